@@ -1,0 +1,133 @@
+"""What the sidecar, its zygote and the engine process say to each other over a socketpair.
+
+Frames are a 4-byte big-endian length and a msgpack body. The engine writes from one thread only, so frames never mix.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from schemas.session import EnginePlan
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import EventKind
+
+MAX_FRAME_BYTES: Final = 16 << 20
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Tick(msgspec.Struct, frozen=True, tag=True):
+    """Every 0.25 s from the engine's link thread, whatever its loop does. `loop_age_s`: since the loop last answered a ping."""
+
+    loop_age_s: float
+
+
+class Phase(msgspec.Struct, frozen=True, tag=True):
+    """The engine entered a state: connecting, reconciling, trading, stopping."""
+
+    state: RunState
+    detail: str = ""
+
+
+class Happened(msgspec.Struct, frozen=True, tag=True):
+    """An order, fill, position, account or alert event; `data` is the JSON of the matching struct of schemas.telemetry."""
+
+    kind: EventKind
+    data: bytes
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """Once a second: the JSON of an EngineMetrics."""
+
+    data: bytes
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The engine's last word before it exits by itself. `reason` null means a clean stop."""
+
+    reason: FailureReason | None
+    detail: str = ""
+    not_confirmed: tuple[str, ...] = ()
+
+
+type FromEngine = Tick | Phase | Happened | Measured | Ended
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    """First frame to the engine process: what to run."""
+
+    instance_id: str
+    session_id: str
+    plan: EnginePlan
+    catalog_path: str
+    log_level: str
+    stop_timeout_s: float
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """Stop trading by policy, then the node, then exit 0; all within `timeout_s`."""
+
+    policy: StopPolicy
+    timeout_s: float
+
+
+class CancelOrders(msgspec.Struct, frozen=True, tag=True):
+    """Cancel every open order; go on trading."""
+
+
+class Flatten(msgspec.Struct, frozen=True, tag=True):
+    """Cancel every open order and close every position; strategies go on."""
+
+
+type ToEngine = Run | Stop | CancelOrders | Flatten
+
+
+class ZygoteReady(msgspec.Struct, frozen=True, tag=True):
+    """NautilusTrader is imported; forks are cheap from now on."""
+
+    import_s: float
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """The engine process runs as `pid`."""
+
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """The engine process ended: `exit_code` as os.waitstatus_to_exitcode gives it (negative: the signal)."""
+
+    pid: int
+    exit_code: int
+
+
+type FromZygote = ZygoteReady | Forked | Exited
+
+
+def frame(message: object) -> bytes:
+    """The message as one frame."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames[T]:
+    """Cuts a byte stream into messages; raises ValueError on a frame that is too long."""
+
+    def __init__(self, messages: object) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(messages)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[T]:
+        """The messages that `data` completes."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield self._decoder.decode(body)

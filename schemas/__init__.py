@@ -1,0 +1,1 @@
+"""What may be said on the bus: one row per subject, and the typed payload of each. Imports msgspec and the standard library only."""

@@ -1,0 +1,108 @@
+"""What an operator may choose for an engine."""
+
+import math
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from schemas.ids import InstanceId, Name
+from schemas.states import EngineType, TradingMode
+
+_MEMORY = re.compile(r"\A(?P<number>[1-9][0-9]{0,5})(?P<unit>[mg])\Z")
+_UNITS: Final = {"m": 1 << 20, "g": 1 << 30}
+_CONTAINER_PATH: Final = r"\A/(?!.*(?:\A|/)\.\.(?:/|\Z))[A-Za-z0-9_./-]{0,200}\Z"
+
+
+def memory_bytes(size: str) -> int:
+    """Bytes of a Docker size such as `512m` or `2g`; raises ValueError outside 512m to 64g."""
+    match = _MEMORY.match(size.lower())
+    count = int(match["number"]) * _UNITS[match["unit"]] if match else 0
+    if not 512 << 20 <= count <= 64 << 30:
+        raise ValueError("must be a size from 512m to 64g")
+    return count
+
+
+def cpu_count(text: str) -> float:
+    """CPUs as a number; raises ValueError unless it is a plain decimal of at least 0.1."""
+    count = float(text) if re.match(r"\A[0-9]{1,3}(\.[0-9]{1,3})?\Z", text) else math.nan
+    if not count >= 0.1:
+        raise ValueError("must be a number of CPUs of at least 0.1")
+    return count
+
+
+class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strategy to run: a template with its parameters, or an importable class with its config."""
+
+    template: Name | None = None
+    parameters: dict[str, Any] = {}
+    strategy_path: Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")] | None = None
+    config_path: Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")] | None = None
+    config: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if (self.template is None) == (self.strategy_path is None):
+            raise ValueError("give either `template` or `strategy_path` with `config_path`")
+        if (self.strategy_path is None) != (self.config_path is None):
+            raise ValueError("`strategy_path` and `config_path` go together")
+
+
+class VenueChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A venue to connect: credentials stand here by secret name only."""
+
+    name: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9_]{0,30}\Z")]
+    adapter: Name
+    config: dict[str, Any] = {}
+    account: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator may choose for an engine; field names and defaults are those of the REST contract.
+
+    `engine_type`, `trading_mode` and `log_level` are compared whatever their case, so that `LIVE` never slips past the live
+    guard. `strategies: null` takes those of the template.
+    """
+
+    engine_type: str = "live"
+    trading_mode: str = "paper"
+    instance_id: InstanceId = "nautilus-001"
+    log_level: str = "INFO"
+    max_memory: str = "2g"
+    max_cpu: str = "2.0"
+    data_catalog_path: Annotated[str, Meta(pattern=_CONTAINER_PATH)] = "/app/data"
+    cache_database_path: Annotated[str, Meta(pattern=_CONTAINER_PATH)] = "/app/cache"
+    risk_engine_enabled: bool = True
+    max_position_size: Annotated[float, Meta(gt=0)] | None = None
+    max_order_rate: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    template: Name | None = None
+    parameters: dict[str, Any] = {}
+    strategies: Annotated[tuple[StrategyChoice, ...], Meta(max_length=64)] | None = None
+    venues: Annotated[tuple[VenueChoice, ...], Meta(max_length=16)] = ()
+
+    def __post_init__(self) -> None:
+        _normalise(self, "engine_type", self.engine_type.strip().lower(), EngineType)
+        _normalise(self, "trading_mode", self.trading_mode.strip().lower(), TradingMode)
+        _normalise(self, "log_level", self.log_level.strip().upper(), ("DEBUG", "INFO", "WARNING", "ERROR"))
+        for field, check in (("max_memory", memory_bytes), ("max_cpu", cpu_count)):
+            try:
+                check(getattr(self, field))
+            except ValueError as error:
+                raise ValueError(f"`{field}` {error}") from None
+        if self.max_position_size is not None and not math.isfinite(self.max_position_size):
+            raise ValueError("`max_position_size` must be a finite number")
+
+    @property
+    def trades_money(self) -> bool:
+        """True for the only pair that trades money."""
+        return self.engine_type == EngineType.LIVE and self.trading_mode == TradingMode.LIVE
+
+
+def _normalise(
+    config: EngineConfig, field: str, value: str, allowed: type[StrEnum] | tuple[str, ...]
+) -> None:
+    choices = [str(choice) for choice in allowed]
+    if value not in choices:
+        raise ValueError(f"`{field}` must be one of {', '.join(choices)}")
+    msgspec.structs.force_setattr(config, field, value)

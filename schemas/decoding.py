@@ -1,0 +1,59 @@
+"""From untrusted bytes to a typed value, or to a Fault that names the field."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from schemas.fault import Fault, FaultCode, FaultError, FieldError
+
+MAX_BODY_BYTES: Final = 256 * 1024
+_AT = re.compile(r" - at `(?P<path>[^`]*)`\Z")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]{0,100})`")
+_CHECKED = re.compile(r"\A`(?P<name>\w+)` ")  # how __post_init__ of our structs names the field
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
+
+
+def decode[T](body: bytes, into: type[T] | Any) -> T:
+    """Decodes JSON strictly.
+
+    Raises FaultError: `too_large` over 256 KiB, `malformed` for what is not JSON (empty, NaN, nested too deep, not UTF-8),
+    `invalid` with the field's path for a value of the wrong type or range.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise FaultError(Fault(code=FaultCode.TOO_LARGE, message=f"body is over {MAX_BODY_BYTES} bytes"))
+    try:
+        value: T = msgspec.json.decode(body, type=into)
+    except msgspec.ValidationError as error:
+        raise FaultError(_invalid(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FaultError(
+            Fault(code=FaultCode.MALFORMED, message=f"body is not valid JSON: {error}")
+        ) from None
+    except RecursionError:
+        raise FaultError(Fault(code=FaultCode.MALFORMED, message="body is nested too deep")) from None
+    return value
+
+
+def convert[T](value: object, into: type[T] | Any, root: str = "") -> T:
+    """Like decode, for a value that is decoded already; `root` is put before the field's path."""
+    try:
+        converted: T = msgspec.convert(value, type=into)
+    except msgspec.ValidationError as error:
+        raise FaultError(_invalid(str(error), root)) from None
+    except RecursionError:
+        raise FaultError(
+            Fault(code=FaultCode.MALFORMED, message=f"{root or 'body'} is nested too deep")
+        ) from None
+    return converted
+
+
+def _invalid(text: str, root: str = "") -> Fault:
+    at = _AT.search(text)
+    path = at["path"].removeprefix("$").removeprefix(".") if at else ""
+    message = text[: at.start()] if at else text
+    for pattern in (_UNKNOWN, _MISSING, _CHECKED):
+        if named := pattern.search(message):
+            path = f"{path}.{named['name']}".removeprefix(".")
+    field = f"{root}.{path}".strip(".") or "body"
+    return Fault(code=FaultCode.INVALID, message=f"{field}: {message}", errors=(FieldError(field, message),))

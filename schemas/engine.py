@@ -1,0 +1,159 @@
+"""Engines as people see them: the calls that start, stop and describe them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from schemas.config import EngineConfig
+from schemas.ids import HostId, InstanceId, RequestId, SessionId
+from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from schemas.telemetry import EngineMetrics, Resources
+
+
+class StartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a new session of the engine `config.instance_id`."""
+
+    config: EngineConfig = EngineConfig()
+    confirm_live_trading: bool = False
+    request_id: RequestId | None = None
+
+
+class StopEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks an engine to stop. `force` kills it without waiting; `policy` overrides the template's."""
+
+    instance_id: InstanceId | None = None
+    force: bool = False
+    policy: StopPolicy | None = None
+    request_id: RequestId | None = None
+
+
+class RestartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a new session with the last configuration, after stopping the present one if there is one."""
+
+    instance_id: InstanceId | None = None
+    confirm_live_trading: bool = False
+    request_id: RequestId | None = None
+
+
+class EngineAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The command is on record and will be carried out; results arrive on the feeds."""
+
+    request_id: RequestId
+    instance_id: InstanceId
+    message: str
+    state: ClientState
+    session_id: SessionId | None = None
+    container_name: str | None = None
+    started_at: datetime | None = None
+    config: EngineConfig | None = None
+
+
+class WhichEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names an engine; without an id the one that is active is meant."""
+
+    instance_id: InstanceId | None = None
+
+
+class ListEngines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for engines, most recent first; `active` keeps those whose session has not ended."""
+
+    active: bool = False
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One life of an engine, as the record has it."""
+
+    session_id: SessionId
+    instance_id: InstanceId
+    generation: int
+    state: RunState
+    container_name: str
+    created_at: datetime
+    host: HostId | None = None
+    reason: FailureReason | None = None
+    detail: str | None = None
+    exit_code: int | None = None
+    log_tail: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    trading_at: datetime | None = None
+    ended_at: datetime | None = None
+    last_seq: int = 0
+
+
+class EngineView(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one engine. `heartbeat_age_s` and what follows is null while no session is in sight."""
+
+    instance_id: InstanceId
+    state: ClientState
+    desired: DesiredState
+    config: EngineConfig
+    session: SessionView | None = None
+    heartbeat_age_s: float | None = None
+    is_frozen: bool = False
+    resources: Resources | None = None
+    metrics: EngineMetrics | None = None
+
+
+class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `status`: the engine meant (null when none ever ran), and every active engine."""
+
+    engine: EngineView | None
+    active: tuple[EngineView, ...]
+
+
+class EngineList(msgspec.Struct, frozen=True, kw_only=True):
+    """Engines, most recent first."""
+
+    engines: tuple[EngineView, ...]
+    total_count: int
+
+
+class ListSessions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the sessions of an engine, newest first."""
+
+    instance_id: InstanceId
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions, newest first."""
+
+    sessions: tuple[SessionView, ...]
+
+
+class ReadLogs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the last lines of an engine's log, also after its container is gone."""
+
+    instance_id: InstanceId | None = None
+    lines: Annotated[int, Meta(ge=1, le=1000)] = 100
+    level: Annotated[str, Meta(pattern=r"\A(?i:debug|info|warning|error)\Z")] | None = None
+    since: datetime | None = None
+
+
+class EngineLogs(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines asked for, oldest first; `total_lines` counts those kept that match."""
+
+    instance_id: InstanceId | None
+    lines: tuple[str, ...]
+    total_lines: int
+
+
+class ReadEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for durable events of an engine, oldest first, after (`session_id`, `after_seq`)."""
+
+    instance_id: InstanceId
+    session_id: SessionId | None = None
+    after_seq: Annotated[int, Meta(ge=0)] = 0
+    kind: Annotated[str, Meta(pattern=r"\A(?:state|order|fill|position|account|alert)\Z")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class EventList(msgspec.Struct, frozen=True, kw_only=True):
+    """Events as they were published, oldest first. `missing` lists the gaps in the session's sequence."""
+
+    session_id: SessionId | None
+    events: tuple[msgspec.Raw, ...]
+    missing: tuple[tuple[int, int], ...] = ()

@@ -1,0 +1,58 @@
+"""The validated forms of every id and name that comes from outside.
+
+All patterns are anchored with \\A and \\Z, because `$` lets a trailing newline pass. A value that fits may stand in a
+subject, a route, a container name and a file name.
+"""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+ID_PATTERN: Final = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
+NAME_PATTERN: Final = r"\A[a-z][a-z0-9_]{0,62}\Z"
+REQUEST_ID_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"
+INSTRUMENT_PATTERN: Final = r"\A[A-Za-z0-9^=][A-Za-z0-9^=/_:-]{0,62}(?:\.[A-Za-z0-9/_:-]{1,30}){1,3}\Z"
+BAR_TYPE_PATTERN: Final = (
+    INSTRUMENT_PATTERN.removesuffix(r"\Z")
+    + r"-[1-9][0-9]{0,5}-[A-Z]{3,12}-(?:BID|ASK|MID|LAST)-(?:EXTERNAL|INTERNAL)\Z"
+)
+
+type InstanceId = Annotated[
+    str, Meta(pattern=ID_PATTERN, description="An engine: lower case letters, digits and '-', 1 to 63.")
+]
+type SessionId = Annotated[str, Meta(pattern=ID_PATTERN, description="One life of one engine.")]
+type HostId = Annotated[str, Meta(pattern=ID_PATTERN, description="The host that a supervisor owns.")]
+type Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="A template or parameter name.")]
+type RequestId = Annotated[
+    str,
+    Meta(
+        pattern=REQUEST_ID_PATTERN,
+        description="Chosen by the caller; the same id twice gives the same answer and one effect.",
+    ),
+]
+type InstrumentId = Annotated[
+    str, Meta(pattern=INSTRUMENT_PATTERN, description="SYMBOL.VENUE as NautilusTrader writes it.")
+]
+type BarType = Annotated[
+    str, Meta(pattern=BAR_TYPE_PATTERN, description="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
+]
+
+_ID = re.compile(ID_PATTERN)
+
+
+def is_id(value: str) -> bool:
+    """True when `value` may name an engine, a session or a host."""
+    return _ID.match(value) is not None
+
+
+def new_session_id(now: datetime, token: str | None = None) -> str:
+    """A session id that sorts by time and cannot be guessed: `20260131-142501-3f9c2a7b1d04` (48 random bits)."""
+    return f"{now:%Y%m%d-%H%M%S}-{token or secrets.token_hex(6)}"
+
+
+def new_request_id() -> str:
+    """A fresh request id for a command whose caller chose none (96 random bits)."""
+    return secrets.token_hex(12)

@@ -1,0 +1,233 @@
+"""What engines and hosts publish: lossy telemetry at 1 Hz, and durable events numbered per session.
+
+Money, prices and quantities are decimal strings as NautilusTrader prints them; times that end in `_ns` are UNIX nanoseconds.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from schemas.ids import HostId, InstanceId, SessionId
+from schemas.states import FailureReason, RunState
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session uses, from its own counters. `cpu_fraction` 1.0 is one core; unknown figures are null."""
+
+    cpu_fraction: float
+    memory_bytes: int
+    memory_limit_bytes: int
+    pids: int
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+    block_read_bytes: int | None = None
+    block_write_bytes: int | None = None
+
+
+class EventKind(StrEnum):
+    """The durable events of an engine; each is the last token of its subject."""
+
+    STATE = "state"
+    ORDER = "order"
+    FILL = "fill"
+    POSITION = "position"
+    ACCOUNT = "account"
+    ALERT = "alert"
+
+
+class EngineEvent[T](msgspec.Struct, frozen=True, kw_only=True):
+    """A durable event. `seq` counts from 1 without gaps over all kinds of one session; (session_id, seq) names the event."""
+
+    instance_id: InstanceId
+    session_id: SessionId
+    generation: int
+    seq: int
+    at_ns: int
+    kind: EventKind
+    data: T
+
+
+class StateChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines.
+
+    `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`.
+    """
+
+    state: RunState
+    reason: FailureReason | None = None
+    detail: str = ""
+    exit_code: int | None = None
+    log_tail: tuple[str, ...] = ()
+    not_confirmed: tuple[str, ...] = ()
+
+
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An order after one of NautilusTrader's order events (`event` is its name, for example OrderAccepted)."""
+
+    event: str
+    client_order_id: str
+    instrument_id: str
+    strategy_id: str
+    status: str
+    side: str
+    order_type: str
+    quantity: str
+    filled_qty: str
+    time_in_force: str
+    ts_event: int
+    venue_order_id: str | None = None
+    price: str | None = None
+    trigger_price: str | None = None
+    avg_px: str | None = None
+    reason: str | None = None
+    is_reduce_only: bool = False
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of an order."""
+
+    trade_id: str
+    client_order_id: str
+    instrument_id: str
+    strategy_id: str
+    side: str
+    last_qty: str
+    last_px: str
+    currency: str
+    commission: str
+    liquidity_side: str
+    ts_event: int
+    venue_order_id: str | None = None
+    position_id: str | None = None
+
+
+class PositionUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """A position after it opened, changed or closed."""
+
+    event: str
+    position_id: str
+    instrument_id: str
+    strategy_id: str
+    side: str
+    quantity: str
+    signed_qty: str
+    avg_px_open: str
+    currency: str
+    realized_pnl: str
+    ts_event: int
+    avg_px_close: str | None = None
+    ts_opened: int = 0
+    ts_closed: int = 0
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency of an account."""
+
+    currency: str
+    total: str
+    free: str
+    locked: str
+
+
+class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's balances after they changed."""
+
+    account_id: str
+    account_type: str
+    balances: tuple[Balance, ...]
+    ts_event: int
+    base_currency: str | None = None
+
+
+class Severity(StrEnum):
+    """How soon somebody should look."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person should know of: `code` is stable, `message` is for reading."""
+
+    severity: Severity
+    code: str
+    message: str
+
+
+class LogLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of the engine's stdout and stderr in order; `first` is the session-wide number of the first, from 1."""
+
+    instance_id: InstanceId
+    session_id: SessionId
+    first: int
+    at_ns: int
+    lines: tuple[str, ...]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Once a second from the sidecar, whatever the engine does. `tick_age_s` is how long the engine's loop has been silent."""
+
+    instance_id: InstanceId
+    session_id: SessionId
+    generation: int
+    beat: int
+    at_ns: int
+    state: RunState
+    is_frozen: bool = False
+    tick_age_s: float | None = None
+    loop_lag_ms: float | None = None
+    engine_pid: int | None = None
+    resources: Resources | None = None
+    events_published: int = 0
+    events_queued: int = 0
+    events_dropped: int = 0
+    logs_dropped: int = 0
+    telemetry_dropped: int = 0
+
+
+class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One data feed. `total` is known for a replay only; `age_s` is the time since its last event."""
+
+    venue: str
+    events: int
+    age_s: float | None = None
+    last_ts_event: int | None = None
+    total: int | None = None
+    is_finished: bool = False
+    is_connected: bool = True
+
+
+class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Once a second from the engine: counts since its start, and money per currency."""
+
+    instance_id: InstanceId
+    session_id: SessionId
+    at_ns: int
+    orders_total: int = 0
+    orders_open: int = 0
+    fills_total: int = 0
+    positions_total: int = 0
+    positions_open: int = 0
+    balances: dict[str, str] = {}
+    realized_pnl: dict[str, str] = {}
+    unrealized_pnl: dict[str, str] = {}
+    net_positions: dict[str, str] = {}
+    strategies: dict[str, str] = {}
+    feeds: tuple[FeedProgress, ...] = ()
+    queues: dict[str, int] = {}
+
+
+class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Every second from a supervisor: what its host is and how many sessions run there."""
+
+    host: HostId
+    runtime: str
+    at_ns: int
+    cpus: int
+    memory_bytes: int
+    sessions: int
+    version: str
+    is_runtime_up: bool = True
+    detail: dict[str, Any] = {}
