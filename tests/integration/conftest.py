@@ -1,0 +1,78 @@
+"""Real servers for integration tests: one nats-server per test that asks, one PostgreSQL for all with a database per test."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from bus.bus import Bus, connect
+from bus.credentials import FleetKeys
+from bus.streams import ensure_streams
+from flotilla.embedded.nats import NatsServer
+from flotilla.embedded.postgres import PostgresServer
+from schemas.contract import Actor
+from schemas.ids import new_request_id
+
+type ConnectAs = Callable[[Actor], Awaitable[Bus]]
+
+
+@pytest.fixture(scope="session")
+def fleet_keys(tmp_path_factory: pytest.TempPathFactory) -> FleetKeys:
+    return FleetKeys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def nats(tmp_path: Path, fleet_keys: FleetKeys) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path / "nats", fleet_keys)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def connect_as(nats: NatsServer) -> AsyncIterator[ConnectAs]:
+    """Connections of any actor, each closed at the end of the test."""
+    made: list[Bus] = []
+
+    async def connect_one(actor: Actor) -> Bus:
+        made.append(await connect(nats.settings(actor)))
+        return made[-1]
+
+    yield connect_one
+    for bus in made:
+        if not bus.client.is_closed:
+            await bus.client.close()
+
+
+@pytest.fixture
+async def bus(connect_as: ConnectAs) -> Bus:
+    """An operator's connection, with the streams of the contract made."""
+    connection = await connect_as(Actor.OPERATOR)
+    await ensure_streams(connection)
+    return connection
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    # Not below tmp_path: PostgreSQL drops root's rights and could not enter it.
+    folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
+    folder.chmod(0o711)
+    server = PostgresServer(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def postgres_dsn(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A fresh, empty database."""
+    name = f"test_{new_request_id()}"
+    admin = await asyncpg.connect(postgres.dsn_of("postgres"))
+    await admin.execute(f"create database {name}")
+    yield postgres.dsn_of(name)
+    await admin.execute(f"drop database {name} with (force)")
+    await admin.close()
