@@ -1,6 +1,7 @@
 """Templates and the data catalog, as people ask for them; and how a catalog's file names are read."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -75,27 +76,43 @@ _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
 
 
-def catalog_entries(files: list[tuple[str, int]]) -> tuple[CatalogEntry, ...]:
+def folder_name(identifier: str) -> str:
+    """The folder NautilusTrader keeps an instrument or bar type in: the slashes are left out, `EURUSD.SIM` for `EUR/USD.SIM`.
+
+    To ask whether a catalog has an identifier, compare folder names: what the slash parted is not to be told from a folder.
+    """
+    return identifier.replace("/", "")
+
+
+def file_interval(name: str) -> tuple[int, int] | None:
+    """The times (UNIX ns) of the first and last event in a catalog file, from its name; None for any other file."""
+    match = _FILE.match(name)
+    return (_time_ns(match[1], match[2]), _time_ns(match[3], match[4])) if match else None
+
+
+def catalog_entries(
+    files: list[tuple[str, int]], names: Mapping[str, str] | None = None
+) -> tuple[CatalogEntry, ...]:
     """What a NautilusTrader Parquet catalog holds, from its files as (path relative to the catalog, bytes).
 
-    NautilusTrader writes `data/<type>/<identifier>/<first>_<last>.parquet`, times in the name to the nanosecond; other files
-    are passed over.
+    NautilusTrader writes `data/<type>/<folder>/<first>_<last>.parquet`, times in the name to the nanosecond; other files
+    are passed over. `names` gives the identifier of a folder where the two differ (see `folder_name`); imports keep it in
+    the catalog as `names.json`. Without it the folder's name stands for the identifier.
     """
-    found: dict[tuple[str, str], list[tuple[datetime, datetime, int]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for path, size in files:
         parts = path.split("/")
-        match = _FILE.match(parts[-1])
-        if len(parts) == 4 and parts[0] == "data" and parts[1] in _FOLDERS and match:
-            found.setdefault((_FOLDERS[parts[1]], parts[2]), []).append(
-                (_time(match[1]), _time(match[3]), size)
-            )
+        interval = file_interval(parts[-1])
+        if len(parts) == 4 and parts[0] == "data" and parts[1] in _FOLDERS and interval:
+            identifier = (names or {}).get(parts[2], parts[2])
+            found.setdefault((_FOLDERS[parts[1]], identifier), []).append((*interval, size))
     return tuple(
         CatalogEntry(
             data_type=data_type,
             identifier=identifier,
             instrument_id=_BAR_SUFFIX.sub("", identifier) if data_type == "bars" else identifier,
-            start=min(start for start, _, _ in ranges),
-            end=max(end for _, end, _ in ranges),
+            start=_moment(min(start for start, _, _ in ranges)),
+            end=_moment(max(end for _, end, _ in ranges)),
             files=len(ranges),
             size_bytes=sum(size for _, _, size in ranges),
         )
@@ -103,5 +120,10 @@ def catalog_entries(files: list[tuple[str, int]]) -> tuple[CatalogEntry, ...]:
     )
 
 
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+def _time_ns(seconds: str, nanoseconds: str) -> int:
+    moment = datetime.strptime(seconds, "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1_000_000_000 + int(nanoseconds)
+
+
+def _moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns % 1_000_000_000 // 1000)

@@ -1,0 +1,112 @@
+"""The contract's rows agree with each other, and what is generated from them with what is committed."""
+
+import jsonschema
+import msgspec
+import pytest
+
+from bus.permissions import actor_permissions, engine_permissions
+from schemas import export
+from schemas.config import EngineConfig
+from schemas.contract import CALLS, FEEDS, STREAMS, Actor, Durability
+from schemas.decoding import MAX_BODY_BYTES, decode
+from schemas.engine import StartEngine
+from schemas.fault import STATUS, FaultCode, FaultError
+from schemas.subjects import wildcard
+
+
+def test_no_two_rows_share_a_subject() -> None:
+    subjects = [row.subject for row in (*CALLS, *FEEDS)]
+    assert len(subjects) == len(set(subjects))
+
+
+def test_every_command_can_carry_a_request_id_and_refuses_unknown_fields() -> None:
+    for call in CALLS:
+        assert call.request.__struct_config__.forbid_unknown_fields, call.subject
+        assert not call.is_command or "request_id" in call.request.__struct_fields__, call.subject
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_each_durable_feed_is_captured_by_its_stream_and_by_no_other(stream: object) -> None:
+    captured = {wildcard(feed.subject) for feed in FEEDS if feed.durability == stream.name}  # type: ignore[attr-defined]
+    assert captured == set(stream.subjects)  # type: ignore[attr-defined]
+
+
+def test_generated_documents_are_up_to_date() -> None:
+    assert export.drift(export.FOLDER) == []
+
+
+def test_drift_is_noticed(tmp_path: object) -> None:
+    assert export.drift(tmp_path) == ["schemas.json", "asyncapi.json", "subjects.md"]  # type: ignore[arg-type]
+
+
+def test_an_instance_fits_the_schema_that_is_published_for_it_and_a_wrong_one_does_not() -> None:
+    schemas = export.json_schemas()
+    validator = jsonschema.Draft202012Validator({**schemas, "$ref": "#/$defs/StartEngine"})
+    validator.validate(msgspec.json.decode(msgspec.json.encode(StartEngine())))
+    wrong = {"config": {**msgspec.json.decode(msgspec.json.encode(EngineConfig())), "instance_id": "a.b"}}
+    assert [list(error.path) for error in validator.iter_errors(wrong)] == [["config", "instance_id"]]
+
+
+def test_every_fault_code_has_an_http_status() -> None:
+    assert set(STATUS) == set(FaultCode)
+
+
+def test_an_engine_cannot_command_nor_reach_jetstream() -> None:
+    said = engine_permissions()["pub"]["allow"]
+    assert all(subject.startswith("engine.{{name()}}.") for subject in said)
+    assert "engine.{{name()}}.command.*" not in said
+
+
+def test_only_an_operator_may_say_everything() -> None:
+    for actor in Actor:
+        assert (">" in actor_permissions(actor)["pub"]["allow"]) == (actor == Actor.OPERATOR)
+
+
+def test_the_gateway_cannot_speak_for_the_supervisor_or_command_an_engine() -> None:
+    said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
+    assert "fleet.engine.start" in said
+    assert not [subject for subject in said if subject.startswith(("engine.", "host."))]
+
+
+def test_lossy_feeds_are_in_no_stream() -> None:
+    lossy = {wildcard(feed.subject) for feed in FEEDS if feed.durability == Durability.LOSSY}
+    assert not lossy & {subject for stream in STREAMS for subject in stream.subjects}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"config":{"engine_type":"LIVE\\u0000"}}', "config.engine_type"),
+        (b'{"config":{"trading_mode":7}}', "config.trading_mode"),
+        (b'{"config":{"max_memory":"100m"}}', "config.max_memory"),
+        (b'{"config":{"max_memory":"2gb"}}', "config.max_memory"),
+        (b'{"config":{"max_cpu":"-1"}}', "config.max_cpu"),
+        (b'{"config":{"max_order_rate":0}}', "config.max_order_rate"),
+        (b'{"config":{"max_order_rate":1.5}}', "config.max_order_rate"),
+        (b'{"config":{"max_position_size":1e400}}', "config.max_position_size"),
+        (
+            b'{"config":{"strategies":[{"template":"a","strategy_path":"a:B","config_path":"a:C"}]}}',
+            "config.strategies[0]",
+        ),
+        (b'{"config":{"venues":[{"name":"sim","adapter":"x"}]}}', "config.venues[0].name"),
+        (b'{"confirm_live_trading":"yes"}', "confirm_live_trading"),
+        (b'{"config":{"data_catalog_path":"app/data"}}', "config.data_catalog_path"),
+    ],
+)
+def test_a_bad_value_is_refused_naming_its_field(body: bytes, field: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        decode(body, StartEngine)
+    assert caught.value.fault.code == FaultCode.INVALID
+    assert [error.field for error in caught.value.fault.errors] == [field]
+
+
+@pytest.mark.parametrize("written", ["LIVE", "Live", " live ", "lIvE"])
+def test_live_is_live_however_it_is_written(written: str) -> None:
+    config = decode(msgspec.json.encode({"engine_type": written, "trading_mode": written}), EngineConfig)
+    assert config.trades_money
+
+
+def test_a_body_over_the_limit_is_refused_unread() -> None:
+    with pytest.raises(FaultError) as caught:
+        decode(b" " * (MAX_BODY_BYTES + 1), StartEngine)
+    assert caught.value.fault.code == FaultCode.TOO_LARGE
