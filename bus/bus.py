@@ -177,7 +177,11 @@ class Bus:
             await listener.close()
         if self.client.is_connected:
             await self.client.drain()
-        elif not self.client.is_closed:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes at once, whatever is under way; closing twice is fine."""
+        if not self.client.is_closed:
             await self.client.close()
 
 

@@ -45,11 +45,14 @@ async def host(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     bus = await connect(settings, wait_s=60)
-    async with service(bus) as probe, _announced(bus, actor, probe, metadata or {}):
-        log.info("service ready", version=version("flotilla"))
-        await stop.wait()
-        log.info("service stopping")
-        await bus.drain()
+    try:
+        async with service(bus) as probe, _announced(bus, actor, probe, metadata or {}):
+            log.info("service ready", version=version("flotilla"))
+            await stop.wait()
+            log.info("service stopping")
+            await bus.drain()
+    finally:
+        await bus.close()
     log.info("service stopped")
 
 
