@@ -11,6 +11,9 @@ _PLACEHOLDER = re.compile(r"<([a-z_]+)>")
 def subject(pattern: str, **ids: str) -> str:
     """`engine.<instance_id>.fill` with its ids filled in. Raises ValueError for an id that could change the subject's shape."""
 
+    if "<" not in pattern:
+        return pattern
+
     def fill(match: re.Match[str]) -> str:
         value = ids.get(match[1], "")
         if not is_id(value):
