@@ -52,9 +52,10 @@ require_tools() {
 host_mirror() {
     [ -r /etc/os-release ] && command -v apt-get >/dev/null || return 0
     local codename
+    # shellcheck source=/dev/null
     codename=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") || return 0
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v codename="$codename" '($2 == codename || $3 == codename) && $4 == "main" && !found { print $1; found = 1 }'
+    # Unlike `apt-get indextargets` this answers before the first `apt-get update`, too.
+    apt-get --print-uris update | sed -nE "s#^'(https?://.*)dists/($codename|stable)/InRelease'.*#\\1#p" | sed -n 1p
 }
 
 # debootstrap downloads with wget, which does not read apt's proxy.
@@ -65,22 +66,31 @@ use_apt_proxy() {
     if [ -n "$proxy" ] && [ "$proxy" != DIRECT ]; then export http_proxy=$proxy; fi
 }
 
-# An interrupted debootstrap can leave /proc mounted in there: never delete through a mount.
+# When interrupted, debootstrap must be gone before its folder is, and can leave /proc mounted in there:
+# never delete through a mount.
 remove_rootfs() {
+    if [ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null; then wait "$child" || true; fi
     umount -l "$rootfs/proc" "$rootfs/sys" 2>/dev/null || true
-    rm -rf --one-file-system "$rootfs"
+    rm -rf --one-file-system "$rootfs" "$rootfs.log" "$rootfs.list"
 }
 
 bootstrap() { # $1: mirror
     local script=/usr/share/debootstrap/scripts/$SUITE
     [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid # a debootstrap older than the release
-    debootstrap --variant=minbase --include=$PACKAGES $SUITE "$rootfs" "$1" "$script" >"$rootfs.log" 2>&1 </dev/null && return
-    tail -n 20 "$rootfs.log" >&2
+    setsid debootstrap --variant=minbase --include=$PACKAGES $SUITE "$rootfs" "$1" "$script" >"$rootfs.log" 2>&1 </dev/null &
+    child=$! # leads its own process group, so that all of it can be ended
+    if wait "$child"; then child="" && return; fi
+    child=""
+    tail -n 20 "$rootfs.log" | without_password >&2
     die "debootstrap failed" "see its last lines above; another mirror: FLOTILLA_DEBIAN_MIRROR=URL $0"
 }
 
-# What a container never needs. The copyright files and Python's compiled modules stay.
+without_password() { sed 's#//[^/@]*@#//#'; }
+
+# What a container never needs, and a mirror's password. The copyright files and Python's compiled modules stay.
 slim() {
+    without_password <"$rootfs/etc/apt/sources.list" >"$rootfs.list"
+    mv "$rootfs.list" "$rootfs/etc/apt/sources.list"
     rm -rf "$rootfs"/var/lib/apt/lists/* "$rootfs"/var/cache/apt/*.bin "$rootfs"/var/cache/apt/archives/*.deb \
         "$rootfs"/var/cache/debconf/*-old "$rootfs"/var/log/* "$rootfs"/usr/share/{man,info,locale,lintian}/*
     find "$rootfs/usr/share/doc" -type f ! -name copyright -delete
@@ -104,10 +114,12 @@ main() {
     [ -n "$mirror" ] || die "this host's apt configuration names no Debian mirror" "FLOTILLA_DEBIAN_MIRROR=URL $0"
     use_apt_proxy
     # Not in /tmp, which may be small, in memory or without device files.
-    rootfs=$(mktemp -d /var/tmp/flotilla-base.XXXXXX)
-    trap 'remove_rootfs; rm -f "$rootfs.log"' EXIT
+    rootfs=$(mktemp -d /var/tmp/flotilla-base.XXXXXX) child=""
+    trap remove_rootfs EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     chmod 755 "$rootfs"
-    say "bootstrapping Debian $SUITE with Python 3.13 from $mirror (about 50 MB to download, 1 to 3 minutes)"
+    say "bootstrapping Debian $SUITE with Python 3.13 from $(without_password <<<"$mirror") (about 50 MB to download, 1 to 3 minutes)"
     bootstrap "$mirror"
     slim
     say "importing it as $tag"

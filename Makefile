@@ -1,0 +1,45 @@
+# What people type. Every target makes .venv first (scripts/setup: nothing to do when it is current).
+# Pass options with ARGS, such as: make test ARGS="tests/unit -x"
+
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format bench image clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv: Python 3.13 and the packages in uv.lock
+	@scripts/setup
+
+demo: setup ## trade real data in a real engine, and show what happened
+	@$(BIN)/flotilla demo $(ARGS)
+
+up: setup ## run the whole stack here until Ctrl-C
+	@$(BIN)/flotilla up $(ARGS)
+
+test: setup ## run the tests, those with Docker too when an engine is there
+	@scripts/test $(ARGS)
+
+check: setup ## format, lint, strict types, import contracts, schema drift
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.export --check
+
+format: setup ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure, each figure against the raw thing in the same run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+image: setup ## build the images of engines and services, unless they are current
+	@deploy/build-engine.sh $(ARGS)
+	@deploy/build-engine.sh --services $(ARGS)
+
+clean: ## remove .venv, downloaded tools and caches; .state with your engines and data stays
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
