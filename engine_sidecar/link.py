@@ -18,9 +18,13 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class Tick(msgspec.Struct, frozen=True, tag=True):
-    """Every 0.25 s from the engine's link thread, whatever its loop does. `loop_age_s`: since the loop last answered a ping."""
+    """Every 0.25 s from the engine's link thread, whatever its loop does. `loop_age_s`: since the loop last answered a ping.
+
+    `loop_lag_s`: how long the loop took for its last answer.
+    """
 
     loop_age_s: float
+    loop_lag_s: float = 0.0
 
 
 class Phase(msgspec.Struct, frozen=True, tag=True):
@@ -55,7 +59,7 @@ type FromEngine = Tick | Phase | Happened | Measured | Ended
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
-    """First frame to the engine process: what to run."""
+    """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end."""
 
     instance_id: str
     session_id: str
@@ -63,6 +67,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     catalog_path: str
     log_level: str
     stop_timeout_s: float
+    stop_policy: StopPolicy = StopPolicy.CANCEL
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -81,6 +86,10 @@ class Flatten(msgspec.Struct, frozen=True, tag=True):
 
 
 type ToEngine = Run | Stop | CancelOrders | Flatten
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """To the zygote, with three file descriptors: the engine's end of a link, and where its stdout and stderr go."""
 
 
 class ZygoteReady(msgspec.Struct, frozen=True, tag=True):

@@ -1,0 +1,1 @@
+"""What touches the world: processes, pipes, counters, the bus; and NautilusTrader, in the engine's process only."""

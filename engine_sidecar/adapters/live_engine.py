@@ -1,0 +1,181 @@
+"""One run of one node, from connecting to its last word: every way in which it can end comes together here."""
+
+import asyncio
+import signal
+from typing import Any, Final
+
+import msgspec
+
+from engine_sidecar.adapters.link_thread import LinkThread
+from engine_sidecar.adapters.measuring import measure
+from engine_sidecar.adapters.node_building import build_node
+from engine_sidecar.adapters.starting import watch_start, why_not_trading
+from engine_sidecar.adapters.stopping import Stopping
+from engine_sidecar.adapters.tap import Tap
+from engine_sidecar.link import CancelOrders, Ended, Flatten, Measured, Phase, Run, Stop
+from engine_sidecar.replay.client import ALERTS, REPLAY_ENDED, ReplayEnded
+from engine_sidecar.strategies.guard import fault_text
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import Alert, Severity
+
+MEASURE_S: Final = 1.0
+_CONFIRMED: Final = {
+    StopPolicy.CANCEL: "no order is open",
+    StopPolicy.FLATTEN: "no order and no position is open",
+}
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the engine ends, and what is to become of its orders and positions."""
+
+    policy: StopPolicy
+    timeout_s: float
+    reason: FailureReason | None = None
+    detail: str = ""
+
+
+class LiveEngine:
+    """Builds the node of `run` (raises PlanRefusedError) and runs it; the first cause to end it counts."""
+
+    def __init__(self, run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop) -> None:
+        self._run, self._link, self._loop = run, link, loop
+        self._ending: asyncio.Future[Ending] = loop.create_future()
+        self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
+        self._kernel = self._node.kernel
+        self._tap = Tap(self._kernel, link.send)
+        self._stopping = Stopping(self._node, loop.time)
+        self._measure_once = self._tap.guarded(self._take_measure)
+        self._interventions: list[asyncio.Task[None]] = []
+        self._one_at_a_time = asyncio.Lock()
+
+    async def live(self) -> Ended:
+        """Runs until something ends it, then stops in order; returns the last word."""
+        self._listen()
+        async with asyncio.TaskGroup() as tasks:
+            node = tasks.create_task(self._run_node(), name="node")
+            others = [
+                tasks.create_task(self._measure(), name="measuring"),
+                tasks.create_task(self._obey(tasks), name="commands"),
+            ]
+            ended = await self._end(await self._ending, node)
+            for task in others:
+                task.cancel()
+        self._send_measure()
+        return ended
+
+    def _listen(self) -> None:
+        bus = self._kernel.msgbus
+        self._tap.subscribe()
+        bus.subscribe(ALERTS, self._tap.guarded(self._on_alert))
+        bus.subscribe(REPLAY_ENDED, self._on_replay_ended)
+        # A strategy that shuts the system down gets the same orderly stop as everybody.
+        bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
+        bus.subscribe("commands.system.shutdown", self._on_shutdown)
+        watch_start(self._kernel, self._on_connected, self._on_started)
+        self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
+
+    async def _run_node(self) -> None:
+        self._link.send(Phase(RunState.CONNECTING))
+        try:
+            await self._node.trading.run_async()
+        except Exception as error:  # noqa: BLE001 - whatever NautilusTrader raises ends the run, in order
+            self._on_crash("the node", error)
+        self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, "the node stopped of itself")
+
+    async def _end(self, ending: Ending, node: asyncio.Task[None]) -> Ended:
+        self._link.send(Phase(RunState.STOPPING, ending.detail))
+        for intervention in self._interventions:
+            intervention.cancel()
+        now = self._loop.time()
+        not_confirmed: tuple[str, ...] = ()
+        if self._kernel.trader.is_running:
+            # The node's own stop needs its share of the time, but never all of it.
+            until = max(now + ending.timeout_s / 2, now + ending.timeout_s - self._node.stop_s)
+            not_confirmed = await self._stopping.wind_down(ending.policy, until)
+        else:
+            node.cancel()
+        not_confirmed += await self._stopping.stop_node(node, now + ending.timeout_s)
+        return Ended(ending.reason, ending.detail, not_confirmed)
+
+    def _end_with(
+        self, policy: StopPolicy, reason: FailureReason | None, detail: str, timeout_s: float | None = None
+    ) -> None:
+        """Ends the run, unless it is ending already: the first cause is the one that explains the others."""
+        if not self._ending.done():
+            timeout_s = self._run.stop_timeout_s if timeout_s is None else timeout_s
+            self._ending.set_result(Ending(policy=policy, timeout_s=timeout_s, reason=reason, detail=detail))
+
+    def _on_connected(self) -> None:
+        self._link.send(Phase(RunState.RECONCILING))
+
+    def _on_started(self) -> None:
+        if self._ending.done():
+            return
+        if self._kernel.trader.is_running:
+            self._link.send(Phase(RunState.TRADING))
+            self._send_measure()
+        else:
+            self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, why_not_trading(self._kernel))
+
+    def _on_strategy_fault(self, strategy_id: str, method: str, error: BaseException) -> None:
+        text = f"{strategy_id} raised in {method}: {fault_text(error)}"
+        self._kernel.logger.exception(text, error)
+        self._end_with(StopPolicy.CANCEL, FailureReason.STRATEGY, text)
+
+    def _on_crash(self, where: str, error: BaseException) -> None:
+        self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, f"{where}: {fault_text(error)}")
+
+    def _on_alert(self, alert: Alert) -> None:
+        self._tap.alert(alert.severity, alert.code, alert.message)
+
+    def _on_replay_ended(self, ended: ReplayEnded) -> None:
+        if ended.error:
+            reason = FailureReason.CONFIG if ended.is_refused else FailureReason.CRASH
+            self._end_with(StopPolicy.CANCEL, reason, f"replay {ended.venue}: {ended.error}")
+        elif ended.must_stop:
+            self._end_with(self._run.stop_policy, None, "the replay is finished")
+
+    def _on_shutdown(self, command: Any) -> None:
+        self._end_with(self._run.stop_policy, None, f"shut down by {command.component_id}: {command.reason}")
+
+    async def _obey(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            match await self._link.receive():
+                case Stop(policy=policy, timeout_s=timeout_s):
+                    self._end_with(policy, None, "", timeout_s)
+                case CancelOrders():
+                    self._interventions.append(tasks.create_task(self._intervene(StopPolicy.CANCEL)))
+                case Flatten():
+                    self._interventions.append(tasks.create_task(self._intervene(StopPolicy.FLATTEN)))
+                case Run():
+                    self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
+                case None:
+                    self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
+                    return
+
+    async def _intervene(self, policy: StopPolicy) -> None:
+        """Cancels or flattens once, then lets the strategies go on; what came of it is told in an alert."""
+        async with self._one_at_a_time:
+            if not self._kernel.trader.is_running:
+                self._tap.alert(
+                    Severity.WARNING, "not_trading", f"nothing to {policy}: the engine does not trade yet"
+                )
+                return
+            left = await self._stopping.wind_down(policy, self._loop.time() + self._run.stop_timeout_s)
+            self._stopping.go_on()
+        if left:
+            self._tap.alert(Severity.CRITICAL, f"{policy}_not_confirmed", "; ".join(left))
+        else:
+            self._tap.alert(Severity.INFO, f"{policy}_confirmed", _CONFIRMED[policy])
+
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            self._send_measure()
+
+    def _send_measure(self) -> None:
+        self._measure_once(None)
+
+    def _take_measure(self, _: object) -> None:
+        metrics = measure(self._run, self._kernel, self._tap)
+        self._link.send(Measured(msgspec.json.encode(metrics)), is_lossy=True)

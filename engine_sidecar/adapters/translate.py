@@ -1,0 +1,118 @@
+"""Turns NautilusTrader's events into what is published of them: pure, one function per kind of event."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model.enums import (
+    PositionSide,
+    account_type_to_str,
+    liquidity_side_to_str,
+    order_side_to_str,
+    position_side_to_str,
+)
+from nautilus_trader.model.objects import Money
+from nautilus_trader.model.orders import OrderUnpacker
+
+from schemas.telemetry import AccountUpdate, Balance, Fill, OrderUpdate, PositionUpdate
+
+
+def order_update(event: Any, cache: Any) -> OrderUpdate:
+    """An order event, and the order as it stands after it. The first event of an order comes before the cache has it."""
+    order = cache.order(event.client_order_id) or OrderUnpacker.from_init(event)
+    return OrderUpdate(
+        event=type(event).__name__,
+        client_order_id=event.client_order_id.value,
+        instrument_id=event.instrument_id.value,
+        strategy_id=event.strategy_id.value,
+        status=order.status_string(),
+        side=order.side_string(),
+        order_type=order.type_string(),
+        quantity=str(order.quantity),
+        filled_qty=str(order.filled_qty),
+        time_in_force=order.tif_string(),
+        ts_event=event.ts_event,
+        venue_order_id=_text(order.venue_order_id),
+        price=_text(getattr(order, "price", None)),
+        trigger_price=_text(getattr(order, "trigger_price", None)),
+        avg_px=_number(order.avg_px),
+        reason=getattr(event, "reason", None),
+        is_reduce_only=order.is_reduce_only,
+    )
+
+
+def fill(event: Any) -> Fill:
+    """An OrderFilled; `currency` is that of the commission."""
+    return Fill(
+        trade_id=event.trade_id.value,
+        client_order_id=event.client_order_id.value,
+        instrument_id=event.instrument_id.value,
+        strategy_id=event.strategy_id.value,
+        side=order_side_to_str(event.order_side),
+        last_qty=str(event.last_qty),
+        last_px=str(event.last_px),
+        currency=event.commission.currency.code,
+        commission=amount(event.commission),
+        liquidity_side=liquidity_side_to_str(event.liquidity_side),
+        ts_event=event.ts_event,
+        venue_order_id=_text(event.venue_order_id),
+        position_id=_text(event.position_id),
+    )
+
+
+def position_update(event: Any) -> PositionUpdate:
+    """A PositionOpened, PositionChanged or PositionClosed."""
+    return PositionUpdate(
+        event=type(event).__name__,
+        position_id=event.position_id.value,
+        instrument_id=event.instrument_id.value,
+        strategy_id=event.strategy_id.value,
+        side=position_side_to_str(event.side),
+        quantity=str(event.quantity),
+        signed_qty=f"-{event.quantity}" if event.side == PositionSide.SHORT else str(event.quantity),
+        avg_px_open=_number(event.avg_px_open) or "0",
+        currency=event.currency.code,
+        realized_pnl=amount(event.realized_pnl),
+        ts_event=event.ts_event,
+        avg_px_close=_number(event.avg_px_close) if event.avg_px_close else None,
+        ts_opened=event.ts_opened,
+        ts_closed=event.ts_closed,
+    )
+
+
+def account_update(event: Any) -> AccountUpdate:
+    """An AccountState."""
+    return AccountUpdate(
+        account_id=event.account_id.value,
+        account_type=account_type_to_str(event.account_type),
+        balances=tuple(
+            Balance(
+                currency=balance.currency.code,
+                total=amount(balance.total),
+                free=amount(balance.free),
+                locked=amount(balance.locked),
+            )
+            for balance in event.balances
+        ),
+        ts_event=event.ts_event,
+        base_currency=event.base_currency.code if event.base_currency else None,
+    )
+
+
+def amount(money: Any) -> str:
+    """A Money without its currency, with all its decimals: 1000.00."""
+    return str(money).rpartition(" ")[0].replace("_", "")
+
+
+def amounts(sums: Mapping[Any, Decimal]) -> dict[str, str]:
+    """Sums by Currency, each with all the decimals of its currency, by the currency's code."""
+    return {currency.code: amount(Money(total, currency)) for currency, total in sums.items()}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(value: float | None) -> str | None:
+    """NautilusTrader keeps averages as floats; the shortest text that is this float."""
+    return None if value is None else f"{value:.15g}"

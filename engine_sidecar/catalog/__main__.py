@@ -1,0 +1,80 @@
+"""`python -m engine_sidecar.catalog import|ls`: exit 0 when done, 2 when the data or the arguments are refused."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.importing import ImportOrder, import_data
+from engine_sidecar.catalog.listing import catalog_view
+from engine_sidecar.catalog.refusal import ImportRefusedError
+from engine_sidecar.catalog.reports import Reports
+from engine_sidecar.catalog.sample import sample_orders
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    chosen = _parser().parse_args(arguments)
+    reports = Reports(lambda line: print(line, flush=True), is_json=chosen.json)
+    try:
+        if chosen.command == "ls":
+            reports.listed(catalog_view(chosen.catalog))
+        else:
+            for order in sample_orders() if chosen.sample else (_order(chosen),):
+                reports.imported(import_data(chosen.catalog.resolve(), order, reports.progress))
+    except ImportRefusedError as error:
+        reports.refused(str(error))
+        return 2
+    except OSError as error:
+        reports.refused(f"{error.filename or chosen.catalog}: {error.strerror or error}")
+        return 2
+    return 0
+
+
+def _order(chosen: argparse.Namespace) -> ImportOrder:
+    if not chosen.files or not chosen.type or not chosen.instrument:
+        raise ImportRefusedError("give --sample, or FILE … with --type and --instrument")
+    fields = {
+        "files": [str(file) for file in chosen.files],
+        "data_type": chosen.type,
+        "instrument": chosen.instrument,
+        "bar_type": chosen.bar_type,
+        "stamps_open": chosen.stamp == "open",
+        "timezone": chosen.timezone,
+        "price_precision": chosen.price_precision,
+        "size_precision": chosen.size_precision,
+        "currency": chosen.currency,
+    }
+    try:
+        return msgspec.convert(fields, ImportOrder, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise ImportRefusedError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine_sidecar.catalog", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("ls", help="what a catalog holds")
+    importing = commands.add_parser("import", help="bring CSV or Parquet files into a catalog")
+    for command in (listing, importing):
+        command.add_argument("--catalog", type=Path, required=True, metavar="DIR")
+        command.add_argument("--json", action="store_true", help="one JSON object per line")
+    importing.add_argument("files", nargs="*", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet")
+    importing.add_argument("--sample", action="store_true", help="the sample data that comes with Flotilla")
+    importing.add_argument("--type", choices=[str(kind) for kind in DataType])
+    importing.add_argument("--instrument", metavar="SYMBOL.VENUE")
+    importing.add_argument("--bar-type", metavar="SYMBOL.VENUE-1-DAY-LAST-EXTERNAL")
+    importing.add_argument(
+        "--stamp", choices=("open", "close"), default="close", help="what a bar's time is of"
+    )
+    importing.add_argument("--timezone", help="of times that name none, such as UTC or America/New_York")
+    importing.add_argument("--price-precision", type=int, metavar="DECIMALS")
+    importing.add_argument("--size-precision", type=int, metavar="DECIMALS")
+    importing.add_argument("--currency", default="USD", help="of a new instrument that is no pair")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

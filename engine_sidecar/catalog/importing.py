@@ -1,0 +1,159 @@
+"""One import from files to catalog: check every row first, then stage, compare and move in."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from nautilus_trader.model.data import BarType
+from nautilus_trader.model.enums import BarAggregation
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import Instrument
+
+from engine_sidecar.catalog.build import builder
+from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.instruments import known_instrument, new_instrument
+from engine_sidecar.catalog.names import check_name, remember_name
+from engine_sidecar.catalog.records import Reading, records
+from engine_sidecar.catalog.refusal import ImportRefusedError
+from engine_sidecar.catalog.store import Target, locked
+from engine_sidecar.catalog.survey import Progress, Survey, batches, survey
+from schemas.ids import BarType as BarTypeText
+from schemas.ids import InstrumentId as InstrumentText
+
+
+class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to import: precisions of None are taken from the instrument or, for a new one, from the data."""
+
+    files: tuple[Path, ...]
+    data_type: DataType
+    instrument: InstrumentText
+    bar_type: BarTypeText | None = None
+    stamps_open: bool = False
+    timezone: str | None = None
+    price_precision: int | None = None
+    size_precision: int | None = None
+    currency: str = "USD"
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did; `is_new` is False when the catalog had all of it already."""
+
+    identifier: str
+    data_type: str
+    rows: int
+    first: int
+    last: int
+    is_new: bool
+
+
+def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Imported:
+    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound."""
+    instrument_id, bar_type = InstrumentId.from_str(order.instrument), _bar_type(order)
+    with locked(catalog):
+        check_name(catalog, order.instrument)
+        instrument = known_instrument(catalog, instrument_id)
+        reading = _reading(order, bar_type)
+        found = survey(order.files, reading, progress)
+        instrument = _checked(instrument, found, order) if instrument else _made(instrument_id, found, order)
+        target = Target(catalog, order.data_type, str(bar_type or instrument_id))
+        target.check_ranges(found.chunks)
+        is_new = _stage(target, found, reading, builder(order.data_type, instrument, bar_type), progress)
+        if is_new:
+            if known_instrument(catalog, instrument_id) is None:
+                target.stage_instrument(instrument)
+            remember_name(catalog, str(instrument_id))
+            remember_name(catalog, str(bar_type or instrument_id))
+            target.move_in()
+    return Imported(
+        identifier=str(bar_type or instrument_id),
+        data_type=order.data_type,
+        rows=found.rows,
+        first=found.chunks[0].first,
+        last=found.chunks[-1].last,
+        is_new=is_new,
+    )
+
+
+def _stage(target: Target, found: Survey, reading: Reading, build: Any, progress: Progress) -> bool:
+    is_new = False
+    for file in found.files:
+        rows = 0
+        for batch in batches(records(file, reading)):
+            is_new |= target.stage([build(record) for record in batch])
+            rows += len(batch)
+            progress("written", file, rows)
+    return is_new
+
+
+def _bar_type(order: ImportOrder) -> BarType | None:
+    if order.data_type is not DataType.BARS:
+        if order.bar_type:
+            raise ImportRefusedError(f"--bar-type does not go with {order.data_type}")
+        return None
+    if order.bar_type is None:
+        raise ImportRefusedError(f"bars need --bar-type, such as {order.instrument}-1-DAY-LAST-EXTERNAL")
+    try:
+        bar_type = BarType.from_str(order.bar_type)
+    except ValueError as error:
+        raise ImportRefusedError(f"{order.bar_type!r} is no bar type: {error}") from None
+    if str(bar_type.instrument_id) != order.instrument:
+        raise ImportRefusedError(f"{order.bar_type} is not a bar type of {order.instrument}")
+    if not bar_type.is_externally_aggregated():
+        raise ImportRefusedError(
+            f"{order.bar_type} is made inside NautilusTrader: imported bars are EXTERNAL"
+        )
+    return bar_type
+
+
+def _reading(order: ImportOrder, bar_type: BarType | None) -> Reading:
+    return Reading(
+        data_type=order.data_type,
+        zone=_zone(order.timezone),
+        step=_step(bar_type),
+        stamps_open=order.stamps_open,
+        price_precision=order.price_precision,
+        size_precision=order.size_precision,
+    )
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImportRefusedError(
+            f"{name!r} is no time zone of the IANA list, such as America/New_York"
+        ) from None
+
+
+def _step(bar_type: BarType | None) -> timedelta | None:
+    """How long a bar lasts; None for months, years and bars that are not of time, whose close only the file can tell."""
+    if bar_type is None or not bar_type.spec.is_time_aggregated():
+        return None
+    if bar_type.spec.aggregation in (BarAggregation.MONTH, BarAggregation.YEAR):
+        return None
+    return timedelta(seconds=bar_type.spec.timedelta.total_seconds())
+
+
+def _made(instrument_id: InstrumentId, found: Survey, order: ImportOrder) -> Instrument:
+    price = found.price_precision if order.price_precision is None else order.price_precision
+    size = found.size_precision if order.size_precision is None else order.size_precision
+    return new_instrument(instrument_id, price, size, order.currency)
+
+
+def _checked(instrument: Instrument, found: Survey, order: ImportOrder) -> Instrument:
+    for what, has, given, seen in (
+        ("price", instrument.price_precision, order.price_precision, found.price_precision),
+        ("size", instrument.size_precision, order.size_precision, found.size_precision),
+    ):
+        if given is not None and given != has:
+            raise ImportRefusedError(
+                f"{instrument.id} is in the catalog with a {what} precision of {has}, not {given}"
+            )
+        if seen > has:
+            raise ImportRefusedError(
+                f"{what}s have {seen} decimals, {instrument.id} in the catalog has {has}: "
+                f"give --{what}-precision {has} to round"
+            )
+    return instrument

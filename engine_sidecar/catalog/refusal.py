@@ -1,0 +1,15 @@
+"""The one way an import says no: what is wrong, and in which file, line and column."""
+
+from pathlib import Path
+
+
+class ImportRefusedError(Exception):
+    """The data cannot be imported as asked; nothing was written."""
+
+    def __init__(
+        self, what: str, file: Path | None = None, line: int | None = None, column: str | None = None
+    ) -> None:
+        where = [str(file)] if file else []
+        where += [f"line {line}"] if line is not None else []
+        where += [f"column {column!r}"] if column else []
+        super().__init__(f"{', '.join(where)}: {what}" if where else what)

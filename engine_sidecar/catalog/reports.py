@@ -1,0 +1,55 @@
+"""How an import speaks: lines for people, or one JSON object per line for programs."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine_sidecar.catalog.importing import Imported
+from schemas.catalog import CatalogView
+
+type Print = Callable[[str], None]
+
+
+class Reports:
+    """Writes with `out`; `is_json` chooses the form."""
+
+    def __init__(self, out: Print, *, is_json: bool) -> None:
+        self._out, self._is_json = out, is_json
+
+    def progress(self, step: str, file: Path, rows: int) -> None:
+        """`rows` of `file` have been checked, or written."""
+        self._say(
+            f"{file.name}: {rows:,} rows {step}", event="progress", step=step, file=str(file), rows=rows
+        )
+
+    def imported(self, done: Imported) -> None:
+        """An import ended well."""
+        what = "imported" if done.is_new else "unchanged: the catalog has this data already"
+        self._say(
+            f"{done.data_type} {done.identifier}: {done.rows:,} rows, {_time(done.first)} to {_time(done.last)}, {what}",
+            event="imported" if done.is_new else "unchanged",
+            **msgspec.to_builtins(done),
+        )
+
+    def refused(self, why: str) -> None:
+        """An import was refused and changed nothing."""
+        self._say(f"error: {why}", event="error", message=why)
+
+    def listed(self, view: CatalogView) -> None:
+        """The data sets of a catalog."""
+        if self._is_json:
+            self._out(msgspec.json.encode(view).decode())
+        for entry in () if self._is_json else view.entries:
+            self._out(
+                f"{entry.data_type:7}{entry.identifier:45}{entry.start:%Y-%m-%d} {entry.end:%Y-%m-%d}{entry.files:6}"
+            )
+
+    def _say(self, text: str, **fields: Any) -> None:
+        self._out(msgspec.json.encode(fields).decode() if self._is_json else text)
+
+
+def _time(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="seconds")

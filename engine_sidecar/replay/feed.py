@@ -1,0 +1,171 @@
+"""Plays the events of the subscribed data sets, one at a time: each is dealt with by all before the next is shown."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from engine_sidecar.replay.barrier import Barrier
+from engine_sidecar.replay.config import ReplayDataClientConfig
+from engine_sidecar.replay.merge import Merge
+from engine_sidecar.replay.sandbox import SandboxClient
+from engine_sidecar.replay.streams import DataSet, count, read
+
+_NS: Final = 1_000_000_000
+
+
+class ReplayFeed:
+    """Where a replay is, and what it plays. `show` hands an event to the data engine; `now` is the loop's time (s).
+
+    Events keep the times of the catalog. They are not restamped to the present: fills then carry the time of the price that
+    made them, results equal those of a backtest, and a strategy that looks at a bar's time sees the time it was recorded.
+    The price is that `strategy.clock` is the wall clock, as in all live trading, and apart from the events' times: timers,
+    good-till-date orders and time bars made inside NautilusTrader do not follow a replay.
+    """
+
+    def __init__(
+        self, config: ReplayDataClientConfig, show: Callable[[Any], None], now: Callable[[], float]
+    ) -> None:
+        self._config, self._show, self._now = config, show, now
+        self._catalog = Path(config.catalog_path)
+        self._merge = Merge()
+        self._totals: dict[DataSet, int] = {}
+        self._done: dict[DataSet, int] = {}
+        self._opened = asyncio.Event()
+        self._pace_from: tuple[float, int] | None = None
+        self._may_run = asyncio.Event()
+        self._may_run.set()
+        self._paused_at = 0.0
+        self._is_changed = False
+        self.position: int | None = None
+        self.last_shown: float | None = None
+
+    @property
+    def done(self) -> int:
+        """Events shown so far."""
+        return sum(self._done.values())
+
+    @property
+    def total(self) -> int:
+        """Events shown and still to come."""
+        return sum(self._totals.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """True when every event that was subscribed has been shown."""
+        return bool(self._totals) and self._merge.peek() is None and self.done == self.total
+
+    @property
+    def history_end(self) -> int:
+        """The time up to which events are the past (ns): asking for later ones would be looking ahead."""
+        return self._config.first_ns - 1 if self.position is None else self.position
+
+    def open(self, data_set: DataSet) -> bool:
+        """Plays a data set from the present position on; False when the catalog has nothing of it there."""
+        first = self._config.first_ns if self.position is None else self.position + 1
+        events = count(self._catalog, data_set, first, self._config.last_ns)
+        self._totals[data_set] = self._done.get(data_set, 0) + events
+        self._done.setdefault(data_set, 0)
+        self._merge.add(data_set, read(self._catalog, data_set, first, self._config.last_ns))
+        self._is_changed = True
+        self._opened.set()
+        return events > 0
+
+    def close(self, data_set: DataSet) -> None:
+        """Plays a data set no longer."""
+        self._merge.remove(data_set)
+        self._totals[data_set] = self._done.get(data_set, 0)
+
+    def pause(self) -> None:
+        """Lets simulated time stand still from the next event on."""
+        if self._may_run.is_set():
+            self._may_run.clear()
+            self._paused_at = self._now()
+
+    def resume(self) -> None:
+        """Goes on after `pause`, without catching up."""
+        if not self._may_run.is_set():
+            self._may_run.set()
+            if self._pace_from is not None:
+                began, first = self._pace_from
+                self._pace_from = began + self._now() - self._paused_at, first
+
+    def history(self, data_set: DataSet, first: int, last: int, limit: int) -> list[Any]:
+        """The last `limit` (0: all) events from `first` to `last` that are already the past."""
+        events = list(read(self._catalog, data_set, first, min(last, self.history_end)))
+        return events[-limit:] if limit else events
+
+    async def play(
+        self,
+        barrier: Barrier,
+        venues: Mapping[Any, SandboxClient],
+        check: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Plays until cancelled; calls `check` after each change of what is subscribed, `on_end` when nothing is left.
+
+        Strategies subscribe in their `on_start`, all within one step of the loop, or when a request they made there is
+        answered: when the first subscription has come and the node is quiet, all have.
+        """
+        await self._opened.wait()
+        await barrier.wait()
+        await asyncio.sleep(self._config.start_delay)
+        while True:
+            await self._may_run.wait()
+            await barrier.wait()
+            if self._is_changed:
+                self._is_changed = False
+                check()
+            ts = self._merge.peek()
+            if ts is None:
+                self._opened.clear()
+                if self.is_finished:
+                    on_end()
+                await self._opened.wait()
+            elif not await self._must_wait(ts):
+                await self._step(ts, barrier, venues)
+
+    async def _must_wait(self, ts: int) -> bool:
+        """Waits for the time of an event at the chosen speed; True when it waited, because something may have changed."""
+        if not self._config.speed:
+            return False
+        if self._pace_from is None:
+            self._pace_from = self._now(), ts
+        began, first = self._pace_from
+        left = began + (ts - first) / _NS / self._config.speed - self._now()
+        if left <= 0:
+            return False
+        await asyncio.sleep(left)
+        return True
+
+    async def _step(self, ts: int, barrier: Barrier, venues: Mapping[Any, SandboxClient]) -> None:
+        data_set, event = self._merge.pop()
+        self.position = ts
+        for venue in venues.values():
+            venue.open_step(ts)
+        if (its_venue := venues.get(_instrument_id(event).venue)) is not None:
+            its_venue.move_market(event)
+            await barrier.wait()
+        self._show(event)
+        self._done[data_set] += 1
+        self.last_shown = self._now()
+        await barrier.wait()
+        await settle(ts, barrier, list(venues.values()))
+
+
+async def settle(ts: int, barrier: Barrier, venues: list[SandboxClient]) -> None:
+    """Has the venues execute all commands that wait, in the order in which a BacktestEngine would."""
+    while any(venue.has_held for venue in venues):
+        for venue in venues:
+            while venue.has_held:
+                venue.execute_next()
+                await barrier.wait()
+        for venue in venues:
+            venue.iterate(ts)
+        await barrier.wait()
+    for venue in venues:
+        venue.close_step(ts)
+
+
+def _instrument_id(event: Any) -> Any:
+    return event.instrument_id if hasattr(event, "instrument_id") else event.bar_type.instrument_id

@@ -1,0 +1,119 @@
+"""`python -m engine_sidecar.zygote FD`: imports NautilusTrader once, then forks engine processes that start in a moment.
+
+It imports and does nothing else: a catalog query, a node, a logger or a thread before the fork leaves every child hanging.
+The socket FD is a unix stream to the sidecar; requests are `link.Fork` frames with three file descriptors each.
+"""
+
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+import warnings
+from typing import Final
+
+from engine_sidecar.link import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
+
+_FDS_PER_FORK: Final = 3
+
+
+class Zygote:
+    """Forks on request and reports how its children end; `run` returns when the sidecar is gone."""
+
+    def __init__(self, sidecar: socket.socket) -> None:
+        self._sidecar = sidecar
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(sidecar, selectors.EVENT_READ)
+        self._frames: Frames[Fork] = Frames(Fork)
+
+    def run(self) -> None:
+        """Serves until the sidecar's end of the socket closes; children see that on their own links."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is not self._sidecar:
+                    self._reap(key.fd, key.data)
+                elif not self._serve():
+                    return
+
+    def _serve(self) -> bool:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._sidecar, 4096, _FDS_PER_FORK)
+        except ConnectionResetError:
+            return False
+        for _ in self._frames.feed(data):
+            self._fork(fds)
+        return bool(data)
+
+    def _fork(self, fds: list[int]) -> None:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()  # Python warns of pyarrow's allocator thread, which is made for forks
+        if pid == 0:
+            self._become_engine(fds)
+        for fd in fds:
+            os.close(fd)
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
+        self._say(Forked(pid))
+
+    def _become_engine(self, fds: list[int]) -> None:
+        code = 1
+        try:
+            self._leave()
+            link, *outputs = fds
+            for number, fd in enumerate(outputs, start=1):
+                os.dup2(fd, number)
+                os.close(fd)
+            code = _run_engine(link)
+        except BaseException:  # noqa: BLE001 - nothing of the zygote may run on in its child
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError, ValueError):  # nobody may be left to read
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _leave(self) -> None:
+        """Closes what belongs to the zygote: its sidecar, its selector, its other children."""
+        for key in list(self._selector.get_map().values()):
+            os.close(key.fd)
+        self._selector.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _reap(self, pidfd: int, pid: int) -> None:
+        self._selector.unregister(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        self._say(Exited(pid, os.waitstatus_to_exitcode(status)))
+
+    def _say(self, message: FromZygote) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the next read tells that the sidecar is gone
+            self._sidecar.sendall(frame(message))
+
+
+def _run_engine(link: int) -> int:
+    from engine_sidecar.adapters import nautilus_live  # noqa: PLC0415 - imported by main, before the fork
+
+    return nautilus_live.run(socket.socket(fileno=link))
+
+
+def main(arguments: list[str]) -> int:
+    """Imports, tells the sidecar, serves."""
+    # Ctrl-C and a terminal's hang-up reach the whole group; the sidecar decides what follows from them.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    began = time.monotonic()
+    from engine_sidecar.adapters import preload  # noqa: F401, PLC0415 - the second that this costs is what a zygote is for
+
+    gc.collect()
+    gc.freeze()
+    sidecar = socket.socket(fileno=int(arguments[0]))
+    sidecar.sendall(frame(ZygoteReady(time.monotonic() - began)))
+    Zygote(sidecar).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
