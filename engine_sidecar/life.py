@@ -1,0 +1,151 @@
+"""One sidecar from launch line to exit code: makes the parts, joins them, and ends them in order."""
+
+import asyncio
+import signal
+import sys
+import time
+from typing import Final
+
+from bus.logs import bind, configure, get_logger
+from engine_sidecar.adapters.children import Children, adopt_orphans, kill_all
+from engine_sidecar.adapters.echo import Echo
+from engine_sidecar.adapters.launch import BadLaunchError, read_launch
+from engine_sidecar.adapters.processes import rss_bytes
+from engine_sidecar.adapters.publisher import EventPublisher, LogPublisher
+from engine_sidecar.adapters.spawn import Spawned
+from engine_sidecar.adapters.zygote import Zygote
+from engine_sidecar.core.journal import Journal
+from engine_sidecar.core.log_book import LogBook
+from engine_sidecar.core.messages import Checked
+from engine_sidecar.core.outbox import Outbox
+from engine_sidecar.core.verdict import final_state
+from engine_sidecar.handlers import Handlers
+from engine_sidecar.meter import session_meter
+from engine_sidecar.record import EventRecord
+from engine_sidecar.settings import Settings
+from engine_sidecar.telemetry import Telemetry
+from engine_sidecar.voice import Voice, keep_going
+from schemas.session import Launch
+from schemas.states import FailureReason, RunState
+from schemas.telemetry import StateChange
+
+log = get_logger(__name__)
+
+LAUNCH_S: Final = 30.0
+CHECK_S: Final = 0.2
+LAST_OUTPUT_S: Final = 1.0
+"""For what a dead engine left in its pipes; a process that it started may hold them open for ever."""
+EX_CONFIG: Final = 78
+
+
+def run(spawned: Spawned) -> int:
+    """Reads the launch line, lives the session, and returns the exit code: 0 stopped, 1 failed, 78 badly configured."""
+    try:
+        settings = Settings.from_env()
+        launch = read_launch(sys.stdin.fileno(), LAUNCH_S)
+    except (BadLaunchError, ValueError) as error:
+        sys.stderr.write(f"engine_sidecar: {error}\n")
+        kill_all()
+        return EX_CONFIG
+    configure("sidecar", launch.spec.log_level)
+    adopt_orphans()
+    try:
+        with bind(instance_id=launch.spec.instance_id, session_id=launch.spec.session_id):
+            change = asyncio.run(_live(launch, spawned, settings))
+    finally:
+        kill_all()
+    return _exit_code(change)
+
+
+def _exit_code(change: StateChange) -> int:
+    if change.state == RunState.STOPPED:
+        return 0
+    return EX_CONFIG if change.reason == FailureReason.CONFIG else 1
+
+
+async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
+    return await Life(launch, spawned, settings).run()
+
+
+class Life:
+    """The parts of one sidecar, and the tasks that run them. Made within the running loop."""
+
+    def __init__(self, launch: Launch, spawned: Spawned, settings: Settings) -> None:
+        spec = launch.spec
+        self._launch = launch
+        self._settings = settings
+        self._is_over = asyncio.Event()
+        self._children = Children()
+        self._zygote = Zygote(spawned, self._children)
+        self._book = LogBook(max_lines=settings.log_lines, max_bytes=settings.log_bytes)
+        self._echo = Echo(sys.stdout.fileno())
+        outbox = Outbox(max_events=settings.queue_events, max_bytes=settings.queue_bytes)
+        events = EventPublisher(spec, outbox)
+        self._logs = LogPublisher(spec, self._book, time.time_ns)
+        self._record = EventRecord(Journal(spec), outbox, now_ns=time.time_ns, wake=events.wake)
+        self._meter = session_meter(launch, lambda: self._zygote.pids)
+        self._telemetry = Telemetry(
+            spec,
+            session=lambda: self._handlers.session,
+            outbox=outbox,
+            logs_dropped=lambda: self._book.dropped,
+            meter=self._meter,
+            heartbeat_file=settings.heartbeat_file,
+            now_ns=time.time_ns,
+        )
+        self._handlers = Handlers(
+            launch,
+            self._zygote,
+            self._record,
+            now=asyncio.get_running_loop().time,
+            measured=self._telemetry.measured,
+            over=self._is_over.set,
+        )
+        self._voice = Voice(
+            launch, self._handlers, outbox=outbox, events=events, logs=self._logs, telemetry=self._telemetry
+        )
+
+    async def run(self) -> StateChange:
+        """Lives until the engine has ended and all was told, or could not be told in time."""
+        self._children.watch()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._ask_to_stop)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._zygote.run(self._handlers.hear, self._on_line), name="zygote"),
+                tasks.create_task(self._watch(), name="watch"),
+                tasks.create_task(keep_going("heartbeat", self._telemetry.run_heartbeat), name="heartbeat"),
+                tasks.create_task(keep_going("echo", self._echo.run), name="echo"),
+                tasks.create_task(self._voice.run(), name="voice"),
+            ]
+            await self._is_over.wait()
+            change = await self._conclude()
+            await self._voice.flush(self._settings.flush_s)
+            for task in running:
+                task.cancel()
+        self._echo.finish()
+        await self._voice.hang_up()
+        return change
+
+    async def _conclude(self) -> StateChange:
+        await self._zygote.drain(LAST_OUTPUT_S)
+        is_oom = self._telemetry.oom.has_risen(self._meter.oom_kills())
+        change = final_state(self._handlers.session, is_oom=is_oom, log_tail=self._book.tail)
+        self._handlers.conclude(change)
+        self._zygote.kill_engine()
+        self._zygote.kill_zygote()
+        return change
+
+    async def _watch(self) -> None:
+        while True:
+            pid = self._handlers.session.engine_pid if self._launch.enforce_memory else None
+            self._handlers.post(Checked(rss_bytes(pid) if pid is not None else None))
+            await asyncio.sleep(CHECK_S)
+
+    def _ask_to_stop(self) -> None:
+        self._handlers.ask_to_stop(self._launch.spec.stop_policy)
+
+    def _on_line(self, line: str) -> None:
+        self._book.add(line)
+        self._logs.wake()
+        self._echo.add(line)

@@ -1,0 +1,303 @@
+"""Engines that trade, freeze, crash and lie as told: `plan.node` is {"script": name, …its arguments}. Speaks the real link."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from engine_sidecar.link import (
+    CancelOrders,
+    Ended,
+    Flatten,
+    Frames,
+    Happened,
+    Measured,
+    Phase,
+    Run,
+    Stop,
+    Tick,
+    ToEngine,
+    frame,
+)
+from schemas.states import FailureReason, RunState
+from schemas.telemetry import Alert, EngineMetrics, EventKind, Fill, Severity
+
+
+class Engine:
+    """The parts that every script uses: a link thread that ticks, and a "loop" that turns when `turn` is called."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self.socket = own
+        self._lock = threading.Lock()
+        self._frames = Frames[ToEngine](ToEngine)
+        self._turned_at = time.monotonic()
+        self.commands: deque[ToEngine] = deque()
+        first = next(self._messages())
+        assert isinstance(first, Run)
+        self.run = first
+
+    def _messages(self) -> Iterator[ToEngine]:
+        while data := self.socket.recv(1 << 16):
+            yield from self._frames.feed(data)
+        os._exit(70)  # like the real engine: never without a sidecar
+
+    def start_link(self) -> None:
+        threading.Thread(target=self._tick, daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _tick(self) -> None:
+        while True:
+            self.send(Tick(loop_age_s=time.monotonic() - self._turned_at))
+            time.sleep(0.1)
+
+    def _listen(self) -> None:
+        for command in self._messages():
+            self.commands.append(command)
+
+    def send(self, message: object) -> None:
+        with self._lock:
+            self.socket.sendall(frame(message))
+
+    def turn(self) -> None:
+        self._turned_at = time.monotonic()
+        time.sleep(0.01)
+
+    def enter(self, *states: RunState) -> None:
+        for state in states:
+            self.send(Phase(state))
+
+    def fill(self, number: int) -> None:
+        self.send(Happened(EventKind.FILL, msgspec.json.encode(sample_fill(number))))
+
+    def alert(self, code: str) -> None:
+        alert = Alert(severity=Severity.INFO, code=code, message=code)
+        self.send(Happened(EventKind.ALERT, msgspec.json.encode(alert)))
+
+    def measure(self, fills: int) -> None:
+        metrics = EngineMetrics(
+            instance_id=self.run.instance_id, session_id=self.run.session_id, at_ns=1, fills_total=fills
+        )
+        self.send(Measured(msgspec.json.encode(metrics)))
+
+
+def sample_fill(number: int) -> Fill:
+    return Fill(
+        trade_id=f"T-{number}",
+        client_order_id=f"O-{number}",
+        instrument_id="SPX.SIM",
+        strategy_id="EMACross-000",
+        side="BUY",
+        last_qty="10",
+        last_px="1234.50",
+        currency="USD",
+        commission="0.00 USD",
+        liquidity_side="TAKER",
+        ts_event=1_700_000_000_000_000_000 + number,
+    )
+
+
+def run(own: socket.socket) -> int:
+    engine = Engine(own)
+    node = dict(engine.run.plan.node)
+    return SCRIPTS[node.pop("script")](engine, **node)
+
+
+def start(engine: Engine) -> None:
+    engine.start_link()
+    engine.enter(RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING)
+
+
+def trade(engine: Engine, every_s: float = 0.5, not_confirmed: tuple[str, ...] = ()) -> int:
+    """Trades until it is stopped, and says which commands it got."""
+    start(engine)
+    print("trading", flush=True)
+    fills, due = 0, time.monotonic()
+    while True:
+        engine.turn()
+        if time.monotonic() >= due:
+            fills, due = fills + 1, due + every_s
+            engine.fill(fills)
+            engine.measure(fills)
+        while engine.commands:
+            match engine.commands.popleft():
+                case CancelOrders():
+                    engine.alert("cancelled")
+                case Flatten():
+                    engine.alert("flattened")
+                case Stop(policy=policy, timeout_s=timeout_s):
+                    print(f"stopping {policy} within {timeout_s:g} s", flush=True)
+                    engine.enter(RunState.STOPPING)
+                    engine.send(Ended(None, "", tuple(not_confirmed)))
+                    return 0
+
+
+def flood(engine: Engine, events: int) -> int:
+    """Says very much at once."""
+    start(engine)
+    for number in range(1, events + 1):
+        engine.fill(number)
+    return serve(engine)
+
+
+def serve(engine: Engine) -> int:
+    while not any(isinstance(command, Stop) for command in list(engine.commands)):
+        engine.turn()
+    engine.send(Ended(None))
+    return 0
+
+
+def exits(engine: Engine, code: int, after_s: float = 0.0) -> int:
+    start(engine)
+    time.sleep(after_s)
+    for i in range(30):
+        print(f"line {i}", flush=True)
+    print("about to exit", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def raises(engine: Engine) -> int:
+    start(engine)
+    raise ValueError("boom in on_bar")
+
+
+def ends(engine: Engine, reason: str | None, detail: str = "") -> int:
+    """Ends by itself, with a word."""
+    start(engine)
+    engine.send(Ended(FailureReason(reason) if reason else None, detail))
+    return 0 if reason is None else 1
+
+
+def segfaults(engine: Engine) -> int:
+    start(engine)
+    ctypes.string_at(0)
+    return 0
+
+
+def spins(engine: Engine, for_s: float = 600.0) -> int:
+    """A strategy with an endless loop: the link thread still runs."""
+    start(engine)
+    until = time.monotonic() + for_s
+    while time.monotonic() < until:
+        pass
+    return serve(engine)
+
+
+def holds_gil(engine: Engine) -> int:
+    """A native call that never returns and holds the GIL: no thread of Python runs."""
+    start(engine)
+    time.sleep(0.3)
+    ctypes.PyDLL(None).sleep(600)
+    return 0
+
+
+def silent(_: Engine) -> int:
+    """Never says a word."""
+    time.sleep(600)
+    return 0
+
+
+def never_connects(engine: Engine) -> int:
+    engine.start_link()
+    engine.enter(RunState.CONNECTING)
+    while True:
+        engine.turn()
+
+
+def deaf(engine: Engine) -> int:
+    """Does not stop."""
+    start(engine)
+    while True:
+        engine.turn()
+
+
+def hangs_up(engine: Engine) -> int:
+    engine.enter(RunState.TRADING)
+    engine.socket.shutdown(socket.SHUT_RDWR)
+    time.sleep(600)
+    return 0
+
+
+def talks_rubbish(engine: Engine) -> int:
+    start(engine)
+    engine.socket.sendall(b"\0\0\0\5hello")
+    time.sleep(600)
+    return 0
+
+
+def invents_events(engine: Engine) -> int:
+    """Events that are none, then a good one."""
+    start(engine)
+    engine.send(Happened(EventKind.FILL, b'{"trade_id":1}'))
+    engine.send(Happened(EventKind.FILL, b"not json"))
+    engine.send(Happened(EventKind.STATE, b'{"state":"stopped"}'))
+    engine.fill(1)
+    return serve(engine)
+
+
+def prints(engine: Engine, lines: int, after_s: float = 0.0) -> int:
+    start(engine)
+    time.sleep(after_s)
+    sys.stdout.buffer.write(b"not utf-8: \xff\xfe\n" + b"x" * 40_000 + b"\n")
+    for i in range(lines):
+        sys.stdout.buffer.write(b"line %d %s\n" % (i, b"y" * 80))
+    sys.stdout.buffer.flush()
+    engine.alert("printed")
+    return serve(engine)
+
+
+def hogs(engine: Engine, mib: int) -> int:
+    start(engine)
+    engine.memory = [bytearray(os.urandom(1 << 20)) for _ in range(mib)]  # type: ignore[attr-defined]
+    return serve(engine)
+
+
+def breeds(engine: Engine) -> int:
+    """Leaves processes behind, in sessions of their own."""
+    start(engine)
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+        )
+        print(f"child {child.pid}", flush=True)
+    engine.alert("bred")
+    return serve(engine)
+
+
+def killed(engine: Engine) -> int:
+    start(engine)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+SCRIPTS: dict[str, Callable[..., int]] = {
+    script.__name__: script
+    for script in (
+        trade,
+        flood,
+        exits,
+        raises,
+        ends,
+        segfaults,
+        spins,
+        holds_gil,
+        silent,
+        never_connects,
+        deaf,
+        hangs_up,
+        talks_rubbish,
+        invents_events,
+        prints,
+        hogs,
+        breeds,
+        killed,
+    )
+}

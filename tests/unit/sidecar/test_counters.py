@@ -1,0 +1,148 @@
+"""Counters of control groups as real files spell them, and what is made of them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine_sidecar.adapters.cgroup import CgroupMeter, group_folders
+from engine_sidecar.adapters.processes import ProcessMeter, rss_bytes
+from engine_sidecar.core.usage import OomCounter, Usage, resources
+
+NET = (
+    "Inter-|   Receive                                                |  Transmit\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+    "    lo:    3393      33    0    0    0     0          0         0     3393      33    0    0    0     0       0          0\n"
+    "  eth0: 671761769   33284    0    0    0     0          0         0  1304667   15533    0    0    0     0       0          0\n"
+    "  eth1:1000 1 0 0 0 0 0 0 2000 1 0 0 0 0 0 0\n"
+)
+
+
+def lay(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def proc(tmp_path: Path, cgroup: str, mountinfo: str) -> Path:
+    return lay(tmp_path / "proc", {"self/cgroup": cgroup, "self/mountinfo": mountinfo, "self/net/dev": NET})
+
+
+def test_version_2_in_a_container(tmp_path: Path) -> None:
+    group = lay(
+        tmp_path / "cgroup",
+        {
+            "memory.current": "100000000\n",
+            "memory.stat": "anon 1\ninactive_file 40000000\n",
+            "memory.max": "2147483648\n",
+            "memory.events": "low 0\nhigh 0\nmax 5\noom 1\noom_kill 2\noom_group_kill 0\n",
+            "cpu.stat": "usage_usec 1500000\nuser_usec 1\nsystem_usec 2\n",
+            "pids.current": "7\n",
+            "io.stat": "254:0 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n8:0 rbytes=1 wbytes=2\n",
+        },
+    )
+    meter = CgroupMeter(
+        proc(tmp_path, "0::/\n", f"29 23 0:26 / {group} ro,nosuid - cgroup2 cgroup rw,nsdelegate\n")
+    )
+    assert meter.read() == Usage(
+        cpu_ns=1_500_000_000,
+        memory_bytes=60_000_000,
+        memory_limit_bytes=2 << 30,
+        pids=7,
+        network_rx_bytes=671762769,
+        network_tx_bytes=1306667,
+        block_read_bytes=101,
+        block_write_bytes=202,
+    )
+    assert meter.oom_kills() == 2
+
+
+def test_version_1_in_a_container_whose_paths_are_the_hosts(tmp_path: Path) -> None:
+    group = lay(
+        tmp_path / "cgroup",
+        {
+            "memory/memory.usage_in_bytes": "100000000\n",
+            "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 40000000\n",
+            "memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+            "cpuacct/cpuacct.usage": "1500000000\n",
+            "pids/pids.current": "7\n",
+            "blkio/blkio.throttle.io_service_bytes_recursive": "254:0 Read 5\n254:0 Write 6\n254:0 Total 11\nTotal 11\n",
+        },
+    )
+    path = "/docker/0123abcd"
+    names = ("memory", "cpu,cpuacct", "pids", "blkio")
+    meter = CgroupMeter(
+        proc(
+            tmp_path,
+            "".join(f"{i}:{name}:{path}\n" for i, name in enumerate(names, 2)),
+            "".join(
+                f"{i} 23 0:30 {path} {group}/{name.split(',')[-1]} ro,nosuid master:9 - cgroup cgroup rw,{name}\n"
+                for i, name in enumerate(names, 40)
+            ),
+        )
+    )
+    usage = meter.read()
+    assert usage is not None
+    assert (usage.cpu_ns, usage.memory_bytes, usage.pids) == (1_500_000_000, 60_000_000, 7)
+    assert usage.memory_limit_bytes is None
+    assert (usage.block_read_bytes, usage.block_write_bytes) == (5, 6)
+    assert meter.oom_kills() == 3
+
+
+def test_a_part_of_the_tree_that_is_mounted_is_found() -> None:
+    mount = "1 2 0:1 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
+    assert group_folders("4:memory:/docker/ab/inner\n", mount) == {
+        "memory": Path("/sys/fs/cgroup/memory/inner")
+    }
+    assert group_folders("4:memory:/docker/abc\n", mount) == {"memory": Path("/sys/fs/cgroup/memory")}
+
+
+def test_a_group_without_files_is_none(tmp_path: Path) -> None:
+    meter = CgroupMeter(proc(tmp_path, "0::/\n", f"1 2 0:1 / {tmp_path}/none ro - cgroup2 cgroup rw\n"))
+    assert meter.read() is None
+    assert meter.oom_kills() == 0
+
+
+def test_this_machine_has_readable_groups() -> None:
+    assert CgroupMeter().oom_kills() >= 0
+
+
+def test_processes_are_summed_and_one_that_is_gone_counts_nothing() -> None:
+    own = ProcessMeter(lambda: [os.getpid()], lambda: 0).read()
+    with_gone = ProcessMeter(lambda: [os.getpid(), 1 << 22], lambda: 0).read()
+    assert own is not None
+    assert with_gone is not None
+    assert own.memory_bytes > 1 << 20
+    assert own.cpu_ns > 0
+    assert with_gone.pids == own.pids >= 1
+    assert (rss_bytes(os.getpid()) or 0) >= own.memory_bytes // 2
+    assert rss_bytes(1 << 22) is None
+
+
+def test_a_fraction_of_one_is_one_core() -> None:
+    before = Usage(cpu_ns=1_000_000_000, memory_bytes=1)
+    now = Usage(cpu_ns=2_500_000_000, memory_bytes=5, pids=3)
+    found = resources(before, now, 1.0, 100)
+    assert (found.cpu_fraction, found.memory_bytes, found.memory_limit_bytes, found.pids) == (1.5, 5, 100, 3)
+    assert resources(now, before, 1.0, 100).cpu_fraction == 0.0
+    assert resources(now, now, 0.0, 100).cpu_fraction == 0.0
+
+
+@pytest.mark.parametrize(
+    ("samples", "now", "expected"), [([], 5, False), ([5, 5], 5, False), ([5, 5], 6, True)]
+)
+def test_only_a_kill_within_memory_counts(samples: list[int], now: int, expected: bool) -> None:
+    counter = OomCounter()
+    for sample in samples:
+        counter.sample(sample)
+    assert counter.has_risen(now) is expected
+
+
+def test_an_old_kill_is_forgotten() -> None:
+    counter = OomCounter()
+    for sample in [0, 1] + [1] * 10:
+        counter.sample(sample)
+    assert not counter.has_risen(1)

@@ -1,0 +1,201 @@
+"""Commands, fences and re-entrance, with recording ports."""
+
+import pytest
+
+from engine_sidecar.core.messages import BusFound, ZygoteGone
+from engine_sidecar.handlers import Handlers
+from engine_sidecar.link import (
+    CancelOrders,
+    Exited,
+    Flatten,
+    Forked,
+    Happened,
+    Measured,
+    Phase,
+    Run,
+    Stop,
+    ToEngine,
+    ZygoteReady,
+)
+from schemas.fault import FaultCode, FaultError
+from schemas.session import BusAccess, EngineCommand, Launch
+from schemas.states import RunState, StopPolicy
+from schemas.telemetry import Alert, EventKind, StateChange
+from tests.unit.sidecar.samples import spec
+
+
+class Processes:
+    """Remembers what it was told to do; `on_kill` lets a kill be answered at once."""
+
+    def __init__(self) -> None:
+        self.did: list[object] = []
+        self.is_read = True
+        self.on_kill = lambda: None
+
+    def fork(self, run: Run) -> None:
+        self.did.append(run)
+
+    def send(self, message: ToEngine) -> None:
+        self.did.append(message)
+
+    async def has_received(self, timeout_s: float) -> bool:
+        return self.is_read
+
+    def kill_engine(self) -> None:
+        self.did.append("kill engine")
+        self.on_kill()
+
+    def kill_zygote(self) -> None:
+        self.did.append("kill zygote")
+
+
+class Record:
+    """Remembers what was put on record."""
+
+    def __init__(self) -> None:
+        self.written: list[StateChange | Alert] = []
+        self.copied: list[tuple[EventKind, bytes]] = []
+
+    def write(self, data: StateChange | Alert) -> None:
+        self.written.append(data)
+
+    def copy(self, kind: EventKind, data: bytes) -> None:
+        self.copied.append((kind, data))
+
+
+class Desk:
+    """Handlers with their recording ports."""
+
+    def __init__(self) -> None:
+        self.processes = Processes()
+        self.record = Record()
+        self.metrics: list[bytes] = []
+        self.over = 0
+        launch = Launch(
+            bus=BusAccess(url="nats://x", creds=""),
+            spec=spec(stop_policy=StopPolicy.LEAVE),
+            catalog_path="/data",
+        )
+        self.handlers = Handlers(
+            launch,
+            self.processes,
+            self.record,
+            now=lambda: 0.0,
+            measured=self.metrics.append,
+            over=self._end,
+        )
+
+    def _end(self) -> None:
+        self.over += 1
+
+    def trade(self) -> None:
+        for message in (
+            BusFound(),
+            ZygoteReady(1.0),
+            Forked(42),
+            Phase(RunState.CONNECTING),
+            Phase(RunState.TRADING),
+        ):
+            self.handlers.hear(message)
+
+    @property
+    def states(self) -> list[RunState]:
+        return [data.state for data in self.record.written if isinstance(data, StateChange)]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_the_first_frame_of_an_engine_says_what_to_run(desk: Desk) -> None:
+    desk.trade()
+    (run,) = desk.processes.did
+    assert isinstance(run, Run)
+    assert (run.instance_id, run.catalog_path, run.stop_policy) == ("e1", "/data", StopPolicy.LEAVE)
+
+
+def test_events_and_metrics_pass_through(desk: Desk) -> None:
+    desk.handlers.hear(Happened(EventKind.FILL, b"{}"))
+    desk.handlers.hear(Measured(b"[]"))
+    assert desk.record.copied == [(EventKind.FILL, b"{}")]
+    assert desk.metrics == [b"[]"]
+
+
+async def test_a_stop_uses_the_policy_of_the_session_unless_told_otherwise(desk: Desk) -> None:
+    desk.trade()
+    await desk.handlers.stop(EngineCommand())
+    assert desk.processes.did[-1] == Stop(policy=StopPolicy.LEAVE, timeout_s=27.0)
+    other = Desk()
+    other.trade()
+    await other.handlers.stop(EngineCommand(policy=StopPolicy.FLATTEN))
+    assert other.processes.did[-1] == Stop(policy=StopPolicy.FLATTEN, timeout_s=27.0)
+
+
+async def test_a_stop_is_a_success_even_when_the_engine_reads_nothing(desk: Desk) -> None:
+    desk.trade()
+    desk.processes.is_read = False
+    assert (await desk.handlers.stop(EngineCommand())).session_id == spec().session_id
+    assert desk.states[-1] is RunState.STOPPING
+
+
+async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
+    desk.trade()
+    desk.handlers.hear(Exited(42, 0))
+    before = list(desk.processes.did)
+    await desk.handlers.stop(EngineCommand(request_id="r-1"))
+    assert desk.processes.did == before
+    assert desk.over == 1
+
+
+@pytest.mark.parametrize(("name", "frame"), [("cancel_orders", CancelOrders()), ("flatten", Flatten())])
+async def test_a_command_is_handed_to_the_engine(desk: Desk, name: str, frame: ToEngine) -> None:
+    desk.trade()
+    command = EngineCommand(session_id=spec().session_id, request_id="r-1")
+    accepted = await getattr(desk.handlers, name)(command)
+    assert accepted.request_id == "r-1"
+    assert desk.processes.did[-1] == frame
+
+
+@pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
+async def test_a_command_that_the_engine_does_not_read_has_an_unknown_outcome(desk: Desk, name: str) -> None:
+    desk.trade()
+    desk.processes.is_read = False
+    with pytest.raises(FaultError) as refused:
+        await getattr(desk.handlers, name)(EngineCommand())
+    assert refused.value.fault.code is FaultCode.OUTCOME_UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
+async def test_a_command_before_the_engine_is_up_is_a_conflict(desk: Desk, name: str) -> None:
+    with pytest.raises(FaultError) as refused:
+        await getattr(desk.handlers, name)(EngineCommand())
+    assert refused.value.fault.code is FaultCode.CONFLICT
+    assert desk.processes.did == []
+
+
+@pytest.mark.parametrize("name", ["stop", "cancel_orders", "flatten"])
+async def test_another_session_is_fenced_off(desk: Desk, name: str) -> None:
+    desk.trade()
+    before = list(desk.processes.did)
+    with pytest.raises(FaultError) as refused:
+        await getattr(desk.handlers, name)(EngineCommand(session_id="20250101-000000-000000000000"))
+    assert refused.value.fault.code is FaultCode.CONFLICT
+    assert desk.processes.did == before
+
+
+def test_a_message_that_an_effect_leads_to_is_decided_after_it(desk: Desk) -> None:
+    desk.trade()
+    desk.processes.on_kill = lambda: desk.handlers.post(Exited(42, -9))
+    desk.handlers.post(ZygoteGone(-9))
+    assert desk.processes.did[-1] == "kill engine"
+    assert desk.handlers.session.exit_code == -9
+    assert desk.over == 1
+
+
+def test_the_final_state_is_the_last_on_record(desk: Desk) -> None:
+    desk.trade()
+    desk.handlers.hear(Exited(42, 0))
+    desk.handlers.conclude(StateChange(state=RunState.STOPPED))
+    assert desk.states[-1] is RunState.STOPPED
+    assert desk.handlers.session.state is RunState.STOPPED

@@ -1,0 +1,286 @@
+"""The session machine: what is said when, and what is killed for what."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine_sidecar.core import session as core
+from engine_sidecar.core.messages import (
+    BusFound,
+    Checked,
+    Conclude,
+    Effect,
+    Fork,
+    KillEngine,
+    KillZygote,
+    LinkClosed,
+    Message,
+    Publish,
+    Send,
+    StopAsked,
+    ZygoteGone,
+)
+from engine_sidecar.core.session import KillCause, Session
+from engine_sidecar.link import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import Alert, StateChange
+from tests.unit.sidecar.samples import spec
+
+UP: Sequence[Message] = (
+    BusFound(),
+    ZygoteReady(import_s=1.0),
+    Forked(pid=42),
+    Phase(RunState.CONNECTING),
+    Phase(RunState.RECONCILING),
+    Phase(RunState.TRADING),
+)
+
+
+def play(
+    messages: Sequence[Message], *, session: Session | None = None, now: float = 0.0
+) -> tuple[Session, list[Effect]]:
+    state, effects = (session, ()) if session else core.begin(spec())
+    found = list(effects)
+    for message in messages:
+        state, effects = core.decide(state, message, now)
+        found += effects
+    return state, found
+
+
+def states(effects: Sequence[Effect]) -> list[RunState]:
+    return [e.data.state for e in effects if isinstance(e, Publish) and isinstance(e.data, StateChange)]
+
+
+def alerts(effects: Sequence[Effect]) -> list[str]:
+    return [e.data.code for e in effects if isinstance(e, Publish) and isinstance(e.data, Alert)]
+
+
+def alive(now: float) -> tuple[Session, list[Effect]]:
+    """A trading engine whose loop turned at `now`, checked every 0.2 s since 0."""
+    session, _ = play(UP)
+    return wait(session, 0.0, now, ticks=True)
+
+
+def wait(
+    session: Session, start: float, end: float, *, ticks: bool, rss: int | None = None
+) -> tuple[Session, list[Effect]]:
+    effects: list[Effect] = []
+    for i in range(1, round((end - start) / 0.2) + 1):
+        now = start + i * 0.2
+        if ticks:
+            session, found = core.decide(session, Tick(loop_age_s=0.0), now)
+        session, found = core.decide(session, Checked(rss), now)
+        effects += found
+    return session, effects
+
+
+def test_a_session_goes_through_its_states_in_order() -> None:
+    session, effects = play([*UP, StopAsked(StopPolicy.CANCEL), Ended(None), Exited(pid=42, exit_code=0)])
+    assert states(effects) == [
+        RunState.BOOTING,
+        RunState.CONNECTING,
+        RunState.RECONCILING,
+        RunState.TRADING,
+        RunState.STOPPING,
+    ]
+    assert effects[-1] == Conclude()
+    assert session.is_over
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_engine_starts_once_the_bus_and_the_zygote_are_there(order: tuple[int, int]) -> None:
+    session, effects = play([UP[order[0]]])
+    assert Fork() not in effects
+    session, effects = play([UP[order[1]]], session=session)
+    assert effects == [Fork()]
+    assert Fork() not in play([BusFound(), ZygoteReady(0.1)], session=session)[1]
+
+
+def test_a_phase_that_leads_backwards_changes_nothing() -> None:
+    session, _ = play(UP)
+    for state in (RunState.CONNECTING, RunState.TRADING, RunState.BOOTING, RunState.FAILED, RunState.STOPPED):
+        assert play([Phase(state)], session=session) == (session, [])
+
+
+def test_stopping_twice_changes_nothing() -> None:
+    session, effects = play([*UP, StopAsked(StopPolicy.FLATTEN)], now=5.0)
+    assert [e for e in effects if isinstance(e, Send)] == [
+        Send(Stop(policy=StopPolicy.FLATTEN, timeout_s=27.0))
+    ]
+    assert play([StopAsked(StopPolicy.LEAVE)], session=session, now=6.0) == (session, [])
+
+
+def test_a_stop_before_the_fork_ends_the_session_without_an_engine() -> None:
+    session, effects = play([ZygoteReady(1.0), StopAsked(StopPolicy.CANCEL)])
+    assert session.is_over
+    assert effects[-1] == Conclude()
+    assert play([BusFound()], session=session)[1] == []
+
+
+def test_a_stop_while_the_engine_boots_reaches_it() -> None:
+    _, effects = play([*UP[:2], StopAsked(StopPolicy.CANCEL)])
+    assert effects[-1] == Send(Stop(policy=StopPolicy.CANCEL, timeout_s=27.0))
+
+
+def test_an_engine_that_does_not_stop_in_time_is_killed() -> None:
+    session, _ = play([*UP, StopAsked(StopPolicy.CANCEL)])
+    session, effects = wait(session, 0.0, 30.0, ticks=True)
+    assert KillEngine() not in effects
+    session, effects = wait(session, 30.0, 31.0, ticks=True)
+    assert effects.count(KillEngine()) == 1
+    assert session.killed_for is KillCause.STOP
+
+
+def test_a_frozen_engine_is_told_of_once_then_killed() -> None:
+    session, _ = alive(10.0)
+    session, effects = wait(session, 10.0, 20.0, ticks=False)
+    assert alerts(effects) == ["frozen"]
+    assert session.is_frozen
+    session, effects = wait(session, 20.0, 41.0, ticks=False)
+    assert effects.count(KillEngine()) == 1
+    assert session.killed_for is KillCause.FROZEN
+
+
+def test_a_recovered_engine_is_told_of_and_lives() -> None:
+    session, _ = alive(10.0)
+    session, _ = wait(session, 10.0, 20.0, ticks=False)
+    session, effects = wait(session, 20.0, 60.0, ticks=True)
+    assert alerts(effects) == ["recovered"]
+    assert session.killed_for is None
+
+
+def test_a_frozen_engine_that_is_asked_to_stop_gets_the_time_of_the_stop() -> None:
+    session, _ = alive(10.0)
+    session, _ = wait(session, 10.0, 30.0, ticks=False)
+    session, _ = play([StopAsked(StopPolicy.CANCEL)], session=session, now=30.0)
+    session, effects = wait(session, 30.0, 59.0, ticks=False)
+    assert KillEngine() not in effects
+    session, _ = wait(session, 59.0, 61.0, ticks=False)
+    assert session.killed_for is KillCause.STOP
+
+
+def test_a_slow_boot_is_no_freeze() -> None:
+    session, _ = play(UP[:3])
+    session, effects = wait(session, 0.0, 50.0, ticks=False)
+    assert effects == []
+    session, effects = play([Phase(RunState.CONNECTING)], session=session, now=50.0)
+    assert wait(session, 50.0, 52.0, ticks=False)[1] == []
+
+
+@pytest.mark.parametrize(("count", "kill"), [(2, KillZygote()), (3, KillEngine()), (4, KillEngine())])
+def test_a_boot_that_takes_too_long_is_killed(count: int, kill: Effect) -> None:
+    session, _ = play(UP[:count])
+    _, effects = wait(session, 0.0, 60.0, ticks=True)
+    assert kill not in effects
+    session, effects = wait(session, 60.0, 61.0, ticks=True)
+    assert effects == [kill]
+    assert session.killed_for is KillCause.BOOT
+
+
+def test_waiting_for_the_bus_has_no_deadline() -> None:
+    session, _ = play([ZygoteReady(1.0)])
+    assert wait(session, 0.0, 300.0, ticks=False)[1] == []
+
+
+def test_too_much_memory_is_killed() -> None:
+    session, _ = alive(1.0)
+    assert wait(session, 1.0, 2.0, ticks=True, rss=512 << 20)[1] == []
+    session, effects = wait(session, 2.0, 3.0, ticks=True, rss=(512 << 20) + 1)
+    assert effects == [KillEngine()]
+    assert session.killed_for is KillCause.MEMORY
+
+
+def test_an_engine_that_closed_its_link_and_lives_on_is_killed() -> None:
+    session, _ = alive(1.0)
+    session, _ = play([LinkClosed()], session=session, now=1.0)
+    session, effects = wait(session, 1.0, 4.0, ticks=False)
+    assert effects == [KillEngine()]
+    assert session.killed_for is KillCause.LINK
+
+
+def test_a_zygote_that_does_not_report_the_end_is_killed_and_the_session_concludes_all_the_same() -> None:
+    session, _ = alive(1.0)
+    session, _ = play([LinkClosed()], session=session, now=1.0)
+    session, effects = wait(session, 1.0, 6.0, ticks=False)
+    assert effects == [KillEngine(), KillZygote()]
+    session, effects = play([ZygoteGone(-9)], session=session, now=6.0)
+    assert effects == [KillEngine()]
+    session, effects = play([Exited(pid=42, exit_code=3)], session=session, now=6.1)
+    assert effects == [Conclude()]
+    assert session.exit_code == 3
+
+
+def test_an_exit_that_nobody_reports_is_given_up_on() -> None:
+    session, _ = alive(1.0)
+    session, _ = play([LinkClosed(), ZygoteGone(-9)], session=session, now=1.0)
+    session, effects = wait(session, 1.0, 20.0, ticks=False)
+    assert effects[-1] == Conclude()
+    assert session.exit_code is None
+
+
+def test_a_zygote_that_dies_takes_its_engine_along() -> None:
+    session, _ = alive(1.0)
+    _, effects = play([ZygoteGone(1)], session=session, now=1.0)
+    assert effects == [KillEngine()]
+
+
+def test_a_zygote_that_dies_without_an_engine_ends_the_session() -> None:
+    assert play([BusFound(), ZygoteGone(1)])[1][-1] == Conclude()
+
+
+def test_an_engine_that_said_its_last_word_and_does_not_exit_is_killed() -> None:
+    session, _ = alive(1.0)
+    session, _ = play([Ended(FailureReason.STRATEGY, "boom")], session=session, now=1.0)
+    session, effects = wait(session, 1.0, 7.0, ticks=False)
+    assert effects == [KillEngine()]
+
+
+def test_what_the_engine_said_before_its_end_still_counts_after_it() -> None:
+    session, _ = play([*UP, Exited(pid=42, exit_code=1)])
+    session, effects = play([Ended(FailureReason.VENUE)], session=session)
+    assert session.ended == Ended(FailureReason.VENUE)
+    assert effects == []
+
+
+_MESSAGES = st.one_of(
+    st.sampled_from([*UP, LinkClosed(), LinkClosed("boom"), ZygoteGone(1), ZygoteGone(-9)]),
+    st.builds(Tick, st.floats(0, 100)),
+    st.builds(Phase, st.sampled_from(RunState)),
+    st.builds(Ended, st.sampled_from([None, *FailureReason])),
+    st.builds(Exited, st.just(42), st.sampled_from([0, 1, -9, -11])),
+    st.builds(StopAsked, st.sampled_from(StopPolicy)),
+    st.builds(Checked, st.one_of(st.none(), st.integers(0, 1 << 30))),
+)
+
+
+@given(st.lists(st.tuples(_MESSAGES, st.floats(0, 20)), max_size=60))
+def test_whatever_happens_a_session_only_moves_forward_and_concludes_once(
+    walk: list[tuple[Message, float]],
+) -> None:
+    order = list(RunState)
+    session, effects = core.begin(spec())
+    found, now = list(effects), 0.0
+    for message, gap in walk:
+        now += gap
+        session, effects = core.decide(session, message, now)
+        found += effects
+    told = [order.index(state) for state in states(found)]
+    assert told == sorted(set(told))
+    assert found.count(Fork()) <= 1
+    assert found.count(Conclude()) <= 1
+    assert (Conclude() in found) == session.is_over
+
+
+@given(st.lists(st.tuples(_MESSAGES, st.floats(0, 20)), max_size=30))
+def test_once_a_stop_was_asked_the_session_ends_within_its_deadline(
+    walk: list[tuple[Message, float]],
+) -> None:
+    session, now = core.begin(spec())[0], 0.0
+    for message, gap in walk:
+        now += gap
+        session, _ = core.decide(session, message, now)
+    session, _ = core.decide(session, StopAsked(StopPolicy.CANCEL), now)
+    session, _ = wait(session, now, now + 45.0, ticks=False)
+    assert session.is_over
