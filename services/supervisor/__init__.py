@@ -1,0 +1,1 @@
+"""Owns the container runtime of one host; nothing else starts, stops or removes an engine's container there."""

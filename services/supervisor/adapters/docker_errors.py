@@ -1,0 +1,99 @@
+"""What Docker's errors mean for us: first by their text, because 404 and 500 each stand for a dozen things, then by status."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from docker.errors import APIError, DockerException
+from urllib3.exceptions import HTTPError
+
+from schemas.fault import FaultCode, FaultError, fault
+
+FAILURES: Final = (DockerException, HTTPError, OSError, json.JSONDecodeError)
+"""All that the SDK lets out; requests' own exceptions are OSErrors."""
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """A fault code, when to try again (never: null), and what a person can do about it."""
+
+    code: FaultCode
+    retry_after_s: float | None = None
+    remedy: str = ""
+
+
+_NAME_TAKEN: Final = re.compile(r"The container name .* is already in use")
+_NETWORK_MISSING: Final = re.compile(r"network \S+ not found")
+_BY_TEXT: Final = (
+    (_NAME_TAKEN, Meaning(FaultCode.CONFLICT)),
+    (re.compile("no space left on device"), Meaning(FaultCode.UNAVAILABLE, 30.0, "free some disk space")),
+    (re.compile("port is already allocated|address already in use"), Meaning(FaultCode.CONFLICT)),
+    (
+        re.compile("non-overlapping IPv4 address pool|Pool overlaps with other"),
+        Meaning(FaultCode.UNAVAILABLE, None, "set FLOTILLA_NETWORK_SUBNET to a free range"),
+    ),
+    (re.compile("No such image"), Meaning(FaultCode.UNAVAILABLE, None, "build it: deploy/build-engine.sh")),
+    (_NETWORK_MISSING, Meaning(FaultCode.UNAVAILABLE, 1.0)),
+    (
+        re.compile("OCI runtime create failed|failed to create (?:shim )?task|error setting rlimit"),
+        Meaning(FaultCode.UNAVAILABLE, None, "the image or this host cannot start it"),
+    ),
+    (re.compile("unable to find user|bind source path does not exist"), Meaning(FaultCode.INVALID)),
+)
+_BY_STATUS: Final = {
+    400: Meaning(FaultCode.INVALID),
+    404: Meaning(FaultCode.NOT_FOUND),
+    409: Meaning(FaultCode.CONFLICT),
+}
+_OTHER: Final = Meaning(FaultCode.UNAVAILABLE)
+_NEVER_SENT: Final = (FileNotFoundError, ConnectionRefusedError, PermissionError)
+
+
+def fault_of(error: BaseException, *, is_change: bool) -> FaultError:
+    """The fault that tells what went wrong. A change whose answer was lost on the way is `outcome_unknown`."""
+    if isinstance(error, APIError):
+        return _refusal(error)
+    if is_change and not any(isinstance(cause, _NEVER_SENT) for cause in _causes(error)):
+        return fault(
+            FaultCode.OUTCOME_UNKNOWN, f"Docker was asked and its answer was lost: {type(error).__name__}"
+        )
+    return fault(FaultCode.UNAVAILABLE, f"Docker does not answer: {error}", retry_after_s=1.0)
+
+
+def is_name_taken(error: APIError) -> bool:
+    """True when a create found its name in use."""
+    return _NAME_TAKEN.search(_text(error)) is not None
+
+
+def is_network_missing(error: APIError) -> bool:
+    """True when a start found its network gone; creating the container had succeeded."""
+    return _NETWORK_MISSING.search(_text(error)) is not None
+
+
+def _refusal(error: APIError) -> FaultError:
+    text = _text(error)
+    meaning = next(
+        (meaning for pattern, meaning in _BY_TEXT if pattern.search(text)),
+        _BY_STATUS.get(error.status_code or 0, _OTHER),
+    )
+    message = f"Docker: {text}" + (f" ({meaning.remedy})" if meaning.remedy else "")
+    return fault(meaning.code, message[:1000], retry_after_s=meaning.retry_after_s)
+
+
+def _text(error: APIError) -> str:
+    return str(error.explanation or error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps: the SDK, requests and urllib3 each put theirs around it, some as an argument only."""
+    pending = [error]
+    seen: list[BaseException] = []
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.append(current)
+        yield current
+        pending += [arg for arg in current.args if isinstance(arg, BaseException)]
+        pending += [cause for cause in (current.__cause__, current.__context__) if cause is not None]

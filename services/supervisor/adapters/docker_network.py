@@ -1,0 +1,75 @@
+"""The network of the engines: an internal bridge on which they reach nothing but what listens on its gateway."""
+
+import ipaddress
+from typing import Any
+
+import msgspec
+from docker import APIClient
+from docker.errors import APIError, NotFound
+
+from schemas.fault import FaultCode, fault
+from services.supervisor.core import names
+
+_ICC = "com.docker.network.bridge.enable_icc"
+
+
+class BusNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """The network as it is there. `gateway` is the host's address on it, for nats-server to bind."""
+
+    name: str
+    gateway: str
+    subnet: str
+
+
+def ensure_network(client: APIClient, name: str, *, subnet: str, owner: str) -> BusNetwork:
+    """Makes sure that the network exists and isolates. One that is there keeps its range.
+
+    Raises FaultError `conflict` for a network of that name that lets engines out or at each other, and what the SDK raises.
+    """
+    found = _find(client, name)
+    if found is None:
+        _create(client, name, subnet, owner)
+        found = _find(client, name)
+    if found is None:
+        raise fault(FaultCode.UNAVAILABLE, f"network {name} was removed while it was made", retry_after_s=1.0)
+    _refuse_unless_isolating(name, found)
+    pool = found["IPAM"]["Config"][0]
+    return BusNetwork(name=name, gateway=pool.get("Gateway", ""), subnet=pool["Subnet"])
+
+
+def _find(client: APIClient, name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = client.inspect_network(name)
+    except NotFound:
+        return None
+    return found
+
+
+def _create(client: APIClient, name: str, subnet: str, owner: str) -> None:
+    try:
+        client.create_network(
+            name,
+            driver="bridge",
+            internal=True,
+            check_duplicate=True,
+            options={_ICC: "false"},
+            # An explicit range: Docker's default pools hold 29 networks and collide with other people's.
+            ipam={"Driver": "default", "Config": [{"Subnet": subnet, "Gateway": _gateway(subnet)}]},
+            labels={names.OWNER: owner},
+        )
+    except APIError as error:
+        if error.status_code != 409:  # somebody else was faster
+            raise
+
+
+def _gateway(subnet: str) -> str:
+    return str(ipaddress.ip_network(subnet)[1])
+
+
+def _refuse_unless_isolating(name: str, found: dict[str, Any]) -> None:
+    options = found.get("Options") or {}
+    if found.get("Driver") != "bridge" or not found.get("Internal") or options.get(_ICC) != "false":
+        raise fault(
+            FaultCode.CONFLICT,
+            f"network {name} is not an internal bridge with icc off: remove it, or set FLOTILLA_NETWORK to another name",
+        )

@@ -1,0 +1,214 @@
+"""Sessions as Docker containers. Touches only containers that carry our owner label."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+
+from bus.logs import get_logger
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import ContainerFacts, SessionSpec, container_name
+from services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
+from services.supervisor.adapters.docker_errors import is_network_missing
+from services.supervisor.adapters.docker_events import Dirty, EventThread
+from services.supervisor.adapters.docker_launch import ensure_container, find, remove_if_not_running
+from services.supervisor.adapters.docker_network import BusNetwork, ensure_network
+from services.supervisor.core import names
+from services.supervisor.core.facts import as_gone, never_seen
+from services.supervisor.core.inspected import Inspected, facts_of, is_engine
+from services.supervisor.core.live_guard import refuse_live
+from services.supervisor.core.spec import ContainerProfile, container_config
+from services.supervisor.ports import RuntimeProbe
+from services.supervisor.turns import Turns
+
+log = get_logger(__name__)
+
+KIND: Final = "docker"
+RESYNC_S: Final = 30.0
+RETRY_S: Final = 0.5
+
+
+class DockerRuntime:
+    """The ContainerRuntime of one Docker engine."""
+
+    def __init__(self, url: str, profile: ContainerProfile, *, subnet: str) -> None:
+        self._calls = DockerCalls(url)
+        self._profile = profile
+        self._subnet = subnet
+        self._turns: Turns[str] = Turns()
+        self._info: RuntimeProbe | None = None
+
+    @property
+    def kind(self) -> str:
+        """docker"""
+        return KIND
+
+    async def ensure_network(self) -> BusNetwork:
+        """The engines' network, made when it is not there. Raises FaultError."""
+        profile = self._profile
+        return await self._calls.start(
+            lambda client: ensure_network(client, profile.network, subnet=self._subnet, owner=profile.owner)
+        )
+
+    async def image_id(self) -> str | None:
+        """The id of the engines' image, None when it is not on this host. Raises FaultError."""
+        return await self._calls.read(lambda client: _image_id(client, self._profile.image))
+
+    async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
+        """See ContainerRuntime."""
+        refuse_live(spec, is_isolated=True)
+        config = container_config(spec, self._profile, host_cpus=(await self._learn()).cpus)
+        async with self._turns.take(spec.session_id):
+            container = await self._ensure(spec.container_name, config, launch_line)
+        return facts_of(container, host=self._profile.host)
+
+    async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
+        """See ContainerRuntime. The daemon keeps the deadline."""
+        container_id = (await self._find(session_id)).id
+        await self._calls.stop(lambda client: client.stop(container_id, timeout=math.ceil(timeout_s)))
+        return await self.inspect(session_id)
+
+    async def kill(self, session_id: str) -> ContainerFacts:
+        """See ContainerRuntime."""
+        container_id = (await self._find(session_id)).id
+        await self._calls.stop(lambda client: _kill(client, container_id))
+        return await self.inspect(session_id)
+
+    async def remove(self, session_id: str) -> ContainerFacts:
+        """See ContainerRuntime."""
+        try:
+            container = await self._find(session_id)
+        except FaultError as error:
+            if error.fault.code != FaultCode.NOT_FOUND:
+                raise
+            return never_seen(
+                session_id, name=container_name(session_id), host=self._profile.host, runtime=KIND
+            )
+        if not await self._calls.start(lambda client: remove_if_not_running(client, container.id)):
+            raise fault(FaultCode.CONFLICT, f"session {session_id} runs: stop it first")
+        return as_gone(facts_of(container, host=self._profile.host))
+
+    async def inspect(self, session_id: str) -> ContainerFacts:
+        """See ContainerRuntime."""
+        return facts_of(await self._find(session_id), host=self._profile.host)
+
+    async def list(self) -> tuple[ContainerFacts, ...]:
+        """See ContainerRuntime."""
+        found = await self._calls.read(lambda client: _list(client, self._profile.owner))
+        return tuple(facts_of(container, host=self._profile.host) for container in found)
+
+    async def watch(self) -> AsyncGenerator[ContainerFacts]:
+        """See ContainerRuntime."""
+        known: dict[str, ContainerFacts] = {}
+        dirty = Dirty()
+        events = EventThread(self._calls.url, self._profile.owner, dirty.mark)
+        events.start()
+        try:
+            while True:
+                marked = await dirty.take(RESYNC_S)
+                try:
+                    seen = await self._look(marked, known)
+                except FaultError as error:
+                    log.debug("runtime not in sight", fault=error.fault.message)
+                    dirty.mark(None)
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                for facts in seen:
+                    if known.get(facts.session_id) != facts:
+                        known[facts.session_id] = facts
+                        yield facts
+                known = {key: facts for key, facts in known.items() if facts != as_gone(facts)}
+        finally:
+            await events.close()
+
+    async def probe(self) -> RuntimeProbe:
+        """See ContainerRuntime."""
+        try:
+            known = await self._learn()
+            await self._calls.read(lambda client: client.ping())
+        except FaultError as error:
+            last, self._info = self._info or RuntimeProbe(is_up=False), None
+            return RuntimeProbe(
+                is_up=False, cpus=last.cpus, memory_bytes=last.memory_bytes, detail=error.fault.message
+            )
+        return known
+
+    async def close(self) -> None:
+        """See ContainerRuntime."""
+        await self._calls.close()
+
+    async def _ensure(self, name: str, config: dict[str, Any], line: bytes) -> Inspected:
+        try:
+            return await self._calls.start(lambda client: ensure_container(client, name, config, line))
+        except FaultError as error:
+            if not (isinstance(error.__cause__, APIError) and is_network_missing(error.__cause__)):
+                raise
+        await self.ensure_network()
+        return await self._calls.start(lambda client: ensure_container(client, name, config, line))
+
+    async def _find(self, session_id: str) -> Inspected:
+        name = container_name(session_id)
+        found = await self._calls.read(lambda client: find(client, name))
+        if found is None or not is_engine(found, self._profile.owner):
+            raise fault(FaultCode.NOT_FOUND, f"session {session_id} is not on this host")
+        return found
+
+    async def _look(
+        self, marked: frozenset[str] | None, known: dict[str, ContainerFacts]
+    ) -> tuple[ContainerFacts, ...]:
+        """The sessions marked (None: all) as they are; those known of which nothing is left as gone."""
+        if marked is None:
+            seen = await self.list()
+        else:
+            seen = tuple([facts for one in marked if (facts := await self._glance(one)) is not None])
+        present = {facts.session_id for facts in seen}
+        lost = (known.keys() if marked is None else known.keys() & marked) - present
+        return (*seen, *(as_gone(known[session_id]) for session_id in lost))
+
+    async def _glance(self, session_id: str) -> ContainerFacts | None:
+        try:
+            return await self.inspect(session_id)
+        except FaultError as error:
+            if error.fault.code != FaultCode.NOT_FOUND:
+                raise
+            return None
+
+    async def _learn(self) -> RuntimeProbe:
+        """What the host has; asked for again after the daemon was away."""
+        if self._info is None:
+            info: dict[str, Any] = await self._calls.read(lambda client: client.info())
+            self._info = RuntimeProbe(
+                is_up=True,
+                cpus=int(info["NCPU"]),
+                memory_bytes=int(info["MemTotal"]),
+                version=str(info["ServerVersion"]),
+            )
+        return self._info
+
+
+def _list(client: APIClient, owner: str) -> list[Inspected]:
+    rows = client.containers(all=True, filters={"label": f"{names.OWNER}={owner}"})
+    # One that vanishes between the list and its inspection is no longer there, which is all there is to say.
+    found = [find(client, row["Id"]) for row in rows]
+    return [container for container in found if container is not None and is_engine(container, owner)]
+
+
+def _image_id(client: APIClient, image: str) -> str | None:
+    try:
+        return str(client.inspect_image(image)["Id"])
+    except NotFound:
+        return None
+
+
+def _kill(client: APIClient, container_id: str) -> None:
+    try:
+        client.kill(container_id)
+    except APIError as error:
+        if error.status_code != 409:  # it does not run, which is what was wanted
+            raise
+
+
+__all__ = ["KIND", "REQUEST_TIMEOUT_S", "DockerRuntime"]

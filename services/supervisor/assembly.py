@@ -1,0 +1,102 @@
+"""Which runtime this host has, and what engines find in it: the supervisor's parts, chosen by its settings."""
+
+from pathlib import Path
+
+import msgspec
+
+from bus.credentials import EngineMint
+from bus.logs import get_logger
+from schemas.fault import FaultError
+from services.supervisor.adapters.docker_runtime import DockerRuntime
+from services.supervisor.adapters.process_runtime import ProcessRuntime
+from services.supervisor.core.launch import EngineSurroundings
+from services.supervisor.ports import ContainerRuntime, CredentialMint
+from services.supervisor.settings import RuntimeChoice, SupervisorSettings
+
+log = get_logger(__name__)
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether engines can run in Docker here. `gateway` is the host's address on their network, for nats-server to bind.
+
+    `docker` says that an engine answers and the network is there, `image` that the engines' image is.
+    """
+
+    docker: bool
+    detail: str
+    image: bool = False
+    image_id: str = ""
+    gateway: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """True when an engine could be started."""
+        return self.docker and self.image
+
+
+async def prepare(runtime: DockerRuntime, image: str) -> Readiness:
+    """Makes sure of the engines' network and looks for their image. Never raises: the answer says what is wrong."""
+    try:
+        network = await runtime.ensure_network()
+        image_id = await runtime.image_id()
+    except FaultError as error:
+        return Readiness(docker=False, detail=error.fault.message)
+    return Readiness(
+        docker=True,
+        detail="ready" if image_id else f"image {image} is not there (build it: deploy/build-engine.sh)",
+        image=image_id is not None,
+        image_id=image_id or "",
+        gateway=network.gateway,
+    )
+
+
+async def choose_runtime(settings: SupervisorSettings) -> ContainerRuntime:
+    """Docker or local processes. `auto` takes Docker only when an engine could be started in it now."""
+    if settings.runtime == RuntimeChoice.PROCESS:
+        return process_runtime(settings)
+    docker = docker_runtime(settings)
+    readiness = await prepare(docker, settings.image)
+    log.info("docker looked at", docker=readiness.docker, image=readiness.image, detail=readiness.detail)
+    if settings.runtime == RuntimeChoice.DOCKER or readiness.is_ready:
+        return docker
+    await docker.close()
+    return process_runtime(settings)
+
+
+def docker_runtime(settings: SupervisorSettings) -> DockerRuntime:
+    """The Docker engine of these settings; nothing is asked of it yet."""
+    return DockerRuntime(settings.docker_url, settings.profile, subnet=settings.subnet)
+
+
+def process_runtime(settings: SupervisorSettings) -> ProcessRuntime:
+    """Local processes below the state folder."""
+    return ProcessRuntime(
+        settings.state / "sessions", settings.sidecar_command, owner=settings.owner, host=settings.host
+    )
+
+
+def surroundings(settings: SupervisorSettings, kind: str) -> EngineSurroundings:
+    """What an engine finds in a runtime of this kind."""
+    if kind == RuntimeChoice.DOCKER:
+        return EngineSurroundings(
+            bus_url=settings.engine_bus_url, catalog_path=settings.catalog_target, enforce_memory=False
+        )
+    return EngineSurroundings(
+        bus_url=settings.process_bus_url, catalog_path=settings.catalog, enforce_memory=True
+    )
+
+
+def credential_mint(settings: SupervisorSettings) -> CredentialMint:
+    """The mint of the fleet's engine key; without a key, engines get no credential. Raises OSError when it cannot be read."""
+    if settings.signing_key is None:
+        log.warning("engines get no credentials: FLOTILLA_SIGNING_KEY is not set")
+        return OpenBus()
+    return EngineMint.from_file(Path(settings.signing_key), settings.account)
+
+
+class OpenBus:
+    """Mints for a bus that asks nobody who they are, as on a developer's machine."""
+
+    def mint(self, instance_id: str) -> str:
+        """Nothing."""
+        return ""

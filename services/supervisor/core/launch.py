@@ -1,0 +1,24 @@
+"""The one line that a sidecar reads from its stdin. Pure."""
+
+import msgspec
+
+from schemas.session import BusAccess, Launch, SessionSpec
+
+
+class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine finds where it runs: the bus's address and the catalog as seen from there."""
+
+    bus_url: str
+    catalog_path: str
+    enforce_memory: bool
+
+
+def launch_line(spec: SessionSpec, creds: str, surroundings: EngineSurroundings) -> bytes:
+    """The session, its credential and its surroundings as one line of JSON with its newline."""
+    launch = Launch(
+        bus=BusAccess(url=surroundings.bus_url, creds=creds),
+        spec=spec,
+        catalog_path=surroundings.catalog_path,
+        enforce_memory=surroundings.enforce_memory,
+    )
+    return msgspec.json.encode(launch) + b"\n"

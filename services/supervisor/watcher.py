@@ -1,0 +1,98 @@
+"""What the supervisor tells unasked: that the host lives, and every change of a container."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from importlib.metadata import version
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from schemas.contract import HOST_CONTAINER, HOST_HEARTBEAT
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.telemetry import HostHeartbeat
+from services.supervisor.core.facts import is_running
+from services.supervisor.ports import ContainerRuntime, RuntimeProbe
+
+log = get_logger(__name__)
+
+BEAT_S: Final = 1.0
+RETELL_S: Final = 30.0
+PROBE_S: Final = 2.0
+
+
+class HostWatch:
+    """Publishes the host's heartbeat and its containers' facts, and keeps the last of each for whoever asks."""
+
+    def __init__(
+        self, bus: Bus, runtime: ContainerRuntime, host: str, *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._bus = bus
+        self._runtime = runtime
+        self._host = host
+        self._now_ns = now_ns
+        self._containers: dict[str, ContainerFacts] = {}
+        self.probe = RuntimeProbe(is_up=False, detail="not looked at yet")
+
+    @property
+    def running(self) -> int:
+        """How many sessions run."""
+        return sum(is_running(facts) for facts in self._containers.values())
+
+    async def follow(self) -> None:
+        """Publishes each change of a container, for ever."""
+        async with aclosing(self._runtime.watch()) as changes:
+            async for facts in changes:
+                self._remember(facts)
+                await self._tell(facts)
+
+    async def beat(self) -> None:
+        """Publishes the heartbeat once a second, and all containers now and then and after the bus was away, for ever."""
+        loop = asyncio.get_running_loop()
+        reconnects, retell_at = self._bus.stats.reconnects, loop.time() + RETELL_S
+        while True:
+            next_beat = loop.time() + BEAT_S
+            self.probe = await self._probe()
+            await self._bus.publish(HOST_HEARTBEAT, self._heartbeat(), host=self._host)
+            if self._bus.stats.reconnects != reconnects or loop.time() >= retell_at:
+                reconnects, retell_at = self._bus.stats.reconnects, loop.time() + RETELL_S
+                for facts in tuple(self._containers.values()):
+                    await self._tell(facts)
+            await asyncio.sleep(max(0.0, next_beat - loop.time()))
+
+    async def _probe(self) -> RuntimeProbe:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                return await self._runtime.probe()
+        except TimeoutError:
+            last = self.probe
+            return RuntimeProbe(
+                is_up=False,
+                cpus=last.cpus,
+                memory_bytes=last.memory_bytes,
+                detail=f"no answer within {PROBE_S:g} s",
+            )
+
+    def _heartbeat(self) -> HostHeartbeat:
+        probe = self.probe
+        return HostHeartbeat(
+            host=self._host,
+            runtime=self._runtime.kind,
+            at_ns=self._now_ns(),
+            cpus=probe.cpus,
+            memory_bytes=probe.memory_bytes,
+            sessions=self.running,
+            version=version("flotilla"),
+            is_runtime_up=probe.is_up,
+            detail={"runtime_version": probe.version, "text": probe.detail},
+        )
+
+    def _remember(self, facts: ContainerFacts) -> None:
+        if facts.status == ContainerStatus.GONE:
+            self._containers.pop(facts.session_id, None)
+        else:
+            self._containers[facts.session_id] = facts
+
+    async def _tell(self, facts: ContainerFacts) -> None:
+        await self._bus.publish(HOST_CONTAINER, facts, host=self._host)

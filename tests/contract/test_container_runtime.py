@@ -1,0 +1,357 @@
+"""What every ContainerRuntime does, run on real Docker and on real processes alike."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from itertools import groupby
+
+import msgspec
+import pytest
+
+from schemas.fault import FaultCode, FaultError
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.states import EngineType, TradingMode
+from services.supervisor.ports import ContainerRuntime
+from tests.fakes.doomed_supervisor import LINE
+from tests.fakes.supervised import (
+    Bench,
+    DockerBench,
+    ProcessBench,
+    doomed_supervisor,
+    printed,
+    reported,
+    session,
+)
+
+SECRET = "SECRET-OF-THE-LAUNCH-LINE"
+WAIT = 'read -r line; echo "ready ${#line}"; while :; do sleep 0.05 & wait $!; done'
+OBEDIENT = f'trap "exit 0" TERM; {WAIT}'
+STUBBORN = f'trap "" TERM; {WAIT}'
+EXITS_AS_TOLD = r"read -r line; code=${line##*:}; exit ${code%\}}"
+
+type MakeRuntime = Callable[[str], ContainerRuntime]
+
+
+@pytest.fixture(params=["docker", "process"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    found: Bench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def make(bench: Bench) -> AsyncIterator[MakeRuntime]:
+    """Runtimes of the bench, all closed at the end."""
+    made: list[ContainerRuntime] = []
+
+    def make_one(script: str) -> ContainerRuntime:
+        made.append(bench.runtime(script))
+        return made[-1]
+
+    yield make_one
+    for runtime in made:
+        await runtime.close()
+
+
+def has_exited(facts: ContainerFacts) -> bool:
+    return facts.status == ContainerStatus.EXITED
+
+
+def code_of(caught: pytest.ExceptionInfo[FaultError]) -> FaultCode:
+    return caught.value.fault.code
+
+
+async def test_ensuring_makes_the_session_run(bench: Bench, make: MakeRuntime) -> None:
+    spec = session()
+    facts = await make(OBEDIENT).ensure(spec, LINE)
+    assert facts.status == ContainerStatus.RUNNING
+    assert (facts.session_id, facts.instance_id, facts.generation) == (spec.session_id, "e1", 3)
+    assert (facts.host, facts.name) == ("here", f"nautilus-engine-{spec.session_id}")
+    assert facts.created_at is not None
+    assert facts.started_at is not None
+    assert facts.started_at >= facts.created_at
+    assert facts.exit_code is None
+
+
+async def test_ensuring_twice_changes_nothing(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    first = await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    assert await runtime.ensure(spec, LINE) == first
+    assert await runtime.list() == (first,)
+    assert bench.output(spec.session_id).count("ready") == 1
+
+
+async def test_ensuring_ten_times_at_once_makes_one(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    facts = await asyncio.gather(*(runtime.ensure(spec, LINE) for _ in range(10)))
+    assert len({one.container_id for one in facts}) == 1
+    assert len(await runtime.list()) == 1
+
+
+async def test_two_runtimes_ensuring_at_once_make_one(bench: Bench, make: MakeRuntime) -> None:
+    spec = session()
+    outcomes = await asyncio.gather(
+        make(OBEDIENT).ensure(spec, LINE), make(OBEDIENT).ensure(spec, LINE), return_exceptions=True
+    )
+    settled = await make(OBEDIENT).ensure(spec, LINE)
+    assert {one.container_id for one in outcomes if isinstance(one, ContainerFacts)} <= {settled.container_id}
+    await printed(bench, spec.session_id, f"ready {len(LINE) - 1}")
+
+
+async def test_the_launch_line_arrives_whole_and_is_visible_nowhere(bench: Bench, make: MakeRuntime) -> None:
+    spec = session()
+    await make(OBEDIENT).ensure(spec, LINE)
+    await printed(bench, spec.session_id, f"ready {len(LINE) - 1}")
+    traces = bench.traces(spec.session_id)
+    assert "trap" in traces  # it does see the command
+    assert SECRET not in traces
+
+
+async def test_a_launch_line_of_300_kilobytes_arrives_whole(bench: Bench, make: MakeRuntime) -> None:
+    spec = session()
+    await make(OBEDIENT).ensure(spec, b"x" * 300_000 + b"\n")
+    await printed(bench, spec.session_id, "ready 300000")
+
+
+async def test_the_sidecar_sees_the_end_of_its_input_after_the_line(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make("cat >/dev/null; exit 5")
+    await runtime.ensure(spec, LINE)
+    assert (await reported(runtime, has_exited)).exit_code == 5
+
+
+async def test_an_exit_code_is_reported(bench: Bench, make: MakeRuntime) -> None:
+    runtime = make(EXITS_AS_TOLD)
+    await runtime.ensure(session(), LINE)
+    facts = await reported(runtime, has_exited)
+    assert facts.exit_code == 42
+    assert not facts.is_oom_killed
+    assert facts.finished_at is not None
+    assert facts.started_at is not None
+    assert facts.finished_at >= facts.started_at
+
+
+async def test_a_session_that_ended_is_reported_and_not_run_again(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(EXITS_AS_TOLD)
+    await runtime.ensure(spec, LINE)
+    ended = await reported(runtime, has_exited)
+    again = await runtime.ensure(spec, LINE)
+    assert (again.status, again.exit_code) == (ContainerStatus.EXITED, 42)
+    assert again.container_id == ended.container_id
+
+
+async def test_another_specification_under_the_same_session_is_a_conflict(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    first = await runtime.ensure(spec, LINE)
+    with pytest.raises(FaultError) as caught:
+        await runtime.ensure(session(spec.session_id, generation=4), LINE)
+    assert code_of(caught) == FaultCode.CONFLICT
+    assert await runtime.inspect(spec.session_id) == first
+
+
+async def test_stopping_ends_with_exit_0_and_a_report(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    watching = asyncio.gather(reported(runtime, has_exited))
+    facts = await runtime.stop(spec.session_id, 10)
+    assert (facts.status, facts.exit_code) == (ContainerStatus.EXITED, 0)
+    assert (await watching)[0].exit_code == 0
+
+
+async def test_stopping_a_stopped_one_is_a_success(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(EXITS_AS_TOLD)
+    await runtime.ensure(spec, LINE)
+    await reported(runtime, has_exited)
+    assert (await runtime.stop(spec.session_id, 10)).exit_code == 42
+    assert (await runtime.kill(spec.session_id)).exit_code == 42
+
+
+async def test_one_that_ignores_the_stop_is_killed_when_its_time_is_over(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, runtime = session(), make(STUBBORN)
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    started = time.monotonic()
+    facts = await runtime.stop(spec.session_id, 1)
+    assert (facts.status, facts.exit_code) == (ContainerStatus.EXITED, -9)
+    assert 0.9 < time.monotonic() - started < 8
+
+
+async def test_many_stop_side_by_side(bench: Bench, make: MakeRuntime) -> None:
+    specs, runtime = [session() for _ in range(6)], make(STUBBORN)
+    await asyncio.gather(*(runtime.ensure(spec, LINE) for spec in specs))
+    started = time.monotonic()
+    facts = await asyncio.gather(*(runtime.stop(spec.session_id, 2) for spec in specs))
+    assert [one.exit_code for one in facts] == [-9] * 6
+    assert time.monotonic() - started < 8
+
+
+async def test_killing_tells_the_signal(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    facts = await runtime.kill(spec.session_id)
+    assert (facts.status, facts.exit_code, facts.is_oom_killed) == (ContainerStatus.EXITED, -9, False)
+
+
+async def test_a_sidecar_that_dies_of_a_signal_tells_it(bench: Bench, make: MakeRuntime) -> None:
+    runtime = make("read -r line; kill -SEGV $$")
+    await runtime.ensure(session(), LINE)
+    assert (await reported(runtime, has_exited)).exit_code == -11
+
+
+async def test_a_running_one_is_not_removed(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    await runtime.ensure(spec, LINE)
+    with pytest.raises(FaultError) as caught:
+        await runtime.remove(spec.session_id)
+    assert code_of(caught) == FaultCode.CONFLICT
+    assert (await runtime.inspect(spec.session_id)).status == ContainerStatus.RUNNING
+
+
+async def test_removing_leaves_nothing_and_removing_again_is_a_success(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, runtime = session(), make(EXITS_AS_TOLD)
+    await runtime.ensure(spec, LINE)
+    await reported(runtime, has_exited)
+    gone = await runtime.remove(spec.session_id)
+    assert (gone.status, gone.instance_id, gone.exit_code) == (ContainerStatus.GONE, "e1", 42)
+    assert await runtime.list() == ()
+    again = await runtime.remove(spec.session_id)
+    assert (again.status, again.session_id) == (ContainerStatus.GONE, spec.session_id)
+    # What is said of one that was never here can be said on the bus.
+    assert msgspec.json.decode(msgspec.json.encode(again), type=ContainerFacts) == again
+
+
+@pytest.mark.parametrize("verb", ["inspect", "stop", "kill"])
+async def test_one_that_is_not_here_is_not_found(bench: Bench, make: MakeRuntime, verb: str) -> None:
+    runtime = make(OBEDIENT)
+    with pytest.raises(FaultError) as caught:
+        await (runtime.stop("nobody", 1) if verb == "stop" else getattr(runtime, verb)("nobody"))
+    assert code_of(caught) == FaultCode.NOT_FOUND
+
+
+async def test_the_list_has_all_of_them(bench: Bench, make: MakeRuntime) -> None:
+    specs, runtime = [session(instance_id=f"e{n}") for n in range(3)], make(OBEDIENT)
+    await asyncio.gather(*(runtime.ensure(spec, LINE) for spec in specs))
+    assert {facts.session_id for facts in await runtime.list()} == {spec.session_id for spec in specs}
+
+
+async def test_a_restarted_supervisor_adopts_and_stops_what_the_old_one_started(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, old = session(), make(OBEDIENT)
+    first = await old.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    await old.close()
+    new = make(OBEDIENT)
+    assert await new.list() == (first,)
+    assert await new.ensure(spec, LINE) == first
+    assert (await new.stop(spec.session_id, 10)).exit_code == 0
+
+
+async def test_an_exit_while_nobody_watched_is_reported(bench: Bench, make: MakeRuntime) -> None:
+    spec, old = session(), make(EXITS_AS_TOLD)
+    await old.ensure(spec, LINE)
+    await old.close()
+    new = make(EXITS_AS_TOLD)
+    await asyncio.to_thread(_wait_until_over, bench, spec.session_id)
+    assert (await reported(new, has_exited)).exit_code == 42
+
+
+def _wait_until_over(bench: Bench, session_id: str) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if isinstance(bench, DockerBench) and not bench.inspect(session_id)["State"]["Running"]:
+            return
+        if isinstance(bench, ProcessBench) and not bench.pids(session_id):
+            return
+        time.sleep(0.02)
+    raise AssertionError("it runs on")
+
+
+async def test_a_watch_reports_start_end_and_removal(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+    seen: list[ContainerStatus] = []
+
+    async def act() -> None:
+        await runtime.ensure(spec, LINE)
+        await printed(bench, spec.session_id, "ready")
+        await until(lambda: ContainerStatus.RUNNING in seen)
+        await runtime.stop(spec.session_id, 5)
+        await until(lambda: ContainerStatus.EXITED in seen)
+        await runtime.remove(spec.session_id)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks, aclosing(runtime.watch()) as changes:
+        tasks.create_task(act())
+        async for facts in changes:
+            seen.append(facts.status)
+            if facts.status == ContainerStatus.GONE:
+                break
+    # Facts change more often than the status, and Docker has a moment between create and start.
+    assert [status for status, _ in groupby(seen) if status != ContainerStatus.CREATED] == [
+        ContainerStatus.RUNNING,
+        ContainerStatus.EXITED,
+        ContainerStatus.GONE,
+    ]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_supervisor_killed_while_it_starts_a_session_leaves_one_that_has_its_line_or_none(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    runtime = make(OBEDIENT)
+    for delay_s in (0, 0.01, 0.03, 0.06, 0.12, 0.25):
+        spec = session()
+        body = msgspec.json.encode(spec).decode()
+        with doomed_supervisor(bench, OBEDIENT, "ensure", body) as supervisor:
+            assert supervisor.stdout is not None
+            assert await asyncio.to_thread(supervisor.stdout.readline) == "go\n"
+            await asyncio.sleep(delay_s)
+            supervisor.kill()
+        facts = await runtime.ensure(spec, LINE)
+        assert facts.status == ContainerStatus.RUNNING
+        await printed(bench, spec.session_id, f"ready {len(LINE) - 1}")
+        assert bench.output(spec.session_id).count("ready") == 1
+        assert [one.session_id for one in await runtime.list()].count(spec.session_id) == 1
+
+
+async def test_the_deadline_of_a_stop_holds_although_its_supervisor_was_killed(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, runtime = session(), make(STUBBORN)
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    with doomed_supervisor(bench, STUBBORN, "stop", spec.session_id) as supervisor:
+        assert supervisor.stdout is not None
+        assert await asyncio.to_thread(supervisor.stdout.readline) == "go\n"
+        await asyncio.sleep(0.5)
+        supervisor.kill()
+    assert (await runtime.inspect(spec.session_id)).status == ContainerStatus.RUNNING
+    assert (await reported(runtime, has_exited)).exit_code == -9
+
+
+async def test_probe_tells_what_the_host_has(bench: Bench, make: MakeRuntime) -> None:
+    probe = await make(OBEDIENT).probe()
+    assert probe.is_up
+    assert probe.cpus >= 1
+    assert probe.memory_bytes > 100 << 20
+
+
+async def test_live_trading_without_confirmation_is_refused(bench: Bench, make: MakeRuntime) -> None:
+    runtime = make(OBEDIENT)
+    spec = session(engine_type=EngineType.LIVE, trading_mode=TradingMode.LIVE)
+    with pytest.raises(FaultError) as caught:
+        await runtime.ensure(spec, LINE)
+    assert code_of(caught) in (FaultCode.CONFIRMATION_REQUIRED, FaultCode.FORBIDDEN)
+    assert await runtime.list() == ()

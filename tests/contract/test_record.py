@@ -1,0 +1,288 @@
+"""What every record must do, shown on a real PostgreSQL."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from flotilla.embedded.postgres import PostgresServer
+from schemas.config import EngineConfig, StrategyChoice
+from schemas.engine import StopEngine
+from schemas.fault import FaultCode, FaultError
+from schemas.states import FailureReason, RunState
+from services.orchestrator.adapters.migrator import steps
+from services.orchestrator.adapters.postgres import PostgresRecord
+from services.orchestrator.core import engine as core
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.events import StoredEvent, apply_states
+from services.orchestrator.core.model import Engine
+from services.orchestrator.ports import BadEvents, Change, Command, RepeatedCommand, StaleChange
+from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
+
+
+@pytest.fixture
+async def record(postgres_dsn: str) -> AsyncIterator[PostgresRecord]:  # noqa: F811
+    opened = await PostgresRecord.open(postgres_dsn)
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+def change_of(decision: Decision, **more: Any) -> Change:
+    return Change(engine=decision.engine, ended=decision.ended, spec=decision.spec, **more)
+
+
+def started(chosen: EngineConfig | None = None) -> Decision:
+    return core.start(None, chosen or config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
+
+
+def command(request_id: str = "r1", body: bytes = b"hash") -> Command:
+    return Command(
+        request_id=request_id,
+        subject="fleet.engine.start",
+        body_hash=body,
+        instance_id="e1",
+        reply=b'{"a": 1}',
+        created_at=NOW,
+    )
+
+
+def event(seq: int, kind: str = "alert", body: str = "{}", session_id: str = "s1") -> StoredEvent:
+    return StoredEvent(session_id=session_id, seq=seq, instance_id="e1", kind=kind, at=NOW, body=body)
+
+
+async def loaded(record: PostgresRecord) -> Engine:
+    engine = await record.engine("e1")
+    assert engine is not None
+    return engine
+
+
+async def test_an_empty_record_knows_nothing(record: PostgresRecord) -> None:
+    assert await record.engines() == []
+    assert await record.engine("e1") is None
+    assert await record.command("r1") is None
+    assert await record.spec("s1") is None
+    assert await record.sessions("e1", 10) == []
+    assert await record.sessions_named(["s1"]) == {}
+    assert await record.events("s1", 0, None, 10) == []
+    assert await record.gaps("s1") == []
+
+
+async def test_what_is_saved_is_read_back_as_it_was(record: PostgresRecord) -> None:
+    strategies = (
+        StrategyChoice(strategy_path="a.b:C", config_path="a.b:D", config={"note": "\x00 \u2603", "n": 1.5}),
+    )
+    decision = started(config(strategies=strategies, parameters={"speed": 2}))
+    await record.save(change_of(decision, command=command()))
+    assert await record.engines() == [decision.engine]
+    assert await loaded(record) == decision.engine
+    assert await record.spec("s1") == decision.spec
+    assert await record.command("r1") == command()
+    assert await record.sessions("e1", 10) == [decision.engine.session]
+    assert await record.sessions_named(["s1", "s2"]) == {"s1": decision.engine.session}
+
+
+async def test_every_fact_of_a_session_is_kept(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    stopping = core.stop(await loaded(record), StopEngine(force=True), request_id="r", now=after(1))
+    await record.save(change_of(stopping))
+    failed = apply_states(
+        await loaded(record),
+        [
+            state_event(
+                5,
+                RunState.FAILED,
+                reason=FailureReason.OOM,
+                detail="d",
+                exit_code=-9,
+                log_tail=("one", "two"),
+            )
+        ],
+        (),
+        after(2),
+    )
+    await record.save(change_of(failed))
+    assert await loaded(record) == failed.engine
+
+
+async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_one(
+    record: PostgresRecord,
+) -> None:
+    await record.save(change_of(started()))
+    restarting = core.restart(await loaded(record), spec("s2"), request_id="r", hosts=HOSTS, now=after(1))
+    await record.save(change_of(restarting))
+    assert (await loaded(record)).pending == spec("s2", 2)
+    begun = apply_states(await loaded(record), [state_event(9, RunState.STOPPED)], HOSTS, after(2))
+    await record.save(change_of(begun))
+    assert await loaded(record) == begun.engine
+    assert [(each.session_id, each.state) for each in await record.sessions("e1", 10)] == [
+        ("s2", "creating"),
+        ("s1", "stopped"),
+    ]
+    assert [each.session_id for each in await record.sessions("e1", 1)] == ["s2"]
+
+
+async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothing(
+    record: PostgresRecord,
+) -> None:
+    await record.save(change_of(started()))
+    before = await loaded(record)
+    first = core.stop(before, StopEngine(), request_id="r", now=after(1))
+    second = core.stop(before, StopEngine(force=True), request_id="r", now=after(2))
+    await record.save(change_of(first))
+    with pytest.raises(StaleChange):
+        await record.save(change_of(second, command=command()))
+    assert await loaded(record) == first.engine
+    assert await record.command("r1") is None
+    with pytest.raises(StaleChange):
+        await record.save(change_of(started()))
+
+
+async def test_a_repeated_command_changes_nothing(record: PostgresRecord) -> None:
+    await record.save(change_of(started(), command=command()))
+    before = await loaded(record)
+    stop = core.stop(before, StopEngine(), request_id="r", now=after(1))
+    with pytest.raises(RepeatedCommand):
+        await record.save(change_of(stop, command=command(body=b"other")))
+    assert await loaded(record) == before
+    assert await record.command("r1") == command()
+    with pytest.raises(RepeatedCommand):
+        await record.add_command(command())
+
+
+async def test_one_command_at_a_time_wins(record: PostgresRecord) -> None:
+    attempts = [record.add_command(command(body=bytes([n]))) for n in range(8)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [type(result) for result in results].count(type(None)) == 1
+    assert sum(isinstance(result, RepeatedCommand) for result in results) == 7
+
+
+async def test_an_event_is_kept_once_as_it_came(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    body = '{"b":  1.10, "a": "\\u0000", "a": 2}'
+    await record.add_events([event(1, body=body), event(2, "fill")])
+    await record.add_events([event(1, body="{}"), event(3)])
+    assert await record.events("s1", 0, None, 10) == [body.encode(), b"{}", b"{}"]
+    assert await record.events("s1", 1, None, 1) == [b"{}"]
+    assert await record.events("s1", 0, "fill", 10) == [b"{}"]
+    present = (await loaded(record)).session
+    assert present is not None
+    assert present.last_seq == 3
+
+
+async def test_the_gaps_of_a_session_are_found(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    assert await record.gaps("s1") == []
+    await record.add_events([event(seq) for seq in (3, 4, 6, 9)])
+    assert await record.gaps("s1") == [(1, 2), (5, 5), (7, 8)]
+    await record.add_events([event(seq) for seq in (1, 2, 5, 7, 8)])
+    assert await record.gaps("s1") == []
+
+
+async def test_an_event_of_an_unknown_session_is_refused_whole(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    with pytest.raises(BadEvents):
+        await record.add_events([event(1), event(1, session_id="nobodys")])
+    assert await record.events("s1", 0, None, 10) == []
+
+
+async def test_events_and_the_change_they_make_are_one_transaction(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    before = await loaded(record)
+    moved = apply_states(before, [state_event(1, RunState.BOOTING)], (), after(1))
+    with pytest.raises(BadEvents):
+        await record.save(change_of(moved, events=[event(1), event(2, session_id="nobodys")]))
+    assert await loaded(record) == before
+    await record.save(change_of(moved, events=[event(1, "state")]))
+    assert await record.events("s1", 0, "state", 10) == [b"{}"]
+
+
+async def test_two_sessions_of_an_engine_cannot_be_active_at_once(
+    record: PostgresRecord,
+    postgres_dsn: str,  # noqa: F811
+) -> None:
+    await record.save(change_of(started()))
+    connection = await asyncpg.connect(postgres_dsn)
+    with pytest.raises(asyncpg.UniqueViolationError, match="one_active_session"):
+        await connection.execute(
+            "insert into sessions select 's2', instance_id, 2, state, spec, stop_policy, stop_timeout_s, host, reason,"
+            " detail, exit_code, log_tail, stop, state_seq, is_provisional, created_at, changed_at from sessions"
+        )
+    await connection.close()
+
+
+async def test_thousands_of_events_go_in_quickly_together(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    await record.add_events([event(seq) for seq in range(1, 20_001)])
+    assert await record.gaps("s1") == []
+    assert len(await record.events("s1", 19_000, None, 1000)) == 1000
+
+
+async def test_migrating_again_and_at_once_changes_nothing(
+    record: PostgresRecord,
+    postgres_dsn: str,  # noqa: F811
+) -> None:
+    await record.save(change_of(started()))
+    await asyncio.gather(*(record.migrate() for _ in range(4)))
+    assert len(await record.engines()) == 1
+    connection = await asyncpg.connect(postgres_dsn)
+    rows = await connection.fetch("select name from migrations order by name")
+    assert [row["name"] for row in rows] == [name for name, _ in steps()]
+    await connection.close()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that a test may kill."""
+    folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
+    folder.chmod(0o711)
+    server = PostgresServer(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+async def test_while_the_database_is_away_everything_says_so_and_it_comes_back(
+    own_postgres: PostgresServer,
+) -> None:
+    record = await PostgresRecord.open(own_postgres.dsn)
+    await record.migrate()
+    await record.save(change_of(started()))
+    before = await loaded(record)
+    stop = change_of(core.stop(before, StopEngine(), request_id="r", now=after(1)))
+    own_postgres.kill()
+    for attempt in (record.engines(), record.save(stop), record.add_events([event(1)]), record.migrate()):
+        with pytest.raises(FaultError) as raised:
+            await attempt
+        assert raised.value.fault.code == FaultCode.UNAVAILABLE
+    assert not await record.is_reachable()
+    own_postgres.start()
+    assert await record.is_reachable()
+    assert await loaded(record) == before
+    await record.save(stop)
+    await record.close()
+
+
+async def test_a_connection_that_breaks_at_the_commit_leaves_the_outcome_unknown(
+    record: PostgresRecord,
+    postgres_dsn: str,  # noqa: F811
+) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(
+        "create function die() returns trigger language plpgsql as"
+        " $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;"
+        "create constraint trigger dies after insert on commands deferrable initially deferred"
+        " for each row execute function die()"
+    )
+    with pytest.raises(FaultError) as raised:
+        await record.save(change_of(started(), command=command()))
+    assert raised.value.fault.code == FaultCode.OUTCOME_UNKNOWN
+    assert await record.engines() == []
+    await connection.close()

@@ -1,0 +1,69 @@
+"""A supervisor's settings from its environment."""
+
+from pathlib import Path
+
+import pytest
+
+from services.supervisor.settings import RuntimeChoice, SupervisorSettings
+
+
+def test_without_variables_there_is_a_sound_default() -> None:
+    settings = SupervisorSettings.from_env({"HOME": "/home/ann"})
+    assert settings.runtime == RuntimeChoice.AUTO
+    assert settings.state == Path("/home/ann/.local/state/flotilla")
+    assert settings.docker_url == "unix:///var/run/docker.sock"
+    assert settings.profile.image == "flotilla-engine:latest"
+    assert settings.profile.command == ()
+    assert settings.sidecar_command[-2:] == ("-m", "engine_sidecar")
+    assert settings.signing_key is None
+
+
+def test_every_variable_is_read() -> None:
+    settings = SupervisorSettings.from_env(
+        {
+            "FLOTILLA_HOST": "h1",
+            "FLOTILLA_OWNER": "me",
+            "FLOTILLA_RUNTIME": "process",
+            "FLOTILLA_STATE": "/s",
+            "DOCKER_HOST": "unix:///other.sock",
+            "FLOTILLA_ENGINE_IMAGE": "i:1",
+            "FLOTILLA_NETWORK": "n",
+            "FLOTILLA_NETWORK_SUBNET": "10.9.0.0/24",
+            "FLOTILLA_CATALOG": "/catalog",
+            "FLOTILLA_ENGINE_NATS_URL": "nats://10.9.0.1:4222",
+            "FLOTILLA_NATS_URL": "nats://127.0.0.1:5222",
+            "FLOTILLA_ENGINE_COMMAND": "sh -c 'read line'",
+            "FLOTILLA_PROCESS_COMMAND": "python -m other",
+            "FLOTILLA_SIGNING_KEY": "/k.nk",
+            "FLOTILLA_ACCOUNT": "AB",
+            "FLOTILLA_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert (settings.host, settings.owner, settings.runtime) == ("h1", "me", RuntimeChoice.PROCESS)
+    assert (settings.state, settings.signing_key) == (Path("/s"), Path("/k.nk"))
+    assert (settings.docker_url, settings.subnet) == ("unix:///other.sock", "10.9.0.0/24")
+    assert settings.profile.command == ("sh", "-c", "read line")
+    assert settings.sidecar_command == ("python", "-m", "other")
+    assert (settings.profile.network, settings.profile.catalog) == ("n", "/catalog")
+    assert settings.engine_bus_url == "nats://10.9.0.1:4222"
+    assert settings.process_bus_url == "nats://127.0.0.1:5222"
+    assert (settings.account, settings.log_level) == ("AB", "DEBUG")
+
+
+def test_our_own_variable_wins_over_dockers() -> None:
+    env = {"DOCKER_HOST": "unix:///a", "FLOTILLA_DOCKER_URL": "unix:///b"}
+    assert SupervisorSettings.from_env(env).docker_url == "unix:///b"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLOTILLA_HOST", "Not.An.Id"),
+        ("FLOTILLA_HOST", "h1\n"),
+        ("FLOTILLA_OWNER", "a b"),
+        ("FLOTILLA_RUNTIME", "podman"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_variables_name(variable: str, value: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        SupervisorSettings.from_env({variable: value})

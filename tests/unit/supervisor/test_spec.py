@@ -1,0 +1,79 @@
+"""The container that Docker is asked for."""
+
+import msgspec
+import pytest
+
+from services.supervisor.core import names
+from services.supervisor.core.spec import ContainerProfile, container_config
+from tests.fakes.supervised import session
+
+PROFILE = ContainerProfile(
+    owner="flotilla", host="h1", image="flotilla-engine:latest", network="flotilla-bus"
+)
+
+
+def test_it_is_hardened() -> None:
+    config = container_config(
+        session(memory_bytes=2 << 30, cpus=2.0, stop_timeout_s=29.5), PROFILE, host_cpus=8
+    )
+    host = config["HostConfig"]
+    assert config["User"] == "65532:65532"
+    assert host["ReadonlyRootfs"] is True
+    assert host["Init"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["PidsLimit"] == 256
+    assert host["Memory"] == host["MemorySwap"] == 2 << 30
+    assert host["NanoCpus"] == 2_000_000_000
+    assert list(host["Tmpfs"]) == ["/tmp"]
+    assert host["RestartPolicy"]["Name"] == "no"
+    assert host["LogConfig"]["Type"] == "local"
+    assert host["NetworkMode"] == "flotilla-bus"
+    assert config["StopTimeout"] == 30
+    assert (config["OpenStdin"], config["StdinOnce"]) == (True, True)
+    assert config["Healthcheck"]["Interval"] == 30_000_000_000
+    assert "PortBindings" not in host
+    assert "Entrypoint" not in config
+
+
+def test_nothing_of_the_plan_stands_in_it() -> None:
+    spec = session(plan=msgspec.structs.replace(session().plan, node={"key": "SECRET-NAME"}))
+    assert b"SECRET-NAME" not in msgspec.json.encode(container_config(spec, PROFILE, host_cpus=2))
+
+
+def test_the_labels_name_the_session() -> None:
+    spec = session("s1", instance_id="e1", generation=7)
+    labels = container_config(spec, PROFILE, host_cpus=2)["Labels"]
+    assert labels.pop(names.SPEC)
+    assert labels == {
+        names.OWNER: "flotilla",
+        names.HOST: "h1",
+        names.INSTANCE: "e1",
+        names.SESSION: "s1",
+        names.GENERATION: "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "host_cpus", "given"), [(2.0, 8, 2.0), (64.0, 2, 2.0), (0.1, 2, 0.1), (4.0, 0, 1.0)]
+)
+def test_cpus_are_clamped_to_the_host(asked: float, host_cpus: int, given: float) -> None:
+    config = container_config(session(cpus=asked), PROFILE, host_cpus=host_cpus)
+    assert config["HostConfig"]["NanoCpus"] == given * 1_000_000_000
+
+
+@pytest.mark.parametrize(("catalog", "kind"), [("/srv/catalog", "bind"), ("flotilla-catalog", "volume")])
+def test_the_catalog_is_a_read_only_mount(catalog: str, kind: str) -> None:
+    profile = msgspec.structs.replace(PROFILE, catalog=catalog)
+    assert container_config(session(), profile, host_cpus=2)["HostConfig"]["Mounts"] == [
+        {"Type": kind, "Source": catalog, "Target": "/app/data", "ReadOnly": True}
+    ]
+
+
+def test_a_different_specification_has_a_different_hash_and_the_same_one_the_same() -> None:
+    def hash_of(**changes: object) -> str:
+        labels: dict[str, str] = container_config(session("s1", **changes), PROFILE, host_cpus=2)["Labels"]
+        return labels[names.SPEC]
+
+    assert hash_of() == hash_of()
+    assert len({hash_of(), hash_of(cpus=1.5), hash_of(generation=9), hash_of(log_level="DEBUG")}) == 4
