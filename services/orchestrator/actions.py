@@ -1,0 +1,194 @@
+"""Performs what the core decided. Each effect may come again: it is sent once at a time, and sending it twice does no harm."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from bus.bus import Bus
+from bus.logs import bind, get_logger
+from bus.tasks import Tasks
+from schemas.contract import (
+    COMMAND_STOP,
+    FLEET_STATE,
+    SESSION_KILL,
+    SESSION_REMOVE,
+    SESSION_START,
+    SESSION_STOP,
+)
+from schemas.fault import Fault, FaultCode, FaultError, fault
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EngineCommand,
+    StartSession,
+    StopSession,
+    WhichSession,
+)
+from services.orchestrator.core.effects import (
+    CommandStop,
+    ContainerEffect,
+    Effect,
+    KillContainer,
+    LookAgain,
+    PublishState,
+    RemoveContainer,
+    ReportStray,
+    StartContainer,
+    StopContainer,
+)
+from services.orchestrator.core.live import Live
+from services.orchestrator.core.model import Engine
+from services.orchestrator.core.views import record_view
+from services.orchestrator.ports import Record
+
+log = get_logger(__name__)
+
+type Clock = Callable[[], datetime]
+type Report = Callable[[ContainerEffect, Fault | None], None]
+
+
+class Actions:
+    """The hands of the orchestrator. `report` is told how each effect on a container or sidecar went; `look` reconciles."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: Record,
+        live: Live,
+        clock: Clock,
+        *,
+        report: Report,
+        look: Callable[[str], None],
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._live = live
+        self._clock = clock
+        self._report = report
+        self._look = look
+        self._tasks = Tasks()
+        self._under_way: set[ContainerEffect] = set()
+        self._reported: set[str] = set()
+        self.unpublished: set[str] = set()
+        """Engines whose present state the fleet has not been told."""
+
+    async def perform(self, effect: Effect) -> None:
+        """Performs an effect: publishes in the order of the turns, and begins all else."""
+        if isinstance(effect, PublishState):
+            await self.publish(effect.engine)
+        else:
+            self.begin(effect)
+
+    def begin(self, effect: Effect) -> None:
+        """Begins an effect, unless the same is under way."""
+        match effect:
+            case PublishState(engine):
+                self._tasks.start(self.publish(engine), name=f"publish:{engine.instance_id}")
+            case LookAgain(instance_id, at):
+                self._tasks.start(self._look_at(instance_id, at), name=f"look:{instance_id}")
+            case ReportStray(container):
+                self._report_stray(container)
+            case _ if effect not in self._under_way:
+                self._under_way.add(effect)
+                self._tasks.start(self._perform(effect), name=f"{type(effect).__name__}:{effect.session_id}")
+
+    async def publish(self, engine: Engine) -> None:
+        """Tells the fleet what the record says of an engine; what fails is noted and told again in the next round."""
+        token = engine.session.session_id if engine.session else engine.instance_id
+        try:
+            await self._bus.publish_durable(
+                FLEET_STATE,
+                record_view(engine),
+                message_id=f"{token}-{engine.version}",
+                instance_id=engine.instance_id,
+            )
+        except FaultError as error:
+            log.warning("state not published", error=str(error), instance_id=engine.instance_id)
+            self.unpublished.add(engine.instance_id)
+        else:
+            self.unpublished.discard(engine.instance_id)
+
+    async def close(self) -> None:
+        """Ends what goes on behind; the next round of whoever comes after us derives it again."""
+        await self._tasks.close()
+
+    async def _look_at(self, instance_id: str, at: datetime) -> None:
+        await asyncio.sleep(max(0.0, (at - self._clock()).total_seconds()))
+        self._look(instance_id)
+
+    def _report_stray(self, container: ContainerFacts) -> None:
+        if container.session_id not in self._reported:
+            self._reported.add(container.session_id)
+            log.warning("container of no known session; it is left alone", **_fields(container))
+
+    async def _perform(self, effect: ContainerEffect) -> None:
+        with bind(instance_id=effect.instance_id, session_id=effect.session_id):
+            try:
+                await self._send(effect)
+            except FaultError as error:
+                self._failed(effect, error.fault)
+            else:
+                log.info("done", effect=type(effect).__name__)
+                self._report(effect, None)
+            finally:
+                self._under_way.discard(effect)
+
+    async def _send(self, effect: ContainerEffect) -> None:
+        session_id = effect.session_id
+        match effect:
+            case StartContainer(host=host):
+                spec = await self._record.spec(session_id)
+                if spec is None:
+                    raise fault(FaultCode.NOT_FOUND, f"session {session_id} is not on record")
+                self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
+            case StopContainer(host=host, timeout_s=timeout_s):
+                stop = StopSession(session_id=session_id, timeout_s=timeout_s)
+                self._saw(await self._call(SESSION_STOP, stop, host))
+            case KillContainer(host=host):
+                self._saw(await self._call(SESSION_KILL, WhichSession(session_id=session_id), host))
+            case RemoveContainer(host=host):
+                await self._call(SESSION_REMOVE, WhichSession(session_id=session_id), host)
+                self._live.forget_container(session_id)
+            case CommandStop(instance_id, _, policy):
+                command = EngineCommand(session_id=session_id, policy=policy)
+                await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
+
+    async def _call(self, call: Any, request: Any, host: str) -> ContainerFacts:
+        facts: ContainerFacts = await self._bus.call(call, request, host=host)
+        return facts
+
+    def _saw(self, facts: ContainerFacts, *, is_new: bool = False) -> None:
+        self._live.saw_container(facts, self._clock(), is_new=is_new)
+
+    def _failed(self, effect: ContainerEffect, problem: Fault) -> None:
+        log.warning(
+            "effect failed", effect=type(effect).__name__, code=str(problem.code), error=problem.message
+        )
+        if problem.code == FaultCode.NOT_FOUND and isinstance(effect, RemoveContainer):
+            self._live.forget_container(effect.session_id)
+        elif problem.code == FaultCode.NOT_FOUND and isinstance(effect, StopContainer | KillContainer):
+            self._saw(_gone(effect))
+        self._report(effect, problem)
+
+
+def _gone(effect: StopContainer | KillContainer) -> ContainerFacts:
+    return ContainerFacts(
+        session_id=effect.session_id,
+        instance_id=effect.instance_id,
+        generation=0,
+        host=effect.host,
+        name="",
+        status=ContainerStatus.GONE,
+        runtime="",
+    )
+
+
+def _fields(container: ContainerFacts) -> dict[str, str]:
+    return {
+        "session_id": container.session_id,
+        "instance_id": container.instance_id,
+        "host": container.host,
+        "container": container.name,
+        "status": str(container.status),
+    }

@@ -1,0 +1,1 @@
+"""What the orchestrator's ports are made of: PostgreSQL and plain files."""

@@ -1,0 +1,198 @@
+"""The record on PostgreSQL. It may go away and come back; each call then says `unavailable` and nothing is changed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Final, Self
+
+import asyncpg
+import msgspec
+
+from bus.logs import get_logger
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import SessionSpec
+from services.orchestrator.adapters import rows
+from services.orchestrator.adapters.migrator import migrate
+from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.ports import BadEvents, Change, Command, RepeatedCommand, StaleChange
+
+log = get_logger(__name__)
+
+_CONNECT_S: Final = 3.0
+_STATEMENT_S: Final = 10.0
+_MAX_CONNECTIONS: Final = 4
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+_SQL: Final = {
+    file.name.removesuffix(".sql"): file.read_text()
+    for file in files("services.orchestrator.adapters.queries").iterdir()
+    if file.name.endswith(".sql")
+}
+
+
+class PostgresRecord:
+    """A small pool of connections; see the port for what each method does."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, dsn: str, password: str | None = None) -> Self:
+        """A record that connects when it is first used."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            password=password,
+            min_size=0,
+            max_size=_MAX_CONNECTIONS,
+            timeout=_CONNECT_S,
+            command_timeout=_STATEMENT_S,
+            max_inactive_connection_lifetime=60.0,
+            server_settings={"application_name": "flotilla-orchestrator", "timezone": "UTC"},
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Gives up all connections."""
+        self._pool.terminate()
+
+    async def migrate(self) -> None:
+        """Brings the schema to the present."""
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                await migrate(connection)
+
+    async def save(self, change: Change) -> None:
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    await _write(connection, change)
+                except BaseException:
+                    await _roll_back(transaction)
+                    raise
+                await _commit(transaction)
+
+    async def engines(self) -> list[Engine]:
+        return await self._engines(None)
+
+    async def engine(self, instance_id: str) -> Engine | None:
+        return next(iter(await self._engines(instance_id)), None)
+
+    async def command(self, request_id: str) -> Command | None:
+        for row in await self._fetch("command", request_id):
+            return Command(**{**row, "reply": row["reply"].encode()})
+        return None
+
+    async def spec(self, session_id: str) -> SessionSpec | None:
+        for row in await self._fetch("spec", session_id):
+            return msgspec.json.decode(row["spec"], type=SessionSpec)
+        return None
+
+    async def sessions(self, instance_id: str, limit: int) -> list[Session]:
+        return [rows.session_of(row) for row in await self._fetch("sessions", instance_id, limit)]
+
+    async def sessions_named(self, session_ids: Sequence[str]) -> dict[str, Session]:
+        found = await self._fetch("sessions_named", list(session_ids))
+        return {row["session_id"]: rows.session_of(row) for row in found}
+
+    async def add_events(self, events: Sequence[StoredEvent]) -> None:
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                await _add_events(connection, events)
+
+    async def add_command(self, command: Command) -> None:
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                await _add_command(connection, command)
+
+    async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
+        found = await self._fetch("events", session_id, after_seq, kind, limit)
+        return [row["body"].encode() for row in found]
+
+    async def gaps(self, session_id: str) -> list[tuple[int, int]]:
+        return [(row["first"], row["last"]) for row in await self._fetch("gaps", session_id)]
+
+    async def is_reachable(self) -> bool:
+        try:
+            with _reachable():
+                await self._pool.fetchval("select 1", timeout=_CONNECT_S)
+        except (FaultError, asyncpg.PostgresError):
+            return False
+        return True
+
+    async def _engines(self, instance_id: str | None) -> list[Engine]:
+        engines = await self._fetch("engines", instance_id)
+        present = await self._fetch("present_sessions", instance_id)
+        sessions = {row["instance_id"]: rows.session_of(row) for row in present}
+        return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
+
+    async def _fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                return [dict(row) for row in await connection.fetch(_SQL[query], *values)]
+
+
+async def _write(connection: Any, change: Change) -> None:
+    engine, session = change.engine, change.engine.session
+    if await connection.fetchval(_SQL["save_engine"], *rows.engine_row(engine)) is None:
+        raise StaleChange(engine.instance_id)
+    if change.ended is not None:
+        await connection.execute(_SQL["change_session"], *rows.changed_session_row(change.ended))
+    if session is not None and change.spec is not None:
+        await connection.execute(_SQL["add_session"], *rows.new_session_row(session, change.spec))
+    elif session is not None:
+        await connection.execute(_SQL["change_session"], *rows.changed_session_row(session))
+    if change.events:
+        await _add_events(connection, change.events)
+    if change.command is not None:
+        await _add_command(connection, change.command)
+
+
+async def _add_events(connection: Any, events: Sequence[StoredEvent]) -> None:
+    try:
+        await connection.execute(_SQL["add_events"], *rows.event_columns(events))
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise BadEvents(str(error)) from error
+
+
+async def _add_command(connection: Any, command: Command) -> None:
+    values = (command.request_id, command.subject, command.body_hash, command.instance_id)
+    try:
+        await connection.execute(_SQL["add_command"], *values, command.reply.decode(), command.created_at)
+    except asyncpg.UniqueViolationError:
+        raise RepeatedCommand(command.request_id) from None
+
+
+async def _commit(transaction: Any) -> None:
+    try:
+        await transaction.commit()
+    except _AWAY as error:
+        text = "the record went away while this was being written; whether it was is unknown"
+        raise fault(FaultCode.OUTCOME_UNKNOWN, text) from error
+
+
+async def _roll_back(transaction: Any) -> None:
+    try:
+        await transaction.rollback()
+    except (*_AWAY, asyncpg.PostgresError) as error:
+        log.debug("nothing to roll back", error=repr(error))
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turns what asyncpg raises while PostgreSQL is away into the fault `unavailable`."""
+    try:
+        yield
+    except _AWAY as error:
+        log.warning("record is away", error=repr(error))
+        raise fault(
+            FaultCode.UNAVAILABLE, "the record is away; nothing was changed", retry_after_s=2.0
+        ) from error

@@ -1,0 +1,5 @@
+insert into sessions (
+    session_id, state, host, reason, detail, exit_code, log_tail, stop, state_seq, is_provisional, changed_at, started_at,
+    trading_at, ended_at, exit_seen_at, instance_id, generation, stop_policy, stop_timeout_s, created_at, spec
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)

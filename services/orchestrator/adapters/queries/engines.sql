@@ -1,0 +1,3 @@
+select instance_id, desired, config, generation, version, pending, created_at, updated_at
+from engines
+where $1::text is null or instance_id = $1

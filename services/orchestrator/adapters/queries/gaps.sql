@@ -1,0 +1,8 @@
+select seq + 1 as first, next - 1 as last
+from (
+    select seq, lead(seq) over (order by seq) as next
+    from (select 0 as seq union all select seq from events where session_id = $1) as numbers
+) as pairs
+where next > seq + 1
+order by seq
+limit 1000

@@ -1,0 +1,12 @@
+insert into engines (instance_id, desired, config, generation, version, session_id, pending, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (instance_id) do update
+set desired = excluded.desired,
+    config = excluded.config,
+    generation = excluded.generation,
+    version = excluded.version,
+    session_id = excluded.session_id,
+    pending = excluded.pending,
+    updated_at = excluded.updated_at
+where engines.version = excluded.version - 1
+returning version

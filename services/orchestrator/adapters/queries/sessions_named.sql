@@ -1,0 +1,1 @@
+select * from session_facts where session_id = any($1)

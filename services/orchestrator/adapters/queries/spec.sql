@@ -1,0 +1,1 @@
+select spec from sessions where session_id = $1

@@ -1,0 +1,170 @@
+"""One turn at a time per engine: load, let the core decide, save, answer, act. All that changes an engine goes through here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from bus.logs import bind, get_logger
+from bus.mailbox import Mailboxes
+from schemas.fault import FaultCode, FaultError, fault
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import Effect
+from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.model import Engine
+from services.orchestrator.ports import Change, Command, Record, StaleChange
+
+log = get_logger(__name__)
+
+_ATTEMPTS: Final = 5
+
+type Decide = Callable[[Engine | None], Decision | None]
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a command one of a kind: its id, where it was sent, and the hash of its body."""
+
+    request_id: str
+    subject: str
+    body_hash: bytes
+    at: datetime
+
+
+class _Turn(msgspec.Struct):
+    decide: Decide
+    done: asyncio.Future[Decision | None]
+    stamp: Stamp | None = None
+    events: Sequence[StoredEvent] = ()
+
+
+class Conductor:
+    """Gives every engine its turns, in order for one engine, in parallel across engines."""
+
+    def __init__(self, record: Record, fleet: Fleet, act: Callable[[Effect], Awaitable[None]]) -> None:
+        self._record = record
+        self._fleet = fleet
+        self._act = act
+        self._turns = Mailboxes[str, _Turn](self._take, name="engine")
+        self.doubtful: set[str] = set()
+        """Engines whose last change may or may not be on record: they are read again before anything is made of them."""
+
+    async def turn(
+        self,
+        instance_id: str,
+        decide: Decide,
+        *,
+        stamp: Stamp | None = None,
+        events: Sequence[StoredEvent] = (),
+    ) -> Decision | None:
+        """Takes a turn and returns what was decided, once it is on record; its effects are performed after that.
+
+        Raises what `decide` raises, and what Record.save raises.
+        """
+        turn = self._post(instance_id, decide, stamp, events)
+        # The turn goes on when whoever waits for it goes away.
+        return await asyncio.shield(turn.done)
+
+    def post(self, instance_id: str, decide: Decide) -> asyncio.Future[Decision | None]:
+        """The same without waiting; a failure is logged."""
+        done = self._post(instance_id, decide, None, ()).done
+        done.add_done_callback(_log_failure)
+        return done
+
+    async def join(self, timeout_s: float) -> None:
+        """Waits until no turn is left, at most `timeout_s`."""
+        await self._turns.join(timeout_s)
+
+    async def close(self) -> None:
+        """Ends the turns that are being taken."""
+        await self._turns.close()
+
+    def _post(
+        self, instance_id: str, decide: Decide, stamp: Stamp | None, events: Sequence[StoredEvent]
+    ) -> _Turn:
+        turn = _Turn(decide, asyncio.get_running_loop().create_future(), stamp, events)
+        turn.done.add_done_callback(_retrieve)
+        self._turns.post(instance_id, turn)
+        return turn
+
+    async def _take(self, instance_id: str, turn: _Turn) -> None:
+        with bind(instance_id=instance_id):
+            try:
+                decision = await self._decide(instance_id, turn)
+            except asyncio.CancelledError:
+                turn.done.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the turn
+                turn.done.set_exception(error)
+                return
+            turn.done.set_result(decision)
+            for effect in decision.effects if decision else ():
+                await self._act(effect)
+
+    async def _decide(self, instance_id: str, turn: _Turn) -> Decision | None:
+        for _ in range(_ATTEMPTS):
+            engine = await self._load(instance_id)
+            decision = turn.decide(engine)
+            if decision is None or not decision.is_change:
+                if turn.events:
+                    await self._record.add_events(turn.events)
+                return decision
+            try:
+                await self._save(instance_id, _change(decision, turn))
+            except StaleChange:
+                log.info("engine was changed by somebody else; deciding anew")
+                continue
+            return decision
+        raise fault(
+            FaultCode.UNAVAILABLE, "the engine is being changed by others all the time", retry_after_s=1.0
+        )
+
+    async def _load(self, instance_id: str) -> Engine | None:
+        engine = await self._record.engine(instance_id)
+        if engine is not None:
+            self._fleet.put(engine)
+        self.doubtful.discard(instance_id)
+        return engine
+
+    async def _save(self, instance_id: str, change: Change) -> None:
+        try:
+            await self._record.save(change)
+        except FaultError as error:
+            if error.fault.code == FaultCode.OUTCOME_UNKNOWN:
+                self.doubtful.add(instance_id)
+            raise
+        self._fleet.put(change.engine)
+
+
+def _change(decision: Decision, turn: _Turn) -> Change:
+    """What is to be recorded."""
+    command = None
+    if turn.stamp is not None and decision.reply is not None:
+        command = Command(
+            request_id=turn.stamp.request_id,
+            subject=turn.stamp.subject,
+            body_hash=turn.stamp.body_hash,
+            instance_id=decision.engine.instance_id,
+            reply=msgspec.json.encode(decision.reply),
+            created_at=turn.stamp.at,
+        )
+    return Change(
+        engine=decision.engine,
+        ended=decision.ended,
+        spec=decision.spec,
+        command=command,
+        events=turn.events,
+    )
+
+
+def _retrieve(done: asyncio.Future[Decision | None]) -> None:
+    """Nobody may be waiting any more, and asyncio complains of an error that nobody looked at."""
+    if not done.cancelled():
+        done.exception()
+
+
+def _log_failure(done: asyncio.Future[Decision | None]) -> None:
+    if not done.cancelled() and (error := done.exception()):
+        log.warning("turn failed; it is taken again in the next round", error=repr(error))

@@ -1,0 +1,136 @@
+"""What was heard last of every engine, host and container, and how long ago. Kept in memory only: it is heard again soon."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
+from services.orchestrator.core.model import Session
+
+HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
+HEARTBEAT_STALE: Final = timedelta(seconds=10)
+_ORDER: Final = (
+    ContainerStatus.CREATED,
+    ContainerStatus.RUNNING,
+    ContainerStatus.EXITED,
+    ContainerStatus.GONE,
+)
+
+
+class Seen[T](msgspec.Struct, frozen=True):
+    """What was heard, and when by our clock."""
+
+    value: T
+    at: datetime
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one session's whereabouts.
+
+    `is_listed`: its host has listed its containers since the session last changed, so that no container means there is none.
+    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came.
+    """
+
+    is_host_in_sight: bool = False
+    is_listed: bool = False
+    container: ContainerFacts | None = None
+    heartbeat: Heartbeat | None = None
+    is_silent: bool = False
+
+
+class Live:
+    """The latest of everything. Ages count from `since` at the earliest: what we could not hear is not missing."""
+
+    def __init__(self, since: datetime) -> None:
+        self.since = since
+        self._beats: dict[str, Seen[Heartbeat]] = {}
+        self._metrics: dict[str, Seen[EngineMetrics]] = {}
+        self._hosts: dict[str, Seen[HostHeartbeat]] = {}
+        self._containers: dict[str, Seen[ContainerFacts]] = {}
+        self._listed: dict[str, datetime] = {}
+
+    def heard_engine(self, beat: Heartbeat, now: datetime) -> None:
+        """Takes a heartbeat, unless a newer session of the engine was heard already."""
+        known = self._beats.get(beat.instance_id)
+        if known is None or beat.generation >= known.value.generation:
+            self._beats[beat.instance_id] = Seen(beat, now)
+
+    def heard_metrics(self, metrics: EngineMetrics, now: datetime) -> None:
+        """Takes an engine's figures."""
+        self._metrics[metrics.instance_id] = Seen(metrics, now)
+
+    def heard_host(self, beat: HostHeartbeat, now: datetime) -> None:
+        """Takes a supervisor's heartbeat."""
+        self._hosts[beat.host] = Seen(beat, now)
+
+    def saw_container(self, facts: ContainerFacts, now: datetime, *, is_new: bool = False) -> bool:
+        """Takes what a host says of a container; True when that is news.
+
+        A container never goes back from `exited` to `running`, so an older report is passed over; `is_new` is the answer to
+        a start, which may have made the container anew.
+        """
+        known = self._containers.get(facts.session_id)
+        if known and not is_new and _ORDER.index(facts.status) < _ORDER.index(known.value.status):
+            return False
+        self._containers[facts.session_id] = Seen(facts, now)
+        return known is None or known.value.status != facts.status
+
+    def listed(self, host: str, containers: Iterable[ContainerFacts], asked_at: datetime) -> None:
+        """Takes the whole list of a host; what it was asked for at `asked_at` and does not name is not there."""
+        named = {facts.session_id: facts for facts in containers}
+        for session_id, seen in list(self._containers.items()):
+            if seen.value.host == host and session_id not in named and seen.at < asked_at:
+                del self._containers[session_id]
+        for facts in named.values():
+            self.saw_container(facts, asked_at)
+        self._listed[host] = asked_at
+
+    def forget_container(self, session_id: str) -> None:
+        """Its removal is done."""
+        self._containers.pop(session_id, None)
+
+    def sight(self, session: Session, now: datetime) -> Sight:
+        """What is known of the session's whereabouts."""
+        host = session.host or ""
+        container = self._containers.get(session.session_id)
+        heartbeat = self._heartbeat(session)
+        heard_at = max(self.since, session.changed_at, heartbeat.at if heartbeat else self.since)
+        listed_at = self._listed.get(host)
+        return Sight(
+            is_host_in_sight=self.is_in_sight(host, now),
+            is_listed=listed_at is not None and listed_at >= session.changed_at,
+            container=container.value if container else None,
+            heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
+            is_silent=now - heard_at >= HEARTBEAT_STALE,
+        )
+
+    def is_in_sight(self, host: str, now: datetime) -> bool:
+        """True when the host was heard just now."""
+        seen = self._hosts.get(host)
+        return seen is not None and now - seen.at < HOST_OUT_OF_SIGHT
+
+    def hosts(self, now: datetime) -> tuple[HostHeartbeat, ...]:
+        """The hosts in sight."""
+        return tuple(seen.value for host, seen in self._hosts.items() if self.is_in_sight(host, now))
+
+    def containers(self) -> tuple[ContainerFacts, ...]:
+        """Every container that was seen and not removed since."""
+        return tuple(seen.value for seen in self._containers.values())
+
+    def telemetry(
+        self, session: Session, now: datetime
+    ) -> tuple[float, Heartbeat, EngineMetrics | None] | None:
+        """The age in seconds of the session's last heartbeat, that heartbeat, and its figures; None when none was heard."""
+        seen = self._heartbeat(session)
+        if seen is None:
+            return None
+        metrics = self._metrics.get(session.instance_id)
+        is_own = metrics is not None and metrics.value.session_id == session.session_id
+        return (now - seen.at).total_seconds(), seen.value, metrics.value if metrics and is_own else None
+
+    def _heartbeat(self, session: Session) -> Seen[Heartbeat] | None:
+        seen = self._beats.get(session.instance_id)
+        return seen if seen and seen.value.session_id == session.session_id else None

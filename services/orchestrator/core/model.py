@@ -1,0 +1,96 @@
+"""What the record holds: engines, their present session, and what was asked of both."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from schemas.config import EngineConfig
+from schemas.session import SessionSpec, container_name
+from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
+
+STARTING: Final = (
+    RunState.SCHEDULED,
+    RunState.CREATING,
+    RunState.BOOTING,
+    RunState.CONNECTING,
+    RunState.RECONCILING,
+)
+
+
+class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop that was asked for, and how far it got.
+
+    `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
+    container.
+    """
+
+    asked_at: datetime
+    policy: StopPolicy
+    is_forced: bool = False
+    acknowledged_at: datetime | None = None
+    terminated_at: datetime | None = None
+    killed_at: datetime | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One life of an engine. `changed_at` is by our clock; the times of what the engine did are by its own.
+
+    `exit_seen_at`: the container was first seen to be over, and the sidecar's own account is being waited for. `state_seq` is the
+    number of the last state event that was applied. `is_provisional`: it failed by the container's facts alone, so that the
+    sidecar's account may still replace the reason.
+    """
+
+    session_id: str
+    instance_id: str
+    generation: int
+    state: RunState
+    created_at: datetime
+    changed_at: datetime
+    stop_policy: StopPolicy = StopPolicy.CANCEL
+    stop_timeout_s: float = 30.0
+    host: str | None = None
+    reason: FailureReason | None = None
+    detail: str | None = None
+    exit_code: int | None = None
+    log_tail: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    trading_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_seen_at: datetime | None = None
+    stop: StopOrder | None = None
+    state_seq: int = 0
+    is_provisional: bool = False
+    last_seq: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """True when the session has ended."""
+        return self.state.is_terminal
+
+    @property
+    def container_name(self) -> str:
+        """The container of this session."""
+        return container_name(self.session_id)
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine and its present session. `version` counts its changes on record.
+
+    `pending` is the session of a restart: it begins in the same transaction that ends the present one.
+    """
+
+    instance_id: str
+    desired: DesiredState
+    config: EngineConfig
+    generation: int
+    created_at: datetime
+    updated_at: datetime
+    version: int = 0
+    session: Session | None = None
+    pending: SessionSpec | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """True while a session has not ended."""
+        return self.session is not None and not self.session.is_over

@@ -1,0 +1,168 @@
+"""Typed parameters of templates: every given value is checked, and all that is wrong is told at once."""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from schemas.catalog import CatalogEntry, Parameter
+from schemas.fault import FieldError
+from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
+
+type Value = str | int | float | bool | None
+
+_INSTRUMENT: Final = re.compile(INSTRUMENT_PATTERN)
+_BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
+_BAR_SUFFIX: Final = re.compile(r"(?:-[^-]+){4}\Z")
+_DECIMAL: Final = re.compile(r"\A-?[0-9]{1,20}(?:\.[0-9]{1,16})?\Z")
+_MAX_INTEGER: Final = 2**53
+_MAX_TEXT: Final = 500
+
+
+class WrongValue(Exception):
+    """A value that its parameter cannot take; the text says why, to follow the parameter's name."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """The instruments and bar types that the data catalog holds."""
+
+    instruments: frozenset[str]
+    bar_types: frozenset[str]
+
+    @classmethod
+    def of(cls, entries: tuple[CatalogEntry, ...]) -> "Known":
+        """What a catalog's listing makes known."""
+        return cls(
+            instruments=frozenset(entry.instrument_id for entry in entries),
+            bar_types=frozenset(entry.identifier for entry in entries if entry.data_type == "bars"),
+        )
+
+
+def check_all(
+    parameters: Mapping[str, Parameter], given: Mapping[str, Any], known: Known | None, at: str
+) -> tuple[dict[str, Value], list[FieldError]]:
+    """Every parameter's value, the default where none was given; and everything that is wrong, named below `at`.
+
+    `known` is null where no catalog is to be asked, as for the defaults of a template that is being loaded.
+    """
+    errors = [
+        FieldError(f"{at}.{_shown(name)}", f"unknown parameter; there are {', '.join(parameters) or 'none'}")
+        for name in given
+        if name not in parameters
+    ]
+    values: dict[str, Value] = {}
+    for name, parameter in parameters.items():
+        value = given.get(name)
+        value = parameter.default if value is None else value
+        try:
+            values[name] = check(parameter, value, known)
+        except WrongValue as error:
+            errors.append(FieldError(f"{at}.{name}", str(error)))
+    return values, errors
+
+
+def check(parameter: Parameter, value: object, known: Known | None) -> Value:
+    """The value in the parameter's type. Raises WrongValue saying what is wrong with it."""
+    if value is None:
+        if parameter.required:
+            raise WrongValue("is required")
+        return None
+    typed = _CHECKS[parameter.type](value, known)
+    _check_range(parameter, typed)
+    if parameter.choices and str(typed) not in parameter.choices:
+        raise WrongValue(f"must be one of {', '.join(parameter.choices)}")
+    return typed
+
+
+def instrument_of(bar_type: str) -> str:
+    """The instrument that a bar type is of."""
+    return _BAR_SUFFIX.sub("", bar_type)
+
+
+def _check_range(parameter: Parameter, value: Value) -> None:
+    if parameter.type not in ("integer", "number", "decimal"):
+        return
+    amount = Decimal(str(value))
+    if parameter.min is not None and amount < Decimal(str(parameter.min)):
+        raise WrongValue(f"must be at least {parameter.min:g}")
+    if parameter.max is not None and amount > Decimal(str(parameter.max)):
+        raise WrongValue(f"must be at most {parameter.max:g}")
+
+
+def _integer(value: object, _: Known | None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WrongValue("must be an integer")
+    if abs(value) > _MAX_INTEGER:
+        raise WrongValue("is too large")
+    return value
+
+
+def _number(value: object, _: Known | None) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise WrongValue("must be a number")
+    if not abs(value) <= 1e300:  # NaN is not
+        raise WrongValue("must be a finite number")
+    return value
+
+
+def _decimal(value: object, known: Known | None) -> str:
+    if isinstance(value, str) and _DECIMAL.match(value):
+        return value
+    if isinstance(value, str):
+        raise WrongValue("must be a decimal number such as 1.5")
+    number = _number(value, known)
+    text = str(int(number)) if number == int(number) else f"{Decimal(str(number)):f}"
+    if not _DECIMAL.match(text):
+        raise WrongValue("has too many digits")
+    return text
+
+
+def _boolean(value: object, _: Known | None) -> bool:
+    if not isinstance(value, bool):
+        raise WrongValue("must be true or false")
+    return value
+
+
+def _string(value: object, _: Known | None) -> str:
+    if not isinstance(value, str):
+        raise WrongValue("must be a string")
+    if len(value) > _MAX_TEXT or not value.isprintable():
+        raise WrongValue(f"must be printable text of at most {_MAX_TEXT} characters")
+    return value
+
+
+def _instrument(value: object, known: Known | None) -> str:
+    if not isinstance(value, str) or not _INSTRUMENT.match(value):
+        raise WrongValue("must be an instrument such as SPX.SIM")
+    if known is not None and value not in known.instruments:
+        raise WrongValue(f"{value} is not in the data catalog")
+    return value
+
+
+def _bar_type(value: object, known: Known | None) -> str:
+    if not isinstance(value, str) or not _BAR_TYPE.match(value):
+        raise WrongValue("must be a bar type such as SPX.SIM-1-DAY-LAST-EXTERNAL")
+    # INTERNAL bars are made by the engine from an instrument's ticks; EXTERNAL ones must be there.
+    is_internal = value.endswith("-INTERNAL")
+    if known is not None and (
+        instrument_of(value) not in known.instruments if is_internal else value not in known.bar_types
+    ):
+        raise WrongValue(f"{value} is not in the data catalog")
+    return value
+
+
+def _shown(name: str) -> str:
+    return name if name.isidentifier() and len(name) <= 63 else repr(name[:63])
+
+
+_CHECKS: Final[dict[str, Callable[[object, Known | None], Value]]] = {
+    "integer": _integer,
+    "number": _number,
+    "decimal": _decimal,
+    "boolean": _boolean,
+    "string": _string,
+    "instrument": _instrument,
+    "bar_type": _bar_type,
+}

@@ -1,0 +1,199 @@
+"""What follows from what the record says and what is seen. Derived anew every time, so nothing is lost when we die in between.
+
+Nothing here starts an engine that was not asked for: a session that ended stays ended.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.states import FailureReason, RunState
+from services.orchestrator.core.decision import Decision, conclude
+from services.orchestrator.core.effects import (
+    Effect,
+    LookAgain,
+    RemoveContainer,
+    ReportStray,
+    StartContainer,
+    StopContainer,
+)
+from services.orchestrator.core.live import Sight
+from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.placement import HostLoad, place
+from services.orchestrator.core.session import MOVES, move
+from services.orchestrator.core.stopping import stop_step
+
+FINAL_EVENT_GRACE: Final = timedelta(seconds=2)
+"""How long the sidecar's own account of the end is waited for once its container is seen to be over."""
+START_TIMEOUT: Final = timedelta(seconds=120)
+ENDED_GRACE: Final = timedelta(seconds=10)
+"""How long the container of a session that reported its end may still run."""
+LINGERER_TIMEOUT_S: Final = 10.0
+CONFIG_EXIT_CODE: Final = 78
+_OVER: Final = (ContainerStatus.EXITED, ContainerStatus.GONE)
+_HEARD: Final = (
+    RunState.BOOTING,
+    RunState.CONNECTING,
+    RunState.RECONCILING,
+    RunState.TRADING,
+    RunState.STOPPING,
+)
+
+type Step = tuple[Session, tuple[Effect, ...]]
+
+
+def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Decision | None:
+    """The next decision about an engine; None when all is as it should be."""
+    session = engine.session
+    if session is None:
+        return None
+    if session.is_over:
+        effects = tidy(session, sight.container, now)
+        return Decision(engine=engine, effects=effects, is_change=False) if effects else None
+    after, effects = _step(session, sight, hosts, now)
+    if after is session and not effects:
+        return None
+    return conclude(engine, after, effects, hosts, now)
+
+
+def tidy(session: Session, container: ContainerFacts | None, now: datetime) -> tuple[Effect, ...]:
+    """What is to be done about the container of a session that has ended."""
+    if container is None or container.status == ContainerStatus.GONE:
+        return ()
+    name = (session.instance_id, session.session_id, container.host)
+    if container.status != ContainerStatus.RUNNING:
+        return (RemoveContainer(*name),)
+    if now - session.changed_at < ENDED_GRACE:
+        return ()
+    return (StopContainer(*name, LINGERER_TIMEOUT_S),)
+
+
+def strays(
+    containers: Iterable[ContainerFacts], on_record: Mapping[str, Session], now: datetime
+) -> tuple[Effect, ...]:
+    """What is to be done about containers that belong to no engine's present session.
+
+    Those of ended sessions are tidied away; those of sessions that nobody knows are reported and left alone.
+    """
+    effects: list[Effect] = []
+    for container in containers:
+        session = on_record.get(container.session_id)
+        if session is None:
+            effects.append(ReportStray(container))
+        elif session.is_over:
+            effects += tidy(session, container, now)
+    return tuple(effects)
+
+
+def _step(session: Session, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Step:
+    if session.state == RunState.SCHEDULED:
+        return place(session, hosts, now)
+    container = sight.container
+    if _is_over(session, sight):
+        return _ended(session, container, now)
+    if session.started_at is None and (step := _not_begun(session, sight, now)):
+        return step
+    if session.state == RunState.UNKNOWN:
+        session = _back_in_sight(session, sight, now)
+    elif not sight.is_host_in_sight and sight.is_silent:
+        return move(session, RunState.UNKNOWN, now), ()
+    return session, stop_step(session, now)
+
+
+def _is_over(session: Session, sight: Sight) -> bool:
+    """True when the session's container has ended, or when it began and its host has no such container."""
+    container = sight.container
+    if container is not None and container.status == ContainerStatus.EXITED:
+        return True
+    if session.started_at is None and session.stop is None:
+        return False
+    # A sidecar that is still heard contradicts a list it is not on: the heartbeats decide, they go stale soon enough.
+    return sight.heartbeat is None and _is_absent(sight)
+
+
+def _is_absent(sight: Sight) -> bool:
+    if sight.container is None:
+        return sight.is_host_in_sight and sight.is_listed
+    return sight.container.status == ContainerStatus.GONE
+
+
+def _not_begun(session: Session, sight: Sight, now: datetime) -> Step | None:
+    """A session whose container was not seen running yet: seen now, or the start is sent once more."""
+    container, host = sight.container, session.host or ""
+    if container is not None and container.status == ContainerStatus.RUNNING:
+        if session.stop is not None:
+            return msgspec.structs.replace(session, started_at=container.started_at or now), ()
+        return move(session, RunState.BOOTING, now, at=container.started_at), ()
+    if session.stop is not None or not sight.is_host_in_sight:
+        return None
+    if now - session.changed_at >= START_TIMEOUT:
+        waited = f"host {host} did not start it within {START_TIMEOUT.total_seconds():.0f} s"
+        detail = f"{waited}: {session.detail}" if session.detail else waited
+        return move(session, RunState.FAILED, now, reason=FailureReason.HOST, detail=detail), ()
+    start = (StartContainer(session.instance_id, session.session_id, host),)
+    if session.state == RunState.UNKNOWN:
+        return move(session, RunState.CREATING, now), start
+    return session, start
+
+
+def _back_in_sight(session: Session, sight: Sight, now: datetime) -> Session:
+    """An unknown session that is heard again is where its sidecar says; a stop that was asked for meanwhile goes on."""
+    if sight.heartbeat is None or sight.heartbeat.state not in _HEARD:
+        return session
+    state = RunState.STOPPING if session.stop else sight.heartbeat.state
+    return move(session, state, now) if state in MOVES[session.state] else session
+
+
+def _ended(session: Session, container: ContainerFacts | None, now: datetime) -> Step:
+    is_killed = session.stop is not None and session.stop.is_forced
+    has_run = session.started_at is not None or container is not None
+    if has_run and not is_killed:
+        if session.exit_seen_at is None:
+            waiting = msgspec.structs.replace(session, exit_seen_at=now)
+            return waiting, (LookAgain(session.instance_id, now + FINAL_EVENT_GRACE),)
+        if now - session.exit_seen_at < FINAL_EVENT_GRACE:
+            return session, ()
+    ended = _by_container(session, container, now)
+    return ended, tidy(ended, container, now)
+
+
+def _by_container(session: Session, container: ContainerFacts | None, now: datetime) -> Session:
+    """How the session ended, as far as its container tells."""
+    code = container.exit_code if container else None
+    finished_at = container.finished_at if container else None
+    detail = _exit_text(container)
+    is_asked = session.stop is not None or session.state == RunState.STOPPING
+    if is_asked or code == 0:
+        return move(session, RunState.STOPPED, now, at=finished_at, exit_code=code, detail=detail)
+    return move(
+        session,
+        RunState.FAILED,
+        now,
+        at=finished_at,
+        reason=_reason(session, container),
+        exit_code=code,
+        detail=detail,
+        is_provisional=True,
+    )
+
+
+def _reason(session: Session, container: ContainerFacts | None) -> FailureReason:
+    if container is None:
+        return FailureReason.CRASH
+    if container.is_oom_killed:
+        return FailureReason.OOM
+    if container.exit_code == CONFIG_EXIT_CODE:
+        return FailureReason.CONFIG
+    if container.error and session.started_at is None:
+        return FailureReason.HOST
+    return FailureReason.CRASH
+
+
+def _exit_text(container: ContainerFacts | None) -> str:
+    if container is None or container.status not in _OVER or container.exit_code is None:
+        return "the container is gone"
+    text = f"the container ended with exit code {container.exit_code}"
+    return f"{text}: {container.error}" if container.error else text

@@ -1,0 +1,108 @@
+"""What the orchestrator needs from outside, by what it is for."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from schemas.catalog import CatalogView
+from schemas.session import SessionSpec
+from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.templates import Shelf
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was accepted: repeated with the same body (by its hash) it gets the same reply and has no effect."""
+
+    request_id: str
+    subject: str
+    body_hash: bytes
+    instance_id: str
+    reply: bytes
+    created_at: datetime
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded in one transaction.
+
+    `engine` is one version ahead of what is on record. `spec` is that of its session when that is new, and `ended` is then the
+    session before it.
+    """
+
+    engine: Engine
+    ended: Session | None = None
+    spec: SessionSpec | None = None
+    command: Command | None = None
+    events: Sequence[StoredEvent] = ()
+
+
+class StaleChange(Exception):
+    """Somebody else changed the engine since it was read: read it again and decide anew."""
+
+
+class RepeatedCommand(Exception):
+    """A command with this request id is on record already."""
+
+
+class BadEvents(Exception):
+    """The store refuses one of these events whatever we do; the others would be taken."""
+
+
+class Record(Protocol):
+    """The record of intent. Every method raises FaultError `unavailable` while it cannot be reached."""
+
+    async def save(self, change: Change) -> None:
+        """Records all of it or nothing.
+
+        Raises StaleChange, RepeatedCommand, BadEvents, and FaultError `outcome_unknown` when the connection broke while it was being
+        committed.
+        """
+
+    async def engines(self) -> list[Engine]:
+        """Every engine with its present session."""
+
+    async def engine(self, instance_id: str) -> Engine | None:
+        """One engine with its present session."""
+
+    async def add_command(self, command: Command) -> None:
+        """Records a command that changed nothing. Raises RepeatedCommand."""
+
+    async def command(self, request_id: str) -> Command | None:
+        """The command on record under this id."""
+
+    async def spec(self, session_id: str) -> SessionSpec | None:
+        """What a session was told to run."""
+
+    async def sessions(self, instance_id: str, limit: int) -> list[Session]:
+        """The sessions of an engine, newest first."""
+
+    async def sessions_named(self, session_ids: Sequence[str]) -> dict[str, Session]:
+        """Those of these sessions that are on record, by id."""
+
+    async def add_events(self, events: Sequence[StoredEvent]) -> None:
+        """Records events of sessions that are on record; one that is there already stays as it is. Raises BadEvents."""
+
+    async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
+        """Events of a session as they were published, in the order of their numbers."""
+
+    async def gaps(self, session_id: str) -> list[tuple[int, int]]:
+        """The numbers missing in a session's events, as (first, last), lowest first."""
+
+    async def is_reachable(self) -> bool:
+        """True when it answers now."""
+
+
+class Templates(Protocol):
+    """Where templates are kept."""
+
+    async def shelf(self) -> Shelf:
+        """The sound ones. Raises FaultError `unavailable` when they cannot be read at all."""
+
+
+class Catalog(Protocol):
+    """The data catalog."""
+
+    async def view(self) -> CatalogView:
+        """What it holds; nothing when it is not there."""

@@ -1,0 +1,148 @@
+"""What people ask of the fleet. Engines are answered from memory; sessions and events from the record; logs from their stream."""
+
+import asyncio
+
+import msgspec
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.streams import history
+from schemas.catalog import CatalogView, ListCatalog, ListTemplates, TemplateList
+from schemas.contract import LOG, SESSION_LIST
+from schemas.engine import (
+    EngineList,
+    EngineLogs,
+    EngineView,
+    EventList,
+    FleetStatus,
+    ListEngines,
+    ListSessions,
+    ReadEvents,
+    ReadLogs,
+    SessionList,
+    WhichEngine,
+)
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import ContainerFacts, ContainerList, ListContainers
+from schemas.telemetry import LogLines
+from services.orchestrator.actions import Clock
+from services.orchestrator.core import logs, templates
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.live import Live
+from services.orchestrator.core.model import Engine
+from services.orchestrator.core.replies import fitting
+from services.orchestrator.core.views import live_view, session_view
+from services.orchestrator.ports import Catalog, Record, Templates
+
+log = get_logger(__name__)
+
+_LOG_BATCHES = 1_000
+_LIST_TIMEOUT_S = 3.0
+
+
+class Reads:
+    """The calls that change nothing."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        templates: Templates,
+        catalog: Catalog,
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._templates = templates
+        self._catalog = catalog
+
+    async def status(self, request: WhichEngine) -> FleetStatus:
+        """The engine meant, with telemetry, and every active one."""
+        meant = self._fleet.which(request.instance_id)
+        active = (self._view(engine) for engine in self._fleet.active())
+        return FleetStatus(engine=self._view(meant) if meant else None, active=fitting(active))
+
+    async def engines(self, request: ListEngines) -> EngineList:
+        """Engines, most recent first."""
+        engines = self._fleet.active() if request.active else self._fleet.recent()
+        views = (self._view(engine) for engine in engines[: request.limit])
+        return EngineList(engines=fitting(views), total_count=len(engines))
+
+    async def sessions(self, request: ListSessions) -> SessionList:
+        """The sessions of an engine, newest first."""
+        self._fleet.which(request.instance_id)
+        sessions = await self._record.sessions(request.instance_id, request.limit)
+        return SessionList(sessions=fitting(session_view(session) for session in sessions))
+
+    async def logs(self, request: ReadLogs) -> EngineLogs:
+        """The last lines of an engine's log."""
+        meant = self._fleet.which(request.instance_id)
+        if meant is None:
+            return EngineLogs(lines=(), total_lines=0, instance_id=None)
+        kept = await history(self._bus, LOG, limit=_LOG_BATCHES, instance_id=meant.instance_id)
+        batches = [batch for item in kept if (batch := _log_lines(item.data))]
+        found = logs.select(batches, request, meant.instance_id)
+        newest_first = fitting(reversed(found.lines))
+        return msgspec.structs.replace(found, lines=newest_first[::-1])
+
+    async def events(self, request: ReadEvents) -> EventList:
+        """Durable events of one session of an engine; of its present one when none is named."""
+        engine = self._fleet.which(request.instance_id)
+        present = engine.session.session_id if engine and engine.session else None
+        session_id = request.session_id or present
+        if session_id is None:
+            return EventList(session_id=None, events=())
+        if session_id != present:
+            await self._check_owner(session_id, request.instance_id)
+        found = await self._record.events(session_id, request.after_seq, request.kind, request.limit)
+        events = fitting(msgspec.Raw(body) for body in found)
+        missing = await self._record.gaps(session_id)
+        return EventList(session_id=session_id, events=events, missing=tuple(missing))
+
+    async def containers(self, request: ListContainers) -> ContainerList:
+        """The engine containers of every host in sight."""
+        hosts = self._live.hosts(self._clock())
+        lists = await asyncio.gather(*(self._containers_of(beat.host, request) for beat in hosts))
+        found = sorted((facts for each in lists for facts in each), key=lambda facts: facts.name)
+        return ContainerList(containers=fitting(found))
+
+    async def templates(self, request: ListTemplates) -> TemplateList:
+        """Engine or strategy templates, sorted by name."""
+        shelf = await self._templates.shelf()
+        found = shelf.engines if request.kind == "engine" else shelf.strategies
+        return TemplateList(templates=tuple(templates.view(found[name]) for name in sorted(found)))
+
+    async def catalog(self, request: ListCatalog) -> CatalogView:
+        """What the data catalog holds."""
+        view = await self._catalog.view()
+        return msgspec.structs.replace(view, entries=fitting(view.entries))
+
+    def _view(self, engine: Engine) -> EngineView:
+        return live_view(engine, self._live, self._clock())
+
+    async def _check_owner(self, session_id: str, instance_id: str) -> None:
+        found = await self._record.sessions_named([session_id])
+        if session_id not in found or found[session_id].instance_id != instance_id:
+            raise fault(FaultCode.NOT_FOUND, f"engine {instance_id} has no session {session_id}")
+
+    async def _containers_of(self, host: str, request: ListContainers) -> tuple[ContainerFacts, ...]:
+        try:
+            answer = await self._bus.call(SESSION_LIST, request, timeout_s=_LIST_TIMEOUT_S, host=host)
+        except FaultError as error:
+            log.warning("host does not list its containers", host=host, error=str(error))
+            return ()
+        return answer.containers
+
+
+def _log_lines(data: bytes) -> LogLines | None:
+    try:
+        return msgspec.json.decode(data, type=LogLines)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        log.warning("log lines passed over", error=str(error))
+        return None

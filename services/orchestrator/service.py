@@ -1,0 +1,159 @@
+"""The orchestrator put together: the one place where its parts are made and meet."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.streams import Follower, ensure_streams
+from schemas.contract import ENGINE_EVENT_FEEDS
+from schemas.fault import Fault, FaultError
+from services.orchestrator.actions import Actions, Clock
+from services.orchestrator.adapters.catalog import CatalogFolder
+from services.orchestrator.adapters.postgres import PostgresRecord
+from services.orchestrator.adapters.template_files import TemplateFiles
+from services.orchestrator.commands import Commands
+from services.orchestrator.conductor import Conductor
+from services.orchestrator.core.effects import ContainerEffect
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.live import Live
+from services.orchestrator.event_log import EventLog
+from services.orchestrator.handlers import handlers, serve
+from services.orchestrator.reads import Reads
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.watch import Watch
+
+log = get_logger(__name__)
+
+_TRY_AGAIN_S: Final = 1.0
+_TOLD_AGAIN: Final = timedelta(hours=1)
+_LAST_TURNS_S: Final = 5.0
+
+
+class Orchestrator:
+    """One orchestrator on one bus and one record. `run` brings it up and keeps it going until it is cancelled."""
+
+    def __init__(
+        self, bus: Bus, record: PostgresRecord, settings: OrchestratorSettings, clock: Clock
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._clock = clock
+        self._fleet = Fleet()
+        self._live = Live(clock())
+        self._actions = Actions(
+            bus,
+            record,
+            self._live,
+            clock,
+            report=self._report,
+            look=self._look,
+        )
+        self._conductor = Conductor(record, self._fleet, self._actions.perform)
+        known = (record, self._fleet, self._live, clock)
+        self._watch = Watch(bus, *known, conductor=self._conductor, actions=self._actions)
+        self._events = EventLog(*known, conductor=self._conductor)
+        templates, catalog = TemplateFiles(settings.templates), CatalogFolder(settings.catalog)
+        commands = Commands(*known, conductor=self._conductor, templates=templates, catalog=catalog)
+        self._handlers = handlers(commands, Reads(bus, *known, templates=templates, catalog=catalog))
+        self._is_loaded = False
+        self._is_record_up = False
+
+    async def serve(self) -> None:
+        """Answers calls; `unavailable` until the record was read."""
+        await serve(self._bus, self._handlers, lambda: self._is_loaded)
+        await self._watch.listen()
+
+    async def run(self) -> None:
+        """Reads the record, then follows engines and looks around. Waits for what is away."""
+        await self._load()
+        await _until_done(lambda: ensure_streams(self._bus))
+        follower = Follower(self._bus, ENGINE_EVENT_FEEDS, self._events.take, durable="orchestrator")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follower.run(), name="events")
+            group.create_task(self._watch.run(), name="rounds")
+            group.create_task(self._probe_record(), name="probe")
+
+    async def close(self) -> None:
+        """Lets the turns that are being taken end, and leaves the rest to the next one."""
+        await self._conductor.join(_LAST_TURNS_S)
+        await self._conductor.close()
+        await self._actions.close()
+
+    def checks(self) -> dict[str, str]:
+        """What we depend on."""
+        return {
+            "record": "ok" if self._is_record_up else "PostgreSQL does not answer",
+            "loaded": "ok" if self._is_loaded else "the record has not been read yet",
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Our figures."""
+        return {
+            "engines": len(self._fleet.ids()),
+            "engines_active": len(self._fleet.active()),
+            "hosts_in_sight": len(self._live.hosts(self._clock())),
+            "events_recorded_total": self._events.counts.recorded,
+            "events_poisoned_total": self._events.counts.poisoned,
+        }
+
+    def _look(self, instance_id: str) -> None:
+        self._watch.look(instance_id)
+
+    def _report(self, effect: ContainerEffect, problem: Fault | None) -> None:
+        self._watch.report(effect, problem)
+
+    async def _load(self) -> None:
+        await _until_done(self._record.migrate)
+        await _until_done(self._read_record)
+
+    async def _read_record(self) -> None:
+        for engine in await self._record.engines():
+            self._fleet.put(engine)
+            # What was saved just before we died was perhaps never told.
+            if engine.is_active or self._clock() - engine.updated_at < _TOLD_AGAIN:
+                self._actions.unpublished.add(engine.instance_id)
+        self._is_loaded = self._is_record_up = True
+        log.info("record read", engines=len(self._fleet.ids()))
+
+    async def _probe_record(self) -> None:
+        while True:
+            self._is_record_up = await self._record.is_reachable()
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+
+def orchestrator(
+    settings: OrchestratorSettings, clock: Clock = lambda: datetime.now(UTC)
+) -> Callable[[Bus], AbstractAsyncContextManager[Orchestrator]]:
+    """The service that bus.host runs."""
+
+    @asynccontextmanager
+    async def service(bus: Bus) -> AsyncIterator[Orchestrator]:
+        record = await PostgresRecord.open(settings.dsn, settings.password())
+        made = Orchestrator(bus, record, settings, clock)
+        try:
+            await made.serve()
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(made.run(), name="orchestrator")
+                yield made
+                running.cancel()
+        finally:
+            await made.close()
+            await record.close()
+
+    return service
+
+
+async def _until_done(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Tries until nothing it needs is away."""
+    while True:
+        try:
+            await attempt()
+        except FaultError as error:
+            log.warning("waiting", error=str(error))
+            await asyncio.sleep(_TRY_AGAIN_S)
+        else:
+            return

@@ -1,0 +1,176 @@
+"""Hears what hosts and engines say of themselves, looks around every two seconds, reconciles what it sees with the record."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, METRICS, SESSION_LIST
+from schemas.fault import Fault, FaultError
+from schemas.session import ContainerFacts, ListContainers
+from schemas.states import RunState
+from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
+from services.orchestrator.actions import Actions, Clock
+from services.orchestrator.conductor import Conductor
+from services.orchestrator.core import outcomes
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import ContainerEffect, PublishState, RemoveContainer
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.live import Live
+from services.orchestrator.core.model import Engine
+from services.orchestrator.core.reconcile import reconcile, strays
+from services.orchestrator.ports import Record
+
+log = get_logger(__name__)
+
+ROUND_S: Final = 2.0
+_LIST_TIMEOUT_S: Final = 3.0
+
+
+class Watch:
+    """What is seen, and what follows from it for the engines that are seen."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        conductor: Conductor,
+        actions: Actions,
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._conductor = conductor
+        self._actions = actions
+        self._looking: set[str] = set()
+
+    async def listen(self) -> None:
+        """Subscribes to all that engines and hosts say."""
+        await self._bus.listen(HEARTBEAT, self._heard_engine)
+        await self._bus.listen(METRICS, self._heard_metrics)
+        await self._bus.listen(HOST_HEARTBEAT, self._heard_host)
+        await self._bus.listen(HOST_CONTAINER, self._saw_container)
+
+    async def run(self) -> None:
+        """A round every two seconds, until cancelled."""
+        while True:
+            try:
+                await self.round()
+            except FaultError as error:
+                log.warning("round cut short", error=str(error))
+            await asyncio.sleep(ROUND_S)
+
+    async def round(self) -> None:
+        """Asks every host in sight for its containers and reconciles every engine. While the bus is away nothing is missing."""
+        now = self._clock()
+        if not self._bus.is_connected:
+            self._live.since = now
+            return
+        await asyncio.gather(*(self._list(beat.host) for beat in self._live.hosts(now)))
+        for instance_id in {*self._fleet.ids(), *self._conductor.doubtful}:
+            self.look(instance_id)
+        for instance_id in list(self._actions.unpublished):
+            self._conductor.post(instance_id, _publish_again)
+        await self._tidy_others()
+
+    def look(self, instance_id: str) -> None:
+        """Reconciles one engine with what is seen of it."""
+        if instance_id in self._looking:
+            return
+        engine = self._fleet.get(instance_id)
+        if engine is not None and instance_id not in self._conductor.doubtful:
+            decision = self._reconcile(engine)
+            if decision is None or not decision.is_change:
+                for effect in decision.effects if decision else ():
+                    self._actions.begin(effect)
+                return
+        self._looking.add(instance_id)
+        turn = self._conductor.post(instance_id, self._reconcile)
+        turn.add_done_callback(lambda _: self._looking.discard(instance_id))
+
+    def report(self, effect: ContainerEffect, problem: Fault | None) -> None:
+        """Takes how an effect went into the engine's next turn."""
+        if isinstance(effect, RemoveContainer):
+            return
+
+        def decide(engine: Engine | None) -> Decision | None:
+            if engine is None:
+                return None
+            now = self._clock()
+            if problem is None:
+                return outcomes.done(engine, effect, now)
+            return outcomes.failed(engine, effect, problem, self._fleet.hosts(self._live, now), now)
+
+        self._conductor.post(effect.instance_id, decide)
+        self.look(effect.instance_id)
+
+    def _reconcile(self, engine: Engine | None) -> Decision | None:
+        if engine is None or engine.session is None:
+            return None
+        now = self._clock()
+        # Counting what is placed where takes time, and only an engine that begins a session asks for it.
+        begins = engine.session.state == RunState.SCHEDULED or engine.pending is not None
+        hosts = self._fleet.hosts(self._live, now) if begins else ()
+        return reconcile(engine, self._live.sight(engine.session, now), hosts, now)
+
+    async def _list(self, host: str) -> None:
+        asked_at = self._clock()
+        try:
+            answer = await self._bus.call(
+                SESSION_LIST, ListContainers(), timeout_s=_LIST_TIMEOUT_S, host=host
+            )
+        except FaultError as error:
+            log.warning("host does not list its containers", host=host, error=str(error))
+        else:
+            self._live.listed(host, answer.containers, asked_at)
+
+    async def _tidy_others(self) -> None:
+        """Sees to containers that belong to no engine's present session."""
+        present = self._fleet.session_ids()
+        others = [facts for facts in self._live.containers() if facts.session_id not in present]
+        if others:
+            on_record = await self._record.sessions_named([facts.session_id for facts in others])
+            for effect in strays(others, on_record, self._clock()):
+                self._actions.begin(effect)
+
+    async def _heard_engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:
+        if beat.instance_id != ids["instance_id"]:
+            log.warning("heartbeat in another engine's name", **ids)
+            return
+        self._live.heard_engine(beat, self._clock())
+        engine = self._fleet.get(beat.instance_id)
+        if engine and engine.session and engine.session.state == RunState.UNKNOWN:
+            self.look(beat.instance_id)
+
+    async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
+        if metrics.instance_id == ids["instance_id"]:
+            self._live.heard_metrics(metrics, self._clock())
+
+    async def _heard_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
+        if beat.host != ids["host"]:
+            log.warning("heartbeat in another host's name", **ids)
+            return
+        now = self._clock()
+        is_new = not self._live.is_in_sight(beat.host, now)
+        self._live.heard_host(beat, now)
+        if is_new:
+            log.info("host in sight", host=beat.host, runtime=beat.runtime, cpus=beat.cpus)
+            for engine in self._fleet.active():
+                self.look(engine.instance_id)
+
+    async def _saw_container(self, facts: ContainerFacts, ids: Mapping[str, str]) -> None:
+        if facts.host == ids["host"] and self._live.saw_container(facts, self._clock()):
+            self.look(facts.instance_id)
+
+
+def _publish_again(engine: Engine | None) -> Decision | None:
+    if engine is None:
+        return None
+    return Decision(engine=engine, effects=(PublishState(engine),), is_change=False)

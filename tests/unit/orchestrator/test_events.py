@@ -1,0 +1,189 @@
+import msgspec
+import pytest
+
+from schemas.fault import Fault, FaultCode
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import Alert, EngineEvent, EventKind, Severity
+from services.orchestrator.core import outcomes
+from services.orchestrator.core.effects import CommandStop, KillContainer, StartContainer, StopContainer
+from services.orchestrator.core.events import apply_states, read, time_of
+from services.orchestrator.core.model import Engine, Session, StopOrder
+from tests.unit.orchestrator.makers import HOSTS, NOW, STARTED, after, engine, session, spec, state_event
+
+
+def applied(present: Session, *events: object, **facts: object) -> Session:
+    decision = apply_states(engine(present, **facts), events, HOSTS, after(5))  # type: ignore[arg-type]
+    assert decision.engine.session is not None
+    return decision.engine.session
+
+
+@pytest.mark.parametrize("state", STARTED)
+def test_a_session_goes_where_its_sidecar_says(state: RunState) -> None:
+    moved = applied(session(RunState.CREATING), state_event(1, state))
+    assert (moved.state, moved.state_seq, moved.changed_at) == (state, 1, after(5))
+    assert moved.started_at == time_of(state_event(1, state).at_ns)
+
+
+def test_a_burst_is_applied_in_the_order_of_its_numbers() -> None:
+    burst = [state_event(number, state) for number, state in enumerate(STARTED, 1)]
+    assert applied(session(RunState.CREATING), *reversed(burst)).state == RunState.TRADING
+
+
+def test_an_event_that_comes_again_changes_nothing() -> None:
+    before = engine(session(RunState.TRADING, state_seq=4))
+    decision = apply_states(before, [state_event(3, RunState.FAILED)], HOSTS, NOW)
+    assert not decision.is_change
+    assert decision.engine == before
+    assert decision.effects == ()
+
+
+def test_an_event_of_an_earlier_session_changes_nothing() -> None:
+    before = engine(session(generation=2, session_id="s2"))
+    for event in (state_event(9, RunState.FAILED), state_event(9, RunState.FAILED, generation=3)):
+        assert apply_states(before, [event], HOSTS, NOW).engine == before
+
+
+def test_a_late_event_never_moves_a_session_back() -> None:
+    assert applied(session(RunState.TRADING), state_event(2, RunState.RECONCILING)).state == RunState.TRADING
+
+
+def test_a_failure_keeps_all_that_the_sidecar_tells() -> None:
+    event = state_event(
+        7,
+        RunState.FAILED,
+        reason=FailureReason.STRATEGY,
+        detail="ValueError: boom\x00",
+        exit_code=-6,
+        log_tail=("one", "two\x00"),
+        not_confirmed=("order O-1 still open",),
+    )
+    failed = applied(session(), event)
+    assert (failed.state, failed.reason, failed.exit_code) == ("failed", "strategy", -6)
+    assert failed.detail == "ValueError: boom\ufffd; not confirmed: order O-1 still open"
+    assert failed.log_tail == ("one", "two\ufffd")
+    assert not failed.is_provisional
+
+
+def test_the_sidecars_account_replaces_what_the_container_told() -> None:
+    by_container = session(RunState.FAILED, reason=FailureReason.CRASH, is_provisional=True, exit_code=1)
+    event = state_event(7, RunState.FAILED, reason=FailureReason.FROZEN, exit_code=-9, log_tail=("last",))
+    told = applied(by_container, event)
+    assert (told.state, told.reason, told.log_tail) == ("failed", "frozen", ("last",))
+    again = applied(told, state_event(8, RunState.FAILED, reason=FailureReason.CRASH))
+    assert again.reason == FailureReason.FROZEN
+
+
+def test_the_last_event_of_a_session_begins_its_restart() -> None:
+    before = engine(session(RunState.STOPPING), pending=spec("s2", 2))
+    decision = apply_states(before, [state_event(9, RunState.STOPPED)], HOSTS, NOW)
+    assert decision.engine.session is not None
+    assert decision.engine.session.session_id == "s2"
+    assert StartContainer("e1", "s2", "h1") in decision.effects
+
+
+def encoded(**changes: object) -> bytes:
+    event = EngineEvent(
+        instance_id="e1",
+        session_id="s1",
+        generation=1,
+        seq=1,
+        at_ns=1_700_000_000_123_456_789,
+        kind=EventKind.ALERT,
+        data=Alert(severity=Severity.INFO, code="x", message="y"),
+    )
+    return msgspec.json.encode({**msgspec.to_builtins(event), **changes})
+
+
+def test_an_event_is_stored_as_it_was_published() -> None:
+    stored = read("engine.e1.alert", encoded())
+    assert stored.body.encode() == encoded()
+    assert (stored.instance_id, stored.session_id, stored.seq, stored.kind) == ("e1", "s1", 1, "alert")
+    assert stored.at.microsecond == 123456
+    assert stored.state is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "complaint"),
+    [
+        ("engine.e1.alert", b"", "does not fit"),
+        ("engine.e1.alert", b"\xff\xfe", "does not fit"),
+        ("engine.e1.alert", b"[" * 100_000, "does not fit"),
+        ("engine.e1.alert", encoded(data={"severity": "loud", "code": "x", "message": "y"}), "does not fit"),
+        ("engine.e1.alert", encoded(session_id="a.b"), "does not fit"),
+        ("engine.e1.fill", encoded(), "does not fit"),
+        ("engine.e2.alert", encoded(), "about engine e1"),
+        ("engine.e1.alert", encoded(kind="fill"), "of kind fill"),
+        ("engine.e1.alert", encoded(seq=0), "out of range"),
+        ("engine.e1.alert", encoded(seq=2**70), "out of range"),
+        ("engine.e1.alert", encoded(at_ns=-1), "out of range"),
+        ("engine.e1.alert", encoded(at_ns=2**80), "out of range"),
+        ("engine.e1.heartbeat", encoded(), "no engine event"),
+        ("engine.e1.x.alert", encoded(), "no engine event"),
+        ("alert", encoded(), "no engine event"),
+    ],
+)
+def test_a_poisoned_message_is_refused_with_a_reason(subject: str, body: bytes, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        read(subject, body)
+
+
+START = StartContainer("e1", "s1", "h1")
+COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL)
+STOP = StopContainer("e1", "s1", "h1", 30.0)
+KILL = KillContainer("e1", "s1", "h1")
+
+
+def stopping() -> Engine:
+    return engine(session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)))
+
+
+@pytest.mark.parametrize(
+    ("effect", "field"), [(COMMAND, "acknowledged_at"), (STOP, "terminated_at"), (KILL, "killed_at")]
+)
+def test_how_far_a_stop_got_is_recorded(effect: object, field: str) -> None:
+    decision = outcomes.done(stopping(), effect, after(3))  # type: ignore[arg-type]
+    assert decision.engine.session is not None
+    assert getattr(decision.engine.session.stop, field) == after(3)
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after_s"),
+    [(FaultCode.UNAVAILABLE, 1.0), (FaultCode.OUTCOME_UNKNOWN, None), (FaultCode.BUSY, None)],
+)
+def test_a_start_that_may_yet_succeed_is_noted_and_tried_again(
+    code: FaultCode, retry_after_s: float | None
+) -> None:
+    problem = Fault(code=code, message="not now", retry_after_s=retry_after_s)
+    decision = outcomes.failed(engine(session(RunState.CREATING)), START, problem, HOSTS, NOW)
+    assert decision.engine.session is not None
+    assert (decision.engine.session.state, decision.engine.session.detail) == ("creating", "host h1: not now")
+    assert not outcomes.failed(decision.engine, START, problem, HOSTS, NOW).is_change
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (FaultCode.INVALID, FailureReason.CONFIG),
+        (FaultCode.UNAVAILABLE, FailureReason.HOST),
+        (FaultCode.CONFLICT, FailureReason.HOST),
+        (FaultCode.INTERNAL, FailureReason.HOST),
+    ],
+)
+def test_a_start_that_can_never_succeed_ends_the_session(code: FaultCode, reason: FailureReason) -> None:
+    problem = Fault(code=code, message="no such image")
+    decision = outcomes.failed(engine(session(RunState.CREATING)), START, problem, HOSTS, NOW)
+    assert decision.engine.session is not None
+    assert (decision.engine.session.state, decision.engine.session.reason) == ("failed", reason)
+    assert decision.engine.session.detail == "host h1: no such image"
+
+
+@pytest.mark.parametrize("present", [None, session(RunState.STOPPED), session(session_id="s2", generation=2)])
+def test_the_outcome_of_an_effect_for_another_session_changes_nothing(present: Session | None) -> None:
+    problem = Fault(code=FaultCode.INTERNAL, message="no")
+    assert not outcomes.done(engine(present), KILL, NOW).is_change
+    assert not outcomes.failed(engine(present), START, problem, HOSTS, NOW).is_change
+
+
+def test_a_running_session_does_not_fail_because_its_start_was_sent_again() -> None:
+    problem = Fault(code=FaultCode.CONFLICT, message="no")
+    assert not outcomes.failed(engine(session()), START, problem, HOSTS, NOW).is_change

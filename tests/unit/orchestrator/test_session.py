@@ -1,0 +1,87 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.states import RunState
+from services.orchestrator.core.session import MOVES, IllegalMove, is_older, move
+from tests.unit.orchestrator.makers import NOW, after, session
+
+IN_ORDER = (
+    RunState.SCHEDULED,
+    RunState.CREATING,
+    RunState.BOOTING,
+    RunState.CONNECTING,
+    RunState.RECONCILING,
+    RunState.TRADING,
+    RunState.STOPPING,
+    RunState.STOPPED,
+)
+
+
+@pytest.mark.parametrize(("state", "following"), list(pairwise(IN_ORDER)))
+def test_a_session_goes_through_its_states_in_order(state: RunState, following: RunState) -> None:
+    assert move(session(state), following, NOW).state == following
+
+
+def test_the_table_has_a_row_for_every_state() -> None:
+    assert set(MOVES) == set(RunState)
+
+
+@pytest.mark.parametrize("state", [state for state in RunState if not state.is_terminal])
+def test_every_session_that_has_not_ended_can_fail(state: RunState) -> None:
+    assert RunState.FAILED in MOVES[state]
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_nothing_follows_an_ended_session_and_nothing_goes_back(state: RunState) -> None:
+    if state.is_terminal:
+        assert not MOVES[state]
+    elif state != RunState.UNKNOWN:
+        earlier = IN_ORDER[: IN_ORDER.index(state) + 1]
+        assert not MOVES[state].intersection(earlier)
+
+
+def test_an_illegal_move_raises_and_changes_nothing() -> None:
+    before = session(RunState.TRADING)
+    with pytest.raises(IllegalMove, match="from trading to booting"):
+        move(before, RunState.BOOTING, NOW)
+    assert before == session(RunState.TRADING)
+
+
+def test_times_are_those_of_the_engine_and_are_set_once() -> None:
+    booted = move(session(RunState.CREATING), RunState.BOOTING, after(9), at=after(1))
+    assert (booted.started_at, booted.changed_at) == (after(1), after(9))
+    trading = move(booted, RunState.TRADING, after(10), at=after(2))
+    assert (trading.started_at, trading.trading_at) == (after(1), after(2))
+    lost = move(trading, RunState.UNKNOWN, after(20))
+    again = move(lost, RunState.TRADING, after(30), at=after(29))
+    assert again.trading_at == after(2)
+    assert move(again, RunState.STOPPED, after(40)).ended_at == after(40)
+
+
+def test_a_session_that_never_ran_has_no_start_time() -> None:
+    assert move(session(RunState.CREATING), RunState.STOPPING, NOW).started_at is None
+
+
+@given(st.lists(st.sampled_from(list(RunState)), max_size=40))
+def test_on_any_walk_a_session_only_moves_by_the_table_and_ends_once(walk: list[RunState]) -> None:
+    present = session(RunState.SCHEDULED, started_at=None)
+    for number, to in enumerate(walk):
+        was_over = present.is_over
+        try:
+            following = move(present, to, after(number))
+        except IllegalMove:
+            assert to not in MOVES[present.state]
+            continue
+        assert not was_over
+        assert (following.ended_at is not None) == following.is_over
+        assert following.changed_at == after(number)
+        present = following
+
+
+def test_what_an_earlier_session_sent_is_older() -> None:
+    assert is_older(1, session(generation=2))
+    assert not is_older(2, session(generation=2))
+    assert not is_older(1, None)

@@ -1,0 +1,161 @@
+"""Whatever is asked, seen and told in whatever order: what must never happen does not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.engine import StopEngine
+from schemas.fault import Fault, FaultCode, FaultError
+from schemas.session import ContainerStatus
+from schemas.states import RunState
+from services.orchestrator.core import engine as core
+from services.orchestrator.core import outcomes
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import CommandStop, ContainerEffect, PublishState, StartContainer
+from services.orchestrator.core.events import apply_states
+from services.orchestrator.core.live import Sight
+from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.reconcile import reconcile
+from services.orchestrator.core.session import MOVES
+from tests.unit.orchestrator.makers import HOSTS, after, beat, config, facts, spec, state_event
+
+type Turn = Callable[[Engine | None, float], Decision | None]
+
+MAYBE_HOSTS = st.sampled_from([HOSTS, ()])
+ENDINGS = {ContainerStatus.EXITED: st.sampled_from([0, 1, 137, None])}
+
+
+def _started(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    hosts = data.draw(MAYBE_HOSTS)
+    new = spec(f"s{now:.0f}")
+    if present is not None and data.draw(st.booleans()):
+        return core.restart(present, new, request_id="r", hosts=hosts, now=after(now))
+    return core.start(present, config(), new, request_id="r", hosts=hosts, now=after(now))
+
+
+def _stopped(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    if present is None:
+        return None
+    return core.stop(present, StopEngine(force=data.draw(st.booleans())), request_id="r", now=after(now))
+
+
+def _seen(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    if present is None or present.session is None:
+        return None
+    status = data.draw(st.none() | st.sampled_from(list(ContainerStatus)))
+    name = {"session_id": present.session.session_id, "generation": present.generation}
+    code = data.draw(ENDINGS.get(status, st.none())) if status else None
+    state = data.draw(st.none() | st.sampled_from(list(RunState)))
+    sight = Sight(
+        is_host_in_sight=data.draw(st.booleans()),
+        is_listed=data.draw(st.booleans()),
+        container=facts(status, exit_code=code, **name) if status else None,
+        heartbeat=beat(state, **name) if state else None,
+        is_silent=data.draw(st.booleans()),
+    )
+    return reconcile(present, sight, data.draw(MAYBE_HOSTS), after(now))
+
+
+def _told(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    if present is None or present.session is None:
+        return None
+    event = state_event(
+        data.draw(st.integers(1, 12)),
+        data.draw(st.sampled_from(list(RunState))),
+        generation=data.draw(st.integers(1, present.generation + 1)),
+    )
+    event = msgspec.structs.replace(event, session_id=present.session.session_id)
+    return apply_states(present, [event], data.draw(MAYBE_HOSTS), after(now))
+
+
+def _came_back(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    if present is None or present.session is None:
+        return None
+    host = present.session.host or "h1"
+    effects: list[ContainerEffect] = [
+        StartContainer("e1", present.session.session_id, host),
+        CommandStop("e1", present.session.session_id, present.session.stop_policy),
+    ]
+    effect = data.draw(st.sampled_from(effects))
+    if data.draw(st.booleans()):
+        return outcomes.done(present, effect, after(now))
+    problem = Fault(code=data.draw(st.sampled_from(list(FaultCode))), message="no")
+    return outcomes.failed(present, effect, problem, data.draw(MAYBE_HOSTS), after(now))
+
+
+TURNS: list[Any] = [_started, _stopped, _seen, _seen, _told, _told, _came_back]
+
+
+def _check(before: Engine | None, decision: Decision) -> None:
+    engine = decision.engine
+    old, new = before.session if before else None, engine.session
+    if not decision.is_change:
+        assert engine == before
+        return
+    assert engine.version == (before.version + 1 if before else 1)
+    assert PublishState(engine) in decision.effects
+    if old is not None and new is not None and old.session_id == new.session_id:
+        _check_move(old, new)
+    elif old is not None:
+        assert decision.ended is not None
+        _check_move(old, decision.ended)
+        assert decision.ended.is_over
+        assert new is not None
+        assert new.generation == old.generation + 1
+    for effect in decision.effects:
+        if isinstance(effect, StartContainer):
+            assert new is not None
+            assert (effect.session_id, effect.host) == (new.session_id, new.host)
+            assert new.stop is None
+
+
+def _check_move(old: Session, new: Session) -> None:
+    assert new.state == old.state or new.state in MOVES[old.state]
+    assert new.host == old.host or old.host is None
+    assert not (old.is_over and new.state != old.state)
+    assert (new.ended_at is not None) == new.is_over
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+def test_on_any_walk_an_engine_keeps_its_promises(data: st.DataObject) -> None:
+    present: Engine | None = None
+    for number in range(data.draw(st.integers(1, 30))):
+        turn = data.draw(st.sampled_from(TURNS))
+        try:
+            decision = turn(data, present, number * 3.0)
+        except FaultError as error:
+            if error.fault.code != FaultCode.CONFLICT:
+                raise
+            continue
+        if decision is not None:
+            _check(present, decision)
+            present = decision.engine
+
+
+def _until_over(engine: Engine, status: ContainerStatus | None, seconds: float) -> Engine:
+    """Reconciles every two seconds while its host reports the same."""
+    now = 0.0
+    while engine.is_active and now < seconds:
+        now += 2
+        container = facts(status, exit_code=1) if status else None
+        sight = Sight(is_host_in_sight=True, is_listed=True, container=container)
+        decision = reconcile(engine, sight, HOSTS, after(now))
+        engine = decision.engine if decision else engine
+    return engine
+
+
+@given(st.sampled_from([ContainerStatus.EXITED, ContainerStatus.GONE, None]), st.booleans())
+def test_a_session_always_ends_once_its_container_has(
+    status: ContainerStatus | None, is_stopped: bool
+) -> None:
+    started = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=after(0)).engine
+    trading = apply_states(started, [state_event(1, RunState.TRADING)], (), after(0)).engine
+    if is_stopped:
+        trading = core.stop(trading, StopEngine(), request_id="r2", now=after(0)).engine
+    ended = _until_over(trading, status, 10)
+    assert ended.session is not None
+    assert ended.session.state == (RunState.STOPPED if is_stopped else RunState.FAILED)
