@@ -1,0 +1,1 @@
+"""Maps REST onto bus calls and feeds; keeps nothing but subscriptions."""

@@ -1,0 +1,41 @@
+"""`python -m services.gateway`: serves REST, streams and documents until SIGTERM."""
+
+import asyncio
+import sys
+from contextlib import AbstractAsyncContextManager
+
+from bus.bus import Bus
+from bus.host import HealthProbe, host
+from bus.logs import configure, get_logger
+from bus.settings import BusSettings
+from schemas.contract import Actor
+from schemas.fault import FaultError
+from services.gateway.service import serve
+from services.gateway.settings import GatewaySettings
+
+log = get_logger(__name__)
+
+
+def main() -> int:
+    """The exit code: 78 for settings that cannot be used, 1 when the bus or the port cannot be had."""
+    try:
+        settings = GatewaySettings.from_env()
+        bus_settings = BusSettings.from_env(Actor.GATEWAY)
+    except (ValueError, OSError) as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 78
+    configure(Actor.GATEWAY, settings.log_level)
+
+    def service(bus: Bus) -> AbstractAsyncContextManager[HealthProbe]:
+        return serve(bus, settings)
+
+    try:
+        asyncio.run(host(Actor.GATEWAY, bus_settings, service))
+    except (FaultError, OSError) as error:
+        log.error("gateway ends", error=str(error))  # noqa: TRY400 - the text says it all
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""When a command that somebody waits for has been carried out, and when it never will be."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from schemas.engine import SessionView
+from schemas.fault import FaultCode
+from schemas.states import ClientState, FailureReason, RunState
+
+
+class Goal(StrEnum):
+    """What a command wants its session to become."""
+
+    TRADING = "trading"
+    ENDED = "ended"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it. `code` is null when the goal was reached."""
+
+    state: ClientState
+    message: str
+    code: FaultCode | None = None
+
+
+CLIENT_STATES: Final = {
+    RunState.SCHEDULED: ClientState.STARTING,
+    RunState.CREATING: ClientState.STARTING,
+    RunState.BOOTING: ClientState.STARTING,
+    RunState.CONNECTING: ClientState.STARTING,
+    RunState.RECONCILING: ClientState.STARTING,
+    RunState.TRADING: ClientState.RUNNING,
+    RunState.STOPPING: ClientState.STOPPING,
+    RunState.STOPPED: ClientState.STOPPED,
+    RunState.FAILED: ClientState.ERROR,
+    RunState.UNKNOWN: ClientState.ERROR,
+}
+_AT_FAULT: Final = {
+    # The configuration or the strategy that was sent cannot run; sending it again would not help.
+    FailureReason.CONFIG: FaultCode.INVALID,
+    FailureReason.STRATEGY: FaultCode.INVALID,
+    FailureReason.OPERATOR: FaultCode.CONFLICT,
+}
+
+
+def judge(goal: Goal, session: SessionView) -> Verdict | None:
+    """What the session has become with regard to the goal; None while that is open."""
+    return _judge_start(session) if goal == Goal.TRADING else _judge_end(session)
+
+
+def why_failed(session: SessionView) -> str | None:
+    """`crash: …, exit code -9`, or None for a session that did not fail."""
+    if session.state != RunState.FAILED:
+        return None
+    parts = [
+        f"{session.reason or 'failed'}: {session.detail}"
+        if session.detail
+        else str(session.reason or "failed")
+    ]
+    if session.exit_code is not None:
+        parts.append(f"exit code {session.exit_code}")
+    return ", ".join(parts)
+
+
+def _judge_start(session: SessionView) -> Verdict | None:
+    name, state = session.instance_id, CLIENT_STATES[session.state]
+    if session.state == RunState.TRADING:
+        return Verdict(state=state, message=f"{name} is trading")
+    if session.state == RunState.FAILED:
+        code = _AT_FAULT.get(session.reason, FaultCode.INTERNAL) if session.reason else FaultCode.INTERNAL
+        return Verdict(state=state, message=f"{name} failed: {why_failed(session)}", code=code)
+    if session.state in (RunState.STOPPING, RunState.STOPPED):
+        if session.trading_at is not None:
+            return Verdict(state=state, message=f"{name} traded and is {session.state} by now")
+        return Verdict(state=state, message=f"{name} was stopped before it traded", code=FaultCode.CONFLICT)
+    return None
+
+
+def _judge_end(session: SessionView) -> Verdict | None:
+    if session.state == RunState.STOPPED:
+        return Verdict(state=ClientState.STOPPED, message=f"{session.instance_id} has stopped")
+    if session.state == RunState.FAILED:
+        message = f"{session.instance_id} no longer runs; its session failed: {why_failed(session)}"
+        return Verdict(state=ClientState.ERROR, message=message)
+    return None

@@ -1,0 +1,24 @@
+"""The parts of a running gateway that its handlers use."""
+
+from dataclasses import dataclass
+
+from bus.bus import Bus
+from services.gateway.auth import TokenFile
+from services.gateway.meter import Meter
+from services.gateway.settings import GatewaySettings
+from services.gateway.streams import Hub
+from services.gateway.watch import FleetWatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """Made once, by `__main__`. `document` is the OpenAPI document as JSON, `page` the same for people."""
+
+    settings: GatewaySettings
+    bus: Bus
+    hub: Hub
+    watch: FleetWatch
+    tokens: TokenFile
+    meter: Meter
+    document: bytes
+    page: str

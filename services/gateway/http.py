@@ -1,0 +1,169 @@
+"""The aiohttp application: made from the table of routes, it checks rights and input, and answers in the contract's envelopes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from bus.logs import bind, get_logger
+from schemas.decoding import MAX_BODY_BYTES
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.ids import new_request_id
+from services.gateway.auth import authorise
+from services.gateway.errors import fault_response, http_response, internal_response
+from services.gateway.gateway import Gateway
+from services.gateway.inputs import Ask, read_body, read_path, read_query, read_request_id
+from services.gateway.routes import ROUTES, Route
+
+log = get_logger(__name__)
+
+BODY_TIMEOUT_S: Final = 30.0
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_REQUEST_ID: Final = web.RequestKey("request_id", str)
+_CALLER: Final = web.RequestKey("caller", str)
+
+type Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(gateway: Gateway) -> web.Application:
+    """The application, ready to be served."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_conversation(gateway)])
+    app.on_response_prepare.append(_common_headers(gateway.settings.origins))
+    for route in ROUTES:
+        if route.method == "GET" and route.media != "text/event-stream":
+            app.router.add_get(route.path, _endpoint(gateway, route), name=route.name)
+        else:
+            app.router.add_route(route.method, route.path, _endpoint(gateway, route), name=route.name)
+    return app
+
+
+def _conversation(gateway: Gateway) -> Any:
+    """One request from its first byte to its line in the log."""
+
+    @web.middleware
+    async def converse(request: web.Request, handler: Next) -> web.StreamResponse:
+        started = time.perf_counter()
+        try:
+            request[_REQUEST_ID] = read_request_id(request.headers) or new_request_id()
+            refusal = None
+        except FaultError as error:
+            request[_REQUEST_ID] = new_request_id()
+            refusal = error
+        with bind(request_id=request[_REQUEST_ID]):
+            response = fault_response(refusal) if refusal else await _answer(gateway, request, handler)
+            seconds = time.perf_counter() - started
+            route = _route_path(request)
+            method = request.method if request.method in _METHODS else "OTHER"
+            gateway.meter.observe(method, route, response.status, seconds)
+            _log_access(request, response, seconds)
+        return response
+
+    return converse
+
+
+async def _answer(gateway: Gateway, request: web.Request, handler: Next) -> web.StreamResponse:
+    if preflight := _preflight(gateway, request):
+        return preflight
+    try:
+        return await handler(request)
+    except FaultError as error:
+        return fault_response(error)
+    except web.HTTPException as error:
+        return http_response(error)
+    except Exception:  # noqa: BLE001 - logged with its traceback by internal_response
+        return internal_response()
+
+
+def _endpoint(gateway: Gateway, route: Route) -> Next:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if route.role is not None:
+            token = authorise(gateway.tokens, request.headers.get("Authorization"), route.role)
+            request[_CALLER] = token.name
+        reply = await route.handler(gateway, await _read(request, route))
+        if isinstance(reply, web.StreamResponse):
+            return reply
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+    return answer
+
+
+async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:
+    path = read_path(request.match_info)
+    query = read_query(request.query.items(), route.query)
+    body = None
+    if route.body is not None:
+        instance_id = path.get("instance_id") or getattr(query, "instance_id", None)
+        body = read_body(
+            await _received(request),
+            route.body,
+            is_optional=route.is_body_optional,
+            fill={route.id_in_body: instance_id} if instance_id else {},
+        )
+    return Ask(
+        caller=request.get(_CALLER, ""),
+        request_id=request[_REQUEST_ID],
+        path=path,
+        query=query,
+        body=body,
+        http=request,
+    )
+
+
+async def _received(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError:
+        raise fault(FaultCode.MALFORMED, f"body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise fault(FaultCode.MALFORMED, f"body did not arrive whole: {error}") from None
+
+
+def _preflight(gateway: Gateway, request: web.Request) -> web.Response | None:
+    """A browser asks whether a page of another origin may call us: only one on the list may."""
+    if request.method != "OPTIONS" or request.headers.get("Origin") not in gateway.settings.origins:
+        return None
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def _common_headers(origins: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Request-Id"] = request[_REQUEST_ID]
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        if origins:
+            response.headers["Vary"] = "Origin"
+        if (origin := request.headers.get("Origin")) in origins and origin is not None:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"
+
+    return add
+
+
+def _route_path(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+def _log_access(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+    # Probes come every few seconds and would hide what people do.
+    say = log.debug if request.path in ("/healthz", "/readyz", "/metrics") else log.info
+    say(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        ms=round(seconds * 1000, 1),
+        caller=request.get(_CALLER),
+        peer=request.remote,
+    )

@@ -1,0 +1,82 @@
+"""Puts the parts of a gateway together and serves them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from services.gateway.auth import TokenFile
+from services.gateway.docs_page import render
+from services.gateway.gateway import Gateway
+from services.gateway.http import application
+from services.gateway.meter import Meter
+from services.gateway.openapi import document
+from services.gateway.probes import own_figures
+from services.gateway.routes import ROUTES
+from services.gateway.settings import GatewaySettings
+from services.gateway.streams import Hub
+from services.gateway.watch import FleetWatch
+
+log = get_logger(__name__)
+
+SHUTDOWN_S: Final = 5.0
+"""How long answers that are under way may take when we stop."""
+
+
+class GatewayProbe:
+    """What the gateway tells of itself on the bus."""
+
+    def __init__(self, gateway: Gateway, address: str) -> None:
+        self._gateway = gateway
+        self.address = address
+
+    def checks(self) -> dict[str, str]:
+        """It is well as long as it answers: what it depends on answers for itself."""
+        return {"http": "ok"}
+
+    def metrics(self) -> dict[str, float]:
+        """Its figures."""
+        return own_figures(self._gateway)
+
+
+def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
+    """The parts, put together and not started."""
+    described = document(ROUTES, version("flotilla"))
+    return Gateway(
+        settings=settings,
+        bus=bus,
+        hub=Hub(bus, max_clients=settings.max_streams, backlog=settings.stream_backlog),
+        watch=FleetWatch(bus),
+        tokens=TokenFile(settings.tokens_file),
+        meter=Meter(),
+        document=msgspec.json.encode(described),
+        page=render(described),
+    )
+
+
+@asynccontextmanager
+async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayProbe]:
+    """A gateway on its port while the context is open. Raises OSError when the port is taken."""
+    gateway = assemble(bus, settings)
+    await gateway.hub.start()
+    await gateway.watch.start()
+    runner = web.AppRunner(application(gateway), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        probe = GatewayProbe(gateway, _address(runner))
+        log.info("listening", address=probe.address)
+        yield probe
+    finally:
+        gateway.hub.close()
+        await runner.cleanup()
+
+
+def _address(runner: web.AppRunner) -> str:
+    name, port = runner.addresses[0][:2]
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

@@ -1,0 +1,137 @@
+"""Fans what the bus publishes out to stream clients: each event is encoded once, and a slow client slows nobody but itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from bus.bus import Bus
+from schemas.contract import ENGINE_EVENT_FEEDS, FLEET_STATE, HEARTBEAT, METRICS
+from schemas.fault import FaultCode, fault
+from services.gateway.core.backlog import Backlog
+
+_TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS}
+_EVENTS: Final = {
+    **{feed.subject.rpartition(".")[2]: feed for feed in ENGINE_EVENT_FEEDS},
+    "fleet": FLEET_STATE,
+}
+
+
+def frame(event: str, payload: object) -> bytes:
+    """One server-sent event. JSON has no raw line break, so its data is one line."""
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), msgspec.json.encode(payload))
+
+
+def gap(reason: str, missed: int | None = None) -> bytes:
+    """Tells a client that events are missing here: how many of its own, null when nobody knows. Read the record for them."""
+    return frame("gap", {"reason": reason, "missed": missed})
+
+
+class Client:
+    """One client of the stream: what it wants, and what it has yet to be sent."""
+
+    def __init__(self, kinds: frozenset[str], instance_id: str | None, backlog: Backlog) -> None:
+        self._kinds = kinds
+        self._instance_id = instance_id
+        self.backlog = backlog
+        self.ready = asyncio.Event()
+        self.is_ended = False
+
+    def wants(self, kind: str, instance_id: str) -> bool:
+        """True for what it asked for."""
+        return kind in self._kinds and self._instance_id in (None, instance_id)
+
+    def end(self) -> None:
+        """Ends its stream after what is waiting."""
+        self.is_ended = True
+        self.ready.set()
+
+
+class HubStats(msgspec.Struct):
+    """Counters since the start: frames meant for clients, events that slow ones missed, clients that read nothing."""
+
+    frames: int = 0
+    events_missed: int = 0
+    clients_dropped: int = 0
+
+
+class Hub:
+    """Listens to every feed of the engines once, for all clients."""
+
+    def __init__(self, bus: Bus, *, max_clients: int, backlog: int) -> None:
+        self._bus = bus
+        self._max_clients = max_clients
+        self._backlog = backlog
+        self._clients: set[Client] = set()
+        self._disturbances = 0
+        self._is_closed = False
+        self.stats = HubStats()
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    async def start(self) -> None:
+        """Subscribes; returns when the server knows of it."""
+        for kind, feed in _EVENTS.items():
+            await self._bus.listen(feed, self._event(kind))
+        for kind, feed in _TELEMETRY.items():
+            await self._bus.listen(feed, self._telemetry(kind))
+
+    def close(self) -> None:
+        """Ends every stream and takes no more. The bus unsubscribes when it drains."""
+        self._is_closed = True
+        for client in self._clients:
+            client.end()
+
+    @contextmanager
+    def client(self, kinds: frozenset[str], instance_id: str | None) -> Iterator[Client]:
+        """A client while it is connected. Raises FaultError `busy` when there are too many, `unavailable` while closing."""
+        if self._is_closed:
+            raise fault(FaultCode.UNAVAILABLE, "the gateway is stopping", retry_after_s=1.0)
+        if len(self._clients) >= self._max_clients:
+            message = f"{len(self._clients)} streams are open, more are not admitted"
+            raise fault(FaultCode.BUSY, message, retry_after_s=5.0)
+        client = Client(kinds, instance_id, Backlog(self._backlog))
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+
+    def _event(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
+        async def receive(payload: Any, ids: Mapping[str, str]) -> None:
+            self._announce_disturbance()
+            if clients := self._wanting(kind, ids["instance_id"]):
+                encoded = frame(kind, payload)
+                for client in clients:
+                    self.stats.events_missed += not client.backlog.add_event(encoded)
+                    client.ready.set()
+
+        return receive
+
+    def _telemetry(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
+        async def receive(payload: Any, ids: Mapping[str, str]) -> None:
+            self._announce_disturbance()
+            if clients := self._wanting(kind, ids["instance_id"]):
+                encoded = frame(kind, payload)
+                for client in clients:
+                    client.backlog.add_latest(kind, ids["instance_id"], encoded)
+                    client.ready.set()
+
+        return receive
+
+    def _wanting(self, kind: str, instance_id: str) -> list[Client]:
+        clients = [client for client in self._clients if client.wants(kind, instance_id)]
+        self.stats.frames += len(clients)
+        return clients
+
+    def _announce_disturbance(self) -> None:
+        """Subscriptions hear nothing of what was published while the bus was away, nor of what overran them."""
+        disturbances = self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
+        if disturbances != self._disturbances:
+            self._disturbances = disturbances
+            for client in self._clients:
+                client.backlog.add_event(gap("bus"))
+                client.ready.set()

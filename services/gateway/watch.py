@@ -1,0 +1,64 @@
+"""Sees sessions change, for commands that somebody waits for."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from bus.bus import Bus
+from schemas.contract import FLEET_STATE
+from schemas.engine import EngineView, SessionView
+
+
+class Sightings:
+    """The sessions that were seen to change since we began to look, each as it was seen last."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, SessionView] = {}
+        self._changed = asyncio.Event()
+
+    def add(self, session: SessionView) -> None:
+        """Notes how a session is now; what has ended stays so, should an older answer arrive later."""
+        known = self._sessions.get(session.session_id)
+        if known is None or not known.state.is_terminal:
+            self._sessions[session.session_id] = session
+            self._changed.set()
+
+    def get(self, session_id: str) -> SessionView | None:
+        """The session, if it was seen."""
+        return self._sessions.get(session_id)
+
+    async def change(self, timeout_s: float) -> None:
+        """Returns when something was seen since the last time, or after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+
+class FleetWatch:
+    """One subscription to the fleet's states, for everybody who waits."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._open: set[Sightings] = set()
+
+    async def start(self) -> None:
+        """Subscribes; returns when the server knows of it. The bus unsubscribes when it drains."""
+        await self._bus.listen(FLEET_STATE, self._receive)
+
+    @contextmanager
+    def sightings(self) -> Iterator[Sightings]:
+        """What is seen from now on; to be entered before the command is sent."""
+        seen = Sightings()
+        self._open.add(seen)
+        try:
+            yield seen
+        finally:
+            self._open.discard(seen)
+
+    async def _receive(self, view: EngineView, _: Mapping[str, str]) -> None:
+        if view.session is not None:
+            for seen in self._open:
+                seen.add(view.session)
