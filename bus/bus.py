@@ -218,7 +218,8 @@ async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats)
             log.warning("bus error", error=repr(error))
 
     async def on_disconnect() -> None:
-        log.warning("bus disconnected", url=settings.url)
+        if not client.is_closed:
+            log.warning("bus disconnected", url=settings.url)
 
     async def on_reconnect() -> None:
         stats.reconnects += 1

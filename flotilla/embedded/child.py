@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +24,15 @@ class Child:
         env: Mapping[str, str] | None = None,
         user: tuple[int, int] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        keeps: Collection[int] = (),
     ) -> None:
+        """`keeps` are file descriptors that stay open in the child, such as a lock that it holds with us."""
         self.name = name
         self.log_file = log_file
         self._stop_signal = stop_signal
         self._user = user
+        self._keeps = tuple(keeps)
+        self._parent = os.getpid()
         self._argv = list(argv)
         self._env = dict(env) if env is not None else None
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,6 +50,7 @@ class Child:
     def start(self) -> None:
         """Starts a process. Call it from the main thread: the parent's death is told to the thread that forked."""
         uid, gid = self._user or (None, None)
+        self._parent = os.getpid()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self._argv,
@@ -57,6 +62,7 @@ class Child:
                 group=gid,
                 extra_groups=[] if self._user else None,
                 process_group=0,
+                pass_fds=self._keeps,
                 # Runs in the child only: it sets one flag there and takes no lock.
                 preexec_fn=self._die_with_parent,  # noqa: PLW1509
             )
@@ -90,5 +96,5 @@ class Child:
 
     def _die_with_parent(self) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, self._stop_signal)
-        if os.getppid() == 1:
+        if os.getppid() != self._parent:  # it died before it could be told of
             os._exit(1)

@@ -5,12 +5,14 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Collection
 from importlib.metadata import files
 from pathlib import Path
 
 from bus.credentials import FleetKeys
 from bus.settings import BusSettings
 from flotilla.embedded.child import Child
+from flotilla.problem import ServerError
 from schemas.contract import Actor
 
 _CONFIG = """\
@@ -30,14 +32,18 @@ jetstream {{
 {auth}"""
 
 
-class ServerError(Exception):
-    """An embedded server did not start; the text says what to do."""
-
-
 class NatsServer:
     """One nats-server on its folder. The ports that it learnt are kept, so that it comes back where clients look for it."""
 
-    def __init__(self, folder: Path, keys: FleetKeys, *, host: str = "127.0.0.1", port: int = -1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: FleetKeys,
+        *,
+        host: str = "127.0.0.1",
+        port: int = -1,
+        keeps: Collection[int] = (),
+    ) -> None:
         self.keys = keys
         self._folder = folder
         self._host = host
@@ -45,7 +51,7 @@ class NatsServer:
         self._monitor_port = -1
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         argv = [str(server_binary()), "-c", str(folder / "nats.conf"), "--ports_file_dir", str(folder)]
-        self.child = Child("nats-server", argv, folder / "nats.log")
+        self.child = Child("nats-server", argv, folder / "nats.log", keeps=keeps)
 
     @property
     def url(self) -> str:
@@ -57,12 +63,25 @@ class NatsServer:
         """Where the server tells about itself."""
         return f"http://127.0.0.1:{self._monitor_port}"
 
+    @property
+    def port(self) -> int:
+        """The port that clients connect to; -1 before the first start of a server that may choose."""
+        return self._port
+
     def start(self, timeout_s: float = 15.0) -> None:
         """Starts it and returns when it is healthy. Raises ServerError."""
+        self.prepare()
+        self.child.start()
+        self.wait_ready(timeout_s)
+
+    def prepare(self) -> None:
+        """Writes its configuration, with the ports that it has learnt."""
         for stale in self._folder.glob("*.ports"):
             stale.unlink()
         self._write_config()
-        self.child.start()
+
+    def wait_ready(self, timeout_s: float = 15.0) -> None:
+        """Returns when it is healthy. Raises ServerError, and kills it, when that does not happen in time."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.child.exit_code is None:
             if self._is_healthy():

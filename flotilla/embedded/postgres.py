@@ -11,12 +11,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from flotilla.embedded.child import Child
-from flotilla.embedded.nats import ServerError
+from flotilla.problem import ServerError
 
 _MAX_SOCKET_FOLDER: Final = (
     80  # a unix socket's path is limited to 107 bytes, and the server adds its own name
@@ -37,7 +38,7 @@ _SETTINGS: Final = {
 class PostgresServer:
     """One PostgreSQL server on its folder, with the databases `postgres` and `flotilla`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keeps: Collection[int] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._folder = folder
         self._user = _unprivileged_user()
@@ -48,7 +49,12 @@ class PostgresServer:
         argv = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._sockets), *options]
         # SIGINT is PostgreSQL's fast shutdown: it ends sessions and checkpoints.
         self.child = Child(
-            "postgres", argv, folder / "postgres.log", user=self._user, stop_signal=signal.SIGINT
+            "postgres",
+            argv,
+            folder / "postgres.log",
+            user=self._user,
+            stop_signal=signal.SIGINT,
+            keeps=keeps,
         )
 
     @property
@@ -62,18 +68,23 @@ class PostgresServer:
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Starts it, making its data folder at the first start; returns when it answers. Raises ServerError."""
+        self.prepare()
+        self.child.start()
+        self.wait_ready(timeout_s)
+
+    def prepare(self) -> None:
+        """Makes its folders, and at the first start its data. Raises ServerError."""
         self._own(self._folder)
         self._sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._own(self._sockets)
         if not (self._data / "PG_VERSION").exists():
             self._initdb()
-        self.child.start()
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Returns when it answers. Raises ServerError, and kills it, when that does not happen in time."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.child.exit_code is None:
-            if (
-                self._run("psql", "-h", str(self._sockets), "-U", "postgres", "-Atc", "select 1", "postgres")
-                == "1"
-            ):
+            if self._answers("select 1", "1"):
                 self._ensure_database()
                 return
             time.sleep(0.02)
@@ -92,38 +103,23 @@ class PostgresServer:
     def _initdb(self) -> None:
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        argv = [
-            str(self._bin / "initdb"),
-            "-D",
-            str(fresh),
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-        ]
-        done = self._process([*argv, "--no-instructions"])
+        options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]
+        done = self._process([str(self._bin / "initdb"), "-D", str(fresh), "-U", "postgres", *options])
         if done.returncode != 0:
             raise ServerError(f"PostgreSQL's initdb failed in {self._folder}:\n{done.stderr.strip()}")
         fresh.rename(self._data)
 
     def _ensure_database(self) -> None:
-        connection = ["-h", str(self._sockets), "-U", "postgres"]
-        if (
-            self._run(
-                "psql",
-                *connection,
-                "-Atc",
-                "select 1 from pg_database where datname = 'flotilla'",
-                "postgres",
-            )
-            != "1"
-        ):
-            self._process([str(self._bin / "createdb"), *connection, "flotilla"], check=True)
+        if not self._answers("select 1 from pg_database where datname = 'flotilla'", "1"):
+            self._process([str(self._bin / "createdb"), *self._connection, "flotilla"], check=True)
 
-    def _run(self, program: str, *arguments: str) -> str | None:
-        done = self._process([str(self._bin / program), *arguments])
-        return done.stdout.strip() if done.returncode == 0 else None
+    def _answers(self, question: str, answer: str) -> bool:
+        done = self._process([str(self._bin / "psql"), *self._connection, "-XAtc", question, "postgres"])
+        return done.returncode == 0 and done.stdout.strip() == answer
+
+    @property
+    def _connection(self) -> list[str]:
+        return ["-h", str(self._sockets), "-U", "postgres"]
 
     def _process(self, argv: list[str], *, check: bool = False) -> subprocess.CompletedProcess[str]:
         uid, gid = self._user or (None, None)

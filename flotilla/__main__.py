@@ -1,0 +1,5 @@
+"""`python -m flotilla`."""
+
+from flotilla.cli import main
+
+main()

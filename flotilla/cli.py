@@ -1,0 +1,97 @@
+"""The `flotilla` command: its commands, and how it ends."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from flotilla.exits import MEANING, Exit
+from flotilla.failure import failure_of
+from flotilla.lazy import Entry, LazyGroup
+from flotilla.options import Options, common, request_id
+
+_EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
+
+ENGINE = LazyGroup(
+    "engine",
+    help="Start, stop and look at engines.",
+    entries={
+        "start": Entry("flotilla.commands.start:start", "Start an engine."),
+        "stop": Entry("flotilla.commands.stop:stop", "Stop an engine."),
+        "restart": Entry("flotilla.commands.stop:restart", "Stop an engine and start it again."),
+        "ls": Entry("flotilla.commands.engines:ls", "List engines."),
+        "inspect": Entry("flotilla.commands.engines:inspect", "Everything that is known of an engine."),
+        "logs": Entry("flotilla.commands.logs:logs", "Show what an engine printed."),
+        "watch": Entry("flotilla.commands.watching:watch", "Show what engines do, while they do it."),
+    },
+)
+DATA = LazyGroup(
+    "data",
+    help="The market data that engines replay.",
+    entries={
+        "import": Entry("flotilla.commands.data:import_", "Bring CSV or Parquet files into the catalog."),
+        "ls": Entry("flotilla.commands.data:ls", "List what the catalog holds."),
+    },
+)
+TEMPLATE = LazyGroup(
+    "template",
+    help="Templates of engines and strategies.",
+    entries={
+        "ls": Entry("flotilla.commands.templates:ls", "List templates."),
+        "show": Entry("flotilla.commands.templates:show", "Show a template's parameters."),
+    },
+)
+GROUPS = {"engine": ENGINE, "data": DATA, "template": TEMPLATE}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries={
+        "demo": Entry("flotilla.commands.demo:demo", "Trade real data in a real engine; see what happens."),
+        "up": Entry("flotilla.commands.up:up", "Run the whole stack here until Ctrl-C."),
+        "down": Entry("flotilla.commands.down:down", "Stop the stack that runs on a state folder."),
+        "doctor": Entry("flotilla.commands.doctor:doctor", "Check what this machine has and lacks."),
+        "engine": Entry("flotilla.cli:ENGINE", "Start, stop and look at engines."),
+        "template": Entry("flotilla.cli:TEMPLATE", "Templates of engines and strategies."),
+        "data": Entry("flotilla.cli:DATA", "The market data that engines replay."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nExit codes:\n{_EXITS}",
+)
+@click.version_option(package_name="flotilla")
+@common
+@request_id
+def cli() -> None:
+    """Run a fleet of NautilusTrader engines.
+
+    `flotilla demo` shows it all in half a minute. The options below may also stand after the command.
+    """
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with a code of flotilla.exits."""
+    options = Options()
+    try:
+        code = _run(options)
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; the interpreter would complain when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.OK
+    except Exception as error:  # those that nobody expected go on as they are
+        if (failure := failure_of(error)) is None:
+            raise
+        failure.show(is_json=options.is_json)
+        code = failure.exit_code
+    sys.exit(code)
+
+
+def _run(options: Options) -> int:
+    done: Any = cli.main(prog_name="flotilla", standalone_mode=False, obj=options)
+    return done if isinstance(done, int) else Exit.OK

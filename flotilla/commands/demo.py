@@ -1,0 +1,70 @@
+"""`flotilla demo`."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+
+from bus import logs
+from flotilla import words
+from flotilla.demo import DemoFailedError, run_demo
+from flotilla.demo_report import document, report
+from flotilla.narrator import Narrator, narrator
+from flotilla.options import Options, common, pass_options
+from flotilla.output import console
+from flotilla.tables import feed_text
+from schemas.telemetry import EngineMetrics
+
+
+class ReplayProgress:
+    """A bar where somebody looks, a sentence a second elsewhere."""
+
+    def __init__(self, tell: Narrator, bar: Progress) -> None:
+        self._tell = tell
+        self._bar = bar
+        self._task = bar.add_task("", total=None, visible=bar.console.is_terminal)
+
+    def show(self, metrics: EngineMetrics) -> None:
+        """See flotilla.demo.Progress."""
+        figures = f"{metrics.fills_total:,} fills, {words.money(metrics.realized_pnl) or 'no'} pnl"
+        for feed in metrics.feeds:
+            if self._bar.console.is_terminal:
+                self._bar.update(
+                    self._task,
+                    completed=feed.events,
+                    total=feed.total,
+                    description=f"{feed_text(feed)}, {figures}",
+                )
+            else:
+                self._tell.say(f"{feed_text(feed)}; {figures}")
+
+
+@click.command()
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "docker", "process"]),
+    default="auto",
+    show_default=True,
+    help="auto takes Docker when an engine and the image are there.",
+)
+@common
+@pass_options
+def demo(options: Options, *, runtime: str) -> None:
+    """Trade 20 years of the S&P 500 in a real engine, on a stack of its own, and show what happened.
+
+    It takes half a minute, needs no Docker and no internet, and leaves nothing behind.
+    """
+    stderr = console(stderr=True)
+    tell = narrator(is_json=options.is_json, on=stderr)
+    bar = Progress(BarColumn(30), TextColumn("{task.description}"), console=stderr, transient=True)
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "demo.log").open("w") as log:
+        logs.configure("demo", stream=log)
+        try:
+            with bar:
+                account = asyncio.run(run_demo(tell, ReplayProgress(tell, bar), runtime=runtime))
+        except DemoFailedError as error:
+            options.output.document(document(error.account), lambda: report(error.account))
+            raise
+    options.output.document(document(account), lambda: report(account))

@@ -1,0 +1,93 @@
+"""How a command says that it failed: what, which field, what to do about it, and the id that finds the log line."""
+
+import sys
+from typing import Final
+
+import msgspec
+
+from flotilla.exits import OF_FAULT, Exit
+from flotilla.problem import EngineFailedError, ProgramFailedError, StackError, StackRunsError
+from schemas.fault import Fault, FaultCode, FaultError
+
+_REMEDIES: Final[dict[FaultCode, str]] = {
+    FaultCode.CONFIRMATION_REQUIRED: "add --confirm-live-trading if you mean it",
+    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla template ls` the templates",
+    FaultCode.AMBIGUOUS_ENGINE: "name the engine: `flotilla engine ls --active` lists them",
+    FaultCode.CONFLICT: "`flotilla engine inspect NAME` shows the present state",
+    FaultCode.BUSY: "try again in a moment",
+    FaultCode.UNAVAILABLE: "start the stack with `flotilla up`; `flotilla doctor` says what is missing",
+    FaultCode.INTERNAL: "look for the error id in the logs of the state folder",
+    FaultCode.OUTCOME_UNKNOWN: "look with `flotilla engine inspect NAME`; the same --request-id may be sent again safely",
+}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is told of a failure. `errors` are (field, message)."""
+
+    exit_code: int
+    code: str
+    message: str
+    errors: tuple[tuple[str, str], ...] = ()
+    remedy: str = ""
+    error_id: str = ""
+    log_tail: tuple[str, ...] = ()
+
+    def show(self, *, is_json: bool) -> None:
+        """Writes it to stderr."""
+        text = msgspec.json.encode({"error": self}).decode() if is_json else self._text()
+        print(text, file=sys.stderr)
+
+    def _text(self) -> str:
+        lines = [f"error: {self.message}"]
+        if len(self.errors) > 1:
+            lines = ["error: the input was refused", *(f"  {field}: {why}" for field, why in self.errors)]
+        elif self.errors and self.errors[0][0] not in self.message:
+            lines.append(f"  field: {self.errors[0][0]}")
+        lines += [f"  | {line}" for line in self.log_tail]
+        lines += [f"  remedy: {self.remedy}"] if self.remedy else []
+        lines += [f"  error id: {self.error_id}"] if self.error_id else []
+        return "\n".join(lines)
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """What to tell of an error; None for one that nobody expected."""
+    match error:
+        case FaultError():
+            return _of_fault(error.fault)
+        case EngineFailedError():
+            return _of_engine(error)
+        case StackRunsError():
+            return _plain(str(error), error.remedy, exit_code=Exit.CONFLICT)
+        case StackError():
+            return _plain(str(error), error.remedy)
+        case ProgramFailedError() | OSError():
+            return _plain(str(error))
+        case _:
+            return None
+
+
+def _of_fault(problem: Fault) -> Failure:
+    return Failure(
+        exit_code=OF_FAULT[problem.code],
+        code=problem.code,
+        message=problem.message,
+        errors=tuple((error.field, error.message) for error in problem.errors),
+        remedy=_REMEDIES.get(problem.code, ""),
+        error_id=problem.error_id,
+    )
+
+
+def _of_engine(error: EngineFailedError) -> Failure:
+    session = error.engine.session
+    exit_code = f", exit code {session.exit_code}" if session and session.exit_code is not None else ""
+    return Failure(
+        exit_code=Exit.ENGINE_FAILED,
+        code="engine_failed",
+        message=f"{error}{exit_code}",
+        remedy=f"`flotilla engine logs {error.engine.instance_id}` shows more",
+        log_tail=session.log_tail if session else (),
+    )
+
+
+def _plain(message: str, remedy: str = "", *, exit_code: Exit = Exit.FAILED) -> Failure:
+    return Failure(exit_code=exit_code, code=exit_code.name.lower(), message=message, remedy=remedy)

@@ -1,0 +1,44 @@
+"""What a new state folder gets once: the administrator's token and the sample data."""
+
+import os
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from flotilla.narrator import Narrator
+from flotilla.problem import ProgramFailedError, StackError
+from flotilla.programs import output, output_lines, python
+from flotilla.state import StateFolder
+
+
+async def ensure_token(folder: StateFolder) -> None:
+    """Makes the administrator's token, and writes it where only its owner can read it."""
+    if folder.token_file.exists() and folder.digests_file.exists():
+        return
+    text = await output(python("-m", "services.gateway.tokens", str(folder.digests_file), "admin", "admin"))
+    fd = os.open(folder.token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+
+
+async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrator) -> None:
+    """Imports the sample data, unless that was done once. Raises StackError."""
+    done = folder.catalog / ".sample"
+    if done.exists():
+        return
+    narrator.say("importing the sample data (first start only)")
+    argv = python(
+        "-m", "engine_sidecar.catalog", "import", "--sample", "--json", "--catalog", str(folder.catalog)
+    )
+    last: dict[str, Any] = {}
+    try:
+        async with aclosing(output_lines(argv, keeps=(lock_fd,))) as lines:
+            async for line in lines:
+                last = msgspec.json.decode(line)
+                if last.get("event") == "imported":
+                    narrator.say(f"imported {last['rows']:,} {last['data_type']} of {last['identifier']}")
+    except ProgramFailedError as error:
+        why = last.get("message") or str(error)
+        raise StackError(f"the sample data could not be imported: {why}", "see `flotilla doctor`") from None
+    done.touch()

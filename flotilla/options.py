@@ -1,0 +1,72 @@
+"""What every command takes: --state, --json and --request-id, before the command's name or after it."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flotilla.output import Output
+from flotilla.state import StateFolder
+
+
+@dataclass
+class Options:
+    """The options that were given, wherever they stood."""
+
+    state: Path | None = None
+    is_json: bool = False
+    request_id: str | None = None
+
+    @property
+    def folder(self) -> StateFolder:
+        """The state folder meant."""
+        return StateFolder.chosen(self.state)
+
+    @property
+    def program(self) -> str:
+        """What to type for this program, so that it means the same stack."""
+        return f"flotilla --state {shlex.quote(str(self.state))}" if self.state else "flotilla"
+
+    @property
+    def output(self) -> Output:
+        """Where results go."""
+        return Output(is_json=self.is_json)
+
+
+pass_options = click.make_pass_decorator(Options, ensure=True)
+
+
+def common[F: Callable[..., Any]](command: F) -> F:
+    """Adds --state and --json to a command."""
+    state = click.option(
+        "--state",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="State folder of the stack.",
+        expose_value=False,
+        callback=_keep,
+    )
+    is_json = click.option(
+        "--json", "is_json", is_flag=True, help="Print JSON for programs.", expose_value=False, callback=_keep
+    )
+    return state(is_json(command))
+
+
+def request_id[F: Callable[..., Any]](command: F) -> F:
+    """Adds --request-id to a command that changes something."""
+    option = click.option(
+        "--request-id",
+        metavar="ID",
+        help="The same id twice has one effect and the same answer.",
+        expose_value=False,
+        callback=_keep,
+    )
+    return option(command)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value and parameter.name:
+        setattr(context.ensure_object(Options), parameter.name, value)

@@ -1,0 +1,70 @@
+"""What engines will run in. Only the supervisor knows Docker, so its own preparation is asked."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flotilla.narrator import Narrator
+from flotilla.ports import is_free
+from flotilla.problem import ProgramFailedError, StackError
+from flotilla.programs import output, python
+from flotilla.state import owner_of
+
+DOCKER: Final = "docker"
+PROCESS: Final = "process"
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind` is docker or process; `bus_host` is the address of this machine on which engines find the bus."""
+
+    kind: str
+    bus_host: str = "127.0.0.1"
+
+
+class DockerAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and their network's gateway."""
+
+    docker: bool
+    detail: str
+    image: bool = False
+    gateway: str = ""
+
+
+async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtime:
+    """Docker when it is wanted, or when `auto` finds that engines can run there; else local processes, and that is said.
+
+    Raises StackError when Docker is wanted and cannot be had.
+    """
+    if wanted == PROCESS:
+        narrator.warn("engines run as local processes, NOT ISOLATED, as you chose")
+        return Runtime(kind=PROCESS)
+    answer = await ask_docker(state)
+    if (problem := _problem(answer)) is None:
+        narrator.say(f"engines run in Docker containers and find the bus at {answer.gateway}")
+        return Runtime(kind=DOCKER, bus_host=answer.gateway)
+    if wanted == DOCKER:
+        raise StackError(
+            f"engines cannot run in Docker: {problem}", "see `flotilla doctor`, or use --runtime process"
+        )
+    narrator.warn(f"engines run as local processes, NOT ISOLATED: {problem}")
+    return Runtime(kind=PROCESS)
+
+
+async def ask_docker(state: Path) -> DockerAnswer:
+    """What can be done with Docker here; makes the engines' network where there is none."""
+    env = {**os.environ, "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
+    try:
+        text = await output(python("-m", "services.supervisor.prepare"), env=env)
+    except ProgramFailedError as error:
+        return DockerAnswer(docker=False, detail=str(error))
+    return msgspec.json.decode(text, type=DockerAnswer)
+
+
+def _problem(answer: DockerAnswer) -> str | None:
+    if not (answer.docker and answer.image):
+        return answer.detail
+    if not is_free(answer.gateway, 0):
+        return f"the Docker engine is not on this machine: its address {answer.gateway} is not ours"
+    return None

@@ -1,0 +1,70 @@
+"""The three services as child processes: what each is told by its environment. Secrets stand in files, never here."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bus.credentials import FleetKeys
+from flotilla.embedded.child import Child
+from flotilla.programs import python
+from flotilla.runtime import Runtime
+from flotilla.state import StateFolder, owner_of
+from schemas.contract import Actor
+
+SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the services of one stack have in common."""
+
+    folder: StateFolder
+    keys: FleetKeys
+    nats_url: str
+    postgres_dsn: str
+    http_host: str
+    http_port: int
+    runtime: Runtime
+
+
+def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
+    """A service, not started yet; it shares the stack's lock."""
+    return Child(
+        str(actor),
+        python("-m", f"services.{actor}"),
+        given.folder.logs / f"{actor}.log",
+        env=environment(actor, given),
+        # What the supervisor keeps open, its engines inherit; and they are to outlive the stack.
+        keeps=() if actor == Actor.SUPERVISOR else (lock_fd,),
+    )
+
+
+def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
+    """The variables of a service: the user's own, and above them what this stack decides."""
+    own: Mapping[Actor, dict[str, str]] = {
+        Actor.ORCHESTRATOR: {
+            "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
+            "FLOTILLA_CATALOG": str(given.folder.catalog),
+        },
+        Actor.SUPERVISOR: _supervisor(given),
+        Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
+    }
+    return {
+        **os.environ,
+        "FLOTILLA_STATE": str(given.folder.root),
+        "FLOTILLA_NATS_URL": given.nats_url,
+        "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor)),
+        **own[actor],
+    }
+
+
+def _supervisor(given: Surroundings) -> dict[str, str]:
+    return {
+        "FLOTILLA_OWNER": owner_of(given.folder.root),
+        "FLOTILLA_RUNTIME": given.runtime.kind,
+        "FLOTILLA_ENGINE_NATS_URL": given.nats_url,
+        "FLOTILLA_CATALOG": str(given.folder.catalog),
+        "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
+        "FLOTILLA_ACCOUNT": given.keys.account,
+    }

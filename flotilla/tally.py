@@ -1,0 +1,104 @@
+"""What was heard of one session, and whether that is a real and complete account of trading. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from flotilla.watch import EVENTS, Update
+from schemas.states import RunState
+from schemas.telemetry import (
+    AccountUpdate,
+    EngineEvent,
+    EngineMetrics,
+    Fill,
+    OrderUpdate,
+    PositionUpdate,
+    StateChange,
+)
+
+
+class Tally:
+    """Counts and keeps what comes in. `counts` is per kind; events of a kind are kept in their order."""
+
+    def __init__(self, instance_id: str) -> None:
+        self.instance_id = instance_id
+        self.counts: Counter[str] = Counter()
+        self.log_lines = 0
+        self.sequence: list[int] = []
+        self.fills: list[Fill] = []
+        self.orders: dict[str, OrderUpdate] = {}
+        self.positions: dict[str, PositionUpdate] = {}
+        self.states: list[StateChange] = []
+        self._last_seq: int | None = None
+        self.account: AccountUpdate | None = None
+        self.metrics: EngineMetrics | None = None
+
+    def take(self, update: Update) -> None:
+        """Counts one update."""
+        self.counts[update.kind] += 1
+        if update.kind in EVENTS:
+            self._event(update.payload)
+        elif update.kind == "metrics":
+            self.metrics = update.payload
+        elif update.kind == "log":
+            self.log_lines += len(update.payload.lines)
+
+    @property
+    def events(self) -> int:
+        """How many durable events came in."""
+        return len(self.sequence)
+
+    @property
+    def is_over(self) -> bool:
+        """True when the session ended and every event before its last one was heard; feeds overtake one another."""
+        return self._last_seq is not None and self.events >= self._last_seq
+
+    @property
+    def is_replayed(self) -> bool:
+        """True when every feed has given all it has, and what came of it was counted."""
+        metrics = self.metrics
+        if metrics is None or not metrics.feeds or metrics.fills_total > len(self.fills):
+            return False
+        return all(feed.is_finished for feed in metrics.feeds)
+
+    def problems(self, recorded: Iterable[int], missing: Iterable[tuple[int, int]]) -> list[str]:
+        """Everything that is not as it should be; `recorded` are the sequence numbers in the database."""
+        last = max(self.sequence, default=0)
+        stored = list(recorded)
+        found = {
+            "nothing was traded: there are no fills": not self.fills,
+            f"{last - self.events} of {last} events were not heard": sorted(self.sequence)
+            != list(range(1, last + 1)),
+            f"the database has gaps in the sequence: {list(missing)}": any(True for _ in missing),
+            f"the database has {len(stored)} of {last} events": stored != list(range(1, last + 1)),
+            "there were no heartbeats": not self.counts["heartbeat"],
+            "there were no metrics": not self.counts["metrics"],
+            "the market data was not replayed to its end": not self.is_replayed,
+            f"the engine did not stop: {self._end()}": not self._has_stopped(),
+        }
+        return [problem for problem, is_so in found.items() if is_so]
+
+    def _event(self, event: EngineEvent[Any]) -> None:
+        self.sequence.append(event.seq)
+        match event.data:
+            case Fill() as fill:
+                self.fills.append(fill)
+            case OrderUpdate() as order:
+                self.orders[order.client_order_id] = order
+            case PositionUpdate() as position:
+                self.positions[position.position_id] = position
+            case AccountUpdate() as account:
+                self.account = account
+            case StateChange() as change:
+                self.states.append(change)
+                if change.state.is_terminal:
+                    self._last_seq = event.seq
+
+    def _has_stopped(self) -> bool:
+        return bool(self.states) and self.states[-1].state == RunState.STOPPED
+
+    def _end(self) -> str:
+        if not self.states:
+            return "nothing was heard of it"
+        last = self.states[-1]
+        return f"{last.state} {last.reason or ''} {last.detail}".strip()

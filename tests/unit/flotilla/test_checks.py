@@ -1,0 +1,61 @@
+"""What `flotilla doctor` finds."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from flotilla import checks
+from flotilla.checks import Level
+from flotilla.ports import Ports
+from flotilla.state import StateFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
+
+
+def test_this_machine_can_run_the_stack(folder: StateFolder) -> None:
+    for check in (checks.check_python(), checks.check_engine_package(), checks.check_nats()):
+        assert check.level == Level.OK, check
+
+
+def test_no_nats_server_is_a_failure_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATS_SERVER", "/nowhere/nats-server")
+    check = checks.check_nats()
+    assert check.level == Level.FAIL
+    assert "NATS_SERVER" in check.remedy
+
+
+def test_a_full_disk_is_a_failure(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 1 << 20})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    assert checks.check_disk(folder).level == Level.FAIL
+
+
+def test_a_port_that_is_taken_is_found(folder: StateFolder) -> None:
+    folder.create()
+    with socket.socket() as taken, socket.socket() as bus:
+        for server in (taken, bus):
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+        check = checks.check_ports(folder, taken.getsockname()[1])
+        assert (check.level, check.remedy) == (Level.FAIL, "choose another with `flotilla up --port`")
+        Ports(nats=bus.getsockname()[1]).save(folder.ports_file)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        assert checks.check_ports(folder, port).level == Level.WARN
+
+
+def test_a_folder_that_postgres_cannot_enter_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    check = checks.check_postgres(StateFolder(closed / "state"))
+    assert check.level == Level.FAIL
+    assert "cannot enter" in check.found
+    assert "chmod o+x" in check.remedy

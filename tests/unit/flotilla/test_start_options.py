@@ -1,0 +1,98 @@
+"""From the options of `engine start` to a configuration."""
+
+import io
+from typing import Any
+
+import click
+import pytest
+
+from flotilla.commands.start import engine_config, pairs
+from schemas.config import EngineConfig
+from schemas.fault import FaultCode, FaultError
+
+
+def config(**given: Any) -> EngineConfig:
+    return engine_config(
+        **{"name": "a", "config_file": None, "param": (), "strategy": None, "settings": (), **given}
+    )
+
+
+def test_nothing_said_is_a_sandbox_on_paper() -> None:
+    made = config()
+    assert (made.instance_id, made.engine_type, made.trading_mode, made.template) == (
+        "a",
+        "sandbox",
+        "paper",
+        "sandbox",
+    )
+    assert made.strategies is None
+    assert not made.trades_money
+
+
+def test_parameters_reach_the_template_and_the_strategy() -> None:
+    made = config(
+        param=("speed=0",), strategy="ema_cross", settings=("trade_size=100", "bar_type=SPX.SIM-1-DAY")
+    )
+    assert made.parameters == {"speed": 0}
+    assert made.strategies is not None
+    assert made.strategies[0].template == "ema_cross"
+    assert made.strategies[0].parameters == {"trade_size": 100, "bar_type": "SPX.SIM-1-DAY"}
+
+
+def test_a_file_is_the_ground_and_options_stand_above_it() -> None:
+    file = io.BytesIO(
+        b'{"max_memory": "1g", "log_level": "DEBUG", "parameters": {"speed": 1, "start": "2001-01-01"}}'
+    )
+    made = config(config_file=file, memory="3g", param=("speed=2",))
+    assert (made.max_memory, made.log_level) == ("3g", "DEBUG")
+    assert made.parameters == {"speed": 2, "start": "2001-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"name": "no.dots"}, "config.instance_id"),
+        ({"memory": "lots"}, "config.max_memory"),
+        ({"cpus": "nan"}, "config.max_cpu"),
+        ({"strategy": "../x"}, "config.strategies[0].template"),
+        ({"config_file": io.BytesIO(b'{"bogus": 1}')}, "config.bogus"),
+    ],
+)
+def test_a_value_that_is_wrong_is_refused_naming_its_field(given: dict[str, Any], field: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        config(**given)
+    assert caught.value.fault.code == FaultCode.INVALID
+    assert caught.value.fault.errors[0].field == field
+
+
+def test_a_file_that_is_no_json_is_refused() -> None:
+    with pytest.raises(FaultError, match="not valid JSON"):
+        config(config_file=io.BytesIO(b"max_memory: 1g"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10", 10),
+        ("0.5", 0.5),
+        ("true", True),
+        ("null", None),
+        ("[1]", [1]),
+        ("NaN", "NaN"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_values_are_json_where_they_are_and_text_otherwise(text: str, value: object) -> None:
+    assert pairs([f"key={text}"], "--set") == {"key": value}
+
+
+@pytest.mark.parametrize("pair", ["key", "=value", ""])
+def test_a_pair_without_key_or_value_is_a_usage_error(pair: str) -> None:
+    with pytest.raises(click.UsageError, match="KEY=VALUE"):
+        pairs([pair], "--set")
+
+
+def test_settings_without_a_strategy_are_a_usage_error() -> None:
+    with pytest.raises(click.UsageError, match="--set needs --strategy"):
+        config(settings=("trade_size=1",))

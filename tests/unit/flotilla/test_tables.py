@@ -1,0 +1,174 @@
+"""Tables fit into a terminal of 80 columns, and lose nothing in a pipe."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console, RenderableType
+
+from flotilla import tables
+from flotilla.telling import line_of
+from flotilla.watch import Update
+from schemas.catalog import CatalogEntry, CatalogView, Parameter, TemplateView
+from schemas.config import EngineConfig
+from schemas.engine import EngineView, SessionView
+from schemas.states import ClientState, DesiredState, FailureReason, RunState
+from schemas.telemetry import (
+    Alert,
+    EngineEvent,
+    EngineMetrics,
+    EventKind,
+    FeedProgress,
+    Resources,
+    Severity,
+)
+
+NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
+SESSION = SessionView(
+    session_id="20260131-142001-3f9c2a7b1d04",
+    instance_id="momentum-1",
+    generation=3,
+    state=RunState.TRADING,
+    container_name="nautilus-engine-20260131-142001-3f9c2a7b1d04",
+    created_at=NOW - timedelta(minutes=5),
+    started_at=NOW - timedelta(minutes=5),
+    last_seq=1204,
+)
+METRICS = EngineMetrics(
+    instance_id="momentum-1",
+    session_id="s",
+    at_ns=1,
+    orders_total=1204,
+    fills_total=1203,
+    balances={"USD": "1000123.45"},
+    realized_pnl={"USD": "123.45"},
+    net_positions={"SPX.SIM": "100"},
+    feeds=(FeedProgress(venue="SIM", events=1204, total=5030, last_ts_event=1_066_176_000_000_000_000),),
+)
+ENGINE = EngineView(
+    instance_id="momentum-1",
+    state=ClientState.RUNNING,
+    desired=DesiredState.RUNNING,
+    config=EngineConfig(engine_type="sandbox"),
+    session=SESSION,
+    heartbeat_age_s=0.4,
+    metrics=METRICS,
+    resources=Resources(cpu_fraction=0.07, memory_bytes=222_298_112, memory_limit_bytes=2 << 30, pids=19),
+)
+
+
+def drawn(what: RenderableType, width: int = 80) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False).print(what)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def test_an_engine_takes_one_line() -> None:
+    lines = drawn(tables.engines_table([ENGINE], NOW)).splitlines()
+    assert len(lines) == 2
+    assert lines[1].split() == (
+        [
+            "momentum-1",
+            "trading",
+            "sandbox",
+            "5m00s",
+            "1,203",
+            "SPX.SIM",
+            "+100",
+            "123.45",
+            "USD",
+            "212",
+            "MiB",
+        ]
+    )
+
+
+def test_no_engines_say_how_to_start_one() -> None:
+    assert "flotilla engine start" in drawn(tables.engines_table([], NOW))
+
+
+def test_a_failed_engine_shows_why_and_its_last_words() -> None:
+    failed = SessionView(
+        session_id="s",
+        instance_id="a",
+        generation=1,
+        state=RunState.FAILED,
+        reason=FailureReason.CRASH,
+        exit_code=-9,
+        ended_at=NOW,
+        log_tail=("[bold]not markup[/bold]",),
+        container_name="c",
+        created_at=NOW,
+    )
+    engine = EngineView(
+        instance_id="a",
+        state=ClientState.ERROR,
+        desired=DesiredState.RUNNING,
+        config=EngineConfig(),
+        session=failed,
+    )
+    text = drawn(tables.engine_details(engine, [failed], NOW))
+    assert "failed (crash)" in text
+    assert "exit code -9" in text
+    assert "[bold]not markup[/bold]" in text
+
+
+def test_details_tell_figures_and_feeds() -> None:
+    text = drawn(tables.engine_details(ENGINE, [SESSION, SESSION], NOW))
+    for part in (
+        "1,204 of 5,030 events, at 2003-10-15",
+        "212 MiB of 2.0 GiB",
+        "SPX.SIM +100",
+        "1,204 on record",
+    ):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_name_as_long_as_allowed_is_not_cut() -> None:
+    name = "q" * 63
+    long = EngineView(
+        instance_id=name,
+        state=ClientState.STOPPED,
+        desired=DesiredState.STOPPED,
+        config=EngineConfig(engine_type="sandbox"),
+    )
+    assert drawn(tables.engines_table([long], NOW)).count("q") == 63
+    assert name in drawn(tables.engines_table([long], NOW), width=1000)
+
+
+def test_templates_and_data_fit() -> None:
+    template = TemplateView(
+        name="ema_cross",
+        kind="strategy",
+        file="ema_cross.json",
+        description="Two exponential averages that cross",
+        parameters={
+            "fast": Parameter(type="integer", help="Bars of the fast average", default=10, min=1, max=500),
+            "bar_type": Parameter(type="bar_type", help="What to trade on", required=True),
+        },
+    )
+    text = drawn(tables.template_details(template))
+    assert "integer 1..500" in text
+    assert "(required)" in text
+    entry = CatalogEntry(
+        data_type="bars",
+        identifier="SPX.SIM-1-DAY-LAST-EXTERNAL",
+        instrument_id="SPX.SIM",
+        start=NOW,
+        end=NOW,
+        files=1,
+        size_bytes=180_000,
+    )
+    text = drawn(tables.catalog_table(CatalogView(path="/x", entries=(entry,))))
+    assert "SPX.SIM-1-DAY-LAST-EXTERNAL" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_update_is_told_in_one_line() -> None:
+    alert = Alert(severity=Severity.CRITICAL, code="engine_frozen", message="silent for 5 s")
+    event = EngineEvent(
+        instance_id="a", session_id="s", generation=1, seq=1, at_ns=1, kind=EventKind.ALERT, data=alert
+    )
+    told = line_of(Update("alert", "a", event), with_name=False).plain
+    assert told.endswith("alert     critical engine_frozen: silent for 5 s")
+    assert "1,204 of 5,030 events" in line_of(Update("metrics", "a", METRICS), with_name=True).plain
