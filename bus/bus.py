@@ -137,17 +137,19 @@ class Bus:
     ) -> int:
         """Publishes into the feed's stream and returns its sequence there once it is on disk.
 
-        The same `message_id` twice within the stream's window is stored once. Raises FaultError `unavailable` when the server
+        The same `message_id` twice on one subject within the stream's window is stored once. Raises FaultError `unavailable` when the server
         did not acknowledge; it may or may not be stored then, so publish it again.
         """
         if not self.is_connected:
             raise fault(FaultCode.UNAVAILABLE, "the bus is not connected", retry_after_s=1.0)
+        to = subject(feed.subject, **ids)
         try:
+            # JetStream compares ids over the whole stream: without the subject, two publishers could swallow each other's.
             ack = await self._js.publish(
-                subject(feed.subject, **ids),
+                to,
                 _encode(payload),
                 timeout=timeout_s,
-                headers={"Nats-Msg-Id": message_id},
+                headers={"Nats-Msg-Id": f"{to}:{message_id}"},
             )
         except (errors.Error, js_errors.Error, TimeoutError) as error:
             raise fault(FaultCode.UNAVAILABLE, f"{feed.subject} was not acknowledged: {error!r}") from error
@@ -171,13 +173,16 @@ class Bus:
         await self.client.flush(timeout=5)
 
     async def drain(self, grace_s: float = 10.0) -> None:
-        """Takes no more requests, lets those that are being handled finish within `grace_s`, sends what is pending, closes."""
+        """Takes no more requests, lets those that are being handled finish within `grace_s`, and sends what is pending.
+
+        The connection stays open, so that what the service still does while it ends can be said; `close` it then.
+        """
+        # Not nats-py's drain(): it waits half a minute for pull subscriptions whose messages nobody takes any more.
         await asyncio.gather(*(endpoint.drain(grace_s) for endpoint in self._endpoints))
         for listener in self._listeners:
             await listener.close()
-        if self.client.is_connected:
-            await self.client.drain()
-        await self.close()
+        if self.is_connected:
+            await self.flush()
 
     async def close(self) -> None:
         """Closes at once, whatever is under way; closing twice is fine."""

@@ -261,6 +261,16 @@ async def test_durable_events_are_stored_once_and_survive_a_kill_of_the_server(
     await engine.client.close()
 
 
+async def test_publishers_that_choose_the_same_message_id_do_not_swallow_each_other(bus: Bus) -> None:
+    """Engines number events and the orchestrator numbers versions, both per session, into one stream."""
+    kinds = [feed for feed in contract.ENGINE_EVENT_FEEDS if feed is not contract.FILL]
+    for feed in kinds:
+        await bus.publish_durable(feed, b"{}", message_id="s1-1", instance_id="e1")
+        await bus.publish_durable(feed, b"{}", message_id="s1-1", instance_id="e2")
+    info = await bus.client.jetstream().stream_info("EVENTS")
+    assert info.state.messages == 2 * len(kinds)
+
+
 async def test_a_follower_tries_a_batch_again_until_it_succeeds_and_keeps_the_order(
     nats: NatsServer, connect_as: ConnectAs
 ) -> None:
