@@ -1,7 +1,7 @@
 """Calls, feeds and streams over one hardened connection. Everything said on the bus goes through here."""
 
 import asyncio
-import secrets
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ log = get_logger(__name__)
 
 CODE_HEADER: Final = "Nats-Service-Error-Code"
 ERROR_HEADER: Final = "Nats-Service-Error"
+RETRY_S: Final = 0.2
 PATIENCE_S: Final = 2.0
 """How long a call goes on looking for a service that is just being restarted."""
 
@@ -215,12 +216,17 @@ async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
 
 
 async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats) -> None:
+    told = ""
+
     async def on_error(error: Exception) -> None:
         # Must never raise: an exception here ends nats-py's read loop.
+        nonlocal told
         if isinstance(error, errors.SlowConsumerError):
             stats.slow_consumer_drops += 1
-        else:
-            log.warning("bus error", error=repr(error))
+        elif repr(error) != told:
+            # A server that is away makes the same error at every attempt.
+            told = repr(error)
+            log.warning("bus error", error=told)
 
     async def on_disconnect() -> None:
         if not client.is_closed:
@@ -238,14 +244,20 @@ async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats)
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0,
-        reconnect_to_server_handler=lambda servers, _info: (servers[0], 0.1 + secrets.randbelow(200) / 1000),
+        # Between attempts at the first connection; the handler below spaces those at a reconnection.
+        reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is fine
+        reconnect_to_server_handler=lambda servers, _info: (servers[0], _pause_s()),
         allow_reconnect=True,
         ping_interval=5,
         max_outstanding_pings=2,
         connect_timeout=2,
         inbox_prefix=f"_INBOX_{settings.name}",
     )
+
+
+def _pause_s() -> float:
+    # Spread, so that a thousand sidecars do not all come back in the same instant.
+    return RETRY_S * (0.5 + random.random())  # noqa: S311
 
 
 def _subject(call: Call[Any, Any], ids: Mapping[str, str]) -> str:

@@ -1,0 +1,84 @@
+"""Every command of the README is run, in its order, in one shell environment as a reader would have it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[dict[str, str]]:
+    """The environment of the commands: a state folder of its own, and our programs on PATH."""
+    # Not below tmp_path: PostgreSQL drops root's rights and could not enter it.
+    state = Path(tempfile.mkdtemp(prefix="flotilla-readme-"))
+    state.chmod(0o711)
+    path = f"{ROOT / 'tests/bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    yield {**os.environ, "PATH": path, "FLOTILLA_STATE": str(state), "COLUMNS": "100"}
+    subprocess.run(
+        ["flotilla", "down"], env={**os.environ, "PATH": path, "FLOTILLA_STATE": str(state)}, check=False
+    )
+    shutil.rmtree(state)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "number", range(len(BLOCKS)), ids=lambda number: BLOCKS[number][1].split("\n")[0][:40]
+)
+def test_the_commands_of_the_readme_work(
+    number: int, shell: dict[str, str], port: int, tmp_path: Path
+) -> None:
+    language, text = BLOCKS[number]
+    text = text.replace("localhost:8001", f"localhost:{port}").replace(
+        "up --detach", f"up --detach --port {port}"
+    )
+    argv = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+    # What makes files runs elsewhere; what needs the checkout, in it.
+    folder = tmp_path if "mine.csv" in text else ROOT
+    done = subprocess.run(
+        argv,
+        env=shell,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_readme_has_commands_to_run() -> None:
+    commands = "\n".join(text for _, text in BLOCKS)
+    for expected in (
+        "make demo",
+        "flotilla up",
+        "flotilla engine start",
+        "curl",
+        "nats req",
+        "nats sub",
+        "nats micro ls",
+        "flotilla down",
+    ):
+        assert expected in commands
+
+
+def test_every_file_that_the_readme_points_to_is_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
