@@ -1,0 +1,66 @@
+"""Resident memory of the three services together and of a sidecar, while an engine trades. Absolute figures, in MB."""
+
+import asyncio
+import sys
+
+from benchmarks.stack import pids_of, rss_bytes, running_stack
+from flotilla.client import Flotilla
+from flotilla.settings import Connection
+from schemas.config import EngineConfig
+from schemas.states import RunState
+
+SERVICES_LIMIT_MB = 200
+SIDECAR_LIMIT_MB = 40
+SERVICES = ("orchestrator", "supervisor", "gateway")
+
+
+async def measure(connection: Connection) -> int:
+    """Taken after an engine has traded for ten heartbeats."""
+    async with Flotilla.connect(connection) as fleet:
+        await fleet.start_engine(
+            EngineConfig(engine_type="sandbox", instance_id="memory", parameters={"speed": 8_640_000})
+        )
+        await fleet.wait_for("memory", {RunState.TRADING}, timeout_s=60)
+        beats = 0
+        async with fleet.watch("memory", kinds=["heartbeat"]) as updates:
+            async for _ in updates:
+                beats += 1
+                if beats == 10:
+                    break
+        services = {name: rss_bytes(_only(pids_of("-m", f"services.{name}"))) / 1e6 for name in SERVICES}
+        sidecar = rss_bytes(_only([pid for pid in pids_of("-m", "engine_sidecar") if _is_python(pid)])) / 1e6
+    sys.stderr.write(", ".join(f"{name} {size:.1f} MB" for name, size in services.items()) + "\n")
+    total = sum(services.values())
+    sys.stdout.write(
+        f"three services: {total:.1f} MB (limit {SERVICES_LIMIT_MB}): {_verdict(total, SERVICES_LIMIT_MB)}\n"
+    )
+    sys.stdout.write(
+        f"sidecar: {sidecar:.1f} MB (limit {SIDECAR_LIMIT_MB}): {_verdict(sidecar, SIDECAR_LIMIT_MB)}\n"
+    )
+    return int(total > SERVICES_LIMIT_MB or sidecar > SIDECAR_LIMIT_MB)
+
+
+def _verdict(size: float, limit: float) -> str:
+    return "ok" if size <= limit else "over the limit"
+
+
+def _is_python(pid: int) -> bool:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        arguments = file.read().split(b"\0")
+    return b"python" in arguments[0] and b"engine_sidecar" in arguments
+
+
+def _only(pids: list[int]) -> int:
+    if len(pids) != 1:
+        raise RuntimeError(f"expected one such process on this machine, found {pids}")
+    return pids[0]
+
+
+def main() -> int:
+    """Needs a machine where no other stack runs, because processes are found by their command lines."""
+    with running_stack("process") as connection:
+        return asyncio.run(measure(connection))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""A stack of its own for figures that need one, stopped at the end."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flotilla.settings import Connection, find_connection
+
+
+@contextmanager
+def running_stack(runtime: str) -> Iterator[Connection]:
+    """`flotilla up` on a fresh state folder with the runtime `docker` or `process`."""
+    # PostgreSQL drops root's rights and must be able to enter the folder.
+    state = Path(tempfile.mkdtemp(prefix="flotilla-bench-"))
+    state.chmod(0o711)
+    flotilla = [sys.executable, "-m", "flotilla", "--state", str(state)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    try:
+        subprocess.run(
+            [*flotilla, "up", "--detach", "--runtime", runtime, "--port", str(port)],
+            check=True,
+            stdout=sys.stderr,
+        )
+        yield find_connection(state)
+    finally:
+        subprocess.run([*flotilla, "down"], check=False, stdout=sys.stderr)
+        shutil.rmtree(state)
+
+
+def rss_bytes(pid: int) -> int:
+    """The resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def pids_of(*words: str) -> list[int]:
+    """The processes whose command line has all these words in a row."""
+    wanted = b"\0".join(word.encode() for word in words)
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if wanted in command:
+            found.append(int(folder.name))
+    return found
