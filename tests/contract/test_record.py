@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from flotilla.embedded.postgres import PostgresServer
@@ -21,7 +22,7 @@ from services.orchestrator.core import engine as core
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.events import StoredEvent, apply_states
 from services.orchestrator.core.model import Engine
-from services.orchestrator.ports import BadEvents, Change, Command, RepeatedCommand, StaleChange
+from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
@@ -187,7 +188,7 @@ async def test_the_gaps_of_a_session_are_found(record: PostgresRecord) -> None:
 
 async def test_an_event_of_an_unknown_session_is_refused_whole(record: PostgresRecord) -> None:
     await record.save(change_of(started()))
-    with pytest.raises(BadEvents):
+    with pytest.raises(Unstorable):
         await record.add_events([event(1), event(1, session_id="nobodys")])
     assert await record.events("s1", 0, None, 10) == []
 
@@ -196,11 +197,27 @@ async def test_events_and_the_change_they_make_are_one_transaction(record: Postg
     await record.save(change_of(started()))
     before = await loaded(record)
     moved = apply_states(before, [state_event(1, RunState.BOOTING)], (), after(1))
-    with pytest.raises(BadEvents):
+    with pytest.raises(Unstorable):
         await record.save(change_of(moved, events=[event(1), event(2, session_id="nobodys")]))
     assert await loaded(record) == before
     await record.save(change_of(moved, events=[event(1, "state")]))
     assert await record.events("s1", 0, "state", 10) == [b"{}"]
+
+
+async def test_a_value_that_the_store_cannot_hold_is_refused_and_leaves_nothing(
+    record: PostgresRecord,
+) -> None:
+    await record.save(change_of(started()))
+    before = await loaded(record)
+    wild = state_event(1, RunState.FAILED, exit_code=2**40)
+    changed = apply_states(before, [wild], (), after(1)).engine
+    assert changed.session is not None
+    changed = msgspec.structs.replace(
+        changed, session=msgspec.structs.replace(changed.session, exit_code=2**40)
+    )
+    with pytest.raises(Unstorable):
+        await record.save(Change(engine=changed, events=[event(1)]))
+    assert await loaded(record) == before
 
 
 async def test_two_sessions_of_an_engine_cannot_be_active_at_once(

@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -26,8 +27,10 @@ from services.supervisor.ports import ContainerRuntime
 
 DOCKER_URL: Final = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 IMAGES: Final = ("flotilla-engine:latest", "flotilla-base:trixie")
-NETWORK: Final = "flotilla-test-bus"
-SUBNET: Final = "10.231.250.0/24"
+# Of this test run alone, because two may run at once.
+NETWORK: Final = f"flotilla-test-{os.getpid()}"
+SUBNET: Final = f"10.231.{128 + os.getpid() % 64}.0/24"
+OTHER_SUBNET: Final = f"10.231.{192 + os.getpid() % 64}.0/24"
 
 
 class Bench(Protocol):
@@ -132,7 +135,8 @@ class ProcessBench:
     def clean(self) -> None:
         for folder in self.root.glob("*"):
             for pid in self.pids(folder.name):
-                os.kill(pid, 9)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

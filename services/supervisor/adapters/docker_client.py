@@ -1,6 +1,7 @@
 """Calls to Docker in a bounded number of threads, each with a client of its own and a timeout on every request."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,9 +29,19 @@ class TimedClient(APIClient):  # type: ignore[misc] # the SDK has no types
 
 def open_client(url: str, *, timeout_s: float = REQUEST_TIMEOUT_S) -> TimedClient:
     """A client that has agreed on an API version. Raises one of docker_errors.FAILURES when there is no daemon."""
+    _knock(url, timeout_s)
     client = TimedClient(base_url=url, version="auto", timeout=timeout_s)
     client.trust_env = False  # no proxy stands before a socket of this machine
     return client
+
+
+def _knock(url: str, timeout_s: float) -> None:
+    """Raises OSError when nobody listens: the SDK would wrap the reason four deep, and leave its socket open."""
+    scheme, _, path = url.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect("/" + path.lstrip("/"))
 
 
 class DockerCalls:

@@ -47,6 +47,7 @@ _BY_STATUS: Final = {
     409: Meaning(FaultCode.CONFLICT),
 }
 _OTHER: Final = Meaning(FaultCode.UNAVAILABLE)
+_START: Final = "start one: scripts/docker-engine"
 _NEVER_SENT: Final = (FileNotFoundError, ConnectionRefusedError, PermissionError)
 
 
@@ -54,11 +55,14 @@ def fault_of(error: BaseException, *, is_change: bool) -> FaultError:
     """The fault that tells what went wrong. A change whose answer was lost on the way is `outcome_unknown`."""
     if isinstance(error, APIError):
         return _refusal(error)
-    if is_change and not any(isinstance(cause, _NEVER_SENT) for cause in _causes(error)):
-        return fault(
-            FaultCode.OUTCOME_UNKNOWN, f"Docker was asked and its answer was lost: {type(error).__name__}"
-        )
-    return fault(FaultCode.UNAVAILABLE, f"Docker does not answer: {error}", retry_after_s=1.0)
+    refused = next((cause for cause in _causes(error) if isinstance(cause, _NEVER_SENT)), None)
+    if refused is not None:
+        text = f"no Docker engine answers: {refused.strerror} ({_START})"
+        return fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0)
+    if is_change:
+        text = f"Docker was asked and its answer was lost: {type(error).__name__}"
+        return fault(FaultCode.OUTCOME_UNKNOWN, text)
+    return fault(FaultCode.UNAVAILABLE, f"Docker does not answer: {error}"[:1000], retry_after_s=1.0)
 
 
 def is_name_taken(error: APIError) -> bool:

@@ -107,11 +107,13 @@ def facts_of(container: Inspected, *, host: str) -> ContainerFacts:
         container_id=container.id,
         created_at=container.created,
         started_at=_moment(state.started_at),
-        finished_at=_moment(state.finished_at) if has_ended else None,
+        # Docker notes a start after it happened, and the end of a short life before that.
+        finished_at=_moment(max(state.finished_at, state.started_at)) if has_ended else None,
         exit_code=exit_code_of(state.exit_code) if has_ended else None,
         # Docker sets the flag for any process of the container; a clean end in spite of one is no OOM.
         is_oom_killed=has_ended and state.oom_killed and state.exit_code != 0,
-        health=state.health.status if state.health else "",
+        # Docker calls one that has ended unhealthy, however well it went.
+        health=state.health.status if state.health and status == ContainerStatus.RUNNING else "",
         error=state.error,
     )
 

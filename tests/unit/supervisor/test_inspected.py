@@ -109,6 +109,17 @@ def test_look_alikes_are_no_engines(labels: dict[str, str], name: str) -> None:
     assert not is_engine(inspected(answer(labels, name)), "us")
 
 
+def test_health_is_told_of_running_ones_only() -> None:
+    unhealthy: dict[str, Any] = {"Health": {"Status": "unhealthy"}}
+    assert facts_of(inspected(answer(Status="running", **unhealthy)), host="h1").health == "unhealthy"
+    assert facts_of(inspected(answer(Status="exited", **unhealthy)), host="h1").health == ""
+
+
+def test_nothing_ends_before_it_began() -> None:
+    facts = facts_of(inspected(answer(FinishedAt="2026-01-31T14:25:01.4Z")), host="h1")
+    assert facts.finished_at == facts.started_at
+
+
 def test_labels_may_be_missing() -> None:
     bare = answer()
     bare["Config"]["Labels"] = None

@@ -1,0 +1,443 @@
+"""The supervisor as people run it: a process of its own, on a real bus, with real engine processes or containers."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.bus import Bus, connect
+from bus.credentials import FleetKeys
+from bus.settings import BusSettings
+from flotilla.embedded.nats import NatsServer
+from schemas.contract import (
+    HEALTH,
+    HEARTBEAT,
+    HOST_CONTAINER,
+    HOST_HEARTBEAT,
+    SESSION_INSPECT,
+    SESSION_KILL,
+    SESSION_LIST,
+    SESSION_REMOVE,
+    SESSION_START,
+    SESSION_STOP,
+    Actor,
+)
+from schemas.fault import FaultCode, FaultError
+from schemas.health import ReadHealth
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    Launch,
+    ListContainers,
+    SessionSpec,
+    StartSession,
+    StopSession,
+    WhichSession,
+)
+from schemas.states import EngineType, TradingMode
+from schemas.telemetry import HostHeartbeat
+from tests.fakes.supervised import NETWORK, SUBNET, DockerBench, docker_network, require_docker_image, session
+from tests.integration.conftest import ConnectAs
+
+# It prints what it was given, as no real sidecar would, and obeys SIGTERM.
+SIDECAR = 'trap "exit 0" TERM; read -r line; printf "%s\\n" "$line"; while :; do sleep 0.05 & wait $!; done'
+
+
+class Supervisor:
+    """`python -m services.supervisor` with its environment."""
+
+    def __init__(self, env: dict[str, str], log: Path) -> None:
+        self._env = env
+        self._log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.supervisor"], env=os.environ | self._env, stderr=log
+            )
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def log(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
+
+
+@pytest.fixture
+def environment(nats: NatsServer, fleet_keys: FleetKeys, tmp_path: Path) -> dict[str, str]:
+    return {
+        "FLOTILLA_HOST": "h1",
+        "FLOTILLA_NATS_URL": nats.url,
+        "FLOTILLA_NATS_CREDS": str(fleet_keys.write_credentials(Actor.SUPERVISOR)),
+        "FLOTILLA_STATE": str(tmp_path / "state"),
+        "FLOTILLA_SIGNING_KEY": str(fleet_keys.engine_key_file),
+        "FLOTILLA_ACCOUNT": fleet_keys.account,
+        "FLOTILLA_RUNTIME": "process",
+        "FLOTILLA_CATALOG": "/the/catalog",
+        "FLOTILLA_PROCESS_COMMAND": f"/bin/sh -c '{SIDECAR}'",
+        "FLOTILLA_ENGINE_COMMAND": f"/bin/sh -c '{SIDECAR}'",
+    }
+
+
+@pytest.fixture
+def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(environment, tmp_path / "supervisor.log")
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGTERM)
+
+
+@pytest.fixture
+async def orchestrator(connect_as: ConnectAs, supervisor: Supervisor) -> AsyncIterator[Bus]:
+    """The orchestrator's connection, once the supervisor answers; all that it started is killed afterwards."""
+    bus = await connect_as(Actor.ORCHESTRATOR)
+    await ready(bus)
+    yield bus
+    for facts in (await listed(bus)).values():
+        if facts.status == ContainerStatus.RUNNING:
+            await bus.call(SESSION_KILL, WhichSession(session_id=facts.session_id), host="h1")
+
+
+async def ready(bus: Bus) -> None:
+    await eventually(lambda: bus.call(SESSION_LIST, ListContainers(), host="h1"))
+
+
+async def eventually[T](ask: Callable[[], Any], is_so: Callable[[Any], bool] = lambda _: True) -> Any:
+    """What `ask` answers as soon as it answers and the answer is so."""
+    deadline, last = time.monotonic() + 15, None
+    while time.monotonic() < deadline:
+        try:
+            if is_so(last := await ask()):
+                return last
+        except FaultError as error:
+            last = error
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"still {last!r}")
+
+
+async def listed(bus: Bus) -> dict[str, ContainerFacts]:
+    answer = await bus.call(SESSION_LIST, ListContainers(), host="h1")
+    return {facts.session_id: facts for facts in answer.containers}
+
+
+async def start(bus: Bus, spec: SessionSpec) -> ContainerFacts:
+    return await bus.call(SESSION_START, StartSession(spec=spec), host="h1")
+
+
+async def ended(bus: Bus, session_id: str) -> ContainerFacts:
+    facts: ContainerFacts = await eventually(
+        lambda: bus.call(SESSION_INSPECT, WhichSession(session_id=session_id), host="h1"),
+        lambda facts: facts.status == ContainerStatus.EXITED,
+    )
+    return facts
+
+
+async def launch_of(tmp_path: Path, session_id: str) -> Launch:
+    output = tmp_path / "state" / "sessions" / session_id / "output.log"
+
+    async def read() -> bytes:
+        return output.read_bytes()
+
+    text = await eventually(read, lambda text: text.endswith(b"\n"))
+    return msgspec.json.decode(text, type=Launch)
+
+
+async def heard(bus: Bus, feed: Any) -> list[Any]:
+    """A list that grows with what is said on a feed."""
+    said: list[Any] = []
+
+    async def hear(payload: Any, _ids: object) -> None:
+        said.append(payload)
+
+    await bus.listen(feed, hear)
+    await bus.flush()
+    return said
+
+
+async def test_a_session_lives_and_ends_on_command(orchestrator: Bus) -> None:
+    spec = session()
+    facts = await start(orchestrator, spec)
+    assert (facts.status, facts.host, facts.runtime) == (ContainerStatus.RUNNING, "h1", "process")
+    assert await start(orchestrator, spec) == facts
+    assert list(await listed(orchestrator)) == [spec.session_id]
+
+    which = WhichSession(session_id=spec.session_id)
+    with pytest.raises(FaultError) as caught:
+        await orchestrator.call(SESSION_REMOVE, which, host="h1")
+    assert caught.value.fault.code == FaultCode.CONFLICT
+
+    answered = await orchestrator.call(SESSION_STOP, StopSession(session_id=spec.session_id), host="h1")
+    assert answered.session_id == spec.session_id
+    assert (await ended(orchestrator, spec.session_id)).exit_code == 0
+    gone = await orchestrator.call(SESSION_REMOVE, which, host="h1")
+    assert gone.status == ContainerStatus.GONE
+    assert await listed(orchestrator) == {}
+
+
+async def test_the_plain_subject_reaches_a_host_as_well(orchestrator: Bus) -> None:
+    spec = session()
+    facts = await orchestrator.call(SESSION_START, StartSession(spec=spec))
+    assert (await orchestrator.call(SESSION_INSPECT, WhichSession(session_id=spec.session_id))) == facts
+
+
+async def test_a_stop_answers_at_once_and_a_second_one_with_less_patience_is_heeded(
+    orchestrator: Bus, supervisor: Supervisor, environment: dict[str, str]
+) -> None:
+    supervisor.end(signal.SIGTERM)
+    environment["FLOTILLA_PROCESS_COMMAND"] = f"/bin/sh -c '{SIDECAR.replace('exit 0', '')}'"
+    supervisor.start()
+    await ready(orchestrator)
+    spec = session()
+    await start(orchestrator, spec)
+    began = time.monotonic()
+    for timeout_s in (60.0, 90.0, 0.2):
+        stop = StopSession(session_id=spec.session_id, timeout_s=timeout_s)
+        facts = await orchestrator.call(SESSION_STOP, stop, host="h1")
+        assert facts.status == ContainerStatus.RUNNING
+    assert time.monotonic() - began < 2
+    assert (await ended(orchestrator, spec.session_id)).exit_code == -9
+
+
+async def test_the_engine_gets_a_credential_that_is_good_for_its_own_subjects_only(
+    orchestrator: Bus, nats: NatsServer, tmp_path: Path
+) -> None:
+    spec = session(instance_id="e7")
+    await start(orchestrator, spec)
+    launch = await launch_of(tmp_path, spec.session_id)
+    assert (launch.spec, launch.catalog_path, launch.enforce_memory) == (spec, "/the/catalog", True)
+    assert launch.bus.url == nats.url
+
+    beats = await heard(orchestrator, HEARTBEAT)
+    engine = await connect(BusSettings(url=launch.bus.url, creds=launch.bus.creds, name="engine_e7"))
+    await engine.client.publish("engine.e8.heartbeat", b"{}")
+    await engine.client.publish("host.h1.engine.kill", b"{}")
+    await engine.flush()
+    assert engine.client.denied == 2
+    await engine.client.close()
+    assert beats == []
+
+
+async def test_the_host_beats_once_a_second(orchestrator: Bus) -> None:
+    beats: list[HostHeartbeat] = await heard(orchestrator, HOST_HEARTBEAT)
+    await start(orchestrator, session())
+    async with asyncio.timeout(10):
+        while len(beats) < 4 or not beats[-1].sessions:
+            await asyncio.sleep(0.05)
+    last = beats[-1]
+    assert (last.host, last.runtime, last.sessions, last.is_runtime_up) == ("h1", "process", 1, True)
+    assert last.cpus >= 1
+    assert "isolates nothing" in last.detail["text"]
+    gaps = [(b.at_ns - a.at_ns) / 1e9 for a, b in pairwise(beats)]
+    assert all(0.7 < gap < 1.6 for gap in gaps), gaps
+
+
+async def test_each_change_of_a_container_is_told(orchestrator: Bus) -> None:
+    told: list[ContainerFacts] = await heard(orchestrator, HOST_CONTAINER)
+    spec = session()
+    await start(orchestrator, spec)
+    await told_of(told, spec, ContainerStatus.RUNNING)
+    await orchestrator.call(SESSION_KILL, WhichSession(session_id=spec.session_id), host="h1")
+    assert (await told_of(told, spec, ContainerStatus.EXITED)).exit_code == -9
+    await orchestrator.call(SESSION_REMOVE, WhichSession(session_id=spec.session_id), host="h1")
+    await told_of(told, spec, ContainerStatus.GONE)
+
+
+async def told_of(told: list[ContainerFacts], spec: SessionSpec, status: ContainerStatus) -> ContainerFacts:
+    async def last() -> ContainerFacts | None:
+        return next((facts for facts in reversed(told) if facts.session_id == spec.session_id), None)
+
+    facts: ContainerFacts = await eventually(last, lambda facts: facts is not None and facts.status == status)
+    return facts
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_engines_outlive_the_supervisor_and_the_next_one_tells_what_happened_meanwhile(
+    orchestrator: Bus, supervisor: Supervisor, number: signal.Signals
+) -> None:
+    lives, dies = session(), session()
+    before = await start(orchestrator, lives)
+    pid = int((await start(orchestrator, dies)).container_id.removeprefix("pid-"))
+    assert supervisor.end(number) == (0 if number == signal.SIGTERM else -9)
+    os.kill(pid, signal.SIGSEGV)
+    told: list[ContainerFacts] = await heard(orchestrator, HOST_CONTAINER)
+    supervisor.start()
+    assert (await told_of(told, dies, ContainerStatus.EXITED)).exit_code == -11
+    assert await told_of(told, lives, ContainerStatus.RUNNING) == before
+    await ready(orchestrator)
+    assert await start(orchestrator, lives) == before
+    await orchestrator.call(SESSION_STOP, StopSession(session_id=lives.session_id), host="h1")
+    assert (await ended(orchestrator, lives.session_id)).exit_code == 0
+
+
+async def test_after_the_bus_was_away_everything_is_told_again(orchestrator: Bus, nats: NatsServer) -> None:
+    spec = session()
+    await start(orchestrator, spec)
+    told: list[ContainerFacts] = await heard(orchestrator, HOST_CONTAINER)
+    await told_of(told, spec, ContainerStatus.RUNNING)
+    await asyncio.to_thread(nats.stop)
+    told.clear()
+    await asyncio.to_thread(nats.start)
+    await told_of(told, spec, ContainerStatus.RUNNING)
+
+
+async def test_live_trading_is_refused_and_leaves_nothing(orchestrator: Bus, tmp_path: Path) -> None:
+    spec = session(engine_type=EngineType.LIVE, trading_mode=TradingMode.LIVE, confirm_live_trading=True)
+    with pytest.raises(FaultError) as caught:
+        await start(orchestrator, spec)
+    assert caught.value.fault.code == FaultCode.FORBIDDEN
+    assert list((tmp_path / "state" / "sessions").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session_id": "../../etc"},
+        {"session_id": "a\n"},
+        {"session_id": ""},
+        {"session_id": "x" * 64},
+        {"instance_id": "*"},
+        {"cpus": 0},
+        {"memory_bytes": -1},
+        {"generation": 0},
+        {"more": 1},
+    ],
+)
+async def test_a_bad_specification_is_named_and_leaves_nothing(
+    orchestrator: Bus, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    spec = msgspec.json.decode(msgspec.json.encode(session())) | change
+    answer = await orchestrator.client.request(
+        "host.h1.engine.start", msgspec.json.encode({"spec": spec}), timeout=5
+    )
+    assert answer.headers is not None
+    assert answer.headers["Nats-Service-Error-Code"] == "422"
+    assert f"spec.{next(iter(change))}" in answer.headers["Nats-Service-Error"]
+    assert list((tmp_path / "state" / "sessions").iterdir()) == []
+
+
+async def test_a_session_of_another_host_is_not_found(orchestrator: Bus) -> None:
+    with pytest.raises(FaultError) as caught:
+        await orchestrator.call(SESSION_STOP, StopSession(session_id="elsewhere"))
+    assert caught.value.fault.code == FaultCode.NOT_FOUND
+
+
+async def test_it_says_loudly_that_processes_are_not_isolated(
+    orchestrator: Bus, supervisor: Supervisor
+) -> None:
+    assert any(
+        "isolates nothing" in line["event"] and line["level"] == "warning" for line in supervisor.log()
+    )
+
+
+async def test_it_is_well_while_its_runtime_is(orchestrator: Bus, connect_as: ConnectAs) -> None:
+    gateway = await connect_as(Actor.OPERATOR)
+    health = await eventually(
+        lambda: gateway.call(HEALTH[Actor.SUPERVISOR], ReadHealth()), lambda health: health.is_ready
+    )
+    assert health.checks == {"runtime": "ok"}
+
+
+async def test_without_docker_it_is_up_and_says_what_is_wrong(
+    connect_as: ConnectAs, supervisor: Supervisor, environment: dict[str, str], tmp_path: Path
+) -> None:
+    supervisor.end(signal.SIGKILL)
+    environment |= {"FLOTILLA_RUNTIME": "docker", "FLOTILLA_DOCKER_URL": f"unix://{tmp_path}/nobody.sock"}
+    supervisor.start()
+    operator = await connect_as(Actor.OPERATOR)
+    beats: list[HostHeartbeat] = await heard(operator, HOST_HEARTBEAT)
+    health = await eventually(lambda: operator.call(HEALTH[Actor.SUPERVISOR], ReadHealth()))
+    assert not health.is_ready
+    with pytest.raises(FaultError) as caught:
+        await start(operator, session())
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+    async with asyncio.timeout(10):
+        while not beats:
+            await asyncio.sleep(0.05)
+    assert not beats[-1].is_runtime_up
+
+
+async def test_with_auto_and_no_docker_engines_are_processes(
+    connect_as: ConnectAs, supervisor: Supervisor, environment: dict[str, str], tmp_path: Path
+) -> None:
+    supervisor.end(signal.SIGKILL)
+    environment |= {"FLOTILLA_RUNTIME": "auto", "FLOTILLA_DOCKER_URL": f"unix://{tmp_path}/nobody.sock"}
+    supervisor.start()
+    operator = await connect_as(Actor.OPERATOR)
+    spec = session()
+    facts = await eventually(lambda: start(operator, spec))
+    assert facts.runtime == "process"
+    await operator.call(SESSION_KILL, WhichSession(session_id=spec.session_id))
+
+
+async def test_the_same_with_containers(
+    connect_as: ConnectAs, supervisor: Supervisor, environment: dict[str, str]
+) -> None:
+    bench = DockerBench(require_docker_image())
+    supervisor.end(signal.SIGTERM)
+    environment |= {
+        "FLOTILLA_RUNTIME": "docker",
+        "FLOTILLA_OWNER": bench.owner,
+        "FLOTILLA_ENGINE_IMAGE": bench.image,
+        "FLOTILLA_NETWORK": NETWORK,
+        "FLOTILLA_NETWORK_SUBNET": SUBNET,
+        "FLOTILLA_CATALOG": "",
+    }
+    with docker_network():
+        supervisor.start()
+        bus = await connect_as(Actor.ORCHESTRATOR)
+        told: list[ContainerFacts] = await heard(bus, HOST_CONTAINER)
+        await ready(bus)
+        spec = session()
+        facts = await start(bus, spec)
+        assert (facts.runtime, facts.name) == ("docker", f"nautilus-engine-{spec.session_id}")
+        supervisor.end(signal.SIGKILL)
+        supervisor.start()
+        await ready(bus)
+        assert await start(bus, spec) == facts
+        await bus.call(SESSION_STOP, StopSession(session_id=spec.session_id), host="h1")
+        assert (await told_of(told, spec, ContainerStatus.EXITED)).exit_code in (0, -15)
+        assert b"/app/data" in bench.output(spec.session_id).encode()
+        bench.clean()
+
+
+def test_prepare_prints_what_is_there(environment: dict[str, str], tmp_path: Path) -> None:
+    env = os.environ | environment | {"FLOTILLA_DOCKER_URL": f"unix://{tmp_path}/nobody.sock"}
+    done = subprocess.run(
+        [sys.executable, "-m", "services.supervisor.prepare"], env=env, capture_output=True, check=True
+    )
+    answer = msgspec.json.decode(done.stdout)
+    assert (answer["docker"], answer["image"], answer["gateway"]) == (False, False, "")
+    assert "no Docker engine answers: No such file" in answer["detail"]
+
+
+def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, str]) -> None:
+    image = require_docker_image()
+    env = (
+        os.environ
+        | environment
+        | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_NETWORK": NETWORK, "FLOTILLA_NETWORK_SUBNET": SUBNET}
+    )
+    with docker_network():
+        done = subprocess.run(
+            [sys.executable, "-m", "services.supervisor.prepare"], env=env, capture_output=True, check=True
+        )
+    answer = msgspec.json.decode(done.stdout)
+    assert (answer["docker"], answer["image"], answer["gateway"]) == (
+        True,
+        True,
+        SUBNET.replace(".0/24", ".1"),
+    )
+    assert answer["image_id"].startswith("sha256:")
