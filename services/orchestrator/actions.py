@@ -95,12 +95,13 @@ class Actions:
 
     async def publish(self, engine: Engine) -> None:
         """Tells the fleet what the record says of an engine; what fails is noted and told again in the next round."""
-        token = engine.session.session_id if engine.session else engine.instance_id
+        present = engine.session.session_id if engine.session else engine.instance_id
         try:
             await self._bus.publish_durable(
                 FLEET_STATE,
                 record_view(engine),
-                message_id=f"{token}-{engine.version}",
+                # The stream holds engines' events too, whose ids are <session_id>-<seq>: one id for two messages loses one.
+                message_id=f"fleet-{present}-{engine.version}",
                 instance_id=engine.instance_id,
             )
         except FaultError as error:
@@ -129,7 +130,7 @@ class Actions:
             except FaultError as error:
                 self._failed(effect, error.fault)
             else:
-                log.info("done", effect=type(effect).__name__)
+                log.info("effect done", effect=type(effect).__name__)
                 self._report(effect, None)
             finally:
                 self._under_way.discard(effect)

@@ -9,7 +9,7 @@ import msgspec
 from schemas.config import EngineConfig
 from schemas.contract import ENGINE_RESTART, ENGINE_START, ENGINE_STOP, Call
 from schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngine
-from schemas.fault import FaultCode, fault
+from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import new_request_id, new_session_id
 from schemas.session import SessionSpec
 from services.orchestrator.actions import Clock
@@ -154,8 +154,8 @@ class Commands:
             return _repeated(earlier, stamp)
         try:
             return await run(stamp)
-        except RepeatedCommand:
-            # The same command came twice at once, and the other was first.
+        except (RepeatedCommand, FaultError):
+            # Perhaps it was refused because the same command, which came at the same time, was carried out first.
             earlier = await self._record.command(stamp.request_id)
             if earlier is None:
                 raise

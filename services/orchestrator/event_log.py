@@ -15,7 +15,7 @@ from services.orchestrator.core.events import StoredEvent, apply_states, read
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
-from services.orchestrator.ports import BadEvents, Record
+from services.orchestrator.ports import Record, Unstorable
 
 log = get_logger(__name__)
 
@@ -87,7 +87,7 @@ class EventLog:
             return
         try:
             await self._record.add_events(events)
-        except BadEvents as error:
+        except Unstorable as error:
             if len(events) == 1:
                 self._poisoned(f"engine.{events[0].instance_id}", str(error))
                 return
@@ -106,7 +106,7 @@ class EventLog:
 
         try:
             await self._conductor.turn(instance_id, decide, events=events)
-        except BadEvents as error:
+        except Unstorable as error:
             self._poisoned(f"engine.{instance_id}", str(error))
 
     def _poisoned(self, subject: str, reason: str) -> None:

@@ -46,8 +46,8 @@ class RepeatedCommand(Exception):
     """A command with this request id is on record already."""
 
 
-class BadEvents(Exception):
-    """The store refuses one of these events whatever we do; the others would be taken."""
+class Unstorable(Exception):
+    """The store refuses a value in this whatever we do; trying again makes no sense."""
 
 
 class Record(Protocol):
@@ -56,7 +56,7 @@ class Record(Protocol):
     async def save(self, change: Change) -> None:
         """Records all of it or nothing.
 
-        Raises StaleChange, RepeatedCommand, BadEvents, and FaultError `outcome_unknown` when the connection broke while it was being
+        Raises StaleChange, RepeatedCommand, Unstorable, and FaultError `outcome_unknown` when the connection broke while it was being
         committed.
         """
 
@@ -82,7 +82,7 @@ class Record(Protocol):
         """Those of these sessions that are on record, by id."""
 
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
-        """Records events of sessions that are on record; one that is there already stays as it is. Raises BadEvents."""
+        """Records events of sessions that are on record; one that is there already stays as it is. Raises Unstorable."""
 
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
         """Events of a session as they were published, in the order of their numbers."""

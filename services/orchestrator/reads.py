@@ -27,6 +27,7 @@ from schemas.session import ContainerFacts, ContainerList, ListContainers
 from schemas.telemetry import LogLines
 from services.orchestrator.actions import Clock
 from services.orchestrator.core import logs, templates
+from services.orchestrator.core.events import MAX_SEQ
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
@@ -100,7 +101,8 @@ class Reads:
             return EventList(session_id=None, events=())
         if session_id != present:
             await self._check_owner(session_id, request.instance_id)
-        found = await self._record.events(session_id, request.after_seq, request.kind, request.limit)
+        after_seq = min(request.after_seq, MAX_SEQ)
+        found = await self._record.events(session_id, after_seq, request.kind, request.limit)
         events = fitting(msgspec.Raw(body) for body in found)
         missing = await self._record.gaps(session_id)
         return EventList(session_id=session_id, events=events, missing=tuple(missing))

@@ -50,6 +50,7 @@ class Watch:
         self._conductor = conductor
         self._actions = actions
         self._looking: set[str] = set()
+        self._reconnects = bus.stats.reconnects
 
     async def listen(self) -> None:
         """Subscribes to all that engines and hosts say."""
@@ -68,11 +69,16 @@ class Watch:
             await asyncio.sleep(ROUND_S)
 
     async def round(self) -> None:
-        """Asks every host in sight for its containers and reconciles every engine. While the bus is away nothing is missing."""
+        """Asks every host in sight for its containers and reconciles every engine.
+
+        What could not be heard because the bus was away is not missing.
+        """
         now = self._clock()
         if not self._bus.is_connected:
-            self._live.since = now
             return
+        if self._bus.stats.reconnects != self._reconnects:
+            self._reconnects = self._bus.stats.reconnects
+            self._live.since = now
         await asyncio.gather(*(self._list(beat.host) for beat in self._live.hosts(now)))
         for instance_id in {*self._fleet.ids(), *self._conductor.doubtful}:
             self.look(instance_id)
@@ -92,7 +98,12 @@ class Watch:
                     self._actions.begin(effect)
                 return
         self._looking.add(instance_id)
-        turn = self._conductor.post(instance_id, self._reconcile)
+
+        def decide(engine: Engine | None) -> Decision | None:
+            self._looking.discard(instance_id)  # what is seen from now on needs another look
+            return self._reconcile(engine)
+
+        turn = self._conductor.post(instance_id, decide)
         turn.add_done_callback(lambda _: self._looking.discard(instance_id))
 
     def report(self, effect: ContainerEffect, problem: Fault | None) -> None:
@@ -134,10 +145,15 @@ class Watch:
     async def _tidy_others(self) -> None:
         """Sees to containers that belong to no engine's present session."""
         present = self._fleet.session_ids()
-        others = [facts for facts in self._live.containers() if facts.session_id not in present]
+        now = self._clock()
+        others = [
+            facts
+            for facts in self._live.containers()
+            if facts.session_id not in present and self._live.is_in_sight(facts.host, now)
+        ]
         if others:
             on_record = await self._record.sessions_named([facts.session_id for facts in others])
-            for effect in strays(others, on_record, self._clock()):
+            for effect in strays(others, on_record, now):
                 self._actions.begin(effect)
 
     async def _heard_engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from services.orchestrator.adapters import rows
 from services.orchestrator.adapters.migrator import migrate
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.ports import BadEvents, Change, Command, RepeatedCommand, StaleChange
+from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
 
 log = get_logger(__name__)
 
@@ -74,7 +74,8 @@ class PostgresRecord:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
-                    await _write(connection, change)
+                    with _storable():
+                        await _write(connection, change)
                 except BaseException:
                     await _roll_back(transaction)
                     raise
@@ -157,10 +158,8 @@ async def _write(connection: Any, change: Change) -> None:
 
 
 async def _add_events(connection: Any, events: Sequence[StoredEvent]) -> None:
-    try:
+    with _storable():
         await connection.execute(_SQL["add_events"], *rows.event_columns(events))
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        raise BadEvents(str(error)) from error
 
 
 async def _add_command(connection: Any, command: Command) -> None:
@@ -184,6 +183,14 @@ async def _roll_back(transaction: Any) -> None:
         await transaction.rollback()
     except (*_AWAY, asyncpg.PostgresError) as error:
         log.debug("nothing to roll back", error=repr(error))
+
+
+@contextmanager
+def _storable() -> Iterator[None]:
+    try:
+        yield
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise Unstorable(str(error)) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad
 from services.orchestrator.core.session import MOVES, is_older, move
 
-_MAX_SEQ: Final = 2**62
+MAX_SEQ: Final = 2**62
 _MAX_AT_NS: Final = 4_102_444_800_000_000_000  # 2100-01-01
 _MAX_DETAIL: Final = 4_000
 _MAX_TAIL_LINES: Final = 50
@@ -51,7 +51,7 @@ def read(subject: str, data: bytes) -> StoredEvent:
         raise ValueError(f"it is about engine {event.instance_id}")
     if event.kind != subject.rsplit(".", 1)[-1]:
         raise ValueError(f"it is of kind {event.kind}")
-    if not (1 <= event.seq <= _MAX_SEQ and 0 <= event.at_ns <= _MAX_AT_NS):
+    if not (1 <= event.seq <= MAX_SEQ and 0 <= event.at_ns <= _MAX_AT_NS):
         raise ValueError(f"seq {event.seq} or at_ns {event.at_ns} is out of range")
     return StoredEvent(
         session_id=event.session_id,
@@ -111,9 +111,14 @@ def _facts(change: StateChange) -> dict[str, object]:
     return {
         "reason": change.reason if change.state == RunState.FAILED else None,
         "detail": storable(detail)[:_MAX_DETAIL] or None,
-        "exit_code": change.exit_code,
+        "exit_code": storable_code(change.exit_code),
         "log_tail": tuple(storable(line)[:_MAX_DETAIL] for line in change.log_tail[-_MAX_TAIL_LINES:]),
     }
+
+
+def storable_code(code: int | None) -> int | None:
+    """The exit code, unless no process can have it."""
+    return code if code is not None and abs(code) < 2**31 else None
 
 
 def storable(text: str) -> str:

@@ -20,6 +20,7 @@ from services.orchestrator.core.effects import (
     StartContainer,
     StopContainer,
 )
+from services.orchestrator.core.events import storable, storable_code
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad, place
@@ -51,7 +52,7 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
     if session is None:
         return None
     if session.is_over:
-        effects = tidy(session, sight.container, now)
+        effects = tidy(session, sight.container, now) if sight.is_host_in_sight else ()
         return Decision(engine=engine, effects=effects, is_change=False) if effects else None
     after, effects = _step(session, sight, hosts, now)
     if after is session and not effects:
@@ -162,7 +163,7 @@ def _ended(session: Session, container: ContainerFacts | None, now: datetime) ->
 
 def _by_container(session: Session, container: ContainerFacts | None, now: datetime) -> Session:
     """How the session ended, as far as its container tells."""
-    code = container.exit_code if container else None
+    code = storable_code(container.exit_code) if container else None
     finished_at = container.finished_at if container else None
     detail = _exit_text(container)
     is_asked = session.stop is not None or session.state == RunState.STOPPING
@@ -196,4 +197,4 @@ def _exit_text(container: ContainerFacts | None) -> str:
     if container is None or container.status not in _OVER or container.exit_code is None:
         return "the container is gone"
     text = f"the container ended with exit code {container.exit_code}"
-    return f"{text}: {container.error}" if container.error else text
+    return f"{text}: {storable(container.error)}" if container.error else text

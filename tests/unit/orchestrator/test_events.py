@@ -64,6 +64,10 @@ def test_a_failure_keeps_all_that_the_sidecar_tells() -> None:
     assert not failed.is_provisional
 
 
+def test_an_exit_code_that_no_process_can_have_is_not_kept() -> None:
+    assert applied(session(), state_event(7, RunState.FAILED, exit_code=2**40)).exit_code is None
+
+
 def test_the_sidecars_account_replaces_what_the_container_told() -> None:
     by_container = session(RunState.FAILED, reason=FailureReason.CRASH, is_provisional=True, exit_code=1)
     event = state_event(7, RunState.FAILED, reason=FailureReason.FROZEN, exit_code=-9, log_tail=("last",))

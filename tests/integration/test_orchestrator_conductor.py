@@ -1,0 +1,175 @@
+"""Turns of engines on a real record: in order, decided anew when overtaken, recorded before anything is done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from schemas.engine import StopEngine
+from schemas.fault import FaultCode, FaultError
+from schemas.states import RunState
+from services.orchestrator.adapters.postgres import PostgresRecord
+from services.orchestrator.conductor import Conductor, Stamp
+from services.orchestrator.core import engine as core
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import Effect, PublishState, StartContainer
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.model import Engine
+from services.orchestrator.ports import Change, RepeatedCommand
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec
+
+
+@pytest.fixture
+async def record(postgres_dsn: str) -> AsyncIterator[PostgresRecord]:
+    opened = await PostgresRecord.open(postgres_dsn)
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+class Acts:
+    """Keeps what was to be done, and what was on record at that moment."""
+
+    def __init__(self, record: PostgresRecord) -> None:
+        self._record = record
+        self.done: list[Effect] = []
+        self.versions: list[int] = []
+
+    async def __call__(self, effect: Effect) -> None:
+        engine = await self._record.engine("e1")
+        self.done.append(effect)
+        self.versions.append(engine.version if engine else 0)
+
+
+@pytest.fixture
+def acts(record: PostgresRecord) -> Acts:
+    return Acts(record)
+
+
+@pytest.fixture
+async def conductor(record: PostgresRecord, acts: Acts) -> AsyncIterator[Conductor]:
+    made = Conductor(record, Fleet(), acts)
+    yield made
+    await made.join(5)
+    await made.close()
+
+
+def start(engine: Engine | None) -> Decision:
+    return core.start(engine, config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
+
+
+def stop(engine: Engine | None) -> Decision:
+    assert engine is not None
+    return core.stop(engine, StopEngine(), request_id="r", now=after(1))
+
+
+def stamp(request_id: str = "r1") -> Stamp:
+    return Stamp(request_id=request_id, subject="s", body_hash=b"h", at=datetime.now(UTC))
+
+
+async def test_what_is_done_is_on_record_before(conductor: Conductor, acts: Acts) -> None:
+    decision = await conductor.turn("e1", start)
+    assert decision is not None
+    await conductor.join(5)
+    assert acts.done == [StartContainer("e1", "s1", "h1"), PublishState(decision.engine)]
+    assert acts.versions == [1, 1]
+
+
+async def test_an_overtaken_turn_is_decided_anew(
+    record: PostgresRecord, conductor: Conductor, postgres_dsn: str
+) -> None:
+    await conductor.turn("e1", start)
+    other = await PostgresRecord.open(postgres_dsn)
+    seen: list[int] = []
+    overtaken = asyncio.Event()
+
+    def decide(engine: Engine | None) -> Decision:
+        assert engine is not None
+        seen.append(engine.version)
+        if len(seen) == 1:
+            loop = asyncio.get_running_loop()
+            saving = loop.create_task(other.save(Change(engine=stop(engine).engine)))
+            saving.add_done_callback(lambda _: overtaken.set())
+        return core.stop(engine, StopEngine(force=True), request_id="r", now=after(2))
+
+    save = record.save
+
+    async def late_save(change: Change) -> None:
+        await overtaken.wait()
+        await save(change)
+
+    record.save = late_save  # type: ignore[method-assign]
+    decision = await conductor.turn("e1", decide)
+    assert seen == [1, 2]
+    assert decision is not None
+    assert decision.engine.version == 3
+    assert await record.engine("e1") == decision.engine
+    await other.close()
+
+
+async def test_turns_of_one_engine_are_taken_in_order(conductor: Conductor) -> None:
+    order: list[int] = []
+
+    def turn(number: int) -> Decision | None:
+        order.append(number)
+        return None
+
+    await asyncio.gather(
+        *(conductor.turn("e1", lambda _, number=number: turn(number)) for number in range(20))  # type: ignore[misc]
+    )
+    assert order == list(range(20))
+
+
+async def test_a_refusal_reaches_whoever_asked_and_the_next_turn_is_taken(
+    conductor: Conductor, acts: Acts
+) -> None:
+    await conductor.turn("e1", start)
+    with pytest.raises(FaultError, match="is active"):
+        await conductor.turn("e1", start)
+    decision = await conductor.turn("e1", stop)
+    assert decision is not None
+    assert decision.engine.session is not None
+    assert decision.engine.session.state == RunState.STOPPING
+
+
+async def test_a_command_that_is_on_record_has_no_second_effect(conductor: Conductor, acts: Acts) -> None:
+    await conductor.turn("e1", start, stamp=stamp())
+    await conductor.join(5)
+    acts.done.clear()
+    with pytest.raises(RepeatedCommand):
+        await conductor.turn("e1", stop, stamp=stamp())
+    await conductor.join(5)
+    assert acts.done == []
+
+
+async def test_an_engine_whose_change_may_be_on_record_is_doubtful_until_it_is_read_again(
+    record: PostgresRecord, conductor: Conductor, acts: Acts, postgres_dsn: str
+) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(
+        "create function die() returns trigger language plpgsql as"
+        " $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;"
+        "create constraint trigger dies after insert on commands deferrable initially deferred"
+        " for each row execute function die()"
+    )
+    with pytest.raises(FaultError) as raised:
+        await conductor.turn("e1", start, stamp=stamp())
+    assert raised.value.fault.code == FaultCode.OUTCOME_UNKNOWN
+    assert conductor.doubtful == {"e1"}
+    assert acts.done == []
+    await conductor.turn("e1", lambda _: None)
+    assert conductor.doubtful == set()
+    await connection.close()
+
+
+async def test_whoever_goes_away_leaves_the_turn_to_be_taken(
+    record: PostgresRecord, conductor: Conductor
+) -> None:
+    waiting = asyncio.get_running_loop().create_task(conductor.turn("e1", start))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await conductor.join(5)
+    assert await record.engine("e1") is not None
