@@ -86,15 +86,16 @@ class _Wait:
         self._blind: FaultError | None = None
 
     async def reply(self, timeout_s: float) -> CommandReply:
-        """The answer, at the latest after `timeout_s`: what was reached, or how far it has got."""
+        """The answer: what was reached, or soon after `timeout_s` how far it has got."""
         verdict = await self._verdict(timeout_s)
+        session = self._seen.get(self._session_id)
+        if session is not None:
+            # Of a restart, what was accepted still has the time of the session before.
+            self._accepted = msgspec.structs.replace(self._accepted, started_at=session.started_at)
         if verdict is None:
             return self._still(timeout_s)
         if verdict.code is not None:
-            data = {
-                **msgspec.to_builtins(command_data(self._accepted)),
-                "session": self._seen.get(self._session_id),
-            }
+            data = {**msgspec.to_builtins(command_data(self._accepted)), "session": session}
             raise CommandFailedError(Fault(code=verdict.code, message=verdict.message), verdict.state, data)
         return command_reply(self._accepted, verdict.message, verdict.state)
 

@@ -140,6 +140,7 @@ def _common_headers(origins: tuple[str, ...]) -> Callable[[web.Request, web.Stre
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Request-Id"] = request[_REQUEST_ID]
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = "flotilla"
         response.headers["Cache-Control"] = "no-store"
         if origins:
             response.headers["Vary"] = "Origin"

@@ -1,5 +1,6 @@
 """Puts the parts of a gateway together and serves them."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -7,6 +8,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bus.bus import Bus
 from bus.logs import get_logger
@@ -65,7 +67,9 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     gateway = assemble(bus, settings)
     await gateway.hub.start()
     await gateway.watch.start()
-    runner = web.AppRunner(application(gateway), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        application(gateway), access_log=None, logger=_http_logger(), shutdown_timeout=SHUTDOWN_S
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
@@ -75,6 +79,22 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     finally:
         gateway.hub.close()
         await runner.cleanup()
+
+
+def _http_logger() -> logging.Logger:
+    logger = logging.getLogger(f"{__name__}.http")
+    logger.addFilter(_without_traceback)
+    return logger
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Anybody can send us what is not HTTP, as often as they like: it is worth a line, not a traceback of aiohttp's."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args = "not http", ()
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.exc_info = None
+    return True
 
 
 def _address(runner: web.AppRunner) -> str:

@@ -1,0 +1,188 @@
+"""What can be read over REST, in the shapes of the contract; every answer is also checked against our own OpenAPI document."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
+from schemas.fault import FaultCode, FieldError, fault
+from schemas.states import ClientState, RunState
+from services.gateway.routes import ROUTES
+from tests.integration.conftest import ConnectAs
+from tests.integration.gateways import API, ENGINE, Stage, engine, session, staged
+
+
+@pytest.fixture
+async def stage(connect_as: ConnectAs, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(connect_as, tmp_path) as ready:
+        yield ready
+
+
+async def read(stage: Stage, path: str, status: int = 200) -> Any:
+    async with stage.http.get(path) as answer:
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+
+async def test_every_answer_is_as_the_document_says(stage: Stage) -> None:
+    document = await read(stage, "/openapi.json")
+    checked = 0
+    for route in ROUTES:
+        if route.reply is None or route.method != "GET":
+            continue
+        path = route.path.replace("{instance_id}", "e1").replace("{name}", "ema_cross")
+        reply = await read(stage, path)
+        schema = document["paths"][route.path]["get"]["responses"]["200"]["content"]["application/json"][
+            "schema"
+        ]
+        whole = {**schema, "components": document["components"]}
+        jsonschema.Draft202012Validator(whole).validate(reply)
+        checked += 1
+    assert checked == 16
+
+
+async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
+    reply = await read(stage, f"{ENGINE}/status")
+    status = reply["status"]
+    assert reply["success"] is True
+    assert {
+        "state",
+        "config",
+        "started_at",
+        "last_error",
+        "session_id",
+        "container_count",
+        "active_containers",
+        "resource_usage",
+        "container_info",
+        "active_backtests",
+        "health_check",
+    } <= set(status)
+    assert status["state"] == "running"
+    assert status["session_id"] == "s1"
+    assert status["active_containers"] == ["nautilus-engine-s1"]
+    assert status["active_backtests"] == []
+    assert status["resource_usage"]["cpu_percent"] == "1.23%"
+    assert status["resource_usage"]["memory_usage"] == "512MiB / 2GiB"
+    assert status["resource_usage"]["memory_bytes"] == 512 << 20
+    assert status["container_info"] == {
+        "status": "running",
+        "running": True,
+        "started_at": "2026-01-31T14:25:01Z",
+        "image": "flotilla-engine:latest",
+        "name": "nautilus-engine-s1",
+    }
+    assert status["health_check"]["status"] == "healthy"
+
+
+async def test_status_is_idle_when_no_engine_ever_ran_and_asks_no_host(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.engine.status"] = FleetStatus(engine=None, active=())
+    status = (await read(stage, f"{ENGINE}/status"))["status"]
+    assert status["state"] == "stopped"
+    assert status["resource_usage"] == {"message": "No active containers"}
+    assert status["health_check"] == {"overall_status": "no_containers"}
+    assert stage.orchestrator.requests == [WhichEngine()]
+
+
+async def test_status_and_health_tell_the_truth_with_200_when_the_orchestrator_is_away(stage: Stage) -> None:
+    await stage.orchestrator.bus.drain()
+    async with asyncio.TaskGroup() as group:
+        status = group.create_task(read(stage, f"{ENGINE}/status"))
+        health = group.create_task(read(stage, f"{ENGINE}/health"))
+    assert status.result()["success"] is False
+    assert status.result()["code"] == "unavailable"
+    assert status.result()["status"]["state"] == "unknown"
+    assert health.result()["status"] == "unknown"
+    assert health.result()["service"] == "nautilus-engine-api"
+    assert health.result()["container_running"] is False
+
+
+async def test_status_of_several_without_an_id_is_ambiguous_and_lists_them(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.engine.status"] = fault(
+        FaultCode.AMBIGUOUS_ENGINE,
+        "2 engines are active: a, b",
+        FieldError("instance_id", "a"),
+        FieldError("instance_id", "b"),
+    )
+    reply = await read(stage, f"{ENGINE}/status", 409)
+    assert reply["code"] == "ambiguous_engine"
+    assert [error["message"] for error in reply["errors"]] == ["a", "b"]
+
+
+async def test_status_without_an_answer_from_the_hosts_still_tells_the_state(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.container.list"] = fault(FaultCode.UNAVAILABLE, "no host in sight")
+    status = (await read(stage, f"{ENGINE}/status"))["status"]
+    assert status["state"] == "running"
+    assert status["container_info"]["status"] == "unknown"
+    assert status["container_info"]["running"] is None
+
+
+async def test_health_of_a_failed_engine_is_unhealthy(stage: Stage) -> None:
+    failed = engine(state=ClientState.ERROR, session=session(state=RunState.FAILED), heartbeat_age_s=None)
+
+    def listed(request: Any) -> EngineList:
+        return EngineList(engines=() if request.active else (failed,), total_count=1)
+
+    stage.orchestrator.answers["fleet.engine.list"] = listed
+    reply = await read(stage, f"{ENGINE}/health")
+    assert (reply["status"], reply["engine_state"], reply["container_count"]) == ("unhealthy", "error", 0)
+
+
+async def test_logs_are_asked_for_as_they_were_in_the_query(stage: Stage) -> None:
+    reply = await read(stage, f"{ENGINE}/logs?lines=7&level=WARNING&instanceId=e9&since=2026-01-31T14:25:01Z")
+    assert reply == {"success": True, "instance_id": "e1", "logs": ["one", "two"], "total_lines": 2}
+    (asked,) = stage.orchestrator.requests
+    assert isinstance(asked, ReadLogs)
+    assert (asked.instance_id, asked.lines, asked.level) == ("e9", 7, "WARNING")
+    assert asked.since is not None
+    assert asked.since.isoformat() == "2026-01-31T14:25:01+00:00"
+
+
+async def test_logs_of_one_engine_take_its_id_from_the_path(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.engine.logs"] = lambda asked: EngineLogs(
+        instance_id=asked.instance_id, lines=(), total_lines=0
+    )
+    assert (await read(stage, f"{API}/engines/e7/logs"))["instance_id"] == "e7"
+
+
+async def test_events_pass_through_as_they_were_published(stage: Stage) -> None:
+    reply = await read(stage, f"{API}/engines/e1/events?kind=fill&after_seq=3&limit=5")
+    assert reply == {"success": True, "session_id": "s1", "events": [{"seq": 1}], "missing": []}
+    (asked,) = stage.orchestrator.requests
+    assert (asked.instance_id, asked.kind, asked.after_seq, asked.limit) == ("e1", "fill", 3, 5)
+
+
+async def test_an_unknown_engine_is_404(stage: Stage) -> None:
+    stage.orchestrator.answers["fleet.engine.status"] = fault(FaultCode.NOT_FOUND, "no engine e2 is known")
+    for path in ("engines/e2", "engines/e2/metrics", "engine/status?instance_id=e2"):
+        assert (await read(stage, f"{API}/{path}", 404))["code"] == "not_found"
+
+
+async def test_templates_show_what_must_be_given(stage: Stage) -> None:
+    listed = await read(stage, f"{ENGINE}/strategies/templates")
+    assert [one["name"] for one in listed["strategies"]] == ["ema_cross"]
+    assert listed["total_count"] == 1
+    one = await read(stage, f"{ENGINE}/strategies/templates/ema_cross")
+    assert one["name"] == "ema_cross"
+    assert one["template"]["config"] == {"bar_type": "{bar_type}", "fast": 10}
+    await read(stage, f"{ENGINE}/strategies/templates/no_such", 404)
+
+
+async def test_the_catalog_stands_at_both_paths_and_keeps_the_servers_path_to_itself(stage: Stage) -> None:
+    first = await read(stage, f"{API}/catalog")
+    assert first == await read(stage, f"{ENGINE}/catalog")
+    assert first["catalog"]["instruments"] == ["SPX.SIM"]
+    assert first["catalog"]["venues"] == ["SIM"]
+    assert list(first["catalog"]["ranges"]["bars"]) == ["SPX.SIM-1-DAY-LAST-EXTERNAL"]
+    assert "secret" not in str(first)
+
+
+async def test_containers_are_counted(stage: Stage) -> None:
+    reply = await read(stage, f"{ENGINE}/containers")
+    assert (reply["total_count"], reply["active_count"]) == (1, 1)
+    assert reply["containers"][0]["name"] == "nautilus-engine-s1"
+    assert reply["containers"][0]["is_active"] is True

@@ -1,0 +1,302 @@
+"""Server-sent events: order, conflation, pace, gaps, and clients that do not read."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from bus.bus import Bus, connect
+from flotilla.embedded.nats import NatsServer
+from schemas import contract
+from schemas.contract import Actor
+from schemas.states import RunState
+from schemas.telemetry import Alert, EngineEvent, EngineMetrics, EventKind, Heartbeat, Severity, StateChange
+from services.gateway.auth import Role
+from tests.integration.conftest import ConnectAs
+from tests.integration.gateways import API, Stage, engine, staged
+
+STREAM = f"{API}/stream"
+
+type Event = tuple[str, Any]
+
+
+class Reader:
+    """What a client has read: events, and comments by their text."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        self.comments: list[str] = []
+
+    async def event(self, timeout_s: float = 5) -> Event:
+        kind = ""
+        async with asyncio.timeout(timeout_s):
+            while line := (await self._content.readline()).decode().rstrip("\n"):
+                if line.startswith(":"):
+                    self.comments.append(line[2:])
+                elif line.startswith("event: "):
+                    kind = line[7:]
+                elif line.startswith("data: "):
+                    await self._content.readline()
+                    return kind, msgspec.json.decode(line[6:])
+            if self._content.at_eof():
+                raise EOFError
+        return await self.event(timeout_s)
+
+    async def until(self, count: int) -> list[Event]:
+        return [await self.event() for _ in range(count)]
+
+
+@pytest.fixture
+async def stage(connect_as: ConnectAs, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(
+        connect_as, tmp_path, stream_backlog=200, stream_write_timeout_s=1.0, keepalive_s=0.3, max_streams=3
+    ) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def sidecar(nats: NatsServer) -> AsyncIterator[Bus]:
+    bus = await connect(nats.engine_settings("e1"))
+    yield bus
+    await bus.close()
+
+
+class Opened:
+    """A stream that is connected when the context is entered."""
+
+    def __init__(self, stage: Stage, query: str = "") -> None:
+        self._request = stage.http.get(f"{STREAM}{query}")
+
+    async def __aenter__(self) -> Reader:
+        response = await self._request.__aenter__()
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        reader = Reader(response)
+        assert (await response.content.readline()) == b"retry: 2000\n"
+        assert (await response.content.readline()) == b": connected\n"
+        assert (await response.content.readline()) == b"\n"
+        return reader
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._request.__aexit__(*error)
+
+
+def alert(seq: int, text: str = "look") -> EngineEvent[Alert]:
+    return EngineEvent(
+        instance_id="e1",
+        session_id="s1",
+        generation=1,
+        seq=seq,
+        at_ns=seq,
+        kind=EventKind.ALERT,
+        data=Alert(severity=Severity.INFO, code="test", message=text),
+    )
+
+
+def state(instance_id: str = "e1") -> EngineEvent[StateChange]:
+    return EngineEvent(
+        instance_id=instance_id,
+        session_id="s1",
+        generation=1,
+        seq=1,
+        at_ns=1,
+        kind=EventKind.STATE,
+        data=StateChange(state=RunState.TRADING),
+    )
+
+
+def beat(number: int, instance_id: str = "e1") -> Heartbeat:
+    return Heartbeat(
+        instance_id=instance_id,
+        session_id="s1",
+        generation=1,
+        beat=number,
+        at_ns=number,
+        state=RunState.TRADING,
+    )
+
+
+def metrics(number: int) -> EngineMetrics:
+    return EngineMetrics(instance_id="e1", session_id="s1", at_ns=number, orders_total=number)
+
+
+async def test_what_engines_publish_arrives_as_it_was_published(stage: Stage, sidecar: Bus) -> None:
+    async with Opened(stage) as reader:
+        await sidecar.publish(contract.STATE, state(), instance_id="e1")
+        assert await reader.event() == ("state", msgspec.json.decode(msgspec.json.encode(state())))
+        await sidecar.publish(contract.METRICS, metrics(3), instance_id="e1")
+        kind, payload = await reader.event()
+        assert (kind, payload["orders_total"]) == ("metrics", 3)
+        await stage.orchestrator.publish(engine())
+        kind, payload = await reader.event()
+        assert (kind, payload["state"], payload["session"]["session_id"]) == ("fleet", "running", "s1")
+
+
+async def test_a_client_gets_the_kinds_and_the_engine_it_asked_for(
+    stage: Stage, sidecar: Bus, nats: NatsServer
+) -> None:
+    other = await connect(nats.engine_settings("e2"))
+    async with Opened(stage, "?kinds=state,alert&instanceId=e1") as reader:
+        await other.publish(contract.STATE, state("e2"), instance_id="e2")
+        await other.flush()
+        await sidecar.publish(contract.HEARTBEAT, beat(1), instance_id="e1")
+        await sidecar.publish(contract.STATE, state(), instance_id="e1")
+        await sidecar.publish(contract.ALERT, alert(2), instance_id="e1")
+        got = await reader.until(2)
+        assert [(kind, payload["instance_id"]) for kind, payload in got] == [("state", "e1"), ("alert", "e1")]
+    await other.close()
+
+
+async def test_events_keep_their_order_and_none_is_missing(stage: Stage, sidecar: Bus) -> None:
+    async with Opened(stage, "?kinds=alert") as reader:
+        got: list[Event] = []
+        for first in range(1, 1001, 100):
+            for seq in range(first, first + 100):
+                await sidecar.publish(contract.ALERT, alert(seq), instance_id="e1")
+            got += await reader.until(100)
+        assert [payload["seq"] for _, payload in got] == list(range(1, 1001))
+
+
+async def test_telemetry_is_conflated_to_the_latest_and_paced(stage: Stage, sidecar: Bus) -> None:
+    async with Opened(stage, "?kinds=heartbeat") as reader:
+        started, sent = time.monotonic(), 0
+        got: list[int] = []
+        async with asyncio.TaskGroup() as group:
+
+            async def publish() -> None:
+                nonlocal sent
+                while time.monotonic() < started + 1.0:
+                    sent += 1
+                    await sidecar.publish(contract.HEARTBEAT, beat(sent), instance_id="e1")
+                    await asyncio.sleep(0.002)
+
+            group.create_task(publish())
+            while not got or sent == 0 or time.monotonic() < started + 1.0 or got[-1] < sent:
+                got.append((await reader.event())[1]["beat"])
+        assert sent > 100
+        assert got == sorted(set(got))
+        assert got[-1] == sent
+        assert len(got) <= 10 * (time.monotonic() - started) + 2
+
+
+async def test_a_client_that_reads_late_is_told_how_many_events_it_missed(stage: Stage, sidecar: Bus) -> None:
+    """Two hundred wait for a client; what it could not take is counted, and the count is exact."""
+    big = "x" * 20_000
+    total = 1_000
+    async with Opened(stage, "?kinds=alert") as reader:
+        for seq in range(1, total + 1):
+            await sidecar.publish(contract.ALERT, alert(seq, big), instance_id="e1")
+        await sidecar.flush()
+        seen, missed, last = 0, 0, 0
+        while last < total:
+            kind, payload = await reader.event()
+            if kind == "gap":
+                assert payload["reason"] == "slow_client"
+                missed += payload["missed"]
+                continue
+            # A gap is announced exactly where it is.
+            assert payload["seq"] == seen + missed + 1
+            seen += 1
+            last = payload["seq"]
+        assert missed > 0
+        assert seen + missed == total
+
+
+async def test_clients_that_never_read_are_dropped_and_the_others_do_not_notice(
+    stage: Stage, sidecar: Bus
+) -> None:
+    host, port = stage.address.removeprefix("http://").split(":")
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, (host, int(port)))
+    token = stage.bearer(Role.VIEWER)["Authorization"]
+    request = f"GET {STREAM}?kinds=alert HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n"
+    await loop.sock_sendall(deaf, request.encode())
+
+    async with Opened(stage, "?kinds=alert") as reader:
+        assert (await _figures(stage))["flotilla_gateway_stream_clients"] == 2
+        seq = 0
+        async with asyncio.timeout(20):
+            while (await _figures(stage))["flotilla_gateway_stream_clients_dropped_total"] == 0:
+                for _ in range(20):
+                    seq += 1
+                    await sidecar.publish(contract.ALERT, alert(seq, "x" * 50_000), instance_id="e1")
+                for expected in range(seq - 19, seq + 1):
+                    kind, payload = await reader.event()
+                    assert (kind, payload["seq"]) == ("alert", expected)
+        assert (await _figures(stage))["flotilla_gateway_stream_clients"] == 1
+    deaf.close()
+
+
+async def test_an_idle_stream_is_kept_alive(stage: Stage, sidecar: Bus) -> None:
+    async with Opened(stage, "?kinds=alert") as reader:
+        async with asyncio.TaskGroup() as group:
+            event = group.create_task(reader.event())
+            async with asyncio.timeout(5):
+                while len(reader.comments) < 2:
+                    await asyncio.sleep(0.02)
+            await sidecar.publish(contract.ALERT, alert(1), instance_id="e1")
+        assert event.result()[0] == "alert"
+        assert set(reader.comments) == {"keepalive"}
+
+
+async def test_more_streams_than_allowed_are_refused(stage: Stage) -> None:
+    async with Opened(stage), Opened(stage), Opened(stage), stage.http.get(STREAM) as answer:
+        assert answer.status == 429
+        assert answer.headers["Retry-After"] == "5"
+        assert (await answer.json())["code"] == "busy"
+    async with asyncio.timeout(5):
+        while (await _figures(stage))["flotilla_gateway_stream_clients"] > 2:
+            await asyncio.sleep(0.05)
+    async with Opened(stage):
+        pass
+
+
+async def test_a_bus_that_was_away_is_announced_as_a_gap(
+    stage: Stage, sidecar: Bus, nats: NatsServer
+) -> None:
+    async with Opened(stage, "?kinds=alert") as reader:
+        await sidecar.publish(contract.ALERT, alert(1), instance_id="e1")
+        assert (await reader.event())[1]["seq"] == 1
+        nats.kill()
+        nats.start()
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            first = group.create_task(reader.event(timeout_s=20))
+            while not first.done():
+                await sidecar.publish(contract.ALERT, alert(2), instance_id="e1")
+                await asyncio.sleep(0.05)
+        assert first.result() == ("gap", {"reason": "bus", "missed": None})
+        assert (await reader.event())[1]["seq"] == 2
+
+
+async def test_streams_end_when_the_gateway_stops(connect_as: ConnectAs, tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as outlives:
+        async with staged(connect_as, tmp_path) as stage:
+            response = await outlives.get(stage.address + STREAM, headers=stage.bearer(Role.VIEWER))
+            assert response.status == 200
+        async with asyncio.timeout(5):
+            assert b"connected" in await response.content.read()
+
+
+async def test_a_poisoned_message_ends_no_stream(stage: Stage, sidecar: Bus, connect_as: ConnectAs) -> None:
+    operator = await connect_as(Actor.OPERATOR)
+    async with Opened(stage, "?kinds=alert") as reader:
+        for poison in (b"", b"\xff", b"[]", b'{"seq":"x"}', b"[" * 100_000):
+            await operator.publish(contract.ALERT, poison, instance_id="e1")
+        await operator.flush()
+        await sidecar.publish(contract.ALERT, alert(1), instance_id="e1")
+        assert (await reader.event())[1]["seq"] == 1
+
+
+async def _figures(stage: Stage) -> dict[str, float]:
+    async with stage.http.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}

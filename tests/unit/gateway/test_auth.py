@@ -1,0 +1,96 @@
+"""Roles and tokens."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from schemas.fault import FaultCode, FaultError
+from services.gateway.auth import Role, TokenFile, authorise, digest, read_tokens
+from services.gateway.tokens import create_token, main
+
+
+@pytest.mark.parametrize(("has", "needs"), list(itertools.product(Role, Role)))
+def test_a_role_may_do_what_the_ones_below_it_may(has: Role, needs: Role) -> None:
+    order = [Role.VIEWER, Role.TRADER, Role.ADMIN]
+    assert has.includes(needs) == (order.index(has) >= order.index(needs))
+
+
+def test_a_token_is_kept_as_a_digest_in_a_file_of_its_owner(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "tokens.jsonl"
+    token = create_token(file, "me", Role.TRADER)
+    (record,) = read_tokens(file)
+    assert (record.name, record.role, record.sha256) == ("me", Role.TRADER, digest(token))
+    assert token not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert authorise(TokenFile(file), f"Bearer {token}", Role.TRADER) == record
+    assert authorise(TokenFile(file), f"bearer  {token} ", Role.VIEWER) == record
+
+
+def test_a_new_token_of_the_same_name_replaces_the_old_one_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.jsonl"
+    other, old, new = (create_token(file, name, Role.VIEWER) for name in ("other", "me", "me"))
+    tokens = TokenFile(file)
+    assert tokens.find(old) is None
+    assert [found.name for token in (other, new) if (found := tokens.find(token))] == ["other", "me"]
+
+
+def test_the_role_decides(tmp_path: Path) -> None:
+    token = create_token(tmp_path / "t", "me", Role.VIEWER)
+    with pytest.raises(FaultError) as caught:
+        authorise(TokenFile(tmp_path / "t"), f"Bearer {token}", Role.TRADER)
+    assert caught.value.fault.code == FaultCode.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic x", "Bearer x", "x", "Bearer \udcff"]
+)
+def test_without_a_good_token_nobody_is_let_in(tmp_path: Path, header: str | None) -> None:
+    create_token(tmp_path / "t", "me", Role.ADMIN)
+    for file in (tmp_path / "t", tmp_path / "no-such-file"):
+        with pytest.raises(FaultError) as caught:
+            authorise(TokenFile(file), header, Role.VIEWER)
+        assert caught.value.fault.code == FaultCode.UNAUTHENTICATED
+
+
+def test_a_line_that_cannot_be_read_admits_nobody_and_spoils_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    token = create_token(file, "me", Role.ADMIN)
+    bad = [
+        b"nonsense",
+        b"\xff\xfe",
+        b'{"name":"x","role":"god","sha256":"' + b"0" * 64 + b'"}',
+        b'{"name":"x","role":"admin","sha256":""}',
+        b'{"name":"x","role":"admin"}',
+        b"",
+    ]
+    file.write_bytes(b"\n".join([*bad, file.read_bytes()]))
+    assert [record.name for record in read_tokens(file)] == ["me"]
+    tokens = TokenFile(file)
+    assert tokens.find(token) is not None
+    assert tokens.find("") is None
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    tokens = TokenFile(file)
+    assert tokens.find("x") is None
+    token = create_token(file, "me", Role.ADMIN)
+    assert tokens.find(token) is not None
+    file.unlink()
+    assert tokens.find(token) is None
+
+
+@pytest.mark.parametrize("argv", [[], ["f"], ["f", "me", "god"], ["f", "me", "admin", "more"]])
+def test_the_command_line_says_how_it_is_used(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "A", "a\n", "a" * 64])
+def test_a_name_that_is_none_makes_no_token(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "t"), name, "admin"]) == 1
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "t").exists()

@@ -1,0 +1,52 @@
+"""camelCase bodies."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.fault import FaultError
+from services.gateway.core.keys import snake_keys
+from services.gateway.queries import StartBody
+
+
+@pytest.mark.parametrize(
+    ("given_", "wanted"),
+    [
+        ({"confirmLiveTrading": True}, {"confirm_live_trading": True}),
+        ({"config": {"engineType": "live"}}, {"config": {"engine_type": "live"}}),
+        (
+            {"config": {"strategies": [{"strategyPath": "a:B", "config": {"tradeSize": 1}}]}},
+            {"config": {"strategies": [{"strategy_path": "a:B", "config": {"tradeSize": 1}}]}},
+        ),
+        (
+            {"config": {"parameters": {"maxCpu": {"maxCpu": 1}}}},
+            {"config": {"parameters": {"maxCpu": {"maxCpu": 1}}}},
+        ),
+        ({"unheardOf": {"engineType": 1}}, {"unheardOf": {"engineType": 1}}),
+        ({"config": {"strategies": None, "venues": "x"}}, {"config": {"strategies": None, "venues": "x"}}),
+        ([{"engineType": 1}], [{"engineType": 1}]),
+    ],
+)
+def test_only_keys_of_our_own_types_are_renamed(given_: Any, wanted: Any) -> None:
+    assert snake_keys(given_, StartBody) == wanted
+
+
+def test_a_key_given_both_ways_is_refused() -> None:
+    with pytest.raises(FaultError) as caught:
+        snake_keys({"config": {"strategies": [{"configPath": 1, "config_path": 2}]}}, StartBody)
+    assert caught.value.fault.errors[0].field == "config.strategies[0].config_path"
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_whatever_comes_is_renamed_or_refused_and_nothing_else(value: Any) -> None:
+    assert snake_keys({"config": {"parameters": value}}, StartBody) == {"config": {"parameters": value}}
+    with suppress(FaultError):
+        snake_keys(value, StartBody)

@@ -1,0 +1,128 @@
+"""The OpenAPI document, and the page made of it."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonschema
+import pytest
+
+from schemas.decoding import convert
+from schemas.fault import FaultError
+from services.gateway.auth import Role
+from services.gateway.docs_page import render
+from services.gateway.openapi import document
+from services.gateway.queries import StartBody
+from services.gateway.routes import ROUTES
+
+DOCUMENT = document(ROUTES, "1.2.3")
+
+
+def everything(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from everything(inner)
+
+
+def test_every_route_stands_in_the_document_once() -> None:
+    described = {
+        (method.upper(), path): operation
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(described) == {(route.method, route.path) for route in ROUTES}
+    assert len({operation["operationId"] for operation in described.values()}) == len(ROUTES)
+    for route in ROUTES:
+        operation = described[route.method, route.path]
+        assert operation.get("x-role") == (str(route.role) if route.role else None)
+        assert ("security" in operation) == (route.role is not None)
+        assert ("requestBody" in operation) == (route.body is not None)
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
+    known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    referred = {node["$ref"] for node in everything(DOCUMENT) if "$ref" in node}
+    assert referred <= known
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_path_parameters_are_those_of_the_path() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for operation in methods.values():
+            declared = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+            assert declared == set(re.findall(r"{(\w+)}", path))
+
+
+def test_patterns_are_those_of_javascript() -> None:
+    patterns = [node["pattern"] for node in everything(DOCUMENT) if isinstance(node.get("pattern"), str)]
+    assert patterns
+    assert not [pattern for pattern in patterns if r"\A" in pattern or r"\Z" in pattern or "(?i" in pattern]
+
+
+def test_reading_needs_a_viewer_and_changing_anything_a_trader() -> None:
+    for route in ROUTES:
+        if route.path.startswith("/api/"):
+            assert route.role == (Role.VIEWER if route.method == "GET" else Role.TRADER)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"config": {}},
+        {"config": {"instance_id": "a.b"}},
+        {"config": {"max_order_rate": 0}},
+        {"config": {"max_position_size": -1}},
+        {"config": {"unheard_of": 1}},
+        {"config": {"strategies": [{"template": "ema_cross"}]}},
+        {"config": {"data_catalog_path": "/app/../etc"}},
+        {"config": {}, "confirm_live_trading": 1},
+    ],
+)
+def test_the_document_admits_what_the_gateway_admits(body: dict[str, Any]) -> None:
+    whole = {"$ref": "#/components/schemas/StartBody", "components": DOCUMENT["components"]}
+    is_described = jsonschema.Draft202012Validator(whole).is_valid(body)
+    try:
+        convert(body, StartBody)
+    except FaultError:
+        is_admitted = False
+    else:
+        is_admitted = True
+    assert is_described == is_admitted
+
+
+class Tags(HTMLParser):
+    """Fails on a tag that is closed and not open, and collects ids and links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.ids += [value for key, value in attrs if key == "id" and value]
+        self.links += [value for key, value in attrs if key == "href" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_sound_and_its_links_lead_somewhere() -> None:
+    tags = Tags()
+    tags.feed(render(DOCUMENT))
+    assert tags.open == []
+    assert len(tags.ids) == len(set(tags.ids))
+    assert {link[1:] for link in tags.links if link.startswith("#")} <= set(tags.ids)
+    assert [link for link in tags.links if not link.startswith("#")] == ["/openapi.json"]
+
+
+def test_what_stands_in_the_document_cannot_break_out_of_the_page() -> None:
+    evil = "<script>alert(1)</script>"
+    page = render({**DOCUMENT, "info": {"title": evil, "version": evil, "description": evil}})
+    assert "<script" not in page

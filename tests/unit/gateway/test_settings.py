@@ -1,0 +1,48 @@
+"""Settings from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from services.gateway.settings import GatewaySettings
+
+
+def test_without_a_word_it_listens_to_this_machine_only() -> None:
+    settings = GatewaySettings.from_env({"HOME": "/home/me"})
+    assert (settings.host, settings.port, settings.origins) == ("127.0.0.1", 8001, ())
+    assert settings.tokens_file == Path("/home/me/.local/state/flotilla/tokens.jsonl")
+
+
+def test_everything_can_be_said_in_the_environment() -> None:
+    settings = GatewaySettings.from_env(
+        {
+            "FLOTILLA_STATE": "/state",
+            "FLOTILLA_HTTP_HOST": "0.0.0.0",
+            "FLOTILLA_HTTP_PORT": "9000",
+            "FLOTILLA_HTTP_ORIGINS": "https://desk.example, http://localhost:5173",
+            "FLOTILLA_MAX_STREAMS": "7",
+            "FLOTILLA_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert (settings.host, settings.port, settings.max_streams) == ("0.0.0.0", 9000, 7)
+    assert settings.origins == ("https://desk.example", "http://localhost:5173")
+    assert settings.tokens_file == Path("/state/tokens.jsonl")
+    assert GatewaySettings.from_env({"FLOTILLA_TOKENS_FILE": "/t"}).tokens_file == Path("/t")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLOTILLA_HTTP_PORT", "many"),
+        ("FLOTILLA_HTTP_PORT", "65536"),
+        ("FLOTILLA_HTTP_PORT", "-1"),
+        ("FLOTILLA_MAX_STREAMS", "0"),
+        ("FLOTILLA_HTTP_ORIGINS", "*"),
+        ("FLOTILLA_HTTP_ORIGINS", "null"),
+        ("FLOTILLA_HTTP_ORIGINS", "https://desk.example/path"),
+        ("FLOTILLA_HTTP_ORIGINS", "https://desk.example\r\nX: y"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_naming_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        GatewaySettings.from_env({variable: value})

@@ -1,0 +1,74 @@
+"""When a command that somebody waits for is done."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.engine import SessionView
+from schemas.fault import FaultCode
+from schemas.states import ClientState, FailureReason, RunState
+from services.gateway.core.verdict import CLIENT_STATES, Goal, judge
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def session(
+    state: RunState, reason: FailureReason | None = None, trading_at: datetime | None = None
+) -> SessionView:
+    return SessionView(
+        session_id="s1",
+        instance_id="e1",
+        generation=1,
+        state=state,
+        container_name="c",
+        created_at=NOW,
+        reason=reason,
+        trading_at=trading_at,
+    )
+
+
+def test_every_state_of_a_session_is_one_that_clients_know() -> None:
+    assert set(CLIENT_STATES) == set(RunState)
+    assert set(CLIENT_STATES.values()) == set(ClientState)
+
+
+@pytest.mark.parametrize("state", RunState)
+@pytest.mark.parametrize("goal", Goal)
+def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: RunState) -> None:
+    decides = {
+        Goal.TRADING: {RunState.TRADING, RunState.STOPPING, RunState.STOPPED, RunState.FAILED},
+        Goal.ENDED: {RunState.STOPPED, RunState.FAILED},
+    }
+    assert (judge(goal, session(state)) is not None) == (state in decides[goal])
+
+
+@pytest.mark.parametrize(
+    ("one", "code"),
+    [
+        (session(RunState.TRADING), None),
+        (session(RunState.STOPPED), FaultCode.CONFLICT),
+        (session(RunState.STOPPING), FaultCode.CONFLICT),
+        (session(RunState.STOPPED, trading_at=NOW), None),
+        (session(RunState.FAILED, FailureReason.CRASH), FaultCode.INTERNAL),
+        (session(RunState.FAILED, FailureReason.CRASH, NOW), FaultCode.INTERNAL),
+        (session(RunState.FAILED, FailureReason.CONFIG), FaultCode.INVALID),
+        (session(RunState.FAILED, FailureReason.OPERATOR), FaultCode.CONFLICT),
+        (session(RunState.FAILED), FaultCode.INTERNAL),
+    ],
+)
+def test_a_start_succeeds_only_when_it_traded_and_did_not_fail(
+    one: SessionView, code: FaultCode | None
+) -> None:
+    verdict = judge(Goal.TRADING, one)
+    assert verdict is not None
+    assert verdict.code == code
+
+
+def test_a_stop_succeeds_however_the_session_ended_and_says_how() -> None:
+    clean = judge(Goal.ENDED, session(RunState.STOPPED))
+    failed = judge(Goal.ENDED, session(RunState.FAILED, FailureReason.CRASH))
+    assert clean is not None
+    assert failed is not None
+    assert (clean.code, clean.state) == (None, ClientState.STOPPED)
+    assert (failed.code, failed.state) == (None, ClientState.ERROR)
+    assert "crash" in failed.message

@@ -1,0 +1,220 @@
+"""The bus's views in the shapes of the contract."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.catalog import Parameter, TemplateView
+from schemas.config import EngineConfig
+from schemas.engine import EngineView, FleetStatus, SessionView
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.states import ClientState, DesiredState, FailureReason, RunState
+from schemas.telemetry import Resources
+from services.gateway.core.views import (
+    health_check,
+    health_view,
+    overall_health,
+    status_view,
+    strategy_template,
+)
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+SOME = Resources(cpu_fraction=0.5, memory_bytes=1 << 20, memory_limit_bytes=1 << 30, pids=3)
+
+
+def view(
+    name: str = "a",
+    run: RunState = RunState.TRADING,
+    client: ClientState = ClientState.RUNNING,
+    **changes: Any,
+) -> EngineView:
+    session = SessionView(
+        session_id=f"session-{name}",
+        instance_id=name,
+        generation=1,
+        state=run,
+        container_name=f"nautilus-engine-session-{name}",
+        created_at=NOW,
+        started_at=NOW,
+        reason=FailureReason.CRASH if run == RunState.FAILED else None,
+        detail="it broke" if run == RunState.FAILED else None,
+        exit_code=-9 if run == RunState.FAILED else None,
+    )
+    known: dict[str, Any] = {
+        "instance_id": name,
+        "state": client,
+        "desired": DesiredState.RUNNING,
+        "config": EngineConfig(instance_id=name),
+        "session": session,
+        "heartbeat_age_s": 0.5,
+        "resources": SOME,
+        **changes,
+    }
+    return EngineView(**known)
+
+
+def test_with_no_engine_ever_the_status_is_idle() -> None:
+    status = status_view(FleetStatus(engine=None, active=()))
+    assert (status.state, status.config, status.session_id, status.last_error) == (
+        "stopped",
+        None,
+        None,
+        None,
+    )
+    assert (status.container_count, status.active_containers) == (0, ())
+    assert status.resource_usage == {"message": "No active containers"}
+    assert status.container_info is None
+    assert status.health_check == {"overall_status": "no_containers"}
+
+
+def test_with_one_active_engine_everything_is_flat() -> None:
+    status = status_view(FleetStatus(engine=view("a"), active=(view("a"),)))
+    assert status.resource_usage["cpu_percent"] == "50.00%"
+    assert status.container_info is not None
+    assert status.container_info["name"] == "nautilus-engine-session-a"
+    assert status.health_check["status"] == "healthy"
+    assert "overall_status" not in status.health_check
+
+
+def test_with_several_active_engines_everything_is_keyed_by_session() -> None:
+    starting = view("b", RunState.BOOTING, ClientState.STARTING)
+    status = status_view(FleetStatus(engine=view("a"), active=(view("a"), starting)))
+    keys = {"session-a", "session-b"}
+    assert status.state == "running"
+    assert status.container_count == 2
+    assert set(status.resource_usage) == keys
+    assert status.container_info is not None
+    assert set(status.container_info) == keys
+    assert set(status.health_check) == {*keys, "overall_status"}
+    assert status.health_check["overall_status"] == "starting"
+
+
+def test_figures_of_another_engine_never_pass_for_those_of_the_one_asked_for() -> None:
+    stopped = view("a", RunState.STOPPED, ClientState.STOPPED, resources=None)
+    status = status_view(FleetStatus(engine=stopped, active=(view("b"),)))
+    assert (status.state, status.instance_id) == ("stopped", "a")
+    assert set(status.resource_usage) == {"session-b"}
+    assert status.health_check["overall_status"] == "healthy"
+
+
+def test_the_last_error_names_reason_text_and_exit_code() -> None:
+    failed = view("a", RunState.FAILED, ClientState.ERROR)
+    assert status_view(FleetStatus(engine=failed, active=())).last_error == "crash: it broke, exit code -9"
+
+
+@pytest.mark.parametrize(
+    ("status", "running"), [(ContainerStatus.RUNNING, True), (ContainerStatus.EXITED, False)]
+)
+def test_the_container_is_as_its_host_reported_it(status: ContainerStatus, running: bool) -> None:
+    facts = ContainerFacts(
+        session_id="session-a",
+        instance_id="a",
+        generation=1,
+        host="h1",
+        name="n",
+        status=status,
+        runtime="docker",
+        image="flotilla-engine:latest",
+        started_at=NOW,
+    )
+    info = status_view(FleetStatus(engine=view("a"), active=(view("a"),)), [facts]).container_info
+    assert info == {
+        "status": status,
+        "running": running,
+        "started_at": NOW,
+        "image": "flotilla-engine:latest",
+        "name": "nautilus-engine-session-a",
+    }
+
+
+@pytest.mark.parametrize(
+    ("engine", "status"),
+    [
+        (view(), "healthy"),
+        (view(heartbeat_age_s=5.1), "unhealthy"),
+        (view(heartbeat_age_s=None), "unhealthy"),
+        (view(is_frozen=True), "unhealthy"),
+        (view(run=RunState.BOOTING, client=ClientState.STARTING, heartbeat_age_s=None), "starting"),
+        (view(run=RunState.BOOTING, client=ClientState.STARTING, is_frozen=True), "unhealthy"),
+        (view(run=RunState.STOPPING, client=ClientState.STOPPING), "stopping"),
+        (view(run=RunState.UNKNOWN, client=ClientState.ERROR), "unhealthy"),
+        (view(run=RunState.FAILED, client=ClientState.ERROR), "unhealthy"),
+        # A container that runs and does not trade is not well, whatever its heartbeat says.
+        (view(run=RunState.BOOTING, client=ClientState.RUNNING), "unhealthy"),
+    ],
+)
+def test_healthy_means_trading_and_beating(engine: EngineView, status: str) -> None:
+    assert health_check(engine)["status"] == status
+
+
+def test_the_worst_engine_decides_for_all() -> None:
+    well, ill = view("a"), view("b", is_frozen=True)
+    starting = view("c", RunState.BOOTING, ClientState.STARTING)
+    assert overall_health([well]) == "healthy"
+    assert overall_health([well, starting]) == "starting"
+    assert overall_health([well, starting, ill]) == "unhealthy"
+    assert overall_health([]) == "no_containers"
+
+
+@pytest.mark.parametrize(
+    ("active", "latest", "status", "state", "session_id", "running"),
+    [
+        ((), None, "healthy", "stopped", None, False),
+        ((), view("a", RunState.STOPPED, ClientState.STOPPED), "healthy", "stopped", None, False),
+        ((), view("a", RunState.FAILED, ClientState.ERROR), "unhealthy", "error", None, False),
+        ((view("a"),), None, "healthy", "running", "session-a", True),
+        (
+            (view("a", RunState.SCHEDULED, ClientState.STARTING),),
+            None,
+            "starting",
+            "starting",
+            "session-a",
+            False,
+        ),
+        (
+            (view("a", RunState.BOOTING, ClientState.STARTING),),
+            None,
+            "starting",
+            "starting",
+            "session-a",
+            True,
+        ),
+        (
+            (view("a", RunState.BOOTING, ClientState.STARTING), view("b")),
+            None,
+            "starting",
+            "running",
+            None,
+            True,
+        ),
+    ],
+)
+def test_health_sums_up_the_engines(
+    active: tuple[EngineView, ...],
+    latest: EngineView | None,
+    status: str,
+    state: str,
+    session_id: str | None,
+    running: bool,
+) -> None:
+    health = health_view(active, latest, NOW)
+    assert health.service == "nautilus-engine-api"
+    assert (health.status, health.engine_state, health.session_id) == (status, state, session_id)
+    assert health.container_running is running
+    assert health.container_count == len(active) == len(health.active_containers)
+    assert health.timestamp == NOW
+
+
+def test_a_template_shows_defaults_and_what_must_be_given() -> None:
+    template = TemplateView(
+        name="ema_cross",
+        kind="strategy",
+        file="f",
+        description="d",
+        parameters={
+            "size": Parameter(type="decimal", help="", required=True),
+            "fast": Parameter(type="integer", help="", default=10),
+        },
+    )
+    assert strategy_template(template).config == {"size": "{size}", "fast": 10}
