@@ -35,13 +35,15 @@ from services.orchestrator.core.rendering import render
 
 ROUNDS = 7
 LIMIT = 1.15
+HAND_LIMIT_S = 30.0
 CONFIG: dict[str, Any] = {"engine_type": "sandbox", "parameters": {"speed": 86_400}}
 
 BY_HAND = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from nautilus_trader.common.config import resolve_path
 from nautilus_trader.live.config import TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
+from engine_sidecar.replay.wiring import wire_replay
 
 async def main():
     node_json, factories = json.loads(sys.argv[1]), json.loads(sys.argv[2])
@@ -49,10 +51,11 @@ async def main():
     for name, path in factories.items():
         node.add_exec_client_factory(name, resolve_path(path))
     node.build()
+    wire_replay(node)
     task = asyncio.create_task(node.run_async())
     while not node.trader.is_running:
         await asyncio.sleep(0.001)
-    print("TRADING", flush=True)
+    os.write(1, b"NOW-TRADING\\n")
     await task
 
 asyncio.run(main())
@@ -119,8 +122,10 @@ def by_hand(client: Any, config: dict[str, Any], host_config: dict[str, Any], pl
         heard = b""
         for line in lines:
             heard += line
-            if b"TRADING\n" in heard:
+            if b"NOW-TRADING" in heard:
                 return time.perf_counter() - started
+            if time.perf_counter() - started > HAND_LIMIT_S:
+                break
         raise RuntimeError(f"it ended without trading:\n{heard.decode()}")
     finally:
         client.remove_container(made, force=True)

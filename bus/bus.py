@@ -94,6 +94,12 @@ class Bus:
                     pass  # Nobody got it, so asking again is safe.
                 except (errors.TimeoutError, errors.ConnectionReconnectingError, TimeoutError):
                     raise _no_answer(call, to, timeout_s) from None
+                except (
+                    errors.ConnectionClosedError,
+                    errors.ConnectionDrainingError,
+                    errors.OutboundBufferLimitError,
+                ):
+                    pass  # Not sent.
                 except errors.MaxPayloadError:
                     raise fault(FaultCode.TOO_LARGE, f"a request of {len(body)} bytes is too large") from None
             if loop.time() >= patience:

@@ -116,12 +116,14 @@ class Follower:
 
     async def _handle(self, messages: list[Msg]) -> None:
         batch = [Delivery(message.subject, message.data, message.metadata.timestamp) for message in messages]
-        pause = 0.1
+        pause, told = 0.1, ""
         while True:
             try:
                 await self._handler(batch)
-            except Exception:  # tried again until it works: see the class
-                log.exception("batch failed", durable=self._durable, messages=len(batch))
+            except Exception as error:  # tried again until it works: see the class
+                if repr(error) != told:
+                    told = repr(error)
+                    log.exception("batch failed", durable=self._durable, messages=len(batch))
             else:
                 return
             for message in messages:

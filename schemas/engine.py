@@ -130,7 +130,7 @@ class ReadLogs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     instance_id: InstanceId | None = None
     lines: Annotated[int, Meta(ge=1, le=1000)] = 100
     level: Annotated[str, Meta(pattern=r"\A(?i:debug|info|warning|error)\Z")] | None = None
-    since: datetime | None = None
+    since: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class EngineLogs(msgspec.Struct, frozen=True, kw_only=True):

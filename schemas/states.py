@@ -34,6 +34,16 @@ class DesiredState(StrEnum):
     STOPPED = "stopped"
 
 
+class ClientState(StrEnum):
+    """The five states that clients of the REST contract know."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ERROR = "error"
+
+
 class RunState(StrEnum):
     """Where a session is. It only moves forward: orchestrator/core/session.py has the table."""
 
@@ -53,15 +63,20 @@ class RunState(StrEnum):
         """True when nothing can follow."""
         return self in (RunState.STOPPED, RunState.FAILED)
 
-
-class ClientState(StrEnum):
-    """The five states that clients of the REST contract know."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    ERROR = "error"
+    @property
+    def for_clients(self) -> ClientState:
+        """The one of the five states that tells clients of the REST contract the same."""
+        match self:
+            case RunState.TRADING:
+                return ClientState.RUNNING
+            case RunState.STOPPING:
+                return ClientState.STOPPING
+            case RunState.STOPPED:
+                return ClientState.STOPPED
+            case RunState.FAILED | RunState.UNKNOWN:
+                return ClientState.ERROR
+            case _:
+                return ClientState.STARTING
 
 
 class FailureReason(StrEnum):

@@ -10,7 +10,7 @@ from schemas.contract import ENGINE_RESTART, ENGINE_SESSIONS, ENGINE_START, ENGI
 from schemas.engine import EngineAccepted, ListSessions, RestartEngine, StartEngine, StopEngine
 from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.states import RunState
-from services.gateway.core.verdict import CLIENT_STATES, Goal, Verdict, judge
+from services.gateway.core.verdict import Goal, Verdict, judge
 from services.gateway.core.views import command_data, command_reply
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask
@@ -137,6 +137,4 @@ class _Wait:
             return command_reply(self._accepted, f"{told} its session has not begun", self._accepted.state)
         if session.state == RunState.UNKNOWN:
             raise fault(FaultCode.OUTCOME_UNKNOWN, f"{told} its host is out of sight")
-        return command_reply(
-            self._accepted, f"{told} it is still {session.state}", CLIENT_STATES[session.state]
-        )
+        return command_reply(self._accepted, f"{told} it is still {session.state}", session.state.for_clients)

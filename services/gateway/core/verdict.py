@@ -25,18 +25,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     code: FaultCode | None = None
 
 
-CLIENT_STATES: Final = {
-    RunState.SCHEDULED: ClientState.STARTING,
-    RunState.CREATING: ClientState.STARTING,
-    RunState.BOOTING: ClientState.STARTING,
-    RunState.CONNECTING: ClientState.STARTING,
-    RunState.RECONCILING: ClientState.STARTING,
-    RunState.TRADING: ClientState.RUNNING,
-    RunState.STOPPING: ClientState.STOPPING,
-    RunState.STOPPED: ClientState.STOPPED,
-    RunState.FAILED: ClientState.ERROR,
-    RunState.UNKNOWN: ClientState.ERROR,
-}
 _AT_FAULT: Final = {
     # The configuration or the strategy that was sent cannot run; sending it again would not help.
     FailureReason.CONFIG: FaultCode.INVALID,
@@ -65,7 +53,7 @@ def why_failed(session: SessionView) -> str | None:
 
 
 def _judge_start(session: SessionView) -> Verdict | None:
-    name, state = session.instance_id, CLIENT_STATES[session.state]
+    name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:
         return Verdict(state=state, message=f"{name} is trading")
     if session.state == RunState.FAILED:

@@ -1,26 +1,16 @@
 """The record as people see it."""
 
 from datetime import datetime
-from typing import Final
 
 from schemas.engine import EngineView, SessionView
-from schemas.states import ClientState, RunState
+from schemas.states import ClientState
 from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import STARTING, Engine, Session
-
-_CLIENT_STATES: Final = {
-    **dict.fromkeys(STARTING, ClientState.STARTING),
-    RunState.TRADING: ClientState.RUNNING,
-    RunState.STOPPING: ClientState.STOPPING,
-    RunState.STOPPED: ClientState.STOPPED,
-    RunState.FAILED: ClientState.ERROR,
-    RunState.UNKNOWN: ClientState.ERROR,
-}
+from services.orchestrator.core.model import Engine, Session
 
 
 def client_state(session: Session | None) -> ClientState:
     """One of the five states that clients of the REST contract know."""
-    return _CLIENT_STATES[session.state] if session else ClientState.STOPPED
+    return session.state.for_clients if session else ClientState.STOPPED
 
 
 def session_view(session: Session) -> SessionView:

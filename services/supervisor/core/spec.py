@@ -13,6 +13,8 @@ USER: Final = "65532:65532"
 HEARTBEAT_FILE: Final = "/tmp/heartbeat"  # noqa: S108 - the container's own tmpfs
 TMPFS: Final = "rw,noexec,nosuid,nodev,size=64m,mode=1777"
 PIDS: Final = 256
+FLUSH_S: Final = 12
+"""What a sidecar may take after its engine ended to get the last events out, before Docker kills it."""
 _SECOND: Final = 1_000_000_000
 _ENV: Final = (
     "HOME=/tmp",
@@ -48,7 +50,7 @@ def container_config(spec: SessionSpec, profile: ContainerProfile, *, host_cpus:
         "Env": list(_ENV),
         "Labels": _labels(spec, profile),
         "StopSignal": "SIGTERM",
-        "StopTimeout": math.ceil(spec.stop_timeout_s),
+        "StopTimeout": math.ceil(spec.stop_timeout_s) + FLUSH_S,
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from services.supervisor.core import names
-from services.supervisor.core.spec import ContainerProfile, container_config
+from services.supervisor.core.spec import FLUSH_S, ContainerProfile, container_config
 from tests.fakes.supervised import session
 
 PROFILE = ContainerProfile(
@@ -29,7 +29,7 @@ def test_it_is_hardened() -> None:
     assert host["RestartPolicy"]["Name"] == "no"
     assert host["LogConfig"]["Type"] == "local"
     assert host["NetworkMode"] == "flotilla-bus"
-    assert config["StopTimeout"] == 30
+    assert config["StopTimeout"] == 30 + FLUSH_S
     assert (config["OpenStdin"], config["StdinOnce"]) == (True, True)
     assert config["Healthcheck"]["Interval"] == 30_000_000_000
     assert "PortBindings" not in host

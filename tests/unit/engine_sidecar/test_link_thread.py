@@ -1,0 +1,96 @@
+"""The engine's end of the link, over a real socketpair."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from engine_sidecar.adapters.link_thread import LinkThread
+from engine_sidecar.link import Ended, Flatten, Frames, FromEngine, Measured, Phase, Stop, Tick, frame
+from schemas.states import RunState, StopPolicy
+
+
+class Sidecar:
+    """The other end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self.heard: list[FromEngine] = []
+        self._frames: Frames[FromEngine] = Frames(FromEngine)
+
+    async def until(self, done: Callable[[FromEngine], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not (self.heard and done(self.heard[-1])):
+                data = await asyncio.get_running_loop().sock_recv(self.socket, 1 << 20)
+                assert data
+                for message in self._frames.feed(data):
+                    self.heard.append(message)
+                    if done(message):
+                        return
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[LinkThread, Sidecar]]:
+    ours, theirs = socket.socketpair()
+    link = LinkThread(ours, asyncio.get_running_loop())
+    link.start()
+    yield link, Sidecar(theirs)
+    link.close(5)
+    theirs.close()
+
+
+async def test_frames_arrive_in_order_in_both_directions(pair: tuple[LinkThread, Sidecar]) -> None:
+    link, sidecar = pair
+    for state in (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING):
+        link.send(Phase(state))
+    await sidecar.until(lambda message: message == Phase(RunState.TRADING))
+    states = [message.state for message in sidecar.heard if isinstance(message, Phase)]
+    assert states == [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
+    stop = Stop(StopPolicy.CANCEL, 1.0)
+    sidecar.socket.send(frame(Flatten()) + frame(stop))
+    assert [await link.receive(), await link.receive()] == [Flatten(), stop]
+
+
+async def test_ticks_go_on_while_the_loop_is_held_up_and_tell_for_how_long(
+    pair: tuple[LinkThread, Sidecar],
+) -> None:
+    _, sidecar = pair
+    await sidecar.until(lambda message: isinstance(message, Tick))
+    time.sleep(1.2)
+    await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_age_s > 0.8)
+    await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_age_s < 0.5)
+    lags = [message.loop_lag_s for message in sidecar.heard if isinstance(message, Tick)]
+    assert max(lags) > 0.5
+
+
+async def test_the_end_of_the_link_is_told_again_and_again(pair: tuple[LinkThread, Sidecar]) -> None:
+    link, sidecar = pair
+    sidecar.socket.close()
+    assert await link.receive() is None
+    assert await link.receive() is None
+    link.send(Phase(RunState.STOPPING))
+
+
+async def test_a_sidecar_that_talks_nonsense_is_as_good_as_gone(pair: tuple[LinkThread, Sidecar]) -> None:
+    link, sidecar = pair
+    sidecar.socket.send(b"\xff" * 10)
+    assert await link.receive() is None
+
+
+async def test_a_sidecar_that_does_not_read_gets_its_events_but_not_every_measure(
+    pair: tuple[LinkThread, Sidecar],
+) -> None:
+    link, sidecar = pair
+    for number in range(300):
+        link.send(Phase(RunState.TRADING, f"{number}" + "x" * 10_000))
+    async with asyncio.timeout(5):
+        while len(link._unsent) <= 1 << 20:
+            await asyncio.sleep(0.01)
+    link.send(Measured(b"{}"), is_lossy=True)
+    link.send(Ended(None))
+    await sidecar.until(lambda message: isinstance(message, Ended))
+    assert sum(isinstance(message, Phase) for message in sidecar.heard) == 300
+    assert not any(isinstance(message, Measured) for message in sidecar.heard)

@@ -1,0 +1,178 @@
+"""The rules that market data has to keep before it is imported, each told with file, line and column."""
+
+import gzip
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.records import Reading, records
+from engine_sidecar.catalog.refusal import ImportRefusedError
+
+BARS = Reading(data_type=DataType.BARS, step=timedelta(days=1))
+QUOTES = Reading(data_type=DataType.QUOTES)
+TRADES = Reading(data_type=DataType.TRADES)
+DAY_NS = 86_400 * 10**9
+JAN_4 = 1262563200 * 10**9
+BAR_HEADER = "date,open,high,low,close,volume"
+QUOTE_HEADER = "timestamp,bid,ask,bid_size,ask_size"
+TRADE_HEADER = "timestamp,price,size,side,trade_id"
+
+
+def written(folder: Path, *lines: str, name: str = "data.csv") -> Path:
+    file = folder / name
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
+
+
+def test_a_dated_bar_closes_at_the_midnight_that_ends_its_day(tmp_path: Path) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,10,12,9,11,1000", "2010-01-05,11,11,11,11,0")
+    first, second = records(file, BARS)
+    assert (first.ts, second.ts) == (JAN_4 + DAY_NS, JAN_4 + 2 * DAY_NS)
+    assert first.numbers == {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 1000}
+
+
+def test_times_of_the_open_are_moved_to_the_close(tmp_path: Path) -> None:
+    file = written(tmp_path, "open_time,open,high,low,close,volume", "1262563200000,1,1,1,1,1")
+    minutes = Reading(data_type=DataType.BARS, step=timedelta(minutes=5), stamps_open=True)
+    assert [record.ts for record in records(file, minutes)] == [JAN_4 + 300 * 10**9]
+
+
+def test_columns_are_found_by_their_usual_names_whatever_the_case(tmp_path: Path) -> None:
+    file = written(tmp_path, "Close,Volume,Extra,Low,High,Open,Date", "11,5,x,9,12,10,2010-01-04")
+    (record,) = records(file, BARS)
+    assert record.numbers["close"] == 11
+
+
+def test_a_blank_line_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv"
+    file.write_text(f"\ufeff{BAR_HEADER}\r\n2010-01-04,1,1,1,1,1\r\n\r\n")
+    assert len(list(records(file, BARS))) == 1
+
+
+def test_gzip_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv.gz"
+    file.write_bytes(gzip.compress(f"{BAR_HEADER}\n2010-01-04,1,1,1,1,1\n".encode()))
+    assert len(list(records(file, BARS))) == 1
+
+
+def test_numbers_are_rounded_half_to_even_where_a_precision_is_given(tmp_path: Path) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,1228.099976,1228.105,1228.085,1228.099976,10")
+    rounding = Reading(data_type=DataType.BARS, step=timedelta(days=1), price_precision=2, size_precision=0)
+    (record,) = records(file, rounding)
+    assert record.numbers["open"] == Decimal("1228.10")
+    assert record.numbers["high"] == Decimal("1228.10")
+    assert record.numbers["low"] == Decimal("1228.08")
+
+
+def test_trades_have_sides_and_ids_when_the_file_has(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, TRADE_HEADER, "1262563200,1.5,10,BUY,a1", "1262563200,1.5,10,s,a2", "1262563201,1.5,1,,"
+    )
+    assert [(one.side, one.trade_id) for one in records(file, TRADES)] == [
+        ("BUYER", "a1"),
+        ("SELLER", "a2"),
+        ("NO_AGGRESSOR", ""),
+    ]
+
+
+BAD_ROWS: list[tuple[Reading, str, str, str, int]] = [
+    (BARS, BAR_HEADER, "2010-01-04,1,nan,1,1,1", "column 'high': 'nan' is not a finite number", 2),
+    (BARS, BAR_HEADER, "2010-01-04,1,inf,1,1,1", "not a finite number", 2),
+    (BARS, BAR_HEADER, "2010-01-04,one,1,1,1,1", "column 'open': 'one' is no number", 2),
+    (BARS, BAR_HEADER, "2010-01-04,,1,1,1,1", "column 'open': is empty", 2),
+    (BARS, BAR_HEADER, "2010-01-04,0,1,0,1,1", "column 'open': price 0 is not positive", 2),
+    (BARS, BAR_HEADER, "2010-01-04,-1,1,1,1,1", "price -1 is not positive", 2),
+    (BARS, BAR_HEADER, "2010-01-04,1,1,1,1,-1", "column 'volume': size -1 is negative", 2),
+    (BARS, BAR_HEADER, "2010-01-04,3,2,1,1,1", "column 'open': open 3 is above the high 2", 2),
+    (BARS, BAR_HEADER, "2010-01-04,2,3,2,1,1", "column 'close': close 1 is below the low 2", 2),
+    (BARS, BAR_HEADER, "2010-01-04,2,1,3,2,1", "above the high", 2),
+    (BARS, BAR_HEADER, "2010-01-04,1e300,1e300,1,1,1", "can hold", 2),
+    (BARS, BAR_HEADER, "04.01.2010,1,1,1,1,1", "column 'date': '04.01.2010' is neither", 2),
+    (BARS, BAR_HEADER, "2010-01-04 12:00,1,1,1,1,1", "give --timezone", 2),
+    (BARS, BAR_HEADER, "1960-01-04,1,1,1,1,1", "before 1970", 2),
+    (BARS, BAR_HEADER, "2010-01-04,1,1,1,1,1\n2010-01-04,1,1,1,1,1", "the same as in the row before", 3),
+    (BARS, BAR_HEADER, "2010-01-05,1,1,1,1,1\n2010-01-04,1,1,1,1,1", "earlier than the row before", 3),
+    (BARS, BAR_HEADER, "2010-01-04,1,1,1,1", "has 5 fields, the header has 6", 2),
+    (QUOTES, QUOTE_HEADER, "1262563200,2,1,5,5", "column 'bid': bid 2 is above the ask 1", 2),
+    (QUOTES, QUOTE_HEADER, "2010-01-04,1,1,5,5", "has no time of day", 2),
+    (TRADES, TRADE_HEADER, "1262563200,1,0,buy,", "column 'size': size 0 is not positive", 2),
+    (TRADES, TRADE_HEADER, "1262563200,1,1,up,", "column 'side': 'up' is neither buy nor sell", 2),
+]
+
+
+@pytest.mark.parametrize(("how", "header", "rows", "said", "line"), BAD_ROWS)
+def test_an_unsound_row_is_named(
+    tmp_path: Path, how: Reading, header: str, rows: str, said: str, line: int
+) -> None:
+    file = written(tmp_path, header, rows)
+    with pytest.raises(ImportRefusedError) as refused:
+        list(records(file, how))
+    assert str(refused.value).startswith(f"{file}, line {line}")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"date,open,high,low,close,volume\n", "holds no rows"),
+        (
+            b"date,open,high,low,close\n2010-01-04,1,1,1,1\n",
+            "there is no volume in date, open, high, low, close",
+        ),
+        (b"date,open,open,high,low,close,volume\n", "stands there twice"),
+        (b"\xff\xfe\x00bad", "no readable CSV"),
+    ],
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "data.csv"
+    file.write_bytes(content)
+    with pytest.raises(ImportRefusedError, match=said) as refused:
+        list(records(file, BARS))
+    assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "folder.csv", "text.parquet", "text.csv.gz"])
+def test_a_file_that_is_not_what_it_says_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for text in ("text.parquet", "text.csv.gz"):
+        (tmp_path / text).write_text("no such thing")
+    with pytest.raises(ImportRefusedError, match=name):
+        list(records(tmp_path / name, BARS))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([JAN_4, JAN_4 + 1], pa.timestamp("ns", "UTC")),
+        pa.array([JAN_4, JAN_4 + 1], pa.int64()),
+        pa.array(["2010-01-04T00:00:00Z", "2010-01-04T00:00:00.000000001Z"]),
+    ],
+)
+def test_parquet_is_read_like_csv(tmp_path: Path, times: Any) -> None:
+    columns = {"timestamp": times, "price": pa.array([0.1, 2.5], pa.float32()), "size": pa.array([1, 2])}
+    pq.write_table(pa.table(columns), tmp_path / "trades.parquet")
+    found = list(records(tmp_path / "trades.parquet", TRADES))
+    assert [one.ts for one in found] == [JAN_4, JAN_4 + 1]
+    assert [one.numbers["price"] for one in found] == [Decimal("0.1"), Decimal("2.5")]
+
+
+def test_a_parquet_time_without_a_zone_needs_one(tmp_path: Path) -> None:
+    columns = {"timestamp": pa.array([JAN_4], pa.timestamp("ns")), "price": [1.0], "size": [1]}
+    pq.write_table(pa.table(columns), tmp_path / "trades.parquet")
+    with pytest.raises(ImportRefusedError, match="--timezone"):
+        list(records(tmp_path / "trades.parquet", TRADES))
+
+
+def test_an_empty_cell_in_parquet_is_named(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"timestamp": [JAN_4], "price": [None], "size": [1]}), tmp_path / "trades.parquet"
+    )
+    with pytest.raises(ImportRefusedError, match="line 1, column 'price': is empty"):
+        list(records(tmp_path / "trades.parquet", TRADES))

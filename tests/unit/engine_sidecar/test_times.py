@@ -1,0 +1,64 @@
+"""Time texts of people's files."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from engine_sidecar.catalog.times import midnight_ns, parse_time
+
+NEW_YORK = ZoneInfo("America/New_York")
+NOON = int(datetime(2010, 1, 4, 12, tzinfo=UTC).timestamp()) * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("2010-01-04T12:00:00Z", NOON),
+        ("2010-01-04 12:00:00+00:00", NOON),
+        ("2010-01-04T14:00+02:00", NOON),
+        ("2010-01-04T06:30:00-0530", NOON),
+        ("2010-01-04 12:00:00.000000001 UTC", NOON + 1),
+        ("2010-01-04T12:00:00.5Z", NOON + 500_000_000),
+        ("1262606400", NOON),
+        ("1262606400000", NOON),
+        ("1262606400000000", NOON),
+        ("1262606400000000000", NOON),
+        ("915148800000000000", 915148800 * 10**9),
+    ],
+)
+def test_moments_are_read_to_the_nanosecond(text: str, ns: int) -> None:
+    assert parse_time(text, None) == ns
+
+
+@pytest.mark.parametrize("text", ["2010-01-04", "20100104"])
+def test_a_date_stays_a_date(text: str) -> None:
+    assert parse_time(text, None) == date(2010, 1, 4)
+
+
+def test_a_time_without_a_zone_is_read_in_the_one_given() -> None:
+    assert parse_time("2010-01-04 07:00:00", NEW_YORK) == NOON
+    assert parse_time("2010-07-04 08:00:00", NEW_YORK) == NOON + 181 * 86_400 * 10**9
+
+
+def test_a_time_without_any_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="--timezone"):
+        parse_time("2010-01-04 12:00:00", None)
+
+
+def test_a_time_that_clocks_skip_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not exist in America/New_York"):
+        parse_time("2010-03-14 02:30:00", NEW_YORK)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "noon", "04/01/2010", "2010-13-01", "2010-01-04T25:00:00Z", "12345", "-1", "1e9"]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_time(text, None)
+
+
+def test_a_day_begins_at_the_midnight_of_its_zone() -> None:
+    assert midnight_ns(date(2010, 1, 4), None) == NOON - 12 * 3600 * 10**9
+    assert midnight_ns(date(2010, 1, 4), NEW_YORK) == NOON - 7 * 3600 * 10**9
