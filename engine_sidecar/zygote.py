@@ -16,6 +16,7 @@ import traceback
 import warnings
 from typing import Final
 
+from engine_sidecar.adapters.spawn import signal_at_parents_end
 from engine_sidecar.link import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
 
 _FDS_PER_FORK: Final = 3
@@ -49,18 +50,21 @@ class Zygote:
         return bool(data)
 
     def _fork(self, fds: list[int]) -> None:
+        zygote = os.getpid()
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             pid = os.fork()  # Python warns of pyarrow's allocator thread, which is made for forks
         if pid == 0:
-            self._become_engine(fds)
+            self._become_engine(fds, zygote)
         for fd in fds:
             os.close(fd)
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
         self._say(Forked(pid))
 
-    def _become_engine(self, fds: list[int]) -> None:
+    def _become_engine(self, fds: list[int], zygote: int) -> None:
         code = 1
         try:
+            # Not SIGKILL: an engine that is left alone cancels its orders first. One that was stopped must wake up for that.
+            signal_at_parents_end(zygote, signal.SIGCONT)
             self._leave()
             link, *outputs = fds
             for number, fd in enumerate(outputs, start=1):

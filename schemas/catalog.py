@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -88,6 +88,15 @@ def file_interval(name: str) -> tuple[int, int] | None:
     """The times (UNIX ns) of the first and last event in a catalog file, from its name; None for any other file."""
     match = _FILE.match(name)
     return (_time_ns(match[1], match[2]), _time_ns(match[3], match[4])) if match else None
+
+
+NAMES_FILE: Final = "names.json"
+"""Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
+
+
+def folder_names(text: bytes) -> dict[str, str]:
+    """What a catalog's NAMES_FILE says. Raises msgspec.DecodeError for what is no such file."""
+    return msgspec.json.decode(text, type=dict[str, str])
 
 
 def catalog_entries(

@@ -28,7 +28,8 @@ def main() -> None:
     plan = json.load(sys.stdin)
     engine = BacktestEngine(
         BacktestEngineConfig(
-            logging=LoggingConfig(log_level="ERROR"), risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01")
+            logging=LoggingConfig(log_level="ERROR"),
+            risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
         )
     )
     engine.add_venue(
@@ -62,7 +63,9 @@ def listen(engine: BacktestEngine) -> dict[str, list[Any]]:
     bus = engine.kernel.msgbus
     bus.subscribe("events.order.*", on_order, priority=10)
     bus.subscribe("events.fills.*", lambda event: heard["fills"].append(translate.fill(event)))
-    bus.subscribe("events.position.*", lambda event: heard["positions"].append(translate.position_update(event)))
+    bus.subscribe(
+        "events.position.*", lambda event: heard["positions"].append(translate.position_update(event))
+    )
     return heard
 
 

@@ -45,9 +45,11 @@ class EngineProcess:
     def __init__(self, zygote: "ZygoteProcess") -> None:
         self._zygote = zygote
         self.link, theirs = socket.socketpair()
+        zygote.engines.append(self)
         read_fd, write_fd = os.pipe()
         self.heard: list[FromEngine] = []
         self.log: list[str] = []
+        self._is_deaf = False
         self._pending: deque[FromEngine] = deque()
         self._frames: Frames[FromEngine] = Frames(FromEngine)
         self.forked_at = time.monotonic()
@@ -60,7 +62,15 @@ class EngineProcess:
 
     def _read_log(self, fd: int) -> None:
         with os.fdopen(fd, encoding="utf-8", errors="replace") as lines:
-            self.log.extend(line.rstrip("\n") for line in lines)
+            for line in lines:
+                self.log.append(line.rstrip("\n"))
+                if self._is_deaf:
+                    return
+
+    def lose(self) -> None:
+        """Goes away as a killed sidecar does: the link is closed, and so is the log from its next line on."""
+        self._is_deaf = True
+        self.link.close()
 
     def send(self, message: object) -> None:
         self.link.sendall(frame(message))
@@ -77,10 +87,13 @@ class EngineProcess:
 
     def _receive(self, timeout_s: float) -> None:
         if timeout_s <= 0 or not select.select([self.link], [], [], timeout_s)[0]:
-            raise TimeoutError(f"not heard in time; the log ends with {self.log[-15:]}; last: {self.heard[-5:]}")
+            raise TimeoutError(
+                f"not heard in time; the log ends with {self.log[-15:]}; last: {self.heard[-5:]}"
+            )
         data = self.link.recv(1 << 20)
         if not data:
-            raise ConnectionError(f"the link closed; the log ends with {self.log[-15:]}")
+            last = next((item for item in reversed(self.heard) if isinstance(item, Ended)), None)
+            raise ConnectionError(f"the link closed after {last}; the log ends with {self.log[-15:]}")
         self._pending.extend(self._frames.feed(data))
 
     def until_state(self, state: RunState, timeout_s: float = 20.0) -> float:
@@ -96,15 +109,19 @@ class EngineProcess:
         return ended, code
 
     def until_exited(self, timeout_s: float = 20.0) -> int:
-        return self._zygote.until(Exited, timeout_s).exit_code
+        return self._zygote.until(Exited, timeout_s, lambda exited: exited.pid == self.pid).exit_code
 
     def events(self, kind: EventKind) -> list[dict[str, Any]]:
         """The events of one kind that were heard so far."""
-        return [json.loads(item.data) for item in self.heard if isinstance(item, Happened) and item.kind is kind]
+        return [
+            json.loads(item.data) for item in self.heard if isinstance(item, Happened) and item.kind is kind
+        ]
 
     def metrics(self) -> list[EngineMetrics]:
         return [
-            msgspec.json.decode(item.data, type=EngineMetrics) for item in self.heard if isinstance(item, Measured)
+            msgspec.json.decode(item.data, type=EngineMetrics)
+            for item in self.heard
+            if isinstance(item, Measured)
         ]
 
 
@@ -115,7 +132,7 @@ class ZygoteProcess:
         self.socket, theirs = socket.socketpair()
         self._frames: Frames[FromZygote] = Frames(FromZygote)
         self._waiting: list[FromZygote] = []
-        self._engines: list[EngineProcess] = []
+        self.engines: list[EngineProcess] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "engine_sidecar.zygote", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -125,12 +142,14 @@ class ZygoteProcess:
         theirs.close()
         self.import_s = self.until(ZygoteReady, 60).import_s
 
-    def until[T](self, kind: type[T], timeout_s: float = 20.0) -> T:
-        """The next message of one kind; others are kept for later."""
+    def until[T](
+        self, kind: type[T], timeout_s: float = 20.0, is_meant: Callable[[T], bool] = lambda message: True
+    ) -> T:
+        """The next message of one kind that is meant; others are kept for later."""
         deadline = time.monotonic() + timeout_s
         while True:
             for message in self._waiting:
-                if isinstance(message, kind):
+                if isinstance(message, kind) and is_meant(message):
                     self._waiting.remove(message)
                     return message
             left = deadline - time.monotonic()
@@ -143,13 +162,12 @@ class ZygoteProcess:
 
     def fork(self, run: Run) -> EngineProcess:
         engine = EngineProcess(self)
-        self._engines.append(engine)
         engine.send(run)
         return engine
 
     def close(self) -> int:
         """Closes its socket and its engines' links, and returns its exit code."""
-        for engine in self._engines:
+        for engine in self.engines:
             engine.link.close()
         self.socket.close()
         return self.process.wait(20)
@@ -167,7 +185,9 @@ def zygote_process() -> Iterator[ZygoteProcess]:
 def sandbox_node(**replay: Any) -> dict[str, Any]:
     """The node of the sandbox template with its defaults; `replay` goes to the replay's config."""
     template = json.loads((ROOT / "templates/engines/sandbox.json").read_text())
-    values: dict[str, Any] = {name: parameter.get("default") for name, parameter in template["parameters"].items()}
+    values: dict[str, Any] = {
+        name: parameter.get("default") for name, parameter in template["parameters"].items()
+    }
     values |= {"trader_id": "ENGINE-001", "log_level": "INFO"} | replay
     node: dict[str, Any] = fill_in(template["node"], values)
     return node
@@ -207,4 +227,6 @@ def run_of(catalog: Path, node: dict[str, Any], *strategies: dict[str, Any], **f
         exec_factories={"SIM": "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"},
     )
     given = {"plan": plan, "stop_timeout_s": 10.0} | fields
-    return Run(instance_id="engine-1", session_id="session-1", catalog_path=str(catalog), log_level="INFO", **given)
+    return Run(
+        instance_id="engine-1", session_id="session-1", catalog_path=str(catalog), log_level="INFO", **given
+    )

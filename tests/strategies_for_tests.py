@@ -3,6 +3,7 @@
 import sys
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from nautilus_trader.config import StrategyConfig
@@ -54,12 +55,19 @@ class OnBars(Strategy):
 
 
 class HoldsAndRests(OnBars):
-    """On the first bar buys, and rests an order far below; tries to buy again when it is stopped."""
+    """On the first bar buys, and rests an order far below; tries to buy again when it is stopped.
+
+    `how` is a file that it makes when the order is cancelled.
+    """
 
     def act(self, bar: Bar) -> None:
         if self.bars == 1:
             self.market(OrderSide.BUY)
             self.limit(OrderSide.BUY, float(bar.close) / 2)
+
+    def on_order_canceled(self, event: Any) -> None:
+        if self.config.how:
+            Path(self.config.how).touch()
 
     def on_stop(self) -> None:
         self.cancel_all_orders(self.instrument_id)
@@ -82,6 +90,9 @@ class Raises(HoldsAndRests):
             raise ValueError("boom at the start")
         if self.config.how == "timer":
             self.clock.set_timer("boom", timedelta(milliseconds=50), callback=self.tick)
+
+    def on_order_canceled(self, event: Any) -> None:
+        """`how` is no file here."""
 
     def tick(self, event: Any) -> None:
         raise ValueError("boom in the timer")
@@ -147,6 +158,15 @@ class AsksForHistory(OnBars):
         self.log.info(f"history {self.asked}: {data}")
 
 
+class CancelsInTheSameBreath(OnBars):
+    """Rests an order and at once cancels all there are, every tenth bar."""
+
+    def act(self, bar: Bar) -> None:
+        if self.bars % 10 == 0:
+            self.limit(OrderSide.BUY, float(bar.close) / 2)
+            self.cancel_all_orders(self.instrument_id)
+
+
 class TradesInManyWays(OnBars):
     """Brackets, limit, stop and oversized orders, and orders made of fills: what a simulated venue can get wrong."""
 
@@ -164,7 +184,7 @@ class TradesInManyWays(OnBars):
             self.limit(OrderSide.BUY, close * 0.99, post_only=True)
         if self.bars % 13 == 0:
             self.limit(OrderSide.BUY, close * 1.02, time_in_force=TimeInForce.IOC)
-        if self.bars % 17 == 0:
+        if self.bars % 17 == 0 and self.config.how != "solvent":
             self.market(OrderSide.SELL, Decimal(2 * 10**9))
         if self.bars % 19 == 0:
             self.close_all_positions(self.instrument_id)

@@ -19,7 +19,11 @@ _BACKLOG_BYTES: Final = 1 << 20
 
 
 class LinkThread:
-    """Owns the socket. `send` may be called from any thread; what comes in is given to the loop, in order."""
+    """Owns the socket. `send` may be called from any thread; what comes in is given to the loop, in order.
+
+    When the sidecar is gone the engine has `patience_s` to stop itself; then the process ends, because nobody is left to
+    kill one whose loop never comes back.
+    """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._socket, self._loop = sock, loop
@@ -29,7 +33,8 @@ class LinkThread:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._unsent = bytearray()
-        self._is_closing = False
+        self._closing = threading.Event()
+        self.patience_s = 30.0
         self._answered = self._asked = time.monotonic()
         self._lag_s = 0.0
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
@@ -55,7 +60,7 @@ class LinkThread:
 
     def close(self, timeout_s: float) -> None:
         """Sends what is queued, as far as `timeout_s` allows, and ends the thread."""
-        self._is_closing = True
+        self._closing.set()
         self._wake()
         self._thread.join(timeout_s)
 
@@ -80,12 +85,12 @@ class LinkThread:
                     if key.fileobj is not self._socket:
                         os.read(self._wake_read, 4096)
                     elif not self._exchange(frames, events):
-                        self._deliver(None)
+                        self._lose()
                         return
 
     @property
     def _is_done(self) -> bool:
-        return self._is_closing and not self._unsent and not self._outgoing
+        return self._closing.is_set() and not self._unsent and not self._outgoing
 
     def _refill(self, selector: selectors.BaseSelector) -> None:
         while self._outgoing and len(self._unsent) < _BACKLOG_BYTES:
@@ -111,6 +116,11 @@ class LinkThread:
 
     def _deliver(self, message: ToEngine | None) -> None:
         self._loop.call_soon_threadsafe(self._incoming.put_nowait, message)
+
+    def _lose(self) -> None:
+        self._deliver(None)
+        if not self._closing.wait(self.patience_s):
+            os._exit(1)
 
     def _tick(self, now: float) -> None:
         """Tells how long the loop has been silent, and asks it again once it has answered."""

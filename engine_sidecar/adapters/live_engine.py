@@ -9,16 +9,19 @@ import msgspec
 from engine_sidecar.adapters.link_thread import LinkThread
 from engine_sidecar.adapters.measuring import measure
 from engine_sidecar.adapters.node_building import build_node
+from engine_sidecar.adapters.own_output import OwnOutput
 from engine_sidecar.adapters.starting import watch_start, why_not_trading
 from engine_sidecar.adapters.stopping import Stopping
 from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.link import CancelOrders, Ended, Flatten, Measured, Phase, Run, Stop
-from engine_sidecar.replay.client import ALERTS, REPLAY_ENDED, ReplayEnded
+from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from engine_sidecar.strategies.guard import fault_text
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, Severity
 
 MEASURE_S: Final = 1.0
+# How much longer than its stop may take an engine whose sidecar is gone has before its process ends.
+PATIENCE_S: Final = 5.0
 _CONFIRMED: Final = {
     StopPolicy.CANCEL: "no order is open",
     StopPolicy.FLATTEN: "no order and no position is open",
@@ -39,6 +42,8 @@ class LiveEngine:
 
     def __init__(self, run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop) -> None:
         self._run, self._link, self._loop = run, link, loop
+        self._output = OwnOutput()
+        link.patience_s = run.stop_timeout_s + PATIENCE_S
         self._ending: asyncio.Future[Ending] = loop.create_future()
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
@@ -113,9 +118,17 @@ class LiveEngine:
             return
         if self._kernel.trader.is_running:
             self._link.send(Phase(RunState.TRADING))
+            self._tell_idle_strategies()
             self._send_measure()
         else:
             self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, why_not_trading(self._kernel))
+
+    def _tell_idle_strategies(self) -> None:
+        """A strategy may stop itself at its start, for want of an instrument; the engine would run on as if it traded."""
+        for strategy in self._kernel.trader.strategies():
+            if not strategy.is_running:
+                text = f"{strategy.id} is {strategy.state.name} after its start: see the log"
+                self._tap.alert(Severity.CRITICAL, "strategy_not_running", text)
 
     def _on_strategy_fault(self, strategy_id: str, method: str, error: BaseException) -> None:
         text = f"{strategy_id} raised in {method}: {fault_text(error)}"
@@ -150,6 +163,7 @@ class LiveEngine:
                 case Run():
                     self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
                 case None:
+                    self._output.swallow()
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
                     return
 

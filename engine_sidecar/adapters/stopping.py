@@ -1,7 +1,9 @@
 """Stops the trading of a node by policy, and the node itself, within a deadline."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from typing import Final
 
 from nautilus_trader.model.enums import TradingState
 
@@ -9,6 +11,8 @@ from engine_sidecar.adapters.node_building import Node
 from engine_sidecar.adapters.order_gate import Gate
 from engine_sidecar.adapters.winding_down import WindDown
 from schemas.states import StopPolicy
+
+SETTLE_S: Final = 0.5
 
 
 class Stopping:
@@ -29,15 +33,15 @@ class Stopping:
         if policy is StopPolicy.LEAVE:
             return ()
         node.kernel.risk_engine.set_trading_state(TradingState.REDUCING)
-        if not await self._is_quiet(deadline):
-            return (
-                "the engine's queues did not empty, so neither orders nor positions could be looked after",
-            )
-        winding_down = WindDown(node.kernel, node.gate, self._now, deadline)
-        left = await winding_down.cancel_orders()
-        if policy is StopPolicy.FLATTEN:
-            left += await winding_down.close_positions()
-        return left
+        await self._settle(deadline)
+        winding_down = WindDown(node.kernel, node.gate, self._now)
+        if policy is StopPolicy.CANCEL:
+            await winding_down.cancel_orders(deadline)
+            return winding_down.still_working()
+        # A cancel that a venue does not confirm must not leave the positions in the market.
+        await winding_down.cancel_orders((self._now() + deadline) / 2)
+        await winding_down.close_positions(deadline)
+        return winding_down.still_working() + winding_down.still_open()
 
     def go_on(self) -> None:
         """Opens the gate again after an intervention."""
@@ -63,10 +67,11 @@ class Stopping:
             return (f"NautilusTrader's node did not stop cleanly: {type(error).__name__}: {error}",)
         return ()
 
-    async def _is_quiet(self, deadline: float) -> bool:
-        try:
-            async with asyncio.timeout_at(deadline):
+    async def _settle(self, deadline: float) -> None:
+        """Lets orders that passed the gate before it was shut reach the venue, where they can be seen and cancelled.
+
+        A busy feed may never leave the queues empty; orders pass them in milliseconds all the same.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min(deadline, self._now() + SETTLE_S)):
                 await self._node.barrier.wait()
-        except TimeoutError:
-            return False
-        return True

@@ -15,45 +15,51 @@ RETRY_S: Final = 0.5
 
 
 class WindDown:
-    """One cancel or flatten of one node; `now` is the loop's time, `deadline` a time of it."""
+    """One cancel or flatten of one node; `now` is the loop's time, and deadlines are times of it."""
 
-    def __init__(self, kernel: Any, gate: OrderGate, now: Callable[[], float], deadline: float) -> None:
+    def __init__(self, kernel: Any, gate: OrderGate, now: Callable[[], float]) -> None:
         self._kernel, self._cache = kernel, kernel.cache
         self._gate = gate
-        self._now, self._deadline = now, deadline
+        self._now = now
         self._asked: dict[Any, float] = {}
 
-    async def cancel_orders(self) -> tuple[str, ...]:
-        """Cancels every order and waits until none is open or in flight; returns those that are."""
-        while (orders := self._working_orders()) and self._now() < self._deadline:
+    async def cancel_orders(self, deadline: float) -> None:
+        """Cancels every order, until none is open or in flight."""
+        while (orders := self._working_orders()) and self._now() < deadline:
             for order in orders:
-                if self._is_due(order.client_order_id) and order.status != OrderStatus.SUBMITTED:
+                if order.status != OrderStatus.SUBMITTED and self._is_due(order.client_order_id):
                     self._cancel(order)
             await asyncio.sleep(POLL_S)
-        return tuple(
-            f"order {order.client_order_id} still {order.status_string().lower()}" for order in orders
-        )
 
-    async def close_positions(self) -> tuple[str, ...]:
-        """Closes every position at the market and waits until all are flat; returns those that are not.
-
-        Call it when no order works any more: an order in flight could open what was just closed.
-        """
-        while (positions := self._cache.positions_open()) and self._now() < self._deadline:
+    async def close_positions(self, deadline: float) -> None:
+        """Closes every position at the market, until all are flat. Call it after `cancel_orders`."""
+        while (positions := self._cache.positions_open()) and self._now() < deadline:
             for position in positions:
-                if not self._has_working_order(position) and self._is_due(position.id):
+                if not self._is_changing(position) and self._is_due(position.id):
                     self._close(position)
             await asyncio.sleep(POLL_S)
-        return tuple(self._still_open(position) for position in positions)
+
+    def still_working(self) -> tuple[str, ...]:
+        """The orders that are not known to be gone, in words."""
+        return tuple(
+            f"order {order.client_order_id} still {order.status_string().lower()}"
+            for order in self._working_orders()
+        )
+
+    def still_open(self) -> tuple[str, ...]:
+        """The positions that are not known to be closed, in words."""
+        return tuple(self._still_open(position) for position in self._cache.positions_open())
 
     def _working_orders(self) -> list[Any]:
         cache = self._cache
         found = [*cache.orders_open(), *cache.orders_inflight(), *cache.orders_emulated()]
         return list({order.client_order_id: order for order in found}.values())
 
-    def _has_working_order(self, position: Any) -> bool:
+    def _is_changing(self, position: Any) -> bool:
+        """True while an order is on its way that closes the position, or that could change it any moment."""
         return any(
-            order.instrument_id == position.instrument_id and order.strategy_id == position.strategy_id
+            (order.is_inflight or order.is_reduce_only)
+            and (order.instrument_id, order.strategy_id) == (position.instrument_id, position.strategy_id)
             for order in self._working_orders()
         )
 

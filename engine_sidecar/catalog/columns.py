@@ -52,10 +52,10 @@ class Layout(msgspec.Struct, frozen=True):
     titles: dict[str, str]
     ignored: tuple[str, ...]
 
-    def pick(self, row: Sequence[str], field: str) -> str | None:
-        """The field's text in `row`, or None when the file has no such column."""
+    def pick(self, row: Sequence[str], field: str) -> str:
+        """The field's text in `row`, empty when the file has no such column."""
         position = self.positions.get(field)
-        return None if position is None else row[position].strip()
+        return "" if position is None else row[position].strip()
 
 
 def layout(data_type: DataType, header: Sequence[str]) -> Layout:

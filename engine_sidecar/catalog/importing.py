@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import Meta
 from nautilus_trader.model.data import BarType
 from nautilus_trader.model.enums import BarAggregation
 from nautilus_trader.model.identifiers import InstrumentId
@@ -18,9 +19,11 @@ from engine_sidecar.catalog.names import check_name, remember_name
 from engine_sidecar.catalog.records import Reading, records
 from engine_sidecar.catalog.refusal import ImportRefusedError
 from engine_sidecar.catalog.store import Target, locked
-from engine_sidecar.catalog.survey import Progress, Survey, batches, survey
+from engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
 from schemas.ids import BarType as BarTypeText
 from schemas.ids import InstrumentId as InstrumentText
+
+type Decimals = Annotated[int, Meta(ge=0, le=MAX_PRECISION)]
 
 
 class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,8 +35,8 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bar_type: BarTypeText | None = None
     stamps_open: bool = False
     timezone: str | None = None
-    price_precision: int | None = None
-    size_precision: int | None = None
+    price_precision: Decimals | None = None
+    size_precision: Decimals | None = None
     currency: str = "USD"
 
 

@@ -6,15 +6,13 @@ from pathlib import Path
 import msgspec
 
 from engine_sidecar.catalog.refusal import ImportRefusedError
-from schemas.catalog import folder_name
-
-_FILE = "names.json"
+from schemas.catalog import NAMES_FILE, folder_name, folder_names
 
 
 def names_of(catalog: Path) -> dict[str, str]:
     """Identifier by folder name; empty for a catalog that no import of ours has written."""
-    file = catalog / _FILE
-    return msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else {}
+    file = catalog / NAMES_FILE
+    return folder_names(file.read_bytes()) if file.exists() else {}
 
 
 def check_name(catalog: Path, identifier: str) -> None:
@@ -31,6 +29,6 @@ def remember_name(catalog: Path, identifier: str) -> None:
     if folder == identifier:
         return
     names = names_of(catalog) | {folder: identifier}
-    draft = catalog / f"{_FILE}.draft"
+    draft = catalog / f"{NAMES_FILE}.draft"
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(dict(sorted(names.items())))))
-    os.replace(draft, catalog / _FILE)
+    os.replace(draft, catalog / NAMES_FILE)

@@ -1,6 +1,6 @@
 """Turns rows of text into checked records: every rule about market data that an import enforces stands here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
@@ -61,7 +61,7 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
         last = -1
         for line, row in rows:
             try:
-                record = _record(where, how, lambda field, row=row: where.pick(row, field) or "")  # type: ignore[misc]
+                record = _record(where, how, row)
                 _check_order(last, record.ts, how.data_type, where)
             except _FieldError as error:
                 raise ImportRefusedError(error.what, file, line, error.column) from None
@@ -77,19 +77,18 @@ class _FieldError(Exception):
         self.what, self.column = what, column
 
 
-def _record(where: Layout, how: Reading, pick: Callable[[str], str]) -> Record:
+def _record(where: Layout, how: Reading, row: Sequence[str]) -> Record:
     numbers = {
-        field: _number(pick(field), field, where, how)
+        field: _number(where.pick(row, field), field, where, how)
         for field in where.positions
         if field not in ("timestamp", "side", "trade_id")
     }
     _CHECKS[how.data_type](numbers, where)
-    side = pick("side").lower()
+    side = where.pick(row, "side").lower()
     if side not in _SIDES and side not in _NO_SIDE:
         raise _FieldError(f"{side!r} is neither buy nor sell", where.titles["side"])
-    return Record(
-        _time(pick("timestamp"), where, how), numbers, _SIDES.get(side, "NO_AGGRESSOR"), pick("trade_id")
-    )
+    ts = _time(where.pick(row, "timestamp"), where, how)
+    return Record(ts, numbers, _SIDES.get(side, "NO_AGGRESSOR"), where.pick(row, "trade_id"))
 
 
 def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:

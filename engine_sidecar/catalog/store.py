@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ class Target:
         there = self._catalog / self._folder / path.name
         if not there.exists():
             return True
-        if list(read_file(_CLASSES[self._data_type], there)) != data:
+        if not _are_equal(_CLASSES[self._data_type], read_file(_CLASSES[self._data_type], there), data):
             raise ImportRefusedError(
                 f"the catalog has other data for {self._identifier} from {_day(data[0].ts_init)} to "
                 f"{_day(data[-1].ts_init)}"
@@ -91,6 +91,11 @@ class Target:
             there = self._catalog / file.relative_to(self._staging)
             there.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, there)
+
+
+def _are_equal(kind: Any, there: Iterable[Any], new: Sequence[Any]) -> bool:
+    """By their fields: two trade ticks from different sources are unequal to NautilusTrader even when all fields agree."""
+    return [kind.to_dict(event) for event in there] == [kind.to_dict(event) for event in new]
 
 
 def _day(ns: int) -> str:

@@ -1,11 +1,9 @@
 """The live data client of the replay venue: answers subscriptions and requests from a Parquet catalog."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.live.data_client import LiveMarketDataClient
 from nautilus_trader.live.factories import LiveDataClientFactory
@@ -13,39 +11,11 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import ClientId, Venue
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.replay.barrier import Barrier
 from engine_sidecar.replay.config import ReplayDataClientConfig
-from engine_sidecar.replay.feed import ReplayFeed
-from engine_sidecar.replay.sandbox import SandboxClient
+from engine_sidecar.replay.feed import ReplayFeed, Wiring
+from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
 from engine_sidecar.replay.streams import FOREVER, DataSet
 from schemas.telemetry import Alert, FeedProgress, Severity
-
-ALERTS: Final = "flotilla.alert"
-REPLAY_ENDED: Final = "flotilla.replay.ended"
-
-
-class ReplayEnded(msgspec.Struct, frozen=True):
-    """Published on REPLAY_ENDED: nothing is left to play, or `error` tells why the replay broke off.
-
-    `is_refused`: what was subscribed cannot be replayed rightly.
-    """
-
-    venue: str
-    must_stop: bool
-    error: str = ""
-    is_refused: bool = False
-
-
-class ReplayRefusedError(Exception):
-    """What strategies subscribed to cannot be replayed rightly."""
-
-
-class Wiring(msgspec.Struct, frozen=True):
-    """What a replay has to wait for, the sandbox venues it drives, and who may object to what is subscribed."""
-
-    barrier: Barrier
-    venues: dict[Venue, SandboxClient]
-    check: Callable[[], None]
 
 
 class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
@@ -101,7 +71,7 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
 
     async def _play(self, wiring: Wiring) -> None:
         try:
-            await self._feed.play(wiring.barrier, wiring.venues, wiring.check, self._ended)
+            await self._feed.play(wiring, self._ended)
         except ReplayRefusedError as error:
             self._publish(ReplayEnded(self.id.value, must_stop=True, error=str(error), is_refused=True))
             raise

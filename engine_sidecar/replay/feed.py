@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from nautilus_trader.model.identifiers import Venue
+
 from engine_sidecar.replay.barrier import Barrier
 from engine_sidecar.replay.config import ReplayDataClientConfig
 from engine_sidecar.replay.merge import Merge
@@ -12,6 +15,14 @@ from engine_sidecar.replay.sandbox import SandboxClient
 from engine_sidecar.replay.streams import DataSet, count, read
 
 _NS: Final = 1_000_000_000
+
+
+class Wiring(msgspec.Struct, frozen=True):
+    """What a replay has to wait for, the sandbox venues it drives, and who may object to what is subscribed."""
+
+    barrier: Barrier
+    venues: dict[Venue, SandboxClient]
+    check: Callable[[], None]
 
 
 class ReplayFeed:
@@ -95,18 +106,13 @@ class ReplayFeed:
         events = list(read(self._catalog, data_set, first, min(last, self.history_end)))
         return events[-limit:] if limit else events
 
-    async def play(
-        self,
-        barrier: Barrier,
-        venues: Mapping[Any, SandboxClient],
-        check: Callable[[], None],
-        on_end: Callable[[], None],
-    ) -> None:
-        """Plays until cancelled; calls `check` after each change of what is subscribed, `on_end` when nothing is left.
+    async def play(self, wiring: Wiring, on_end: Callable[[], None]) -> None:
+        """Plays until cancelled; calls `on_end` each time there is nothing left.
 
         Strategies subscribe in their `on_start`, all within one step of the loop, or when a request they made there is
         answered: when the first subscription has come and the node is quiet, all have.
         """
+        barrier, venues = wiring.barrier, wiring.venues
         await self._opened.wait()
         await barrier.wait()
         await asyncio.sleep(self._config.start_delay)
@@ -115,7 +121,7 @@ class ReplayFeed:
             await barrier.wait()
             if self._is_changed:
                 self._is_changed = False
-                check()
+                wiring.check()
             ts = self._merge.peek()
             if ts is None:
                 self._opened.clear()
@@ -123,7 +129,12 @@ class ReplayFeed:
                     on_end()
                 await self._opened.wait()
             elif not await self._must_wait(ts):
-                await self._step(ts, barrier, venues)
+                try:
+                    await self._step(ts, barrier, venues)
+                except BaseException:
+                    for venue in venues.values():
+                        venue.abandon_step()
+                    raise
 
     async def _must_wait(self, ts: int) -> bool:
         """Waits for the time of an event at the chosen speed; True when it waited, because something may have changed."""
@@ -138,7 +149,7 @@ class ReplayFeed:
         await asyncio.sleep(left)
         return True
 
-    async def _step(self, ts: int, barrier: Barrier, venues: Mapping[Any, SandboxClient]) -> None:
+    async def _step(self, ts: int, barrier: Barrier, venues: Mapping[Venue, SandboxClient]) -> None:
         data_set, event = self._merge.pop()
         self.position = ts
         for venue in venues.values():

@@ -5,6 +5,10 @@ fit its subscription. It learns of a price at the same time as the strategies, o
 strategy is still at work. And its exchange decides by order states that lag, because its own events wait in a queue.
 Here the replay moves the market first, lets the strategies see the event, then has the venue execute what they sent, and
 `deliver_events_at_once` closes the last gap. Fed by a real venue's data, it takes orders as they come.
+
+One difference to a backtest is left on purpose, because it is one between backtests and all live trading: while a strategy's
+callback runs, what it sends is on its way and no more. A BacktestEngine has submitted the order when `submit_order` returns,
+so that `cancel_all_orders` in the next line cancels it; here, as live, that finds nothing to cancel.
 """
 
 from collections import deque
@@ -84,6 +88,12 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
         """Ends the step: expiries are due, and commands no longer wait."""
         self.exchange.process(ts)
         self._is_in_step = False
+
+    def abandon_step(self) -> None:
+        """Ends a step that broke off: what waits is executed, and later commands do not wait any more."""
+        self._is_in_step = False
+        while self._held:
+            self.execute_next()
 
     def submit_order(self, command: Any) -> None:
         """Acknowledges the order as submitted and passes it on."""

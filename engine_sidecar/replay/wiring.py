@@ -3,7 +3,9 @@
 from typing import Any
 
 from engine_sidecar.replay.barrier import Barrier
-from engine_sidecar.replay.client import ReplayDataClient, ReplayRefusedError, Wiring
+from engine_sidecar.replay.client import ReplayDataClient
+from engine_sidecar.replay.feed import Wiring
+from engine_sidecar.replay.messages import ReplayRefusedError
 from engine_sidecar.replay.sandbox import SandboxClient, deliver_events_at_once
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.catalog import CatalogEntry, CatalogView, catalog_entries
+from schemas.catalog import NAMES_FILE, CatalogEntry, CatalogView, catalog_entries, folder_names
 
 type _Stamp = tuple[tuple[str, int], ...]
 
@@ -25,9 +25,12 @@ class CatalogFolder:
 
     def _refresh(self) -> None:
         folders = list(_folders(self._path / "data", depth=2))
-        stamp = tuple((str(folder), os.stat(folder).st_mtime_ns) for folder in folders)
+        names = self._path / NAMES_FILE
+        seen = [*folders, names] if names.exists() else folders
+        stamp = tuple((str(path), os.stat(path).st_mtime_ns) for path in seen)
         if stamp != self._stamp:
-            self._entries = catalog_entries([file for folder in folders for file in self._files(folder)])
+            files = [file for folder in folders for file in self._files(folder)]
+            self._entries = catalog_entries(files, folder_names(names.read_bytes()) if names.exists() else {})
             self._stamp = stamp
 
     def _files(self, folder: Path) -> Iterator[tuple[str, int]]:
