@@ -1,6 +1,7 @@
 """A stack in the background: starts `flotilla up` as a process of its own, and stops one wherever it was started."""
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -59,14 +60,11 @@ def stop_running(folder: StateFolder, *, leave_engines: bool, timeout_s: float) 
     try:
         if holder(folder) == pid:
             signal.pidfd_send_signal(process, STOP_LEAVING_ENGINES if leave_engines else STOP)
-        deadline = time.monotonic() + timeout_s
-        while holder(folder) == pid:
-            if time.monotonic() >= deadline:
-                raise StackError(
-                    f"process {pid} is still stopping after {timeout_s:g} s",
-                    f"see {folder.logs}; `flotilla down` again makes it leave what still runs",
-                )
-            time.sleep(_POLL_S)
+        if not select.select([process], [], [], timeout_s)[0]:
+            raise StackError(
+                f"process {pid} is still stopping after {timeout_s:g} s",
+                f"see {folder.logs}; `flotilla down` again makes it leave what still runs",
+            )
     finally:
         os.close(process)
     return pid

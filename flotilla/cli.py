@@ -10,6 +10,7 @@ from flotilla.exits import MEANING, Exit
 from flotilla.failure import failure_of
 from flotilla.lazy import Entry, LazyGroup
 from flotilla.options import Options, common, request_id
+from flotilla.problem import ReaderGoneError
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
 
@@ -80,8 +81,8 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         code = Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough; the interpreter would complain when it flushes stdout.
+    except ReaderGoneError:
+        # The interpreter would complain of the same when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.OK
     except Exception as error:  # those that nobody expected go on as they are

@@ -65,6 +65,7 @@ class Flotilla:
             yield cls(bus)
         finally:
             await bus.drain()
+            await bus.close()
 
     async def start_engine(
         self,

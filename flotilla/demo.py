@@ -94,7 +94,7 @@ async def _trade(
     loop = asyncio.get_running_loop()
     began, tally = loop.time(), Tally(ENGINE)
     accepted = await fleet.start_engine(_config())
-    narrator.say(f"engine {ENGINE} is starting as {accepted.container_name}")
+    narrator.say(f"engine {ENGINE} starts as {accepted.container_name}")
     view = await fleet.wait_for(
         ENGINE, (RunState.TRADING,), session_id=accepted.session_id, timeout_s=_START_S
     )

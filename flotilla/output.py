@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table
+
+from flotilla.problem import ReaderGoneError
 
 _PIPE_WIDTH: Final = 1000
 """A pipe has no width: nothing is to be cut there."""
@@ -28,13 +30,27 @@ class Output:
 
     def show(self, what: RenderableType) -> None:
         """For people only."""
-        if not self.is_json:
+        if self.is_json:
+            return
+        with self._console.capture() as captured:
             self._console.print(what)
+        text = captured.get()
+        if not self._console.is_terminal:
+            # Tables fill their lines with blanks, which nobody wants in a file.
+            text = "\n".join(line.rstrip() for line in text.split("\n"))
+        _write(text.encode())
 
     def json_line(self, data: Any) -> None:
         """For programs: one JSON object on a line of its own, at once."""
-        sys.stdout.buffer.write(msgspec.json.encode(data) + b"\n")
+        _write(msgspec.json.encode(data) + b"\n")
+
+
+def _write(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise ReaderGoneError from None
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -48,5 +64,6 @@ def table(*columns: str) -> Table:
     """A borderless table; a column whose name starts with `>` is of numbers."""
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+        side: JustifyMethod = "right" if name.startswith(">") else "left"
+        made.add_column(name.removeprefix(">"), justify=side, overflow="fold")
     return made

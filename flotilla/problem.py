@@ -29,6 +29,10 @@ class StackRunsError(StackError):
         self.pid = pid
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our output has had enough; that is no failure."""
+
+
 class ProgramFailedError(Exception):
     """A program of ours ended with `exit_code`; the text is what it wrote to stderr."""
 

@@ -99,13 +99,7 @@ class Stack:
             self._lock.release()
 
     async def _take_folder(self) -> StackLock:
-        try:
-            self._folder.create()
-        except OSError as error:
-            raise StackError(
-                f"the state folder {self._folder.root} cannot be used: {error.strerror}",
-                "choose another with --state, or set FLOTILLA_STATE",
-            ) from None
+        self._folder.create()
         lock = await asyncio.to_thread(
             StackLock.acquire,
             self._folder,

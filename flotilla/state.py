@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from flotilla.problem import StackError
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -83,11 +85,17 @@ class StateFolder:
         return self.root / "logs"
 
     def create(self) -> None:
-        """Makes the folder: only its owner can read it, and PostgreSQL's account can pass through."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        self.logs.mkdir(exist_ok=True, mode=0o700)
-        self.catalog.mkdir(exist_ok=True, mode=0o755)
+        """Makes the folder: only its owner can read it, and PostgreSQL's account can pass through. Raises StackError."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            self.logs.mkdir(exist_ok=True, mode=0o700)
+            self.catalog.mkdir(exist_ok=True, mode=0o755)
+        except OSError as error:
+            raise StackError(
+                f"the state folder {self.root} cannot be used: {error.strerror}",
+                "choose another with --state, or set FLOTILLA_STATE",
+            ) from None
 
 
 def owner_of(folder: Path) -> str:

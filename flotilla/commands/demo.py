@@ -9,12 +9,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from bus import logs
 from flotilla import words
-from flotilla.demo import DemoFailedError, run_demo
+from flotilla.demo import Account, DemoFailedError, run_demo
 from flotilla.demo_report import document, report
 from flotilla.narrator import Narrator, narrator
 from flotilla.options import Options, common, pass_options
 from flotilla.output import console
-from flotilla.tables import feed_text
 from schemas.telemetry import EngineMetrics
 
 
@@ -24,21 +23,20 @@ class ReplayProgress:
     def __init__(self, tell: Narrator, bar: Progress) -> None:
         self._tell = tell
         self._bar = bar
-        self._task = bar.add_task("", total=None, visible=bar.console.is_terminal)
+        self._task = bar.add_task("", visible=False)
 
     def show(self, metrics: EngineMetrics) -> None:
         """See flotilla.demo.Progress."""
-        figures = f"{metrics.fills_total:,} fills, {words.money(metrics.realized_pnl) or 'no'} pnl"
         for feed in metrics.feeds:
-            if self._bar.console.is_terminal:
+            at = f" · {words.day(feed.last_ts_event)}" if feed.last_ts_event else ""
+            figures = f"{metrics.fills_total:,} fills · pnl {words.money(metrics.realized_pnl) or '0'}"
+            text = f"{feed.events:,} bars{at} · {figures}"
+            if not self._bar.console.is_terminal:
+                self._tell.say(text)
+            elif feed.total:
                 self._bar.update(
-                    self._task,
-                    completed=feed.events,
-                    total=feed.total,
-                    description=f"{feed_text(feed)}, {figures}",
+                    self._task, completed=feed.events, total=feed.total, description=text, visible=True
                 )
-            else:
-                self._tell.say(f"{feed_text(feed)}; {figures}")
 
 
 @click.command()
@@ -58,13 +56,23 @@ def demo(options: Options, *, runtime: str) -> None:
     """
     stderr = console(stderr=True)
     tell = narrator(is_json=options.is_json, on=stderr)
-    bar = Progress(BarColumn(30), TextColumn("{task.description}"), console=stderr, transient=True)
+    bar = Progress(
+        BarColumn(16),
+        TextColumn("{task.description}"),
+        console=stderr,
+        transient=True,
+        refresh_per_second=4,
+    )
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "demo.log").open("w") as log:
         logs.configure("demo", stream=log)
         try:
             with bar:
                 account = asyncio.run(run_demo(tell, ReplayProgress(tell, bar), runtime=runtime))
         except DemoFailedError as error:
-            options.output.document(document(error.account), lambda: report(error.account))
+            _show(options, error.account)
             raise
+    _show(options, account)
+
+
+def _show(options: Options, account: Account) -> None:
     options.output.document(document(account), lambda: report(account))

@@ -13,8 +13,9 @@ from flotilla.commands.waiting import wait_for
 from flotilla.options import Options, common, pass_options, request_id
 from flotilla.session import with_fleet
 from schemas.config import EngineConfig
+from schemas.contract import ENGINE_START
 from schemas.decoding import convert, decode
-from schemas.engine import EngineView
+from schemas.engine import EngineAccepted, EngineView, StartEngine
 from schemas.states import EngineType, RunState, TradingMode
 
 
@@ -44,31 +45,30 @@ from schemas.states import EngineType, RunState, TradingMode
 @request_id
 @common
 @pass_options
-@with_fleet
-async def start(
-    options: Options,
-    fleet: Flotilla,
-    /,
-    *,
-    confirm_live_trading: bool,
-    wait: bool,
-    timeout: float,  # noqa: ASYNC109 - the user's, for the whole wait
-    **chosen: Any,
+def start(
+    options: Options, /, *, confirm_live_trading: bool, wait: bool, timeout: float, **chosen: Any
 ) -> None:
     """Start the engine NAME.
 
     \b
     flotilla engine start my-first --strategy ema_cross --set trade_size=100
     """
-    accepted = await fleet.start_engine(
-        engine_config(**chosen), confirm_live_trading=confirm_live_trading, request_id=options.request_id
+    # What is wrong with the command line is said before anybody is asked.
+    config = engine_config(**chosen)
+    request = StartEngine(
+        config=config, confirm_live_trading=confirm_live_trading, request_id=options.request_id
     )
+    _start(options, request=request, wait_s=timeout if wait else None)
+
+
+@with_fleet
+async def _start(options: Options, fleet: Flotilla, *, request: StartEngine, wait_s: float | None) -> None:
+    accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None
-    if wait:
-        engine = await wait_for(fleet, accepted, (RunState.TRADING,), timeout_s=timeout)
+    if wait_s is not None:
+        engine = await wait_for(fleet, accepted, (RunState.TRADING,), timeout_s=wait_s)
     options.output.document(
-        {"accepted": accepted, "engine": engine},
-        lambda: _told(accepted.message, accepted.instance_id, engine),
+        {"accepted": accepted, "engine": engine}, lambda: _told(options.program, accepted, engine)
     )
 
 
@@ -109,12 +109,14 @@ def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
     return found
 
 
-def _told(message: str, name: str, engine: EngineView | None) -> Group:
-    session = engine.session if engine else None
+def _told(program: str, accepted: EngineAccepted, engine: EngineView | None) -> Group:
+    session, name = engine.session if engine else None, accepted.instance_id
     if session is None:
-        return Group(Text(message), Text(f"  look: flotilla engine inspect {name}", style="dim"))
+        return Group(
+            Text(accepted.message), Text(f"  next       {program} engine inspect {name}", style="dim")
+        )
     return Group(
         Text.assemble(("● ", "green"), f"engine {name} is {session.state}"),
         Text(f"  session    {session.session_id}\n  container  {session.container_name}"),
-        Text(f"  next       flotilla engine watch {name}", style="dim"),
+        Text(f"  next       {program} engine watch {name}", style="dim"),
     )

@@ -1,0 +1,46 @@
+"""Whole stacks for the tests of this folder: one per module and runtime, because starting one takes seconds."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from flotilla.client import Flotilla
+from flotilla.runtime import ask_docker
+from tests.e2e.stacks import RunningStack
+
+
+def require_docker() -> None:
+    """Skips the test where there is no Docker engine with the engines' image, or fails it where there has to be one."""
+    answer = asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e")))
+    if answer.docker and answer.image:
+        return
+    if os.environ.get("FLOTILLA_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"Docker is required: {answer.detail}")
+    pytest.skip(answer.detail)
+
+
+@pytest.fixture(scope="module", params=["process", "docker"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Both runtimes, where both are there."""
+    if request.param == "docker":
+        require_docker()
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def stack(runtime: str) -> Iterator[RunningStack]:
+    """A stack that is ready."""
+    made = RunningStack(runtime)
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
+    """A client of the stack."""
+    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
+        yield connected

@@ -1,0 +1,162 @@
+"""A whole stack as a user starts it: `flotilla up` as a process, on a state folder of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flotilla.embedded.child import Child
+from flotilla.settings import Connection, find_connection
+from flotilla.state import StateFolder
+from schemas.fault import FaultError
+
+PROGRAMS = {
+    "orchestrator": "services.orchestrator",
+    "supervisor": "services.supervisor",
+    "gateway": "services.gateway",
+    "nats-server": "nats-server",
+    "postgres": "bin/postgres",
+}
+
+
+def until(look: Callable[[], object], timeout_s: float = 15.0, what: str = "it") -> None:
+    """Waits for a true answer of `look`; fails when none came in time."""
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline, f"{what} did not come to be within {timeout_s:g} s"
+        time.sleep(0.02)
+
+
+def run_flotilla(
+    *arguments: str, timeout_s: float = 90.0, env: dict[str, str] | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs one command of the CLI, as a shell would."""
+    return subprocess.run(
+        [sys.executable, "-m", "flotilla", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        input=stdin,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+
+
+class RunningStack:
+    """`flotilla up` on a fresh folder. It ends with the test run, even when that is killed."""
+
+    def __init__(self, runtime: str = "process") -> None:
+        # Not below pytest's own folder: PostgreSQL drops root's rights and could not enter it.
+        root = Path(tempfile.mkdtemp(prefix="flotilla-e2e-"))
+        root.chmod(0o711)
+        self.root = root
+        self.folder = StateFolder(root / "state")
+        self.runtime = runtime
+        self._up = self._child()
+
+    def _child(self, *arguments: str) -> Child:
+        argv = ["-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
+        return Child("up", [sys.executable, *argv, "--port", "0", *arguments], self.root / "up.log")
+
+    def start(self, *arguments: str) -> Connection:
+        """Starts it and returns when it is ready."""
+        self.begin(*arguments)
+        until(self._ready, 60, "the stack")
+        return self.connection
+
+    def begin(self, *arguments: str) -> None:
+        """Starts it."""
+        self._up = self._child(*arguments)
+        self._up.start()
+
+    def kill(self) -> None:
+        """SIGKILL, to `flotilla up` alone."""
+        self._up.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to `flotilla up`."""
+        os.kill(self.pid, number)
+
+    def wait(self, timeout_s: float = 60.0) -> int:
+        """Its exit code, once it ended."""
+        return self._up.wait(timeout_s)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(90)
+
+    def remove(self) -> None:
+        """Ends all of it and deletes the folder."""
+        if self._up.pid is None and any((self.folder.root / "sessions").glob("*-*")):
+            self.start()  # engines that were left are stopped by a stack only
+        if self._up.pid is not None:
+            self.stop()
+        shutil.rmtree(self.root)
+
+    @property
+    def pid(self) -> int:
+        """Of `flotilla up`."""
+        assert self._up.pid is not None, self.said()
+        return self._up.pid
+
+    @property
+    def connection(self) -> Connection:
+        """What it wrote for its clients."""
+        return find_connection(self.folder.root)
+
+    @property
+    def token(self) -> str:
+        """The administrator's."""
+        return self.folder.token_file.read_text()
+
+    def said(self) -> str:
+        """Everything that `flotilla up` printed."""
+        return (self.root / "up.log").read_text(errors="replace")
+
+    def pid_of(self, name: str) -> int | None:
+        """The process of a service or server, if it runs."""
+        return next((pid for pid in _children(self.pid) if PROGRAMS[name] in _command_line(pid)), None)
+
+    def cli(self, *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        """One command of the CLI on this stack."""
+        return run_flotilla("--state", str(self.folder.root), *arguments, **kwargs)
+
+    def json(self, *arguments: str, **kwargs: Any) -> Any:
+        """The JSON document that a command prints; fails unless it exits with 0."""
+        done = self.cli("--json", *arguments, **kwargs)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def _ready(self) -> bool:
+        assert self._up.exit_code is None, self.said()
+        try:
+            return self.connection.pid == self._up.pid
+        except FaultError:
+            return False
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def is_running(pid: int) -> bool:
+    """False for a process that ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,360 @@
+"""The command line as people and scripts use it: what it prints, and how it exits."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stacks import RunningStack, run_flotilla
+
+START = ("engine", "start", "--param", "speed=864000")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """One stack of local processes: what the command line does is the same with containers."""
+    made = RunningStack("process")
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
+def trader(stack: RunningStack) -> str:
+    """An engine that trades."""
+    stack.json(*START, "trader", "--strategy", "ema_cross", "--set", "trade_size=10")
+    return "trader"
+
+
+# What people see.
+
+
+def test_an_engine_is_started_looked_at_and_stopped(stack: RunningStack) -> None:
+    started = stack.cli(*START, "one", "--strategy", "ema_cross")
+    assert started.returncode == 0, started.stderr
+    assert re.match(
+        r"● engine one is trading\n  session    \S+\n  container  nautilus-engine-", started.stdout
+    )
+    listed = stack.cli("engine", "ls").stdout.splitlines()
+    assert listed[0].split() == ["ENGINE", "STATE", "TYPE", "AGE", "FILLS", "POSITION", "PNL", "MEM"]
+    assert any(line.split()[:3] == ["one", "trading", "sandbox"] for line in listed)
+    assert re.search(r"wanted +running\n", stack.cli("engine", "inspect", "one").stdout)
+    stopped = stack.cli("engine", "stop", "one")
+    assert stopped.stdout.startswith("● engine one is stopped\n")
+    assert stack.cli("engine", "stop", "one").returncode == 0, "stopping a stopped engine is a success"
+
+
+def test_a_restart_is_a_new_session_with_the_same_configuration(stack: RunningStack, trader: str) -> None:
+    before = stack.json("engine", "inspect", trader)["engine"]
+    done = stack.json("engine", "restart", trader)["engine"]
+    assert done["session"]["session_id"] > before["session"]["session_id"]
+    assert done["config"] == before["config"]
+    assert len(stack.json("engine", "inspect", trader)["sessions"]) >= 2
+
+
+def test_what_is_piped_has_no_colours_no_trailing_blanks_and_nothing_cut(
+    stack: RunningStack, trader: str
+) -> None:
+    text = "".join(
+        stack.cli(*words).stdout for words in (("engine", "ls"), ("template", "show", "ema_cross"))
+    )
+    assert "\x1b" not in text
+    assert "…" not in text
+    assert not re.search(r" \n", text)
+
+
+def test_watch_shows_what_happens_and_ends_after_a_count(stack: RunningStack, trader: str) -> None:
+    done = stack.cli("engine", "watch", trader, "--kind", "metrics", "--count", "2")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert re.search(r"metrics +[\d,]+ of 5,031 events", lines[1])
+
+
+def test_logs_are_those_of_the_engine(stack: RunningStack, trader: str) -> None:
+    assert "[INFO] TRADER-001" in stack.cli("engine", "logs", trader, "--lines", "5").stdout
+    done = stack.json("engine", "logs", trader, "--lines", "3")
+    assert len(done["lines"]) == 3
+
+
+def test_templates_and_data_are_listed(stack: RunningStack) -> None:
+    templates = stack.cli("template", "ls").stdout
+    assert re.search(r"^sandbox  ", templates, re.MULTILINE)
+    assert re.search(r"^ema_cross  ", templates, re.MULTILINE)
+    assert "fast_ema_period" in stack.cli("template", "show", "ema_cross").stdout
+    assert "SPX.SIM-1-DAY-LAST-EXTERNAL" in stack.cli("data", "ls").stdout
+
+
+# What programs get.
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("engine", "ls"),
+        ("engine", "inspect", "trader"),
+        ("engine", "logs", "trader"),
+        ("template", "ls"),
+        ("template", "show", "ema_cross"),
+        ("data", "ls"),
+        ("doctor",),
+    ],
+)
+def test_json_is_one_document_wherever_the_option_stands(
+    stack: RunningStack, trader: str, command: tuple[str, ...]
+) -> None:
+    before = stack.cli("--json", *command)
+    after = stack.cli(*command, "--json")
+    for done in (before, after):
+        assert done.returncode == 0, done.stderr
+        assert isinstance(json.loads(done.stdout), dict)
+        assert done.stdout.count("\n") == 1
+
+
+def test_watch_gives_programs_one_object_per_line(stack: RunningStack, trader: str) -> None:
+    done = stack.cli("--json", "engine", "watch", trader, "--kind", "heartbeat", "--count", "2")
+    beats = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [beat["kind"] for beat in beats] == ["heartbeat"] * 2
+    assert beats[1]["payload"]["beat"] == beats[0]["payload"]["beat"] + 1
+
+
+def test_followed_logs_come_once_each_and_go_on(stack: RunningStack, trader: str) -> None:
+    argv = [
+        "--state",
+        str(stack.folder.root),
+        "--json",
+        "engine",
+        "logs",
+        trader,
+        "--follow",
+        "--lines",
+        "50",
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "flotilla", *argv], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    numbers: list[tuple[str, int]] = []
+    while len(numbers) < 120:
+        chunk = json.loads(process.stdout.readline())
+        numbers += [(chunk["session_id"], chunk["first"] + index) for index in range(len(chunk["lines"]))]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    process.stdout.close()
+    assert len(set(numbers)) == len(numbers)
+    assert numbers == sorted(numbers)
+
+
+# How commands exit.
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (("engine", "start", "No.Dots"), "config.instance_id"),
+        (("engine", "start", "x", "--template", "nowhere"), "config.template"),
+        (("engine", "start", "x", "--strategy", "nowhere"), "config.strategies[0].template"),
+        (("engine", "start", "x", "--strategy", "ema_cross", "--set", "trade_size=-5"), "trade_size"),
+        (("engine", "start", "x", "--strategy", "ema_cross", "--set", "trade_size=NaN"), "trade_size"),
+        (("engine", "start", "x", "--strategy", "ema_cross", "--set", "bogus=1"), "bogus"),
+        (
+            ("engine", "start", "x", "--strategy", "ema_cross", "--set", "instrument_id=NO.SIM"),
+            "instrument_id",
+        ),
+        (("engine", "start", "x", "--param", "speed=-1"), "config.parameters.speed"),
+        (("engine", "start", "x", "--memory", "lots"), "config.max_memory"),
+    ],
+)
+def test_3_bad_input_is_refused_naming_the_field_and_leaves_no_engine(
+    stack: RunningStack, command: tuple[str, ...], field: str
+) -> None:
+    done = stack.cli(*command)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert field in done.stderr
+    told = json.loads(stack.cli("--json", *command).stderr)["error"]
+    assert told["exit_code"] == 3
+    assert any(field in name for name, _ in told["errors"])
+    assert stack.cli("engine", "inspect", "x").returncode == 4
+
+
+def test_3_live_trading_needs_its_confirmation(stack: RunningStack) -> None:
+    done = stack.cli("engine", "start", "x", "--type", "live", "--mode", "live")
+    assert done.returncode == 3
+    assert "--confirm-live-trading" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["inspect", "stop", "restart", "logs", "watch"])
+def test_4_an_engine_that_is_not_there(stack: RunningStack, verb: str) -> None:
+    done = stack.cli("engine", verb, "nobody")
+    assert done.returncode == 4, done.stderr
+    assert "nobody" in done.stderr
+    assert "remedy: " in done.stderr
+
+
+def test_4_a_template_that_is_not_there(stack: RunningStack) -> None:
+    assert stack.cli("template", "show", "nowhere").returncode == 4
+
+
+def test_5_starting_an_active_engine(stack: RunningStack, trader: str) -> None:
+    done = stack.cli(*START, trader)
+    assert done.returncode == 5
+    assert trader in done.stderr
+
+
+def test_5_a_second_stack_on_the_same_folder_says_who_has_it(stack: RunningStack) -> None:
+    done = stack.cli("up", "--port", "0")
+    assert done.returncode == 5
+    assert f"in use by process {stack.pid}" in done.stderr
+    assert "flotilla down" in done.stderr
+    assert stack.cli("up", "--detach").returncode == 5
+
+
+def test_6_no_stack_runs(tmp_path: Path) -> None:
+    for command in (("engine", "ls"), ("engine", "start", "x"), ("template", "ls")):
+        done = run_flotilla("--state", str(tmp_path), *command)
+        assert done.returncode == 6, done.stderr
+        assert "flotilla up" in done.stderr
+
+
+def test_6_a_bus_that_does_not_answer() -> None:
+    done = run_flotilla("engine", "ls", env={"FLOTILLA_NATS_URL": "nats://127.0.0.1:9"})
+    assert done.returncode == 6
+    assert "no bus at nats://127.0.0.1:9" in done.stderr
+
+
+def test_7_an_engine_that_fails_while_it_is_waited_for(stack: RunningStack, tmp_path: Path) -> None:
+    config = {"strategies": [{"strategy_path": "no.such:Strategy", "config_path": "no.such:Config"}]}
+    done = stack.cli("engine", "start", "broken", "--config", "-", stdin=json.dumps(config))
+    assert done.returncode == 7, done.stderr
+    assert "engine broken is failed (config)" in done.stderr
+    assert "flotilla engine logs broken" in done.stderr
+
+
+def test_8_a_command_that_nobody_answered_and_its_request_id_sent_again(stack: RunningStack) -> None:
+    pid = stack.pid_of("orchestrator")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = stack.cli(*START, "late", "--request-id", "only-once")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert done.returncode == 8
+    assert "unknown" in done.stderr
+    first = stack.json(*START, "late", "--request-id", "only-once")
+    again = stack.json(*START, "late", "--request-id", "only-once")
+    assert first["accepted"] == again["accepted"]
+    assert len(stack.json("engine", "inspect", "late")["sessions"]) == 1
+    stack.json("engine", "stop", "late", "--force")
+
+
+def test_8_an_engine_that_does_not_get_there_in_time(stack: RunningStack) -> None:
+    pid = stack.pid_of("supervisor")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = stack.cli(*START, "slow", "--timeout", "1")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert done.returncode == 8
+    assert "engine slow is still" in done.stderr
+    stack.json("engine", "stop", "slow", "--timeout", "60")
+
+
+@pytest.mark.parametrize(
+    "command", [("engine", "dance"), ("engine", "ls", "--bogus"), ("engine", "start", "x", "--set", "y")]
+)
+def test_2_a_command_line_that_is_wrong(command: tuple[str, ...]) -> None:
+    assert run_flotilla(*command).returncode == 2
+
+
+def test_130_ctrl_c(stack: RunningStack, trader: str) -> None:
+    argv = [sys.executable, "-m", "flotilla", "--state", str(stack.folder.root), "engine", "watch", trader]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors.strip()) == (130, "interrupted")
+
+
+def test_a_reader_that_goes_away_is_no_error(stack: RunningStack, trader: str) -> None:
+    shell = (
+        f"{sys.executable} -m flotilla --state {stack.folder.root} engine watch {trader} --for 5 | head -n 1"
+    )
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Data and diagnosis.
+
+
+def test_importing_the_same_data_again_changes_nothing(stack: RunningStack) -> None:
+    before = stack.json("data", "ls")
+    done = stack.cli("data", "import", "--sample")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("unchanged") == 2
+    assert stack.json("data", "ls") == before
+
+
+def test_a_users_own_bars_are_imported_and_can_be_traded(stack: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    rows = [f"2026-01-{day:02}T21:00:00Z,{day}.5,{day}.9,{day}.1,{day}.6,1000" for day in range(1, 29)]
+    file.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows, ""]))
+    bar_type = "MINE.SIM-1-DAY-LAST-EXTERNAL"
+    done = stack.cli(
+        "data", "import", str(file), "--type", "bars", "--instrument", "MINE.SIM", "--bar-type", bar_type
+    )
+    assert done.returncode == 0, done.stderr
+    assert "MINE.SIM-1-DAY-LAST-EXTERNAL: 28 bars, 2026-01-01 to 2026-01-28, imported" in done.stdout
+    settings = ("--set", "instrument_id=MINE.SIM", "--set", f"bar_type={bar_type}")
+    stack.json(*START, "mine", "--strategy", "ema_cross", *settings)
+    stack.json("engine", "stop", "mine")
+
+
+def test_3_data_that_is_not_sound_is_refused(stack: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text("timestamp,open,high,low,close,volume\n2026-01-05T21:00:00Z,1,0.5,2,1,1\n")
+    done = stack.cli(
+        "data",
+        "import",
+        str(file),
+        "--type",
+        "bars",
+        "--instrument",
+        "BAD.SIM",
+        "--bar-type",
+        "BAD.SIM-1-DAY-LAST-EXTERNAL",
+    )
+    assert done.returncode == 3, done.stderr
+    assert "bad.csv" in done.stderr
+    assert "BAD.SIM" not in stack.cli("data", "ls").stdout
+
+
+def test_the_doctor_finds_this_machine_fit(stack: RunningStack) -> None:
+    done = stack.cli("doctor")
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"ok +state folder +{stack.folder.root}, in use by process {stack.pid}", done.stdout)
+
+
+def test_the_doctor_says_how_to_mend_what_is_broken(tmp_path: Path) -> None:
+    done = run_flotilla("--state", str(tmp_path), "--json", "doctor", env={"NATS_SERVER": "/nowhere"})
+    assert done.returncode == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["nats-server"]["level"] == "fail"
+    assert "NATS_SERVER" in checks["nats-server"]["remedy"]
+
+
+def test_help_explains_every_exit_code_and_comes_at_once() -> None:
+    done = run_flotilla("--help")
+    for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130):
+        assert re.search(rf"^ +{code}  \w", done.stdout, re.MULTILINE)
+    slow = "bus.bus", "nats", "aiohttp", "nautilus_trader"
+    script = f"import sys, flotilla.cli; print([name for name in {slow} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "[]\n", "the command line loads what it does not need"

@@ -1,0 +1,81 @@
+"""The demo, as somebody who has just cloned this runs it."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stacks import run_flotilla
+
+NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, where what the demo leaves behind would be seen; PostgreSQL's account may enter it."""
+    with tempfile.TemporaryDirectory(prefix="flotilla-e2e-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def leavings(folder: Path) -> list[str]:
+    """Files below a folder, and processes that were told of it."""
+    files = [str(path) for path in folder.iterdir()]
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in line.read_bytes() and line.parent.name != str(os.getpid()):
+                found.append(line.parent.name)
+        except OSError:
+            continue
+    return files + found
+
+
+def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(runtime: str, scratch: Path) -> None:
+    done = run_flotilla("demo", "--json", "--runtime", runtime, timeout_s=280, env={"TMPDIR": str(scratch)})
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    assert told["runtime"] == runtime
+    assert told["orders"] == len(told["fills"]) == 444
+    assert {fill["instrument_id"] for fill in told["fills"]} == {"SPX.SIM"}
+    assert told["metrics"]["feeds"][0]["events"] == 5031
+    assert told["metrics"]["realized_pnl"]["USD"] != "0.00"
+    assert told["heard"]["heartbeat"] > 0
+    assert told["heard"]["metrics"] > 0
+    durable = ("state", "order", "fill", "position", "account")
+    assert sum(told["heard"][kind] for kind in durable) == told["events"] == told["events_recorded"]
+    assert told["seconds"] < 30
+    assert leavings(scratch) == []
+
+
+def test_without_docker_it_runs_all_the_same_says_so_and_tells_people_what_happened(scratch: Path) -> None:
+    done = run_flotilla("demo", timeout_s=280, env={"TMPDIR": str(scratch), **NO_DOCKER})
+    assert done.returncode == 0, done.stderr
+    assert "local processes, NOT ISOLATED" in done.stderr
+    for part in (
+        r"orders +444 \(444 FILLED\)",
+        r"1999-02-02 +BUY +100 +SPX.SIM +1,273.00",
+        r"438 more",
+        r"position +SPX.SIM -100",
+        r"realized pnl +-120,498.00 USD",
+        r"balance +[\d,.]+ USD",
+        r"\d+ heartbeats, \d+ metrics",
+        r"444 fill, 444 position, 444 account",
+        r"sequence +1 to ([\d,]+), none missing; all \1 are in PostgreSQL",
+        r"Try next\n +flotilla up.*\n +flotilla engine start .*\n +flotilla engine watch ",
+    ):
+        assert re.search(part, done.stdout), f"{part} is not in\n{done.stdout}"
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert leavings(scratch) == []
+
+
+def test_docker_that_is_wanted_and_not_there_is_a_failure_with_a_remedy(scratch: Path) -> None:
+    done = run_flotilla("demo", "--runtime", "docker", env={"TMPDIR": str(scratch), **NO_DOCKER})
+    assert done.returncode == 1
+    assert "engines cannot run in Docker" in done.stderr
+    assert "remedy: see `flotilla doctor`" in done.stderr

@@ -1,0 +1,179 @@
+"""The embedded stack as a process: how it starts, what it survives, and how it ends."""
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stacks import PROGRAMS, RunningStack, is_running, run_flotilla, until
+
+START = ("engine", "start", "one", "--param", "speed=864000")
+
+
+@pytest.fixture
+def stack() -> Iterator[RunningStack]:
+    """One that is not started yet; what a test leaves running is stopped."""
+    made = RunningStack("process")
+    yield made
+    made.remove()
+
+
+def pids(stack: RunningStack) -> dict[str, int]:
+    found = {name: stack.pid_of(name) for name in PROGRAMS}
+    assert None not in found.values(), found
+    return {name: pid for name, pid in found.items() if pid is not None}
+
+
+def engine_pid(stack: RunningStack) -> int:
+    done = stack.json("engine", "watch", "one", "--kind", "heartbeat", "--count", "1")
+    return int(done["payload"]["engine_pid"])
+
+
+def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: RunningStack) -> None:
+    connection = stack.start()
+    said = stack.said()
+    for part in (
+        connection.http_url,
+        connection.token_file,
+        connection.nats_url,
+        "NOT ISOLATED",
+        "engine start",
+    ):
+        assert part in said
+    assert "imported 5,031 bars of SPX.SIM-1-DAY-LAST-EXTERNAL" in said
+    for path in (stack.folder.token_file, stack.folder.connection_file, Path(connection.nats_creds)):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert stack.folder.keys.stat().st_mode & 0o077 == 0
+    assert stack.token not in said
+    for log in stack.folder.logs.glob("*.log"):
+        assert stack.token not in log.read_text()
+
+
+def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningStack) -> None:
+    stack.start()
+    stack.json(*START)
+    pid, all_pids = engine_pid(stack), pids(stack)
+    assert stack.stop() == 0
+    assert not is_running(pid)
+    assert not any(is_running(one) for one in all_pids.values())
+    assert "engine one stopped" in stack.said()
+    assert not stack.folder.connection_file.exists()
+    assert stack.cli("engine", "ls").returncode == 6
+    assert list((stack.folder.root / "sessions").glob("*-*")) == [], (
+        "what is left of an ended session is removed"
+    )
+    stack.start()
+    view = stack.json("engine", "inspect", "one")["engine"]
+    assert (view["desired"], view["session"]["state"]) == ("stopped", "stopped")
+    assert stack.said().count("importing the sample data") == 1
+
+
+def test_a_stack_that_was_killed_comes_back_and_finds_its_engines(stack: RunningStack) -> None:
+    first = stack.start()
+    stack.json(*START)
+    pid, all_pids = engine_pid(stack), pids(stack)
+    session = stack.json("engine", "inspect", "one")["engine"]["session"]["session_id"]
+    stack.kill()
+    second = stack.start()
+    assert second.nats_url == first.nats_url, "engines that outlived the stack look for the bus where it was"
+    assert not any(is_running(one) for one in all_pids.values())
+    assert is_running(pid)
+
+    def is_trading() -> bool:
+        view = stack.json("engine", "inspect", "one")["engine"]
+        age = view["heartbeat_age_s"]
+        return view["session"]["state"] == "trading" and age is not None and age < 3
+
+    until(is_trading, 15, "the engine in sight")
+    assert stack.json("engine", "inspect", "one")["engine"]["session"]["session_id"] == session
+    assert engine_pid(stack) == pid
+
+
+@pytest.mark.parametrize("how", ["up", "down"])
+def test_engines_can_be_left_running(stack: RunningStack, how: str) -> None:
+    stack.start(*(["--leave-engines"] if how == "up" else []))
+    stack.json(*START)
+    pid = engine_pid(stack)
+    if how == "up":
+        assert stack.stop() == 0
+    else:
+        done = stack.cli("down", "--leave-engines")
+        assert done.returncode == 0, done.stderr
+        assert stack.wait() == 0
+    assert is_running(pid)
+    stack.start()
+    assert engine_pid(stack) == pid
+
+
+def test_a_second_ctrl_c_leaves_an_engine_that_does_not_stop(stack: RunningStack) -> None:
+    stack.start()
+    stack.json(*START)
+    pid = engine_pid(stack)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        stack.send(signal.SIGINT)
+        until(lambda: "stopping one" in stack.said(), 10)
+        stack.send(signal.SIGINT)
+        assert stack.wait(30) == 0
+        assert "engines that have not stopped yet are left as they are" in stack.said()
+        assert is_running(pid)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_down_stops_what_was_started_detached_and_says_when_there_is_nothing_to_stop(
+    stack: RunningStack,
+) -> None:
+    folder = ("--state", str(stack.folder.root))
+    started = run_flotilla(*folder, "--json", "up", "--detach", "--port", "0", "--runtime", "process")
+    assert started.returncode == 0, started.stderr
+    pid = json.loads(started.stdout)["pid"]
+    assert run_flotilla(*folder, "engine", "ls").returncode == 0
+    done = run_flotilla(*folder, "down")
+    assert (done.returncode, done.stdout) == (0, f"stopped process {pid}\n")
+    assert not is_running(pid)
+    again = run_flotilla(*folder, "down")
+    assert (again.returncode, again.stdout) == (0, f"no stack runs on {stack.folder.root}\n")
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(stack: RunningStack) -> None:
+    stack.begin()
+    until(lambda: "nats-server listens" in stack.said(), 30)
+    stack.send(signal.SIGINT)
+    assert stack.wait() == 130
+    assert not stack.folder.connection_file.exists()
+    assert not [path for path in Path("/proc").glob("[0-9]*") if _was_told_of(path, stack.folder.root)]
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(stack: RunningStack) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = str(server.getsockname()[1])
+        done = stack.cli("up", "--port", port, "--runtime", "process")
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stderr
+    assert "--port" in done.stderr
+    assert not stack.folder.nats.exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run_flotilla("--state", str(file / "state"), "up")
+    assert done.returncode == 1
+    assert re.search(
+        r"error: the state folder \S+ cannot be used: Not a directory\n +remedy: .*--state", done.stderr
+    )
+
+
+def _was_told_of(process: Path, folder: Path) -> bool:
+    try:
+        return str(folder).encode() in (process / "cmdline").read_bytes() and process.name != str(os.getpid())
+    except OSError:
+        return False
