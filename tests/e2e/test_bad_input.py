@@ -1,0 +1,170 @@
+"""Bad input on the whole stack, over REST and NATS: each is refused naming the field, and leaves no row, container or file."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from bus.bus import Bus
+from flotilla.client import Flotilla
+from tests.e2e.engines import paced, stopped, trading
+from tests.e2e.stacks import RunningStack
+
+START = "fleet.engine.start"
+DEEP = b'{"config":{"parameters":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}}"
+
+
+def config(**fields: Any) -> bytes:
+    return json.dumps({"config": {"engine_type": "sandbox", "instance_id": "bad-input", **fields}}).encode()
+
+
+def strategy(**parameters: Any) -> bytes:
+    return config(strategies=[{"template": "ema_cross", "parameters": parameters}])
+
+
+COMMON = [
+    (b"", 400, None),
+    (b"not json", 400, None),
+    (b'{"config": {"max_position_size": NaN}}', 400, None),
+    (b"\xff\xfe\x00", 400, None),
+    (DEEP, 400, None),
+    (b" " * 300_000, 413, None),
+    (b"[]", 422, "body"),
+    (config(template="unheard_of"), 422, "config.template"),
+    (config(template="../../etc/passwd"), 422, "config.template"),
+    (config(strategies=[{"template": "unheard_of"}]), 422, "config.strategies[0].template"),
+    (strategy(instrument_id="NONE.SIM"), 422, "config.strategies[0].parameters.instrument_id"),
+    (strategy(bar_type="NONE.SIM-1-DAY-LAST-EXTERNAL"), 422, "config.strategies[0].parameters.bar_type"),
+    (strategy(trade_size="-5"), 422, "config.strategies[0].parameters.trade_size"),
+    (strategy(trade_size="NaN"), 422, "config.strategies[0].parameters.trade_size"),
+    (strategy(trade_size="Infinity"), 422, "config.strategies[0].parameters.trade_size"),
+    (strategy(fast_ema_period=1.5), 422, "config.strategies[0].parameters.fast_ema_period"),
+    (strategy(fast_ema_period="ten"), 422, "config.strategies[0].parameters.fast_ema_period"),
+    (strategy(fast_ema_period=0), 422, "config.strategies[0].parameters.fast_ema_period"),
+    (strategy(unheard_of=1), 422, "config.strategies[0].parameters.unheard_of"),
+    (config(parameters={"speed": -1}), 422, "config.parameters.speed"),
+    (config(parameters={"speed": "fast"}), 422, "config.parameters.speed"),
+    (config(parameters={"starting_balance": "0"}), 422, "config.parameters.starting_balance"),
+    (config(instance_id="a.b"), 422, "config.instance_id"),
+    (config(instance_id="a*"), 422, "config.instance_id"),
+    (config(instance_id=">"), 422, "config.instance_id"),
+    (config(instance_id="a/b"), 422, "config.instance_id"),
+    (config(instance_id="a\n"), 422, "config.instance_id"),
+    (config(instance_id="a" * 64), 422, "config.instance_id"),
+    (config(max_memory="lots"), 422, "config.max_memory"),
+    (config(max_cpu="-1"), 422, "config.max_cpu"),
+    (config(max_position_size=-1), 422, "config.max_position_size"),
+    (config(max_position_size=1e999), 400, None),
+    (config(engine_type="backtest"), 422, "config.engine_type"),
+    (config(trade_size=1), 422, "config.trade_size"),
+    (config(engine_type="LIVE", trading_mode="Live"), 400, None),
+]
+
+
+async def everything(stack: RunningStack, fleet: Flotilla) -> dict[str, Any]:
+    """What a refused request could leave behind."""
+    root = stack.folder.root
+    database = await asyncpg.connect(user="postgres", database="flotilla", host=str(root / "postgres/socket"))
+    try:
+        tables = ("engines", "sessions", "commands", "events")
+        rows = {name: await database.fetchval(f"select count(*) from {name}") for name in tables}
+    finally:
+        await database.close()
+    sessions = root / "sessions"
+    return {
+        "rows": rows,
+        "containers": [container.name for container in (await fleet.containers()).containers],
+        "engines": [engine.instance_id for engine in (await fleet.engines()).engines],
+        "files": sorted(path.name for path in sessions.iterdir()) if sessions.is_dir() else [],
+        "catalog": sorted(str(path) for path in (root / "catalog").rglob("*")),
+    }
+
+
+async def over_nats(bus: Bus, subject: str, body: bytes) -> tuple[int, list[str]]:
+    answer = await bus.client.request(subject, body, timeout=10)
+    assert answer.headers, answer.data
+    fields = [error["field"] for error in json.loads(answer.data)["errors"]]
+    return int(answer.headers["Nats-Service-Error-Code"]), fields
+
+
+async def over_rest(stack: RunningStack, path: str, body: bytes) -> tuple[int, list[str]]:
+    headers = {"Authorization": f"Bearer {stack.token}", "Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{stack.connection.http_url}{path}", data=body, headers=headers) as answer,
+    ):
+        told = await answer.json()
+        assert told["success"] is False
+        assert told["detail"] == told["message"]
+        assert told["error_id"]
+        return answer.status, [error["field"] for error in told.get("errors", [])]
+
+
+@pytest.mark.parametrize("way", ["nats", "rest"])
+async def test_every_bad_start_is_refused_and_leaves_nothing(
+    stack: RunningStack, fleet: Flotilla, way: str
+) -> None:
+    before = await everything(stack, fleet)
+    for body, status, field in COMMON:
+        if way == "nats":
+            told, fields = await over_nats(fleet.bus, START, body)
+        else:
+            told, fields = await over_rest(stack, "/api/v1/nautilus/engine/start", body)
+        shown = body[:120]
+        assert told == status, shown
+        assert field is None or field in fields, (shown, fields)
+    await asyncio.sleep(1.0)  # a moment in which something could still come to be
+    assert await everything(stack, fleet) == before
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "status"),
+    [
+        ("engine.start", b'{"spec":{}}', 422),
+        ("engine.start", b"", 400),
+        ("engine.stop", b'{"session_id":"../x"}', 422),
+        ("engine.kill", b'{"session_id":"a.b"}', 422),
+        ("engine.remove", b'{"session_id":7}', 422),
+        ("engine.inspect", b'{"session_id":"never-was"}', 404),
+        ("fleet.engine.stop", b'{"instance_id":"never-was"}', 404),
+        ("fleet.engine.stop", b'{"policy":"vanish"}', 422),
+        ("fleet.engine.restart", b'{"instance_id":"never-was"}', 404),
+        ("fleet.engine.logs", b'{"lines":0}', 422),
+        ("fleet.engine.events", b'{"instance_id":"x","limit":100000}', 422),
+        ("fleet.engine.list", b'{"limit":-1}', 422),
+    ],
+)
+async def test_every_other_bad_call_is_refused(
+    stack: RunningStack, fleet: Flotilla, subject: str, body: bytes, status: int
+) -> None:
+    before = await everything(stack, fleet)
+    told, _ = await over_nats(fleet.bus, subject, body)
+    assert told == status
+    assert await everything(stack, fleet) == before
+
+
+async def test_a_trading_engine_shrugs_off_bad_commands(stack: RunningStack, fleet: Flotilla) -> None:
+    view = await trading(fleet, paced("sturdy"))
+    assert view.session is not None
+    for verb in ("stop", "cancel_orders", "flatten"):
+        for body, status in (
+            (b"", 400),
+            (b"x", 400),
+            (b'{"policy":"vanish"}', 422),
+            (b'{"session_id":"another"}', 409),
+        ):
+            told, _ = await over_nats(fleet.bus, f"engine.sturdy.command.{verb}", body)
+            assert told == status, (verb, body)
+    # Poison on the feeds that the services listen to.
+    for feed in ("heartbeat", "metrics", "state", "fill", "log"):
+        for body in (b"", b"\xff", b'{"seq":-1}', DEEP):
+            await fleet.bus.client.publish(f"engine.sturdy.{feed}", body)
+    after = await fleet.engine("sturdy")
+    assert after.session is not None
+    assert after.session.session_id == view.session.session_id
+    await stopped(fleet, "sturdy")
+    assert not [path for path in Path(stack.folder.root).rglob("*.creds") if "sturdy" in path.name]
