@@ -5,7 +5,7 @@ Private methods are overridden, so nats-py is pinned to one minor version.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from nats import errors
 from nats.aio.client import Client
@@ -53,6 +53,12 @@ class RobustClient(Client):
             if not future.done():
                 future.set_exception(errors.ConnectionReconnectingError())
         await super()._process_op_err(e)
+
+    async def _connect_to_server(self, s: Any) -> None:
+        # Stock: an attempt that fails after TCP (the server hangs) leaves its socket to the garbage collector.
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+        await super()._connect_to_server(s)
 
     async def publish(
         self,

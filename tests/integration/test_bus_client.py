@@ -5,6 +5,8 @@ first six also shows that stock fails it: when an upgrade of nats-py mends one, 
 """
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -30,13 +32,24 @@ class Script:
         self.connections = 0
         self.pongs_allowed = 1_000
         self.closes_before_pong = False
+        self.hangs = False
+        self.open = 0
         self.url = ""
         self.on_line: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
+        try:
+            await self._converse(reader, writer)
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
-            writer.write(INFO)
+            if not self.hangs:
+                writer.write(INFO)
             while line := await reader.readline():
                 self.lines.append(line.strip())
                 if line.startswith(b"PING"):
@@ -47,7 +60,6 @@ class Script:
                         writer.write(b"PONG\r\n")
                 if self.on_line is not None:
                     await self.on_line(line, writer)
-        writer.close()
 
 
 @pytest.fixture
@@ -206,3 +218,32 @@ async def test_11_a_request_in_flight_fails_at_once_when_the_connection_goes(scr
         with pytest.raises(FaultError):
             await bus.call(contract.ENGINE_LIST, ListEngines(), timeout_s=30)
     await bus.client.close()
+
+
+async def _sockets_left_to_the_collector(kind: type[Client], script: Script) -> int:
+    async def ignore(_: Exception) -> None:
+        pass
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        client = kind()
+        await client.connect(
+            script.url, error_cb=ignore, reconnect_time_wait=0, max_reconnect_attempts=-1, connect_timeout=0.2
+        )
+        before = script.connections
+        script.hangs = True
+        client._transport.close()
+        await _until(lambda: script.connections >= before + 3)
+        script.hangs = False
+        await _until(lambda: client.is_connected)
+        await client.close()
+        gc.collect()
+    return len([one for one in seen if one.category is ResourceWarning])
+
+
+async def test_14_attempts_at_a_server_that_hangs_close_their_sockets(script: Script) -> None:
+    assert await _sockets_left_to_the_collector(RobustClient, script) == 0
+
+
+async def test_14_stock_leaves_them_to_the_garbage_collector(script: Script) -> None:
+    assert await _sockets_left_to_the_collector(Client, script) > 0
