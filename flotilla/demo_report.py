@@ -19,8 +19,8 @@ from schemas.telemetry import AccountUpdate, Fill
 _SHOWN: Final = 3
 
 
-def report(account: Account) -> RenderableType:
-    """For people, in 80 columns."""
+def report(account: Account, program: str) -> RenderableType:
+    """For people, in 80 columns. `program` is how they call us."""
     tally = account.tally
     return Group(
         _head("What the engine did"),
@@ -33,9 +33,9 @@ def report(account: Account) -> RenderableType:
         _head("Telemetry received over the bus"),
         _inset(_heard(account)),
         _head("Try next"),
-        Text("  flotilla up --detach"),
-        Text("  flotilla engine start my-first --strategy ema_cross --param speed=86400"),
-        Text("  flotilla engine watch my-first"),
+        Text(f"  {program} up --detach"),
+        Text(f"  {program} engine start my-first --strategy ema_cross --param speed=86400"),
+        Text(f"  {program} engine watch my-first"),
         Text(""),
     )
 

@@ -1,6 +1,8 @@
 """What every command takes: --state, --json and --request-id, before the command's name or after it."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +30,20 @@ class Options:
     @property
     def program(self) -> str:
         """What to type for this program, so that it means the same stack."""
-        return f"flotilla --state {shlex.quote(str(self.state))}" if self.state else "flotilla"
+        typed = _typed(Path(sys.executable).parent / "flotilla", shutil.which("flotilla"), Path.cwd())
+        return f"{typed} --state {shlex.quote(str(self.state))}" if self.state else typed
 
     @property
     def output(self) -> Output:
         """Where results go."""
         return Output(is_json=self.is_json)
+
+
+def _typed(script: Path, on_path: str | None, cwd: Path) -> str:
+    """How a shell in `cwd` finds our script: by name where it is on PATH, else by its path."""
+    if on_path is not None and Path(on_path) == script:
+        return "flotilla"
+    return shlex.quote(str(script.relative_to(cwd) if script.is_relative_to(cwd) else script))
 
 
 pass_options = click.make_pass_decorator(Options, ensure=True)

@@ -75,4 +75,4 @@ def demo(options: Options, *, runtime: str) -> None:
 
 
 def _show(options: Options, account: Account) -> None:
-    options.output.document(document(account), lambda: report(account))
+    options.output.document(document(account), lambda: report(account, options.program))
