@@ -152,7 +152,7 @@ build_arguments() { # $1: id of the base image
     arguments+=(
         --label "flotilla.source=$source_hash" --label "flotilla.base=$1"
         --label "org.opencontainers.image.title=$name" --label "org.opencontainers.image.description=$description"
-        --label "org.opencontainers.image.version=$version" --label org.opencontainers.image.licenses=Apache-2.0
+        --label "org.opencontainers.image.version=$version"
         --label "org.opencontainers.image.base.name=$base")
 }
 
