@@ -34,7 +34,7 @@ def report(account: Account, program: str) -> RenderableType:
         _inset(_heard(account)),
         _head("Try next"),
         Text(f"  {program} up --detach"),
-        Text(f"  {program} engine start my-first --strategy ema_cross --param speed=86400"),
+        Text(f"  {program} engine start my-first --param speed=86400"),
         Text(f"  {program} engine watch my-first"),
         Text(""),
     )

@@ -24,10 +24,11 @@ def shell() -> Iterator[dict[str, str]]:
     state = Path(tempfile.mkdtemp(prefix="flotilla-readme-"))
     state.chmod(0o711)
     path = f"{ROOT / 'tests/bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    yield {**os.environ, "PATH": path, "FLOTILLA_STATE": str(state), "COLUMNS": "100"}
-    subprocess.run(
-        ["flotilla", "down"], env={**os.environ, "PATH": path, "FLOTILLA_STATE": str(state)}, check=False
-    )
+    # A reader's make knows nothing of the one that may run these tests.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    env = {**outside, "PATH": path, "FLOTILLA_STATE": str(state), "COLUMNS": "100"}
+    yield env
+    subprocess.run(["flotilla", "down"], env=env, check=False)
     shutil.rmtree(state)
 
 
