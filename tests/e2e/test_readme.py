@@ -25,7 +25,9 @@ def shell() -> Iterator[dict[str, str]]:
     state.chmod(0o711)
     path = f"{ROOT / 'tests/bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     # A reader's make knows nothing of the one that may run these tests.
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    outside = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))
+    }
     env = {**outside, "PATH": path, "FLOTILLA_STATE": str(state), "COLUMNS": "100"}
     yield env
     subprocess.run(["flotilla", "down"], env=env, check=False)
