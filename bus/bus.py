@@ -16,7 +16,7 @@ from bus.endpoint import Endpoint
 from bus.logs import get_logger
 from bus.settings import BusSettings
 from bus.subscription import Listener
-from schemas.contract import Call, Durability, Feed, on_host
+from schemas.contract import Call, Feed, on_host
 from schemas.decoding import decode
 from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.ids import new_request_id
@@ -297,6 +297,3 @@ def _no_answer(call: Call[Any, Any], to: str, timeout_s: float) -> FaultError:
             f"{to} was sent and not answered within {timeout_s:g} s; whether it was carried out is unknown",
         )
     return fault(FaultCode.UNAVAILABLE, f"{to} was not answered within {timeout_s:g} s", retry_after_s=1.0)
-
-
-__all__ = ["Bus", "BusStats", "Durability", "connect"]

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from schemas.contract import CALLS, FEEDS, HEALTH, Actor, Durability, on_host
+from schemas.contract import CALLS, FEEDS, HEALTH, Actor, on_host
 from schemas.subjects import wildcard
 
 RESPONSE_TTL_S: Final = 60
@@ -20,6 +20,7 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
     heard = [subject for call in CALLS if call.owner == actor for subject in _subjects(call)]
     if actor in _LISTENERS:
         heard += [wildcard(feed.subject) for feed in FEEDS]
+    if actor == Actor.ORCHESTRATOR:
         said += _JETSTREAM
     return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])
 
@@ -35,11 +36,6 @@ def engine_permissions() -> dict[str, Any]:
 def inbox(name: str) -> str:
     """The inbox prefix of a connection's name: nobody else may subscribe below it."""
     return f"_INBOX_{name}"
-
-
-def stream_subjects(durability: Durability) -> tuple[str, ...]:
-    """What a stream must capture."""
-    return tuple(wildcard(feed.subject) for feed in FEEDS if feed.durability == durability)
 
 
 def _allow(said: list[str], heard: list[str]) -> dict[str, Any]:

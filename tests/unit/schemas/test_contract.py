@@ -65,7 +65,7 @@ def test_only_an_operator_may_say_everything() -> None:
 def test_the_gateway_cannot_speak_for_the_supervisor_or_command_an_engine() -> None:
     said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
     assert "fleet.engine.start" in said
-    assert not [subject for subject in said if subject.startswith(("engine.", "host."))]
+    assert not [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))]
 
 
 def test_lossy_feeds_are_in_no_stream() -> None:
