@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from schemas.fault import FieldError
 from schemas.ids import Name
 
 
@@ -39,12 +40,42 @@ class TemplateView(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Parameter]
     strategy_class: str | None = None
     risk_parameters: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    engine_type: str | None = None
+    trading_mode: str | None = None
+
+
+class TemplateFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A template file that is not served, and why."""
+
+    file: str
+    kind: str
+    message: str
 
 
 class TemplateList(msgspec.Struct, frozen=True, kw_only=True):
-    """Templates, sorted by name."""
+    """Templates, sorted by name; and the files of the same kind that are not served."""
 
     templates: tuple[TemplateView, ...]
+    faults: tuple[TemplateFault, ...] = ()
+
+
+class ValidateStrategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks whether a strategy template takes these parameters; nothing is started."""
+
+    strategy_name: Name
+    parameters: dict[str, Any] = {}
+
+
+class StrategyVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the parameters are sound: everything that is wrong at once, and the config they make when nothing is."""
+
+    is_valid: bool
+    message: str
+    required_parameters: tuple[str, ...] = ()
+    missing_parameters: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+    config: dict[str, Any] | None = None
 
 
 class ListCatalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -33,6 +33,18 @@ def cpu_count(text: str) -> float:
     return count
 
 
+type VenueName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Z][A-Z0-9_]{0,30}\Z",
+        description="A venue as NautilusTrader names it, such as BINANCE.",
+    ),
+]
+type AccountName = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", description="An account at a venue.")
+]
+
+
 class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A strategy to run: a template with its parameters, or an importable class with its config."""
 
@@ -50,19 +62,39 @@ class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class VenueChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A venue to connect: credentials stand here by secret name only."""
+    """A venue to connect: the adapter by name, its config as NautilusTrader's own classes take it, and who trades there.
 
-    name: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9_]{0,30}\Z")]
+    `secret` names an entry of the secret store on the engine's host: its values are added to the adapter's config inside the
+    engine and stand nowhere else. `account` is the account at the venue; one engine at a time may trade it.
+    """
+
+    name: VenueName
     adapter: Name
     config: dict[str, Any] = {}
-    account: Annotated[str, Meta(max_length=64)] | None = None
+    account: AccountName | None = None
+    secret: Name | None = None
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often an engine that failed is started again by itself: at most `max_restarts` within `window_s` seconds.
+
+    The first try waits `backoff_s` seconds, each further one twice as long, at most `max_backoff_s`. What an operator or a
+    configuration ended is never started again.
+    """
+
+    max_restarts: Annotated[int, Meta(ge=0, le=100)] = 0
+    window_s: Annotated[float, Meta(gt=0, le=604_800)] = 3600.0
+    backoff_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0
+    max_backoff_s: Annotated[float, Meta(gt=0, le=3600)] = 300.0
 
 
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may choose for an engine; field names and defaults are those of the REST contract.
 
     `engine_type`, `trading_mode` and `log_level` are compared whatever their case, so that `LIVE` never slips past the live
-    guard. `strategies: null` takes those of the template.
+    guard. `strategies: null` takes those of the template, as `restart: null` does. `use_cache_database` keeps orders and positions in
+    the fleet's Redis, from where they come back after a crash; null leaves it to the template. `stale_feed_after_s`: a data
+    feed that is silent for longer is called stale; null never does.
     """
 
     engine_type: str = "live"
@@ -80,6 +112,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     parameters: dict[str, Any] = {}
     strategies: Annotated[tuple[StrategyChoice, ...], Meta(max_length=64)] | None = None
     venues: Annotated[tuple[VenueChoice, ...], Meta(max_length=16)] = ()
+    restart: RestartPolicy | None = None
+    use_cache_database: bool | None = None
+    stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
     def __post_init__(self) -> None:
         _normalise(self, "engine_type", self.engine_type.strip().lower(), EngineType)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import catalog, engine, health, session, telemetry
+from schemas import catalog, engine, health, session, strategy, telemetry
 from schemas.telemetry import EngineEvent
 
 
@@ -55,6 +55,11 @@ class Feed[T](msgspec.Struct, frozen=True, kw_only=True):
 
 _PEOPLE: Final = (Actor.GATEWAY, Actor.OPERATOR)
 _CONTROL: Final = (Actor.ORCHESTRATOR, Actor.OPERATOR)
+# An emergency stop must not need the orchestrator.
+_EMERGENCY: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY, Actor.OPERATOR)
+_ENGINE_EMERGENCY: Final = (Actor.SUPERVISOR, Actor.ORCHESTRATOR, Actor.OPERATOR)
+EMERGENCY_TIMEOUT_S: Final = 150.0
+"""The longest deadline of an emergency stop, and what killing and answering take after it."""
 
 ENGINE_START: Final = Call(
     subject="fleet.engine.start",
@@ -81,6 +86,43 @@ ENGINE_RESTART: Final = Call(
     owner=Actor.ORCHESTRATOR,
     callers=_PEOPLE,
     summary="Stop an engine if it runs, then start a new session with its last configuration.",
+    is_command=True,
+)
+ENGINE_CONFIGURE: Final = Call(
+    subject="fleet.engine.configure",
+    request=engine.ConfigureEngine,
+    reply=engine.EngineAccepted,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Store a configuration for the engine's next start.",
+    is_command=True,
+)
+ENGINE_REMOVE: Final = Call(
+    subject="fleet.engine.remove",
+    request=engine.RemoveEngine,
+    reply=engine.EngineAccepted,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Forget an engine that is not active; its sessions and events stay on record.",
+    is_command=True,
+)
+EMERGENCY_STOP: Final = Call(
+    subject="fleet.engine.emergency_stop",
+    request=session.EmergencyStop,
+    reply=session.FleetStopped,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Make one engine or all flat and gone, now; they stay stopped until that is lifted.",
+    is_command=True,
+    timeout_s=EMERGENCY_TIMEOUT_S,
+)
+LIFT_STOP: Final = Call(
+    subject="fleet.engine.lift_stop",
+    request=session.LiftStop,
+    reply=session.StopFlags,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Lift the stop flags that an emergency stop left.",
     is_command=True,
 )
 ENGINE_STATUS: Final = Call(
@@ -130,6 +172,74 @@ CONTAINER_LIST: Final = Call(
     owner=Actor.ORCHESTRATOR,
     callers=_PEOPLE,
     summary="The engine containers of every host in sight.",
+)
+CONTAINER_CLEANUP: Final = Call(
+    subject="fleet.container.cleanup",
+    request=session.Cleanup,
+    reply=session.CleanupReport,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Remove the containers of ended sessions; with force those of active ones too.",
+    is_command=True,
+    timeout_s=60.0,
+)
+STRATEGY_LIST: Final = Call(
+    subject="fleet.strategy.list",
+    request=strategy.ListStrategies,
+    reply=strategy.StrategyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="The strategies of a running engine.",
+    timeout_s=10.0,
+)
+STRATEGY_ADD: Final = Call(
+    subject="fleet.strategy.add",
+    request=strategy.AddStrategy,
+    reply=strategy.StrategyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Add a strategy to a running engine.",
+    is_command=True,
+    timeout_s=30.0,
+)
+STRATEGY_START: Final = Call(
+    subject="fleet.strategy.start",
+    request=strategy.WhichStrategy,
+    reply=strategy.StrategyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Start a strategy of a running engine.",
+    is_command=True,
+    timeout_s=30.0,
+)
+STRATEGY_STOP: Final = Call(
+    subject="fleet.strategy.stop",
+    request=strategy.WhichStrategy,
+    reply=strategy.StrategyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Stop a strategy of a running engine by policy; the others trade on.",
+    is_command=True,
+    timeout_s=45.0,
+)
+STRATEGY_REMOVE: Final = Call(
+    subject="fleet.strategy.remove",
+    request=strategy.WhichStrategy,
+    reply=strategy.StrategyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Stop a strategy by policy and remove it from a running engine.",
+    is_command=True,
+    timeout_s=45.0,
+)
+STRATEGY_VALIDATE: Final = Call(
+    subject="fleet.strategy.validate",
+    request=catalog.ValidateStrategy,
+    reply=catalog.StrategyVerdict,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Whether a strategy template takes these parameters; nothing is started.",
+    timeout_s=45.0,
 )
 TEMPLATE_LIST: Final = Call(
     subject="fleet.template.list",
@@ -205,6 +315,35 @@ SESSION_LIST: Final = Call(
     summary="The engine containers of this host.",
 )
 
+HOST_EMERGENCY_STOP: Final = Call(
+    subject="engine.emergency_stop",
+    request=session.EmergencyStop,
+    reply=session.HostStopped,
+    owner=Actor.SUPERVISOR,
+    callers=_EMERGENCY,
+    summary="Set the stop flag of this host, make its engines flat and gone, kill what is not by the deadline.",
+    is_command=True,
+    timeout_s=EMERGENCY_TIMEOUT_S,
+)
+HOST_LIFT_STOP: Final = Call(
+    subject="engine.lift_stop",
+    request=session.LiftStop,
+    reply=session.StopFlags,
+    owner=Actor.SUPERVISOR,
+    callers=_EMERGENCY,
+    summary="Lift stop flags of this host.",
+    is_command=True,
+)
+PLAN_CHECK: Final = Call(
+    subject="engine.check",
+    request=session.PlanCheck,
+    reply=session.PlanProblems,
+    owner=Actor.SUPERVISOR,
+    callers=_CONTROL,
+    summary="Have NautilusTrader itself say whether it would take classes and configs; nothing is started.",
+    timeout_s=40.0,
+)
+
 COMMAND_STOP: Final = Call(
     subject="engine.<instance_id>.command.stop",
     request=session.EngineCommand,
@@ -232,6 +371,81 @@ COMMAND_FLATTEN: Final = Call(
     summary="Cancel every open order and close every position.",
     is_command=True,
 )
+COMMAND_END_NOW: Final = Call(
+    subject="engine.<instance_id>.command.end_now",
+    request=session.EndNow,
+    reply=session.SessionEnded,
+    owner=Actor.SIDECAR,
+    callers=_ENGINE_EMERGENCY,
+    summary="Cancel, close and end within a deadline; answers when that is done.",
+    is_command=True,
+    timeout_s=EMERGENCY_TIMEOUT_S,
+)
+COMMAND_RENEW_LEASE: Final = Call(
+    subject="engine.<instance_id>.command.renew_lease",
+    request=session.RenewLease,
+    reply=session.CommandAccepted,
+    owner=Actor.SIDECAR,
+    callers=(Actor.ORCHESTRATOR,),
+    summary="Renew the lease on the engine's accounts.",
+    is_command=True,
+)
+COMMAND_DESCRIBE: Final = Call(
+    subject="engine.<instance_id>.command.describe",
+    request=strategy.LookIntoEngine,
+    reply=session.SessionSpec,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="What the sidecar was told to run.",
+)
+COMMAND_LIST_STRATEGIES: Final = Call(
+    subject="engine.<instance_id>.command.list_strategies",
+    request=strategy.LookIntoEngine,
+    reply=strategy.StrategyList,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="The strategies of the engine.",
+)
+COMMAND_ADD_STRATEGY: Final = Call(
+    subject="engine.<instance_id>.command.add_strategy",
+    request=strategy.AddToEngine,
+    reply=strategy.StrategyList,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="Add a strategy.",
+    is_command=True,
+    timeout_s=20.0,
+)
+COMMAND_START_STRATEGY: Final = Call(
+    subject="engine.<instance_id>.command.start_strategy",
+    request=strategy.ChangeInEngine,
+    reply=strategy.StrategyList,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="Start a strategy.",
+    is_command=True,
+    timeout_s=20.0,
+)
+COMMAND_STOP_STRATEGY: Final = Call(
+    subject="engine.<instance_id>.command.stop_strategy",
+    request=strategy.ChangeInEngine,
+    reply=strategy.StrategyList,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="Stop a strategy by policy.",
+    is_command=True,
+    timeout_s=40.0,
+)
+COMMAND_REMOVE_STRATEGY: Final = Call(
+    subject="engine.<instance_id>.command.remove_strategy",
+    request=strategy.ChangeInEngine,
+    reply=strategy.StrategyList,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="Stop a strategy by policy and remove it.",
+    is_command=True,
+    timeout_s=40.0,
+)
 
 
 def health_of(actor: Actor) -> Call[health.ReadHealth, health.Health]:
@@ -252,12 +466,23 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     ENGINE_START,
     ENGINE_STOP,
     ENGINE_RESTART,
+    ENGINE_CONFIGURE,
+    ENGINE_REMOVE,
+    EMERGENCY_STOP,
+    LIFT_STOP,
     ENGINE_STATUS,
     ENGINE_LIST,
     ENGINE_SESSIONS,
     ENGINE_LOGS,
     ENGINE_EVENTS,
     CONTAINER_LIST,
+    CONTAINER_CLEANUP,
+    STRATEGY_LIST,
+    STRATEGY_ADD,
+    STRATEGY_START,
+    STRATEGY_STOP,
+    STRATEGY_REMOVE,
+    STRATEGY_VALIDATE,
     TEMPLATE_LIST,
     CATALOG_LIST,
     SESSION_START,
@@ -266,9 +491,20 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     SESSION_REMOVE,
     SESSION_INSPECT,
     SESSION_LIST,
+    HOST_EMERGENCY_STOP,
+    HOST_LIFT_STOP,
+    PLAN_CHECK,
     COMMAND_STOP,
     COMMAND_CANCEL_ORDERS,
     COMMAND_FLATTEN,
+    COMMAND_END_NOW,
+    COMMAND_RENEW_LEASE,
+    COMMAND_DESCRIBE,
+    COMMAND_LIST_STRATEGIES,
+    COMMAND_ADD_STRATEGY,
+    COMMAND_START_STRATEGY,
+    COMMAND_STOP_STRATEGY,
+    COMMAND_REMOVE_STRATEGY,
     *HEALTH.values(),
 )
 
@@ -335,6 +571,13 @@ FLEET_STATE: Final = Feed[engine.EngineView](
     durability=Durability.EVENTS,
     summary="The engine as the record has it, after each change.",
 )
+FLEET_ALERT: Final = Feed[telemetry.FleetAlert](
+    subject="fleet.alert",
+    payload=telemetry.FleetAlert,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.EVENTS,
+    summary="Something about the fleet that somebody should look at.",
+)
 
 ENGINE_EVENT_FEEDS: Final = (STATE, ORDER, FILL, POSITION, ACCOUNT, ALERT)
 FEEDS: Final[tuple[Feed[Any], ...]] = (
@@ -345,6 +588,7 @@ FEEDS: Final[tuple[Feed[Any], ...]] = (
     HOST_HEARTBEAT,
     HOST_CONTAINER,
     FLEET_STATE,
+    FLEET_ALERT,
 )
 
 
@@ -361,7 +605,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 STREAMS: Final = (
     Stream(
         name="EVENTS",
-        subjects=(*(f"engine.*.{kind}" for kind in telemetry.EventKind), "fleet.engine.*.state"),
+        subjects=(
+            *(f"engine.*.{kind}" for kind in telemetry.EventKind),
+            "fleet.engine.*.state",
+            "fleet.alert",
+        ),
         max_age_s=7 * 86_400.0,
         max_bytes=4 << 30,
     ),

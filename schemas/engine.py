@@ -9,13 +9,14 @@ from msgspec import Meta
 from schemas.config import EngineConfig
 from schemas.ids import HostId, InstanceId, RequestId, SessionId
 from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import EngineMetrics, Resources
+from schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
 
 
 class StartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for a new session of the engine `config.instance_id`."""
+    """Asks for a new session of the engine `config.instance_id`; without `config`, of `instance_id` with what is stored for it."""
 
-    config: EngineConfig = EngineConfig()
+    config: EngineConfig | None = None
+    instance_id: InstanceId | None = None
     confirm_live_trading: bool = False
     request_id: RequestId | None = None
 
@@ -34,6 +35,20 @@ class RestartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     instance_id: InstanceId | None = None
     confirm_live_trading: bool = False
+    request_id: RequestId | None = None
+
+
+class ConfigureEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Stores a configuration, checked as a start checks it; the engine's next start or restart uses it."""
+
+    config: EngineConfig
+    request_id: RequestId | None = None
+
+
+class RemoveEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for an engine that is not active to be forgotten; its sessions and events stay on record."""
+
+    instance_id: InstanceId
     request_id: RequestId | None = None
 
 
@@ -77,6 +92,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
     exit_code: int | None = None
     log_tail: tuple[str, ...] = ()
+    not_confirmed: tuple[str, ...] = ()
+    stop: StopReport | None = None
     started_at: datetime | None = None
     trading_at: datetime | None = None
     ended_at: datetime | None = None
@@ -84,15 +101,24 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineView(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one engine. `heartbeat_age_s` and what follows is null while no session is in sight."""
+    """All that is known of one engine. `heartbeat_age_s` and what follows is null while no session is in sight.
+
+    `restarts` are those made by itself within the window of its policy, `restart_at` is when the next one is due. `problems`
+    says why an engine that runs does not trade; see Heartbeat.
+    """
 
     instance_id: InstanceId
     state: ClientState
     desired: DesiredState
     config: EngineConfig
     session: SessionView | None = None
+    restarts: int = 0
+    restart_at: datetime | None = None
+    stop_flag: StopFlag | None = None
     heartbeat_age_s: float | None = None
     is_frozen: bool = False
+    problems: tuple[str, ...] = ()
+    event_age_s: float | None = None
     resources: Resources | None = None
     metrics: EngineMetrics | None = None
 

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from schemas.ids import HostId, InstanceId, InstrumentId, RequestId, SessionId
+from schemas.config import AccountName, EngineConfig, VenueName
+from schemas.fault import FieldError
+from schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
 from schemas.states import EngineType, StopPolicy, TradingMode
+from schemas.telemetry import StateChange, StopFlag, StopReport
 
 
 class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +19,7 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `node` is a TradingNodeConfig without its strategies; exec clients carry no factory (NautilusTrader cannot import one for
     them), so `exec_factories` gives its import path per client name. `instruments` are those that must be in the catalog.
+    `secrets` gives, per client name, the entry of the secret store whose values are added to that client's data and exec config.
     """
 
     trader_id: Annotated[str, Meta(pattern=r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")]
@@ -23,10 +27,33 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[dict[str, Any], ...] = ()
     exec_factories: dict[str, str] = {}
     instruments: tuple[InstrumentId, ...] = ()
+    secrets: dict[str, Name] = {}
+
+
+class VenueAccount(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """An account at a venue: one engine at a time may trade it."""
+
+    venue: VenueName
+    account: AccountName
+
+
+class AccountLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to trade some accounts: it runs out `ttl_s` seconds after it was last renewed.
+
+    `token` grows with each holder of an account, so that what an earlier holder says can be told from what the present one does.
+    """
+
+    token: Annotated[int, Meta(ge=1)]
+    ttl_s: Annotated[float, Meta(gt=0, le=86_400)] = 120.0
+    accounts: tuple[VenueAccount, ...] = ()
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything a supervisor needs to run one session; the container's name and labels follow from it."""
+    """Everything a supervisor needs to run one session; the container's name and labels follow from it.
+
+    `config` is what the operator chose, so that a fleet that lost its record can take the session up again. `has_egress`: the
+    engine must reach venues outside.
+    """
 
     instance_id: InstanceId
     session_id: SessionId
@@ -43,6 +70,11 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kill_frozen_after_s: Annotated[float, Meta(gt=0, le=86400)] = 30.0
     boot_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     confirm_live_trading: bool = False
+    config: EngineConfig | None = None
+    uses_cache: bool = False
+    has_egress: bool = False
+    lease: AccountLease | None = None
+    stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
     @property
     def container_name(self) -> str:
@@ -62,17 +94,29 @@ class BusAccess(msgspec.Struct, frozen=True, kw_only=True):
     creds: str
 
 
+class CacheAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """How an engine reaches its part of Redis: a user that can touch the keys of its trader id only."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """The one line of JSON that a sidecar reads from stdin; it never stands in env, labels or files.
 
     `catalog_path` is where the data catalog is to be found by the engine process. `enforce_memory` asks the sidecar to keep
-    the memory limit itself, where there is no container to do it.
+    the memory limit itself, where there is no container to do it. `secrets` are the entries of the secret store that the plan
+    names, by name.
     """
 
     bus: BusAccess
     spec: SessionSpec
     catalog_path: str
     enforce_memory: bool = False
+    cache: CacheAccess | None = None
+    secrets: dict[str, dict[str, Any]] = {}
 
 
 class ContainerStatus(StrEnum):
@@ -103,6 +147,10 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_oom_killed: bool = False
     health: str = ""
     error: str = ""
+    engine_type: EngineType | None = None
+    trading_mode: TradingMode | None = None
+    memory_limit_bytes: int | None = None
+    cpus: float | None = None
 
 
 class StartSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +191,135 @@ class EngineCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     session_id: SessionId | None = None
     policy: StopPolicy | None = None
     request_id: RequestId | None = None
+
+
+class EmergencyStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for one engine, or all of them, to be flat and gone within `deadline_s`; what is not by then is killed.
+
+    A stop flag is set first and stays: nothing it names starts again until `lift_stop`.
+    """
+
+    instance_id: InstanceId | None = None
+    deadline_s: Annotated[float, Meta(ge=1, le=120)] = 20.0
+    reason: Annotated[str, Meta(max_length=200)] = ""
+    request_id: RequestId | None = None
+
+
+class EmergencyReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one session in an emergency stop. Times are milliseconds since the stop began there.
+
+    `stop` is the engine's own account, null when it gave none; `is_flat` is true only when the engine confirmed it.
+    `not_confirmed` says in words what is not known to be done. `is_killed`: it did not end by itself.
+    """
+
+    instance_id: InstanceId
+    session_id: SessionId
+    host: HostId
+    is_flat: bool
+    is_gone: bool
+    is_killed: bool = False
+    stop: StopReport | None = None
+    not_confirmed: tuple[str, ...] = ()
+    engine_ms: float | None = None
+    gone_ms: float | None = None
+
+
+class HostStopped(msgspec.Struct, frozen=True, kw_only=True):
+    """One host's answer to an emergency stop: a receipt per engine that ran there, and the flags now in force."""
+
+    host: HostId
+    receipts: tuple[EmergencyReceipt, ...]
+    flags: tuple[StopFlag, ...]
+
+
+class FleetStopped(msgspec.Struct, frozen=True, kw_only=True):
+    """An emergency stop of the fleet. `unreached` are hosts that did not answer: what runs there is not known."""
+
+    receipts: tuple[EmergencyReceipt, ...]
+    flags: tuple[StopFlag, ...]
+    unreached: tuple[HostId, ...] = ()
+    milliseconds: float = 0.0
+
+
+class LiftStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lifts the stop flag of one engine, or every flag when none is named."""
+
+    instance_id: InstanceId | None = None
+    request_id: RequestId | None = None
+
+
+class StopFlags(msgspec.Struct, frozen=True, kw_only=True):
+    """The stop flags that are still in force; `unreached` are hosts that did not answer."""
+
+    flags: tuple[StopFlag, ...]
+    unreached: tuple[HostId, ...] = ()
+
+
+class EndNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells a sidecar to cancel, close and end within `deadline_s`, and to answer when that is done."""
+
+    session_id: SessionId | None = None
+    deadline_s: Annotated[float, Meta(gt=0, le=120)] = 15.0
+    request_id: RequestId | None = None
+
+
+class SessionEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """How the session ended, as its sidecar has it."""
+
+    instance_id: InstanceId
+    session_id: SessionId
+    end: StateChange
+
+
+class RenewLease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Renews the lease of a session. A sidecar refuses another session's, and a token older than its own."""
+
+    session_id: SessionId
+    token: Annotated[int, Meta(ge=1)]
+    ttl_s: Annotated[float, Meta(gt=0, le=86_400)]
+    request_id: RequestId | None = None
+
+
+class Cleanup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for containers of ended sessions to be removed; with `force` those of active ones are stopped and removed too.
+
+    `dry_run` says what would be removed and touches nothing.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    request_id: RequestId | None = None
+
+
+class CleanupError(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that could not be cleaned up, and why."""
+
+    name: str
+    message: str
+
+
+class CleanupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed (or would be, in a dry run), and what could not be."""
+
+    cleaned: tuple[ContainerFacts, ...]
+    errors: tuple[CleanupError, ...] = ()
+    is_dry_run: bool = False
+
+
+class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks NautilusTrader itself, in a process of its own, whether classes exist and a plan's configs are accepted.
+
+    `strategies` are importable strategy configs; `plan` is built as a node would be, up to but not including a connection.
+    """
+
+    strategies: tuple[dict[str, Any], ...] = ()
+    plan: EnginePlan | None = None
+
+
+class PlanProblems(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that NautilusTrader refuses, each by where it stands (`strategies[0]`, `plan.node`); none: it is sound."""
+
+    problems: tuple[FieldError, ...]
 
 
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,6 +79,14 @@ class RunState(StrEnum):
                 return ClientState.STARTING
 
 
+class OrphanPolicy(StrEnum):
+    """What is done, after a grace, about a container of ours that no record knows. One that trades live is only reported."""
+
+    ADOPT = "adopt"
+    STOP = "stop"
+    REPORT = "report"
+
+
 class FailureReason(StrEnum):
     """Why a session failed."""
 

@@ -3,13 +3,14 @@
 Money, prices and quantities are decimal strings as NautilusTrader prints them; times that end in `_ns` are UNIX nanoseconds.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from schemas.ids import HostId, InstanceId, SessionId
-from schemas.states import FailureReason, RunState
+from schemas.states import FailureReason, RunState, StopPolicy
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +49,26 @@ class EngineEvent[T](msgspec.Struct, frozen=True, kw_only=True):
     data: T
 
 
+class StopReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stop did, as the engine saw it. Times are milliseconds; null is a step that was not taken.
+
+    `is_flat`: no order is open or in flight and no position is open, as far as the venue has confirmed.
+    """
+
+    policy: StopPolicy
+    orders_cancelled: int = 0
+    positions_closed: int = 0
+    is_flat: bool = False
+    cancel_ms: float | None = None
+    close_ms: float | None = None
+    stop_ms: float | None = None
+
+
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines.
 
-    `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`.
+    `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`; `stop` is what it did, null when the
+    engine did not live to tell.
     """
 
     state: RunState
@@ -60,6 +77,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     log_tail: tuple[str, ...] = ()
     not_confirmed: tuple[str, ...] = ()
+    stop: StopReport | None = None
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +174,19 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class FleetAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about the fleet that a person should know of: `code` is stable, `message` is for reading."""
+
+    at: datetime
+    severity: Severity
+    code: str
+    message: str
+    instance_id: InstanceId | None = None
+    session_id: SessionId | None = None
+    host: HostId | None = None
+    container: str | None = None
+
+
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the engine's stdout and stderr in order; `first` is the session-wide number of the first, from 1."""
 
@@ -167,7 +198,12 @@ class LogLines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Once a second from the sidecar, whatever the engine does. `tick_age_s` is how long the engine's loop has been silent."""
+    """Once a second from the sidecar, whatever the engine does. `tick_age_s` is how long the engine's loop has been silent.
+
+    `problems` says in words why an engine that calls itself trading does not trade: a strategy that stopped, a venue that is
+    not connected, a feed that is stale. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
+    lease on its accounts (null: it holds none).
+    """
 
     instance_id: InstanceId
     session_id: SessionId
@@ -180,6 +216,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float | None = None
     engine_pid: int | None = None
     resources: Resources | None = None
+    problems: tuple[str, ...] = ()
+    event_age_s: float | None = None
+    lease_s: float | None = None
     events_published: int = 0
     events_queued: int = 0
     events_dropped: int = 0
@@ -219,8 +258,19 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, int] = {}
 
 
+class StopFlag(msgspec.Struct, frozen=True, kw_only=True):
+    """An emergency stop in force on a host: nothing it names starts there until it is lifted. `instance_id` null: all."""
+
+    since: datetime
+    instance_id: InstanceId | None = None
+    reason: str = ""
+
+
 class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Every second from a supervisor: what its host is and how many sessions run there."""
+    """Every second from a supervisor: what its host is and how many sessions run there.
+
+    `has_cache`: engines there can keep their state in Redis. `stop_flags` are the emergency stops in force.
+    """
 
     host: HostId
     runtime: str
@@ -230,4 +280,6 @@ class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int
     version: str
     is_runtime_up: bool = True
+    has_cache: bool = False
+    stop_flags: tuple[StopFlag, ...] = ()
     detail: dict[str, Any] = {}

@@ -54,18 +54,18 @@ class Commands:
     async def start(self, request: StartEngine) -> EngineAccepted:
         """A new session of the engine that the configuration names."""
 
+        config = request.config or EngineConfig()
+
         async def run(stamp: Stamp) -> EngineAccepted:
-            core.guard_live(request.config, is_confirmed=request.confirm_live_trading)
-            spec = (await self._renderer())(request.config)
+            core.guard_live(config, is_confirmed=request.confirm_live_trading)
+            spec = (await self._renderer())(config)
 
             def decide(engine: Engine | None) -> Decision:
                 now = self._clock()
                 hosts = self._fleet.hosts(self._live, now)
-                return core.start(
-                    engine, request.config, spec, request_id=stamp.request_id, hosts=hosts, now=now
-                )
+                return core.start(engine, config, spec, request_id=stamp.request_id, hosts=hosts, now=now)
 
-            return await self._turn(request.config.instance_id, decide, stamp)
+            return await self._turn(config.instance_id, decide, stamp)
 
         return await self._once(ENGINE_START, request, run)
 

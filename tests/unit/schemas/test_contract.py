@@ -9,7 +9,7 @@ from schemas import export
 from schemas.config import EngineConfig
 from schemas.contract import CALLS, FEEDS, STREAMS, Actor, Durability
 from schemas.decoding import MAX_BODY_BYTES, decode
-from schemas.engine import StartEngine
+from schemas.engine import ConfigureEngine, StartEngine
 from schemas.fault import STATUS, FaultCode, FaultError
 from schemas.subjects import wildcard
 
@@ -41,8 +41,8 @@ def test_drift_is_noticed(tmp_path: object) -> None:
 
 def test_an_instance_fits_the_schema_that_is_published_for_it_and_a_wrong_one_does_not() -> None:
     schemas = export.json_schemas()
-    validator = jsonschema.Draft202012Validator({**schemas, "$ref": "#/$defs/StartEngine"})
-    validator.validate(msgspec.json.decode(msgspec.json.encode(StartEngine())))
+    validator = jsonschema.Draft202012Validator({**schemas, "$ref": "#/$defs/ConfigureEngine"})
+    validator.validate(msgspec.json.decode(msgspec.json.encode(ConfigureEngine(config=EngineConfig()))))
     wrong = {"config": {**msgspec.json.decode(msgspec.json.encode(EngineConfig())), "instance_id": "a.b"}}
     assert [list(error.path) for error in validator.iter_errors(wrong)] == [["config", "instance_id"]]
 
@@ -62,10 +62,15 @@ def test_only_an_operator_may_say_everything() -> None:
         assert (">" in actor_permissions(actor)["pub"]["allow"]) == (actor == Actor.OPERATOR)
 
 
-def test_the_gateway_cannot_speak_for_the_supervisor_or_command_an_engine() -> None:
+def test_the_gateway_commands_no_engine_and_of_supervisors_asks_for_emergency_stops_only() -> None:
     said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
     assert "fleet.engine.start" in said
-    assert not [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))]
+    assert [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))] == [
+        "engine.emergency_stop",
+        "engine.lift_stop",
+        "host.*.engine.emergency_stop",
+        "host.*.engine.lift_stop",
+    ]
 
 
 def test_lossy_feeds_are_in_no_stream() -> None:

@@ -1,0 +1,93 @@
+"""Strategies of a running engine: added, started, stopped and removed while it trades. What is changed here ends with the session."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from schemas.config import StrategyChoice
+from schemas.ids import InstanceId, RequestId, SessionId
+from schemas.states import StopPolicy
+
+type StrategyId = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[A-Za-z0-9_.-]{1,60}\Z",
+        description="A strategy as NautilusTrader names it: class and order id tag, such as EMACross-001.",
+    ),
+]
+
+
+class StrategyView(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy in a running engine. `state` is NautilusTrader's: READY, RUNNING, STOPPED, DEGRADED, FAULTED, …"""
+
+    strategy_id: str
+    state: str
+    strategy_class: str
+    orders_open: int = 0
+    positions_open: int = 0
+
+
+class StrategyList(msgspec.Struct, frozen=True, kw_only=True):
+    """The strategies of a running engine, after the change that was asked for.
+
+    `not_confirmed` lists what could not be confirmed of orders and positions, as a stop of the engine does.
+    """
+
+    instance_id: InstanceId
+    session_id: SessionId
+    strategies: tuple[StrategyView, ...]
+    message: str = ""
+    strategy_id: str | None = None
+    not_confirmed: tuple[str, ...] = ()
+
+
+class AddStrategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Adds a strategy to a running engine, and starts it unless told otherwise."""
+
+    strategy: StrategyChoice
+    instance_id: InstanceId | None = None
+    start: bool = True
+    request_id: RequestId | None = None
+
+
+class WhichStrategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names a strategy of a running engine, to start, stop or remove it.
+
+    `policy` says what becomes of its orders and positions when it stops or is removed: the engine's stop policy when null.
+    """
+
+    strategy_id: StrategyId
+    instance_id: InstanceId | None = None
+    policy: StopPolicy | None = None
+    request_id: RequestId | None = None
+
+
+class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the strategies of a running engine."""
+
+    instance_id: InstanceId | None = None
+
+
+class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells a sidecar to add a strategy: `strategy` is an importable config, rendered already."""
+
+    strategy: dict[str, Any]
+    start: bool = True
+    session_id: SessionId | None = None
+    request_id: RequestId | None = None
+
+
+class ChangeInEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells a sidecar to start, stop or remove a strategy."""
+
+    strategy_id: StrategyId
+    policy: StopPolicy | None = None
+    session_id: SessionId | None = None
+    request_id: RequestId | None = None
+
+
+class LookIntoEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks a sidecar what its engine runs."""
+
+    session_id: SessionId | None = None
