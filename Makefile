@@ -22,12 +22,13 @@ up: setup ## run the whole stack here until Ctrl-C
 test: setup ## run the tests, those with Docker too when an engine is there
 	@scripts/test $(ARGS)
 
-check: setup ## format, lint, strict types, import contracts, schema drift
+check: setup ## format, lint, strict types, import contracts, drift of what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.export --check
+	@scripts/requirements --check
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -1,22 +1,27 @@
 """Runs one service: connects, serves, answers health and discovery, and on SIGTERM lets what it is doing finish."""
 
 import asyncio
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from bus.bus import Bus, connect
 from bus.discovery import Discovery
 from bus.logs import get_logger
 from bus.settings import BusSettings
+from bus.tasks import Tasks
 from schemas.contract import HEALTH, Actor
 from schemas.health import Health, ReadHealth
 
 log = get_logger(__name__)
+
+_HEALTH_FILE_S: Final = 1.0
 
 
 class HealthProbe(Protocol):
@@ -35,7 +40,7 @@ type Service = Callable[[Bus], AbstractAsyncContextManager[HealthProbe]]
 async def host(
     actor: Actor, settings: BusSettings, service: Service, *, metadata: dict[str, str] | None = None
 ) -> None:
-    """Runs `service` until SIGTERM or SIGINT.
+    """Runs `service` until SIGTERM or SIGINT. FLOTILLA_HEALTH_FILE is touched every second while all of its checks are ok.
 
     `service(bus)` is entered once the bus is connected, and left after the bus has drained, so that running handlers still find
     what they use. Raises FaultError when the bus does not come; whoever started us starts us again.
@@ -61,6 +66,7 @@ async def _announced(
     bus: Bus, actor: Actor, probe: HealthProbe, metadata: dict[str, str]
 ) -> AsyncIterator[None]:
     started_at = datetime.now(UTC)
+    tasks = Tasks()
 
     async def read_health(_: ReadHealth) -> Health:
         checks = probe.checks()
@@ -75,7 +81,20 @@ async def _announced(
 
     await bus.serve(HEALTH[actor], read_health)
     await Discovery(bus, actor, secrets.token_hex(8), version("flotilla"), metadata).start()
-    yield
+    if file := os.environ.get("FLOTILLA_HEALTH_FILE"):
+        tasks.start(_touch_while_well(probe, Path(file)), name="health file")
+    try:
+        yield
+    finally:
+        await tasks.close()
+
+
+async def _touch_while_well(probe: HealthProbe, file: Path) -> None:
+    """For whoever looks after a container and has no credential of the bus."""
+    while True:
+        if all(state == "ok" for state in probe.checks().values()):
+            file.touch()
+        await asyncio.sleep(_HEALTH_FILE_S)
 
 
 def _bus_metrics(bus: Bus) -> dict[str, float]:

@@ -50,35 +50,32 @@ parse_arguments() {
     done
 }
 
-# What each image consists of: extras of pyproject.toml, and packages of ours.
+# What each image consists of besides its requirements: packages of ours.
 describe_image() {
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/pyproject.toml" | head -n 1)
     name=flotilla-$kind
     case $kind in
     engine)
-        extras=(--extra engine) packages=(schemas bus engine_sidecar templates)
+        packages=(schemas bus engine_sidecar templates)
         description="A NautilusTrader engine with its sidecar" ;;
     services)
-        extras=(--extra services --extra cli) packages=(schemas bus services flotilla templates)
+        packages=(schemas bus services flotilla templates)
         description="Flotilla's orchestrator, supervisor, gateway and command line" ;;
     esac
     tags=("$name:latest" "$name:$version")
     if [ -n "$tag" ]; then tags=("$tag"); fi
 }
 
-# The build context holds exactly what goes into the image. A checkout's umask must not keep uid 65532 out.
+# The build context holds exactly what goes into the image, laid out as the repository is: deploy/compose.yaml builds from that.
+# A checkout's umask must not keep uid 65532 out.
 stage_context() {
-    mkdir -p "$context/app"
-    (cd "$ROOT" && scripts/uv export --quiet --frozen --no-dev --no-emit-project --no-annotate --no-header \
-        "${extras[@]}" --format requirements-txt) >"$context/requirements.txt"
-    tar --directory "$ROOT" --exclude __pycache__ --exclude '*.pyc' --exclude node_modules --create "${packages[@]}" |
-        tar --directory "$context/app" --extract
-    # Our packages are copied, not installed; this is what importlib.metadata.version("flotilla") reads.
-    mkdir "$context/app/flotilla-$version.dist-info"
-    printf 'Metadata-Version: 2.1\nName: flotilla\nVersion: %s\n' "$version" >"$context/app/flotilla-$version.dist-info/METADATA"
-    cp "$ROOT/deploy/Dockerfile.$kind" "$context/Dockerfile"
+    mkdir -p "$context"
+    tar --directory "$ROOT" --exclude __pycache__ --exclude '*.pyc' --exclude node_modules --create \
+        pyproject.toml "deploy/requirements-$kind.txt" "deploy/Dockerfile.$kind" "${packages[@]}" |
+        tar --directory "$context" --extract
     chmod -R u=rwX,go=rX "$context"
-    source_hash=$(cd "$context" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-32)
+    # Of pyproject.toml only the version goes into the image.
+    source_hash=$(cd "$context" && { echo "$version"; find . -type f ! -name pyproject.toml -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; } | sha256sum | cut -c 1-32)
 }
 
 image_id() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
@@ -158,7 +155,7 @@ build_arguments() { # $1: id of the base image
 
 run_build() {
     local log=$work/build.log
-    if DOCKER_BUILDKIT=1 BUILDX_BUILDER=default "$builder" build --progress plain "${arguments[@]}" "$context" >"$log" 2>&1 </dev/null; then return; fi
+    if DOCKER_BUILDKIT=1 BUILDX_BUILDER=default "$builder" build --progress plain "${arguments[@]}" --file "$context/deploy/Dockerfile.$kind" "$context" >"$log" 2>&1 </dev/null; then return; fi
     tail -n 40 "$log" >&2
     if grep -q CERTIFICATE_VERIFY_FAILED "$log"; then
         die "pip does not trust the package index" "give the CA bundle that your network uses: $0 --ca FILE"

@@ -110,13 +110,8 @@ class NatsServer:
         )
 
     def _write_config(self) -> None:
-        config = _CONFIG.format(
-            host=self._host,
-            port=self._port,
-            monitor_port=self._monitor_port,
-            store=json.dumps(str(self._folder / "jetstream")),
-            auth=self.keys.server_config(),
-        )
+        store = self._folder / "jetstream"
+        config = server_config(self.keys, store, self._host, self._port, monitor_port=self._monitor_port)
         (self._folder / "nats.conf").write_text(config)
 
     def _is_healthy(self) -> bool:
@@ -129,6 +124,17 @@ class NatsServer:
                 return bool(answer.status == 200)
         except (OSError, ValueError, LookupError, urllib.error.URLError):
             return False
+
+
+def server_config(keys: FleetKeys, store: Path, host: str, port: int, *, monitor_port: int) -> str:
+    """The configuration of a nats-server that admits this fleet only; its monitoring listens on this machine alone."""
+    return _CONFIG.format(
+        host=host,
+        port=port,
+        monitor_port=monitor_port,
+        store=json.dumps(str(store)),
+        auth=keys.server_config(),
+    )
 
 
 def server_binary() -> Path:

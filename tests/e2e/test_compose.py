@@ -1,0 +1,144 @@
+"""The composed fleet: built from the checkout, brought up healthy, and an engine trades in it."""
+
+import json
+import os
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import require_docker
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "flotilla-compose-test"
+# Images and a network of its own: a fleet that somebody runs here stays as it is.
+OWN = {
+    "FLOTILLA_PROJECT": PROJECT,
+    "FLOTILLA_TAG": "compose-test",
+    "FLOTILLA_SUBNET": "10.233.0.0/24",
+    "FLOTILLA_GATEWAY": "10.233.0.1",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Fleet:
+    """The composed fleet, as an operator on its host uses it."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.env = {**os.environ, **OWN, "FLOTILLA_HTTP": f"127.0.0.1:{self.port}"}
+        self.token = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def compose(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(ROOT / "scripts/compose"), *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.compose("run", "--rm", "-T", "cli", *arguments)
+
+    def start(self) -> None:
+        done = self.compose("up", "--build", "--wait", timeout_s=600)
+        assert done.returncode == 0, (
+            f"{done.stdout}{done.stderr}{self.compose('logs', '--tail', '20').stdout}"
+        )
+        read = self.compose("run", "--rm", "-T", "--entrypoint", "cat", "cli", "/config/admin.token")
+        self.token = read.stdout.strip()
+
+    def remove(self) -> None:
+        self.cli("emergency-stop", "--all", "--yes")
+        done = self.compose("down", "--volumes", "--timeout", "5", timeout_s=120)
+        assert done.returncode == 0, done.stderr
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/nautilus/{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def inspect(self) -> dict[str, Any]:
+        """Docker's facts of every container of the project that runs, by service."""
+        ids = self.compose("ps", "--quiet").stdout.split()
+        shown = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
+        return {
+            one["Config"]["Labels"]["com.docker.compose.service"]: one for one in json.loads(shown.stdout)
+        }
+
+
+@pytest.fixture(scope="module")
+def composed() -> Iterator[Fleet]:
+    require_docker()
+    fleet = Fleet()
+    try:
+        fleet.start()
+        yield fleet
+    finally:
+        fleet.remove()
+
+
+def test_an_engine_trades_in_the_composed_fleet(composed: Fleet) -> None:
+    config = {"engine_type": "sandbox", "instance_id": "composed-1"}
+    started = composed.ask("POST", "engine/start?wait=true", {"config": config})
+    assert (started["success"], started["state"]) == (True, "running"), started
+    listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")
+    assert json.loads(listed.stdout)["payload"]["fills_total"] > 0, listed
+    stopped = composed.ask("POST", "engine/stop?wait=true&instance_id=composed-1")
+    assert (stopped["success"], stopped["state"]) == (True, "stopped"), stopped
+
+
+def test_each_part_is_hardened_and_only_the_supervisor_has_dockers_socket(composed: Fleet) -> None:
+    parts = composed.inspect()
+    assert set(parts) == {"gateway", "nats", "orchestrator", "postgres", "redis", "supervisor"}
+    for name, facts in parts.items():
+        host = facts["HostConfig"]
+        assert facts["State"]["Health"]["Status"] == "healthy", name
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert facts["Config"]["User"] == "65532:65532", name
+        sockets = [mount for mount in facts["Mounts"] if mount["Source"].endswith("docker.sock")]
+        assert bool(sockets) == (name == "supervisor"), name
+
+
+def test_no_password_or_key_stands_in_an_environment_or_a_label(composed: Fleet) -> None:
+    read = composed.compose(
+        *("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "setup"),
+        *(
+            "/fleet/postgres/password",
+            "/fleet/supervisor/redis.password",
+            "/fleet/supervisor/engine-signing.nk",
+        ),
+    )
+    assert read.returncode == 0, read.stderr
+    told = json.dumps(composed.inspect())
+    secrets = [part for part in read.stdout.replace("SUA", "\nSUA").split() if len(part) > 20]
+    assert secrets
+    assert not [secret for secret in secrets if secret in told]
+
+
+def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:
+    again = composed.compose("up", "--wait", timeout_s=120)
+    assert again.returncode == 0, again.stderr
+    assert composed.ask("GET", "engine/health")["status"] == "healthy"
