@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from nautilus_trader.analysis import CAGR, CalmarRatio, MaxDrawdown
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import ImportableStrategyConfig, LoggingConfig, RiskEngineConfig
 from nautilus_trader.model.currencies import USD
-from nautilus_trader.model.data import Bar
+from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Money
@@ -37,11 +38,17 @@ def main() -> None:
     )
     catalog = ParquetDataCatalog(plan["catalog"])
     for instrument in sorted(catalog.instruments(), key=lambda found: found.id.value):
-        engine.add_instrument(instrument)
+        if instrument.id.value in plan.get("instruments", [instrument.id.value]):
+            engine.add_instrument(instrument)
     for bar_type in sorted(plan["bar_types"]):
         engine.add_data(catalog.query(Bar, [bar_type]))
+    for kind in (QuoteTick, TradeTick):
+        for instrument in plan.get(kind.__name__, ()):
+            engine.add_data(catalog.query(kind, [instrument]))
     for strategy in plan["strategies"]:
         engine.add_strategy(StrategyFactory.create(ImportableStrategyConfig(**strategy)))
+    for statistic in (CAGR, CalmarRatio, MaxDrawdown):
+        engine.portfolio.analyzer.register_statistic(statistic())
     heard = listen(engine)
     engine.run(start=plan["start"], end=plan["end"])
     account = engine.cache.accounts()[0]
@@ -50,6 +57,10 @@ def main() -> None:
         "balances": {"USD": translate.amount(account.balance_total(USD))},
         "realized_pnl": {"USD": translate.amount(next(iter(pnls), Money(0, USD)))},
         "events": engine.iteration,
+        "statistics": {
+            "USD": engine.portfolio.analyzer.get_performance_stats_pnls(USD),
+            "returns": engine.portfolio.analyzer.get_performance_stats_returns(),
+        },
     }
     sys.stdout.buffer.write(msgspec.json.encode(result))
 

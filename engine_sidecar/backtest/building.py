@@ -1,0 +1,57 @@
+"""Makes the BacktestEngine of a trial, by NautilusTrader's own BacktestNode, from configs that its own classes accept."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from nautilus_trader.analysis import CAGR, CalmarRatio, MaxDrawdown
+from nautilus_trader.backtest.config import BacktestRunConfig
+from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.backtest.node import BacktestNode
+
+from engine_sidecar.backtest.feeding import KINDS
+from schemas.backtest import TrialPlan
+
+STATISTICS: Final = (CAGR, CalmarRatio, MaxDrawdown)
+"""Beside those that NautilusTrader registers itself."""
+
+
+class TrialRefusedError(Exception):
+    """The plan cannot be run as it is; trying again would change nothing."""
+
+
+def build_engine(plan: TrialPlan, catalog: Path) -> BacktestEngine:
+    """An engine with venues, instruments and strategies, and no data. Raises TrialRefusedError."""
+    try:
+        node = BacktestNode([BacktestRunConfig.parse(msgspec.json.encode(_run_config(plan, catalog)))])
+        node.build()
+        engine = node.get_engines()[0]
+    except Exception as error:
+        raise TrialRefusedError(f"{type(error).__name__}: {error}") from error
+    there = {instrument.value for instrument in engine.cache.instrument_ids()}
+    if missing := sorted(set(plan.instruments) - there):
+        raise TrialRefusedError(f"the catalog has no {', '.join(missing)}")
+    for statistic in STATISTICS:
+        engine.portfolio.analyzer.register_statistic(statistic())
+    return engine
+
+
+def _run_config(plan: TrialPlan, catalog: Path) -> dict[str, Any]:
+    engine = {**plan.engine, "strategies": list(plan.strategies)}
+    kinds = sorted({data.kind for data in plan.data})
+    return {
+        "engine": engine,
+        "venues": list(plan.venues),
+        # It is the instruments that are taken from here; the events are fed by us.
+        "data": [
+            {
+                "catalog_path": str(catalog),
+                "data_cls": f"nautilus_trader.model.data:{KINDS[kind].__name__}",
+                "instrument_ids": list(plan.instruments),
+                **({"bar_spec": "1-DAY-LAST"} if KINDS[kind].__name__ == "Bar" else {}),
+            }
+            for kind in kinds
+        ],
+        "raise_exception": True,
+        "dispose_on_completion": False,
+    }

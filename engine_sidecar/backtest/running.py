@@ -1,0 +1,89 @@
+"""One trial from its plan to its result: builds the engine, feeds it chunk by chunk, and tells how far it is."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.model.objects import Currency
+
+from engine_sidecar.adapters.quick_analyzer import quicken
+from engine_sidecar.backtest.building import build_engine
+from engine_sidecar.backtest.equity import EquitySampler
+from engine_sidecar.backtest.feeding import chunks, data_set, span
+from engine_sidecar.backtest.results import result_of
+from engine_sidecar.replay.streams import count
+from schemas.backtest import TrialPlan, TrialProgress, TrialResult
+
+TELL_S: Final = 0.5
+
+type Tell = Callable[[TrialProgress], None]
+
+
+def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> TrialResult:
+    """Runs the trial in this process, which cannot run anything else afterwards; `tell` is called from another thread.
+
+    Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
+    """
+    quicken()
+    first, last = span(catalog, plan.data, plan.start_ns, plan.end_ns)
+    total = sum(count(catalog, data_set(data), first, last) for data in plan.data)
+    engine = build_engine(plan, catalog)
+    currency = _currency(plan)
+    names = [str(venue["name"]) for venue in plan.venues]
+    sampler = EquitySampler(names, currency, first, last)
+    engine.add_actor(sampler)
+    fills: list[Any] = []
+    engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
+    began = time.monotonic()
+    with _Progress(engine, total, first, tell):
+        for chunk in chunks(catalog, plan.data, first, last):
+            engine.add_data(chunk, validate=False, sort=True)
+            engine.run(streaming=True)
+            engine.clear_data()
+        engine.end()
+    sampler.sample()
+    return result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
+
+
+def _currency(plan: TrialPlan) -> Any:
+    """What results are counted in: the base currency of the first venue, else that of its first balance."""
+    venue = plan.venues[0]
+    code = venue.get("base_currency") or str(venue["starting_balances"][0]).rsplit(" ", 1)[-1]
+    return Currency.from_str(code)
+
+
+class _Progress:
+    """Tells twice a second, from a thread: a chunk of a slow strategy may take long, and at the end once more."""
+
+    def __init__(self, engine: BacktestEngine, total: int, start_ns: int, tell: Tell) -> None:
+        self._engine, self._total, self._start_ns, self._tell = engine, total, start_ns, tell
+        self._began = time.monotonic()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+        self._tell(self._now())
+
+    def _run(self) -> None:
+        while not self._is_over.wait(TELL_S):
+            self._tell(self._now())
+
+    def _now(self) -> TrialProgress:
+        done = min(int(self._engine.iteration), self._total)
+        spent = max(time.monotonic() - self._began, 1e-9)
+        rate = done / spent
+        return TrialProgress(
+            events=done,
+            total=self._total,
+            simulated_ns=max(self._start_ns, int(self._engine.kernel.clock.timestamp_ns())),
+            events_per_s=rate,
+            remaining_s=(self._total - done) / rate if done else None,
+        )
