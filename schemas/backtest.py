@@ -4,13 +4,26 @@ Prices and quantities are decimal strings as NautilusTrader prints them; shares 
 they are not defined; times that end in `_ns` are UNIX nanoseconds.
 """
 
+import math
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from schemas.ids import InstrumentId
+from schemas.config import VenueName
+from schemas.ids import (
+    BacktestId,
+    BarType,
+    HostId,
+    InstanceId,
+    InstrumentId,
+    Name,
+    RequestId,
+    SessionId,
+    StudyId,
+)
 from schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
@@ -46,6 +59,109 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     strategies: tuple[dict[str, Any], ...]
     start_ns: int
     end_ns: int
+
+
+class BacktestStatus(StrEnum):
+    """Where a backtest is. The last three are final: nothing follows them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing can follow."""
+        return self in (BacktestStatus.COMPLETED, BacktestStatus.FAILED, BacktestStatus.CANCELLED)
+
+
+class TrialFailure(StrEnum):
+    """Why a trial failed: its plan or data, its strategy, its process, memory, time, or too many workers that it took along."""
+
+    CONFIG = "config"
+    STRATEGY = "strategy"
+    CRASH = "crash"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    POISON = "poison"
+
+
+type Share = Annotated[float, Meta(ge=0, le=1)]
+type _Path = Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}(?::[A-Za-z_]\w{0,100})?\Z")]
+
+
+class FillModelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How simulated orders fill: the chance that a touched limit order does, and that a taker slips by one tick."""
+
+    prob_fill_on_limit: Share = 1.0
+    prob_slippage: Share = 0.0
+
+
+class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody chooses for a backtest; names and defaults are those of the REST contract.
+
+    The strategy is either `strategy`, a template by name, or `strategy_class`: the import path of a class (`module:Class`), whose
+    config class is `config_class` or the same with `Config` behind, or the class of a template by its bare name. `start_date`
+    and `end_date` are ISO days or moments in UTC; an end day is included. `leverage` counts with MARGIN accounts. `latency_ms` is
+    from the strategy to the venue. `seed` is that of every chance in the run.
+    """
+
+    start_date: Annotated[str, Meta(max_length=40)]
+    end_date: Annotated[str, Meta(max_length=40)]
+    instruments: Annotated[tuple[InstrumentId, ...], Meta(min_length=1, max_length=64)]
+    strategy: Name | None = None
+    strategy_class: _Path | None = None
+    config_class: _Path | None = None
+    strategy_config: dict[str, Any] = {}
+    venues: Annotated[tuple[VenueName, ...], Meta(min_length=1, max_length=16)] = ("SIM",)
+    initial_balance: Annotated[float, Meta(gt=0)] = 1_000_000.0
+    base_currency: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9]{2,9}\Z")] = "USD"
+    data_sources: tuple[Literal["catalog"], ...] = ("catalog",)
+    bar_types: Annotated[tuple[BarType, ...], Meta(max_length=64)] = ()
+    tick_data: bool = False
+    output_path: str = "/app/results"
+    save_results: bool = True
+    account_type: Literal["MARGIN", "CASH"] = "MARGIN"
+    oms_type: Literal["NETTING", "HEDGING"] = "NETTING"
+    leverage: Annotated[float, Meta(ge=1, le=1000)] = 1.0
+    latency_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    fill_model: FillModelChoice = FillModelChoice()
+    commission: Annotated[float, Meta(ge=0)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    timeout_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.strategy is None) == (self.strategy_class is None):
+            raise ValueError("give either `strategy` (a template) or `strategy_class`")
+        if not math.isfinite(self.initial_balance):
+            raise ValueError("`initial_balance` must be a finite number")
+        moments = [_moment(field, getattr(self, field)) for field in ("start_date", "end_date")]
+        if moments[0] >= moments[1] and not (self.start_date == self.end_date and len(self.end_date) == 10):
+            raise ValueError("`start_date` must be before `end_date`")
+
+    @property
+    def start_ns(self) -> int:
+        """The first moment of the run."""
+        return _nanoseconds(_moment("start_date", self.start_date))
+
+    @property
+    def end_ns(self) -> int:
+        """The last moment of the run: the end of the day where `end_date` is one."""
+        end = _nanoseconds(_moment("end_date", self.end_date))
+        return end + (86_400_000_000_000 - 1 if len(self.end_date) == 10 else 0)
+
+
+def _moment(field: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"`{field}` must be an ISO date such as 2020-01-31") from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
 
 
 class TrialProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,3 +250,347 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     fees: dict[str, str]
     events: int
     elapsed_s: float
+
+
+class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that a trial read, and the SHA-256 of what was in it."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run depended on, so that it can be run again and compared."""
+
+    plan: TrialPlan
+    nautilus_version: str
+    flotilla_version: str
+    image: str
+    host: str
+    python: str
+    strategy_sources: dict[str, str]
+    files: tuple[CatalogFile, ...]
+    seed: int
+
+
+class TrialOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of work in the queue: run this plan. `wants_report` asks for NautilusTrader's tear sheet too."""
+
+    backtest_id: BacktestId
+    plan: TrialPlan
+    seed: int = 0
+    timeout_s: float | None = None
+    wants_report: bool = False
+
+
+class ClaimTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker asks whether it shall run a trial that it took from the queue. `attempt` counts deliveries from 1."""
+
+    backtest_id: BacktestId
+    worker: InstanceId
+    session_id: SessionId
+    attempt: Annotated[int, Meta(ge=1)]
+    request_id: RequestId | None = None
+
+
+class TrialClaimed(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether to run it: not when it was cancelled, has ended, or took too many workers along."""
+
+    is_wanted: bool
+    why: str = ""
+
+
+class TrialStarted(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """A worker has the trial in a process of its own."""
+
+    worker: InstanceId
+    host: HostId
+    pid: int
+    attempt: int
+
+
+class TrialPart(msgspec.Struct, frozen=True, kw_only=True, tag="part"):
+    """A piece of the result: `index` from 0, of `count`. The pieces together are one compressed document, whose SHA-256 is given."""
+
+    index: int
+    count: int
+    sha256: str
+    data: bytes
+
+
+class TrialFailed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The trial ended without a result."""
+
+    reason: TrialFailure
+    detail: str
+    exit_code: int | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+class TrialCancelled(msgspec.Struct, frozen=True, kw_only=True, tag="cancelled"):
+    """The trial's process was killed because somebody asked for it; it is gone."""
+
+
+class TrialEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker tells of a trial, durably. `attempt` tells one try from another."""
+
+    backtest_id: BacktestId
+    attempt: int
+    at_ns: int
+    data: TrialStarted | TrialPart | TrialFailed | TrialCancelled
+
+
+class TrialBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Twice a second while a trial runs, not kept."""
+
+    backtest_id: BacktestId
+    attempt: int
+    worker: InstanceId
+    progress: TrialProgress
+
+
+class CancelTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells the worker that runs a trial to end its process; it answers when that is gone."""
+
+    request_id: RequestId | None = None
+
+
+class TrialGone(msgspec.Struct, frozen=True, kw_only=True):
+    """The trial's process is gone. `pid` is what it had."""
+
+    backtest_id: BacktestId
+    pid: int | None
+    milliseconds: float
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker hands over of a completed trial, compressed: result and manifest whole; the tear sheet where one was wanted."""
+
+    result: TrialResult
+    manifest: Manifest
+    report: str | None = None
+
+
+class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
+    """A backtest as the record has it. `progress` is 0 to 100."""
+
+    backtest_id: BacktestId
+    status: BacktestStatus
+    config: BacktestConfig
+    created_at: datetime
+    progress: float = 0.0
+    study_id: StudyId | None = None
+    trial: TrialProgress | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    attempts: int = 0
+    worker: InstanceId | None = None
+    host: HostId | None = None
+    metrics: Metrics | None = None
+    currency: str | None = None
+    reason: TrialFailure | None = None
+    error: str | None = None
+    log_tail: tuple[str, ...] = ()
+    has_report: bool = False
+    elapsed_s: float | None = None
+    events: int | None = None
+
+
+class RunBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a backtest. Its id must be free."""
+
+    backtest_id: BacktestId
+    config: BacktestConfig
+    request_id: RequestId | None = None
+
+
+class WhichBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names a backtest."""
+
+    backtest_id: BacktestId
+    request_id: RequestId | None = None
+
+
+class ListBacktests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for backtests, newest first: those of no study, or those of one. `cursor` is the `next` of the page before."""
+
+    status: BacktestStatus | None = None
+    study_id: StudyId | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class BacktestList(msgspec.Struct, frozen=True, kw_only=True):
+    """Backtests, newest first. `next` is null on the last page."""
+
+    backtests: tuple[BacktestView, ...]
+    total_count: int
+    next: str | None = None
+
+
+class ResultPart(StrEnum):
+    """The lists of a result, and the documents beside them."""
+
+    TRADES = "trades"
+    ORDERS = "orders"
+    FILLS = "fills"
+    EQUITY_CURVE = "equity_curve"
+    STATISTICS = "statistics"
+    BALANCES = "balances"
+    FEES = "fees"
+    MANIFEST = "manifest"
+    REPORT = "report"
+
+
+class ReadResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a part of a completed backtest's result, from its `offset`th entry on; `report` is read in pieces of text."""
+
+    backtest_id: BacktestId
+    part: ResultPart
+    offset: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=5000)] = 1000
+
+
+class ResultPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of a list, or the whole document as the only one; a piece of the report as a JSON string. `next` null: the end."""
+
+    backtest_id: BacktestId
+    part: ResultPart
+    entries: tuple[msgspec.Raw, ...]
+    total: int
+    next: int | None = None
+
+
+class VerifyBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a completed backtest to be run again from its manifest, as a backtest of its own, and to be compared with it."""
+
+    backtest_id: BacktestId
+    verify_id: BacktestId | None = None
+    request_id: RequestId | None = None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The first thing in which two runs differ: where (`fills[12].last_px`, `files[0].sha256`), and what stands there in each."""
+
+    where: str
+    first: Any
+    second: Any
+
+
+class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a run again gave the same. Null while it has not ended; `differences` begin with the first."""
+
+    backtest_id: BacktestId
+    verify_id: BacktestId
+    is_equal: bool | None
+    differences: tuple[Difference, ...] = ()
+    fills_compared: int = 0
+
+
+class CompareBacktests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for two to sixteen completed backtests side by side."""
+
+    backtest_ids: Annotated[tuple[BacktestId, ...], Meta(min_length=2, max_length=16)]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Backtests side by side: `parameters` holds only what differs, by path in the config, one value per backtest in order."""
+
+    backtests: tuple[BacktestView, ...]
+    parameters: dict[str, tuple[Any, ...]]
+
+
+class StudyKind(StrEnum):
+    """How a study chooses its parameters: every combination, random ones, or the best of one period tried on the next."""
+
+    GRID = "grid"
+    RANDOM = "random"
+    WALK_FORWARD = "walk_forward"
+
+
+class Axis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The values that one strategy parameter takes: listed, or from `low` to `high` by `step` (random: anything between)."""
+
+    values: Annotated[tuple[Any, ...], Meta(max_length=1000)] = ()
+    low: float | None = None
+    high: float | None = None
+    step: Annotated[float, Meta(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.values) == (self.low is not None or self.high is not None):
+            raise ValueError("give either `values`, or `low` and `high`")
+        if not self.values and not (
+            self.low is not None
+            and self.high is not None
+            and math.isfinite(self.low)
+            and self.low < self.high < math.inf
+        ):
+            raise ValueError("`low` must be below `high`, both finite")
+
+
+class StudyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A study: one backtest per choice of parameters. `best_by` is a metric of the results; it is sought high unless `lowest`.
+
+    Walk forward parts the range into `folds` windows: each is `train_share` for choosing the best, and the rest for trying it.
+    """
+
+    kind: StudyKind = StudyKind.GRID
+    base: BacktestConfig
+    axes: Annotated[dict[Name, Axis], Meta(min_length=1, max_length=16)]
+    samples: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    folds: Annotated[int, Meta(ge=1, le=100)] = 4
+    train_share: Annotated[float, Meta(gt=0, lt=1)] = 0.7
+    best_by: Name = "sharpe_ratio"
+    lowest: bool = False
+    stop_after: Annotated[int, Meta(ge=1)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+
+
+class RunStudy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a study. Its id must be free; its backtests are called `<study_id>-0001` and so on."""
+
+    study_id: StudyId
+    config: StudyConfig
+    request_id: RequestId | None = None
+
+
+class WhichStudy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names a study."""
+
+    study_id: StudyId
+    request_id: RequestId | None = None
+
+
+class ListStudies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for studies, newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class StudyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A study as the record has it: how many of its backtests are in which state, and the best of those completed."""
+
+    study_id: StudyId
+    status: BacktestStatus
+    config: StudyConfig
+    created_at: datetime
+    total: int
+    counts: dict[str, int]
+    best: BacktestView | None = None
+    completed_at: datetime | None = None
+    why_ended: str | None = None
+
+
+class StudyList(msgspec.Struct, frozen=True, kw_only=True):
+    """Studies, newest first."""
+
+    studies: tuple[StudyView, ...]
+
+
+class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker does: runs trials from the queue, `slots` at once, and ends by itself after `idle_s` without any."""
+
+    slots: Annotated[int, Meta(ge=1, le=256)] = 1
+    idle_s: Annotated[float, Meta(gt=0)] | None = None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import catalog, engine, health, session, strategy, telemetry
+from schemas import backtest, catalog, engine, health, session, strategy, telemetry
 from schemas.telemetry import EngineEvent
 
 
@@ -19,15 +19,18 @@ class Actor(StrEnum):
     SUPERVISOR = "supervisor"
     SIDECAR = "sidecar"
     GATEWAY = "gateway"
+    WORKER = "worker"
     OPERATOR = "operator"
 
 
 class Durability(StrEnum):
-    """What keeps a feed: nothing, or one of the two JetStream streams."""
+    """What keeps a feed: nothing, or one of the JetStream streams."""
 
     LOSSY = "lossy"
     EVENTS = "EVENTS"
     LOGS = "LOGS"
+    TRIALS = "TRIALS"
+    RESULTS = "RESULTS"
 
 
 class Call[Q, R](msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +261,122 @@ CATALOG_LIST: Final = Call(
     summary="What the data catalog holds.",
 )
 
+BACKTEST_RUN: Final = Call(
+    subject="fleet.backtest.run",
+    request=backtest.RunBacktest,
+    reply=backtest.BacktestView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Put a backtest into the queue.",
+    is_command=True,
+)
+BACKTEST_GET: Final = Call(
+    subject="fleet.backtest.get",
+    request=backtest.WhichBacktest,
+    reply=backtest.BacktestView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="One backtest.",
+)
+BACKTEST_LIST: Final = Call(
+    subject="fleet.backtest.list",
+    request=backtest.ListBacktests,
+    reply=backtest.BacktestList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Backtests, newest first.",
+)
+BACKTEST_RESULT: Final = Call(
+    subject="fleet.backtest.result",
+    request=backtest.ReadResult,
+    reply=backtest.ResultPage,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="A part of a completed backtest's result.",
+    timeout_s=15.0,
+)
+BACKTEST_CANCEL: Final = Call(
+    subject="fleet.backtest.cancel",
+    request=backtest.WhichBacktest,
+    reply=backtest.BacktestView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Cancel a backtest; its process is gone when this answers.",
+    is_command=True,
+    timeout_s=15.0,
+)
+BACKTEST_VERIFY: Final = Call(
+    subject="fleet.backtest.verify",
+    request=backtest.VerifyBacktest,
+    reply=backtest.BacktestVerdict,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Run a backtest again from its manifest and compare; asked again, how that stands.",
+    is_command=True,
+)
+BACKTEST_COMPARE: Final = Call(
+    subject="fleet.backtest.compare",
+    request=backtest.CompareBacktests,
+    reply=backtest.Comparison,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Backtests side by side.",
+)
+STUDY_RUN: Final = Call(
+    subject="fleet.study.run",
+    request=backtest.RunStudy,
+    reply=backtest.StudyView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Put a study into the queue.",
+    is_command=True,
+    timeout_s=15.0,
+)
+STUDY_GET: Final = Call(
+    subject="fleet.study.get",
+    request=backtest.WhichStudy,
+    reply=backtest.StudyView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="One study.",
+)
+STUDY_LIST: Final = Call(
+    subject="fleet.study.list",
+    request=backtest.ListStudies,
+    reply=backtest.StudyList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Studies, newest first.",
+)
+STUDY_CANCEL: Final = Call(
+    subject="fleet.study.cancel",
+    request=backtest.WhichStudy,
+    reply=backtest.StudyView,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Cancel what is left of a study.",
+    is_command=True,
+    timeout_s=30.0,
+)
+TRIAL_CLAIM: Final = Call(
+    subject="fleet.trial.claim",
+    request=backtest.ClaimTrial,
+    reply=backtest.TrialClaimed,
+    owner=Actor.ORCHESTRATOR,
+    callers=(Actor.WORKER, Actor.OPERATOR),
+    summary="Whether a worker shall run a trial that it took from the queue.",
+    is_command=True,
+)
+TRIAL_CANCEL: Final = Call(
+    subject="trial.<backtest_id>.cancel",
+    request=backtest.CancelTrial,
+    reply=backtest.TrialGone,
+    owner=Actor.WORKER,
+    callers=_CONTROL,
+    summary="End a trial's process; answers when it is gone.",
+    is_command=True,
+)
+
 SESSION_START: Final = Call(
     subject="engine.start",
     request=session.StartSession,
@@ -485,6 +604,19 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     STRATEGY_VALIDATE,
     TEMPLATE_LIST,
     CATALOG_LIST,
+    BACKTEST_RUN,
+    BACKTEST_GET,
+    BACKTEST_LIST,
+    BACKTEST_RESULT,
+    BACKTEST_CANCEL,
+    BACKTEST_VERIFY,
+    BACKTEST_COMPARE,
+    STUDY_RUN,
+    STUDY_GET,
+    STUDY_LIST,
+    STUDY_CANCEL,
+    TRIAL_CLAIM,
+    TRIAL_CANCEL,
     SESSION_START,
     SESSION_STOP,
     SESSION_KILL,
@@ -578,6 +710,41 @@ FLEET_ALERT: Final = Feed[telemetry.FleetAlert](
     durability=Durability.EVENTS,
     summary="Something about the fleet that somebody should look at.",
 )
+TRIAL_QUEUE: Final = Feed[backtest.TrialOrder](
+    subject="trial.queue",
+    payload=backtest.TrialOrder,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.TRIALS,
+    summary="Work for whichever worker has room.",
+)
+TRIAL_EVENT: Final = Feed[backtest.TrialEvent](
+    subject="trial.<backtest_id>.event",
+    payload=backtest.TrialEvent,
+    owner=Actor.WORKER,
+    durability=Durability.RESULTS,
+    summary="A trial started, gave a piece of its result, failed or was cancelled.",
+)
+TRIAL_BEAT: Final = Feed[backtest.TrialBeat](
+    subject="trial.<backtest_id>.beat",
+    payload=backtest.TrialBeat,
+    owner=Actor.WORKER,
+    durability=Durability.LOSSY,
+    summary="How far a trial is, twice a second.",
+)
+FLEET_BACKTEST: Final = Feed[backtest.BacktestView](
+    subject="fleet.backtest.<backtest_id>.state",
+    payload=backtest.BacktestView,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.EVENTS,
+    summary="The backtest as the record has it, after each change.",
+)
+FLEET_PROGRESS: Final = Feed[backtest.BacktestView](
+    subject="fleet.backtest.<backtest_id>.progress",
+    payload=backtest.BacktestView,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.LOSSY,
+    summary="The backtest with its progress, while it runs.",
+)
 
 ENGINE_EVENT_FEEDS: Final = (STATE, ORDER, FILL, POSITION, ACCOUNT, ALERT)
 FEEDS: Final[tuple[Feed[Any], ...]] = (
@@ -589,6 +756,11 @@ FEEDS: Final[tuple[Feed[Any], ...]] = (
     HOST_CONTAINER,
     FLEET_STATE,
     FLEET_ALERT,
+    TRIAL_QUEUE,
+    TRIAL_EVENT,
+    TRIAL_BEAT,
+    FLEET_BACKTEST,
+    FLEET_PROGRESS,
 )
 
 
@@ -608,6 +780,7 @@ STREAMS: Final = (
         subjects=(
             *(f"engine.*.{kind}" for kind in telemetry.EventKind),
             "fleet.engine.*.state",
+            "fleet.backtest.*.state",
             "fleet.alert",
         ),
         max_age_s=7 * 86_400.0,
@@ -620,4 +793,6 @@ STREAMS: Final = (
         max_bytes=1 << 30,
         max_per_subject=1_000,
     ),
+    Stream(name="TRIALS", subjects=("trial.queue",), max_age_s=30 * 86_400.0, max_bytes=2 << 30),
+    Stream(name="RESULTS", subjects=("trial.*.event",), max_age_s=7 * 86_400.0, max_bytes=8 << 30),
 )

@@ -40,7 +40,25 @@ type BarType = Annotated[
     str, Meta(pattern=BAR_TYPE_PATTERN, description="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
 ]
 
+BACKTEST_ID_PATTERN: Final = r"\A(?!(?i:test|admin|system|root|config|data|logs)\Z)[A-Za-z0-9_-]{1,100}\Z"
+
+type BacktestId = Annotated[
+    str,
+    Meta(
+        pattern=BACKTEST_ID_PATTERN,
+        description="A backtest: letters, digits, '_' and '-', 1 to 100; test, admin, system, root, config, data and logs are not free.",
+    ),
+]
+type StudyId = Annotated[
+    str,
+    Meta(
+        pattern=BACKTEST_ID_PATTERN.replace("{1,100}", "{1,90}"),
+        description="A study, named as a backtest is.",
+    ),
+]
+
 _ID = re.compile(ID_PATTERN)
+_BACKTEST_ID = re.compile(BACKTEST_ID_PATTERN)
 
 
 def is_id(value: str) -> bool:
@@ -56,3 +74,8 @@ def new_session_id(now: datetime, token: str | None = None) -> str:
 def new_request_id() -> str:
     """A fresh request id for a command whose caller chose none (96 random bits)."""
     return secrets.token_hex(12)
+
+
+def is_backtest_id(value: str) -> bool:
+    """True when `value` may name a backtest."""
+    return _BACKTEST_ID.match(value) is not None

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from schemas.backtest import WorkerPlan
 from schemas.config import AccountName, EngineConfig, VenueName
 from schemas.fault import FieldError
 from schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
@@ -52,7 +53,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything a supervisor needs to run one session; the container's name and labels follow from it.
 
     `config` is what the operator chose, so that a fleet that lost its record can take the session up again. `has_egress`: the
-    engine must reach venues outside.
+    engine must reach venues outside. `worker`: it trades nothing but runs backtests from the queue; `plan` is not looked at.
     """
 
     instance_id: InstanceId
@@ -74,6 +75,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     uses_cache: bool = False
     has_egress: bool = False
     lease: AccountLease | None = None
+    worker: WorkerPlan | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
     @property

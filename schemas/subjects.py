@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from schemas.ids import is_id
+from schemas.ids import is_backtest_id, is_id
 
 _PLACEHOLDER = re.compile(r"<([a-z_]+)>")
 
@@ -16,7 +16,7 @@ def subject(pattern: str, **ids: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         value = ids.get(match[1], "")
-        if not is_id(value):
+        if not _fits(match[1], value):
             raise ValueError(f"{match[1]} {value!r} is no id")
         return value
 
@@ -36,9 +36,13 @@ def parse(pattern: str, actual: str) -> Mapping[str, str] | None:
     ids: dict[str, str] = {}
     for want, token in zip(wanted, tokens, strict=True):
         if placeholder := _PLACEHOLDER.fullmatch(want):
-            if not is_id(token):
+            if not _fits(placeholder[1], token):
                 return None
             ids[placeholder[1]] = token
         elif want != token:
             return None
     return ids
+
+
+def _fits(placeholder: str, value: str) -> bool:
+    return is_backtest_id(value) if placeholder == "backtest_id" else is_id(value)

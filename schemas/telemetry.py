@@ -52,12 +52,15 @@ class EngineEvent[T](msgspec.Struct, frozen=True, kw_only=True):
 class StopReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a stop did, as the engine saw it. Times are milliseconds; null is a step that was not taken.
 
-    `is_flat`: no order is open or in flight and no position is open, as far as the venue has confirmed.
+    `is_flat`: no order is open or in flight and no position is open, as far as the venue has confirmed; `orders_left` and
+    `positions_left` count those that are, whether or not anything was asked of them.
     """
 
     policy: StopPolicy
     orders_cancelled: int = 0
     positions_closed: int = 0
+    orders_left: int = 0
+    positions_left: int = 0
     is_flat: bool = False
     cancel_ms: float | None = None
     close_ms: float | None = None
@@ -239,7 +242,10 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Once a second from the engine: counts since its start, and money per currency."""
+    """Once a second from the engine: counts since its start, and money per currency.
+
+    `not_connected` names the clients of venues, for data or execution, that have no connection.
+    """
 
     instance_id: InstanceId
     session_id: SessionId
@@ -255,6 +261,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     net_positions: dict[str, str] = {}
     strategies: dict[str, str] = {}
     feeds: tuple[FeedProgress, ...] = ()
+    not_connected: tuple[str, ...] = ()
     queues: dict[str, int] = {}
 
 
