@@ -1,7 +1,7 @@
-"""Keys of a fleet: an operator, one account, a signing key that can only mint engine-shaped users; made once, kept in files.
+"""Keys of a fleet: an operator, one account, signing keys that can only mint engines and workers; made once, kept in files.
 
-A leaked engine credential can speak for that engine only; the engine signing key, which the supervisor holds, can only mint
-such credentials, because the server applies the scope's permissions whatever the user's JWT says.
+A leaked engine credential can speak for that engine only; the signing keys, which the supervisor holds, can only mint such
+credentials, because the server applies the scope's permissions whatever the user's JWT says.
 """
 
 import os
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bus import jwt
-from bus.permissions import actor_permissions, engine_permissions
+from bus.permissions import actor_permissions, engine_permissions, worker_permissions
 from schemas.contract import Actor
 from schemas.ids import is_id
 
 ENGINE_KEY_FILE: Final = "engine-signing.nk"
+WORKER_KEY_FILE: Final = "worker-signing.nk"
 _KINDS: Final = {"operator": jwt.OPERATOR, "system": jwt.ACCOUNT, "account": jwt.ACCOUNT}
 _UNLIMITED: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
@@ -34,10 +35,11 @@ class FleetKeys:
         self._folder = folder
         self._keys = {name: _load(folder / f"{name}.nk", kind) for name, kind in _KINDS.items()}
         self._engine = _load(folder / ENGINE_KEY_FILE, jwt.ACCOUNT)
+        self._worker = _load(folder / WORKER_KEY_FILE, jwt.ACCOUNT)
 
     @property
     def engine_key_file(self) -> Path:
-        """The signing key that a supervisor needs."""
+        """The signing key that a supervisor needs; that of workers lies beside it."""
         return self._folder / ENGINE_KEY_FILE
 
     @property
@@ -75,47 +77,49 @@ class FleetKeys:
 
     def mint(self) -> "EngineMint":
         """The mint that a supervisor uses."""
-        return EngineMint(self._engine, self.account)
+        return EngineMint(self._engine, self._worker, self.account)
 
     def _account_jwt(self) -> str:
-        scope = {
-            "kind": "user_scope",
-            "key": self._engine.public,
-            "role": "engine",
-            "template": _engine_template(),
-        }
-        return self._sign(
-            self.account, "fleet", {"type": "account", "limits": _UNLIMITED, "signing_keys": [scope]}
-        )
+        scopes = [
+            _scope("engine", self._engine, engine_permissions()),
+            _scope("worker", self._worker, worker_permissions()),
+        ]
+        claims = {"type": "account", "limits": _UNLIMITED, "signing_keys": scopes}
+        return self._sign(self.account, "fleet", claims)
 
     def _sign(self, subject: str, name: str, claims: dict[str, Any]) -> str:
         return jwt.encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
 
 
 class EngineMint:
-    """Mints credentials for engines: each good for the subjects of one instance only."""
+    """Mints credentials for engines and workers: each good for the subjects of one instance only."""
 
-    def __init__(self, signing_key: jwt.Key, account: str) -> None:
-        self._key = signing_key
+    def __init__(self, engine: jwt.Key, worker: jwt.Key, account: str) -> None:
+        self._engine, self._worker = engine, worker
         self._account = account
 
     @classmethod
     def from_file(cls, path: Path, account: str) -> Self:
-        """From the signing key's file and the account's public key. Raises OSError when the file cannot be read."""
-        return cls(jwt.Key(path.read_bytes().strip()), account)
+        """From the signing keys' files, `path` and the workers' beside it, and the account's public key. Raises OSError."""
+        engine, worker = (
+            jwt.Key(file.read_bytes().strip()) for file in (path, path.with_name(WORKER_KEY_FILE))
+        )
+        return cls(engine, worker, account)
 
-    def mint(self, instance_id: str) -> str:
+    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
         """The text of a credentials file for this engine. Raises ValueError when the id is none (it goes into subjects)."""
         if not is_id(instance_id):
             raise ValueError(f"{instance_id!r} is no instance id")
         user = jwt.Key.new(jwt.USER)
         claims = {"type": "user", "issuer_account": self._account}
-        token = jwt.encode(self._key, user.public, instance_id, claims, issued_at=int(time.time()))
+        key = self._worker if is_worker else self._engine
+        token = jwt.encode(key, user.public, instance_id, claims, issued_at=int(time.time()))
         return jwt.credentials(token, user)
 
 
-def _engine_template() -> dict[str, Any]:
-    return {**engine_permissions(), "subs": 64, "data": -1, "payload": 1 << 20}
+def _scope(role: str, key: jwt.Key, permissions: dict[str, Any]) -> dict[str, Any]:
+    template = {**permissions, "subs": 64, "data": -1, "payload": 1 << 20}
+    return {"kind": "user_scope", "key": key.public, "role": role, "template": template}
 
 
 def _load(path: Path, kind: int) -> jwt.Key:

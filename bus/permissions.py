@@ -2,12 +2,28 @@
 
 from typing import Any, Final
 
-from schemas.contract import CALLS, FEEDS, HEALTH, Actor, on_host
+from schemas.contract import (
+    CALLS,
+    EMERGENCY_TIMEOUT_S,
+    FEEDS,
+    HEALTH,
+    HOST_EMERGENCY_STOP,
+    TRIAL_CLAIM,
+    TRIAL_CONSUMER,
+    Actor,
+    Durability,
+    on_host,
+)
 from schemas.subjects import wildcard
 
-RESPONSE_TTL_S: Final = 60
+RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
+"""The slowest answers are those of an emergency stop."""
 _JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
 _DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
+_QUEUE: Final = (
+    f"$JS.API.CONSUMER.MSG.NEXT.{Durability.TRIALS}.{TRIAL_CONSUMER}",
+    f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
+)
 _LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 
 
@@ -17,6 +33,8 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
         return {"pub": {"allow": [">"]}, "sub": {"allow": [">"]}}
     said = [subject for call in CALLS if actor in call.callers for subject in _subjects(call)]
     said += [wildcard(feed.subject) for feed in FEEDS if feed.owner == actor]
+    if actor in HOST_EMERGENCY_STOP.callers:
+        said.append(f"$SRV.PING.{Actor.SUPERVISOR}")
     heard = [subject for call in CALLS if call.owner == actor for subject in _subjects(call)]
     if actor in _LISTENERS:
         heard += [wildcard(feed.subject) for feed in FEEDS]
@@ -25,12 +43,21 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
     return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])
 
 
+def worker_permissions() -> dict[str, Any]:
+    """The template of a worker's permissions: those of an engine, and to take trials from the queue."""
+    return _engine_permissions(TRIAL_CLAIM.subject, *_QUEUE)
+
+
 def engine_permissions() -> dict[str, Any]:
     """The template of an engine's permissions: its own subjects only. `{{name()}}` is the instance id in its credential."""
+    return _engine_permissions()
+
+
+def _engine_permissions(*more: str) -> dict[str, Any]:
     own = "engine.{{name()}}"
     said = [f"{own}.{feed.subject.rsplit('.', 1)[1]}" for feed in FEEDS if feed.owner == Actor.SIDECAR]
     heard = [f"{own}.command.*", "_INBOX_engine_{{name()}}.>", *_DISCOVERY]
-    return _allow(said, heard)
+    return _allow([*said, *more], heard)
 
 
 def inbox(name: str) -> str:

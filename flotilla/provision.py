@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bus.credentials import FleetKeys
+from bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
 from flotilla.embedded.nats import server_config
 from flotilla.programs import output, python
 from schemas.contract import Actor
@@ -42,7 +42,8 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     _write(folder / "redis/redis.conf", _REDIS.format(host=host, port=redis_port, password=redis))
     for actor in _SERVICES:
         _write(folder / actor / "bus.creds", keys.actor_credentials(actor))
-    _write(folder / "supervisor/engine-signing.nk", keys.engine_key_file.read_text())
+    for key in (ENGINE_KEY_FILE, WORKER_KEY_FILE):
+        _write(folder / "supervisor" / key, keys.engine_key_file.with_name(key).read_text())
     _write(folder / "supervisor/account", keys.account)
 
 

@@ -351,8 +351,9 @@ class TrialBeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Tells the worker that runs a trial to end its process; it answers when that is gone."""
+    """Tells a worker to end a trial's process; it answers when that is gone. `not_found` when it does not run it."""
 
+    backtest_id: BacktestId
     request_id: RequestId | None = None
 
 

@@ -61,6 +61,8 @@ _CONTROL: Final = (Actor.ORCHESTRATOR, Actor.OPERATOR)
 # An emergency stop must not need the orchestrator.
 _EMERGENCY: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY, Actor.OPERATOR)
 _ENGINE_EMERGENCY: Final = (Actor.SUPERVISOR, Actor.ORCHESTRATOR, Actor.OPERATOR)
+TRIAL_CONSUMER: Final = "workers"
+"""The place in the queue of trials that all workers share."""
 EMERGENCY_TIMEOUT_S: Final = 150.0
 """The longest deadline of an emergency stop, and what killing and answering take after it."""
 
@@ -367,15 +369,6 @@ TRIAL_CLAIM: Final = Call(
     summary="Whether a worker shall run a trial that it took from the queue.",
     is_command=True,
 )
-TRIAL_CANCEL: Final = Call(
-    subject="trial.<backtest_id>.cancel",
-    request=backtest.CancelTrial,
-    reply=backtest.TrialGone,
-    owner=Actor.WORKER,
-    callers=_CONTROL,
-    summary="End a trial's process; answers when it is gone.",
-    is_command=True,
-)
 
 SESSION_START: Final = Call(
     subject="engine.start",
@@ -500,6 +493,16 @@ COMMAND_END_NOW: Final = Call(
     is_command=True,
     timeout_s=EMERGENCY_TIMEOUT_S,
 )
+COMMAND_CANCEL_TRIAL: Final = Call(
+    subject="engine.<instance_id>.command.cancel_trial",
+    request=backtest.CancelTrial,
+    reply=backtest.TrialGone,
+    owner=Actor.SIDECAR,
+    callers=_CONTROL,
+    summary="End a trial that this worker runs; answers when its process is gone.",
+    is_command=True,
+    timeout_s=10.0,
+)
 COMMAND_RENEW_LEASE: Final = Call(
     subject="engine.<instance_id>.command.renew_lease",
     request=session.RenewLease,
@@ -616,7 +619,6 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     STUDY_LIST,
     STUDY_CANCEL,
     TRIAL_CLAIM,
-    TRIAL_CANCEL,
     SESSION_START,
     SESSION_STOP,
     SESSION_KILL,
@@ -630,6 +632,7 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     COMMAND_CANCEL_ORDERS,
     COMMAND_FLATTEN,
     COMMAND_END_NOW,
+    COMMAND_CANCEL_TRIAL,
     COMMAND_RENEW_LEASE,
     COMMAND_DESCRIBE,
     COMMAND_LIST_STRATEGIES,
@@ -717,19 +720,14 @@ TRIAL_QUEUE: Final = Feed[backtest.TrialOrder](
     durability=Durability.TRIALS,
     summary="Work for whichever worker has room.",
 )
-TRIAL_EVENT: Final = Feed[backtest.TrialEvent](
-    subject="trial.<backtest_id>.event",
-    payload=backtest.TrialEvent,
-    owner=Actor.WORKER,
-    durability=Durability.RESULTS,
-    summary="A trial started, gave a piece of its result, failed or was cancelled.",
+TRIAL_EVENT: Final = _engine_feed(
+    "trial",
+    backtest.TrialEvent,
+    Durability.RESULTS,
+    "A trial started, gave a piece of its result, failed or was cancelled.",
 )
-TRIAL_BEAT: Final = Feed[backtest.TrialBeat](
-    subject="trial.<backtest_id>.beat",
-    payload=backtest.TrialBeat,
-    owner=Actor.WORKER,
-    durability=Durability.LOSSY,
-    summary="How far a trial is, twice a second.",
+TRIAL_BEAT: Final = _engine_feed(
+    "trial_beat", backtest.TrialBeat, Durability.LOSSY, "How far a worker's trials are, twice a second."
 )
 FLEET_BACKTEST: Final = Feed[backtest.BacktestView](
     subject="fleet.backtest.<backtest_id>.state",
@@ -794,5 +792,5 @@ STREAMS: Final = (
         max_per_subject=1_000,
     ),
     Stream(name="TRIALS", subjects=("trial.queue",), max_age_s=30 * 86_400.0, max_bytes=2 << 30),
-    Stream(name="RESULTS", subjects=("trial.*.event",), max_age_s=7 * 86_400.0, max_bytes=8 << 30),
+    Stream(name="RESULTS", subjects=("engine.*.trial",), max_age_s=7 * 86_400.0, max_bytes=8 << 30),
 )

@@ -103,11 +103,10 @@ class NatsServer:
         """How a service connects."""
         return BusSettings(url=self.url, name=actor, creds=self.keys.actor_credentials(actor))
 
-    def engine_settings(self, instance_id: str) -> BusSettings:
-        """How the sidecar of an engine connects."""
-        return BusSettings(
-            url=self.url, name=f"engine_{instance_id}", creds=self.keys.mint().mint(instance_id)
-        )
+    def engine_settings(self, instance_id: str, *, is_worker: bool = False) -> BusSettings:
+        """How the sidecar of an engine connects, or that of a worker."""
+        creds = self.keys.mint().mint(instance_id, is_worker=is_worker)
+        return BusSettings(url=self.url, name=f"engine_{instance_id}", creds=creds)
 
     def _write_config(self) -> None:
         store = self._folder / "jetstream"
