@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.catalog import|ls`: exit 0 when done, 2 when the data or the arguments are refused."""
+"""`python -m engine_sidecar.catalog import|ls|check`: exit 0 when done, 2 when data or arguments are refused, 1 when unsound."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ import msgspec
 
 from engine_sidecar.catalog.columns import DataType
 from engine_sidecar.catalog.importing import ImportOrder, import_data
+from engine_sidecar.catalog.inspection import inspect
 from engine_sidecar.catalog.listing import catalog_view
 from engine_sidecar.catalog.refusal import ImportRefusedError
 from engine_sidecar.catalog.reports import Reports
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
     try:
         if chosen.command == "ls":
             reports.listed(catalog_view(chosen.catalog))
+        elif chosen.command == "check":
+            return _check(chosen.catalog, reports)
         else:
             for order in sample_orders() if chosen.sample else (_order(chosen),):
                 reports.imported(import_data(chosen.catalog.resolve(), order, reports.progress))
@@ -31,6 +34,14 @@ def main(arguments: list[str]) -> int:
         reports.refused(f"{error.filename or chosen.catalog}: {error.strerror or error}")
         return 2
     return 0
+
+
+def _check(catalog: Path, reports: Reports) -> int:
+    is_sound = True
+    for found in inspect(catalog):
+        reports.inspected(found)
+        is_sound = is_sound and found.is_sound
+    return 0 if is_sound else 1
 
 
 def _order(chosen: argparse.Namespace) -> ImportOrder:
@@ -58,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("ls", help="what a catalog holds")
     importing = commands.add_parser("import", help="bring CSV or Parquet files into a catalog")
-    for command in (listing, importing):
+    checking = commands.add_parser("check", help="gaps, and values that no market has")
+    for command in (listing, importing, checking):
         command.add_argument("--catalog", type=Path, required=True, metavar="DIR")
         command.add_argument("--json", action="store_true", help="one JSON object per line")
     importing.add_argument("files", nargs="*", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine_sidecar.catalog.importing import Imported
+from engine_sidecar.catalog.inspection import Inspection
 from schemas.catalog import CatalogView
 
 type Print = Callable[[str], None]
@@ -46,6 +47,20 @@ class Reports:
             self._out(
                 f"{entry.data_type:7}{entry.identifier:45}{entry.start:%Y-%m-%d} {entry.end:%Y-%m-%d}{entry.files:6}"
             )
+
+    def inspected(self, found: Inspection) -> None:
+        """One data set was looked through."""
+        if self._is_json:
+            self._out(msgspec.json.encode(found).decode())
+            return
+        verdict = "sound" if found.is_sound else f"{found.bad_count:,} bad values"
+        self._out(
+            f"{found.data_type} {found.identifier}: {found.events:,} events, {verdict}, {found.gap_count} gaps"
+        )
+        for bad in found.bad:
+            self._out(f"  {_time(bad.at_ns)} {bad.why}")
+        for gap in found.gaps:
+            self._out(f"  nothing from {_time(gap.first_ns)} to {_time(gap.last_ns)}")
 
     def _say(self, text: str, **fields: Any) -> None:
         self._out(msgspec.json.encode(fields).decode() if self._is_json else text)
