@@ -1,46 +1,35 @@
-"""What the sidecar does with what it hears: frames of the engine and commands from the bus go in, effects come out."""
+"""What the sidecar does with what it hears: frames of the engine and messages of its own go in, effects come out."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
 from bus.logs import get_logger
+from engine_sidecar.asking import Answer
 from engine_sidecar.core import session as core
+from engine_sidecar.core.facts import Session
 from engine_sidecar.core.messages import (
     Conclude,
     Effect,
     Fork,
     KillEngine,
     KillZygote,
+    LinkClosed,
     Message,
+    Observed,
     Publish,
     Send,
-    StopAsked,
 )
-from engine_sidecar.core.session import Session
-from engine_sidecar.link import (
-    CancelOrders,
-    Flatten,
-    FromEngine,
-    FromZygote,
-    Happened,
-    Measured,
-    Run,
-    ToEngine,
-)
+from engine_sidecar.core.redaction import Redaction
+from engine_sidecar.link import FromEngine, FromZygote, Happened, Measured, Run
 from engine_sidecar.ports import EngineProcesses, Record
-from schemas.fault import FaultCode, fault
-from schemas.ids import new_request_id
-from schemas.session import CommandAccepted, EngineCommand, Launch
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import StateChange
+from engine_sidecar.questions import Questions
+from schemas.session import Launch
+from schemas.telemetry import EngineMetrics, StateChange
 
 log = get_logger(__name__)
-
-HAND_OVER_S: Final = 2.0
-_COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING)
 
 
 class Handlers:
@@ -51,6 +40,8 @@ class Handlers:
         launch: Launch,
         processes: EngineProcesses,
         record: Record,
+        questions: Questions,
+        redaction: Redaction,
         *,
         now: Callable[[], float],
         measured: Callable[[bytes], None],
@@ -59,11 +50,15 @@ class Handlers:
         self._launch = launch
         self._processes = processes
         self._record = record
+        self._questions = questions
+        self._redaction = redaction
         self._now = now
         self._measured = measured
         self._over = over
         self._inbox: deque[Message] = deque()
-        self.session, effects = core.begin(launch.spec)
+        self._final: StateChange | None = None
+        self._is_concluded = asyncio.Event()
+        self.session, effects = core.begin(launch.spec, now())
         self._perform(effects)
 
     def hear(self, message: FromEngine | FromZygote | Message) -> None:
@@ -73,8 +68,20 @@ class Handlers:
                 self._record.copy(kind, data)
             case Measured(data=data):
                 self._measured(data)
+                self._observe(data)
+            case Answer():
+                self._questions.answered(self._redaction.said(message))
+            case LinkClosed():
+                self._questions.abandon()
+                self.post(message)
             case _:
                 self.post(message)
+
+    def _observe(self, data: bytes) -> None:
+        try:
+            self.post(Observed(msgspec.json.decode(data, type=EngineMetrics)))
+        except msgspec.DecodeError as error:
+            log.warning("metrics unreadable", error=str(error))
 
     def post(self, message: Message) -> None:
         """Decides on a message and carries out what follows from it."""
@@ -106,6 +113,7 @@ class Handlers:
 
     def conclude(self, change: StateChange) -> None:
         """Puts the final state on record; nothing follows it."""
+        change = self._redaction.said(change)
         self._record.write(change)
         self.session = msgspec.structs.replace(self.session, state=change.state)
         log.info(
@@ -116,51 +124,14 @@ class Handlers:
             exit_code=change.exit_code,
             not_confirmed=change.not_confirmed,
         )
+        self._final = change
+        self._is_concluded.set()
 
-    async def stop(self, command: EngineCommand) -> CommandAccepted:
-        """Ends the session by policy; stopping what stops or has ended is a success."""
-        self._fence(command)
-        policy = command.policy or self._launch.spec.stop_policy
-        self.ask_to_stop(policy)
-        if self.session.is_forked and not self.session.is_over:
-            # Whether the engine reads it or not, the deadline of the stop holds.
-            await self._processes.has_received(HAND_OVER_S)
-        return self._accepted(command, f"stopping: {policy}")
-
-    def ask_to_stop(self, policy: StopPolicy) -> None:
-        """The same, from SIGTERM."""
-        self.post(StopAsked(policy))
-
-    async def cancel_orders(self, command: EngineCommand) -> CommandAccepted:
-        """Has the engine cancel every open order. Raises `conflict` unless it is up."""
-        return await self._hand_over(command, CancelOrders(), "cancelling every open order")
-
-    async def flatten(self, command: EngineCommand) -> CommandAccepted:
-        """Has the engine cancel every order and close every position. Raises `conflict` unless it is up."""
-        return await self._hand_over(command, Flatten(), "closing every position")
-
-    async def _hand_over(self, command: EngineCommand, frame: ToEngine, text: str) -> CommandAccepted:
-        self._fence(command)
-        if self.session.is_over or self.session.state not in _COMMANDABLE:
-            raise fault(FaultCode.CONFLICT, f"the engine takes no such command while {self.session.state}")
-        self._processes.send(frame)
-        if not await self._processes.has_received(HAND_OVER_S):
-            raise fault(FaultCode.OUTCOME_UNKNOWN, "the engine does not read its commands")
-        return self._accepted(command, text)
-
-    def _fence(self, command: EngineCommand) -> None:
-        own = self._launch.spec.session_id
-        if command.session_id not in (None, own):
-            raise fault(FaultCode.CONFLICT, f"the engine's session is {own}, not {command.session_id}")
-
-    def _accepted(self, command: EngineCommand, text: str) -> CommandAccepted:
-        frozen = " (the engine is frozen and may not obey)" if self.session.is_frozen else ""
-        return CommandAccepted(
-            instance_id=self._launch.spec.instance_id,
-            session_id=self._launch.spec.session_id,
-            request_id=command.request_id or new_request_id(),
-            message=text + frozen,
-        )
+    async def concluded(self) -> StateChange:
+        """Waits for the end of the session; its final state."""
+        while self._final is None:
+            await self._is_concluded.wait()
+        return self._final
 
 
 def _run(launch: Launch) -> Run:
@@ -173,6 +144,8 @@ def _run(launch: Launch) -> Run:
         log_level=spec.log_level,
         stop_timeout_s=spec.stop_timeout_s,
         stop_policy=spec.stop_policy,
+        cache=launch.cache,
+        secrets=launch.secrets,
     )
 
 

@@ -14,15 +14,19 @@ from engine_sidecar.adapters.processes import rss_bytes
 from engine_sidecar.adapters.publisher import EventPublisher, LogPublisher
 from engine_sidecar.adapters.spawn import Spawned
 from engine_sidecar.adapters.zygote import Zygote
+from engine_sidecar.commands import Commands
 from engine_sidecar.core.journal import Journal
 from engine_sidecar.core.log_book import LogBook
 from engine_sidecar.core.messages import Checked
 from engine_sidecar.core.outbox import Outbox
+from engine_sidecar.core.redaction import Redaction, secrets_of
 from engine_sidecar.core.verdict import final_state
 from engine_sidecar.handlers import Handlers
 from engine_sidecar.meter import session_meter
+from engine_sidecar.questions import Questions
 from engine_sidecar.record import EventRecord
 from engine_sidecar.settings import Settings
+from engine_sidecar.strategy_desk import StrategyDesk
 from engine_sidecar.telemetry import Telemetry
 from engine_sidecar.voice import Voice, keep_going
 from schemas.session import Launch
@@ -64,6 +68,10 @@ def _exit_code(change: StateChange) -> int:
 
 
 async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
+    if launch.spec.worker is not None:
+        from engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
+
+        return await WorkerLife(launch, launch.spec.worker, spawned, settings).run()
     return await Life(launch, spawned, settings).run()
 
 
@@ -82,27 +90,41 @@ class Life:
         outbox = Outbox(max_events=settings.queue_events, max_bytes=settings.queue_bytes)
         events = EventPublisher(spec, outbox)
         self._logs = LogPublisher(spec, self._book, time.time_ns)
-        self._record = EventRecord(Journal(spec), outbox, now_ns=time.time_ns, wake=events.wake)
+        self._redaction = Redaction(secrets_of(launch))
+        journal = Journal(spec, self._redaction)
+        self._record = EventRecord(journal, outbox, now_ns=time.time_ns, wake=events.wake)
         self._meter = session_meter(launch, lambda: self._zygote.pids)
         self._telemetry = Telemetry(
             spec,
             session=lambda: self._handlers.session,
             outbox=outbox,
+            last_event_ns=lambda: self._record.last_ns,
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,
             heartbeat_file=settings.heartbeat_file,
             now_ns=time.time_ns,
         )
+        questions = Questions(self._zygote)
         self._handlers = Handlers(
             launch,
             self._zygote,
             self._record,
+            questions,
+            self._redaction,
             now=asyncio.get_running_loop().time,
             measured=self._telemetry.measured,
             over=self._is_over.set,
         )
+        self._commands = Commands(launch, self._handlers, self._zygote)
         self._voice = Voice(
-            launch, self._handlers, outbox=outbox, events=events, logs=self._logs, telemetry=self._telemetry
+            launch,
+            self._handlers,
+            self._commands,
+            StrategyDesk(spec, self._handlers, questions),
+            outbox=outbox,
+            events=events,
+            logs=self._logs,
+            telemetry=self._telemetry,
         )
 
     async def run(self) -> StateChange:
@@ -143,9 +165,10 @@ class Life:
             await asyncio.sleep(CHECK_S)
 
     def _ask_to_stop(self) -> None:
-        self._handlers.ask_to_stop(self._launch.spec.stop_policy)
+        self._commands.ask_to_stop(self._launch.spec.stop_policy)
 
     def _on_line(self, line: str) -> None:
+        line = self._redaction.text(line)
         self._book.add(line)
         self._logs.wake()
         self._echo.add(line)

@@ -5,13 +5,14 @@ Frames are a 4-byte big-endian length and a msgpack body. The engine writes from
 
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from schemas.session import EnginePlan
+from engine_sidecar.asking import Answer, Ask
+from schemas.session import CacheAccess, EnginePlan
 from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind
+from schemas.telemetry import EventKind, StopReport
 
 MAX_FRAME_BYTES: Final = 16 << 20
 _LENGTH: Final = struct.Struct(">I")
@@ -48,18 +49,22 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """The engine's last word before it exits by itself. `reason` null means a clean stop."""
+    """The engine's last word before it exits by itself. `reason` null means a clean stop; `stop` is null when nothing ever ran."""
 
     reason: FailureReason | None
     detail: str = ""
     not_confirmed: tuple[str, ...] = ()
+    stop: StopReport | None = None
 
 
-type FromEngine = Tick | Phase | Happened | Measured | Ended
+type FromEngine = Tick | Phase | Happened | Measured | Answer | Ended
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
-    """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end."""
+    """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
+
+    `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one.
+    """
 
     instance_id: str
     session_id: str
@@ -68,6 +73,8 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     log_level: str
     stop_timeout_s: float
     stop_policy: StopPolicy = StopPolicy.CANCEL
+    cache: CacheAccess | None = None
+    secrets: dict[str, dict[str, Any]] = {}
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -85,11 +92,30 @@ class Flatten(msgspec.Struct, frozen=True, tag=True):
     """Cancel every open order and close every position; strategies go on."""
 
 
-type ToEngine = Run | Stop | CancelOrders | Flatten
+class EndNow(msgspec.Struct, frozen=True, tag=True):
+    """Cancel, close and end within `timeout_s`, whatever else is under way: a stop that is takes this policy and deadline."""
+
+    timeout_s: float
+
+
+class Reduce(msgspec.Struct, frozen=True, tag=True):
+    """Let strategies cancel orders and reduce positions only, until `GoOn`."""
+
+
+class GoOn(msgspec.Struct, frozen=True, tag=True):
+    """Trade freely again."""
+
+
+type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """To the zygote, with three file descriptors: the engine's end of a link, and where its stdout and stderr go."""
+    """To the zygote, with three file descriptors: the child's end of a link, and where its stdout and stderr go.
+
+    `is_trial`: the child runs one backtest and not an engine.
+    """
+
+    is_trial: bool = False
 
 
 class ZygoteReady(msgspec.Struct, frozen=True, tag=True):

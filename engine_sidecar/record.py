@@ -11,7 +11,7 @@ log = get_logger(__name__)
 
 
 class EventRecord:
-    """The one way into the outbox."""
+    """The one way into the outbox. `last_ns` is when the last event came."""
 
     def __init__(
         self, journal: Journal, outbox: Outbox, *, now_ns: Callable[[], int], wake: Callable[[], None]
@@ -22,6 +22,7 @@ class EventRecord:
         self._wake = wake
         self._unreadable: set[EventKind] = set()
         self._is_full = False
+        self.last_ns: int | None = None
 
     def write(self, data: StateChange | Alert) -> None:
         """Something that the sidecar tells of itself."""
@@ -43,6 +44,7 @@ class EventRecord:
         self._add(entry)
 
     def _add(self, entry: Entry) -> None:
+        self.last_ns = self._now_ns()
         if not len(self._outbox):
             self._is_full = False
         if not self._outbox.add(entry) and not self._is_full:

@@ -8,8 +8,8 @@ from typing import Any
 
 from bus.bus import Bus
 from bus.logs import get_logger
+from engine_sidecar.core.facts import Session
 from engine_sidecar.core.outbox import Outbox
-from engine_sidecar.core.session import Session
 from engine_sidecar.core.usage import OomCounter, Usage, resources
 from engine_sidecar.ports import Meter
 from schemas.contract import HEARTBEAT, METRICS, Feed
@@ -30,6 +30,7 @@ class Telemetry:
         *,
         session: Callable[[], Session],
         outbox: Outbox,
+        last_event_ns: Callable[[], int | None],
         logs_dropped: Callable[[], int],
         meter: Meter,
         heartbeat_file: Path,
@@ -38,6 +39,7 @@ class Telemetry:
         self._spec = spec
         self._session = session
         self._outbox = outbox
+        self._last_event_ns = last_event_ns
         self._logs_dropped = logs_dropped
         self._meter = meter
         self._file = heartbeat_file
@@ -89,12 +91,19 @@ class Telemetry:
             loop_lag_ms=round(session.loop_lag_s * 1000, 1) if session.pulse else None,
             engine_pid=session.engine_pid,
             resources=self._resources(now),
+            problems=session.problems,
+            event_age_s=self._event_age_s(),
+            lease_s=round(session.lease.left_s(now), 1) if session.lease else None,
             events_published=self._outbox.published,
             events_queued=len(self._outbox),
             events_dropped=self._outbox.dropped,
             logs_dropped=self._logs_dropped(),
             telemetry_dropped=self._dropped,
         )
+
+    def _event_age_s(self) -> float | None:
+        last_ns = self._last_event_ns()
+        return None if last_ns is None else round(max(0, self._now_ns() - last_ns) / 1e9, 3)
 
     def _resources(self, now: float) -> Resources | None:
         usage = self._meter.read()

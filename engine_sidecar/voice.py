@@ -3,17 +3,20 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from bus.bus import Bus, connect
 from bus.logs import get_logger
 from bus.settings import BusSettings
 from engine_sidecar.adapters.publisher import EventPublisher, LogPublisher
+from engine_sidecar.commands import Commands
 from engine_sidecar.core.messages import BusFound
 from engine_sidecar.core.outbox import Outbox
 from engine_sidecar.handlers import Handlers
+from engine_sidecar.strategy_desk import StrategyDesk
 from engine_sidecar.telemetry import Telemetry
-from schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP
+from schemas import contract
+from schemas.contract import Call
 from schemas.session import Launch
 
 log = get_logger(__name__)
@@ -30,6 +33,8 @@ class Voice:
         self,
         launch: Launch,
         handlers: Handlers,
+        commands: Commands,
+        strategies: StrategyDesk,
         *,
         outbox: Outbox,
         events: EventPublisher,
@@ -38,6 +43,7 @@ class Voice:
     ) -> None:
         self._launch = launch
         self._handlers = handlers
+        self._served = _served(commands, strategies)
         self._outbox = outbox
         self._events = events
         self._logs = logs
@@ -94,10 +100,26 @@ class Voice:
             await asyncio.sleep(RETRY_S)
 
     async def _serve(self, bus: Bus) -> None:
-        instance_id = self._launch.spec.instance_id
-        await bus.serve(COMMAND_STOP, self._handlers.stop, instance_id=instance_id)
-        await bus.serve(COMMAND_CANCEL_ORDERS, self._handlers.cancel_orders, instance_id=instance_id)
-        await bus.serve(COMMAND_FLATTEN, self._handlers.flatten, instance_id=instance_id)
+        for call, handler in self._served:
+            await bus.serve(call, handler, instance_id=self._launch.spec.instance_id)
+
+
+def _served(
+    commands: Commands, strategies: StrategyDesk
+) -> tuple[tuple[Call[Any, Any], Callable[[Any], Awaitable[Any]]], ...]:
+    return (
+        (contract.COMMAND_STOP, commands.stop),
+        (contract.COMMAND_END_NOW, commands.end_now),
+        (contract.COMMAND_CANCEL_ORDERS, commands.cancel_orders),
+        (contract.COMMAND_FLATTEN, commands.flatten),
+        (contract.COMMAND_RENEW_LEASE, commands.renew_lease),
+        (contract.COMMAND_DESCRIBE, commands.describe),
+        (contract.COMMAND_LIST_STRATEGIES, strategies.list_all),
+        (contract.COMMAND_ADD_STRATEGY, strategies.add),
+        (contract.COMMAND_START_STRATEGY, strategies.start),
+        (contract.COMMAND_STOP_STRATEGY, strategies.stop),
+        (contract.COMMAND_REMOVE_STRATEGY, strategies.remove),
+    )
 
 
 async def keep_going(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -14,12 +14,20 @@ import sys
 import time
 import traceback
 import warnings
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from engine_sidecar.adapters.spawn import signal_at_parents_end
 from engine_sidecar.link import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
 
 _FDS_PER_FORK: Final = 3
+
+
+class Runner(NamedTuple):
+    """What a child runs on its link, and what the kernel sends it when the zygote dies."""
+
+    main: Callable[[socket.socket], int]
+    at_parents_end: signal.Signals
 
 
 class Zygote:
@@ -45,32 +53,31 @@ class Zygote:
             data, fds, _, _ = socket.recv_fds(self._sidecar, 4096, _FDS_PER_FORK)
         except ConnectionResetError:
             return False
-        for _ in self._frames.feed(data):
-            self._fork(fds)
+        for request in self._frames.feed(data):
+            self._fork(fds, _runner(is_trial=request.is_trial))
         return bool(data)
 
-    def _fork(self, fds: list[int]) -> None:
+    def _fork(self, fds: list[int], run: Runner) -> None:
         zygote = os.getpid()
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             pid = os.fork()  # Python warns of pyarrow's allocator thread, which is made for forks
         if pid == 0:
-            self._become_engine(fds, zygote)
+            self._become(fds, zygote, run)
         for fd in fds:
             os.close(fd)
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
         self._say(Forked(pid))
 
-    def _become_engine(self, fds: list[int], zygote: int) -> None:
+    def _become(self, fds: list[int], zygote: int, run: Runner) -> None:
         code = 1
         try:
-            # Not SIGKILL: an engine that is left alone cancels its orders first. One that was stopped must wake up for that.
-            signal_at_parents_end(zygote, signal.SIGCONT)
+            signal_at_parents_end(zygote, run.at_parents_end)
             self._leave()
             link, *outputs = fds
             for number, fd in enumerate(outputs, start=1):
                 os.dup2(fd, number)
                 os.close(fd)
-            code = _run_engine(link)
+            code = run.main(socket.socket(fileno=link))
         except BaseException:  # noqa: BLE001 - nothing of the zygote may run on in its child
             traceback.print_exc()
         finally:
@@ -97,10 +104,16 @@ class Zygote:
             self._sidecar.sendall(frame(message))
 
 
-def _run_engine(link: int) -> int:
-    from engine_sidecar.adapters import nautilus_live  # noqa: PLC0415 - imported by main, before the fork
+def _runner(*, is_trial: bool) -> Runner:
+    """What the child runs. Its imports happen here, before the fork: those of a trial once, at the first one."""
+    if is_trial:
+        from engine_sidecar.backtest import process  # noqa: PLC0415
 
-    return nautilus_live.run(socket.socket(fileno=link))
+        return Runner(process.run, signal.SIGKILL)
+    from engine_sidecar.adapters import nautilus_live  # noqa: PLC0415 - imported by main already
+
+    # Not SIGKILL: an engine that is left alone cancels its orders first. One that was stopped must wake up for that.
+    return Runner(nautilus_live.run, signal.SIGCONT)
 
 
 def main(arguments: list[str]) -> int:

@@ -110,7 +110,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `catalog_path` is where the data catalog is to be found by the engine process. `enforce_memory` asks the sidecar to keep
     the memory limit itself, where there is no container to do it. `secrets` are the entries of the secret store that the plan
-    names, by name.
+    names, by name. `host` and `image` say where the session runs, for the manifests of a worker.
     """
 
     bus: BusAccess
@@ -119,6 +119,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     enforce_memory: bool = False
     cache: CacheAccess | None = None
     secrets: dict[str, dict[str, Any]] = {}
+    host: str = "local"
+    image: str = ""
 
 
 class ContainerStatus(StrEnum):

@@ -184,7 +184,7 @@ def zygote_process() -> Iterator[ZygoteProcess]:
 
 def sandbox_node(**replay: Any) -> dict[str, Any]:
     """The node of the sandbox template with its defaults; `replay` goes to the replay's config."""
-    template = json.loads((ROOT / "templates/engines/sandbox.json").read_text())
+    template = json.loads((ROOT / "templates/engines/sandbox_engine.json").read_text())
     values: dict[str, Any] = {
         name: parameter.get("default") for name, parameter in template["parameters"].items()
     }

@@ -1,5 +1,6 @@
 """Strategies that misbehave, or behave in ways that show how an engine deals with them."""
 
+import os
 import sys
 from datetime import timedelta
 from decimal import Decimal
@@ -74,6 +75,26 @@ class HoldsAndRests(OnBars):
         self.market(OrderSide.BUY)
 
 
+class OrdersOfEveryKind(OnBars):
+    """On the first bar buys, and rests three orders whose sizes tell a stubborn venue what to do with them."""
+
+    def act(self, bar: Bar) -> None:
+        if self.bars == 1:
+            self.market(OrderSide.BUY)
+            for size in (100, 90, 80):
+                price = self.instrument.make_price(float(bar.close) / 2)
+                quantity = self.instrument.make_qty(size)
+                order = self.order_factory.limit(self.instrument_id, OrderSide.BUY, quantity, price)
+                self.submit_order(order)
+
+
+class TakesTurns(OnBars):
+    """Buys and sells by turns, whatever becomes of its orders."""
+
+    def act(self, bar: Bar) -> None:
+        self.market(OrderSide.BUY if self.bars % 2 else OrderSide.SELL)
+
+
 class BuysEachBar(OnBars):
     """Buys on every bar, whatever happens."""
 
@@ -124,6 +145,22 @@ class LoopsForever(OnBars):
     def act(self, bar: Bar) -> None:
         while True:
             pass
+
+
+class EatsMemory(OnBars):
+    """Keeps more than any engine is given."""
+
+    def act(self, bar: Bar) -> None:
+        self.eaten = [*getattr(self, "eaten", []), bytearray(os.urandom(1 << 20) * 64)]
+
+
+class Exits(OnBars):
+    """Ends the process as code does that does not know where it runs."""
+
+    def act(self, bar: Bar) -> None:
+        if self.bars == 3:
+            print("about to exit", flush=True)
+            os._exit(3)
 
 
 class MakesTimeBars(OnBars):
@@ -210,3 +247,19 @@ class TradesInManyWays(OnBars):
     def on_order_filled(self, event: OrderFilled) -> None:
         if self.bars % 5 == 0 and event.last_qty == self.instrument.make_qty(self.config.size):
             self.limit(OrderSide.BUY, float(event.last_px) * 0.995)
+
+
+class Remembers(HoldsAndRests):
+    """Sells half of what it holds on bar 5, and saves what it saw under names that NautilusTrader's serializer trips over."""
+
+    def act(self, bar: Bar) -> None:
+        super().act(bar)
+        if self.bars == 5:
+            self.market(OrderSide.SELL, self.config.size / 2)
+
+    def on_save(self) -> dict[str, bytes]:
+        sold = b"sold" if self.bars >= 5 else b"held"
+        return {"n": sold, "ts_bars": b"seen", "type": b"OrderFilled", "time": b"never"}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        self.log.info(f"remembers {sorted(state.items())}")

@@ -2,18 +2,25 @@
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import msgspec
 
+from engine_sidecar.adapters.answering import answer
+from engine_sidecar.adapters.feeds import Feeds
+from engine_sidecar.adapters.intervening import Intervening
 from engine_sidecar.adapters.link_thread import LinkThread
 from engine_sidecar.adapters.measuring import measure
 from engine_sidecar.adapters.node_building import build_node
 from engine_sidecar.adapters.own_output import OwnOutput
+from engine_sidecar.adapters.roster import Roster
 from engine_sidecar.adapters.starting import watch_start, why_not_trading
 from engine_sidecar.adapters.stopping import Stopping
 from engine_sidecar.adapters.tap import Tap
-from engine_sidecar.link import CancelOrders, Ended, Flatten, Measured, Phase, Run, Stop
+from engine_sidecar.adapters.withdrawing import Withdrawing
+from engine_sidecar.asking import Ask
+from engine_sidecar.link import CancelOrders, Ended, EndNow, Flatten, GoOn, Measured, Phase, Reduce, Run, Stop
 from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from engine_sidecar.strategies.guard import fault_text
 from schemas.states import FailureReason, RunState, StopPolicy
@@ -22,10 +29,6 @@ from schemas.telemetry import Alert, Severity
 MEASURE_S: Final = 1.0
 # How much longer than its stop may take an engine whose sidecar is gone has before its process ends.
 PATIENCE_S: Final = 5.0
-_CONFIRMED: Final = {
-    StopPolicy.CANCEL: "no order is open",
-    StopPolicy.FLATTEN: "no order and no position is open",
-}
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +51,15 @@ class LiveEngine:
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
         self._tap = Tap(self._kernel, link.send)
-        self._stopping = Stopping(self._node, loop.time)
+        self._feeds = Feeds(self._kernel, loop.time)
+        self._withdrawing = Withdrawing(self._node, loop.time)
+        self._stopping = Stopping(self._node, self._tap, self._withdrawing, loop.time)
+        self._intervening = Intervening(
+            self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
+        )
+        self._roster = Roster(self._kernel, self._withdrawing, self._on_strategy_fault, loop.time)
         self._measure_once = self._tap.guarded(self._take_measure)
-        self._interventions: list[asyncio.Task[None]] = []
-        self._one_at_a_time = asyncio.Lock()
+        self._under_way: list[asyncio.Task[None]] = []
 
     async def live(self) -> Ended:
         """Runs until something ends it, then stops in order; returns the last word."""
@@ -61,6 +69,7 @@ class LiveEngine:
             others = [
                 tasks.create_task(self._measure(), name="measuring"),
                 tasks.create_task(self._obey(tasks), name="commands"),
+                tasks.create_task(self._node.keep_state(), name="keeping state"),
             ]
             ended = await self._end(await self._ending, node)
             for task in others:
@@ -76,7 +85,7 @@ class LiveEngine:
         # A strategy that shuts the system down gets the same orderly stop as everybody.
         bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
         bus.subscribe("commands.system.shutdown", self._on_shutdown)
-        watch_start(self._kernel, self._on_connected, self._on_started)
+        watch_start(self._kernel, self._on_connected, self._on_reconciled, self._on_started)
         self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
 
     async def _run_node(self) -> None:
@@ -89,18 +98,10 @@ class LiveEngine:
 
     async def _end(self, ending: Ending, node: asyncio.Task[None]) -> Ended:
         self._link.send(Phase(RunState.STOPPING, ending.detail))
-        for intervention in self._interventions:
-            intervention.cancel()
-        now = self._loop.time()
-        not_confirmed: tuple[str, ...] = ()
-        if self._kernel.trader.is_running:
-            # The node's own stop needs its share of the time, but never all of it.
-            until = max(now + ending.timeout_s / 2, now + ending.timeout_s - self._node.stop_s)
-            not_confirmed = await self._stopping.wind_down(ending.policy, until)
-        else:
-            node.cancel()
-        not_confirmed += await self._stopping.stop_node(node, now + ending.timeout_s)
-        return Ended(ending.reason, ending.detail, not_confirmed)
+        for task in self._under_way:
+            task.cancel()
+        not_confirmed, report = await self._stopping.stop(ending.policy, ending.timeout_s, node)
+        return Ended(ending.reason, ending.detail, not_confirmed, report)
 
     def _end_with(
         self, policy: StopPolicy, reason: FailureReason | None, detail: str, timeout_s: float | None = None
@@ -112,6 +113,9 @@ class LiveEngine:
 
     def _on_connected(self) -> None:
         self._link.send(Phase(RunState.RECONCILING))
+
+    def _on_reconciled(self) -> None:
+        self._stopping.is_reconciled = True
 
     def _on_started(self) -> None:
         if self._ending.done():
@@ -131,9 +135,9 @@ class LiveEngine:
                 self._tap.alert(Severity.CRITICAL, "strategy_not_running", text)
 
     def _on_strategy_fault(self, strategy_id: str, method: str, error: BaseException) -> None:
-        text = f"{strategy_id} raised in {method}: {fault_text(error)}"
+        reason, text = _blame(strategy_id, method, error)
         self._kernel.logger.exception(text, error)
-        self._end_with(StopPolicy.CANCEL, FailureReason.STRATEGY, text)
+        self._end_with(StopPolicy.CANCEL, reason, text)
 
     def _on_crash(self, where: str, error: BaseException) -> None:
         self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, f"{where}: {fault_text(error)}")
@@ -156,10 +160,19 @@ class LiveEngine:
             match await self._link.receive():
                 case Stop(policy=policy, timeout_s=timeout_s):
                     self._end_with(policy, None, "", timeout_s)
+                case EndNow(timeout_s=timeout_s):
+                    self._stopping.hurry(timeout_s)
+                    self._end_with(StopPolicy.FLATTEN, None, "", timeout_s)
                 case CancelOrders():
-                    self._interventions.append(tasks.create_task(self._intervene(StopPolicy.CANCEL)))
+                    self._begin(tasks, self._intervening.intervene(StopPolicy.CANCEL), "cancelling")
                 case Flatten():
-                    self._interventions.append(tasks.create_task(self._intervene(StopPolicy.FLATTEN)))
+                    self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
+                case Reduce():
+                    self._withdrawing.limit(is_reducing=True)
+                case GoOn():
+                    self._withdrawing.limit(is_reducing=False)
+                case Ask() as asked:
+                    self._begin(tasks, answer(asked, self._roster, self._kernel, self._link.send), "answer")
                 case Run():
                     self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
                 case None:
@@ -167,20 +180,9 @@ class LiveEngine:
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
                     return
 
-    async def _intervene(self, policy: StopPolicy) -> None:
-        """Cancels or flattens once, then lets the strategies go on; what came of it is told in an alert."""
-        async with self._one_at_a_time:
-            if not self._kernel.trader.is_running:
-                self._tap.alert(
-                    Severity.WARNING, "not_trading", f"nothing to {policy}: the engine does not trade yet"
-                )
-                return
-            left = await self._stopping.wind_down(policy, self._loop.time() + self._run.stop_timeout_s)
-            self._stopping.go_on()
-        if left:
-            self._tap.alert(Severity.CRITICAL, f"{policy}_not_confirmed", "; ".join(left))
-        else:
-            self._tap.alert(Severity.INFO, f"{policy}_confirmed", _CONFIRMED[policy])
+    def _begin(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._under_way = [task for task in self._under_way if not task.done()]
+        self._under_way.append(tasks.create_task(work, name=name))
 
     async def _measure(self) -> None:
         while True:
@@ -191,5 +193,13 @@ class LiveEngine:
         self._measure_once(None)
 
     def _take_measure(self, _: object) -> None:
-        metrics = measure(self._run, self._kernel, self._tap)
+        metrics = measure(self._run, self._kernel, self._tap, self._feeds)
         self._link.send(Measured(msgspec.json.encode(metrics)), is_lossy=True)
+
+
+def _blame(strategy_id: str, method: str, error: BaseException) -> tuple[FailureReason, str]:
+    """What a strategy's exception comes down to: one that exits has crashed the engine as surely as by `os._exit`."""
+    if isinstance(error, SystemExit):
+        return FailureReason.CRASH, f"{strategy_id} exited with {error.code} in {method}: {fault_text(error)}"
+    reason = FailureReason.OOM if isinstance(error, MemoryError) else FailureReason.STRATEGY
+    return reason, f"{strategy_id} raised in {method}: {fault_text(error)}"

@@ -5,13 +5,14 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+from engine_sidecar.adapters.feeds import Feeds
 from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.adapters.translate import amount, amounts
 from engine_sidecar.link import Run
-from schemas.telemetry import EngineMetrics, FeedProgress
+from schemas.telemetry import EngineMetrics
 
 
-def measure(run: Run, kernel: Any, tap: Tap) -> EngineMetrics:
+def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds) -> EngineMetrics:
     """Counts, money and positions of the engine as they are now."""
     cache = kernel.cache
     return EngineMetrics(
@@ -28,7 +29,8 @@ def measure(run: Run, kernel: Any, tap: Tap) -> EngineMetrics:
         unrealized_pnl={key.code: amount(pnl) for key, pnl in kernel.portfolio.unrealized_pnls().items()},
         net_positions=_net_positions(cache),
         strategies={str(strategy.id): strategy.state.name for strategy in kernel.trader.strategies()},
-        feeds=tuple(_progress(client) for client in kernel.data_engine._clients.values()),
+        feeds=feeds.progress(),
+        not_connected=_not_connected(kernel),
         queues=_queues(kernel),
     )
 
@@ -48,12 +50,10 @@ def _net_positions(cache: Any) -> dict[str, str]:
     return {instrument: str(quantity) for instrument, quantity in net.items()}
 
 
-def _progress(client: Any) -> FeedProgress:
-    """A feed's own account of itself where it can give one, as a replay can."""
-    if hasattr(client, "progress"):
-        progress: FeedProgress = client.progress()
-        return progress
-    return FeedProgress(venue=client.id.value, events=0, is_connected=client.is_connected)
+def _not_connected(kernel: Any) -> tuple[str, ...]:
+    clients = [("data", client) for client in kernel.data_engine._clients.values()]
+    clients += [("execution", client) for client in kernel.exec_engine._clients.values()]
+    return tuple(f"{client.id} {kind}" for kind, client in clients if not client.is_connected)
 
 
 def _queues(kernel: Any) -> dict[str, int]:

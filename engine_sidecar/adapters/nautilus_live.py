@@ -63,7 +63,7 @@ async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
     try:
         engine = LiveEngine(first, link, loop)
     except PlanRefusedError as error:
-        return Ended(FailureReason.CONFIG, str(error))
+        return Ended(error.reason, str(error))
     return await engine.live()
 
 

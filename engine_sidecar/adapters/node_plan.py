@@ -1,17 +1,22 @@
 """Turns a plan into a TradingNodeConfig, refusing in words what NautilusTrader would take in silence or panic on."""
 
 import re
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from nautilus_trader.common.config import resolve_path
-from nautilus_trader.live.config import TradingNodeConfig
-from nautilus_trader.live.factories import LiveExecClientFactory
+from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig, TradingNodeConfig
+from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
+from engine_sidecar.adapters.client_configs import config_class, decoded, imported, with_secret
+from engine_sidecar.adapters.interactive_brokers import with_client_ids
+from engine_sidecar.adapters.secrets import Secrets
 from engine_sidecar.link import Run
 from schemas.catalog import folder_name
+from schemas.session import CacheAccess
+from schemas.states import FailureReason
 
 _LOG_LEVELS: Final = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR")
 _TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")
@@ -22,53 +27,40 @@ _CONTROLLER: Final = {
     "config_path": "nautilus_trader.config:ActorConfig",
     "config": {"component_id": "Controller"},
 }
+_FAULTS: Final = (msgspec.ValidationError, msgspec.DecodeError, AttributeError, TypeError, ValueError)
 
 
 class PlanRefusedError(Exception):
-    """The plan cannot be run as it is; trying again would change nothing."""
+    """The plan cannot be run as it is. With the reason `config` trying again would change nothing."""
+
+    def __init__(self, text: str, reason: FailureReason = FailureReason.CONFIG) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
-def node_config(run: Run) -> TradingNodeConfig:
-    """The node's config, with what every engine of ours needs added; raises PlanRefusedError."""
+class NodePlan(msgspec.Struct, frozen=True):
+    """A node's config with its clients' own configs in it, and the factories that make the clients, by client name."""
+
+    config: TradingNodeConfig
+    data_factories: dict[str, type[LiveDataClientFactory]]
+    exec_factories: dict[str, type[LiveExecClientFactory]]
+
+
+def node_plan(run: Run) -> NodePlan:
+    """The plan of `run`, with what every engine of ours needs added; raises PlanRefusedError, never with a secret in it."""
+    secrets = Secrets(run)
     try:
         node = _completed(run)
+        clients = {kind: node.pop(kind, None) or {} for kind in ("data_clients", "exec_clients")}
         config = TradingNodeConfig.parse(msgspec.json.encode(node))
-        _check(config, node)
-    except (msgspec.ValidationError, msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:
-        raise PlanRefusedError(f"plan.node: {error}") from error
-    check_instruments(run)
-    return config
-
-
-def exec_factories(run: Run, config: TradingNodeConfig) -> dict[str, type[LiveExecClientFactory]]:
-    """The factory of each execution client, which NautilusTrader cannot import itself; raises PlanRefusedError."""
-    found = {}
-    for name in {name.partition("-")[0] for name in config.exec_clients}:
-        path = run.plan.exec_factories.get(name)
-        if path is None or path.count(":") != 1:
-            raise PlanRefusedError(
-                f"plan.exec_factories: {name} needs a factory as `module:Class`, not {path!r}"
-            )
-        try:
-            factory = resolve_path(path)
-        except (ImportError, AttributeError) as error:
-            raise PlanRefusedError(f"plan.exec_factories: {path!r}: {error}") from error
-        if not isinstance(factory, type) or not issubclass(factory, LiveExecClientFactory):
-            raise PlanRefusedError(f"plan.exec_factories: {path!r} is no LiveExecClientFactory")
-        found[name] = factory
-    return found
-
-
-def check_instruments(run: Run) -> None:
-    """Raises PlanRefusedError when an instrument that the plan counts on is not in the catalog."""
-    data = Path(run.catalog_path) / "data"
-    for instrument in run.plan.instruments:
-        if not any(data.glob(f"*/{_literal(folder_name(instrument))}")):
-            raise PlanRefusedError(f"plan.instruments: the catalog has no {instrument}")
-
-
-def _literal(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+        _check_logging(config)
+        config = msgspec.structs.replace(config, **_client_configs(clients, secrets))
+    except _FAULTS as error:
+        raise PlanRefusedError(secrets.hidden(f"plan.node: {error}")) from None
+    plan = NodePlan(config, _data_factories(clients["data_clients"]), _exec_factories(run, config))
+    if _is_replay(clients["data_clients"]):
+        _check_instruments(run)
+    return plan
 
 
 def _completed(run: Run) -> dict[str, Any]:
@@ -84,23 +76,132 @@ def _completed(run: Run) -> dict[str, Any]:
     node.setdefault("logging", {}).setdefault("log_level", run.log_level)
     node["logging"].setdefault("log_colors", False)
     node.setdefault("controller", _CONTROLLER)
-    for client in node.get("data_clients", {}).values():
+    # Kept by order_limits, which NautilusTrader's own check would cut short; it takes no decimals and no `*` either.
+    (node.get("risk_engine") or {}).pop("max_notional_per_order", None)
+    _add_cache(node, run.cache)
+    for client in (node.get("data_clients") or {}).values():
         if client.get("path") == _REPLAY_CONFIG:
             client.setdefault("config", {})["catalog_path"] = run.catalog_path
-    return node
+    return with_client_ids(run.instance_id, node)
 
 
-def _check(config: TradingNodeConfig, node: dict[str, Any]) -> None:
-    for field in ("log_level", "log_level_file"):
-        level = getattr(config.logging, field)
+def _add_cache(node: dict[str, Any], access: CacheAccess | None) -> None:
+    """Puts the host's Redis into the node: a plan cannot name one, it would hold the password."""
+    if (node.get("cache") or {}).get("database") is not None:
+        raise ValueError("`cache.database` is the host's to give: ask for it by `use_cache_database`")
+    if access is None:
+        return
+    # NautilusTrader's own patience, 100 tries, would hold an engine up for minutes.
+    database = msgspec.to_builtins(access) | {
+        "type": "redis",
+        "connection_timeout": 5,
+        "response_timeout": 5,
+        "number_of_retries": 3,
+    }
+    node["cache"] = (node.get("cache") or {}) | {
+        "database": database,
+        "encoding": "msgpack",
+        "buffer_interval_ms": 10,
+        "flush_on_start": False,
+        "use_trader_prefix": True,
+        "use_instance_id": False,
+    }
+    node["load_state"] = node["save_state"] = True
+
+
+def _check_logging(config: TradingNodeConfig) -> None:
+    logging = config.logging
+    levels = {"log_level": logging.log_level, "log_level_file": logging.log_level_file}
+    levels |= {
+        f"log_component_levels.{name}": level for name, level in (logging.log_component_levels or {}).items()
+    }
+    for field, level in levels.items():
         if level is not None and level not in _LOG_LEVELS:
             raise ValueError(f"`logging.{field}` must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
-    for kind in ("data_clients", "exec_clients"):
-        if not node.get(kind):
+
+
+def _client_configs(clients: Mapping[str, Any], secrets: Secrets) -> dict[str, dict[str, Any]]:
+    data, execution = clients["data_clients"], clients["exec_clients"]
+    for kind, given in clients.items():
+        if not given:
             raise ValueError(f"`{kind}` is empty: nothing could be traded")
-    for name, client in node["data_clients"].items():
-        if not client.get("factory"):
-            raise ValueError(f"`data_clients.{name}` has no `factory`")
-    for name, client in node["exec_clients"].items():
+    if strangers := secrets.clients - data.keys() - execution.keys():
+        raise ValueError(f"`secrets` names a client {min(strangers)} that the plan does not have")
+    made: dict[str, dict[str, Any]] = {"data_clients": {}, "exec_clients": {}}
+    for name in {**data, **execution}:
+        added = with_secret(name, data, execution, secrets.of_client(name))
+        for kind, given, parent, secret in (
+            ("data_clients", data, LiveDataClientConfig, added[0]),
+            ("exec_clients", execution, LiveExecClientConfig, added[1]),
+        ):
+            if name in given:
+                made[kind][name] = _client_config(f"{kind}.{name}", given[name], parent, secret)
+    return made
+
+
+def _client_config(place: str, client: Mapping[str, Any], parent: type, secret: Mapping[str, Any]) -> Any:
+    try:
+        if unknown := client.keys() - {"path", "config", "factory"}:
+            raise ValueError(f"Object contains unknown field `{min(unknown)}`")
+        return decoded(config_class(client, parent), {**(client.get("config") or {}), **secret})
+    except _FAULTS as error:
+        raise ValueError(f"`{place}`: {error}") from None
+
+
+def _data_factories(clients: Mapping[str, Any]) -> dict[str, type[LiveDataClientFactory]]:
+    found = {}
+    for name, client in clients.items():
+        path = (client.get("factory") or {}).get("path")
+        if path is None:
+            raise PlanRefusedError(f"plan.node: `data_clients.{name}` has no `factory`")
+        found[name.partition("-")[0]] = _factory(
+            f"plan.node: `data_clients.{name}`", path, LiveDataClientFactory
+        )
+    return found
+
+
+def _exec_factories(run: Run, config: TradingNodeConfig) -> dict[str, type[LiveExecClientFactory]]:
+    for name, client in (run.plan.node.get("exec_clients") or {}).items():
         if client.get("factory"):
-            raise ValueError(f"`exec_clients.{name}` has a `factory`: it belongs into `exec_factories`")
+            raise PlanRefusedError(
+                f"plan.node: `exec_clients.{name}` has a `factory`: it belongs into `exec_factories`"
+            )
+    return {
+        name: _factory(
+            f"plan.exec_factories.{name}", run.plan.exec_factories.get(name), LiveExecClientFactory
+        )
+        for name in {name.partition("-")[0] for name in config.exec_clients}
+    }
+
+
+def _factory(place: str, path: object, parent: type) -> Any:
+    """NautilusTrader can import no factory for execution clients, and takes a wrong one for data clients in silence."""
+    try:
+        found = imported(path)
+    except ValueError as error:
+        raise PlanRefusedError(f"{place}: the factory {error}") from error
+    if not isinstance(found, type) or not issubclass(found, parent):
+        raise PlanRefusedError(f"{place}: {path!r} is no {parent.__name__}")
+    return found
+
+
+def _is_replay(data_clients: Mapping[str, Any]) -> bool:
+    return any(client.get("path") == _REPLAY_CONFIG for client in data_clients.values())
+
+
+def _check_instruments(run: Run) -> None:
+    """Refuses a replay that counts on an instrument that is not in the catalog."""
+    missing = next(_not_in_catalog(run), None)
+    if missing is not None:
+        raise PlanRefusedError(f"plan.instruments: the catalog has no {missing}")
+
+
+def _not_in_catalog(run: Run) -> Iterator[str]:
+    data = Path(run.catalog_path) / "data"
+    for instrument in run.plan.instruments:
+        if not any(data.glob(f"*/{_literal(folder_name(instrument))}")):
+            yield instrument
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)

@@ -1,4 +1,4 @@
-"""A gate between strategies and the risk and execution engines, shut while the engine winds down.
+"""A gate between strategies and the risk and execution engines, shut while the engine, or one strategy, winds down.
 
 NautilusTrader's own TradingState is no gate: REDUCING lets a strategy open a position from flat, and HALTED denies the
 orders that close positions too.
@@ -6,27 +6,41 @@ orders that close positions too.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from enum import IntEnum
 from typing import Any
 
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import SubmitOrder, SubmitOrderList
-from nautilus_trader.model.events import OrderDenied
+from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
+    ModifyOrder,
+    SubmitOrder,
+    SubmitOrderList,
+)
+from nautilus_trader.model.enums import OrderSide, OrderStatus
+from nautilus_trader.model.events import OrderCancelRejected, OrderDenied, OrderModifyRejected
 
 
-class Gate(StrEnum):
-    """What passes: everything, cancels only, or nothing."""
+class Gate(IntEnum):
+    """What passes, from everything to nothing: orders that reduce a position and cancels, cancels only."""
 
-    OPEN = "open"
-    CANCELS = "cancels"
-    SHUT = "shut"
+    OPEN = 0
+    REDUCES = 1
+    CANCELS = 2
+    SHUT = 3
 
 
 class OrderGate:
-    """Takes the place of the engines at their endpoints on the message bus. `state` may be set at any time."""
+    """Takes the place of the engines at their endpoints on the message bus.
+
+    `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts. Both may be changed
+    at any time.
+    """
 
     def __init__(self, kernel: Any) -> None:
         self.state = Gate.OPEN
+        self.strategies: dict[Any, Gate] = {}
         self._kernel = kernel
         self._is_ours = False
         risk, execution, bus = kernel.risk_engine, kernel.exec_engine, kernel.msgbus
@@ -44,9 +58,20 @@ class OrderGate:
         finally:
             self._is_ours = False
 
+    def _state_for(self, command: Any) -> Gate:
+        return max(self.state, self._own_state(command))
+
+    def _own_state(self, command: Any) -> Gate:
+        # A question about an account is nobody's.
+        return self.strategies.get(getattr(command, "strategy_id", None), Gate.OPEN)
+
     def _order(self, command: Any) -> None:
         """A new order, or a change, on its way to the risk engine."""
-        if self.state is Gate.OPEN or self._is_ours:
+        state = self._state_for(command)
+        if self._is_ours:
+            # No rate limit keeps an engine in the market.
+            self._kernel.exec_engine.execute(command)
+        elif state is Gate.OPEN or (state is Gate.REDUCES and _reduces(command, self._kernel.cache)):
             self._kernel.risk_engine.execute(command)
         else:
             self._refuse(command)
@@ -54,30 +79,77 @@ class OrderGate:
     def _command(self, command: Any) -> None:
         """An order that the risk engine let pass, or a cancel, on its way to the execution engine."""
         if (
-            self.state is not Gate.SHUT
-            or self._is_ours
+            self._is_ours
             or isinstance(command, (SubmitOrder, SubmitOrderList))
+            or self._state_for(command) is not Gate.SHUT
         ):
             self._kernel.exec_engine.execute(command)
         else:
             self._refuse(command)
 
     def _refuse(self, command: Any) -> None:
-        self._kernel.logger.warning(f"Refused while stopping: {command}")
+        reason = self._reason(command)
+        self._kernel.logger.warning(f"Refused, {reason}: {command}")
         for order in _new_orders(command):
-            denied = OrderDenied(
-                trader_id=order.trader_id,
-                strategy_id=order.strategy_id,
-                instrument_id=order.instrument_id,
-                client_order_id=order.client_order_id,
-                reason="the engine is stopping",
-                event_id=UUID4(),
-                ts_init=self._kernel.clock.timestamp_ns(),
-            )
-            self._kernel.msgbus.send(endpoint="ExecEngine.process", msg=denied)
+            self._answer(OrderDenied, order, reason, {})
+        changed = OrderModifyRejected if isinstance(command, ModifyOrder) else OrderCancelRejected
+        for order in _named_orders(command, self._kernel.cache):
+            # Left as it is it would wait for an answer that nobody gives, until NautilusTrader takes it for cancelled.
+            about = {"venue_order_id": order.venue_order_id, "account_id": order.account_id}
+            self._answer(changed, order, reason, about | {"ts_event": self._kernel.clock.timestamp_ns()})
+
+    def _reason(self, command: Any) -> str:
+        if self.state > Gate.REDUCES:
+            return "the engine is stopping"
+        if self._own_state(command) > Gate.REDUCES:
+            return "the strategy is stopped"
+        return "only orders that reduce a position pass"
+
+    def _answer(self, event: Any, order: Any, reason: str, about: dict[str, Any]) -> None:
+        answer = event(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            reason=reason,
+            event_id=UUID4(),
+            ts_init=self._kernel.clock.timestamp_ns(),
+            **about,
+        )
+        self._kernel.msgbus.send(endpoint="ExecEngine.process", msg=answer)
+
+
+def _reduces(command: Any, cache: Any) -> bool:
+    """True for one order that, with all that work beside it, cannot take its strategy's position beyond flat."""
+    if not isinstance(command, SubmitOrder):
+        return False
+    order = command.order
+    about = {"instrument_id": order.instrument_id, "strategy_id": order.strategy_id}
+    net = sum(position.signed_decimal_qty() for position in cache.positions_open(**about))
+    if net == 0 or (order.side == OrderSide.BUY) == (net > 0):
+        return False
+    working = [*cache.orders_open(**about), *cache.orders_inflight(**about), *cache.orders_emulated(**about)]
+    others = {one.client_order_id: one for one in working if one.side == order.side}
+    others.pop(order.client_order_id, None)
+    leaving = sum(one.leaves_qty.as_decimal() for one in others.values())
+    return bool(leaving + order.quantity.as_decimal() <= abs(net))
 
 
 def _new_orders(command: Any) -> list[Any]:
     if isinstance(command, SubmitOrder):
         return [command.order]
     return list(command.order_list.orders) if isinstance(command, SubmitOrderList) else []
+
+
+def _named_orders(command: Any, cache: Any) -> list[Any]:
+    """The orders that wait for an answer to a change or a cancel."""
+    pending = OrderStatus.PENDING_UPDATE if isinstance(command, ModifyOrder) else OrderStatus.PENDING_CANCEL
+    if isinstance(command, (ModifyOrder, CancelOrder)):
+        found = [cache.order(command.client_order_id)]
+    elif isinstance(command, BatchCancelOrders):
+        found = [cache.order(cancel.client_order_id) for cancel in command.cancels]
+    elif isinstance(command, CancelAllOrders):
+        found = cache.orders_inflight(instrument_id=command.instrument_id, strategy_id=command.strategy_id)
+    else:
+        found = []
+    return [order for order in found if order is not None and order.status == pending]

@@ -3,14 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
+from engine_sidecar.adapters.connecting import why_not_connected
 
-def watch_start(kernel: Any, on_connected: Callable[[], None], on_started: Callable[[], None]) -> None:
-    """Calls `on_connected` when all clients are connected, `on_started` when the start is over, well or not."""
+
+def watch_start(
+    kernel: Any,
+    on_connected: Callable[[], None],
+    on_reconciled: Callable[[], None],
+    on_started: Callable[[], None],
+) -> None:
+    """Calls `on_connected` when all clients are connected, `on_reconciled` when orders and positions were compared with the
+    venues, `on_started` when the start is over, well or not.
+    """
     start, reconcile = kernel.start_async, kernel._await_execution_reconciliation
 
     async def reconcile_and_tell() -> bool:
         on_connected()
         done: bool = await reconcile()
+        if done:
+            on_reconciled()
         return done
 
     async def start_and_tell() -> None:
@@ -23,7 +34,12 @@ def watch_start(kernel: Any, on_connected: Callable[[], None], on_started: Calla
 def why_not_trading(kernel: Any) -> str:
     """What the start of a node that does not trade broke off at."""
     clients = [*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()]
-    if missing := [f"{type(client).__name__} {client.id}" for client in clients if not client.is_connected]:
+    missing = [
+        f"{type(client).__name__} {client.id}{why_not_connected(client)}"
+        for client in clients
+        if not client.is_connected
+    ]
+    if missing:
         return f"did not connect in time: {', '.join(missing)}"
     if not kernel.portfolio.initialized:
         return "orders and positions were not reconciled with the venue in time"

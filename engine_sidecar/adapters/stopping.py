@@ -1,77 +1,128 @@
-"""Stops the trading of a node by policy, and the node itself, within a deadline."""
+"""The one stop of a node: out of the market by policy, then strategies, clients and engines, and an account of it all."""
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
-from typing import Final
-
-from nautilus_trader.model.enums import TradingState
+from typing import Any, Final
 
 from engine_sidecar.adapters.node_building import Node
-from engine_sidecar.adapters.order_gate import Gate
-from engine_sidecar.adapters.winding_down import WindDown
+from engine_sidecar.adapters.tap import Tap
+from engine_sidecar.adapters.winding_down import Aim
+from engine_sidecar.adapters.withdrawing import Withdrawing
 from schemas.states import StopPolicy
+from schemas.telemetry import StopReport
 
-SETTLE_S: Final = 0.5
+POLL_S: Final = 0.01
+NEVER_RECONCILED: Final = (
+    "the engine had not compared orders and positions with the venue yet: what is open there is unknown"
+)
 
 
 class Stopping:
-    """What a stop and an intervention have in common. `now` is the loop's time (s)."""
+    """Stops within a time that may be cut short, by a policy that may be raised. `now` is the loop's time (s)."""
 
-    def __init__(self, node: Node, now: Callable[[], float]) -> None:
-        self._node, self._now = node, now
+    def __init__(self, node: Node, tap: Tap, withdrawing: Withdrawing, now: Callable[[], float]) -> None:
+        self._node, self._tap, self._withdrawing, self._now = node, tap, withdrawing, now
+        self._wind_down = withdrawing.wind_down_of()
+        self._aim: Aim | None = None
+        self._until = math.inf
+        self._is_hurried = False
+        self.is_reconciled = False
+        _end_pause_early(node)
 
-    async def wind_down(self, policy: StopPolicy, deadline: float) -> tuple[str, ...]:
-        """Shuts the gate and does as the policy says; returns what could not be confirmed by `deadline`.
+    def hurry(self, timeout_s: float) -> None:
+        """Has a stop, begun or not, close positions too, and end within `timeout_s`."""
+        self._is_hurried = True
+        self._until = min(self._until, self._now() + timeout_s)
+        if self._aim is not None:
+            self._aim.policy = StopPolicy.FLATTEN
+            self._aim.until = min(self._aim.until, self._market_until(self._until))
 
-        The simulated time of a replay stands still meanwhile, so that orders meet the market that the operator saw.
+    async def stop(
+        self, policy: StopPolicy, timeout_s: float, running: asyncio.Task[None]
+    ) -> tuple[tuple[str, ...], StopReport]:
+        """Stops everything; returns what could not be confirmed, and the account. `running` is the task that runs the node.
+
+        What is open is looked up at the very end: what the venue said until then counts.
         """
-        node = self._node
-        node.gate.state = Gate.SHUT if policy is StopPolicy.LEAVE else Gate.CANCELS
-        for replay in node.replays:
-            replay.pause()
-        if policy is StopPolicy.LEAVE:
-            return ()
-        node.kernel.risk_engine.set_trading_state(TradingState.REDUCING)
-        await self._settle(deadline)
-        winding_down = WindDown(node.kernel, node.gate, self._now)
-        if policy is StopPolicy.CANCEL:
-            await winding_down.cancel_orders(deadline)
-            return winding_down.still_working()
-        # A cancel that a venue does not confirm must not leave the positions in the market.
-        await winding_down.cancel_orders((self._now() + deadline) / 2)
-        await winding_down.close_positions(deadline)
-        return winding_down.still_working() + winding_down.still_open()
+        began, cancelled, closed = self._now(), self._tap.cancelled, self._tap.closed
+        self._until = min(self._until, began + timeout_s)
+        policy = StopPolicy.FLATTEN if self._is_hurried else policy
+        self._aim = aim = Aim(policy, self._market_until(self._until))
+        if self.is_reconciled:
+            await self._withdrawing.withdraw(self._wind_down, aim)
+        if not self._node.kernel.trader.is_running:
+            running.cancel()
+        wrong = await self._stop_node(running, aim)
+        orders, positions = self._left()
+        report = StopReport(
+            policy=aim.policy,
+            orders_cancelled=self._tap.cancelled - cancelled,
+            positions_closed=self._tap.closed - closed,
+            orders_left=len(orders),
+            positions_left=len(positions),
+            is_flat=self.is_reconciled and not orders and not positions,
+            cancel_ms=self._wind_down.cancel_ms,
+            close_ms=self._wind_down.close_ms,
+            stop_ms=round((self._now() - began) * 1000, 1),
+        )
+        return self._not_confirmed(aim.policy) + wrong, report
 
-    def go_on(self) -> None:
-        """Opens the gate again after an intervention."""
-        self._node.kernel.risk_engine.set_trading_state(TradingState.ACTIVE)
-        self._node.gate.state = Gate.OPEN
-        for replay in self._node.replays:
-            replay.resume()
+    def _market_until(self, until: float) -> float:
+        """When the market must be left: the node's own stop needs its share of the time, but never all of it."""
+        left = until - self._now()
+        return self._now() + max(left / 2, left - self._node.stop_s)
 
-    async def stop_node(self, running: asyncio.Task[None], deadline: float) -> tuple[str, ...]:
-        """Stops strategies, clients and engines; returns what went wrong. `running` is the task that runs the node.
+    def _left(self) -> tuple[list[Any], list[Any]]:
+        orders = [*self._wind_down.working_orders(), *self._wind_down.presumed_orders()]
+        return orders, self._wind_down.open_positions()
+
+    def _not_confirmed(self, policy: StopPolicy) -> tuple[str, ...]:
+        if policy is not StopPolicy.LEAVE and not self.is_reconciled:
+            return (NEVER_RECONCILED,)
+        return self._wind_down.not_confirmed(policy)
+
+    async def _stop_node(self, running: asyncio.Task[None], aim: Aim) -> tuple[str, ...]:
+        """Stops strategies, clients and engines; returns what went wrong.
 
         Nothing is disposed of: the process ends now, and disposing empties the cache before its last figures are told.
         """
+        policy = aim.policy
+        async with asyncio.TaskGroup() as tasks:
+            ended = tasks.create_task(self._end_node(running), name="node stop")
+            while not ended.done() and self._now() < self._until:
+                if aim.policy is not policy and self.is_reconciled:
+                    # Raised while the node was stopping: its clients may be connected still, so it is worth the try.
+                    policy = aim.policy
+                    await self._withdrawing.withdraw(self._wind_down, aim)
+                await asyncio.wait([ended], timeout=POLL_S)
+            running.cancel()
+            if ended.done():
+                return ended.result()
+            ended.cancel()
+        return ("NautilusTrader's node did not stop in time",)
+
+    async def _end_node(self, running: asyncio.Task[None]) -> tuple[str, ...]:
         try:
-            async with asyncio.timeout_at(max(deadline, self._now() + self._node.stop_s)):
-                await self._node.trading.stop_async()
-                await asyncio.wait([running])
-        except TimeoutError:
-            running.cancel()
-            return ("NautilusTrader's node did not stop in time",)
+            await self._node.trading.stop_async()
         except Exception as error:  # noqa: BLE001 - an engine that cannot stop cleanly still ends, and says so
-            running.cancel()
             return (f"NautilusTrader's node did not stop cleanly: {type(error).__name__}: {error}",)
+        await asyncio.wait([running])
         return ()
 
-    async def _settle(self, deadline: float) -> None:
-        """Lets orders that passed the gate before it was shut reach the venue, where they can be seen and cancelled.
 
-        A busy feed may never leave the queues empty; orders pass them in milliseconds all the same.
-        """
+def _end_pause_early(node: Node) -> None:
+    """Has the node's stop go on once its strategies have stopped and what they said is handled, not after a fixed pause."""
+    trader = node.kernel.trader
+    longest_s = max(0.0, node.stop_s - 1.0)
+
+    async def pause() -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(min(deadline, self._now() + SETTLE_S)):
-                await self._node.barrier.wait()
+            async with asyncio.timeout(longest_s):
+                while any(strategy.is_running for strategy in trader.strategies()):  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)
+                await node.barrier.wait()
+        trader.check_residuals()
+
+    node.kernel._await_trader_residuals = pause

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model.events import OrderFilled, PositionClosed, PositionOpened
+from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClosed, PositionOpened
 
 from engine_sidecar.adapters import translate
 from engine_sidecar.link import Happened
@@ -27,6 +27,8 @@ class Tap:
         self._closed_pnl: dict[Any, Decimal] = {}
         self.fills = 0
         self.positions = 0
+        self.cancelled = 0
+        self.closed = 0
 
     def subscribe(self) -> None:
         """Begins to listen, before the strategies, so that an event is told before what they make of it."""
@@ -65,12 +67,14 @@ class Tap:
         return handle
 
     def _order(self, event: Any) -> None:
+        self.cancelled += isinstance(event, OrderCanceled)
         self._happened(EventKind.ORDER, translate.order_update(event, self._kernel.cache))
         if isinstance(event, OrderFilled):
             self.fills += 1
             self._happened(EventKind.FILL, translate.fill(event))
 
     def _position(self, event: Any) -> None:
+        self.closed += isinstance(event, PositionClosed)
         self._happened(EventKind.POSITION, translate.position_update(event))
         self.positions += isinstance(event, PositionOpened)
         key, currency, pnl = event.position_id.value, event.currency, event.realized_pnl.as_decimal()

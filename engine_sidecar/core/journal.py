@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from engine_sidecar.core.redaction import Redaction
 from schemas.session import SessionSpec
 from schemas.telemetry import (
     AccountUpdate,
@@ -24,6 +25,10 @@ _PAYLOADS: Final = {
     EventKind.ACCOUNT: AccountUpdate,
     EventKind.ALERT: Alert,
 }
+_FREE_TEXT: Final[dict[EventKind, type[OrderUpdate] | type[Alert]]] = {
+    EventKind.ORDER: OrderUpdate,
+    EventKind.ALERT: Alert,
+}
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -42,8 +47,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 class Journal:
     """The one counter of a session. A number is given once; an event that is then lost leaves a gap that readers see."""
 
-    def __init__(self, spec: SessionSpec) -> None:
+    def __init__(self, spec: SessionSpec, redaction: Redaction) -> None:
         self._spec = spec
+        self._redaction = redaction
         self._seq = 0
         self._encoder = msgspec.json.Encoder()
         self._decoders = {kind: msgspec.json.Decoder(payload) for kind, payload in _PAYLOADS.items()}
@@ -55,11 +61,11 @@ class Journal:
 
     def state(self, change: StateChange, at_ns: int) -> Entry:
         """The session entered a state."""
-        return self._wrap(EventKind.STATE, self._encoder.encode(change), at_ns)
+        return self._wrap(EventKind.STATE, self._encoder.encode(self._redaction.said(change)), at_ns)
 
     def alert(self, alert: Alert, at_ns: int) -> Entry:
         """The sidecar has something to tell."""
-        return self._wrap(EventKind.ALERT, self._encoder.encode(alert), at_ns)
+        return self._wrap(EventKind.ALERT, self._encoder.encode(self._redaction.said(alert)), at_ns)
 
     def happened(self, kind: EventKind, data: bytes, at_ns: int) -> Entry:
         """An event of the engine. Raises ValueError when `data` is not what its kind promises, or is too long."""
@@ -68,6 +74,8 @@ class Journal:
         if len(data) > MAX_DATA_BYTES:
             raise ValueError(f"event of {len(data)} bytes")
         self._decoders[kind].decode(data)
+        if kind in _FREE_TEXT:
+            data = self._redaction.data(data, _FREE_TEXT[kind])
         return self._wrap(kind, data, at_ns)
 
     def _wrap(self, kind: EventKind, data: bytes, at_ns: int) -> Entry:

@@ -4,7 +4,7 @@ import msgspec
 
 from engine_sidecar.link import Ended, Exited, Forked, Phase, Tick, ToEngine, ZygoteReady
 from schemas.states import StopPolicy
-from schemas.telemetry import Alert, StateChange
+from schemas.telemetry import Alert, EngineMetrics, StateChange
 
 
 class BusFound(msgspec.Struct, frozen=True):
@@ -15,6 +15,32 @@ class StopAsked(msgspec.Struct, frozen=True):
     """Somebody wants the session to end: a command, or SIGTERM. Asking again changes nothing."""
 
     policy: StopPolicy
+
+
+class EndAsked(msgspec.Struct, frozen=True):
+    """Somebody wants the engine flat and gone within `deadline_s`, whatever is under way."""
+
+    deadline_s: float
+
+
+class LeaseRenewed(msgspec.Struct, frozen=True):
+    """The lease on the session's accounts lasts `ttl_s` from now."""
+
+    token: int
+    ttl_s: float
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """The engine measured itself."""
+
+    metrics: EngineMetrics
+
+
+class AtRest(msgspec.Struct, frozen=True):
+    """A strategy was stopped, or set to work again, because somebody asked for it."""
+
+    strategy_id: str
+    is_at_rest: bool
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -44,6 +70,10 @@ type Message = (
     | Exited
     | BusFound
     | StopAsked
+    | EndAsked
+    | LeaseRenewed
+    | Observed
+    | AtRest
     | Checked
     | LinkClosed
     | ZygoteGone

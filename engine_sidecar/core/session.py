@@ -1,41 +1,33 @@
 """The life of one session as its sidecar sees it: a message in, the new session and what to do about it out."""
 
-import math
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from engine_sidecar.core import watch
+from engine_sidecar.core import ending, trading, watch
+from engine_sidecar.core import lease as leases
+from engine_sidecar.core.ending import END_GRACE_S, LINK_GRACE_S
+from engine_sidecar.core.facts import KillCause, Session, Step, alert
 from engine_sidecar.core.messages import (
+    AtRest,
     BusFound,
     Checked,
-    Conclude,
-    Effect,
+    EndAsked,
     Fork,
-    KillEngine,
-    KillZygote,
+    LeaseRenewed,
     LinkClosed,
     Message,
+    Observed,
     Publish,
     Send,
     StopAsked,
     ZygoteGone,
 )
-from engine_sidecar.core.watch import Pulse, Verdict
-from engine_sidecar.link import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from engine_sidecar.core.watch import Verdict
+from engine_sidecar.link import Ended, Exited, Forked, Phase, Reduce, Tick, ZygoteReady
 from schemas.session import SessionSpec
 from schemas.states import RunState
-from schemas.telemetry import Alert, Severity, StateChange
-
-END_GRACE_S: Final = 5.0
-"""From the engine's last word to its exit."""
-LINK_GRACE_S: Final = 2.0
-"""From the end of the link to the news of the exit."""
-REAP_S: Final = 2.0
-"""From SIGKILL to the news of the exit; then the zygote is taken for dead."""
-STOP_SHARE: Final = 0.9
-"""How much of the time for a stop the engine is told to use, so that it ends by itself before it is killed."""
+from schemas.telemetry import Severity, StateChange
 
 _NEXT: Final = {
     RunState.BOOTING: (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
@@ -47,54 +39,13 @@ _NEXT: Final = {
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
 
-class KillCause(StrEnum):
-    """Why the sidecar killed the engine."""
-
-    FROZEN = "frozen"
-    MEMORY = "memory"
-    BOOT = "boot"
-    STOP = "stop"
-    LINK = "link"
-
-
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited."""
-
-    spec: SessionSpec
-    state: RunState = RunState.BOOTING
-    pulse: Pulse | None = None
-    loop_lag_s: float = 0.0
-    is_bus_found: bool = False
-    is_zygote_ready: bool = False
-    is_forked: bool = False
-    is_stop_asked: bool = False
-    is_over: bool = False
-    engine_pid: int | None = None
-    boot_until: float = math.inf
-    stop_until: float = math.inf
-    reap_until: float = math.inf
-    killed_for: KillCause | None = None
-    is_zygote_killed: bool = False
-    ended: Ended | None = None
-    exit_code: int | None = None
-    zygote_exit: int | None = None
-    link_error: str = ""
-
-    @property
-    def is_frozen(self) -> bool:
-        """True from the alert until the loop turns again."""
-        return self.pulse is not None and self.pulse.is_frozen
-
-
-type Step = tuple[Session, tuple[Effect, ...]]
-
-
-def begin(spec: SessionSpec) -> Step:
+def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
-    return Session(spec=spec), (Publish(StateChange(state=RunState.BOOTING)),)
+    lease = leases.granted(spec.lease, now) if spec.lease is not None else None
+    return Session(spec=spec, lease=lease), (Publish(StateChange(state=RunState.BOOTING)),)
 
 
-def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR0911  one row per message
+def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR0911, PLR0912  one row per message
     """The session after `message`, and the effects in the order in which to carry them out."""
     match message:
         case Phase():
@@ -116,22 +67,32 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return _fork(msgspec.structs.replace(session, is_zygote_ready=True))
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
-        case StopAsked():
-            return _stop(session, message, now)
+        case StopAsked(policy=policy):
+            return ending.stop(session, policy, f"asked to: {policy}", now)
+        case EndAsked(deadline_s=deadline_s):
+            return ending.end_now(session, deadline_s, now)
+        case LeaseRenewed():
+            return trading.lease_renewed(session, message, now)
+        case Observed():
+            return trading.observed(session, message)
+        case AtRest(strategy_id=name, is_at_rest=is_at_rest):
+            at_rest = session.at_rest | {name} if is_at_rest else session.at_rest - {name}
+            return msgspec.structs.replace(session, at_rest=at_rest), ()
         case LinkClosed(error=error):
             reap_until = min(session.reap_until, now + LINK_GRACE_S)
             return msgspec.structs.replace(session, reap_until=reap_until, link_error=error), ()
         case Exited(exit_code=exit_code):
-            return _over(msgspec.structs.replace(session, exit_code=exit_code))
+            return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
-            return _orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+            return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
 
 
 def _fork(session: Session) -> Step:
     # An engine that cannot be commanded is not safe, so the first one to wait for is the bus.
     if not (session.is_bus_found and session.is_zygote_ready) or session.is_forked:
         return session, ()
-    return msgspec.structs.replace(session, is_forked=True), (Fork(),)
+    reduce = (Send(Reduce()),) if session.lease and session.lease.is_lost else ()
+    return msgspec.structs.replace(session, is_forked=True), (Fork(), *reduce)
 
 
 def _phase(session: Session, phase: Phase, now: float) -> Step:
@@ -146,37 +107,20 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
 
 
-def _stop(session: Session, asked: StopAsked, now: float) -> Step:
-    if session.is_stop_asked or session.killed_for:
-        return session, ()
-    timeout_s = session.spec.stop_timeout_s
-    effects: list[Effect] = []
-    if session.state != RunState.STOPPING:
-        effects.append(Publish(StateChange(state=RunState.STOPPING, detail=f"asked to: {asked.policy}")))
-    session = msgspec.structs.replace(
-        session,
-        state=RunState.STOPPING,
-        is_stop_asked=True,
-        stop_until=min(session.stop_until, now + timeout_s),
-    )
-    if not session.is_forked:
-        session, over = _over(session)
-        return session, (*effects, *over)
-    return session, (*effects, Send(Stop(policy=asked.policy, timeout_s=timeout_s * STOP_SHARE)))
-
-
 def _checked(session: Session, checked: Checked, now: float) -> Step:
     if now > session.reap_until:
-        return _overdue(session, now)
+        return ending.overdue(session, now)
     if session.killed_for or session.zygote_exit is not None:
         return session, ()
     if (checked.engine_rss_bytes or 0) > session.spec.memory_bytes:
-        return _kill(session, KillCause.MEMORY, now)
+        return ending.kill(session, KillCause.MEMORY, now)
     if now > session.stop_until:
-        return _kill(session, KillCause.STOP, now)
+        return ending.kill(session, KillCause.STOP, now)
     if session.state in _BEFORE_TRADING and now > session.boot_until:
-        return _kill(session, KillCause.BOOT, now)
-    return _check_pulse(session, now)
+        return ending.kill(session, KillCause.BOOT, now)
+    session, effects = trading.check_lease(session, now)
+    session, more = _check_pulse(session, now)
+    return session, (*effects, *more)
 
 
 def _check_pulse(session: Session, now: float) -> Step:
@@ -191,42 +135,10 @@ def _check_pulse(session: Session, now: float) -> Step:
     match verdict:
         case Verdict.FROZEN:
             message = f"the engine's loop has been silent for {silent_s:.1f} s"
-            return session, (_alert(Severity.CRITICAL, "frozen", message),)
+            return session, (alert(Severity.CRITICAL, "frozen", message),)
         case Verdict.RECOVERED:
-            return session, (_alert(Severity.INFO, "recovered", "the engine's loop turns again"),)
+            return session, (alert(Severity.INFO, "recovered", "the engine's loop turns again"),)
         # A stop has its own deadline, and killing earlier would only confirm less.
         case Verdict.KILL if not session.is_stop_asked:
-            return _kill(session, KillCause.FROZEN, now)
+            return ending.kill(session, KillCause.FROZEN, now)
     return session, ()
-
-
-def _kill(session: Session, cause: KillCause, now: float) -> Step:
-    session = msgspec.structs.replace(session, killed_for=cause, reap_until=now + REAP_S)
-    return _kill_zygote(session, now) if session.engine_pid is None else (session, (KillEngine(),))
-
-
-def _kill_zygote(session: Session, now: float) -> Step:
-    session = msgspec.structs.replace(session, is_zygote_killed=True, reap_until=now + REAP_S)
-    return session, (KillZygote(),)
-
-
-def _overdue(session: Session, now: float) -> Step:
-    if session.killed_for is None:
-        return _kill(session, KillCause.LINK, now)
-    if session.zygote_exit is None and not session.is_zygote_killed:
-        return _kill_zygote(session, now)
-    return _over(session)
-
-
-def _orphaned(session: Session, now: float) -> Step:
-    if session.engine_pid is None:
-        return _over(session)
-    return msgspec.structs.replace(session, reap_until=now + REAP_S), (KillEngine(),)
-
-
-def _over(session: Session) -> Step:
-    return msgspec.structs.replace(session, is_over=True), (Conclude(),)
-
-
-def _alert(severity: Severity, code: str, message: str) -> Publish:
-    return Publish(Alert(severity=severity, code=code, message=message))

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.core.session import KillCause, Session
+from engine_sidecar.core.facts import KillCause, Session
 from engine_sidecar.link import Ended
 from schemas.states import FailureReason, RunState
 from schemas.telemetry import StateChange
@@ -31,15 +31,15 @@ def final_state(session: Session, *, is_oom: bool, log_tail: Sequence[str]) -> S
 
 
 def describe_exit(exit_code: int | None) -> str:
-    """`exit code 3`, `signal 11 (SIGSEGV)`."""
+    """What the process did: `exited with 3`, `was ended by signal 11 (SIGSEGV)`."""
     if exit_code is None:
-        return "an unknown exit code"
+        return "ended in a way that nobody saw"
     if exit_code >= 0:
-        return f"exit code {exit_code}"
+        return f"exited with {exit_code}"
     try:
-        return f"signal {-exit_code} ({signal.Signals(-exit_code).name})"
+        return f"was ended by signal {-exit_code} ({signal.Signals(-exit_code).name})"
     except ValueError:
-        return f"signal {-exit_code}"
+        return f"was ended by signal {-exit_code}"
 
 
 def _verdict(session: Session, *, is_oom: bool) -> StateChange:  # noqa: PLR0911  most certain first, one per line
@@ -58,20 +58,24 @@ def _verdict(session: Session, *, is_oom: bool) -> StateChange:  # noqa: PLR0911
     if session.is_stop_asked and session.exit_code in (None, 0):
         not_confirmed = (f"the engine gave no account of its stop: {UNKNOWN_ORDERS}",)
         return StateChange(state=RunState.STOPPED, not_confirmed=not_confirmed if session.is_forked else ())
-    return _failed(session, FailureReason.CRASH, f"the engine ended with {describe_exit(session.exit_code)}")
+    return _failed(session, FailureReason.CRASH, f"the engine {describe_exit(session.exit_code)}")
 
 
 def _ended(session: Session, ended: Ended) -> StateChange:
     not_confirmed = tuple(_cut(text) for text in ended.not_confirmed)
     if ended.reason is not None:
         return StateChange(
-            state=RunState.FAILED, reason=ended.reason, detail=ended.detail, not_confirmed=not_confirmed
+            state=RunState.FAILED,
+            reason=ended.reason,
+            detail=ended.detail,
+            not_confirmed=not_confirmed,
+            stop=ended.stop,
         )
-    detail = ended.detail
+    detail = ended.detail or session.stop_cause
     if session.exit_code != 0:
         # Its account of orders is complete; only the teardown of the process went wrong.
-        detail = f"{detail} (then {describe_exit(session.exit_code)})".strip()
-    return StateChange(state=RunState.STOPPED, detail=detail, not_confirmed=not_confirmed)
+        detail = f"{detail} (then it {describe_exit(session.exit_code)})".strip()
+    return StateChange(state=RunState.STOPPED, detail=detail, not_confirmed=not_confirmed, stop=ended.stop)
 
 
 def _killed(session: Session, cause: KillCause) -> StateChange:
@@ -107,9 +111,9 @@ def _zygote_failed(session: Session) -> StateChange:
     zygote_exit = session.zygote_exit
     if not session.is_zygote_ready:
         reason = FailureReason.CONFIG if (zygote_exit or 0) > 0 else FailureReason.CRASH
-        text = f"NautilusTrader could not be imported: its process ended with {describe_exit(zygote_exit)}"
+        text = f"NautilusTrader could not be imported: its process {describe_exit(zygote_exit)}"
         return _failed(session, reason, text)
-    text = f"the engine's parent process ended with {describe_exit(zygote_exit)}"
+    text = f"the engine's parent process {describe_exit(zygote_exit)}"
     return _failed(session, FailureReason.CRASH, text)
 
 

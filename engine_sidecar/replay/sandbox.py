@@ -12,14 +12,24 @@ so that `cancel_all_orders` in the next line cancels it; here, as live, that fin
 """
 
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Final
 
+import msgspec
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
 from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
 from nautilus_trader.live.factories import LiveExecClientFactory
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
+from nautilus_trader.model.events import OrderFilled
+from nautilus_trader.model.identifiers import AccountId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency, Money
+
+from engine_sidecar.replay.messages import ALERTS
+from schemas.telemetry import Alert, Severity
+
+_NS: Final = 1_000_000_000
 
 
 class SandboxClientConfig(SandboxExecutionClientConfig, frozen=True, kw_only=True):  # type: ignore[call-arg, misc]
@@ -40,8 +50,10 @@ class SandboxClientConfig(SandboxExecutionClientConfig, frozen=True, kw_only=Tru
 class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
     """The sandbox's execution client. A replay drives it in steps: `open_step`, `execute_next`, `iterate`, `close_step`."""
 
-    def __init__(self, **parts: Any) -> None:
-        super().__init__(**parts)
+    def __init__(self, *, config: SandboxClientConfig, cache: Any, **parts: Any) -> None:
+        continued = _continued(config, cache)
+        super().__init__(config=continued, cache=cache, **parts)
+        self.trade_tag = "" if continued is config else f"{self._clock.timestamp_ns() // _NS:x}"
         self._held: deque[Any] = deque()
         self._is_in_step = False
         self._is_driven = False
@@ -53,8 +65,29 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
 
     def connect(self) -> None:
         """Connects, and subscribes to bars too."""
+        self._cancel_forgotten()
         super().connect()
         self._msgbus.subscribe(f"data.bars.*.{self.venue}-*", handler=self.on_data, priority=10)
+
+    def _cancel_forgotten(self) -> None:
+        """Cancels what an earlier session left: this exchange is a new one and knows none of it."""
+        left = [*self._cache.orders_open(venue=self.venue), *self._cache.orders_inflight(venue=self.venue)]
+        orders = {order.client_order_id: order for order in left}
+        for order in orders.values():
+            self._client.generate_order_canceled(
+                strategy_id=order.strategy_id,
+                instrument_id=order.instrument_id,
+                client_order_id=order.client_order_id,
+                venue_order_id=order.venue_order_id,
+                ts_event=self._clock.timestamp_ns(),
+            )
+        if orders:
+            names = ", ".join(sorted(map(str, orders)))
+            text = (
+                f"the simulated venue {self.venue} forgot what the last session left open; cancelled: {names}"
+            )
+            alert = Alert(severity=Severity.WARNING, code="orders_forgotten", message=text)
+            self._msgbus.publish(topic=ALERTS, msg=alert)
 
     def on_data(self, data: Any) -> None:
         """Takes market data from the bus; while a replay drives, only instruments."""
@@ -147,20 +180,46 @@ class SandboxLiveExecClientFactory(LiveExecClientFactory):  # type: ignore[misc]
         return SandboxClient(**parts)
 
 
-def deliver_events_at_once(kernel: Any) -> None:
+def deliver_events_at_once(kernel: Any, venues: Mapping[Any, SandboxClient]) -> None:
     """Has order events applied when they happen instead of through the execution engine's queue.
 
     The simulated exchange runs in this process and asks the order itself whether it is open, filled or closed; through the
     queue it would see the state before its own last event, and fill or cancel otherwise than in a backtest.
+
+    It names its trades by their time. A replay that begins anew would give the names of the last session again, and positions
+    that came back from it would refuse them: they get a tag of the session.
     """
     engine, bus = kernel.exec_engine, kernel.msgbus
+    tags = {venue: client.trade_tag for venue, client in venues.items() if client.trade_tag}
 
     def process(event: Any) -> None:
+        if tags and isinstance(event, OrderFilled):
+            event = _tagged(event, tags.get(event.instrument_id.venue, ""))
         engine._record_local_activity(event)
         engine._handle_event_with_tracking(event)
 
     bus.deregister("ExecEngine.process", engine.process)
     bus.register("ExecEngine.process", process)
+
+
+def _tagged(fill: OrderFilled, tag: str) -> OrderFilled:
+    if not tag:
+        return fill
+    values = OrderFilled.to_dict(fill)
+    values["trade_id"] = f"{values['trade_id']}-{tag}"
+    return OrderFilled.from_dict(values)
+
+
+def _continued(config: SandboxClientConfig, cache: Any) -> SandboxClientConfig:
+    """The config with the balances that the account had when it was last seen, and ids that were not given yet."""
+    account = cache.account(AccountId(f"{config.venue}-001"))
+    if account is None:
+        return config
+    balances = [str(balance) for balance in account.balances_total().values()]
+    continued = copy(config)
+    msgspec.structs.force_setattr(continued, "starting_balances", balances)
+    msgspec.structs.force_setattr(continued, "use_random_ids", True)
+    return continued
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:

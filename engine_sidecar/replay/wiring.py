@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from nautilus_trader.accounting.factory import AccountFactory
+
 from engine_sidecar.replay.barrier import Barrier
 from engine_sidecar.replay.client import ReplayDataClient
 from engine_sidecar.replay.feed import Wiring
 from engine_sidecar.replay.messages import ReplayRefusedError
-from engine_sidecar.replay.sandbox import SandboxClient, deliver_events_at_once
+from engine_sidecar.replay.sandbox import SandboxClient, SandboxClientConfig, deliver_events_at_once
 
 
 def wire_replay(node: Any) -> tuple[Barrier, tuple[ReplayDataClient, ...]]:
@@ -29,10 +31,20 @@ def wire_replay(node: Any) -> tuple[Barrier, tuple[ReplayDataClient, ...]]:
             "a node can have one replay client only: give it `routing.default` to serve all venues"
         )
     if venues:
-        deliver_events_at_once(kernel)
+        deliver_events_at_once(kernel, venues)
     for replay in replays:
         replay.wire(Wiring(barrier, venues, lambda: refuse_wall_clock_bars(kernel.data_engine)))
     return barrier, tuple(replays)
+
+
+def calculate_sandbox_accounts(config: Any) -> None:
+    """Call it before the node is made: an account that comes back from a cache database is frozen, unless it is known to be ours.
+
+    `config` is the TradingNodeConfig, with its clients' own configs in it.
+    """
+    for client in config.exec_clients.values():
+        if isinstance(client, SandboxClientConfig) and not client.frozen_account:
+            AccountFactory.register_calculated_account(client.venue)
 
 
 def refuse_wall_clock_bars(data_engine: Any) -> None:

@@ -1,1 +1,1 @@
-"""Builds strategies from plain configs and keeps their mistakes from taking the engine down without a word."""
+"""Our own strategies; and building strategies from plain configs, whose mistakes never take the engine down without a word."""

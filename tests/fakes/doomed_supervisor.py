@@ -16,9 +16,9 @@ LINE = b'{"creds":"SECRET-OF-THE-LAUNCH-LINE","exit":42}\n'
 def runtime_of(kind: str, owner: str, *rest: str) -> ContainerRuntime:
     if kind == "process":
         root, script = rest
-        return ProcessBench(Path(root)).runtime(script)
+        return ProcessBench(Path(root)).runtime(script, check=script)
     image, network, script = rest
-    return DockerBench(image, network=network, owner=owner).runtime(script)
+    return DockerBench(image, network=network, owner=owner).runtime(script, check=script)
 
 
 async def main(verb: str, body: str, *arguments: str) -> None:
@@ -27,6 +27,8 @@ async def main(verb: str, body: str, *arguments: str) -> None:
     print("go", flush=True)
     if verb == "ensure":
         await runtime.ensure(msgspec.json.decode(body, type=SessionSpec, strict=False), LINE)
+    elif verb == "check":
+        await runtime.check(LINE, timeout_s=float(body))
     else:
         await runtime.stop(body, timeout_s=2.0)
     print("done", flush=True)

@@ -1,6 +1,7 @@
 """Engines that trade, freeze, crash and lie as told: `plan.node` is {"script": name, …its arguments}. Speaks the real link."""
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -10,25 +11,32 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
+from engine_sidecar.asking import Answer, Ask, StartStrategy
 from engine_sidecar.link import (
     CancelOrders,
     Ended,
+    EndNow,
     Flatten,
     Frames,
+    GoOn,
     Happened,
     Measured,
     Phase,
+    Reduce,
     Run,
     Stop,
     Tick,
     ToEngine,
     frame,
 )
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import Alert, EngineMetrics, EventKind, Fill, Severity
+from schemas.fault import Fault, FaultCode
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.strategy import StrategyView
+from schemas.telemetry import Alert, EngineMetrics, EventKind, Fill, OrderUpdate, Severity, StopReport
 
 
 class Engine:
@@ -77,13 +85,17 @@ class Engine:
     def fill(self, number: int) -> None:
         self.send(Happened(EventKind.FILL, msgspec.json.encode(sample_fill(number))))
 
-    def alert(self, code: str) -> None:
-        alert = Alert(severity=Severity.INFO, code=code, message=code)
+    def alert(self, code: str, message: str = "") -> None:
+        alert = Alert(severity=Severity.INFO, code=code, message=message or code)
         self.send(Happened(EventKind.ALERT, msgspec.json.encode(alert)))
 
-    def measure(self, fills: int) -> None:
+    def measure(self, fills: int, **figures: Any) -> None:
         metrics = EngineMetrics(
-            instance_id=self.run.instance_id, session_id=self.run.session_id, at_ns=1, fills_total=fills
+            instance_id=self.run.instance_id,
+            session_id=self.run.session_id,
+            at_ns=1,
+            fills_total=fills,
+            **figures,
         )
         self.send(Measured(msgspec.json.encode(metrics)))
 
@@ -132,11 +144,70 @@ def trade(engine: Engine, every_s: float = 0.5, not_confirmed: tuple[str, ...] =
                     engine.alert("cancelled")
                 case Flatten():
                     engine.alert("flattened")
+                case Reduce():
+                    engine.alert("reduces")
+                case GoOn():
+                    engine.alert("goes on")
+                case Ask() as asked:
+                    engine.send(answer_to(asked))
                 case Stop(policy=policy, timeout_s=timeout_s):
                     print(f"stopping {policy} within {timeout_s:g} s", flush=True)
-                    engine.enter(RunState.STOPPING)
-                    engine.send(Ended(None, "", tuple(not_confirmed)))
-                    return 0
+                    return end(engine, policy, tuple(not_confirmed))
+                case EndNow(timeout_s=timeout_s):
+                    print(f"ending within {timeout_s:g} s", flush=True)
+                    return end(engine, StopPolicy.FLATTEN, tuple(not_confirmed))
+
+
+def end(engine: Engine, policy: StopPolicy, not_confirmed: tuple[str, ...] = ()) -> int:
+    engine.enter(RunState.STOPPING)
+    report = StopReport(policy=policy, orders_cancelled=2, is_flat=not not_confirmed, stop_ms=12.5)
+    engine.send(Ended(None, "", not_confirmed, report))
+    return 0
+
+
+def answer_to(asked: Ask) -> Answer:
+    if isinstance(asked.question, StartStrategy):
+        return Answer(asked.number, fault=Fault(code=FaultCode.NOT_FOUND, message="no such strategy"))
+    view = StrategyView(strategy_id="EMACross-000", state="RUNNING", strategy_class="a:EMACross")
+    return Answer(asked.number, (view,), "done", "EMACross-000")
+
+
+def ails(engine: Engine, for_s: float = 3.0, **figures: Any) -> int:
+    """Trades as it says, and measures that it does not; gets well after a while."""
+    start(engine)
+    began = due = time.monotonic()
+    while not engine.commands:
+        engine.turn()
+        if (now := time.monotonic()) >= due:
+            due = now + 0.3
+            sick = now - began < for_s
+            engine.measure(0, **(msgspec.to_builtins(figures) if sick else {}))
+    return end(engine, StopPolicy.FLATTEN)
+
+
+def blabs(engine: Engine, secret: str) -> int:
+    """Says a secret wherever something can be said."""
+    start(engine)
+    print(f"key={secret} and {json.dumps(secret)}", flush=True)
+    engine.alert("blabbed", f"the key is {secret}")
+    order = OrderUpdate(
+        event="OrderRejected",
+        client_order_id="O-1",
+        instrument_id="SPX.SIM",
+        strategy_id="A-000",
+        status="REJECTED",
+        side="BUY",
+        order_type="MARKET",
+        quantity="1",
+        filled_qty="0",
+        time_in_force="GTC",
+        ts_event=1,
+        reason=f"bad key {secret}",
+    )
+    engine.send(Happened(EventKind.ORDER, msgspec.json.encode(order)))
+    engine.send(Phase(RunState.STOPPING, f"key {secret}"))
+    engine.send(Ended(FailureReason.VENUE, f"refused: {secret}", (f"order {secret}",)))
+    return 1
 
 
 def flood(engine: Engine, events: int) -> int:
@@ -282,6 +353,8 @@ SCRIPTS: dict[str, Callable[..., int]] = {
     script.__name__: script
     for script in (
         trade,
+        ails,
+        blabs,
         flood,
         exits,
         raises,

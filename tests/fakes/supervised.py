@@ -36,8 +36,8 @@ OTHER_SUBNET: Final = f"10.231.{192 + os.getpid() % 64}.0/24"
 class Bench(Protocol):
     """One kind of runtime, on a place of its own. A second runtime made of it is what a restarted supervisor would have."""
 
-    def runtime(self, script: str) -> ContainerRuntime:
-        """A runtime whose sidecar is a shell script."""
+    def runtime(self, script: str, check: str = "") -> ContainerRuntime:
+        """A runtime whose sidecar is a shell script, and what checks plans another."""
 
     def arguments(self, script: str) -> list[str]:
         """The same for a supervisor in a process of its own, see doomed_supervisor.py."""
@@ -64,8 +64,8 @@ class DockerBench:
         self.network = network
         self.client: TimedClient = open_client(DOCKER_URL)
 
-    def runtime(self, script: str) -> DockerRuntime:
-        return DockerRuntime(self.url, self.profile(script), subnet=SUBNET)
+    def runtime(self, script: str, check: str = "") -> DockerRuntime:
+        return DockerRuntime(self.url, self.profile(script, check), subnet=SUBNET, egress_subnet=OTHER_SUBNET)
 
     def arguments(self, script: str) -> list[str]:
         return ["docker", self.owner, self.image, self.network, script]
@@ -90,19 +90,26 @@ class DockerBench:
         )
         return rows
 
+    def checks(self) -> list[str]:
+        """The ids of containers that check plans."""
+        rows = self.client.containers(all=True, filters={"label": f"{names.CHECK}={self.owner}"})
+        return [row["Id"] for row in rows]
+
     def clean(self) -> None:
-        for row in self.containers():
-            self.client.remove_container(row["Id"], force=True, v=True)
+        for container_id in [row["Id"] for row in self.containers()] + self.checks():
+            self.client.remove_container(container_id, force=True, v=True)
         self.client.close()
 
-    def profile(self, script: str) -> ContainerProfile:
+    def profile(self, script: str, check: str = "") -> ContainerProfile:
         """What its containers have in common."""
         return ContainerProfile(
             owner=self.owner,
             host="here",
             image=self.image,
             network=self.network,
+            egress=f"{self.network}-egress",
             command=("/bin/sh", "-c", script),
+            check_command=("/bin/sh", "-c", check),
         )
 
 
@@ -113,8 +120,11 @@ class ProcessBench:
         self.root = root
         self.owner = "test"
 
-    def runtime(self, script: str) -> ProcessRuntime:
-        return ProcessRuntime(self.root, ("/bin/sh", "-c", script), owner=self.owner, host="here")
+    def runtime(self, script: str, check: str = "") -> ProcessRuntime:
+        shell = ("/bin/sh", "-c")
+        return ProcessRuntime(
+            self.root, (*shell, script), owner=self.owner, host="here", check_command=(*shell, check)
+        )
 
     def arguments(self, script: str) -> list[str]:
         return ["process", self.owner, str(self.root), script]

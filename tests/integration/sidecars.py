@@ -17,7 +17,7 @@ from bus.bus import Bus
 from flotilla.embedded.nats import NatsServer
 from schemas.contract import ENGINE_EVENT_FEEDS, HEARTBEAT, LOG, METRICS
 from schemas.ids import new_session_id
-from schemas.session import BusAccess, EnginePlan, Launch, SessionSpec
+from schemas.session import BusAccess, CacheAccess, EnginePlan, Launch, SessionSpec
 from schemas.states import EngineType, RunState, TradingMode
 from schemas.telemetry import Alert, EngineEvent, EngineMetrics, Fill, Heartbeat, LogLines, StateChange
 
@@ -60,6 +60,8 @@ class Sidecar:
         via: Sequence[str] = (),
         node: Mapping[str, Any] | None = None,
         catalog: Path = Path("/nowhere"),
+        secrets: Mapping[str, dict[str, Any]] | None = None,
+        cache: CacheAccess | None = None,
         **changes: Any,
     ) -> None:
         """Starts it and hands it its launch line."""
@@ -70,6 +72,8 @@ class Sidecar:
             spec=self.spec,
             catalog_path=str(catalog),
             enforce_memory=enforce_memory,
+            secrets=dict(secrets or {}),
+            cache=cache,
         )
         self.spawn(env, via)
         self.feed(msgspec.json.encode(launch) + b"\n")

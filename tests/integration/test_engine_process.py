@@ -13,7 +13,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from engine_sidecar.link import CancelOrders, Ended, Flatten, Happened, Measured, Phase, Run, Stop, Tick
+from engine_sidecar.link import (
+    CancelOrders,
+    Ended,
+    EndNow,
+    Flatten,
+    GoOn,
+    Measured,
+    Phase,
+    Reduce,
+    Run,
+    Stop,
+    Tick,
+)
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import EventKind
 from tests.engine_processes import (
@@ -25,10 +37,7 @@ from tests.engine_processes import (
     sandbox_node,
     zygote_process,
 )
-
-BAR_TYPE = "SPX.SIM-1-DAY-LAST-EXTERNAL"
-ONE_BAR_A_SECOND = 86_400
-SLOWLY = {"speed": ONE_BAR_A_SECOND * 20, "start": "2010-01-01"}
+from tests.integration.engine_plans import BAR_TYPE, SLOWLY, names, strategy, until_event
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +54,10 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def strategy(name: str, **config: Any) -> dict[str, Any]:
-    return {
-        "strategy_path": f"tests.strategies_for_tests:{name}",
-        "config_path": "tests.strategies_for_tests:BarsConfig",
-        "config": {"bar_type": BAR_TYPE} | config,
-    }
-
-
-def until_event(engine: EngineProcess, kind: EventKind, name: str) -> None:
-    """Waits for an event of that name, or an alert of that code."""
-    key = b'"code":"%s"' if kind is EventKind.ALERT else b'"event":"%s"'
-    engine.until(
-        lambda message: (
-            isinstance(message, Happened) and message.kind is kind and key % name.encode() in message.data
-        )
-    )
-
-
-def names(engine: EngineProcess, kind: EventKind) -> list[str]:
-    return [event["event"] for event in engine.events(kind)]
+def end_of(engine: EngineProcess) -> tuple[FailureReason | None, str, tuple[str, ...], int]:
+    """Why it ended, what it said to that, what it could not confirm, and its exit code."""
+    ended, code = engine.until_ended()
+    return ended.reason, ended.detail, ended.not_confirmed, code
 
 
 def test_it_reaches_trading_by_way_of_connecting_and_reconciling(
@@ -75,7 +68,7 @@ def test_it_reaches_trading_by_way_of_connecting_and_reconciling(
     phases = [message.state for message in engine.heard if isinstance(message, Phase)]
     assert phases == [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
-    assert engine.until_ended() == (Ended(None), 0)
+    assert end_of(engine) == (None, "", (), 0)
 
 
 def test_orders_fills_positions_and_balances_are_told_and_add_up(
@@ -84,7 +77,7 @@ def test_orders_fills_positions_and_balances_are_told_and_add_up(
     engine = zygote.fork(run_of(catalog, sandbox_node(), ema_cross()))
     engine.until(lambda message: isinstance(message, Measured) and engine.metrics()[-1].feeds[0].is_finished)
     engine.send(Stop(StopPolicy.FLATTEN, 5.0))
-    assert engine.until_ended() == (Ended(None), 0)
+    assert end_of(engine) == (None, "", (), 0)
     fills, metrics = engine.events(EventKind.FILL), engine.metrics()[-1]
     assert metrics.fills_total == metrics.orders_total == len(fills) == 444
     assert (metrics.orders_open, metrics.positions_open, metrics.net_positions) == (0, 0, {})
@@ -114,7 +107,7 @@ class TestStopping:
 
     def stop(self, engine: EngineProcess, policy: StopPolicy) -> tuple[int, int]:
         engine.send(Stop(policy, 5.0))
-        assert engine.until_ended() == (Ended(None), 0)
+        assert end_of(engine) == (None, "", (), 0)
         assert RunState.STOPPING in [message.state for message in engine.heard if isinstance(message, Phase)]
         return engine.metrics()[-1].orders_open, engine.metrics()[-1].positions_open
 
@@ -141,7 +134,7 @@ class TestStopping:
 
     def test_sigterm_cancels(self, engine: EngineProcess) -> None:
         os.kill(engine.pid, signal.SIGTERM)
-        assert engine.until_ended() == (Ended(None, "SIGTERM"), 0)
+        assert end_of(engine) == (None, "SIGTERM", (), 0)
         assert engine.metrics()[-1].orders_open == 0
 
     def test_sigint_is_for_the_sidecar_alone(self, engine: EngineProcess) -> None:
@@ -175,9 +168,20 @@ class TestStopping:
         assert (ended.reason, code) == (None, 0)
         resting, closing, position = sorted(ended.not_confirmed)
         assert resting.startswith("order O-")
-        assert resting.endswith("-2 still accepted")
+        assert resting.endswith("-2 still pending_cancel")  # the strategy asked too, when it was stopped
         assert closing.endswith("-3 still submitted")
         assert position == "position SPX.SIM-HoldsAndRests-000 still open: 100 SPX.SIM"
+
+    def test_a_rate_limit_keeps_no_engine_in_the_market(self, zygote: ZygoteProcess, catalog: Path) -> None:
+        node = sandbox_node(**SLOWLY)
+        node["risk_engine"]["max_order_submit_rate"] = "1/00:01:00"
+        engine = zygote.fork(run_of(catalog, node, strategy("BuysEachBar")))
+        until_event(engine, EventKind.POSITION, "PositionOpened")
+        until_event(engine, EventKind.ORDER, "OrderDenied")
+        engine.send(Stop(StopPolicy.FLATTEN, 10.0))
+        ended, _ = engine.until_ended()
+        assert ended.stop is not None
+        assert (ended.stop.is_flat, ended.not_confirmed) == (True, ())
 
     def test_a_second_stop_changes_nothing(self, engine: EngineProcess) -> None:
         engine.send(Stop(StopPolicy.LEAVE, 5.0))
@@ -194,7 +198,7 @@ class TestCommandsWhileItTrades:
         assert "OrderCanceled" in names(engine, EventKind.ORDER)
         until_event(engine, EventKind.ORDER, "OrderFilled")
         engine.send(Stop(StopPolicy.FLATTEN, 5.0))
-        assert engine.until_ended() == (Ended(None), 0)
+        assert end_of(engine) == (None, "", (), 0)
 
     def test_flatten_closes_and_strategies_go_on(self, zygote: ZygoteProcess, catalog: Path) -> None:
         engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("BuysEachBar")))
@@ -204,16 +208,48 @@ class TestCommandsWhileItTrades:
         assert "PositionClosed" in names(engine, EventKind.POSITION)
         until_event(engine, EventKind.POSITION, "PositionOpened")
         engine.send(Stop(StopPolicy.FLATTEN, 5.0))
-        assert engine.until_ended() == (Ended(None), 0)
+        assert end_of(engine) == (None, "", (), 0)
         assert engine.metrics()[-1].positions_open == 0
 
     def test_flatten_at_full_speed_is_confirmed_too(self, zygote: ZygoteProcess, catalog: Path) -> None:
         engine = zygote.fork(run_of(catalog, sandbox_node(), strategy("BuysEachBar")))
         until_event(engine, EventKind.POSITION, "PositionOpened")
         engine.send(Stop(StopPolicy.FLATTEN, 5.0))
-        assert engine.until_ended() == (Ended(None), 0)
+        assert end_of(engine) == (None, "", (), 0)
         assert engine.metrics()[-1].positions_open == 0
         assert not engine.metrics()[-1].feeds[0].is_finished
+
+    def test_an_engine_that_reduces_lets_strategies_close_but_not_open(
+        self, zygote: ZygoteProcess, catalog: Path
+    ) -> None:
+        engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("TakesTurns")))
+        until_event(engine, EventKind.POSITION, "PositionOpened")
+        engine.send(Reduce())
+        until_event(engine, EventKind.POSITION, "PositionClosed")
+        for _ in range(4):
+            until_event(engine, EventKind.ORDER, "OrderDenied")
+        denied = [event for event in engine.events(EventKind.ORDER) if event["event"] == "OrderDenied"]
+        assert {event["side"] for event in denied} == {"BUY", "SELL"}
+        assert {event["reason"] for event in denied} == {"only orders that reduce a position pass"}
+        assert names(engine, EventKind.POSITION)[-1] == "PositionClosed"
+        engine.send(GoOn())
+        until_event(engine, EventKind.POSITION, "PositionOpened")
+        engine.send(Stop(StopPolicy.FLATTEN, 5.0))
+        assert end_of(engine) == (None, "", (), 0)
+
+    def test_an_intervention_does_not_give_a_reducing_engine_its_freedom_back(
+        self, zygote: ZygoteProcess, catalog: Path
+    ) -> None:
+        engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("BuysEachBar")))
+        until_event(engine, EventKind.POSITION, "PositionOpened")
+        engine.send(Reduce())
+        engine.send(Flatten())
+        until_event(engine, EventKind.ALERT, "flatten_confirmed")
+        until_event(engine, EventKind.ORDER, "OrderDenied")
+        until_event(engine, EventKind.ORDER, "OrderDenied")
+        assert names(engine, EventKind.POSITION)[-1] == "PositionClosed"
+        engine.send(Stop(StopPolicy.FLATTEN, 5.0))
+        assert end_of(engine) == (None, "", (), 0)
 
 
 class TestFailing:
@@ -223,7 +259,6 @@ class TestFailing:
             ("bar", "on_bar", "ValueError: boom on a bar"),
             ("start", "on_start", "ValueError: boom at the start"),
             ("timer", "tick", "ValueError: boom in the timer"),
-            ("exit", "on_bar", "SystemExit: 3"),
         ],
     )
     def test_a_strategy_that_raises_ends_the_engine_with_its_error(
@@ -235,6 +270,16 @@ class TestFailing:
         assert ended.detail.startswith(f"Raises-000 raised in {method}: {what} (strategies_for_tests.py:")
         assert ended.not_confirmed == ()
         assert any(what.partition(": ")[2] in line for line in engine.log)
+        assert engine.metrics()[-1].orders_open == 0
+
+    def test_a_strategy_that_exits_has_crashed_the_engine_and_its_orders_are_cancelled(
+        self, zygote: ZygoteProcess, catalog: Path
+    ) -> None:
+        engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("Raises", how="exit")))
+        ended, code = engine.until_ended()
+        assert (ended.reason, code) == (FailureReason.CRASH, 1)
+        assert ended.detail.startswith("Raises-000 exited with 3 in on_bar: SystemExit: 3 (")
+        assert ended.not_confirmed == ()
         assert engine.metrics()[-1].orders_open == 0
 
     def test_a_strategy_that_raises_when_it_is_stopped_does_not_hold_the_stop_up(
@@ -267,7 +312,7 @@ class TestFailing:
 
     def test_a_strategy_may_shut_the_engine_down_in_order(self, zygote: ZygoteProcess, catalog: Path) -> None:
         engine = zygote.fork(run_of(catalog, sandbox_node(), strategy("ShutsDown")))
-        assert engine.until_ended() == (Ended(None, "shut down by ShutsDown-000: had enough"), 0)
+        assert end_of(engine) == (None, "shut down by ShutsDown-000: had enough", (), 0)
 
     def test_a_venue_that_never_connects_is_named(self, zygote: ZygoteProcess, catalog: Path) -> None:
         node = sandbox_node() | {"timeout_connection": 0.5}
@@ -369,7 +414,7 @@ def test_a_bad_plan_is_refused_in_words(zygote: ZygoteProcess, catalog: Path, ca
 def test_a_replay_may_stop_the_engine_at_its_end(zygote: ZygoteProcess, catalog: Path) -> None:
     node = sandbox_node(on_end="stop", start="2018-01-01")
     engine = zygote.fork(run_of(catalog, node, strategy("HoldsAndRests"), stop_policy=StopPolicy.FLATTEN))
-    assert engine.until_ended() == (Ended(None, "the replay is finished"), 0)
+    assert end_of(engine) == (None, "the replay is finished", (), 0)
     metrics = engine.metrics()[-1]
     assert metrics.feeds[0].is_finished
     assert metrics.feeds[0].events == metrics.feeds[0].total == 251
@@ -386,9 +431,43 @@ def test_the_sandbox_fills_on_the_bars_of_a_live_venue_too(zygote: ZygoteProcess
     engine = zygote.fork(run_of(catalog, node, strategy("BuysEachBar")))
     until_event(engine, EventKind.POSITION, "PositionChanged")
     engine.send(Stop(StopPolicy.FLATTEN, 5.0))
-    assert engine.until_ended() == (Ended(None), 0)
+    assert end_of(engine) == (None, "", (), 0)
     assert "OrderRejected" not in names(engine, EventKind.ORDER)
     assert engine.metrics()[-1].positions_open == 0
+
+
+def test_a_live_feed_is_counted_and_has_an_age(zygote: ZygoteProcess, catalog: Path) -> None:
+    node = sandbox_node()
+    node["data_clients"]["SIM"] = {
+        "path": "tests.venues_for_tests:PlaysBarsConfig",
+        "factory": {"path": "tests.venues_for_tests:PlaysBarsFactory"},
+        "config": {"catalog_path": str(catalog)},
+    }
+    engine = zygote.fork(run_of(catalog, node, strategy("OnBars")))
+    engine.until(lambda _: engine.metrics() and engine.metrics()[-1].feeds[0].events > 50)
+    feed = engine.metrics()[-1].feeds[0]
+    assert (feed.venue, feed.is_connected, feed.age_s is not None and feed.age_s < 5) == ("SIM", True, True)
+    assert feed.last_ts_event
+    assert engine.metrics()[-1].not_connected == ()
+    engine.send(Stop(StopPolicy.LEAVE, 5.0))
+    assert end_of(engine) == (None, "", (), 0)
+
+
+def test_a_stop_before_venues_are_connected_claims_nothing(zygote: ZygoteProcess, catalog: Path) -> None:
+    node = sandbox_node() | {"timeout_connection": 30.0}
+    node["data_clients"]["FAR"] = {
+        "path": "nautilus_trader.config:LiveDataClientConfig",
+        "factory": {"path": "tests.venues_for_tests:NeverConnectsFactory"},
+        "config": {},
+    }
+    engine = zygote.fork(run_of(catalog, node, ema_cross()))
+    engine.until_state(RunState.CONNECTING)
+    engine.send(EndNow(5.0))
+    ended, code = engine.until_ended(10.0)
+    assert (ended.reason, code) == (None, 0)
+    assert ended.stop is not None
+    assert not ended.stop.is_flat
+    assert "had not compared orders and positions" in ended.not_confirmed[0]
 
 
 def test_data_that_does_not_fit_its_instrument_ends_the_engine_with_the_reason(
@@ -412,7 +491,7 @@ def test_a_subscription_without_data_is_told(zygote: ZygoteProcess, catalog: Pat
     until_event(engine, EventKind.ALERT, "no_data")
     assert "no Bar of SPX.SIM-1-HOUR-LAST-EXTERNAL" in engine.events(EventKind.ALERT)[0]["message"]
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
-    assert engine.until_ended() == (Ended(None), 0)
+    assert end_of(engine) == (None, "", (), 0)
 
 
 def test_a_strategy_that_stops_itself_at_its_start_is_told(zygote: ZygoteProcess, catalog: Path) -> None:
@@ -420,7 +499,7 @@ def test_a_strategy_that_stops_itself_at_its_start_is_told(zygote: ZygoteProcess
     engine = zygote.fork(run_of(catalog, sandbox_node(), plan))
     until_event(engine, EventKind.ALERT, "strategy_not_running")
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
-    assert engine.until_ended() == (Ended(None), 0)
+    assert end_of(engine) == (None, "", (), 0)
 
 
 def test_history_ends_where_the_replay_is(zygote: ZygoteProcess, catalog: Path) -> None:
@@ -444,7 +523,7 @@ def test_two_engines_trade_apart_and_one_outlives_the_other(zygote: ZygoteProces
     fills = len(second.events(EventKind.FILL))
     second.until(lambda message: len(second.events(EventKind.FILL)) > fills + 3)
     second.send(Stop(StopPolicy.FLATTEN, 5.0))
-    assert second.until_ended() == (Ended(None), 0)
+    assert end_of(second) == (None, "", (), 0)
 
 
 def test_without_its_zygote_an_engine_trades_on_until_its_link_closes(catalog: Path) -> None:

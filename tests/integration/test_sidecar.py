@@ -436,7 +436,7 @@ async def test_output_never_blocks_the_engine_while_the_bus_is_away(
 async def test_an_engine_over_its_memory_is_killed_where_no_container_does_it(
     sidecar: Sidecar, heard: Heard
 ) -> None:
-    sidecar.start("hogs", node={"mib": 700}, memory_bytes=512 << 20)
+    sidecar.start("hogs", node={"mib": 700}, memory_bytes=512 << 20, kill_frozen_after_s=60.0)
     assert await failed(sidecar, heard) is FailureReason.OOM
     assert "512 MiB" in (await heard.state(RunState.FAILED)).detail
 
@@ -458,7 +458,8 @@ async def test_a_kill_by_the_kernel_for_memory_is_told_apart(
     sidecar: Sidecar, heard: Heard, small_group: Path
 ) -> None:
     join = f'echo $$ > {small_group}/cgroup.procs; exec "$@"'
-    sidecar.start("hogs", node={"mib": 400}, enforce_memory=False, via=["/bin/sh", "-c", join, "sh"])
+    via = ["/bin/sh", "-c", join, "sh"]
+    sidecar.start("hogs", node={"mib": 400}, enforce_memory=False, via=via, kill_frozen_after_s=60.0)
     assert await failed(sidecar, heard) is FailureReason.OOM
     assert (await heard.state(RunState.FAILED)).exit_code == -9
 

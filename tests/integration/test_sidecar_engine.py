@@ -12,11 +12,21 @@ import pytest
 
 from bus.bus import Bus
 from flotilla.embedded.nats import NatsServer
-from schemas.contract import COMMAND_FLATTEN, COMMAND_STOP
-from schemas.session import EngineCommand, EnginePlan
+from schemas.contract import (
+    COMMAND_ADD_STRATEGY,
+    COMMAND_END_NOW,
+    COMMAND_FLATTEN,
+    COMMAND_REMOVE_STRATEGY,
+    COMMAND_STOP,
+    COMMAND_STOP_STRATEGY,
+)
+from schemas.fault import FaultCode, FaultError
+from schemas.session import EndNow, EngineCommand, EnginePlan
 from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.strategy import AddToEngine, ChangeInEngine
 from schemas.telemetry import EventKind
 from tests.engine_processes import ema_cross, sandbox_node
+from tests.integration.engine_plans import BAR_TYPE, SLOWLY, strategy
 from tests.integration.sidecars import ROOT, Heard, Sidecar, is_alive, recorded, until
 
 
@@ -44,11 +54,11 @@ async def heard(bus: Bus) -> Heard:
     return ears
 
 
-def plan(**replay: Any) -> EnginePlan:
+def plan(*strategies: dict[str, Any], **replay: Any) -> EnginePlan:
     return EnginePlan(
         trader_id="ENGINE-001",
         node=sandbox_node(**replay),
-        strategies=(ema_cross(),),
+        strategies=strategies or (ema_cross(),),
         exec_factories={"SIM": "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"},
     )
 
@@ -109,3 +119,85 @@ async def test_neither_a_running_nor_a_frozen_engine_outlives_a_killed_sidecar(
     finally:
         if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
+
+
+async def test_ending_now_answers_with_what_the_engine_did(
+    sidecar: Sidecar, heard: Heard, bus: Bus, catalog: Path
+) -> None:
+    sidecar.start(catalog=catalog, plan=plan(strategy("HoldsAndRests"), **SLOWLY), frozen_after_s=5.0)
+    await heard.trading()
+    await until(
+        lambda: heard.metrics and heard.metrics[-1].orders_open and heard.metrics[-1].positions_open, 30.0
+    )
+    answer = await bus.call(COMMAND_END_NOW, EndNow(deadline_s=20.0), instance_id="e1")
+    report = answer.end.stop
+    assert report is not None
+    assert (report.policy, report.is_flat, answer.end.not_confirmed) == (StopPolicy.FLATTEN, True, ())
+    assert (report.orders_cancelled, report.positions_closed) == (1, 1)
+    assert (report.orders_left, report.positions_left) == (0, 0)
+    assert 0 < (report.stop_ms or 0) < 20_000
+    assert await heard.state(RunState.STOPPED) == answer.end
+    assert await sidecar.wait() == 0
+
+
+async def test_a_strategy_is_added_to_a_running_engine_and_removed_again(
+    sidecar: Sidecar, heard: Heard, bus: Bus, catalog: Path
+) -> None:
+    sidecar.start(catalog=catalog, plan=plan(strategy("OnBars"), **SLOWLY), frozen_after_s=5.0)
+    await heard.trading()
+    added = await bus.call(
+        COMMAND_ADD_STRATEGY, AddToEngine(strategy=strategy("BuysEachBar")), instance_id="e1"
+    )
+    assert added.strategy_id == "BuysEachBar-001"
+    await heard.more_fills(2)
+    await until(lambda: "BuysEachBar-001" in heard.metrics[-1].strategies)
+    one = ChangeInEngine(strategy_id="BuysEachBar-001", policy=StopPolicy.FLATTEN)
+    stopped = await bus.call(COMMAND_STOP_STRATEGY, one, instance_id="e1")
+    assert (stopped.strategies[1].state, stopped.not_confirmed) == ("STOPPED", ())
+    metrics = len(heard.metrics)
+    await until(lambda: len(heard.metrics) > metrics + 3)
+    assert heard.heartbeats[-1].problems == ()
+    removed = await bus.call(COMMAND_REMOVE_STRATEGY, one, instance_id="e1")
+    assert [view.strategy_id for view in removed.strategies] == ["OnBars-000"]
+    with pytest.raises(FaultError) as refused:
+        await bus.call(COMMAND_ADD_STRATEGY, AddToEngine(strategy=strategy("Absent")), instance_id="e1")
+    assert refused.value.fault.code is FaultCode.INVALID
+    assert refused.value.fault.errors[0].field == "strategy"
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "reason", "detail"),
+    [
+        ("Raises", FailureReason.STRATEGY, "Raises-000 raised in on_bar: ValueError: boom on a bar"),
+        ("LoopsForever", FailureReason.FROZEN, "its loop was silent for more than 3 s"),
+        ("EatsMemory", FailureReason.OOM, "it used more than its 1024 MiB of memory"),
+        ("Exits", FailureReason.CRASH, "the engine exited with 3"),
+    ],
+)
+async def test_four_ways_to_ruin_an_engine_have_four_reasons(
+    sidecar: Sidecar, heard: Heard, catalog: Path, misdeed: str, reason: FailureReason, detail: str
+) -> None:
+    sidecar.start(
+        catalog=catalog,
+        plan=plan(strategy(misdeed, how="bar"), **SLOWLY),
+        frozen_after_s=1.5,
+        # A busy machine may freeze those that are ruined otherwise.
+        kill_frozen_after_s=3.0 if reason is FailureReason.FROZEN else 60.0,
+        memory_bytes=1 << 30,
+    )
+    change = await heard.state(RunState.FAILED, 60.0)
+    assert (change.reason, change.detail.startswith(detail)) == (reason, True), change.detail
+    assert await sidecar.wait() == 1
+    assert change.log_tail
+    assert len(heard.lines) > 20
+    assert set(change.log_tail) <= set(heard.lines)
+
+
+async def test_an_engine_whose_strategy_stopped_itself_is_found_out(
+    sidecar: Sidecar, heard: Heard, catalog: Path
+) -> None:
+    idle = ema_cross(instrument_id="DAX.SIM", bar_type=BAR_TYPE.replace("SPX", "DAX"))
+    sidecar.start(catalog=catalog, plan=plan(idle, **SLOWLY), frozen_after_s=5.0)
+    await heard.trading()
+    await heard.beat(lambda beat: beat.problems == ("strategy EMACross-000 is STOPPED",))
+    assert "not_trading" in heard.alerts

@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.session import EnginePlan, SessionSpec
 from schemas.states import EngineType, TradingMode
+from schemas.telemetry import EngineMetrics
 
 
 def spec(**changes: Any) -> SessionSpec:
@@ -22,3 +23,8 @@ def spec(**changes: Any) -> SessionSpec:
         "memory_bytes": 512 << 20,
     }
     return SessionSpec(**values | changes)
+
+
+def measure(**figures: Any) -> EngineMetrics:
+    """A measure of the engine's with these figures."""
+    return EngineMetrics(instance_id="e1", session_id="s", at_ns=1, **figures)

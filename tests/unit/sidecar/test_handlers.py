@@ -2,7 +2,9 @@
 
 import pytest
 
+from engine_sidecar.commands import Commands
 from engine_sidecar.core.messages import BusFound, ZygoteGone
+from engine_sidecar.core.redaction import Redaction, secrets_of
 from engine_sidecar.handlers import Handlers
 from engine_sidecar.link import (
     CancelOrders,
@@ -17,6 +19,8 @@ from engine_sidecar.link import (
     ToEngine,
     ZygoteReady,
 )
+from engine_sidecar.questions import Questions
+from engine_sidecar.strategy_desk import StrategyDesk
 from schemas.fault import FaultCode, FaultError
 from schemas.session import BusAccess, EngineCommand, Launch
 from schemas.states import RunState, StopPolicy
@@ -76,14 +80,19 @@ class Desk:
             spec=spec(stop_policy=StopPolicy.LEAVE),
             catalog_path="/data",
         )
+        self.questions = Questions(self.processes)
         self.handlers = Handlers(
             launch,
             self.processes,
             self.record,
+            self.questions,
+            Redaction(secrets_of(launch)),
             now=lambda: 0.0,
             measured=self.metrics.append,
             over=self._end,
         )
+        self.commands = Commands(launch, self.handlers, self.processes)
+        self.strategies = StrategyDesk(launch.spec, self.handlers, self.questions)
 
     def _end(self) -> None:
         self.over += 1
@@ -124,18 +133,18 @@ def test_events_and_metrics_pass_through(desk: Desk) -> None:
 
 async def test_a_stop_uses_the_policy_of_the_session_unless_told_otherwise(desk: Desk) -> None:
     desk.trade()
-    await desk.handlers.stop(EngineCommand())
+    await desk.commands.stop(EngineCommand())
     assert desk.processes.did[-1] == Stop(policy=StopPolicy.LEAVE, timeout_s=27.0)
     other = Desk()
     other.trade()
-    await other.handlers.stop(EngineCommand(policy=StopPolicy.FLATTEN))
+    await other.commands.stop(EngineCommand(policy=StopPolicy.FLATTEN))
     assert other.processes.did[-1] == Stop(policy=StopPolicy.FLATTEN, timeout_s=27.0)
 
 
 async def test_a_stop_is_a_success_even_when_the_engine_reads_nothing(desk: Desk) -> None:
     desk.trade()
     desk.processes.is_read = False
-    assert (await desk.handlers.stop(EngineCommand())).session_id == spec().session_id
+    assert (await desk.commands.stop(EngineCommand())).session_id == spec().session_id
     assert desk.states[-1] is RunState.STOPPING
 
 
@@ -143,7 +152,7 @@ async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
     desk.trade()
     desk.handlers.hear(Exited(42, 0))
     before = list(desk.processes.did)
-    await desk.handlers.stop(EngineCommand(request_id="r-1"))
+    await desk.commands.stop(EngineCommand(request_id="r-1"))
     assert desk.processes.did == before
     assert desk.over == 1
 
@@ -152,7 +161,7 @@ async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
 async def test_a_command_is_handed_to_the_engine(desk: Desk, name: str, frame: ToEngine) -> None:
     desk.trade()
     command = EngineCommand(session_id=spec().session_id, request_id="r-1")
-    accepted = await getattr(desk.handlers, name)(command)
+    accepted = await getattr(desk.commands, name)(command)
     assert accepted.request_id == "r-1"
     assert desk.processes.did[-1] == frame
 
@@ -162,14 +171,14 @@ async def test_a_command_that_the_engine_does_not_read_has_an_unknown_outcome(de
     desk.trade()
     desk.processes.is_read = False
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.handlers, name)(EngineCommand())
+        await getattr(desk.commands, name)(EngineCommand())
     assert refused.value.fault.code is FaultCode.OUTCOME_UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
 async def test_a_command_before_the_engine_is_up_is_a_conflict(desk: Desk, name: str) -> None:
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.handlers, name)(EngineCommand())
+        await getattr(desk.commands, name)(EngineCommand())
     assert refused.value.fault.code is FaultCode.CONFLICT
     assert desk.processes.did == []
 
@@ -179,7 +188,7 @@ async def test_another_session_is_fenced_off(desk: Desk, name: str) -> None:
     desk.trade()
     before = list(desk.processes.did)
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.handlers, name)(EngineCommand(session_id="20250101-000000-000000000000"))
+        await getattr(desk.commands, name)(EngineCommand(session_id="20250101-000000-000000000000"))
     assert refused.value.fault.code is FaultCode.CONFLICT
     assert desk.processes.did == before
 

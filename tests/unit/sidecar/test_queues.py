@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from engine_sidecar.core.journal import Entry, Journal
 from engine_sidecar.core.log_book import LineCutter, LogBook
 from engine_sidecar.core.outbox import RESERVE, Outbox
+from engine_sidecar.core.redaction import Redaction
 from schemas.states import RunState
 from schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from tests.unit.sidecar.samples import spec
@@ -32,7 +33,7 @@ def entry(seq: int, kind: EventKind = EventKind.FILL, size: int = 10) -> Entry:
 
 
 def test_events_are_numbered_from_one_over_all_kinds() -> None:
-    journal = Journal(spec())
+    journal = Journal(spec(), Redaction(()))
     entries = [
         journal.state(StateChange(state=RunState.BOOTING), 1),
         journal.happened(EventKind.FILL, msgspec.json.encode(FILL), 2),
@@ -54,7 +55,7 @@ def test_events_are_numbered_from_one_over_all_kinds() -> None:
     ],
 )
 def test_what_is_no_event_gets_no_number(kind: EventKind, data: bytes) -> None:
-    journal = Journal(spec())
+    journal = Journal(spec(), Redaction(()))
     with pytest.raises(ValueError):  # noqa: PT011  any text will do
         journal.happened(kind, data, 1)
     assert journal.last_seq == 0

@@ -6,27 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine_sidecar.commands import LATEST_END_S
 from engine_sidecar.core import session as core
+from engine_sidecar.core.facts import KillCause, Session
 from engine_sidecar.core.messages import (
+    AtRest,
     BusFound,
     Checked,
     Conclude,
     Effect,
+    EndAsked,
     Fork,
     KillEngine,
     KillZygote,
+    LeaseRenewed,
     LinkClosed,
     Message,
+    Observed,
     Publish,
     Send,
     StopAsked,
     ZygoteGone,
 )
-from engine_sidecar.core.session import KillCause, Session
 from engine_sidecar.link import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from schemas.session import AccountLease
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, StateChange
-from tests.unit.sidecar.samples import spec
+from tests.unit.sidecar.samples import measure, spec
 
 UP: Sequence[Message] = (
     BusFound(),
@@ -41,7 +47,7 @@ UP: Sequence[Message] = (
 def play(
     messages: Sequence[Message], *, session: Session | None = None, now: float = 0.0
 ) -> tuple[Session, list[Effect]]:
-    state, effects = (session, ()) if session else core.begin(spec())
+    state, effects = (session, ()) if session else core.begin(spec(), 0.0)
     found = list(effects)
     for message in messages:
         state, effects = core.decide(state, message, now)
@@ -251,6 +257,10 @@ _MESSAGES = st.one_of(
     st.builds(Ended, st.sampled_from([None, *FailureReason])),
     st.builds(Exited, st.just(42), st.sampled_from([0, 1, -9, -11])),
     st.builds(StopAsked, st.sampled_from(StopPolicy)),
+    st.builds(EndAsked, st.floats(0.1, 30)),
+    st.builds(LeaseRenewed, st.integers(1, 3), st.floats(0.1, 30)),
+    st.builds(AtRest, st.just("A-000"), st.booleans()),
+    st.sampled_from([Observed(measure(strategies={"A-000": state})) for state in ("RUNNING", "FAULTED")]),
     st.builds(Checked, st.one_of(st.none(), st.integers(0, 1 << 30))),
 )
 
@@ -260,7 +270,7 @@ def test_whatever_happens_a_session_only_moves_forward_and_concludes_once(
     walk: list[tuple[Message, float]],
 ) -> None:
     order = list(RunState)
-    session, effects = core.begin(spec())
+    session, effects = core.begin(spec(lease=AccountLease(token=2, ttl_s=20.0)), 0.0)
     found, now = list(effects), 0.0
     for message, gap in walk:
         now += gap
@@ -273,11 +283,24 @@ def test_whatever_happens_a_session_only_moves_forward_and_concludes_once(
     assert (Conclude() in found) == session.is_over
 
 
+@given(st.lists(st.tuples(_MESSAGES, st.floats(0, 20)), max_size=30), st.floats(0.1, 30))
+def test_once_it_is_to_end_now_it_has_ended_soon_after_the_deadline(
+    walk: list[tuple[Message, float]], deadline_s: float
+) -> None:
+    session, now = core.begin(spec(), 0.0)[0], 0.0
+    for message, gap in walk:
+        now += gap
+        session, _ = core.decide(session, message, now)
+    session, _ = core.decide(session, EndAsked(deadline_s), now)
+    session, _ = wait(session, now, now + deadline_s + LATEST_END_S - 1, ticks=False)
+    assert session.is_over
+
+
 @given(st.lists(st.tuples(_MESSAGES, st.floats(0, 20)), max_size=30))
 def test_once_a_stop_was_asked_the_session_ends_within_its_deadline(
     walk: list[tuple[Message, float]],
 ) -> None:
-    session, now = core.begin(spec())[0], 0.0
+    session, now = core.begin(spec(), 0.0)[0], 0.0
     for message, gap in walk:
         now += gap
         session, _ = core.decide(session, message, now)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.core.session import KillCause, Session
+from engine_sidecar.core.facts import KillCause, Session
 from engine_sidecar.core.verdict import describe_exit, final_state
 from engine_sidecar.link import Ended
 from schemas.states import FailureReason, RunState
@@ -131,7 +131,12 @@ def test_the_tail_is_short_enough_for_one_message() -> None:
 
 @pytest.mark.parametrize(
     ("code", "text"),
-    [(3, "exit code 3"), (-11, "signal 11 (SIGSEGV)"), (-63, "signal 63"), (None, "an unknown exit code")],
+    [
+        (3, "exited with 3"),
+        (-11, "was ended by signal 11 (SIGSEGV)"),
+        (-63, "was ended by signal 63"),
+        (None, "ended in a way that nobody saw"),
+    ],
 )
 def test_an_exit_is_described(code: int | None, text: str) -> None:
     assert describe_exit(code) == text

@@ -1,0 +1,95 @@
+"""Runs a judgement in a forked process of its own, because what it judges may end, stop or overwrite the process it is in."""
+
+import contextlib
+import os
+import select
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from schemas.fault import FieldError
+
+PATIENCE_S: Final = 10.0
+_MOST_BYTES: Final = 1 << 20
+_TAIL_BYTES: Final = 4096
+_TAIL_CHARACTERS: Final = 300
+
+
+class Trial:
+    """One judgement, begun at once. `place` is what a problem is put down to when the process does not live to tell."""
+
+    def __init__(self, place: str, judge: Callable[[], list[FieldError]]) -> None:
+        self._place = place
+        self._began = time.monotonic()
+        self._output = os.memfd_create("output")
+        self._verdict, verdict = os.pipe()
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            self._pid = os.fork()  # Python warns of pyarrow's allocator thread, which is made for forks
+        if self._pid == 0:
+            self._judge(judge, verdict)
+        os.close(verdict)
+
+    def verdict(self, patience_s: float) -> list[FieldError]:
+        """What it found; waits until `patience_s` after its begin. Whatever is left of it is killed."""
+        told = self._read(self._began + patience_s)
+        is_late = told is None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it had no time yet to lead a group
+            os.kill(self._pid, signal.SIGKILL)
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self._verdict)
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.json.decode(told or b"", type=list[FieldError])
+        if is_late:
+            return [FieldError(self._place, f"the class did not let its check end within {patience_s:g} s")]
+        return [FieldError(self._place, f"the class ended the process ({_end(status)}){self._last_words()}")]
+
+    def _read(self, deadline: float) -> bytes | None:
+        """All that it wrote, or None when it has not closed the pipe in time. What is there after the deadline counts too."""
+        told = bytearray()
+        while len(told) <= _MOST_BYTES:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._verdict], [], [], left)[0]:
+                return None
+            data = os.read(self._verdict, 65536)
+            if not data:
+                return bytes(told)
+            told += data
+        return None
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._output).st_size
+        tail = (
+            os.pread(self._output, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+            .decode(errors="replace")
+            .split("\n")
+        )
+        os.close(self._output)
+        words = [line.strip() for line in tail if line.strip() and not line.startswith("note: ")]
+        return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
+
+    def _judge(self, judge: Callable[[], list[FieldError]], verdict: int) -> None:
+        """In the child: no terminal, no input, no output but the verdict."""
+        code = 1
+        try:
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for source, number in ((nothing, 0), (self._output, 1), (self._output, 2)):
+                os.dup2(source, number)
+            with os.fdopen(verdict, "wb") as pipe:
+                pipe.write(msgspec.json.encode(judge()))
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        finally:
+            os._exit(code)
+
+
+def _end(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -1,0 +1,63 @@
+"""What the sidecar asks of a running engine about its strategies, and what it is answered: the part of the link that has answers."""
+
+from typing import Any
+
+import msgspec
+
+from schemas.fault import Fault
+from schemas.states import StopPolicy
+from schemas.strategy import StrategyView
+
+
+class ListStrategies(msgspec.Struct, frozen=True, tag=True):
+    """Which strategies there are."""
+
+
+class AddStrategy(msgspec.Struct, frozen=True, tag=True):
+    """Add the strategy of an importable config, and start it unless told otherwise."""
+
+    strategy: dict[str, Any]
+    is_started: bool = True
+
+
+class StartStrategy(msgspec.Struct, frozen=True, tag=True):
+    """Start a strategy; one that runs already is no error."""
+
+    strategy_id: str
+
+
+class StopStrategy(msgspec.Struct, frozen=True, tag=True):
+    """Do as the policy says with its orders and positions within `timeout_s`, then stop it."""
+
+    strategy_id: str
+    policy: StopPolicy
+    timeout_s: float
+
+
+class RemoveStrategy(msgspec.Struct, frozen=True, tag=True):
+    """The same, then remove it."""
+
+    strategy_id: str
+    policy: StopPolicy
+    timeout_s: float
+
+
+type Question = ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """A question under a number, by which its answer is known."""
+
+    number: int
+    question: Question
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """The strategies after what was asked was done, or the fault for which it was not."""
+
+    number: int
+    strategies: tuple[StrategyView, ...] = ()
+    message: str = ""
+    strategy_id: str | None = None
+    not_confirmed: tuple[str, ...] = ()
+    fault: Fault | None = None

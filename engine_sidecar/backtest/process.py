@@ -1,0 +1,87 @@
+"""The process of one trial: what the zygote's child runs, from its one frame to its exit code."""
+
+import random
+import socket
+import threading
+import time
+import traceback
+import zlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy
+
+from engine_sidecar.backtest.building import TrialRefusedError
+from engine_sidecar.backtest.feeding import WrongDataError
+from engine_sidecar.backtest.manifest import manifest_of
+from engine_sidecar.backtest.running import run_trial
+from engine_sidecar.link import Frames, frame
+from engine_sidecar.trial_link import Produced, Progressed, Refused, RunTrial
+from schemas.backtest import Outcome, TrialFailure, TrialProgress
+
+PIECE_BYTES: Final = 256 << 10
+FIRST_FRAME_S: Final = 30.0
+LEVEL: Final = 6
+# NautilusTrader writes its log from a thread that nothing waits for.
+_LOG_S: Final = 0.05
+
+
+def run(sock: socket.socket) -> int:
+    """Runs one trial over the link `sock`; returns the process's exit code: 0 with a result, else 1."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    link = _Link(sock)
+    order = link.receive()
+    random.seed(order.order.seed)
+    numpy.random.seed(order.order.seed)
+    try:
+        outcome = _outcome(order, link)
+    except (TrialRefusedError, WrongDataError) as error:
+        link.send(Refused(TrialFailure.CONFIG, str(error)))
+        return 1
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:  # noqa: BLE001 - whatever a strategy raises ends its trial, in words
+        traceback.print_exc()
+        time.sleep(_LOG_S)
+        link.send(Refused(TrialFailure.STRATEGY, f"{type(error).__name__}: {error}"))
+        return 1
+    packed = zlib.compress(msgspec.json.encode(outcome), LEVEL)
+    for start in range(0, len(packed), PIECE_BYTES):
+        piece = packed[start : start + PIECE_BYTES]
+        link.send(Produced(piece, is_last=start + PIECE_BYTES >= len(packed)))
+    return 0
+
+
+def _outcome(order: RunTrial, link: "_Link") -> Outcome:
+    catalog = Path(order.catalog_path)
+    manifest = manifest_of(order.order, catalog, host=order.host, image=order.image)
+    result = run_trial(order.order.plan, catalog, link.progress)
+    return Outcome(result=result, manifest=manifest)
+
+
+class _Link:
+    """Blocking, and shared by the thread that tells of progress."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._turn = threading.Lock()
+
+    def receive(self) -> RunTrial:
+        """The one frame that comes. Raises TimeoutError, or EOFError when the worker is gone."""
+        self._socket.settimeout(FIRST_FRAME_S)
+        frames = Frames[RunTrial](RunTrial)
+        while data := self._socket.recv(1 << 16):
+            for order in frames.feed(data):
+                self._socket.settimeout(None)
+                return order
+        raise EOFError("the worker is gone")
+
+    def send(self, message: object) -> None:
+        """Hands the frame over; waits while the worker does not read."""
+        with self._turn:
+            self._socket.sendall(frame(message))
+
+    def progress(self, progress: TrialProgress) -> None:
+        """The same for progress."""
+        self.send(Progressed(msgspec.json.encode(progress)))

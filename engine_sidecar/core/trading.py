@@ -1,0 +1,61 @@
+"""What is watched while an engine trades: whether it may, by its lease, and whether it does, by its measure."""
+
+import msgspec
+
+from engine_sidecar.core import lease as leases
+from engine_sidecar.core.ending import stop
+from engine_sidecar.core.facts import Session, Step, alert
+from engine_sidecar.core.messages import LeaseRenewed, Observed, Send
+from engine_sidecar.core.problems import problems
+from engine_sidecar.link import GoOn, Reduce
+from schemas.states import RunState, StopPolicy
+from schemas.telemetry import Severity
+
+
+def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
+    """The lease lasts on; an engine that had lost it trades freely again."""
+    before = session.lease
+    if before is None:
+        return session, ()
+    after = leases.renewed(before, message.token, message.ttl_s, now)
+    session = msgspec.structs.replace(session, lease=after)
+    if not before.is_lost or after.is_lost:
+        return session, ()
+    text = "the lease on its accounts was renewed: it trades freely again"
+    return session, (alert(Severity.INFO, "lease_regained", text), Send(GoOn()))
+
+
+def check_lease(session: Session, now: float) -> Step:
+    """Without a lease an engine reduces, and after a grace it is stopped, its orders cancelled."""
+    lease = session.lease
+    if lease is None or session.is_stop_asked or now <= lease.until:
+        return session, ()
+    if not lease.is_lost:
+        session = msgspec.structs.replace(session, lease=msgspec.structs.replace(lease, is_lost=True))
+        left_s = lease.stop_at - lease.until
+        text = (
+            f"the lease on its accounts was not renewed: it only reduces now, and is stopped in {left_s:g} s"
+        )
+        return session, (alert(Severity.CRITICAL, "lease_lost", text), Send(Reduce()))
+    if now <= lease.stop_at:
+        return session, ()
+    cause = "the lease on its accounts was not renewed"
+    return stop(msgspec.structs.replace(session, stop_cause=cause), StopPolicy.CANCEL, cause, now)
+
+
+def observed(session: Session, message: Observed) -> Step:
+    """Problems that last from one measure to the next are told, and their end."""
+    if session.state != RunState.TRADING:
+        return msgspec.structs.replace(session, problems=(), suspected=frozenset()), ()
+    found = problems(
+        message.metrics, stale_feed_after_s=session.spec.stale_feed_after_s, at_rest=session.at_rest
+    )
+    # Seen once it may be a moment's: a strategy that is being started, a client that connects again.
+    lasting = tuple(problem for problem in found if problem in session.suspected)
+    before = session.problems
+    session = msgspec.structs.replace(session, problems=lasting, suspected=frozenset(found))
+    if new := [problem for problem in lasting if problem not in before]:
+        return session, (alert(Severity.WARNING, "not_trading", "; ".join(new)),)
+    if before and not lasting:
+        return session, (alert(Severity.INFO, "trading_again", f"no longer so: {'; '.join(before)}"),)
+    return session, ()

@@ -1,0 +1,37 @@
+"""What a worker and the process of a trial say to each other over a socketpair, in the frames of link.py."""
+
+import msgspec
+
+from schemas.backtest import TrialFailure, TrialOrder
+
+
+class RunTrial(msgspec.Struct, frozen=True, tag=True):
+    """The only frame to a trial's process: what to run, and what its manifest says of where it ran."""
+
+    order: TrialOrder
+    catalog_path: str
+    host: str
+    image: str
+
+
+class Progressed(msgspec.Struct, frozen=True, tag=True):
+    """The JSON of a TrialProgress."""
+
+    data: bytes
+
+
+class Produced(msgspec.Struct, frozen=True, tag=True):
+    """A piece of the compressed Outcome, in order; `is_last` ends it."""
+
+    data: bytes
+    is_last: bool
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The trial's last word where it gives no result."""
+
+    reason: TrialFailure
+    detail: str
+
+
+type FromTrial = Progressed | Produced | Refused

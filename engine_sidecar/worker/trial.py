@@ -1,0 +1,232 @@
+"""One piece of work from the queue to its end: asked for, run in its process, told of, and done with."""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from bus.bus import Bus
+from bus.logs import bind, get_logger
+from bus.queue import KEEP_S, Taken
+from engine_sidecar.trial_link import FromTrial, Produced, Progressed, Refused, RunTrial
+from engine_sidecar.worker.forks import Forks, TrialProcess
+from engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
+from schemas.backtest import (
+    ClaimTrial,
+    TrialBeat,
+    TrialClaimed,
+    TrialEvent,
+    TrialFailure,
+    TrialOrder,
+    TrialPart,
+    TrialProgress,
+    TrialStarted,
+)
+from schemas.contract import TRIAL_BEAT, TRIAL_CLAIM, TRIAL_EVENT
+from schemas.fault import FaultCode, FaultError
+from schemas.session import Launch
+
+log = get_logger(__name__)
+
+PART_BYTES: Final = 512 << 10
+"""Of a result in one message; JSON makes a third more of it."""
+RETRY_S: Final = 1.0
+
+
+class Trial:
+    """One attempt at a trial. `on_line` takes what its process prints, `is_oom` tells whether the kernel killed for memory."""
+
+    def __init__(
+        self,
+        taken: Taken,
+        order: TrialOrder,
+        launch: Launch,
+        *,
+        bus: Bus,
+        forks: Forks,
+        is_oom: Callable[[], bool],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self.backtest_id = order.backtest_id
+        self._taken, self._order, self._launch = taken, order, launch
+        self._bus, self._forks = bus, forks
+        self._is_oom = is_oom
+        self._echo = on_line
+        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
+        self._pieces: list[bytes] = []
+        self._is_whole = False
+        self._refused: tuple[TrialFailure, str] | None = None
+        self._killed_for: KillCause | None = None
+        self._told = 0
+        self._progress: TrialBeat | None = None
+        self._has_progress = asyncio.Event()
+        self._process: TrialProcess | None = None
+
+    async def run(self) -> None:
+        """Runs it to its end. What the bus does not take is tried again for as long as it takes."""
+        with bind(backtest_id=self.backtest_id):
+            async with asyncio.TaskGroup() as group:
+                beside = (
+                    group.create_task(self._keep(), name="keep"),
+                    group.create_task(self._publish_beats(), name="beats"),
+                )
+                await self._work()
+                for task in beside:
+                    task.cancel()
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, once it has one."""
+        process = self._process
+        return (
+            process.pid.result() if process and process.pid.done() and not process.exit_code.done() else None
+        )
+
+    def kill(self, cause: KillCause) -> None:
+        """Ends its process; the first cause is the one that is told."""
+        self._killed_for = self._killed_for or cause
+        if self._process is not None:
+            self._process.kill()
+
+    async def gone(self) -> None:
+        """Returns when its process is."""
+        if self._process is not None:
+            await self._process.ended()
+
+    async def _work(self) -> None:
+        claim = await self._claim()
+        if claim.is_wanted and self._killed_for is None:
+            ending = await self._run_process()
+            if ending.killed_for is KillCause.LEFT and not ending.is_whole:
+                await self._taken.give_back(0.0)
+                return
+            await self._tell_end(ending)
+        elif not claim.is_wanted:
+            log.info("trial is not wanted", why=claim.why)
+        # If the queue does not learn it now, the work comes again, is claimed in vain, and done with then.
+        await self._taken.done()
+
+    async def _claim(self) -> TrialClaimed:
+        spec = self._launch.spec
+        request = ClaimTrial(
+            backtest_id=self.backtest_id,
+            worker=spec.instance_id,
+            session_id=spec.session_id,
+            attempt=self._taken.attempt,
+        )
+        while True:
+            try:
+                return await self._bus.call(TRIAL_CLAIM, request)
+            except FaultError as error:
+                if error.fault.code == FaultCode.NOT_FOUND:
+                    return TrialClaimed(is_wanted=False, why=error.fault.message)
+                log.warning("trial cannot be claimed yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _run_process(self) -> Ending:
+        process = TrialProcess(self._hear, self._print)
+        launch = self._launch
+        order = RunTrial(
+            order=self._order,
+            catalog_path=launch.catalog_path,
+            host=launch.host,
+            image=launch.image,
+        )
+        self._forks.start(order, process)
+        self._process = process
+        pid = await process.pid
+        if self._killed_for is not None:  # while it was being forked
+            process.kill()
+        started = TrialStarted(
+            worker=launch.spec.instance_id, host=launch.host, pid=pid, attempt=self._taken.attempt
+        )
+        await self._tell(started)
+        return await self._ended(process)
+
+    async def _ended(self, process: TrialProcess) -> Ending:
+        try:
+            async with asyncio.timeout(self._order.timeout_s):
+                await asyncio.shield(process.exit_code)
+        except TimeoutError:
+            self.kill(KillCause.TIMEOUT)
+        exit_code = await process.ended()
+        return Ending(
+            exit_code=exit_code,
+            is_whole=self._is_whole,
+            refused=self._refused,
+            killed_for=self._killed_for,
+            is_oom=self._is_oom(),
+            timeout_s=self._order.timeout_s,
+            log_tail=tuple(self._lines),
+        )
+
+    async def _tell_end(self, ending: Ending) -> None:
+        said = verdict(ending)
+        log.info("trial ended", end=type(said).__name__ if said else "result", exit_code=ending.exit_code)
+        if said is not None:
+            await self._tell(said)
+            return
+        whole = b"".join(self._pieces)
+        digest = hashlib.sha256(whole).hexdigest()
+        count = -(-len(whole) // PART_BYTES)
+        for index in range(count):
+            data = whole[index * PART_BYTES : (index + 1) * PART_BYTES]
+            await self._tell(TrialPart(index=index, count=count, sha256=digest, data=data))
+
+    async def _tell(self, data: Any) -> None:
+        event = TrialEvent(
+            backtest_id=self.backtest_id, attempt=self._taken.attempt, at_ns=time.time_ns(), data=data
+        )
+        self._told += 1
+        spec = self._launch.spec
+        message_id = f"{spec.session_id}-{self.backtest_id}-{self._taken.attempt}-{self._told}"
+        while True:
+            try:
+                await self._bus.publish_durable(
+                    TRIAL_EVENT, event, message_id=message_id, instance_id=spec.instance_id
+                )
+            except FaultError as error:
+                log.warning("trial event waits for the bus", error=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._taken.keep()
+
+    async def _publish_beats(self) -> None:
+        """The newest progress only: it may be lost."""
+        while True:
+            await self._has_progress.wait()
+            self._has_progress.clear()
+            if self._progress is not None:
+                await self._bus.publish(TRIAL_BEAT, self._progress, instance_id=self._launch.spec.instance_id)
+
+    def _hear(self, message: FromTrial) -> None:
+        match message:
+            case Produced(data=data, is_last=is_last):
+                self._pieces.append(data)
+                self._is_whole = self._is_whole or is_last
+            case Refused(reason=reason, detail=detail):
+                self._refused = (reason, detail)
+            case Progressed(data=data):
+                self._beat(data)
+
+    def _beat(self, data: bytes) -> None:
+        self._progress = TrialBeat(
+            backtest_id=self.backtest_id,
+            attempt=self._taken.attempt,
+            worker=self._launch.spec.instance_id,
+            progress=msgspec.json.decode(data, type=TrialProgress),
+        )
+        self._has_progress.set()
+
+    def _print(self, line: str) -> None:
+        self._lines.append(line)
+        self._echo(f"[{self.backtest_id}] {line}")

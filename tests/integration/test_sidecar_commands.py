@@ -1,0 +1,257 @@
+"""What the sidecar can be told besides to stop: to end now, to go on holding its lease, to describe itself, to see to strategies."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.bus import Bus
+from flotilla.embedded.nats import NatsServer
+from schemas.contract import (
+    COMMAND_ADD_STRATEGY,
+    COMMAND_DESCRIBE,
+    COMMAND_END_NOW,
+    COMMAND_LIST_STRATEGIES,
+    COMMAND_RENEW_LEASE,
+    COMMAND_START_STRATEGY,
+    COMMAND_STOP,
+    COMMAND_STOP_STRATEGY,
+    Actor,
+)
+from schemas.fault import FaultCode, FaultError
+from schemas.session import AccountLease, CacheAccess, EndNow, EngineCommand, RenewLease, SessionEnded
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine
+from schemas.telemetry import Alert, OrderUpdate
+from tests.integration.conftest import ConnectAs
+from tests.integration.sidecars import Heard, Sidecar, is_alive, until
+
+SECRET = 'pa"ss\\word-77'
+
+
+@pytest.fixture
+def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
+    folder = tmp_path / "sidecar"
+    folder.mkdir()
+    one = Sidecar(nats, folder)
+    yield one
+    one.end()
+
+
+@pytest.fixture
+async def heard(bus: Bus) -> Heard:
+    ears = Heard()
+    await ears.listen(bus)
+    return ears
+
+
+@pytest.fixture
+async def orchestrator(connect_as: ConnectAs) -> Bus:
+    """Only the orchestrator renews leases."""
+    return await connect_as(Actor.ORCHESTRATOR)
+
+
+class TestEndingNow:
+    async def end_now(self, bus: Bus, deadline_s: float) -> SessionEnded:
+        return await bus.call(COMMAND_END_NOW, EndNow(deadline_s=deadline_s), instance_id="e1")
+
+    async def test_the_answer_is_how_the_session_ended(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus
+    ) -> None:
+        sidecar.start()
+        await heard.trading()
+        answers = await asyncio.gather(*(self.end_now(bus, 10.0) for _ in range(3)))
+        assert await sidecar.wait() == 0
+        end = answers[0].end
+        assert (answers[0].session_id, end.state) == (sidecar.spec.session_id, RunState.STOPPED)
+        assert end.stop is not None
+        assert (end.stop.policy, end.stop.is_flat, end.not_confirmed) == (StopPolicy.FLATTEN, True, ())
+        assert all(answer.end == end for answer in answers)
+        assert await heard.state(RunState.STOPPED) == end
+        assert "ending within 9 s" in sidecar.stdout
+
+    async def test_a_stop_that_is_under_way_ends_by_the_earlier_deadline(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus
+    ) -> None:
+        sidecar.start("deaf", stop_timeout_s=60.0)
+        pid = await heard.trading()
+        await bus.call(COMMAND_STOP, EngineCommand(), instance_id="e1")
+        began = time.monotonic()
+        answer = await self.end_now(bus, 1.0)
+        assert time.monotonic() - began < 30
+        assert (answer.end.state, answer.end.stop) == (RunState.STOPPED, None)
+        assert "was killed" in answer.end.not_confirmed[0]
+        assert not is_alive(pid)
+
+    async def test_a_frozen_engine_is_killed_at_the_deadline_and_nothing_is_claimed(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus
+    ) -> None:
+        sidecar.start("spins", kill_frozen_after_s=60.0)
+        await heard.beat(lambda beat: beat.is_frozen)
+        answer = await self.end_now(bus, 1.0)
+        assert "frozen" in answer.end.not_confirmed[0]
+        assert answer.end.stop is None
+
+    @pytest.mark.parametrize("script", ["never_connects", "silent"])
+    async def test_an_engine_that_does_not_trade_yet_ends_too(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus, script: str
+    ) -> None:
+        sidecar.start(script)
+        await heard.beat(lambda beat: beat.engine_pid)
+        answer = await self.end_now(bus, 1.0)
+        assert answer.end.state is RunState.STOPPED
+        assert answer.end.not_confirmed
+
+    async def test_before_there_is_an_engine_nothing_is_left_to_confirm(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus
+    ) -> None:
+        sidecar.start(env={"SCRIPTED_ZYGOTE": "hangs"})
+        await until(lambda: heard.heartbeats)
+        answer = await self.end_now(bus, 10.0)
+        assert (answer.end.state, answer.end.not_confirmed) == (RunState.STOPPED, ())
+
+    async def test_an_engine_that_dies_meanwhile_has_failed_and_nothing_is_claimed(
+        self, sidecar: Sidecar, heard: Heard, bus: Bus
+    ) -> None:
+        sidecar.start("exits", node={"code": 3, "after_s": 1.5})
+        await heard.trading()
+        answer = await self.end_now(bus, 10.0)
+        assert (answer.end.state, answer.end.reason) == (RunState.FAILED, FailureReason.CRASH)
+        assert answer.end.detail == "the engine exited with 3"
+        assert answer.end.not_confirmed
+
+    async def test_another_session_is_left_alone(self, sidecar: Sidecar, heard: Heard, bus: Bus) -> None:
+        sidecar.start()
+        await heard.trading()
+        with pytest.raises(FaultError) as refused:
+            await bus.call(COMMAND_END_NOW, EndNow(session_id="another"), instance_id="e1")
+        assert refused.value.fault.code is FaultCode.CONFLICT
+        assert heard.states[-1] is RunState.TRADING
+
+
+class TestTheLease:
+    LEASE = AccountLease(token=5, ttl_s=1.5)
+
+    def renewal(self, sidecar: Sidecar, **changes: object) -> RenewLease:
+        values = {"session_id": sidecar.spec.session_id, "token": 5, "ttl_s": 30.0} | changes
+        return RenewLease(**values)  # type: ignore[arg-type]
+
+    async def test_an_engine_without_it_reduces_and_then_stops(self, sidecar: Sidecar, heard: Heard) -> None:
+        sidecar.start(lease=self.LEASE)
+        await heard.trading()
+        await until(lambda: "lease_lost" in heard.alerts and "reduces" in heard.alerts)
+        change = await heard.state(RunState.STOPPED)
+        assert change.detail == "the lease on its accounts was not renewed"
+        assert "stopping cancel" in sidecar.stdout
+        assert await sidecar.wait() == 0
+
+    async def test_a_renewal_gives_the_engine_its_freedom_back(
+        self, sidecar: Sidecar, heard: Heard, orchestrator: Bus
+    ) -> None:
+        sidecar.start(lease=AccountLease(token=5, ttl_s=6.0))
+        await until(lambda: "reduces" in heard.alerts)
+        await orchestrator.call(COMMAND_RENEW_LEASE, self.renewal(sidecar), instance_id="e1")
+        await until(lambda: "lease_regained" in heard.alerts and "goes on" in heard.alerts)
+        await heard.beat(lambda beat: 25 < (beat.lease_s or 0) <= 30)
+        assert heard.states[-1] is RunState.TRADING
+
+    async def test_only_its_holder_renews_it(self, sidecar: Sidecar, heard: Heard, orchestrator: Bus) -> None:
+        sidecar.start(lease=AccountLease(token=5, ttl_s=60.0))
+        await heard.trading()
+        for wrong in ({"token": 4}, {"session_id": "another"}):
+            with pytest.raises(FaultError) as refused:
+                await orchestrator.call(COMMAND_RENEW_LEASE, self.renewal(sidecar, **wrong), instance_id="e1")
+            assert refused.value.fault.code is FaultCode.CONFLICT
+
+    async def test_a_session_without_one_has_none_to_renew(
+        self, sidecar: Sidecar, heard: Heard, orchestrator: Bus
+    ) -> None:
+        sidecar.start()
+        await heard.trading()
+        with pytest.raises(FaultError) as refused:
+            await orchestrator.call(COMMAND_RENEW_LEASE, self.renewal(sidecar), instance_id="e1")
+        assert refused.value.fault.code is FaultCode.CONFLICT
+        assert heard.heartbeats[-1].lease_s is None
+
+
+async def test_strategies_are_the_engines_affair(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:
+    sidecar.start()
+    await heard.trading()
+    found = await bus.call(COMMAND_LIST_STRATEGIES, LookIntoEngine(), instance_id="e1")
+    assert [view.strategy_id for view in found.strategies] == ["EMACross-000"]
+    added = await bus.call(COMMAND_ADD_STRATEGY, AddToEngine(strategy={"a": 1}), instance_id="e1")
+    assert (added.message, added.session_id) == ("done", sidecar.spec.session_id)
+    with pytest.raises(FaultError) as refused:
+        await bus.call(COMMAND_START_STRATEGY, ChangeInEngine(strategy_id="A-1"), instance_id="e1")
+    assert refused.value.fault.code is FaultCode.NOT_FOUND
+
+
+async def test_an_engine_that_dies_leaves_no_question_open(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:
+    sidecar.start("exits", node={"code": 3, "after_s": 2.0})
+    await heard.trading()
+    with pytest.raises(FaultError) as refused:
+        await bus.call(COMMAND_STOP_STRATEGY, ChangeInEngine(strategy_id="A-1"), instance_id="e1")
+    assert refused.value.fault.code is FaultCode.OUTCOME_UNKNOWN
+    assert "ended before it answered" in refused.value.fault.message
+
+
+async def test_an_engine_that_does_not_trade_has_no_strategies_to_speak_of(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    sidecar.start("never_connects")
+    await heard.state(RunState.CONNECTING)
+    with pytest.raises(FaultError) as refused:
+        await bus.call(COMMAND_LIST_STRATEGIES, LookIntoEngine(), instance_id="e1")
+    assert refused.value.fault.code is FaultCode.CONFLICT
+
+
+async def test_an_engine_that_says_it_trades_and_does_not_is_found_out(
+    sidecar: Sidecar, heard: Heard
+) -> None:
+    figures = {
+        "strategies": {"A-000": "STOPPED", "B-001": "RUNNING"},
+        "not_connected": ["SIM execution"],
+        "feeds": [{"venue": "SIM", "events": 1, "age_s": 9.0}],
+    }
+    sidecar.start("ails", node=figures | {"for_s": 4.0}, stale_feed_after_s=5.0)
+    await heard.beat(lambda beat: len(beat.problems) == 3)
+    assert heard.heartbeats[-1].problems == (
+        "strategy A-000 is STOPPED",
+        "SIM execution is not connected",
+        "feed SIM has been silent for more than 5 s",
+    )
+    await heard.beat(lambda beat: not beat.problems)
+    await until(lambda: heard.alerts == ["not_trading", "trading_again"])
+    assert (heard.heartbeats[-1].event_age_s or 0) < 60
+    assert sidecar.heartbeat_file.exists()
+
+
+async def test_a_secret_is_nowhere_in_what_leaves_the_sidecar(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    cache = CacheAccess(host="h", port=1, username="u", password="cache-password")
+    secrets = {"store": {"api_key": SECRET, "deep": [{"passphrase": "another-one"}], "pin": "12"}}
+    sidecar.start(
+        "blabs", node={"secret": f"{SECRET} cache-password another-one"}, secrets=secrets, cache=cache
+    )
+    change = await heard.state(RunState.FAILED)
+    await sidecar.wait()
+    await until(lambda: heard.lines)
+    assert change.detail == "refused: *** *** ***"
+    assert change.not_confirmed == ("order *** *** ***",)
+    assert heard.of(OrderUpdate)[0].reason == "bad key *** *** ***"
+    assert heard.of(Alert)[0].message == "the key is *** *** ***"
+    assert heard.lines[0] == 'key=*** *** *** and "*** *** ***"'
+    assert change.log_tail[0] == heard.lines[0]
+    said = sidecar.stdout + sidecar.stderr + repr(heard.events)
+    assert not [secret for secret in (SECRET, "cache-password", "another-one") if secret in said]
+
+
+async def test_a_sidecar_describes_what_it_runs_without_a_secret(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    sidecar.start(secrets={"store": {"api_key": SECRET}})
+    await heard.trading()
+    assert await bus.call(COMMAND_DESCRIBE, LookIntoEngine(), instance_id="e1") == sidecar.spec

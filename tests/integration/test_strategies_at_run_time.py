@@ -1,0 +1,231 @@
+"""Strategies of a running engine: added, started, stopped and removed while others trade on."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine_sidecar.asking import (
+    AddStrategy,
+    Answer,
+    Ask,
+    ListStrategies,
+    Question,
+    RemoveStrategy,
+    StartStrategy,
+    StopStrategy,
+)
+from engine_sidecar.link import Stop
+from schemas.fault import FaultCode
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import EventKind
+from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
+from tests.integration.engine_plans import BAR_TYPE, SLOWLY, strategy, until_event
+
+OTHER = BAR_TYPE.replace("SPX", "IXIC")
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[ZygoteProcess]:
+    with zygote_process() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder, "--sample"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.fixture
+def engine(zygote: ZygoteProcess, catalog: Path) -> EngineProcess:
+    """BuysEachBar-000 trades in it."""
+    engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("BuysEachBar")))
+    engine.until_state(RunState.TRADING)
+    return engine
+
+
+def ask(engine: EngineProcess, question: Question, timeout_s: float = 20.0) -> Answer:
+    number = next(NUMBERS)
+    engine.send(Ask(number, question))
+    return engine.until(
+        lambda message: message if isinstance(message, Answer) and message.number == number else None,
+        timeout_s,
+    )
+
+
+def refusal(engine: EngineProcess, question: Question) -> tuple[FaultCode, str]:
+    fault = ask(engine, question).fault
+    assert fault is not None
+    return fault.code, fault.message
+
+
+def states(answer: Answer) -> dict[str, str]:
+    assert answer.fault is None, answer.fault
+    return {view.strategy_id: view.state for view in answer.strategies}
+
+
+def fills_of(engine: EngineProcess, strategy_id: str) -> int:
+    return sum(event["strategy_id"] == strategy_id for event in engine.events(EventKind.FILL))
+
+
+def until_it_fills(engine: EngineProcess, strategy_id: str) -> None:
+    before = fills_of(engine, strategy_id)
+    engine.until(lambda _: fills_of(engine, strategy_id) > before)
+
+
+def end(engine: EngineProcess) -> None:
+    engine.send(Stop(StopPolicy.FLATTEN, 5.0))
+    ended, code = engine.until_ended()
+    assert (ended.reason, ended.not_confirmed, code) == (None, (), 0)
+    assert ended.stop is not None
+    assert ended.stop.is_flat
+
+
+def test_a_strategy_is_added_stopped_started_and_removed_while_another_trades_on(
+    engine: EngineProcess,
+) -> None:
+    added = ask(engine, AddStrategy(strategy("BuysEachBar", bar_type=OTHER)))
+    assert states(added) == {"BuysEachBar-000": "RUNNING", "BuysEachBar-001": "RUNNING"}
+    assert added.strategy_id == "BuysEachBar-001"
+    assert added.strategies[1].strategy_class == "tests.strategies_for_tests:BuysEachBar"
+    until_it_fills(engine, "BuysEachBar-001")
+    stopped = ask(engine, StopStrategy("BuysEachBar-001", StopPolicy.FLATTEN, 10.0))
+    assert states(stopped)["BuysEachBar-001"] == "STOPPED"
+    assert (stopped.not_confirmed, stopped.strategies[1].positions_open) == ((), 0)
+    fills = fills_of(engine, "BuysEachBar-001")
+    until_it_fills(engine, "BuysEachBar-000")
+    assert fills_of(engine, "BuysEachBar-001") == fills
+    assert states(ask(engine, StartStrategy("BuysEachBar-001")))["BuysEachBar-001"] == "RUNNING"
+    until_it_fills(engine, "BuysEachBar-001")
+    removed = ask(engine, RemoveStrategy("BuysEachBar-001", StopPolicy.FLATTEN, 10.0))
+    assert (states(removed), removed.not_confirmed) == ({"BuysEachBar-000": "RUNNING"}, ())
+    until_it_fills(engine, "BuysEachBar-000")
+    end(engine)
+
+
+def test_a_number_that_a_removed_strategy_had_is_given_again_and_none_twice(engine: EngineProcess) -> None:
+    for tag in ("001", "002"):
+        assert ask(engine, AddStrategy(strategy("OnBars"))).strategy_id == f"OnBars-{tag}"
+    ask(engine, RemoveStrategy("OnBars-001", StopPolicy.LEAVE, 5.0))
+    assert ask(engine, AddStrategy(strategy("OnBars"))).strategy_id == "OnBars-001"
+    end(engine)
+
+
+def test_stopping_one_strategy_touches_no_order_and_no_position_of_another(engine: EngineProcess) -> None:
+    ask(engine, AddStrategy(strategy("HoldsAndRests", bar_type=OTHER)))
+    until_event(engine, EventKind.ORDER, "OrderAccepted")
+    ask(engine, StopStrategy("BuysEachBar-000", StopPolicy.FLATTEN, 10.0))
+    views = {view.strategy_id: view for view in ask(engine, ListStrategies()).strategies}
+    assert (views["BuysEachBar-000"].state, views["BuysEachBar-000"].positions_open) == ("STOPPED", 0)
+    other = views["HoldsAndRests-001"]
+    assert (other.state, other.orders_open, other.positions_open) == ("RUNNING", 1, 1)
+    end(engine)
+
+
+@pytest.mark.parametrize(("policy", "left"), [("leave", (1, 1)), ("cancel", (0, 1)), ("flatten", (0, 0))])
+def test_a_strategy_is_stopped_by_policy(engine: EngineProcess, policy: str, left: tuple[int, int]) -> None:
+    ask(engine, AddStrategy(strategy("HoldsAndRests", bar_type=OTHER)))
+    until_event(engine, EventKind.ORDER, "OrderAccepted")
+    stopped = ask(engine, StopStrategy("HoldsAndRests-001", StopPolicy(policy), 10.0))
+    view = stopped.strategies[1]
+    assert ((view.orders_open, view.positions_open), stopped.not_confirmed) == (left, ())
+    end(engine)
+
+
+def test_what_a_removed_strategy_left_is_closed_by_the_stop_of_the_engine(engine: EngineProcess) -> None:
+    ask(engine, AddStrategy(strategy("HoldsAndRests", bar_type=OTHER)))
+    until_event(engine, EventKind.ORDER, "OrderAccepted")
+    ask(engine, RemoveStrategy("HoldsAndRests-001", StopPolicy.LEAVE, 5.0))
+    end(engine)
+    assert engine.metrics()[-1].net_positions == {}
+
+
+def test_a_strategy_may_be_added_without_being_started(engine: EngineProcess) -> None:
+    added = ask(engine, AddStrategy(strategy("OnBars"), is_started=False))
+    assert states(added)["OnBars-001"] == "READY"
+    assert states(ask(engine, StartStrategy("OnBars-001")))["OnBars-001"] == "RUNNING"
+    assert states(ask(engine, StartStrategy("OnBars-001")))["OnBars-001"] == "RUNNING"
+    end(engine)
+
+
+BAD: dict[str, tuple[dict[str, Any], FaultCode, str]] = {
+    "a tag in use": (strategy("OnBars", order_id_tag="000"), FaultCode.CONFLICT, "000 is in use"),
+    "an id in use": (
+        strategy("BuysEachBar", strategy_id="BuysEachBar-000"),
+        FaultCode.CONFLICT,
+        "000 is in use",
+    ),
+    "a class that is not there": (strategy("Absent"), FaultCode.INVALID, "Absent"),
+    "a constructor that raises": (strategy("RaisesInConstructor"), FaultCode.INVALID, "boom"),
+    "an unknown field": (strategy("OnBars", colour="red"), FaultCode.INVALID, "colour"),
+    "no config": ({"strategy_path": "a:B"}, FaultCode.INVALID, "config"),
+    "nothing": ({}, FaultCode.INVALID, "strategy_path"),
+    "one that stops itself": (
+        {
+            "strategy_path": "nautilus_trader.examples.strategies.ema_cross:EMACross",
+            "config_path": "nautilus_trader.examples.strategies.ema_cross:EMACrossConfig",
+            "config": {
+                "instrument_id": "DAX.SIM",
+                "bar_type": BAR_TYPE.replace("SPX", "DAX"),
+                "trade_size": "1",
+                "request_bars": False,
+            },
+        },
+        FaultCode.CONFLICT,
+        "after its start",
+    ),
+}
+
+
+def test_a_strategy_that_cannot_be_added_is_refused_by_name_and_changes_nothing(
+    engine: EngineProcess,
+) -> None:
+    for case, (plan, code, said) in BAD.items():
+        before = set(states(ask(engine, ListStrategies())))
+        found, message = refusal(engine, AddStrategy(plan))
+        assert (found, message.startswith("strategy: "), said in message) == (code, True, True), (
+            case,
+            message,
+        )
+        assert set(states(ask(engine, ListStrategies()))) == before, case
+    end(engine)
+
+
+def test_a_strategy_that_is_not_there_is_not_found(engine: EngineProcess) -> None:
+    for question in (
+        StartStrategy("OnBars-007"),
+        StopStrategy("OnBars-007", StopPolicy.LEAVE, 1.0),
+        RemoveStrategy("OnBars-007", StopPolicy.LEAVE, 1.0),
+    ):
+        assert refusal(engine, question)[0] is FaultCode.NOT_FOUND
+    end(engine)
+
+
+@pytest.mark.parametrize("how", ["start", "bar"])
+def test_a_strategy_that_was_added_and_raises_ends_the_engine_like_any(
+    engine: EngineProcess, how: str
+) -> None:
+    engine.send(Ask(next(NUMBERS), AddStrategy(strategy("Raises", bar_type=OTHER, how=how))))
+    ended, _ = engine.until_ended()
+    assert ended.reason is FailureReason.STRATEGY
+    assert ended.detail.startswith("Raises-001 raised in on_")
+
+
+def test_a_removed_strategy_leaves_nothing_behind_that_hears_events(engine: EngineProcess) -> None:
+    for _ in range(3):
+        ask(engine, AddStrategy(strategy("BuysEachBar", bar_type=OTHER)))
+        until_it_fills(engine, "BuysEachBar-001")
+        ask(engine, RemoveStrategy("BuysEachBar-001", StopPolicy.FLATTEN, 10.0))
+    before = len(engine.log)
+    until_it_fills(engine, "BuysEachBar-000")
+    assert not [line for line in engine.log[before:] if "BuysEachBar-001" in line]
+    assert not [line for line in engine.log if "[ERROR]" in line]
+    end(engine)

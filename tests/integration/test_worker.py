@@ -1,0 +1,288 @@
+"""A real worker: it takes trials from the queue, runs each in a process, and tells what came of it."""
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.bus import Bus
+from bus.queue import WorkQueue
+from flotilla.embedded.nats import NatsServer
+from schemas.backtest import (
+    CancelTrial,
+    ClaimTrial,
+    Outcome,
+    TrialBeat,
+    TrialCancelled,
+    TrialClaimed,
+    TrialData,
+    TrialEvent,
+    TrialFailed,
+    TrialFailure,
+    TrialOrder,
+    TrialPart,
+    TrialPlan,
+    TrialStarted,
+    WorkerPlan,
+)
+from schemas.contract import (
+    COMMAND_CANCEL_TRIAL,
+    COMMAND_STOP,
+    TRIAL_BEAT,
+    TRIAL_CLAIM,
+    TRIAL_CONSUMER,
+    TRIAL_EVENT,
+    TRIAL_QUEUE,
+)
+from schemas.ids import new_session_id
+from schemas.session import BusAccess, EngineCommand, EnginePlan, Launch, SessionSpec
+from schemas.states import EngineType, TradingMode
+from tests.engine_processes import ROOT, ema_cross
+from tests.integration.test_replay_equals_backtest import catalog
+from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE
+
+__all__ = ["catalog"]
+
+DATA = TrialData(kind="bars", identifier="SPX.SIM-1-DAY-LAST-EXTERNAL")  # type: ignore[arg-type]
+
+
+def plan(*strategies: dict[str, Any]) -> TrialPlan:
+    return TrialPlan(
+        engine=ENGINE,
+        venues=(VENUE,),
+        data=(DATA,),
+        instruments=("SPX.SIM",),
+        strategies=strategies or (ema_cross(),),
+        start_ns=0,
+        end_ns=FOREVER,
+    )
+
+
+def misbehaving(how: str) -> dict[str, Any]:
+    return {
+        "strategy_path": "tests.trial_strategies:Misbehaves",
+        "config_path": "tests.trial_strategies:MisbehavesConfig",
+        "config": {"bar_type": DATA.identifier, "how": how, "order_id_tag": "001"},
+    }
+
+
+class Workers:
+    """Worker processes, and what an orchestrator would be told of their trials."""
+
+    def __init__(self, nats: NatsServer, bus: Bus, folder: Path, catalog: Path) -> None:
+        self._nats, self._bus, self._folder, self._catalog = nats, bus, folder, catalog
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.events: list[TrialEvent] = []
+        self.beats: list[TrialBeat] = []
+        self.claims: list[ClaimTrial] = []
+        self.unwanted: set[str] = set()
+        self._changed = asyncio.Event()
+
+    async def listen(self) -> None:
+        await WorkQueue(self._bus, TRIAL_QUEUE, TRIAL_CONSUMER).ensure(ack_wait_s=3)
+        await self._bus.serve(TRIAL_CLAIM, self._claim)
+        await self._bus.listen(TRIAL_EVENT, self._hear)
+        await self._bus.listen(TRIAL_BEAT, self._beat)
+
+    def start(self, name: str, **spec: Any) -> None:
+        settings = self._nats.engine_settings(name, is_worker=True)
+        values: dict[str, Any] = {
+            "instance_id": name,
+            "session_id": new_session_id(datetime.now(UTC)),
+            "generation": 1,
+            "engine_type": EngineType.BACKTEST,
+            "trading_mode": TradingMode.PAPER,
+            "plan": EnginePlan(trader_id="W-001", node={}),
+            "worker": WorkerPlan(slots=1),
+        }
+        launch = Launch(
+            bus=BusAccess(url=settings.url, creds=settings.creds),
+            spec=SessionSpec(**values | spec),
+            catalog_path=str(self._catalog),
+            enforce_memory=True,
+            host="h1",
+            image="sha256:none",
+        )
+        with (self._folder / f"{name}.log").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "engine_sidecar"],
+                cwd=ROOT,
+                env=os.environ | {"TMPDIR": str(self._folder)},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(launch) + b"\n")
+        process.stdin.close()
+        self.processes[name] = process
+
+    async def put(self, backtest_id: str, *strategies: dict[str, Any], **order: Any) -> None:
+        work = TrialOrder(backtest_id=backtest_id, plan=plan(*strategies), **order)
+        await self._bus.publish_durable(TRIAL_QUEUE, work, message_id=backtest_id)
+
+    async def until(self, kind: type[Any], backtest_id: str, timeout_s: float = 60) -> Any:
+        """The first event of this kind about the trial."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for event in self.events:
+                    if event.backtest_id == backtest_id and isinstance(event.data, kind):
+                        return event.data
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def outcome(self, backtest_id: str) -> Outcome:
+        first = await self.until(TrialPart, backtest_id)
+        parts: dict[int, bytes] = {}
+        async with asyncio.timeout(30):
+            while len(parts) < first.count:
+                parts |= {
+                    event.data.index: event.data.data
+                    for event in self.events
+                    if event.backtest_id == backtest_id and isinstance(event.data, TrialPart)
+                }
+                await asyncio.sleep(0.01)
+        whole = b"".join(parts[index] for index in range(first.count))
+        assert hashlib.sha256(whole).hexdigest() == first.sha256
+        return msgspec.json.decode(zlib.decompress(whole), type=Outcome)
+
+    async def _claim(self, claim: ClaimTrial) -> TrialClaimed:
+        self.claims.append(claim)
+        return TrialClaimed(is_wanted=claim.backtest_id not in self.unwanted)
+
+    async def _hear(self, event: TrialEvent, _: object) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    async def _beat(self, beat: TrialBeat, _: object) -> None:
+        self.beats.append(beat)
+
+
+@pytest.fixture
+async def workers(nats: NatsServer, bus: Bus, tmp_path: Path, catalog: Path) -> AsyncIterator[Workers]:
+    made = Workers(nats, bus, tmp_path, catalog)
+    await made.listen()
+    yield made
+    for process in made.processes.values():
+        process.kill()
+        process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+async def test_a_trial_gives_its_whole_result_and_manifest(workers: Workers) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1")
+    outcome = await workers.outcome("bt-1")
+    assert len(outcome.result.fills) == 443
+    assert outcome.manifest.host == "h1"
+    assert {file.path.split("/")[1] for file in outcome.manifest.files} >= {"bar", "equity"}
+    assert all(len(digest) == 64 for digest in outcome.manifest.strategy_sources.values())
+    started = await workers.until(TrialStarted, "bt-1")
+    assert (started.worker, started.host, started.attempt) == ("w-1", "h1", 1)
+    assert workers.beats[-1].progress.events == workers.beats[-1].progress.total == 5_031
+
+
+async def test_what_was_cancelled_before_it_began_is_not_run(workers: Workers) -> None:
+    workers.unwanted.add("bt-1")
+    await workers.put("bt-1")
+    await workers.put("bt-2")
+    workers.start("w-1")
+    await workers.outcome("bt-2")
+    assert not [event for event in workers.events if event.backtest_id == "bt-1"]
+
+
+async def test_a_cancelled_trial_is_gone_within_a_second(workers: Workers, bus: Bus) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1", misbehaving("loop"))
+    started = await workers.until(TrialStarted, "bt-1")
+    gone = await bus.call(COMMAND_CANCEL_TRIAL, CancelTrial(backtest_id="bt-1"), instance_id="w-1")
+    assert gone.pid == started.pid
+    assert not is_alive(started.pid)
+    assert gone.milliseconds < 1_000
+    await workers.until(TrialCancelled, "bt-1")
+    await workers.put("bt-2")
+    assert (await workers.outcome("bt-2")).result.events == 5_031
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "detail"),
+    [
+        ("raise", TrialFailure.STRATEGY, "boom"),
+        ("loop", TrialFailure.TIMEOUT, "did not end within 2 s"),
+        ("eat", TrialFailure.OOM, "memory"),
+        ("exit", TrialFailure.CRASH, "exited with 3"),
+    ],
+)
+async def test_a_trial_that_fails_says_why_and_the_worker_goes_on(
+    workers: Workers, how: str, reason: TrialFailure, detail: str
+) -> None:
+    workers.start("w-1", memory_bytes=1 << 30)
+    await workers.put("bad", misbehaving(how), timeout_s=2.0 if how == "loop" else 60.0)
+    await workers.put("good")
+    failed = await workers.until(TrialFailed, "bad")
+    assert failed.reason == reason
+    assert detail in failed.detail
+    assert (await workers.outcome("good")).result.events == 5_031
+
+
+async def test_the_trial_of_a_killed_worker_is_run_by_another(workers: Workers) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1", misbehaving("loop"))
+    first = await workers.until(TrialStarted, "bt-1")
+    workers.processes["w-1"].kill()
+    workers.start("w-2")
+    async with asyncio.timeout(30):
+        while len([event for event in workers.events if isinstance(event.data, TrialStarted)]) < 2:
+            await asyncio.sleep(0.05)
+    second = workers.events[-1].data
+    assert isinstance(second, TrialStarted)
+    assert (second.worker, second.attempt, is_alive(first.pid)) == ("w-2", 2, False)
+
+
+async def test_a_worker_that_is_stopped_gives_its_trial_back(workers: Workers, bus: Bus) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1", misbehaving("loop"))
+    await workers.until(TrialStarted, "bt-1")
+    await bus.call(COMMAND_STOP, EngineCommand(), instance_id="w-1")
+    assert await asyncio.to_thread(workers.processes["w-1"].wait, 15) == 0
+    assert not [event for event in workers.events if isinstance(event.data, TrialCancelled)]
+    workers.start("w-2")
+    async with asyncio.timeout(30):
+        while workers.claims[-1].worker != "w-2":
+            await asyncio.sleep(0.05)
+    assert workers.claims[-1].attempt == 2
+
+
+async def test_two_slots_run_two_trials_at_once(workers: Workers) -> None:
+    workers.start("w-1", worker=WorkerPlan(slots=2))
+    await workers.put("bt-1", misbehaving("loop"))
+    await workers.put("bt-2")
+    await workers.until(TrialStarted, "bt-1")
+    assert (await workers.outcome("bt-2")).result.events == 5_031
+
+
+async def test_an_idle_worker_ends(workers: Workers) -> None:
+    workers.start("w-1", worker=WorkerPlan(slots=1, idle_s=0.5))
+    assert await asyncio.to_thread(workers.processes["w-1"].wait, 30) == 0
+
+
+@pytest.fixture(autouse=True)
+def show_output(tmp_path: Path) -> Iterator[None]:
+    """What the workers said, where a test fails."""
+    yield
+    for file in tmp_path.glob("w-*.log"):
+        print(f"--- {file.name}\n{file.read_text(errors='replace')[-4000:]}")
