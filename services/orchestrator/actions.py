@@ -1,7 +1,7 @@
 """Performs what the core decided. Each effect may come again: it is sent once at a time, and sending it twice does no harm."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
+from services.orchestrator.alerts import Alerts
 from services.orchestrator.core.effects import (
     CommandStop,
     ContainerEffect,
@@ -32,8 +33,9 @@ from services.orchestrator.core.effects import (
     KillContainer,
     LookAgain,
     PublishState,
+    RaiseAlert,
     RemoveContainer,
-    ReportStray,
+    StartAgain,
     StartContainer,
     StopContainer,
 )
@@ -46,10 +48,14 @@ log = get_logger(__name__)
 
 type Clock = Callable[[], datetime]
 type Report = Callable[[ContainerEffect, Fault | None], None]
+type Again = Callable[[StartAgain], Awaitable[None]]
 
 
 class Actions:
-    """The hands of the orchestrator. `report` is told how each effect on a container or sidecar went; `look` reconciles."""
+    """The hands of the orchestrator.
+
+    `report` is told how each effect on a container or sidecar went; `look` reconciles an engine; `again` begins restarts.
+    """
 
     def __init__(
         self,
@@ -58,18 +64,21 @@ class Actions:
         live: Live,
         clock: Clock,
         *,
+        alerts: Alerts,
         report: Report,
         look: Callable[[str], None],
+        again: Again,
     ) -> None:
         self._bus = bus
         self._record = record
         self._live = live
         self._clock = clock
+        self._alerts = alerts
         self._report = report
         self._look = look
+        self._again = again
         self._tasks = Tasks()
-        self._under_way: set[ContainerEffect] = set()
-        self._reported: set[str] = set()
+        self._under_way: set[ContainerEffect | StartAgain] = set()
         self.unpublished: set[str] = set()
         """Engines whose present state the fleet has not been told."""
 
@@ -87,8 +96,13 @@ class Actions:
                 self._tasks.start(self.publish(engine), name=f"publish:{engine.instance_id}")
             case LookAgain(instance_id, at):
                 self._tasks.start(self._look_at(instance_id, at), name=f"look:{instance_id}")
-            case ReportStray(container):
-                self._report_stray(container)
+            case RaiseAlert(_, key):
+                self._tasks.start(self._alerts.tell(effect), name=f"alert:{key}")
+            case StartAgain() if effect not in self._under_way:
+                self._under_way.add(effect)
+                self._tasks.start(self._start_again(effect), name=f"again:{effect.session_id}")
+            case StartAgain():
+                pass
             case _ if effect not in self._under_way:
                 self._under_way.add(effect)
                 self._tasks.start(self._perform(effect), name=f"{type(effect).__name__}:{effect.session_id}")
@@ -118,10 +132,11 @@ class Actions:
         await asyncio.sleep(max(0.0, (at - self._clock()).total_seconds()))
         self._look(instance_id)
 
-    def _report_stray(self, container: ContainerFacts) -> None:
-        if container.session_id not in self._reported:
-            self._reported.add(container.session_id)
-            log.warning("container of no known session; it is left alone", **_fields(container))
+    async def _start_again(self, effect: StartAgain) -> None:
+        try:
+            await self._again(effect)
+        finally:
+            self._under_way.discard(effect)
 
     async def _perform(self, effect: ContainerEffect) -> None:
         with bind(instance_id=effect.instance_id, session_id=effect.session_id):
@@ -183,13 +198,3 @@ def _gone(effect: StopContainer | KillContainer) -> ContainerFacts:
         status=ContainerStatus.GONE,
         runtime="",
     )
-
-
-def _fields(container: ContainerFacts) -> dict[str, str]:
-    return {
-        "session_id": container.session_id,
-        "instance_id": container.instance_id,
-        "host": container.host,
-        "container": container.name,
-        "status": str(container.status),
-    }

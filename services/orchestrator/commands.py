@@ -1,30 +1,33 @@
-"""Start, stop and restart: the calls that change something. The same request id twice gives one answer and one effect."""
+"""Start, stop, restart, configure and remove: the calls that change an engine."""
 
-import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from schemas.config import EngineConfig
-from schemas.contract import ENGINE_RESTART, ENGINE_START, ENGINE_STOP, Call
-from schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngine
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.ids import new_request_id, new_session_id
+from schemas.contract import ENGINE_CONFIGURE, ENGINE_REMOVE, ENGINE_RESTART, ENGINE_START, ENGINE_STOP
+from schemas.engine import (
+    ConfigureEngine,
+    EngineAccepted,
+    RemoveEngine,
+    RestartEngine,
+    StartEngine,
+    StopEngine,
+)
+from schemas.fault import FaultCode, FieldError, fault, invalid
 from schemas.session import SessionSpec
 from services.orchestrator.actions import Clock
 from services.orchestrator.conductor import Conductor, Stamp
 from services.orchestrator.core import engine as core
+from services.orchestrator.core import stored
+from services.orchestrator.core.answers import idle
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.fleet import Fleet, unknown_engine
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
-from services.orchestrator.ports import Catalog, Command, Record, RepeatedCommand, Templates
-
-type _Run = Callable[[Stamp], Awaitable[EngineAccepted]]
-type _Render = Callable[[EngineConfig], SessionSpec]
+from services.orchestrator.core.stop_flags import refuse_stopped
+from services.orchestrator.ledger import Ledger
+from services.orchestrator.planner import Planner
+from services.orchestrator.ports import AccountHeld, Record
 
 DEFAULT_INSTANCE: Final = EngineConfig().instance_id
 
@@ -40,34 +43,42 @@ class Commands:
         clock: Clock,
         *,
         conductor: Conductor,
-        templates: Templates,
-        catalog: Catalog,
+        ledger: Ledger,
+        planner: Planner,
     ) -> None:
         self._record = record
         self._fleet = fleet
         self._live = live
         self._clock = clock
         self._conductor = conductor
-        self._templates = templates
-        self._catalog = catalog
+        self._ledger = ledger
+        self._planner = planner
 
     async def start(self, request: StartEngine) -> EngineAccepted:
-        """A new session of the engine that the configuration names."""
-
-        config = request.config or EngineConfig()
+        """A new session of the engine that the configuration names, or of one with what is stored for it."""
+        instance_id = _named(request)
 
         async def run(stamp: Stamp) -> EngineAccepted:
-            core.guard_live(config, is_confirmed=request.confirm_live_trading)
-            spec = (await self._renderer())(config)
+            plans = await self._planner.plans()
 
             def decide(engine: Engine | None) -> Decision:
+                config = _chosen(request, instance_id, engine)
+                core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
-                hosts = self._fleet.hosts(self._live, now)
-                return core.start(engine, config, spec, request_id=stamp.request_id, hosts=hosts, now=now)
+                refuse_stopped(instance_id, self._live.stop_flag(instance_id, now))
+                return core.start(
+                    engine,
+                    config,
+                    plans.spec(config),
+                    request_id=stamp.request_id,
+                    hosts=self._fleet.hosts(self._live, now),
+                    now=now,
+                    policy=plans.policy(config),
+                )
 
-            return await self._turn(config.instance_id, decide, stamp)
+            return await self._turn(instance_id, decide, stamp)
 
-        return await self._once(ENGINE_START, request, run)
+        return await self._ledger.once(ENGINE_START, request, run)
 
     async def stop(self, request: StopEngine) -> EngineAccepted:
         """The end of an engine's session."""
@@ -75,7 +86,9 @@ class Commands:
         async def run(stamp: Stamp) -> EngineAccepted:
             meant = self._fleet.which(request.instance_id)
             if meant is None:
-                return await self._nothing_to_stop(stamp)
+                reply = idle(DEFAULT_INSTANCE, stamp.request_id)
+                await self._ledger.note(stamp, reply.instance_id, reply)
+                return reply
 
             def decide(engine: Engine | None) -> Decision:
                 known = _known(engine, meant.instance_id)
@@ -83,28 +96,63 @@ class Commands:
 
             return await self._turn(meant.instance_id, decide, stamp)
 
-        return await self._once(ENGINE_STOP, request, run)
+        return await self._ledger.once(ENGINE_STOP, request, run)
 
     async def restart(self, request: RestartEngine) -> EngineAccepted:
-        """A new session with the engine's last configuration."""
+        """A new session with the configuration that is stored for the engine."""
 
         async def run(stamp: Stamp) -> EngineAccepted:
             meant = self._fleet.which(request.instance_id)
             if meant is None:
                 raise fault(FaultCode.NOT_FOUND, "no engine ever ran, so there is none to restart")
-            render_config = await self._renderer()
+            plans = await self._planner.plans()
+            await self._check_accounts(plans.spec(meant.next_config))
 
             def decide(engine: Engine | None) -> Decision:
                 known = _known(engine, meant.instance_id)
-                core.guard_live(known.config, is_confirmed=request.confirm_live_trading)
+                config = known.next_config
+                core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
-                hosts = self._fleet.hosts(self._live, now)
-                spec = render_config(known.config)
-                return core.restart(known, spec, request_id=stamp.request_id, hosts=hosts, now=now)
+                refuse_stopped(meant.instance_id, self._live.stop_flag(meant.instance_id, now))
+                return core.restart(
+                    known,
+                    plans.spec(config),
+                    request_id=stamp.request_id,
+                    hosts=self._fleet.hosts(self._live, now),
+                    now=now,
+                    policy=plans.policy(config),
+                )
 
             return await self._turn(meant.instance_id, decide, stamp)
 
-        return await self._once(ENGINE_RESTART, request, run)
+        return await self._ledger.once(ENGINE_RESTART, request, run)
+
+    async def configure(self, request: ConfigureEngine) -> EngineAccepted:
+        """Stores a configuration, checked as a start checks it, but for the confirmation that a start itself needs."""
+
+        async def run(stamp: Stamp) -> EngineAccepted:
+            config = request.config
+            core.guard_live(config, is_confirmed=True)
+            (await self._planner.plans()).spec(config)
+
+            def decide(engine: Engine | None) -> Decision:
+                return stored.configure(engine, config, request_id=stamp.request_id, now=self._clock())
+
+            return await self._turn(config.instance_id, decide, stamp)
+
+        return await self._ledger.once(ENGINE_CONFIGURE, request, run)
+
+    async def remove(self, request: RemoveEngine) -> EngineAccepted:
+        """Forgets an engine that is not active."""
+
+        async def run(stamp: Stamp) -> EngineAccepted:
+            def decide(engine: Engine | None) -> Decision:
+                known = _known(engine, request.instance_id)
+                return stored.remove(known, request_id=stamp.request_id, now=self._clock())
+
+            return await self._turn(request.instance_id, decide, stamp)
+
+        return await self._ledger.once(ENGINE_REMOVE, request, run)
 
     async def _turn(
         self, instance_id: str, decide: Callable[[Engine | None], Decision], stamp: Stamp
@@ -114,62 +162,38 @@ class Commands:
             raise RuntimeError(f"the command on {instance_id} was decided without an answer")
         return decision.reply
 
-    async def _renderer(self) -> _Render:
-        """Renders configurations with the templates and the catalog as they are now."""
-        shelf = await self._templates.shelf()
-        known = Known.of((await self._catalog.view()).entries)
-        session_id = new_session_id(self._clock())
-        return lambda config: render(config, shelf, known, session_id=session_id)
-
-    async def _nothing_to_stop(self, stamp: Stamp) -> EngineAccepted:
-        reply = core.idle(DEFAULT_INSTANCE, stamp.request_id)
-        await self._record.add_command(
-            Command(
-                request_id=stamp.request_id,
-                subject=stamp.subject,
-                body_hash=stamp.body_hash,
-                instance_id=reply.instance_id,
-                reply=msgspec.json.encode(reply),
-                created_at=stamp.at,
-            )
-        )
-        return reply
-
-    async def _once(
-        self,
-        call: Call[StartEngine, EngineAccepted]
-        | Call[StopEngine, EngineAccepted]
-        | Call[RestartEngine, EngineAccepted],
-        request: StartEngine | StopEngine | RestartEngine,
-        run: _Run,
-    ) -> EngineAccepted:
-        """Runs a command unless one with its request id ran before; then the answer is that one's."""
-        stamp = Stamp(
-            request_id=request.request_id or new_request_id(),
-            subject=call.subject,
-            body_hash=hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest(),
-            at=self._clock(),
-        )
-        if request.request_id and (earlier := await self._record.command(request.request_id)):
-            return _repeated(earlier, stamp)
-        try:
-            return await run(stamp)
-        except (RepeatedCommand, FaultError):
-            # Perhaps it was refused because the same command, which came at the same time, was carried out first.
-            earlier = await self._record.command(stamp.request_id)
-            if earlier is None:
-                raise
-            return _repeated(earlier, stamp)
+    async def _check_accounts(self, spec: SessionSpec) -> None:
+        """Raises AccountHeld while another engine holds an account of this session: it would wait for nothing."""
+        if spec.lease is None:
+            return
+        for lease in await self._record.leases_on(spec.lease.accounts):
+            if lease.instance_id != spec.instance_id and not lease.is_free(self._clock()):
+                raise AccountHeld(lease)
 
 
-def _repeated(earlier: Command, stamp: Stamp) -> EngineAccepted:
-    if (earlier.subject, earlier.body_hash) != (stamp.subject, stamp.body_hash):
-        text = f"request_id {stamp.request_id} was used for another command"
-        raise fault(FaultCode.CONFLICT, text)
-    return msgspec.json.decode(earlier.reply, type=EngineAccepted)
+def _named(request: StartEngine) -> str:
+    """The engine that a start is of. Raises FaultError `invalid` when it names two."""
+    if request.config is None:
+        return request.instance_id or DEFAULT_INSTANCE
+    if request.instance_id not in (None, request.config.instance_id):
+        raise invalid(FieldError("instance_id", f"config.instance_id is {request.config.instance_id}"))
+    return request.config.instance_id
+
+
+def _chosen(request: StartEngine, instance_id: str, engine: Engine | None) -> EngineConfig:
+    """The configuration given, else what is stored. Raises FaultError `not_found` when neither is there."""
+    if request.config is not None:
+        return request.config
+    if engine is not None and not engine.is_removed:
+        return engine.next_config
+    if request.instance_id is None:
+        return EngineConfig()
+    raise fault(
+        FaultCode.NOT_FOUND, f"nothing is stored for engine {instance_id}: give a config to start it with"
+    )
 
 
 def _known(engine: Engine | None, instance_id: str) -> Engine:
-    if engine is None:
+    if engine is None or engine.is_removed:
         raise unknown_engine(instance_id)
     return engine

@@ -10,12 +10,14 @@ import msgspec
 from bus.logs import bind, get_logger
 from bus.mailbox import Mailboxes
 from schemas.fault import FaultCode, FaultError, fault
+from schemas.telemetry import Severity
+from services.orchestrator.core.alerts import about_engine
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import Effect
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.model import Engine
-from services.orchestrator.ports import Change, Command, Record, StaleChange
+from services.orchestrator.ports import AccountHeld, Change, Command, Record, StaleChange
 
 log = get_logger(__name__)
 
@@ -104,8 +106,11 @@ class Conductor:
                 await self._act(effect)
 
     async def _decide(self, instance_id: str, turn: _Turn) -> Decision | None:
+        given_up: AccountHeld | None = None
         for _ in range(_ATTEMPTS):
             engine = await self._load(instance_id)
+            if engine is not None and given_up is not None:
+                engine = msgspec.structs.replace(engine, pending=None)
             decision = turn.decide(engine)
             if decision is None or not decision.is_change:
                 if turn.events:
@@ -116,7 +121,13 @@ class Conductor:
             except StaleChange:
                 log.info("engine was changed by somebody else; deciding anew")
                 continue
-            return decision
+            except AccountHeld as error:
+                # An end must go on record, whatever becomes of the restart that was to follow it.
+                if engine is None or engine.pending is None or turn.stamp is not None:
+                    raise
+                given_up = error
+                continue
+            return decision if given_up is None else _with_alert(decision, given_up)
         raise fault(
             FaultCode.UNAVAILABLE, "the engine is being changed by others all the time", retry_after_s=1.0
         )
@@ -157,6 +168,13 @@ def _change(decision: Decision, turn: _Turn) -> Change:
         command=command,
         events=turn.events,
     )
+
+
+def _with_alert(decision: Decision, held: AccountHeld) -> Decision:
+    engine = decision.engine
+    message = f"engine {engine.instance_id} has ended and is not restarted: {held}"
+    alert = about_engine(engine, Severity.CRITICAL, "account_held", message, engine.updated_at)
+    return msgspec.structs.replace(decision, effects=(*decision.effects, alert))
 
 
 def _retrieve(done: asyncio.Future[Decision | None]) -> None:

@@ -3,36 +3,73 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from bus.bus import Bus
 from schemas import contract
 from schemas.contract import Call
 from schemas.fault import FaultCode, fault
+from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.commands import Commands
+from services.orchestrator.emergency import Emergency
+from services.orchestrator.library import Library
 from services.orchestrator.reads import Reads
+from services.orchestrator.strategies import Strategies
 
 type Handler = Callable[[Any], Awaitable[Any]]
 
 
-def handlers(commands: Commands, reads: Reads) -> dict[Call[Any, Any], Handler]:
-    """Every call that the orchestrator owns, with its handler."""
+class Duties(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers what."""
+
+    commands: Commands
+    cleaner: Cleaner
+    emergency: Emergency
+    library: Library
+    reads: Reads
+    strategies: Strategies
+
+
+def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
+    """Every call that needs the record, with its handler."""
+    commands, reads, strategies = duties.commands, duties.reads, duties.strategies
     return {
         contract.ENGINE_START: commands.start,
         contract.ENGINE_STOP: commands.stop,
         contract.ENGINE_RESTART: commands.restart,
+        contract.ENGINE_CONFIGURE: commands.configure,
+        contract.ENGINE_REMOVE: commands.remove,
         contract.ENGINE_STATUS: reads.status,
         contract.ENGINE_LIST: reads.engines,
         contract.ENGINE_SESSIONS: reads.sessions,
         contract.ENGINE_LOGS: reads.logs,
         contract.ENGINE_EVENTS: reads.events,
         contract.CONTAINER_LIST: reads.containers,
-        contract.TEMPLATE_LIST: reads.templates,
+        contract.CONTAINER_CLEANUP: duties.cleaner.clean,
+        contract.STRATEGY_LIST: strategies.list,
+        contract.STRATEGY_ADD: strategies.add,
+        contract.STRATEGY_START: strategies.start,
+        contract.STRATEGY_STOP: strategies.stop,
+        contract.STRATEGY_REMOVE: strategies.remove,
+        contract.TEMPLATE_LIST: duties.library.templates,
+        contract.STRATEGY_VALIDATE: duties.library.validate,
         contract.CATALOG_LIST: reads.catalog,
     }
 
 
-async def serve(bus: Bus, table: dict[Call[Any, Any], Handler], is_loaded: Callable[[], bool]) -> None:
-    """Serves the calls; until the record was read, all answer `unavailable`."""
-    for call, handler in table.items():
+def emergency_handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
+    """Those that are answered whether the record was read or not."""
+    return {
+        contract.EMERGENCY_STOP: duties.emergency.stop,
+        contract.LIFT_STOP: duties.emergency.lift,
+    }
+
+
+async def serve(bus: Bus, duties: Duties, is_loaded: Callable[[], bool]) -> None:
+    """Serves the calls; until the record was read, those that need it answer `unavailable`."""
+    for call, handler in emergency_handlers(duties).items():
+        await bus.serve(call, handler)
+    for call, handler in handlers(duties).items():
         await bus.serve(call, _once_loaded(handler, is_loaded))
 
 

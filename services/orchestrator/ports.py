@@ -7,8 +7,9 @@ from typing import Protocol
 import msgspec
 
 from schemas.catalog import CatalogView
-from schemas.session import SessionSpec
+from schemas.session import SessionSpec, VenueAccount
 from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.leases import Lease, held_text
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.templates import Shelf
 
@@ -46,6 +47,14 @@ class RepeatedCommand(Exception):
     """A command with this request id is on record already."""
 
 
+class AccountHeld(Exception):
+    """Another session holds the lease on an account that the new one needs."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__(held_text(lease))
+        self.lease = lease
+
+
 class Unstorable(Exception):
     """The store refuses a value in this whatever we do; trying again makes no sense."""
 
@@ -56,8 +65,8 @@ class Record(Protocol):
     async def save(self, change: Change) -> None:
         """Records all of it or nothing.
 
-        Raises StaleChange, RepeatedCommand, Unstorable, and FaultError `outcome_unknown` when the connection broke while it was being
-        committed.
+        A session that begins takes the lease that its spec asks for, with a token of its own. Raises StaleChange, AccountHeld,
+        RepeatedCommand, Unstorable, and FaultError `outcome_unknown` when the connection broke while it was being committed.
         """
 
     async def engines(self) -> list[Engine]:
@@ -89,6 +98,12 @@ class Record(Protocol):
 
     async def gaps(self, session_id: str) -> list[tuple[int, int]]:
         """The numbers missing in a session's events, as (first, last), lowest first."""
+
+    async def held_leases(self) -> list[Lease]:
+        """The leases of sessions that have not ended."""
+
+    async def leases_on(self, accounts: Sequence[VenueAccount]) -> list[Lease]:
+        """Who holds or held these accounts last; nothing for one that was never leased."""
 
     async def is_reachable(self) -> bool:
         """True when it answers now."""

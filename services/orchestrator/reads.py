@@ -7,7 +7,7 @@ import msgspec
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.streams import history
-from schemas.catalog import CatalogView, ListCatalog, ListTemplates, TemplateList
+from schemas.catalog import CatalogView, ListCatalog
 from schemas.contract import LOG, SESSION_LIST
 from schemas.engine import (
     EngineList,
@@ -26,14 +26,14 @@ from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, ContainerList, ListContainers
 from schemas.telemetry import LogLines
 from services.orchestrator.actions import Clock
-from services.orchestrator.core import logs, templates
+from services.orchestrator.core import logs
 from services.orchestrator.core.events import MAX_SEQ
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
 from services.orchestrator.core.replies import fitting
 from services.orchestrator.core.views import live_view, session_view
-from services.orchestrator.ports import Catalog, Record, Templates
+from services.orchestrator.ports import Catalog, Record
 
 log = get_logger(__name__)
 
@@ -52,7 +52,6 @@ class Reads:
         live: Live,
         clock: Clock,
         *,
-        templates: Templates,
         catalog: Catalog,
     ) -> None:
         self._bus = bus
@@ -60,7 +59,6 @@ class Reads:
         self._fleet = fleet
         self._live = live
         self._clock = clock
-        self._templates = templates
         self._catalog = catalog
 
     async def status(self, request: WhichEngine) -> FleetStatus:
@@ -77,7 +75,7 @@ class Reads:
 
     async def sessions(self, request: ListSessions) -> SessionList:
         """The sessions of an engine, newest first."""
-        self._fleet.which(request.instance_id)
+        self._fleet.known(request.instance_id)
         sessions = await self._record.sessions(request.instance_id, request.limit)
         return SessionList(sessions=fitting(session_view(session) for session in sessions))
 
@@ -94,8 +92,8 @@ class Reads:
 
     async def events(self, request: ReadEvents) -> EventList:
         """Durable events of one session of an engine; of its present one when none is named."""
-        engine = self._fleet.which(request.instance_id)
-        present = engine.session.session_id if engine and engine.session else None
+        engine = self._fleet.known(request.instance_id)
+        present = engine.session.session_id if engine.session else None
         session_id = request.session_id or present
         if session_id is None:
             return EventList(session_id=None, events=())
@@ -113,12 +111,6 @@ class Reads:
         lists = await asyncio.gather(*(self._containers_of(beat.host, request) for beat in hosts))
         found = sorted((facts for each in lists for facts in each), key=lambda facts: facts.name)
         return ContainerList(containers=fitting(found))
-
-    async def templates(self, request: ListTemplates) -> TemplateList:
-        """Engine or strategy templates, sorted by name."""
-        shelf = await self._templates.shelf()
-        found = shelf.engines if request.kind == "engine" else shelf.strategies
-        return TemplateList(templates=tuple(templates.view(found[name]) for name in sorted(found)))
 
     async def catalog(self, request: ListCatalog) -> CatalogView:
         """What the data catalog holds."""

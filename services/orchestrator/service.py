@@ -15,15 +15,27 @@ from services.orchestrator.actions import Actions, Clock
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.adapters.template_files import TemplateFiles
+from services.orchestrator.alerts import Alerts
+from services.orchestrator.checker import PlanChecker
+from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.commands import Commands
 from services.orchestrator.conductor import Conductor
-from services.orchestrator.core.effects import ContainerEffect
+from services.orchestrator.core.effects import ContainerEffect, StartAgain
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
+from services.orchestrator.core.restarts import standing_alerts
+from services.orchestrator.emergency import Emergency
 from services.orchestrator.event_log import EventLog
-from services.orchestrator.handlers import handlers, serve
+from services.orchestrator.handlers import Duties, serve
+from services.orchestrator.ledger import Ledger
+from services.orchestrator.library import Library
+from services.orchestrator.orphans import Orphans
+from services.orchestrator.planner import Planner
 from services.orchestrator.reads import Reads
+from services.orchestrator.renewals import Renewals
+from services.orchestrator.restarter import Restarter
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.strategies import Strategies
 from services.orchestrator.watch import Watch
 
 log = get_logger(__name__)
@@ -44,27 +56,47 @@ class Orchestrator:
         self._clock = clock
         self._fleet = Fleet()
         self._live = Live(clock())
+        self._alerts = Alerts(bus)
         self._actions = Actions(
             bus,
             record,
             self._live,
             clock,
+            alerts=self._alerts,
             report=self._report,
             look=self._look,
+            again=self._again,
         )
         self._conductor = Conductor(record, self._fleet, self._actions.perform)
         known = (record, self._fleet, self._live, clock)
-        self._watch = Watch(bus, *known, conductor=self._conductor, actions=self._actions)
+        self._restarter = Restarter(*known, conductor=self._conductor, alerts=self._alerts)
+        self._orphans = Orphans(
+            bus,
+            clock,
+            conductor=self._conductor,
+            actions=self._actions,
+            policy=settings.orphan_policy,
+            grace=timedelta(seconds=settings.orphan_grace_s),
+        )
+        self._watch = Watch(
+            bus,
+            *known,
+            conductor=self._conductor,
+            actions=self._actions,
+            orphans=self._orphans,
+            alerts=self._alerts,
+        )
         self._events = EventLog(*known, conductor=self._conductor)
-        templates, catalog = TemplateFiles(settings.templates), CatalogFolder(settings.catalog)
-        commands = Commands(*known, conductor=self._conductor, templates=templates, catalog=catalog)
-        self._handlers = handlers(commands, Reads(bus, *known, templates=templates, catalog=catalog))
+        self._renewals = Renewals(bus, record, self._fleet, clock, alerts=self._alerts)
+        checker = PlanChecker(bus, self._live, clock)
+        self._library = Library(TemplateFiles(settings.templates), checker.ask)
+        self._duties = self._made_duties(settings)
         self._is_loaded = False
         self._is_record_up = False
 
     async def serve(self) -> None:
         """Answers calls; `unavailable` until the record was read."""
-        await serve(self._bus, self._handlers, lambda: self._is_loaded)
+        await serve(self._bus, self._duties, lambda: self._is_loaded)
         await self._watch.listen()
 
     async def run(self) -> None:
@@ -75,13 +107,18 @@ class Orchestrator:
         async with asyncio.TaskGroup() as group:
             group.create_task(follower.run(), name="events")
             group.create_task(self._watch.run(), name="rounds")
+            group.create_task(self._renewals.run(), name="leases")
             group.create_task(self._probe_record(), name="probe")
+            group.create_task(self._library.run(), name="templates")
 
     async def close(self) -> None:
         """Lets the turns that are being taken end, and leaves the rest to the next one."""
         await self._conductor.join(_LAST_TURNS_S)
         await self._conductor.close()
+        await self._orphans.close()
+        await self._renewals.close()
         await self._actions.close()
+        await self._duties.emergency.close()
 
     def checks(self) -> dict[str, str]:
         """What we depend on."""
@@ -95,10 +132,29 @@ class Orchestrator:
         return {
             "engines": len(self._fleet.ids()),
             "engines_active": len(self._fleet.active()),
+            "leases_held": len(self._renewals),
+            "orphans_in_sight": len(self._orphans),
             "hosts_in_sight": len(self._live.hosts(self._clock())),
             "events_recorded_total": self._events.counts.recorded,
             "events_poisoned_total": self._events.counts.poisoned,
         }
+
+    def _made_duties(self, settings: OrchestratorSettings) -> Duties:
+        bus, record, fleet, live, clock = self._bus, self._record, self._fleet, self._live, self._clock
+        catalog, ledger = CatalogFolder(settings.catalog), Ledger(record, clock)
+        planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
+        known, conductor = (record, fleet, live, clock), self._conductor
+        return Duties(
+            commands=Commands(*known, conductor=conductor, ledger=ledger, planner=planner),
+            cleaner=Cleaner(bus, record, live, clock, conductor=conductor, ledger=ledger),
+            emergency=Emergency(bus, fleet, live, clock, ledger=ledger, alerts=self._alerts),
+            library=self._library,
+            reads=Reads(bus, *known, catalog=catalog),
+            strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
+        )
+
+    async def _again(self, effect: StartAgain) -> None:
+        await self._restarter.start_again(effect)
 
     def _look(self, instance_id: str) -> None:
         self._watch.look(instance_id)
@@ -114,8 +170,11 @@ class Orchestrator:
         for engine in await self._record.engines():
             self._fleet.put(engine)
             # What was saved just before we died was perhaps never told.
-            if engine.is_active or self._clock() - engine.updated_at < _TOLD_AGAIN:
+            is_recent = self._clock() - engine.updated_at < _TOLD_AGAIN
+            if engine.is_active or is_recent:
                 self._actions.unpublished.add(engine.instance_id)
+            for alert in standing_alerts(engine, self._clock()) if is_recent else ():
+                self._actions.begin(alert)
         self._is_loaded = self._is_record_up = True
         log.info("record read", engines=len(self._fleet.ids()))
 

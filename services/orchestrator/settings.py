@@ -1,5 +1,6 @@
 """How the orchestrator is set up, from FLOTILLA_* environment variables; the database's password stands in a file."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +10,23 @@ from urllib.parse import urlsplit
 import msgspec
 
 import templates
+from schemas.states import OrphanPolicy
 
 
 class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`dsn` says where PostgreSQL is, without a password; `catalog` and `templates` are folders that we read."""
+    """`dsn` says where PostgreSQL is, without a password; `catalog` and `templates` are folders that we read.
+
+    FLOTILLA_TEMPLATES names folders of people's own, parted as in PATH; ours comes before them.
+    """
 
     dsn: str
     password_file: Path | None
     catalog: Path
-    templates: Path
+    templates: tuple[Path, ...]
     log_level: str
+    orphan_policy: OrphanPolicy = OrphanPolicy.STOP
+    orphan_grace_s: float = 60.0
+    lease_ttl_s: float = 120.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -34,10 +42,36 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             dsn=dsn,
             password_file=Path(password_file) if password_file else None,
             catalog=Path(env.get("FLOTILLA_CATALOG") or state / "catalog"),
-            templates=Path(env.get("FLOTILLA_TEMPLATES") or Path(templates.__file__).parent),
+            templates=(Path(templates.__file__).parent, *_folders(env.get("FLOTILLA_TEMPLATES", ""))),
             log_level=env.get("FLOTILLA_LOG_LEVEL", "INFO"),
+            orphan_policy=_policy(env, "FLOTILLA_ORPHAN_POLICY"),
+            orphan_grace_s=_seconds(env, "FLOTILLA_ORPHAN_GRACE_S", default=60.0, least=0.0),
+            lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=1.0),
         )
 
     def password(self) -> str | None:
         """The database's password, if there is one. Raises OSError when its file cannot be read."""
         return self.password_file.read_text().strip() if self.password_file else None
+
+
+def _folders(paths: str) -> list[Path]:
+    return [Path(path) for path in paths.split(os.pathsep) if path]
+
+
+def _policy(env: Mapping[str, str], name: str) -> OrphanPolicy:
+    text = (env.get(name) or OrphanPolicy.STOP).strip().lower()
+    try:
+        return OrphanPolicy(text)
+    except ValueError:
+        raise ValueError(f"{name} must be one of {', '.join(OrphanPolicy)}, not {text!r}") from None
+
+
+def _seconds(env: Mapping[str, str], name: str, *, default: float, least: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not least <= seconds <= 86_400:
+        raise ValueError(f"{name} must be a number of seconds from {least:g} to 86400, not {text!r}")
+    return seconds

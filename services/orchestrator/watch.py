@@ -12,6 +12,7 @@ from schemas.session import ContainerFacts, ListContainers
 from schemas.states import RunState
 from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
 from services.orchestrator.actions import Actions, Clock
+from services.orchestrator.alerts import Alerts
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.core import outcomes
 from services.orchestrator.core.decision import Decision
@@ -19,7 +20,8 @@ from services.orchestrator.core.effects import ContainerEffect, PublishState, Re
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
-from services.orchestrator.core.reconcile import reconcile, strays
+from services.orchestrator.core.reconcile import leftovers, reconcile
+from services.orchestrator.orphans import Orphans
 from services.orchestrator.ports import Record
 
 log = get_logger(__name__)
@@ -41,6 +43,8 @@ class Watch:
         *,
         conductor: Conductor,
         actions: Actions,
+        orphans: Orphans,
+        alerts: Alerts,
     ) -> None:
         self._bus = bus
         self._record = record
@@ -49,6 +53,8 @@ class Watch:
         self._clock = clock
         self._conductor = conductor
         self._actions = actions
+        self._orphans = orphans
+        self._alerts = alerts
         self._looking: set[str] = set()
         self._reconnects = bus.stats.reconnects
 
@@ -84,7 +90,8 @@ class Watch:
             self.look(instance_id)
         for instance_id in list(self._actions.unpublished):
             self._conductor.post(instance_id, _publish_again)
-        await self._tidy_others()
+        await self._alerts.tell_again()
+        await self._see_to_others()
 
     def look(self, instance_id: str) -> None:
         """Reconciles one engine with what is seen of it."""
@@ -108,6 +115,7 @@ class Watch:
 
     def report(self, effect: ContainerEffect, problem: Fault | None) -> None:
         """Takes how an effect went into the engine's next turn."""
+        self._orphans.report(effect, problem)
         if isinstance(effect, RemoveContainer):
             return
 
@@ -142,7 +150,7 @@ class Watch:
         else:
             self._live.listed(host, answer.containers, asked_at)
 
-    async def _tidy_others(self) -> None:
+    async def _see_to_others(self) -> None:
         """Sees to containers that belong to no engine's present session."""
         present = self._fleet.session_ids()
         now = self._clock()
@@ -151,10 +159,12 @@ class Watch:
             for facts in self._live.containers()
             if facts.session_id not in present and self._live.is_in_sight(facts.host, now)
         ]
+        on_record = {}
         if others:
             on_record = await self._record.sessions_named([facts.session_id for facts in others])
-            for effect in strays(others, on_record, now):
-                self._actions.begin(effect)
+        for effect in leftovers(others, on_record, now):
+            self._actions.begin(effect)
+        self._orphans.see(facts for facts in others if facts.session_id not in on_record)
 
     async def _heard_engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:
         if beat.instance_id != ids["instance_id"]:
@@ -175,9 +185,10 @@ class Watch:
             return
         now = self._clock()
         is_new = not self._live.is_in_sight(beat.host, now)
-        self._live.heard_host(beat, now)
+        is_stop = self._live.heard_host(beat, now) and bool(beat.stop_flags)
         if is_new:
             log.info("host in sight", host=beat.host, runtime=beat.runtime, cpus=beat.cpus)
+        if is_new or is_stop:
             for engine in self._fleet.active():
                 self.look(engine.instance_id)
 

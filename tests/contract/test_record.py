@@ -12,17 +12,21 @@ import msgspec
 import pytest
 
 from flotilla.embedded.postgres import PostgresServer
-from schemas.config import EngineConfig, StrategyChoice
+from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from schemas.engine import StopEngine
 from schemas.fault import FaultCode, FaultError
-from schemas.states import FailureReason, RunState
+from schemas.session import AccountLease, VenueAccount
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import StopReport
 from services.orchestrator.adapters.migrator import steps
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.core import engine as core
+from services.orchestrator.core.again import start_again
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.events import StoredEvent, apply_states
 from services.orchestrator.core.model import Engine
-from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
+from services.orchestrator.core.stored import configure, remove
+from services.orchestrator.ports import AccountHeld, Change, Command, RepeatedCommand, StaleChange, Unstorable
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
@@ -127,6 +131,87 @@ async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_on
         ("s1", "stopped"),
     ]
     assert [each.session_id for each in await record.sessions("e1", 1)] == ["s2"]
+
+
+async def test_what_is_stored_removed_and_restarted_is_kept(record: PostgresRecord) -> None:
+    policy = RestartPolicy(max_restarts=2, backoff_s=5)
+    begun = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW, policy=policy)
+    await record.save(change_of(begun))
+    failure = state_event(5, RunState.FAILED, reason=FailureReason.CRASH)
+    failed = apply_states(await loaded(record), [failure], HOSTS, after(1))
+    await record.save(change_of(failed))
+    assert (await loaded(record)).restart_at == after(6)
+    again = start_again(await loaded(record), spec(), "s2", HOSTS, after(6))
+    await record.save(change_of(again))
+    assert (await loaded(record)).restarts == (after(6),)
+    stopped = core.stop(await loaded(record), StopEngine(), request_id="r", now=after(7))
+    report = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=2, cancel_ms=1.5)
+    await record.save(change_of(stopped))
+    end = state_event(6, RunState.STOPPED, generation=2, not_confirmed=("order O-1",), stop=report)
+    ended = apply_states(await loaded(record), [end], HOSTS, after(8))
+    await record.save(change_of(ended))
+    stored = configure(await loaded(record), config(log_level="DEBUG"), request_id="r", now=after(9))
+    await record.save(change_of(stored))
+    gone = remove(await loaded(record), request_id="r", now=after(10))
+    await record.save(change_of(gone))
+    assert await loaded(record) == gone.engine
+    session = (await loaded(record)).session
+    assert session is not None
+    assert (session.not_confirmed, session.stop_report) == (("order O-1",), report)
+
+
+def leasing(instance_id: str, session_id: str, *accounts: str, token: int = 1) -> Decision:
+    """The start of an engine that trades these accounts."""
+    held = tuple(VenueAccount(venue="IB", account=each) for each in accounts)
+    asked = msgspec.structs.replace(
+        spec(session_id), instance_id=instance_id, lease=AccountLease(token=token, accounts=held)
+    )
+    chosen = config(instance_id=instance_id)
+    return core.start(None, chosen, asked, request_id="r", hosts=HOSTS, now=NOW)
+
+
+async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: PostgresRecord) -> None:
+    await record.save(change_of(leasing("e1", "s1", "U1", "U2")))
+    with pytest.raises(AccountHeld, match="engine e1") as raised:
+        await record.save(change_of(leasing("e2", "s2", "U2", "U3"), command=command()))
+    assert raised.value.lease.session_id == "s1"
+    assert await record.engine("e2") is None
+    assert await record.command("r1") is None
+    assert {lease.account for lease in await record.held_leases()} == {"U1", "U2"}
+    before = await loaded(record)
+    end = core.stop(before, StopEngine(), request_id="r", now=after(1))
+    assert end.engine.session is not None
+    over = msgspec.structs.replace(
+        end.engine, session=msgspec.structs.replace(end.engine.session, state=RunState.STOPPED)
+    )
+    await record.save(Change(engine=over))
+    assert await record.held_leases() == []
+    later = leasing("e2", "s2", "U2", "U3")
+    later = msgspec.structs.replace(later, engine=msgspec.structs.replace(later.engine, updated_at=after(2)))
+    await record.save(change_of(later))
+    held = await record.held_leases()
+    assert [(lease.account, lease.token, lease.instance_id) for lease in held] == [
+        ("U2", 2, "e2"),
+        ("U3", 2, "e2"),
+    ]
+    kept = await record.spec("s2")
+    assert kept is not None
+    assert kept.lease is not None
+    assert kept.lease.token == 2
+    on = await record.leases_on([VenueAccount(venue="IB", account="U1")])
+    assert [lease.is_free(after(2)) for lease in on] == [True]
+
+
+async def test_of_many_that_want_an_account_at_once_one_gets_it(record: PostgresRecord) -> None:
+    wanted = [change_of(leasing(f"e{n}", f"s{n}", *sorted({"U1", f"U{n}"}))) for n in range(6)]
+    results = await asyncio.gather(*(record.save(change) for change in wanted), return_exceptions=True)
+    assert [type(result) for result in results].count(type(None)) == 1
+    assert sum(isinstance(result, AccountHeld) for result in results) == 5
+
+
+async def test_a_token_that_a_sidecar_has_already_is_not_undercut(record: PostgresRecord) -> None:
+    await record.save(change_of(leasing("e1", "s1", "U1", token=9)))
+    assert [lease.token for lease in await record.held_leases()] == [9]
 
 
 async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothing(

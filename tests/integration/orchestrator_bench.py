@@ -6,44 +6,83 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pytest
 
 from bus.bus import Bus
 from schemas import contract
 from schemas.config import EngineConfig
 from schemas.contract import Actor, Call
 from schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
-from schemas.fault import FaultCode, fault
+from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.session import (
     CommandAccepted,
     ContainerFacts,
     ContainerList,
     ContainerStatus,
+    EmergencyReceipt,
+    EmergencyStop,
     EngineCommand,
+    HostStopped,
+    LiftStop,
     ListContainers,
+    RenewLease,
     SessionSpec,
     StartSession,
+    StopFlags,
     StopSession,
     WhichSession,
     container_name,
 )
-from schemas.states import RunState
-from schemas.telemetry import EngineEvent, EventKind, Heartbeat, HostHeartbeat, StateChange
+from schemas.states import RunState, TradingMode
+from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList, StrategyView
+from schemas.telemetry import (
+    EngineEvent,
+    EventKind,
+    FleetAlert,
+    Heartbeat,
+    HostHeartbeat,
+    StateChange,
+    StopFlag,
+)
 from services.orchestrator.service import Orchestrator, orchestrator
 from services.orchestrator.settings import OrchestratorSettings
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import ConnectAs  # which takes its fixtures from here
 
 BARS: Final = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 BEAT_S: Final = 0.2
 ENGINE_TEMPLATE: Final = {
-    "name": "sandbox",
+    "name": "sandbox_engine",
     "description": "d",
     "engine_type": "sandbox",
     "trading_mode": "paper",
     "parameters": {"speed": {"type": "number", "help": "h", "default": 0.0, "min": 0}},
     "defaults": {"stop_policy": "flatten", "strategies": [{"template": "ema_cross"}]},
     "node": {"trader_id": "{trader_id}", "data_clients": {"SIM": {"config": {"speed": "{speed}"}}}},
+}
+PAPER_TEMPLATE: Final = {**ENGINE_TEMPLATE, "name": "paper_trading", "engine_type": "paper"}
+LIVE_TEMPLATE: Final = {
+    "name": "live_engine",
+    "description": "d",
+    "engine_type": "live",
+    "trading_mode": "live",
+    "defaults": {"stop_policy": "cancel", "restart": {"max_restarts": 1}},
+    "venues": {"required": True, "uses_cache": True},
+    "node": {"trader_id": "{trader_id}"},
+}
+VENUE_TEMPLATE: Final = {
+    "name": "broker",
+    "description": "d",
+    "data": {"path": "some.module:Data", "factory": "some.module:DataFactory"},
+    "execution": {"path": "some.module:Exec", "factory": "some.module:ExecFactory"},
+    "paper": {"data": {"port": 1}, "execution": {"port": 1}},
+    "live": {"data": {"port": 2}, "execution": {"port": 2}},
+    "needs_account": True,
+    "account_field": "account_id",
 }
 STRATEGY_TEMPLATE: Final = {
     "name": "ema_cross",
@@ -83,18 +122,35 @@ class Clock:
 
 
 class ScriptedEngine:
-    """A sidecar: publishes what the test says under increasing numbers, and takes the stop command."""
+    """A sidecar: publishes what the test says under increasing numbers, and takes commands."""
 
     def __init__(self, bus: Bus, spec: SessionSpec) -> None:
         self.spec = spec
         self.seq = 0
         self.commands: list[EngineCommand] = []
+        self.renewals: list[RenewLease] = []
+        self.strategies: dict[str, str] = {}
+        self.asked: list[AddToEngine | ChangeInEngine] = []
+        self.refusal: Exception | None = None
+        self.does_describe = True
+        self.is_deaf = False
+        """Renewals are not heard."""
         self.state = RunState.BOOTING
         self._bus = bus
         self._beats = 0
 
     async def listen(self) -> None:
-        await self._bus.serve(contract.COMMAND_STOP, self._stop, instance_id=self.spec.instance_id)
+        for call, handler in (
+            (contract.COMMAND_STOP, self._stop),
+            (contract.COMMAND_RENEW_LEASE, self._renew),
+            (contract.COMMAND_DESCRIBE, self._describe),
+            (contract.COMMAND_LIST_STRATEGIES, self._list_strategies),
+            (contract.COMMAND_ADD_STRATEGY, self._add_strategy),
+            (contract.COMMAND_START_STRATEGY, self._change_strategy),
+            (contract.COMMAND_STOP_STRATEGY, self._change_strategy),
+            (contract.COMMAND_REMOVE_STRATEGY, self._change_strategy),
+        ):
+            await self._bus.serve(call, handler, instance_id=self.spec.instance_id)  # type: ignore[arg-type]
 
     async def enter(self, *states: RunState, **change: Any) -> None:
         for state in states:
@@ -131,9 +187,62 @@ class ScriptedEngine:
         )
         await self._bus.publish(contract.HEARTBEAT, beat, instance_id=self.spec.instance_id)
 
-    async def _stop(self, command: EngineCommand) -> CommandAccepted:
-        if command.session_id != self.spec.session_id:
+    async def _describe(self, request: LookIntoEngine) -> SessionSpec:
+        if not self.does_describe:
+            raise fault(FaultCode.CONFLICT, "this is another session")
+        return self.spec
+
+    async def _renew(self, request: RenewLease) -> CommandAccepted:
+        self._check(request.session_id)
+        if self.is_deaf:
+            raise fault(FaultCode.UNAVAILABLE, "deaf")
+        self.renewals.append(request)
+        return CommandAccepted(
+            instance_id=self.spec.instance_id,
+            session_id=self.spec.session_id,
+            request_id=request.request_id or "r",
+            message="renewed",
+        )
+
+    async def _list_strategies(self, request: LookIntoEngine) -> StrategyList:
+        self._check(request.session_id)
+        return self._strategies("listed")
+
+    async def _add_strategy(self, request: AddToEngine) -> StrategyList:
+        self._check(request.session_id)
+        self.asked.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        name = f"S-{len(self.strategies) + 1:03}"
+        self.strategies[name] = "RUNNING" if request.start else "READY"
+        return self._strategies("added", name)
+
+    async def _change_strategy(self, request: ChangeInEngine) -> StrategyList:
+        self._check(request.session_id)
+        self.asked.append(request)
+        if request.strategy_id not in self.strategies:
+            raise fault(FaultCode.NOT_FOUND, f"no strategy {request.strategy_id}")
+        return self._strategies("changed", request.strategy_id)
+
+    def _strategies(self, message: str, strategy_id: str | None = None) -> StrategyList:
+        views = (
+            StrategyView(strategy_id=each, state=state, strategy_class="S")
+            for each, state in self.strategies.items()
+        )
+        return StrategyList(
+            instance_id=self.spec.instance_id,
+            session_id=self.spec.session_id,
+            strategies=tuple(views),
+            message=message,
+            strategy_id=strategy_id,
+        )
+
+    def _check(self, session_id: str | None) -> None:
+        if session_id != self.spec.session_id:
             raise fault(FaultCode.CONFLICT, f"this is session {self.spec.session_id}")
+
+    async def _stop(self, command: EngineCommand) -> CommandAccepted:
+        self._check(command.session_id)
         self.commands.append(command)
         return CommandAccepted(
             instance_id=self.spec.instance_id,
@@ -157,6 +266,10 @@ class ScriptedHost:
         self.is_in_sight = True
         self.is_lifeless = False
         """Containers are made, but nothing comes to life in them."""
+        self.runtime = "scripted"
+        self.has_cache = False
+        self.stop_flags: tuple[StopFlag, ...] = ()
+        self.remove_refusal: Exception | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ScriptedHost"]:
@@ -166,6 +279,8 @@ class ScriptedHost:
             (contract.SESSION_KILL, self._kill),
             (contract.SESSION_REMOVE, self._remove),
             (contract.SESSION_LIST, self._list),
+            (contract.HOST_EMERGENCY_STOP, self._emergency_stop),
+            (contract.HOST_LIFT_STOP, self._lift_stop),
         ):
             await self.bus.serve(call, handler, host=self.host)  # type: ignore[arg-type]
         async with asyncio.TaskGroup() as group:
@@ -182,7 +297,13 @@ class ScriptedHost:
         self.containers[session_id] = facts
         await self.bus.publish(contract.HOST_CONTAINER, facts, host=self.host)
 
-    def put(self, session_id: str, instance_id: str = "e1", generation: int = 1) -> None:
+    def put(
+        self,
+        session_id: str,
+        instance_id: str = "e1",
+        generation: int = 1,
+        trading_mode: TradingMode = TradingMode.PAPER,
+    ) -> None:
         """A container that is there already."""
         self.containers[session_id] = ContainerFacts(
             session_id=session_id,
@@ -193,6 +314,7 @@ class ScriptedHost:
             status=ContainerStatus.RUNNING,
             runtime="scripted",
             started_at=datetime.now(UTC),
+            trading_mode=trading_mode,
         )
 
     async def _beat(self) -> None:
@@ -200,12 +322,14 @@ class ScriptedHost:
             if self.is_in_sight:
                 beat = HostHeartbeat(
                     host=self.host,
-                    runtime="scripted",
+                    runtime=self.runtime,
                     at_ns=time.time_ns(),
                     cpus=2,
                     memory_bytes=1 << 33,
                     sessions=len(self.containers),
                     version="0",
+                    has_cache=self.has_cache,
+                    stop_flags=self.stop_flags,
                 )
                 await self.bus.publish(contract.HOST_HEARTBEAT, beat, host=self.host)
                 for engine in self.engines:
@@ -223,7 +347,7 @@ class ScriptedHost:
             raise self.refusal
         if spec.session_id not in self.containers:
             self.specs[spec.session_id] = spec
-            self.put(spec.session_id, spec.instance_id, spec.generation)
+            self.put(spec.session_id, spec.instance_id, spec.generation, spec.trading_mode)
             if not self.is_lifeless:
                 engine = ScriptedEngine(self.bus, spec)
                 await engine.listen()
@@ -245,11 +369,46 @@ class ScriptedHost:
         return self.containers[session_id]
 
     async def _remove(self, request: WhichSession) -> ContainerFacts:
+        if self.remove_refusal is not None:
+            raise self.remove_refusal
+        known = self.containers.get(request.session_id)
+        if known and known.status == ContainerStatus.RUNNING:
+            raise fault(FaultCode.CONFLICT, f"session {request.session_id} runs")
         self.calls.append(("remove", request.session_id))
         facts = self.containers.pop(request.session_id, None)
         if facts is None:
             raise fault(FaultCode.NOT_FOUND, f"no session {request.session_id}")
         return msgspec.structs.replace(facts, status=ContainerStatus.GONE)
+
+    async def _emergency_stop(self, request: EmergencyStop) -> HostStopped:
+        """Sets the flag and ends every container it names; the sidecars die without a word."""
+        self.calls.append(("emergency_stop", request.instance_id or "all"))
+        flag = StopFlag(since=datetime.now(UTC), instance_id=request.instance_id, reason=request.reason)
+        self.stop_flags = (*self.stop_flags, flag)
+        receipts: list[EmergencyReceipt] = []
+        for facts in list(self.containers.values()):
+            if self._runs(facts.session_id) and request.instance_id in (None, facts.instance_id):
+                await self._end(facts.session_id, exit_code=137)
+                receipts.append(
+                    EmergencyReceipt(
+                        instance_id=facts.instance_id,
+                        session_id=facts.session_id,
+                        host=self.host,
+                        is_flat=False,
+                        is_gone=True,
+                        is_killed=True,
+                        not_confirmed=("nobody told",),
+                    )
+                )
+        return HostStopped(host=self.host, receipts=tuple(receipts), flags=self.stop_flags)
+
+    async def _lift_stop(self, request: LiftStop) -> StopFlags:
+        self.stop_flags = tuple(
+            flag
+            for flag in self.stop_flags
+            if request.instance_id is not None and flag.instance_id != request.instance_id
+        )
+        return StopFlags(flags=self.stop_flags)
 
     async def _list(self, _: ListContainers) -> ContainerList:
         if not self.is_in_sight:
@@ -265,7 +424,8 @@ class Bench:
         self.host = host
         self.settings = settings
         self.clock = Clock()
-        self.told: list[EngineView] = []
+        self.alerts: list[FleetAlert] = []
+        self.made: Orchestrator
 
     @asynccontextmanager
     async def orchestrating(self, bus: Bus) -> AsyncIterator[Orchestrator]:
@@ -273,9 +433,40 @@ class Bench:
         async with orchestrator(self.settings, self.clock)(bus) as made:
             await until(self._checks(made), lambda checks: set(checks.values()) == {"ok"})
             await until(self._metrics(made), lambda metrics: metrics["hosts_in_sight"] == 1)
+            self.made = made
             yield made
             assert bus.client.denied == 0
             await bus.drain()  # as bus.host does it: the service is left when it is asked nothing any more
+
+    @asynccontextmanager
+    async def coming_up(self, bus: Bus) -> AsyncIterator[Orchestrator]:
+        """An orchestrator that perhaps waits for what it needs."""
+        async with orchestrator(self.settings, self.clock)(bus) as made:
+            yield made
+            assert bus.client.denied == 0
+            await bus.drain()
+
+    async def hear_alerts(self) -> None:
+        """Notes the alerts of the fleet from now on."""
+
+        async def hear(alert: FleetAlert, _: object) -> None:
+            self.alerts.append(alert)
+
+        await self.operator.listen(contract.FLEET_ALERT, hear)
+
+    async def alert(self, code: str, within_s: float = 15.0) -> FleetAlert:
+        """The first alert with this code."""
+
+        async def find() -> FleetAlert | None:
+            return next((each for each in self.alerts if each.code == code), None)
+
+        found = await until(find, within_s=within_s)
+        assert found is not None
+        return found
+
+    def later(self, seconds: float) -> None:
+        """Sets the orchestrator's clock on."""
+        self.clock.ahead += timedelta(seconds=seconds)
 
     async def call[Q, R](self, call: Call[Q, R], request: Q) -> R:
         return await self.operator.call(call, request)
@@ -334,8 +525,14 @@ class Bench:
 
 def write_sources(folder: Path, dsn: str) -> OrchestratorSettings:
     """Settings with templates and a catalog of their own."""
-    for kind, template in (("engines", ENGINE_TEMPLATE), ("strategies", STRATEGY_TEMPLATE)):
-        (folder / "templates" / kind).mkdir(parents=True)
+    for kind, template in (
+        ("engines", ENGINE_TEMPLATE),
+        ("engines", PAPER_TEMPLATE),
+        ("engines", LIVE_TEMPLATE),
+        ("strategies", STRATEGY_TEMPLATE),
+        ("venues", VENUE_TEMPLATE),
+    ):
+        (folder / "templates" / kind).mkdir(parents=True, exist_ok=True)
         path = folder / "templates" / kind / f"{template['name']}.json"
         path.write_bytes(msgspec.json.encode(template))
     bars = folder / "catalog" / "data" / "bar" / BARS
@@ -345,9 +542,42 @@ def write_sources(folder: Path, dsn: str) -> OrchestratorSettings:
         dsn=dsn,
         password_file=None,
         catalog=folder / "catalog",
-        templates=folder / "templates",
+        templates=(folder / "templates",),
         log_level="INFO",
     )
 
 
-__all__ = ["Actor", "Bench", "Clock", "ScriptedEngine", "ScriptedHost", "until", "write_sources"]
+@pytest.fixture
+async def idle(connect_as: "ConnectAs", bus: Bus, tmp_path: Path, postgres_dsn: str) -> AsyncIterator[Bench]:
+    """A bench without an orchestrator."""
+    host = ScriptedHost(await connect_as(Actor.OPERATOR))
+    async with host.running():
+        yield Bench(bus, host, write_sources(tmp_path, postgres_dsn))
+
+
+@pytest.fixture
+async def bench(idle: Bench, connect_as: "ConnectAs") -> AsyncIterator[Bench]:
+    """A bench with an orchestrator that is ready."""
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        yield idle
+
+
+async def refused(bench: Bench, call: Call[Any, Any], request: object) -> Fault:
+    """The fault that a call is refused with."""
+    with pytest.raises(FaultError) as raised:
+        await bench.call(call, request)
+    return raised.value.fault
+
+
+__all__ = [
+    "Actor",
+    "Bench",
+    "Clock",
+    "ScriptedEngine",
+    "ScriptedHost",
+    "bench",
+    "idle",
+    "refused",
+    "until",
+    "write_sources",
+]

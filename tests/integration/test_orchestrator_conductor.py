@@ -5,20 +5,23 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
+import msgspec
 import pytest
 
 from schemas.engine import StopEngine
 from schemas.fault import FaultCode, FaultError
+from schemas.session import AccountLease, SessionSpec, VenueAccount
 from schemas.states import RunState
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.conductor import Conductor, Stamp
 from services.orchestrator.core import engine as core
 from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import Effect, PublishState, StartContainer
+from services.orchestrator.core.effects import Effect, PublishState, RaiseAlert, StartContainer
+from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.model import Engine
 from services.orchestrator.ports import Change, RepeatedCommand
-from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
 
 @pytest.fixture
@@ -173,3 +176,40 @@ async def test_whoever_goes_away_leaves_the_turn_to_be_taken(
     await asyncio.gather(waiting, return_exceptions=True)
     await conductor.join(5)
     assert await record.engine("e1") is not None
+
+
+def leasing(instance_id: str, session_id: str) -> SessionSpec:
+    accounts = (VenueAccount(venue="IB", account="U1"),)
+    lease = AccountLease(token=1, accounts=accounts)
+    return msgspec.structs.replace(spec(session_id), instance_id=instance_id, lease=lease)
+
+
+async def test_an_end_is_on_record_also_when_the_restart_after_it_cannot_have_its_account(
+    record: PostgresRecord, conductor: Conductor, acts: Acts
+) -> None:
+    await conductor.turn("e1", start)
+    pending = leasing("e1", "s2")
+
+    def restart(engine: Engine | None) -> Decision:
+        assert engine is not None
+        return core.restart(engine, pending, request_id="r", hosts=HOSTS, now=after(1))
+
+    def start_other(engine: Engine | None) -> Decision:
+        other = config(instance_id="e2")
+        return core.start(engine, other, leasing("e2", "s9"), request_id="r", hosts=HOSTS, now=after(2))
+
+    def end(engine: Engine | None) -> Decision:
+        assert engine is not None
+        return apply_states(engine, [state_event(9, RunState.STOPPED)], HOSTS, after(3))
+
+    await conductor.turn("e1", restart)
+    await conductor.turn("e2", start_other)
+    decision = await conductor.turn("e1", end)
+    assert decision is not None
+    assert decision.engine.pending is None
+    assert decision.engine.session is not None
+    assert (decision.engine.session.session_id, decision.engine.session.state) == ("s1", RunState.STOPPED)
+    assert await record.engine("e1") == decision.engine
+    await conductor.join(5)
+    (told,) = (effect for effect in acts.done if isinstance(effect, RaiseAlert))
+    assert "engine e2" in told.alert.message

@@ -281,7 +281,7 @@ class OrchestratorProcess:
             "FLOTILLA_NATS_CREDS": str(creds),
             "FLOTILLA_POSTGRES_DSN": bench.settings.dsn,
             "FLOTILLA_CATALOG": str(bench.settings.catalog),
-            "FLOTILLA_TEMPLATES": str(bench.settings.templates),
+            "FLOTILLA_TEMPLATES": str(bench.settings.templates[0]),
         }
 
     def start(self) -> subprocess.Popen[bytes]:

@@ -1,8 +1,7 @@
 """The record on PostgreSQL. It may go away and come back; each call then says `unavailable` and nothing is changed."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.resources import files
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 import asyncpg
@@ -10,10 +9,12 @@ import msgspec
 
 from bus.logs import get_logger
 from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import SessionSpec
-from services.orchestrator.adapters import rows
+from schemas.session import SessionSpec, VenueAccount
+from services.orchestrator.adapters import leases, rows
 from services.orchestrator.adapters.migrator import migrate
+from services.orchestrator.adapters.statements import SQL
 from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
 
@@ -30,11 +31,6 @@ _AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
 )
-_SQL: Final = {
-    file.name.removesuffix(".sql"): file.read_text()
-    for file in files("services.orchestrator.adapters.queries").iterdir()
-    if file.name.endswith(".sql")
-}
 
 
 class PostgresRecord:
@@ -69,17 +65,8 @@ class PostgresRecord:
                 await migrate(connection)
 
     async def save(self, change: Change) -> None:
-        with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
-                transaction = connection.transaction()
-                await transaction.start()
-                try:
-                    with _storable():
-                        await _write(connection, change)
-                except BaseException:
-                    await _roll_back(transaction)
-                    raise
-                await _commit(transaction)
+        async with self.transaction() as connection:
+            await _write(connection, change)
 
     async def engines(self) -> list[Engine]:
         return await self._engines(None)
@@ -88,20 +75,20 @@ class PostgresRecord:
         return next(iter(await self._engines(instance_id)), None)
 
     async def command(self, request_id: str) -> Command | None:
-        for row in await self._fetch("command", request_id):
+        for row in await self.fetch("command", request_id):
             return Command(**{**row, "reply": row["reply"].encode()})
         return None
 
     async def spec(self, session_id: str) -> SessionSpec | None:
-        for row in await self._fetch("spec", session_id):
+        for row in await self.fetch("spec", session_id):
             return msgspec.json.decode(row["spec"], type=SessionSpec)
         return None
 
     async def sessions(self, instance_id: str, limit: int) -> list[Session]:
-        return [rows.session_of(row) for row in await self._fetch("sessions", instance_id, limit)]
+        return [rows.session_of(row) for row in await self.fetch("sessions", instance_id, limit)]
 
     async def sessions_named(self, session_ids: Sequence[str]) -> dict[str, Session]:
-        found = await self._fetch("sessions_named", list(session_ids))
+        found = await self.fetch("sessions_named", list(session_ids))
         return {row["session_id"]: rows.session_of(row) for row in found}
 
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
@@ -112,14 +99,21 @@ class PostgresRecord:
     async def add_command(self, command: Command) -> None:
         with _reachable():
             async with self._pool.acquire(timeout=_CONNECT_S) as connection:
-                await _add_command(connection, command)
+                await add_command(connection, command)
 
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
-        found = await self._fetch("events", session_id, after_seq, kind, limit)
+        found = await self.fetch("events", session_id, after_seq, kind, limit)
         return [row["body"].encode() for row in found]
 
     async def gaps(self, session_id: str) -> list[tuple[int, int]]:
-        return [(row["first"], row["last"]) for row in await self._fetch("gaps", session_id)]
+        return [(row["first"], row["last"]) for row in await self.fetch("gaps", session_id)]
+
+    async def held_leases(self) -> list[Lease]:
+        return [rows.lease_of(row) for row in await self.fetch("held_leases")]
+
+    async def leases_on(self, accounts: Sequence[VenueAccount]) -> list[Lease]:
+        found = await self.fetch("leases_on", *rows.account_columns(accounts))
+        return [rows.lease_of(row) for row in found]
 
     async def is_reachable(self) -> bool:
         try:
@@ -129,43 +123,70 @@ class PostgresRecord:
             return False
         return True
 
-    async def _engines(self, instance_id: str | None) -> list[Engine]:
-        engines = await self._fetch("engines", instance_id)
-        present = await self._fetch("present_sessions", instance_id)
-        sessions = {row["instance_id"]: rows.session_of(row) for row in present}
-        return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection within a transaction, for the parts of the record; commits when it is left without an error.
 
-    async def _fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        Raises FaultError `unavailable`, or `outcome_unknown` when the connection broke at the commit, and Unstorable.
+        """
         with _reachable():
             async with self._pool.acquire(timeout=_CONNECT_S) as connection:
-                return [dict(row) for row in await connection.fetch(_SQL[query], *values)]
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    with _storable():
+                        yield connection
+                except BaseException:
+                    await _roll_back(transaction)
+                    raise
+                await _commit(transaction)
+
+    async def fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """The rows of the statement with this name."""
+        with _reachable():
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                return [dict(row) for row in await connection.fetch(SQL[query], *values)]
+
+    async def _engines(self, instance_id: str | None) -> list[Engine]:
+        engines = await self.fetch("engines", instance_id)
+        present = await self.fetch("present_sessions", instance_id)
+        sessions = {row["instance_id"]: rows.session_of(row) for row in present}
+        return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
 
 
 async def _write(connection: Any, change: Change) -> None:
     engine, session = change.engine, change.engine.session
-    if await connection.fetchval(_SQL["save_engine"], *rows.engine_row(engine)) is None:
+    if await connection.fetchval(SQL["save_engine"], *rows.engine_row(engine)) is None:
         raise StaleChange(engine.instance_id)
     if change.ended is not None:
-        await connection.execute(_SQL["change_session"], *rows.changed_session_row(change.ended))
+        await _change_session(connection, change.ended, engine)
     if session is not None and change.spec is not None:
-        await connection.execute(_SQL["add_session"], *rows.new_session_row(session, change.spec))
+        spec = await leases.take(connection, change.spec, engine.updated_at)
+        await connection.execute(SQL["add_session"], *rows.new_session_row(session, spec))
     elif session is not None:
-        await connection.execute(_SQL["change_session"], *rows.changed_session_row(session))
+        await _change_session(connection, session, engine)
     if change.events:
         await _add_events(connection, change.events)
     if change.command is not None:
-        await _add_command(connection, change.command)
+        await add_command(connection, change.command)
+
+
+async def _change_session(connection: Any, session: Session, engine: Engine) -> None:
+    await connection.execute(SQL["change_session"], *rows.changed_session_row(session))
+    if session.is_over:
+        await leases.free(connection, session, engine.updated_at)
 
 
 async def _add_events(connection: Any, events: Sequence[StoredEvent]) -> None:
     with _storable():
-        await connection.execute(_SQL["add_events"], *rows.event_columns(events))
+        await connection.execute(SQL["add_events"], *rows.event_columns(events))
 
 
-async def _add_command(connection: Any, command: Command) -> None:
+async def add_command(connection: Any, command: Command) -> None:
+    """Records a command on this connection. Raises RepeatedCommand."""
     values = (command.request_id, command.subject, command.body_hash, command.instance_id)
     try:
-        await connection.execute(_SQL["add_command"], *values, command.reply.decode(), command.created_at)
+        await connection.execute(SQL["add_command"], *values, command.reply.decode(), command.created_at)
     except asyncpg.UniqueViolationError:
         raise RepeatedCommand(command.request_id) from None
 

@@ -5,16 +5,22 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.config import EngineConfig
-from schemas.session import SessionSpec
+from schemas.config import EngineConfig, RestartPolicy
+from schemas.session import SessionSpec, VenueAccount
+from schemas.telemetry import StopReport
 from services.orchestrator.core.events import StoredEvent
+from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session, StopOrder
 
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),
     *("changed_at", "started_at", "trading_at", "ended_at", "exit_seen_at"),
+    *("not_confirmed", "stop_report", "is_given_up"),
 )
-_FIXED: Final = ("instance_id", "generation", "stop_policy", "stop_timeout_s", "created_at")
+_FIXED: Final = (
+    *("instance_id", "generation", "stop_policy", "stop_timeout_s", "created_at"),
+    *("needs_docker", "needs_cache"),
+)
 
 
 def to_json(value: object) -> str | None:
@@ -34,6 +40,11 @@ def engine_row(engine: Engine) -> tuple[Any, ...]:
         to_json(engine.pending),
         engine.created_at,
         engine.updated_at,
+        to_json(engine.configured),
+        engine.removed_at,
+        to_json(engine.restart_policy),
+        list(engine.restarts),
+        engine.restart_at,
     )
 
 
@@ -60,7 +71,10 @@ def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:
         {
             **row,
             "config": msgspec.json.decode(row["config"], type=EngineConfig),
-            "pending": msgspec.json.decode(row["pending"], type=SessionSpec) if row["pending"] else None,
+            "pending": _decoded(row["pending"], SessionSpec),
+            "configured": _decoded(row["configured"], EngineConfig),
+            "restart_policy": _decoded(row["restart_policy"], RestartPolicy),
+            "restarts": tuple(row["restarts"]),
             "session": session,
         },
         Engine,
@@ -69,13 +83,31 @@ def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:
 
 def session_of(row: Mapping[str, Any]) -> Session:
     """A session from a row of session_facts."""
-    stop = msgspec.json.decode(row["stop"], type=StopOrder) if row["stop"] else None
-    return msgspec.convert({**row, "stop": stop, "log_tail": tuple(row["log_tail"])}, Session)
+    documents = {
+        "stop": _decoded(row["stop"], StopOrder),
+        "stop_report": _decoded(row["stop_report"], StopReport),
+    }
+    lists = {name: tuple(row[name]) for name in ("log_tail", "not_confirmed")}
+    return msgspec.convert({**row, **documents, **lists}, Session)
+
+
+def lease_of(row: Mapping[str, Any]) -> Lease:
+    """A lease from a row of account_leases."""
+    return msgspec.convert(dict(row), Lease)
+
+
+def account_columns(accounts: Sequence[VenueAccount]) -> tuple[list[str], list[str]]:
+    """Accounts as two columns."""
+    return [each.venue for each in accounts], [each.account for each in accounts]
+
+
+def _decoded[T](document: str | None, kind: type[T]) -> T | None:
+    return msgspec.json.decode(document, type=kind) if document else None
 
 
 def _column(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, StopOrder):
+    if isinstance(value, StopOrder | StopReport):
         return to_json(value)
     return str(value) if isinstance(value, str) else value

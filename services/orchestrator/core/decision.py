@@ -8,9 +8,10 @@ import msgspec
 from schemas.engine import EngineAccepted
 from schemas.session import SessionSpec
 from schemas.states import RunState
+from services.orchestrator.core import restarts
 from services.orchestrator.core.effects import Effect, PublishState
 from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.core.placement import HostLoad, place
+from services.orchestrator.core.placement import HostLoad, needs_docker, place
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +40,20 @@ def begin(engine: Engine, spec: SessionSpec, hosts: Sequence[HostLoad], now: dat
         changed_at=now,
         stop_policy=spec.stop_policy,
         stop_timeout_s=spec.stop_timeout_s,
+        needs_docker=needs_docker(spec),
+        needs_cache=spec.uses_cache,
     )
     session, effects = place(scheduled, hosts, now)
-    changed = msgspec.structs.replace(engine, generation=spec.generation, session=session, pending=None)
+    changed = msgspec.structs.replace(
+        engine,
+        generation=spec.generation,
+        session=session,
+        pending=None,
+        config=spec.config or engine.config,
+        configured=None if engine.configured == spec.config else engine.configured,
+        restart_at=None,
+        removed_at=None,
+    )
     return Decision(engine=changed, effects=effects, ended=engine.session, spec=spec)
 
 
@@ -52,13 +64,16 @@ def conclude(
     hosts: Sequence[HostLoad],
     now: datetime,
 ) -> Decision:
-    """The engine with its session changed: begins a pending restart if that ended it, and tells the fleet."""
+    """The engine with its session changed, and the fleet told: begins a pending restart if that ended it, or plans one."""
     if session == before.session:
         return Decision(engine=before, effects=effects, is_change=False)
     engine = msgspec.structs.replace(before, session=session)
     if session.is_over and engine.pending is not None:
         begun = begin(engine, engine.pending, hosts, now)
         return recorded(before, msgspec.structs.replace(begun, effects=(*effects, *begun.effects)), now)
+    if session.is_over:
+        engine, planned = restarts.plan(engine, before.session, now)
+        effects = (*effects, *planned)
     return recorded(before, Decision(engine=engine, effects=effects), now)
 
 

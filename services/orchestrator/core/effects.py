@@ -4,8 +4,8 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.session import ContainerFacts
 from schemas.states import StopPolicy
+from schemas.telemetry import FleetAlert
 from services.orchestrator.core.model import Engine
 
 
@@ -18,11 +18,11 @@ class StartContainer(msgspec.Struct, frozen=True):
 
 
 class CommandStop(msgspec.Struct, frozen=True):
-    """Ask the sidecar to stop by policy."""
+    """Ask the sidecar to stop by a policy, or by its own."""
 
     instance_id: str
     session_id: str
-    policy: StopPolicy
+    policy: StopPolicy | None
 
 
 class StopContainer(msgspec.Struct, frozen=True):
@@ -63,11 +63,19 @@ class LookAgain(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class ReportStray(msgspec.Struct, frozen=True):
-    """A container of ours that is in no record: somebody should look; it is not touched."""
+class StartAgain(msgspec.Struct, frozen=True):
+    """Begin another session like this one, which failed."""
 
-    container: ContainerFacts
+    instance_id: str
+    session_id: str
+
+
+class RaiseAlert(msgspec.Struct, frozen=True):
+    """Tell people; once for all alerts with this key."""
+
+    alert: FleetAlert
+    key: str
 
 
 type ContainerEffect = StartContainer | CommandStop | StopContainer | KillContainer | RemoveContainer
-type Effect = ContainerEffect | PublishState | LookAgain | ReportStray
+type Effect = ContainerEffect | PublishState | LookAgain | StartAgain | RaiseAlert

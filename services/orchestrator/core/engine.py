@@ -2,20 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 
-from schemas.config import EngineConfig
+from schemas.config import EngineConfig, RestartPolicy
 from schemas.engine import EngineAccepted, StopEngine
 from schemas.fault import FaultCode, FieldError, fault, invalid
-from schemas.session import SessionSpec, container_name
+from schemas.session import SessionSpec
 from schemas.states import DesiredState, FailureReason, RunState
+from schemas.telemetry import Severity
+from services.orchestrator.core.alerts import about_engine
+from services.orchestrator.core.answers import accepted
 from services.orchestrator.core.decision import Decision, begin, recorded
-from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.core.placement import HostLoad
+from services.orchestrator.core.effects import Effect
+from services.orchestrator.core.model import Engine, Session, new_engine
+from services.orchestrator.core.placement import HostLoad, check_runtime, settle_cache
 from services.orchestrator.core.session import move
 from services.orchestrator.core.stopping import order_stop, stop_step
-from services.orchestrator.core.views import client_state
+
+NOT_SEEN: Final = "nobody saw it end: its orders and positions are not known"
 
 
 def guard_live(config: EngineConfig, *, is_confirmed: bool) -> None:
@@ -40,67 +46,68 @@ def start(
     request_id: str,
     hosts: Sequence[HostLoad],
     now: datetime,
+    policy: RestartPolicy | None = None,
 ) -> Decision:
     """A new session of an engine that is not active. Raises FaultError `conflict` naming the session that is."""
     if engine is not None and engine.session is not None and engine.is_active:
         raise _is_active(engine.session)
-    before = engine or Engine(
-        instance_id=config.instance_id,
+    before = engine or new_engine(config, now)
+    wanted = msgspec.structs.replace(
+        before,
         desired=DesiredState.RUNNING,
         config=config,
-        generation=0,
-        created_at=now,
-        updated_at=now,
+        configured=None,
+        restart_policy=policy,
+        restarts=(),
     )
-    wanted = msgspec.structs.replace(before, desired=DesiredState.RUNNING, config=config)
-    begun = begin(wanted, _next(spec, before), hosts, now)
-    reply = _accepted(begun.engine, request_id, "is starting", spec.session_id)
+    spec, effects = _fitted(_next(spec, before, config), wanted, hosts, now)
+    begun = begin(wanted, spec, hosts, now)
+    reply = accepted(begun.engine, request_id, "is starting", spec.session_id)
     reply = msgspec.structs.replace(reply, started_at=now, config=config)
-    return recorded(engine, msgspec.structs.replace(begun, reply=reply), now)
+    return recorded(engine, _with(begun, reply, effects), now)
 
 
 def restart(
-    engine: Engine, spec: SessionSpec, *, request_id: str, hosts: Sequence[HostLoad], now: datetime
+    engine: Engine,
+    spec: SessionSpec,
+    *,
+    request_id: str,
+    hosts: Sequence[HostLoad],
+    now: datetime,
+    policy: RestartPolicy | None = None,
 ) -> Decision:
-    """A new session with the last configuration, now or as soon as the present one has ended.
+    """A new session with the configuration stored last, now or as soon as the present one has ended.
 
     Raises FaultError `conflict` when a restart is under way already.
     """
-    session = engine.session
+    session, config = engine.session, engine.next_config
     if session is None or session.is_over:
-        return start(engine, engine.config, spec, request_id=request_id, hosts=hosts, now=now)
+        return start(engine, config, spec, request_id=request_id, hosts=hosts, now=now, policy=policy)
     if engine.pending is not None:
         pending = engine.pending.session_id
         raise fault(FaultCode.CONFLICT, f"engine {engine.instance_id} restarts already, as session {pending}")
-    spec = _next(spec, engine)
-    wanted = msgspec.structs.replace(engine, desired=DesiredState.RUNNING, pending=spec)
+    spec, effects = _fitted(_next(spec, engine, config), engine, hosts, now)
+    wanted = msgspec.structs.replace(
+        engine, desired=DesiredState.RUNNING, pending=spec, restart_policy=policy, restarts=()
+    )
     decision = _stopped(wanted, session, StopEngine(), hosts, now)
-    reply = _accepted(decision.engine, request_id, "is restarting", spec.session_id)
-    reply = msgspec.structs.replace(reply, config=engine.config)
-    return recorded(engine, msgspec.structs.replace(decision, reply=reply), now)
+    has_begun = decision.engine.pending is None
+    reply = accepted(decision.engine, request_id, "is restarting", spec.session_id)
+    reply = msgspec.structs.replace(reply, config=config, started_at=now if has_begun else None)
+    return recorded(engine, _with(decision, reply, effects), now)
 
 
 def stop(engine: Engine, request: StopEngine, *, request_id: str, now: datetime) -> Decision:
     """The end of the present session; a success also when there is none. Takes back a restart that is under way."""
     session = engine.session
-    wanted = msgspec.structs.replace(engine, desired=DesiredState.STOPPED, pending=None)
+    wanted = msgspec.structs.replace(engine, desired=DesiredState.STOPPED, pending=None, restart_at=None)
     if session is None or session.is_over:
         decision, message = Decision(engine=wanted), "is stopped"
     else:
         decision = _stopped(wanted, session, request, (), now)
         message = _stop_message(decision.engine.session or session)
-    reply = _accepted(decision.engine, request_id, message, session.session_id if session else None)
+    reply = accepted(decision.engine, request_id, message, session.session_id if session else None)
     return recorded(engine, msgspec.structs.replace(decision, reply=reply), now)
-
-
-def idle(instance_id: str, request_id: str) -> EngineAccepted:
-    """The answer to a stop when no engine ever ran."""
-    return EngineAccepted(
-        request_id=request_id,
-        instance_id=instance_id,
-        message="no engine is active",
-        state=client_state(None),
-    )
 
 
 def _stopped(
@@ -110,7 +117,8 @@ def _stopped(
         ended = move(session, RunState.STOPPED, now, detail="stopped before it began")
     elif session.state == RunState.UNKNOWN and request.force:
         detail = "given up while its host was out of sight; it is stopped if it comes back"
-        ended = move(session, RunState.FAILED, now, reason=FailureReason.OPERATOR, detail=detail)
+        facts: dict[str, Any] = {"reason": FailureReason.OPERATOR, "detail": detail, "is_given_up": True}
+        ended = move(session, RunState.FAILED, now, not_confirmed=(NOT_SEEN,), **facts)
     else:
         ended = order_stop(session, request.policy, is_forced=request.force, now=now)
     effects = () if ended.is_over else stop_step(ended, now)
@@ -128,24 +136,33 @@ def _stop_message(session: Session) -> str:
     return "is being killed" if session.stop and session.stop.is_forced else "is stopping"
 
 
-def _next(spec: SessionSpec, engine: Engine) -> SessionSpec:
-    return msgspec.structs.replace(spec, generation=engine.generation + 1)
+def _next(spec: SessionSpec, engine: Engine, config: EngineConfig) -> SessionSpec:
+    return msgspec.structs.replace(spec, generation=engine.generation + 1, config=config)
+
+
+def _fitted(
+    spec: SessionSpec, engine: Engine, hosts: Sequence[HostLoad], now: datetime
+) -> tuple[SessionSpec, tuple[Effect, ...]]:
+    """The spec as the hosts in sight can run it. Raises FaultError `conflict` when none can."""
+    check_runtime(spec, hosts)
+    is_demanded = spec.config is not None and spec.config.use_cache_database is True
+    fitted = settle_cache(spec, hosts, is_demanded=is_demanded)
+    if fitted is spec:
+        return spec, ()
+    message = (
+        f"engine {engine.instance_id} keeps no state in Redis: no host in sight has it, so orders and positions"
+        " do not come back after a crash"
+    )
+    key = spec.session_id
+    return fitted, (about_engine(engine, Severity.WARNING, "cache_not_available", message, now, key=key),)
+
+
+def _with(decision: Decision, reply: EngineAccepted, effects: tuple[Effect, ...]) -> Decision:
+    return msgspec.structs.replace(decision, reply=reply, effects=(*decision.effects, *effects))
 
 
 def _is_active(session: Session) -> Exception:
     return fault(
         FaultCode.CONFLICT,
         f"engine {session.instance_id} is active: session {session.session_id} is {session.state}",
-    )
-
-
-def _accepted(engine: Engine, request_id: str, message: str, session_id: str | None) -> EngineAccepted:
-    return EngineAccepted(
-        request_id=request_id,
-        instance_id=engine.instance_id,
-        message=f"engine {engine.instance_id} {message}",
-        state=client_state(engine.session),
-        session_id=session_id,
-        container_name=container_name(session_id) if session_id else None,
-        started_at=engine.session.started_at if engine.session else None,
     )

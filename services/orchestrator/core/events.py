@@ -19,6 +19,7 @@ MAX_SEQ: Final = 2**62
 _MAX_AT_NS: Final = 4_102_444_800_000_000_000  # 2100-01-01
 _MAX_DETAIL: Final = 4_000
 _MAX_TAIL_LINES: Final = 50
+_MAX_DOUBTS: Final = 100
 _DECODERS: Final = {
     feed.subject.rsplit(".", 1)[1]: (feed.subject, msgspec.json.Decoder(feed.payload))
     for feed in ENGINE_EVENT_FEEDS
@@ -91,7 +92,7 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
         return session
     session = msgspec.structs.replace(session, state_seq=event.seq)
     change = event.data
-    if session.is_provisional and change.state == RunState.FAILED:
+    if session.is_provisional and change.state == session.state:
         return msgspec.structs.replace(session, is_provisional=False, **_facts(change))
     if change.state == session.state or change.state not in MOVES[session.state]:
         return session
@@ -113,6 +114,8 @@ def _facts(change: StateChange) -> dict[str, object]:
         "detail": storable(detail)[:_MAX_DETAIL] or None,
         "exit_code": storable_code(change.exit_code),
         "log_tail": tuple(storable(line)[:_MAX_DETAIL] for line in change.log_tail[-_MAX_TAIL_LINES:]),
+        "not_confirmed": tuple(storable(text)[:_MAX_DETAIL] for text in change.not_confirmed[:_MAX_DOUBTS]),
+        "stop_report": change.stop,
     }
 
 

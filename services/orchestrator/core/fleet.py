@@ -25,7 +25,7 @@ class Fleet:
             self._engines[engine.instance_id] = engine
 
     def get(self, instance_id: str) -> Engine | None:
-        """One engine, if it ever ran."""
+        """One engine, if it is on record; also one that was removed."""
         return self._engines.get(instance_id)
 
     def ids(self) -> tuple[str, ...]:
@@ -45,8 +45,9 @@ class Fleet:
             self._engines[instance_id] = msgspec.structs.replace(engine, session=session)
 
     def recent(self) -> list[Engine]:
-        """All engines, the one that started last first."""
-        return sorted(self._engines.values(), key=_started_at, reverse=True)
+        """All engines that are not removed, the one that started last first."""
+        shown = (engine for engine in self._engines.values() if not engine.is_removed)
+        return sorted(shown, key=_started_at, reverse=True)
 
     def active(self) -> list[Engine]:
         """The engines whose session has not ended, the one that started last first."""
@@ -60,10 +61,23 @@ class Fleet:
             if engine.session and not engine.session.is_over
         )
         return tuple(
-            HostLoad(beat.host, beat.cpus, max(beat.sessions, placed[beat.host]))
+            HostLoad(
+                beat.host,
+                beat.cpus,
+                max(beat.sessions, placed[beat.host]),
+                runtime=beat.runtime,
+                has_cache=beat.has_cache,
+                stop_flags=beat.stop_flags,
+            )
             for beat in live.hosts(now)
             if beat.is_runtime_up
         )
+
+    def known(self, instance_id: str) -> Engine:
+        """One engine whose past is asked for, removed or not. Raises FaultError `not_found`."""
+        if (engine := self._engines.get(instance_id)) is None:
+            raise unknown_engine(instance_id)
+        return engine
 
     def which(self, instance_id: str | None) -> Engine | None:
         """The engine meant: the one named; else the one that is active; else the one that ran last; None when none ever ran.
@@ -71,7 +85,8 @@ class Fleet:
         Raises FaultError: `not_found` for a name that never ran, `ambiguous_engine` when several are active.
         """
         if instance_id is not None:
-            if (named := self._engines.get(instance_id)) is None:
+            named = self._engines.get(instance_id)
+            if named is None or named.is_removed:
                 raise unknown_engine(instance_id)
             return named
         active = self.active()

@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from schemas.session import ContainerFacts, ContainerStatus
-from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
+from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from services.orchestrator.core.model import Session
+from services.orchestrator.core.placement import names
 
 HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
 HEARTBEAT_STALE: Final = timedelta(seconds=10)
@@ -31,7 +32,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one session's whereabouts.
 
     `is_listed`: its host has listed its containers since the session last changed, so that no container means there is none.
-    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came.
+    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came. `stop_flag` is an
+    emergency stop in force that names the engine, anywhere; `is_host_flagged` when its own host has one.
     """
 
     is_host_in_sight: bool = False
@@ -39,6 +41,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     container: ContainerFacts | None = None
     heartbeat: Heartbeat | None = None
     is_silent: bool = False
+    stop_flag: StopFlag | None = None
+    is_host_flagged: bool = False
 
 
 class Live:
@@ -62,9 +66,11 @@ class Live:
         """Takes an engine's figures."""
         self._metrics[metrics.instance_id] = Seen(metrics, now)
 
-    def heard_host(self, beat: HostHeartbeat, now: datetime) -> None:
-        """Takes a supervisor's heartbeat."""
+    def heard_host(self, beat: HostHeartbeat, now: datetime) -> bool:
+        """Takes a supervisor's heartbeat; True when its stop flags are others than before."""
+        known = self._hosts.get(beat.host)
         self._hosts[beat.host] = Seen(beat, now)
+        return (known.value.stop_flags if known else ()) != beat.stop_flags
 
     def saw_container(self, facts: ContainerFacts, now: datetime, *, is_new: bool = False) -> bool:
         """Takes what a host says of a container; True when that is news.
@@ -95,6 +101,7 @@ class Live:
     def sight(self, session: Session, now: datetime) -> Sight:
         """What is known of the session's whereabouts."""
         host = session.host or ""
+        flags = self._flags(session.instance_id, now)
         container = self._containers.get(session.session_id)
         heartbeat = self._heartbeat(session)
         heard_at = max(self.since, session.changed_at, heartbeat.at if heartbeat else self.since)
@@ -105,7 +112,24 @@ class Live:
             container=container.value if container else None,
             heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
             is_silent=now - heard_at >= HEARTBEAT_STALE,
+            stop_flag=self.stop_flag(session.instance_id, now),
+            is_host_flagged=host in flags,
         )
+
+    def stop_flag(self, instance_id: str, now: datetime) -> StopFlag | None:
+        """The emergency stop that names an engine and has been in force longest on any host in sight."""
+        flags = self._flags(instance_id, now).values()
+        return min(flags, key=lambda flag: flag.since, default=None)
+
+    def lifted(self, instance_id: str | None) -> None:
+        """Stop flags were lifted: of one engine, or all; the next heartbeats say what is left."""
+        for host, seen in self._hosts.items():
+            left = tuple(
+                flag
+                for flag in seen.value.stop_flags
+                if instance_id is not None and flag.instance_id != instance_id
+            )
+            self._hosts[host] = Seen(msgspec.structs.replace(seen.value, stop_flags=left), seen.at)
 
     def is_in_sight(self, host: str, now: datetime) -> bool:
         """True when the host was heard just now."""
@@ -130,6 +154,15 @@ class Live:
         metrics = self._metrics.get(session.instance_id)
         is_own = metrics is not None and metrics.value.session_id == session.session_id
         return (now - seen.at).total_seconds(), seen.value, metrics.value if metrics and is_own else None
+
+    def _flags(self, instance_id: str, now: datetime) -> dict[str, StopFlag]:
+        """The oldest flag that names the engine, by host."""
+        found: dict[str, StopFlag] = {}
+        for beat in self.hosts(now):
+            flags = [flag for flag in beat.stop_flags if names(flag, instance_id)]
+            if flags:
+                found[beat.host] = min(flags, key=lambda flag: flag.since)
+        return found
 
     def _heartbeat(self, session: Session) -> Seen[Heartbeat] | None:
         seen = self._beats.get(session.instance_id)

@@ -5,9 +5,10 @@ from typing import Final
 
 import msgspec
 
-from schemas.config import EngineConfig
+from schemas.config import EngineConfig, RestartPolicy
 from schemas.session import SessionSpec, container_name
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
+from schemas.telemetry import StopReport
 
 STARTING: Final = (
     RunState.SCHEDULED,
@@ -19,14 +20,14 @@ STARTING: Final = (
 
 
 class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A stop that was asked for, and how far it got.
+    """A stop that was asked for, and how far it got. Without a `policy` the sidecar takes its own.
 
     `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
     container.
     """
 
     asked_at: datetime
-    policy: StopPolicy
+    policy: StopPolicy | None
     is_forced: bool = False
     acknowledged_at: datetime | None = None
     terminated_at: datetime | None = None
@@ -37,8 +38,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One life of an engine. `changed_at` is by our clock; the times of what the engine did are by its own.
 
     `exit_seen_at`: the container was first seen to be over, and the sidecar's own account is being waited for. `state_seq` is the
-    number of the last state event that was applied. `is_provisional`: it failed by the container's facts alone, so that the
-    sidecar's account may still replace the reason.
+    number of the last state event that was applied. `is_provisional`: it ended by the container's facts alone, so that the
+    sidecar's account may still replace the reason. `not_confirmed` and `stop_report` are what the sidecar told of its stop.
+    `is_given_up`: nobody saw it end. `needs_docker`, `needs_cache`: what a host must have to run it.
     """
 
     session_id: str
@@ -62,6 +64,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     state_seq: int = 0
     is_provisional: bool = False
     last_seq: int = 0
+    not_confirmed: tuple[str, ...] = ()
+    stop_report: StopReport | None = None
+    is_given_up: bool = False
+    needs_docker: bool = False
+    needs_cache: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -77,7 +84,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """An engine and its present session. `version` counts its changes on record.
 
-    `pending` is the session of a restart: it begins in the same transaction that ends the present one.
+    `pending` is the session of a restart: it begins in the same transaction that ends the present one. `config` is what the
+    present or last session runs, `configured` what was stored since for the next one. `restarts` are those made without being
+    asked within the window of `restart_policy`; the next one is due at `restart_at`. A removed engine is hidden until it is
+    started again.
     """
 
     instance_id: str
@@ -89,8 +99,40 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     session: Session | None = None
     pending: SessionSpec | None = None
+    configured: EngineConfig | None = None
+    removed_at: datetime | None = None
+    restart_policy: RestartPolicy | None = None
+    restarts: tuple[datetime, ...] = ()
+    restart_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
         """True while a session has not ended."""
         return self.session is not None and not self.session.is_over
+
+    @property
+    def is_removed(self) -> bool:
+        """True while people see nothing of it."""
+        return self.removed_at is not None
+
+    @property
+    def next_config(self) -> EngineConfig:
+        """The configuration of the next session."""
+        return self.configured or self.config
+
+    @property
+    def shown_config(self) -> EngineConfig:
+        """The configuration that people see: that of the session that runs or is due, else the next one."""
+        return self.config if self.is_active or self.restart_at else self.next_config
+
+
+def new_engine(config: EngineConfig, now: datetime) -> Engine:
+    """An engine that never ran and is not wanted to."""
+    return Engine(
+        instance_id=config.instance_id,
+        desired=DesiredState.STOPPED,
+        config=config,
+        generation=0,
+        created_at=now,
+        updated_at=now,
+    )

@@ -24,8 +24,15 @@ from services.orchestrator.core.session import move
 def done(engine: Engine, effect: ContainerEffect, now: datetime) -> Decision:
     """An effect was taken by whom it was sent to: notes how far the stop got."""
     session = _present(engine, effect)
-    if session is None or session.stop is None:
+    if session is None:
         return Decision(engine=engine, is_change=False)
+    return conclude(engine, noted(session, effect, now), (), (), now)
+
+
+def noted(session: Session, effect: ContainerEffect, now: datetime) -> Session:
+    """The session whose stop got as far as this effect."""
+    if session.stop is None:
+        return session
     match effect:
         case CommandStop():
             stop = msgspec.structs.replace(session.stop, acknowledged_at=now)
@@ -34,8 +41,8 @@ def done(engine: Engine, effect: ContainerEffect, now: datetime) -> Decision:
         case KillContainer():
             stop = msgspec.structs.replace(session.stop, killed_at=now)
         case _:
-            stop = session.stop
-    return conclude(engine, msgspec.structs.replace(session, stop=stop), (), (), now)
+            return session
+    return msgspec.structs.replace(session, stop=stop)
 
 
 def failed(

@@ -1,7 +1,7 @@
 """Typed parameters of templates: every given value is checked, and all that is wrong is told at once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.catalog import CatalogEntry, Parameter
 from schemas.fault import FieldError
-from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
+from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
 
 type Value = str | int | float | bool | None
 
@@ -40,6 +40,23 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must hold between two numeric parameters: the first of `less` is less than the second. `message` says it in words."""
+
+    less: tuple[Name, Name]
+    message: str
+
+
+def broken_rules(rules: Sequence[Rule], values: Mapping[str, Value], at: str) -> list[FieldError]:
+    """The rules that these values break, each by its first parameter below `at`; a value that is not there breaks none."""
+    errors: list[FieldError] = []
+    for rule in rules:
+        less, more = (values.get(name) for name in rule.less)
+        if less is not None and more is not None and Decimal(str(less)) >= Decimal(str(more)):
+            errors.append(FieldError(f"{at}.{rule.less[0]}", rule.message))
+    return errors
+
+
 def check_all(
     parameters: Mapping[str, Parameter], given: Mapping[str, Any], known: Known | None, at: str
 ) -> tuple[dict[str, Value], list[FieldError]]:
@@ -48,7 +65,7 @@ def check_all(
     `known` is null where no catalog is to be asked, as for the defaults of a template that is being loaded.
     """
     errors = [
-        FieldError(f"{at}.{_shown(name)}", f"unknown parameter; there are {', '.join(parameters) or 'none'}")
+        FieldError(f"{at}.{shown(name)}", f"unknown parameter; there are {', '.join(parameters) or 'none'}")
         for name in given
         if name not in parameters
     ]
@@ -153,7 +170,8 @@ def _bar_type(value: object, known: Known | None) -> str:
     return value
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name that somebody made up, fit to stand in a field's name."""
     return name if name.isidentifier() and len(name) <= 63 else repr(name[:63])
 
 

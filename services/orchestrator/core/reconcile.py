@@ -1,6 +1,6 @@
 """What follows from what the record says and what is seen. Derived anew every time, so nothing is lost when we die in between.
 
-Nothing here starts an engine that was not asked for: a session that ended stays ended.
+A session that ended stays ended; what takes its place within the restart budget is a new one. See restarts.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,6 @@ from services.orchestrator.core.effects import (
     Effect,
     LookAgain,
     RemoveContainer,
-    ReportStray,
     StartContainer,
     StopContainer,
 )
@@ -24,7 +23,9 @@ from services.orchestrator.core.events import storable, storable_code
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad, place
+from services.orchestrator.core.restarts import due
 from services.orchestrator.core.session import MOVES, move
+from services.orchestrator.core.stop_flags import halt
 from services.orchestrator.core.stopping import stop_step
 
 FINAL_EVENT_GRACE: Final = timedelta(seconds=2)
@@ -34,6 +35,7 @@ ENDED_GRACE: Final = timedelta(seconds=10)
 """How long the container of a session that reported its end may still run."""
 LINGERER_TIMEOUT_S: Final = 10.0
 CONFIG_EXIT_CODE: Final = 78
+NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
 _OVER: Final = (ContainerStatus.EXITED, ContainerStatus.GONE)
 _HEARD: Final = (
     RunState.BOOTING,
@@ -49,10 +51,14 @@ type Step = tuple[Session, tuple[Effect, ...]]
 def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Decision | None:
     """The next decision about an engine; None when all is as it should be."""
     session = engine.session
+    if sight.stop_flag is not None and (halted := halt(engine, sight, now)):
+        return halted
     if session is None:
         return None
     if session.is_over:
         effects = tidy(session, sight.container, now) if sight.is_host_in_sight else ()
+        if not _still_runs(sight.container):
+            effects = (*effects, *due(engine, now))
         return Decision(engine=engine, effects=effects, is_change=False) if effects else None
     after, effects = _step(session, sight, hosts, now)
     if after is session and not effects:
@@ -72,19 +78,14 @@ def tidy(session: Session, container: ContainerFacts | None, now: datetime) -> t
     return (StopContainer(*name, LINGERER_TIMEOUT_S),)
 
 
-def strays(
+def leftovers(
     containers: Iterable[ContainerFacts], on_record: Mapping[str, Session], now: datetime
 ) -> tuple[Effect, ...]:
-    """What is to be done about containers that belong to no engine's present session.
-
-    Those of ended sessions are tidied away; those of sessions that nobody knows are reported and left alone.
-    """
+    """What is to be done about containers of earlier sessions; those that nobody knows are orphans, see orphans.py."""
     effects: list[Effect] = []
     for container in containers:
         session = on_record.get(container.session_id)
-        if session is None:
-            effects.append(ReportStray(container))
-        elif session.is_over:
+        if session is not None and session.is_over:
             effects += tidy(session, container, now)
     return tuple(effects)
 
@@ -113,6 +114,11 @@ def _is_over(session: Session, sight: Sight) -> bool:
         return False
     # A sidecar that is still heard contradicts a list it is not on: the heartbeats decide, they go stale soon enough.
     return sight.heartbeat is None and _is_absent(sight)
+
+
+def _still_runs(container: ContainerFacts | None) -> bool:
+    """True while a session that ended has a container up, as far as we know: two of an engine never run side by side."""
+    return container is not None and container.status == ContainerStatus.RUNNING
 
 
 def _is_absent(sight: Sight) -> bool:
@@ -168,7 +174,10 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
     detail = _exit_text(container)
     is_asked = session.stop is not None or session.state == RunState.STOPPING
     if is_asked or code == 0:
-        return move(session, RunState.STOPPED, now, at=finished_at, exit_code=code, detail=detail)
+        # What it did about its orders and positions it would have told.
+        doubts = (NO_ACCOUNT,) if session.trading_at else ()
+        facts = {"exit_code": code, "detail": detail, "not_confirmed": doubts, "is_provisional": True}
+        return move(session, RunState.STOPPED, now, at=finished_at, **facts)
     return move(
         session,
         RunState.FAILED,

@@ -9,60 +9,64 @@ from schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
 from schemas.fault import FieldError, invalid
 from schemas.session import EnginePlan, SessionSpec
 from schemas.states import EngineType, TradingMode
-from services.orchestrator.core.parameters import Known, Value, WrongValue, check_all, instrument_of
-from services.orchestrator.core.risk import limit_risk
-from services.orchestrator.core.templates import (
-    EngineTemplate,
-    Shelf,
-    StrategyTemplate,
-    substitute,
-    unknown_template,
-)
-from services.orchestrator.core.traders import repeated_tags, trader_id, with_order_id_tags
+from services.orchestrator.core.choice import engine_template, keeps_state
+from services.orchestrator.core.connecting import Clients, connect
+from services.orchestrator.core.parameters import Known, Value, WrongValue, check_all
+from services.orchestrator.core.placeholders import merged, placeholders, substitute
+from services.orchestrator.core.risk import risk_engine
+from services.orchestrator.core.strategies import instruments, predefined, render_all
+from services.orchestrator.core.templates import EngineTemplate, Shelf
+from services.orchestrator.core.traders import trader_id
 
-DEFAULT_TEMPLATE: Final = "sandbox"
-
-
-class _Rendered(msgspec.Struct, frozen=True):
-    """One strategy as NautilusTrader imports it, and the instruments that its parameters name."""
-
-    config: dict[str, Any]
-    instruments: tuple[str, ...]
+_WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
+_BOOT_S: Final = 60.0
+_LONGEST_BOOT_S: Final = 3600.0
 
 
 def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str) -> SessionSpec:
-    """The spec of a session of this engine; its generation is set when it begins.
+    """The spec of a session of this engine; its generation is set when it begins, its lease when the accounts are taken.
 
-    `known` is what the data catalog holds. Raises FaultError `invalid` naming every field at fault.
+    `known` is what the data catalog holds: an engine without venues trades what is in it. Raises FaultError `invalid` naming every
+    field at fault.
     """
-    template = _engine_template(config, shelf)
-    errors = _not_offered(config)
-    predefined = _predefined(config)
-    values, wrong = check_all(template.parameters, config.parameters, known, "config.parameters")
+    template = engine_template(config, shelf)
+    body = _body(template, config)
+    errors = _unused(template, body, config) + _not_taken(template, config)
+    given = predefined(config, trader_id(config.instance_id))
+    known_here = None if config.venues else known
+    values, wrong = check_all(template.parameters, config.parameters, known_here, "config.parameters")
+    if wrong or errors:
+        raise invalid(*errors, *wrong)
+    values = {**given, **values}
+    clients, errors = _clients(template, config, shelf, values)
+    strategies, wrong = render_all(_chosen(template, config, values), shelf, known_here, given)
     errors += wrong
-    if wrong:
-        raise invalid(*errors)
-    values = {**predefined, **values}
-    chosen = config.strategies if config.strategies is not None else _defaults(template, values)
-    strategies, wrong = _strategies(chosen, shelf, known, predefined)
-    errors += wrong
-    named = _instruments(template, values)
-    instruments = sorted({*named, *(name for each in strategies for name in each.instruments)})
-    node = _filled(template.node, values, "config.template")
-    errors += limit_risk(node, config, instruments, [each.config for each in strategies])
+    traded = {
+        *instruments(template.parameters, values),
+        *(name for each in strategies for name in each.instruments),
+    }
     if errors:
         raise invalid(*errors)
     plan = EnginePlan(
-        trader_id=str(predefined["trader_id"]),
-        node=node,
+        trader_id=str(given["trader_id"]),
+        node=_node(body, values, clients, config),
         strategies=tuple(each.config for each in strategies),
-        exec_factories=_filled(template.exec_factories, values, "config.template"),
-        instruments=tuple(instruments),
+        exec_factories=clients.factories if config.venues else _filled(template.exec_factories, values),
+        instruments=() if config.venues else tuple(sorted(traded)),
+        secrets=clients.secrets,
     )
-    return _spec(config, template, plan, session_id)
+    return _spec(
+        config,
+        template,
+        plan,
+        session_id,
+        has_egress=clients.has_egress or template.trading_mode == TradingMode.LIVE,
+    )
 
 
-def _spec(config: EngineConfig, template: EngineTemplate, plan: EnginePlan, session_id: str) -> SessionSpec:
+def _spec(
+    config: EngineConfig, template: EngineTemplate, plan: EnginePlan, session_id: str, *, has_egress: bool
+) -> SessionSpec:
     return SessionSpec(
         instance_id=config.instance_id,
         session_id=session_id,
@@ -74,112 +78,89 @@ def _spec(config: EngineConfig, template: EngineTemplate, plan: EnginePlan, sess
         cpus=min(cpu_count(config.max_cpu), 1024.0),
         log_level=config.log_level,
         stop_policy=template.defaults.stop_policy,
+        boot_timeout_s=_boot_timeout_s(plan.node),
         confirm_live_trading=config.trades_money,
+        config=config,
+        uses_cache=keeps_state(config, template.venues),
+        has_egress=has_egress,
+        stale_feed_after_s=config.stale_feed_after_s or template.defaults.stale_feed_after_s,
     )
 
 
-def _engine_template(config: EngineConfig, shelf: Shelf) -> EngineTemplate:
-    """The template named, or the one that goes with the engine's type and mode."""
-    if config.engine_type == EngineType.BACKTEST:
-        raise invalid(FieldError("config.engine_type", "a backtest is not started as an engine"))
-    if config.template is None and config.trades_money:
-        raise invalid(FieldError("config.template", "there is no engine template that trades live yet"))
-    name = config.template or DEFAULT_TEMPLATE
-    if (template := shelf.engines.get(name)) is None:
-        raise invalid(unknown_template("config.template", name, shelf.engines))
-    if (template.trading_mode == TradingMode.LIVE) != config.trades_money:
-        wanted = "live" if config.trades_money else "paper"
-        raise invalid(FieldError("config.template", f"template {name} is not for {wanted} trading"))
-    return template
+def _body(template: EngineTemplate, config: EngineConfig) -> dict[str, Any]:
+    """The template's node, with what is different when there are venues; their clients take the place of its own."""
+    if not config.venues or template.venues is None:
+        return template.node
+    node = {key: value for key, value in template.node.items() if key not in ("data_clients", "exec_clients")}
+    return merged(node, template.venues.node)
 
 
-def _not_offered(config: EngineConfig) -> list[FieldError]:
-    if config.venues:
-        return [FieldError("config.venues", "venues come from the template; others cannot be added yet")]
+def _not_taken(template: EngineTemplate, config: EngineConfig) -> list[FieldError]:
+    if config.venues and template.venues is None:
+        return [FieldError("config.venues", f"template {template.name} takes no venues")]
+    if not config.venues and template.venues is not None and template.venues.required:
+        return [FieldError("config.venues", f"template {template.name} needs at least one venue")]
     return []
 
 
-def _predefined(config: EngineConfig) -> dict[str, Value]:
-    return {
-        "instance_id": config.instance_id,
-        "trader_id": trader_id(config.instance_id),
-        "log_level": config.log_level,
-        "max_order_rate": config.max_order_rate,
-        "max_position_size": config.max_position_size,
-    }
+def _unused(template: EngineTemplate, body: dict[str, Any], config: EngineConfig) -> list[FieldError]:
+    """Parameters that were given and change nothing, because they belong to the other way of running the template."""
+    strategies = msgspec.to_builtins(template.defaults.strategies)
+    simulated = template.venues.simulated if template.venues and config.venues else None
+    read = {*placeholders([body, template.exec_factories, strategies, simulated.config if simulated else {}])}
+    way = "with" if config.venues else "without"
+    return [
+        FieldError(f"config.parameters.{name}", f"changes nothing {way} venues")
+        for name in template.parameters
+        if name in config.parameters and template.venues and name not in read
+    ]
 
 
-def _defaults(template: EngineTemplate, values: Mapping[str, Value]) -> Sequence[StrategyChoice]:
+def _clients(
+    template: EngineTemplate, config: EngineConfig, shelf: Shelf, values: Mapping[str, Value]
+) -> tuple[Clients, list[FieldError]]:
+    if not config.venues or template.venues is None:
+        return Clients(), []
+    return connect(
+        config.venues, shelf.venues, template.venues.simulated, values, is_live=config.trades_money
+    )
+
+
+def _node(
+    body: dict[str, Any], values: Mapping[str, Value], clients: Clients, config: EngineConfig
+) -> dict[str, Any]:
+    node: dict[str, Any] = _filled(body, values)
+    if risk := risk_engine(config, node.get("risk_engine", {})):
+        node["risk_engine"] = risk
+    if config.venues:
+        node |= {"data_clients": clients.data, "exec_clients": clients.execution}
+    return node
+
+
+def _chosen(
+    template: EngineTemplate, config: EngineConfig, values: Mapping[str, Value]
+) -> Sequence[StrategyChoice]:
+    """The strategies named; else the template's, which trade what is in the catalog, unless there are venues."""
+    if config.strategies is not None:
+        return config.strategies
+    if config.venues:
+        return ()
     raw = msgspec.to_builtins(list(template.defaults.strategies))
-    return msgspec.convert(_filled(raw, values, "config.template"), tuple[StrategyChoice, ...])
+    return msgspec.convert(_filled(raw, values), tuple[StrategyChoice, ...])
 
 
-def _filled(body: Any, values: Mapping[str, Value], at: str) -> Any:
+def _filled(body: Any, values: Mapping[str, Value]) -> Any:
     try:
         return substitute(body, values)
     except WrongValue as error:
-        raise invalid(FieldError(at, str(error))) from None
+        raise invalid(FieldError("config.template", str(error))) from None
 
 
-def _strategies(
-    choices: Sequence[StrategyChoice], shelf: Shelf, known: Known, predefined: Mapping[str, Value]
-) -> tuple[list[_Rendered], list[FieldError]]:
-    rendered: list[_Rendered] = []
-    errors: list[FieldError] = []
-    for index, choice in enumerate(choices):
-        at = f"config.strategies[{index}]"
-        if choice.template is None:
-            rendered.append(_own(choice))
-        elif (template := shelf.strategies.get(choice.template)) is None:
-            errors.append(unknown_template(f"{at}.template", choice.template, shelf.strategies))
-        else:
-            values, wrong = check_all(template.parameters, choice.parameters, known, f"{at}.parameters")
-            errors += wrong
-            if not wrong:
-                rendered.append(_from_template(template, {**predefined, **values}, at))
-    return (rendered, errors) if errors else _tagged(rendered)
+def _boot_timeout_s(node: Mapping[str, Any]) -> float:
+    """What the node may wait for venues, and half a minute; at least a minute."""
+    waits = sum(_seconds(node.get(name)) for name in _WAITS)
+    return min(max(_BOOT_S, waits + _BOOT_S / 2), _LONGEST_BOOT_S)
 
 
-def _tagged(rendered: list[_Rendered]) -> tuple[list[_Rendered], list[FieldError]]:
-    """The strategies with order id tags; NautilusTrader refuses two with the same."""
-    configs = [each.config["config"] for each in rendered]
-    errors = [
-        FieldError(f"config.strategies[{index}].config.order_id_tag", f"{tag} is taken by another strategy")
-        for index, tag in repeated_tags(configs).items()
-    ]
-    tagged = [
-        _Rendered({**each.config, "config": config}, each.instruments)
-        for each, config in zip(rendered, with_order_id_tags(configs), strict=True)
-    ]
-    return tagged, errors
-
-
-def _own(choice: StrategyChoice) -> _Rendered:
-    """A strategy of the operator's own is passed on as it is; the engine checks it."""
-    config = {
-        "strategy_path": choice.strategy_path,
-        "config_path": choice.config_path,
-        "config": dict(choice.config),
-    }
-    return _Rendered(config, ())
-
-
-def _from_template(template: StrategyTemplate, values: Mapping[str, Value], at: str) -> _Rendered:
-    config = {
-        "strategy_path": template.strategy_path,
-        "config_path": template.config_path,
-        "config": _filled(template.config, values, at),
-    }
-    return _Rendered(config, tuple(_instruments(template, values)))
-
-
-def _instruments(template: EngineTemplate | StrategyTemplate, values: Mapping[str, Value]) -> list[str]:
-    """The instruments that a template's typed parameters name."""
-    named: list[str] = []
-    for name, parameter in template.parameters.items():
-        value = values[name]
-        if isinstance(value, str) and parameter.type == "instrument":
-            named.append(value)
-        elif isinstance(value, str) and parameter.type == "bar_type":
-            named.append(instrument_of(value))
-    return named
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,32 +1,57 @@
-"""Engine and strategy templates: what their files may say, and how parameters are put into them. Nothing is ever evaluated."""
+"""Engine and strategy templates: what their files may say, and what people see of them."""
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from schemas.catalog import Parameter, TemplateView
-from schemas.config import StrategyChoice
+from schemas.catalog import Parameter, TemplateFault, TemplateView
+from schemas.config import RestartPolicy, StrategyChoice
 from schemas.fault import FieldError
-from schemas.ids import NAME_PATTERN, Name
+from schemas.ids import Name
 from schemas.states import EngineType, StopPolicy, TradingMode
-from services.orchestrator.core.parameters import Value, WrongValue, check
+from services.orchestrator.core.parameters import Rule
+from services.orchestrator.core.venues import ImportPath, VenueTemplate
 
-PREDEFINED: Final = ("instance_id", "trader_id", "log_level", "max_order_rate", "max_position_size")
-_PLACEHOLDER: Final = re.compile(r"\{([a-z][a-z0-9_]{0,62})\}")
-_NAME: Final = re.compile(NAME_PATTERN)
+type Kind = Literal["engine", "strategy", "venue"]
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an engine template does where the operator says nothing."""
+    """What an engine template does where the operator says nothing. `strategies` are for a replay: venues trade other instruments."""
 
     stop_policy: StopPolicy = StopPolicy.CANCEL
     strategies: tuple[StrategyChoice, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
+    stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+
+
+class SimulatedExecution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The execution client that stands in for a venue's own; `config` may use `{venue}`, the venue's name."""
+
+    path: ImportPath
+    factory: ImportPath
+    config: dict[str, Any]
+
+
+class VenueUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an engine template makes of the venues that an operator names.
+
+    `required`: it does nothing without one. `simulated` stands in for the venues' own execution; null trades there. `node` goes
+    over the template's when there are venues. `uses_cache`: orders and positions are kept in Redis unless the operator says no.
+    """
+
+    required: bool = False
+    simulated: SimulatedExecution | None = None
+    node: dict[str, Any] = {}
+    uses_cache: bool = False
 
 
 class EngineTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How an engine is put together: `node` is the JSON of a TradingNodeConfig with `{parameter}` placeholders."""
+    """How an engine is put together: `node` is the JSON of a TradingNodeConfig with `{parameter}` placeholders.
+
+    Its clients in `node` are those of an engine without venues. `venues` null: none may be named.
+    """
 
     name: Name
     description: str
@@ -36,6 +61,17 @@ class EngineTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     parameters: dict[str, Parameter] = {}
     defaults: Defaults = Defaults()
     exec_factories: dict[str, str] = {}
+    venues: VenueUse | None = None
+
+    @property
+    def bodies(self) -> list[Any]:
+        """All in which placeholders for parameters may stand, but for what simulates a venue."""
+        return [
+            self.node,
+            self.exec_factories,
+            msgspec.to_builtins(self.defaults.strategies),
+            self.venues.node if self.venues else {},
+        ]
 
 
 class StrategyTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,111 +80,63 @@ class StrategyTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     name: Name
     description: str
     strategy_class: str
-    strategy_path: str
-    config_path: str
+    strategy_path: ImportPath
+    config_path: ImportPath
     config: dict[str, Any]
     parameters: dict[str, Parameter] = {}
     risk_parameters: dict[str, Any] = {}
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def bodies(self) -> list[Any]:
+        """All in which placeholders may stand."""
+        return [self.config]
 
 
-type Template = EngineTemplate | StrategyTemplate
+type Template = EngineTemplate | StrategyTemplate | VenueTemplate
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    """Every sound template, by name."""
+    """Every sound template, by name; `faults` are the files that hold none.
+
+    By (kind, name): `digests` tell contents apart, `ours` came with us.
+    """
 
     engines: dict[str, EngineTemplate] = {}
     strategies: dict[str, StrategyTemplate] = {}
+    venues: dict[str, VenueTemplate] = {}
+    faults: tuple[TemplateFault, ...] = ()
+    digests: dict[tuple[Kind, str], str] = {}
+    ours: frozenset[tuple[Kind, str]] = frozenset()
 
 
-def load[T: (EngineTemplate, StrategyTemplate)](raw: bytes, kind: type[T], name: str) -> T:
-    """The template in a file called `name`. Raises ValueError naming everything that is wrong with it."""
-    try:
-        template: T = msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-    problems = [] if template.name == name else [f"its name is {template.name}"]
-    problems += _parameter_problems(template.parameters)
-    known = {*template.parameters, *PREDEFINED}
-    problems += [
-        f"{{{used}}} is no parameter" for used in sorted(set(_placeholders(_body(template))) - known)
-    ]
-    if problems:
-        raise ValueError("; ".join(problems))
-    return template
-
-
-def substitute(body: Any, values: Mapping[str, Value]) -> Any:
-    """The body with its placeholders replaced.
-
-    A string that is nothing but a placeholder takes the typed value; within a longer string, and in keys, the value is written
-    out. Values are not searched for placeholders. Raises WrongValue where a value is missing that would have to be written out.
-    """
-    if isinstance(body, str):
-        whole = _PLACEHOLDER.fullmatch(body)
-        return values[whole[1]] if whole else _written(body, values)
-    if isinstance(body, dict):
-        return {_written(key, values): substitute(item, values) for key, item in body.items()}
-    if isinstance(body, list):
-        return [substitute(item, values) for item in body]
-    return body
-
-
-def view(template: Template) -> TemplateView:
+def view(template: EngineTemplate | StrategyTemplate) -> TemplateView:
     """The template as people see it."""
-    is_strategy = isinstance(template, StrategyTemplate)
-    kind = "strategy" if is_strategy else "engine"
-    return TemplateView(
+    shown = TemplateView(
         name=template.name,
-        kind=kind,
+        kind="engine",
         file=f"{template.name}.json",
         description=template.description,
         parameters=template.parameters,
-        strategy_class=template.strategy_class if isinstance(template, StrategyTemplate) else None,
-        risk_parameters=template.risk_parameters if isinstance(template, StrategyTemplate) else {},
+    )
+    if isinstance(template, EngineTemplate):
+        return msgspec.structs.replace(
+            shown,
+            engine_type=template.engine_type,
+            trading_mode=template.trading_mode,
+            config=template.node,
+        )
+    return msgspec.structs.replace(
+        shown,
+        kind="strategy",
+        strategy_class=template.strategy_class,
+        risk_parameters=template.risk_parameters,
+        config=template.config,
     )
 
 
-def _parameter_problems(parameters: Mapping[str, Parameter]) -> Iterator[str]:
-    for name, parameter in parameters.items():
-        if not _NAME.match(name) or name in PREDEFINED:
-            yield f"{name!r} cannot name a parameter"
-        if parameter.required and parameter.default is not None:
-            yield f"{name} is required and has a default"
-        try:
-            check(msgspec.structs.replace(parameter, required=False), parameter.default, None)
-        except WrongValue as error:
-            yield f"the default of {name} {error}"
-
-
-def _body(template: Template) -> Any:
-    if isinstance(template, StrategyTemplate):
-        return template.config
-    return [template.node, template.exec_factories, msgspec.to_builtins(template.defaults.strategies)]
-
-
-def _placeholders(body: Any) -> Iterator[str]:
-    if isinstance(body, str):
-        yield from _PLACEHOLDER.findall(body)
-    elif isinstance(body, dict):
-        for key, item in body.items():
-            yield from _placeholders(key)
-            yield from _placeholders(item)
-    elif isinstance(body, list | tuple):
-        for item in body:
-            yield from _placeholders(item)
-
-
-def _written(text: str, values: Mapping[str, Value]) -> str:
-    def write(match: re.Match[str]) -> str:
-        value = values[match[1]]
-        if value is None:
-            raise WrongValue(f"{match[1]} has no value, and {text!r} needs one")
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    return _PLACEHOLDER.sub(write, text)
-
-
-def unknown_template(field: str, name: str, known: Mapping[str, Template]) -> FieldError:
+def unknown_template(
+    field: str, name: str, known: Mapping[str, Template], kind: str = "template"
+) -> FieldError:
     """What is wrong with a name that no template has."""
-    return FieldError(field, f"there is no template {name}; there are {', '.join(sorted(known)) or 'none'}")
+    return FieldError(field, f"there is no {kind} {name}; there are {', '.join(sorted(known)) or 'none'}")

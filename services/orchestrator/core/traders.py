@@ -1,20 +1,17 @@
 """Names that NautilusTrader wants in its own form: trader ids and the order id tags of strategies."""
 
-import re
 from collections.abc import Sequence
 from itertools import count
-from typing import Any, Final
-
-_TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")
+from typing import Any
 
 
 def trader_id(instance_id: str) -> str:
-    """The instance id in upper case, `-001` added where it has no tag: nautilus-001 → NAUTILUS-001, alpha → ALPHA-001.
+    """The instance id in upper case with `-001` after it: nautilus-001 → NAUTILUS-001-001, alpha → ALPHA-001.
 
-    NautilusTrader aborts the process on a trader id without a hyphen and a tag after it.
+    No two engines share one: it is the prefix of an engine's keys in Redis. NautilusTrader aborts the process on a trader id
+    without a hyphen and a tag after it.
     """
-    upper = instance_id.upper()
-    return upper if _TRADER_ID.match(upper) else f"{upper.rstrip('-')}-001"
+    return f"{instance_id.upper()}-001"
 
 
 def with_order_id_tags(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from datetime import datetime
 
+import msgspec
+
 from schemas.engine import EngineView, SessionView
 from schemas.states import ClientState
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.restarts import recent
 
 
 def client_state(session: Session | None) -> ClientState:
@@ -31,6 +34,8 @@ def session_view(session: Session) -> SessionView:
         trading_at=session.trading_at,
         ended_at=session.ended_at,
         last_seq=session.last_seq,
+        not_confirmed=session.not_confirmed,
+        stop=session.stop_report,
     )
 
 
@@ -40,27 +45,31 @@ def record_view(engine: Engine) -> EngineView:
         instance_id=engine.instance_id,
         state=client_state(engine.session),
         desired=engine.desired,
-        config=engine.config,
+        config=engine.shown_config,
         session=session_view(engine.session) if engine.session else None,
+        restarts=len(engine.restarts),
+        restart_at=engine.restart_at,
     )
 
 
 def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
     """An engine with what was heard of its present session."""
-    view = record_view(engine)
+    view = msgspec.structs.replace(
+        record_view(engine),
+        restarts=len(recent(engine, now)),
+        stop_flag=live.stop_flag(engine.instance_id, now),
+    )
     session = engine.session
     heard = live.telemetry(session, now) if session and not session.is_over else None
     if heard is None:
         return view
     age_s, beat, metrics = heard
-    return EngineView(
-        instance_id=view.instance_id,
-        state=view.state,
-        desired=view.desired,
-        config=view.config,
-        session=view.session,
+    return msgspec.structs.replace(
+        view,
         heartbeat_age_s=round(age_s, 3),
         is_frozen=beat.is_frozen,
+        problems=beat.problems,
+        event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
     )

@@ -33,6 +33,7 @@ def spec(session_id: str = "s1", generation: int = 1) -> SessionSpec:
         engine_type=EngineType.SANDBOX,
         trading_mode=TradingMode.PAPER,
         plan=EnginePlan(trader_id="E1-001", node={}),
+        config=config(),
     )
 
 
@@ -74,6 +75,7 @@ def facts(status: ContainerStatus = ContainerStatus.RUNNING, **more: Any) -> Con
         "name": container_name("s1"),
         "status": status,
         "runtime": "docker",
+        "trading_mode": TradingMode.PAPER,
     }
     return ContainerFacts(**{**values, **more})
 

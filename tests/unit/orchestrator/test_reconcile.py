@@ -12,13 +12,12 @@ from services.orchestrator.core.effects import (
     LookAgain,
     PublishState,
     RemoveContainer,
-    ReportStray,
     StartContainer,
     StopContainer,
 )
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session, StopOrder
-from services.orchestrator.core.reconcile import FINAL_EVENT_GRACE, reconcile, strays
+from services.orchestrator.core.reconcile import FINAL_EVENT_GRACE, leftovers, reconcile
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -248,8 +247,8 @@ def test_what_is_left_of_an_ended_session_is_tidied_away(
 
 def test_containers_of_older_sessions_are_tidied_and_unknown_ones_left_alone() -> None:
     old, foreign = facts(session_id="s0"), facts(session_id="who")
-    effects = strays([old, foreign], {"s0": session(RunState.STOPPED, session_id="s0")}, after(60))
-    assert effects == (StopContainer("e1", "s0", "h1", 10.0), ReportStray(foreign))
+    effects = leftovers([old, foreign], {"s0": session(RunState.STOPPED, session_id="s0")}, after(60))
+    assert effects == (StopContainer("e1", "s0", "h1", 10.0),)
 
 
 def restarting(state: RunState) -> Engine:

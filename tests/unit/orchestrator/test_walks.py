@@ -7,23 +7,29 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.config import RestartPolicy
 from schemas.engine import StopEngine
 from schemas.fault import Fault, FaultCode, FaultError
 from schemas.session import ContainerStatus
 from schemas.states import RunState
+from schemas.telemetry import StopFlag
 from services.orchestrator.core import engine as core
 from services.orchestrator.core import outcomes
+from services.orchestrator.core.again import start_again
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import CommandStop, ContainerEffect, PublishState, StartContainer
 from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.reconcile import reconcile
+from services.orchestrator.core.restarts import is_owed
 from services.orchestrator.core.session import MOVES
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, facts, spec, state_event
 
 type Turn = Callable[[Engine | None, float], Decision | None]
 
+POLICY = RestartPolicy(max_restarts=2, window_s=30, backoff_s=1)
+FLAG = StopFlag(since=after(0))
 MAYBE_HOSTS = st.sampled_from([HOSTS, ()])
 ENDINGS = {ContainerStatus.EXITED: st.sampled_from([0, 1, 137, None])}
 
@@ -33,7 +39,14 @@ def _started(data: st.DataObject, present: Engine | None, now: float) -> Decisio
     new = spec(f"s{now:.0f}")
     if present is not None and data.draw(st.booleans()):
         return core.restart(present, new, request_id="r", hosts=hosts, now=after(now))
-    return core.start(present, config(), new, request_id="r", hosts=hosts, now=after(now))
+    return core.start(present, config(), new, request_id="r", hosts=hosts, now=after(now), policy=POLICY)
+
+
+def _started_again(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
+    if present is None or present.session is None:
+        return None
+    failed = spec(present.session.session_id)
+    return start_again(present, failed, f"s{now:.0f}", data.draw(MAYBE_HOSTS), after(now))
 
 
 def _stopped(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
@@ -55,6 +68,8 @@ def _seen(data: st.DataObject, present: Engine | None, now: float) -> Decision |
         container=facts(status, exit_code=code, **name) if status else None,
         heartbeat=beat(state, **name) if state else None,
         is_silent=data.draw(st.booleans()),
+        stop_flag=data.draw(st.none() | st.none() | st.just(FLAG)),
+        is_host_flagged=data.draw(st.booleans()),
     )
     return reconcile(present, sight, data.draw(MAYBE_HOSTS), after(now))
 
@@ -86,7 +101,7 @@ def _came_back(data: st.DataObject, present: Engine | None, now: float) -> Decis
     return outcomes.failed(present, effect, problem, data.draw(MAYBE_HOSTS), after(now))
 
 
-TURNS: list[Any] = [_started, _stopped, _seen, _seen, _told, _told, _came_back]
+TURNS: list[Any] = [_started, _started_again, _stopped, _seen, _seen, _told, _told, _came_back]
 
 
 def _check(before: Engine | None, decision: Decision) -> None:
@@ -110,6 +125,11 @@ def _check(before: Engine | None, decision: Decision) -> None:
             assert new is not None
             assert (effect.session_id, effect.host) == (new.session_id, new.host)
             assert new.stop is None
+    if engine.restart_at is not None:
+        assert is_owed(engine)
+    if isinstance(before, Engine) and len(engine.restarts) > len(before.restarts):
+        assert is_owed(before)
+        assert len(engine.restarts) <= POLICY.max_restarts
 
 
 def _check_move(old: Session, new: Session) -> None:

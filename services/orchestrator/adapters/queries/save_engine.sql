@@ -1,5 +1,8 @@
-insert into engines (instance_id, desired, config, generation, version, session_id, pending, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into engines (
+    instance_id, desired, config, generation, version, session_id, pending, created_at, updated_at, configured, removed_at,
+    restart_policy, restarts, restart_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 on conflict (instance_id) do update
 set desired = excluded.desired,
     config = excluded.config,
@@ -7,6 +10,11 @@ set desired = excluded.desired,
     version = excluded.version,
     session_id = excluded.session_id,
     pending = excluded.pending,
-    updated_at = excluded.updated_at
+    updated_at = excluded.updated_at,
+    configured = excluded.configured,
+    removed_at = excluded.removed_at,
+    restart_policy = excluded.restart_policy,
+    restarts = excluded.restarts,
+    restart_at = excluded.restart_at
 where engines.version = excluded.version - 1
 returning version

@@ -1,0 +1,1 @@
+insert into results (backtest_id, body) values ($1, $2)

@@ -1,0 +1,1 @@
+select count(*) as total from result_parts where backtest_id = $1 and sha256 = $2

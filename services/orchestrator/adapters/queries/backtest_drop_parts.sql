@@ -1,0 +1,1 @@
+delete from result_parts where backtest_id = $1

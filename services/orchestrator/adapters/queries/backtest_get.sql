@@ -1,0 +1,3 @@
+select backtest_id, study_id, number, verifies, config, status, version, created_at, updated_at, ended_at, facts
+from backtests
+where backtest_id = any($1)

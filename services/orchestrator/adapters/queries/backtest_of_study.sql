@@ -1,0 +1,1 @@
+select backtest_id, number, status, facts from backtests where study_id = $1

@@ -1,0 +1,1 @@
+select body from results where backtest_id = $1

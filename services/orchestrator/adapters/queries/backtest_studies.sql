@@ -1,0 +1,5 @@
+select study_id, config, choices, windows, status, version, created_at, ended_at, why_ended
+from studies
+where ($1::text is null or study_id = $1) and (not $2 or status = 'pending')
+order by created_at desc, study_id desc
+limit $3

@@ -1,0 +1,80 @@
+"""Tells the fleet of every change of a backtest, in order for one backtest, and again when the bus did not take it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.mailbox import Mailboxes
+from schemas.contract import FLEET_BACKTEST
+from schemas.fault import FaultError
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.ports import BacktestRecord
+from services.orchestrator.core.backtests.model import Backtest
+from services.orchestrator.core.backtests.views import view
+
+log = get_logger(__name__)
+
+_ROUND_S: Final = 2.0
+_TOLD_AGAIN: Final = timedelta(hours=1)
+
+
+class Announcements:
+    """`tell` is called after each change that is on record; listeners hear of it at once, the bus in the background."""
+
+    def __init__(self, bus: Bus, record: BacktestRecord, clock: Clock) -> None:
+        self._bus = bus
+        self._record = record
+        self._clock = clock
+        self._listeners: list[Callable[[Backtest], None]] = []
+        self._outgoing = Mailboxes[str, Backtest](self._publish, name="backtest")
+        self._untold: set[str] = set()
+
+    def listen(self, listener: Callable[[Backtest], None]) -> None:
+        """Calls the listener after each change from now on."""
+        self._listeners.append(listener)
+
+    def tell(self, backtest: Backtest) -> None:
+        """The backtest changed, and that is on record."""
+        for listener in self._listeners:
+            listener(backtest)
+        self._outgoing.post(backtest.backtest_id, backtest)
+
+    async def tell_of(self, backtest_ids: list[str]) -> None:
+        """These changed by a statement of their own."""
+        for backtest in (await self._record.backtests(backtest_ids)).values():
+            self.tell(backtest)
+
+    async def run(self) -> None:
+        """Tells again what was not told: first what changed just before we began, then what the bus did not take."""
+        for backtest in await self._record.changed_since(self._clock() - _TOLD_AGAIN):
+            self._outgoing.post(backtest.backtest_id, backtest)
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            untold, self._untold = self._untold, set()
+            try:
+                found = await self._record.backtests(sorted(untold)) if untold else {}
+            except FaultError as error:
+                log.warning("changes are not told yet", error=str(error))
+                self._untold |= untold
+                continue
+            for backtest in found.values():
+                self._outgoing.post(backtest.backtest_id, backtest)
+
+    async def close(self) -> None:
+        """Gives up what is not told; the next orchestrator tells it."""
+        await self._outgoing.close()
+
+    async def _publish(self, backtest_id: str, backtest: Backtest) -> None:
+        try:
+            await self._bus.publish_durable(
+                FLEET_BACKTEST,
+                view(backtest),
+                message_id=f"backtest-{backtest_id}-{backtest.version}",
+                backtest_id=backtest_id,
+            )
+        except FaultError as error:
+            log.warning("backtest not published", backtest_id=backtest_id, error=str(error))
+            self._untold.add(backtest_id)

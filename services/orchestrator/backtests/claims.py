@@ -1,0 +1,30 @@
+"""Answers workers that took a trial from the queue: shall they run it?"""
+
+from schemas.backtest import ClaimTrial, TrialClaimed
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.progress import Progress
+from services.orchestrator.backtests.turns import Turns
+from services.orchestrator.core.backtests import turns as core
+from services.orchestrator.core.backtests.model import Backtest
+
+
+class Claims:
+    """Every claim is on record before it is answered."""
+
+    def __init__(self, turns: Turns, progress: Progress, clock: Clock) -> None:
+        self._turns = turns
+        self._progress = progress
+        self._clock = clock
+
+    async def claim(self, request: ClaimTrial) -> TrialClaimed:
+        """Whether to run it. Raises FaultError `not_found` for a backtest that nobody knows."""
+        answer = TrialClaimed(is_wanted=False)
+
+        def decide(backtest: Backtest) -> Backtest | None:
+            nonlocal answer
+            heard_at = self._progress.heard_at(backtest.backtest_id)
+            changed, answer = core.claim(backtest, request, heard_at=heard_at, now=self._clock())
+            return changed
+
+        await self._turns.take(request.backtest_id, decide)
+        return answer

@@ -1,0 +1,48 @@
+"""Runs backtests. Each is recorded with the answer in one transaction, and goes into the queue after that."""
+
+from schemas.backtest import BacktestView, RunBacktest
+from schemas.contract import BACKTEST_RUN
+from schemas.fault import FaultCode, fault
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.announcements import Announcements
+from services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from services.orchestrator.backtests.sources import Shelves, new_backtest
+from services.orchestrator.conductor import Stamp
+from services.orchestrator.core.backtests.views import view
+from services.orchestrator.ledger import Ledger, command_of
+
+
+class Commands:
+    """What puts a backtest on record."""
+
+    def __init__(
+        self,
+        record: BacktestRecord,
+        announcements: Announcements,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        shelves: Shelves,
+    ) -> None:
+        self._record = record
+        self._announcements = announcements
+        self._clock = clock
+        self._ledger = ledger
+        self._shelves = shelves
+
+    async def run(self, request: RunBacktest) -> BacktestView:
+        """A new backtest, checked as far as that goes without NautilusTrader. Raises FaultError `conflict` for an id that is taken."""
+
+        async def run(stamp: Stamp) -> BacktestView:
+            sources = await self._shelves.sources()
+            new = new_backtest(request.backtest_id, request.config, sources, self._clock())
+            reply = view(new.backtest)
+            try:
+                await self._record.add([new], command_of(stamp, request.backtest_id, reply))
+            except TakenError:
+                text = f"there is a backtest {request.backtest_id} already"
+                raise fault(FaultCode.CONFLICT, text) from None
+            self._announcements.tell(new.backtest)
+            return reply
+
+        return await self._ledger.once(BACKTEST_RUN, request, run)

@@ -1,0 +1,118 @@
+"""What people ask of backtests: one, many, parts of a result, several side by side."""
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime
+from typing import Final
+
+from schemas.backtest import (
+    BacktestList,
+    BacktestStatus,
+    BacktestView,
+    CompareBacktests,
+    Comparison,
+    ListBacktests,
+    Outcome,
+    ReadResult,
+    ResultPage,
+    ResultPart,
+    WhichBacktest,
+)
+from schemas.fault import FaultCode, FieldError, fault, invalid
+from services.orchestrator.backtests.ports import BacktestRecord
+from services.orchestrator.backtests.progress import Progress
+from services.orchestrator.backtests.turns import Turns, unknown_backtest
+from services.orchestrator.core.backtests.assembly import unpacked
+from services.orchestrator.core.backtests.comparing import parameters
+from services.orchestrator.core.backtests.model import Backtest
+from services.orchestrator.core.backtests.pages import page
+from services.orchestrator.core.backtests.views import view
+from services.orchestrator.core.replies import fitting
+
+_KEPT: Final = 4
+"""Results that are kept unpacked, because they are read page by page."""
+_PARTED: Final = "~"
+
+
+class Reads:
+    """The calls that change nothing."""
+
+    def __init__(self, record: BacktestRecord, turns: Turns, progress: Progress) -> None:
+        self._record = record
+        self._turns = turns
+        self._progress = progress
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+
+    async def get(self, request: WhichBacktest) -> BacktestView:
+        """One backtest, with its progress as it is now."""
+        return self.view(await self._turns.known(request.backtest_id))
+
+    async def list(self, request: ListBacktests) -> BacktestList:
+        """Backtests, newest first."""
+        before = _place(request.cursor) if request.cursor else None
+        found = await self._record.page(request.study_id, request.status, before, request.limit + 1)
+        shown = fitting(self.view(each) for each in found[: request.limit])
+        total = await self._record.count(request.study_id, request.status)
+        cursor = _cursor(found[len(shown) - 1]) if shown and len(shown) < len(found) else None
+        return BacktestList(backtests=shown, total_count=total, next=cursor)
+
+    async def result(self, request: ReadResult) -> ResultPage:
+        """A part of a result. Raises FaultError: `conflict` when it has not completed, `not_found` when nothing was saved."""
+        outcome = await self.outcome(await self._turns.known(request.backtest_id))
+        if request.part is ResultPart.REPORT and outcome.report is None:
+            raise fault(FaultCode.NOT_FOUND, f"backtest {request.backtest_id} has no report")
+        return page(outcome, request)
+
+    async def compare(self, request: CompareBacktests) -> Comparison:
+        """Completed backtests side by side, in the order asked for."""
+        found = await self._record.backtests(request.backtest_ids)
+        ordered = []
+        for backtest_id in request.backtest_ids:
+            if backtest_id not in found:
+                raise unknown_backtest(backtest_id)
+            _check_completed(found[backtest_id])
+            ordered.append(found[backtest_id])
+        return Comparison(
+            backtests=tuple(view(each) for each in ordered),
+            parameters=parameters([each.config for each in ordered]),
+        )
+
+    async def outcome(self, backtest: Backtest) -> Outcome:
+        """The whole result of a completed backtest. Raises FaultError as `result` does."""
+        _check_completed(backtest)
+        backtest_id = backtest.backtest_id
+        if backtest_id not in self._outcomes:
+            packed = await self._record.result(backtest_id)
+            if packed is None:
+                text = f"the result of backtest {backtest_id} was not saved (save_results)"
+                raise fault(FaultCode.NOT_FOUND, text)
+            self._outcomes[backtest_id] = await asyncio.to_thread(unpacked, packed)
+            while len(self._outcomes) > _KEPT:
+                self._outcomes.popitem(last=False)
+        self._outcomes.move_to_end(backtest_id)
+        return self._outcomes[backtest_id]
+
+    def view(self, backtest: Backtest) -> BacktestView:
+        """The backtest as people see it now."""
+        return view(backtest, self._progress.of(backtest.backtest_id))
+
+
+def _check_completed(backtest: Backtest) -> None:
+    if backtest.status is not BacktestStatus.COMPLETED:
+        text = f"backtest {backtest.backtest_id} has no result: it is {backtest.status}"
+        raise fault(FaultCode.CONFLICT, text)
+
+
+def _cursor(backtest: Backtest) -> str:
+    return _PARTED.join((backtest.created_at.isoformat(), str(backtest.number), backtest.backtest_id))
+
+
+def _place(cursor: str) -> tuple[datetime, int, str]:
+    try:
+        moment, number, backtest_id = cursor.split(_PARTED)
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or not 0 <= int(number) < 1 << 31 or "\0" in backtest_id:
+            raise ValueError(cursor)
+    except ValueError:
+        raise invalid(FieldError("cursor", "is not the `next` of a page before")) from None
+    return at, int(number), backtest_id

@@ -1,0 +1,100 @@
+"""What workers tell of trials, durably: begun, failed, cancelled, and results in pieces, which are recorded whole."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from bus.logs import bind, get_logger
+from bus.streams import Delivery
+from schemas.backtest import (
+    TrialCancelled,
+    TrialEvent,
+    TrialFailed,
+    TrialPart,
+    TrialStarted,
+)
+from schemas.fault import FaultCode, FaultError
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.ports import BacktestRecord
+from services.orchestrator.backtests.turns import Turns
+from services.orchestrator.core.backtests import turns as core
+from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
+from services.orchestrator.core.backtests.model import Backtest
+from services.orchestrator.ports import Unstorable
+
+log = get_logger(__name__)
+
+
+class Results:
+    """Takes events as they come; each may come more than once."""
+
+    def __init__(self, record: BacktestRecord, turns: Turns, clock: Clock) -> None:
+        self._record = record
+        self._turns = turns
+        self._clock = clock
+
+    async def take(self, batch: Sequence[Delivery]) -> None:
+        """Applies events in their order. Raises FaultError while the record is away, and then all of them come again."""
+        for delivery in batch:
+            try:
+                event = msgspec.json.decode(delivery.data, type=TrialEvent)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("trial event passed over", subject=delivery.subject, error=str(error))
+                continue
+            with bind(backtest_id=event.backtest_id):
+                await self._take(event, worker=delivery.subject.split(".")[1])
+
+    async def _take(self, event: TrialEvent, worker: str) -> None:
+        try:
+            await self._apply(event, worker)
+        except Unstorable as error:
+            log.warning("trial event cannot be recorded", error=str(error))
+            text = str(error)
+            await self._turns.take(event.backtest_id, lambda each: core.unreadable(each, text, self._clock()))
+        except FaultError as error:
+            if error.fault.code != FaultCode.NOT_FOUND:
+                raise
+            log.warning("event of a backtest that is not on record")
+
+    async def _apply(self, event: TrialEvent, worker: str) -> None:
+        def decide(backtest: Backtest) -> Backtest | None:
+            now = self._clock()
+            match event.data:
+                case TrialStarted() as data:
+                    return core.started(backtest, data, now)
+                case TrialFailed() as data:
+                    return core.failed(backtest, worker, event.attempt, data, now)
+                case TrialCancelled():
+                    return core.killed(backtest, worker, event.attempt, now)
+                case _:
+                    return None
+
+        if isinstance(event.data, TrialPart):
+            await self._keep(event.backtest_id, event.data)
+        else:
+            await self._turns.take(event.backtest_id, decide)
+
+    async def _keep(self, backtest_id: str, part: TrialPart) -> None:
+        if (await self._turns.known(backtest_id)).is_final:
+            return
+        pieces: Mapping[int, bytes] = {part.index: part.data}
+        if part.count > 1:
+            there = await self._record.add_part(backtest_id, part.sha256, part.index, part.data)
+            if there < part.count:
+                return
+            pieces = await self._record.parts(backtest_id, part.sha256)
+        await self._complete(backtest_id, part, pieces)
+
+    async def _complete(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
+        try:
+            packed = joined(pieces, part.count, part.sha256)
+            outcome = await asyncio.to_thread(unpacked, packed or b"")
+        except BrokenResultError as error:
+            log.warning("result is broken", error=str(error))
+            text = str(error)
+            await self._turns.take(backtest_id, lambda each: core.unreadable(each, text, self._clock()))
+            return
+        await self._turns.take(
+            backtest_id, lambda each: core.completed(each, outcome, self._clock()), result=packed
+        )

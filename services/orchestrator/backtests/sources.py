@@ -1,0 +1,57 @@
+"""Plans of backtests, with templates and catalog as they are now."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from schemas.backtest import BacktestConfig, TrialOrder
+from schemas.fault import invalid
+from services.orchestrator.core.backtests.model import Backtest, NewBacktest
+from services.orchestrator.core.backtests.plans import Sources, plan_of
+from services.orchestrator.library import Library
+from services.orchestrator.ports import Catalog
+
+
+class Shelves:
+    """Reads what plans are made of. `modules` are those that strategy classes may come from."""
+
+    def __init__(self, library: Library, catalog: Catalog, modules: Sequence[str]) -> None:
+        self._library = library
+        self._catalog = catalog
+        self._modules = tuple(modules)
+
+    async def sources(self) -> Sources:
+        """A snapshot. Raises FaultError `unavailable` when it cannot be read."""
+        shelf = await self._library.shelf()
+        view = await self._catalog.view()
+        return Sources(shelf=shelf, entries=view.entries, modules=self._modules)
+
+
+def new_backtest(
+    backtest_id: str,
+    config: BacktestConfig,
+    sources: Sources,
+    now: datetime,
+    *,
+    study_id: str | None = None,
+    number: int = 0,
+) -> NewBacktest:
+    """A backtest to be recorded, with its work. Raises FaultError `invalid` naming every field at fault."""
+    plan, errors = plan_of(config, sources)
+    if plan is None:
+        raise invalid(*errors)
+    backtest = Backtest(
+        backtest_id=backtest_id,
+        config=config,
+        created_at=now,
+        updated_at=now,
+        study_id=study_id,
+        number=number,
+    )
+    order = TrialOrder(
+        backtest_id=backtest_id,
+        plan=plan,
+        seed=config.seed,
+        timeout_s=config.timeout_s,
+        wants_report=study_id is None and config.save_results,
+    )
+    return NewBacktest(backtest=backtest, order=order)

@@ -1,0 +1,121 @@
+"""Runs completed backtests again from their manifests, and says whether the same came of it."""
+
+from typing import Final
+
+from schemas.backtest import (
+    BacktestStatus,
+    BacktestVerdict,
+    Difference,
+    Outcome,
+    TrialOrder,
+    VerifyBacktest,
+)
+from schemas.contract import BACKTEST_VERIFY
+from schemas.fault import FaultCode, FieldError, fault, invalid
+from schemas.ids import is_backtest_id
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.announcements import Announcements
+from services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from services.orchestrator.backtests.reads import Reads
+from services.orchestrator.backtests.turns import Turns
+from services.orchestrator.conductor import Stamp
+from services.orchestrator.core.backtests.comparing import verdict
+from services.orchestrator.core.backtests.model import Backtest, NewBacktest
+from services.orchestrator.ledger import Ledger, command_of
+
+_ATTEMPTS: Final = 3
+
+
+class Verifying:
+    """The run again is a backtest of its own; the verdict follows from both whenever it is asked for."""
+
+    def __init__(
+        self,
+        record: BacktestRecord,
+        turns: Turns,
+        announcements: Announcements,
+        clock: Clock,
+        *,
+        reads: Reads,
+        ledger: Ledger,
+    ) -> None:
+        self._record = record
+        self._turns = turns
+        self._announcements = announcements
+        self._clock = clock
+        self._reads = reads
+        self._ledger = ledger
+
+    async def verify(self, request: VerifyBacktest) -> BacktestVerdict:
+        """Begins a run again, or tells how the one named (else the one under way) stands. Raises FaultError as reads do."""
+        original = await self._turns.known(request.backtest_id)
+        if request.verify_id is not None:
+            there = await self._record.backtests([request.verify_id])
+            if request.verify_id in there:
+                return await self._standing(original, there[request.verify_id])
+
+        async def run(stamp: Stamp) -> BacktestVerdict:
+            return await self._begin(original, request.verify_id, stamp)
+
+        begun = await self._ledger.once(BACKTEST_VERIFY, request, run)
+        return await self._standing(original, await self._turns.known(begun.verify_id))
+
+    async def _begin(self, original: Backtest, verify_id: str | None, stamp: Stamp) -> BacktestVerdict:
+        outcome = await self._reads.outcome(original)
+        for _ in range(_ATTEMPTS):
+            earlier = await self._record.verifying(original.backtest_id)
+            under_way = [each for each, status in earlier if not status.is_final]
+            chosen = verify_id or next(iter(under_way), _free_id(original, len(earlier) + 1))
+            reply = BacktestVerdict(
+                backtest_id=original.backtest_id, verify_id=chosen, is_equal=None
+            )
+            if chosen in under_way:
+                await self._ledger.note(stamp, original.backtest_id, reply)
+                return reply
+            new = self._again(original, chosen, outcome)
+            try:
+                await self._record.add([new], command_of(stamp, original.backtest_id, reply))
+            except TakenError:
+                continue
+            self._announcements.tell(new.backtest)
+            return reply
+        raise fault(FaultCode.CONFLICT, f"there is a backtest {chosen} already: give another verify_id")
+
+    def _again(self, original: Backtest, verify_id: str, outcome: Outcome) -> NewBacktest:
+        now = self._clock()
+        manifest = outcome.manifest
+        backtest = Backtest(
+            backtest_id=verify_id,
+            config=original.config,
+            created_at=now,
+            updated_at=now,
+            verifies=original.backtest_id,
+        )
+        order = TrialOrder(
+            backtest_id=verify_id,
+            plan=manifest.plan,
+            seed=manifest.seed,
+            timeout_s=original.config.timeout_s,
+        )
+        return NewBacktest(backtest=backtest, order=order)
+
+    async def _standing(self, original: Backtest, again: Backtest) -> BacktestVerdict:
+        if again.verifies != original.backtest_id:
+            text = f"backtest {again.backtest_id} is no run again of {original.backtest_id}"
+            raise fault(FaultCode.CONFLICT, text)
+        if again.status is BacktestStatus.COMPLETED:
+            first, second = await self._reads.outcome(original), await self._reads.outcome(again)
+            return verdict(original.backtest_id, again.backtest_id, first, second)
+        ids = {"backtest_id": original.backtest_id, "verify_id": again.backtest_id}
+        if not again.is_final:
+            return BacktestVerdict(**ids, is_equal=None)
+        why = again.facts.error or str(again.status)
+        found = Difference(where="status", first=str(original.status), second=f"{again.status}: {why}")
+        return BacktestVerdict(**ids, is_equal=False, differences=(found,))
+
+
+def _free_id(original: Backtest, number: int) -> str:
+    verify_id = f"{original.backtest_id}-verify-{number}"
+    if not is_backtest_id(verify_id):
+        raise invalid(FieldError("verify_id", "must be given: the backtest's own id is too long for one made of it"))
+    return verify_id

@@ -1,0 +1,118 @@
+"""Keeps a worker running on every host in sight while there are backtests to run; without any, workers end by themselves."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from bus.logs import get_logger
+from schemas.fault import FaultCode, FaultError
+from schemas.ids import new_request_id
+from schemas.states import RunState
+from schemas.telemetry import HostHeartbeat
+from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.ports import Backlog, BacktestRecord
+from services.orchestrator.conductor import Conductor
+from services.orchestrator.core import engine as core
+from services.orchestrator.core.backtests.hosting import worker_config, worker_id
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.live import Live
+from services.orchestrator.core.model import Engine
+from services.orchestrator.core.placement import names
+from services.orchestrator.planner import Planner
+
+log = get_logger(__name__)
+
+ROUND_S: Final = 2.0
+_PAUSE: Final = timedelta(seconds=30)
+"""After a worker that failed for good, before another is tried."""
+
+
+class Workers:
+    """Workers are engines on record, started in the same way as any other."""
+
+    def __init__(
+        self,
+        record: BacktestRecord,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        conductor: Conductor,
+        planner: Planner,
+    ) -> None:
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._conductor = conductor
+        self._planner = planner
+        self._has_news = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to run."""
+        self._has_news.set()
+
+    async def run(self) -> None:
+        """Looks every two seconds, and at once when woken, until cancelled."""
+        while True:
+            self._has_news.clear()
+            try:
+                await self.round()
+            except FaultError as error:
+                log.warning("workers are not looked after", error=str(error))
+            try:
+                await asyncio.wait_for(self._has_news.wait(), ROUND_S)
+            except TimeoutError:
+                continue
+
+    async def round(self) -> None:
+        """Starts a worker wherever one is missing and wanted."""
+        backlog = await self._record.backlog()
+        if backlog.open == 0:
+            return
+        for beat in self._live.hosts(self._clock()):
+            if beat.is_runtime_up and self._is_wanted(beat, backlog):
+                await self._start(beat)
+
+    def _is_wanted(self, beat: HostHeartbeat, backlog: Backlog) -> bool:
+        name = worker_id(beat.host)
+        if any(names(flag, name) for flag in beat.stop_flags):
+            return False
+        engine = self._fleet.get(name)
+        if engine is None or engine.session is None:
+            return True
+        if engine.is_active or engine.restart_at is not None or engine.pending is not None:
+            return False
+        session = engine.session
+        ended_at = session.ended_at or session.changed_at
+        if session.stop is not None:
+            # Somebody stopped it: only what is asked for after that brings it back.
+            return backlog.newest is not None and backlog.newest > ended_at
+        return session.state is not RunState.FAILED or self._clock() - ended_at > _PAUSE
+
+    async def _start(self, beat: HostHeartbeat) -> None:
+        config = worker_config(beat)
+        try:
+            plans = await self._planner.plans()
+            spec = plans.spec(config)
+
+            def decide(engine: Engine | None) -> Decision | None:
+                if engine is not None and (engine.is_active or engine.restart_at is not None):
+                    return None
+                now = self._clock()
+                here = [host for host in self._fleet.hosts(self._live, now) if host.host == beat.host]
+                return core.start(
+                    engine,
+                    config,
+                    spec,
+                    request_id=new_request_id(),
+                    hosts=here,
+                    now=now,
+                    policy=plans.policy(config),
+                )
+
+            await self._conductor.turn(config.instance_id, decide)
+        except FaultError as error:
+            level = log.info if error.fault.code == FaultCode.CONFLICT else log.warning
+            level("no worker is started", host=beat.host, error=str(error))

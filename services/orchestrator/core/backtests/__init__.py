@@ -1,0 +1,1 @@
+"""What is decided about backtests and studies: plans, claims, results, parameters. Pure."""

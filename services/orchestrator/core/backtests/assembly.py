@@ -1,0 +1,41 @@
+"""The result of a trial from its pieces: whole and as it was sent, or not at all."""
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.backtest import Outcome
+
+MAX_BYTES: Final = 2 << 30
+"""What a document may unpack to."""
+
+
+class BrokenResultError(Exception):
+    """The pieces do not make the document that was sent; the text says why."""
+
+
+def joined(pieces: Mapping[int, bytes], count: int, sha256: str) -> bytes | None:
+    """The packed document; None while pieces are missing. Raises BrokenResultError when it is not what was sent."""
+    if len(pieces) < count:
+        return None
+    if set(pieces) != set(range(count)):
+        raise BrokenResultError("its pieces have wrong numbers")
+    whole = b"".join(pieces[index] for index in range(count))
+    if hashlib.sha256(whole).hexdigest() != sha256:
+        raise BrokenResultError("its SHA-256 is not the one that was sent")
+    return whole
+
+
+def unpacked(packed: bytes) -> Outcome:
+    """The document. Raises BrokenResultError."""
+    try:
+        unpacking = zlib.decompressobj()
+        body = unpacking.decompress(packed, MAX_BYTES)
+        if not unpacking.eof:
+            raise BrokenResultError("it is cut off or too large")
+        return msgspec.json.decode(body, type=Outcome)
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BrokenResultError(str(error)) from error

@@ -1,0 +1,59 @@
+"""Where the backtests of a study are, and which of them is the best."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from schemas.backtest import BacktestStatus, Metrics, StudyConfig
+from services.orchestrator.core.backtests.model import Backtest, Study
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One backtest of a study; `value` is the metric that is sought, where it has one."""
+
+    number: int
+    backtest_id: str
+    status: BacktestStatus
+    value: float | None = None
+
+
+type Points = Mapping[int, Point]
+"""By number."""
+
+
+def point_of(backtest: Backtest, config: StudyConfig) -> Point:
+    """What a study knows of a backtest of its own."""
+    return Point(
+        backtest.number,
+        backtest.backtest_id,
+        backtest.status,
+        metric(backtest.facts.metrics, config.best_by),
+    )
+
+
+def metric(metrics: Metrics | None, name: str) -> float | None:
+    """A metric by name; None where it is not defined."""
+    value = getattr(metrics, name) if metrics else None
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def best_of(points: Iterable[Point], *, lowest: bool) -> Point | None:
+    """The completed one with the best value; of equal ones the first."""
+    valued = [
+        (point.value if lowest else -point.value, point.number, point)
+        for point in points
+        if point.status is BacktestStatus.COMPLETED and point.value is not None
+    ]
+    return min(valued)[2] if valued else None
+
+
+def best(study: Study, points: Points) -> Point | None:
+    """The best of a study; of a walk forward the best of those that try a choice."""
+    shown = (point for point in points.values() if not study.windows or is_test(study, point.number))
+    return best_of(shown, lowest=study.config.lowest)
+
+
+def is_test(study: Study, number: int) -> bool:
+    """True for the last of each fold, which tries its choice."""
+    return number % (len(study.choices) + 1) == 0

@@ -1,0 +1,102 @@
+"""Emergency stops and their lifting. Neither waits for the record: hosts are asked first, and what followed is noted after."""
+
+import asyncio
+from typing import Final
+
+from bus.bus import Bus
+from bus.fleet_stop import lift_stops, stop_fleet
+from bus.logs import get_logger
+from bus.tasks import Tasks
+from schemas.contract import EMERGENCY_STOP, LIFT_STOP
+from schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
+from schemas.telemetry import FleetAlert, Severity
+from services.orchestrator.actions import Clock
+from services.orchestrator.alerts import Alerts
+from services.orchestrator.conductor import Stamp
+from services.orchestrator.core.effects import RaiseAlert
+from services.orchestrator.core.fleet import Fleet
+from services.orchestrator.core.live import Live
+from services.orchestrator.ledger import Ledger
+from services.orchestrator.ports import RepeatedCommand
+
+log = get_logger(__name__)
+
+_RECORD_PATIENCE_S: Final = 0.5
+"""How long a stop that carries a request id waits to hear whether it came before."""
+
+
+class Emergency:
+    """The record learns of a stop from flags, events and containers in sight, whoever asked for it; see core/stop_flags.py."""
+
+    def __init__(
+        self, bus: Bus, fleet: Fleet, live: Live, clock: Clock, *, ledger: Ledger, alerts: Alerts
+    ) -> None:
+        self._bus = bus
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._ledger = ledger
+        self._alerts = alerts
+        self._notes = Tasks()
+        self._under_way: dict[str, asyncio.Task[FleetStopped]] = {}
+
+    async def stop(self, request: EmergencyStop) -> FleetStopped:
+        """Makes what is named flat and gone on every host; the same request again gets the same answer."""
+        stamp = self._ledger.stamp(EMERGENCY_STOP, request)
+        stopping = self._under_way.get(stamp.request_id)
+        if stopping is None:
+            stopping = self._notes.start(self._stop(request, stamp), name=f"emergency:{stamp.request_id}")
+            self._under_way[stamp.request_id] = stopping
+            stopping.add_done_callback(lambda _: self._under_way.pop(stamp.request_id, None))
+        # It goes on when whoever asked goes away.
+        return await asyncio.shield(stopping)
+
+    async def lift(self, request: LiftStop) -> StopFlags:
+        """Lifts flags on every host; what could not be lifted is in the answer."""
+        stamp = self._ledger.stamp(LIFT_STOP, request)
+        answer = await lift_stops(self._bus, request, known_hosts=self._hosts())
+        if not answer.unreached:
+            self._live.lifted(request.instance_id)
+        self._notes.start(self._note(stamp, request.instance_id, answer), name="note:lift")
+        return answer
+
+    async def close(self) -> None:
+        """Ends what goes on behind."""
+        await self._notes.close()
+
+    async def _stop(self, request: EmergencyStop, stamp: Stamp) -> FleetStopped:
+        if earlier := await self._ledger.earlier(EMERGENCY_STOP, request, stamp, _RECORD_PATIENCE_S):
+            return earlier
+        log.warning("emergency stop", of=request.instance_id or "all", reason=request.reason)
+        answer = await stop_fleet(self._bus, request, known_hosts=self._hosts())
+        self._notes.start(self._tell(request, stamp, answer), name=f"tell:{stamp.request_id}")
+        self._notes.start(self._note(stamp, request.instance_id, answer), name="note:stop")
+        return answer
+
+    def _hosts(self) -> list[str]:
+        """The hosts in sight, and those where something may still run."""
+        seen = {beat.host for beat in self._live.hosts(self._clock())}
+        placed = {
+            engine.session.host for engine in self._fleet.active() if engine.session and engine.session.host
+        }
+        return sorted(seen | placed)
+
+    async def _note(self, stamp: Stamp, instance_id: str | None, answer: FleetStopped | StopFlags) -> None:
+        try:
+            await self._ledger.note_done(stamp, instance_id or "all", answer)
+        except RepeatedCommand:
+            log.info("command was on record already", request_id=stamp.request_id)
+
+    async def _tell(self, request: EmergencyStop, stamp: Stamp, answer: FleetStopped) -> None:
+        flat = sum(receipt.is_flat and receipt.is_gone for receipt in answer.receipts)
+        what = f"engine {request.instance_id}" if request.instance_id else "all engines"
+        away = f"; not reached: {', '.join(answer.unreached)}" if answer.unreached else ""
+        why = f" ({request.reason})" if request.reason else ""
+        alert = FleetAlert(
+            at=stamp.at,
+            severity=Severity.CRITICAL,
+            code="emergency_stop",
+            message=f"emergency stop of {what}{why}: {flat} of {len(answer.receipts)} sessions flat and gone{away}",
+            instance_id=request.instance_id,
+        )
+        await self._alerts.tell(RaiseAlert(alert, f"emergency_stop-{stamp.request_id}"))

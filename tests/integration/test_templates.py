@@ -1,0 +1,249 @@
+"""Every engine template renders into what NautilusTrader takes, unknown keys refused, and into a node that is built and runs."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine_sidecar.link import Run, Stop
+from schemas.catalog import Parameter
+from schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from schemas.fault import FieldError
+from schemas.session import PlanCheck, PlanProblems, SessionSpec
+from schemas.states import EngineType, FailureReason, RunState, StopPolicy
+from schemas.telemetry import EventKind
+from services.orchestrator.adapters.template_files import TemplateFiles
+from services.orchestrator.core.checkup import due
+from services.orchestrator.core.parameters import Known
+from services.orchestrator.core.rendering import render
+from services.orchestrator.core.templates import EngineTemplate, Shelf
+from services.orchestrator.core.venues import VenueClient, VenueTemplate
+from services.orchestrator.settings import OrchestratorSettings
+from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, zygote_process
+
+BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
+KNOWN = Known(instruments=frozenset({"SPX.SIM"}), bar_types=frozenset({BARS}))
+BROKER = VenueChoice(name="BINANCE", adapter="binance", secret="keys")
+MODES: dict[str, dict[str, Any]] = {
+    "live_engine": {"engine_type": "live", "trading_mode": "live", "venues": (BROKER,)},
+    "paper_trading": {"engine_type": "paper"},
+    "sandbox_engine": {"engine_type": "sandbox"},
+    "backtest_engine": {"engine_type": "backtest"},
+}
+# Texts that a template reads in a way of its own.
+TEXTS = {"start": "1999-01-04", "end": "1999-03-31", "base_currency": "EUR"}
+_CHECKS = """
+import sys
+import msgspec
+from engine_sidecar.checking import problems_of
+from schemas.session import PlanCheck
+
+for line in sys.stdin.buffer:
+    found = problems_of(msgspec.json.decode(line, type=PlanCheck))
+    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
+    sys.stdout.buffer.flush()
+"""
+
+type Check = Callable[[PlanCheck], tuple[FieldError, ...]]
+
+
+@pytest.fixture(scope="module")
+def check() -> Iterator[Check]:
+    """What NautilusTrader refuses of a plan; each is parsed and built in a process of its own."""
+    command = [sys.executable, "-c", _CHECKS]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        to, back = process.stdin, process.stdout
+
+        def ask(request: PlanCheck) -> tuple[FieldError, ...]:
+            to.write(msgspec.json.encode(request) + b"\n")
+            to.flush()
+            return msgspec.json.decode(back.readline(), type=PlanProblems).problems
+
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[ZygoteProcess]:
+    with zygote_process() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), "--sample"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.fixture
+async def shelf() -> Shelf:
+    found = await TemplateFiles(OrchestratorSettings.from_env({}).templates).shelf()
+    assert found.faults == ()
+    return found
+
+
+def rendered(shelf: Shelf, name: str, **chosen: Any) -> SessionSpec:
+    config = EngineConfig(**{"instance_id": "engine-1", **MODES[name], **chosen})
+    return render(config, shelf, KNOWN, session_id="session-1")
+
+
+def boundary_values(template: EngineTemplate) -> list[dict[str, Any]]:
+    """All parameters at their least, all at their most, and each of its choices."""
+    least = {name: _boundary(name, each, each.min) for name, each in template.parameters.items()}
+    most = {name: _boundary(name, each, each.max) for name, each in template.parameters.items()}
+    sets = [least, most]
+    for name, each in template.parameters.items():
+        sets += [{name: choice} for choice in each.choices]
+    return [{name: value for name, value in each.items() if value is not None} for each in sets]
+
+
+def _boundary(name: str, parameter: Parameter, bound: float | None) -> Any:
+    if bound is None or parameter.type == "string":
+        return TEXTS.get(name)
+    return int(bound) if parameter.type == "integer" else bound
+
+
+def test_there_is_a_template_for_every_type_of_engine(shelf: Shelf) -> None:
+    assert {each.engine_type for each in shelf.engines.values()} == set(EngineType)
+    assert set(shelf.engines) == set(MODES)
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_an_engine_template_is_built_with_defaults_limits_and_boundary_values(
+    name: str, shelf: Shelf, check: Check
+) -> None:
+    without_venue = (shelf.engines[name].venues is not None) and "venues" not in MODES[name]
+    for values in [{}, *boundary_values(shelf.engines[name])]:
+        if without_venue:
+            values.pop("timeout_connection", None)
+        spec = rendered(shelf, name, parameters=values, max_order_rate=1, max_position_size=0.5)
+        assert check(PlanCheck(plan=spec.plan)) == (), values
+        risk = spec.plan.node["risk_engine"]
+        assert (risk["max_order_submit_rate"], risk["max_notional_per_order"]) == ("1/00:01:00", {"*": 0.5})
+
+
+def test_what_nautilustrader_does_not_know_in_a_template_is_refused(shelf: Shelf, check: Check) -> None:
+    plan = rendered(shelf, "sandbox_engine").plan
+    for field in ("colour", "risk_engine"):
+        node = {**plan.node, field: {"colour": "red"}}
+        (problem,) = check(PlanCheck(plan=msgspec.structs.replace(plan, node=node)))
+        assert problem.field == "plan.node"
+        assert "colour" in problem.message
+
+
+def test_a_live_engine_is_careful_by_default(shelf: Shelf) -> None:
+    spec = rendered(shelf, "live_engine")
+    node = spec.plan.node
+    assert (node["environment"], spec.stop_policy, spec.uses_cache, spec.has_egress) == (
+        "live",
+        StopPolicy.CANCEL,
+        True,
+        True,
+    )
+    assert node["risk_engine"]["bypass"] is False
+    assert node["risk_engine"]["max_order_submit_rate"] == "100/00:01:00"
+    execution = node["exec_engine"]
+    assert execution["reconciliation"] is True
+    assert min(execution["inflight_check_interval_ms"], execution["open_check_interval_secs"]) > 0
+    assert spec.boot_timeout_s > node["timeout_connection"] + node["timeout_reconciliation"]
+
+
+def test_venues_with_simulated_execution_are_built_side_by_side(shelf: Shelf, check: Check) -> None:
+    venues = tuple(VenueChoice(name=name.upper(), adapter=name) for name in ("binance", "bybit", "kraken"))
+    plan = rendered(shelf, "paper_trading", venues=venues, parameters={"timeout_connection": 5}).plan
+    assert check(PlanCheck(plan=plan)) == ()
+    odd = (*venues[:2], VenueChoice(name="KRAKEN", adapter="kraken", config={"colour": "red"}))
+    plan = rendered(shelf, "paper_trading", venues=odd).plan
+    (problem,) = check(PlanCheck(plan=plan))
+    assert "data_clients.KRAKEN" in problem.message
+    assert "colour" in problem.message
+
+
+def test_every_strategy_template_is_taken_with_its_defaults(shelf: Shelf, check: Check) -> None:
+    (checkup,) = due(shelf, {})
+    assert {each.name for each in checkup.contents} == set(shelf.strategies)
+    assert check(checkup.request) == ()
+
+
+def test_nothing_that_a_parameter_says_is_evaluated(shelf: Shelf, check: Check) -> None:
+    for value in ("{trader_id}", "{0.__class__}", "{starting_balance}", "%(x)s"):
+        spec = rendered(shelf, "paper_trading", parameters={"base_currency": value, "starting_balance": "5"})
+        client = spec.plan.node["exec_clients"]["SIM"]["config"]
+        assert client["starting_balances"] == [f"5 {value}"]
+        (problem,) = check(PlanCheck(plan=spec.plan))
+        assert "exec_clients.SIM" in problem.message
+
+
+def engine_of(
+    zygote: ZygoteProcess, spec: SessionSpec, catalog: Path, **secrets: dict[str, Any]
+) -> EngineProcess:
+    return zygote.fork(
+        Run(
+            instance_id=spec.instance_id,
+            session_id=spec.session_id,
+            plan=spec.plan,
+            catalog_path=str(catalog),
+            log_level=spec.log_level,
+            stop_timeout_s=10.0,
+            stop_policy=spec.stop_policy,
+            secrets=secrets,
+        )
+    )
+
+
+def test_a_backtest_engine_replays_everything_and_ends_by_itself(
+    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+) -> None:
+    spec = rendered(shelf, "backtest_engine", parameters={"start": "1999-01-01", "end": "2001-12-31"})
+    engine = engine_of(zygote, spec, catalog)
+    ended, code = engine.until_ended()
+    assert (ended.reason, code) == (None, 0)
+    assert engine.metrics()[-1].feeds[0].is_finished
+    assert len(engine.events(EventKind.FILL)) > 10
+
+
+def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(
+    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+) -> None:
+    tape = VenueTemplate(
+        name="tape",
+        description="Replays the data catalog as if it were a venue.",
+        data=VenueClient(
+            path="engine_sidecar.replay.config:ReplayDataClientConfig",
+            factory="engine_sidecar.replay.client:ReplayDataClientFactory",
+        ),
+    )
+    venue = VenueChoice(name="SIM", adapter="tape", config={"end": "2001-12-31"})
+    spec = rendered(
+        msgspec.structs.replace(shelf, venues={"tape": tape}),
+        "paper_trading",
+        venues=(venue,),
+        strategies=(StrategyChoice(template="ema_cross"),),
+    )
+    engine = engine_of(zygote, spec, catalog)
+    engine.until_state(RunState.TRADING)
+    engine.until(lambda _: len(engine.events(EventKind.FILL)) > 10)
+    engine.send(Stop(StopPolicy.FLATTEN, 5.0))
+    ended, code = engine.until_ended()
+    assert (ended.reason, ended.not_confirmed, code) == (None, (), 0)
+
+
+def test_a_live_engine_is_built_and_connects_to_its_venue(
+    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+) -> None:
+    nobody = {"base_url_http": "http://127.0.0.1:9", "base_url_ws": "ws://127.0.0.1:9"}
+    venue = msgspec.structs.replace(BROKER, config=nobody)
+    spec = rendered(shelf, "live_engine", venues=(venue,), parameters={"timeout_connection": 2})
+    engine = engine_of(zygote, spec, catalog, keys={"api_key": "k" * 64, "api_secret": "s" * 64})
+    engine.until_state(RunState.CONNECTING)
+    ended, _ = engine.until_ended(40.0)
+    assert ended.reason == FailureReason.VENUE
+    assert "BINANCE" in ended.detail
+    assert "k" * 64 not in "".join(engine.log)

@@ -1,0 +1,74 @@
+"""Which template a configuration takes, how often its engine is restarted, and which accounts it holds."""
+
+import pytest
+
+from schemas.config import EngineConfig, RestartPolicy, VenueChoice
+from schemas.fault import FaultError
+from schemas.session import VenueAccount
+from services.orchestrator.core.choice import engine_template, leased_accounts, restart_policy
+from services.orchestrator.core.templates import Shelf
+from tests.unit.orchestrator.shelves import SHELF, live, paper
+
+VENUES = (
+    VenueChoice(name="ONE", adapter="broker", account="U1"),
+    VenueChoice(name="TWO", adapter="broker", account="U2", config={"execution": None}),
+    VenueChoice(name="THREE", adapter="bazaar", secret="keys"),
+    VenueChoice(name="FOUR", adapter="ticker", secret="keys"),
+)
+
+
+@pytest.mark.parametrize(
+    ("engine_type", "mode", "template"),
+    [
+        ("live", "live", "live_engine"),
+        ("live", "paper", "paper_trading"),
+        ("paper", "paper", "paper_trading"),
+        ("paper", "live", "paper_trading"),
+        ("sandbox", "paper", "sandbox_engine"),
+        ("sandbox", "live", "sandbox_engine"),
+        ("backtest", "paper", "backtest_engine"),
+    ],
+)
+def test_type_and_mode_choose_the_template(engine_type: str, mode: str, template: str) -> None:
+    config = EngineConfig(engine_type=engine_type, trading_mode=mode)
+    assert engine_template(config, SHELF).name == template
+
+
+@pytest.mark.parametrize(
+    ("template", "engine_type", "mode"),
+    [
+        ("sandbox", "sandbox", "paper"),
+        ("paper_trading", "live", "live"),
+        ("sandbox_engine", "live", "live"),
+        ("live_engine", "paper", "paper"),
+        ("live_engine", "sandbox", "live"),
+    ],
+)
+def test_a_template_that_does_not_go_with_the_mode_is_refused(
+    template: str, engine_type: str, mode: str
+) -> None:
+    config = EngineConfig(engine_type=engine_type, trading_mode=mode, template=template)
+    with pytest.raises(FaultError, match=r"config\.template"):
+        engine_template(config, SHELF)
+
+
+def test_an_engine_is_restarted_as_its_template_says_unless_the_operator_does() -> None:
+    chosen = RestartPolicy(max_restarts=9)
+    assert restart_policy(live(), SHELF).max_restarts == 1
+    assert restart_policy(paper(), SHELF).max_restarts == 3
+    assert restart_policy(EngineConfig(engine_type="sandbox"), SHELF).max_restarts == 0
+    assert restart_policy(live(restart=chosen), SHELF) == chosen
+    assert restart_policy(live(), Shelf()).max_restarts == 0
+
+
+def test_accounts_are_held_only_where_orders_go_to_the_venue() -> None:
+    held = (VenueAccount(venue="BAZAAR", account="keys"), VenueAccount(venue="BROKER", account="U1"))
+    assert leased_accounts(live(*VENUES), SHELF) == held
+    assert leased_accounts(live(*VENUES, trading_mode="paper", template="live_engine"), SHELF) == held
+    assert leased_accounts(paper(*VENUES), SHELF) == ()
+    assert leased_accounts(EngineConfig(engine_type="sandbox"), SHELF) == ()
+
+
+def test_an_account_is_the_same_whatever_the_venue_is_called() -> None:
+    first, second = (VenueChoice(name=name, adapter="broker", account="U1") for name in ("A", "B"))
+    assert leased_accounts(live(first), SHELF) == leased_accounts(live(second), SHELF)

@@ -1,0 +1,180 @@
+"""Templates as they are served: what NautilusTrader refuses is a fault, and nobody waits for it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import ListTemplates, TemplateFault, TemplateList, ValidateStrategy
+from schemas.fault import FieldError
+from schemas.session import PlanCheck, PlanProblems
+from services.orchestrator.core.loading import load
+from services.orchestrator.core.templates import Kind, Shelf, StrategyTemplate
+from services.orchestrator.library import Library
+from tests.unit.orchestrator.shelves import SHELF
+from tests.unit.orchestrator.test_rendering import STRATEGY
+
+NAMES = ("alpha", "beta", "gamma")
+
+
+class Nautilus:
+    """Refuses the classes it is told to, and notes what it was asked."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.is_there = True
+        self.asked: list[PlanCheck] = []
+
+    async def ask(self, request: PlanCheck) -> PlanProblems | None:
+        self.asked.append(request)
+        if not self.is_there:
+            return None
+        wrong = [
+            FieldError(f"strategies[{index}].strategy_path", f"no {name}")
+            for index, each in enumerate(request.strategies)
+            if (name := each["strategy_path"].split(":")[1]) in self.refused
+        ]
+        if request.plan and "plan" in self.refused:
+            wrong.append(FieldError("plan.node", "no such client"))
+        return PlanProblems(problems=tuple(wrong))
+
+
+class Files:
+    """A shelf that the test changes."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.now = shelf
+
+    async def shelf(self) -> Shelf:
+        return self.now
+
+
+def strategies(names: Sequence[str], digest: str = "1") -> Shelf:
+    bodies = [{**STRATEGY, "name": name, "strategy_path": f"mod:{name.title()}"} for name in names]
+    loaded = {
+        each["name"]: load(msgspec.json.encode(each), StrategyTemplate, each["name"]) for each in bodies
+    }
+    digests: dict[tuple[Kind, str], str] = {("strategy", name): digest for name in names}
+    fault = TemplateFault(file="strategies/broken.json", kind="strategy", message="m")
+    return Shelf(strategies=loaded, digests=digests, faults=(fault,))
+
+
+def library(*refused: str, shelf: Shelf | None = None) -> tuple[Library, Nautilus, Files]:
+    nautilus, files = Nautilus(*refused), Files(shelf or strategies(NAMES))
+    return Library(files, nautilus.ask), nautilus, files
+
+
+def served(found: TemplateList) -> list[str]:
+    return [each.name for each in found.templates]
+
+
+async def test_templates_are_served_before_nautilustrader_was_asked() -> None:
+    made, nautilus, _ = library("Beta")
+    found = await made.templates(ListTemplates())
+    assert (served(found), [each.file for each in found.faults]) == (list(NAMES), ["strategies/broken.json"])
+    assert nautilus.asked == []
+
+
+async def test_what_nautilustrader_refuses_is_a_fault_and_served_no_more() -> None:
+    made, nautilus, _ = library("Beta")
+    assert await made.check_new()
+    found = await made.templates(ListTemplates())
+    assert served(found) == ["alpha", "gamma"]
+    assert found.faults[1] == TemplateFault(
+        file="strategies/beta.json",
+        kind="strategy",
+        message="NautilusTrader refuses it: strategy_path: no Beta",
+    )
+    assert set((await made.shelf()).strategies) == {"alpha", "gamma"}
+    (asked,) = nautilus.asked
+    assert [each["config"]["trade_size"] for each in asked.strategies] == ["100"] * 3
+
+
+async def test_only_new_contents_are_asked_about() -> None:
+    made, nautilus, files = library("Beta")
+    await made.check_new()
+    await made.check_new()
+    assert len(nautilus.asked) == 1
+    nautilus.refused = ()
+    changed = strategies(["beta"], digest="2")
+    files.now = msgspec.structs.replace(
+        files.now,
+        strategies={**files.now.strategies, **changed.strategies},
+        digests={**files.now.digests, **changed.digests},
+    )
+    assert set((await made.shelf()).strategies) == set(NAMES)
+    await made.check_new()
+    assert [each["strategy_path"] for each in nautilus.asked[1].strategies] == ["mod:Beta"]
+    assert set((await made.shelf()).strategies) == set(NAMES)
+
+
+async def test_templates_stay_when_no_host_can_say_and_are_asked_about_again() -> None:
+    made, nautilus, _ = library("Beta")
+    nautilus.is_there = False
+    assert not await made.check_new()
+    assert served(await made.templates(ListTemplates())) == list(NAMES)
+    nautilus.is_there = True
+    assert await made.check_new()
+    assert served(await made.templates(ListTemplates())) == ["alpha", "gamma"]
+
+
+async def test_engine_templates_of_peoples_own_are_checked_as_whole_plans() -> None:
+    digests: dict[tuple[Kind, str], str] = {("engine", name): "1" for name in SHELF.engines}
+    ours: frozenset[tuple[Kind, str]] = frozenset({("engine", "backtest_engine")})
+    shelf = msgspec.structs.replace(SHELF, digests=digests, ours=ours)
+    made, nautilus, _ = library("plan", shelf=shelf)
+    await made.check_new()
+    plans = [each.plan for each in nautilus.asked]
+    assert (
+        len(plans) == 2
+    )  # paper_trading and sandbox_engine; live_engine has nothing to build without a venue
+    assert all(plan and not plan.instruments and not plan.strategies for plan in plans)
+    found = await made.templates(ListTemplates(kind="engine"))
+    assert served(found) == ["backtest_engine", "live_engine"]
+    assert {each.file for each in found.faults} == {
+        "engines/paper_trading.json",
+        "engines/sandbox_engine.json",
+    }
+
+
+async def test_a_template_that_needs_an_operators_choice_is_asked_about_with_a_sample() -> None:
+    parameters: dict[str, Any] = {
+        **STRATEGY["parameters"],
+        "horizon": {"type": "integer", "help": "h", "required": True, "min": 5},
+        "pair": {"type": "instrument", "help": "h", "required": True},
+        "side": {"type": "string", "help": "h", "required": True, "choices": ["BUY", "SELL"]},
+    }
+    body = {**STRATEGY, "name": "needs", "parameters": parameters, "config": {"a": "{horizon}{pair}{side}"}}
+    free = {**parameters, "note": {"type": "string", "help": "h", "required": True}}
+    shelf = Shelf(
+        strategies={
+            "needs": load(msgspec.json.encode(body), StrategyTemplate, "needs"),
+            "free": load(
+                msgspec.json.encode({**body, "name": "free", "parameters": free}), StrategyTemplate, "free"
+            ),
+        },
+        digests={("strategy", "needs"): "1", ("strategy", "free"): "1"},
+    )
+    made, nautilus, _ = library(shelf=shelf)
+    await made.check_new()
+    assert [each["config"]["a"] for each in nautilus.asked[0].strategies] == ["6SPX.SIMBUY"]
+
+
+async def test_a_validation_asks_nautilustrader_only_about_what_we_find_sound() -> None:
+    made, nautilus, _ = library("Alpha")
+    wrong = await made.validate(ValidateStrategy(strategy_name="alpha", parameters={"trade_size": -5}))
+    assert (wrong.is_valid, nautilus.asked) == (False, [])
+    refused = await made.validate(ValidateStrategy(strategy_name="alpha"))
+    assert (refused.is_valid, len(nautilus.asked)) == (False, 1)
+    assert (await made.validate(ValidateStrategy(strategy_name="beta"))).is_valid
+
+
+async def test_it_keeps_asking_in_the_background() -> None:
+    made, nautilus, _ = library("Beta")
+    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+        running = group.create_task(made.run(settle_s=0.0), name="library")
+        while served(await made.templates(ListTemplates())) == list(NAMES):
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert len(nautilus.asked) == 1

@@ -1,0 +1,136 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.fault import FaultError
+from schemas.session import ContainerStatus
+from schemas.states import EngineType, OrphanPolicy, RunState, TradingMode
+from schemas.telemetry import Severity
+from services.orchestrator.core.effects import (
+    CommandStop,
+    KillContainer,
+    RaiseAlert,
+    RemoveContainer,
+    StopContainer,
+)
+from services.orchestrator.core.live import Sight
+from services.orchestrator.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
+from services.orchestrator.core.reconcile import reconcile
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, beat, engine, facts, replace, session, spec
+
+GRACE = timedelta(seconds=60)
+RUNNING = facts()
+LIVE = facts(trading_mode=TradingMode.LIVE)
+UNLABELLED = facts(trading_mode=None)
+EXITED = facts(ContainerStatus.EXITED)
+STOPS = (CommandStop, StopContainer, KillContainer, RemoveContainer)
+
+
+def orphan(container: object = RUNNING, **more: object) -> Orphan:
+    return Orphan(container=container, seen_at=NOW, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", list(OrphanPolicy))
+def test_within_the_grace_nothing_is_done(policy: OrphanPolicy) -> None:
+    assert step(orphan(), policy, GRACE, after(59)) == (orphan(), ())
+
+
+def test_one_on_paper_is_stopped_by_its_own_policy_and_that_is_told() -> None:
+    stopping, effects = step(orphan(), OrphanPolicy.STOP, GRACE, after(60))
+    told, stop = effects
+    assert isinstance(told, RaiseAlert)
+    assert (told.alert.code, told.alert.severity) == ("orphan_stopped", Severity.WARNING)
+    assert stop == CommandStop("e1", "s1", None)
+    later, effects = step(stopping, OrphanPolicy.STOP, GRACE, after(66))
+    assert effects == (StopContainer("e1", "s1", "h1", 30.0),)
+    over = replace(later, container=EXITED)
+    assert step(over, OrphanPolicy.STOP, GRACE, after(70))[1] == (RemoveContainer("e1", "s1", "h1"),)
+
+
+@pytest.mark.parametrize("container", [LIVE, UNLABELLED])
+@pytest.mark.parametrize("policy", [OrphanPolicy.STOP, OrphanPolicy.REPORT])
+def test_one_that_may_trade_live_is_only_told_of_and_once(container: object, policy: OrphanPolicy) -> None:
+    told, effects = step(orphan(container), policy, GRACE, after(60))
+    (alert,) = effects
+    assert isinstance(alert, RaiseAlert)
+    assert (alert.alert.code, alert.alert.severity) == ("orphan_container", Severity.CRITICAL)
+    assert step(told, policy, GRACE, after(600)) == (told, ())
+
+
+def test_a_container_may_trade_live_unless_its_labels_say_otherwise() -> None:
+    assert may_trade_live(LIVE)
+    assert may_trade_live(UNLABELLED)
+    assert may_trade_live(facts(trading_mode=TradingMode.LIVE, engine_type=EngineType.LIVE))
+    assert not may_trade_live(RUNNING)
+    assert not may_trade_live(facts(trading_mode=TradingMode.LIVE, engine_type=EngineType.SANDBOX))
+
+
+@given(
+    st.sampled_from([LIVE, UNLABELLED]),
+    st.sampled_from(list(ContainerStatus)),
+    st.sampled_from(list(OrphanPolicy)),
+    st.lists(st.floats(0, 500), max_size=8),
+    st.booleans(),
+)
+def test_one_that_may_trade_live_is_never_stopped(
+    container: object, status: ContainerStatus, policy: OrphanPolicy, times: list[float], is_refused: bool
+) -> None:
+    present = orphan(replace(container, status=status), refusal="no" if is_refused else "")  # type: ignore[type-var]
+    for seconds in sorted(times):
+        present, effects = step(present, policy, GRACE, after(seconds))
+        assert not [effect for effect in effects if isinstance(effect, STOPS)]
+
+
+def test_the_policy_to_report_stops_nothing() -> None:
+    _, (alert,) = step(orphan(), OrphanPolicy.REPORT, GRACE, after(60))
+    assert isinstance(alert, RaiseAlert)
+    assert alert.alert.severity == Severity.WARNING
+
+
+@pytest.mark.parametrize("container", [RUNNING, LIVE])
+def test_the_policy_to_adopt_asks_the_sidecar(container: object) -> None:
+    assert step(orphan(container), OrphanPolicy.ADOPT, GRACE, after(60))[1] == (AdoptContainer(container),)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_adopted_is_stopped_or_told_of() -> None:
+    _, effects = step(orphan(refusal="no"), OrphanPolicy.ADOPT, GRACE, after(60))
+    assert CommandStop("e1", "s1", None) in effects
+    _, (alert,) = step(orphan(LIVE, refusal="no"), OrphanPolicy.ADOPT, GRACE, after(60))
+    assert isinstance(alert, RaiseAlert)
+    assert "could not be adopted: no" in alert.alert.message
+
+
+def test_an_adopted_session_is_where_its_next_heartbeat_says() -> None:
+    decision = adopt(None, spec(generation=4), RUNNING, after(60))
+    adopted = decision.engine
+    assert adopted.session is not None
+    assert (adopted.generation, adopted.session.state, adopted.session.host) == (4, RunState.UNKNOWN, "h1")
+    sight = Sight(is_host_in_sight=True, is_listed=True, container=RUNNING, heartbeat=beat())
+    seen = reconcile(adopted, sight, HOSTS, after(61))
+    assert seen is not None
+    assert seen.engine.session is not None
+    assert seen.engine.session.state == RunState.TRADING
+
+
+@pytest.mark.parametrize(
+    ("present", "told", "reason"),
+    [
+        (engine(session(session_id="s9")), spec(generation=4), "another session"),
+        (engine(session(RunState.STOPPED, generation=4)), spec(generation=4), "later sessions"),
+        (None, spec("s9"), "runs session s9"),
+        (None, replace(spec(), config=None), "does not know the configuration"),
+    ],
+)
+def test_what_cannot_be_the_engines_present_session_is_not_adopted(
+    present: object, told: object, reason: str
+) -> None:
+    with pytest.raises(FaultError, match=reason):
+        adopt(present, told, RUNNING, NOW)  # type: ignore[arg-type]
+
+
+def test_adoption_follows_an_ended_session() -> None:
+    before = engine(session(RunState.STOPPED, session_id="s0"))
+    decision = adopt(before, spec(generation=2), RUNNING, NOW)
+    assert (decision.ended, decision.engine.version) == (before.session, before.version + 1)
