@@ -3,9 +3,27 @@
 from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from services.gateway.docs_schema import fields_table, row, type_words
+
+_PLACES: Final = {
+    "instance_id": "trading-001",
+    "name": "ema_cross",
+    "strategy_id": "EMACross-000",
+    "kind": "engine",
+}
+_PARAMETERS: Final = '{"instrument_id": "SPX.SIM", "bar_type": "SPX.SIM-1-DAY-LAST-EXTERNAL"}'
+_CONFIG: Final = (
+    '{"config": {"engine_type": "sandbox", "instance_id": "trading-001", "template": "sandbox_engine"}}'
+)
+_BODIES: Final = {
+    "StartBody": _CONFIG,
+    "ConfigBody": _CONFIG,
+    "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
+    "StrategyAddBody": f'{{"strategy": {{"template": "ema_cross", "parameters": {_PARAMETERS}}}}}',
+}
+"""An example of each body that may not be left out."""
 
 type Operation = tuple[str, str, dict[str, Any]]
 
@@ -90,9 +108,14 @@ def _body(document: dict[str, Any], operation: dict[str, Any]) -> str:
     if "requestBody" not in operation:
         return ""
     body = operation["requestBody"]
-    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    name = _body_name(operation)
     note = "" if body["required"] else " <small>may be left out</small>"
     return f"<h4>Body{note}</h4>{fields_table(document['components']['schemas'][name])}"
+
+
+def _body_name(operation: dict[str, Any]) -> str:
+    reference: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return reference.rpartition("/")[2]
 
 
 def _responses(operation: dict[str, Any]) -> str:
@@ -118,9 +141,7 @@ def _schemas(document: dict[str, Any]) -> str:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
-    url = (
-        f"http://localhost:8001{path.replace('{instance_id}', 'trading-001').replace('{name}', 'ema_cross')}"
-    )
+    url = f"http://localhost:8001{path.format_map(_PLACES)}"
     parts = [
         "curl",
         *(["-N"] if operation["tags"] == ["stream"] else []),
@@ -130,9 +151,7 @@ def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
         parts.append('-H "Authorization: Bearer $TOKEN"')
     lines = [" ".join([*parts, url])]
     if operation.get("requestBody", {}).get("required"):
-        lines.append(
-            """-d '{"config": {"engine_type": "sandbox", "instance_id": "trading-001", "template": "sandbox"}}'"""
-        )
+        lines.append(f"-d '{_BODIES[_body_name(operation)]}'")
     return " \\\n  ".join(lines)
 
 
@@ -141,7 +160,11 @@ def _badge(method: str) -> str:
 
 
 def _short(path: str) -> str:
-    return path.removeprefix("/api/v1/nautilus").replace("{instance_id}", "{id}")
+    return (
+        path.removeprefix("/api/v1/nautilus")
+        .replace("{instance_id}", "{id}")
+        .replace("{strategy_id}", "{id}")
+    )
 
 
 def _prose(text: str) -> str:

@@ -2,7 +2,8 @@
 
 import math
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -10,7 +11,6 @@ from aiohttp import web
 from bus.logs import get_logger
 from schemas.decoding import MAX_BODY_BYTES
 from schemas.fault import STATUS, Fault, FaultCode, FaultError
-from services.gateway.commands import CommandFailedError
 from services.gateway.replies import Failure
 
 log = get_logger(__name__)
@@ -21,7 +21,16 @@ _RETRY: Final = (FaultCode.UNAVAILABLE, FaultCode.BUSY)
 _BY_STATUS: Final = {
     status: code for code, status in STATUS.items() if code not in (FaultCode.CONFIRMATION_REQUIRED,)
 }
+_NOTHING: Final[Mapping[str, Any]] = {}
 _FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
+
+
+class RefusedError(FaultError):
+    """A failure whose answer also says what is known: `more` are further keys of its body."""
+
+    def __init__(self, problem: Fault, more: Mapping[str, Any]) -> None:
+        super().__init__(problem)
+        self.more = more
 
 
 def fault_response(error: FaultError) -> web.Response:
@@ -32,9 +41,8 @@ def fault_response(error: FaultError) -> web.Response:
         failure,
         errors=tuple(msgspec.structs.replace(one, message=_cut(one.message)) for one in problem.errors),
     )
-    if isinstance(error, CommandFailedError):
-        failure = msgspec.structs.replace(failure, state=error.state, data=error.data)
-    return _response(problem.status, failure, _headers(problem))
+    more = error.more if isinstance(error, RefusedError) else {}
+    return _response(problem.status, failure, _headers(problem), more)
 
 
 def http_response(error: web.HTTPException) -> web.Response:
@@ -71,7 +79,9 @@ def _failure(code: str, message: str, error_id: str = "") -> Failure:
     )
 
 
-def _response(status: int, failure: Failure, headers: dict[str, str]) -> web.Response:
+def _response(
+    status: int, failure: Failure, headers: dict[str, str], more: Mapping[str, Any] = _NOTHING
+) -> web.Response:
     log.info(
         "request refused",
         status=status,
@@ -79,9 +89,9 @@ def _response(status: int, failure: Failure, headers: dict[str, str]) -> web.Res
         message=failure.message,
         error_id=failure.error_id,
     )
-    return web.Response(
-        status=status, body=msgspec.json.encode(failure), content_type="application/json", headers=headers
-    )
+    told = msgspec.to_builtins(failure)
+    body = msgspec.json.encode({**told, **more, **told})
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 def _headers(problem: Fault) -> dict[str, str]:

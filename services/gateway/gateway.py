@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bus.bus import Bus
 from services.gateway.auth import TokenFile
+from services.gateway.hosts import HostWatch
 from services.gateway.meter import Meter
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Hub
@@ -18,6 +19,7 @@ class Gateway:
     bus: Bus
     hub: Hub
     watch: FleetWatch
+    hosts: HostWatch
     tokens: TokenFile
     meter: Meter
     document: bytes

@@ -16,7 +16,8 @@ from services.gateway.auth import authorise
 from services.gateway.errors import fault_response, http_response, internal_response
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask, read_body, read_path, read_query, read_request_id
-from services.gateway.routes import ROUTES, Route
+from services.gateway.route import Route
+from services.gateway.routes import ROUTES
 
 log = get_logger(__name__)
 
@@ -129,7 +130,7 @@ def _preflight(gateway: Gateway, request: web.Request) -> web.Response | None:
     return web.Response(
         status=204,
         headers={
-            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
             "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
             "Access-Control-Max-Age": "600",
         },

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from schemas.decoding import convert, decode
 from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
-from schemas.ids import InstanceId, Name, RequestId
+from schemas.ids import RequestId
 from services.gateway.core.keys import snake_keys, snake_name
+from services.gateway.queries import PATH_TYPES
 
 REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
 """Where a caller's request id may stand; the first that is there counts."""
-_PATH_TYPES: Final[Mapping[str, Any]] = {"instance_id": InstanceId, "name": Name}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def read_request_id(headers: Mapping[str, str]) -> str | None:
 
 def read_path(given: Mapping[str, str]) -> dict[str, str]:
     """The ids that stand in the path. Raises FaultError `invalid` for one that could be no id."""
-    return {name: str(convert(value, _PATH_TYPES[name], name)) for name, value in given.items()}
+    return {name: str(convert(value, PATH_TYPES[name], name)) for name, value in given.items()}
 
 
 def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q]) -> Q:

@@ -7,13 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from schemas.fault import STATUS, FaultCode
-from schemas.ids import REQUEST_ID_PATTERN, InstanceId, Name
+from schemas.ids import REQUEST_ID_PATTERN
+from services.gateway.queries import PATH_TYPES
 from services.gateway.replies import Failure
-from services.gateway.routes import Route
+from services.gateway.route import Route
 
 _REF: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
-_PATH_TYPES: Final[dict[str, Any]] = {"instance_id": InstanceId, "name": Name}
 _MEANING: Final = {
     400: "Malformed: not JSON, empty, nested too deep; or live trading without its confirmation.",
     401: "No bearer token, or one that is not known.",
@@ -31,7 +31,7 @@ _INTRODUCTION: Final = """\
 Starts, stops and watches NautilusTrader engines.
 
 Every call except the service's own needs `Authorization: Bearer <token>`. A viewer reads, a trader also starts, stops and
-restarts, an admin may do everything. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
+restarts, an admin may do everything: clean up, remove an engine, lift an emergency stop. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
 answer and has one effect.
 
 A stream is of server-sent events: `event` is the kind, `data` its JSON. `event: gap` says that events are missing at this
@@ -60,9 +60,9 @@ class _Schemas:
     """The JSON Schema of every type that the routes name, with what they share under `components`."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        types = [Failure, *_PATH_TYPES.values()]
+        types = [Failure, *PATH_TYPES.values()]
         for route in routes:
-            types += [one for one in (route.reply, route.body) if one is not None]
+            types += [one for one in (route.reply, route.body, *route.failures.values()) if one is not None]
             types += [field.type for field in msgspec.structs.fields(route.query)]
         self._types = types
         found, components = msgspec.json.schema_components(types, ref_template=_REF)
@@ -94,7 +94,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
 
 def _path(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": schemas.of(_PATH_TYPES[name])}
+        {"name": name, "in": "path", "required": True, "schema": schemas.of(PATH_TYPES[name])}
         for name in _PLACEHOLDER.findall(route.path)
     ]
 
@@ -139,10 +139,17 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.name == "readyz":
         responses["503"] = {"description": "Not ready.", "content": {route.media: schema}}
         return responses
-    failure = {"application/json": {"schema": schemas.of(Failure)}}
     for status in sorted(_failures(route)):
+        failure = {"application/json": {"schema": _failure(route, status, schemas)}}
         responses[str(status)] = {"description": _MEANING[status], "content": failure}
     return responses
+
+
+def _failure(route: Route, status: int, schemas: _Schemas) -> dict[str, Any]:
+    common = schemas.of(Failure)
+    if status not in route.failures:
+        return common
+    return {"anyOf": [schemas.of(route.failures[status]), common]}
 
 
 def _failures(route: Route) -> set[int]:

@@ -1,14 +1,16 @@
-"""What may stand in a query string and in a body, as far as the bus's own types do not say it."""
+"""What may stand in a path, a query string and a body, as far as the bus's own types do not say it."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from schemas.config import EngineConfig
-from schemas.ids import InstanceId, SessionId
+from schemas.config import EngineConfig, StrategyChoice
+from schemas.ids import InstanceId, Name, SessionId
 from schemas.states import StopPolicy
+from schemas.strategy import StrategyId
 from schemas.telemetry import EventKind
 
 _LEVELS: Final = (
@@ -16,9 +18,26 @@ _LEVELS: Final = (
 )
 
 type StreamKind = Literal[
-    "state", "order", "fill", "position", "account", "alert", "metrics", "heartbeat", "fleet"
+    "state",
+    "order",
+    "fill",
+    "position",
+    "account",
+    "alert",
+    "metrics",
+    "heartbeat",
+    "fleet",
+    "fleet_alert",
 ]
 STREAM_KINDS: Final[tuple[str, ...]] = get_args(StreamKind.__value__)
+type TemplateKind = Literal["engine", "strategy"]
+PATH_TYPES: Final[Mapping[str, Any]] = {
+    "instance_id": InstanceId,
+    "name": Name,
+    "strategy_id": StrategyId,
+    "kind": TemplateKind,
+}
+"""What may stand in a path, by the name of its placeholder."""
 type Limit = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -88,11 +107,65 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[StreamKind, ...] = ()
 
 
+class CleanupQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """`force` stops and removes the containers of active engines too; `dry_run` says what would go and touches nothing."""
+
+    force: bool = False
+    dry_run: bool = False
+
+
+class PolicyQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a strategy's orders and positions; the engine's stop policy when left out."""
+
+    policy: StopPolicy | None = None
+
+
 class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The engine to start. Live trading needs its confirmation spelt out."""
 
     config: EngineConfig
     confirm_live_trading: bool = False
+
+
+class StoredStartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The engine in the path; without `config` it is started with the configuration that is stored for it."""
+
+    config: EngineConfig | None = None
+    confirm_live_trading: bool = False
+
+
+class ConfigBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration to store."""
+
+    config: EngineConfig
+
+
+class EmergencyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `instance_id` every engine is meant. What is not flat and gone after `deadline_s` seconds is killed."""
+
+    instance_id: InstanceId | None = None
+    deadline_s: Annotated[float, Meta(ge=1, le=120)] = 20.0
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+class StrategyAddBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The strategy to add, and whether to start it too."""
+
+    strategy: StrategyChoice
+    instance_id: InstanceId | None = None
+    start: bool = True
+
+
+class StrategyStartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing but the engine, which the path names already."""
+
+    instance_id: InstanceId | None = None
+
+
+class StrategyStopBody(StrategyStartBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`policy` says what becomes of its orders and positions; the engine's stop policy when left out."""
+
+    policy: StopPolicy | None = None
 
 
 class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bus.logs import get_logger
 from schemas import contract
-from schemas.catalog import ListCatalog, ListTemplates
+from schemas.catalog import ListCatalog
 from schemas.engine import (
     EngineView,
     ListEngines,
@@ -77,32 +77,6 @@ async def read_active_logs(gateway: Gateway, ask: Ask[EngineLogQuery, None]) -> 
 async def read_logs(gateway: Gateway, ask: Ask[LogQuery, None]) -> replies.LogsReply:
     """Lines of one engine."""
     return await _logs(gateway, ask.query, ask.path["instance_id"])
-
-
-async def list_containers(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.ContainersReply:
-    """Every container of ours."""
-    found = (await gateway.bus.call(contract.CONTAINER_LIST, ListContainers())).containers
-    shown = tuple(views.container_view(facts) for facts in found)
-    return replies.ContainersReply(
-        containers=shown, total_count=len(shown), active_count=sum(one.is_active for one in shown)
-    )
-
-
-async def list_strategy_templates(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.TemplatesReply:
-    """Strategy templates by name."""
-    found = (await gateway.bus.call(contract.TEMPLATE_LIST, ListTemplates(kind="strategy"))).templates
-    shown = tuple(views.strategy_summary(template) for template in sorted(found, key=lambda one: one.name))
-    return replies.TemplatesReply(strategies=shown, total_count=len(shown))
-
-
-async def read_strategy_template(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.TemplateReply:
-    """One strategy template. Raises FaultError `not_found`."""
-    name = ask.path["name"]
-    found = (await gateway.bus.call(contract.TEMPLATE_LIST, ListTemplates(kind="strategy"))).templates
-    for template in found:
-        if template.name == name:
-            return replies.TemplateReply(template=views.strategy_template(template), name=name)
-    raise fault(FaultCode.NOT_FOUND, f"no strategy template {name} is known")
 
 
 async def read_catalog(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.CatalogReply:

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.catalog import Parameter
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.fault import FieldError
-from schemas.telemetry import EngineMetrics, Resources
+from schemas.telemetry import EngineMetrics, Resources, StopFlag
 
 type PerSession = Annotated[
     dict[str, Any],
@@ -32,7 +31,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CommandData(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command was about."""
+    """What a command was about.
+
+    `session` is there for whoever waited: with what a stop did (`stop`) and what it could not confirm (`not_confirmed`).
+    `previous_session` is the one that a restart ended, if it was seen.
+    """
 
     instance_id: str
     session_id: str | None
@@ -40,10 +43,12 @@ class CommandData(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     config: EngineConfig | None
     request_id: str
+    session: SessionView | None = None
+    previous_session: SessionView | None = None
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The command envelope. `state` is the engine's, one of stopped, starting, running, stopping, error."""
+    """The command envelope. `state` is the engine's, one of stopped, starting, running, stopping, error; or config_updated."""
 
     success: bool = True
     message: str
@@ -62,9 +67,10 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str | None = None
     container_count: int = 0
     active_containers: tuple[str, ...] = ()
+    stop_flag: StopFlag | None = None
     resource_usage: PerSession = {}
     container_info: PerSession | None = None
-    active_backtests: tuple[str, ...] = ()
+    active_backtests: dict[str, Any] = {}
     health_check: PerSession = {}
 
 
@@ -99,71 +105,6 @@ class LogsReply(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str | None
     logs: tuple[str, ...]
     total_lines: int
-
-
-class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A container of ours as its runtime reports it. `is_active` means that it runs."""
-
-    name: str
-    status: str
-    created: datetime | None
-    image: str
-    is_active: bool
-    session_id: str
-    instance_id: str
-    host: str
-    runtime: str
-    started_at: datetime | None
-    finished_at: datetime | None
-    exit_code: int | None
-    is_oom_killed: bool
-    health: str
-
-
-class ContainersReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine containers of every host in sight."""
-
-    success: bool = True
-    containers: tuple[ContainerView, ...]
-    total_count: int
-    active_count: int
-
-
-class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy template in a list."""
-
-    name: str
-    file: str
-    strategy_class: str | None
-    description: str
-    risk_parameters: dict[str, Any]
-    parameters: dict[str, Parameter]
-
-
-class TemplatesReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Strategy templates, sorted by name."""
-
-    success: bool = True
-    strategies: tuple[StrategySummary, ...]
-    total_count: int
-
-
-class StrategyTemplate(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy template. `config` has each parameter's default, and `{name}` where a value must be given."""
-
-    strategy_class: str | None
-    config: dict[str, Any]
-    description: str
-    risk_parameters: dict[str, Any]
-    parameters: dict[str, Parameter]
-
-
-class TemplateReply(msgspec.Struct, frozen=True, kw_only=True):
-    """One strategy template."""
-
-    success: bool = True
-    template: StrategyTemplate
-    name: str
 
 
 class DataRange(msgspec.Struct, frozen=True, kw_only=True):

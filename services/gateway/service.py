@@ -15,6 +15,7 @@ from bus.logs import get_logger
 from services.gateway.auth import TokenFile
 from services.gateway.docs_page import render
 from services.gateway.gateway import Gateway
+from services.gateway.hosts import HostWatch
 from services.gateway.http import application
 from services.gateway.meter import Meter
 from services.gateway.openapi import document
@@ -54,6 +55,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         bus=bus,
         hub=Hub(bus, max_clients=settings.max_streams, backlog=settings.stream_backlog),
         watch=FleetWatch(bus),
+        hosts=HostWatch(bus),
         tokens=TokenFile(settings.tokens_file),
         meter=Meter(),
         document=msgspec.json.encode(described),
@@ -67,6 +69,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     gateway = assemble(bus, settings)
     await gateway.hub.start()
     await gateway.watch.start()
+    await gateway.hosts.start()
     runner = web.AppRunner(
         application(gateway), access_log=None, logger=_http_logger(), shutdown_timeout=SHUTDOWN_S
     )

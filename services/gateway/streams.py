@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.bus import Bus
-from schemas.contract import ENGINE_EVENT_FEEDS, FLEET_STATE, HEARTBEAT, METRICS
+from schemas.contract import ENGINE_EVENT_FEEDS, FLEET_ALERT, FLEET_STATE, HEARTBEAT, METRICS
 from schemas.fault import FaultCode, fault
 from services.gateway.core.backlog import Backlog
 
@@ -16,6 +16,7 @@ _TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS}
 _EVENTS: Final = {
     **{feed.subject.rpartition(".")[2]: feed for feed in ENGINE_EVENT_FEEDS},
     "fleet": FLEET_STATE,
+    "fleet_alert": FLEET_ALERT,
 }
 
 
@@ -39,8 +40,8 @@ class Client:
         self.ready = asyncio.Event()
         self.is_ended = False
 
-    def wants(self, kind: str, instance_id: str) -> bool:
-        """True for what it asked for."""
+    def wants(self, kind: str, instance_id: str | None) -> bool:
+        """True for what it asked for. `instance_id` null: it is about no engine, or about many."""
         return kind in self._kinds and self._instance_id in (None, instance_id)
 
     def end(self) -> None:
@@ -58,7 +59,7 @@ class HubStats(msgspec.Struct):
 
 
 class Hub:
-    """Listens to every feed of the engines once, for all clients."""
+    """Listens to every feed of the engines and of the fleet once, for all clients."""
 
     def __init__(self, bus: Bus, *, max_clients: int, backlog: int) -> None:
         self._bus = bus
@@ -103,7 +104,8 @@ class Hub:
     def _event(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
             self._announce_disturbance()
-            if clients := self._wanting(kind, ids["instance_id"]):
+            # An alert of the fleet names its engine, if any, in its text and not in its subject.
+            if clients := self._wanting(kind, ids.get("instance_id", payload.instance_id)):
                 encoded = frame(kind, payload)
                 for client in clients:
                     self.stats.events_missed += not client.backlog.add_event(encoded)
@@ -122,7 +124,7 @@ class Hub:
 
         return receive
 
-    def _wanting(self, kind: str, instance_id: str) -> list[Client]:
+    def _wanting(self, kind: str, instance_id: str | None) -> list[Client]:
         clients = [client for client in self._clients if client.wants(kind, instance_id)]
         self.stats.frames += len(clients)
         return clients

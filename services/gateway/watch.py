@@ -27,6 +27,12 @@ class Sightings:
         """The session, if it was seen."""
         return self._sessions.get(session_id)
 
+    def before(self, session: SessionView) -> SessionView | None:
+        """The session of the same engine before this one, if it was seen."""
+        earlier = (session.instance_id, session.generation - 1)
+        seen = (one for one in self._sessions.values() if (one.instance_id, one.generation) == earlier)
+        return next(seen, None)
+
     async def change(self, timeout_s: float) -> None:
         """Returns when something was seen since the last time, or after `timeout_s`."""
         try:

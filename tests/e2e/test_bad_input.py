@@ -12,6 +12,7 @@ import pytest
 from bus.bus import Bus
 from flotilla.client import Flotilla
 from tests.e2e.engines import paced, stopped, trading
+from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
 
 START = "fleet.engine.start"
@@ -59,7 +60,7 @@ COMMON = [
     (config(max_cpu="-1"), 422, "config.max_cpu"),
     (config(max_position_size=-1), 422, "config.max_position_size"),
     (config(max_position_size=1e999), 400, None),
-    (config(engine_type="backtest"), 422, "config.engine_type"),
+    (config(engine_type="unheard_of"), 422, "config.engine_type"),
     (config(trade_size=1), 422, "config.trade_size"),
     (config(engine_type="LIVE", trading_mode="Live"), 400, None),
 ]
@@ -79,7 +80,8 @@ async def everything(stack: RunningStack, fleet: Flotilla) -> dict[str, Any]:
         "rows": rows,
         "containers": [container.name for container in (await fleet.containers()).containers],
         "engines": [engine.instance_id for engine in (await fleet.engines()).engines],
-        "files": sorted(path.name for path in sessions.iterdir()) if sessions.is_dir() else [],
+        # A check of a template is under way now and then, whoever asks for what.
+        "files": sorted(path.name for path in sessions.glob("*") if not path.name.startswith(".check-")),
         "catalog": sorted(str(path) for path in (root / "catalog").rglob("*")),
     }
 
@@ -91,17 +93,13 @@ async def over_nats(bus: Bus, subject: str, body: bytes) -> tuple[int, list[str]
     return int(answer.headers["Nats-Service-Error-Code"]), fields
 
 
-async def over_rest(stack: RunningStack, path: str, body: bytes) -> tuple[int, list[str]]:
-    headers = {"Authorization": f"Bearer {stack.token}", "Content-Type": "application/json"}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{stack.connection.http_url}{path}", data=body, headers=headers) as answer,
-    ):
-        told = await answer.json()
-        assert told["success"] is False
-        assert told["detail"] == told["message"]
-        assert told["error_id"]
-        return answer.status, [error["field"] for error in told.get("errors", [])]
+async def over_rest(
+    stack: RunningStack, path: str, body: bytes, method: str = "POST"
+) -> tuple[int, list[str]]:
+    async with aiohttp.ClientSession() as session:
+        status, told = await Rest(stack, session).call(method, path, raw=body)
+    assert told["success"] is False
+    return status, [error["field"] for error in told.get("errors", [])]
 
 
 @pytest.mark.parametrize("way", ["nats", "rest"])
@@ -121,6 +119,66 @@ async def test_every_bad_start_is_refused_and_leaves_nothing(
     assert await everything(stack, fleet) == before
 
 
+CONFIG = ("PUT", f"{ENGINE}/config")
+VALIDATE = ("POST", f"{ENGINE}/strategies/validate")
+EMERGENCY = ("POST", f"{ENGINE}/emergency-stop")
+ADD = ("POST", f"{ENGINES}/bad-input/strategies")
+CHANGES = [
+    *(
+        (*where, body, status, field)
+        for where in (CONFIG, VALIDATE, EMERGENCY, ADD)
+        for body, status, field in (
+            (b"not json", 400, None),
+            (b'{"config": NaN}', 400, None),
+            (b"\xff\xfe\x00", 400, None),
+            (DEEP, 400, None),
+            (b" " * 300_000, 413, None),
+            (b"[]", 422, "body"),
+            (b'{"unheard_of": 1}', 422, None),
+        )
+    ),
+    # What the orchestrator refuses: the shape of it is sound.
+    (*CONFIG, config(template="unheard_of"), 422, "config.template"),
+    (*CONFIG, config(parameters={"speed": -1}), 422, "config.parameters.speed"),
+    (*CONFIG, strategy(trade_size="-5"), 422, "config.strategies[0].parameters.trade_size"),
+    (*CONFIG, strategy(unheard_of=1), 422, "config.strategies[0].parameters.unheard_of"),
+    (*CONFIG, config(instance_id="../x"), 422, "config.instance_id"),
+    (
+        *VALIDATE,
+        b'{"strategy_name":"ema_cross","parameters":{"trade_size":-5}}',
+        422,
+        "parameters.trade_size",
+    ),
+    (*VALIDATE, b'{"strategy_name":"ema_cross","parameters":{"unheard_of":1}}', 422, "parameters.unheard_of"),
+    (*VALIDATE, b'{"strategy_name":"../ema_cross"}', 422, "strategy_name"),
+    (*EMERGENCY, b'{"deadline_s":0}', 422, "deadline_s"),
+    (*EMERGENCY, b'{"deadline_s":"soon"}', 422, "deadline_s"),
+    (*EMERGENCY, b'{"instance_id":"*"}', 422, "instance_id"),
+    (*ADD, b'{"strategy":{"template":"../x"}}', 422, "strategy.template"),
+    (*ADD, b'{"strategy":{"template":"ema_cross"}}', 404, None),
+    ("POST", f"{ENGINES}/bad-input/start", b"", 404, None),
+    ("POST", f"{ENGINES}/bad-input/start", b'{"config":{"instance_id":"other"}}', 422, "config.instance_id"),
+    ("POST", f"{ENGINES}/bad-input/strategies/EMACross-000/stop", b'{"policy":"vanish"}', 422, "policy"),
+    ("POST", f"{ENGINES}/bad-input/strategies/EMACross/stop", b"", 422, "strategy_id"),
+    ("DELETE", f"{ENGINES}/bad-input", b"", 404, None),
+    ("DELETE", f"{ENGINES}/bad.input", b"", 422, "instance_id"),
+    ("DELETE", f"{ENGINE}/containers/cleanup?force=perhaps", b"", 422, "force"),
+    ("DELETE", f"{ENGINE}/emergency-stop?instance_id=a*", b"", 422, "instance_id"),
+]
+
+
+async def test_every_other_bad_request_is_refused_and_changes_nothing(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    before = await everything(stack, fleet)
+    for method, path, body, status, field in CHANGES:
+        told, fields = await over_rest(stack, path, body, method)
+        shown = (method, path, body[:120])
+        assert told == status, shown
+        assert field is None or field in fields, (shown, fields)
+    assert await everything(stack, fleet) == before
+
+
 @pytest.mark.parametrize(
     ("subject", "body", "status"),
     [
@@ -136,6 +194,15 @@ async def test_every_bad_start_is_refused_and_leaves_nothing(
         ("fleet.engine.logs", b'{"lines":0}', 422),
         ("fleet.engine.events", b'{"instance_id":"x","limit":100000}', 422),
         ("fleet.engine.list", b'{"limit":-1}', 422),
+        ("fleet.engine.configure", b'{"config":{"template":"unheard_of"}}', 422),
+        ("fleet.engine.remove", b'{"instance_id":"never-was"}', 404),
+        ("fleet.engine.emergency_stop", b'{"deadline_s":0}', 422),
+        ("fleet.engine.lift_stop", b'{"instance_id":"a.b"}', 422),
+        ("fleet.container.cleanup", b'{"force":"yes"}', 422),
+        ("fleet.strategy.list", b'{"instance_id":"never-was"}', 404),
+        ("fleet.strategy.add", b'{"strategy":{}}', 422),
+        ("fleet.strategy.stop", b'{"strategy_id":"EMACross"}', 422),
+        ("fleet.strategy.validate", b'{"strategy_name":"../x"}', 422),
     ],
 )
 async def test_every_other_bad_call_is_refused(

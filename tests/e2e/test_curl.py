@@ -1,8 +1,10 @@
 """The REST API with curl, in the words of the original documentation."""
 
 import json
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +85,71 @@ def test_templates_are_those_that_exist(stack: RunningStack) -> None:
     status, answer = curl(stack, "GET", f"{PREFIX}/strategies/templates")
     assert (status, answer["success"]) == (200, True)
     assert "ema_cross" in [template["name"] for template in answer["strategies"]]
+
+
+DOCUMENTED = {
+    "start": """\
+curl -X POST http://localhost:8001/api/v1/nautilus/engine/start \\
+  -H "Content-Type: application/json" \\
+  -d '{
+    "config": {
+      "engine_type": "live",
+      "trading_mode": "paper",
+      "instance_id": "trading-001",
+      "log_level": "INFO"
+    },
+    "confirm_live_trading": false
+  }'""",
+    "status": "curl http://localhost:8001/api/v1/nautilus/engine/status",
+    "templates": "curl http://localhost:8001/api/v1/nautilus/engine/strategies/templates",
+    "containers": "curl http://localhost:8001/api/v1/nautilus/engine/containers",
+}
+"""Word for word as the original documentation has them."""
+
+
+@pytest.fixture
+def shell(stack: RunningStack, tmp_path: Path) -> Callable[[str], Any]:
+    """Runs a documented command. The credential, and on which port this stack listens, stand in curl's own configuration."""
+    port = stack.connection.http_url.rpartition(":")[2]
+    lines = (
+        f'header = "Authorization: Bearer {stack.token}"',
+        f'connect-to = "localhost:8001:127.0.0.1:{port}"',
+        "silent",
+        "max-time = 30",
+    )
+    (tmp_path / ".curlrc").write_text("\n".join(lines))
+    env = {**os.environ, "CURL_HOME": str(tmp_path)}
+
+    def run(name: str) -> Any:
+        done = subprocess.run(
+            ["sh", "-c", DOCUMENTED[name]], capture_output=True, text=True, check=True, env=env
+        )
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_the_documented_commands_work_as_they_stand(stack: RunningStack, shell: Callable[[str], Any]) -> None:
+    started = shell("start")
+    assert (started["success"], started["data"]["instance_id"]) == (True, "trading-001"), started
+    session_id = started["data"]["session_id"]
+
+    def running() -> bool:
+        answer = shell("status")
+        assert answer["success"] is True
+        assert answer["status"]["state"] in ("starting", "running"), answer
+        return bool(answer["status"]["state"] == "running")
+
+    until(running, 60, "the state running")
+    status = shell("status")["status"]
+    assert (status["session_id"], status["last_error"]) == (session_id, None)
+    assert (status["config"]["engine_type"], status["config"]["trading_mode"]) == ("live", "paper")
+    (container,) = [one for one in shell("containers")["containers"] if one["is_active"]]
+    assert container["name"] == f"nautilus-engine-{session_id}"
+    templates = shell("templates")
+    assert templates["total_count"] == len(templates["strategies"]) >= 2
+    status_code, stopped = curl(stack, "POST", f"{PREFIX}/stop?wait=true")
+    assert (status_code, stopped["success"], stopped["state"]) == (200, True, "stopped"), stopped
 
 
 @pytest.mark.parametrize("path", ["/start", "/stop"])

@@ -1,4 +1,4 @@
-"""A gateway on a real bus and a real port, and an orchestrator that answers what a test tells it to."""
+"""A gateway on a real bus and a real port, with an orchestrator and supervisors that answer what a test tells them to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,8 +11,17 @@ import aiohttp
 import msgspec
 
 from bus.bus import Bus
+from bus.discovery import Discovery
 from schemas import contract
-from schemas.catalog import CatalogEntry, CatalogView, Parameter, TemplateList, TemplateView
+from schemas.catalog import (
+    CatalogEntry,
+    CatalogView,
+    Parameter,
+    StrategyVerdict,
+    TemplateFault,
+    TemplateList,
+    TemplateView,
+)
 from schemas.config import EngineConfig
 from schemas.contract import HEALTH, Actor, Call
 from schemas.engine import (
@@ -27,10 +36,23 @@ from schemas.engine import (
 )
 from schemas.fault import FaultError
 from schemas.health import Health
-from schemas.session import ContainerFacts, ContainerList, ContainerStatus, container_name
-from schemas.states import ClientState, DesiredState, RunState
-from schemas.telemetry import Resources
+from schemas.session import (
+    CleanupReport,
+    ContainerFacts,
+    ContainerList,
+    ContainerStatus,
+    EmergencyReceipt,
+    EmergencyStop,
+    HostStopped,
+    LiftStop,
+    StopFlags,
+    container_name,
+)
+from schemas.states import ClientState, DesiredState, RunState, StopPolicy
+from schemas.strategy import StrategyList, StrategyView
+from schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
 from services.gateway.auth import Role
+from services.gateway.route import Route
 from services.gateway.service import serve
 from services.gateway.settings import GatewaySettings
 from services.gateway.tokens import create_token
@@ -96,6 +118,25 @@ TEMPLATE = TemplateView(
         "fast": Parameter(type="integer", help="Fast.", default=10),
     },
     strategy_class="engine_sidecar.strategies.ema_cross:EMACross",
+    config={"bar_type": "{bar_type}", "fast_ema_period": "{fast}"},
+)
+CONTAINER = ContainerFacts(
+    session_id="s1",
+    instance_id="e1",
+    generation=1,
+    host="h1",
+    name=container_name("s1"),
+    status=ContainerStatus.RUNNING,
+    runtime="docker",
+    image="flotilla-engine:latest",
+    created_at=NOW,
+    started_at=NOW,
+)
+STRATEGIES = StrategyList(
+    instance_id="e1",
+    session_id="s1",
+    strategies=(StrategyView(strategy_id="EMACross-001", state="RUNNING", strategy_class="EMACross"),),
+    message="EMACross-001 runs",
 )
 
 
@@ -114,23 +155,18 @@ class Orchestrator:
             "fleet.engine.sessions": SessionList(sessions=(session(),)),
             "fleet.engine.logs": EngineLogs(instance_id="e1", lines=("one", "two"), total_lines=2),
             "fleet.engine.events": EventList(session_id="s1", events=(msgspec.Raw(b'{"seq":1}'),)),
-            "fleet.container.list": ContainerList(
-                containers=(
-                    ContainerFacts(
-                        session_id="s1",
-                        instance_id="e1",
-                        generation=1,
-                        host="h1",
-                        name=container_name("s1"),
-                        status=ContainerStatus.RUNNING,
-                        runtime="docker",
-                        image="flotilla-engine:latest",
-                        created_at=NOW,
-                        started_at=NOW,
-                    ),
-                )
+            "fleet.engine.configure": accepted(message="stored", state=ClientState.STOPPED, session_id=None),
+            "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),
+            "fleet.container.list": ContainerList(containers=(CONTAINER,)),
+            "fleet.container.cleanup": CleanupReport(cleaned=(CONTAINER,)),
+            **{f"fleet.strategy.{verb}": STRATEGIES for verb in ("list", "add", "start", "stop", "remove")},
+            "fleet.strategy.validate": StrategyVerdict(
+                is_valid=True, message="sound", required_parameters=("bar_type",), config={"fast": 10}
             ),
-            "fleet.template.list": TemplateList(templates=(TEMPLATE,)),
+            "fleet.template.list": TemplateList(
+                templates=(TEMPLATE,),
+                faults=(TemplateFault(file="broken.json", kind="strategy", message="not JSON"),),
+            ),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",
                 entries=(
@@ -173,6 +209,80 @@ class Orchestrator:
     async def publish(self, view: EngineView) -> None:
         """Tells the fleet of an engine."""
         await self.bus.publish(contract.FLEET_STATE, view, instance_id=view.instance_id)
+
+
+def receipt(instance_id: str = "e1", host: str = "h1", **changes: Any) -> EmergencyReceipt:
+    known: dict[str, Any] = {
+        "instance_id": instance_id,
+        "session_id": f"s-{instance_id}",
+        "host": host,
+        "is_flat": True,
+        "is_gone": True,
+        "stop": StopReport(
+            policy=StopPolicy.FLATTEN,
+            orders_cancelled=2,
+            positions_closed=1,
+            is_flat=True,
+            cancel_ms=1.5,
+            close_ms=2.5,
+            stop_ms=3.5,
+        ),
+        "engine_ms": 10.0,
+        "gone_ms": 20.0,
+        **changes,
+    }
+    return EmergencyReceipt(**known)
+
+
+class Supervisor:
+    """One host that answers an emergency stop with `receipts`, or with a fault, and lifts every stop."""
+
+    def __init__(self, bus: Bus, host: str = "h1") -> None:
+        self.bus = bus
+        self.host = host
+        self.receipts: tuple[EmergencyReceipt, ...] = ()
+        self.flags: tuple[StopFlag, ...] = ()
+        self.trouble: FaultError | None = None
+        self.requests: list[EmergencyStop | LiftStop] = []
+
+    async def start(self) -> None:
+        """Answers, and lets itself be found."""
+        await self.bus.serve(contract.HOST_EMERGENCY_STOP, self._stop, host=self.host)
+        await self.bus.serve(contract.HOST_LIFT_STOP, self._lift, host=self.host)
+        await Discovery(self.bus, Actor.SUPERVISOR, self.host, "1.0.0", {"host": self.host}).start()
+        await self.beat()
+
+    async def beat(self) -> None:
+        """One heartbeat."""
+        beat = HostHeartbeat(
+            host=self.host, runtime="docker", at_ns=1, cpus=2, memory_bytes=4 << 30, sessions=0, version="1"
+        )
+        await self.bus.publish(contract.HOST_HEARTBEAT, beat, host=self.host)
+        await self.bus.flush()
+
+    async def _stop(self, request: EmergencyStop) -> HostStopped:
+        self.requests.append(request)
+        if self.trouble is not None:
+            raise self.trouble
+        self.flags = (StopFlag(since=NOW, instance_id=request.instance_id, reason=request.reason),)
+        return HostStopped(host=self.host, receipts=self.receipts, flags=self.flags)
+
+    async def _lift(self, request: LiftStop) -> StopFlags:
+        self.requests.append(request)
+        if self.trouble is not None:
+            raise self.trouble
+        self.flags = tuple(
+            flag
+            for flag in self.flags
+            if request.instance_id is not None and flag.instance_id != request.instance_id
+        )
+        return StopFlags(flags=self.flags)
+
+
+def concrete(route: Route) -> str:
+    """A path of the route, with an id in each place."""
+    known = {"instance_id": "e1", "name": "ema_cross", "strategy_id": "EMACross-001", "kind": "engine"}
+    return route.path.format_map(known)
 
 
 class Stage:

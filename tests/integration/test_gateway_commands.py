@@ -12,7 +12,7 @@ from schemas.config import StrategyChoice
 from schemas.engine import EngineView, SessionList, StartEngine, StopEngine
 from schemas.fault import FaultCode, fault
 from schemas.states import ClientState, FailureReason, RunState, StopPolicy
-from services.gateway import commands
+from services.gateway import waiting
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, NOW, Stage, accepted, engine, session, staged
 
@@ -64,6 +64,7 @@ async def test_start_answers_with_the_command_envelope(stage: Stage) -> None:
     assert data["config"]["instance_id"] == "e1"
     (asked,) = stage.orchestrator.requests
     assert isinstance(asked, StartEngine)
+    assert asked.config is not None
     assert asked.config.engine_type == "sandbox"
     assert asked.confirm_live_trading is False
 
@@ -135,7 +136,7 @@ async def test_waiting_finds_a_state_that_was_reached_before_it_could_hear_of_it
 
 
 async def test_waiting_survives_a_feed_that_is_silent(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "POLL_S", 0.05)
+    monkeypatch.setattr(waiting, "POLL_S", 0.05)
     states = itertools.chain([RunState.BOOTING] * 3, itertools.repeat(RunState.TRADING))
     stage.orchestrator.answers["fleet.engine.sessions"] = lambda _: SessionList(
         sessions=(session(state=next(states)),)
@@ -238,7 +239,7 @@ async def test_a_command_without_an_answer_in_time_has_an_unknown_outcome(stage:
 async def test_waiting_says_that_the_outcome_is_unknown_only_when_it_is(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, is_away: bool
 ) -> None:
-    monkeypatch.setattr(commands, "POLL_S", 0.1)
+    monkeypatch.setattr(waiting, "POLL_S", 0.1)
     stage.orchestrator.answers["fleet.engine.sessions"] = (
         fault(FaultCode.UNAVAILABLE, "the record is away")
         if is_away

@@ -8,12 +8,33 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bus import fleet_stop
+from schemas.contract import Actor
 from schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
 from schemas.fault import FaultCode, FieldError, fault
 from schemas.states import ClientState, RunState
 from services.gateway.routes import ROUTES
 from tests.integration.conftest import ConnectAs
-from tests.integration.gateways import API, ENGINE, Stage, engine, session, staged
+from tests.integration.gateways import (
+    API,
+    ENGINE,
+    Stage,
+    Supervisor,
+    concrete,
+    engine,
+    receipt,
+    session,
+    staged,
+)
+
+BODIES: dict[str, Any] = {
+    "start": {"config": {}},
+    "config": {"config": {}},
+    "engine_config": {"config": {}},
+    "strategy_add": {"strategy": {"template": "ema_cross"}},
+    "strategy_validate": {"strategyName": "ema_cross"},
+}
+"""Of the routes that need a body."""
 
 
 @pytest.fixture
@@ -28,21 +49,23 @@ async def read(stage: Stage, path: str, status: int = 200) -> Any:
         return await answer.json()
 
 
-async def test_every_answer_is_as_the_document_says(stage: Stage) -> None:
+async def test_every_answer_is_as_the_document_says(
+    stage: Stage, connect_as: ConnectAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_stop, "SEARCH_S", 0.4)
+    host = Supervisor(await connect_as(Actor.SUPERVISOR))
+    host.receipts = (receipt(),)
+    await host.start()
     document = await read(stage, "/openapi.json")
-    checked = 0
-    for route in ROUTES:
-        if route.reply is None or route.method != "GET":
-            continue
-        path = route.path.replace("{instance_id}", "e1").replace("{name}", "ema_cross")
-        reply = await read(stage, path)
-        schema = document["paths"][route.path]["get"]["responses"]["200"]["content"]["application/json"][
-            "schema"
-        ]
-        whole = {**schema, "components": document["components"]}
+    checked = [route for route in ROUTES if route.reply is not None]
+    for route in checked:
+        async with stage.http.request(route.method, concrete(route), json=BODIES.get(route.name)) as answer:
+            assert answer.status == 200, (route.name, await answer.text())
+            reply = await answer.json()
+        described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
+        whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-        checked += 1
-    assert checked == 16
+    assert len(checked) == 37
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -65,7 +88,7 @@ async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stag
     assert status["state"] == "running"
     assert status["session_id"] == "s1"
     assert status["active_containers"] == ["nautilus-engine-s1"]
-    assert status["active_backtests"] == []
+    assert status["active_backtests"] == {}
     assert status["resource_usage"]["cpu_percent"] == "1.23%"
     assert status["resource_usage"]["memory_usage"] == "512MiB / 2GiB"
     assert status["resource_usage"]["memory_bytes"] == 512 << 20
@@ -168,7 +191,14 @@ async def test_templates_show_what_must_be_given(stage: Stage) -> None:
     assert listed["total_count"] == 1
     one = await read(stage, f"{ENGINE}/strategies/templates/ema_cross")
     assert one["name"] == "ema_cross"
-    assert one["template"]["config"] == {"bar_type": "{bar_type}", "fast": 10}
+    assert one["template"]["config"] == {"bar_type": "{bar_type}", "fast_ema_period": "{fast}"}
+    fault_shown = {"file": "broken.json", "kind": "strategy", "message": "not JSON"}
+    assert listed["faults"] == [fault_shown]
+    for kind in ("engine", "strategy"):
+        whole = await read(stage, f"{API}/templates/{kind}")
+        assert stage.orchestrator.requests[-1].kind == kind
+        assert [one["name"] for one in whole["templates"]] == ["ema_cross"]
+        assert (whole["total_count"], whole["faults"]) == (1, [fault_shown])
     await read(stage, f"{ENGINE}/strategies/templates/no_such", 404)
 
 

@@ -15,7 +15,7 @@ from services.gateway.auth import Role
 from services.gateway.routes import ROUTES
 from services.gateway.tokens import create_token
 from tests.integration.conftest import ConnectAs
-from tests.integration.gateways import API, ENGINE, Stage, staged
+from tests.integration.gateways import API, ENGINE, Stage, concrete, staged
 
 type Row = tuple[str, str, bytes | None, int, str, str | None]
 
@@ -92,7 +92,92 @@ BODIES: list[Row] = [
     ("POST", f"{ENGINE}/restart", b'{"config":{}}', 422, "invalid", "config"),
 ]
 
+EMERGENCY = f"{ENGINE}/emergency-stop"
+CONFIG = f"{ENGINE}/config"
+VALIDATE = f"{ENGINE}/strategies/validate"
+ADD = f"{PLURAL}/e1/strategies"
+ONE = f"{ADD}/EMACross-001"
+
+NEW_BODIES: list[Row] = [
+    # What no body may be, to each of them.
+    *(
+        (method, path, body, status, code, field)
+        for method, path in (
+            ("POST", EMERGENCY),
+            ("PUT", CONFIG),
+            ("PUT", f"{PLURAL}/e1/config"),
+            ("POST", VALIDATE),
+            ("POST", ADD),
+            ("POST", f"{ONE}/start"),
+            ("POST", f"{ONE}/stop"),
+            ("POST", f"{PLURAL}/e1/start"),
+            ("POST", f"{PLURAL}/e1/emergency-stop"),
+        )
+        for body, status, code, field in (
+            (b"nonsense", 400, "malformed", None),
+            (b"\xff\xfe", 400, "malformed", None),
+            (b'{"a":NaN}', 400, "malformed", None),
+            (DEEP, 400, "malformed", None),
+            (b'{"pad":"' + b"x" * 300_000 + b'"}', 413, "too_large", None),
+            (b"[]", 422, "invalid", "body"),
+            (b"7", 422, "invalid", "body"),
+        )
+    ),
+    # Of these an empty body is none at all.
+    ("PUT", CONFIG, b"", 400, "malformed", None),
+    ("PUT", CONFIG, b"{}", 422, "invalid", "config"),
+    ("PUT", CONFIG, b'{"config":null}', 422, "invalid", "config"),
+    ("PUT", CONFIG, b'{"config":{},"unheard_of":1}', 422, "invalid", "unheard_of"),
+    ("PUT", CONFIG, b'{"config":{},"confirm_live_trading":true}', 422, "invalid", "confirm_live_trading"),
+    ("PUT", CONFIG, config(b'"unheard_of":1'), 422, "invalid", "config.unheard_of"),
+    ("PUT", CONFIG, config(b'"max_cpu":"many"'), 422, "invalid", "config.max_cpu"),
+    ("PUT", CONFIG, config(b'"instance_id":"../x"'), 422, "invalid", "config.instance_id"),
+    ("PUT", f"{PLURAL}/e1/config", config(b'"instance_id":"e2"'), 422, "invalid", "config.instance_id"),
+    ("POST", EMERGENCY, b'{"unheard_of":1}', 422, "invalid", "unheard_of"),
+    ("POST", EMERGENCY, b'{"deadline_s":0}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"deadline_s":121}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"deadline_s":1e999}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"deadline_s":"5"}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"deadline_s":true}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"deadlineS":5,"deadline_s":6}', 422, "invalid", "deadline_s"),
+    ("POST", EMERGENCY, b'{"reason":"' + b"x" * 201 + b'"}', 422, "invalid", "reason"),
+    ("POST", EMERGENCY, b'{"reason":null}', 422, "invalid", "reason"),
+    ("POST", EMERGENCY, b'{"instance_id":"*"}', 422, "invalid", "instance_id"),
+    ("POST", EMERGENCY, b'{"instance_id":"a.b"}', 422, "invalid", "instance_id"),
+    ("POST", EMERGENCY, b'{"instance_id":"a\\n"}', 422, "invalid", "instance_id"),
+    ("POST", EMERGENCY, b'{"instance_id":""}', 422, "invalid", "instance_id"),
+    ("POST", f"{EMERGENCY}?instance_id=e1", b'{"instance_id":"e2"}', 422, "invalid", "instance_id"),
+    ("POST", f"{EMERGENCY}?instance_id=", b"", 422, "invalid", "instance_id"),
+    ("POST", f"{PLURAL}/e1/emergency-stop", b'{"instance_id":"e2"}', 422, "invalid", "instance_id"),
+    ("POST", f"{PLURAL}/e1/start", b'{"config":{"instance_id":"e2"}}', 422, "invalid", "config.instance_id"),
+    ("POST", f"{PLURAL}/e1/start", b'{"config":[]}', 422, "invalid", "config"),
+    ("POST", f"{PLURAL}/e1/start", b'{"unheard_of":1}', 422, "invalid", "unheard_of"),
+    ("POST", VALIDATE, b"", 400, "malformed", None),
+    ("POST", VALIDATE, b"{}", 422, "invalid", "strategy_name"),
+    ("POST", VALIDATE, b'{"strategy_name":"../x"}', 422, "invalid", "strategy_name"),
+    ("POST", VALIDATE, b'{"strategy_name":7}', 422, "invalid", "strategy_name"),
+    ("POST", VALIDATE, b'{"strategyName":"a","strategy_name":"b"}', 422, "invalid", "strategy_name"),
+    ("POST", VALIDATE, b'{"strategy_name":"a","parameters":[]}', 422, "invalid", "parameters"),
+    ("POST", VALIDATE, b'{"strategy_name":"a","unheard_of":1}', 422, "invalid", "unheard_of"),
+    ("POST", ADD, b"", 400, "malformed", None),
+    ("POST", ADD, b"{}", 422, "invalid", "strategy"),
+    ("POST", ADD, b'{"strategy":{}}', 422, "invalid", "strategy"),
+    ("POST", ADD, b'{"strategy":{"template":"../x"}}', 422, "invalid", "strategy.template"),
+    ("POST", ADD, b'{"strategy":{"template":"a"},"start":"yes"}', 422, "invalid", "start"),
+    ("POST", ADD, b'{"strategy":{"template":"a","trade_size":1}}', 422, "invalid", "strategy.trade_size"),
+    ("POST", ADD, b'{"strategy":{"template":"a"},"instance_id":"e2"}', 422, "invalid", "instance_id"),
+    ("POST", f"{ONE}/start", b'{"policy":"cancel"}', 422, "invalid", "policy"),
+    ("POST", f"{ONE}/stop", b'{"policy":"vanish"}', 422, "invalid", "policy"),
+    ("POST", f"{ONE}/stop", b'{"strategy_id":"EMACross-002"}', 422, "invalid", "strategy_id"),
+]
+
 QUERIES: list[Row] = [
+    ("DELETE", f"{ENGINE}/containers/cleanup?force=perhaps", None, 422, "invalid", "force"),
+    ("DELETE", f"{ENGINE}/containers/cleanup?dry_run=2", None, 422, "invalid", "dry_run"),
+    ("DELETE", f"{ENGINE}/containers/cleanup?all=true", None, 422, "invalid", "all"),
+    ("DELETE", f"{EMERGENCY}?instance_id=%2A", None, 422, "invalid", "instance_id"),
+    ("DELETE", f"{ONE}?policy=vanish", None, 422, "invalid", "policy"),
+    ("POST", f"{EMERGENCY}?deadline_s=1", None, 422, "invalid", "deadline_s"),
     ("GET", f"{ENGINE}/logs?lines=abc", None, 422, "invalid", "lines"),
     ("GET", f"{ENGINE}/logs?lines=0", None, 422, "invalid", "lines"),
     ("GET", f"{ENGINE}/logs?lines=1001", None, 422, "invalid", "lines"),
@@ -147,7 +232,16 @@ PATHS: list[Row] = [
     ("GET", f"{PLURAL}/", None, 404, "not_found", None),
     ("GET", f"{PLURAL}/a/../../engine/nothing", None, 404, "not_found", None),
     ("GET", "/", None, 404, "not_found", None),
-    ("POST", f"{ENGINE}/emergency-stop", b"{}", 404, "not_found", None),
+    ("GET", f"{API}/templates/venue", None, 422, "invalid", "kind"),
+    ("GET", f"{API}/templates/..%2Fx", None, 422, "invalid", "kind"),
+    *(
+        ("POST", f"{PLURAL}/e1/strategies/{bad}/stop", None, 422, "invalid", "strategy_id")
+        for bad in ("EMACross", "..%2Fx-1", "a%0A-1", "%2A-1", "-1", "a%20b-1", "a" * 200 + "-1")
+    ),
+    ("DELETE", f"{PLURAL}/a%2Fb", None, 422, "invalid", "instance_id"),
+    ("DELETE", f"{PLURAL}/e1/strategies/x", None, 422, "invalid", "strategy_id"),
+    ("DELETE", f"{PLURAL}/%3E/emergency-stop", None, 422, "invalid", "instance_id"),
+    ("GET", f"{ENGINE}/emergency-stop", None, 405, "method_not_allowed", None),
     ("GET", f"{ENGINE}/backtests", None, 404, "not_found", None),
     ("GET", START, None, 405, "method_not_allowed", None),
     ("DELETE", f"{ENGINE}/status", None, 405, "method_not_allowed", None),
@@ -169,7 +263,9 @@ async def send(
         return answer.status, await answer.json(content_type="application/json"), answer.headers
 
 
-@pytest.mark.parametrize("rows", [BODIES, QUERIES, PATHS], ids=["bodies", "queries", "paths"])
+@pytest.mark.parametrize(
+    "rows", [BODIES, NEW_BODIES, QUERIES, PATHS], ids=["bodies", "new bodies", "queries", "paths"]
+)
 async def test_bad_requests_are_refused_naming_the_field_and_never_reach_the_orchestrator(
     stage: Stage, rows: list[Row]
 ) -> None:
@@ -303,7 +399,7 @@ async def test_no_answer_without_a_good_token(stage: Stage) -> None:
         for route in ROUTES:
             if route.role is None:
                 continue
-            path = route.path.replace("{instance_id}", "e1").replace("{name}", "x")
+            path = concrete(route)
             async with asyncio.timeout(5):
                 status = await _bare(stage, route.method, path, headers)
             assert status == 401, (bad, path)
@@ -395,6 +491,8 @@ async def test_an_origin_on_the_list_may_call_us(connect_as: ConnectAs, tmp_path
             assert answer.status == 204
             assert answer.headers["Access-Control-Allow-Origin"] == "https://desk.example"
             assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+            methods = answer.headers["Access-Control-Allow-Methods"].split(", ")
+            assert {route.method for route in ROUTES} == set(methods)
         _, _, headers = await send(stage, "GET", f"{ENGINE}/status", headers=origin)
         assert headers["Access-Control-Allow-Origin"] == "https://desk.example"
         assert headers["Vary"] == "Origin"

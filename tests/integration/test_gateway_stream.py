@@ -16,10 +16,19 @@ from flotilla.embedded.nats import NatsServer
 from schemas import contract
 from schemas.contract import Actor
 from schemas.states import RunState
-from schemas.telemetry import Alert, EngineEvent, EngineMetrics, EventKind, Heartbeat, Severity, StateChange
+from schemas.telemetry import (
+    Alert,
+    EngineEvent,
+    EngineMetrics,
+    EventKind,
+    FleetAlert,
+    Heartbeat,
+    Severity,
+    StateChange,
+)
 from services.gateway.auth import Role
 from tests.integration.conftest import ConnectAs
-from tests.integration.gateways import API, Stage, engine, staged
+from tests.integration.gateways import API, NOW, Stage, engine, staged
 
 STREAM = f"{API}/stream"
 
@@ -151,6 +160,25 @@ async def test_a_client_gets_the_kinds_and_the_engine_it_asked_for(
         got = await reader.until(2)
         assert [(kind, payload["instance_id"]) for kind, payload in got] == [("state", "e1"), ("alert", "e1")]
     await other.close()
+
+
+async def test_alerts_of_the_fleet_arrive_and_those_of_another_engine_do_not(stage: Stage) -> None:
+    def about(instance_id: str | None) -> FleetAlert:
+        return FleetAlert(
+            at=NOW, severity=Severity.CRITICAL, code="orphan", message="look", instance_id=instance_id
+        )
+
+    async with Opened(stage, "?kinds=fleet_alert") as all_of_them, Opened(stage, "?instanceId=e1") as one:
+        for instance_id in (None, "e2", "e1"):
+            await stage.orchestrator.bus.publish(contract.FLEET_ALERT, about(instance_id))
+        got = await all_of_them.until(3)
+        assert [(kind, payload["instance_id"]) for kind, payload in got] == [
+            ("fleet_alert", None),
+            ("fleet_alert", "e2"),
+            ("fleet_alert", "e1"),
+        ]
+        kind, payload = await one.event()
+        assert (kind, payload["instance_id"], payload["code"]) == ("fleet_alert", "e1", "orphan")
 
 
 async def test_events_keep_their_order_and_none_is_missing(stage: Stage, sidecar: Bus) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from schemas.engine import SessionView
 from schemas.fault import FaultCode
 from schemas.states import ClientState, FailureReason, RunState
+from services.gateway.core.doubts import doubts
 
 
 class Goal(StrEnum):
@@ -67,9 +68,11 @@ def _judge_start(session: SessionView) -> Verdict | None:
 
 
 def _judge_end(session: SessionView) -> Verdict | None:
+    if not session.state.is_terminal:
+        return None
+    doubt = doubts(session)
     if session.state == RunState.STOPPED:
-        return Verdict(state=ClientState.STOPPED, message=f"{session.instance_id} has stopped")
-    if session.state == RunState.FAILED:
+        message = f"{session.instance_id} has stopped"
+    else:
         message = f"{session.instance_id} no longer runs; its session failed: {why_failed(session)}"
-        return Verdict(state=ClientState.ERROR, message=message)
-    return None
+    return Verdict(state=session.state.for_clients, message=f"{message}; {doubt}" if doubt else message)

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from schemas.catalog import CatalogView, TemplateView
-from schemas.engine import EngineAccepted, EngineView, FleetStatus
+from schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import ClientState, RunState
-from services.gateway import replies
+from services.gateway import container_replies, replies, strategy_replies
+from services.gateway.core.doubts import listed
 from services.gateway.core.figures import resource_usage
 from services.gateway.core.verdict import why_failed
 
@@ -27,13 +30,15 @@ _CONTAINED: Final = (
 """The states that only a running container can report."""
 
 
-def command_reply(accepted: EngineAccepted, message: str, state: str) -> replies.CommandReply:
-    """The envelope of a command that was accepted, with the state known by now."""
-    return replies.CommandReply(message=message, state=state, data=command_data(accepted))
+def command_reply(accepted: EngineAccepted) -> replies.CommandReply:
+    """The envelope of a command that was accepted."""
+    return replies.CommandReply(message=accepted.message, state=accepted.state, data=command_data(accepted))
 
 
-def command_data(accepted: EngineAccepted) -> replies.CommandData:
-    """What a command was about."""
+def command_data(
+    accepted: EngineAccepted, session: SessionView | None = None, previous: SessionView | None = None
+) -> replies.CommandData:
+    """What a command was about, and how its sessions were seen last."""
     return replies.CommandData(
         instance_id=accepted.instance_id,
         session_id=accepted.session_id,
@@ -41,6 +46,8 @@ def command_data(accepted: EngineAccepted) -> replies.CommandData:
         started_at=accepted.started_at,
         config=accepted.config,
         request_id=accepted.request_id,
+        session=session,
+        previous_session=previous,
     )
 
 
@@ -59,6 +66,7 @@ def status_view(fleet: FleetStatus, containers: Iterable[ContainerFacts] = ()) -
         last_error=why_failed(session) if session else None,
         session_id=session.session_id if session else None,
         instance_id=engine.instance_id if engine else None,
+        stop_flag=engine.stop_flag if engine else None,
         container_count=len(active),
         active_containers=_names(active),
         resource_usage=_spread(engine, active, lambda one: resource_usage(one.resources))
@@ -75,7 +83,22 @@ def health_check(engine: EngineView) -> dict[str, Any]:
         "run_state": engine.session.state if engine.session else None,
         "heartbeat_age_s": engine.heartbeat_age_s,
         "is_frozen": engine.is_frozen,
+        "problems": problems(engine),
+        "event_age_s": engine.event_age_s,
     }
+
+
+def problems(engine: EngineView) -> list[str]:
+    """Why an engine is not well, in words: what it says itself, and what is seen from outside."""
+    found = list(engine.problems)
+    age = engine.heartbeat_age_s
+    if engine.is_frozen:
+        found.append("its event loop does not turn")
+    if _is_silent(engine) and engine.state == ClientState.RUNNING:
+        found.append("no heartbeat" if age is None else f"no heartbeat for {age:.0f} s")
+    if (failed := why_failed(engine.session) if engine.session else None) is not None:
+        found.append(failed)
+    return found
 
 
 def overall_health(engines: Sequence[EngineView]) -> str:
@@ -104,7 +127,10 @@ def health_view(
 ) -> replies.HealthReply:
     """The contract's health: of the active engines, or of the one that ran last."""
     only = active[0] if len(active) == 1 else None
+    shown = active or ([latest] if latest else [])
+    ill = [f"{engine.instance_id}: {problem}" for engine in shown for problem in problems(engine)]
     return replies.HealthReply(
+        message=listed(ill) or UNSET,
         status=_api_health(active, latest),
         timestamp=now,
         engine_state=_common_state(active) if active else latest.state if latest else ClientState.STOPPED,
@@ -115,9 +141,9 @@ def health_view(
     )
 
 
-def container_view(facts: ContainerFacts) -> replies.ContainerView:
+def container_view(facts: ContainerFacts) -> container_replies.ContainerView:
     """One row of the container list."""
-    return replies.ContainerView(
+    return container_replies.ContainerView(
         name=facts.name,
         status=facts.status,
         created=facts.created_at,
@@ -135,9 +161,9 @@ def container_view(facts: ContainerFacts) -> replies.ContainerView:
     )
 
 
-def strategy_summary(template: TemplateView) -> replies.StrategySummary:
+def strategy_summary(template: TemplateView) -> strategy_replies.StrategySummary:
     """One row of the template list."""
-    return replies.StrategySummary(
+    return strategy_replies.StrategySummary(
         name=template.name,
         file=template.file,
         strategy_class=template.strategy_class,
@@ -147,15 +173,11 @@ def strategy_summary(template: TemplateView) -> replies.StrategySummary:
     )
 
 
-def strategy_template(template: TemplateView) -> replies.StrategyTemplate:
-    """A template with the configuration that it makes when only the required parameters are given."""
-    config = {
-        name: f"{{{name}}}" if parameter.required else parameter.default
-        for name, parameter in template.parameters.items()
-    }
-    return replies.StrategyTemplate(
+def strategy_template(template: TemplateView) -> strategy_replies.StrategyTemplate:
+    """One template."""
+    return strategy_replies.StrategyTemplate(
         strategy_class=template.strategy_class,
-        config=config,
+        config=template.config,
         description=template.description,
         risk_parameters=template.risk_parameters,
         parameters=template.parameters,
@@ -192,10 +214,12 @@ def _spread(
 def _health(engine: EngineView) -> str:
     if engine.state in _TRANSITIONS and not engine.is_frozen:
         return str(engine.state)
-    age = engine.heartbeat_age_s
-    is_beating = age is not None and age <= STALE_HEARTBEAT_S
     is_trading = engine.session is not None and engine.session.state == RunState.TRADING
-    return "healthy" if is_trading and is_beating and not engine.is_frozen else "unhealthy"
+    return "healthy" if is_trading and not problems(engine) else "unhealthy"
+
+
+def _is_silent(engine: EngineView) -> bool:
+    return engine.heartbeat_age_s is None or engine.heartbeat_age_s > STALE_HEARTBEAT_S
 
 
 def _api_health(active: Sequence[EngineView], latest: EngineView | None) -> str:

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from schemas.catalog import Parameter, TemplateView
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, FleetStatus, SessionView
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import ClientState, DesiredState, FailureReason, RunState
-from schemas.telemetry import Resources
+from schemas.telemetry import Resources, StopFlag
 from services.gateway.core.views import (
     health_check,
     health_view,
@@ -206,15 +207,43 @@ def test_health_sums_up_the_engines(
     assert health.timestamp == NOW
 
 
-def test_a_template_shows_defaults_and_what_must_be_given() -> None:
+def test_a_template_shows_what_it_gives_the_strategy() -> None:
     template = TemplateView(
         name="ema_cross",
         kind="strategy",
         file="f",
         description="d",
-        parameters={
-            "size": Parameter(type="decimal", help="", required=True),
-            "fast": Parameter(type="integer", help="", default=10),
-        },
+        parameters={"fast": Parameter(type="integer", help="", default=10)},
+        config={"fast_ema_period": "{fast}"},
     )
-    assert strategy_template(template).config == {"size": "{size}", "fast": 10}
+    assert strategy_template(template).config == {"fast_ema_period": "{fast}"}
+
+
+def test_a_zombie_is_unhealthy_and_its_problems_are_named() -> None:
+    zombie = view(problems=("strategy EMACross-001 is STOPPED", "SIM is not connected"), event_age_s=90.0)
+    check = health_check(zombie)
+    assert (check["status"], check["event_age_s"]) == ("unhealthy", 90.0)
+    assert check["problems"] == ["strategy EMACross-001 is STOPPED", "SIM is not connected"]
+    health = health_view([zombie], None, NOW)
+    assert health.status == "unhealthy"
+    assert health.message == "a: strategy EMACross-001 is STOPPED; a: SIM is not connected"
+    assert health_view([view()], None, NOW).message is UNSET
+
+
+@pytest.mark.parametrize(
+    ("engine", "problem"),
+    [
+        (view(heartbeat_age_s=None), "no heartbeat"),
+        (view(heartbeat_age_s=31.4), "no heartbeat for 31 s"),
+        (view(is_frozen=True), "its event loop does not turn"),
+        (view(run=RunState.FAILED, client=ClientState.ERROR), "crash: it broke, exit code -9"),
+    ],
+)
+def test_what_is_wrong_with_an_engine_is_said_in_words(engine: EngineView, problem: str) -> None:
+    assert health_check(engine)["problems"] == [problem]
+
+
+def test_the_status_shows_the_emergency_stop_in_force() -> None:
+    flag = StopFlag(since=NOW, reason="enough")
+    stopped = view(run=RunState.STOPPED, client=ClientState.STOPPED, stop_flag=flag)
+    assert status_view(FleetStatus(engine=stopped, active=())).stop_flag == flag

@@ -1,0 +1,35 @@
+"""The hosts that were heard of lately: an emergency stop asks those too that have fallen silent, and says when they do not answer."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from bus.bus import Bus
+from schemas.contract import HOST_HEARTBEAT
+from schemas.telemetry import HostHeartbeat
+
+IN_SIGHT_S: Final = 5.0
+KNOWN_S: Final = 900.0
+"""A host that is silent for longer was taken away on purpose."""
+
+
+class HostWatch:
+    """When each host was last heard of, from its heartbeats."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._heard: dict[str, float] = {}
+
+    async def start(self) -> None:
+        """Subscribes; returns when the server knows of it. The bus unsubscribes when it drains."""
+        await self._bus.listen(HOST_HEARTBEAT, self._receive)
+
+    def heard_within(self, seconds: float) -> tuple[str, ...]:
+        """The hosts that were heard of in the last `seconds`."""
+        since = asyncio.get_running_loop().time() - seconds
+        return tuple(sorted(host for host, at in self._heard.items() if at >= since))
+
+    async def _receive(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._heard = {host: at for host, at in self._heard.items() if at >= now - KNOWN_S}
+        self._heard[ids["host"]] = now
