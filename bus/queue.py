@@ -1,5 +1,6 @@
 """A durable queue of work on JetStream: any number of takers share one consumer, and what a taker loses is handed out again."""
 
+from collections.abc import Awaitable
 from typing import Final, Self
 
 from nats import errors
@@ -29,17 +30,25 @@ class Taken:
         self.data = bytes(message.data)
         self.attempt = int(message.metadata.num_delivered)
 
-    async def done(self) -> None:
-        """It need not be handed out again. Returns when the server has noted that."""
-        await self._message.ack_sync()
+    async def done(self) -> bool:
+        """It need not be handed out again. False when the server could not be told: then it will be."""
+        return await self._tell(self._message.ack_sync(), "done")
 
-    async def keep(self) -> None:
-        """It is still being worked at."""
-        await self._message.in_progress()
+    async def keep(self) -> bool:
+        """It is still being worked at. False when the server could not be told."""
+        return await self._tell(self._message.in_progress(), "kept")
 
-    async def give_back(self, delay_s: float) -> None:
-        """Somebody shall have it after `delay_s`; that counts as an attempt."""
-        await self._message.nak(delay=delay_s)
+    async def give_back(self, delay_s: float) -> bool:
+        """Somebody shall have it after `delay_s`; that counts as an attempt. False: it takes ACK_WAIT_S instead."""
+        return await self._tell(self._message.nak(delay=delay_s), "given back")
+
+    async def _tell(self, telling: Awaitable[object], what: str) -> bool:
+        try:
+            await telling
+        except (errors.Error, js_errors.Error, TimeoutError) as error:
+            log.warning("the queue was not told", what=what, error=repr(error))
+            return False
+        return True
 
 
 class WorkQueue[T]:
@@ -51,12 +60,12 @@ class WorkQueue[T]:
         self._consumer = consumer
         self._subscription: JetStreamContext.PullSubscription | None = None
 
-    async def ensure(self) -> Self:
+    async def ensure(self, *, ack_wait_s: float = ACK_WAIT_S) -> Self:
         """Makes the consumer; for whoever owns the feed, because takers have no right to. Returns itself."""
         config = api.ConsumerConfig(
             durable_name=self._consumer,
             ack_policy=api.AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
+            ack_wait=ack_wait_s,
             deliver_policy=api.DeliverPolicy.ALL,
             max_ack_pending=PENDING,
         )
@@ -76,6 +85,15 @@ class WorkQueue[T]:
             await self._forget()
             return None
         return Taken(messages[0]) if messages else None
+
+    async def left(self) -> int | None:
+        """How much was put in and is not done with; None when the server does not say."""
+        try:
+            info = await self._js.consumer_info(self._stream, self._consumer)
+        except (errors.Error, js_errors.Error, TimeoutError) as error:
+            log.warning("queue cannot be looked at", consumer=self._consumer, error=repr(error))
+            return None
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def _forget(self) -> None:
         """A subscription that an outage left hanging would go on hanging."""

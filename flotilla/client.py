@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,34 +11,16 @@ import msgspec
 from bus.bus import Bus, connect
 from bus.settings import BusSettings
 from bus.streams import history
+from flotilla.engine_calls import EngineCalls
+from flotilla.host_calls import HostCalls
 from flotilla.problem import EngineFailedError
 from flotilla.settings import OPERATOR, Connection, find_connection
+from flotilla.strategy_calls import StrategyCalls
 from flotilla.watch import FEEDS, Watch
 from schemas import contract
-from schemas.catalog import CatalogView, ListCatalog, ListTemplates, TemplateList
-from schemas.config import EngineConfig
-from schemas.contract import HEALTH, Actor
-from schemas.engine import (
-    EngineAccepted,
-    EngineList,
-    EngineLogs,
-    EngineView,
-    EventList,
-    FleetStatus,
-    ListEngines,
-    ListSessions,
-    ReadEvents,
-    ReadLogs,
-    RestartEngine,
-    SessionList,
-    StartEngine,
-    StopEngine,
-    WhichEngine,
-)
+from schemas.engine import EngineView
 from schemas.fault import FaultCode, fault
-from schemas.health import Health, ReadHealth
-from schemas.session import ContainerList, ListContainers
-from schemas.states import RunState, StopPolicy
+from schemas.states import RunState
 from schemas.telemetry import EngineEvent, LogLines
 
 ENDED: Final = frozenset({RunState.STOPPED, RunState.FAILED})
@@ -47,7 +28,7 @@ _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 
 
-class Flotilla:
+class Flotilla(EngineCalls, StrategyCalls, HostCalls):
     """One connection to a fleet. Made by `connect`; all times in seconds."""
 
     def __init__(self, bus: Bus) -> None:
@@ -67,77 +48,6 @@ class Flotilla:
             await bus.drain()
             await bus.close()
 
-    async def start_engine(
-        self,
-        config: EngineConfig | None = None,
-        *,
-        confirm_live_trading: bool = False,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """Starts a new session; returns when that is on record. `wait_for` tells when it trades."""
-        request = StartEngine(
-            config=config or EngineConfig(), confirm_live_trading=confirm_live_trading, request_id=request_id
-        )
-        return await self.bus.call(contract.ENGINE_START, request)
-
-    async def stop_engine(
-        self,
-        instance_id: str | None = None,
-        *,
-        force: bool = False,
-        policy: StopPolicy | None = None,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """Stops an engine; `force` kills it. Stopping a stopped one is a success."""
-        request = StopEngine(instance_id=instance_id, force=force, policy=policy, request_id=request_id)
-        return await self.bus.call(contract.ENGINE_STOP, request)
-
-    async def restart_engine(
-        self,
-        instance_id: str | None = None,
-        *,
-        confirm_live_trading: bool = False,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """Stops an engine if it runs, then starts a new session with its last configuration."""
-        request = RestartEngine(
-            instance_id=instance_id, confirm_live_trading=confirm_live_trading, request_id=request_id
-        )
-        return await self.bus.call(contract.ENGINE_RESTART, request)
-
-    async def status(self, instance_id: str | None = None) -> FleetStatus:
-        """The engine meant, and every active one."""
-        return await self.bus.call(contract.ENGINE_STATUS, WhichEngine(instance_id=instance_id))
-
-    async def engine(self, instance_id: str) -> EngineView:
-        """One engine. Raises FaultError `not_found`."""
-        found = (await self.status(instance_id)).engine
-        if found is None:
-            raise fault(FaultCode.NOT_FOUND, f"no engine {instance_id}")
-        return found
-
-    async def engines(self, *, active: bool = False, limit: int = 100) -> EngineList:
-        """Engines, most recent first; `active` keeps those whose session has not ended."""
-        return await self.bus.call(contract.ENGINE_LIST, ListEngines(active=active, limit=limit))
-
-    async def sessions(self, instance_id: str, *, limit: int = 20) -> SessionList:
-        """The sessions of an engine, newest first."""
-        return await self.bus.call(
-            contract.ENGINE_SESSIONS, ListSessions(instance_id=instance_id, limit=limit)
-        )
-
-    async def logs(
-        self,
-        instance_id: str | None = None,
-        *,
-        lines: int = 100,
-        level: str | None = None,
-        since: datetime | None = None,
-    ) -> EngineLogs:
-        """The last lines of an engine's log, also after its container is gone."""
-        request = ReadLogs(instance_id=instance_id, lines=lines, level=level, since=since)
-        return await self.bus.call(contract.ENGINE_LOGS, request)
-
     async def follow_logs(self, instance_id: str, *, lines: int = 100) -> AsyncIterator[LogLines]:
         """The last `lines` lines of an engine's log, then new ones as they come, each once; never ends."""
         async with self.watch(instance_id, kinds=("log",)) as updates:
@@ -152,21 +62,6 @@ class Flotilla:
                     seen[chunk.session_id] = chunk.first + len(chunk.lines)
                     first = seen[chunk.session_id] - len(fresh)
                     yield msgspec.structs.replace(chunk, first=first, lines=fresh)
-
-    async def events(
-        self,
-        instance_id: str,
-        *,
-        session_id: str | None = None,
-        after_seq: int = 0,
-        kind: str | None = None,
-        limit: int = 100,
-    ) -> EventList:
-        """Durable events of a session (the present one when none is named) from the record, oldest first."""
-        request = ReadEvents(
-            instance_id=instance_id, session_id=session_id, after_seq=after_seq, kind=kind, limit=limit
-        )
-        return await self.bus.call(contract.ENGINE_EVENTS, request)
 
     async def all_events(
         self, instance_id: str, *, session_id: str | None = None, kind: str | None = None
@@ -211,22 +106,6 @@ class Flotilla:
                 update = await updates.next(_POLL_S)
                 view = update.payload if update else await self.engine(instance_id)
         return await self.engine(instance_id)
-
-    async def containers(self) -> ContainerList:
-        """The engine containers of every host in sight."""
-        return await self.bus.call(contract.CONTAINER_LIST, ListContainers())
-
-    async def templates(self, kind: str = "strategy") -> TemplateList:
-        """Templates of a kind, `strategy` or `engine`."""
-        return await self.bus.call(contract.TEMPLATE_LIST, ListTemplates(kind=kind))
-
-    async def catalog(self) -> CatalogView:
-        """What the data catalog holds."""
-        return await self.bus.call(contract.CATALOG_LIST, ListCatalog())
-
-    async def health(self, service: Actor) -> Health:
-        """How the orchestrator, a supervisor or the gateway is."""
-        return await self.bus.call(HEALTH[service], ReadHealth())
 
 
 def bus_settings(connection: Connection) -> BusSettings:

@@ -146,7 +146,7 @@ def _config() -> EngineConfig:
     return EngineConfig(
         instance_id=ENGINE,
         engine_type="sandbox",
-        template="sandbox",
+        template="sandbox_engine",
         parameters={"speed": 0},
         strategies=(StrategyChoice(template="ema_cross"),),
     )

@@ -13,7 +13,7 @@ _REMEDIES: Final[dict[FaultCode, str]] = {
     FaultCode.CONFIRMATION_REQUIRED: "add --confirm-live-trading if you mean it",
     FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla template ls` the templates",
     FaultCode.AMBIGUOUS_ENGINE: "name the engine: `flotilla engine ls --active` lists them",
-    FaultCode.CONFLICT: "`flotilla engine inspect NAME` shows the present state",
+    FaultCode.CONFLICT: "`flotilla engine inspect NAME` shows the present state, `flotilla emergency-stop --lift` lifts a stop",
     FaultCode.BUSY: "try again in a moment",
     FaultCode.UNAVAILABLE: "start the stack with `flotilla up`; `flotilla doctor` says what is missing",
     FaultCode.INTERNAL: "look for the error id in the logs of the state folder",

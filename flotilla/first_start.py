@@ -1,12 +1,12 @@
 """What a new state folder gets once: the administrator's token and the sample data."""
 
-import os
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
 from flotilla.narrator import Narrator
+from flotilla.private_file import write_private
 from flotilla.problem import ProgramFailedError, StackError
 from flotilla.programs import output, output_lines, python
 from flotilla.state import StateFolder
@@ -17,9 +17,7 @@ async def ensure_token(folder: StateFolder) -> None:
     if folder.token_file.exists() and folder.digests_file.exists():
         return
     text = await output(python("-m", "services.gateway.tokens", str(folder.digests_file), "admin", "admin"))
-    fd = os.open(folder.token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
+    write_private(folder.token_file, text.encode())
 
 
 async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrator) -> None:

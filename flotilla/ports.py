@@ -16,6 +16,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered."""
 
     nats: int = NATS_PORT
+    redis: int = ANY
 
     @classmethod
     def load(cls, path: Path) -> "Ports":
@@ -35,6 +36,12 @@ def nats_port(path: Path, host: str, narrator: Narrator) -> int:
     if path.exists():
         narrator.warn(f"port {wanted} is taken: engines that outlived the last run will not find the bus")
     return ANY
+
+
+def redis_port(path: Path, host: str) -> int:
+    """The port of the last run; any free one at first, or when somebody else has it."""
+    wanted = Ports.load(path).redis
+    return wanted if wanted != ANY and is_free(host, wanted) else free_port(host)
 
 
 def is_free(host: str, port: int) -> bool:

@@ -52,11 +52,12 @@ async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtim
     return Runtime(kind=PROCESS)
 
 
-async def ask_docker(state: Path) -> DockerAnswer:
-    """What can be done with Docker here; makes the engines' network where there is none."""
+async def ask_docker(state: Path, *, look_only: bool = False) -> DockerAnswer:
+    """What can be done with Docker here. Makes the engines' network where there is none, unless it is to `look_only`."""
+    look = ("--look",) if look_only else ()
     env = {**os.environ, "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
     try:
-        text = await output(python("-m", "services.supervisor.prepare"), env=env)
+        text = await output(python("-m", "services.supervisor.prepare", *look), env=env)
     except ProgramFailedError as error:
         return DockerAnswer(docker=False, detail=str(error))
     return msgspec.json.decode(text, type=DockerAnswer)

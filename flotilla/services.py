@@ -3,10 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from bus.credentials import FleetKeys
 from flotilla.embedded.child import Child
+from flotilla.embedded.redis import RedisServer
 from flotilla.programs import python
 from flotilla.runtime import Runtime
 from flotilla.state import StateFolder, owner_of
@@ -17,15 +19,18 @@ SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the services of one stack have in common."""
+    """What the services of one stack have in common; `orphan_policy` "" leaves it to the user's environment."""
 
     folder: StateFolder
     keys: FleetKeys
     nats_url: str
     postgres_dsn: str
+    redis: RedisServer
     http_host: str
     http_port: int
     runtime: Runtime
+    templates: tuple[Path, ...] = ()
+    orphan_policy: str = ""
 
 
 def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
@@ -43,10 +48,7 @@ def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
 def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
     """The variables of a service: the user's own, and above them what this stack decides."""
     own: Mapping[Actor, dict[str, str]] = {
-        Actor.ORCHESTRATOR: {
-            "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
-            "FLOTILLA_CATALOG": str(given.folder.catalog),
-        },
+        Actor.ORCHESTRATOR: _orchestrator(given),
         Actor.SUPERVISOR: _supervisor(given),
         Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
     }
@@ -59,6 +61,18 @@ def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
     }
 
 
+def _orchestrator(given: Surroundings) -> dict[str, str]:
+    chosen = {
+        "FLOTILLA_TEMPLATES": os.pathsep.join(map(str, given.templates)),
+        "FLOTILLA_ORPHAN_POLICY": given.orphan_policy,
+    }
+    return {
+        "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
+        "FLOTILLA_CATALOG": str(given.folder.catalog),
+        **{name: value for name, value in chosen.items() if value},
+    }
+
+
 def _supervisor(given: Surroundings) -> dict[str, str]:
     return {
         "FLOTILLA_OWNER": owner_of(given.folder.root),
@@ -67,4 +81,9 @@ def _supervisor(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_CATALOG": str(given.folder.catalog),
         "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
         "FLOTILLA_ACCOUNT": given.keys.account,
+        "FLOTILLA_SECRETS": str(given.folder.secrets),
+        "FLOTILLA_REDIS_URL": given.redis.url,
+        "FLOTILLA_REDIS_PASSWORD_FILE": str(given.redis.password_file),
+        "FLOTILLA_ENGINE_REDIS_HOST": given.redis.host,
+        "FLOTILLA_ENGINE_REDIS_PORT": str(given.redis.port),
     }

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from flotilla.lock import holder
+from flotilla.private_file import write_private
 from flotilla.state import StateFolder
 from schemas.fault import FaultCode, FaultError, fault
 
@@ -28,10 +29,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self, path: Path) -> None:
         """Writes the file so that nobody sees half of it, for its owner's eyes only."""
-        temporary = path.with_suffix(".new")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self)))
-        temporary.replace(path)
+        write_private(path, msgspec.json.format(msgspec.json.encode(self)))
 
 
 def find_connection(state: str | Path | None = None, env: Mapping[str, str] = os.environ) -> Connection:

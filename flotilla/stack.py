@@ -1,10 +1,11 @@
-"""The embedded stack: nats-server, PostgreSQL and the three services on one state folder, kept alive, stopped in order."""
+"""The embedded stack: nats-server, PostgreSQL, Redis and the three services on one state folder, kept alive, stopped in order."""
 
 import asyncio
 import os
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bus.credentials import FleetKeys
@@ -13,11 +14,12 @@ from flotilla.client import Flotilla
 from flotilla.embedded.child import Child
 from flotilla.embedded.nats import NatsServer
 from flotilla.embedded.postgres import PostgresServer
+from flotilla.embedded.redis import RedisServer
 from flotilla.first_start import ensure_sample_data, ensure_token
 from flotilla.keeper import Keeper
 from flotilla.lock import StackLock
 from flotilla.narrator import Narrator
-from flotilla.ports import Ports, free_port, is_free, nats_port
+from flotilla.ports import Ports, free_port, is_free, nats_port, redis_port
 from flotilla.problem import StackError
 from flotilla.readiness import wait_ready
 from flotilla.runtime import choose_runtime
@@ -34,12 +36,14 @@ _SERVER_STOP_S: Final = 20.0
 
 @dataclass(frozen=True)
 class StackSettings:
-    """`runtime` is auto, docker or process; `http_port` 0 takes any free one."""
+    """`runtime` is auto, docker or process; `http_port` 0 takes any free one; `templates` are folders of the user's own."""
 
     folder: StateFolder
     runtime: str = "auto"
     http_host: str = "127.0.0.1"
     http_port: int = HTTP_PORT
+    templates: tuple[Path, ...] = ()
+    orphan_policy: str = ""
 
 
 class Stack:
@@ -65,24 +69,27 @@ class Stack:
         http_port = self._http_port()
         runtime = await choose_runtime(self._settings.runtime, self._folder.root, self._narrator)
         keys = FleetKeys(self._folder.keys)
-        port = nats_port(self._folder.ports_file, runtime.bus_host, self._narrator)
-        nats = NatsServer(
-            self._folder.nats, keys, host=runtime.bus_host, port=port, keeps=(lock.children_fd,)
-        )
+        nats = self._nats(keys, runtime.bus_host, lock)
+        redis = self._redis(runtime.bus_host, lock)
         postgres, *_ = await _together(
             self._start_postgres(lock),
             self._start_nats(nats),
+            self._start_redis(redis),
             ensure_token(self._folder),
             ensure_sample_data(self._folder, lock.children_fd, self._narrator),
         )
+        Ports(nats=nats.port, redis=redis.port).save(self._folder.ports_file)
         given = Surroundings(
             folder=self._folder,
             keys=keys,
             nats_url=nats.url,
             postgres_dsn=postgres.dsn,
+            redis=redis,
             http_host=self._settings.http_host,
             http_port=http_port,
             runtime=runtime,
+            templates=self._settings.templates,
+            orphan_policy=self._settings.orphan_policy,
         )
         return await self._start_services(given, lock)
 
@@ -114,13 +121,28 @@ class Stack:
             raise StackError(f"port {port} is taken by another program", "choose another with --port")
         return port or free_port(host)
 
+    def _nats(self, keys: FleetKeys, host: str, lock: StackLock) -> NatsServer:
+        port = nats_port(self._folder.ports_file, host, self._narrator)
+        return NatsServer(self._folder.nats, keys, host=host, port=port, keeps=(lock.children_fd,))
+
+    def _redis(self, host: str, lock: StackLock) -> RedisServer:
+        port = redis_port(self._folder.ports_file, host)
+        return RedisServer(self._folder.redis, host=host, port=port, keeps=(lock.children_fd,))
+
     async def _start_nats(self, nats: NatsServer) -> None:
         keeper = Keeper(nats.child, self._narrator, prepare=nats.prepare)
         self._servers.append(keeper)
         keeper.start()
         await asyncio.to_thread(nats.wait_ready)
-        Ports(nats=nats.port).save(self._folder.ports_file)
         self._narrator.say(f"nats-server listens on {nats.url}")
+        self._watch(keeper)
+
+    async def _start_redis(self, redis: RedisServer) -> None:
+        keeper = Keeper(redis.child, self._narrator, prepare=redis.prepare)
+        self._servers.append(keeper)
+        keeper.start()
+        await asyncio.to_thread(redis.wait_ready)
+        self._narrator.say("Redis is ready")
         self._watch(keeper)
 
     async def _start_postgres(self, lock: StackLock) -> PostgresServer:

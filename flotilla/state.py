@@ -75,6 +75,16 @@ class StateFolder:
         return self.root / "postgres"
 
     @property
+    def redis(self) -> Path:
+        """The folder of the server in which engines remember their orders and positions."""
+        return self.root / "redis"
+
+    @property
+    def secrets(self) -> Path:
+        """Credentials of venues, one file per name: for its owner's eyes only."""
+        return self.root / "secrets"
+
+    @property
     def catalog(self) -> Path:
         """Market data, in NautilusTrader's Parquet layout."""
         return self.root / "catalog"
@@ -90,6 +100,7 @@ class StateFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
+            self.secrets.mkdir(exist_ok=True, mode=0o700)
             self.catalog.mkdir(exist_ok=True, mode=0o755)
         except OSError as error:
             raise StackError(

@@ -2,30 +2,30 @@
 
 import asyncio
 import threading
-from collections.abc import Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import datetime
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, Self
 
 from flotilla.client import Flotilla
 from flotilla.settings import Connection
 from flotilla.watch import FEEDS, Update
-from schemas.catalog import CatalogView, TemplateList
-from schemas.config import EngineConfig
-from schemas.engine import (
-    EngineAccepted,
-    EngineList,
-    EngineLogs,
-    EngineView,
-    EventList,
-    FleetStatus,
-    SessionList,
-)
-from schemas.states import RunState, StopPolicy
 
 _END_S: Final = 15.0
+
+
+def _blocking[**P, R](
+    method: Callable[Concatenate[Flotilla, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["SyncFlotilla", P], R]:
+    """The same method, with its signature and documentation, for code that waits."""
+
+    def call(self: "SyncFlotilla", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.run(method(self.fleet, *args, **kwargs))
+
+    update_wrapper(call, method)
+    return call
 
 
 class SyncFlotilla:
@@ -37,7 +37,33 @@ class SyncFlotilla:
             target=lambda: asyncio.run(_hold(to, wait_s, ready)), name="flotilla-client", daemon=True
         )
         self._thread.start()
-        self._fleet, self._loop, self._done = ready.result()
+        self.fleet, self._loop, self._done = ready.result()
+
+    start_engine = _blocking(Flotilla.start_engine)
+    stop_engine = _blocking(Flotilla.stop_engine)
+    restart_engine = _blocking(Flotilla.restart_engine)
+    configure_engine = _blocking(Flotilla.configure_engine)
+    remove_engine = _blocking(Flotilla.remove_engine)
+    status = _blocking(Flotilla.status)
+    engine = _blocking(Flotilla.engine)
+    engines = _blocking(Flotilla.engines)
+    sessions = _blocking(Flotilla.sessions)
+    logs = _blocking(Flotilla.logs)
+    events = _blocking(Flotilla.events)
+    wait_for = _blocking(Flotilla.wait_for)
+    strategies = _blocking(Flotilla.strategies)
+    add_strategy = _blocking(Flotilla.add_strategy)
+    start_strategy = _blocking(Flotilla.start_strategy)
+    stop_strategy = _blocking(Flotilla.stop_strategy)
+    remove_strategy = _blocking(Flotilla.remove_strategy)
+    validate_strategy = _blocking(Flotilla.validate_strategy)
+    templates = _blocking(Flotilla.templates)
+    catalog = _blocking(Flotilla.catalog)
+    emergency_stop = _blocking(Flotilla.emergency_stop)
+    lift_stop = _blocking(Flotilla.lift_stop)
+    containers = _blocking(Flotilla.containers)
+    cleanup_containers = _blocking(Flotilla.cleanup_containers)
+    health = _blocking(Flotilla.health)
 
     def __enter__(self) -> Self:
         return self
@@ -51,122 +77,20 @@ class SyncFlotilla:
             self._loop.call_soon_threadsafe(self._done.set)
             self._thread.join(_END_S)
 
-    def start_engine(
-        self,
-        config: EngineConfig | None = None,
-        *,
-        confirm_live_trading: bool = False,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """See Flotilla.start_engine."""
-        return self._run(
-            self._fleet.start_engine(config, confirm_live_trading=confirm_live_trading, request_id=request_id)
-        )
-
-    def stop_engine(
-        self,
-        instance_id: str | None = None,
-        *,
-        force: bool = False,
-        policy: StopPolicy | None = None,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """See Flotilla.stop_engine."""
-        return self._run(
-            self._fleet.stop_engine(instance_id, force=force, policy=policy, request_id=request_id)
-        )
-
-    def restart_engine(
-        self,
-        instance_id: str | None = None,
-        *,
-        confirm_live_trading: bool = False,
-        request_id: str | None = None,
-    ) -> EngineAccepted:
-        """See Flotilla.restart_engine."""
-        return self._run(
-            self._fleet.restart_engine(
-                instance_id, confirm_live_trading=confirm_live_trading, request_id=request_id
-            )
-        )
-
-    def status(self, instance_id: str | None = None) -> FleetStatus:
-        """See Flotilla.status."""
-        return self._run(self._fleet.status(instance_id))
-
-    def engine(self, instance_id: str) -> EngineView:
-        """See Flotilla.engine."""
-        return self._run(self._fleet.engine(instance_id))
-
-    def engines(self, *, active: bool = False, limit: int = 100) -> EngineList:
-        """See Flotilla.engines."""
-        return self._run(self._fleet.engines(active=active, limit=limit))
-
-    def sessions(self, instance_id: str, *, limit: int = 20) -> SessionList:
-        """See Flotilla.sessions."""
-        return self._run(self._fleet.sessions(instance_id, limit=limit))
-
-    def logs(
-        self,
-        instance_id: str | None = None,
-        *,
-        lines: int = 100,
-        level: str | None = None,
-        since: datetime | None = None,
-    ) -> EngineLogs:
-        """See Flotilla.logs."""
-        return self._run(self._fleet.logs(instance_id, lines=lines, level=level, since=since))
-
-    def events(
-        self,
-        instance_id: str,
-        *,
-        session_id: str | None = None,
-        after_seq: int = 0,
-        kind: str | None = None,
-        limit: int = 100,
-    ) -> EventList:
-        """See Flotilla.events."""
-        return self._run(
-            self._fleet.events(
-                instance_id, session_id=session_id, after_seq=after_seq, kind=kind, limit=limit
-            )
-        )
-
     @contextmanager
     def watch(
         self, instance_id: str | None = None, *, kinds: Iterable[str] = tuple(FEEDS)
     ) -> Iterator[Iterator[Update]]:
         """`with fleet.watch("my-engine", kinds=("fill",)) as updates: for update in updates: …`."""
-        watch = self._fleet.watch(instance_id, kinds=kinds)
-        self._run(watch.__aenter__())
+        watch = self.fleet.watch(instance_id, kinds=kinds)
+        self.run(watch.__aenter__())
         try:
-            yield iter(lambda: self._run(watch.__anext__()), None)
+            yield iter(lambda: self.run(watch.__anext__()), None)
         finally:
-            self._run(watch.__aexit__())
+            self.run(watch.__aexit__())
 
-    def wait_for(
-        self,
-        instance_id: str,
-        states: Collection[RunState] = (RunState.TRADING,),
-        *,
-        session_id: str | None = None,
-        timeout_s: float = 60.0,
-    ) -> EngineView:
-        """See Flotilla.wait_for."""
-        return self._run(
-            self._fleet.wait_for(instance_id, states, session_id=session_id, timeout_s=timeout_s)
-        )
-
-    def templates(self, kind: str = "strategy") -> TemplateList:
-        """See Flotilla.templates."""
-        return self._run(self._fleet.templates(kind))
-
-    def catalog(self) -> CatalogView:
-        """See Flotilla.catalog."""
-        return self._run(self._fleet.catalog())
-
-    def _run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine of `fleet` comes to. Raises RuntimeError once this client is closed."""
         if not self._thread.is_alive():
             coroutine.close()
             raise RuntimeError("this client is closed")

@@ -1,4 +1,4 @@
-"""What engines, sessions, templates and data look like to people; all of it fits into 80 columns."""
+"""What engines, sessions and data look like to people; all of it fits into 80 columns."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,10 +10,10 @@ from rich.text import Text
 
 from flotilla import words
 from flotilla.output import table
-from schemas.catalog import CatalogView, TemplateView
+from schemas.catalog import CatalogView
 from schemas.engine import EngineView, SessionView
 from schemas.states import RunState
-from schemas.telemetry import EngineMetrics, FeedProgress
+from schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 
 _STYLES: Final = {
     RunState.TRADING: "green",
@@ -52,7 +52,9 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
             words.money(metrics.realized_pnl) if metrics else "",
             words.size(resources.memory_bytes) if resources else "",
         )
-    return made
+    # A stop of all engines is one line, not one for each.
+    lines = {line.plain: line for engine in engines for line in _troubles(engine)}
+    return Group(made, *lines.values())
 
 
 def engine_details(engine: EngineView, sessions: Sequence[SessionView], now: datetime) -> RenderableType:
@@ -60,10 +62,14 @@ def engine_details(engine: EngineView, sessions: Sequence[SessionView], now: dat
     facts = _facts()
     facts.add_row("engine", Text(engine.instance_id, style="bold"))
     facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen))
+    for line in _troubles(engine, with_name=False):
+        facts.add_row("", line)
     facts.add_row("wanted", str(engine.desired))
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
     if engine.session is not None:
         _session_facts(facts, engine.session)
+    if engine.restarts or engine.restart_at:
+        facts.add_row("restarts", _restarts(engine))
     if engine.heartbeat_age_s is not None:
         facts.add_row("heartbeat", f"{words.duration(engine.heartbeat_age_s)} ago")
     if (used := engine.resources) is not None:
@@ -119,25 +125,6 @@ def sessions_table(sessions: Sequence[SessionView], now: datetime) -> Table:
     return made
 
 
-def templates_table(templates: Sequence[TemplateView]) -> Table:
-    """One row per template, with the names of its parameters."""
-    made = table("TEMPLATE", "DESCRIPTION")
-    for template in templates:
-        made.add_row(Text(template.name, style="bold"), template.description)
-    return made
-
-
-def template_details(template: TemplateView) -> RenderableType:
-    """A template's parameters."""
-    made = table("PARAMETER", "TYPE", "DEFAULT", "ABOUT")
-    for name, parameter in template.parameters.items():
-        bounds = _bounds(parameter.min, parameter.max)
-        default = "(required)" if parameter.required else _default(parameter.default)
-        made.add_row(name, parameter.type + bounds, default, parameter.help)
-    head = Text.assemble((template.name, "bold"), f"  {template.description}\n")
-    return Group(head, made if template.parameters else Text("it takes no parameters"))
-
-
 def catalog_table(catalog: CatalogView) -> RenderableType:
     """One row per data set."""
     if not catalog.entries:
@@ -166,7 +153,39 @@ def _session_facts(facts: Table, session: SessionView) -> None:
         facts.add_row("ended", words.moment(session.ended_at) + exit_code)
     if session.detail:
         facts.add_row("detail", session.detail)
+    if session.stop:
+        facts.add_row("stop", stop_text(session.stop))
     facts.add_row("events", f"{session.last_seq:,} on record")
+
+
+def stop_text(stop: StopReport) -> str:
+    """`flatten: 2 orders cancelled, 1 position closed, flat`."""
+    orders = f"{stop.orders_cancelled} {'order' if stop.orders_cancelled == 1 else 'orders'} cancelled"
+    closed = f"{stop.positions_closed} {'position' if stop.positions_closed == 1 else 'positions'} closed"
+    return f"{stop.policy}: {orders}, {closed}, {'flat' if stop.is_flat else 'NOT confirmed flat'}"
+
+
+def not_confirmed(session: SessionView) -> list[Text]:
+    """What a stop could not confirm, a line each."""
+    return [Text(f"NOT CONFIRMED {what}", style="red") for what in session.not_confirmed]
+
+
+def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
+    """Why an engine does not do what it should, for people to see before anything else."""
+    name = f"{engine.instance_id}: " if with_name else ""
+    lines = [Text(f"{name}{problem}", style="yellow") for problem in engine.problems]
+    if (flag := engine.stop_flag) is not None:
+        why = f" ({flag.reason})" if flag.reason else ""
+        who = f"{name}does not start" if flag.instance_id else "no engine starts"
+        lines.append(Text(f"{who}: an emergency stop is in force{why}", style="bold red"))
+    if engine.session is not None:
+        lines += [Text.assemble(name, line) for line in not_confirmed(engine.session)]
+    return lines
+
+
+def _restarts(engine: EngineView) -> str:
+    next_one = f", next at {words.moment(engine.restart_at)}" if engine.restart_at else ""
+    return f"{engine.restarts} by itself{next_one}"
 
 
 def _facts() -> Table:
@@ -181,13 +200,3 @@ def _age(session: SessionView | None, now: datetime) -> str:
         return ""
     end = session.ended_at or now
     return words.duration(max(0.0, (end - (session.started_at or session.created_at)).total_seconds()))
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    return f" {'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
-
-
-def _default(value: object) -> str:
-    return "" if value is None else str(value)

@@ -13,6 +13,7 @@ from schemas.telemetry import (
     Alert,
     EngineMetrics,
     Fill,
+    FleetAlert,
     Heartbeat,
     LogLines,
     OrderUpdate,
@@ -24,6 +25,7 @@ _STYLES = {
     "fill": "cyan",
     "state": "bold",
     "alert": "bold yellow",
+    "fleet_alert": "bold yellow",
     "position": "blue",
     "log": "dim",
     "metrics": "dim",
@@ -33,10 +35,19 @@ _STYLES = {
 def line_of(update: Update, *, with_name: bool) -> Text:
     """`14:25:01.123 fill  BUY 100 SPX.SIM @ 1404.05`; the engine's name comes in between when several are watched."""
     name = f"{update.instance_id:<16} " if with_name else ""
-    at = words.clock(update.payload.at_ns) if hasattr(update.payload, "at_ns") else " " * 12
+    at = _clock(update.payload)
     return Text.assemble(
-        (f"{at} ", "dim"), name, f"{update.kind:<9} ", (_what(update), _STYLES.get(update.kind, ""))
+        (f"{at} ", "dim"),
+        name,
+        f"{update.kind.removeprefix('fleet_'):<9} ",
+        (_what(update), _STYLES.get(update.kind, "")),
     )
+
+
+def _clock(payload: Any) -> str:
+    if isinstance(payload, FleetAlert):
+        return words.clock(round(payload.at.timestamp() * 1e9))
+    return words.clock(payload.at_ns) if hasattr(payload, "at_ns") else " " * 12
 
 
 def _what(update: Update) -> str:
@@ -53,7 +64,8 @@ def _(change: StateChange) -> str:
     reason = f" ({change.reason})" if change.reason else ""
     code = "" if change.exit_code is None else f", exit code {change.exit_code}"
     detail = f": {change.detail}" if change.detail else ""
-    return f"{change.state}{reason}{code}{detail}"
+    doubts = f"; NOT CONFIRMED: {', '.join(change.not_confirmed)}" if change.not_confirmed else ""
+    return f"{change.state}{reason}{code}{detail}{doubts}"
 
 
 @_told.register
@@ -79,8 +91,9 @@ def _(account: AccountUpdate) -> str:
     return ", ".join(f"{words.amount(one.total)} {one.currency}" for one in account.balances)
 
 
-@_told.register
-def _(alert: Alert) -> str:
+@_told.register(Alert)
+@_told.register(FleetAlert)
+def _(alert: Alert | FleetAlert) -> str:
     return f"{alert.severity} {alert.code}: {alert.message}"
 
 

@@ -24,8 +24,10 @@ FEEDS: Final[Mapping[str, Feed[Any]]] = {
     "alert": contract.ALERT,
     "log": contract.LOG,
     "engine": contract.FLEET_STATE,
+    "fleet_alert": contract.FLEET_ALERT,
 }
-"""What can be watched, by name; `engine` is the fleet's record of an engine after each change."""
+"""What can be watched, by name; `engine` is the fleet's record of an engine after each change, `fleet_alert` what the fleet
+itself has to say, of one engine or of all."""
 EVENTS: Final = ("state", "order", "fill", "position", "account", "alert")
 """The durable events of an engine."""
 
@@ -76,8 +78,12 @@ class Watch:
 
     def _receiver(self, kind: str) -> Any:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
+            # The fleet's own feed has no engine in its subject.
+            about = ids.get("instance_id") or getattr(payload, "instance_id", None) or ""
+            if about not in (self._ids.get("instance_id", about), ""):
+                return
             try:
-                self._queue.put_nowait(Update(kind, ids.get("instance_id", ""), payload))
+                self._queue.put_nowait(Update(kind, about, payload))
             except asyncio.QueueFull:
                 self.dropped += 1
 

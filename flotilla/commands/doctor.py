@@ -24,7 +24,8 @@ _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red
 @pass_options
 def doctor(options: Options, *, port: int) -> int:
     """Check what this machine has, what it lacks, and say how to mend it. Exits with 1 when something has to be mended."""
-    checks = [*all_checks(options.folder, port), *docker_checks(asyncio.run(ask_docker(options.folder.root)))]
+    docker = asyncio.run(ask_docker(options.folder.root, look_only=True))
+    checks = [*all_checks(options.folder, port), *docker_checks(docker)]
     failed = [check for check in checks if check.level == Level.FAIL]
     options.output.document({"ok": not failed, "checks": checks}, lambda: _shown(checks))
     return Exit.FAILED if failed else Exit.OK
@@ -36,7 +37,8 @@ def docker_checks(answer: DockerAnswer) -> Iterator[Check]:
         remedy = "install Docker, or go on without: engines then run as local processes"
         yield Check("docker", Level.WARN, answer.detail, remedy)
         return
-    yield Check("docker", Level.OK, f"engine answers; engines' network at {answer.gateway}")
+    network = f"engines' network at {answer.gateway}" if answer.gateway else "`flotilla up` makes the network"
+    yield Check("docker", Level.OK, f"engine answers; {network}")
     if answer.image:
         yield Check("engine image", Level.OK, answer.detail)
     else:

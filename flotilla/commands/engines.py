@@ -1,13 +1,19 @@
-"""`flotilla engine ls` and `flotilla engine inspect`."""
+"""`flotilla engine ls`, `inspect`, `configure` and `rm`."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
+from rich.console import Group
+from rich.text import Text
 
 from flotilla.client import Flotilla
-from flotilla.options import Options, common, pass_options
+from flotilla.engine_options import engine_config, engine_options
+from flotilla.options import Options, common, pass_options, request_id
 from flotilla.session import with_fleet
 from flotilla.tables import engine_details, engines_table
+from schemas.config import EngineConfig
+from schemas.fault import FaultCode, FaultError
 
 
 @click.command()
@@ -35,3 +41,65 @@ async def inspect(options: Options, fleet: Flotilla, name: str) -> None:
         {"engine": engine, "sessions": sessions},
         lambda: engine_details(engine, sessions, datetime.now(UTC)),
     )
+
+
+@click.command()
+@click.argument("name")
+@engine_options
+@request_id
+@common
+@pass_options
+def configure(options: Options, /, **chosen: Any) -> int | None:
+    """Store a configuration for the next start or restart of the engine NAME; what runs now is left as it is.
+
+    Without --config, what is not named stays as it is stored.
+
+    \b
+    flotilla engine configure my-engine --memory 4g --max-order-rate 60
+    """
+    if chosen["config_file"] is not None:
+        return _configure(options, engine_config(**chosen))
+    return _change(options, chosen)
+
+
+@with_fleet
+async def _change(options: Options, fleet: Flotilla, chosen: dict[str, Any]) -> None:
+    config = engine_config(**chosen, ground=await _stored(fleet, chosen["name"]))
+    await _store(options, fleet, config)
+
+
+@with_fleet
+async def _configure(options: Options, fleet: Flotilla, config: EngineConfig) -> None:
+    await _store(options, fleet, config)
+
+
+async def _stored(fleet: Flotilla, name: str) -> EngineConfig | None:
+    try:
+        return (await fleet.engine(name)).config
+    except FaultError as error:
+        if error.fault.code != FaultCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def _store(options: Options, fleet: Flotilla, config: EngineConfig) -> None:
+    accepted = await fleet.configure_engine(config, request_id=options.request_id)
+    options.output.document(
+        accepted,
+        lambda: Group(
+            Text.assemble(("● ", "green"), accepted.message),
+            Text(f"  next       {options.program} engine restart {config.instance_id}", style="dim"),
+        ),
+    )
+
+
+@click.command()
+@click.argument("name")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def rm(options: Options, fleet: Flotilla, name: str) -> None:
+    """Forget the engine NAME, which must not be active; its sessions and events stay on record."""
+    accepted = await fleet.remove_engine(name, request_id=options.request_id)
+    options.output.document(accepted, lambda: Text.assemble(("● ", "dim"), accepted.message))

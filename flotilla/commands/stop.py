@@ -9,6 +9,7 @@ from flotilla.commands.waiting import wait_for
 from flotilla.options import Options, common, pass_options, request_id
 from flotilla.problem import EngineFailedError
 from flotilla.session import with_fleet
+from flotilla.tables import not_confirmed, stop_text
 from schemas.engine import EngineAccepted, EngineView
 from schemas.states import FailureReason, RunState, StopPolicy
 
@@ -95,4 +96,5 @@ def _told(accepted: EngineAccepted, engine: EngineView | None) -> Group:
     lines = [Text.assemble(("● ", style), f"engine {session.instance_id} is {session.state}")]
     lines += [Text(f"  session    {session.session_id}")]
     lines += [Text(f"  detail     {session.detail}")] if session.detail else []
-    return Group(*lines)
+    lines += [Text(f"  stop       {stop_text(session.stop)}")] if session.stop else []
+    return Group(*lines, *not_confirmed(session))

@@ -1,13 +1,13 @@
-"""`flotilla template ls` and `flotilla template show`."""
+"""`flotilla template ls`, `show` and `validate`."""
 
 import click
-from rich.console import Group
-from rich.text import Text
 
 from flotilla.client import Flotilla
+from flotilla.engine_options import pairs
+from flotilla.exits import Exit
 from flotilla.options import Options, common, pass_options
 from flotilla.session import with_fleet
-from flotilla.tables import template_details, templates_table
+from flotilla.template_tables import template_details, templates_report, verdict_report
 from schemas.fault import FaultCode, fault
 
 KINDS = ("engine", "strategy")
@@ -20,15 +20,13 @@ KINDS = ("engine", "strategy")
 @with_fleet
 async def ls(options: Options, fleet: Flotilla, kind: str | None) -> None:
     """List the templates of engines and strategies."""
-    found = {one: (await fleet.templates(one)).templates for one in KINDS if kind in (None, one)}
-    parts = [
-        part
-        for one, templates in found.items()
-        for part in (Text(f"{one} templates", style="bold"), templates_table(templates), Text(""))
-    ]
+    found = {one: await fleet.templates(one) for one in KINDS if kind in (None, one)}
     options.output.document(
-        {"templates": [template for templates in found.values() for template in templates]},
-        lambda: Group(*parts[:-1]),
+        {
+            "templates": [template for listed in found.values() for template in listed.templates],
+            "faults": [fault for listed in found.values() for fault in listed.faults],
+        },
+        lambda: templates_report(found),
     )
 
 
@@ -44,3 +42,20 @@ async def show(options: Options, fleet: Flotilla, name: str) -> None:
     if found is None:
         raise fault(FaultCode.NOT_FOUND, f"no template {name}")
     options.output.document(found, lambda: template_details(found))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy template.")
+@common
+@pass_options
+@with_fleet
+async def validate(options: Options, fleet: Flotilla, name: str, param: tuple[str, ...]) -> int:
+    """Check whether the strategy template NAME takes these parameters; nothing is started. Exits with 3 when it does not.
+
+    \b
+    flotilla template validate ema_cross --param trade_size=10
+    """
+    verdict = await fleet.validate_strategy(name, pairs(param, "--param"))
+    options.output.document(verdict, lambda: verdict_report(verdict))
+    return Exit.OK if verdict.is_valid else Exit.REFUSED

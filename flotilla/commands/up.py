@@ -1,6 +1,7 @@
 """`flotilla up`."""
 
 import asyncio
+from pathlib import Path
 
 import click
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from flotilla.narrator import narrator
 from flotilla.options import Options, common, pass_options
 from flotilla.settings import Connection
 from flotilla.stack import HTTP_PORT, StackSettings
+from schemas.states import OrphanPolicy
 
 
 @click.command()
@@ -27,12 +29,34 @@ from flotilla.stack import HTTP_PORT, StackSettings
     "--port", type=click.IntRange(0, 65_535), default=HTTP_PORT, show_default=True, help="Of the REST API."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the REST API.")
+@click.option(
+    "--templates",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Your own templates, in engines/ and strategies/; may be repeated.",
+)
+@click.option(
+    "--orphans",
+    type=click.Choice([str(one) for one in OrphanPolicy]),
+    help="Containers of ours that no record knows.  [default: stop]",
+)
 @click.option("--leave-engines", is_flag=True, help="Let engines run on when the stack stops.")
 @click.option("--detach", is_flag=True, help="Run in the background; `flotilla down` stops it.")
 @common
 @pass_options
-def up(options: Options, *, runtime: str, port: int, host: str, leave_engines: bool, detach: bool) -> int:
-    """Run the whole stack here: bus, database, services. Ctrl-C stops engines by their policy, then the stack."""
+def up(
+    options: Options,
+    *,
+    runtime: str,
+    port: int,
+    host: str,
+    templates: tuple[Path, ...],
+    orphans: str | None,
+    leave_engines: bool,
+    detach: bool,
+) -> int:
+    """Run the whole stack here: bus, databases, services. Ctrl-C stops engines by their policy, then the stack."""
     folder = options.folder
 
     def ready(connection: Connection) -> None:
@@ -40,9 +64,18 @@ def up(options: Options, *, runtime: str, port: int, host: str, leave_engines: b
 
     if detach:
         arguments = ["--runtime", runtime, "--port", str(port), "--host", host]
+        arguments += [word for one in templates for word in ("--templates", str(one))]
+        arguments += ["--orphans", orphans] if orphans else []
         ready(start_detached(folder, arguments + ["--leave-engines"] * leave_engines))
         return 0
-    settings = StackSettings(folder=folder, runtime=runtime, http_host=host, http_port=port)
+    settings = StackSettings(
+        folder=folder,
+        runtime=runtime,
+        http_host=host,
+        http_port=port,
+        templates=tuple(one.absolute() for one in templates),
+        orphan_policy=orphans or "",
+    )
     folder.create()
     with (folder.logs / "stack.log").open("a") as log:
         logs.configure("stack", stream=log)

@@ -10,7 +10,7 @@ from flotilla.session import with_fleet
 from flotilla.telling import line_of
 from flotilla.watch import FEEDS, Update
 
-_DEFAULT = ("state", "order", "fill", "position", "alert", "metrics")
+_DEFAULT = ("state", "order", "fill", "position", "alert", "metrics", "fleet_alert")
 
 
 @click.command()

@@ -25,7 +25,7 @@ write_deadline: "10s"
 jetstream {{
   store_dir: {store}
   max_memory_store: 64MB
-  max_file_store: 16GB
+  max_file_store: 32GB
   # Acknowledged means on disk.
   sync_interval: always
 }}

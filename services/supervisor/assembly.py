@@ -1,6 +1,7 @@
 """Which runtime this host has, and what engines find in it: the supervisor's parts, chosen by its settings."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -9,8 +10,11 @@ from bus.logs import get_logger
 from schemas.fault import FaultError
 from services.supervisor.adapters.docker_runtime import DockerRuntime
 from services.supervisor.adapters.process_runtime import ProcessRuntime
+from services.supervisor.adapters.redis_users import NoCache, RedisUsers
+from services.supervisor.adapters.secret_folder import SecretFolder
 from services.supervisor.core.launch import EngineSurroundings
-from services.supervisor.ports import ContainerRuntime, CredentialMint
+from services.supervisor.launching import Launches
+from services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
 from services.supervisor.settings import RuntimeChoice, SupervisorSettings
 
 log = get_logger(__name__)
@@ -58,20 +62,55 @@ async def choose_runtime(settings: SupervisorSettings) -> ContainerRuntime:
     readiness = await prepare(docker, settings.image)
     log.info("docker looked at", docker=readiness.docker, image=readiness.image, detail=readiness.detail)
     if settings.runtime == RuntimeChoice.DOCKER or readiness.is_ready:
+        await _sweep(docker)
         return docker
     await docker.close()
     return process_runtime(settings)
 
 
+async def _sweep(docker: DockerRuntime) -> None:
+    try:
+        await docker.sweep_checks()
+    except FaultError as error:
+        log.warning("no look for checks that were left", fault=error.fault.message)
+
+
 def docker_runtime(settings: SupervisorSettings) -> DockerRuntime:
     """The Docker engine of these settings; nothing is asked of it yet."""
-    return DockerRuntime(settings.docker_url, settings.profile, subnet=settings.subnet)
+    return DockerRuntime(
+        settings.docker_url, settings.profile, subnet=settings.subnet, egress_subnet=settings.egress_subnet
+    )
 
 
 def process_runtime(settings: SupervisorSettings) -> ProcessRuntime:
     """Local processes below the state folder."""
     return ProcessRuntime(
         settings.state / "sessions", settings.sidecar_command, owner=settings.owner, host=settings.host
+    )
+
+
+def cache_users(settings: SupervisorSettings) -> CacheUsers:
+    """The users of this host's Redis, if it has one. Raises OSError when the password cannot be read."""
+    if not settings.redis_url:
+        return NoCache()
+    file, found = settings.redis_password_file, urlsplit(settings.redis_url)
+    return RedisUsers(
+        settings.redis_url,
+        file.read_text().strip() if file else None,
+        state=settings.state,
+        host=settings.engine_redis_host or found.hostname or "127.0.0.1",
+        port=settings.engine_redis_port or found.port or 6379,
+    )
+
+
+def launches(settings: SupervisorSettings, runtime: ContainerRuntime, cache: CacheUsers) -> Launches:
+    """What engines of this host are given."""
+    return Launches(
+        credential_mint(settings),
+        SecretFolder(settings.secret_folder),
+        cache,
+        surroundings(settings, runtime.kind),
+        is_isolated=runtime.is_isolated,
     )
 
 

@@ -1,4 +1,4 @@
-"""Answers the supervisor's calls: every one is a verb of the runtime, and the answer is facts about containers."""
+"""Answers the supervisor's calls: most are a verb of the runtime, and the answer is facts about containers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,6 +8,9 @@ from bus.bus import Bus
 from bus.logs import get_logger
 from bus.tasks import Tasks
 from schemas.contract import (
+    HOST_EMERGENCY_STOP,
+    HOST_LIFT_STOP,
+    PLAN_CHECK,
     SESSION_INSPECT,
     SESSION_KILL,
     SESSION_LIST,
@@ -16,6 +19,7 @@ from schemas.contract import (
     SESSION_STOP,
     Call,
 )
+from schemas.fault import FaultCode, fault
 from schemas.session import (
     ContainerFacts,
     ContainerList,
@@ -24,9 +28,12 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
+from services.supervisor.checks import PlanChecks
 from services.supervisor.core.facts import is_running
-from services.supervisor.core.launch import EngineSurroundings, launch_line
-from services.supervisor.ports import ContainerRuntime, CredentialMint
+from services.supervisor.emergency import EmergencyStops
+from services.supervisor.launching import Launches
+from services.supervisor.ports import ContainerRuntime
+from services.supervisor.stop_orders import StopOrders
 
 log = get_logger(__name__)
 
@@ -37,25 +44,40 @@ class Handlers:
     """What the supervisor of one host answers. Stops go on in the background; `close` lets go of them, not of the engines."""
 
     def __init__(
-        self, runtime: ContainerRuntime, mint: CredentialMint, surroundings: EngineSurroundings
+        self,
+        runtime: ContainerRuntime,
+        launches: Launches,
+        orders: StopOrders,
+        emergency: EmergencyStops,
+        checks: PlanChecks,
     ) -> None:
         self._runtime = runtime
-        self._mint = mint
-        self._surroundings = surroundings
+        self._launches = launches
+        self._orders = orders
+        self._emergency = emergency
+        self._checks = checks
         self._stops = Tasks()
         self._stop_by: dict[str, float] = {}
 
     async def serve(self, bus: Bus, host: str) -> None:
-        """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone."""
+        """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
+
+        An emergency stop is for a host that was named, never for whichever comes first.
+        """
         for call, handler in self._table():
             await bus.serve(call, handler)
             await bus.serve(call, handler, host=host)
+        await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
+        await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)
 
     async def start(self, request: StartSession) -> ContainerFacts:
-        """Makes the session run, with a bus credential of its own."""
+        """Makes the session run, with credentials of its own; not while a stop flag names its engine."""
         spec = request.spec
-        line = launch_line(spec, self._mint.mint(spec.instance_id), self._surroundings)
-        facts = await self._runtime.ensure(spec, line)
+        async with self._orders.starting(spec) as start:
+            facts = await self._runtime.ensure(spec, await self._launches.line(spec))
+            if start.is_caught:
+                await self._runtime.kill(spec.session_id)
+                raise fault(FaultCode.CONFLICT, "an emergency stop came while it was being started")
         log.info("session ensured", **_ids(facts), status=str(facts.status))
         return facts
 
@@ -79,7 +101,9 @@ class Handlers:
 
     async def remove(self, request: WhichSession) -> ContainerFacts:
         """Deletes what is left of the session."""
-        return await self._runtime.remove(request.session_id)
+        facts = await self._runtime.remove(request.session_id)
+        await self._launches.forget(request.session_id)
+        return facts
 
     async def inspect(self, request: WhichSession) -> ContainerFacts:
         """What the runtime says of the session."""
@@ -92,6 +116,7 @@ class Handlers:
     async def close(self) -> None:
         """Forgets the stops under way; runtime or next supervisor keep their deadlines."""
         await self._stops.close()
+        await self._emergency.close()
 
     async def _stop(self, session_id: str, timeout_s: float) -> None:
         try:
@@ -108,6 +133,7 @@ class Handlers:
             (SESSION_REMOVE, self.remove),
             (SESSION_INSPECT, self.inspect),
             (SESSION_LIST, self.list),
+            (PLAN_CHECK, self._checks.check),
         )
 
 

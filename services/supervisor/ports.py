@@ -1,11 +1,13 @@
-"""What the supervisor needs of the outside: a runtime for engine containers, and somebody who mints their credentials."""
+"""What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
-from collections.abc import AsyncGenerator
-from typing import Protocol
+from collections.abc import AsyncGenerator, Collection, Iterable
+from typing import Any, Protocol
 
 import msgspec
 
-from schemas.session import ContainerFacts, SessionSpec
+from schemas.session import CacheAccess, ContainerFacts, SessionSpec
+from schemas.telemetry import StopFlag
+from services.supervisor.core.check_output import CheckOutput
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +21,7 @@ class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerRuntime(Protocol):
-    """Runs sessions, one container each. Every verb names a session, and saying it again changes nothing more.
+    """Runs sessions, one container each, and checks plans. Every verb names a session, and saying it again changes nothing more.
 
     All raise FaultError: `unavailable` when the runtime cannot be reached or cannot do it now (`retry_after_s` is set when
     trying again makes sense), `outcome_unknown` when a change was sent and its answer was lost, `not_found` for a session that
@@ -29,6 +31,10 @@ class ContainerRuntime(Protocol):
     @property
     def kind(self) -> str:
         """`docker` or `process`, as told in ContainerFacts.runtime."""
+
+    @property
+    def is_isolated(self) -> bool:
+        """True when an engine reaches nothing but what it is given; only there may it trade money."""
 
     async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
         """Makes the session run and returns its facts. A session that runs, or has ended, is left alone and reported.
@@ -61,6 +67,9 @@ class ContainerRuntime(Protocol):
         watched, is reported all the same. Close it with `aclose`.
         """
 
+    async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        """Asks the program that checks plans, in a container or process of its own of which nothing is left. Touches no session."""
+
     async def probe(self) -> RuntimeProbe:
         """Never raises: a runtime that is down is an answer."""
 
@@ -73,3 +82,36 @@ class CredentialMint(Protocol):
 
     def mint(self, instance_id: str) -> str:
         """The text of a NATS credentials file that is good for this engine's subjects only."""
+
+
+class SecretStore(Protocol):
+    """Where this host keeps what engines need to log in at venues."""
+
+    def read(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The entries of these names, never logged. Raises FaultError `invalid` for one that is not there or not fit."""
+
+
+class CacheUsers(Protocol):
+    """Who may keep state in this host's Redis."""
+
+    async def admit(self, spec: SessionSpec) -> CacheAccess:
+        """A way into Redis for this session alone, the same one when asked again. Raises FaultError `unavailable`."""
+
+    async def dismiss(self, session_id: str) -> None:
+        """The session is over for good. Raises FaultError; asking again is safe."""
+
+    async def look(self, running: Collection[str]) -> bool:
+        """Whether engines can keep state there now; sessions that run are let in again if they were forgotten. Never raises."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+
+
+class FlagStore(Protocol):
+    """Keeps the stop flags of this host, also over a loss of power."""
+
+    def load(self) -> tuple[StopFlag, ...]:
+        """The flags as last saved, none when none ever were. Raises OSError or ValueError when it cannot be told."""
+
+    def save(self, flags: tuple[StopFlag, ...]) -> None:
+        """Returns when they are on disk. Raises OSError, and then those saved before still are."""

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 
 from bus.bus import Bus
 from bus.host import HealthProbe, Service
-from services.supervisor.assembly import choose_runtime, credential_mint, surroundings
+from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from services.supervisor.assembly import cache_users, choose_runtime, launches
+from services.supervisor.checks import PlanChecks
+from services.supervisor.emergency import EmergencyStops
 from services.supervisor.handlers import Handlers
 from services.supervisor.settings import SupervisorSettings
+from services.supervisor.stop_orders import StopOrders
 from services.supervisor.watcher import HostWatch
 
 
@@ -44,14 +49,18 @@ def supervisor(settings: SupervisorSettings) -> Service:
 @asynccontextmanager
 async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthProbe]:
     runtime = await choose_runtime(settings)
-    handlers = Handlers(runtime, credential_mint(settings), surroundings(settings, runtime.kind))
-    watch = HostWatch(bus, runtime, settings.host)
+    orders = StopOrders(StopFlagFile(settings.state), lambda: datetime.now(UTC))
+    cache = cache_users(settings)
+    watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
+    emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
+    handlers = Handlers(runtime, launches(settings, runtime, cache), orders, emergency, PlanChecks(runtime))
     try:
         # Should one of them fail, so does the service, and whoever started it starts it again.
         async with asyncio.TaskGroup() as group:
             tasks = (
                 group.create_task(watch.follow(), name="containers"),
                 group.create_task(watch.beat(), name="heartbeat"),
+                group.create_task(watch.look_after_cache(), name="cache"),
             )
             await handlers.serve(bus, settings.host)
             yield SupervisorHealth(watch)
@@ -59,4 +68,5 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
                 task.cancel()
     finally:
         await handlers.close()
+        await cache.close()
         await runtime.close()

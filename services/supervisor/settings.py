@@ -33,6 +33,13 @@ _VARIABLES: Final = {
     "process_command": "FLOTILLA_PROCESS_COMMAND",
     "signing_key": "FLOTILLA_SIGNING_KEY",
     "account": "FLOTILLA_ACCOUNT",
+    "secrets": "FLOTILLA_SECRETS",
+    "redis_url": "FLOTILLA_REDIS_URL",
+    "redis_password_file": "FLOTILLA_REDIS_PASSWORD_FILE",
+    "engine_redis_host": "FLOTILLA_ENGINE_REDIS_HOST",
+    "engine_redis_port": "FLOTILLA_ENGINE_REDIS_PORT",
+    "egress_network": "FLOTILLA_EGRESS_NETWORK",
+    "egress_subnet": "FLOTILLA_EGRESS_SUBNET",
     "log_level": "FLOTILLA_LOG_LEVEL",
 }
 
@@ -52,7 +59,9 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     host or a volume's name, mounted at `catalog_target`; the process runtime uses it as it is. `engine_bus_url` is the bus as
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
     `process_command` what the process runtime starts. `signing_key` with `account` mints credentials; without, engines get
-    none.
+    none. `secrets` is the folder of the secret store, by default in the state folder. `redis_url` is Redis as an administrator
+    reaches it; engines do under `engine_redis_host` and `engine_redis_port`, by default those of the URL. `egress_network` is
+    the way out for engines that need venues.
     """
 
     host: str
@@ -71,6 +80,13 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     process_command: tuple[str, ...] = ()
     signing_key: Path | None = None
     account: str = ""
+    secrets: Path | None = None
+    redis_url: str = ""
+    redis_password_file: Path | None = None
+    engine_redis_host: str = ""
+    engine_redis_port: int = 0
+    egress_network: str = "flotilla-egress"
+    egress_subnet: str = "10.231.1.0/24"
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -99,10 +115,16 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             host=self.host,
             image=self.image,
             network=self.network,
+            egress=self.egress_network,
             command=self.engine_command,
             catalog=self.catalog,
             catalog_target=self.catalog_target,
         )
+
+    @property
+    def secret_folder(self) -> Path:
+        """Where the secret store is."""
+        return self.secrets or self.state / "secrets"
 
     @property
     def sidecar_command(self) -> tuple[str, ...]:
@@ -112,10 +134,14 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _read(field: str, variable: str, text: str) -> object:
     match field:
-        case "state" | "signing_key":
+        case "state" | "signing_key" | "secrets" | "redis_password_file":
             return Path(text)
         case "engine_command" | "process_command":
             return tuple(shlex.split(text))
+        case "engine_redis_port" if not (text.isdecimal() and 0 < int(text) < 65536):
+            raise ValueError(f"{variable} {text!r} must be a port")
+        case "engine_redis_port":
+            return int(text)
         case "runtime" if text not in list(RuntimeChoice):
             raise ValueError(f"{variable} {text!r} must be one of {', '.join(RuntimeChoice)}")
         case "runtime":

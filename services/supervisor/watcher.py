@@ -11,9 +11,9 @@ from bus.bus import Bus
 from bus.logs import get_logger
 from schemas.contract import HOST_CONTAINER, HOST_HEARTBEAT
 from schemas.session import ContainerFacts, ContainerStatus
-from schemas.telemetry import HostHeartbeat
+from schemas.telemetry import HostHeartbeat, StopFlag
 from services.supervisor.core.facts import is_running
-from services.supervisor.ports import ContainerRuntime, RuntimeProbe
+from services.supervisor.ports import CacheUsers, ContainerRuntime, RuntimeProbe
 
 log = get_logger(__name__)
 
@@ -26,14 +26,29 @@ class HostWatch:
     """Publishes the host's heartbeat and its containers' facts, and keeps the last of each for whoever asks."""
 
     def __init__(
-        self, bus: Bus, runtime: ContainerRuntime, host: str, *, now_ns: Callable[[], int] = time.time_ns
+        self,
+        bus: Bus,
+        runtime: ContainerRuntime,
+        cache: CacheUsers,
+        host: str,
+        *,
+        stop_flags: Callable[[], tuple[StopFlag, ...]],
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._bus = bus
         self._runtime = runtime
+        self._cache = cache
+        self._has_cache = False
         self._host = host
+        self._stop_flags = stop_flags
         self._now_ns = now_ns
         self._containers: dict[str, ContainerFacts] = {}
         self.probe = RuntimeProbe(is_up=False, detail="not looked at yet")
+
+    @property
+    def containers(self) -> tuple[ContainerFacts, ...]:
+        """As last seen."""
+        return tuple(self._containers.values())
 
     @property
     def running(self) -> int:
@@ -57,9 +72,16 @@ class HostWatch:
             await self._bus.publish(HOST_HEARTBEAT, self._heartbeat(), host=self._host)
             if self._bus.stats.reconnects != reconnects or loop.time() >= retell_at:
                 reconnects, retell_at = self._bus.stats.reconnects, loop.time() + RETELL_S
-                for facts in tuple(self._containers.values()):
+                for facts in self.containers:
                     await self._tell(facts)
             await asyncio.sleep(max(0.0, next_beat - loop.time()))
+
+    async def look_after_cache(self) -> None:
+        """Keeps the users of running engines in Redis, and knows whether it is there, for ever."""
+        while True:
+            running = {facts.session_id for facts in self.containers if is_running(facts)}
+            self._has_cache = await self._cache.look(running)
+            await asyncio.sleep(BEAT_S)
 
     async def _probe(self) -> RuntimeProbe:
         try:
@@ -85,6 +107,8 @@ class HostWatch:
             sessions=self.running,
             version=version("flotilla"),
             is_runtime_up=probe.is_up,
+            has_cache=self._has_cache,
+            stop_flags=self._stop_flags(),
             detail={"runtime_version": probe.version, "text": probe.detail},
         )
 

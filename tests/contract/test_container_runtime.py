@@ -12,6 +12,8 @@ import pytest
 from schemas.fault import FaultCode, FaultError
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import EngineType, TradingMode
+from services.supervisor.adapters.docker_runtime import DockerRuntime
+from services.supervisor.core.check_output import MAX_BYTES, problems_in
 from services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.supervised import (
@@ -28,6 +30,7 @@ SECRET = "SECRET-OF-THE-LAUNCH-LINE"
 WAIT = 'read -r line; echo "ready ${#line}"; while :; do sleep 0.05 & wait $!; done'
 OBEDIENT = f'trap "exit 0" TERM; {WAIT}'
 STUBBORN = f'trap "" TERM; {WAIT}'
+CHECK = 'read -r line; echo "got ${#line}"; echo "last words" >&2; exit 3'
 EXITS_AS_TOLD = r"read -r line; code=${line##*:}; exit ${code%\}}"
 
 type MakeRuntime = Callable[[str], ContainerRuntime]
@@ -71,6 +74,15 @@ async def test_ensuring_makes_the_session_run(bench: Bench, make: MakeRuntime) -
     assert facts.started_at is not None
     assert facts.started_at >= facts.created_at
     assert facts.exit_code is None
+
+
+async def test_facts_tell_what_the_engine_is_and_what_it_may_use(bench: Bench, make: MakeRuntime) -> None:
+    spec = session(engine_type=EngineType.PAPER)
+    facts = await make(OBEDIENT).ensure(spec, LINE)
+    assert (facts.engine_type, facts.trading_mode) == (EngineType.PAPER, TradingMode.PAPER)
+    assert facts.memory_limit_bytes == 512 << 20
+    # Where nothing limits CPUs no limit is told.
+    assert facts.cpus == (0.5 if isinstance(bench, DockerBench) else None)
 
 
 async def test_ensuring_twice_changes_nothing(bench: Bench, make: MakeRuntime) -> None:
@@ -339,6 +351,60 @@ async def test_the_deadline_of_a_stop_holds_although_its_supervisor_was_killed(
         supervisor.kill()
     assert (await runtime.inspect(spec.session_id)).status == ContainerStatus.RUNNING
     assert (await reported(runtime, has_exited)).exit_code == -9
+
+
+async def test_a_check_gets_its_line_and_gives_its_output_and_leaves_nothing(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    runtime = bench.runtime(OBEDIENT, check=CHECK)
+    first, second = await asyncio.gather(runtime.check(LINE, 20), runtime.check(b"short\n", 20))
+    assert (first.exit_code, first.stdout) == (3, f"got {len(LINE) - 1}\n".encode())
+    assert first.stderr.endswith(b"last words\n")
+    assert second.stdout == b"got 5\n"
+    assert await runtime.list() == ()
+    assert left_of_checks(bench) == []
+    await runtime.close()
+
+
+async def test_a_check_that_takes_too_long_is_ended(bench: Bench, make: MakeRuntime) -> None:
+    runtime = bench.runtime(OBEDIENT, check='trap "" TERM; read -r line; sleep 60 & wait')
+    started = time.monotonic()
+    assert (await runtime.check(LINE, 1)).exit_code is None
+    assert time.monotonic() - started < 30
+    assert left_of_checks(bench) == []
+    await runtime.close()
+
+
+async def test_a_check_that_says_too_much_is_cut(bench: Bench, make: MakeRuntime) -> None:
+    runtime = bench.runtime(OBEDIENT, check="head -c 3000000 /dev/zero")
+    output = await runtime.check(LINE, 20)
+    assert len(output.stdout) > MAX_BYTES
+    with pytest.raises(FaultError):
+        problems_in(output)
+    assert left_of_checks(bench) == []
+    await runtime.close()
+
+
+async def test_a_check_whose_supervisor_was_killed_ends_and_leaves_nothing_once_the_next_one_came(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    with doomed_supervisor(bench, "sleep 60", "check", "2") as supervisor:
+        assert supervisor.stdout is not None
+        assert await asyncio.to_thread(supervisor.stdout.readline) == "go\n"
+        await until(lambda: left_of_checks(bench) != [])
+        supervisor.kill()
+    runtime = make(OBEDIENT)
+    assert await runtime.list() == ()
+    if isinstance(runtime, DockerRuntime):
+        await runtime.sweep_checks()
+    await until(lambda: left_of_checks(bench) == [])
+
+
+def left_of_checks(bench: Bench) -> list[str]:
+    if isinstance(bench, DockerBench):
+        return bench.checks()
+    assert isinstance(bench, ProcessBench)
+    return [path.name for path in bench.root.glob(".check-*")]
 
 
 async def test_probe_tells_what_the_host_has(bench: Bench, make: MakeRuntime) -> None:

@@ -16,7 +16,7 @@ from schemas.session import ContainerStatus
 from schemas.states import EngineType, TradingMode
 from services.supervisor.adapters.docker_runtime import DockerRuntime
 from services.supervisor.core import names
-from services.supervisor.core.spec import container_config
+from services.supervisor.core.spec import Room, container_config
 from tests.contract.test_container_runtime import OBEDIENT, code_of, has_exited
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.supervised import (
@@ -54,7 +54,7 @@ async def test_what_docker_runs_is_what_the_specification_says(
 ) -> None:
     spec = session()
     await runtime.ensure(spec, LINE)
-    wanted = container_config(spec, docker.profile(OBEDIENT), host_cpus=64)
+    wanted = container_config(spec, docker.profile(OBEDIENT), host=Room(cpus=64, memory_bytes=0))
     host_config, env, labels = wanted.pop("HostConfig"), wanted.pop("Env"), wanted.pop("Labels")
     runs = docker.inspect(spec.session_id)
     mounts = host_config.pop("Mounts")
@@ -103,6 +103,62 @@ async def test_more_cpus_than_the_host_has_are_clamped(docker: DockerBench, runt
     await runtime.ensure(spec, LINE)
     cpus = (await runtime.probe()).cpus
     assert docker.inspect(spec.session_id)["HostConfig"]["NanoCpus"] == cpus * 1_000_000_000
+
+
+async def test_more_memory_than_the_host_has_is_clamped(docker: DockerBench, runtime: DockerRuntime) -> None:
+    spec = session(memory_bytes=64 << 30)
+    facts = await runtime.ensure(spec, LINE)
+    has = (await runtime.probe()).memory_bytes
+    limits = docker.inspect(spec.session_id)["HostConfig"]
+    assert limits["Memory"] == limits["MemorySwap"] == facts.memory_limit_bytes == min(has, 64 << 30)
+
+
+async def test_an_engine_that_needs_venues_has_a_second_network_that_leads_out(
+    docker: DockerBench, runtime: DockerRuntime
+) -> None:
+    egress = f"{NETWORK}-egress"
+    needs, does_not = session(has_egress=True), session()
+    try:
+        await runtime.ensure(needs, LINE)
+        await runtime.ensure(does_not, LINE)
+        await printed(docker, needs.session_id, f"ready {len(LINE) - 1}")
+        assert set(docker.inspect(needs.session_id)["NetworkSettings"]["Networks"]) == {NETWORK, egress}
+        assert set(docker.inspect(does_not.session_id)["NetworkSettings"]["Networks"]) == {NETWORK}
+        found: dict[str, Any] = docker.client.inspect_network(egress)
+        assert (found["Driver"], found["Internal"]) == ("bridge", False)
+        assert found["Options"] == {"com.docker.network.bridge.enable_icc": "false"}
+    finally:
+        for row in docker.containers():
+            docker.client.remove_container(row["Id"], force=True)
+        for row in docker.client.networks(names=[egress]):
+            docker.client.remove_network(row["Id"])
+
+
+async def test_an_egress_network_that_leads_nowhere_is_refused_and_leaves_nothing(
+    docker: DockerBench, runtime: DockerRuntime
+) -> None:
+    egress = docker.client.create_network(f"{NETWORK}-egress", driver="bridge", internal=True)["Id"]
+    try:
+        with pytest.raises(FaultError) as caught:
+            await runtime.ensure(session(has_egress=True), LINE)
+        assert code_of(caught) == FaultCode.CONFLICT
+        assert "FLOTILLA_EGRESS_NETWORK" in caught.value.fault.message
+        assert docker.containers() == []
+    finally:
+        docker.client.remove_network(egress)
+
+
+async def test_the_kernel_sees_the_hardening_of_a_check(docker: DockerBench) -> None:
+    show = "grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/self/status; ls /sys/class/net; touch /x || echo ro"
+    runtime = docker.runtime(OBEDIENT, check=show)
+    output = await runtime.check(LINE, 20)
+    words = output.stdout.decode().split()
+    assert words == [
+        *("Uid:", "65532", "65532", "65532", "65532"),
+        *("CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"),
+        *("lo", "ro"),
+    ]
+    await runtime.close()
 
 
 async def test_live_trading_runs_when_it_is_confirmed(docker: DockerBench, runtime: DockerRuntime) -> None:
@@ -161,7 +217,7 @@ async def test_one_that_was_created_and_never_started_is_replaced(
 ) -> None:
     spec = session()
     await runtime.ensure_network()
-    config = container_config(spec, docker.profile(OBEDIENT), host_cpus=1)
+    config = container_config(spec, docker.profile(OBEDIENT), host=Room(cpus=1, memory_bytes=0))
     left = docker.client.create_container_from_config(config, spec.container_name)["Id"]
     facts = await runtime.ensure(spec, LINE)
     assert facts.status == ContainerStatus.RUNNING

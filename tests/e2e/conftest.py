@@ -14,7 +14,7 @@ from tests.e2e.stacks import RunningStack
 
 def require_docker() -> None:
     """Skips the test where there is no Docker engine with the engines' image, or fails it where there has to be one."""
-    answer = asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e")))
+    answer = asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e"), look_only=True))
     if answer.docker and answer.image:
         return
     if os.environ.get("FLOTILLA_REQUIRE_DOCKER") == "1":

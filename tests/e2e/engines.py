@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from flotilla.client import ENDED, Flotilla
 from flotilla.watch import Watch
@@ -26,9 +26,19 @@ def paced(instance_id: str, instrument: str = "SPX.SIM", speed: float = PACED) -
     return EngineConfig(
         instance_id=instance_id,
         engine_type="sandbox",
-        template="sandbox",
+        template="sandbox_engine",
         parameters={"speed": speed},
         strategies=(StrategyChoice(template="ema_cross", parameters=parameters),),
+    )
+
+
+def resting(instance_id: str) -> EngineConfig:
+    """An engine whose orders rest at the venue, buying below the market and selling above it."""
+    return EngineConfig(
+        instance_id=instance_id,
+        engine_type="sandbox",
+        parameters={"speed": PACED},
+        strategies=(StrategyChoice(template="grid"),),
     )
 
 
@@ -68,6 +78,17 @@ async def stopped(fleet: Flotilla, name: str) -> EngineView:
     assert view.session is not None
     assert view.session.state == RunState.STOPPED
     return view
+
+
+async def engine_pids(fleet: Flotilla, names: Collection[str]) -> dict[str, int]:
+    """The processes of engines, as their sidecars see them."""
+    found: dict[str, int] = {}
+    async with fleet.watch(kinds=("heartbeat",)) as updates:
+        while found.keys() < set(names):
+            beat = await next_heartbeat(updates)
+            if beat.instance_id in names and beat.engine_pid is not None:
+                found[beat.instance_id] = beat.engine_pid
+    return found
 
 
 async def next_heartbeat(updates: Watch, timeout_s: float = 5.0) -> Heartbeat:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ PROGRAMS = {
     "gateway": "services.gateway",
     "nats-server": "nats-server",
     "postgres": "bin/postgres",
+    "redis": "valkey-server",
 }
 
 
@@ -52,18 +54,21 @@ def run_flotilla(
 class RunningStack:
     """`flotilla up` on a fresh folder. It ends with the test run, even when that is killed."""
 
-    def __init__(self, runtime: str = "process") -> None:
+    def __init__(self, runtime: str = "process", env: Mapping[str, str] | None = None) -> None:
+        """`env` is put over the environment of `flotilla up` and of every command."""
         # Not below pytest's own folder: PostgreSQL drops root's rights and could not enter it.
         root = Path(tempfile.mkdtemp(prefix="flotilla-e2e-"))
         root.chmod(0o711)
         self.root = root
         self.folder = StateFolder(root / "state")
         self.runtime = runtime
+        self.env = dict(env or {})
         self._up = self._child()
 
     def _child(self, *arguments: str) -> Child:
         argv = ["-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
-        return Child("up", [sys.executable, *argv, "--port", "0", *arguments], self.root / "up.log")
+        argv += ["--port", "0", *arguments]
+        return Child("up", [sys.executable, *argv], self.root / "up.log", env={**os.environ, **self.env})
 
     def start(self, *arguments: str) -> Connection:
         """Starts it and returns when it is ready."""
@@ -125,9 +130,23 @@ class RunningStack:
         """The process of a service or server, if it runs."""
         return next((pid for pid in _children(self.pid) if PROGRAMS[name] in _command_line(pid)), None)
 
+    @contextmanager
+    def without(self, *names: str) -> Iterator[None]:
+        """Kills services or servers, and keeps `flotilla up` from starting them again meanwhile."""
+        victims = [self.pid_of(name) for name in names]
+        self.send(signal.SIGSTOP)
+        try:
+            for pid in victims:
+                assert pid is not None, names
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: not any(is_running(pid) for pid in victims if pid), what="their end")
+            yield
+        finally:
+            self.send(signal.SIGCONT)
+
     def cli(self, *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         """One command of the CLI on this stack."""
-        return run_flotilla("--state", str(self.folder.root), *arguments, **kwargs)
+        return run_flotilla("--state", str(self.folder.root), *arguments, **{"env": self.env, **kwargs})
 
     def json(self, *arguments: str, **kwargs: Any) -> Any:
         """The JSON document that a command prints; fails unless it exits with 0."""

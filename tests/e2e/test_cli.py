@@ -85,10 +85,70 @@ def test_logs_are_those_of_the_engine(stack: RunningStack, trader: str) -> None:
 
 def test_templates_and_data_are_listed(stack: RunningStack) -> None:
     templates = stack.cli("template", "ls").stdout
-    assert re.search(r"^sandbox  ", templates, re.MULTILINE)
+    assert re.search(r"^sandbox_engine  ", templates, re.MULTILINE)
     assert re.search(r"^ema_cross  ", templates, re.MULTILINE)
     assert "fast_ema_period" in stack.cli("template", "show", "ema_cross").stdout
     assert "SPX.SIM-1-DAY-LAST-EXTERNAL" in stack.cli("data", "ls").stdout
+
+
+def test_a_configuration_is_stored_changed_and_used_by_the_next_start(stack: RunningStack) -> None:
+    stored = stack.cli("engine", "configure", "later", "--memory", "1g", "--param", "speed=864000")
+    assert stored.returncode == 0, stored.stderr
+    assert stack.cli("engine", "configure", "later", "--cpus", "1.5").returncode == 0
+    started = stack.json("engine", "start", "later", "--stored")["engine"]
+    config = started["config"]
+    assert (config["max_memory"], config["max_cpu"], config["parameters"]) == ("1g", "1.5", {"speed": 864000})
+    active = stack.cli("engine", "rm", "later")
+    assert active.returncode == 5, "an active engine is not forgotten"
+    stack.json("engine", "stop", "later")
+    removed = stack.cli("engine", "rm", "later")
+    assert removed.returncode == 0, removed.stderr
+    assert stack.cli("engine", "inspect", "later").returncode == 4
+
+
+def test_containers_are_listed_and_those_of_active_engines_left_alone(
+    stack: RunningStack, trader: str
+) -> None:
+    session = stack.json("engine", "inspect", trader)["engine"]["session"]["session_id"]
+    listed = stack.cli("container", "ls").stdout
+    assert re.search(rf"^{trader} +{session} +running ", listed, re.MULTILINE)
+    would = stack.json("container", "cleanup", "--dry-run")
+    assert would["is_dry_run"]
+    assert session not in [one["session_id"] for one in would["cleaned"]]
+    assert stack.cli("container", "cleanup").returncode == 0
+    assert session in stack.cli("container", "ls").stdout
+
+
+def test_a_template_is_validated_with_everything_that_is_wrong(stack: RunningStack) -> None:
+    assert stack.cli("template", "validate", "ema_cross").returncode == 0
+    refused = stack.cli("template", "validate", "ema_cross", "--param", "trade_size=-5", "--param", "bogus=1")
+    assert refused.returncode == 3
+    assert "trade_size" in refused.stdout
+    assert "bogus" in refused.stdout
+    assert stack.cli("template", "validate", "nowhere").returncode in (3, 4)
+
+
+def test_secrets_are_stored_from_stdin_and_shown_by_name_only(tmp_path: Path) -> None:
+    folder = ("--state", str(tmp_path / "state"))
+    keys = json.dumps({"api_key": "AKIA", "api_secret": "hunter2"})
+    done = run_flotilla(*folder, "secret", "set", "binance_main", stdin=keys)
+    assert (done.returncode, done.stdout) == (0, "secret binance_main is stored, with api_key, api_secret\n")
+    file = tmp_path / "state/secrets/binance_main.json"
+    assert json.loads(file.read_text()) == json.loads(keys)
+    assert file.stat().st_mode & 0o777 == 0o600
+    listed = run_flotilla(*folder, "secret", "ls")
+    assert re.search(r"^binance_main +api_key, api_secret$", listed.stdout, re.MULTILINE)
+    said = listed.stdout + run_flotilla(*folder, "--json", "secret", "ls").stdout + done.stdout + done.stderr
+    assert "hunter2" not in said
+    assert "AKIA" not in said
+    for stdin in ("not json: hunter2", "[]", "{}"):
+        refused = run_flotilla(*folder, "secret", "set", "other", stdin=stdin)
+        assert refused.returncode == 3
+        assert "hunter2" not in refused.stderr
+    assert run_flotilla(*folder, "secret", "set", "../x", stdin=keys).returncode == 3
+    assert run_flotilla(*folder, "secret", "rm", "binance_main").returncode == 0
+    assert run_flotilla(*folder, "secret", "rm", "binance_main").returncode == 4
+    assert list(file.parent.iterdir()) == []
 
 
 # What programs get.
@@ -102,6 +162,9 @@ def test_templates_and_data_are_listed(stack: RunningStack) -> None:
         ("engine", "logs", "trader"),
         ("template", "ls"),
         ("template", "show", "ema_cross"),
+        ("strategy", "ls", "trader"),
+        ("container", "ls"),
+        ("secret", "ls"),
         ("data", "ls"),
         ("doctor",),
     ],
@@ -339,6 +402,7 @@ def test_3_data_that_is_not_sound_is_refused(stack: RunningStack, tmp_path: Path
 def test_the_doctor_finds_this_machine_fit(stack: RunningStack) -> None:
     done = stack.cli("doctor")
     assert done.returncode == 0, done.stdout
+    assert re.search(r"ok +redis +Valkey server v=", done.stdout)
     assert re.search(rf"ok +state folder +{stack.folder.root}, in use by process {stack.pid}", done.stdout)
 
 

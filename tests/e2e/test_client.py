@@ -35,11 +35,24 @@ def test_code_without_an_event_loop_starts_watches_and_stops_an_engine(stack: Ru
         assert fleet.logs("plain", lines=5).lines
         assert fleet.events("plain", kind="fill", limit=1).events
         assert fleet.status("plain").engine is not None
-        assert [template.name for template in fleet.templates("engine").templates] == ["sandbox"]
+        assert [template.name for template in fleet.templates("engine").templates] == [
+            "backtest_engine",
+            "live_engine",
+            "paper_trading",
+            "sandbox_engine",
+        ]
         assert fleet.catalog().entries
-        fleet.stop_engine("plain")
+        assert [one.state for one in fleet.strategies("plain").strategies] == ["RUNNING"]
+        assert [one.instance_id for one in fleet.containers().containers] == ["plain"]
+        assert fleet.validate_strategy("ema_cross").is_valid
+        done = fleet.emergency_stop("plain")
+        assert [(one.is_flat, one.is_gone) for one in done.receipts] == [(True, True)]
         assert fleet.wait_for("plain", ENDED).session is not None
+        assert fleet.lift_stop("plain").flags == ()
         assert len(fleet.sessions("plain").sessions) == 1
+        assert fleet.cleanup_containers(dry_run=True).is_dry_run
+        fleet.remove_engine("plain")
+        assert fleet.engines().engines == ()
     fleet.close()
     with pytest.raises(RuntimeError, match="closed"):
         fleet.engines()

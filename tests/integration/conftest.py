@@ -15,6 +15,7 @@ from flotilla.embedded.nats import NatsServer
 from flotilla.embedded.postgres import PostgresServer
 from schemas.contract import Actor
 from schemas.ids import new_request_id
+from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files
 
 type ConnectAs = Callable[[Actor], Awaitable[Bus]]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.e2e.stacks import PROGRAMS, RunningStack, is_running, run_flotilla, until
 
@@ -42,12 +43,20 @@ def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: Runn
     for part in (connection.http_url, connection.token_file, connection.nats_url, "NOT ISOLATED"):
         assert part in said
     assert "imported 5,031 bars of SPX.SIM-1-DAY-LAST-EXTERNAL" in said
-    for path in (stack.folder.token_file, stack.folder.connection_file, Path(connection.nats_creds)):
+    password = stack.folder.redis / "password"
+    for path in (
+        stack.folder.token_file,
+        stack.folder.connection_file,
+        Path(connection.nats_creds),
+        password,
+    ):
         assert path.stat().st_mode & 0o077 == 0, path
-    assert stack.folder.keys.stat().st_mode & 0o077 == 0
+    for folder in (stack.folder.keys, stack.folder.secrets, stack.folder.redis):
+        assert folder.stat().st_mode & 0o077 == 0, folder
     assert stack.token not in said
     for log in stack.folder.logs.glob("*.log"):
         assert stack.token not in log.read_text()
+        assert password.read_text() not in log.read_text()
 
 
 def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningStack) -> None:
@@ -88,6 +97,30 @@ def test_a_stack_that_was_killed_comes_back_and_finds_its_engines(stack: Running
     until(is_trading, 15, "the engine in sight")
     assert stack.json("engine", "inspect", "one")["engine"]["session"]["session_id"] == session
     assert engine_pid(stack) == pid
+
+
+def test_redis_comes_back_with_what_it_knew_where_engines_look_for_it(stack: RunningStack) -> None:
+    stack.start()
+    port = json.loads(stack.folder.ports_file.read_bytes())["redis"]
+    password = (stack.folder.redis / "password").read_text()
+    with redis.Redis(port=port, password=password) as client:
+        client.set("trader-A:x", "kept")
+        old = stack.pid_of("redis")
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        until(lambda: stack.pid_of("redis") not in (None, old), 15, "a new server")
+
+        def answers() -> bool:
+            try:
+                return client.get("trader-A:x") == b"kept"
+            except redis.ConnectionError:
+                return False
+
+        until(answers, 15, "what it knew")
+        assert stack.stop() == 0
+        stack.start()
+        assert json.loads(stack.folder.ports_file.read_bytes())["redis"] == port
+        assert client.get("trader-A:x") == b"kept"
 
 
 @pytest.mark.parametrize("how", ["up", "down"])

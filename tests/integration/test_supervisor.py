@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from bus.bus import Bus, connect
-from bus.credentials import FleetKeys
 from bus.settings import BusSettings
 from flotilla.embedded.nats import NatsServer
 from schemas.contract import (
@@ -25,7 +24,6 @@ from schemas.contract import (
     HOST_HEARTBEAT,
     SESSION_INSPECT,
     SESSION_KILL,
-    SESSION_LIST,
     SESSION_REMOVE,
     SESSION_START,
     SESSION_STOP,
@@ -37,8 +35,6 @@ from schemas.session import (
     ContainerFacts,
     ContainerStatus,
     Launch,
-    ListContainers,
-    SessionSpec,
     StartSession,
     StopSession,
     WhichSession,
@@ -47,48 +43,23 @@ from schemas.states import EngineType, TradingMode
 from schemas.telemetry import HostHeartbeat
 from tests.fakes.supervised import NETWORK, SUBNET, DockerBench, docker_network, require_docker_image, session
 from tests.integration.conftest import ConnectAs
-
-# It prints what it was given, as no real sidecar would, and obeys SIGTERM.
-SIDECAR = 'trap "exit 0" TERM; read -r line; printf "%s\\n" "$line"; while :; do sleep 0.05 & wait $!; done'
-
-
-class Supervisor:
-    """`python -m services.supervisor` with its environment."""
-
-    def __init__(self, env: dict[str, str], log: Path) -> None:
-        self._env = env
-        self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.supervisor"], env=os.environ | self._env, stderr=log
-            )
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-    def log(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
+from tests.integration.supervisors import (
+    SIDECAR,
+    Supervisor,
+    ended,
+    environment_of,
+    eventually,
+    heard,
+    listed,
+    ready,
+    start,
+    told_of,
+)
 
 
 @pytest.fixture
-def environment(nats: NatsServer, fleet_keys: FleetKeys, tmp_path: Path) -> dict[str, str]:
-    return {
-        "FLOTILLA_HOST": "h1",
-        "FLOTILLA_NATS_URL": nats.url,
-        "FLOTILLA_NATS_CREDS": str(fleet_keys.write_credentials(Actor.SUPERVISOR)),
-        "FLOTILLA_STATE": str(tmp_path / "state"),
-        "FLOTILLA_SIGNING_KEY": str(fleet_keys.engine_key_file),
-        "FLOTILLA_ACCOUNT": fleet_keys.account,
-        "FLOTILLA_RUNTIME": "process",
-        "FLOTILLA_CATALOG": "/the/catalog",
-        "FLOTILLA_PROCESS_COMMAND": f"/bin/sh -c '{SIDECAR}'",
-        "FLOTILLA_ENGINE_COMMAND": f"/bin/sh -c '{SIDECAR}'",
-    }
+def environment(nats: NatsServer, tmp_path: Path) -> dict[str, str]:
+    return environment_of(nats, tmp_path / "state")
 
 
 @pytest.fixture
@@ -111,40 +82,6 @@ async def orchestrator(connect_as: ConnectAs, supervisor: Supervisor) -> AsyncIt
             await bus.call(SESSION_KILL, WhichSession(session_id=facts.session_id), host="h1")
 
 
-async def ready(bus: Bus) -> None:
-    await eventually(lambda: bus.call(SESSION_LIST, ListContainers(), host="h1"))
-
-
-async def eventually[T](ask: Callable[[], Any], is_so: Callable[[Any], bool] = lambda _: True) -> Any:
-    """What `ask` answers as soon as it answers and the answer is so."""
-    deadline, last = time.monotonic() + 15, None
-    while time.monotonic() < deadline:
-        try:
-            if is_so(last := await ask()):
-                return last
-        except FaultError as error:
-            last = error
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"still {last!r}")
-
-
-async def listed(bus: Bus) -> dict[str, ContainerFacts]:
-    answer = await bus.call(SESSION_LIST, ListContainers(), host="h1")
-    return {facts.session_id: facts for facts in answer.containers}
-
-
-async def start(bus: Bus, spec: SessionSpec) -> ContainerFacts:
-    return await bus.call(SESSION_START, StartSession(spec=spec), host="h1")
-
-
-async def ended(bus: Bus, session_id: str) -> ContainerFacts:
-    facts: ContainerFacts = await eventually(
-        lambda: bus.call(SESSION_INSPECT, WhichSession(session_id=session_id), host="h1"),
-        lambda facts: facts.status == ContainerStatus.EXITED,
-    )
-    return facts
-
-
 async def launch_of(tmp_path: Path, session_id: str) -> Launch:
     output = tmp_path / "state" / "sessions" / session_id / "output.log"
 
@@ -153,18 +90,6 @@ async def launch_of(tmp_path: Path, session_id: str) -> Launch:
 
     text = await eventually(read, lambda text: text.endswith(b"\n"))
     return msgspec.json.decode(text, type=Launch)
-
-
-async def heard(bus: Bus, feed: Any) -> list[Any]:
-    """A list that grows with what is said on a feed."""
-    said: list[Any] = []
-
-    async def hear(payload: Any, _ids: object) -> None:
-        said.append(payload)
-
-    await bus.listen(feed, hear)
-    await bus.flush()
-    return said
 
 
 async def test_a_session_lives_and_ends_on_command(orchestrator: Bus) -> None:
@@ -253,14 +178,6 @@ async def test_each_change_of_a_container_is_told(orchestrator: Bus) -> None:
     assert (await told_of(told, spec, ContainerStatus.EXITED)).exit_code == -9
     await orchestrator.call(SESSION_REMOVE, WhichSession(session_id=spec.session_id), host="h1")
     await told_of(told, spec, ContainerStatus.GONE)
-
-
-async def told_of(told: list[ContainerFacts], spec: SessionSpec, status: ContainerStatus) -> ContainerFacts:
-    async def last() -> ContainerFacts | None:
-        return next((facts for facts in reversed(told) if facts.session_id == spec.session_id), None)
-
-    facts: ContainerFacts = await eventually(last, lambda facts: facts is not None and facts.status == status)
-    return facts
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

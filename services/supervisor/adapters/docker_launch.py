@@ -1,4 +1,4 @@
-"""Making one container run, step by step in one thread: create or adopt, put the launch line on its stdin, start."""
+"""Making one container run, step by step in one thread: create or adopt, connect, put the launch line on its stdin, start."""
 
 import socket
 import time
@@ -22,15 +22,19 @@ ATTEMPTS: Final = 20
 PAUSE_S: Final = 0.1
 
 
-def ensure_container(client: APIClient, name: str, config: dict[str, Any], line: bytes) -> Inspected:
+def ensure_container(
+    client: APIClient, name: str, config: dict[str, Any], line: bytes, networks: tuple[str, ...] = ()
+) -> Inspected:
     """The container of that name, running or ended. It is created first and looked at only when the name is taken.
+
+    `networks` are those besides the one in its config.
 
     The name can be taken although nobody saw it a moment ago: the daemon finishes a create whose client died. Raises what the
     SDK raises, and FaultError `conflict` for a name that is somebody else's.
     """
     for _ in range(ATTEMPTS):
         if created := _create(client, name, config):
-            _launch(client, created, line)
+            _launch(client, created, line, networks)
             return _started(client, created)
         if (found := find(client, name)) is None:
             continue
@@ -86,9 +90,11 @@ def _judge(found: Inspected, labels: dict[str, str]) -> Verdict:
     )
 
 
-def _launch(client: APIClient, container_id: str, line: bytes) -> None:
+def _launch(client: APIClient, container_id: str, line: bytes, networks: tuple[str, ...]) -> None:
     try:
-        with _stdin(client, container_id) as stdin:
+        for network in networks:
+            client.connect_container_to_network(container_id, network)
+        with stdin_of(client, container_id) as stdin:
             # Before the start: whoever dies in between, a container that runs has got its line.
             rest = _send_what_fits(stdin, line)
             client.start(container_id)
@@ -120,7 +126,8 @@ def _send_what_fits(connection: socket.socket, data: bytes) -> bytes:
 
 
 @contextmanager
-def _stdin(client: APIClient, container_id: str) -> Iterator[socket.socket]:
+def stdin_of(client: APIClient, container_id: str) -> Iterator[socket.socket]:
+    """A container's stdin, which ends when the block does."""
     stream = client.attach_socket(container_id, params={"stdin": 1, "stream": 1})
     try:
         yield stream._sock  # the SDK hands out a read-only wrapper of it

@@ -1,4 +1,4 @@
-"""The network of the engines: an internal bridge on which they reach nothing but what listens on its gateway."""
+"""The networks of the engines: an internal bridge on which they reach nothing but what listens on its gateway, and a way out."""
 
 import ipaddress
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from schemas.fault import FaultCode, fault
+from schemas.fault import FaultCode, FaultError, fault
 from services.supervisor.core import names
 
 _ICC = "com.docker.network.bridge.enable_icc"
@@ -26,15 +26,28 @@ def ensure_network(client: APIClient, name: str, *, subnet: str, owner: str) -> 
 
     Raises FaultError `conflict` for a network of that name that lets engines out or at each other, and what the SDK raises.
     """
+    found = _ensure(client, name, subnet, owner, is_internal=True)
+    if not _is_bridge(found) or not found.get("Internal"):
+        raise _unfit(name, "an internal bridge with icc off", "FLOTILLA_NETWORK")
+    pool = found["IPAM"]["Config"][0]
+    return BusNetwork(name=name, gateway=pool.get("Gateway", ""), subnet=pool["Subnet"])
+
+
+def ensure_egress(client: APIClient, name: str, *, subnet: str, owner: str) -> None:
+    """Makes sure of the network on which engines reach venues, and not each other. Raises like ensure_network."""
+    found = _ensure(client, name, subnet, owner, is_internal=False)
+    if not _is_bridge(found) or found.get("Internal"):
+        raise _unfit(name, "a bridge that leads outside, with icc off", "FLOTILLA_EGRESS_NETWORK")
+
+
+def _ensure(client: APIClient, name: str, subnet: str, owner: str, *, is_internal: bool) -> dict[str, Any]:
     found = _find(client, name)
     if found is None:
-        _create(client, name, subnet, owner)
+        _create(client, name, subnet, owner, is_internal=is_internal)
         found = _find(client, name)
     if found is None:
         raise fault(FaultCode.UNAVAILABLE, f"network {name} was removed while it was made", retry_after_s=1.0)
-    _refuse_unless_isolating(name, found)
-    pool = found["IPAM"]["Config"][0]
-    return BusNetwork(name=name, gateway=pool.get("Gateway", ""), subnet=pool["Subnet"])
+    return found
 
 
 def _find(client: APIClient, name: str) -> dict[str, Any] | None:
@@ -45,12 +58,12 @@ def _find(client: APIClient, name: str) -> dict[str, Any] | None:
     return found
 
 
-def _create(client: APIClient, name: str, subnet: str, owner: str) -> None:
+def _create(client: APIClient, name: str, subnet: str, owner: str, *, is_internal: bool) -> None:
     try:
         client.create_network(
             name,
             driver="bridge",
-            internal=True,
+            internal=is_internal,
             check_duplicate=True,
             options={_ICC: "false"},
             # An explicit range: Docker's default pools hold 29 networks and collide with other people's.
@@ -66,10 +79,11 @@ def _gateway(subnet: str) -> str:
     return str(ipaddress.ip_network(subnet)[1])
 
 
-def _refuse_unless_isolating(name: str, found: dict[str, Any]) -> None:
-    options = found.get("Options") or {}
-    if found.get("Driver") != "bridge" or not found.get("Internal") or options.get(_ICC) != "false":
-        raise fault(
-            FaultCode.CONFLICT,
-            f"network {name} is not an internal bridge with icc off: remove it, or set FLOTILLA_NETWORK to another name",
-        )
+def _is_bridge(found: dict[str, Any]) -> bool:
+    return found.get("Driver") == "bridge" and (found.get("Options") or {}).get(_ICC) == "false"
+
+
+def _unfit(name: str, wanted: str, variable: str) -> FaultError:
+    return fault(
+        FaultCode.CONFLICT, f"network {name} is not {wanted}: remove it, or set {variable} to another name"
+    )

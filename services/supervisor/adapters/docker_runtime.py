@@ -11,16 +11,24 @@ from docker.errors import APIError, NotFound
 from bus.logs import get_logger
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, SessionSpec, container_name
+from services.supervisor.adapters.docker_check import run_check, sweep_checks
 from services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
 from services.supervisor.adapters.docker_errors import is_network_missing
 from services.supervisor.adapters.docker_events import Dirty, EventThread
 from services.supervisor.adapters.docker_launch import ensure_container, find, remove_if_not_running
-from services.supervisor.adapters.docker_network import BusNetwork, ensure_network
+from services.supervisor.adapters.docker_network import BusNetwork, ensure_egress, ensure_network
 from services.supervisor.core import names
+from services.supervisor.core.check_output import CheckOutput
 from services.supervisor.core.facts import as_gone, never_seen
 from services.supervisor.core.inspected import Inspected, facts_of, is_engine
 from services.supervisor.core.live_guard import refuse_live
-from services.supervisor.core.spec import ContainerProfile, container_config
+from services.supervisor.core.spec import (
+    ContainerProfile,
+    Room,
+    check_config,
+    container_config,
+    networks_besides,
+)
 from services.supervisor.ports import RuntimeProbe
 from services.supervisor.turns import Turns
 
@@ -34,10 +42,13 @@ RETRY_S: Final = 0.5
 class DockerRuntime:
     """The ContainerRuntime of one Docker engine."""
 
-    def __init__(self, url: str, profile: ContainerProfile, *, subnet: str) -> None:
+    def __init__(
+        self, url: str, profile: ContainerProfile, *, subnet: str, egress_subnet: str = "10.231.1.0/24"
+    ) -> None:
         self._calls = DockerCalls(url)
         self._profile = profile
         self._subnet = subnet
+        self._egress_subnet = egress_subnet
         self._turns: Turns[str] = Turns()
         self._info: RuntimeProbe | None = None
 
@@ -45,6 +56,11 @@ class DockerRuntime:
     def kind(self) -> str:
         """docker"""
         return KIND
+
+    @property
+    def is_isolated(self) -> bool:
+        """True"""
+        return True
 
     async def ensure_network(self) -> BusNetwork:
         """The engines' network, made when it is not there. Raises FaultError."""
@@ -59,10 +75,13 @@ class DockerRuntime:
 
     async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
         """See ContainerRuntime."""
-        refuse_live(spec, is_isolated=True)
-        config = container_config(spec, self._profile, host_cpus=(await self._learn()).cpus)
+        refuse_live(spec, is_isolated=self.is_isolated)
+        config = container_config(spec, self._profile, host=await self._room())
+        networks = networks_besides(spec, self._profile)
         async with self._turns.take(spec.session_id):
-            container = await self._ensure(spec.container_name, config, launch_line)
+            if networks:
+                await self._ensure_egress()
+            container = await self._ensure(spec.container_name, config, launch_line, networks)
         return facts_of(container, host=self._profile.host)
 
     async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
@@ -124,6 +143,17 @@ class DockerRuntime:
         finally:
             await events.close()
 
+    async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        """See ContainerRuntime."""
+        # Docker ends it a little later than we would, should we not live to do it.
+        config = check_config(self._profile, host=await self._room(), timeout_s=timeout_s + 5)
+        return await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
+
+    async def sweep_checks(self) -> None:
+        """Removes what a supervisor that died left of its checks. Raises FaultError."""
+        if count := await self._calls.start(lambda client: sweep_checks(client, self._profile.owner)):
+            log.info("checks left behind were removed", count=count)
+
     async def probe(self) -> RuntimeProbe:
         """See ContainerRuntime."""
         try:
@@ -140,14 +170,32 @@ class DockerRuntime:
         """See ContainerRuntime."""
         await self._calls.close()
 
-    async def _ensure(self, name: str, config: dict[str, Any], line: bytes) -> Inspected:
+    async def _ensure(
+        self, name: str, config: dict[str, Any], line: bytes, networks: tuple[str, ...]
+    ) -> Inspected:
+        def ensure(client: APIClient) -> Inspected:
+            return ensure_container(client, name, config, line, networks)
+
         try:
-            return await self._calls.start(lambda client: ensure_container(client, name, config, line))
+            return await self._calls.start(ensure)
         except FaultError as error:
             if not (isinstance(error.__cause__, APIError) and is_network_missing(error.__cause__)):
                 raise
         await self.ensure_network()
-        return await self._calls.start(lambda client: ensure_container(client, name, config, line))
+        return await self._calls.start(ensure)
+
+    async def _ensure_egress(self) -> None:
+        profile = self._profile
+        await self._calls.start(
+            lambda client: ensure_egress(
+                client, profile.egress, subnet=self._egress_subnet, owner=profile.owner
+            )
+        )
+
+    async def _room(self) -> Room:
+        """What the host has. Raises FaultError."""
+        probe = await self._learn()
+        return Room(cpus=float(probe.cpus), memory_bytes=probe.memory_bytes)
 
     async def _find(self, session_id: str) -> Inspected:
         name = container_name(session_id)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ from bus.logs import get_logger
 from schemas.fault import FaultCode, fault
 from schemas.session import ContainerFacts, SessionSpec, container_name
 from services.supervisor.adapters import process_table
+from services.supervisor.adapters.process_check import run_check
 from services.supervisor.adapters.process_folder import SessionFolder, session_folders, sweep_remnants
 from services.supervisor.adapters.process_spawn import spawn
 from services.supervisor.core.adopt import Verdict, judge
+from services.supervisor.core.check_output import CheckOutput
 from services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
 from services.supervisor.core.live_guard import refuse_live
 from services.supervisor.core.process_state import SessionRecord, existing_of, facts_of
@@ -32,11 +35,20 @@ DEATH_S: Final = 10.0
 
 
 class ProcessRuntime:
-    """The ContainerRuntime of one state folder. `command` is what reads a launch line and runs a session."""
+    """The ContainerRuntime of one state folder. `command` reads a launch line and runs a session, `check_command` checks a plan."""
 
-    def __init__(self, root: Path, command: tuple[str, ...], *, owner: str, host: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        command: tuple[str, ...],
+        *,
+        owner: str,
+        host: str,
+        check_command: tuple[str, ...] = (sys.executable, "-m", "engine_sidecar.checking"),
+    ) -> None:
         self._root = root
         self._command = command
+        self._check_command = check_command
         self._owner = owner
         self._host = host
         self._turns: Turns[str] = Turns()
@@ -53,9 +65,14 @@ class ProcessRuntime:
         """process"""
         return KIND
 
+    @property
+    def is_isolated(self) -> bool:
+        """False"""
+        return False
+
     async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
         """See ContainerRuntime. Raises FaultError `forbidden` for live trading."""
-        refuse_live(spec, is_isolated=False)
+        refuse_live(spec, is_isolated=self.is_isolated)
         async with self._turns.take(spec.session_id):
             folder = await asyncio.to_thread(self._ensure, spec, launch_line)
             return await self._until(folder, _is_known)
@@ -107,6 +124,10 @@ class ProcessRuntime:
                 yield as_gone(known[session_id])
             known = seen
             await asyncio.sleep(POLL_S)
+
+    async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        """See ContainerRuntime."""
+        return await run_check(self._root, self._check_command, line, timeout_s)
 
     async def probe(self) -> RuntimeProbe:
         """See ContainerRuntime."""

@@ -37,7 +37,7 @@ def spawn(folder: Path, command: tuple[str, ...], line: bytes, lock: int) -> int
             return os.posix_spawn(
                 "/bin/sh",
                 ["sh", str(_SHIM), str(folder), *command],
-                _environment(folder),
+                environment(folder),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, output, 1),
@@ -73,8 +73,8 @@ def _fill(writer: int, line: bytes) -> None:
         raise fault(FaultCode.TOO_LARGE, f"a launch line of {len(line)} bytes does not fit into a pipe")
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Little of ours: what the supervisor was given is not the engine's to see."""
+def environment(folder: Path) -> dict[str, str]:
+    """What a process of ours finds, `tmp` in the folder being its home. Little of ours: what the supervisor was given is not the engine's to see."""
     scratch = str(folder / "tmp")
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},

@@ -1,12 +1,14 @@
 """What Docker's inspect says of a container, typed, and as facts. Pure."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
 from schemas.ids import is_id
 from schemas.session import ContainerFacts, ContainerStatus, container_name
+from schemas.states import EngineType, TradingMode
 from services.supervisor.core import names
 from services.supervisor.core.adopt import Existing
 from services.supervisor.core.facts import exit_code_of
@@ -20,6 +22,8 @@ _STATUS: Final = {
     "exited": ContainerStatus.EXITED,
     "dead": ContainerStatus.EXITED,
 }
+
+_NANO: Final = 1_000_000_000
 
 
 class Health(msgspec.Struct, frozen=True, rename="pascal"):
@@ -47,6 +51,13 @@ class Config(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
+class HostConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """The limits in force; 0 is none."""
+
+    memory: int = 0
+    nano_cpus: int = 0
+
+
 class Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     """`GET /containers/{id}/json`, as far as it matters here."""
 
@@ -55,6 +66,7 @@ class Inspected(msgspec.Struct, frozen=True, rename="pascal"):
     created: datetime
     state: State
     config: Config
+    host_config: HostConfig = HostConfig()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -115,7 +127,16 @@ def facts_of(container: Inspected, *, host: str) -> ContainerFacts:
         # Docker calls one that has ended unhealthy, however well it went.
         health=state.health.status if state.health and status == ContainerStatus.RUNNING else "",
         error=state.error,
+        engine_type=_word(EngineType, labels.get(names.ENGINE_TYPE)),
+        trading_mode=_word(TradingMode, labels.get(names.TRADING_MODE)),
+        memory_limit_bytes=container.host_config.memory or None,
+        cpus=container.host_config.nano_cpus / _NANO or None,
     )
+
+
+def _word[E: StrEnum](kind: type[E], label: str | None) -> E | None:
+    """A label that is not there, as on containers of an earlier version, or is no word of ours, tells nothing."""
+    return next((word for word in kind if word == label), None)
 
 
 def _moment(time: datetime) -> datetime | None:

@@ -1,8 +1,10 @@
 """The one line that a sidecar reads from its stdin. Pure."""
 
+from typing import Any
+
 import msgspec
 
-from schemas.session import BusAccess, Launch, SessionSpec
+from schemas.session import BusAccess, CacheAccess, Launch, SessionSpec
 
 
 class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,12 +15,21 @@ class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
     enforce_memory: bool
 
 
-def launch_line(spec: SessionSpec, creds: str, surroundings: EngineSurroundings) -> bytes:
-    """The session, its credential and its surroundings as one line of JSON with its newline."""
+def launch_line(
+    spec: SessionSpec,
+    creds: str,
+    surroundings: EngineSurroundings,
+    *,
+    cache: CacheAccess | None = None,
+    secrets: dict[str, dict[str, Any]] | None = None,
+) -> bytes:
+    """The session, its credentials and its surroundings as one line of JSON with its newline."""
     launch = Launch(
         bus=BusAccess(url=surroundings.bus_url, creds=creds),
         spec=spec,
         catalog_path=surroundings.catalog_path,
         enforce_memory=surroundings.enforce_memory,
+        cache=cache,
+        secrets=secrets or {},
     )
     return msgspec.json.encode(launch) + b"\n"

@@ -67,6 +67,10 @@ def facts_of(record: SessionRecord, seen: Observed) -> ContainerFacts:
         finished_at=seen.finished_at if has_ended else None,
         exit_code=exit_code_of(exit_status) if has_ended and exit_status is not None else None,
         error=error,
+        engine_type=record.spec.engine_type,
+        trading_mode=record.spec.trading_mode,
+        # The sidecar keeps it; nothing keeps CPUs here, so none are told.
+        memory_limit_bytes=record.spec.memory_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""From a session's specification to the container that Docker is asked for, hardened. Pure."""
+"""From a session's specification, or a plan to check, to the container that Docker is asked for, hardened. Pure."""
 
 import math
 from typing import Any, Final
@@ -29,38 +29,84 @@ _ENV: Final = (
 class ContainerProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What all engine containers of a host have in common.
 
-    `command` overrides the image's own. `catalog` is a path of the Docker host, or the name of a volume; empty mounts none.
+    `command` overrides the image's own, `check_command` is what checks a plan. `egress` is the second network of engines that need
+    venues. `catalog` is a path of the Docker host, or the name of a volume; empty mounts none.
     """
 
     owner: str
     host: str
     image: str
     network: str
+    egress: str = "flotilla-egress"
     command: tuple[str, ...] = ()
+    check_command: tuple[str, ...] = ("python", "-m", "engine_sidecar.checking")
     catalog: str = ""
     catalog_target: str = "/app/data"
 
 
-def container_config(spec: SessionSpec, profile: ContainerProfile, *, host_cpus: int) -> dict[str, Any]:
-    """The body of Docker's `POST /containers/create`. CPUs are clamped to the host's, because Docker refuses more."""
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """CPUs and memory, of a host or for a container."""
+
+    cpus: float
+    memory_bytes: int
+
+    def within(self, host: "Room") -> "Room":
+        """No more than the host has: Docker refuses more CPUs, and more memory than there is limits nothing. Zero is not known."""
+        return Room(
+            cpus=min(self.cpus, max(host.cpus, 1.0)),
+            memory_bytes=min(self.memory_bytes, host.memory_bytes or self.memory_bytes),
+        )
+
+
+CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=1 << 30)
+"""For NautilusTrader and the classes of one plan."""
+
+
+def container_config(spec: SessionSpec, profile: ContainerProfile, *, host: Room) -> dict[str, Any]:
+    """The body of Docker's `POST /containers/create` for a session; what it may use is clamped to the host."""
+    room = Room(cpus=spec.cpus, memory_bytes=spec.memory_bytes).within(host)
     config: dict[str, Any] = {
-        "Image": profile.image,
-        "User": USER,
-        "WorkingDir": "/",
-        "Env": list(_ENV),
+        **_process(profile),
         "Labels": _labels(spec, profile),
         "StopSignal": "SIGTERM",
         "StopTimeout": math.ceil(spec.stop_timeout_s) + FLUSH_S,
-        "OpenStdin": True,
-        "StdinOnce": True,
-        "AttachStdin": True,
-        "Tty": False,
         "Healthcheck": _healthcheck(spec.boot_timeout_s),
-        "HostConfig": _host_config(spec, profile, min(spec.cpus, float(max(host_cpus, 1)))),
+        "HostConfig": _host_config(profile, room, profile.network),
     }
     if profile.command:
         config["Entrypoint"] = list(profile.command)
     return config
+
+
+def networks_besides(spec: SessionSpec, profile: ContainerProfile) -> tuple[str, ...]:
+    """The networks to connect after the creation, for which Docker takes one only."""
+    return (profile.egress,) if spec.has_egress else ()
+
+
+def check_config(profile: ContainerProfile, *, host: Room, timeout_s: float) -> dict[str, Any]:
+    """The same for the check of a plan: as hardened, without any network, and it ends by itself although we might not.
+
+    It carries a label of its own, so that nobody takes it for a session.
+    """
+    return {
+        **_process(profile),
+        "Labels": {names.CHECK: profile.owner},
+        "Entrypoint": ["timeout", "-s", "KILL", str(math.ceil(timeout_s)), *profile.check_command],
+        "HostConfig": _host_config(profile, CHECK_ROOM.within(host), "none"),
+    }
+
+
+def _process(profile: ContainerProfile) -> dict[str, Any]:
+    return {
+        "Image": profile.image,
+        "User": USER,
+        "WorkingDir": "/",
+        "Env": list(_ENV),
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "Tty": False,
+    }
 
 
 def _labels(spec: SessionSpec, profile: ContainerProfile) -> dict[str, str]:
@@ -71,6 +117,8 @@ def _labels(spec: SessionSpec, profile: ContainerProfile) -> dict[str, str]:
         names.SESSION: spec.session_id,
         names.GENERATION: str(spec.generation),
         names.SPEC: spec_hash(spec),
+        names.ENGINE_TYPE: spec.engine_type,
+        names.TRADING_MODE: spec.trading_mode,
     }
 
 
@@ -86,16 +134,16 @@ def _healthcheck(start_period_s: float) -> dict[str, Any]:
     }
 
 
-def _host_config(spec: SessionSpec, profile: ContainerProfile, cpus: float) -> dict[str, Any]:
+def _host_config(profile: ContainerProfile, room: Room, network: str) -> dict[str, Any]:
     return {
         "Init": True,
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
         "PidsLimit": PIDS,
-        "Memory": spec.memory_bytes,
-        "MemorySwap": spec.memory_bytes,
-        "NanoCpus": round(cpus * _SECOND),
+        "Memory": room.memory_bytes,
+        "MemorySwap": room.memory_bytes,
+        "NanoCpus": round(room.cpus * _SECOND),
         "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
         "ShmSize": 16 << 20,
         "IpcMode": "private",
@@ -103,7 +151,7 @@ def _host_config(spec: SessionSpec, profile: ContainerProfile, cpus: float) -> d
         "Tmpfs": {"/tmp": TMPFS},  # noqa: S108 - the container's own
         "Mounts": _mounts(profile),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "NetworkMode": profile.network,
+        "NetworkMode": network,
         "LogConfig": {
             "Type": "local",
             "Config": {

@@ -24,3 +24,13 @@ def test_the_page_names_every_command() -> None:
         rows = "\n".join(line for line in PAGE.splitlines() if f"`flotilla {name} " in line)
         for command in group.list_commands(context):
             assert re.search(rf"\b{command}\b", rows), f"{name} {command}"
+
+
+def test_every_command_loads_and_explains_itself() -> None:
+    context = click.Context(cli)
+    for path, group in {"": cli, **GROUPS}.items():
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, (path, name)
+            assert command.help, (path, name)
+            assert command.get_help(click.Context(command, info_name=name))

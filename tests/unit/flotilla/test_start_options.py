@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from flotilla.commands.start import engine_config, pairs
+from flotilla.engine_options import engine_config, pairs
 from schemas.config import EngineConfig
 from schemas.fault import FaultCode, FaultError
 
@@ -23,7 +23,7 @@ def test_nothing_said_is_a_sandbox_on_paper() -> None:
         "a",
         "sandbox",
         "paper",
-        "sandbox",
+        None,
     )
     assert made.strategies is None
     assert not made.trades_money
@@ -96,3 +96,45 @@ def test_a_pair_without_key_or_value_is_a_usage_error(pair: str) -> None:
 def test_settings_without_a_strategy_are_a_usage_error() -> None:
     with pytest.raises(click.UsageError, match="--set needs --strategy"):
         config(settings=("trade_size=1",))
+
+
+def test_a_venue_makes_a_paper_engine_and_names_its_account_and_secret() -> None:
+    made = config(
+        venue_options=("BINANCE=binance,secret=binance_main,testnet=true", "IB=interactive_brokers")
+    )
+    assert (made.engine_type, made.trading_mode) == ("paper", "paper")
+    first, second = made.venues
+    assert (first.name, first.adapter, first.secret, first.config) == (
+        "BINANCE",
+        "binance",
+        "binance_main",
+        {"testnet": True},
+    )
+    assert (second.name, second.account, second.config) == ("IB", None, {})
+
+
+def test_an_account_of_digits_stays_text() -> None:
+    (venue,) = config(venue_options=("IB=interactive_brokers,account=1234567",)).venues
+    assert venue.account == "1234567"
+
+
+def test_venues_come_from_a_file_too() -> None:
+    file = io.BytesIO(
+        b'[{"name": "IB", "adapter": "interactive_brokers", "config": {"data": {"ibg_port": 4002}}}]'
+    )
+    (venue,) = config(venues_file=file, engine_type="live").venues
+    assert venue.config == {"data": {"ibg_port": 4002}}
+
+
+@pytest.mark.parametrize("option", ["BINANCE", "=binance", "BINANCE=", "BINANCE=binance,testnet"])
+def test_a_venue_that_is_written_wrong_is_a_usage_error(option: str) -> None:
+    with pytest.raises(click.UsageError, match="--venue"):
+        config(venue_options=(option,))
+
+
+def test_a_change_leaves_what_it_does_not_name() -> None:
+    ground = EngineConfig(instance_id="a", engine_type="sandbox", max_memory="4g", max_order_rate=60)
+    made = config(ground=ground, cpus="1.5")
+    assert (made.max_memory, made.max_order_rate, made.max_cpu) == ("4g", 60, "1.5")
+    file = io.BytesIO(b'{"max_memory": "1g"}')
+    assert config(ground=ground, config_file=file).max_order_rate is None, "a file is the whole configuration"

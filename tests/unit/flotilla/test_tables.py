@@ -3,23 +3,37 @@
 import io
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from rich.console import Console, RenderableType
 
-from flotilla import tables
+from flotilla import tables, template_tables
 from flotilla.telling import line_of
 from flotilla.watch import Update
-from schemas.catalog import CatalogEntry, CatalogView, Parameter, TemplateView
+from schemas.catalog import (
+    CatalogEntry,
+    CatalogView,
+    Parameter,
+    StrategyVerdict,
+    TemplateFault,
+    TemplateList,
+    TemplateView,
+)
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
-from schemas.states import ClientState, DesiredState, FailureReason, RunState
+from schemas.fault import FieldError
+from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import (
     Alert,
     EngineEvent,
     EngineMetrics,
     EventKind,
     FeedProgress,
+    FleetAlert,
     Resources,
     Severity,
+    StateChange,
+    StopFlag,
+    StopReport,
 )
 
 NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
@@ -147,7 +161,7 @@ def test_templates_and_data_fit() -> None:
             "bar_type": Parameter(type="bar_type", help="What to trade on", required=True),
         },
     )
-    text = drawn(tables.template_details(template))
+    text = drawn(template_tables.template_details(template))
     assert "integer 1..500" in text
     assert "(required)" in text
     entry = CatalogEntry(
@@ -172,3 +186,67 @@ def test_an_update_is_told_in_one_line() -> None:
     told = line_of(Update("alert", "a", event), with_name=False).plain
     assert told.endswith("alert     critical engine_frozen: silent for 5 s")
     assert "1,204 of 5,030 events" in line_of(Update("metrics", "a", METRICS), with_name=True).plain
+
+
+def test_what_is_wrong_with_an_engine_stands_under_the_table_and_in_its_details() -> None:
+    session = msgspec.structs.replace(
+        SESSION,
+        not_confirmed=("order O-1 still open",),
+        stop=StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=1, positions_closed=2),
+    )
+    engine = msgspec.structs.replace(
+        ENGINE,
+        session=session,
+        problems=("strategy EMACross-001 is DEGRADED",),
+        stop_flag=StopFlag(since=NOW, reason="halted"),
+        restarts=2,
+        restart_at=NOW,
+    )
+    listed = drawn(tables.engines_table([engine], NOW))
+    shown = drawn(tables.engine_details(engine, [session], NOW))
+    for text in (listed, shown):
+        assert "strategy EMACross-001 is DEGRADED" in text
+        assert "an emergency stop is in force (halted)" in text
+        assert "NOT CONFIRMED order O-1 still open" in text
+        assert max(map(len, text.splitlines())) <= 80
+    assert "2 by itself, next at 2026-01-31 14:25:00Z" in shown
+    assert "flatten: 1 order cancelled, 2 positions closed, NOT confirmed flat" in " ".join(shown.split())
+
+
+def test_files_that_are_not_served_are_listed_with_their_fault() -> None:
+    fault = TemplateFault(file="mine.json", kind="strategy", message="no class my.module:Mine")
+    listed = TemplateList(templates=(), faults=(fault,))
+    text = drawn(template_tables.templates_report({"strategy": listed}))
+    assert "files that are not served" in text
+    assert "mine.json: no class my.module:Mine" in text
+    assert "not served" not in drawn(
+        template_tables.templates_report({"strategy": TemplateList(templates=())})
+    )
+
+
+def test_a_verdict_tells_everything_that_is_wrong() -> None:
+    errors = (FieldError("trade_size", "must be over 0"), FieldError("bogus", "no such parameter"))
+    verdict = StrategyVerdict(is_valid=False, message="2 parameters are wrong", errors=errors)
+    text = drawn(template_tables.verdict_report(verdict))
+    assert text.splitlines() == [
+        "● refused",
+        "  trade_size: must be over 0",
+        "  bogus: no such parameter",
+    ]
+
+
+def test_an_alert_of_the_fleet_is_told_as_one_of_an_engine_is() -> None:
+    alert = FleetAlert(
+        at=NOW, severity=Severity.WARNING, code="orphan", message="container x", instance_id="a"
+    )
+    told = line_of(Update("fleet_alert", "a", alert), with_name=True).plain
+    assert told.endswith("a                alert     warning orphan: container x")
+
+
+def test_the_end_of_a_session_tells_what_is_not_confirmed() -> None:
+    end = StateChange(state=RunState.STOPPED, not_confirmed=("order O-1 still open", "position P-1 open"))
+    event = EngineEvent(
+        instance_id="a", session_id="s", generation=1, seq=1, at_ns=1, kind=EventKind.STATE, data=end
+    )
+    told = line_of(Update("state", "a", event), with_name=False).plain
+    assert told.endswith("stopped; NOT CONFIRMED: order O-1 still open, position P-1 open")

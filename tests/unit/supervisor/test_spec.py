@@ -4,17 +4,27 @@ import msgspec
 import pytest
 
 from services.supervisor.core import names
-from services.supervisor.core.spec import FLUSH_S, ContainerProfile, container_config
+from services.supervisor.core.spec import (
+    CHECK_ROOM,
+    FLUSH_S,
+    ContainerProfile,
+    Room,
+    check_config,
+    container_config,
+    networks_besides,
+)
 from tests.fakes.supervised import session
 
 PROFILE = ContainerProfile(
     owner="flotilla", host="h1", image="flotilla-engine:latest", network="flotilla-bus"
 )
 
+HOST = Room(cpus=8.0, memory_bytes=32 << 30)
+
 
 def test_it_is_hardened() -> None:
     config = container_config(
-        session(memory_bytes=2 << 30, cpus=2.0, stop_timeout_s=29.5), PROFILE, host_cpus=8
+        session(memory_bytes=2 << 30, cpus=2.0, stop_timeout_s=29.5), PROFILE, host=HOST
     )
     host = config["HostConfig"]
     assert config["User"] == "65532:65532"
@@ -38,12 +48,12 @@ def test_it_is_hardened() -> None:
 
 def test_nothing_of_the_plan_stands_in_it() -> None:
     spec = session(plan=msgspec.structs.replace(session().plan, node={"key": "SECRET-NAME"}))
-    assert b"SECRET-NAME" not in msgspec.json.encode(container_config(spec, PROFILE, host_cpus=2))
+    assert b"SECRET-NAME" not in msgspec.json.encode(container_config(spec, PROFILE, host=HOST))
 
 
 def test_the_labels_name_the_session() -> None:
     spec = session("s1", instance_id="e1", generation=7)
-    labels = container_config(spec, PROFILE, host_cpus=2)["Labels"]
+    labels = container_config(spec, PROFILE, host=HOST)["Labels"]
     assert labels.pop(names.SPEC)
     assert labels == {
         names.OWNER: "flotilla",
@@ -51,6 +61,8 @@ def test_the_labels_name_the_session() -> None:
         names.INSTANCE: "e1",
         names.SESSION: "s1",
         names.GENERATION: "7",
+        names.ENGINE_TYPE: "sandbox",
+        names.TRADING_MODE: "paper",
     }
 
 
@@ -58,21 +70,53 @@ def test_the_labels_name_the_session() -> None:
     ("asked", "host_cpus", "given"), [(2.0, 8, 2.0), (64.0, 2, 2.0), (0.1, 2, 0.1), (4.0, 0, 1.0)]
 )
 def test_cpus_are_clamped_to_the_host(asked: float, host_cpus: int, given: float) -> None:
-    config = container_config(session(cpus=asked), PROFILE, host_cpus=host_cpus)
+    host = Room(cpus=host_cpus, memory_bytes=32 << 30)
+    config = container_config(session(cpus=asked), PROFILE, host=host)
     assert config["HostConfig"]["NanoCpus"] == given * 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "there_is", "given"),
+    [(2 << 30, 8 << 30, 2 << 30), (64 << 30, 8 << 30, 8 << 30), (2 << 30, 0, 2 << 30)],
+)
+def test_memory_is_clamped_to_the_host(asked: int, there_is: int, given: int) -> None:
+    host = Room(cpus=2.0, memory_bytes=there_is)
+    limits = container_config(session(memory_bytes=asked), PROFILE, host=host)["HostConfig"]
+    assert limits["Memory"] == limits["MemorySwap"] == given
+
+
+def test_only_engines_that_need_venues_get_the_second_network() -> None:
+    assert networks_besides(session(), PROFILE) == ()
+    assert networks_besides(session(has_egress=True), PROFILE) == ("flotilla-egress",)
+    with_egress = container_config(session(has_egress=True), PROFILE, host=HOST)
+    assert with_egress["HostConfig"]["NetworkMode"] == "flotilla-bus"
+
+
+def test_a_check_is_as_hardened_as_a_session_without_a_network_and_is_none() -> None:
+    checks = check_config(PROFILE, host=HOST, timeout_s=28.5)
+    runs = container_config(session(), PROFILE, host=HOST)
+    own = {"Memory", "MemorySwap", "NanoCpus", "NetworkMode"}
+    assert {key: value for key, value in checks["HostConfig"].items() if key not in own} == {
+        key: value for key, value in runs["HostConfig"].items() if key not in own
+    }
+    assert checks["HostConfig"]["NetworkMode"] == "none"
+    assert checks["HostConfig"]["Memory"] == CHECK_ROOM.memory_bytes
+    assert checks["User"] == runs["User"]
+    assert checks["Labels"] == {names.CHECK: "flotilla"}
+    assert checks["Entrypoint"] == ["timeout", "-s", "KILL", "29", "python", "-m", "engine_sidecar.checking"]
 
 
 @pytest.mark.parametrize(("catalog", "kind"), [("/srv/catalog", "bind"), ("flotilla-catalog", "volume")])
 def test_the_catalog_is_a_read_only_mount(catalog: str, kind: str) -> None:
     profile = msgspec.structs.replace(PROFILE, catalog=catalog)
-    assert container_config(session(), profile, host_cpus=2)["HostConfig"]["Mounts"] == [
+    assert container_config(session(), profile, host=HOST)["HostConfig"]["Mounts"] == [
         {"Type": kind, "Source": catalog, "Target": "/app/data", "ReadOnly": True}
     ]
 
 
 def test_a_different_specification_has_a_different_hash_and_the_same_one_the_same() -> None:
     def hash_of(**changes: object) -> str:
-        labels: dict[str, str] = container_config(session("s1", **changes), PROFILE, host_cpus=2)["Labels"]
+        labels: dict[str, str] = container_config(session("s1", **changes), PROFILE, host=HOST)["Labels"]
         return labels[names.SPEC]
 
     assert hash_of() == hash_of()

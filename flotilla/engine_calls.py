@@ -1,0 +1,138 @@
+"""What an operator can ask of engines: the calls of the typed client that `fleet.engine.*` answers."""
+
+from datetime import datetime
+
+from bus.bus import Bus
+from schemas import contract
+from schemas.config import EngineConfig
+from schemas.engine import (
+    ConfigureEngine,
+    EngineAccepted,
+    EngineList,
+    EngineLogs,
+    EngineView,
+    EventList,
+    FleetStatus,
+    ListEngines,
+    ListSessions,
+    ReadEvents,
+    ReadLogs,
+    RemoveEngine,
+    RestartEngine,
+    SessionList,
+    StartEngine,
+    StopEngine,
+    WhichEngine,
+)
+from schemas.fault import FaultCode, fault
+from schemas.states import StopPolicy
+
+
+class EngineCalls:
+    """Engines, by name. Every call raises FaultError when it is refused; a `request_id` sent twice has one effect."""
+
+    bus: Bus
+
+    async def start_engine(
+        self,
+        config: EngineConfig | None = None,
+        *,
+        instance_id: str | None = None,
+        confirm_live_trading: bool = False,
+        request_id: str | None = None,
+    ) -> EngineAccepted:
+        """Starts a new session; returns when that is on record. `wait_for` tells when it trades.
+
+        Without `config`, what is stored for `instance_id` is used.
+        """
+        request = StartEngine(
+            config=config,
+            instance_id=instance_id,
+            confirm_live_trading=confirm_live_trading,
+            request_id=request_id,
+        )
+        return await self.bus.call(contract.ENGINE_START, request)
+
+    async def stop_engine(
+        self,
+        instance_id: str | None = None,
+        *,
+        force: bool = False,
+        policy: StopPolicy | None = None,
+        request_id: str | None = None,
+    ) -> EngineAccepted:
+        """Stops an engine; `force` kills it. Stopping a stopped one is a success."""
+        request = StopEngine(instance_id=instance_id, force=force, policy=policy, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_STOP, request)
+
+    async def restart_engine(
+        self,
+        instance_id: str | None = None,
+        *,
+        confirm_live_trading: bool = False,
+        request_id: str | None = None,
+    ) -> EngineAccepted:
+        """Stops an engine if it runs, then starts a new session with its last configuration."""
+        request = RestartEngine(
+            instance_id=instance_id, confirm_live_trading=confirm_live_trading, request_id=request_id
+        )
+        return await self.bus.call(contract.ENGINE_RESTART, request)
+
+    async def configure_engine(
+        self, config: EngineConfig, *, request_id: str | None = None
+    ) -> EngineAccepted:
+        """Stores a configuration, checked as a start checks it; the engine's next start or restart uses it."""
+        request = ConfigureEngine(config=config, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_CONFIGURE, request)
+
+    async def remove_engine(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Forgets an engine that is not active; its sessions and events stay on record."""
+        request = RemoveEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_REMOVE, request)
+
+    async def status(self, instance_id: str | None = None) -> FleetStatus:
+        """The engine meant, and every active one."""
+        return await self.bus.call(contract.ENGINE_STATUS, WhichEngine(instance_id=instance_id))
+
+    async def engine(self, instance_id: str) -> EngineView:
+        """One engine. Raises FaultError `not_found`."""
+        found = (await self.status(instance_id)).engine
+        if found is None:
+            raise fault(FaultCode.NOT_FOUND, f"no engine {instance_id}")
+        return found
+
+    async def engines(self, *, active: bool = False, limit: int = 100) -> EngineList:
+        """Engines, most recent first; `active` keeps those whose session has not ended."""
+        return await self.bus.call(contract.ENGINE_LIST, ListEngines(active=active, limit=limit))
+
+    async def sessions(self, instance_id: str, *, limit: int = 20) -> SessionList:
+        """The sessions of an engine, newest first."""
+        request = ListSessions(instance_id=instance_id, limit=limit)
+        return await self.bus.call(contract.ENGINE_SESSIONS, request)
+
+    async def logs(
+        self,
+        instance_id: str | None = None,
+        *,
+        lines: int = 100,
+        level: str | None = None,
+        since: datetime | None = None,
+    ) -> EngineLogs:
+        """The last lines of an engine's log, also after its container is gone."""
+        request = ReadLogs(instance_id=instance_id, lines=lines, level=level, since=since)
+        return await self.bus.call(contract.ENGINE_LOGS, request)
+
+    async def events(
+        self,
+        instance_id: str,
+        *,
+        session_id: str | None = None,
+        after_seq: int = 0,
+        kind: str | None = None,
+        limit: int = 100,
+    ) -> EventList:
+        """Durable events of a session (the present one when none is named) from the record, oldest first."""
+        request = ReadEvents(
+            instance_id=instance_id, session_id=session_id, after_seq=after_seq, kind=kind, limit=limit
+        )
+        return await self.bus.call(contract.ENGINE_EVENTS, request)

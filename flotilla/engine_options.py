@@ -1,0 +1,125 @@
+"""The options that describe an engine, and the configuration that they come to."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import click
+import msgspec
+
+from schemas.config import EngineConfig
+from schemas.decoding import convert, decode
+from schemas.states import EngineType, TradingMode
+
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+_NAMES: Final = {"mode": "trading_mode", "memory": "max_memory", "cpus": "max_cpu"}
+_VENUE: Final = "NAME=ADAPTER[,KEY=VALUE…]"
+_OPTIONS: Final = (
+    click.option("--template", help="Engine template.  [default: that of the type and mode]"),
+    click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter of the engine template."),
+    click.option("--strategy", help="Strategy template; without it, those that the engine template names."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."
+    ),
+    click.option(
+        "--type",
+        "engine_type",
+        type=click.Choice([str(one) for one in EngineType]),
+        help="[default: sandbox; paper with venues]",
+    ),
+    click.option("--mode", type=click.Choice([str(one) for one in TradingMode]), help="[default: paper]"),
+    click.option(
+        "--venue",
+        "venue_options",
+        multiple=True,
+        metavar=_VENUE,
+        help="A venue to connect, such as BINANCE=binance,secret=binance_main; account, secret, or a field of the "
+        "adapter's config; may be repeated.",
+    ),
+    click.option("--venues-file", type=click.File("rb"), metavar="FILE", help="Venues as a JSON array."),
+    click.option("--memory", metavar="SIZE", help="Memory limit, such as 2g."),
+    click.option("--cpus", metavar="NUMBER", help="CPU limit, such as 1.5."),
+    click.option("--max-order-rate", type=int, metavar="NUMBER", help="Orders per minute, at most."),
+    click.option("--max-position-size", type=float, metavar="AMOUNT", help="Of one order, at most."),
+    click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False)),
+    click.option(
+        "--config",
+        "config_file",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="An EngineConfig in JSON, `-` for stdin; the options above are put over it.",
+    ),
+)
+
+
+def engine_options[F: Callable[..., Any]](command: F) -> F:
+    """Adds the options that describe an engine, in the order in which they stand above."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def engine_config(
+    *,
+    name: str,
+    config_file: Any,
+    param: Iterable[str],
+    strategy: str | None,
+    settings: Iterable[str],
+    venue_options: Iterable[str] = (),
+    venues_file: Any = None,
+    ground: EngineConfig | None = None,
+    **plain: Any,
+) -> EngineConfig:
+    """The configuration that the options describe: over the file, else over `ground`, else over a sandbox on paper.
+
+    Raises FaultError `invalid` naming the field, click.UsageError for options that do not go together.
+    """
+    given: dict[str, Any] = decode(config_file.read(), dict[str, Any]) if config_file else {}
+    if not config_file and ground is not None:
+        given = msgspec.to_builtins(ground)
+    over = {_NAMES.get(key, key): value for key, value in plain.items() if value is not None}
+    if connected := _venues(venue_options, venues_file):
+        over["venues"] = connected
+    default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
+    config = {**default, **given, **over, "instance_id": name}
+    if parameters := pairs(param, "--param"):
+        config["parameters"] = {**config.get("parameters", {}), **parameters}
+    if strategy:
+        config["strategies"] = [strategy_choice(strategy, settings)]
+    elif pairs(settings, "--set"):
+        raise click.UsageError("--set needs --strategy")
+    return convert(config, EngineConfig, "config")
+
+
+def strategy_choice(template: str, settings: Iterable[str]) -> dict[str, Any]:
+    """A strategy by its template and KEY=VALUE options."""
+    return {"template": template, "parameters": pairs(settings, "--set")}
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
+    """KEY=VALUE options. A value that is JSON (`10`, `true`, `null`, `[1, 2]`) is taken as that, anything else as text."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"{option} {pair!r}: write it as KEY=VALUE")
+        try:
+            found[key] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            found[key] = value
+    return found
+
+
+def _venues(options: Iterable[str], file: Any) -> list[Any]:
+    connected: list[Any] = decode(file.read(), list[Any]) if file else []
+    return connected + [_venue(option) for option in options]
+
+
+def _venue(option: str) -> dict[str, Any]:
+    first, *more = option.split(",")
+    name, equals, adapter = first.partition("=")
+    if not (name and equals and adapter):
+        raise click.UsageError(f"--venue {option!r}: write it as {_VENUE}")
+    config = pairs(more, "--venue")
+    own: dict[str, Any] = {key: str(config.pop(key)) for key in ("account", "secret") if key in config}
+    return {"name": name, "adapter": adapter, "config": config, **own}

@@ -1,0 +1,69 @@
+"""What an operator can ask of hosts: emergency stops, which need nothing but the bus and the supervisors, and containers."""
+
+import asyncio
+
+from bus import fleet_stop
+from bus.bus import Bus
+from flotilla.exposure import active_engines, with_unseen
+from schemas import contract
+from schemas.contract import HEALTH, Actor
+from schemas.health import Health, ReadHealth
+from schemas.session import (
+    Cleanup,
+    CleanupReport,
+    ContainerList,
+    EmergencyStop,
+    FleetStopped,
+    LiftStop,
+    ListContainers,
+    StopFlags,
+)
+
+
+class HostCalls:
+    """What runs where, and how to end it."""
+
+    bus: Bus
+
+    async def emergency_stop(
+        self,
+        instance_id: str | None = None,
+        *,
+        deadline_s: float = 20.0,
+        reason: str = "",
+        request_id: str | None = None,
+    ) -> FleetStopped:
+        """Makes an engine, or all of them, flat and gone by the deadline; nothing it names starts again until `lift_stop`.
+
+        Every supervisor in sight is asked: it works without orchestrator, gateway and database. Believe the receipts only:
+        `is_flat` is true when the engine confirmed it, and what runs on a host in `unreached` is not known: one that did not
+        answer, or that is out of sight while the record, if there is one, says that an engine runs there.
+        """
+        request = EmergencyStop(
+            instance_id=instance_id, deadline_s=deadline_s, reason=reason, request_id=request_id
+        )
+        before, done = await asyncio.gather(
+            active_engines(self.bus), fleet_stop.stop_fleet(self.bus, request)
+        )
+        after = await active_engines(self.bus) if before else ()
+        return with_unseen(done, before, after, instance_id)
+
+    async def lift_stop(self, instance_id: str | None = None, *, request_id: str | None = None) -> StopFlags:
+        """Lifts the stop flag of an engine, or all of them; the answer has those still in force."""
+        request = LiftStop(instance_id=instance_id, request_id=request_id)
+        return await fleet_stop.lift_stops(self.bus, request)
+
+    async def containers(self) -> ContainerList:
+        """The engine containers of every host in sight."""
+        return await self.bus.call(contract.CONTAINER_LIST, ListContainers())
+
+    async def cleanup_containers(
+        self, *, force: bool = False, dry_run: bool = False, request_id: str | None = None
+    ) -> CleanupReport:
+        """Removes the containers of ended sessions; `force` stops and removes active ones too, `dry_run` only says which."""
+        request = Cleanup(force=force, dry_run=dry_run, request_id=request_id)
+        return await self.bus.call(contract.CONTAINER_CLEANUP, request)
+
+    async def health(self, service: Actor) -> Health:
+        """How the orchestrator, a supervisor or the gateway is."""
+        return await self.bus.call(HEALTH[service], ReadHealth())

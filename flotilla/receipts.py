@@ -1,0 +1,80 @@
+"""What an emergency stop came to, for people: a row per engine, and in words what is not known to be done."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from flotilla import words
+from flotilla.output import table
+from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
+from schemas.telemetry import StopFlag
+
+
+def is_confirmed(done: FleetStopped) -> bool:
+    """True when every host answered, and every engine confirmed that it is flat and is gone."""
+    return not done.unreached and all(one.is_flat and one.is_gone for one in done.receipts)
+
+
+def stopped_report(done: FleetStopped, program: str) -> RenderableType:
+    """The receipts, what is not confirmed, and the flags that stay."""
+    parts: list[RenderableType] = [_table(done.receipts)] if done.receipts else []
+    parts += _not_known(done)
+    parts.append(Text(_verdict(done), style="green" if is_confirmed(done) else "bold red"))
+    parts += [_flag(flag) for flag in done.flags]
+    parts.append(Text(f"  lift       {program} emergency-stop --lift", style="dim"))
+    return Group(*parts)
+
+
+def flags_left(left: StopFlags) -> RenderableType:
+    """The stop flags that are still in force."""
+    silent = [_silent(host) for host in left.unreached]
+    return Group(*silent, *(map(_flag, left.flags) if left.flags else [Text("no stop is in force")]))
+
+
+def _table(receipts: Sequence[EmergencyReceipt]) -> RenderableType:
+    made = table("ENGINE", "SESSION", ">ORDERS", ">CLOSED", "FLAT", "GONE", ">MS")
+    for column in made.columns[2:]:
+        column.no_wrap = True
+    for one in receipts:
+        made.add_row(
+            Text(one.instance_id, overflow="fold"),
+            one.session_id,
+            str(one.stop.orders_cancelled) if one.stop else "?",
+            str(one.stop.positions_closed) if one.stop else "?",
+            Text("yes", style="green") if one.is_flat else Text("NOT CONFIRMED", style="bold red"),
+            _gone(one),
+            "" if one.gone_ms is None else f"{one.gone_ms:,.0f}",
+        )
+    return made
+
+
+def _gone(receipt: EmergencyReceipt) -> Text:
+    if not receipt.is_gone:
+        return Text("NO", style="bold red")
+    return Text("killed", style="yellow") if receipt.is_killed else Text("yes", style="green")
+
+
+def _verdict(done: FleetStopped) -> str:
+    if not done.receipts:
+        return "no engine gave a receipt" if done.unreached else "no engine ran"
+    flat = sum(one.is_flat and one.is_gone for one in done.receipts)
+    return f"{flat} of {len(done.receipts)} engines confirmed flat and gone, {done.milliseconds:,.0f} ms"
+
+
+def _not_known(done: FleetStopped) -> Iterator[Text]:
+    for one in done.receipts:
+        for what in one.not_confirmed:
+            yield Text(f"NOT CONFIRMED {one.instance_id}: {what}", style="red")
+    for host in done.unreached:
+        yield _silent(host)
+
+
+def _silent(host: str) -> Text:
+    return Text(f"NOT CONFIRMED host {host} did not answer: what runs there is not known", style="bold red")
+
+
+def _flag(flag: StopFlag) -> Text:
+    who = f"engine {flag.instance_id} does" if flag.instance_id else "engines do"
+    why = f" ({flag.reason})" if flag.reason else ""
+    return Text(f"{who} not start, since {words.moment(flag.since)}{why}")

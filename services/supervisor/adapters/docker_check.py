@@ -1,0 +1,79 @@
+"""One question to a container that is thrown away: a line in on stdin, its output out."""
+
+import secrets
+from collections.abc import Iterable
+from typing import Any, Final
+
+from docker import APIClient
+from docker.errors import NotFound
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ReadTimeout
+
+from bus.logs import get_logger
+from services.supervisor.adapters.docker_errors import FAILURES
+from services.supervisor.adapters.docker_launch import stdin_of
+from services.supervisor.core import names
+from services.supervisor.core.check_output import MAX_BYTES, CheckOutput
+
+log = get_logger(__name__)
+
+
+_TAIL_LINES: Final = 5
+
+
+def run_check(client: APIClient, config: dict[str, Any], line: bytes, timeout_s: float) -> CheckOutput:
+    """Runs it to its end, or for `timeout_s`; nothing is left of it. Raises what the SDK raises."""
+    container_id = client.create_container_from_config(config, f"flotilla-check-{secrets.token_hex(6)}")["Id"]
+    try:
+        with stdin_of(client, container_id) as stdin:
+            client.start(container_id)
+            # One that ends before it has read tells by its exit code.
+            try:
+                stdin.sendall(line)
+            except (BrokenPipeError, ConnectionResetError):
+                log.debug("check ended before it was told", container_id=container_id)
+        exit_code = _wait(client, container_id, timeout_s)
+        return CheckOutput(
+            exit_code=exit_code,
+            stdout=_bounded(client.logs(container_id, stdout=True, stderr=False, stream=True)),
+            stderr=client.logs(container_id, stdout=False, stderr=True, tail=_TAIL_LINES),
+        )
+    finally:
+        remove_check(client, container_id)
+
+
+def sweep_checks(client: APIClient, owner: str) -> int:
+    """Removes what a supervisor that died left of its checks; returns how many."""
+    left = client.containers(all=True, filters={"label": f"{names.CHECK}={owner}"})
+    for row in left:
+        remove_check(client, row["Id"])
+    return len(left)
+
+
+def remove_check(client: APIClient, container_id: str) -> None:
+    """Deletes it, running or not. What is left, because Docker went away, is swept at the next start."""
+    try:
+        client.remove_container(container_id, v=True, force=True)
+    except NotFound:
+        return
+    except FAILURES as error:
+        log.warning("container of a check was left", container_id=container_id, error=repr(error))
+
+
+def _wait(client: APIClient, container_id: str, timeout_s: float) -> int | None:
+    """Its exit code, None when it still ran after `timeout_s`."""
+    try:
+        return int(client.wait(container_id, timeout=timeout_s)["StatusCode"])
+    except (ReadTimeout, RequestsConnectionError) as error:
+        if "Read timed out" not in str(error):
+            raise
+        return None
+
+
+def _bounded(chunks: Iterable[bytes]) -> bytes:
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > MAX_BYTES:
+            break
+    return bytes(found[: MAX_BYTES + 1])

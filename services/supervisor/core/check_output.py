@@ -1,0 +1,39 @@
+"""What a check of a plan said, and what that means. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import PlanProblems
+
+MAX_BYTES: Final = 1 << 20
+KILLED: Final = 137
+_SHOWN: Final = 300
+
+
+class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended (null: it had not when its time was over) and what it printed, cut after little more than MAX_BYTES."""
+
+    exit_code: int | None
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+def problems_in(output: CheckOutput) -> PlanProblems:
+    """The answer, which is the last line. Raises FaultError `unavailable` when there is none: nothing is known of the plan then."""
+    if output.exit_code in (None, KILLED):
+        raise _no_answer("it took too long, or too much memory")
+    if output.exit_code != 0:
+        last_words = output.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise _no_answer(f"it ended with exit code {output.exit_code}: {last_words[:_SHOWN]}")
+    if len(output.stdout) > MAX_BYTES:
+        raise _no_answer("it said too much")
+    try:
+        return msgspec.json.decode(output.stdout.strip().rpartition(b"\n")[2], type=PlanProblems)
+    except msgspec.DecodeError as error:
+        raise _no_answer(f"its answer cannot be read: {error}") from None
+
+
+def _no_answer(why: str) -> FaultError:
+    return fault(FaultCode.UNAVAILABLE, f"the plan could not be checked: {why}")

@@ -1,0 +1,51 @@
+"""The emergency stops in force on a host: how one is set, lifted and obeyed. Pure."""
+
+from datetime import datetime
+from typing import Final
+
+from schemas.fault import FaultCode, fault
+from schemas.telemetry import StopFlag
+
+type Flags = tuple[StopFlag, ...]
+
+UNREADABLE: Final = "the stop flags of this host cannot be read, so nothing starts until all are lifted: "
+
+
+def with_flag(flags: Flags, flag: StopFlag) -> Flags:
+    """The flags and this one; when one names the same engine already, that stays, because it is older."""
+    is_set = any(each.instance_id == flag.instance_id for each in flags)
+    return flags if is_set else (*flags, flag)
+
+
+def without_flag(flags: Flags, instance_id: str | None) -> Flags:
+    """The flags without that of one engine; without any when no engine is named."""
+    return () if instance_id is None else tuple(flag for flag in flags if flag.instance_id != instance_id)
+
+
+def flag_on(flags: Flags, instance_id: str) -> StopFlag | None:
+    """A flag that names this engine, or all of them."""
+    return next((flag for flag in flags if flag.instance_id in (None, instance_id)), None)
+
+
+def refuse_stopped(flags: Flags, instance_id: str) -> None:
+    """Raises FaultError `conflict`, which says how to go on, for an engine that a flag names."""
+    if (flag := flag_on(flags, instance_id)) is None:
+        return
+    of_whom = "of all engines" if flag.instance_id is None else f"of engine {instance_id}"
+    why = f" ({flag.reason})" if flag.reason else ""
+    raise fault(
+        FaultCode.CONFLICT,
+        f"an emergency stop {of_whom} is in force since {flag.since.isoformat(timespec='seconds')}{why}: lift it first (lift_stop)",
+    )
+
+
+def unreadable(now: datetime, problem: str) -> Flags:
+    """What holds while nobody knows which flags were set: all engines are stopped."""
+    return (StopFlag(since=now, reason=UNREADABLE + problem),)
+
+
+def unstored(flags: Flags, problem: str) -> Flags:
+    """The flags, the last of which could not be stored and says so."""
+    *others, last = flags
+    reason = f"{last.reason} (not stored, so it ends with this supervisor: {problem})".lstrip()
+    return (*others, StopFlag(since=last.since, instance_id=last.instance_id, reason=reason))

@@ -1,0 +1,244 @@
+"""The emergency stop of one host: sets the flag, has each engine end itself flat, and kills what has not by the deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.tasks import Tasks
+from schemas.contract import COMMAND_END_NOW
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EmergencyReceipt,
+    EmergencyStop,
+    EndNow,
+    HostStopped,
+    LiftStop,
+    StopFlags,
+    container_name,
+)
+from services.supervisor.core.facts import is_running
+from services.supervisor.core.receipts import Account, Ending, receipt_of
+from services.supervisor.ports import ContainerRuntime
+from services.supervisor.stop_orders import Starting, StopOrders
+
+log = get_logger(__name__)
+
+ENGINE_SHARE: Final = 0.75
+"""Of the deadline, what the engine gets; the rest is for its last events and for the container to end."""
+LAST_WORDS_S: Final = 0.5
+"""An answer may be on its way when the container that gave it has ended."""
+KILL_S: Final = 10.0
+LOOK_S: Final = 0.1
+
+
+class Countdown:
+    """Time since a stop began, and time left of it."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self._deadline = self._began + deadline_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, never negative."""
+        return max(0.0, self._deadline - self._now())
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds since it began."""
+        return round((self._now() - self._began) * 1000, 3)
+
+
+class EmergencyStops:
+    """`known` are the containers as last seen, to go by when the runtime cannot list them."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        runtime: ContainerRuntime,
+        orders: StopOrders,
+        host: str,
+        known: Callable[[], Iterable[ContainerFacts]],
+    ) -> None:
+        self._bus = bus
+        self._runtime = runtime
+        self._orders = orders
+        self._host = host
+        self._known = known
+        self._asking: dict[str, asyncio.Task[Account]] = {}
+        self._tasks = Tasks()
+
+    async def stop(self, request: EmergencyStop) -> HostStopped:
+        """Returns a receipt for each session that ran, or was being started. Asking again is safe.
+
+        Raises FaultError `unavailable` when it cannot be told what runs here; the flag is set all the same.
+        """
+        countdown = Countdown(request.deadline_s)
+        await self._orders.set_flag(request.instance_id, request.reason)
+        log.warning("emergency stop", instance_id=request.instance_id, reason=request.reason)
+        # The flag first: whoever starts from now on is refused, whoever began before is found here.
+        starting = self._orders.under_way(request.instance_id)
+        running = await self._running(request.instance_id)
+        receipts = await asyncio.gather(
+            *(_surely(facts, self._end(facts, countdown)) for facts in running.values()),
+            *(
+                _surely(session, self._catch(start, session, countdown))
+                for start in starting
+                if (session := self._about_to_be(start)).session_id not in running
+            ),
+        )
+        return HostStopped(
+            host=self._host,
+            receipts=tuple(receipt for receipt in receipts if receipt is not None),
+            flags=self._orders.flags,
+        )
+
+    async def lift(self, request: LiftStop) -> StopFlags:
+        """Lifts one engine's flag, or all. Raises FaultError `unavailable` when that cannot be stored; then all stay."""
+        try:
+            flags = await self._orders.lift(request.instance_id)
+        except OSError as error:
+            raise fault(FaultCode.UNAVAILABLE, f"the stop flags cannot be stored: {error}") from error
+        log.warning("stop flags lifted", instance_id=request.instance_id, left=len(flags))
+        return StopFlags(flags=flags)
+
+    async def close(self) -> None:
+        """Lets go of what is under way; the flags stay."""
+        await self._tasks.close()
+
+    async def _running(self, instance_id: str | None) -> dict[str, ContainerFacts]:
+        try:
+            sessions: Iterable[ContainerFacts] = await self._runtime.list()
+        except FaultError as error:
+            log.warning("sessions cannot be listed, going by those last seen", fault=error.fault.message)
+            if not (sessions := tuple(self._known())):
+                raise
+        return {
+            facts.session_id: facts
+            for facts in sessions
+            if is_running(facts) and instance_id in (None, facts.instance_id)
+        }
+
+    async def _end(self, session: ContainerFacts, countdown: Countdown) -> EmergencyReceipt:
+        asking = self._asking_of(session, countdown)
+        ending = await self._gone(session.session_id, countdown)
+        await asyncio.wait({asking}, timeout=LAST_WORDS_S)
+        account = asking.result() if asking.done() else Account(problem="its sidecar did not answer")
+        if ending.is_gone:
+            self._asking.pop(session.session_id, None)
+        receipt = receipt_of(session, account, ending)
+        log.warning(
+            "engine ended by emergency stop",
+            instance_id=session.instance_id,
+            session_id=session.session_id,
+            is_flat=receipt.is_flat,
+            is_killed=receipt.is_killed,
+            not_confirmed=receipt.not_confirmed,
+        )
+        return receipt
+
+    def _asking_of(self, session: ContainerFacts, countdown: Countdown) -> asyncio.Task[Account]:
+        """One for all who want the same session ended: a sidecar that is done does not answer a second time."""
+        if session.session_id not in self._asking:
+            self._asking[session.session_id] = self._tasks.start(
+                self._ask(session, countdown), name=f"end:{session.session_id}"
+            )
+        return self._asking[session.session_id]
+
+    async def _ask(self, session: ContainerFacts, countdown: Countdown) -> Account:
+        """Has the sidecar end the session. One that cannot be reached is told to stop by SIGTERM: its own policy is better than none."""
+        left_s = max(0.1, countdown.left_s)
+        end_now = EndNow(session_id=session.session_id, deadline_s=left_s * ENGINE_SHARE)
+        try:
+            ended = await self._bus.call(
+                COMMAND_END_NOW, end_now, timeout_s=left_s, instance_id=session.instance_id
+            )
+        except FaultError as error:
+            problem = f"its sidecar did not do it: {error.fault.message}"
+        except ValueError as error:
+            problem = f"its sidecar's answer cannot be read: {error}"
+        else:
+            return Account(ended=ended, ms=countdown.ms)
+        try:
+            await self._runtime.stop(session.session_id, countdown.left_s)
+        except FaultError as error:
+            log.warning("session not stopped", session_id=session.session_id, fault=error.fault.message)
+        return Account(problem=problem)
+
+    async def _gone(self, session_id: str, countdown: Countdown) -> Ending:
+        """Waits until nothing of the session runs; at the deadline kills it."""
+        while countdown.left_s > 0:
+            is_known, facts = await self._look(session_id)
+            if is_known and (facts is None or not is_running(facts)):
+                return Ending(facts=facts, ms=countdown.ms)
+            await asyncio.sleep(min(LOOK_S, countdown.left_s))
+        return await self._kill(session_id, countdown)
+
+    async def _look(self, session_id: str) -> tuple[bool, ContainerFacts | None]:
+        """Whether the runtime could tell, and the facts, null for a session that is not there."""
+        try:
+            return True, await self._runtime.inspect(session_id)
+        except FaultError as error:
+            return error.fault.code == FaultCode.NOT_FOUND, None
+
+    async def _kill(self, session_id: str, countdown: Countdown) -> Ending:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + KILL_S
+        while True:
+            try:
+                facts = await self._runtime.kill(session_id)
+            except FaultError as error:
+                if error.fault.code == FaultCode.NOT_FOUND:
+                    return Ending(ms=countdown.ms)
+                problem = f"it may still run, it could not be killed: {error.fault.message}"
+            else:
+                if not is_running(facts):
+                    return Ending(facts=facts, ms=countdown.ms)
+                problem = "it may still run although it was killed"
+            if loop.time() >= give_up:
+                return Ending(problem=problem, was_killed=True)
+            await asyncio.sleep(LOOK_S)
+
+    async def _catch(
+        self, start: Starting, session: ContainerFacts, countdown: Countdown
+    ) -> EmergencyReceipt | None:
+        """The session of a start that was let through before the flag was set; None when nothing came of it."""
+        start.is_caught = True
+        account = Account(problem="it was killed while it was being started")
+        try:
+            async with asyncio.timeout(countdown.left_s):
+                await start.done.wait()
+        except TimeoutError:
+            ending = Ending(problem="its start is still under way; it is killed as soon as it runs")
+            return receipt_of(session, account, ending)
+        is_known, facts = await self._look(session.session_id)
+        if is_known and facts is None:
+            return None
+        return receipt_of(session, account, await self._kill(session.session_id, countdown))
+
+    def _about_to_be(self, start: Starting) -> ContainerFacts:
+        return ContainerFacts(
+            session_id=start.spec.session_id,
+            instance_id=start.spec.instance_id,
+            generation=start.spec.generation,
+            host=self._host,
+            name=container_name(start.spec.session_id),
+            status=ContainerStatus.CREATED,
+            runtime=self._runtime.kind,
+        )
+
+
+async def _surely(
+    session: ContainerFacts, ending: Awaitable[EmergencyReceipt | None]
+) -> EmergencyReceipt | None:
+    try:
+        return await ending
+    except Exception:  # one engine's trouble must not keep the others from being stopped
+        log.exception("emergency stop of an engine failed", session_id=session.session_id)
+        account = Account(problem="the supervisor failed, its log says how")
+        return receipt_of(session, account, Ending(problem="it may still run"))

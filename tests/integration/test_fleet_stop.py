@@ -1,0 +1,301 @@
+"""An emergency stop over two supervisors on a real bus: receipts, flags, deadlines, and nobody else needed."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.bus import Bus
+from bus.fleet_stop import lift_stops, stop_fleet
+from flotilla.embedded.nats import NatsServer
+from schemas.contract import (
+    COMMAND_END_NOW,
+    HOST_EMERGENCY_STOP,
+    HOST_HEARTBEAT,
+    SESSION_KILL,
+    Actor,
+)
+from schemas.fault import FaultCode, FaultError
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EmergencyReceipt,
+    EmergencyStop,
+    EndNow,
+    LiftStop,
+    SessionEnded,
+    WhichSession,
+)
+from schemas.states import RunState, StopPolicy
+from schemas.telemetry import HostHeartbeat, StateChange, StopReport
+from tests.fakes.supervised import session
+from tests.integration.conftest import ConnectAs
+from tests.integration.supervisors import (
+    SIDECAR,
+    Supervisor,
+    environment_of,
+    eventually,
+    heard,
+    listed,
+    ready,
+    start,
+)
+
+HOSTS = ("h1", "h2")
+STUBBORN = SIDECAR.replace("exit 0", "")
+DEADLINE_S = 6.0
+
+
+@pytest.fixture
+def environments(nats: NatsServer, tmp_path: Path) -> dict[str, dict[str, str]]:
+    return {host: environment_of(nats, tmp_path / host, host) for host in HOSTS}
+
+
+@pytest.fixture
+def supervisors(environments: dict[str, dict[str, str]], tmp_path: Path) -> Iterator[dict[str, Supervisor]]:
+    made = {host: Supervisor(env, tmp_path / f"{host}.log") for host, env in environments.items()}
+    for supervisor in made.values():
+        supervisor.start()
+    yield made
+    for supervisor in made.values():
+        if supervisor.process is not None and supervisor.process.poll() is None:
+            supervisor.end(signal.SIGTERM)
+
+
+@pytest.fixture
+async def fleet(connect_as: ConnectAs, supervisors: dict[str, Supervisor]) -> AsyncIterator[Bus]:
+    """An operator's connection, once both supervisors answer; all that runs is killed afterwards."""
+    bus = await connect_as(Actor.OPERATOR)
+    for host in HOSTS:
+        await ready(bus, host)
+    yield bus
+    for host, supervisor in supervisors.items():
+        if supervisor.process is None or supervisor.process.poll() is not None:
+            supervisor.start()
+            await ready(bus, host)
+        for facts in (await listed(bus, host)).values():
+            if facts.status == ContainerStatus.RUNNING:
+                await bus.call(SESSION_KILL, WhichSession(session_id=facts.session_id), host=host)
+
+
+class Sidecar:
+    """Takes END_NOW for an engine that runs, and does as told."""
+
+    def __init__(self, facts: ContainerFacts, *, is_flat: bool = True, takes_s: float = 0.0) -> None:
+        self.asked: list[EndNow] = []
+        self._facts = facts
+        self._is_flat = is_flat
+        self._takes_s = takes_s
+
+    async def listen(self, bus: Bus) -> None:
+        await bus.serve(COMMAND_END_NOW, self._end, instance_id=self._facts.instance_id)
+
+    async def _end(self, request: EndNow) -> SessionEnded:
+        self.asked.append(request)
+        await asyncio.sleep(self._takes_s)
+        os.kill(int(self._facts.container_id.removeprefix("pid-")), signal.SIGTERM)
+        report = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=2, is_flat=self._is_flat)
+        left = () if self._is_flat else ("order O-1 still open",)
+        return SessionEnded(
+            instance_id=self._facts.instance_id,
+            session_id=self._facts.session_id,
+            end=StateChange(state=RunState.STOPPED, stop=report, not_confirmed=left),
+        )
+
+
+async def running(bus: Bus, instance_id: str, host: str = "h1", **sidecar: Any) -> Sidecar:
+    made = Sidecar(await start(bus, session(instance_id=instance_id), host), **sidecar)
+    await made.listen(bus)
+    return made
+
+
+async def refusal(bus: Bus, instance_id: str, host: str = "h1") -> str:
+    with pytest.raises(FaultError) as caught:
+        await start(bus, session(instance_id=instance_id), host)
+    assert caught.value.fault.code == FaultCode.CONFLICT
+    return caught.value.fault.message
+
+
+def of(receipts: tuple[EmergencyReceipt, ...], instance_id: str) -> EmergencyReceipt:
+    (found,) = (receipt for receipt in receipts if receipt.instance_id == instance_id)
+    return found
+
+
+def stop(instance_id: str | None = None, deadline_s: float = DEADLINE_S) -> EmergencyStop:
+    return EmergencyStop(instance_id=instance_id, deadline_s=deadline_s, reason="drill")
+
+
+async def still_running(bus: Bus) -> list[str]:
+    return [
+        facts.instance_id
+        for host in HOSTS
+        for facts in (await listed(bus, host)).values()
+        if facts.status == ContainerStatus.RUNNING
+    ]
+
+
+@pytest.mark.parametrize("actor", [Actor.GATEWAY, Actor.ORCHESTRATOR])
+async def test_every_engine_of_every_host_ends_flat_with_a_receipt(
+    fleet: Bus, connect_as: ConnectAs, actor: Actor
+) -> None:
+    sidecars = [await running(fleet, "e1"), await running(fleet, "e2"), await running(fleet, "e3", "h2")]
+    asker = await connect_as(actor)
+    done = await stop_fleet(asker, stop())
+    assert asker.client.denied == 0
+    assert [(each.instance_id, each.host) for each in done.receipts] == [
+        ("e1", "h1"),
+        ("e2", "h1"),
+        ("e3", "h2"),
+    ]
+    for receipt in done.receipts:
+        assert receipt.is_flat
+        assert receipt.is_gone
+        assert not receipt.is_killed
+        assert receipt.not_confirmed == ()
+        assert receipt.stop is not None
+        assert receipt.stop.orders_cancelled == 2
+        assert receipt.engine_ms is not None
+        assert receipt.gone_ms is not None
+        assert 0 < receipt.engine_ms < DEADLINE_S * 1000
+        assert 0 < receipt.gone_ms < DEADLINE_S * 1000
+    assert done.unreached == ()
+    assert [(flag.instance_id, flag.reason) for flag in done.flags] == [(None, "drill")]
+    assert await still_running(fleet) == []
+    assert all(0 < sidecar.asked[0].deadline_s < DEADLINE_S for sidecar in sidecars)
+
+
+async def test_what_is_not_confirmed_is_never_called_flat(fleet: Bus) -> None:
+    await running(fleet, "open", is_flat=False)
+    await running(fleet, "mute", takes_s=60)
+    await start(fleet, session(instance_id="lost"))
+    done = await stop_fleet(fleet, stop(deadline_s=4))
+    assert not any(receipt.is_flat for receipt in done.receipts)
+    assert all(receipt.is_gone for receipt in done.receipts)
+    assert of(done.receipts, "open").not_confirmed == ("order O-1 still open",)
+    mute, lost = of(done.receipts, "mute"), of(done.receipts, "lost")
+    assert (mute.is_killed, mute.stop, mute.engine_ms) == (True, None, None)
+    assert mute.gone_ms is not None
+    assert 3900 < mute.gone_ms < 15_000
+    assert "not answered within" in mute.not_confirmed[0]
+    # Nobody there to ask: it was told by SIGTERM, which this one obeys.
+    assert (lost.is_killed, lost.stop) == (False, None)
+    assert "nobody answers" in lost.not_confirmed[0]
+
+
+async def test_one_that_neither_answers_nor_obeys_is_killed_at_the_deadline(
+    fleet: Bus, supervisors: dict[str, Supervisor], environments: dict[str, dict[str, str]]
+) -> None:
+    supervisors["h1"].end(signal.SIGTERM)
+    environments["h1"]["FLOTILLA_PROCESS_COMMAND"] = f"/bin/sh -c '{STUBBORN}'"
+    supervisors["h1"].start()
+    await ready(fleet)
+    await start(fleet, session(instance_id="rock"))
+    (receipt,) = (await stop_fleet(fleet, stop(deadline_s=3))).receipts
+    assert (receipt.is_killed, receipt.is_gone, receipt.is_flat) == (True, True, False)
+    assert receipt.gone_ms is not None
+    assert 2900 < receipt.gone_ms < 15_000
+    assert await still_running(fleet) == []
+
+
+async def test_a_flag_outlives_kill_9_of_the_supervisor_and_is_seen_until_it_is_lifted(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    await running(fleet, "e1")
+    beats: list[HostHeartbeat] = await heard(fleet, HOST_HEARTBEAT)
+    await stop_fleet(fleet, stop())
+    for host in HOSTS:
+        text = await refusal(fleet, "e1", host)
+        assert "lift_stop" in text
+        assert "drill" in text
+    supervisors["h1"].end(signal.SIGKILL)
+    supervisors["h1"].start()
+    await ready(fleet)
+    await refusal(fleet, "another")
+
+    async def last_beat() -> HostHeartbeat | None:
+        return next((beat for beat in reversed(beats) if beat.host == "h1"), None)
+
+    await eventually(last_beat, lambda beat: beat is not None and beat.stop_flags)
+    left = await lift_stops(fleet, LiftStop())
+    assert (left.flags, left.unreached) == ((), ())
+    facts = await start(fleet, session(instance_id="e1"))
+    assert facts.status == ContainerStatus.RUNNING
+    beats.clear()
+    await eventually(last_beat, lambda beat: beat is not None and not beat.stop_flags)
+
+
+async def test_a_stop_of_one_engine_leaves_the_others_alone(fleet: Bus) -> None:
+    await running(fleet, "e1")
+    other = await running(fleet, "e2")
+    done = await stop_fleet(fleet, stop("e1"))
+    assert [receipt.instance_id for receipt in done.receipts] == ["e1"]
+    assert await still_running(fleet) == ["e2"]
+    assert other.asked == []
+    await refusal(fleet, "e1")
+    await start(fleet, session(instance_id="e3"))
+    # Another engine's flag is not this one's.
+    assert [flag.instance_id for flag in (await lift_stops(fleet, LiftStop(instance_id="e2"))).flags] == [
+        "e1"
+    ]
+    await refusal(fleet, "e1")
+    assert (await lift_stops(fleet, LiftStop(instance_id="e1"))).flags == ()
+    await start(fleet, session(instance_id="e1"))
+
+
+async def test_asking_twice_at_once_and_once_more_is_safe(fleet: Bus) -> None:
+    sidecar = await running(fleet, "e1", takes_s=1)
+    first, second = await asyncio.gather(stop_fleet(fleet, stop()), stop_fleet(fleet, stop()))
+    assert of(first.receipts, "e1").is_flat
+    assert of(second.receipts, "e1").is_flat
+    assert len(sidecar.asked) == 1
+    third = await stop_fleet(fleet, stop())
+    assert third.receipts == ()
+    assert third.flags == first.flags
+
+
+async def test_a_host_that_does_not_answer_is_named_and_does_not_hold_up_the_others(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    await running(fleet, "e1")
+    supervisors["h2"].end(signal.SIGKILL)
+    done = await stop_fleet(fleet, stop(), known_hosts=("h1", "h2", "h3"))
+    assert done.unreached == ("h2", "h3")
+    assert of(done.receipts, "e1").is_flat
+    assert (await lift_stops(fleet, LiftStop(), known_hosts=("h2",))).unreached == ("h2",)
+
+
+async def test_no_start_slips_through_a_stop_that_comes_meanwhile(fleet: Bus) -> None:
+    for delay_s in (0.0, 0.05):
+        starts = [
+            asyncio.gather(start(fleet, session(instance_id=f"e{n}")), return_exceptions=True)
+            for n in range(6)
+        ]
+        await asyncio.sleep(delay_s)
+        done = await fleet.call(HOST_EMERGENCY_STOP, stop(deadline_s=5), host="h1")
+        for outcome in [(await each)[0] for each in starts]:
+            if isinstance(outcome, FaultError):
+                assert outcome.fault.code == FaultCode.CONFLICT
+        assert await still_running(fleet) == []
+        assert not any(receipt.is_flat for receipt in done.receipts)
+        assert all(receipt.is_gone for receipt in done.receipts)
+        await lift_stops(fleet, LiftStop())
+
+
+async def test_flags_that_cannot_be_read_stop_everything_until_all_are_lifted(
+    fleet: Bus, supervisors: dict[str, Supervisor], tmp_path: Path
+) -> None:
+    await stop_fleet(fleet, stop("e9"))
+    supervisors["h1"].end(signal.SIGTERM)
+    (tmp_path / "h1" / "stop_flags.json").write_text('[{"since": "today"}]')
+    supervisors["h1"].start()
+    await ready(fleet)
+    assert "cannot be read" in await refusal(fleet, "e1")
+    left = await lift_stops(fleet, LiftStop(instance_id="e9"))
+    assert [flag.instance_id for flag in left.flags] == [None]
+    await refusal(fleet, "e1")
+    assert (await lift_stops(fleet, LiftStop())).flags == ()
+    await start(fleet, session(instance_id="e1"))

@@ -1,0 +1,212 @@
+"""What a supervisor lets start, said on the wire: no disguise of live trading passes, and secrets and Redis come only when all is well."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.bus import Bus
+from flotilla.embedded.nats import NatsServer
+from flotilla.embedded.redis import RedisServer
+from schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
+from schemas.fault import Fault, FaultCode, FaultError
+from schemas.session import EnginePlan, Launch, WhichSession
+from schemas.telemetry import HostHeartbeat
+from tests.fakes.supervised import session
+from tests.integration.conftest import ConnectAs
+from tests.integration.supervisors import (
+    Supervisor,
+    environment_of,
+    eventually,
+    heard,
+    listed,
+    ready,
+    start,
+)
+
+BINANCE = "nautilus_trader.adapters.binance.factories:BinanceLiveExecClientFactory"
+SIMULATED = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
+VALUE = "VERY-SECRET-VALUE"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def environment(nats: NatsServer, tmp_path: Path) -> dict[str, str]:
+    return environment_of(nats, tmp_path / "state")
+
+
+@pytest.fixture
+def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(environment, tmp_path / "supervisor.log")
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGTERM)
+
+
+@pytest.fixture
+async def orchestrator(connect_as: ConnectAs, supervisor: Supervisor) -> AsyncIterator[Bus]:
+    bus = await connect_as(Actor.ORCHESTRATOR)
+    await ready(bus)
+    yield bus
+    for session_id in await listed(bus):
+        await bus.call(SESSION_KILL, WhichSession(session_id=session_id), host="h1")
+
+
+def plan(factory: str, config: dict[str, Any] | None = None, **change: Any) -> EnginePlan:
+    node = {"exec_clients": {"X": {"path": "m:C", "config": config or {}}}}
+    return EnginePlan(**({"trader_id": "E1-001", "node": node, "exec_factories": {"X": factory}} | change))
+
+
+async def answer_to(bus: Bus, **change: Any) -> Fault:
+    """What a raw body is answered that asks for a session with these changes."""
+    spec = msgspec.json.decode(msgspec.json.encode(session(plan=plan(SIMULATED)))) | change
+    body = msgspec.json.encode({"spec": spec})
+    answer = await bus.client.request("host.h1.engine.start", body, timeout=5)
+    return msgspec.json.decode(answer.data, type=Fault)
+
+
+DISGUISES: tuple[tuple[dict[str, Any], FaultCode], ...] = (
+    ({"engine_type": "live", "trading_mode": "live"}, FaultCode.FORBIDDEN),
+    ({"engine_type": "live", "trading_mode": "live", "confirm_live_trading": True}, FaultCode.FORBIDDEN),
+    ({"engine_type": "LIVE", "trading_mode": "live"}, FaultCode.INVALID),
+    ({"engine_type": "live", "trading_mode": "Live"}, FaultCode.INVALID),
+    ({"engine_type": "live ", "trading_mode": "live"}, FaultCode.INVALID),
+    ({"engine_type": "live", "trading_mode": "\u200blive"}, FaultCode.INVALID),
+    ({"engine_type": "live", "trading_mode": None}, FaultCode.INVALID),
+    ({"engine_type": ["live"], "trading_mode": "paper"}, FaultCode.INVALID),
+    ({"confirm_live_trading": "yes"}, FaultCode.INVALID),
+    ({"confirm_live_trading": 1}, FaultCode.INVALID),
+    ({"Confirm_live_trading": True}, FaultCode.INVALID),
+    ({"plan": plan(BINANCE)}, FaultCode.FORBIDDEN),
+    ({"plan": plan(BINANCE, {"environment": "TESTNET"})}, FaultCode.FORBIDDEN),
+    ({"plan": plan(f" {SIMULATED}")}, FaultCode.FORBIDDEN),
+    ({"plan": plan(SIMULATED.upper())}, FaultCode.FORBIDDEN),
+    ({"plan": plan(BINANCE, {"environment": "LIVE"}), "engine_type": "paper"}, FaultCode.FORBIDDEN),
+    (
+        {
+            "plan": plan(BINANCE, {"environment": "TESTNET", "base_url_http": "https://api.binance.com"}),
+            "engine_type": "paper",
+        },
+        FaultCode.FORBIDDEN,
+    ),
+)
+
+
+async def test_no_disguise_of_live_trading_passes_and_nothing_is_left(
+    orchestrator: Bus, tmp_path: Path
+) -> None:
+    for change, code in DISGUISES:
+        assert (await answer_to(orchestrator, **change)).code == code, change
+    assert list((tmp_path / "state" / "sessions").iterdir()) == []
+
+
+async def test_secrets_reach_the_engine_by_name_and_stand_nowhere_else(
+    orchestrator: Bus, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    folder = tmp_path / "state" / "secrets"
+    folder.mkdir(mode=0o700)
+    file = folder / "keys.json"
+    paper = plan(BINANCE, {"environment": "TESTNET"}, secrets={"X": "keys"})
+    spec = session(engine_type="paper", plan=paper)
+    for text, mode, problem in (
+        (None, 0o600, "is not in the secret store"),
+        (f'{{"api_key": "{VALUE}"', 0o600, "is not valid JSON"),
+        (f'{{"api_key": "{VALUE}"}}', 0o644, "chmod 600"),
+    ):
+        if text is not None:
+            file.write_text(text)
+            file.chmod(mode)
+        with pytest.raises(FaultError) as caught:
+            await start(orchestrator, spec)
+        assert caught.value.fault.code == FaultCode.INVALID
+        assert problem in caught.value.fault.message
+        assert VALUE not in caught.value.fault.message
+    file.chmod(0o600)
+    facts = await start(orchestrator, spec)
+    output = tmp_path / "state" / "sessions" / spec.session_id / "output.log"
+
+    async def told() -> bytes:
+        return output.read_bytes()
+
+    launch = msgspec.json.decode(await eventually(told, lambda text: text.endswith(b"\n")), type=Launch)
+    assert launch.secrets == {"keys": {"api_key": VALUE}}
+    assert launch.spec == spec
+    assert VALUE not in msgspec.json.encode(facts).decode()
+    assert VALUE not in (tmp_path / "supervisor.log").read_text()
+    others = [
+        path for path in (tmp_path / "state").rglob("*") if path.is_file() and path not in (file, output)
+    ]
+    assert others
+    assert not any(VALUE.encode() in path.read_bytes() for path in others)
+
+
+async def test_an_engine_that_keeps_state_gets_its_own_user_and_needs_redis(
+    orchestrator: Bus,
+    supervisor: Supervisor,
+    environment: dict[str, str],
+    redis: RedisServer,
+    tmp_path: Path,
+) -> None:
+    beats: list[HostHeartbeat] = await heard(orchestrator, HOST_HEARTBEAT)
+    spec = session(uses_cache=True, plan=plan(SIMULATED))
+
+    async def cache_seen() -> bool | None:
+        return beats[-1].has_cache if beats else None
+
+    await eventually(cache_seen, lambda seen: seen is False)
+    with pytest.raises(FaultError) as caught:
+        await start(orchestrator, spec)
+    assert (caught.value.fault.code, "FLOTILLA_REDIS_URL" in caught.value.fault.message) == (
+        FaultCode.UNAVAILABLE,
+        True,
+    )
+    supervisor.end(signal.SIGTERM)
+    environment |= {
+        "FLOTILLA_REDIS_URL": redis.url,
+        "FLOTILLA_REDIS_PASSWORD_FILE": str(redis.password_file),
+        "FLOTILLA_ENGINE_REDIS_HOST": "redis.example",
+        "FLOTILLA_ENGINE_REDIS_PORT": "7000",
+    }
+    supervisor.start()
+    await ready(orchestrator)
+    await eventually(cache_seen, bool)
+    facts = await start(orchestrator, spec)
+    output = tmp_path / "state" / "sessions" / spec.session_id / "output.log"
+
+    async def told() -> bytes:
+        return output.read_bytes()
+
+    launch = msgspec.json.decode(await eventually(told, lambda text: text.endswith(b"\n")), type=Launch)
+    assert launch.cache is not None
+    assert (launch.cache.host, launch.cache.port, launch.cache.username) == (
+        "redis.example",
+        7000,
+        "engine-e1",
+    )
+    assert launch.cache.password not in (tmp_path / "supervisor.log").read_text()
+    assert launch.cache.password not in msgspec.json.encode(facts).decode()
+
+    await asyncio.to_thread(redis.kill)
+    await eventually(cache_seen, lambda seen: seen is False)
+    late = session(instance_id="e2", uses_cache=True, plan=plan(SIMULATED))
+    with pytest.raises(FaultError) as caught:
+        await start(orchestrator, late)
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+    assert late.session_id not in await listed(orchestrator)
+    await asyncio.to_thread(redis.start)
+    await eventually(cache_seen, bool)
+    await start(orchestrator, late)
+    await orchestrator.call(SESSION_KILL, WhichSession(session_id=spec.session_id), host="h1")
+    await orchestrator.call(SESSION_REMOVE, WhichSession(session_id=spec.session_id), host="h1")

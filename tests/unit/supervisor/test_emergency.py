@@ -1,0 +1,218 @@
+"""An emergency stop when the runtime itself is in trouble, and a start that was let through just before it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EmergencyStop,
+    EndNow,
+    LiftStop,
+    SessionEnded,
+    SessionSpec,
+    container_name,
+)
+from schemas.states import RunState, StopPolicy
+from schemas.telemetry import StateChange, StopReport
+from services.supervisor import emergency
+from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from services.supervisor.emergency import EmergencyStops
+from services.supervisor.stop_orders import StopOrders
+from tests.fakes.supervised import session
+
+AWAY = fault(FaultCode.UNAVAILABLE, "Docker does not answer")
+
+
+def facts_of(spec: SessionSpec, status: ContainerStatus, exit_code: int | None = None) -> ContainerFacts:
+    return ContainerFacts(
+        session_id=spec.session_id,
+        instance_id=spec.instance_id,
+        generation=spec.generation,
+        host="h1",
+        name=container_name(spec.session_id),
+        status=status,
+        runtime="docker",
+        exit_code=exit_code,
+    )
+
+
+class FakeRuntime:
+    """Sessions in a dict; while it is `away` every verb fails."""
+
+    kind = "docker"
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, ContainerFacts] = {}
+        self.is_away = False
+        self.killed: list[str] = []
+
+    def put(self, spec: SessionSpec, status: ContainerStatus = ContainerStatus.RUNNING) -> ContainerFacts:
+        self.sessions[spec.session_id] = facts_of(spec, status)
+        return self.sessions[spec.session_id]
+
+    def end(self, session_id: str, exit_code: int = 0) -> None:
+        self.sessions[session_id] = msgspec.structs.replace(
+            self.sessions[session_id], status=ContainerStatus.EXITED, exit_code=exit_code
+        )
+
+    async def list(self) -> tuple[ContainerFacts, ...]:
+        self._answer()
+        return tuple(self.sessions.values())
+
+    async def inspect(self, session_id: str) -> ContainerFacts:
+        self._answer()
+        if session_id not in self.sessions:
+            raise fault(FaultCode.NOT_FOUND, "not here")
+        return self.sessions[session_id]
+
+    async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
+        return await self.inspect(session_id)
+
+    async def kill(self, session_id: str) -> ContainerFacts:
+        await self.inspect(session_id)
+        self.killed.append(session_id)
+        self.end(session_id, -9)
+        return self.sessions[session_id]
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise AWAY
+
+
+class FakeBus:
+    """Sidecars that do what `answer` does."""
+
+    def __init__(self, answer: Callable[[str, EndNow], Any]) -> None:
+        self._answer = answer
+
+    async def call(self, _: Any, request: EndNow, *, timeout_s: float, instance_id: str) -> Any:
+        answer = self._answer(instance_id, request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def flat(spec: SessionSpec) -> SessionEnded:
+    report = StopReport(policy=StopPolicy.FLATTEN, is_flat=True)
+    end = StateChange(state=RunState.STOPPED, stop=report)
+    return SessionEnded(instance_id=spec.instance_id, session_id=spec.session_id, end=end)
+
+
+class Bench:
+    def __init__(self, folder: Path, answer: Callable[[str, EndNow], Any]) -> None:
+        self.runtime = FakeRuntime()
+        self.known: list[ContainerFacts] = []
+        self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        bus, runtime = FakeBus(answer), self.runtime
+        self.stops = EmergencyStops(bus, runtime, self.orders, "h1", lambda: self.known)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emergency, "KILL_S", 0.2)
+    monkeypatch.setattr(emergency, "LAST_WORDS_S", 0.05)
+
+
+async def test_without_its_runtime_it_asks_the_sidecars_it_knew_of_and_claims_no_end(tmp_path: Path) -> None:
+    spec = session()
+    bench = Bench(tmp_path, lambda _name, _request: flat(spec))
+    bench.known = [bench.runtime.put(spec)]
+    bench.runtime.is_away = True
+    (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
+    assert (receipt.is_flat, receipt.is_gone, receipt.gone_ms) == (True, False, None)
+    assert "may still run" in receipt.not_confirmed[-1]
+
+
+async def test_without_its_runtime_and_any_memory_it_says_that_it_does_not_know_and_the_flag_holds(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, lambda _name, _request: AWAY)
+    bench.runtime.is_away = True
+    with pytest.raises(FaultError) as caught:
+        await bench.stops.stop(EmergencyStop(deadline_s=1))
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+    assert bench.orders.flags
+
+
+async def test_one_engine_that_breaks_the_supervisor_does_not_keep_the_others_from_being_stopped(
+    tmp_path: Path,
+) -> None:
+    good, bad = session(instance_id="good"), session(instance_id="bad")
+
+    def answer(name: str, _: EndNow) -> Any:
+        if name == "bad":
+            return RuntimeError("a bug of ours")
+        bench.runtime.end(good.session_id)
+        return flat(good)
+
+    bench = Bench(tmp_path, answer)
+    bench.runtime.put(good)
+    bench.runtime.put(bad)
+    receipts = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
+    told = {receipt.instance_id: (receipt.is_flat, receipt.is_gone) for receipt in receipts}
+    assert told == {"good": (True, True), "bad": (False, False)}
+
+
+async def test_the_answer_of_another_session_is_no_account_of_this_one(tmp_path: Path) -> None:
+    spec = session()
+
+    def answer(_name: str, _: EndNow) -> Any:
+        bench.runtime.end(spec.session_id)
+        return flat(session(instance_id=spec.instance_id))
+
+    bench = Bench(tmp_path, answer)
+    bench.runtime.put(spec)
+    (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
+    assert (receipt.is_flat, receipt.stop) == (False, None)
+    assert receipt.not_confirmed
+
+
+async def test_a_start_that_was_let_through_is_killed_when_it_is_done_and_has_its_receipt(
+    tmp_path: Path,
+) -> None:
+    bench, spec = Bench(tmp_path, lambda _name, _request: AWAY), session()
+    async with bench.orders.starting(spec) as start:
+        stopping = asyncio.get_running_loop().create_task(bench.stops.stop(EmergencyStop(deadline_s=5)))
+        async with asyncio.timeout(5):
+            while not start.is_caught:
+                await asyncio.sleep(0.01)
+        bench.runtime.put(spec)
+    (receipt,) = (await stopping).receipts
+    assert (receipt.session_id, receipt.is_killed, receipt.is_gone, receipt.is_flat) == (
+        spec.session_id,
+        True,
+        True,
+        False,
+    )
+    assert bench.runtime.killed == [spec.session_id]
+
+
+async def test_a_start_that_came_to_nothing_has_no_receipt_and_one_that_hangs_says_so(tmp_path: Path) -> None:
+    bench, nothing, hangs = Bench(tmp_path, lambda _name, _request: AWAY), session(), session()
+    async with bench.orders.starting(hangs) as hanging:
+        async with bench.orders.starting(nothing) as start:
+            stopping = asyncio.get_running_loop().create_task(bench.stops.stop(EmergencyStop(deadline_s=1)))
+            async with asyncio.timeout(5):
+                while not start.is_caught:
+                    await asyncio.sleep(0.01)
+        (receipt,) = (await stopping).receipts
+        assert (receipt.session_id, receipt.is_gone, receipt.is_flat) == (hangs.session_id, False, False)
+        # Whoever starts it kills it then.
+        assert hanging.is_caught
+
+
+async def test_lifting_that_cannot_be_stored_lifts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no folder")
+    bench = Bench(tmp_path / "state", lambda _name, _request: AWAY)
+    with pytest.raises(FaultError) as caught:
+        await bench.stops.lift(LiftStop())
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+    assert bench.orders.flags

@@ -1,0 +1,115 @@
+"""The stop flags of a host: set, lifted, obeyed, kept on disk."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from schemas.fault import Fault, FaultCode, FaultError
+from schemas.telemetry import StopFlag
+from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
+from services.supervisor.stop_orders import StopOrders
+from tests.fakes.supervised import session
+
+NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
+ONE = StopFlag(since=NOW, instance_id="e1", reason="drill")
+ALL = StopFlag(since=NOW)
+
+
+def orders(folder: Path) -> StopOrders:
+    return StopOrders(StopFlagFile(folder), lambda: NOW)
+
+
+def refusal(flags: tuple[StopFlag, ...], instance_id: str) -> Fault | None:
+    try:
+        refuse_stopped(flags, instance_id)
+    except FaultError as error:
+        return error.fault
+    return None
+
+
+@pytest.mark.parametrize(
+    ("flags", "stopped"), [((), set()), ((ONE,), {"e1"}), ((ALL,), {"e1", "e2"}), ((ONE, ALL), {"e1", "e2"})]
+)
+def test_a_flag_stops_those_whom_it_names(flags: tuple[StopFlag, ...], stopped: set[str]) -> None:
+    assert {name for name in ("e1", "e2") if flag_on(flags, name)} == stopped
+    assert {name for name in ("e1", "e2") if refusal(flags, name)} == stopped
+
+
+def test_a_refusal_says_since_when_why_and_how_to_go_on() -> None:
+    found = refusal((ONE,), "e1")
+    assert found is not None
+    assert found.code == FaultCode.CONFLICT
+    assert "2026-01-31T14:25:00+00:00 (drill)" in found.message
+    assert "lift_stop" in found.message
+
+
+def test_setting_a_flag_again_keeps_the_first() -> None:
+    later = StopFlag(since=NOW + timedelta(hours=1), instance_id="e1")
+    assert with_flag((ONE,), later) == (ONE,)
+    assert with_flag((ONE,), ALL) == (ONE, ALL)
+
+
+def test_lifting_one_leaves_the_others_and_lifting_without_a_name_leaves_none() -> None:
+    assert without_flag((ONE, ALL), "e1") == (ALL,)
+    assert without_flag((ONE, ALL), "e2") == (ONE, ALL)
+    assert without_flag((ONE, ALL), None) == ()
+
+
+async def test_flags_outlive_the_supervisor(tmp_path: Path) -> None:
+    await orders(tmp_path / "state").set_flag("e1", "drill")
+    assert orders(tmp_path / "state").flags == (ONE,)
+    assert (tmp_path / "state" / "stop_flags.json").stat().st_mode & 0o077 == 0
+    assert await orders(tmp_path / "state").lift("e1") == ()
+    assert orders(tmp_path / "state").flags == ()
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", '[{"instance_id": "e1"}]', "\xff"])
+async def test_a_damaged_file_stops_all_until_all_are_lifted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stop_flags.json").write_bytes(text.encode("latin-1"))
+    damaged = orders(tmp_path)
+    found = refusal(damaged.flags, "e1")
+    assert found is not None
+    assert "cannot be read" in found.message
+    await damaged.lift("e1")
+    assert refusal(damaged.flags, "e1")
+    # What could not be read is not forgotten by the next supervisor either.
+    assert refusal(orders(tmp_path).flags, "e1")
+    await damaged.lift(None)
+    assert orders(tmp_path).flags == ()
+
+
+async def test_a_flag_that_cannot_be_stored_holds_and_says_so_and_none_is_lifted(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    made = StopOrders(StopFlagFile(tmp_path / "state"), lambda: NOW)
+    await made.set_flag("e1", "drill")
+    assert refusal(made.flags, "e1")
+    with pytest.raises(OSError, match="state"):
+        await made.lift(None)
+    assert refusal(made.flags, "e1")
+
+
+async def test_a_start_under_way_is_seen_until_it_ends_and_none_begins_under_a_flag(tmp_path: Path) -> None:
+    made, spec = orders(tmp_path), session(instance_id="e1")
+    async with made.starting(spec):
+        await made.set_flag(None, "")
+        assert [start.spec for start in made.under_way("e1")] == [spec]
+        assert len(made.under_way(None)) == 1
+        assert made.under_way("e2") == ()
+        (start,) = made.under_way(None)
+        assert not start.done.is_set()
+    assert start.done.is_set()
+    assert made.under_way(None) == ()
+    with pytest.raises(FaultError):
+        async with made.starting(spec):
+            pytest.fail("it was let through")
+
+
+async def test_a_flag_is_in_force_before_it_is_on_disk(tmp_path: Path) -> None:
+    made = orders(tmp_path)
+    setting = asyncio.get_running_loop().create_task(made.set_flag(None, ""))
+    await asyncio.sleep(0)
+    assert made.flags
+    await setting
