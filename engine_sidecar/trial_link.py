@@ -21,10 +21,11 @@ class Progressed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Produced(msgspec.Struct, frozen=True, tag=True):
-    """A piece of the compressed Outcome, in order; `is_last` ends it."""
+    """A piece of the compressed Outcome, or of the compressed tear sheet after it, in order; `is_last` ends either."""
 
     data: bytes
     is_last: bool
+    is_report: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

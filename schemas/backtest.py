@@ -311,12 +311,16 @@ class TrialStarted(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
 
 
 class TrialPart(msgspec.Struct, frozen=True, kw_only=True, tag="part"):
-    """A piece of the result: `index` from 0, of `count`. The pieces together are one compressed document, whose SHA-256 is given."""
+    """A piece of the result: `index` from 0, of `count`. The pieces together are one compressed document, whose SHA-256 is given.
+
+    The Outcome comes first and ends the trial; the tear sheet's HTML follows it where one was wanted.
+    """
 
     index: int
     count: int
     sha256: str
     data: bytes
+    document: Literal["outcome", "report"] = "outcome"
 
 
 class TrialFailed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -366,7 +370,7 @@ class TrialGone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker hands over of a completed trial, compressed: result and manifest whole; the tear sheet where one was wanted."""
+    """What a worker hands over of a completed trial, compressed. Its `report` comes later, as a document of its own."""
 
     result: TrialResult
     manifest: Manifest

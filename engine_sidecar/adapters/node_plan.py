@@ -10,7 +10,8 @@ import msgspec
 from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig, TradingNodeConfig
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
-from engine_sidecar.adapters.client_configs import config_class, decoded, imported, with_secret
+from engine_sidecar.adapters.client_configs import config_class, decoded, with_secret
+from engine_sidecar.adapters.client_factories import data_client_factories, exec_client_factories
 from engine_sidecar.adapters.interactive_brokers import with_client_ids
 from engine_sidecar.adapters.secrets import Secrets
 from engine_sidecar.link import Run
@@ -57,7 +58,12 @@ def node_plan(run: Run) -> NodePlan:
         config = msgspec.structs.replace(config, **_client_configs(clients, secrets))
     except _FAULTS as error:
         raise PlanRefusedError(secrets.hidden(f"plan.node: {error}")) from None
-    plan = NodePlan(config, _data_factories(clients["data_clients"]), _exec_factories(run, config))
+    try:
+        data_factories = data_client_factories(clients["data_clients"])
+        exec_factories = exec_client_factories(clients["exec_clients"], run.plan.exec_factories)
+    except ValueError as error:
+        raise PlanRefusedError(str(error)) from error
+    plan = NodePlan(config, data_factories, exec_factories)
     if _is_replay(clients["data_clients"]):
         _check_instruments(run)
     return plan
@@ -146,43 +152,6 @@ def _client_config(place: str, client: Mapping[str, Any], parent: type, secret: 
         return decoded(config_class(client, parent), {**(client.get("config") or {}), **secret})
     except _FAULTS as error:
         raise ValueError(f"`{place}`: {error}") from None
-
-
-def _data_factories(clients: Mapping[str, Any]) -> dict[str, type[LiveDataClientFactory]]:
-    found = {}
-    for name, client in clients.items():
-        path = (client.get("factory") or {}).get("path")
-        if path is None:
-            raise PlanRefusedError(f"plan.node: `data_clients.{name}` has no `factory`")
-        found[name.partition("-")[0]] = _factory(
-            f"plan.node: `data_clients.{name}`", path, LiveDataClientFactory
-        )
-    return found
-
-
-def _exec_factories(run: Run, config: TradingNodeConfig) -> dict[str, type[LiveExecClientFactory]]:
-    for name, client in (run.plan.node.get("exec_clients") or {}).items():
-        if client.get("factory"):
-            raise PlanRefusedError(
-                f"plan.node: `exec_clients.{name}` has a `factory`: it belongs into `exec_factories`"
-            )
-    return {
-        name: _factory(
-            f"plan.exec_factories.{name}", run.plan.exec_factories.get(name), LiveExecClientFactory
-        )
-        for name in {name.partition("-")[0] for name in config.exec_clients}
-    }
-
-
-def _factory(place: str, path: object, parent: type) -> Any:
-    """NautilusTrader can import no factory for execution clients, and takes a wrong one for data clients in silence."""
-    try:
-        found = imported(path)
-    except ValueError as error:
-        raise PlanRefusedError(f"{place}: the factory {error}") from error
-    if not isinstance(found, type) or not issubclass(found, parent):
-        raise PlanRefusedError(f"{place}: {path!r} is no {parent.__name__}")
-    return found
 
 
 def _is_replay(data_clients: Mapping[str, Any]) -> bool:

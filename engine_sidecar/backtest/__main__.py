@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         plan = msgspec.json.decode(sys.stdin.buffer.read(), type=TrialPlan)
-        result = run_trial(plan, Path(argv[0]), lambda progress: _say("progress", progress))
+        result = run_trial(plan, Path(argv[0]), lambda progress: _say("progress", progress)).result
     except (msgspec.MsgspecError, TrialRefusedError, WrongDataError) as error:
         _say("refused", str(error))
         return EX_CONFIG

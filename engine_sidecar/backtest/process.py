@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 import numpy
+from nautilus_trader.backtest.engine import BacktestEngine
 
 from engine_sidecar.backtest.building import TrialRefusedError
 from engine_sidecar.backtest.feeding import WrongDataError
 from engine_sidecar.backtest.manifest import manifest_of
+from engine_sidecar.backtest.report import tear_sheet
 from engine_sidecar.backtest.running import run_trial
 from engine_sidecar.link import Frames, frame
 from engine_sidecar.trial_link import Produced, Progressed, Refused, RunTrial
@@ -35,7 +37,7 @@ def run(sock: socket.socket) -> int:
     random.seed(order.order.seed)
     numpy.random.seed(order.order.seed)
     try:
-        outcome = _outcome(order, link)
+        outcome, engine = _run(order, link)
     except (TrialRefusedError, WrongDataError) as error:
         link.send(Refused(TrialFailure.CONFIG, str(error)))
         return 1
@@ -46,18 +48,17 @@ def run(sock: socket.socket) -> int:
         time.sleep(_LOG_S)
         link.send(Refused(TrialFailure.STRATEGY, f"{type(error).__name__}: {error}"))
         return 1
-    packed = zlib.compress(msgspec.json.encode(outcome), LEVEL)
-    for start in range(0, len(packed), PIECE_BYTES):
-        piece = packed[start : start + PIECE_BYTES]
-        link.send(Produced(piece, is_last=start + PIECE_BYTES >= len(packed)))
+    link.hand_over(msgspec.json.encode(outcome))
+    if order.order.wants_report:
+        link.hand_over(tear_sheet(engine, order.order.backtest_id).encode(), is_report=True)
     return 0
 
 
-def _outcome(order: RunTrial, link: "_Link") -> Outcome:
+def _run(order: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
     catalog = Path(order.catalog_path)
     manifest = manifest_of(order.order, catalog, host=order.host, image=order.image)
-    result = run_trial(order.order.plan, catalog, link.progress)
-    return Outcome(result=result, manifest=manifest)
+    ran = run_trial(order.order.plan, catalog, link.progress)
+    return Outcome(result=ran.result, manifest=manifest), ran.engine
 
 
 class _Link:
@@ -81,6 +82,13 @@ class _Link:
         """Hands the frame over; waits while the worker does not read."""
         with self._turn:
             self._socket.sendall(frame(message))
+
+    def hand_over(self, document: bytes, *, is_report: bool = False) -> None:
+        """Sends a whole document, compressed, in pieces."""
+        packed = zlib.compress(document, LEVEL)
+        for start in range(0, len(packed), PIECE_BYTES):
+            end = start + PIECE_BYTES
+            self.send(Produced(packed[start:end], is_last=end >= len(packed), is_report=is_report))
 
     def progress(self, progress: TrialProgress) -> None:
         """The same for progress."""

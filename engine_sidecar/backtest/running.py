@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.model.objects import Currency
@@ -22,7 +22,14 @@ TELL_S: Final = 0.5
 type Tell = Callable[[TrialProgress], None]
 
 
-def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> TrialResult:
+class Ran(NamedTuple):
+    """A trial that has ended: its result, and the engine that a tear sheet is made from."""
+
+    result: TrialResult
+    engine: BacktestEngine
+
+
+def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     """Runs the trial in this process, which cannot run anything else afterwards; `tell` is called from another thread.
 
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
@@ -45,7 +52,8 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> TrialResult:
             engine.clear_data()
         engine.end()
     sampler.sample()
-    return result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
+    result = result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
+    return Ran(result, engine)
 
 
 def _currency(plan: TrialPlan) -> Any:

@@ -13,19 +13,17 @@ so that `cancel_all_orders` in the next line cancels it; here, as live, that fin
 
 from collections import deque
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, Final
 
-import msgspec
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
 from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
 from nautilus_trader.live.factories import LiveExecClientFactory
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.events import OrderFilled
-from nautilus_trader.model.identifiers import AccountId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency, Money
 
+from engine_sidecar.replay.continuing import continued, tagged
 from engine_sidecar.replay.messages import ALERTS
 from schemas.telemetry import Alert, Severity
 
@@ -51,9 +49,9 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
     """The sandbox's execution client. A replay drives it in steps: `open_step`, `execute_next`, `iterate`, `close_step`."""
 
     def __init__(self, *, config: SandboxClientConfig, cache: Any, **parts: Any) -> None:
-        continued = _continued(config, cache)
-        super().__init__(config=continued, cache=cache, **parts)
-        self.trade_tag = "" if continued is config else f"{self._clock.timestamp_ns() // _NS:x}"
+        after = continued(config, cache)
+        super().__init__(config=after, cache=cache, **parts)
+        self.trade_tag = "" if after is config else f"{self._clock.timestamp_ns() // _NS:x}"
         self._held: deque[Any] = deque()
         self._is_in_step = False
         self._is_driven = False
@@ -194,32 +192,12 @@ def deliver_events_at_once(kernel: Any, venues: Mapping[Any, SandboxClient]) -> 
 
     def process(event: Any) -> None:
         if tags and isinstance(event, OrderFilled):
-            event = _tagged(event, tags.get(event.instrument_id.venue, ""))
+            event = tagged(event, tags.get(event.instrument_id.venue, ""))
         engine._record_local_activity(event)
         engine._handle_event_with_tracking(event)
 
     bus.deregister("ExecEngine.process", engine.process)
     bus.register("ExecEngine.process", process)
-
-
-def _tagged(fill: OrderFilled, tag: str) -> OrderFilled:
-    if not tag:
-        return fill
-    values = OrderFilled.to_dict(fill)
-    values["trade_id"] = f"{values['trade_id']}-{tag}"
-    return OrderFilled.from_dict(values)
-
-
-def _continued(config: SandboxClientConfig, cache: Any) -> SandboxClientConfig:
-    """The config with the balances that the account had when it was last seen, and ids that were not given yet."""
-    account = cache.account(AccountId(f"{config.venue}-001"))
-    if account is None:
-        return config
-    balances = [str(balance) for balance in account.balances_total().values()]
-    continued = copy(config)
-    msgspec.structs.force_setattr(continued, "starting_balances", balances)
-    msgspec.structs.force_setattr(continued, "use_random_ids", True)
-    return continued
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -58,7 +58,9 @@ class Trial:
         self._echo = on_line
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
         self._pieces: list[bytes] = []
-        self._is_whole = False
+        self._whole = asyncio.Event()
+        self._report: list[bytes] = []
+        self._has_report = False
         self._refused: tuple[TrialFailure, str] | None = None
         self._killed_for: KillCause | None = None
         self._told = 0
@@ -100,7 +102,11 @@ class Trial:
     async def _work(self) -> None:
         claim = await self._claim()
         if claim.is_wanted and self._killed_for is None:
-            ending = await self._run_process()
+            async with asyncio.TaskGroup() as group:
+                telling = group.create_task(self._tell_outcome(), name="outcome")
+                ending = await self._run_process()
+                if not ending.is_whole:
+                    telling.cancel()
             if ending.killed_for is KillCause.LEFT and not ending.is_whole:
                 await self._taken.give_back(0.0)
                 return
@@ -156,7 +162,7 @@ class Trial:
         exit_code = await process.ended()
         return Ending(
             exit_code=exit_code,
-            is_whole=self._is_whole,
+            is_whole=self._whole.is_set(),
             refused=self._refused,
             killed_for=self._killed_for,
             is_oom=self._is_oom(),
@@ -170,12 +176,22 @@ class Trial:
         if said is not None:
             await self._tell(said)
             return
-        whole = b"".join(self._pieces)
+        if self._has_report:
+            await self._tell_document("report", self._report)
+
+    async def _tell_outcome(self) -> None:
+        """Told as soon as it is whole: the process may go on to draw the tear sheet."""
+        await self._whole.wait()
+        await self._tell_document("outcome", self._pieces)
+
+    async def _tell_document(self, document: Literal["outcome", "report"], pieces: list[bytes]) -> None:
+        whole = b"".join(pieces)
         digest = hashlib.sha256(whole).hexdigest()
         count = -(-len(whole) // PART_BYTES)
         for index in range(count):
             data = whole[index * PART_BYTES : (index + 1) * PART_BYTES]
-            await self._tell(TrialPart(index=index, count=count, sha256=digest, data=data))
+            part = TrialPart(index=index, count=count, sha256=digest, data=data, document=document)
+            await self._tell(part)
 
     async def _tell(self, data: Any) -> None:
         event = TrialEvent(
@@ -210,9 +226,12 @@ class Trial:
 
     def _hear(self, message: FromTrial) -> None:
         match message:
-            case Produced(data=data, is_last=is_last):
-                self._pieces.append(data)
-                self._is_whole = self._is_whole or is_last
+            case Produced(data=data, is_last=is_last, is_report=is_report):
+                pieces = self._report if is_report else self._pieces
+                pieces.append(data)
+                if is_last and not is_report:
+                    self._whole.set()
+                self._has_report = self._has_report or (is_last and is_report)
             case Refused(reason=reason, detail=detail):
                 self._refused = (reason, detail)
             case Progressed(data=data):

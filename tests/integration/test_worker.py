@@ -142,19 +142,26 @@ class Workers:
                 await self._changed.wait()
 
     async def outcome(self, backtest_id: str) -> Outcome:
-        first = await self.until(TrialPart, backtest_id)
-        parts: dict[int, bytes] = {}
-        async with asyncio.timeout(30):
-            while len(parts) < first.count:
-                parts |= {
-                    event.data.index: event.data.data
-                    for event in self.events
-                    if event.backtest_id == backtest_id and isinstance(event.data, TrialPart)
-                }
-                await asyncio.sleep(0.01)
-        whole = b"".join(parts[index] for index in range(first.count))
-        assert hashlib.sha256(whole).hexdigest() == first.sha256
-        return msgspec.json.decode(zlib.decompress(whole), type=Outcome)
+        return msgspec.json.decode(await self.document(backtest_id, "outcome"), type=Outcome)
+
+    async def document(self, backtest_id: str, name: str) -> bytes:
+        """All parts of one document, once they are there."""
+        async with asyncio.timeout(90):
+            while not (parts := self._parts(backtest_id, name)) or len(parts) < parts[0].count:
+                self._changed.clear()
+                await self._changed.wait()
+        whole = b"".join(parts[index].data for index in range(parts[0].count))
+        assert hashlib.sha256(whole).hexdigest() == parts[0].sha256
+        return zlib.decompress(whole)
+
+    def _parts(self, backtest_id: str, name: str) -> dict[int, TrialPart]:
+        return {
+            event.data.index: event.data
+            for event in self.events
+            if event.backtest_id == backtest_id
+            and isinstance(event.data, TrialPart)
+            and event.data.document == name
+        }
 
     async def _claim(self, claim: ClaimTrial) -> TrialClaimed:
         self.claims.append(claim)
@@ -194,6 +201,16 @@ async def test_a_trial_gives_its_whole_result_and_manifest(workers: Workers) -> 
     started = await workers.until(TrialStarted, "bt-1")
     assert (started.worker, started.host, started.attempt) == ("w-1", "h1", 1)
     assert workers.beats[-1].progress.events == workers.beats[-1].progress.total == 5_031
+
+
+async def test_the_tear_sheet_follows_the_result_as_a_document_of_its_own(workers: Workers) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1", wants_report=True)
+    assert (await workers.outcome("bt-1")).report is None
+    html = await workers.document("bt-1", "report")
+    assert html.startswith(b"<html>") or b"<html" in html[:200]
+    assert b"plotly" in html
+    assert b"bt-1" in html
 
 
 async def test_what_was_cancelled_before_it_began_is_not_run(workers: Workers) -> None:
