@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flotilla.client import Flotilla
-    from flotilla.problem import EngineFailedError
+    from flotilla.problem import BacktestFailedError, EngineFailedError
     from flotilla.sync import SyncFlotilla
 
-__all__ = ["EngineFailedError", "Flotilla", "SyncFlotilla"]
+__all__ = ["BacktestFailedError", "EngineFailedError", "Flotilla", "SyncFlotilla"]
 
 _HOMES = {
     "Flotilla": "flotilla.client",
+    "BacktestFailedError": "flotilla.problem",
     "EngineFailedError": "flotilla.problem",
     "SyncFlotilla": "flotilla.sync",
 }

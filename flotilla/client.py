@@ -11,11 +11,13 @@ import msgspec
 from bus.bus import Bus, connect
 from bus.settings import BusSettings
 from bus.streams import history
+from flotilla.backtest_calls import BacktestCalls
 from flotilla.engine_calls import EngineCalls
 from flotilla.host_calls import HostCalls
 from flotilla.problem import EngineFailedError
 from flotilla.settings import OPERATOR, Connection, find_connection
 from flotilla.strategy_calls import StrategyCalls
+from flotilla.study_calls import StudyCalls
 from flotilla.watch import FEEDS, Watch
 from schemas import contract
 from schemas.engine import EngineView
@@ -28,7 +30,7 @@ _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 
 
-class Flotilla(EngineCalls, StrategyCalls, HostCalls):
+class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls):
     """One connection to a fleet. Made by `connect`; all times in seconds."""
 
     def __init__(self, bus: Bus) -> None:

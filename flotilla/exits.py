@@ -26,7 +26,7 @@ MEANING: Final[dict[Exit, str]] = {
     Exit.FAILED: "failed for a reason of ours, or a check failed",
     Exit.USAGE: "the command line is wrong",
     Exit.REFUSED: "the input was refused; the field at fault is named",
-    Exit.NOT_FOUND: "there is no such engine, session or template",
+    Exit.NOT_FOUND: "there is no such engine, session, backtest or template",
     Exit.CONFLICT: "not possible in the present state",
     Exit.UNAVAILABLE: "the stack, or a part of it, is not there: nothing was done",
     Exit.ENGINE_FAILED: "the engine failed while it was waited for",

@@ -6,18 +6,18 @@ from typing import Final
 import msgspec
 
 from flotilla.exits import OF_FAULT, Exit
-from flotilla.problem import EngineFailedError, ProgramFailedError, StackError, StackRunsError
+from flotilla.problem import BacktestFailedError, EngineFailedError, ProgramFailedError, StackError, StackRunsError
 from schemas.fault import Fault, FaultCode, FaultError
 
 _REMEDIES: Final[dict[FaultCode, str]] = {
     FaultCode.CONFIRMATION_REQUIRED: "add --confirm-live-trading if you mean it",
-    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla template ls` the templates",
+    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla backtest ls` the backtests, `flotilla template ls` the templates",
     FaultCode.AMBIGUOUS_ENGINE: "name the engine: `flotilla engine ls --active` lists them",
-    FaultCode.CONFLICT: "`flotilla engine inspect NAME` shows the present state, `flotilla emergency-stop --lift` lifts a stop",
+    FaultCode.CONFLICT: "`flotilla engine inspect NAME` and `flotilla backtest show ID` show the present state, `flotilla emergency-stop --lift` lifts a stop",
     FaultCode.BUSY: "try again in a moment",
     FaultCode.UNAVAILABLE: "start the stack with `flotilla up`; `flotilla doctor` says what is missing",
     FaultCode.INTERNAL: "look for the error id in the logs of the state folder",
-    FaultCode.OUTCOME_UNKNOWN: "look with `flotilla engine inspect NAME`; the same --request-id may be sent again safely",
+    FaultCode.OUTCOME_UNKNOWN: "look with `flotilla engine inspect NAME` or `flotilla backtest show ID`; the same --request-id may be sent again safely",
 }
 
 
@@ -56,6 +56,8 @@ def failure_of(error: Exception) -> Failure | None:
             return _of_fault(error.fault)
         case EngineFailedError():
             return _of_engine(error)
+        case BacktestFailedError():
+            return _of_backtest(error)
         case StackRunsError():
             return _plain(str(error), error.remedy, exit_code=Exit.CONFLICT)
         case StackError():
@@ -86,6 +88,16 @@ def _of_engine(error: EngineFailedError) -> Failure:
         message=f"{error}{exit_code}",
         remedy=f"`flotilla engine logs {error.engine.instance_id}` shows more",
         log_tail=session.log_tail if session else (),
+    )
+
+
+def _of_backtest(error: BacktestFailedError) -> Failure:
+    return Failure(
+        exit_code=Exit.FAILED,
+        code=f"backtest_{error.backtest.status}",
+        message=str(error),
+        remedy=f"`flotilla backtest show {error.backtest.backtest_id}` shows all that is known of it",
+        log_tail=error.backtest.log_tail,
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from schemas.backtest import BacktestView
 from schemas.engine import EngineView
 
 
@@ -51,3 +52,13 @@ class EngineFailedError(Exception):
         detail = f": {session.detail}" if session and session.detail else ""
         super().__init__(f"engine {engine.instance_id} is {state}{why}{detail}")
         self.engine = engine
+
+
+class BacktestFailedError(Exception):
+    """The backtest that was waited for failed, or was cancelled."""
+
+    def __init__(self, backtest: BacktestView) -> None:
+        why = f" ({backtest.reason})" if backtest.reason else ""
+        detail = f": {backtest.error}" if backtest.error else ""
+        super().__init__(f"backtest {backtest.backtest_id} is {backtest.status}{why}{detail}")
+        self.backtest = backtest

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, Self
 from flotilla.client import Flotilla
 from flotilla.settings import Connection
 from flotilla.watch import FEEDS, Update
+from schemas.backtest import BacktestView
 
 _END_S: Final = 15.0
 
@@ -64,6 +65,19 @@ class SyncFlotilla:
     containers = _blocking(Flotilla.containers)
     cleanup_containers = _blocking(Flotilla.cleanup_containers)
     health = _blocking(Flotilla.health)
+    run_backtest = _blocking(Flotilla.run_backtest)
+    backtest = _blocking(Flotilla.backtest)
+    backtests = _blocking(Flotilla.backtests)
+    all_backtests = _blocking(Flotilla.all_backtests)
+    cancel_backtest = _blocking(Flotilla.cancel_backtest)
+    backtest_result = _blocking(Flotilla.backtest_result)
+    wait_for_backtest = _blocking(Flotilla.wait_for_backtest)
+    compare = _blocking(Flotilla.compare)
+    verify = _blocking(Flotilla.verify)
+    run_study = _blocking(Flotilla.run_study)
+    study = _blocking(Flotilla.study)
+    studies = _blocking(Flotilla.studies)
+    cancel_study = _blocking(Flotilla.cancel_study)
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +97,18 @@ class SyncFlotilla:
     ) -> Iterator[Iterator[Update]]:
         """`with fleet.watch("my-engine", kinds=("fill",)) as updates: for update in updates: …`."""
         watch = self.fleet.watch(instance_id, kinds=kinds)
+        self.run(watch.__aenter__())
+        try:
+            yield iter(lambda: self.run(watch.__anext__()), None)
+        finally:
+            self.run(watch.__aexit__())
+
+    @contextmanager
+    def watch_backtests(
+        self, backtest_id: str | None = None, *, study_id: str | None = None
+    ) -> Iterator[Iterator[BacktestView]]:
+        """`with fleet.watch_backtests() as views: for view in views: …`."""
+        watch = self.fleet.watch_backtests(backtest_id, study_id=study_id)
         self.run(watch.__aenter__())
         try:
             yield iter(lambda: self.run(watch.__anext__()), None)

@@ -14,6 +14,7 @@ from engine_sidecar.adapters.connecting import watch_connecting
 from engine_sidecar.adapters.node_plan import NodePlan, PlanRefusedError, node_plan
 from engine_sidecar.adapters.order_gate import OrderGate
 from engine_sidecar.adapters.order_limits import limit_orders
+from engine_sidecar.adapters.quick_analyzer import quicken
 from engine_sidecar.adapters.redis_wire import why_not_there
 from engine_sidecar.adapters.secrets import Secrets
 from engine_sidecar.link import Run
@@ -57,6 +58,7 @@ def build_node(
     run: Run, loop: asyncio.AbstractEventLoop, on_strategy_fault: OnStrategyFault, on_crash: OnCrash
 ) -> Node:
     """Raises PlanRefusedError for whatever NautilusTrader, an adapter or a strategy does not accept."""
+    quicken()
     plan, hidden = node_plan(run), Secrets(run).hidden
     _check_cache(run)
     try:

@@ -12,16 +12,22 @@ _PLACES: Final = {
     "name": "ema_cross",
     "strategy_id": "EMACross-000",
     "kind": "engine",
+    "backtest_id": "bt-001",
+    "study_id": "st-001",
+    "part": "trades",
 }
 _PARAMETERS: Final = '{"instrument_id": "SPX.SIM", "bar_type": "SPX.SIM-1-DAY-LAST-EXTERNAL"}'
 _CONFIG: Final = (
     '{"config": {"engine_type": "sandbox", "instance_id": "trading-001", "template": "sandbox_engine"}}'
 )
+_BACKTEST: Final = '{"strategy": "ema_cross", "instruments": ["SPX.SIM"], "start_date": "2020-01-01", "end_date": "2020-12-31"}'
 _BODIES: Final = {
     "StartBody": _CONFIG,
     "ConfigBody": _CONFIG,
     "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
     "StrategyAddBody": f'{{"strategy": {{"template": "ema_cross", "parameters": {_PARAMETERS}}}}}',
+    "BacktestBody": f'{{"backtest_id": "bt-001", "config": {_BACKTEST}}}',
+    "StudyBody": f'{{"study_id": "st-001", "config": {{"base": {_BACKTEST}, "axes": {{"fast_ema_period": {{"values": [5, 10]}}}}}}}}',
 }
 """An example of each body that may not be left out."""
 
@@ -164,6 +170,8 @@ def _short(path: str) -> str:
         path.removeprefix("/api/v1/nautilus")
         .replace("{instance_id}", "{id}")
         .replace("{strategy_id}", "{id}")
+        .replace("{backtest_id}", "{id}")
+        .replace("{study_id}", "{id}")
     )
 
 

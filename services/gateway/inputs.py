@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_origin
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import inspect
 
 from schemas.decoding import convert, decode
 from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
@@ -44,20 +46,26 @@ def read_path(given: Mapping[str, str]) -> dict[str, str]:
 
 def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q]) -> Q:
     """The query parameters as a struct. Raises FaultError `invalid` that names every one that is wrong, unknown or given twice."""
-    wanted = {field.name: field.type for field in msgspec.structs.fields(into)}
+    fields = msgspec.structs.fields(into)
+    wanted = {field.name: field.type for field in fields}
     values: dict[str, Any] = {}
     problems: list[FieldError] = []
+    named: set[str] = set()
     for key, text in given:
         name = key if key in wanted else snake_name(key)
         if name not in wanted:
             problems.append(FieldError(key[:100], "unknown query parameter"))
-        elif name in values:
+        elif name in named:
             problems.append(FieldError(name, "given twice"))
         else:
+            named.add(name)
             try:
                 values[name] = _parsed(text, wanted[name])
             except msgspec.ValidationError as error:
                 problems.append(FieldError(name, str(error)))
+    problems += [
+        FieldError(field.name, "missing") for field in fields if field.required and field.name not in named
+    ]
     if problems:
         raise invalid(*problems)
     return into(**values)
@@ -81,8 +89,12 @@ def read_body[B](body: bytes, into: type[B], *, is_optional: bool, fill: Mapping
 
 
 def _parsed(text: str, wanted: Any) -> Any:
-    value = text.split(",") if get_origin(wanted) is tuple else text
-    return msgspec.convert(value, wanted, strict=False)
+    return msgspec.convert(text.split(",") if _is_list(wanted) else text, wanted, strict=False)
+
+
+@cache
+def _is_list(wanted: Any) -> bool:
+    return isinstance(inspect.type_info(wanted), inspect.VarTupleType)
 
 
 def _decoded(body: bytes, into: Any) -> Any:

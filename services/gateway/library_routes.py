@@ -12,7 +12,7 @@ STREAM_ROUTES: Final[tuple[Route, ...]] = (
         f"{API}/stream",
         sse.stream_events,
         None,
-        "States, orders, fills, positions, accounts, metrics, heartbeats and alerts as they happen, as server-sent events.",
+        "What engines, the fleet and backtests do, as it happens, as server-sent events.",
         tag="stream",
         query=queries.StreamQuery,
         media="text/event-stream",

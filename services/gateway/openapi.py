@@ -14,6 +14,7 @@ from services.gateway.route import Route
 
 _REF: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
+_ANY_CASE: Final = re.compile(r"\(\?i:([a-z|]+)\)")
 _MEANING: Final = {
     400: "Malformed: not JSON, empty, nested too deep; or live trading without its confirmation.",
     401: "No bearer token, or one that is not known.",
@@ -30,8 +31,8 @@ _MEANING: Final = {
 _INTRODUCTION: Final = """\
 Starts, stops and watches NautilusTrader engines.
 
-Every call except the service's own needs `Authorization: Bearer <token>`. A viewer reads, a trader also starts, stops and
-restarts, an admin may do everything: clean up, remove an engine, lift an emergency stop. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
+Every call except the service's own needs `Authorization: Bearer <token>`. A viewer reads, a trader also starts, stops,
+restarts and backtests, an admin may do everything: clean up, remove an engine, lift an emergency stop. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
 answer and has one effect.
 
 A stream is of server-sent events: `event` is the kind, `data` its JSON. `event: gap` says that events are missing at this
@@ -105,7 +106,7 @@ def _query(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         schema = dict(_not_null(schemas.of(field.type)))
         if isinstance(field.default, bool | int | float | str):
             schema["default"] = field.default
-        parameter = {"name": field.name, "in": "query", "required": False, "schema": schema}
+        parameter = {"name": field.name, "in": "query", "required": field.required, "schema": schema}
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         parameters.append(parameter)
@@ -147,15 +148,14 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
 
 def _failure(route: Route, status: int, schemas: _Schemas) -> dict[str, Any]:
     common = schemas.of(Failure)
-    if status not in route.failures:
-        return common
-    return {"anyOf": [schemas.of(route.failures[status]), common]}
+    own = route.failures.get(status, Failure)
+    return common if own is Failure else {"anyOf": [schemas.of(own), common]}
 
 
 def _failures(route: Route) -> set[int]:
     if route.role is None:
         return set()
-    statuses = {401, 403, 422, 500, 503}
+    statuses = {401, 403, 422, 500, 503} | set(route.failures)
     if _PLACEHOLDER.search(route.path) or "instance_id" in route.query.__struct_fields__:
         statuses |= {404}
     if "instance_id" in route.query.__struct_fields__ and route.media == "application/json":
@@ -168,7 +168,7 @@ def _failures(route: Route) -> set[int]:
 
 
 def _portable(schema: Any) -> Any:
-    """JSON Schema's regular expressions are those of ECMA-262, which has neither \\A nor \\Z."""
+    """JSON Schema's regular expressions are those of ECMA-262, which has neither \\A nor \\Z, nor groups in any case."""
     match schema:
         case dict():
             return {
@@ -181,4 +181,9 @@ def _portable(schema: Any) -> Any:
 
 
 def _ecma(pattern: str) -> str:
-    return pattern.replace(r"\A", "^").replace(r"\Z", "$")
+    spelt = _ANY_CASE.sub(lambda group: f"(?:{_in_any_case(group[1])})", pattern)
+    return spelt.replace(r"\A", "^").replace(r"\Z", "$")
+
+
+def _in_any_case(words: str) -> str:
+    return "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in words)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.config import EngineConfig, StrategyChoice
-from schemas.ids import InstanceId, Name, SessionId
+from schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
 from schemas.states import StopPolicy
 from schemas.strategy import StrategyId
 from schemas.telemetry import EventKind
@@ -28,14 +28,22 @@ type StreamKind = Literal[
     "heartbeat",
     "fleet",
     "fleet_alert",
+    "backtest",
+    "backtest_progress",
 ]
 STREAM_KINDS: Final[tuple[str, ...]] = get_args(StreamKind.__value__)
 type TemplateKind = Literal["engine", "strategy"]
+type PartName = Literal[
+    "trades", "orders", "fills", "equity_curve", "statistics", "balances", "fees", "manifest"
+]
 PATH_TYPES: Final[Mapping[str, Any]] = {
     "instance_id": InstanceId,
     "name": Name,
     "strategy_id": StrategyId,
     "kind": TemplateKind,
+    "backtest_id": BacktestId,
+    "study_id": StudyId,
+    "part": PartName,
 }
 """What may stand in a path, by the name of its placeholder."""
 type Limit = Annotated[int, Meta(ge=1, le=1000)]
@@ -101,9 +109,11 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which engine and which kinds, separated by commas; without them everything."""
+    """Which kinds, separated by commas, and about what: an engine, a backtest, or a study; without them everything."""
 
     instance_id: InstanceId | None = None
+    backtest_id: BacktestId | None = None
+    study_id: StudyId | None = None
     kinds: tuple[StreamKind, ...] = ()
 
 

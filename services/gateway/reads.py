@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from bus.logs import get_logger
 from schemas import contract
 from schemas.catalog import ListCatalog
@@ -17,6 +19,7 @@ from schemas.engine import (
 from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, ListContainers
 from services.gateway import replies
+from services.gateway.backtests import running_backtests
 from services.gateway.core import views
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask
@@ -48,7 +51,10 @@ async def read_status(gateway: Gateway, ask: Ask[EngineQuery, None]) -> replies.
             raise
         return _unknown_status(error.fault, ask.query.instance_id)
     containers = await _containers(gateway) if fleet.active else ()
-    return replies.StatusReply(status=views.status_view(fleet, containers))
+    status = views.status_view(fleet, containers)
+    running, count = await running_backtests(gateway)
+    told = msgspec.structs.replace(status, active_backtests=running, backtest_count=count)
+    return replies.StatusReply(status=told)
 
 
 async def read_health(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.HealthReply:

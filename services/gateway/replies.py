@@ -10,6 +10,7 @@ from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.fault import FieldError
 from schemas.telemetry import EngineMetrics, Resources, StopFlag
+from services.gateway.backtest_replies import ActiveBacktest
 
 type PerSession = Annotated[
     dict[str, Any],
@@ -57,7 +58,10 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine meant. `state` is one of stopped, starting, running, stopping, error, or unknown when nobody can tell."""
+    """The engine meant. `state` is one of stopped, starting, running, stopping, error, or unknown when nobody can tell.
+
+    `active_backtests` are those that run and belong to no study, by id; `backtest_count` says how many, null when nobody can tell.
+    """
 
     state: str
     config: EngineConfig | None = None
@@ -70,7 +74,8 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     stop_flag: StopFlag | None = None
     resource_usage: PerSession = {}
     container_info: PerSession | None = None
-    active_backtests: dict[str, Any] = {}
+    active_backtests: dict[str, ActiveBacktest] = {}
+    backtest_count: int | None = None
     health_check: PerSession = {}
 
 

@@ -7,16 +7,20 @@ from typing import Any, Final
 
 from services.gateway import queries
 from services.gateway.auth import Role
+from services.gateway.core import links
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask
 
-API: Final = "/api/v1/nautilus"
+API: Final = links.API
 ENGINE: Final = f"{API}/engine"
 ENGINES: Final = f"{API}/engines"
 ONE: Final = f"{ENGINES}/{{instance_id}}"
 STRATEGIES: Final = f"{ONE}/strategies"
 STRATEGY: Final = f"{STRATEGIES}/{{strategy_id}}"
 TEMPLATES: Final = f"{ENGINE}/strategies/templates"
+BACKTEST: Final = f"{ENGINE}/backtest"
+BACKTESTS: Final = f"{API}/backtests"
+STUDIES: Final = f"{API}/studies"
 
 type Handler = Callable[[Gateway, Ask[Any, Any]], Awaitable[Any]]
 

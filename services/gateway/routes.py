@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.gateway.backtest_routes import BACKTEST_ROUTES, STUDY_ROUTES
 from services.gateway.engine_routes import ENGINE_ROUTES
 from services.gateway.engines_routes import ENGINES_ROUTES, STRATEGY_ROUTES
 from services.gateway.library_routes import LIBRARY_ROUTES, SERVICE_ROUTES, STREAM_ROUTES
@@ -11,6 +12,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *ENGINE_ROUTES,
     *ENGINES_ROUTES,
     *STRATEGY_ROUTES,
+    *BACKTEST_ROUTES,
+    *STUDY_ROUTES,
     *STREAM_ROUTES,
     *LIBRARY_ROUTES,
     *SERVICE_ROUTES,

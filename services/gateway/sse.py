@@ -6,10 +6,11 @@ from typing import Final
 from aiohttp import web
 
 from bus.logs import get_logger
+from services.gateway.connection import abort
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask
 from services.gateway.queries import STREAM_KINDS, StreamQuery
-from services.gateway.streams import Client, gap
+from services.gateway.streams import Client, Subjects, gap
 
 log = get_logger(__name__)
 
@@ -21,8 +22,7 @@ _KEEPALIVE: Final = b": keepalive\n\n"
 
 async def stream_events(gateway: Gateway, ask: Ask[StreamQuery, None]) -> web.StreamResponse:
     """Streams until the client leaves, stops reading, or the gateway stops."""
-    kinds = frozenset(ask.query.kinds or STREAM_KINDS)
-    with gateway.hub.client(kinds, ask.query.instance_id) as client:
+    with gateway.hub.client(frozenset(ask.query.kinds or STREAM_KINDS), _subjects(ask.query)) as client:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
         )
@@ -32,7 +32,7 @@ async def stream_events(gateway: Gateway, ask: Ask[StreamQuery, None]) -> web.St
         except TimeoutError:
             gateway.hub.stats.clients_dropped += 1
             log.info("stream client dropped, it reads nothing", missed=client.backlog.missed)
-            _abort(ask.http)
+            abort(ask.http)
         except ConnectionError:
             log.debug("stream client left")
     return response
@@ -63,7 +63,10 @@ async def _next(client: Client, keepalive_s: float) -> bytes:
     return b"".join(frames)
 
 
-def _abort(request: web.Request) -> None:
-    # Not close(): that would wait for what the client does not read.
-    if request.transport is not None:
-        request.transport.abort()
+def _subjects(query: StreamQuery) -> Subjects:
+    ids = {
+        "instance_id": query.instance_id,
+        "backtest_id": query.backtest_id,
+        "study_id": query.study_id,
+    }
+    return frozenset((name, value) for name, value in ids.items() if value is not None)

@@ -8,16 +8,30 @@ from typing import Any, Final
 import msgspec
 
 from bus.bus import Bus
-from schemas.contract import ENGINE_EVENT_FEEDS, FLEET_ALERT, FLEET_STATE, HEARTBEAT, METRICS
+from schemas.backtest import BacktestView
+from schemas.contract import (
+    ENGINE_EVENT_FEEDS,
+    FLEET_ALERT,
+    FLEET_BACKTEST,
+    FLEET_PROGRESS,
+    FLEET_STATE,
+    HEARTBEAT,
+    METRICS,
+)
 from schemas.fault import FaultCode, fault
 from services.gateway.core.backlog import Backlog
 
-_TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS}
+_PROGRESS: Final = "backtest_progress"
+_TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS, _PROGRESS: FLEET_PROGRESS}
 _EVENTS: Final = {
     **{feed.subject.rpartition(".")[2]: feed for feed in ENGINE_EVENT_FEEDS},
     "fleet": FLEET_STATE,
     "fleet_alert": FLEET_ALERT,
+    "backtest": FLEET_BACKTEST,
 }
+
+type Subjects = frozenset[tuple[str, str]]
+"""What something is about: names of ids, each with its value."""
 
 
 def frame(event: str, payload: object) -> bytes:
@@ -33,16 +47,16 @@ def gap(reason: str, missed: int | None = None) -> bytes:
 class Client:
     """One client of the stream: what it wants, and what it has yet to be sent."""
 
-    def __init__(self, kinds: frozenset[str], instance_id: str | None, backlog: Backlog) -> None:
+    def __init__(self, kinds: frozenset[str], subjects: Subjects, backlog: Backlog) -> None:
         self._kinds = kinds
-        self._instance_id = instance_id
+        self._subjects = subjects
         self.backlog = backlog
         self.ready = asyncio.Event()
         self.is_ended = False
 
-    def wants(self, kind: str, instance_id: str | None) -> bool:
-        """True for what it asked for. `instance_id` null: it is about no engine, or about many."""
-        return kind in self._kinds and self._instance_id in (None, instance_id)
+    def wants(self, kind: str, subjects: Subjects) -> bool:
+        """True for the kinds it asked for, about any of what it named; about everything when it named nothing."""
+        return kind in self._kinds and (not self._subjects or not self._subjects.isdisjoint(subjects))
 
     def end(self) -> None:
         """Ends its stream after what is waiting."""
@@ -87,14 +101,14 @@ class Hub:
             client.end()
 
     @contextmanager
-    def client(self, kinds: frozenset[str], instance_id: str | None) -> Iterator[Client]:
+    def client(self, kinds: frozenset[str], subjects: Subjects) -> Iterator[Client]:
         """A client while it is connected. Raises FaultError `busy` when there are too many, `unavailable` while closing."""
         if self._is_closed:
             raise fault(FaultCode.UNAVAILABLE, "the gateway is stopping", retry_after_s=1.0)
         if len(self._clients) >= self._max_clients:
             message = f"{len(self._clients)} streams are open, more are not admitted"
             raise fault(FaultCode.BUSY, message, retry_after_s=5.0)
-        client = Client(kinds, instance_id, Backlog(self._backlog))
+        client = Client(kinds, subjects, Backlog(self._backlog))
         self._clients.add(client)
         try:
             yield client
@@ -104,10 +118,11 @@ class Hub:
     def _event(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
             self._announce_disturbance()
-            # An alert of the fleet names its engine, if any, in its text and not in its subject.
-            if clients := self._wanting(kind, ids.get("instance_id", payload.instance_id)):
+            if clients := self._wanting(kind, payload, ids):
                 encoded = frame(kind, payload)
                 for client in clients:
+                    if kind == "backtest" and payload.status.is_final:
+                        client.backlog.drop_latest(_PROGRESS, payload.backtest_id)
                     self.stats.events_missed += not client.backlog.add_event(encoded)
                     client.ready.set()
 
@@ -116,16 +131,18 @@ class Hub:
     def _telemetry(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
             self._announce_disturbance()
-            if clients := self._wanting(kind, ids["instance_id"]):
+            if clients := self._wanting(kind, payload, ids):
                 encoded = frame(kind, payload)
+                (name,) = ids.values()
                 for client in clients:
-                    client.backlog.add_latest(kind, ids["instance_id"], encoded)
+                    client.backlog.add_latest(kind, name, encoded)
                     client.ready.set()
 
         return receive
 
-    def _wanting(self, kind: str, instance_id: str | None) -> list[Client]:
-        clients = [client for client in self._clients if client.wants(kind, instance_id)]
+    def _wanting(self, kind: str, payload: Any, ids: Mapping[str, str]) -> list[Client]:
+        subjects = _subjects(payload, ids)
+        clients = [client for client in self._clients if client.wants(kind, subjects)]
         self.stats.frames += len(clients)
         return clients
 
@@ -137,3 +154,10 @@ class Hub:
             for client in self._clients:
                 client.backlog.add_event(gap("bus"))
                 client.ready.set()
+
+
+def _subjects(payload: Any, ids: Mapping[str, str]) -> Subjects:
+    # An alert of the fleet names its engine, if any, in its text and not in its subject; so does a backtest its study.
+    inside = "study_id" if isinstance(payload, BacktestView) else "instance_id"
+    told = getattr(payload, inside)
+    return frozenset(ids.items() if told is None else [*ids.items(), (inside, told)])

@@ -9,6 +9,7 @@ from bus.bus import Bus
 from schemas import contract
 from schemas.contract import Call
 from schemas.fault import FaultCode, fault
+from services.orchestrator.backtests.desk import Desk
 from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.commands import Commands
 from services.orchestrator.emergency import Emergency
@@ -28,6 +29,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     library: Library
     reads: Reads
     strategies: Strategies
+    backtests: Desk
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -54,6 +56,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.TEMPLATE_LIST: duties.library.templates,
         contract.STRATEGY_VALIDATE: duties.library.validate,
         contract.CATALOG_LIST: reads.catalog,
+        **duties.backtests.handlers(),
     }
 
 

@@ -64,7 +64,7 @@ class Reads:
     async def status(self, request: WhichEngine) -> FleetStatus:
         """The engine meant, with telemetry, and every active one."""
         meant = self._fleet.which(request.instance_id)
-        active = (self._view(engine) for engine in self._fleet.active())
+        active = (self._view(engine) for engine in self._fleet.active() if not engine.is_worker)
         return FleetStatus(engine=self._view(meant) if meant else None, active=fitting(active))
 
     async def engines(self, request: ListEngines) -> EngineList:

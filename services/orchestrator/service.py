@@ -12,10 +12,12 @@ from bus.streams import Follower, ensure_streams
 from schemas.contract import ENGINE_EVENT_FEEDS
 from schemas.fault import Fault, FaultError
 from services.orchestrator.actions import Actions, Clock
+from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.adapters.template_files import TemplateFiles
 from services.orchestrator.alerts import Alerts
+from services.orchestrator.backtests.desk import Desk
 from services.orchestrator.checker import PlanChecker
 from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.commands import Commands
@@ -98,6 +100,7 @@ class Orchestrator:
         """Answers calls; `unavailable` until the record was read."""
         await serve(self._bus, self._duties, lambda: self._is_loaded)
         await self._watch.listen()
+        await self._duties.backtests.listen()
 
     async def run(self) -> None:
         """Reads the record, then follows engines and looks around. Waits for what is away."""
@@ -110,9 +113,11 @@ class Orchestrator:
             group.create_task(self._renewals.run(), name="leases")
             group.create_task(self._probe_record(), name="probe")
             group.create_task(self._library.run(), name="templates")
+            group.create_task(self._duties.backtests.run(), name="backtests")
 
     async def close(self) -> None:
         """Lets the turns that are being taken end, and leaves the rest to the next one."""
+        await self._duties.backtests.close()
         await self._conductor.join(_LAST_TURNS_S)
         await self._conductor.close()
         await self._orphans.close()
@@ -132,6 +137,7 @@ class Orchestrator:
         return {
             "engines": len(self._fleet.ids()),
             "engines_active": len(self._fleet.active()),
+            "backtests_running": self._duties.backtests.running,
             "leases_held": len(self._renewals),
             "orphans_in_sight": len(self._orphans),
             "hosts_in_sight": len(self._live.hosts(self._clock())),
@@ -151,6 +157,19 @@ class Orchestrator:
             library=self._library,
             reads=Reads(bus, *known, catalog=catalog),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
+            backtests=Desk(
+                bus,
+                PostgresBacktests(record),
+                fleet,
+                live,
+                clock,
+                conductor=conductor,
+                ledger=ledger,
+                planner=planner,
+                library=self._library,
+                catalog=catalog,
+                modules=settings.strategy_modules,
+            ),
         )
 
     async def _again(self, effect: StartAgain) -> None:

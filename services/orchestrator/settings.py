@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,11 +12,14 @@ import msgspec
 import templates
 from schemas.states import OrphanPolicy
 
+STRATEGY_MODULES: Final = "nautilus_trader.examples.strategies,engine_sidecar.strategies"
+
 
 class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`dsn` says where PostgreSQL is, without a password; `catalog` and `templates` are folders that we read.
 
-    FLOTILLA_TEMPLATES names folders of people's own, parted as in PATH; ours comes before them.
+    FLOTILLA_TEMPLATES names folders of people's own, parted as in PATH; ours comes before them. FLOTILLA_STRATEGY_MODULES names the
+    modules and packages that strategy classes of backtests may come from, parted by commas.
     """
 
     dsn: str
@@ -27,6 +30,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_policy: OrphanPolicy = OrphanPolicy.STOP
     orphan_grace_s: float = 60.0
     lease_ttl_s: float = 120.0
+    strategy_modules: tuple[str, ...] = tuple(STRATEGY_MODULES.split(","))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -47,6 +51,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             orphan_policy=_policy(env, "FLOTILLA_ORPHAN_POLICY"),
             orphan_grace_s=_seconds(env, "FLOTILLA_ORPHAN_GRACE_S", default=60.0, least=0.0),
             lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=1.0),
+            strategy_modules=_modules(env.get("FLOTILLA_STRATEGY_MODULES") or STRATEGY_MODULES),
         )
 
     def password(self) -> str | None:
@@ -56,6 +61,14 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _folders(paths: str) -> list[Path]:
     return [Path(path) for path in paths.split(os.pathsep) if path]
+
+
+def _modules(names: str) -> tuple[str, ...]:
+    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    for name in found:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"FLOTILLA_STRATEGY_MODULES must name modules, parted by commas, not {name!r}")
+    return found
 
 
 def _policy(env: Mapping[str, str], name: str) -> OrphanPolicy:

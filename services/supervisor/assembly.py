@@ -111,6 +111,7 @@ def launches(settings: SupervisorSettings, runtime: ContainerRuntime, cache: Cac
         cache,
         surroundings(settings, runtime.kind),
         is_isolated=runtime.is_isolated,
+        image=runtime.image_id if isinstance(runtime, DockerRuntime) else None,
     )
 
 
@@ -118,10 +119,16 @@ def surroundings(settings: SupervisorSettings, kind: str) -> EngineSurroundings:
     """What an engine finds in a runtime of this kind."""
     if kind == RuntimeChoice.DOCKER:
         return EngineSurroundings(
-            bus_url=settings.engine_bus_url, catalog_path=settings.catalog_target, enforce_memory=False
+            bus_url=settings.engine_bus_url,
+            catalog_path=settings.catalog_target,
+            enforce_memory=False,
+            host=settings.host,
         )
     return EngineSurroundings(
-        bus_url=settings.process_bus_url, catalog_path=settings.catalog, enforce_memory=True
+        bus_url=settings.process_bus_url,
+        catalog_path=settings.catalog,
+        enforce_memory=True,
+        host=settings.host,
     )
 
 
@@ -136,6 +143,6 @@ def credential_mint(settings: SupervisorSettings) -> CredentialMint:
 class OpenBus:
     """Mints for a bus that asks nobody who they are, as on a developer's machine."""
 
-    def mint(self, instance_id: str) -> str:
+    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
         """Nothing."""
         return ""

@@ -1,11 +1,15 @@
 """What an engine is given at its start, once the guard has let it pass: credentials, secrets, and its place in Redis."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from schemas.session import SessionSpec
 from services.supervisor.core.launch import EngineSurroundings, launch_line
 from services.supervisor.core.live_guard import refuse_live
 from services.supervisor.ports import CacheUsers, CredentialMint, SecretStore
+
+type ImageLook = Callable[[], Awaitable[str | None]]
+"""Finds the id of the image that engines run in; None when there is none."""
 
 
 class Launches:
@@ -19,12 +23,14 @@ class Launches:
         surroundings: EngineSurroundings,
         *,
         is_isolated: bool,
+        image: ImageLook | None = None,
     ) -> None:
         self._mint = mint
         self._secrets = secrets
         self._cache = cache
         self._surroundings = surroundings
         self._is_isolated = is_isolated
+        self._image = image
 
     async def line(self, spec: SessionSpec) -> bytes:
         """The session's launch line. Raises FaultError: the guard's, a secret's that is not fit, or that Redis is away."""
@@ -33,8 +39,10 @@ class Launches:
         # Once more with them: a secret's fields become part of a client's config.
         refuse_live(spec, is_isolated=self._is_isolated, secrets=secrets)
         cache = await self._cache.admit(spec) if spec.uses_cache else None
-        creds = self._mint.mint(spec.instance_id)
-        return launch_line(spec, creds, self._surroundings, cache=cache, secrets=secrets)
+        creds = self._mint.mint(spec.instance_id, is_worker=spec.worker is not None)
+        # A worker names the image in the manifests of what it runs.
+        image = await self._image() if self._image and spec.worker else None
+        return launch_line(spec, creds, self._surroundings, cache=cache, secrets=secrets, image=image or "")
 
     async def forget(self, session_id: str) -> None:
         """The session is over for good, and so is its place in Redis. Raises FaultError."""

@@ -80,8 +80,8 @@ class ContainerRuntime(Protocol):
 class CredentialMint(Protocol):
     """Makes the bus credential of an engine."""
 
-    def mint(self, instance_id: str) -> str:
-        """The text of a NATS credentials file that is good for this engine's subjects only."""
+    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
+        """The text of a NATS credentials file that is good for this engine's subjects only, and a worker's for the queue too."""
 
 
 class SecretStore(Protocol):

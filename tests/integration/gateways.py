@@ -56,6 +56,7 @@ from services.gateway.route import Route
 from services.gateway.service import serve
 from services.gateway.settings import GatewaySettings
 from services.gateway.tokens import create_token
+from tests.integration import gateway_backtests
 from tests.integration.conftest import ConnectAs
 
 NOW = datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
@@ -167,6 +168,7 @@ class Orchestrator:
                 templates=(TEMPLATE,),
                 faults=(TemplateFault(file="broken.json", kind="strategy", message="not JSON"),),
             ),
+            **gateway_backtests.answers(),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",
                 entries=(
@@ -281,7 +283,15 @@ class Supervisor:
 
 def concrete(route: Route) -> str:
     """A path of the route, with an id in each place."""
-    known = {"instance_id": "e1", "name": "ema_cross", "strategy_id": "EMACross-001", "kind": "engine"}
+    known = {
+        "instance_id": "e1",
+        "name": "ema_cross",
+        "strategy_id": "EMACross-001",
+        "kind": "engine",
+        "backtest_id": "bt1",
+        "study_id": "st1",
+        "part": "trades",
+    }
     return route.path.format_map(known)
 
 

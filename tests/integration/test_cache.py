@@ -19,10 +19,10 @@ from flotilla.embedded.redis import RedisServer
 from schemas.session import CacheAccess
 from schemas.states import FailureReason, StopPolicy
 from schemas.telemetry import EventKind
+from services.supervisor.core.cache_user import CacheUser
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 
 BAR_TYPE = "SPX.SIM-1-DAY-LAST-EXTERNAL"
-KEYS = "trader-ENGINE-001:*"
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,16 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def access(server: RedisServer) -> CacheAccess:
-    """A user that can touch the keys of one engine only."""
-    password = secrets.token_hex(16)
-    rules = ["reset", "on", f">{password}", f"~{KEYS}", "+@all", "-@admin", "-@dangerous", "+keys", "+info"]
-    admin(server).execute_command("ACL", "SETUSER", "engine-1", *rules)
+    """As a supervisor gives it: a user that can touch the keys of one engine only."""
+    user = CacheUser(
+        instance_id="engine-1",
+        session_id="session-1",
+        trader_id="ENGINE-001",
+        password=secrets.token_hex(16),
+    )
+    admin(server).execute_command("ACL", "SETUSER", user.name, *user.rules)
     admin(server).execute_command("ACL", "SAVE")
-    return CacheAccess(host=server.host, port=server.port, username="engine-1", password=password)
+    return CacheAccess(host=server.host, port=server.port, username=user.name, password=user.password)
 
 
 def admin(server: RedisServer) -> Any:

@@ -9,12 +9,14 @@ import jsonschema
 import pytest
 
 from bus import fleet_stop
+from schemas.backtest import BacktestStatus, ListBacktests
 from schemas.contract import Actor
 from schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
 from schemas.fault import FaultCode, FieldError, fault
 from schemas.states import ClientState, RunState
 from services.gateway.routes import ROUTES
 from tests.integration.conftest import ConnectAs
+from tests.integration.gateway_backtests import CONFIG, STUDY
 from tests.integration.gateways import (
     API,
     ENGINE,
@@ -33,8 +35,11 @@ BODIES: dict[str, Any] = {
     "engine_config": {"config": {}},
     "strategy_add": {"strategy": {"template": "ema_cross"}},
     "strategy_validate": {"strategyName": "ema_cross"},
+    "backtest_run": {"backtest_id": "bt1", "config": CONFIG},
+    "study_run": {"study_id": "st1", "config": STUDY},
 }
 """Of the routes that need a body."""
+QUERIES = {"backtest_compare": "?ids=a,b"}
 
 
 @pytest.fixture
@@ -59,13 +64,14 @@ async def test_every_answer_is_as_the_document_says(
     document = await read(stage, "/openapi.json")
     checked = [route for route in ROUTES if route.reply is not None]
     for route in checked:
-        async with stage.http.request(route.method, concrete(route), json=BODIES.get(route.name)) as answer:
+        path = concrete(route) + QUERIES.get(route.name, "")
+        async with stage.http.request(route.method, path, json=BODIES.get(route.name)) as answer:
             assert answer.status == 200, (route.name, await answer.text())
             reply = await answer.json()
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 37
+    assert len(checked) == 49
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -88,7 +94,7 @@ async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stag
     assert status["state"] == "running"
     assert status["session_id"] == "s1"
     assert status["active_containers"] == ["nautilus-engine-s1"]
-    assert status["active_backtests"] == {}
+    assert (status["active_backtests"], status["backtest_count"]) == ({}, 0)
     assert status["resource_usage"]["cpu_percent"] == "1.23%"
     assert status["resource_usage"]["memory_usage"] == "512MiB / 2GiB"
     assert status["resource_usage"]["memory_bytes"] == 512 << 20
@@ -108,7 +114,7 @@ async def test_status_is_idle_when_no_engine_ever_ran_and_asks_no_host(stage: St
     assert status["state"] == "stopped"
     assert status["resource_usage"] == {"message": "No active containers"}
     assert status["health_check"] == {"overall_status": "no_containers"}
-    assert stage.orchestrator.requests == [WhichEngine()]
+    assert stage.orchestrator.requests == [WhichEngine(), ListBacktests(status=BacktestStatus.RUNNING)]
 
 
 async def test_status_and_health_tell_the_truth_with_200_when_the_orchestrator_is_away(stage: Stage) -> None:

@@ -242,7 +242,6 @@ PATHS: list[Row] = [
     ("DELETE", f"{PLURAL}/e1/strategies/x", None, 422, "invalid", "strategy_id"),
     ("DELETE", f"{PLURAL}/%3E/emergency-stop", None, 422, "invalid", "instance_id"),
     ("GET", f"{ENGINE}/emergency-stop", None, 405, "method_not_allowed", None),
-    ("GET", f"{ENGINE}/backtests", None, 404, "not_found", None),
     ("GET", START, None, 405, "method_not_allowed", None),
     ("DELETE", f"{ENGINE}/status", None, 405, "method_not_allowed", None),
     ("PATCH", f"{ENGINE}/status", None, 405, "method_not_allowed", None),

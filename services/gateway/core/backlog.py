@@ -1,4 +1,4 @@
-"""What one stream client has yet to be sent: events in order up to a bound, and of telemetry only the latest per engine."""
+"""What one stream client has yet to be sent: events in order up to a bound, and of telemetry only the latest per engine or backtest."""
 
 from collections import deque
 
@@ -24,9 +24,13 @@ class Backlog:
         self.missed += 1
         return False
 
-    def add_latest(self, kind: str, instance_id: str, frame: bytes) -> None:
-        """Replaces what was waiting of this kind and engine."""
-        self._latest[kind, instance_id] = frame
+    def add_latest(self, kind: str, name: str, frame: bytes) -> None:
+        """Replaces what was waiting of this kind and engine or backtest."""
+        self._latest[kind, name] = frame
+
+    def drop_latest(self, kind: str, name: str) -> None:
+        """Forgets what was waiting of this kind: an event said something newer."""
+        self._latest.pop((kind, name), None)
 
     def take(self) -> tuple[int, list[bytes]]:
         """Empties it: how many events are missing before the first of these frames, then the frames in order."""

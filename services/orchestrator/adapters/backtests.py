@@ -88,6 +88,12 @@ class PostgresBacktests:
     async def lost(self, before: datetime, limit: int) -> list[Work]:
         return [_work(row) for row in await self._record.fetch("backtest_lost", before, limit)]
 
+    async def running(self) -> list[Backtest]:
+        return [_backtest(row) for row in await self._record.fetch("backtest_running")]
+
+    async def works(self, backtest_ids: Sequence[str]) -> list[Work]:
+        return [_work(row) for row in await self._record.fetch("backtest_works", list(backtest_ids))]
+
     async def queued(self, backtest_ids: Sequence[str], now: datetime) -> None:
         async with self._record.transaction() as connection:
             await connection.execute(SQL["backtest_queued"], list(backtest_ids), now)

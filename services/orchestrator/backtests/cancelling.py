@@ -10,21 +10,21 @@ from schemas.backtest import BacktestStatus, BacktestView, CancelTrial, WhichBac
 from schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
 from schemas.fault import FaultCode, FaultError, fault
 from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.turns import Turns
 from services.orchestrator.conductor import Stamp
 from services.orchestrator.core.backtests import turns as core
-from services.orchestrator.core.backtests.model import Backtest, Claim
+from services.orchestrator.core.backtests.model import Backtest
 from services.orchestrator.core.backtests.views import view
-from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.ledger import Ledger, command_of
 from services.orchestrator.ports import Command
 
 log = get_logger(__name__)
 
 KILL_S: Final = 8.0
-_ARRIVES_S: Final = 2.0
 _LOOK_S: Final = 0.1
+_LOOKS: Final = 20
 _AT_ONCE: Final = 8
 
 
@@ -32,12 +32,12 @@ class Cancelling:
     """A backtest is cancelled when its process is gone; where that cannot be found out, it is cancelled and said so."""
 
     def __init__(
-        self, bus: Bus, turns: Turns, progress: Progress, fleet: Fleet, clock: Clock, *, ledger: Ledger
+        self, bus: Bus, turns: Turns, progress: Progress, holders: Holders, clock: Clock, *, ledger: Ledger
     ) -> None:
         self._bus = bus
         self._turns = turns
         self._progress = progress
-        self._fleet = fleet
+        self._holders = holders
         self._clock = clock
         self._ledger = ledger
         self._limit = asyncio.Semaphore(_AT_ONCE)
@@ -112,27 +112,17 @@ class Cancelling:
             return None
         order = CancelTrial(backtest_id=running.backtest_id)
         try:
-            await self._bus.call(
-                COMMAND_CANCEL_TRIAL, order, timeout_s=KILL_S, instance_id=claim.worker
-            )
+            await self._bus.call(COMMAND_CANCEL_TRIAL, order, timeout_s=KILL_S, instance_id=claim.worker)
         except FaultError as error:
             if error.fault.code == FaultCode.NOT_FOUND:
                 await self._arrived(running.backtest_id)
-            elif not self._is_over(claim):
+            elif not self._holders.is_over(claim):
                 return f"its process was not confirmed gone: worker {claim.worker} says {error.fault.message}"
         return None
 
     async def _arrived(self, backtest_id: str) -> None:
         """A worker that does not run it any more has perhaps just told us of its end: that comes first."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _ARRIVES_S
-        while loop.time() < until and not (await self._turns.known(backtest_id)).is_final:
+        for _ in range(_LOOKS):
+            if (await self._turns.known(backtest_id)).is_final:
+                return
             await asyncio.sleep(_LOOK_S)
-
-    def _is_over(self, claim: Claim) -> bool:
-        """True when the worker's session has ended, and its processes with it."""
-        engine = self._fleet.get(claim.worker)
-        session = engine.session if engine else None
-        if session is None or session.is_given_up:
-            return False
-        return session.session_id != claim.session_id or session.is_over

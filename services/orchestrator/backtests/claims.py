@@ -2,6 +2,7 @@
 
 from schemas.backtest import ClaimTrial, TrialClaimed
 from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.turns import Turns
 from services.orchestrator.core.backtests import turns as core
@@ -11,9 +12,10 @@ from services.orchestrator.core.backtests.model import Backtest
 class Claims:
     """Every claim is on record before it is answered."""
 
-    def __init__(self, turns: Turns, progress: Progress, clock: Clock) -> None:
+    def __init__(self, turns: Turns, progress: Progress, holders: Holders, clock: Clock) -> None:
         self._turns = turns
         self._progress = progress
+        self._holders = holders
         self._clock = clock
 
     async def claim(self, request: ClaimTrial) -> TrialClaimed:
@@ -23,7 +25,11 @@ class Claims:
         def decide(backtest: Backtest) -> Backtest | None:
             nonlocal answer
             heard_at = self._progress.heard_at(backtest.backtest_id)
-            changed, answer = core.claim(backtest, request, heard_at=heard_at, now=self._clock())
+            held = backtest.facts.claim
+            is_over = held is not None and self._holders.is_over(held)
+            changed, answer = core.claim(
+                backtest, request, heard_at=heard_at, is_over=is_over, now=self._clock()
+            )
             return changed
 
         await self._turns.take(request.backtest_id, decide)

@@ -16,6 +16,7 @@ from services.orchestrator.backtests.cancelling import Cancelling
 from services.orchestrator.backtests.claims import Claims
 from services.orchestrator.backtests.commands import Commands
 from services.orchestrator.backtests.feeder import Feeder
+from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.reads import Reads
@@ -63,8 +64,9 @@ class Desk:
         self._announcements = Announcements(bus, record, clock)
         self._turns = Turns(record, self._announcements)
         self._progress = Progress(bus, record, clock)
-        self._claims = Claims(self._turns, self._progress, clock)
-        self._cancelling = Cancelling(bus, self._turns, self._progress, fleet, clock, ledger=ledger)
+        holders = Holders(fleet)
+        self._claims = Claims(self._turns, self._progress, holders, clock)
+        self._cancelling = Cancelling(bus, self._turns, self._progress, holders, clock, ledger=ledger)
         self._reads = Reads(record, self._turns, self._progress)
         known = (record, self._announcements, clock)
         self._commands = Commands(*known, ledger=ledger, shelves=shelves)
@@ -74,7 +76,7 @@ class Desk:
         self._studies = Studies(
             *known, ledger=ledger, shelves=shelves, cancelling=self._cancelling, reads=self._reads
         )
-        self._feeder = Feeder(bus, record, clock)
+        self._feeder = Feeder(bus, record, holders, clock)
         self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
         results = Results(record, self._turns, clock)
         self._follower = Follower(

@@ -12,13 +12,15 @@ from schemas.backtest import TrialOrder
 from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from schemas.fault import FaultError
 from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.ports import BacktestRecord, Work
+from services.orchestrator.core.backtests.model import Claim
 
 log = get_logger(__name__)
 
 AHEAD: Final = 64
 """Backtests of studies that wait in the queue: enough for all workers, few enough that others need not wait long."""
-ROUND_S: Final = 5.0
+ROUND_S: Final = 2.0
 _LOST_AFTER: Final = timedelta(seconds=15)
 _RETRY_S: Final = 1.0
 
@@ -26,10 +28,12 @@ _RETRY_S: Final = 1.0
 class Feeder:
     """What is on record and not in the queue goes there; twice does no harm, because workers ask before they run it."""
 
-    def __init__(self, bus: Bus, record: BacktestRecord, clock: Clock) -> None:
+    def __init__(self, bus: Bus, record: BacktestRecord, holders: Holders, clock: Clock) -> None:
         self._bus = bus
         self._record = record
+        self._holders = holders
         self._clock = clock
+        self._given_up: dict[str, Claim] = {}
         self._queue = WorkQueue[TrialOrder](bus, TRIAL_QUEUE, TRIAL_CONSUMER)
         self._has_news = asyncio.Event()
         self._empty_since: datetime | None = None
@@ -45,6 +49,7 @@ class Feeder:
             self._has_news.clear()
             try:
                 await self.feed()
+                await self._take_back()
                 await self._look_for_lost()
             except FaultError as error:
                 log.warning("the queue waits", error=str(error))
@@ -61,6 +66,16 @@ class Feeder:
         room = AHEAD - (await self._record.backlog()).ahead
         if room > 0:
             await self._put(await self._record.unqueued(of_studies=True, limit=room))
+
+    async def _take_back(self) -> None:
+        """What the dead hold goes into the queue again, long before the queue itself gives them up."""
+        held = {each.backtest_id: each.facts.claim for each in await self._record.running()}
+        dead = {name: claim for name, claim in held.items() if claim and self._holders.is_over(claim)}
+        news = [name for name, claim in dead.items() if self._given_up.get(name) != claim]
+        if news:
+            log.info("trials of workers that ended are queued again", count=len(news))
+            await self._put(await self._record.works(news))
+        self._given_up = dead
 
     async def _made(self) -> None:
         while True:

@@ -82,6 +82,12 @@ class BacktestRecord(Protocol):
     async def lost(self, before: datetime, limit: int) -> list[Work]:
         """What has not ended, and went into the queue before this moment."""
 
+    async def running(self) -> list[Backtest]:
+        """Those that run, at most 1000."""
+
+    async def works(self, backtest_ids: Sequence[str]) -> list[Work]:
+        """What goes into the queue for these."""
+
     async def queued(self, backtest_ids: Sequence[str], now: datetime) -> None:
         """Notes that these went into the queue."""
 

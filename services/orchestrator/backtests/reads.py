@@ -1,6 +1,7 @@
 """What people ask of backtests: one, many, parts of a result, several side by side."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from datetime import datetime
 from typing import Final
@@ -32,6 +33,7 @@ from services.orchestrator.core.replies import fitting
 _KEPT: Final = 4
 """Results that are kept unpacked, because they are read page by page."""
 _PARTED: Final = "~"
+_CURSOR: Final = re.compile(r"\A([^~]{1,40})~([0-9]{1,9})~([A-Za-z0-9_-]{1,100})\Z")
 
 
 class Reads:
@@ -108,11 +110,11 @@ def _cursor(backtest: Backtest) -> str:
 
 
 def _place(cursor: str) -> tuple[datetime, int, str]:
+    match = _CURSOR.match(cursor)
     try:
-        moment, number, backtest_id = cursor.split(_PARTED)
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None or not 0 <= int(number) < 1 << 31 or "\0" in backtest_id:
-            raise ValueError(cursor)
+        at = datetime.fromisoformat(match[1]) if match else None
     except ValueError:
-        raise invalid(FieldError("cursor", "is not the `next` of a page before")) from None
-    return at, int(number), backtest_id
+        at = None
+    if match is None or at is None or at.tzinfo is None:
+        raise invalid(FieldError("cursor", "is not the `next` of a page before"))
+    return at, int(match[2]), match[3]

@@ -1,6 +1,7 @@
 """Studies: recorded with their backtests, driven by what becomes of these, ended when all have, or when enough is known."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -192,8 +193,8 @@ class Studies:
         await self._announcements.tell_of(cancelled)
 
     async def _rendered(
-        self, study: Study, members: "list[core.Member] | tuple[core.Member, ...]", sources: Sources
-    ) -> list[NewBacktest]:
+        self, study: Study, members: Sequence[core.Member], sources: Sources
+    ) -> Sequence[NewBacktest]:
         """The backtests to record. Raises FaultError `invalid` for the first that cannot be run, in the words of the study."""
         new: list[NewBacktest] = []
         for index, member in enumerate(members):
@@ -228,5 +229,9 @@ def _in_words(study: Study, error: FaultError) -> FaultError:
     for each in error.fault.errors:
         name = each.field.removeprefix("config.strategy_config.")
         under = "config.axes." if name in study.config.axes else "config.base."
-        renamed.append(FieldError(under + (name if "axes" in under else each.field.removeprefix("config.")), each.message))
+        renamed.append(
+            FieldError(
+                under + (name if "axes" in under else each.field.removeprefix("config.")), each.message
+            )
+        )
     return invalid(*renamed)

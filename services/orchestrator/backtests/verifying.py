@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
@@ -66,9 +68,7 @@ class Verifying:
             earlier = await self._record.verifying(original.backtest_id)
             under_way = [each for each, status in earlier if not status.is_final]
             chosen = verify_id or next(iter(under_way), _free_id(original, len(earlier) + 1))
-            reply = BacktestVerdict(
-                backtest_id=original.backtest_id, verify_id=chosen, is_equal=None
-            )
+            reply = BacktestVerdict(backtest_id=original.backtest_id, verify_id=chosen, is_equal=None)
             if chosen in under_way:
                 await self._ledger.note(stamp, original.backtest_id, reply)
                 return reply
@@ -106,16 +106,21 @@ class Verifying:
         if again.status is BacktestStatus.COMPLETED:
             first, second = await self._reads.outcome(original), await self._reads.outcome(again)
             return verdict(original.backtest_id, again.backtest_id, first, second)
-        ids = {"backtest_id": original.backtest_id, "verify_id": again.backtest_id}
         if not again.is_final:
-            return BacktestVerdict(**ids, is_equal=None)
+            return _verdict(original, again, is_equal=None)
         why = again.facts.error or str(again.status)
         found = Difference(where="status", first=str(original.status), second=f"{again.status}: {why}")
-        return BacktestVerdict(**ids, is_equal=False, differences=(found,))
+        return msgspec.structs.replace(_verdict(original, again, is_equal=False), differences=(found,))
+
+
+def _verdict(original: Backtest, again: Backtest, *, is_equal: bool | None) -> BacktestVerdict:
+    return BacktestVerdict(backtest_id=original.backtest_id, verify_id=again.backtest_id, is_equal=is_equal)
 
 
 def _free_id(original: Backtest, number: int) -> str:
     verify_id = f"{original.backtest_id}-verify-{number}"
     if not is_backtest_id(verify_id):
-        raise invalid(FieldError("verify_id", "must be given: the backtest's own id is too long for one made of it"))
+        raise invalid(
+            FieldError("verify_id", "must be given: the backtest's own id is too long for one made of it")
+        )
     return verify_id

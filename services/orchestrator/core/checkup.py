@@ -108,6 +108,8 @@ def _strategy(shelf: Shelf, name: str) -> dict[str, Any] | None:
 
 def _engine(shelf: Shelf, name: str) -> PlanCheck | None:
     template = shelf.engines[name]
+    if template.worker is not None:
+        return None
     try:
         spec = render(_config(template), shelf, _SAMPLE_KNOWN, session_id="check")
     except FaultError:

@@ -89,10 +89,10 @@ class Fleet:
             if named is None or named.is_removed:
                 raise unknown_engine(instance_id)
             return named
-        active = self.active()
+        active = [engine for engine in self.active() if not engine.is_worker]
         if len(active) > 1:
             raise _ambiguous(sorted(engine.instance_id for engine in active))
-        return next(iter(active or self.recent()), None)
+        return next(iter(active or (each for each in self.recent() if not each.is_worker)), None)
 
 
 def unknown_engine(instance_id: str) -> FaultError:

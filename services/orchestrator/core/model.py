@@ -10,6 +10,9 @@ from schemas.session import SessionSpec, container_name
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import StopReport
 
+WORKER_TEMPLATE: Final = "backtest_worker"
+"""The template of engines that run backtests; they come and go by themselves."""
+
 STARTING: Final = (
     RunState.SCHEDULED,
     RunState.CREATING,
@@ -109,6 +112,11 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     def is_active(self) -> bool:
         """True while a session has not ended."""
         return self.session is not None and not self.session.is_over
+
+    @property
+    def is_worker(self) -> bool:
+        """True for an engine that runs backtests: nobody means it who names none."""
+        return self.config.template == WORKER_TEMPLATE
 
     @property
     def is_removed(self) -> bool:

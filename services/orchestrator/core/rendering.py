@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.backtest import WorkerPlan
 from schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
 from schemas.fault import FieldError, invalid
 from schemas.session import EnginePlan, SessionSpec
@@ -61,11 +62,18 @@ def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str)
         plan,
         session_id,
         has_egress=clients.has_egress or template.trading_mode == TradingMode.LIVE,
+        worker=_worker(template, values),
     )
 
 
 def _spec(
-    config: EngineConfig, template: EngineTemplate, plan: EnginePlan, session_id: str, *, has_egress: bool
+    config: EngineConfig,
+    template: EngineTemplate,
+    plan: EnginePlan,
+    session_id: str,
+    *,
+    has_egress: bool,
+    worker: WorkerPlan | None,
 ) -> SessionSpec:
     return SessionSpec(
         instance_id=config.instance_id,
@@ -83,8 +91,13 @@ def _spec(
         config=config,
         uses_cache=keeps_state(config, template.venues),
         has_egress=has_egress,
+        worker=worker,
         stale_feed_after_s=config.stale_feed_after_s or template.defaults.stale_feed_after_s,
     )
+
+
+def _worker(template: EngineTemplate, values: Mapping[str, Value]) -> WorkerPlan | None:
+    return None if template.worker is None else msgspec.convert(_filled(template.worker, values), WorkerPlan)
 
 
 def _body(template: EngineTemplate, config: EngineConfig) -> dict[str, Any]:

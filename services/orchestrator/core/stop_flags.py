@@ -23,7 +23,7 @@ def refuse_stopped(instance_id: str, flag: StopFlag | None) -> None:
     raise fault(
         FaultCode.CONFLICT,
         f"engine {instance_id} does not start: an emergency stop of {what} is in force since"
-        f" {flag.since:%Y-%m-%dT%H:%M:%SZ}{why}; lift it with fleet.engine.lift_stop",
+        f" {flag.since:%Y-%m-%dT%H:%M:%SZ}{why}; lift it with `flotilla emergency-stop --lift` or fleet.engine.lift_stop",
     )
 
 

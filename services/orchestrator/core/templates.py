@@ -50,7 +50,8 @@ class VenueUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class EngineTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an engine is put together: `node` is the JSON of a TradingNodeConfig with `{parameter}` placeholders.
 
-    Its clients in `node` are those of an engine without venues. `venues` null: none may be named.
+    Its clients in `node` are those of an engine without venues. `venues` null: none may be named. `worker` is the JSON of a
+    WorkerPlan: the engine trades nothing but runs backtests.
     """
 
     name: Name
@@ -62,6 +63,7 @@ class EngineTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     defaults: Defaults = Defaults()
     exec_factories: dict[str, str] = {}
     venues: VenueUse | None = None
+    worker: dict[str, Any] | None = None
 
     @property
     def bodies(self) -> list[Any]:
@@ -71,6 +73,7 @@ class EngineTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             self.exec_factories,
             msgspec.to_builtins(self.defaults.strategies),
             self.venues.node if self.venues else {},
+            self.worker or {},
         ]
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any, Final
 
 from docker import APIClient
@@ -35,7 +36,7 @@ def run_check(client: APIClient, config: dict[str, Any], line: bytes, timeout_s:
         exit_code = _wait(client, container_id, timeout_s)
         return CheckOutput(
             exit_code=exit_code,
-            stdout=_bounded(client.logs(container_id, stdout=True, stderr=False, stream=True)),
+            stdout=_said(client, container_id),
             stderr=client.logs(container_id, stdout=False, stderr=True, tail=_TAIL_LINES),
         )
     finally:
@@ -68,6 +69,14 @@ def _wait(client: APIClient, container_id: str, timeout_s: float) -> int | None:
         if "Read timed out" not in str(error):
             raise
         return None
+
+
+def _said(client: APIClient, container_id: str) -> bytes:
+    # The SDK's own way hands out a stream that cannot be closed before its end.
+    url = client._url("/containers/{0}/logs", container_id)
+    with closing(client._get(url, params={"stdout": 1, "stderr": 0}, stream=True)) as response:
+        client._raise_for_status(response)
+        return _bounded(client._multiplexed_response_stream_helper(response))
 
 
 def _bounded(chunks: Iterable[bytes]) -> bytes:

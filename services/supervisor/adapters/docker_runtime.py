@@ -51,6 +51,7 @@ class DockerRuntime:
         self._egress_subnet = egress_subnet
         self._turns: Turns[str] = Turns()
         self._info: RuntimeProbe | None = None
+        self._checks_under_way = 0
 
     @property
     def kind(self) -> str:
@@ -147,7 +148,10 @@ class DockerRuntime:
         """See ContainerRuntime."""
         # Docker ends it a little later than we would, should we not live to do it.
         config = check_config(self._profile, host=await self._room(), timeout_s=timeout_s + 5)
-        return await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
+        self._checks_under_way += 1
+        output = await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
+        self._checks_under_way -= 1
+        return output
 
     async def sweep_checks(self) -> None:
         """Removes what a supervisor that died left of its checks. Raises FaultError."""
@@ -168,6 +172,12 @@ class DockerRuntime:
 
     async def close(self) -> None:
         """See ContainerRuntime."""
+        if self._checks_under_way:
+            # The thread of a check that was given up ends with us, its container would not.
+            try:
+                await self.sweep_checks()
+            except FaultError as error:
+                log.warning("checks were left", fault=error.fault.message)
         await self._calls.close()
 
     async def _ensure(

@@ -8,11 +8,12 @@ from schemas.session import BusAccess, CacheAccess, Launch, SessionSpec
 
 
 class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine finds where it runs: the bus's address and the catalog as seen from there."""
+    """What an engine finds where it runs: the bus's address and the catalog as seen from there. `host` is whose."""
 
     bus_url: str
     catalog_path: str
     enforce_memory: bool
+    host: str = "local"
 
 
 def launch_line(
@@ -22,6 +23,7 @@ def launch_line(
     *,
     cache: CacheAccess | None = None,
     secrets: dict[str, dict[str, Any]] | None = None,
+    image: str = "",
 ) -> bytes:
     """The session, its credentials and its surroundings as one line of JSON with its newline."""
     launch = Launch(
@@ -31,5 +33,7 @@ def launch_line(
         enforce_memory=surroundings.enforce_memory,
         cache=cache,
         secrets=secrets or {},
+        host=surroundings.host,
+        image=image,
     )
     return msgspec.json.encode(launch) + b"\n"

@@ -16,6 +16,7 @@ def test_without_variables_there_is_a_sound_default() -> None:
     assert settings.profile.command == ()
     assert settings.sidecar_command[-2:] == ("-m", "engine_sidecar")
     assert settings.signing_key is None
+    assert settings.secret_folder == Path("/home/ann/.local/state/flotilla/secrets")
 
 
 def test_every_variable_is_read() -> None:
@@ -36,6 +37,13 @@ def test_every_variable_is_read() -> None:
             "FLOTILLA_PROCESS_COMMAND": "python -m other",
             "FLOTILLA_SIGNING_KEY": "/k.nk",
             "FLOTILLA_ACCOUNT": "AB",
+            "FLOTILLA_SECRETS": "/secrets",
+            "FLOTILLA_REDIS_URL": "redis://r:6379",
+            "FLOTILLA_REDIS_PASSWORD_FILE": "/p",
+            "FLOTILLA_ENGINE_REDIS_HOST": "redis",
+            "FLOTILLA_ENGINE_REDIS_PORT": "7000",
+            "FLOTILLA_EGRESS_NETWORK": "out",
+            "FLOTILLA_EGRESS_SUBNET": "10.8.0.0/24",
             "FLOTILLA_LOG_LEVEL": "DEBUG",
         }
     )
@@ -47,6 +55,10 @@ def test_every_variable_is_read() -> None:
     assert (settings.profile.network, settings.profile.catalog) == ("n", "/catalog")
     assert settings.engine_bus_url == "nats://10.9.0.1:4222"
     assert settings.process_bus_url == "nats://127.0.0.1:5222"
+    assert (settings.secret_folder, settings.redis_password_file) == (Path("/secrets"), Path("/p"))
+    assert (settings.redis_url, settings.engine_redis_host) == ("redis://r:6379", "redis")
+    assert settings.engine_redis_port == 7000
+    assert (settings.profile.egress, settings.egress_subnet) == ("out", "10.8.0.0/24")
     assert (settings.account, settings.log_level) == ("AB", "DEBUG")
 
 
@@ -62,6 +74,8 @@ def test_our_own_variable_wins_over_dockers() -> None:
         ("FLOTILLA_HOST", "h1\n"),
         ("FLOTILLA_OWNER", "a b"),
         ("FLOTILLA_RUNTIME", "podman"),
+        ("FLOTILLA_ENGINE_REDIS_PORT", "0"),
+        ("FLOTILLA_ENGINE_REDIS_PORT", "x"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(variable: str, value: str) -> None:

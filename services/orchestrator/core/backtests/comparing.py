@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import BacktestConfig, BacktestVerdict, Difference, Outcome
+from schemas.backtest import BacktestConfig, BacktestVerdict, ClosedTrade, Difference, Outcome
 
 MAX_DIFFERENCES: Final = 20
 _ABSENT: Final = None
@@ -23,8 +23,8 @@ def parameters(configs: Sequence[BacktestConfig]) -> dict[str, tuple[Any, ...]]:
 def verdict(backtest_id: str, verify_id: str, first: Outcome, second: Outcome) -> BacktestVerdict:
     """Fills one by one, then trades, metrics, and what both depended on: the same figures of other data or code are not equal."""
     found: list[Difference] = []
-    for name in ("fills", "trades"):
-        found += _of_lists(name, getattr(first.result, name), getattr(second.result, name))
+    found += _of_lists("fills", first.result.fills, second.result.fills)
+    found += _of_lists("trades", _nameless(first.result.trades), _nameless(second.result.trades))
     for name in ("metrics", "balances", "fees", "events"):
         found += _of_values(name, getattr(first.result, name), getattr(second.result, name))
     found += _of_manifests(first, second)
@@ -35,6 +35,11 @@ def verdict(backtest_id: str, verify_id: str, first: Outcome, second: Outcome) -
         differences=tuple(found[:MAX_DIFFERENCES]),
         fills_compared=min(len(first.result.fills), len(second.result.fills)),
     )
+
+
+def _nameless(trades: Sequence[ClosedTrade]) -> list[ClosedTrade]:
+    """NautilusTrader gives positions that opened again a random name each time."""
+    return [msgspec.structs.replace(trade, trade_id="") for trade in trades]
 
 
 def _of_manifests(first: Outcome, second: Outcome) -> Iterator[Difference]:

@@ -20,14 +20,18 @@ from services.orchestrator.core.backtests.model import Backtest, Claim
 
 MAX_ATTEMPTS: Final = 5
 """A trial that lost this many workers is poison."""
-SILENT_AFTER: Final = timedelta(seconds=30)
+SILENT_AFTER: Final = timedelta(seconds=10)
 """A worker that told nothing of its trial for this long does not run it any more."""
 
 
 def claim(
-    backtest: Backtest, request: ClaimTrial, *, heard_at: datetime | None, now: datetime
+    backtest: Backtest, request: ClaimTrial, *, heard_at: datetime | None, is_over: bool, now: datetime
 ) -> tuple[Backtest | None, TrialClaimed]:
-    """Whether the worker shall run it, and the backtest where that changed it. `heard_at`: its last beat."""
+    """Whether the worker shall run it, and the backtest where that changed it. `heard_at`: its last beat.
+
+    `is_over`: the session that holds it has ended. It is run by one worker at a time as far as can be told: one that is merely out
+    of sight may be running it still, and whichever result comes first counts.
+    """
     held = backtest.facts.claim
     if backtest.is_final:
         return None, TrialClaimed(is_wanted=False, why=f"it has {_how(backtest)}")
@@ -35,7 +39,7 @@ def claim(
         if (held.session_id, held.delivery) == (request.session_id, request.attempt):
             return None, TrialClaimed(is_wanted=True)  # our answer was lost
         last = max(held.at, heard_at or held.at)
-        if request.attempt <= held.delivery and now - last < SILENT_AFTER:
+        if not is_over and now - last < SILENT_AFTER:
             return None, TrialClaimed(is_wanted=False, why=f"worker {held.worker} runs it")
     if backtest.facts.attempts >= MAX_ATTEMPTS:
         error = f"it took {backtest.facts.attempts} workers along, the last was {held.worker if held else 'unknown'}"

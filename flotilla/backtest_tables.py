@@ -1,0 +1,219 @@
+"""What backtests and their results look like to people; all of it fits into 80 columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flotilla import words
+from flotilla.output import table
+from flotilla.plots import equity_plot
+from schemas.backtest import (
+    BacktestConfig,
+    BacktestList,
+    BacktestStatus,
+    BacktestView,
+    ClosedTrade,
+    EquityPoint,
+    Metrics,
+)
+
+_STYLES: Final = {
+    BacktestStatus.PENDING: "dim",
+    BacktestStatus.RUNNING: "yellow",
+    BacktestStatus.COMPLETED: "green",
+    BacktestStatus.FAILED: "bold red",
+    BacktestStatus.CANCELLED: "magenta",
+}
+_SHOWN: Final = 3
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a completed backtest beside its view; all of it is empty where the result was not saved."""
+
+    balances: dict[str, str] = {}
+    fees: dict[str, str] = {}
+    curve: tuple[EquityPoint, ...] = ()
+    trades: tuple[ClosedTrade, ...] = ()
+
+
+def status_text(backtest: BacktestView) -> Text:
+    """`completed`, `running 42%`, `failed (strategy)`."""
+    text = str(backtest.status)
+    if backtest.status is BacktestStatus.RUNNING:
+        text += f" {backtest.progress:.0f}%"
+    if backtest.reason:
+        text += f" ({backtest.reason})"
+    return Text(text, style=_STYLES[backtest.status])
+
+
+def strategy_name(config: BacktestConfig) -> str:
+    """The template, or the class without its module."""
+    return config.strategy or (config.strategy_class or "").replace(":", ".").rpartition(".")[2]
+
+
+def backtests_table(found: BacktestList, now: datetime) -> RenderableType:
+    """One row per backtest, as they come."""
+    if not found.backtests:
+        return Text("no backtests; run one: flotilla backtest run --strategy ema_cross")
+    made = table("BACKTEST", "STATUS", "STRATEGY", ">AGE", ">RETURN", ">SHARPE", ">TRADES")
+    for backtest in found.backtests:
+        metrics = backtest.metrics
+        made.add_row(
+            Text(backtest.backtest_id, overflow="fold"),
+            status_text(backtest),
+            strategy_name(backtest.config),
+            words.duration(max(0.0, (now - backtest.created_at).total_seconds())),
+            share(metrics.total_return) if metrics else "",
+            ratio(metrics.sharpe_ratio) if metrics else "",
+            f"{metrics.total_trades:,}" if metrics else "",
+        )
+    left = found.total_count - len(found.backtests)
+    return Group(made, Text(f"{left:,} more", style="dim")) if left > 0 else made
+
+
+def result_report(backtest: BacktestView, told: Told) -> RenderableType:
+    """What came of a completed backtest: its figures, and its equity."""
+    parts: list[RenderableType] = [headline(backtest)]
+    if backtest.metrics is not None:
+        parts += [Text(""), _figures(backtest.metrics, backtest.currency or "", told)]
+    if told.curve:
+        parts += [Text(""), equity_plot(told.curve, backtest.currency or "")]
+    return Group(*parts)
+
+
+def headline(backtest: BacktestView) -> Text:
+    """`● backtest a completed: ema_cross on SPX.SIM, 1999-01-01 to 2018-12-31, 5,030 events in 2.5s`."""
+    config = backtest.config
+    instruments = ", ".join(config.instruments[:3]) + (", …" if len(config.instruments) > 3 else "")
+    text = Text.assemble(
+        ("● ", _STYLES[backtest.status]), (f"backtest {backtest.backtest_id} ", "bold"), status_text(backtest)
+    )
+    text.append(
+        f"\n  {strategy_name(config)} on {instruments}, {config.start_date[:10]} to {config.end_date[:10]}"
+    )
+    if backtest.events is not None and backtest.elapsed_s:
+        text.append(
+            f"\n  {backtest.events:,} events in {words.duration(backtest.elapsed_s)}"
+            f", {backtest.events / backtest.elapsed_s:,.0f} a second"
+        )
+    return text
+
+
+def details(backtest: BacktestView, told: Told) -> RenderableType:
+    """All that is known of a backtest."""
+    parts: list[RenderableType] = [result_report(backtest, told)]
+    if told.trades:
+        parts += [Text("\ntrades", style="bold"), trades_table(told.trades)]
+    parts += [Text("\nconfiguration", style="bold"), _configuration(backtest)]
+    if backtest.error:
+        parts += [Text(f"\n{backtest.error}", style="red")]
+    if backtest.log_tail:
+        parts += [Text("\nlast log lines", style="bold"), *(Text(line) for line in backtest.log_tail)]
+    return Group(*parts)
+
+
+def trades_table(trades: Sequence[ClosedTrade]) -> Table:
+    """The first and last trades."""
+    made = table("ENTRY", "EXIT", "SIDE", ">QUANTITY", "INSTRUMENT", ">FROM", ">TO", ">PNL")
+    first, last = trades[:_SHOWN], trades[_SHOWN:][-_SHOWN:]
+    for trade in first:
+        made.add_row(*_trade(trade))
+    if left_out := len(trades) - len(first) - len(last):
+        made.add_row("…", f"{left_out:,} more", style="dim")
+    for trade in last:
+        made.add_row(*_trade(trade))
+    return made
+
+
+def share(value: float | None) -> str:
+    """`-12.05 %`."""
+    return "-" if value is None else f"{value * 100:,.2f} %"
+
+
+def ratio(value: float | None) -> str:
+    """`1.27`."""
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def money(value: float | None, currency: str) -> str:
+    """`-5,897.12 USD`."""
+    return "-" if value is None else f"{value:,.2f} {currency}".rstrip()
+
+
+def _figures(metrics: Metrics, currency: str, told: Told) -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for style in ("dim", "", "dim", ""):
+        made.add_column(style=style, justify="left" if style else "right", no_wrap=True)
+    won, lost = metrics.winning_trades, metrics.losing_trades
+    for row in (
+        ("return", share(metrics.total_return), "  trades", f"{metrics.total_trades:,}"),
+        ("return a year", share(metrics.annualized_return), "  won / lost", f"{won:,} / {lost:,}"),
+        ("volatility a year", share(metrics.volatility), "  won", share(metrics.win_rate)),
+        ("max drawdown", share(metrics.max_drawdown), "  average win", money(metrics.average_win, currency)),
+        (
+            "Sharpe ratio",
+            ratio(metrics.sharpe_ratio),
+            "  average loss",
+            money(metrics.average_loss, currency),
+        ),
+        (
+            "Sortino ratio",
+            ratio(metrics.sortino_ratio),
+            "  best trade",
+            money(metrics.largest_win, currency),
+        ),
+        (
+            "Calmar ratio",
+            ratio(metrics.calmar_ratio),
+            "  worst trade",
+            money(metrics.largest_loss, currency),
+        ),
+        ("profit factor", ratio(metrics.profit_factor), "  fees", words.money(told.fees) or "-"),
+        ("", "", "  final balance", words.money(told.balances) or "-"),
+    ):
+        made.add_row(*row)
+    return made
+
+
+def _configuration(backtest: BacktestView) -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    plain = msgspec.to_builtins(backtest.config)
+    for name, value in plain.items():
+        if value not in (None, [], {}):
+            made.add_row(name, _value(value))
+    made.add_row("created", words.moment(backtest.created_at))
+    for name in ("started_at", "completed_at", "cancelled_at"):
+        if at := getattr(backtest, name):
+            made.add_row(name.removesuffix("_at"), words.moment(at))
+    if backtest.worker:
+        tries = f", try {backtest.attempts}" if backtest.attempts > 1 else ""
+        made.add_row("ran by", f"{backtest.worker} on {backtest.host}{tries}")
+    return made
+
+
+def _value(value: Any) -> Text:
+    if isinstance(value, list):
+        return Text(", ".join(map(str, value)))
+    if isinstance(value, dict):
+        return Text(", ".join(f"{key}={item}" for key, item in value.items()))
+    return Text(f"{value:,.10g}" if isinstance(value, float) else str(value))
+
+
+def _trade(trade: ClosedTrade) -> tuple[str, ...]:
+    return (
+        words.day(trade.entry_time_ns),
+        words.day(trade.exit_time_ns),
+        trade.side,
+        words.amount(trade.quantity),
+        trade.instrument_id,
+        f"{trade.entry_price:,.10g}",
+        f"{trade.exit_price:,.10g}",
+        words.amount(trade.pnl),
+    )

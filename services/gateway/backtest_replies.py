@@ -1,0 +1,164 @@
+"""The bodies of answers about backtests, field for field as the REST contract has them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from schemas.backtest import (
+    BacktestConfig,
+    BacktestStatus,
+    BacktestVerdict,
+    Metrics,
+    ResultPart,
+    TrialFailure,
+    TrialProgress,
+)
+
+type Moment = Annotated[
+    str, Meta(description="ISO 8601 in UTC, to the nanosecond.", extra_json_schema={"format": "date-time"})
+]
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """A position from its opening to its close; `side` is LONG or SHORT, `duration` in simulated seconds."""
+
+    trade_id: str
+    instrument_id: str
+    side: str
+    quantity: float
+    entry_price: float
+    exit_price: float
+    entry_time: Moment
+    exit_time: Moment
+    pnl: float
+    commission: float
+    duration: float
+    strategy_id: str
+    currency: str
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The account at a moment of simulated time; `drawdown` is the share lost since the highest equity."""
+
+    timestamp: Moment
+    equity: float
+    drawdown: float
+    balance: float
+    unrealized_pnl: float
+
+
+class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures, and links to everything else: none when it was not saved; `tearsheet` is null where none was made."""
+
+    metrics: Metrics
+    currency: str | None
+    tearsheet: str | None
+    manifest: str | None
+    links: dict[str, str]
+
+
+class Results(ResultsSummary, frozen=True, kw_only=True):
+    """`truncated` says that trades or equity curve go on; `more` has the link to what follows, by name of the list.
+
+    Both are null when `save_results` was false: only the figures were kept.
+    """
+
+    trades: tuple[Trade, ...] | None
+    equity_curve: tuple[CurvePoint, ...] | None
+    truncated: bool
+    more: dict[str, str]
+
+
+class BacktestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A backtest in a list. `progress` is 0 to 100 of its simulated events; `results` null until it is completed."""
+
+    id: str
+    backtest_id: str = msgspec.field(name="backtestId")
+    config: BacktestConfig
+    status: BacktestStatus
+    created_at: datetime
+    started_at: datetime | None
+    progress: float
+    results: ResultsSummary | None
+    error: str | None
+    completed_at: datetime | UnsetType = UNSET
+    cancelled_at: datetime | UnsetType = UNSET
+    study_id: str | None
+    trial: TrialProgress | None
+    attempts: int
+    worker: str | None
+    host: str | None
+    reason: TrialFailure | None
+    log_tail: tuple[str, ...]
+    elapsed_s: float | None
+
+
+class BacktestDetails(BacktestSummary, frozen=True, kw_only=True):
+    """One backtest with its results."""
+
+    results: Results | None
+
+
+class BacktestReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One backtest."""
+
+    success: bool = True
+    backtest: BacktestDetails
+
+
+class BacktestsReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Backtests, newest first; `total_count` counts all of them, `next` is the `cursor` of the next page."""
+
+    success: bool = True
+    backtests: tuple[BacktestSummary, ...]
+    total_count: int
+    next: str | None
+
+
+class BacktestCommandReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command about a backtest."""
+
+    success: bool = True
+    message: str
+    backtest_id: str
+    status: BacktestStatus
+
+
+class PartReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of a list from `offset` on, of `total`; a document is the only entry. `next` is the next offset, null at the end."""
+
+    success: bool = True
+    backtest_id: str
+    part: ResultPart
+    entries: tuple[Any, ...]
+    total: int
+    offset: int
+    next: int | None
+
+
+class ComparisonReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Backtests side by side; `parameters` has what differs, by path in the config, one value per backtest in order."""
+
+    success: bool = True
+    backtests: tuple[BacktestSummary, ...]
+    parameters: dict[str, tuple[Any, ...]]
+
+
+class VerifyReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a run again gave the same; `verdict.is_equal` is null while it has not ended: ask again."""
+
+    success: bool = True
+    message: str
+    backtest_id: str
+    verdict: BacktestVerdict
+
+
+class ActiveBacktest(msgspec.Struct, frozen=True, kw_only=True):
+    """A backtest that runs."""
+
+    status: BacktestStatus
+    progress: float
+    started_at: datetime | None
+    worker: str | None
