@@ -38,10 +38,13 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         return self.docker and self.image
 
 
-async def prepare(runtime: DockerRuntime, image: str) -> Readiness:
-    """Makes sure of the engines' network and looks for their image. Never raises: the answer says what is wrong."""
+async def prepare(runtime: DockerRuntime, image: str, *, look_only: bool = False) -> Readiness:
+    """Makes sure of the engines' network, or only looks for it, and looks for their image.
+
+    Never raises: the answer says what is wrong.
+    """
     try:
-        network = await runtime.ensure_network()
+        network = await (runtime.find_network() if look_only else runtime.ensure_network())
         image_id = await runtime.image_id()
     except FaultError as error:
         return Readiness(docker=False, detail=error.fault.message)
@@ -50,7 +53,7 @@ async def prepare(runtime: DockerRuntime, image: str) -> Readiness:
         detail="ready" if image_id else f"image {image} is not there (build it: deploy/build-engine.sh)",
         image=image_id is not None,
         image_id=image_id or "",
-        gateway=network.gateway,
+        gateway=network.gateway if network else "",
     )
 
 

@@ -1,4 +1,7 @@
-"""`python -m services.supervisor.prepare`: makes the engines' network and prints as JSON whether they can run in Docker here."""
+"""`python -m services.supervisor.prepare [--look]`: prints as JSON whether engines can run in Docker here.
+
+It makes the engines' network, unless it shall only look.
+"""
 
 import asyncio
 import sys
@@ -9,18 +12,19 @@ from services.supervisor.assembly import Readiness, docker_runtime, prepare
 from services.supervisor.settings import SupervisorSettings
 
 
-async def look(settings: SupervisorSettings) -> Readiness:
+async def look(settings: SupervisorSettings, *, look_only: bool = False) -> Readiness:
     """Asks Docker, and lets go of it."""
     runtime = docker_runtime(settings)
     try:
-        return await prepare(runtime, settings.image)
+        return await prepare(runtime, settings.image, look_only=look_only)
     finally:
         await runtime.close()
 
 
 def main() -> None:
     """Prints {docker, detail, image, image_id, gateway} and exits 0, whatever they are."""
-    readiness = asyncio.run(look(SupervisorSettings.from_env()))
+    look_only = sys.argv[1:] == ["--look"]
+    readiness = asyncio.run(look(SupervisorSettings.from_env(), look_only=look_only))
     sys.stdout.write(msgspec.json.encode(readiness).decode() + "\n")
 
 

@@ -358,3 +358,16 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
         SUBNET.replace(".0/24", ".1"),
     )
     assert answer["image_id"].startswith("sha256:")
+
+
+def test_prepare_that_only_looks_makes_no_network(environment: dict[str, str]) -> None:
+    image, absent = require_docker_image(), f"flotilla-absent-{os.getpid()}"
+    env = os.environ | environment | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_NETWORK": absent}
+    command = [sys.executable, "-m", "services.supervisor.prepare", "--look"]
+    done = subprocess.run(command, env=env, capture_output=True, check=True)
+    answer = msgspec.json.decode(done.stdout)
+    assert (answer["docker"], answer["image"], answer["gateway"]) == (True, True, "")
+    listed = subprocess.run(
+        ["docker", "network", "ls", "--format", "{{.Name}}"], capture_output=True, text=True, check=True
+    )
+    assert absent not in listed.stdout

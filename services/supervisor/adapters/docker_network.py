@@ -26,11 +26,13 @@ def ensure_network(client: APIClient, name: str, *, subnet: str, owner: str) -> 
 
     Raises FaultError `conflict` for a network of that name that lets engines out or at each other, and what the SDK raises.
     """
-    found = _ensure(client, name, subnet, owner, is_internal=True)
-    if not _is_bridge(found) or not found.get("Internal"):
-        raise _unfit(name, "an internal bridge with icc off", "FLOTILLA_NETWORK")
-    pool = found["IPAM"]["Config"][0]
-    return BusNetwork(name=name, gateway=pool.get("Gateway", ""), subnet=pool["Subnet"])
+    return _bus_network(name, _ensure(client, name, subnet, owner, is_internal=True))
+
+
+def find_network(client: APIClient, name: str) -> BusNetwork | None:
+    """The network as it is there, None when it is not; nothing is made. Raises FaultError `conflict` as ensure_network does."""
+    found = _find(client, name)
+    return None if found is None else _bus_network(name, found)
 
 
 def ensure_egress(client: APIClient, name: str, *, subnet: str, owner: str) -> None:
@@ -38,6 +40,13 @@ def ensure_egress(client: APIClient, name: str, *, subnet: str, owner: str) -> N
     found = _ensure(client, name, subnet, owner, is_internal=False)
     if not _is_bridge(found) or found.get("Internal"):
         raise _unfit(name, "a bridge that leads outside, with icc off", "FLOTILLA_EGRESS_NETWORK")
+
+
+def _bus_network(name: str, found: dict[str, Any]) -> BusNetwork:
+    if not _is_bridge(found) or not found.get("Internal"):
+        raise _unfit(name, "an internal bridge with icc off", "FLOTILLA_NETWORK")
+    pool = found["IPAM"]["Config"][0]
+    return BusNetwork(name=name, gateway=pool.get("Gateway", ""), subnet=pool["Subnet"])
 
 
 def _ensure(client: APIClient, name: str, subnet: str, owner: str, *, is_internal: bool) -> dict[str, Any]:

@@ -16,7 +16,12 @@ from services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, Docker
 from services.supervisor.adapters.docker_errors import is_network_missing
 from services.supervisor.adapters.docker_events import Dirty, EventThread
 from services.supervisor.adapters.docker_launch import ensure_container, find, remove_if_not_running
-from services.supervisor.adapters.docker_network import BusNetwork, ensure_egress, ensure_network
+from services.supervisor.adapters.docker_network import (
+    BusNetwork,
+    ensure_egress,
+    ensure_network,
+    find_network,
+)
 from services.supervisor.core import names
 from services.supervisor.core.check_output import CheckOutput
 from services.supervisor.core.facts import as_gone, never_seen
@@ -69,6 +74,10 @@ class DockerRuntime:
         return await self._calls.start(
             lambda client: ensure_network(client, profile.network, subnet=self._subnet, owner=profile.owner)
         )
+
+    async def find_network(self) -> BusNetwork | None:
+        """The engines' network, None when it is not there. Raises FaultError."""
+        return await self._calls.read(lambda client: find_network(client, self._profile.network))
 
     async def image_id(self) -> str | None:
         """The id of the engines' image, None when it is not on this host. Raises FaultError."""

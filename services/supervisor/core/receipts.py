@@ -39,14 +39,18 @@ def receipt_of(session: ContainerFacts, account: Account, ending: Ending) -> Eme
     """The receipt; flat is only what the engine itself confirmed, for this very session."""
     stop = _report(session, account)
     is_flat = stop is not None and stop.is_flat
-    exit_code = ending.facts.exit_code if ending.facts else None
+    codes = (
+        ending.facts.exit_code if ending.facts else None,
+        # The sidecar kills a frozen engine itself, and then ends in order.
+        account.ended.end.exit_code if account.ended else None,
+    )
     return EmergencyReceipt(
         instance_id=session.instance_id,
         session_id=session.session_id,
         host=session.host,
         is_flat=is_flat,
         is_gone=ending.is_gone,
-        is_killed=ending.was_killed or exit_code == -signal.SIGKILL,
+        is_killed=ending.was_killed or -signal.SIGKILL in codes,
         stop=stop,
         not_confirmed=_not_confirmed(account, ending, is_flat=is_flat),
         engine_ms=account.ms if account.ended else None,
