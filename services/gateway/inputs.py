@@ -13,6 +13,7 @@ from schemas.decoding import convert, decode
 from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from schemas.ids import RequestId
 from services.gateway.core.keys import snake_keys, snake_name
+from services.gateway.core.numbers import infinite_at
 from services.gateway.queries import PATH_TYPES
 
 REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
@@ -102,8 +103,9 @@ def _decoded(body: bytes, into: Any) -> Any:
         return decode(body, Any)
     except FaultError as error:
         if error.fault.code == FaultCode.INVALID:
-            # A number out of range: only the typed decoder says where it stands.
-            decode(body, into)
+            # A number out of range: the decoder does not say where it stands.
+            lenient = snake_keys(msgspec.json.Decoder(float_hook=float).decode(body), into)
+            raise invalid(FieldError(infinite_at(lenient) or "body", "number out of range")) from None
         raise
 
 

@@ -37,6 +37,7 @@ def test_code_without_an_event_loop_starts_watches_and_stops_an_engine(stack: Ru
         assert fleet.status("plain").engine is not None
         assert [template.name for template in fleet.templates("engine").templates] == [
             "backtest_engine",
+            "backtest_worker",
             "live_engine",
             "paper_trading",
             "sandbox_engine",

@@ -120,7 +120,8 @@ class BacktestBench:
         return await self.answered(lambda: self.operator.call(contract.BACKTEST_RUN, request))
 
     async def study(self, study_id: str, config: StudyConfig) -> StudyView:
-        return await self.operator.call(contract.STUDY_RUN, RunStudy(study_id=study_id, config=config))
+        request = RunStudy(study_id=study_id, config=config)
+        return await self.answered(lambda: self.operator.call(contract.STUDY_RUN, request))
 
     async def get(self, backtest_id: str) -> BacktestView:
         request = WhichBacktest(backtest_id=backtest_id)

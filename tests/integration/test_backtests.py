@@ -1,6 +1,5 @@
 """Backtests through the whole chain: asked for, queued, run by a real worker, their results whole."""
 
-
 import pytest
 
 from schemas import contract

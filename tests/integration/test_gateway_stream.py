@@ -14,6 +14,7 @@ import pytest
 from bus.bus import Bus, connect
 from flotilla.embedded.nats import NatsServer
 from schemas import contract
+from schemas.backtest import BacktestView
 from schemas.contract import Actor
 from schemas.states import RunState
 from schemas.telemetry import (
@@ -28,6 +29,7 @@ from schemas.telemetry import (
 )
 from services.gateway.auth import Role
 from tests.integration.conftest import ConnectAs
+from tests.integration.gateway_backtests import backtest, unfinished
 from tests.integration.gateways import API, NOW, Stage, engine, staged
 
 STREAM = f"{API}/stream"
@@ -179,6 +181,37 @@ async def test_alerts_of_the_fleet_arrive_and_those_of_another_engine_do_not(sta
         ]
         kind, payload = await one.event()
         assert (kind, payload["instance_id"], payload["code"]) == ("fleet_alert", "e1", "orphan")
+
+
+async def test_backtests_arrive_with_their_progress_and_by_the_id_that_was_asked_for(stage: Stage) -> None:
+    async def tell(feed: contract.Feed[BacktestView], view: BacktestView) -> None:
+        await stage.orchestrator.bus.publish(feed, view, backtest_id=view.backtest_id)
+
+    query = "?kinds=backtest,backtest_progress"
+    async with (
+        Opened(stage, query) as everything,
+        Opened(stage, "?backtestId=b1") as one,
+        Opened(stage, "?study_id=s1&kinds=backtest") as of_study,
+    ):
+        await tell(contract.FLEET_BACKTEST, unfinished("b2", study_id="s1"))
+        await tell(contract.FLEET_PROGRESS, unfinished("b1", progress=50.0))
+        got = await everything.until(2)
+        assert [(kind, payload["backtest_id"]) for kind, payload in got] == [
+            ("backtest", "b2"),
+            ("backtest_progress", "b1"),
+        ]
+        kind, payload = await one.event()
+        assert (kind, payload["backtest_id"], payload["progress"]) == ("backtest_progress", "b1", 50.0)
+        assert (await of_study.event())[1]["backtest_id"] == "b2"
+        # What is final is the last that is heard of it, also when a progress was still waiting to be sent.
+        await tell(contract.FLEET_PROGRESS, unfinished("b1", progress=99.0))
+        await tell(contract.FLEET_BACKTEST, backtest("b1"))
+        await tell(contract.FLEET_PROGRESS, unfinished("last"))
+        heard = [await everything.event()]
+        while heard[-1][1]["backtest_id"] != "last":
+            heard.append(await everything.event())
+        about = [(kind, payload["status"]) for kind, payload in heard if payload["backtest_id"] == "b1"]
+        assert about[-1] == ("backtest", "completed")
 
 
 async def test_events_keep_their_order_and_none_is_missing(stage: Stage, sidecar: Bus) -> None:

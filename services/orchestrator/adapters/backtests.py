@@ -33,13 +33,20 @@ class PostgresBacktests:
         return [each for each in added if each is not None]
 
     async def change(
-        self, backtest: Backtest, *, result: bytes | None = None, command: Command | None = None
+        self,
+        backtest: Backtest,
+        *,
+        result: bytes | None = None,
+        report: bytes | None = None,
+        command: Command | None = None,
     ) -> None:
         async with self._record.transaction() as connection:
             if await connection.fetchval(SQL["backtest_change"], *_changed_row(backtest)) is None:
                 raise StaleChange(backtest.backtest_id)
             if result is not None:
                 await connection.execute(SQL["backtest_add_result"], backtest.backtest_id, result)
+            if report is not None:
+                await connection.execute(SQL["backtest_add_report"], backtest.backtest_id, report)
             if backtest.is_final:
                 await connection.execute(SQL["backtest_drop_parts"], backtest.backtest_id)
             await _add_command(connection, command)
@@ -72,6 +79,10 @@ class PostgresBacktests:
     async def result(self, backtest_id: str) -> bytes | None:
         found = await self._record.fetch("backtest_result", backtest_id)
         return bytes(found[0]["body"]) if found else None
+
+    async def report(self, backtest_id: str) -> bytes | None:
+        found = await self._record.fetch("backtest_report", backtest_id)
+        return bytes(found[0]["report"]) if found else None
 
     async def add_part(self, backtest_id: str, sha256: str, index: int, data: bytes) -> int:
         async with self._record.transaction() as connection:

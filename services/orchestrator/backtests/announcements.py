@@ -1,6 +1,7 @@
 """Tells the fleet of every change of a backtest, in order for one backtest, and again when the bus did not take it."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -18,6 +19,7 @@ from services.orchestrator.core.backtests.views import view
 log = get_logger(__name__)
 
 _ROUND_S: Final = 2.0
+_REMEMBERED: Final = 20_000
 _TOLD_AGAIN: Final = timedelta(hours=1)
 
 
@@ -31,13 +33,19 @@ class Announcements:
         self._listeners: list[Callable[[Backtest], None]] = []
         self._outgoing = Mailboxes[str, Backtest](self._publish, name="backtest")
         self._untold: set[str] = set()
+        self._versions: OrderedDict[str, int] = OrderedDict()
 
     def listen(self, listener: Callable[[Backtest], None]) -> None:
         """Calls the listener after each change from now on."""
         self._listeners.append(listener)
 
     def tell(self, backtest: Backtest) -> None:
-        """The backtest changed, and that is on record."""
+        """The backtest changed, and that is on record. Who made an earlier change may come later: that is no news any more."""
+        if backtest.version < self._versions.get(backtest.backtest_id, 0):
+            return
+        self._versions[backtest.backtest_id] = backtest.version
+        if len(self._versions) > _REMEMBERED:
+            self._versions.popitem(last=False)
         for listener in self._listeners:
             listener(backtest)
         self._outgoing.post(backtest.backtest_id, backtest)

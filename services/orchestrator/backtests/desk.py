@@ -15,6 +15,7 @@ from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.cancelling import Cancelling
 from services.orchestrator.backtests.claims import Claims
 from services.orchestrator.backtests.commands import Commands
+from services.orchestrator.backtests.course import Course
 from services.orchestrator.backtests.feeder import Feeder
 from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.ports import BacktestRecord
@@ -73,8 +74,14 @@ class Desk:
         self._verifying = Verifying(
             record, self._turns, self._announcements, clock, reads=self._reads, ledger=ledger
         )
+        self._course = Course(*known, shelves=shelves, cancelling=self._cancelling)
         self._studies = Studies(
-            *known, ledger=ledger, shelves=shelves, cancelling=self._cancelling, reads=self._reads
+            *known,
+            ledger=ledger,
+            shelves=shelves,
+            cancelling=self._cancelling,
+            course=self._course,
+            reads=self._reads,
         )
         self._feeder = Feeder(bus, record, holders, clock)
         self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
@@ -82,7 +89,7 @@ class Desk:
         self._follower = Follower(
             bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH
         )
-        for listener in (self._progress.saw, self._studies.saw, self._saw):
+        for listener in (self._progress.saw, self._course.saw, self._saw):
             self._announcements.listen(listener)
 
     def handlers(self) -> dict[Call[Any, Any], Callable[[Any], Awaitable[Any]]]:
@@ -111,7 +118,7 @@ class Desk:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run(), name="trials")
             group.create_task(self._feeder.run(), name="queue")
-            group.create_task(self._studies.run(), name="studies")
+            group.create_task(self._course.run(), name="studies")
             group.create_task(self._workers.run(), name="workers")
             group.create_task(self._tell(), name="announcements")
 

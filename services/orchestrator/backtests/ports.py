@@ -42,9 +42,17 @@ class BacktestRecord(Protocol):
         """Records those that are not there yet, and returns their ids."""
 
     async def change(
-        self, backtest: Backtest, *, result: bytes | None = None, command: Command | None = None
+        self,
+        backtest: Backtest,
+        *,
+        result: bytes | None = None,
+        report: bytes | None = None,
+        command: Command | None = None,
     ) -> None:
-        """Records a change with its result. Raises StaleChange when it is not the next version, RepeatedCommand."""
+        """Records a change with its result, or the tear sheet of one that is there.
+
+        Raises StaleChange when it is not the next version, RepeatedCommand.
+        """
 
     async def backtests(self, backtest_ids: Sequence[str]) -> dict[str, Backtest]:
         """Those of these that are on record."""
@@ -69,6 +77,9 @@ class BacktestRecord(Protocol):
 
     async def result(self, backtest_id: str) -> bytes | None:
         """The packed result."""
+
+    async def report(self, backtest_id: str) -> bytes | None:
+        """The packed tear sheet."""
 
     async def add_part(self, backtest_id: str, sha256: str, index: int, data: bytes) -> int:
         """Keeps a piece of a result, and tells how many of the same whole are there."""

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from schemas.backtest import (
     BacktestList,
     BacktestStatus,
@@ -23,7 +25,7 @@ from schemas.fault import FaultCode, FieldError, fault, invalid
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.turns import Turns, unknown_backtest
-from services.orchestrator.core.backtests.assembly import unpacked
+from services.orchestrator.core.backtests.assembly import unpacked, unpacked_report
 from services.orchestrator.core.backtests.comparing import parameters
 from services.orchestrator.core.backtests.model import Backtest
 from services.orchestrator.core.backtests.pages import page
@@ -43,7 +45,7 @@ class Reads:
         self._record = record
         self._turns = turns
         self._progress = progress
-        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        self._outcomes: OrderedDict[tuple[str, bool], Outcome] = OrderedDict()
 
     async def get(self, request: WhichBacktest) -> BacktestView:
         """One backtest, with its progress as it is now."""
@@ -82,17 +84,26 @@ class Reads:
     async def outcome(self, backtest: Backtest) -> Outcome:
         """The whole result of a completed backtest. Raises FaultError as `result` does."""
         _check_completed(backtest)
-        backtest_id = backtest.backtest_id
-        if backtest_id not in self._outcomes:
-            packed = await self._record.result(backtest_id)
-            if packed is None:
-                text = f"the result of backtest {backtest_id} was not saved (save_results)"
-                raise fault(FaultCode.NOT_FOUND, text)
-            self._outcomes[backtest_id] = await asyncio.to_thread(unpacked, packed)
+        # The tear sheet comes after the rest: what is kept without it is not the whole any more then.
+        key = backtest.backtest_id, backtest.facts.has_report
+        if key not in self._outcomes:
+            self._outcomes[key] = await self._read(backtest)
             while len(self._outcomes) > _KEPT:
                 self._outcomes.popitem(last=False)
-        self._outcomes.move_to_end(backtest_id)
-        return self._outcomes[backtest_id]
+        self._outcomes.move_to_end(key)
+        return self._outcomes[key]
+
+    async def _read(self, backtest: Backtest) -> Outcome:
+        backtest_id = backtest.backtest_id
+        packed = await self._record.result(backtest_id)
+        if packed is None:
+            text = f"the result of backtest {backtest_id} was not saved (save_results)"
+            raise fault(FaultCode.NOT_FOUND, text)
+        outcome = await asyncio.to_thread(unpacked, packed)
+        report = await self._record.report(backtest_id) if backtest.facts.has_report else None
+        if report is None:
+            return outcome
+        return msgspec.structs.replace(outcome, report=await asyncio.to_thread(unpacked_report, report))
 
     def view(self, backtest: Backtest) -> BacktestView:
         """The backtest as people see it now."""
@@ -106,7 +117,9 @@ def _check_completed(backtest: Backtest) -> None:
 
 
 def _cursor(backtest: Backtest) -> str:
-    return _PARTED.join((backtest.created_at.isoformat(), str(backtest.number), backtest.backtest_id))
+    return _PARTED.join(
+        (backtest.created_at.isoformat().replace("+00:00", "Z"), str(backtest.number), backtest.backtest_id)
+    )
 
 
 def _place(cursor: str) -> tuple[datetime, int, str]:

@@ -19,7 +19,7 @@ from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.turns import Turns
 from services.orchestrator.core.backtests import turns as core
-from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
+from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked, unpacked_report
 from services.orchestrator.core.backtests.model import Backtest
 from services.orchestrator.ports import Unstorable
 
@@ -76,7 +76,9 @@ class Results:
             await self._turns.take(event.backtest_id, decide)
 
     async def _keep(self, backtest_id: str, part: TrialPart) -> None:
-        if (await self._turns.known(backtest_id)).is_final:
+        backtest = await self._turns.known(backtest_id)
+        is_report = part.document == "report"
+        if core.reported(backtest, self._clock()) is None if is_report else backtest.is_final:
             return
         pieces: Mapping[int, bytes] = {part.index: part.data}
         if part.count > 1:
@@ -84,7 +86,19 @@ class Results:
             if there < part.count:
                 return
             pieces = await self._record.parts(backtest_id, part.sha256)
-        await self._complete(backtest_id, part, pieces)
+        if is_report:
+            await self._report(backtest_id, part, pieces)
+        else:
+            await self._complete(backtest_id, part, pieces)
+
+    async def _report(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
+        try:
+            packed = joined(pieces, part.count, part.sha256)
+            await asyncio.to_thread(unpacked_report, packed or b"")
+        except BrokenResultError as error:
+            log.warning("tear sheet is broken; there is none", error=str(error))
+            return
+        await self._turns.take(backtest_id, lambda each: core.reported(each, self._clock()), report=packed)
 
     async def _complete(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
         try:

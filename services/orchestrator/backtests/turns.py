@@ -27,11 +27,12 @@ class Turns:
         decide: Decide,
         *,
         result: bytes | None = None,
+        report: bytes | None = None,
         command: Callable[[Backtest], Command] | None = None,
     ) -> Backtest:
         """Records what `decide` makes of the backtest (None: no change) and returns it as it is then.
 
-        `result` and `command` are recorded with a change only. Raises what `decide` and the record raise, and FaultError
+        `result`, `report` and `command` are recorded with a change only. Raises what `decide` and the record raise, and FaultError
         `not_found`.
         """
         for _ in range(_ATTEMPTS):
@@ -42,6 +43,7 @@ class Turns:
                 await self._record.change(
                     changed,
                     result=result if changed.facts.has_result else None,
+                    report=report,
                     command=command(changed) if command else None,
                 )
             except StaleChange:

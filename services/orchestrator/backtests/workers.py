@@ -1,31 +1,26 @@
 """Keeps a worker running on every host in sight while there are backtests to run; without any, workers end by themselves."""
 
 import asyncio
-from datetime import timedelta
 from typing import Final
 
 from bus.logs import get_logger
 from schemas.fault import FaultCode, FaultError
 from schemas.ids import new_request_id
-from schemas.states import RunState
 from schemas.telemetry import HostHeartbeat
 from services.orchestrator.actions import Clock
-from services.orchestrator.backtests.ports import Backlog, BacktestRecord
+from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.core import engine as core
-from services.orchestrator.core.backtests.hosting import worker_config, worker_id
+from services.orchestrator.core.backtests.hosting import wants_worker, worker_config, worker_id
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
-from services.orchestrator.core.placement import names
 from services.orchestrator.planner import Planner
 
 log = get_logger(__name__)
 
 ROUND_S: Final = 2.0
-_PAUSE: Final = timedelta(seconds=30)
-"""After a worker that failed for good, before another is tried."""
 
 
 class Workers:
@@ -72,24 +67,9 @@ class Workers:
         if backlog.open == 0:
             return
         for beat in self._live.hosts(self._clock()):
-            if beat.is_runtime_up and self._is_wanted(beat, backlog):
+            engine = self._fleet.get(worker_id(beat.host))
+            if wants_worker(beat, engine, newest=backlog.newest, now=self._clock()):
                 await self._start(beat)
-
-    def _is_wanted(self, beat: HostHeartbeat, backlog: Backlog) -> bool:
-        name = worker_id(beat.host)
-        if any(names(flag, name) for flag in beat.stop_flags):
-            return False
-        engine = self._fleet.get(name)
-        if engine is None or engine.session is None:
-            return True
-        if engine.is_active or engine.restart_at is not None or engine.pending is not None:
-            return False
-        session = engine.session
-        ended_at = session.ended_at or session.changed_at
-        if session.stop is not None:
-            # Somebody stopped it: only what is asked for after that brings it back.
-            return backlog.newest is not None and backlog.newest > ended_at
-        return session.state is not RunState.FAILED or self._clock() - ended_at > _PAUSE
 
     async def _start(self, beat: HostHeartbeat) -> None:
         config = worker_config(beat)

@@ -36,3 +36,13 @@ def test_what_is_taken_and_what_is_missed_is_everything_in_order(limit: int, bur
         assert [int(frame) for frame in frames] == list(range(seen + lost + 1, seen + lost + 1 + len(frames)))
         seen += len(frames)
     assert seen + lost == given_
+
+
+def test_what_was_waiting_is_forgotten_once_something_newer_was_said() -> None:
+    backlog = Backlog(10)
+    backlog.add_latest("backtest_progress", "a", b"a 90 %")
+    backlog.add_latest("backtest_progress", "b", b"b 10 %")
+    backlog.drop_latest("backtest_progress", "a")
+    backlog.drop_latest("backtest_progress", "never heard of")
+    backlog.add_event(b"a is completed")
+    assert backlog.take() == (0, [b"a is completed", b"b 10 %"])

@@ -36,10 +36,11 @@ create index backtests_newest on backtests (created_at desc, backtest_id desc);
 create index backtests_open on backtests (created_at, number) where status in ('pending', 'running');
 create index backtests_verifying on backtests (verifies) where verifies is not null;
 
--- One row per result, as the worker packed it: it is there whole or not at all.
+-- One row per result, as the worker packed it: it is there whole or not at all. The tear sheet comes after it.
 create table results (
     backtest_id text primary key references backtests,
-    body        bytea not null
+    body        bytea not null,
+    report      bytea
 );
 
 -- Pieces of results that are not whole yet. The hash is that of the whole, so pieces of two attempts never mix.

@@ -30,12 +30,27 @@ def joined(pieces: Mapping[int, bytes], count: int, sha256: str) -> bytes | None
 
 
 def unpacked(packed: bytes) -> Outcome:
-    """The document. Raises BrokenResultError."""
+    """The outcome. Raises BrokenResultError."""
     try:
-        unpacking = zlib.decompressobj()
-        body = unpacking.decompress(packed, MAX_BYTES)
-        if not unpacking.eof:
-            raise BrokenResultError("it is cut off or too large")
-        return msgspec.json.decode(body, type=Outcome)
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return msgspec.json.decode(_unpacked(packed), type=Outcome)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BrokenResultError(str(error)) from error
+
+
+def unpacked_report(packed: bytes) -> str:
+    """The HTML of a tear sheet. Raises BrokenResultError."""
+    try:
+        return _unpacked(packed).decode()
+    except UnicodeDecodeError as error:
+        raise BrokenResultError(str(error)) from error
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    try:
+        body = unpacking.decompress(packed, MAX_BYTES)
+    except zlib.error as error:
+        raise BrokenResultError(str(error)) from error
+    if not unpacking.eof:
+        raise BrokenResultError("it is cut off or too large")
+    return body

@@ -71,7 +71,7 @@ def _of_values(where: str, first: Any, second: Any) -> Iterator[Difference]:
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for key, item in value.items():
             yield from _leaves(f"{path}.{key}" if path else str(key), item)
     elif isinstance(value, list | tuple) and value and not all(isinstance(each, str) for each in value):

@@ -1,12 +1,16 @@
-"""What the worker of a host is called, and how it is configured: a share of the host's memory, and all of its CPUs."""
+"""The worker of a host: whether one is wanted, what it is called, and how it is configured."""
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.config import EngineConfig
-from schemas.states import EngineType
+from schemas.states import EngineType, RunState
 from schemas.telemetry import HostHeartbeat
-from services.orchestrator.core.model import WORKER_TEMPLATE
+from services.orchestrator.core.model import WORKER_TEMPLATE, Engine
+from services.orchestrator.core.placement import names
 
+PAUSE: Final = timedelta(seconds=30)
+"""After a worker that failed for good, before another is tried."""
 _PREFIX: Final = "worker-"
 _LONGEST: Final = 63
 _MEMORY_SHARE: Final = 0.5
@@ -32,3 +36,23 @@ def worker_config(beat: HostHeartbeat) -> EngineConfig:
         max_memory=f"{memory_mb}m",
         max_cpu=f"{min(beat.cpus, 999)}",
     )
+
+
+def wants_worker(
+    beat: HostHeartbeat, engine: Engine | None, *, newest: datetime | None, now: datetime
+) -> bool:
+    """Whether the host shall get a worker, given that there are backtests to run. `newest`: when the last of them came.
+
+    `engine` is the worker that it had. One that somebody stopped comes back only for what was asked for after that.
+    """
+    if not beat.is_runtime_up or any(names(flag, worker_id(beat.host)) for flag in beat.stop_flags):
+        return False
+    if engine is None or engine.session is None:
+        return True
+    if engine.is_active or engine.restart_at is not None or engine.pending is not None:
+        return False
+    session = engine.session
+    ended_at = session.ended_at or session.changed_at
+    if session.stop is not None:
+        return newest is not None and newest > ended_at
+    return session.state is not RunState.FAILED or now - ended_at > PAUSE

@@ -17,6 +17,8 @@ from services.orchestrator.core.parameters import broken_rules, check_all
 from services.orchestrator.core.templates import Shelf, StrategyTemplate
 
 _LEAST_WINDOW_NS: Final = 1_000_000_000
+_TICK_NS: Final = 1_000
+"""The least that an ISO date of ours tells apart."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -47,7 +49,9 @@ def settle(
     if found and not kept:
         errors.append(FieldError("config.axes", "every combination breaks a rule of the strategy's template"))
     spans = windows(config) if config.kind is StudyKind.WALK_FORWARD else ()
-    if any(end - start < _LEAST_WINDOW_NS for each in spans for start, end in (each.train, each.test)):
+    if any(
+        end - start < _LEAST_WINDOW_NS - _TICK_NS for each in spans for start, end in (each.train, each.test)
+    ):
         errors.append(FieldError("config.folds", "are too many for the range of dates"))
     if errors:
         return None, errors
@@ -58,11 +62,11 @@ def settle(
 def windows(config: StudyConfig) -> tuple[Window, ...]:
     """The folds of a walk forward, one after the other over the whole range."""
     start, whole = config.base.start_ns, config.base.end_ns - config.base.start_ns + 1
-    edges = [start + whole * index // config.folds for index in range(config.folds + 1)]
+    edges = [start + _whole_seconds(whole * index // config.folds) for index in range(config.folds + 1)]
     found = []
     for first, after in pairwise(edges):
-        middle = first + int((after - first) * config.train_share)
-        found.append(Window(train=(first, middle - 1), test=(middle, after - 1)))
+        middle = first + _whole_seconds(int((after - first) * config.train_share))
+        found.append(Window(train=(first, middle - _TICK_NS), test=(middle, after - _TICK_NS)))
     return tuple(found)
 
 
@@ -132,6 +136,10 @@ def _with(study: Study, parameters: dict[str, Any], span: tuple[int, int] | None
     if span is not None:
         changes |= {"start_date": _iso(span[0]), "end_date": _iso(span[1])}
     return msgspec.structs.replace(base, **changes)
+
+
+def _whole_seconds(ns: int) -> int:
+    return ns // 1_000_000_000 * 1_000_000_000
 
 
 def _iso(ns: int) -> str:

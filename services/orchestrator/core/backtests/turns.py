@@ -73,8 +73,14 @@ def completed(backtest: Backtest, outcome: Outcome, now: datetime) -> Backtest |
         events=result.events,
         elapsed_s=result.elapsed_s,
         has_result=backtest.config.save_results,
-        has_report=backtest.config.save_results and outcome.report is not None,
     )
+
+
+def reported(backtest: Backtest, now: datetime) -> Backtest | None:
+    """Its tear sheet is there too; None where there is no result that it is of, or one came before."""
+    if not backtest.facts.has_result or backtest.facts.has_report:
+        return None
+    return _changed(backtest, now, status=backtest.status, has_report=True)
 
 
 def failed(

@@ -1,0 +1,1 @@
+update results set report = $2 where backtest_id = $1

@@ -1,0 +1,1 @@
+select report from results where backtest_id = $1 and report is not null

@@ -1,0 +1,89 @@
+"""Studies through the whole chain, also when what runs them is killed in the middle."""
+
+import os
+import signal
+
+import msgspec
+import pytest
+
+from schemas import contract
+from schemas.backtest import (
+    Axis,
+    BacktestStatus,
+    BacktestView,
+    ListBacktests,
+    StudyConfig,
+    StudyKind,
+    WhichStudy,
+)
+from schemas.fault import FaultCode, FaultError
+from tests.integration.backtest_bench import BacktestBench, backtests, chosen, misbehaving, until
+from tests.integration.test_replay_equals_backtest import catalog
+
+__all__ = ["backtests", "catalog"]
+
+
+def _total_return(view: BacktestView) -> float:
+    assert view.metrics is not None
+    return view.metrics.total_return or 0.0
+
+
+async def test_every_backtest_of_a_study_counts_once_whatever_is_killed(backtests: BacktestBench) -> None:
+    axes = {"fast_ema_period": Axis(values=(3, 5, 8, 40)), "slow_ema_period": Axis(low=20, high=40, step=10)}
+    await backtests.run("warm")
+    await backtests.status("warm", BacktestStatus.COMPLETED)
+    asked = await backtests.study("grid", StudyConfig(base=chosen(end_date="2010-12-31"), axes=axes))
+    assert asked.total == 9  # a fast average of 40 bars is not faster than any of the slow ones
+
+    async def completed() -> int:
+        return (await backtests.of_study("grid")).counts["completed"]
+
+    await until(completed, lambda count: count >= 2)
+    killed = backtests.workers()
+    assert killed
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    await until(completed, lambda count: count >= 4)
+    backtests.end("orchestrator", signal.SIGKILL)
+    backtests.start("orchestrator")
+    study = await until(lambda: backtests.of_study("grid"), lambda view: view.status.is_final)
+    assert study.status is BacktestStatus.COMPLETED
+    assert study.counts["completed"] == study.total == 9
+    assert study.best is not None
+    listed = await backtests.operator.call(contract.BACKTEST_LIST, ListBacktests(study_id="grid"))
+    assert [view.backtest_id for view in listed.backtests] == [f"grid-{n:04}" for n in range(9, 0, -1)]
+    ratios = [view.metrics.sharpe_ratio or 0.0 for view in listed.backtests if view.metrics]
+    assert study.best.metrics is not None
+    assert study.best.metrics.sharpe_ratio == max(ratios)
+    assert set(backtests.endings().values()) == {1}
+    with pytest.raises(FaultError, match="is completed already") as raised:
+        await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="grid"))
+    assert raised.value.fault.code == FaultCode.CONFLICT
+
+
+async def test_a_walk_forward_tries_the_best_of_each_fold_and_a_cancel_ends_a_study(
+    backtests: BacktestBench,
+) -> None:
+    axes = {"fast_ema_period": Axis(values=(5, 10))}
+    walk = StudyConfig(kind=StudyKind.WALK_FORWARD, base=chosen(), axes=axes, folds=2, best_by="total_return")
+    assert (await backtests.study("walk", walk)).total == 6
+    done = await until(lambda: backtests.of_study("walk"), lambda view: view.status.is_final)
+    assert (done.status, done.counts["completed"]) == (BacktestStatus.COMPLETED, 6)
+    trained = [await backtests.get(f"walk-{number:04}") for number in (1, 2)]
+    tried = await backtests.get("walk-0003")
+    best = max(trained, key=_total_return)
+    assert tried.config.strategy_config == best.config.strategy_config
+    assert tried.config.start_ns == trained[0].config.end_ns + 1_000
+    assert done.best is not None
+    assert done.best.backtest_id in ("walk-0003", "walk-0006")
+
+    base = misbehaving("loop")
+    hanging = StudyConfig(base=base, axes={"order_id_tag": Axis(values=tuple(f"{n:03}" for n in range(6)))})
+    await backtests.study("hang", hanging)
+    await until(lambda: backtests.of_study("hang"), lambda view: view.counts["running"] > 0)
+    ended = await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="hang"))
+    assert ended.status is BacktestStatus.CANCELLED
+    assert ended.counts["cancelled"] == 6
+    wrong = msgspec.structs.replace(walk, best_by="luck")
+    with pytest.raises(FaultError, match="best_by"):
+        await backtests.study("wrong", wrong)

@@ -1,0 +1,195 @@
+"""From what is chosen for a backtest to its plan; everything that is wrong is told at once."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPlan
+from schemas.catalog import CatalogEntry, Parameter
+from services.orchestrator.core.backtests.plans import Sources, plan_of
+from services.orchestrator.core.parameters import Rule
+from services.orchestrator.core.templates import Shelf, StrategyTemplate
+
+SPX, IXIC = "SPX.SIM-1-DAY-LAST-EXTERNAL", "IXIC.SIM-1-DAY-LAST-EXTERNAL"
+
+
+def entry(data_type: str, identifier: str, first: int = 1999, last: int = 2018) -> CatalogEntry:
+    return CatalogEntry(
+        data_type=data_type,
+        identifier=identifier,
+        instrument_id=identifier.split("-", maxsplit=1)[0],
+        start=datetime(first, 1, 4, tzinfo=UTC),
+        end=datetime(last, 12, 31, tzinfo=UTC),
+        files=1,
+        size_bytes=1,
+    )
+
+
+CROSS = StrategyTemplate(
+    name="ema_cross",
+    description="d",
+    strategy_class="EMACross",
+    strategy_path="some.module:EMACross",
+    config_path="some.module:EMACrossConfig",
+    config={"instrument_id": "{instrument_id}", "bar_type": "{bar_type}", "fast": "{fast}", "slow": "{slow}"},
+    parameters={
+        "instrument_id": Parameter(type="instrument", help="h", default="SPX.SIM"),
+        "bar_type": Parameter(type="bar_type", help="h", default=SPX),
+        "fast": Parameter(type="integer", help="h", default=10, min=1),
+        "slow": Parameter(type="integer", help="h", default=20, min=2),
+    },
+    rules=(Rule(less=("fast", "slow"), message="must be less than slow"),),
+)
+SOURCES = Sources(
+    shelf=Shelf(strategies={"ema_cross": CROSS}),
+    entries=(
+        entry("bars", SPX),
+        entry("bars", IXIC),
+        entry("quotes", "EURUSD.SIM"),
+        entry("trades", "BTC.X"),
+    ),
+    modules=("nautilus_trader.examples.strategies",),
+)
+
+
+def config(**chosen: Any) -> BacktestConfig:
+    values: dict[str, Any] = {
+        "strategy": "ema_cross",
+        "start_date": "2000-01-01",
+        "end_date": "2001-12-31",
+        "instruments": ("SPX.SIM",),
+    }
+    return BacktestConfig(**values | chosen)
+
+
+def planned(**chosen: Any) -> TrialPlan:
+    plan, errors = plan_of(config(**chosen), SOURCES)
+    assert errors == []
+    assert plan is not None
+    return plan
+
+
+def wrong(**chosen: Any) -> dict[str, str]:
+    plan, errors = plan_of(config(**chosen), SOURCES)
+    assert plan is None
+    return {error.field: error.message for error in errors}
+
+
+def of_class(path: str = "nautilus_trader.examples.strategies.x:Y", **chosen: Any) -> dict[str, Any]:
+    return {"strategy": None, "strategy_class": path, **chosen}
+
+
+def test_a_template_gives_a_plan_that_nautilus_reads() -> None:
+    plan = planned(strategy_config={"fast": 5})
+    assert plan.strategies[0]["config"] == {
+        "instrument_id": "SPX.SIM",
+        "bar_type": SPX,
+        "fast": 5,
+        "slow": 20,
+    }
+    assert plan.data == (TrialData(kind="bars", identifier=SPX),)  # type: ignore[arg-type]
+    assert plan.venues == (
+        {
+            "name": "SIM",
+            "oms_type": "NETTING",
+            "account_type": "MARGIN",
+            "base_currency": "USD",
+            "starting_balances": ["1000000.0 USD"],
+            "default_leverage": 1.0,
+        },
+    )
+
+
+def test_the_bare_name_of_a_templates_class_means_the_template() -> None:
+    assert planned(**of_class("EMACross")).strategies == planned().strategies
+
+
+def test_a_template_trades_the_instrument_of_the_run_where_its_default_is_another() -> None:
+    assert planned(instruments=("IXIC.SIM",)).strategies[0]["config"]["bar_type"] == IXIC
+
+
+def test_a_class_brings_its_config_class_and_reads_all_bars_of_its_instruments() -> None:
+    plan = planned(**of_class(instruments=("SPX.SIM", "IXIC.SIM"), strategy_config={"a": 1}))
+    assert plan.strategies[0]["config_path"] == "nautilus_trader.examples.strategies.x:YConfig"
+    assert [data.identifier for data in plan.data] == [IXIC, SPX]
+
+
+def test_a_dotted_class_is_the_same_class() -> None:
+    plan = planned(**of_class("nautilus_trader.examples.strategies.x.Y"))
+    assert plan.strategies[0]["strategy_path"] == "nautilus_trader.examples.strategies.x:Y"
+
+
+@pytest.mark.parametrize("path", ["os:system", "nautilus_trader.examples.strategies_of_mine:X", "os.system"])
+def test_a_class_from_elsewhere_is_refused(path: str) -> None:
+    assert "outside the modules" in wrong(**of_class(path))["config.strategy_class"]
+
+
+def test_a_bare_class_that_no_template_has_is_refused() -> None:
+    assert "EMACross" in wrong(**of_class("Nothing"))["config.strategy_class"]
+
+
+def test_bars_that_the_engine_makes_itself_are_made_of_ticks() -> None:
+    made = {"bar_type": "EURUSD.SIM-1-MINUTE-BID-INTERNAL"}
+    plan = planned(**of_class(instruments=("EURUSD.SIM",), strategy_config=made))
+    assert plan.data == (TrialData(kind="quotes", identifier="EURUSD.SIM"),)  # type: ignore[arg-type]
+
+
+def test_a_slash_in_a_name_is_found_in_its_folder() -> None:
+    plan = planned(**of_class(instruments=("EUR/USD.SIM",)))
+    assert plan.data[0].identifier == "EUR/USD.SIM"
+
+
+def test_ticks_are_read_when_they_are_asked_for() -> None:
+    plan = planned(**of_class(instruments=("BTC.X",), venues=("X",), tick_data=True))
+    assert [data.kind for data in plan.data] == ["trades"]
+    assert "config.tick_data" in wrong(tick_data=True)
+
+
+def test_fills_latency_and_fees_are_models_of_nautilus() -> None:
+    chosen = {
+        "fill_model": FillModelChoice(prob_slippage=0.5),
+        "latency_ms": 2.5,
+        "commission": 1.0,
+        "seed": 7,
+    }
+    venue = planned(**chosen, account_type="CASH", initial_balance=0.5).venues[0]
+    assert venue["fill_model"]["config"] == {
+        "prob_fill_on_limit": 1.0,
+        "prob_slippage": 0.5,
+        "random_seed": 7,
+    }
+    assert venue["latency_model"]["config"] == {"base_latency_nanos": 2_500_000}
+    assert venue["fee_model"]["config"] == {"commission": "1.0 USD"}
+    assert venue["starting_balances"] == ["0.5 USD"]
+    assert "default_leverage" not in venue
+
+
+@pytest.mark.parametrize(
+    ("chosen", "field", "text"),
+    [
+        ({"strategy": "nothing"}, "config.strategy", "ema_cross"),
+        ({"strategy_config": {"fast": 30}}, "config.strategy_config.fast", "less than slow"),
+        ({"strategy_config": {"fast": "x"}}, "config.strategy_config.fast", "an integer"),
+        ({"strategy_config": {"bar_type": IXIC}}, "config.strategy_config", "IXIC.SIM"),
+        ({"instruments": ("SPX.SIM", "NO.SIM")}, "config.instruments", "NO.SIM not in the data catalog"),
+        ({"venues": ("XNAS",)}, "config.venues", "SIM is missing"),
+        ({"venues": ("SIM", "SIM")}, "config.venues", "twice"),
+        ({"bar_types": (IXIC,)}, "config.bar_types[0]", "not in this backtest"),
+        ({"bar_types": ("SPX.SIM-1-HOUR-LAST-EXTERNAL",)}, "config.bar_types[0]", SPX),
+        ({"leverage": 2.0, "account_type": "CASH"}, "config.leverage", "MARGIN"),
+        ({"start_date": "1990-01-01"}, "config.start_date", "from 1999-01-04 to 2018-12-31"),
+        ({"end_date": "2024-01-01"}, "config.end_date", "from 1999-01-04 to 2018-12-31"),
+    ],
+)
+def test_what_is_wrong_is_named(chosen: dict[str, Any], field: str, text: str) -> None:
+    assert text in wrong(**chosen)[field]
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    found = wrong(strategy="nothing", instruments=("NO.ELSEWHERE",), bar_types=(SPX,))
+    assert set(found) == {"config.strategy", "config.instruments", "config.venues", "config.bar_types[0]"}
+
+
+def test_the_first_trading_day_may_follow_the_first_day_of_the_year() -> None:
+    assert planned(start_date="1999-01-01").start_ns < planned().start_ns

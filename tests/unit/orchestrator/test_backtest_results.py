@@ -1,0 +1,164 @@
+"""Results: whole or absent, read in pages that fit, and compared to the last digit."""
+
+import hashlib
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.backtest import CatalogFile, ClosedTrade, EquityPoint, Outcome, ReadResult, ResultPart
+from schemas.telemetry import Fill
+from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
+from services.orchestrator.core.backtests.comparing import parameters, verdict
+from services.orchestrator.core.backtests.pages import REPORT_CHARACTERS, page
+from tests.unit.orchestrator.test_backtest_turns import CONFIG, outcome
+
+
+def fill(number: int, px: str = "1.0") -> Fill:
+    return Fill(
+        trade_id=f"t{number}",
+        client_order_id="o",
+        instrument_id="SPX.SIM",
+        strategy_id="S-000",
+        side="BUY",
+        last_qty="1",
+        last_px=px,
+        currency="USD",
+        commission="0",
+        liquidity_side="TAKER",
+        ts_event=number,
+    )
+
+
+def trade(trade_id: str, pnl: str = "1.0") -> ClosedTrade:
+    return ClosedTrade(
+        trade_id=trade_id,
+        instrument_id="SPX.SIM",
+        strategy_id="S-000",
+        side="LONG",
+        quantity="1",
+        entry_price=1.0,
+        exit_price=2.0,
+        entry_time_ns=0,
+        exit_time_ns=1,
+        pnl=pnl,
+        commission="0",
+        currency="USD",
+    )
+
+
+def with_manifest(one: Outcome, **changes: Any) -> Outcome:
+    return msgspec.structs.replace(one, manifest=msgspec.structs.replace(one.manifest, **changes))
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 40), st.randoms())
+def test_pieces_make_the_document_in_whatever_order_they_come(body: bytes, size: int, chance: Any) -> None:
+    cut = [body[start : start + size] for start in range(0, len(body), size)]
+    digest = hashlib.sha256(body).hexdigest()
+    order = list(enumerate(cut))
+    chance.shuffle(order)
+    pieces: dict[int, bytes] = {}
+    for index, piece in order:
+        assert joined(pieces, len(cut), digest) is None
+        pieces[index] = piece
+    assert joined(pieces, len(cut), digest) == body
+
+
+@pytest.mark.parametrize("pieces", [{0: b"a", 1: b"x"}, {0: b"a", 7: b"b"}])
+def test_pieces_of_another_document_make_none(pieces: dict[int, bytes]) -> None:
+    with pytest.raises(BrokenResultError):
+        joined(pieces, 2, hashlib.sha256(b"ab").hexdigest())
+
+
+def test_a_packed_outcome_is_read_and_anything_else_is_broken() -> None:
+    packed = zlib.compress(msgspec.json.encode(outcome()))
+    assert unpacked(packed) == outcome()
+    for broken in (packed[:-5], b"x", zlib.compress(b"{}"), b""):
+        with pytest.raises(BrokenResultError):
+            unpacked(broken)
+
+
+def read(one: Outcome, part: ResultPart, **more: Any) -> tuple[list[Any], int | None, int]:
+    found = page(one, ReadResult(backtest_id="b", part=part, **more))
+    return [msgspec.json.decode(entry) for entry in found.entries], found.next, found.total
+
+
+@given(st.integers(0, 30), st.integers(1, 12))
+def test_pages_together_are_the_list(count: int, limit: int) -> None:
+    one = outcome(fills=tuple(fill(number) for number in range(count)))
+    found: list[Any] = []
+    offset: int | None = 0
+    while offset is not None:
+        entries, offset, total = read(one, ResultPart.FILLS, offset=offset, limit=limit)
+        assert total == count
+        found += entries
+    assert [each["ts_event"] for each in found] == list(range(count))
+
+
+def test_a_page_fits_into_a_message_however_many_are_asked_for() -> None:
+    points = tuple(
+        EquityPoint(at_ns=n, equity=1.1, balance=1.1, unrealized_pnl=0.1, drawdown=0.1) for n in range(12_000)
+    )
+    found = page(
+        outcome(equity_curve=points), ReadResult(backtest_id="b", part=ResultPart.EQUITY_CURVE, limit=5000)
+    )
+    assert len(msgspec.json.encode(found)) < 1_000_000
+    assert found.next == len(found.entries)
+
+
+def test_a_document_is_one_entry_and_a_report_comes_in_pieces() -> None:
+    report = "ü" * (REPORT_CHARACTERS + 7)
+    one = msgspec.structs.replace(outcome(balances={"USD": "1.0"}), report=report)
+    assert read(one, ResultPart.BALANCES) == ([{"USD": "1.0"}], None, 1)
+    assert read(one, ResultPart.MANIFEST)[0][0]["host"] == "h1"
+    (first,), after, total = read(one, ResultPart.REPORT)
+    (rest,), end, _ = read(one, ResultPart.REPORT, offset=after)
+    assert (first + rest, end, total) == (report, None, len(report))
+    assert read(one, ResultPart.REPORT, offset=total) == ([], None, total)
+
+
+def test_the_same_results_of_the_same_are_equal_also_when_positions_got_other_names() -> None:
+    one, other = outcome(trades=(trade("P-a"),)), outcome(trades=(trade("P-b"),))
+    assert verdict("b", "v", one, other).is_equal
+
+
+def test_the_first_difference_is_named_first() -> None:
+    one = outcome(fills=(fill(1), fill(2)), trades=(trade("a"),))
+    other = outcome(fills=(fill(1), fill(2, "9.0")), trades=(trade("a", "7.0"),))
+    found = verdict("b", "v", one, other)
+    assert not found.is_equal
+    assert found.fills_compared == 2
+    first = found.differences[0]
+    assert (first.where, first.first, first.second) == ("fills[1].last_px", "1.0", "9.0")
+    assert found.differences[1].where == "trades[0].pnl"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"files": (CatalogFile(path="p", size_bytes=1, sha256="1"),)}, "files.length"),
+        ({"strategy_sources": {"m": "1"}}, "strategy_sources.m"),
+        ({"nautilus_version": "2"}, "nautilus_version"),
+    ],
+)
+def test_the_same_figures_of_other_data_code_or_versions_are_not_equal(
+    changes: dict[str, Any], where: str
+) -> None:
+    found = verdict("b", "v", outcome(), with_manifest(outcome(), **changes))
+    assert (found.is_equal, found.differences[0].where) == (False, where)
+
+
+def test_fills_that_are_missing_are_counted() -> None:
+    found = verdict("b", "v", outcome(fills=(fill(1),)), outcome())
+    assert [each.where for each in found.differences] == ["fills.length"]
+
+
+def test_only_parameters_that_differ_are_shown() -> None:
+    other = msgspec.structs.replace(CONFIG, strategy_config={"fast": 5}, instruments=("IXIC.SIM",))
+    assert parameters([CONFIG, other, CONFIG]) == {
+        "strategy_config.fast": (None, 5, None),
+        "instruments": (["SPX.SIM"], ["IXIC.SIM"], ["SPX.SIM"]),
+    }
