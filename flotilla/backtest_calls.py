@@ -1,14 +1,16 @@
 """What an operator can ask of backtests: the calls of the typed client that `fleet.backtest.*` answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from bus.bus import Bus
 from flotilla.backtest_watch import BacktestWatch
+from flotilla.patience import patiently
 from flotilla.problem import BacktestFailedError
 from schemas import contract
 from schemas.backtest import (
@@ -29,13 +31,10 @@ from schemas.backtest import (
     VerifyBacktest,
     WhichBacktest,
 )
-from schemas.fault import FaultCode, FaultError, fault
+from schemas.fault import FaultCode, fault
 from schemas.telemetry import Fill, OrderUpdate
 
 _POLL_S: Final = 1.0
-_AWAY_S: Final = 60.0
-"""How long a backtest is followed while nobody answers: it goes on without the orchestrator."""
-_AWAY: Final = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
 
 LISTS: Final[dict[ResultPart, type[Any]]] = {
     ResultPart.TRADES: ClosedTrade,
@@ -122,7 +121,7 @@ class BacktestCalls:
         """`async with fleet.watch_backtests() as views: async for view in views: …`."""
         return BacktestWatch(self.bus, backtest_id, study_id)
 
-    async def follow_backtest(self, backtest_id: str) -> AsyncIterator[BacktestView]:
+    async def follow_backtest(self, backtest_id: str) -> AsyncGenerator[BacktestView]:
         """The backtest as it is now and whenever something of it changes; the last view is the final one.
 
         Goes on for a minute when the orchestrator is away, then raises the fault.
@@ -133,7 +132,10 @@ class BacktestCalls:
                 yield view
                 if view.status.is_final:
                     return
-                view = await updates.next(_POLL_S) or await self._look_again(backtest_id)
+                heard = await updates.next(_POLL_S)
+                if heard is None:
+                    heard = await patiently(partial(self.backtest, backtest_id))
+                view = heard
 
     async def wait_for_backtest(self, backtest_id: str, *, timeout_s: float | None = None) -> BacktestView:
         """The backtest once it has completed.
@@ -150,17 +152,6 @@ class BacktestCalls:
         if last.status is not BacktestStatus.COMPLETED:
             raise BacktestFailedError(last)
         return last
-
-    async def _look_again(self, backtest_id: str) -> BacktestView:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _AWAY_S
-        while True:
-            try:
-                return await self.backtest(backtest_id)
-            except FaultError as error:
-                if error.fault.code not in _AWAY or loop.time() > deadline:
-                    raise
-                await asyncio.sleep(_POLL_S)
 
     async def _entries(self, backtest_id: str, part: ResultPart) -> list[msgspec.Raw]:
         entries: list[msgspec.Raw] = []

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flotilla import words
 from flotilla.output import table
-from flotilla.plots import equity_plot
+from flotilla.plots import WIDTH, equity_plot
 from schemas.backtest import (
     BacktestConfig,
     BacktestList,
@@ -76,13 +76,13 @@ def backtests_table(found: BacktestList, now: datetime) -> RenderableType:
     return Group(made, Text(f"{left:,} more", style="dim")) if left > 0 else made
 
 
-def result_report(backtest: BacktestView, told: Told) -> RenderableType:
-    """What came of a completed backtest: its figures, and its equity."""
+def result_report(backtest: BacktestView, told: Told, *, width: int = WIDTH) -> RenderableType:
+    """What came of a completed backtest: its figures, and its equity drawn `width` columns wide."""
     parts: list[RenderableType] = [headline(backtest)]
     if backtest.metrics is not None:
         parts += [Text(""), _figures(backtest.metrics, backtest.currency or "", told)]
     if told.curve:
-        parts += [Text(""), equity_plot(told.curve, backtest.currency or "")]
+        parts += [Text(""), equity_plot(told.curve, backtest.currency or "", width=width)]
     return Group(*parts)
 
 
@@ -186,7 +186,7 @@ def _configuration(backtest: BacktestView) -> Table:
     made.add_column(overflow="fold")
     plain = msgspec.to_builtins(backtest.config)
     for name, value in plain.items():
-        if value not in (None, [], {}):
+        if value is not None and value not in ((), {}):
             made.add_row(name, _value(value))
     made.add_row("created", words.moment(backtest.created_at))
     for name in ("started_at", "completed_at", "cancelled_at"):
@@ -199,7 +199,7 @@ def _configuration(backtest: BacktestView) -> Table:
 
 
 def _value(value: Any) -> Text:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return Text(", ".join(map(str, value)))
     if isinstance(value, dict):
         return Text(", ".join(f"{key}={item}" for key, item in value.items()))

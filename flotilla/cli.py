@@ -65,6 +65,7 @@ DATA = LazyGroup(
     entries={
         "import": Entry("flotilla.commands.data:import_", "Bring CSV or Parquet files into the catalog."),
         "ls": Entry("flotilla.commands.data:ls", "List what the catalog holds."),
+        "check": Entry("flotilla.commands.data:check", "Find gaps, and values that no market has."),
     },
 )
 TEMPLATE = LazyGroup(
@@ -76,6 +77,30 @@ TEMPLATE = LazyGroup(
         "validate": Entry("flotilla.commands.templates:validate", "Check parameters of a strategy template."),
     },
 )
+BACKTEST = LazyGroup(
+    "backtest",
+    help="Run strategies over the catalog, and look at what came of it.",
+    entries={
+        "run": Entry("flotilla.commands.backtests:run", "Run a backtest and show its result."),
+        "ls": Entry("flotilla.commands.backtests:ls", "List backtests."),
+        "show": Entry("flotilla.commands.backtests:show", "Show a backtest and its result."),
+        "cancel": Entry("flotilla.commands.backtests:cancel", "Cancel a backtest."),
+        "report": Entry("flotilla.commands.backtest_results:report", "Write the tear sheet, as HTML."),
+        "compare": Entry("flotilla.commands.backtest_results:compare", "Show backtests side by side."),
+        "export": Entry("flotilla.commands.backtest_results:export", "Write a list of a result to a file."),
+        "verify": Entry("flotilla.commands.backtest_results:verify", "Run it again and compare every fill."),
+    },
+)
+STUDY = LazyGroup(
+    "study",
+    help="Many backtests over a strategy's parameters.",
+    entries={
+        "run": Entry("flotilla.commands.studies:run", "Run a grid, random or walk-forward study."),
+        "ls": Entry("flotilla.commands.studies:ls", "List studies."),
+        "show": Entry("flotilla.commands.studies:show", "Show a study and the best of it."),
+        "cancel": Entry("flotilla.commands.studies:cancel", "Cancel what is left of a study."),
+    },
+)
 GROUPS = {
     "engine": ENGINE,
     "strategy": STRATEGY,
@@ -83,6 +108,8 @@ GROUPS = {
     "container": CONTAINER,
     "secret": SECRET,
     "data": DATA,
+    "backtest": BACKTEST,
+    "study": STUDY,
 }
 
 
@@ -98,6 +125,8 @@ GROUPS = {
             "flotilla.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
         "strategy": Entry("flotilla.cli:STRATEGY", "The strategies of a running engine."),
+        "backtest": Entry("flotilla.cli:BACKTEST", "Run strategies over the catalog."),
+        "study": Entry("flotilla.cli:STUDY", "Many backtests over a strategy's parameters."),
         "template": Entry("flotilla.cli:TEMPLATE", "Templates of engines and strategies."),
         "container": Entry("flotilla.cli:CONTAINER", "The containers of engines."),
         "secret": Entry("flotilla.cli:SECRET", "Credentials of venues, in the state folder."),

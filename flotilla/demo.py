@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from flotilla.client import ENDED, Flotilla
+from flotilla.demo_backtest import Again, run_again
 from flotilla.narrator import Narrator
 from flotilla.problem import StackError
 from flotilla.settings import Connection
@@ -46,6 +47,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     before_stop: EngineMetrics
     recorded: int
     problems: tuple[str, ...]
+    again: Again
     seconds: float
 
 
@@ -57,15 +59,15 @@ class DemoFailedError(StackError):
         self.account = account
 
 
-async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str) -> Account:
-    """Does it all, and cleans up. Raises FaultError, EngineFailedError or StackError when a part of it does not work."""
+async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, report: Path) -> Account:
+    """Does it all, and cleans up; the tear sheet of its backtest stays in the file `report`. Raises FaultError, EngineFailedError or StackError when a part of it does not work."""
     _end_on_sigterm()
     async with _own_folder(narrator) as folder:
         stack = Stack(StackSettings(folder=folder, runtime=runtime, http_port=0), narrator)
         try:
             connection = await stack.start()
             async with Flotilla.connect(connection) as fleet, fleet.watch(ENGINE) as updates:
-                account = await _trade(fleet, updates, connection, narrator, progress)
+                account = await _trade(fleet, updates, connection, narrator, progress, report=report)
         finally:
             await stack.stop()
         if account.problems:
@@ -89,7 +91,13 @@ async def _own_folder(narrator: Narrator) -> AsyncIterator[StateFolder]:
 
 
 async def _trade(
-    fleet: Flotilla, updates: Watch, connection: Connection, narrator: Narrator, progress: Progress
+    fleet: Flotilla,
+    updates: Watch,
+    connection: Connection,
+    narrator: Narrator,
+    progress: Progress,
+    *,
+    report: Path,
 ) -> Account:
     loop = asyncio.get_running_loop()
     began, tally = loop.time(), Tally(ENGINE)
@@ -108,13 +116,15 @@ async def _trade(
     recorded, missing = await _recorded(fleet, tally.events)
     if view.session is None or before_stop is None:
         raise fault(FaultCode.INTERNAL, "the engine traded without a session or metrics")
+    again = await run_again(fleet, narrator, tally.fills, report)
     return Account(
         connection=connection,
         session_id=view.session.session_id,
         tally=tally,
         before_stop=before_stop,
         recorded=len(recorded),
-        problems=tuple(tally.problems(recorded, missing)),
+        problems=(*tally.problems(recorded, missing), *again.problems),
+        again=again,
         seconds=loop.time() - began,
     )
 

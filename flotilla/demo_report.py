@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla import words
+from flotilla.backtest_tables import result_report
 from flotilla.demo import Account
 from flotilla.output import table
 from flotilla.tally import Tally
@@ -19,7 +20,7 @@ from schemas.telemetry import AccountUpdate, Fill
 _SHOWN: Final = 3
 
 
-def report(account: Account, program: str) -> RenderableType:
+def account_report(account: Account, program: str) -> RenderableType:
     """For people, in 80 columns. `program` is how they call us."""
     tally = account.tally
     return Group(
@@ -32,10 +33,14 @@ def report(account: Account, program: str) -> RenderableType:
         _inset(_after(tally)),
         _head("Telemetry received over the bus"),
         _inset(_heard(account)),
+        _head("The same strategy on the same data, as a backtest"),
+        _inset(result_report(account.again.backtest, account.again.told, width=76)),
+        Text(f"\n  {_agreement(account)}\n  tear sheet: {account.again.report or 'none was made in time'}"),
         _head("Try next"),
         Text(f"  {program} up --detach"),
         Text(f"  {program} engine start my-first --param speed=86400"),
         Text(f"  {program} engine watch my-first"),
+        Text(f"  {program} backtest run --strategy ema_cross"),
         Text(""),
     )
 
@@ -55,7 +60,17 @@ def document(account: Account) -> dict[str, Any]:
         "events": tally.events,
         "events_recorded": account.recorded,
         "problems": account.problems,
+        "backtest": account.again.backtest,
+        "equal_fills": account.again.equal_fills,
+        "report": str(account.again.report) if account.again.report else None,
     }
+
+
+def _agreement(account: Account) -> str:
+    again = account.again
+    if again.is_equal:
+        return f"its {again.fills:,} fills are those of the engine, one by one"
+    return f"only its first {again.equal_fills:,} of {again.fills:,} fills are those of the engine"
 
 
 def _traded(account: Account) -> Table:

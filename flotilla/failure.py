@@ -6,7 +6,13 @@ from typing import Final
 import msgspec
 
 from flotilla.exits import OF_FAULT, Exit
-from flotilla.problem import BacktestFailedError, EngineFailedError, ProgramFailedError, StackError, StackRunsError
+from flotilla.problem import (
+    BacktestFailedError,
+    EngineFailedError,
+    ProgramFailedError,
+    StackError,
+    StackRunsError,
+)
 from schemas.fault import Fault, FaultCode, FaultError
 
 _REMEDIES: Final[dict[FaultCode, str]] = {
@@ -58,10 +64,9 @@ def failure_of(error: Exception) -> Failure | None:
             return _of_engine(error)
         case BacktestFailedError():
             return _of_backtest(error)
-        case StackRunsError():
-            return _plain(str(error), error.remedy, exit_code=Exit.CONFLICT)
         case StackError():
-            return _plain(str(error), error.remedy)
+            is_taken = isinstance(error, StackRunsError)
+            return _plain(str(error), error.remedy, exit_code=Exit.CONFLICT if is_taken else Exit.FAILED)
         case ProgramFailedError() | OSError():
             return _plain(str(error))
         case _:

@@ -34,11 +34,11 @@ def equity_plot(curve: Sequence[EquityPoint], currency: str, *, width: int = WID
     columns = max(2, width - margin - 2)
     text = Text(f"equity, {currency}\n", style="bold")
     above = braille(spans(equity, columns * 2), low, high, rows)
-    _put(text, above, labels[0], labels[1], margin, "cyan")
+    _put(text, above, labels[:2], margin, "cyan")
     if deepest > 0:
         hung: Spans = [span and (-span[1], 0.0) for span in spans(lost, columns * 2)]
         text.append("drawdown\n", style="bold")
-        _put(text, braille(hung, -deepest, 0.0, DRAWDOWN_ROWS), labels[2], labels[3], margin, "red")
+        _put(text, braille(hung, -deepest, 0.0, DRAWDOWN_ROWS), labels[2:], margin, "red")
     text.append(_dates(equity[0][0], equity[-1][0], margin + 2, columns), style="dim")
     return text
 
@@ -60,7 +60,7 @@ def overlay(curves: Mapping[str, Points], *, width: int = WIDTH, rows: int = ROW
         _stroke(grid, spans(points, columns, first, last), _scale(low, high, rows), cell)
     text = Text()
     for row, cells in enumerate(grid):
-        text.append(_edge(row, rows, labels[0], labels[1], margin), style="dim")
+        text.append(_edge(row, rows, labels, margin), style="dim")
         text.append_text(Text.assemble(*cells))
         text.append("\n")
     text.append(_dates(first, last, margin + 2, columns), style="dim")
@@ -123,14 +123,14 @@ def _range(values: Iterable[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _put(text: Text, lines: Sequence[str], top: str, bottom: str, margin: int, style: str) -> None:
+def _put(text: Text, lines: Sequence[str], labels: Sequence[str], margin: int, style: str) -> None:
     for row, line in enumerate(lines):
-        text.append(_edge(row, len(lines), top, bottom, margin), style="dim")
+        text.append(_edge(row, len(lines), labels, margin), style="dim")
         text.append(line + "\n", style=style)
 
 
-def _edge(row: int, rows: int, top: str, bottom: str, margin: int) -> str:
-    label = top if row == 0 else bottom if row == rows - 1 else ""
+def _edge(row: int, rows: int, labels: Sequence[str], margin: int) -> str:
+    label = labels[0] if row == 0 else labels[1] if row == rows - 1 else ""
     return f"{label:>{margin}} {'┤' if label else '│'}"
 
 

@@ -68,6 +68,11 @@ def moment(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if at else ""
 
 
+def number(value: object) -> str:
+    """A parameter's value; a long fraction is cut to ten digits."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
 def _is_open(value: str) -> bool:
     try:
         return Decimal(value) != 0

@@ -1,4 +1,4 @@
-"""`flotilla data import` and `flotilla data ls`: the catalog in the state folder; no stack has to run."""
+"""`flotilla data import`, `ls` and `check`: the catalog in the state folder; no stack has to run."""
 
 import asyncio
 from contextlib import aclosing
@@ -10,6 +10,8 @@ import msgspec
 
 from flotilla import words
 from flotilla.client import Flotilla
+from flotilla.exits import Exit
+from flotilla.findings import Finding, findings_report
 from flotilla.options import Options, common, pass_options
 from flotilla.output import console
 from flotilla.problem import ProgramFailedError
@@ -19,6 +21,8 @@ from schemas.catalog import CatalogView
 from schemas.fault import FaultCode, FaultError, fault
 
 _PROGRAM = ("-m", "engine_sidecar.catalog")
+_UNSOUND = 1
+"""How its check ends when it found bad values."""
 
 
 @click.command("import")
@@ -104,3 +108,35 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
     what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
     span = f"{words.day(report['first'])} to {words.day(report['last'])}"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
+
+
+@click.command()
+@common
+@pass_options
+def check(options: Options) -> int:
+    """Look through the catalog for gaps, and values that no market has. Exits with 1 when there are such values."""
+    return asyncio.run(_check(options))
+
+
+async def _check(options: Options) -> int:
+    argv = python(*_PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
+    findings: list[Finding] = []
+    try:
+        async with aclosing(output_lines(argv)) as lines:
+            with console(stderr=True).status("looking through the catalog …"):
+                async for line in lines:
+                    found = _finding(line)
+                    findings.append(found)
+    except ProgramFailedError as error:
+        if error.exit_code != _UNSOUND or all(one.is_sound for one in findings):
+            raise
+    options.output.document(findings, lambda: findings_report(findings))
+    return Exit.OK if all(one.is_sound for one in findings) else Exit.FAILED
+
+
+def _finding(line: str) -> Finding:
+    report = msgspec.json.decode(line)
+    if report.get("event") == "error":
+        raise fault(FaultCode.INVALID, report["message"])
+    found: Finding = msgspec.convert(report, Finding)
+    return found

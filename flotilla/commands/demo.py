@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from bus import logs
 from flotilla import words
 from flotilla.demo import Account, DemoFailedError, run_demo
-from flotilla.demo_report import document, report
+from flotilla.demo_report import account_report, document
 from flotilla.narrator import Narrator, narrator
 from flotilla.options import Options, common, pass_options
 from flotilla.output import console
@@ -47,12 +47,21 @@ class ReplayProgress:
     show_default=True,
     help="auto takes Docker when an engine and the image are there.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
+    default="flotilla-demo.html",
+    show_default=True,
+    metavar="FILE",
+    help="Where the tear sheet of the backtest goes.",
+)
 @common
 @pass_options
-def demo(options: Options, *, runtime: str) -> None:
+def demo(options: Options, *, runtime: str, report: Path) -> None:
     """Trade 20 years of the S&P 500 in a real engine, on a stack of its own, and show what happened.
 
-    It takes half a minute, needs no Docker and no internet, and leaves nothing behind.
+    Then the same as a backtest. It takes half a minute, needs no Docker and no internet, and leaves nothing
+    behind but the tear sheet.
     """
     stderr = console(stderr=True)
     tell = narrator(is_json=options.is_json, on=stderr)
@@ -67,7 +76,9 @@ def demo(options: Options, *, runtime: str) -> None:
         logs.configure("demo", stream=log)
         try:
             with bar:
-                account = asyncio.run(run_demo(tell, ReplayProgress(tell, bar), runtime=runtime))
+                account = asyncio.run(
+                    run_demo(tell, ReplayProgress(tell, bar), runtime=runtime, report=report)
+                )
         except DemoFailedError as error:
             _show(options, error.account)
             raise
@@ -75,4 +86,4 @@ def demo(options: Options, *, runtime: str) -> None:
 
 
 def _show(options: Options, account: Account) -> None:
-    options.output.document(document(account), lambda: report(account, options.program))
+    options.output.document(document(account), lambda: account_report(account, options.program))

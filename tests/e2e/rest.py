@@ -34,6 +34,13 @@ class Rest:
             assert told["error_id"]
         return answer.status, told
 
+    async def page(self, path: str) -> tuple[str, str]:
+        """The text of what is no JSON, and its media type."""
+        headers = {"Authorization": f"Bearer {self._stack.token}"}
+        async with self._session.get(self._stack.connection.http_url + path, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.text(), answer.content_type
+
     async def done(self, method: str, path: str, body: Any = None) -> Any:
         """The answer of a request that has to succeed."""
         status, told = await self.call(method, path, body)

@@ -35,8 +35,12 @@ def leavings(folder: Path) -> list[str]:
     return files + found
 
 
-def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(runtime: str, scratch: Path) -> None:
-    done = run_flotilla("demo", "--json", "--runtime", runtime, timeout_s=280, env={"TMPDIR": str(scratch)})
+def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(
+    runtime: str, scratch: Path, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.html"
+    arguments = ("--json", "--runtime", runtime, "--report", str(sheet))
+    done = run_flotilla("demo", *arguments, timeout_s=280, env={"TMPDIR": str(scratch)})
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["problems"] == []
@@ -49,12 +53,19 @@ def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(runtime: 
     assert told["heard"]["metrics"] > 0
     durable = ("state", "order", "fill", "position", "account")
     assert sum(told["heard"][kind] for kind in durable) == told["events"] == told["events_recorded"]
+    assert told["backtest"]["status"] == "completed"
+    assert told["equal_fills"] == 443
+    assert told["report"] == str(sheet)
+    assert "Plotly" in sheet.read_text()
     assert told["seconds"] < 120
     assert leavings(scratch) == []
 
 
-def test_without_docker_it_runs_all_the_same_says_so_and_tells_people_what_happened(scratch: Path) -> None:
-    done = run_flotilla("demo", timeout_s=280, env={"TMPDIR": str(scratch), **NO_DOCKER})
+def test_without_docker_it_runs_all_the_same_says_so_and_tells_people_what_happened(
+    scratch: Path, tmp_path: Path
+) -> None:
+    sheet = str(tmp_path / "sheet.html")
+    done = run_flotilla("demo", "--report", sheet, timeout_s=280, env={"TMPDIR": str(scratch), **NO_DOCKER})
     assert done.returncode == 0, done.stderr
     assert "local processes, NOT ISOLATED" in done.stderr
     for part in (
@@ -67,10 +78,12 @@ def test_without_docker_it_runs_all_the_same_says_so_and_tells_people_what_happe
         r"\d+ heartbeats, \d+ metrics",
         r"444 fill, 444 position, 444 account",
         r"sequence +1 to ([\d,]+), none missing; all \1 are in PostgreSQL",
+        r"its 443 fills are those of the engine, one by one",
+        r"tear sheet: .*sheet.html",
         r"Try next\n +\S*flotilla up.*\n +\S*flotilla engine start .*\n +\S*flotilla engine watch ",
     ):
         assert re.search(part, done.stdout), f"{part} is not in\n{done.stdout}"
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert max(len(line) for line in done.stdout.splitlines() if sheet not in line) <= 80
     assert leavings(scratch) == []
 
 

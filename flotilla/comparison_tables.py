@@ -1,0 +1,131 @@
+"""Backtests side by side, for people: figures with the best one marked, what their configurations differ in, their equity."""
+
+from collections.abc import Mapping, Sequence
+from itertools import batched
+from string import ascii_uppercase
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flotilla.backtest_tables import ratio, share, strategy_name
+from flotilla.output import table
+from flotilla.plots import COLOURS, Points, overlay
+from schemas.backtest import BacktestVerdict, BacktestView, Comparison, EquityPoint
+
+_ABREAST: Final = 5
+"""Columns of figures that fit beside each other."""
+FIGURES: Final[Mapping[str, tuple[str, str, int]]] = {
+    "total_return": ("return", "share", 1),
+    "annualized_return": ("return a year", "share", 1),
+    "volatility": ("volatility a year", "share", -1),
+    "max_drawdown": ("max drawdown", "share", 1),
+    "sharpe_ratio": ("Sharpe ratio", "ratio", 1),
+    "sortino_ratio": ("Sortino ratio", "ratio", 1),
+    "calmar_ratio": ("Calmar ratio", "ratio", 1),
+    "profit_factor": ("profit factor", "ratio", 1),
+    "total_trades": ("trades", "count", 0),
+    "win_rate": ("won", "share", 1),
+    "average_win": ("average win", "ratio", 1),
+    "average_loss": ("average loss", "ratio", 1),
+    "largest_win": ("best trade", "ratio", 1),
+    "largest_loss": ("worst trade", "ratio", 1),
+}
+"""Metrics by field: their plain name, how they are written, and whether the highest (1) or lowest (-1) is best.
+
+Drawdowns and losses are negative numbers, so that the highest is the smallest loss.
+"""
+
+
+def comparison_report(
+    found: Comparison, curves: Mapping[str, Sequence[EquityPoint]], *, width: int
+) -> RenderableType:
+    """All of a comparison; `curves` are the equity curves by backtest id."""
+    letters = dict(zip((one.backtest_id for one in found.backtests), ascii_uppercase, strict=False))
+    parts: list[RenderableType] = []
+    for number, one in enumerate(found.backtests):
+        colour = COLOURS[number % len(COLOURS)]
+        config = one.config
+        about = f"  {strategy_name(config)}, {config.start_date[:10]} to {config.end_date[:10]}"
+        parts.append(
+            Text.assemble((letters[one.backtest_id], colour), f"  {one.backtest_id}", (about, "dim"))
+        )
+    for some in batched(found.backtests, _ABREAST, strict=False):
+        parts += [Text(""), _figures(found.backtests, some, letters)]
+    parts += [Text("\nthe best of each row is marked with *", style="dim"), *_parameters(found, letters)]
+    drawn = {letters[name]: _returns(curve) for name, curve in curves.items() if curve}
+    if drawn:
+        parts += [Text("\nreturn since the start", style="bold"), overlay(drawn, width=width)]
+    return Group(*parts)
+
+
+def verdict_report(verdict: BacktestVerdict) -> RenderableType:
+    """Whether a run again gave the same, and what differs first."""
+    compared = f"{verdict.fills_compared:,} fills compared, run again as {verdict.verify_id}"
+    if verdict.is_equal:
+        return Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
+    if verdict.is_equal is None:
+        return Text(f"backtest {verdict.backtest_id}: {verdict.verify_id} has not ended")
+    lines = [Text.assemble(("● ", "red"), f"backtest {verdict.backtest_id} is DIFFERENT: {compared}")]
+    first, *others = verdict.differences
+    lines += [Text(f"  first in   {first.where}"), Text(f"  then       {_plain(first.first)}")]
+    lines += [Text(f"  now        {_plain(first.second)}")]
+    lines += (
+        [Text(f"  also in    {', '.join(one.where for one in others[:5])}", style="dim")] if others else []
+    )
+    return Group(*lines)
+
+
+def best_of(name: str, backtests: Sequence[BacktestView]) -> set[str]:
+    """The ids of those with the best value of a metric; none where all are the same, or there is no best."""
+    sign = FIGURES[name][2]
+    values = {one.backtest_id: getattr(one.metrics, name) for one in backtests if one.metrics}
+    known = [sign * value for value in values.values() if value is not None]
+    if not sign or not known or len(set(known)) == 1:
+        return set()
+    return {key for key, value in values.items() if value is not None and sign * value == max(known)}
+
+
+def figure(name: str, value: float | None) -> str:
+    """A metric as people read it."""
+    kind = FIGURES[name][1]
+    if kind == "count":
+        return f"{value or 0:,}"
+    return share(value) if kind == "share" else ratio(value)
+
+
+def _figures(
+    everyone: Sequence[BacktestView], shown: Sequence[BacktestView], letters: Mapping[str, str]
+) -> Table:
+    made = table("", *(f">{letters[one.backtest_id]} " for one in shown))
+    for name, (label, _, _) in FIGURES.items():
+        best = best_of(name, everyone)
+        cells = []
+        for one in shown:
+            is_best = one.backtest_id in best
+            text = figure(name, getattr(one.metrics, name) if one.metrics else None)
+            cells.append(Text(f"{text}{'*' if is_best else ' '}", style="bold green" if is_best else ""))
+        made.add_row(label, *cells)
+    return made
+
+
+def _parameters(found: Comparison, letters: Mapping[str, str]) -> list[RenderableType]:
+    if not found.parameters:
+        return [Text("\nthe configurations are the same", style="dim")]
+    parts: list[RenderableType] = [Text("\nwhat differs", style="bold")]
+    for some in batched(range(len(found.backtests)), _ABREAST, strict=False):
+        made = table("", *(f">{letters[found.backtests[index].backtest_id]} " for index in some))
+        for path, values in found.parameters.items():
+            made.add_row(path.removeprefix("strategy_config."), *(_plain(values[index]) for index in some))
+        parts.append(made)
+    return parts
+
+
+def _returns(curve: Sequence[EquityPoint]) -> Points:
+    start = curve[0].equity or 1.0
+    return [(point.at_ns, point.equity / start - 1.0) for point in curve]
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,82 @@
+"""The end of the demo: what the engine traded, once more as a backtest, and whether the same came of it."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flotilla.backtest_options import whole_config
+from flotilla.backtest_tables import Told
+from flotilla.client import Flotilla
+from flotilla.narrator import Narrator
+from flotilla.telling_results import save_report, told
+from schemas.backtest import BacktestView, ResultPart
+from schemas.fault import FaultCode, FaultError
+from schemas.telemetry import Fill
+
+BACKTEST: Final = "demo"
+_TIMEOUT_S: Final = 120.0
+_REPORT_S: Final = 20.0
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """The backtest; `report` is None when no tear sheet was made in time, `equal_fills` counts those that are the engine's, from the first up to the first that is not."""
+
+    backtest: BacktestView
+    told: Told
+    report: Path | None
+    fills: int
+    equal_fills: int
+
+    @property
+    def is_equal(self) -> bool:
+        """True when every fill is the engine's."""
+        return self.fills == self.equal_fills
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is not as it should be."""
+        return () if self.is_equal else ("the backtest's fills are not those of the engine",)
+
+
+async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill], report: Path) -> Again:
+    """Runs the demo's strategy over all of its data and compares; writes the tear sheet to `report`.
+
+    Raises BacktestFailedError, FaultError or OSError.
+    """
+    narrator.say("the same strategy on the same data, as a backtest")
+    config = await whole_config(fleet, {"strategy": "ema_cross"})
+    await fleet.run_backtest(BACKTEST, config)
+    view = await fleet.wait_for_backtest(BACKTEST, timeout_s=_TIMEOUT_S)
+    narrator.say(f"backtest done, {view.events or 0:,} events; its tear sheet is made")
+    shown = await told(fleet, view)
+    fills: list[Fill] = await fleet.backtest_result(BACKTEST, ResultPart.FILLS)
+    return Again(
+        backtest=view,
+        told=shown,
+        report=await _saved(fleet, report),
+        fills=len(fills),
+        equal_fills=count_equal(fills, traded),
+    )
+
+
+async def _saved(fleet: Flotilla, report: Path) -> Path | None:
+    try:
+        await save_report(fleet, BACKTEST, report, timeout_s=_REPORT_S)
+    except FaultError as error:
+        if error.fault.code != FaultCode.NOT_FOUND:
+            raise
+        return None
+    return report
+
+
+def count_equal(fills: Sequence[Fill], traded: Sequence[Fill]) -> int:
+    """How many are the same from the first on: time, instrument, side, quantity and price. Ids are of each run alone."""
+    pairs = zip(fills, traded, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: _deal(pair[0]) == _deal(pair[1]), pairs))
+
+
+def _deal(fill: Fill) -> tuple[int, str, str, str, str]:
+    return fill.ts_event, fill.instrument_id, fill.side, fill.last_qty, fill.last_px

@@ -1,0 +1,73 @@
+"""What a check of the catalog found, as the checking program says it, and as people read it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from flotilla import words
+from flotilla.output import table
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """No event between two moments (UNIX ns)."""
+
+    first_ns: int
+    last_ns: int
+
+
+class BadValue(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that no market can have made, and why."""
+
+    at_ns: int
+    why: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One data set. Of gaps and bad values the first few are given, all are counted."""
+
+    data_type: str
+    identifier: str
+    events: int
+    usual_s: float | None = None
+    gap_count: int = 0
+    bad_count: int = 0
+    gaps: tuple[Gap, ...] = ()
+    bad: tuple[BadValue, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """True when there is no bad value; a gap may be a weekend."""
+        return self.bad_count == 0
+
+
+def findings_report(findings: Sequence[Finding]) -> RenderableType:
+    """One row per data set, and below the first bad values and gaps."""
+    if not findings:
+        return Text("the catalog is empty; import the sample data: flotilla data import --sample")
+    made = table("DATA", "OF", ">EVENTS", ">EVERY", ">GAPS", ">BAD")
+    for one in findings:
+        made.add_row(
+            one.data_type,
+            Text(one.identifier, overflow="fold"),
+            f"{one.events:,}",
+            words.duration(one.usual_s) if one.usual_s else "",
+            f"{one.gap_count:,}",
+            Text(f"{one.bad_count:,}", style="" if one.is_sound else "bold red"),
+        )
+    lines: list[RenderableType] = [made]
+    for one in findings:
+        lines += [
+            Text(f"{one.identifier}: {_moment(bad.at_ns)} {bad.why}", style="red") for bad in one.bad[:5]
+        ]
+        lines += [
+            Text(f"{one.identifier}: nothing from {_moment(gap.first_ns)} to {_moment(gap.last_ns)}")
+            for gap in one.gaps[:5]
+        ]
+    return Group(*lines)
+
+
+def _moment(ns: int) -> str:
+    return words.moment(datetime.fromtimestamp(ns // 1_000_000_000, UTC))

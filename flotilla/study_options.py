@@ -1,0 +1,71 @@
+"""The options that describe a study, and the configuration that they come to."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import click
+import msgspec
+
+from schemas.backtest import BacktestConfig, StudyConfig, StudyKind
+from schemas.decoding import convert
+
+_AXIS: Final = "NAME=VALUE,VALUE… or NAME=LOW:HIGH[:STEP]"
+_OPTIONS: Final = (
+    click.option(
+        "--kind", type=click.Choice([str(one) for one in StudyKind]), default="grid", show_default=True
+    ),
+    click.option(
+        "--axis",
+        "axes",
+        multiple=True,
+        required=True,
+        metavar="NAME=…",
+        help=f"A strategy parameter and its values, {_AXIS}; may be repeated.",
+    ),
+    click.option("--best-by", metavar="METRIC", help="What the best has most of.  [default: sharpe_ratio]"),
+    click.option("--lowest", is_flag=True, help="The best has least of it."),
+    click.option("--samples", type=int, metavar="NUMBER", help="Of a random study.  [default: 50]"),
+    click.option("--folds", type=int, metavar="NUMBER", help="Windows of a walk forward.  [default: 4]"),
+    click.option(
+        "--train-share", type=float, metavar="SHARE", help="Of each window, for choosing.  [default: 0.7]"
+    ),
+    click.option("--stop-after", type=int, metavar="NUMBER", help="End once so many have ended."),
+    click.option("--choice-seed", type=int, metavar="NUMBER", help="Of random choices.  [default: 0]"),
+)
+
+
+def study_options[F: Callable[..., Any]](command: F) -> F:
+    """Adds the options that describe a study, in the order in which they stand above."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def study_config(
+    base: BacktestConfig, *, axes: Iterable[str], choice_seed: int | None, **plain: Any
+) -> StudyConfig:
+    """The configuration. Raises FaultError `invalid` naming the field, click.UsageError for an axis that cannot be read."""
+    given = {key: value for key, value in plain.items() if value is not None}
+    if choice_seed is not None:
+        given["seed"] = choice_seed
+    made = {**given, "base": msgspec.to_builtins(base), "axes": dict(axis(one) for one in axes)}
+    config: StudyConfig = convert(made, StudyConfig, "config")
+    return config
+
+
+def axis(option: str) -> tuple[str, dict[str, Any]]:
+    """A parameter and its values: `fast=5,10,20`, or with numbers on both sides of a colon `slow=20:60:10`."""
+    name, equals, text = option.partition("=")
+    if not (name and equals and text):
+        raise click.UsageError(f"--axis {option!r}: write it as {_AXIS}")
+    bounds = [_value(part) for part in text.split(":")]
+    if len(bounds) in (2, 3) and all(isinstance(one, int | float) for one in bounds):
+        return name, dict(zip(("low", "high", "step"), bounds, strict=False))
+    return name, {"values": [_value(part) for part in text.split(",")]}
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,209 @@
+"""Backtests and studies from the command line and the typed client, on a whole stack of local processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from flotilla import BacktestFailedError, SyncFlotilla
+from schemas.backtest import BacktestStatus, Manifest, ResultPart
+from schemas.fault import FaultCode, FaultError
+from tests.e2e.stacks import RunningStack, until
+
+EMA = ("--strategy", "ema_cross")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """One stack of local processes: the command line cannot tell."""
+    made = RunningStack("process")
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
+def done(stack: RunningStack) -> str:
+    """A backtest that has completed."""
+    told = stack.json("backtest", "run", "done", *EMA)
+    assert told["backtest"]["status"] == "completed", told
+    return "done"
+
+
+def test_a_strategy_by_name_is_enough_and_its_result_fits_into_80_columns(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.html"
+    ran = stack.cli("backtest", "run", *EMA, "--report", str(sheet))
+    assert ran.returncode == 0, ran.stderr
+    for part in (
+        "completed",
+        "Sharpe ratio",
+        "-12.05 %",
+        "68 / 153",
+        "879,502.00 USD",
+        "equity, USD",
+        "drawdown",
+    ):
+        assert part in ran.stdout
+    lines = [line for line in ran.stdout.splitlines() if str(sheet) not in line]
+    assert max(map(len, lines)) <= 80
+    assert ran.stderr.count("runs in") <= 1
+    html = sheet.read_text()
+    assert html.lstrip().lower().startswith(("<html", "<!doctype"))
+    assert "<script src=" not in html
+
+
+def test_the_client_reads_whole_results(stack: RunningStack, done: str) -> None:
+    with SyncFlotilla(stack.folder.root) as fleet:
+        view = fleet.backtest(done)
+        assert view.metrics is not None
+        trades = fleet.backtest_result(done, ResultPart.TRADES)
+        fills = fleet.backtest_result(done, "fills")
+        manifest = fleet.backtest_result(done, ResultPart.MANIFEST)
+        assert len(trades) == view.metrics.total_trades == 221
+        assert len(fills) == 443
+        assert isinstance(manifest, Manifest)
+        assert manifest.files
+        assert fleet.backtest_result(done, ResultPart.BALANCES) == {"USD": "879502.00"}
+        assert done in [one.backtest_id for one in fleet.all_backtests(status=BacktestStatus.COMPLETED)]
+        with pytest.raises(FaultError) as caught:
+            fleet.run_backtest(done, view.config)
+        assert caught.value.fault.code == FaultCode.CONFLICT
+
+
+def test_the_client_hears_progress_and_says_when_one_was_cancelled(stack: RunningStack, done: str) -> None:
+    with SyncFlotilla(stack.folder.root) as fleet, fleet.watch_backtests("heard") as views:
+        config = fleet.backtest(done).config
+        fleet.run_backtest("heard", config)
+        while next(views).status is not BacktestStatus.RUNNING:
+            continue
+        assert fleet.cancel_backtest("heard").status is BacktestStatus.CANCELLED
+        with pytest.raises(BacktestFailedError, match="cancelled"):
+            fleet.wait_for_backtest("heard", timeout_s=30)
+
+
+def test_lists_are_exported_in_every_format(stack: RunningStack, done: str, tmp_path: Path) -> None:
+    files = {form: tmp_path / f"fills.{form}" for form in ("csv", "json", "parquet")}
+    for form, file in files.items():
+        told = stack.json("backtest", "export", done, "--format", form, "--part", "fills", "--out", str(file))
+        assert told["rows"] == 443
+    of_csv = [row["last_px"] for row in csv.DictReader(files["csv"].read_text().splitlines())]
+    of_json = [row["last_px"] for row in json.loads(files["json"].read_text())]
+    of_parquet = pyarrow.parquet.read_table(files["parquet"]).column("last_px").to_pylist()
+    assert of_csv == of_json == of_parquet
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file.name for file in files.values())
+
+
+def test_a_run_again_is_equal(stack: RunningStack, done: str) -> None:
+    ran = stack.cli("backtest", "verify", done)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "is equal: 443 fills compared" in ran.stdout
+
+
+def test_show_and_ls_tell_of_it(stack: RunningStack, done: str) -> None:
+    text = stack.cli("backtest", "show", done).stdout
+    for part in ("configuration", "ran by", "215 more", "1999-01-05 to 2019-01-01"):
+        assert part in text
+    assert done in stack.cli("backtest", "ls", "--status", "completed").stdout
+
+
+def test_a_study_shows_results_as_they_come_and_the_best(stack: RunningStack, done: str) -> None:
+    axes = ("--axis", "fast_ema_period=5,20", "--axis", "slow_ema_period=30:60:30")
+    ran = stack.cli("study", "run", "st", *EMA, *axes)
+    assert ran.returncode == 0, ran.stderr
+    assert "4 of 4 done: 4 completed" in ran.stdout
+    assert ran.stderr.count("Sharpe ratio") == 4
+    told = stack.json("study", "show", "st")
+    values = [one["metrics"]["sharpe_ratio"] for one in told["backtests"]]
+    assert told["study"]["best"]["metrics"]["sharpe_ratio"] == max(values)
+    assert "st" in stack.cli("study", "ls").stdout
+    compared = stack.cli("backtest", "compare", "st-0001", "st-0002", done)
+    assert compared.returncode == 0, compared.stderr
+    for part in ("slow_ema_period", "return since the start", "*"):
+        assert part in compared.stdout
+    assert stack.cli("study", "cancel", "st").returncode == 5
+
+
+def test_ctrl_c_lets_the_backtest_go_on_and_says_how_to_follow_it(stack: RunningStack, done: str) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "flotilla",
+        "--state",
+        str(stack.folder.root),
+        "backtest",
+        "run",
+        "left",
+        *EMA,
+    ]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        until(lambda: stack.cli("backtest", "show", "left").returncode == 0, 30, "the backtest")
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "goes on without us" in errors
+    assert "backtest show left --follow" in errors
+    assert stack.json("backtest", "show", "left", "--follow")["backtest"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("backtest", "run"), 2, "--strategy"),
+        (("backtest", "run", "--strategy", "nope", "--instrument", "SPX.SIM"), 3, "config.strategy"),
+        (("backtest", "run", *EMA, "--param", "fast_ema_period=x"), 3, "fast_ema_period"),
+        (("backtest", "run", *EMA, "--balance", "-1"), 3, "initial_balance"),
+        (("backtest", "run", *EMA, "--start", "2010-01-01", "--end", "2009-01-01"), 3, "start_date"),
+        (
+            (
+                "backtest",
+                "run",
+                *EMA,
+                "--instrument",
+                "NO.SIM",
+                "--start",
+                "2010-01-01",
+                "--end",
+                "2011-01-01",
+            ),
+            3,
+            "NO.SIM",
+        ),
+        (("backtest", "run", "../x", *EMA), 3, "backtest_id"),
+        (("backtest", "run", "done", *EMA), 5, "done"),
+        (("backtest", "show", "nope"), 4, "nope"),
+        (("backtest", "cancel", "done"), 5, "completed"),
+        (("backtest", "compare", "done"), 2, "two"),
+        (("study", "run", *EMA, "--axis", "fast_ema_period"), 2, "NAME="),
+        (("study", "run", *EMA, "--axis", "nope=1,2"), 3, "nope"),
+        (("study", "show", "nope"), 4, "nope"),
+    ],
+)
+def test_what_cannot_be_done_says_why(
+    stack: RunningStack, done: str, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ran = stack.cli(*arguments)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert words in ran.stderr
+
+
+def test_a_backtest_that_fails_exits_with_1_and_shows_its_reason(stack: RunningStack, done: str) -> None:
+    ran = stack.cli("backtest", "run", "late", *EMA, "--timeout", "0.001", "--json")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    told: dict[str, Any] = json.loads(ran.stderr.splitlines()[-1])["error"]
+    assert told["code"] == "backtest_failed"
+    assert "timeout" in told["message"]
+
+
+def test_a_sound_catalog_is_found_sound(stack: RunningStack) -> None:
+    found = stack.json("data", "check")
+    assert [(one["events"], one["bad_count"]) for one in found] == [(5031, 0), (5031, 0)]
