@@ -45,7 +45,7 @@ _OPTIONS: Final = (
     click.option("--leverage", type=float, metavar="FACTOR", help="[default: 1]"),
     click.option("--latency-ms", type=float, metavar="MS", help="From strategy to venue.  [default: 0]"),
     click.option(
-        "--commission", type=float, metavar="SHARE", help="Of the notional, instead of the venue's."
+        "--commission", type=float, metavar="AMOUNT", help="Per order, instead of the instrument's fees."
     ),
     click.option(
         "--prob-fill-on-limit", type=float, metavar="P", help="That a touched limit fills.  [default: 1]"

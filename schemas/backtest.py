@@ -104,7 +104,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     The strategy is either `strategy`, a template by name, or `strategy_class`: the import path of a class (`module:Class`), whose
     config class is `config_class` or the same with `Config` behind, or the class of a template by its bare name. `start_date`
     and `end_date` are ISO days or moments in UTC; an end day is included. `leverage` counts with MARGIN accounts. `latency_ms` is
-    from the strategy to the venue. `seed` is that of every chance in the run.
+    from the strategy to the venue. `commission` is an amount
+    per order in the base currency, in place of the instrument's fees. `seed` is that of every chance in the run.
     """
 
     start_date: Annotated[str, Meta(max_length=40)]
