@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flotilla.embedded.child import Child
+from flotilla.ports import Ports, is_free
 from flotilla.settings import Connection, find_connection
 from flotilla.state import StateFolder
 from schemas.fault import FaultError
@@ -61,6 +63,9 @@ class RunningStack:
         root.chmod(0o711)
         self.root = root
         self.folder = StateFolder(root / "state")
+        self.folder.create()
+        # A port that no other test's stack takes while this one is down: the engines that it left look there.
+        Ports(nats=_own_port()).save(self.folder.ports_file)
         self.runtime = runtime
         self.env = dict(env or {})
         self._up = self._child()
@@ -160,6 +165,13 @@ class RunningStack:
             return self.connection.pid == self._up.pid
         except FaultError:
             return False
+
+
+def _own_port() -> int:
+    """Below those that the kernel gives to clients."""
+    return next(
+        port for port in iter(lambda: random.randrange(10_000, 30_000), 0) if is_free("127.0.0.1", port)
+    )
 
 
 def _children(pid: int) -> list[int]:

@@ -172,7 +172,7 @@ async def test_what_is_not_confirmed_is_never_called_flat(fleet: Bus) -> None:
     await running(fleet, "open", is_flat=False)
     await running(fleet, "mute", takes_s=60)
     await start(fleet, session(instance_id="lost"))
-    done = await stop_fleet(fleet, stop(deadline_s=4))
+    done = await stop_fleet(fleet, stop(deadline_s=8))
     assert not any(receipt.is_flat for receipt in done.receipts)
     assert all(receipt.is_gone for receipt in done.receipts)
     assert of(done.receipts, "open").not_confirmed == ("order O-1 still open",)
