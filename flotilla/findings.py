@@ -3,44 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla import words
 from flotilla.output import table
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """No event between two moments (UNIX ns)."""
-
-    first_ns: int
-    last_ns: int
-
-
-class BadValue(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that no market can have made, and why."""
-
-    at_ns: int
-    why: str
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One data set. Of gaps and bad values the first few are given, all are counted."""
-
-    data_type: str
-    identifier: str
-    events: int
-    usual_s: float | None = None
-    gap_count: int = 0
-    bad_count: int = 0
-    gaps: tuple[Gap, ...] = ()
-    bad: tuple[BadValue, ...] = ()
-
-    @property
-    def is_sound(self) -> bool:
-        """True when there is no bad value; a gap may be a weekend."""
-        return self.bad_count == 0
+from schemas.catalog import Finding
 
 
 def findings_report(findings: Sequence[Finding]) -> RenderableType:

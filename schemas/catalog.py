@@ -101,6 +101,38 @@ class CatalogView(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[CatalogEntry, ...]
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """No event between two moments (UNIX ns)."""
+
+    first_ns: int
+    last_ns: int
+
+
+class BadValue(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that no market can have made, and why."""
+
+    at_ns: int
+    why: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found in one data set. Of gaps and bad values the first few are given, all are counted."""
+
+    data_type: str
+    identifier: str
+    events: int
+    usual_s: float | None = None
+    gap_count: int = 0
+    bad_count: int = 0
+    gaps: tuple[Gap, ...] = ()
+    bad: tuple[BadValue, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """True when there is no bad value; a gap may be a weekend."""
+        return self.bad_count == 0
+
+
 _FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")

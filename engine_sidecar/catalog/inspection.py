@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 
 from engine_sidecar.catalog.listing import catalog_view
 from engine_sidecar.replay.streams import DataSet, files_of, read_file
-from schemas.catalog import CatalogEntry
+from schemas.catalog import BadValue, CatalogEntry, Finding, Gap
 
 MAX_EXAMPLES: Final = 20
 GAP_FACTOR: Final = 5.0
@@ -21,45 +20,13 @@ _KINDS: Final[dict[str, type[Any]]] = {"bars": Bar, "quotes": QuoteTick, "trades
 _SECOND: Final = 1_000_000_000
 
 
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """No event between two moments (UNIX ns)."""
-
-    first_ns: int
-    last_ns: int
-
-
-class BadValue(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that no market can have made, and why."""
-
-    at_ns: int
-    why: str
-
-
-class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in one data set. Of gaps and bad values the first few are given, all are counted."""
-
-    data_type: str
-    identifier: str
-    events: int
-    usual_s: float | None
-    gap_count: int = 0
-    bad_count: int = 0
-    gaps: tuple[Gap, ...] = ()
-    bad: tuple[BadValue, ...] = ()
-
-    @property
-    def is_sound(self) -> bool:
-        """True when there is no bad value; a gap may be a weekend."""
-        return self.bad_count == 0
-
-
-def inspect(catalog: Path) -> Iterator[Inspection]:
+def inspect(catalog: Path) -> Iterator[Finding]:
     """One data set after the other."""
     for entry in catalog_view(catalog).entries:
         yield _inspect(catalog, entry)
 
 
-def _inspect(catalog: Path, entry: CatalogEntry) -> Inspection:
+def _inspect(catalog: Path, entry: CatalogEntry) -> Finding:
     kind = _KINDS[entry.data_type]
     times, bad = [], []
     before: Any = None
@@ -70,7 +37,7 @@ def _inspect(catalog: Path, entry: CatalogEntry) -> Inspection:
             before = event
     usual = _usual_ns(times, entry)
     gaps = _gaps(times, usual) if usual else []
-    return Inspection(
+    return Finding(
         data_type=entry.data_type,
         identifier=entry.identifier,
         events=len(times),

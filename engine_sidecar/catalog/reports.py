@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from engine_sidecar.catalog.importing import Imported
-from engine_sidecar.catalog.inspection import Inspection
-from schemas.catalog import CatalogView
+from schemas.catalog import CatalogView, Finding
 
 type Print = Callable[[str], None]
 
@@ -48,7 +47,7 @@ class Reports:
                 f"{entry.data_type:7}{entry.identifier:45}{entry.start:%Y-%m-%d} {entry.end:%Y-%m-%d}{entry.files:6}"
             )
 
-    def inspected(self, found: Inspection) -> None:
+    def inspected(self, found: Finding) -> None:
         """One data set was looked through."""
         if self._is_json:
             self._out(msgspec.json.encode(found).decode())

@@ -11,13 +11,13 @@ import msgspec
 from flotilla import words
 from flotilla.client import Flotilla
 from flotilla.exits import Exit
-from flotilla.findings import Finding, findings_report
+from flotilla.findings import findings_report
 from flotilla.options import Options, common, pass_options
 from flotilla.output import console
 from flotilla.problem import ProgramFailedError
 from flotilla.programs import output, output_lines, python
 from flotilla.tables import catalog_table
-from schemas.catalog import CatalogView
+from schemas.catalog import CatalogView, Finding
 from schemas.fault import FaultCode, FaultError, fault
 
 _PROGRAM = ("-m", "engine_sidecar.catalog")

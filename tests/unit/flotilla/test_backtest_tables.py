@@ -10,7 +10,7 @@ from flotilla.backtest_tables import Told, backtests_table, details, result_repo
 from flotilla.comparison_tables import best_of, comparison_report, verdict_report
 from flotilla.demo_backtest import count_equal
 from flotilla.failure import failure_of
-from flotilla.findings import BadValue, Finding, Gap, findings_report
+from flotilla.findings import findings_report
 from flotilla.following import progress_text
 from flotilla.output import console
 from flotilla.problem import BacktestFailedError
@@ -32,6 +32,7 @@ from schemas.backtest import (
     TrialFailure,
     TrialProgress,
 )
+from schemas.catalog import BadValue, Finding, Gap
 from schemas.telemetry import Fill
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
