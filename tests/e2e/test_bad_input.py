@@ -15,6 +15,9 @@ from tests.e2e.engines import paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
 
+# What is refused never comes to a runtime.
+pytestmark = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+
 START = "fleet.engine.start"
 DEEP = b'{"config":{"parameters":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}}"
 

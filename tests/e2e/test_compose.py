@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,13 +101,38 @@ def composed() -> Iterator[Fleet]:
 
 
 def test_an_engine_trades_in_the_composed_fleet(composed: Fleet) -> None:
-    config = {"engine_type": "sandbox", "instance_id": "composed-1"}
+    # Its state goes to Redis, as whose user only its supervisor could make it known.
+    config = {"engine_type": "sandbox", "instance_id": "composed-1", "use_cache_database": True}
     started = composed.ask("POST", "engine/start?wait=true", {"config": config})
     assert (started["success"], started["state"]) == (True, "running"), started
     listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")
     assert json.loads(listed.stdout)["payload"]["fills_total"] > 0, listed
     stopped = composed.ask("POST", "engine/stop?wait=true&instance_id=composed-1")
     assert (stopped["success"], stopped["state"]) == (True, "stopped"), stopped
+
+
+def test_a_backtest_runs_in_a_worker_container(composed: Fleet) -> None:
+    done = composed.cli("--json", "backtest", "run", "composed-bt", "--strategy", "ema_cross")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = composed.ask("GET", "engine/backtest/composed-bt")["backtest"]
+    assert (found["status"], found["progress"]) == ("completed", 100)
+    assert found["results"]["metrics"]["total_trades"] > 100
+
+
+def test_the_integration_script_passes_against_it(composed: Fleet, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(composed.token)
+    done = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "test-engine-integration.py"), "--runtime-required", "docker"),
+            *("--url", composed.url, "--token-file", str(token), "--report", str(tmp_path / "report.md")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_part_is_hardened_and_only_the_supervisor_has_dockers_socket(composed: Fleet) -> None:

@@ -100,6 +100,8 @@ async def assert_refused(fleet: Flotilla, name: str) -> None:
     assert caught.value.fault.code == FaultCode.CONFLICT
 
 
+# Local processes are ten, too, in the test below.
+@pytest.mark.parametrize("runtime", ["docker"], indirect=True)
 async def test_ten_trading_engines_are_flat_and_gone_with_a_receipt_each(
     stack: RunningStack, fleet: Flotilla
 ) -> None:

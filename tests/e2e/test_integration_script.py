@@ -146,7 +146,8 @@ def test_in_docker_it_passes_and_fails_when_docker_does_not_answer() -> None:
         assert (code, failures(said)) == (0, []), said
         assert "PASS           docker --version and the Docker engine answer" in said
         assert "PASS           Docker runs the engine's container" in said
-        code, said = Script(stack, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"}).end()
+        away = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+        code, said = Script(stack, "--until", "docker", env=away).end()
     finally:
         stack.remove()
     assert code == 1, said
