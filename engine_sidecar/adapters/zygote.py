@@ -18,6 +18,8 @@ from engine_sidecar.link import Exited, Forked, Frames, FromEngine, FromZygote, 
 
 type Heard = FromEngine | FromZygote | LinkClosed | ZygoteGone
 
+END_S: Final = 0.5
+"""What a zygote that closed its socket may take to end by itself."""
 _CHUNK: Final = 4096
 
 
@@ -41,12 +43,16 @@ class Zygote:
         async with asyncio.TaskGroup() as self._tasks:
             output = self._tasks.create_task(read_lines(self._output_fd, on_line), name="zygote output")
             await self._follow()
-            # Without its socket it is of no use; an engine that it leaves becomes our child.
-            self.kill_zygote()
+            # Without its socket it is of no use; an engine that it leaves becomes our child. One that is just ending by
+            # itself may do so: its own exit code says why.
+            ended = self._tasks.create_task(self._children.exit_code(self._pid), name="zygote end")
+            await asyncio.wait({ended}, timeout=END_S)
+            if not ended.done():
+                self.kill_zygote()
             self._readers.append(output)
             if self._engine_pid is not None:
                 self._tasks.create_task(self._await_orphan(self._engine_pid), name="orphan")
-            on_message(ZygoteGone(await self._children.exit_code(self._pid)))
+            on_message(ZygoteGone(await ended))
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
