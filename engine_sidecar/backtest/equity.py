@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
-from nautilus_trader.model.currencies import USD
 from nautilus_trader.model.identifiers import Venue
 
 from schemas.backtest import MAX_CURVE_POINTS, EquityPoint
@@ -22,7 +21,7 @@ class EquitySampler(Actor):  # type: ignore[misc]
     def __init__(self, venues: list[str], currency: Any, start_ns: int, end_ns: int) -> None:
         super().__init__(ActorConfig(component_id="FlotillaEquity"))
         self._venues = [Venue(name) for name in venues]
-        self._currency = currency or USD
+        self._currency = currency
         self._every = timedelta(seconds=max(SHORTEST_S, (end_ns - start_ns) / 1e9 / MAX_CURVE_POINTS))
         self._highest = 0.0
         self.points: list[EquityPoint] = []

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -44,6 +45,7 @@ log = get_logger(__name__)
 TAKE_S: Final = 5.0
 CHECK_S: Final = 0.2
 RETRY_S: Final = 1.0
+CONNECT_S: Final = 5.0
 FLUSH_S: Final = 5.0
 LEAVE_S: Final = 10.0
 """For killing the trials that run, and giving them back."""
@@ -96,18 +98,22 @@ class WorkerLife:
                 tasks.create_task(keep_going("echo", self._echo.run), name="echo"),
                 tasks.create_task(self._watch_memory(), name="memory"),
             ]
-            bus = await self._find_bus()
-            others += [
-                tasks.create_task(keep_going("events", lambda: self._events.run(bus)), name="events"),
-                tasks.create_task(keep_going("logs", lambda: self._logs.run(bus)), name="logs"),
-            ]
-            change = await self._work(bus, zygote)
+            if (bus := await self._find_bus()) is None:
+                change = StateChange(state=RunState.STOPPED, detail="stopped before the bus was found")
+            else:
+                others += [
+                    tasks.create_task(keep_going("events", lambda: self._events.run(bus)), name="events"),
+                    tasks.create_task(keep_going("logs", lambda: self._logs.run(bus)), name="logs"),
+                ]
+                change = await self._work(bus, zygote)
             self._enter(change)
-            await self._flush()
+            if bus is not None:
+                await self._flush()
             for task in (zygote, *others):
                 task.cancel()
         self._echo.finish()
-        await bus.drain()
+        if bus is not None:
+            await bus.drain()
         return change
 
     async def _work(self, bus: Bus, zygote: asyncio.Task[int]) -> StateChange:
@@ -177,20 +183,27 @@ class WorkerLife:
             self._trials.discard(trial)
             room.release()
 
-    async def _find_bus(self) -> Bus:
+    async def _find_bus(self) -> Bus | None:
+        """The bus, with our orders served on it; None when the worker was stopped before it was found."""
         spec, access = self._launch.spec, self._launch.bus
         settings = BusSettings(url=access.url, name=f"engine_{spec.instance_id}", creds=access.creds)
         orders = Orders(spec, lambda: tuple(self._trials), self._stop.set)
-        while True:
+        while not self._stop.is_set():
+            bus: Bus | None = None
             try:
-                bus = await connect(settings)
+                bus = await connect(settings, wait_s=CONNECT_S)
                 await orders.serve(bus)
             except Exception:
                 log.exception("bus cannot be used yet", url=access.url)
-                await asyncio.sleep(RETRY_S)
             else:
                 self._telemetry.bus = bus
                 return bus
+            if bus is not None:
+                await bus.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S):
+                    await self._stop.wait()
+        return None
 
     async def _watch_memory(self) -> None:
         """Keeps each trial to its share of the worker's memory, where there is no container to do it."""

@@ -127,6 +127,10 @@ class Workers:
         process.stdin.close()
         self.processes[name] = process
 
+    def log(self, name: str) -> Path:
+        """What a worker says."""
+        return self._folder / f"{name}.log"
+
     async def put(self, backtest_id: str, *strategies: dict[str, Any], **order: Any) -> None:
         work = TrialOrder(backtest_id=backtest_id, plan=plan(*strategies), **order)
         await self._bus.publish_durable(TRIAL_QUEUE, work, message_id=backtest_id)
@@ -282,6 +286,18 @@ async def test_a_worker_that_is_stopped_gives_its_trial_back(workers: Workers, b
         while workers.claims[-1].worker != "w-2":
             await asyncio.sleep(0.05)
     assert workers.claims[-1].attempt == 2
+
+
+async def test_a_worker_that_finds_no_bus_ends_when_it_is_told_to(workers: Workers, nats: NatsServer) -> None:
+    nats.kill()
+    workers.start("w-1")
+    process, log = workers.processes["w-1"], workers.log("w-1")
+    async with asyncio.timeout(30):
+        while "bus cannot be used yet" not in log.read_text():
+            await asyncio.sleep(0.05)
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 15) == 0
+    nats.start()
 
 
 async def test_two_slots_run_two_trials_at_once(workers: Workers) -> None:
