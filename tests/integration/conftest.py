@@ -16,6 +16,8 @@ from flotilla.embedded.postgres import PostgresServer
 from schemas.contract import Actor
 from schemas.ids import new_request_id
 from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files
+from tests.integration.sidecars import heard, sidecar  # noqa: F401
+from tests.integration.supervisors import environment, supervisor  # noqa: F401
 
 type ConnectAs = Callable[[Actor], Awaitable[Bus]]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from bus.bus import Bus
 from flotilla.embedded.nats import NatsServer
@@ -249,3 +250,21 @@ def _descendants(pid: int) -> Iterator[int]:
         for child in file.read_text().split():
             yield int(child)
             yield from _descendants(int(child))
+
+
+@pytest.fixture
+def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
+    """One that forks scripted engines; not started yet."""
+    folder = tmp_path / "sidecar"
+    folder.mkdir()
+    one = Sidecar(nats, folder)
+    yield one
+    one.end()
+
+
+@pytest.fixture
+async def heard(bus: Bus) -> Heard:
+    """What sidecars say from now on."""
+    ears = Heard()
+    await ears.listen(bus)
+    return ears

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from bus.bus import Bus
 from flotilla.embedded.nats import NatsServer
@@ -127,3 +128,19 @@ async def told_of(told: list[ContainerFacts], spec: SessionSpec, status: Contain
 
     facts: ContainerFacts = await eventually(last, lambda facts: facts is not None and facts.status == status)
     return facts
+
+
+@pytest.fixture
+def environment(nats: NatsServer, tmp_path: Path) -> dict[str, str]:
+    """Of a supervisor that runs processes."""
+    return environment_of(nats, tmp_path / "state")
+
+
+@pytest.fixture
+def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervisor]:
+    """One that runs."""
+    made = Supervisor(environment, tmp_path / "supervisor.log")
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGTERM)

@@ -25,22 +25,6 @@ from tests.integration.sidecars import Heard, Sidecar, is_alive, recorded, until
 SOUND = [RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
 
 
-@pytest.fixture
-def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
-    folder = tmp_path / "sidecar"
-    folder.mkdir()
-    one = Sidecar(nats, folder)
-    yield one
-    one.end()
-
-
-@pytest.fixture
-async def heard(bus: Bus) -> Heard:
-    ears = Heard()
-    await ears.listen(bus)
-    return ears
-
-
 def assert_complete(events: list[EngineEvent]) -> None:
     """Every number once, in order, from 1."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))

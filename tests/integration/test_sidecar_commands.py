@@ -2,13 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
 from schemas.contract import (
     COMMAND_ADD_STRATEGY,
     COMMAND_DESCRIBE,
@@ -29,22 +26,6 @@ from tests.integration.conftest import ConnectAs
 from tests.integration.sidecars import Heard, Sidecar, is_alive, until
 
 SECRET = 'pa"ss\\word-77'
-
-
-@pytest.fixture
-def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
-    folder = tmp_path / "sidecar"
-    folder.mkdir()
-    one = Sidecar(nats, folder)
-    yield one
-    one.end()
-
-
-@pytest.fixture
-async def heard(bus: Bus) -> Heard:
-    ears = Heard()
-    await ears.listen(bus)
-    return ears
 
 
 @pytest.fixture

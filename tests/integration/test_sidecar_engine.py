@@ -47,13 +47,6 @@ def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
     one.end()
 
 
-@pytest.fixture
-async def heard(bus: Bus) -> Heard:
-    ears = Heard()
-    await ears.listen(bus)
-    return ears
-
-
 def plan(*strategies: dict[str, Any], **replay: Any) -> EnginePlan:
     return EnginePlan(
         trader_id="ENGINE-001",

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,6 @@ from tests.integration.supervisors import (
     SIDECAR,
     Supervisor,
     ended,
-    environment_of,
     eventually,
     heard,
     listed,
@@ -55,20 +54,6 @@ from tests.integration.supervisors import (
     start,
     told_of,
 )
-
-
-@pytest.fixture
-def environment(nats: NatsServer, tmp_path: Path) -> dict[str, str]:
-    return environment_of(nats, tmp_path / "state")
-
-
-@pytest.fixture
-def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervisor]:
-    made = Supervisor(environment, tmp_path / "supervisor.log")
-    made.start()
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.end(signal.SIGTERM)
 
 
 @pytest.fixture

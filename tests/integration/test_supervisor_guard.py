@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
 from flotilla.embedded.redis import RedisServer
 from schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
 from schemas.fault import Fault, FaultCode, FaultError
@@ -20,7 +19,6 @@ from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (
     Supervisor,
-    environment_of,
     eventually,
     heard,
     listed,
@@ -39,20 +37,6 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def environment(nats: NatsServer, tmp_path: Path) -> dict[str, str]:
-    return environment_of(nats, tmp_path / "state")
-
-
-@pytest.fixture
-def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervisor]:
-    made = Supervisor(environment, tmp_path / "supervisor.log")
-    made.start()
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.end(signal.SIGTERM)
 
 
 @pytest.fixture
