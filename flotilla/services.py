@@ -40,8 +40,7 @@ def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
         python("-m", f"services.{actor}"),
         given.folder.logs / f"{actor}.log",
         env=environment(actor, given),
-        # What the supervisor keeps open, its engines inherit; and they are to outlive the stack.
-        keeps=() if actor == Actor.SUPERVISOR else (lock_fd,),
+        keeps=(lock_fd,),
     )
 
 

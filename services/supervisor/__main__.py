@@ -1,6 +1,8 @@
 """`python -m services.supervisor`."""
 
 import asyncio
+import os
+from contextlib import suppress
 
 from bus import logs
 from bus.host import host
@@ -12,10 +14,19 @@ from services.supervisor.settings import SupervisorSettings
 
 def main() -> None:
     """Runs until SIGTERM; the engines run on."""
+    _keep_what_was_inherited()
     settings = SupervisorSettings.from_env()
     logs.configure(Actor.SUPERVISOR, settings.log_level)
     bus_settings = BusSettings.from_env(Actor.SUPERVISOR)
     asyncio.run(host(Actor.SUPERVISOR, bus_settings, supervisor(settings), metadata={"host": settings.host}))
+
+
+def _keep_what_was_inherited() -> None:
+    """From engines: they outlive us, and would hold the lock of a stack that is gone."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2:
+            with suppress(OSError):  # the listing's own
+                os.set_inheritable(fd, False)
 
 
 if __name__ == "__main__":
