@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from engine_sidecar.backtest.building import TrialRefusedError
-from engine_sidecar.backtest.feeding import WrongDataError
 from engine_sidecar.backtest.running import run_trial
+from engine_sidecar.replay.streams import WrongDataError
 from schemas.backtest import TrialPlan
 
 EX_CONFIG = 78

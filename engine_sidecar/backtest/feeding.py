@@ -4,23 +4,20 @@ One data set is handed on as it is read. Several are cut at the same moments and
 set, so that a run is the same every time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
-from engine_sidecar.replay.streams import DataSet, files_of, read_file
+from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents
 from schemas.backtest import DataKind, TrialData
-from schemas.catalog import file_interval
 
 CHUNK: Final = 20_000
 """Events that are handed to the engine at once: enough for its full speed, few enough to hear of progress."""
 KINDS: Final = {DataKind.BARS: Bar, DataKind.QUOTES: QuoteTick, DataKind.TRADES: TradeTick}
-
-
-class WrongDataError(ValueError):
-    """The catalog's data cannot be run: out of order, or not there."""
 
 
 def data_set(data: TrialData) -> DataSet:
@@ -28,47 +25,62 @@ def data_set(data: TrialData) -> DataSet:
     return DataSet(KINDS[data.kind], data.identifier)
 
 
-def span(catalog: Path, data: Sequence[TrialData], first: int, last: int) -> tuple[int, int]:
-    """The moments (UNIX ns) between which the data sets have events, within `first` and `last`. Raises WrongDataError."""
-    found = [
-        interval
-        for one in data
-        for file in files_of(catalog, data_set(one), first, last)
-        if (interval := file_interval(file.name))
-    ]
+def extent_of(catalog: Path, data: Sequence[TrialData], first: int, last: int) -> Extent:
+    """Of all events of the data sets from `first` to `last` (UNIX ns). Raises WrongDataError when there is none."""
+    found = [part for one in data for part in extents(catalog, data_set(one), first, last)]
     if not found:
         raise WrongDataError("the catalog holds no event of these data sets in this range")
-    return max(first, min(start for start, _ in found)), min(last, max(end for _, end in found))
+    return Extent(
+        sum(part.events for part in found),
+        min(part.first for part in found),
+        max(part.last for part in found),
+    )
+
+
+def feed(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], extent: Extent) -> None:
+    """Runs the engine over all events, and leaves it to be ended. Raises WrongDataError, and whatever a strategy raises.
+
+    The first chunk goes the plain way, which makes the engine know the data sets; the others through its iterator, because
+    adding a chunk costs the engine more than reading it.
+    """
+    rest = chunks(catalog, data, extent.first, extent.last)
+    engine.add_data(next(rest), validate=False, sort=True)
+    engine.run(streaming=True, end=extent.last)
+    engine.clear_data()
+    if (second := next(rest, None)) is None:
+        return
+    stream = _Stream(chain((second,), rest))
+    engine.add_data_iterator("trial", stream.chunks())
+    engine.run(streaming=True, start=_time(second[0]), end=extent.last)
+    if stream.error is not None:
+        raise stream.error
+
+
+class _Stream:
+    """Chunks for the engine, whose iterator does not hand on what reading them raises."""
+
+    def __init__(self, chunks: Iterable[list[Any]]) -> None:
+        self._chunks = chunks
+        self.error: Exception | None = None
+
+    def chunks(self) -> Generator[list[Any]]:
+        try:
+            yield from self._chunks
+        except Exception as error:  # noqa: BLE001 - raised by `feed` when the engine has stopped
+            self.error = error
 
 
 def chunks(
     catalog: Path, data: Sequence[TrialData], first: int, last: int, size: int = CHUNK
 ) -> Iterator[list[Any]]:
     """Lists of events in time order, about `size` long; no moment is split over two. Raises WrongDataError."""
-    feeds = [_Feed(_batches(catalog, one, first, last)) for one in sorted(data)]
+    feeds = [_Feed(batches(catalog, data_set(one), first, last)) for one in sorted(data)]
     while live := [feed for feed in feeds if feed.fill(size)]:
         until = min(feed.safe_until for feed in live)
         chunk = [event for feed in live for event in feed.take(until)]
         if len(live) > 1:
             chunk.sort(key=_time)  # stable: events of one moment keep the order of their data sets
         yield chunk
-
-
-def _batches(catalog: Path, data: TrialData, first: int, last: int) -> Iterator[list[Any]]:
-    one, before = data_set(data), 0
-    for file in files_of(catalog, one, first, last):
-        batch: list[Any] = []
-        for event in read_file(one.kind, file):
-            if event.ts_init < before:
-                raise WrongDataError(f"{data.kind} of {data.identifier} are not in time order")
-            before = event.ts_init
-            if first <= before <= last:
-                batch.append(event)
-                if len(batch) == CHUNK:
-                    yield batch
-                    batch = []
-        if batch:
-            yield batch
 
 
 def _time(event: Any) -> int:

@@ -12,9 +12,9 @@ from nautilus_trader.model.objects import Currency
 from engine_sidecar.adapters.quick_analyzer import quicken
 from engine_sidecar.backtest.building import build_engine
 from engine_sidecar.backtest.equity import EquitySampler
-from engine_sidecar.backtest.feeding import chunks, data_set, span
+from engine_sidecar.backtest.feeding import extent_of, feed
 from engine_sidecar.backtest.results import result_of
-from engine_sidecar.replay.streams import count
+from engine_sidecar.replay.streams import Extent
 from schemas.backtest import TrialPlan, TrialProgress, TrialResult
 
 TELL_S: Final = 0.5
@@ -35,21 +35,17 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
     quicken()
-    first, last = span(catalog, plan.data, plan.start_ns, plan.end_ns)
-    total = sum(count(catalog, data_set(data), first, last) for data in plan.data)
+    extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     engine = build_engine(plan, catalog)
     currency = _currency(plan)
     names = [str(venue["name"]) for venue in plan.venues]
-    sampler = EquitySampler(names, currency, first, last)
+    sampler = EquitySampler(names, currency, extent.first, extent.last)
     engine.add_actor(sampler)
     fills: list[Any] = []
     engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
     began = time.monotonic()
-    with _Progress(engine, total, first, tell):
-        for chunk in chunks(catalog, plan.data, first, last):
-            engine.add_data(chunk, validate=False, sort=True)
-            engine.run(streaming=True)
-            engine.clear_data()
+    with _Progress(engine, extent, tell):
+        feed(engine, catalog, plan.data, extent)
         engine.end()
     sampler.sample()
     result = result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
@@ -66,8 +62,8 @@ def _currency(plan: TrialPlan) -> Any:
 class _Progress:
     """Tells twice a second, from a thread: a chunk of a slow strategy may take long, and at the end once more."""
 
-    def __init__(self, engine: BacktestEngine, total: int, start_ns: int, tell: Tell) -> None:
-        self._engine, self._total, self._start_ns, self._tell = engine, total, start_ns, tell
+    def __init__(self, engine: BacktestEngine, extent: Extent, tell: Tell) -> None:
+        self._engine, self._extent, self._tell = engine, extent, tell
         self._began = time.monotonic()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
@@ -85,13 +81,14 @@ class _Progress:
             self._tell(self._now())
 
     def _now(self) -> TrialProgress:
-        done = min(int(self._engine.iteration), self._total)
+        total = self._extent.events
+        done = min(int(self._engine.iteration), total)
         spent = max(time.monotonic() - self._began, 1e-9)
         rate = done / spent
         return TrialProgress(
             events=done,
-            total=self._total,
-            simulated_ns=max(self._start_ns, int(self._engine.kernel.clock.timestamp_ns())),
+            total=total,
+            simulated_ns=max(self._extent.first, int(self._engine.kernel.clock.timestamp_ns())),
             events_per_s=rate,
-            remaining_s=(self._total - done) / rate if done else None,
+            remaining_s=(total - done) / rate if done else None,
         )

@@ -5,8 +5,9 @@ and may reorder events of one timestamp, so that a replay would not be the same 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +20,10 @@ from schemas.catalog import file_interval, folder_name
 BATCH_ROWS: Final = 5_000
 FOREVER: Final = (1 << 63) - 1
 _FOLDERS: Final[dict[type, str]] = {Bar: "bar", QuoteTick: "quote_tick", TradeTick: "trade_tick"}
+
+
+class WrongDataError(ValueError):
+    """The catalog's data cannot be run: out of order, or not there."""
 
 
 class DataSet(msgspec.Struct, frozen=True):
@@ -41,44 +46,69 @@ def files_of(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREV
 
 
 def read(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> Iterator[Any]:
-    """The events from `first` to `last` in time order; raises ValueError for a catalog whose files are not."""
+    """The events of `batches`, one by one."""
+    return chain.from_iterable(batches(catalog, data_set, first, last))
+
+
+def batches(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> Iterator[list[Any]]:
+    """The events from `first` to `last` in time order, as they are read. Raises WrongDataError when the files are not in order."""
     before = 0
     for file in files_of(catalog, data_set, first, last):
-        for event in read_file(data_set.kind, file):
-            if event.ts_init < before:
-                raise ValueError(f"{file} is not in time order")
-            before = event.ts_init
-            if before > last:
-                return
-            if before >= first:
-                yield event
+        for table in _tables(file):
+            times = table["ts_init"].to_numpy()
+            if times[0] < before or (times[1:] < times[:-1]).any():
+                raise WrongDataError(f"{file.relative_to(catalog)} is not in time order")
+            before = times[-1]
+            # Of the column's own type: compared with another one, moments would be rounded.
+            start = times.searchsorted(times.dtype.type(first))
+            end = times.searchsorted(times.dtype.type(last), side="right")
+            if start < end:
+                yield _events(data_set.kind, table.slice(start, end - start))
 
 
 def read_file(kind: type[Any], file: Path) -> Iterator[Any]:
     """All events of one file, as they stand there."""
+    for table in _tables(file):
+        yield from _events(kind, table)
+
+
+def _tables(file: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-            table = pa.Table.from_batches([batch])
-            yield from kind.from_pyo3_list(ArrowSerializer.deserialize(kind, table))
+            yield pa.Table.from_batches([batch])
+
+
+def _events(kind: type[Any], table: pa.Table) -> list[Any]:
+    events: list[Any] = kind.from_pyo3_list(ArrowSerializer.deserialize(kind, table))
+    return events
 
 
 def count(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> int:
-    """How many events `read` will give; only row groups that the range cuts are read for it."""
-    return sum(_count_file(file, first, last) for file in files_of(catalog, data_set, first, last))
+    """How many events `read` will give."""
+    return sum(extent.events for extent in extents(catalog, data_set, first, last))
 
 
-def _count_file(file: Path, first: int, last: int) -> int:
-    rows = 0
-    with pq.ParquetFile(file) as parquet:
-        column = parquet.schema_arrow.names.index("ts_init")
-        for index in range(parquet.num_row_groups):
-            group = parquet.metadata.row_group(index)
-            stamps = group.column(column).statistics
-            if stamps is not None and stamps.has_min_max and first <= stamps.min and stamps.max <= last:
-                rows += group.num_rows
-            else:
-                times = parquet.read_row_group(index, columns=["ts_init"], use_threads=False)[
-                    "ts_init"
-                ].to_pylist()
-                rows += sum(first <= time <= last for time in times)
-    return rows
+class Extent(NamedTuple):
+    """How many events there are, and the moments (UNIX ns) of the first and the last."""
+
+    events: int
+    first: int
+    last: int
+
+
+def extents(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> Iterator[Extent]:
+    """Of each row group that has events from `first` to `last`; only groups that the range cuts are read for it."""
+    for file in files_of(catalog, data_set, first, last):
+        with pq.ParquetFile(file) as parquet:
+            column = parquet.schema_arrow.names.index("ts_init")
+            for index in range(parquet.num_row_groups):
+                group = parquet.metadata.row_group(index)
+                stamps = group.column(column).statistics
+                if stamps is not None and stamps.has_min_max and first <= stamps.min and stamps.max <= last:
+                    yield Extent(group.num_rows, stamps.min, stamps.max)
+                else:
+                    table = parquet.read_row_group(index, columns=["ts_init"], use_threads=False)
+                    times = table["ts_init"].to_numpy()
+                    times = times[(times >= first) & (times <= last)]
+                    if len(times):
+                        yield Extent(len(times), int(times.min()), int(times.max()))
