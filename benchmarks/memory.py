@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks.stack import pids_of, rss_bytes, running_stack
+from benchmarks.stack import only, pids_of, rss_bytes, running_stack, sidecar_pid
 from flotilla.client import Flotilla
 from flotilla.settings import Connection
 from schemas.config import EngineConfig
@@ -27,8 +27,8 @@ async def measure(connection: Connection) -> int:
                 beats += 1
                 if beats == 10:
                     break
-        services = {name: rss_bytes(_only(pids_of("-m", f"services.{name}"))) / 1e6 for name in SERVICES}
-        sidecar = rss_bytes(_only([pid for pid in pids_of("-m", "engine_sidecar") if _is_python(pid)])) / 1e6
+        services = {name: rss_bytes(only(pids_of("-m", f"services.{name}"))) / 1e6 for name in SERVICES}
+        sidecar = rss_bytes(sidecar_pid()) / 1e6
     sys.stderr.write(", ".join(f"{name} {size:.1f} MB" for name, size in services.items()) + "\n")
     total = sum(services.values())
     sys.stdout.write(
@@ -42,18 +42,6 @@ async def measure(connection: Connection) -> int:
 
 def _verdict(size: float, limit: float) -> str:
     return "ok" if size <= limit else "over the limit"
-
-
-def _is_python(pid: int) -> bool:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        arguments = file.read().split(b"\0")
-    return b"python" in arguments[0] and b"engine_sidecar" in arguments
-
-
-def _only(pids: list[int]) -> int:
-    if len(pids) != 1:
-        raise RuntimeError(f"expected one such process on this machine, found {pids}")
-    return pids[0]
 
 
 def main() -> int:

@@ -28,3 +28,13 @@ def report(name: str, ours: float, raw: float, unit: str, limit: float) -> int:
         f"{name}: ours {ours:.4g} {unit}, raw {raw:.4g} {unit}, ratio {ratio:.2f} (limit {limit:g}): {verdict}\n"
     )
     return int(ratio > limit)
+
+
+def report_at_least(name: str, ours: float, raw: float, unit: str, limit: float) -> int:
+    """The same for a rate: 1 when the ratio is under `limit`."""
+    ratio = ours / raw
+    verdict = "ok" if ratio >= limit else "under the limit"
+    sys.stdout.write(
+        f"{name}: ours {ours:,.4g} {unit}, raw {raw:,.4g} {unit}, ratio {ratio:.2f} (at least {limit:g}): {verdict}\n"
+    )
+    return int(ratio < limit)

@@ -53,3 +53,26 @@ def pids_of(*words: str) -> list[int]:
         if wanted in command:
             found.append(int(folder.name))
     return found
+
+
+def sidecar_pid() -> int:
+    """The process of the only sidecar on this machine. Raises RuntimeError when there is none, or more than one."""
+    return only([pid for pid in pids_of("-m", "engine_sidecar") if _is_sidecar(pid)])
+
+
+def only(pids: list[int]) -> int:
+    """The one process that was found."""
+    if len(pids) != 1:
+        raise RuntimeError(f"expected one such process on this machine, found {pids}")
+    return pids[0]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that it started and that have not been reaped."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_sidecar(pid: int) -> bool:
+    """Not the shell that started it, whose command line has the same words."""
+    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return b"python" in arguments[0] and b"engine_sidecar" in arguments

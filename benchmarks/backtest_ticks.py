@@ -1,0 +1,78 @@
+"""Quote ticks per second, request → completed, against NautilusTrader's BacktestEngine alone in the same container.
+
+Alone it has everything in memory at once and imports not counted; through the platform the trial is queued, claimed, its data hashed for
+the manifest, run with progress told twice a second, its result handed over and put on record.
+"""
+
+import asyncio
+import statistics
+import sys
+from pathlib import Path
+
+from benchmarks.market import INSTRUMENT, quotes, write
+from benchmarks.rounds import report_at_least
+from benchmarks.stack import running_stack
+from benchmarks.trials import finished, plan_of, raw_runs, say, seconds_of, settled, worker_container
+from flotilla.client import Flotilla
+from flotilla.settings import Connection
+from schemas.backtest import BacktestConfig
+
+SIZES = ((1_000_000, 5), (5_000_000, 3))
+"""Events, and rounds of them."""
+LIMIT = 0.97
+
+
+async def measure(connection: Connection) -> int:
+    """Interleaved rounds at each size."""
+    worst, events, written = 0, quotes(), 0
+    async with Flotilla.connect(connection) as fleet:
+        for size, rounds in SIZES:
+            say(f"writing {size:,} quotes")
+            write(Path(connection.catalog), events, size - written)
+            written = size
+            worst = max(worst, await measure_size(fleet, size, rounds))
+    return worst
+
+
+async def measure_size(fleet: Flotilla, size: int, rounds: int) -> int:
+    """Medians over the rounds; the first trial of all is not counted, because it starts the worker."""
+    config = await tick_config(fleet)
+    ours: list[float] = []
+    raw: list[float] = []
+    for number in range(rounds + 1):
+        backtest_id = f"ticks-{size}-{number}"
+        view = await finished(fleet, backtest_id, config)
+        await settled(fleet, backtest_id)
+        (alone,) = await raw_runs(await worker_container(fleet), [await plan_of(fleet, backtest_id)])
+        if alone["events"] != size or view.trial is None or view.trial.events != size:
+            raise RuntimeError(f"{alone['events']} and {view.trial} events instead of {size}")
+        if number:
+            ours.append(size / seconds_of(view))
+            raw.append(size / alone["seconds"])
+            say(f"{size:,} quotes, round {number}: ours {ours[-1]:,.0f}/s, alone {raw[-1]:,.0f}/s")
+    return report_at_least(
+        f"{size:,} quote ticks", statistics.median(ours), statistics.median(raw), "events/s", LIMIT
+    )
+
+
+async def tick_config(fleet: Flotilla) -> BacktestConfig:
+    """A crossing of averages of bars of a minute, which the engine makes of all the quotes there are."""
+    (held,) = [entry for entry in (await fleet.catalog()).entries if entry.identifier == INSTRUMENT]
+    return BacktestConfig(
+        start_date=held.start.isoformat(),
+        end_date=held.end.isoformat(),
+        instruments=(INSTRUMENT,),
+        strategy="ema_cross",
+        strategy_config={"instrument_id": INSTRUMENT, "bar_type": f"{INSTRUMENT}-1-MINUTE-BID-INTERNAL"},
+        tick_data=True,
+    )
+
+
+def main() -> int:
+    """Needs a Docker engine and the engine image; 1 when a ratio is under the limit."""
+    with running_stack("docker") as connection:
+        return asyncio.run(measure(connection))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""A run of more than 7,000 closed positions, request → completed, against NautilusTrader alone in the same container: how many times faster.
+
+NautilusTrader's portfolio analyzer builds pandas series anew at every closed position (engine_sidecar/adapters/quick_analyzer.py).
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.market import BAR_TYPE, INSTRUMENT, bars, write
+from benchmarks.rounds import report_at_least
+from benchmarks.stack import running_stack
+from benchmarks.trials import finished, plan_of, raw_runs, say, seconds_of, settled, worker_container
+from flotilla.client import Flotilla
+from flotilla.settings import Connection
+from schemas.backtest import BacktestConfig, ResultPart
+
+BARS = 60_000
+POSITIONS = 7_000
+LIMIT = 3.0
+
+
+async def measure(connection: Connection) -> int:
+    """One round, because NautilusTrader alone takes minutes; also compares every statistic of the two."""
+    write(Path(connection.catalog), bars(), BARS)
+    async with Flotilla.connect(connection) as fleet:
+        (held,) = [entry for entry in (await fleet.catalog()).entries if entry.identifier == BAR_TYPE]
+        config = BacktestConfig(
+            start_date=held.start.isoformat(),
+            end_date=held.end.isoformat(),
+            instruments=(INSTRUMENT,),
+            strategy="ema_cross",
+            strategy_config={
+                "instrument_id": INSTRUMENT,
+                "bar_type": BAR_TYPE,
+                "fast_ema_period": 2,
+                "slow_ema_period": 4,
+            },
+        )
+        for backtest_id in ("warm", "trades"):
+            view = await finished(fleet, backtest_id, config)
+            await settled(fleet, backtest_id)
+        say(f"ours took {seconds_of(view):.1f} s; NautilusTrader alone takes minutes")
+        (alone,) = await raw_runs(await worker_container(fleet), [await plan_of(fleet, "trades")])
+        trades = await fleet.backtest_result("trades", ResultPart.TRADES)
+        found = await fleet.backtest_result("trades", ResultPart.STATISTICS)
+    if len(trades) < POSITIONS:
+        raise RuntimeError(f"{len(trades)} closed positions are too few for this figure")
+    differing = differences(found, alone["statistics"])
+    say(
+        f"{len(trades):,} closed positions, {sum(map(len, found.values()))} statistics, differing: {differing or 'none'}"
+    )
+    ratio = report_at_least(
+        "trade-heavy run", BARS / seconds_of(view), BARS / alone["seconds"], "bars/s", LIMIT
+    )
+    return int(ratio or bool(differing))
+
+
+def differences(ours: dict[str, Any], alone: dict[str, Any]) -> list[str]:
+    """The statistics that both have, and that are not the same to the last bit. A figure that is not defined is null with us."""
+    return [
+        f"{group}/{name}"
+        for group, stats in alone.items()
+        for name, value in stats.items()
+        if ours[group][name] != (value if value == value else None)  # noqa: PLR0124  NaN
+    ]
+
+
+def main() -> int:
+    """Needs a Docker engine and the engine image; 1 when it is under the limit or a statistic differs."""
+    with running_stack("docker") as connection:
+        return asyncio.run(measure(connection))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
