@@ -16,7 +16,7 @@ from flotilla.client import Flotilla
 from flotilla.settings import Connection
 from schemas.backtest import BacktestConfig, ResultPart
 
-BARS = 60_000
+BARS = 36_000
 POSITIONS = 7_000
 LIMIT = 3.0
 
