@@ -46,7 +46,7 @@ def run(plan: dict[str, Any], folder: str) -> dict[str, Any]:
             KINDS[data["kind"]], [data["identifier"]], start=plan["start_ns"], end=plan["end_ns"]
         )
         engine.add_data(found)
-    engine.run()
+    engine.run(start=plan["start_ns"], end=plan["end_ns"])
     result = engine.get_result()
     took = time.monotonic() - began
     told = {

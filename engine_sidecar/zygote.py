@@ -96,6 +96,9 @@ class Zygote:
     def _reap(self, pidfd: int, pid: int) -> None:
         self._selector.unregister(pidfd)
         os.close(pidfd)
+        # What a trial forked is of its group. The number is still its own: nobody has waited for it yet.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         self._say(Exited(pid, os.waitstatus_to_exitcode(status)))
 

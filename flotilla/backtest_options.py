@@ -10,6 +10,8 @@ from flotilla.engine_options import pairs
 from schemas.backtest import BacktestConfig
 from schemas.catalog import CatalogEntry, TemplateView, folder_name
 from schemas.decoding import convert, decode
+from schemas.fault import FieldError, invalid
+from schemas.ids import BarType
 
 _NAMES: Final = {
     "start": "start_date",
@@ -101,10 +103,14 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
     Raises FaultError `invalid` naming the field.
     """
     if not given.get("instruments"):
+        convert(given.get("bar_types", ()), tuple[BarType, ...], "config.bar_types")
         templates = (await fleet.templates()).templates
         given = with_instruments(given, {one.name: one for one in templates})
     if not (given.get("venues") and given.get("start_date") and given.get("end_date")):
-        given = with_range(given, (await fleet.catalog()).entries)
+        entries = (await fleet.catalog()).entries
+        given = with_range(given, entries)
+        if not (given.get("start_date") and given.get("end_date")):
+            raise invalid(FieldError("config.instruments", _no_dates(given, entries)))
     config: BacktestConfig = convert(given, BacktestConfig, "config")
     return config
 
@@ -137,6 +143,14 @@ def with_range(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> dic
     if venues := list(dict.fromkeys(one.rpartition(".")[2] for one in instruments if "." in one)):
         made.setdefault("venues", venues)
     return made
+
+
+def _no_dates(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> str:
+    """Dates are taken from the data, where there are any."""
+    there = ", ".join(sorted({one.instrument_id for one in entries})) or "nothing"
+    if named := [str(one) for one in given.get("instruments", ())]:
+        return f"{', '.join(named)} not in the data catalog; it holds {there}"
+    return f"must be given; the data catalog holds {there}"
 
 
 def _instrument(bar_type: str) -> str:

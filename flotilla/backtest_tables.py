@@ -119,7 +119,7 @@ def details(backtest: BacktestView, told: Told) -> RenderableType:
 
 def trades_table(trades: Sequence[ClosedTrade]) -> Table:
     """The first and last trades."""
-    made = table("ENTRY", "EXIT", "SIDE", ">QUANTITY", "INSTRUMENT", ">FROM", ">TO", ">PNL")
+    made = table("ENTRY", "EXIT", "POSITION", "INSTRUMENT", ">FROM", ">TO", ">PNL")
     first, last = trades[:_SHOWN], trades[_SHOWN:][-_SHOWN:]
     for trade in first:
         made.add_row(*_trade(trade))
@@ -194,7 +194,8 @@ def _configuration(backtest: BacktestView) -> Table:
             made.add_row(name.removesuffix("_at"), words.moment(at))
     if backtest.worker:
         tries = f", try {backtest.attempts}" if backtest.attempts > 1 else ""
-        made.add_row("ran by", f"{backtest.worker} on {backtest.host}{tries}")
+        host = f" on {backtest.host}" if backtest.host else ""
+        made.add_row("ran by", f"{backtest.worker}{host}{tries}")
     return made
 
 
@@ -210,8 +211,7 @@ def _trade(trade: ClosedTrade) -> tuple[str, ...]:
     return (
         words.day(trade.entry_time_ns),
         words.day(trade.exit_time_ns),
-        trade.side,
-        words.amount(trade.quantity),
+        f"{trade.side} {words.amount(trade.quantity)}",
         trade.instrument_id,
         f"{trade.entry_price:,.10g}",
         f"{trade.exit_price:,.10g}",

@@ -12,7 +12,7 @@ from rich.text import Text
 from flotilla.backtest_tables import ratio, share, strategy_name
 from flotilla.output import table
 from flotilla.plots import COLOURS, Points, overlay
-from schemas.backtest import BacktestVerdict, BacktestView, Comparison, EquityPoint
+from schemas.backtest import BacktestView, Comparison, EquityPoint
 
 _ABREAST: Final = 5
 """Columns of figures that fit beside each other."""
@@ -60,23 +60,6 @@ def comparison_report(
     return Group(*parts)
 
 
-def verdict_report(verdict: BacktestVerdict) -> RenderableType:
-    """Whether a run again gave the same, and what differs first."""
-    compared = f"{verdict.fills_compared:,} fills compared, run again as {verdict.verify_id}"
-    if verdict.is_equal:
-        return Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
-    if verdict.is_equal is None:
-        return Text(f"backtest {verdict.backtest_id}: {verdict.verify_id} has not ended")
-    lines = [Text.assemble(("● ", "red"), f"backtest {verdict.backtest_id} is DIFFERENT: {compared}")]
-    first, *others = verdict.differences
-    lines += [Text(f"  first in   {first.where}"), Text(f"  then       {_plain(first.first)}")]
-    lines += [Text(f"  now        {_plain(first.second)}")]
-    lines += (
-        [Text(f"  also in    {', '.join(one.where for one in others[:5])}", style="dim")] if others else []
-    )
-    return Group(*lines)
-
-
 def best_of(name: str, backtests: Sequence[BacktestView]) -> set[str]:
     """The ids of those with the best value of a metric; none where all are the same, or there is no best."""
     sign = FIGURES[name][2]
@@ -117,7 +100,8 @@ def _parameters(found: Comparison, letters: Mapping[str, str]) -> list[Renderabl
     for some in batched(range(len(found.backtests)), _ABREAST, strict=False):
         made = table("", *(f">{letters[found.backtests[index].backtest_id]} " for index in some))
         for path, values in found.parameters.items():
-            made.add_row(path.removeprefix("strategy_config."), *(_plain(values[index]) for index in some))
+            name = path.removeprefix("strategy_config.")
+            made.add_row(name, *(_plain(path, values[index]) for index in some))
         parts.append(made)
     return parts
 
@@ -127,5 +111,10 @@ def _returns(curve: Sequence[EquityPoint]) -> Points:
     return [(point.at_ns, point.equity / start - 1.0) for point in curve]
 
 
-def _plain(value: Any) -> str:
-    return "-" if value is None else str(value)
+def _plain(path: str, value: Any) -> str:
+    """A parameter that is not given has its default; of a date of a walk forward's window the day is enough."""
+    if value is None:
+        return "default" if path.startswith("strategy_config.") else "-"
+    if path in ("start_date", "end_date"):
+        return str(value)[:10]
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

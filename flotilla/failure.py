@@ -17,7 +17,7 @@ from schemas.fault import Fault, FaultCode, FaultError
 
 _REMEDIES: Final[dict[FaultCode, str]] = {
     FaultCode.CONFIRMATION_REQUIRED: "add --confirm-live-trading if you mean it",
-    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla backtest ls` the backtests, `flotilla template ls` the templates",
+    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla backtest ls` the backtests, `flotilla study ls` the studies, `flotilla template ls` the templates",
     FaultCode.AMBIGUOUS_ENGINE: "name the engine: `flotilla engine ls --active` lists them",
     FaultCode.CONFLICT: "`flotilla engine inspect NAME` and `flotilla backtest show ID` show the present state, `flotilla emergency-stop --lift` lifts a stop",
     FaultCode.BUSY: "try again in a moment",

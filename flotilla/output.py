@@ -33,7 +33,7 @@ class Output:
         if self.is_json:
             return
         with self._console.capture() as captured:
-            self._console.print(what)
+            self._console.print(what, crop=False)
         text = captured.get()
         if not self._console.is_terminal:
             # Tables fill their lines with blanks, which nobody wants in a file.

@@ -14,7 +14,8 @@ from flotilla.following import bar
 from flotilla.options import Options
 from flotilla.output import console
 from flotilla.patience import patiently
-from flotilla.study_tables import as_json, chosen, counts, done, label, metric, result_line
+from flotilla.study_figures import label, metric
+from flotilla.study_tables import as_json, chosen, counts, done, result_line
 from schemas.backtest import BacktestView, StudyView
 
 _LOOK_S: Final = 1.0
@@ -47,7 +48,7 @@ def _teller(options: Options, stderr: Console, study: StudyView) -> Tell:
         if not view.status.is_final or view.backtest_id in told:
             return
         told.add(view.backtest_id)
-        line = as_json(view, study.config) if options.is_json else result_line(view, study.config)
+        line = as_json(view, study) if options.is_json else result_line(view, study)
         stderr.print(line, soft_wrap=True)
 
     return tell

@@ -48,9 +48,18 @@ def study_config(
     given = {key: value for key, value in plain.items() if value is not None}
     if choice_seed is not None:
         given["seed"] = choice_seed
-    made = {**given, "base": msgspec.to_builtins(base), "axes": dict(axis(one) for one in axes)}
+    made = {**given, "base": msgspec.to_builtins(base), "axes": _axes(axes)}
     config: StudyConfig = convert(made, StudyConfig, "config")
     return config
+
+
+def _axes(options: Iterable[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, given in map(axis, options):
+        if name in found:
+            raise click.UsageError(f"--axis {name} is given twice: write its values as {_AXIS}")
+        found[name] = given
+    return found
 
 
 def axis(option: str) -> tuple[str, dict[str, Any]]:

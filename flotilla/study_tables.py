@@ -1,6 +1,6 @@
 """What studies look like to people; all of it fits into 80 columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,12 +9,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla import words
-from flotilla.backtest_tables import share, status_text, strategy_name
-from flotilla.comparison_tables import FIGURES, figure
+from flotilla.backtest_tables import status_text, strategy_name
 from flotilla.output import table
-from schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyView
+from flotilla.study_figures import figure_cells, figure_columns, label, metric, ranking
+from flotilla.walk_forward_tables import place_of, walk_forward_report
+from schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
 
 SHOWN: Final = 10
+_FAILED: Final = 3
 _MARKS: Final = {
     BacktestStatus.COMPLETED: "green",
     BacktestStatus.FAILED: "red",
@@ -42,57 +44,52 @@ def studies_table(studies: Sequence[StudyView], now: datetime) -> RenderableType
     return made
 
 
-def study_report(study: StudyView, members: Iterable[BacktestView]) -> RenderableType:
-    """How a study stands: counts, the best so far, and the best few of its backtests."""
-    config = study.config
-    parts: list[RenderableType] = [
-        Text.assemble(
-            ("● ", _MARKS.get(study.status, "yellow")),
-            (f"study {study.study_id} ", "bold"),
-            str(study.status),
-            f": {study.why_ended}" if study.why_ended else "",
-        ),
-        Text(
-            f"  {config.kind} over {', '.join(config.axes)} of {strategy_name(config.base)}, "
-            f"{config.base.start_date[:10]} to {config.base.end_date[:10]}"
-        ),
-        Text(f"  {counts(study)}"),
-    ]
+def study_report(study: StudyView, members: Sequence[BacktestView]) -> RenderableType:
+    """How a study stands: counts, the best so far, and the best few of its backtests, of a walk forward its folds."""
+    parts: list[RenderableType] = [*_head(study)]
     if study.best is not None:
-        parts.append(
-            Text(f"  best by {label(config)}: {study.best.backtest_id}, {chosen(study.best, config)}")
-        )
-    ranked = ranking(members, config)
-    if ranked:
+        parts.append(Text(f"  {_best(study, study.best)}"))
+    if study.config.kind is StudyKind.WALK_FORWARD and members:
+        parts += [Text(""), walk_forward_report(study, members)]
+    elif ranked := ranking(members, study.config):
         parts += [Text(""), _ranked(ranked, study)]
-    failed = [one for one in members if one.status is BacktestStatus.FAILED][:3]
-    parts += [Text(f"{one.backtest_id} failed: {one.error or one.reason}", style="red") for one in failed]
+    failed = [one for one in members if one.status is BacktestStatus.FAILED]
+    if failed:
+        parts.append(Text(""))
+    parts += [
+        Text(f"{one.backtest_id} failed: {one.error or one.reason}", style="red") for one in failed[:_FAILED]
+    ]
+    if len(failed) > _FAILED:
+        parts.append(Text(f"{len(failed) - _FAILED:,} more failed", style="red"))
     return Group(*parts)
 
 
-def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[BacktestView]:
-    """The completed ones that have the metric, best first."""
-    sign = 1 if config.lowest else -1
-    valued = [(value, one) for one in members if (value := _value(one, config)) is not None]
-    return [one for _, one in sorted(valued, key=lambda pair: sign * pair[0])]
-
-
-def result_line(backtest: BacktestView, config: StudyConfig) -> Text:
+def result_line(backtest: BacktestView, study: StudyView) -> Text:
     """One backtest that ended: `st-0007  completed  Sharpe ratio 0.41  fast_ema_period=5`."""
+    config, place = study.config, place_of(study, backtest)
     return Text.assemble(
         f"{backtest.backtest_id}  ",
         status_text(backtest),
+        f"  {place}" if place else "",
         f"  {label(config)} {metric(backtest, config)}" if backtest.metrics else "",
         (f"  {chosen(backtest, config)}", "dim"),
     )
 
 
-def as_json(backtest: BacktestView, config: StudyConfig) -> str:
+def as_json(backtest: BacktestView, study: StudyView) -> str:
     """The same for programs."""
-    figures = msgspec.to_builtins(backtest.metrics)
-    line = {"backtest_id": backtest.backtest_id, "status": backtest.status, "metrics": figures}
-    values = {name: backtest.config.strategy_config.get(name) for name in config.axes}
-    return msgspec.json.encode({**line, "parameters": values}).decode()
+    config, place = backtest.config, place_of(study, backtest)
+    line: dict[str, Any] = {
+        "backtest_id": backtest.backtest_id,
+        "status": backtest.status,
+        "metrics": msgspec.to_builtins(backtest.metrics),
+        "parameters": {name: config.strategy_config.get(name) for name in study.config.axes},
+        "start_date": config.start_date,
+        "end_date": config.end_date,
+    }
+    if place is not None:
+        line |= {"fold": place.fold, "sample": place.sample}
+    return msgspec.json.encode(line).decode()
 
 
 def counts(study: StudyView) -> str:
@@ -107,45 +104,44 @@ def done(study: StudyView) -> int:
     return sum(study.counts.get(str(one), 0) for one in BacktestStatus if one.is_final)
 
 
-def label(config: StudyConfig) -> str:
-    """The plain name of the metric that is sought."""
-    return FIGURES[config.best_by][0] if config.best_by in FIGURES else config.best_by
-
-
-def metric(backtest: BacktestView | None, config: StudyConfig) -> str:
-    """The metric that is sought, of a backtest."""
-    value = _value(backtest, config) if backtest else None
-    if value is None:
-        return "-"
-    return figure(config.best_by, value) if config.best_by in FIGURES else f"{value:,.10g}"
-
-
 def chosen(backtest: BacktestView, config: StudyConfig) -> str:
     """What the backtest tries: `fast_ema_period=5 slow_ema_period=20`."""
     values: dict[str, Any] = backtest.config.strategy_config
     return " ".join(f"{name}={words.number(values.get(name))}" for name in config.axes)
 
 
+def _head(study: StudyView) -> Iterator[Text]:
+    config = study.config
+    why = f": {study.why_ended}" if study.why_ended and study.why_ended != study.status else ""
+    style = _MARKS.get(study.status, "yellow")
+    yield Text.assemble(("● ", style), (f"study {study.study_id} ", "bold"), f"{study.status}{why}")
+    kind = str(config.kind).replace("_", " ")
+    yield Text(f"  {kind} over {', '.join(config.axes)} of {strategy_name(config.base)}")
+    yield Text(
+        f"  {', '.join(config.base.instruments)}, {config.base.start_date[:10]} to {config.base.end_date[:10]}"
+    )
+    yield Text(f"  {counts(study)}")
+    if study.left_out:
+        same = " or are the same" if config.kind is StudyKind.RANDOM else ""
+        yield Text(f"  not tried: {study.left_out:,} that break a rule of the strategy{same}", style="yellow")
+
+
+def _best(study: StudyView, best: BacktestView) -> str:
+    place, config = place_of(study, best), study.config
+    where = f" (fold {place.fold})" if place else ""
+    kind = "best out of sample by" if place else "best by"
+    return f"{kind} {label(config)}: {best.backtest_id}{where}, {chosen(best, config)}"
+
+
 def _ranked(ranked: Sequence[BacktestView], study: StudyView) -> RenderableType:
     config = study.config
-    made = table("BACKTEST", *config.axes, f">{label(config).upper()}", ">RETURN", ">TRADES")
+    made = table("BACKTEST", *config.axes, *figure_columns(config))
     for one in ranked[:SHOWN]:
-        if (figures := one.metrics) is None:
-            continue
         values = one.config.strategy_config
         made.add_row(
             Text(one.backtest_id, overflow="fold"),
             *(words.number(values.get(name)) for name in config.axes),
-            metric(one, config),
-            share(figures.total_return),
-            f"{figures.total_trades:,}",
+            *figure_cells(one, config),
         )
     left = len(ranked) - SHOWN
     return Group(made, Text(f"{left:,} more", style="dim")) if left > 0 else made
-
-
-def _value(backtest: BacktestView, config: StudyConfig) -> float | None:
-    if backtest.status is not BacktestStatus.COMPLETED:
-        return None
-    value: float | None = getattr(backtest.metrics, config.best_by, None)
-    return value

@@ -1,6 +1,7 @@
 """Brings together what is shown of a backtest: its view, and the parts of its result."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,10 +49,17 @@ async def save_report(fleet: Flotilla, backtest_id: str, out: Path, *, timeout_s
     deadline = loop.time() + timeout_s
     while True:
         view = await fleet.backtest(backtest_id)
-        is_coming = view.status is BacktestStatus.COMPLETED and not view.has_report
-        if not is_coming or loop.time() > deadline:
+        if not _is_coming(view) or loop.time() > deadline:
             break
         await asyncio.sleep(_POLL_S)
     html = await fleet.backtest_result(backtest_id, ResultPart.REPORT)
     with whole_file(out) as made:
         made.write_text(html)
+
+
+def _is_coming(view: BacktestView) -> bool:
+    """True while the tear sheet may be in the making; those of studies have none."""
+    if view.status is not BacktestStatus.COMPLETED or view.has_report or view.completed_at is None:
+        return False
+    age = datetime.now(UTC) - view.completed_at
+    return view.study_id is None and age.total_seconds() < REPORT_S

@@ -296,9 +296,13 @@ class ClaimTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TrialClaimed(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether to run it: not when it was cancelled, has ended, or took too many workers along."""
+    """Whether to run it: not when it was cancelled, has ended, or took too many workers along.
+
+    `is_alone`: with no other trial beside it, because it has taken workers along, or was taken along by its neighbour.
+    """
 
     is_wanted: bool
+    is_alone: bool = False
     why: str = ""
 
 
@@ -379,7 +383,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest as the record has it. `progress` is 0 to 100."""
+    """A backtest as the record has it. `progress` is 0 to 100.
+
+    `has_report` comes with a view of its own, after the one that says completed: the tear sheet is drawn then. `host` is null until
+    the trial's process has begun.
+    """
 
     backtest_id: BacktestId
     status: BacktestStatus
@@ -478,7 +486,10 @@ class VerifyBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first thing in which two runs differ: where (`fills[12].last_px`, `files[0].sha256`), and what stands there in each."""
+    """One thing in which two runs differ: where (`fills[12].last_px`, `strategy_sources[my.module]`), and what stands there in each.
+
+    Catalog files and modules of strategies are named, and what stands there is the SHA-256; null where one has none.
+    """
 
     where: str
     first: Any
@@ -486,7 +497,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a run again gave the same. Null while it has not ended; `differences` begin with the first."""
+    """Whether a run again gave the same. Null while it has not ended.
+
+    `differences` begin with what both depended on (plan, code, data, versions); then the first fill that differs, and figures.
+    """
 
     backtest_id: BacktestId
     verify_id: BacktestId
@@ -576,7 +590,11 @@ class ListStudies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class StudyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A study as the record has it: how many of its backtests are in which state, and the best of those completed."""
+    """A study as the record has it: how many of its backtests are in which state, and the best of those completed.
+
+    `left_out` counts sets of parameters that were asked for and are not tried: they break a rule of the strategy's template, or a random
+    study found no more that are different.
+    """
 
     study_id: StudyId
     status: BacktestStatus
@@ -585,6 +603,7 @@ class StudyView(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     counts: dict[str, int]
     best: BacktestView | None = None
+    left_out: int = 0
     completed_at: datetime | None = None
     why_ended: str | None = None
 

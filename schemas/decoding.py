@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.dict_keys import UNNAMED, with_key
 from schemas.fault import Fault, FaultCode, FaultError, FieldError
 
 MAX_BODY_BYTES: Final = 256 * 1024
-_AT = re.compile(r" - at `(?P<path>[^`]*)`\Z")
+_AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]{0,100})`")
 _CHECKED = re.compile(r"\A`(?P<name>\w+)` ")  # how __post_init__ of our structs names the field
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
@@ -25,7 +26,7 @@ def decode[T](body: bytes, into: type[T] | Any) -> T:
     try:
         value: T = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        raise FaultError(_invalid(str(error))) from None
+        raise FaultError(_invalid(_text_of_body(body, into, error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FaultError(
             Fault(code=FaultCode.MALFORMED, message=f"body is not valid JSON: {error}")
@@ -40,12 +41,35 @@ def convert[T](value: object, into: type[T] | Any, root: str = "") -> T:
     try:
         converted: T = msgspec.convert(value, type=into)
     except msgspec.ValidationError as error:
-        raise FaultError(_invalid(str(error), root)) from None
+        raise FaultError(_invalid(_text(value, into, error), root)) from None
     except RecursionError:
         raise FaultError(
             Fault(code=FaultCode.MALFORMED, message=f"{root or 'body'} is nested too deep")
         ) from None
     return converted
+
+
+def _text(value: Any, into: Any, error: msgspec.ValidationError) -> str:
+    text = str(error)
+    if UNNAMED not in text:
+        return text
+    return with_key(value, text, lambda other: _complaint(other, into))
+
+
+def _text_of_body(body: bytes, into: Any, error: msgspec.ValidationError) -> str:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # it is wrong in a way that has no keys
+        return str(error)
+    return _text(value, into, error)
+
+
+def _complaint(value: Any, into: Any) -> str | None:
+    try:
+        msgspec.convert(value, type=into)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
 
 
 def _invalid(text: str, root: str = "") -> Fault:

@@ -209,12 +209,17 @@ def fill_in(node: Any, values: dict[str, Any]) -> Any:
 
 def ema_cross(**parameters: Any) -> dict[str, Any]:
     """The strategy template with its defaults."""
-    template = json.loads((ROOT / "templates/strategies/ema_cross.json").read_text())
-    values = {name: parameter["default"] for name, parameter in template["parameters"].items()} | parameters
+    return from_template("ema_cross", **parameters)
+
+
+def from_template(name: str, **parameters: Any) -> dict[str, Any]:
+    """A strategy template with its defaults; what has none is null."""
+    template = json.loads((ROOT / f"templates/strategies/{name}.json").read_text())
+    values = {key: parameter.get("default") for key, parameter in template["parameters"].items()}
     return {
         "strategy_path": template["strategy_path"],
         "config_path": template["config_path"],
-        "config": fill_in(template["config"], values),
+        "config": fill_in(template["config"], values | parameters),
     }
 
 

@@ -1,23 +1,40 @@
-"""The events of a trial in chunks of simulated time, so that memory stays flat and progress is known between them.
+"""The events of a trial in chunks of simulated time, so that memory stays flat.
 
 One data set is handed on as it is read. Several are cut at the same moments and merged by time; events of one moment come by data
 set, so that a run is the same every time.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from itertools import chain
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.common.component import is_backtest_force_stop
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
-from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents
+from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents, read
 from schemas.backtest import DataKind, TrialData
 
 CHUNK: Final = 20_000
-"""Events that are handed to the engine at once: enough for its full speed, few enough to hear of progress."""
+"""Events that are read ahead of each data set."""
 KINDS: Final = {DataKind.BARS: Bar, DataKind.QUOTES: QuoteTick, DataKind.TRADES: TradeTick}
+
+
+class Span(NamedTuple):
+    """The simulated time of a run, both ends included (UNIX ns)."""
+
+    first: int
+    last: int
+
+
+class Looks(NamedTuple):
+    """Calls `look` at regular moments: at the first, and each `step` after it (ns)."""
+
+    first: int
+    step: int
+    look: Callable[[], None]
 
 
 def data_set(data: TrialData) -> DataSet:
@@ -37,23 +54,50 @@ def extent_of(catalog: Path, data: Sequence[TrialData], first: int, last: int) -
     )
 
 
-def feed(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], extent: Extent) -> None:
-    """Runs the engine over all events, and leaves it to be ended. Raises WrongDataError, and whatever a strategy raises.
+def feed(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], span: Span, looks: Looks) -> None:
+    """Runs the engine over all events of the span to its end. Raises WrongDataError, and whatever a strategy raises.
 
-    The first chunk goes the plain way, which makes the engine know the data sets; the others through its iterator, because
-    adding a chunk costs the engine more than reading it.
+    The engine takes the events through its iterator: adding chunks one after the other costs it more than reading them, and
+    would start its clocks anew at each.
     """
-    rest = chunks(catalog, data, extent.first, extent.last)
-    engine.add_data(next(rest), validate=False, sort=True)
-    engine.run(streaming=True, end=extent.last)
-    engine.clear_data()
-    if (second := next(rest, None)) is None:
-        return
-    stream = _Stream(chain((second,), rest))
+    _introduce(engine, catalog, data, span)
+    stream = _Stream(watched(chunks(catalog, data, span.first, span.last), looks))
     engine.add_data_iterator("trial", stream.chunks())
-    engine.run(streaming=True, start=_time(second[0]), end=extent.last)
+    # As a stream, because an account that is overdrawn ends only such a run with an error.
+    engine.run(start=span.first, end=span.last, streaming=True)
     if stream.error is not None:
         raise stream.error
+    if not is_backtest_force_stop():
+        # And on to the timers after the last event, one by one.
+        engine.run(start=engine.kernel.clock.timestamp_ns(), end=span.last)
+
+
+def _introduce(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], span: Span) -> None:
+    """Has the engine know every data set from the start: it would ask a catalog for those that strategies subscribe to."""
+    for one in sorted(data):
+        for event in islice(read(catalog, data_set(one), span.first, span.last), 1):
+            try:
+                engine.add_data([event], sort=False)
+            except ValueError as error:
+                raise WrongDataError(str(error)) from error
+    engine.clear_data()
+
+
+def watched(chunks: Iterable[list[Any]], looks: Looks) -> Iterator[list[Any]]:
+    """The same events, cut where a look is due: once the engine has done all events up to a moment, before the next event.
+
+    The engine asks for a list when it takes the last event of the one before.
+    """
+    due = looks.first - 1
+    for chunk in chunks:
+        start = 0
+        while (index := bisect_right(chunk, due, lo=start, key=_time)) < len(chunk):
+            yield chunk[start : index + 1]
+            looks.look()
+            start = index + 1
+            due += -((due - _time(chunk[index])) // looks.step) * looks.step
+        if start < len(chunk):
+            yield chunk[start:]
 
 
 class _Stream:
@@ -114,12 +158,8 @@ class _Feed:
 
     def take(self, until: int) -> list[Any]:
         """Removes and returns the events up to `until`."""
-        events = self._events
-        low, high = 0, len(events)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if _time(events[middle]) <= until else (low, middle)
-        taken, self._events = events[:low], events[low:]
+        cut = bisect_right(self._events, until, key=_time)
+        taken, self._events = self._events[:cut], self._events[cut:]
         return taken
 
     def _is_one_moment(self) -> bool:

@@ -1,13 +1,18 @@
-"""The process of one trial: what the zygote's child runs, from its one frame to its exit code."""
+"""The process of one trial: what the zygote's child runs, from its one frame to its exit code.
 
+Only a container keeps a strategy from writing into the catalog; elsewhere a file that was changed under a trial ends it as failed.
+"""
+
+import os
 import random
 import socket
 import threading
 import time
 import traceback
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy
@@ -20,7 +25,7 @@ from engine_sidecar.backtest.running import run_trial
 from engine_sidecar.link import Frames, frame
 from engine_sidecar.replay.streams import WrongDataError
 from engine_sidecar.trial_link import Produced, Progressed, Refused, RunTrial
-from schemas.backtest import Outcome, TrialFailure, TrialProgress
+from schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
 
 PIECE_BYTES: Final = 256 << 10
 FIRST_FRAME_S: Final = 30.0
@@ -31,6 +36,8 @@ _LOG_S: Final = 0.05
 
 def run(sock: socket.socket) -> int:
     """Runs one trial over the link `sock`; returns the process's exit code: 0 with a result, else 1."""
+    # What it forks is of its group, and killed at its end.
+    os.setsid()
     Path("/proc/self/oom_score_adj").write_text("1000")
     link = _Link(sock)
     order = link.receive()
@@ -57,8 +64,24 @@ def run(sock: socket.socket) -> int:
 def _run(order: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
     catalog = Path(order.catalog_path)
     manifest = manifest_of(order.order, catalog, host=order.host, image=order.image)
+    stamps = _stamps(catalog, manifest.files)
     ran = run_trial(order.order.plan, catalog, link.progress)
+    for path, stamp in _stamps(catalog, manifest.files).items():
+        if stamp != stamps[path]:
+            raise WrongDataError(f"{path} was changed while the trial ran")
     return Outcome(result=ran.result, manifest=manifest), ran.engine
+
+
+def _stamps(catalog: Path, files: Iterable[CatalogFile]) -> dict[str, Any]:
+    """What changes when somebody writes into a file. One that is gone has none."""
+    found: dict[str, Any] = {}
+    for file in files:
+        try:
+            stat = (catalog / file.path).stat()
+            found[file.path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        except FileNotFoundError:
+            found[file.path] = None
+    return found
 
 
 class _Link:

@@ -8,6 +8,7 @@ from typing import Any
 from nautilus_trader.backtest.engine import BacktestEngine
 
 from engine_sidecar.adapters.translate import amount, amounts, fill, order_update
+from engine_sidecar.backtest.accounts import Together
 from schemas.backtest import ClosedTrade, EquityPoint, Metrics, TrialResult
 
 _RETURNS = "returns"
@@ -20,7 +21,14 @@ def result_of(
     curve: Iterable[EquityPoint],
     elapsed_s: float,
 ) -> TrialResult:
-    """The whole result. `currency` is the account's, `fills` are the OrderFilled events, `elapsed_s` is wall time."""
+    """The whole result. `currency` is the account's, `fills` are the OrderFilled events, `elapsed_s` is wall time.
+
+    Statistics are NautilusTrader's for its one account, and by its analyzer over all accounts together where there are several.
+    """
+    accounts = engine.cache.accounts()
+    if len(accounts) > 1:
+        positions = [*engine.cache.positions(), *engine.cache.position_snapshots()]
+        engine.portfolio.analyzer.calculate_statistics(Together(accounts), positions)
     told = engine.get_result()
     pnls = told.stats_pnls.get(currency.code, {})
     trades = tuple(trade for position in _positions(engine) if (trade := _trade(position)))
@@ -35,14 +43,10 @@ def result_of(
         trades=trades,
         equity_curve=tuple(curve),
         statistics=statistics,
-        balances={
-            held.code: amount(money)
-            for account in engine.cache.accounts()
-            for held, money in account.balances_total().items()
-        },
+        balances=_sums(money for account in accounts for money in account.balances_total().values()),
         orders=tuple(order_update(order.last_event, engine.cache) for order in orders),
         fills=tuple(fill(event) for event in fills),
-        fees=_fees(fills),
+        fees=_sums(event.commission for event in fills),
         events=told.iterations,
         elapsed_s=elapsed_s,
     )
@@ -54,10 +58,9 @@ def _positions(engine: BacktestEngine) -> list[Any]:
     return sorted(found, key=lambda position: (position.ts_closed, position.ts_opened, position.id.value))
 
 
-def _fees(fills: Iterable[Any]) -> dict[str, str]:
+def _sums(amounts_of_money: Iterable[Any]) -> dict[str, str]:
     sums: dict[Any, Decimal] = {}
-    for event in fills:
-        money = event.commission
+    for money in amounts_of_money:
         sums[money.currency] = sums.get(money.currency, Decimal(0)) + money.as_decimal()
     return amounts(sums)
 

@@ -12,12 +12,14 @@ from nautilus_trader.model.objects import Currency
 from engine_sidecar.adapters.quick_analyzer import quicken
 from engine_sidecar.backtest.building import build_engine
 from engine_sidecar.backtest.equity import EquitySampler
-from engine_sidecar.backtest.feeding import extent_of, feed
+from engine_sidecar.backtest.feeding import Looks, Span, extent_of, feed
 from engine_sidecar.backtest.results import result_of
-from engine_sidecar.replay.streams import Extent
-from schemas.backtest import TrialPlan, TrialProgress, TrialResult
+from engine_sidecar.replay.streams import FOREVER, Extent
+from schemas.backtest import MAX_CURVE_POINTS, TrialPlan, TrialProgress, TrialResult
 
 TELL_S: Final = 0.5
+SHORTEST_NS: Final = 1_000_000_000
+"""Between two points of an equity curve."""
 
 type Tell = Callable[[TrialProgress], None]
 
@@ -38,18 +40,26 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     engine = build_engine(plan, catalog)
     currency = _currency(plan)
-    names = [str(venue["name"]) for venue in plan.venues]
-    sampler = EquitySampler(names, currency, extent.first, extent.last)
-    engine.add_actor(sampler)
+    sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency)
     fills: list[Any] = []
     engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
     began = time.monotonic()
     with _Progress(engine, extent, tell):
-        feed(engine, catalog, plan.data, extent)
-        engine.end()
+        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, sampler.sample))
     sampler.sample()
     result = result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
     return Ran(result, engine)
+
+
+def span_of(plan: TrialPlan, extent: Extent) -> Span:
+    """The time of the run: that of the plan, as BacktestEngine takes it; an end that is open (0 or FOREVER) is that of the data."""
+    return Span(plan.start_ns or extent.first, plan.end_ns if plan.end_ns < FOREVER else extent.last)
+
+
+def looks_of(extent: Extent, look: Callable[[], None]) -> Looks:
+    """As many as an equity curve takes beside its first point and its last."""
+    step = -(-(extent.last - extent.first) // (MAX_CURVE_POINTS - 2))
+    return Looks(extent.first, max(SHORTEST_NS, step), look)
 
 
 def _currency(plan: TrialPlan) -> Any:

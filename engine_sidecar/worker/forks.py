@@ -51,7 +51,7 @@ class TrialProcess:
 
 
 class Forks:
-    """All trials of one worker."""
+    """All trials of one worker. `is_lost`: the zygote ended, or is about to."""
 
     def __init__(self, spawned: Spawned, children: Children) -> None:
         spawned.socket.setblocking(False)
@@ -60,6 +60,7 @@ class Forks:
         self._starting: deque[TrialProcess] = deque()
         self._running: dict[int, TrialProcess] = {}
         self.is_ready = asyncio.Event()
+        self.is_lost = False
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -71,6 +72,7 @@ class Forks:
         async with asyncio.TaskGroup() as self._tasks:
             output = self._tasks.create_task(read_lines(self._spawned.output_fd, on_line), name="zygote")
             await self._follow(on_line)
+            self.is_lost = True
             kill(self._spawned.pid)
             code = await self._children.exit_code(self._spawned.pid)
             self._lose()
@@ -85,6 +87,7 @@ class Forks:
         try:
             socket.send_fds(self._spawned.socket, [frame(link.Fork(is_trial=True))], given)
         except OSError as error:
+            self.is_lost = True
             raise ZygoteLostError(repr(error)) from error
         finally:
             theirs.close()

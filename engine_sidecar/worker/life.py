@@ -30,8 +30,10 @@ from engine_sidecar.record import EventRecord
 from engine_sidecar.settings import Settings
 from engine_sidecar.telemetry import Telemetry
 from engine_sidecar.voice import keep_going
-from engine_sidecar.worker.forks import Forks
+from engine_sidecar.worker.claims import Claims
+from engine_sidecar.worker.forks import Forks, ZygoteLostError
 from engine_sidecar.worker.orders import Orders
+from engine_sidecar.worker.rooms import Rooms
 from engine_sidecar.worker.trial import Trial
 from engine_sidecar.worker.verdict import KillCause
 from schemas.backtest import TrialOrder, WorkerPlan
@@ -81,6 +83,7 @@ class WorkerLife:
             heartbeat_file=settings.heartbeat_file,
             now_ns=time.time_ns,
         )
+        self._rooms = Rooms()
         self._trials: set[Trial] = set()
         self._running = Tasks()
         self._stop = asyncio.Event()
@@ -125,7 +128,7 @@ class WorkerLife:
             self._enter(StateChange(state=RunState.TRADING, detail=f"{self._plan.slots} slots"))
         taking = tasks.start(self._take_trials(bus), name="take")
         await asyncio.wait({zygote, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        is_lost = zygote.done() and not stopping.done()
+        is_lost = self._forks.is_lost and not stopping.done()
         if not is_lost:
             self._enter(StateChange(state=RunState.STOPPING))
         taking.cancel()
@@ -135,22 +138,26 @@ class WorkerLife:
         await self._running.close()
         await tasks.close()
         if is_lost:
-            detail = f"the process that trials are forked from {describe_exit(zygote.result())}"
+            detail = f"the process that trials are forked from {describe_exit(await zygote)}"
             return StateChange(state=RunState.FAILED, reason=FailureReason.CRASH, detail=detail)
         return StateChange(state=RunState.STOPPED, exit_code=0)
 
     async def _take_trials(self, bus: Bus) -> None:
-        """Takes work while there is room; returns when there was none for `idle_s`."""
+        """Takes work while there is room and a zygote; returns when there was none for `idle_s`."""
         queue = WorkQueue(bus, TRIAL_QUEUE, TRIAL_CONSUMER)
+        claims = Claims(bus, self._launch.spec)
         room = asyncio.Semaphore(self._plan.slots)
         loop = asyncio.get_running_loop()
         idle_since = loop.time()
         while True:
             await room.acquire()
+            if self._forks.is_lost:
+                # Whatever we claimed now would count as begun, and never begin.
+                return
             taken = await queue.take(TAKE_S)
             if taken is not None:
                 idle_since = loop.time()
-                self._running.start(self._run_trial(taken, bus, room), name="trial")
+                self._running.start(self._run_trial(taken, bus, claims, room), name="trial")
                 continue
             room.release()
             if self._trials:
@@ -159,12 +166,17 @@ class WorkerLife:
                 log.info("nothing to do for long enough", idle_s=self._plan.idle_s)
                 return
 
-    async def _run_trial(self, taken: Taken, bus: Bus, room: asyncio.Semaphore) -> None:
+    async def _run_trial(self, taken: Taken, bus: Bus, claims: Claims, room: asyncio.Semaphore) -> None:
         try:
             order = msgspec.json.decode(taken.data, type=TrialOrder)
         except msgspec.MsgspecError as error:
             log.error("work that nobody can read is thrown away", error=str(error))  # noqa: TRY400
             await taken.done()
+            room.release()
+            return
+        if any(trial.backtest_id == order.backtest_id for trial in self._trials):
+            # Handed out again because the queue was not told in time that it is being worked at. Whoever works at it is done with it.
+            log.info("work comes again while it runs here", backtest_id=order.backtest_id)
             room.release()
             return
         trial = Trial(
@@ -173,12 +185,17 @@ class WorkerLife:
             self._launch,
             bus=bus,
             forks=self._forks,
+            claims=claims,
+            rooms=self._rooms,
             is_oom=lambda: self._telemetry.oom.has_risen(self._meter.oom_kills()),
             on_line=self._on_line,
         )
         self._trials.add(trial)
         try:
             await trial.run()
+        except* ZygoteLostError as error:
+            # The queue hands it out again, sooner if the orchestrator hears that we ended.
+            log.warning("trial is lost", backtest_id=order.backtest_id, error=str(error.exceptions[0]))
         finally:
             self._trials.discard(trial)
             room.release()

@@ -13,12 +13,12 @@ from bus.bus import Bus
 from bus.logs import bind, get_logger
 from bus.queue import KEEP_S, Taken
 from engine_sidecar.trial_link import FromTrial, Produced, Progressed, Refused, RunTrial
+from engine_sidecar.worker.claims import Claims
 from engine_sidecar.worker.forks import Forks, TrialProcess
+from engine_sidecar.worker.rooms import Rooms
 from engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
 from schemas.backtest import (
-    ClaimTrial,
     TrialBeat,
-    TrialClaimed,
     TrialEvent,
     TrialFailure,
     TrialOrder,
@@ -26,8 +26,8 @@ from schemas.backtest import (
     TrialProgress,
     TrialStarted,
 )
-from schemas.contract import TRIAL_BEAT, TRIAL_CLAIM, TRIAL_EVENT
-from schemas.fault import FaultCode, FaultError
+from schemas.contract import TRIAL_BEAT, TRIAL_EVENT
+from schemas.fault import FaultError
 from schemas.session import Launch
 
 log = get_logger(__name__)
@@ -48,12 +48,14 @@ class Trial:
         *,
         bus: Bus,
         forks: Forks,
+        claims: Claims,
+        rooms: Rooms,
         is_oom: Callable[[], bool],
         on_line: Callable[[str], None],
     ) -> None:
         self.backtest_id = order.backtest_id
         self._taken, self._order, self._launch = taken, order, launch
-        self._bus, self._forks = bus, forks
+        self._bus, self._forks, self._claims, self._rooms = bus, forks, claims, rooms
         self._is_oom = is_oom
         self._echo = on_line
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
@@ -100,38 +102,32 @@ class Trial:
             await self._process.ended()
 
     async def _work(self) -> None:
-        claim = await self._claim()
-        if claim.is_wanted and self._killed_for is None:
-            async with asyncio.TaskGroup() as group:
-                telling = group.create_task(self._tell_outcome(), name="outcome")
-                ending = await self._run_process()
-                if not ending.is_whole:
-                    telling.cancel()
-            if ending.killed_for is KillCause.LEFT and not ending.is_whole:
+        claim = await self._claims.ask(self.backtest_id, self._taken.attempt)
+        if claim.is_wanted:
+            async with self._rooms.enter(alone=claim.is_alone):
+                is_over = await self._attempt()
+            if not is_over:
                 await self._taken.give_back(0.0)
                 return
-            await self._tell_end(ending)
-        elif not claim.is_wanted:
+        else:
             log.info("trial is not wanted", why=claim.why)
         # If the queue does not learn it now, the work comes again, is claimed in vain, and done with then.
         await self._taken.done()
 
-    async def _claim(self) -> TrialClaimed:
-        spec = self._launch.spec
-        request = ClaimTrial(
-            backtest_id=self.backtest_id,
-            worker=spec.instance_id,
-            session_id=spec.session_id,
-            attempt=self._taken.attempt,
-        )
-        while True:
-            try:
-                return await self._bus.call(TRIAL_CLAIM, request)
-            except FaultError as error:
-                if error.fault.code == FaultCode.NOT_FOUND:
-                    return TrialClaimed(is_wanted=False, why=error.fault.message)
-                log.warning("trial cannot be claimed yet", error=str(error))
-                await asyncio.sleep(RETRY_S)
+    async def _attempt(self) -> bool:
+        """Runs it once and tells what came of it; False when that is nothing and it shall be run again."""
+        if self._killed_for is not None:
+            return self._killed_for is not KillCause.LEFT
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(self._tell_outcome(), name="outcome")
+            ending = await self._run_process()
+            if not ending.is_whole:
+                telling.cancel()
+        if ending.is_open:
+            log.info("trial is given back", killed_for=ending.killed_for)
+            return False
+        await self._tell_end(ending)
+        return True
 
     async def _run_process(self) -> Ending:
         process = TrialProcess(self._hear, self._print)

@@ -34,6 +34,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     log_tail: Sequence[str] = ()
 
+    @property
+    def is_open(self) -> bool:
+        """It says nothing of the trial, which shall be run again: the worker ends, or somebody else killed the process."""
+        if self.is_whole or self.refused is not None:
+            return False
+        was_killed = self.killed_for is None and self.exit_code == _KILLED and not self.is_oom
+        return was_killed or self.killed_for is KillCause.LEFT
+
 
 def verdict(ending: Ending) -> TrialFailed | TrialCancelled | None:  # noqa: PLR0911  one row per ending
     """What to tell of the trial; None when it gave its result, which counts whatever came after."""

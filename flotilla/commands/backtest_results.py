@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flotilla.backtest_calls import LISTS
 from flotilla.client import Flotilla
-from flotilla.comparison_tables import comparison_report, verdict_report
+from flotilla.comparison_tables import comparison_report
 from flotilla.exits import Exit
 from flotilla.exporting import FORMATS
 from flotilla.exporting import export as export_rows
@@ -19,6 +19,7 @@ from flotilla.plots import WIDTH
 from flotilla.problem import BacktestFailedError
 from flotilla.session import with_fleet
 from flotilla.telling_results import save_report
+from flotilla.verdict_report import verdict_report
 from schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
 from schemas.fault import FaultCode, FaultError
 
@@ -91,9 +92,10 @@ async def export(
 @pass_options
 @with_fleet
 async def verify(options: Options, fleet: Flotilla, *, backtest_id: str) -> int:
-    """Run a completed backtest again from its manifest, and say whether every fill is the same.
+    """Run a completed backtest again from its manifest, and say whether everything is the same.
 
-    Exits with 0 when it is equal, with 1 and the first difference when it is not.
+    Exits with 0 when it is equal. With 1 when data, code, parameters or versions are not those of then, each named with its hash, or
+    when another fill or figure came of it, the first of which is shown.
     """
     verdict = await fleet.verify(backtest_id, request_id=options.request_id)
     try:

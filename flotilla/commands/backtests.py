@@ -15,6 +15,7 @@ from flotilla.backtest_options import backtest_options, given_config, whole_conf
 from flotilla.backtest_tables import Told, backtests_table, details, headline, result_report
 from flotilla.client import Flotilla
 from flotilla.following import follow
+from flotilla.option_names import by_option
 from flotilla.options import Options, common, pass_options, request_id
 from flotilla.session import with_fleet
 from flotilla.telling_results import document, save_report, told
@@ -62,9 +63,11 @@ async def _run(
     is_followed: bool,
     report: Path | None,
 ) -> None:
-    config = await whole_config(fleet, given)
+    with by_option():
+        config = await whole_config(fleet, given)
     try:
-        view = await fleet.run_backtest(backtest_id, config, request_id=options.request_id)
+        with by_option():
+            view = await fleet.run_backtest(backtest_id, config, request_id=options.request_id)
         if not is_followed:
             options.output.document({"backtest": view}, lambda: _queued(options, view))
             return
@@ -77,7 +80,9 @@ async def _run(
     if report is not None:
         await save_report(fleet, backtest_id, report)
     sheet = str(report) if report else f"{options.program} backtest report {backtest_id} --open"
-    options.output.show(Text(f"\ntear sheet  {sheet}", style="dim"))
+    # Not folded: a command is to be copied as it stands. On its own, rich would forget that.
+    line = Text(f"\ntear sheet  {sheet}", style="dim", no_wrap=True, overflow="ignore")
+    options.output.show(Group(line))
 
 
 @click.command()
@@ -121,7 +126,7 @@ async def show(options: Options, fleet: Flotilla, *, backtest_id: str, is_follow
 @pass_options
 @with_fleet
 async def cancel(options: Options, fleet: Flotilla, *, backtest_id: str) -> None:
-    """Cancel a backtest; its process is gone when this returns. Exits with 5 for one that has ended."""
+    """Cancel a backtest; its process is gone when this returns. Exits with 5 for one that has completed or failed."""
     view = await fleet.cancel_backtest(backtest_id, request_id=options.request_id)
     options.output.document(document(view, Told()), lambda: headline(view))
 

@@ -12,6 +12,7 @@ from flotilla.backtest_options import backtest_options, given_config, whole_conf
 from flotilla.client import Flotilla
 from flotilla.commands.backtests import new_id, say_how_to_go_on
 from flotilla.exits import Exit
+from flotilla.option_names import by_option
 from flotilla.options import Options, common, pass_options, request_id
 from flotilla.session import with_fleet
 from flotilla.study_following import follow_study
@@ -64,8 +65,10 @@ async def _run(
     chosen: dict[str, Any],
     is_followed: bool,
 ) -> int:
-    config = study_config(await whole_config(fleet, given), **chosen)
-    study = await fleet.run_study(study_id, config, request_id=options.request_id)
+    with by_option():
+        base = await whole_config(fleet, given)
+    with by_option(is_study=True):
+        study = await fleet.run_study(study_id, study_config(base, **chosen), request_id=options.request_id)
     if is_followed:
         study = await _follow(options, fleet, study_id)
         return await _tell(options, fleet, study)
@@ -115,7 +118,7 @@ async def show(options: Options, fleet: Flotilla, *, study_id: str, is_followed:
 @pass_options
 @with_fleet
 async def cancel(options: Options, fleet: Flotilla, *, study_id: str) -> None:
-    """Cancel what has not ended of a study; its results stay. Exits with 5 for one that has ended."""
+    """Cancel what has not ended of a study; its results stay. Exits with 5 for one that has completed or failed."""
     study = await fleet.cancel_study(study_id, request_id=options.request_id)
     options.output.document({"study": study}, lambda: study_report(study, ()))
 

@@ -9,7 +9,10 @@ from services.gateway.backtest_replies import BacktestSummary
 
 
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A study: `counts` of its `total` backtests are in which state, `progress` is the share that ended, 0 to 100."""
+    """A study: `counts` of its `total` backtests are in which state, `progress` is the share that ended, 0 to 100.
+
+    `left_out` counts sets of parameters that are not tried, because they break a rule of the strategy's template or are no new ones.
+    """
 
     id: str
     study_id: str
@@ -20,6 +23,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     progress: float
     best: BacktestSummary | None
+    left_out: int
     completed_at: datetime | None
     why_ended: str | None
 

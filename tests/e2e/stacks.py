@@ -133,7 +133,7 @@ class RunningStack:
 
     def pid_of(self, name: str) -> int | None:
         """The process of a service or server, if it runs."""
-        return next((pid for pid in _children(self.pid) if PROGRAMS[name] in _command_line(pid)), None)
+        return next((pid for pid in children_of(self.pid) if PROGRAMS[name] in command_line(pid)), None)
 
     @contextmanager
     def without(self, *names: str) -> Iterator[None]:
@@ -174,11 +174,16 @@ def _own_port() -> int:
     )
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def children_of(pid: int) -> list[int]:
+    """The direct children of a process; none when it has ended."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """How a process was started; empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet
 import pytest
 
@@ -19,6 +20,7 @@ from schemas.fault import FaultCode, FaultError
 from tests.e2e.stacks import RunningStack, until
 
 EMA = ("--strategy", "ema_cross")
+SHORT = ("--start", "2010-01-01", "--end", "2012-12-31")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,17 @@ def test_the_client_hears_progress_and_says_when_one_was_cancelled(stack: Runnin
             fleet.wait_for_backtest("heard", timeout_s=30)
 
 
+def test_whoever_watches_hears_when_the_tear_sheet_is_there(stack: RunningStack, done: str) -> None:
+    with SyncFlotilla(stack.folder.root) as fleet, fleet.watch_backtests("drawn") as views:
+        config = msgspec.structs.replace(fleet.backtest(done).config, start_date="2016-01-01")
+        fleet.run_backtest("drawn", config)
+        view = next(views)
+        while not view.has_report:
+            view = next(views)
+        assert view.status is BacktestStatus.COMPLETED
+        assert "<html" in fleet.backtest_result("drawn", ResultPart.REPORT)
+
+
 def test_lists_are_exported_in_every_format(stack: RunningStack, done: str, tmp_path: Path) -> None:
     files = {form: tmp_path / f"fills.{form}" for form in ("csv", "json", "parquet")}
     for form, file in files.items():
@@ -131,6 +144,41 @@ def test_a_study_shows_results_as_they_come_and_the_best(stack: RunningStack, do
     for part in ("slow_ema_period", "return since the start", "*"):
         assert part in compared.stdout
     assert stack.cli("study", "cancel", "st").returncode == 5
+
+
+def test_a_random_study_tries_what_it_draws_and_the_same_again(stack: RunningStack, done: str) -> None:
+    options = ("--kind", "random", "--samples", "3", "--choice-seed", "7", "--axis", "fast_ema_period=3:20")
+    tried = []
+    for name in ("ra", "rb"):
+        ran = stack.cli("--json", "study", "run", name, *EMA, *options, *SHORT)
+        assert ran.returncode == 0, ran.stderr
+        told = json.loads(ran.stdout)
+        tried.append({one["config"]["strategy_config"]["fast_ema_period"] for one in told["backtests"]})
+        lines = [json.loads(line) for line in ran.stderr.splitlines()]
+        assert {line["parameters"]["fast_ema_period"] for line in lines} == tried[-1]
+    assert tried[0] == tried[1]
+    assert len(tried[0]) + told["study"]["left_out"] == 3
+    assert all(isinstance(fast, int) and 3 <= fast <= 20 for fast in tried[0])
+
+
+def test_a_walk_forward_tries_the_best_of_each_period_on_the_next(stack: RunningStack, done: str) -> None:
+    options = ("--kind", "walk_forward", "--folds", "2", "--axis", "fast_ema_period=5,15")
+    ran = stack.cli("study", "run", "wf", *EMA, *options, *SHORT, "--best-by", "total_return")
+    assert ran.returncode == 0, ran.stderr
+    assert "6 of 6 done: 6 completed" in ran.stdout
+    assert ran.stderr.count("out of sample") == 2
+    told = stack.json("study", "show", "wf")
+    members = {one["backtest_id"][-4:]: one for one in told["backtests"]}
+    rows = [line.split() for line in ran.stdout.splitlines()]
+    for first in (1, 4):
+        one, other, tried = (members[f"{first + index:04}"] for index in range(3))
+        chosen = max((one, other), key=lambda member: member["metrics"]["total_return"])
+        assert tried["config"]["strategy_config"] == chosen["config"]["strategy_config"]
+        assert one["config"]["end_date"] < tried["config"]["start_date"]
+        assert ["out", *(tried["config"][name][:10] for name in ("start_date", "end_date"))] in [
+            row[:3] for row in rows
+        ]
+    assert told["study"]["best"]["backtest_id"] in ("wf-0003", "wf-0006")
 
 
 def test_ctrl_c_lets_the_backtest_go_on_and_says_how_to_follow_it(stack: RunningStack, done: str) -> None:
@@ -182,6 +230,9 @@ def test_ctrl_c_lets_the_backtest_go_on_and_says_how_to_follow_it(stack: Running
         (("backtest", "run", "done", *EMA), 5, "done"),
         (("backtest", "show", "nope"), 4, "nope"),
         (("backtest", "cancel", "done"), 5, "completed"),
+        (("backtest", "run", *EMA, "--instrument", "NO.SIM"), 3, "NO.SIM not in the data catalog"),
+        (("backtest", "run", *EMA, "--bar-type", "FOO"), 3, "--bar-type"),
+        (("study", "run", *EMA, "--axis", "fast_ema_period=9:3:1"), 3, "config.axes.fast_ema_period"),
         (("backtest", "compare", "done"), 2, "two"),
         (("study", "run", *EMA, "--axis", "fast_ema_period"), 2, "NAME="),
         (("study", "run", *EMA, "--axis", "nope=1,2"), 3, "nope"),

@@ -1,5 +1,7 @@
 """Backtests over REST on a real stack: they run, their figures are NautilusTrader's own, and a cancelled one's process is gone."""
 
+import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +22,8 @@ from tests.integration.test_replay_equals_backtest import backtest, catalog
 
 __all__ = ["catalog"]
 
+CANCEL_S = float(os.environ.get("FLOTILLA_CANCEL_S", "5"))
+"""It is 1 s that is promised, of a machine that has a core to spare."""
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 BACKTEST = f"{ENGINE}/backtest"
 EARLY = {
@@ -172,7 +176,7 @@ async def test_progress_is_measured_and_a_cancelled_backtest_is_gone(rest: Rest,
         began = time.monotonic()
         done = await rest.done("DELETE", f"{BACKTEST}/stuck")
         assert not is_running(pid)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < CANCEL_S
     assert done["status"] == "cancelled"
     shown = (await rest.done("GET", f"{BACKTEST}/stuck"))["backtest"]
     assert (shown["status"], shown["results"]) == ("cancelled", None)
@@ -180,6 +184,32 @@ async def test_progress_is_measured_and_a_cancelled_backtest_is_gone(rest: Rest,
     assert (await rest.done("GET", f"{ENGINE}/status"))["status"]["active_backtests"] == {}
     # The worker goes on.
     await completed(rest, "after", EARLY)
+
+
+async def test_a_cancel_from_the_command_line_ends_the_process_and_asked_again_says_the_same(
+    rest: Rest, stack: RunningStack
+) -> None:
+    pids: list[int] = []
+
+    async def told(event: TrialEvent, _: object) -> None:
+        if event.backtest_id == "held" and isinstance(event.data, TrialStarted):
+            pids.append(event.data.pid)
+
+    async with Flotilla.connect(stack.connection, wait_s=10) as fleet:
+        await fleet.bus.listen(contract.TRIAL_EVENT, told)
+        await rest.done("POST", BACKTEST, {"backtest_id": "held", "config": STUCK})
+
+        async def runs() -> Any:
+            return bool(pids)
+
+        await eventually(runs, 60, "its start")
+    assert is_running(pids[0])
+    done = await asyncio.to_thread(stack.cli, "backtest", "cancel", "held")
+    assert not is_running(pids[0])
+    assert (done.returncode, "cancelled" in done.stdout) == (0, True), done.stderr
+    first = (await rest.done("GET", f"{BACKTEST}/held"))["backtest"]
+    assert (await rest.done("DELETE", f"{BACKTEST}/held"))["status"] == "cancelled"
+    assert (await rest.done("GET", f"{BACKTEST}/held"))["backtest"] == first
 
 
 @pytest.mark.parametrize(

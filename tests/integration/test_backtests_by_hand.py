@@ -147,6 +147,9 @@ async def test_a_cancel_that_was_not_confirmed_says_so_and_is_made_good_when_the
         return asked
 
     assert await until(told_to_cancel, within_s=30) == ["bt-1"]
+    again = await bench.call(contract.BACKTEST_CANCEL, which)
+    assert (again.status, again.error) == (BacktestStatus.CANCELLED, None)
+    assert again.cancelled_at == cancelled.cancelled_at
 
 
 async def test_progress_is_live_and_told_to_the_fleet(bench: Bench) -> None:

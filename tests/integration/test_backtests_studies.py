@@ -1,4 +1,4 @@
-"""Studies through the whole chain, also when what runs them is killed in the middle."""
+"""Studies through the whole chain, also when some of their backtests kill what runs them."""
 
 import os
 import signal
@@ -14,6 +14,7 @@ from schemas.backtest import (
     ListBacktests,
     StudyConfig,
     StudyKind,
+    TrialFailure,
     WhichStudy,
 )
 from schemas.fault import FaultCode, FaultError
@@ -22,30 +23,29 @@ from tests.integration.test_replay_equals_backtest import catalog
 
 __all__ = ["backtests", "catalog"]
 
+POISON = tuple(os.environ.get("FLOTILLA_POISON", "kill").split(","))
+"""What the bad ones do: kill_zygote too takes five workers along, which takes half a minute."""
+
 
 def _total_return(view: BacktestView) -> float:
     assert view.metrics is not None
     return view.metrics.total_return or 0.0
 
 
-async def test_every_backtest_of_a_study_counts_once_whatever_is_killed(backtests: BacktestBench) -> None:
+async def test_poison_ends_after_so_many_tries_and_takes_no_other_along(backtests: BacktestBench) -> None:
+    ways = StudyConfig(base=misbehaving("kill"), axes={"how": Axis(values=POISON)})
+    await backtests.study("poison", ways)
     axes = {"fast_ema_period": Axis(values=(3, 5, 8, 40)), "slow_ema_period": Axis(low=20, high=40, step=10)}
-    await backtests.run("warm")
-    await backtests.status("warm", BacktestStatus.COMPLETED)
     asked = await backtests.study("grid", StudyConfig(base=chosen(end_date="2010-12-31"), axes=axes))
     assert asked.total == 9  # a fast average of 40 bars is not faster than any of the slow ones
-
-    async def completed() -> int:
-        return (await backtests.of_study("grid")).counts["completed"]
-
-    await until(completed, lambda count: count >= 2)
-    killed = backtests.workers()
-    assert killed
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    await until(completed, lambda count: count >= 4)
-    backtests.end("orchestrator", signal.SIGKILL)
-    backtests.start("orchestrator")
+    poison = await until(
+        lambda: backtests.of_study("poison"), lambda view: view.status.is_final, within_s=120
+    )
+    assert (poison.status, poison.counts["failed"]) == (BacktestStatus.FAILED, len(POISON))
+    for number in range(1, len(POISON) + 1):
+        view = await backtests.get(f"poison-{number:04}")
+        assert (view.reason, view.attempts) == (TrialFailure.POISON, 5)
+        assert "begun 5 times, and each time its process or its worker was killed" in (view.error or "")
     study = await until(lambda: backtests.of_study("grid"), lambda view: view.status.is_final)
     assert study.status is BacktestStatus.COMPLETED
     assert study.counts["completed"] == study.total == 9
@@ -59,6 +59,25 @@ async def test_every_backtest_of_a_study_counts_once_whatever_is_killed(backtest
     with pytest.raises(FaultError, match="is completed already") as raised:
         await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="grid"))
     assert raised.value.fault.code == FaultCode.CONFLICT
+
+
+async def test_workers_go_on_with_what_is_queued_while_the_orchestrator_is_away(
+    backtests: BacktestBench,
+) -> None:
+    axes = {"fast_ema_period": Axis(values=(3, 5, 8)), "slow_ema_period": Axis(low=20, high=50, step=10)}
+    await backtests.study("long", StudyConfig(base=chosen(), axes=axes))
+    await until(lambda: backtests.of_study("long"), lambda view: view.counts["completed"] > 0)
+    backtests.end("orchestrator", signal.SIGKILL)
+    before = len(backtests.pids)
+
+    async def begun_since() -> int:
+        return len(backtests.pids) - before
+
+    await until(begun_since, lambda count: count >= 5)
+    backtests.start("orchestrator")
+    study = await until(lambda: backtests.of_study("long"), lambda view: view.status.is_final)
+    assert (study.status, study.counts["completed"]) == (BacktestStatus.COMPLETED, 12)
+    assert set(backtests.endings().values()) == {1}
 
 
 async def test_a_walk_forward_tries_the_best_of_each_fold_and_a_cancel_ends_a_study(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -67,11 +68,11 @@ def plan(*strategies: dict[str, Any]) -> TrialPlan:
     )
 
 
-def misbehaving(how: str) -> dict[str, Any]:
+def misbehaving(how: str, where: object = "") -> dict[str, Any]:
     return {
         "strategy_path": "tests.trial_strategies:Misbehaves",
         "config_path": "tests.trial_strategies:MisbehavesConfig",
-        "config": {"bar_type": DATA.identifier, "how": how, "order_id_tag": "001"},
+        "config": {"bar_type": DATA.identifier, "how": how, "where": str(where), "order_id_tag": "001"},
     }
 
 
@@ -93,7 +94,7 @@ class Workers:
         await self._bus.listen(TRIAL_EVENT, self._hear)
         await self._bus.listen(TRIAL_BEAT, self._beat)
 
-    def start(self, name: str, **spec: Any) -> None:
+    def start(self, name: str, catalog: Path | None = None, **spec: Any) -> None:
         settings = self._nats.engine_settings(name, is_worker=True)
         values: dict[str, Any] = {
             "instance_id": name,
@@ -107,7 +108,7 @@ class Workers:
         launch = Launch(
             bus=BusAccess(url=settings.url, creds=settings.creds),
             spec=SessionSpec(**values | spec),
-            catalog_path=str(self._catalog),
+            catalog_path=str(catalog or self._catalog),
             enforce_memory=True,
             host="h1",
             image="sha256:none",
@@ -258,6 +259,45 @@ async def test_a_trial_that_fails_says_why_and_the_worker_goes_on(
     assert failed.reason == reason
     assert detail in failed.detail
     assert (await workers.outcome("good")).result.events == 5_031
+
+
+ENDINGS = [
+    ("start", TrialFailure.STRATEGY, "ValueError: boom at the start"),
+    ("stop", TrialFailure.STRATEGY, "ValueError: boom at the stop"),
+    ("vanish", TrialFailure.CRASH, "exited with 0"),
+    ("abort", TrialFailure.CRASH, "SIGABRT"),
+    ("close", TrialFailure.CRASH, "exited with 1"),
+    ("ignore", TrialFailure.TIMEOUT, "did not end within 2 s"),
+    ("write", TrialFailure.CONFIG, "was changed while the trial ran"),
+]
+
+
+async def test_one_worker_outlives_every_way_to_end(workers: Workers, catalog: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(catalog, tmp_path / "catalog")
+    workers.start("w-1", catalog=own)
+    for how, _, _ in ENDINGS:
+        await workers.put(how, misbehaving(how, own), timeout_s=2.0 if how == "ignore" else 60.0)
+    await workers.put("good")
+    for how, reason, detail in ENDINGS:
+        failed = await workers.until(TrialFailed, how)
+        assert failed.reason == reason, failed
+        assert detail in failed.detail
+    assert (await workers.outcome("good")).result.events == 5_031
+
+
+async def test_what_a_trial_leaves_behind_is_gone_and_its_result_counts(
+    workers: Workers, tmp_path: Path
+) -> None:
+    workers.start("w-1")
+    for how, where in (("fork", tmp_path / "pid"), ("thread", ""), ("print", 20_000)):
+        await workers.put(how, misbehaving(how, where))
+    for how in ("fork", "thread", "print"):
+        assert (await workers.outcome(how)).result.events == 5_031
+    left = int((tmp_path / "pid").read_text())
+    async with asyncio.timeout(15):
+        while is_alive(left):
+            await asyncio.sleep(0.05)
+    assert "line 19999" in workers.log("w-1").read_text()
 
 
 async def test_the_trial_of_a_killed_worker_is_run_by_another(workers: Workers) -> None:

@@ -167,6 +167,7 @@ def study_summary(study: StudyView) -> StudySummary:
         counts=study.counts,
         progress=round(100.0 * ended / study.total, 1) if study.total else 0.0,
         best=backtest_summary(study.best) if study.best else None,
+        left_out=study.left_out,
         completed_at=study.completed_at,
         why_ended=study.why_ended,
     )

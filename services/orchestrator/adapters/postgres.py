@@ -61,7 +61,7 @@ class PostgresRecord:
     async def migrate(self) -> None:
         """Brings the schema to the present."""
         with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._connection() as connection:
                 await migrate(connection)
 
     async def save(self, change: Change) -> None:
@@ -93,12 +93,12 @@ class PostgresRecord:
 
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
         with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._connection() as connection:
                 await _add_events(connection, events)
 
     async def add_command(self, command: Command) -> None:
         with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._connection() as connection:
                 await add_command(connection, command)
 
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
@@ -130,7 +130,7 @@ class PostgresRecord:
         Raises FaultError `unavailable`, or `outcome_unknown` when the connection broke at the commit, and Unstorable.
         """
         with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._connection() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -144,8 +144,20 @@ class PostgresRecord:
     async def fetch(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """The rows of the statement with this name."""
         with _reachable():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._connection() as connection:
                 return [dict(row) for row in await connection.fetch(SQL[query], *values)]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        connection = await self._pool.acquire(timeout=_CONNECT_S)
+        try:
+            yield connection
+        finally:
+            try:
+                await self._pool.release(connection)
+            except (*_AWAY, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+                # What it was asked is settled by now; the pool has given it up.
+                log.info("connection is lost", error=repr(error))
 
     async def _engines(self, instance_id: str | None) -> list[Engine]:
         engines = await self.fetch("engines", instance_id)

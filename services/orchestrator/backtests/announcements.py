@@ -50,6 +50,10 @@ class Announcements:
             listener(backtest)
         self._outgoing.post(backtest.backtest_id, backtest)
 
+    def doubt(self, backtest_id: str) -> None:
+        """The backtest may have changed: it is told how it is, once the record says so."""
+        self._untold.add(backtest_id)
+
     async def tell_of(self, backtest_ids: list[str]) -> None:
         """These changed by a statement of their own."""
         for backtest in (await self._record.backtests(backtest_ids)).values():
@@ -69,7 +73,7 @@ class Announcements:
                 self._untold |= untold
                 continue
             for backtest in found.values():
-                self._outgoing.post(backtest.backtest_id, backtest)
+                self.tell(backtest)
 
     async def close(self) -> None:
         """Gives up what is not told; the next orchestrator tells it."""

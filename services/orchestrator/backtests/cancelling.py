@@ -43,7 +43,9 @@ class Cancelling:
         self._limit = asyncio.Semaphore(_AT_ONCE)
 
     async def cancel(self, request: WhichBacktest) -> BacktestView:
-        """Raises FaultError: `conflict` for one that has ended, `outcome_unknown` when its process could not be confirmed gone."""
+        """Asked again, the answer is the same. Raises FaultError: `conflict` for one that has ended otherwise, `outcome_unknown` when
+        its process could not be confirmed gone.
+        """
 
         async def run(stamp: Stamp) -> BacktestView:
             def command(backtest: Backtest) -> Command:
@@ -74,16 +76,27 @@ class Cancelling:
         self, backtest_id: str, command: Callable[[Backtest], Command] | None
     ) -> tuple[Backtest, bool]:
         """The cancelled backtest, and whether the command is on record with it."""
+        is_changed = False
 
         def decide_pending(backtest: Backtest) -> Backtest | None:
-            if backtest.status is BacktestStatus.RUNNING:
-                return None
-            return core.cancelled(backtest, self._clock())
+            nonlocal is_changed
+            is_changed = backtest.status not in (BacktestStatus.RUNNING, BacktestStatus.CANCELLED)
+            return core.cancelled(backtest, self._clock()) if is_changed else None
 
         backtest = await self._turns.take(backtest_id, decide_pending, command=command)
-        if backtest.status is not BacktestStatus.RUNNING:
-            return backtest, command is not None
-        return await self._end_running(backtest, command)
+        if backtest.status is BacktestStatus.RUNNING:
+            return await self._end_running(backtest, command)
+        if not is_changed:
+            backtest = await self._confirm(backtest)
+        return backtest, is_changed and command is not None
+
+    async def _confirm(self, cancelled: Backtest) -> Backtest:
+        """What was not known of its process when it was cancelled is found out now."""
+        if cancelled.facts.error is None:
+            return cancelled
+        if problem := await self._kill(cancelled):
+            raise _unconfirmed(cancelled.backtest_id, problem)
+        return await self._turns.take(cancelled.backtest_id, lambda each: core.confirmed(each, self._clock()))
 
     async def _end_running(
         self, running: Backtest, command: Callable[[Backtest], Command] | None
@@ -102,7 +115,7 @@ class Cancelling:
         # What was not confirmed is not on record as done: asked again, it is found out again.
         backtest = await self._turns.take(backtest_id, decide, command=None if problem else command)
         if problem is not None:
-            raise fault(FaultCode.OUTCOME_UNKNOWN, f"backtest {backtest_id} is cancelled, but {problem}")
+            raise _unconfirmed(backtest_id, problem)
         return backtest, command is not None and not told
 
     async def _kill(self, running: Backtest) -> str | None:
@@ -126,3 +139,7 @@ class Cancelling:
             if (await self._turns.known(backtest_id)).is_final:
                 return
             await asyncio.sleep(_LOOK_S)
+
+
+def _unconfirmed(backtest_id: str, problem: str) -> FaultError:
+    return fault(FaultCode.OUTCOME_UNKNOWN, f"backtest {backtest_id} is cancelled, but {problem}")

@@ -83,7 +83,7 @@ class Desk:
             course=self._course,
             reads=self._reads,
         )
-        self._feeder = Feeder(bus, record, holders, clock)
+        self._feeder = Feeder(bus, record, self._turns, holders, clock)
         self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
         results = Results(record, self._turns, clock)
         self._follower = Follower(

@@ -1,7 +1,7 @@
 """Puts backtests into the queue of trials: those on their own at once, those of studies as many ahead as workers need."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +14,9 @@ from schemas.fault import FaultError
 from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.ports import BacktestRecord, Work
-from services.orchestrator.core.backtests.model import Claim
+from services.orchestrator.backtests.turns import Turns
+from services.orchestrator.core.backtests import turns as core
+from services.orchestrator.core.backtests.model import Backtest, Claim
 
 log = get_logger(__name__)
 
@@ -28,9 +30,12 @@ _RETRY_S: Final = 1.0
 class Feeder:
     """What is on record and not in the queue goes there; twice does no harm, because workers ask before they run it."""
 
-    def __init__(self, bus: Bus, record: BacktestRecord, holders: Holders, clock: Clock) -> None:
+    def __init__(
+        self, bus: Bus, record: BacktestRecord, turns: Turns, holders: Holders, clock: Clock
+    ) -> None:
         self._bus = bus
         self._record = record
+        self._turns = turns
         self._holders = holders
         self._clock = clock
         self._given_up: dict[str, Claim] = {}
@@ -68,14 +73,24 @@ class Feeder:
             await self._put(await self._record.unqueued(of_studies=True, limit=room))
 
     async def _take_back(self) -> None:
-        """What the dead hold goes into the queue again, long before the queue itself gives them up."""
+        """What the dead hold goes into the queue again, long before the queue itself gives them up; poison does not."""
         held = {each.backtest_id: each.facts.claim for each in await self._record.running()}
         dead = {name: claim for name, claim in held.items() if claim and self._holders.is_over(claim)}
         news = [name for name, claim in dead.items() if self._given_up.get(name) != claim]
         if news:
             log.info("trials of workers that ended are queued again", count=len(news))
-            await self._put(await self._record.works(news))
+            await self._put(await self._record.works(await self._bearable(news, dead)))
         self._given_up = dead
+
+    async def _bearable(self, names: Sequence[str], dead: Mapping[str, Claim]) -> list[str]:
+        """Those that may be begun once more; the others end here."""
+
+        def decide(backtest: Backtest) -> Backtest | None:
+            is_dead = backtest.facts.claim == dead[backtest.backtest_id]
+            return core.poisoned(backtest, self._clock()) if is_dead else None
+
+        backtests = [await self._turns.take(name, decide) for name in names]
+        return [each.backtest_id for each in backtests if not each.is_final]
 
     async def _made(self) -> None:
         while True:

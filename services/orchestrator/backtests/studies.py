@@ -80,16 +80,19 @@ class Studies:
         return StudyList(studies=fitting([await self._view(each) for each in studies]))
 
     async def cancel(self, request: WhichStudy) -> StudyView:
-        """Ends a study with all that has not ended of it. Raises FaultError `conflict` when it had ended."""
+        """Ends a study with all that has not ended of it; one that is cancelled stays so. Raises FaultError `conflict` when it had
+        ended otherwise.
+        """
 
         async def run(stamp: Stamp) -> StudyView:
             study = await self._known(request.study_id)
-            if study.status.is_final:
+            if study.status.is_final and study.status is not BacktestStatus.CANCELLED:
                 why = f": {study.why_ended}" if study.why_ended else ""
                 text = f"study {study.study_id} is {study.status} already{why}"
                 raise fault(FaultCode.CONFLICT, text)
             try:
-                await self._course.end(study, core.Step(end=BacktestStatus.CANCELLED, why="cancelled"))
+                if not study.status.is_final:
+                    await self._course.end(study, core.Step(end=BacktestStatus.CANCELLED, why="cancelled"))
             except StaleChange:
                 raise fault(FaultCode.CONFLICT, f"study {study.study_id} has just ended") from None
             await self._cancelling.end_all(await self._record.strays(study.study_id))

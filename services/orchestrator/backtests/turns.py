@@ -48,6 +48,10 @@ class Turns:
                 )
             except StaleChange:
                 continue
+            except FaultError:
+                # Perhaps it is on record nevertheless, and who tries again finds nothing to change.
+                self._announcements.doubt(backtest_id)
+                raise
             self._announcements.tell(changed)
             return changed
         raise fault(

@@ -10,6 +10,7 @@ from schemas.backtest import (
     Difference,
     Outcome,
     TrialOrder,
+    TrialPlan,
     VerifyBacktest,
 )
 from schemas.contract import BACKTEST_VERIFY
@@ -105,12 +106,18 @@ class Verifying:
             raise fault(FaultCode.CONFLICT, text)
         if again.status is BacktestStatus.COMPLETED:
             first, second = await self._reads.outcome(original), await self._reads.outcome(again)
-            return verdict(original.backtest_id, again.backtest_id, first, second)
+            asked = await self._asked(original)
+            return verdict(original.backtest_id, again.backtest_id, first, second, asked=asked)
         if not again.is_final:
             return _verdict(original, again, is_equal=None)
         why = again.facts.error or str(again.status)
         found = Difference(where="status", first=str(original.status), second=f"{again.status}: {why}")
         return msgspec.structs.replace(_verdict(original, again, is_equal=False), differences=(found,))
+
+    async def _asked(self, original: Backtest) -> TrialPlan | None:
+        for work in await self._record.works([original.backtest_id]):
+            return msgspec.json.decode(work.order, type=TrialOrder).plan
+        return None
 
 
 def _verdict(original: Backtest, again: Backtest, *, is_equal: bool | None) -> BacktestVerdict:

@@ -101,6 +101,9 @@ BAD_ROWS: list[tuple[Reading, str, str, str, int]] = [
     (BARS, BAR_HEADER, "2010-01-04,1,1,1,1", "has 5 fields, the header has 6", 2),
     (QUOTES, QUOTE_HEADER, "1262563200,2,1,5,5", "column 'bid': bid 2 is above the ask 1", 2),
     (QUOTES, QUOTE_HEADER, "2010-01-04,1,1,5,5", "has no time of day", 2),
+    (QUOTES, QUOTE_HEADER, "2010-01-04 12:00Z,1,1,5,5\n2010-01-04 12:01,1,1,5,5", "no time zone", 3),
+    (QUOTES, QUOTE_HEADER, "2010-01-04 12:00Z,1,1,5,5\n2010-01-04 12:00+05:00,1,1,5,5", "earlier than", 3),
+    (QUOTES, QUOTE_HEADER, '1262563200,"1,5",2,5,5', "column 'bid': '1,5' is no number", 2),
     (TRADES, TRADE_HEADER, "1262563200,1,0,buy,", "column 'size': size 0 is not positive", 2),
     (TRADES, TRADE_HEADER, "1262563200,1,1,up,", "column 'side': 'up' is neither buy nor sell", 2),
 ]
@@ -127,6 +130,7 @@ def test_an_unsound_row_is_named(
             "there is no volume in date, open, high, low, close",
         ),
         (b"date,open,open,high,low,close,volume\n", "stands there twice"),
+        (b"date;open;high;low;close;volume\n2010-01-04;1;1;1;1;1\n", "in date;open;high;low;close;volume"),
         (b"\xff\xfe\x00bad", "no readable CSV"),
     ],
 )

@@ -7,14 +7,16 @@ import msgspec
 from rich.console import RenderableType
 
 from flotilla.backtest_tables import Told, backtests_table, details, result_report
-from flotilla.comparison_tables import best_of, comparison_report, verdict_report
+from flotilla.comparison_tables import best_of, comparison_report
 from flotilla.demo_backtest import count_equal
 from flotilla.failure import failure_of
 from flotilla.findings import findings_report
 from flotilla.following import progress_text
 from flotilla.output import console
 from flotilla.problem import BacktestFailedError
-from flotilla.study_tables import as_json, ranking, result_line, studies_table, study_report
+from flotilla.study_figures import ranking
+from flotilla.study_tables import as_json, result_line, studies_table, study_report
+from flotilla.verdict_report import verdict_report
 from schemas.backtest import (
     Axis,
     BacktestConfig,
@@ -203,7 +205,7 @@ def test_sixteen_side_by_side_still_fit() -> None:
     assert text.count("*") == 2
 
 
-def test_a_verdict_names_the_first_difference() -> None:
+def test_a_verdict_names_what_changed_and_the_first_difference() -> None:
     same = BacktestVerdict(backtest_id="a", verify_id="a-verify-1", is_equal=True, fills_compared=443)
     assert shown(verdict_report(same)) == (
         "● backtest a is equal: 443 fills compared, run again as a-verify-1"
@@ -211,11 +213,27 @@ def test_a_verdict_names_the_first_difference() -> None:
     differs = msgspec.structs.replace(
         same,
         is_equal=False,
-        differences=(Difference(where="fills[12].last_px", first="1", second="2"),) * 2,
+        differences=(
+            Difference(where="strategy_sources[my.module]", first="ab", second="cd"),
+            Difference(where="files[data/bar/a.parquet]", first="12", second=None),
+            Difference(where="fills[12].last_px", first="1", second="2"),
+            Difference(where="trades[3].pnl", first="5", second="6"),
+        ),
     )
     text = shown(verdict_report(differs))
     assert "DIFFERENT" in text
-    assert "first in   fills[12].last_px\n  then       1\n  now        2" in text
+    assert "code  my.module, SHA-256\n    then  ab\n    now   cd" in text
+    assert "data  data/bar/a.parquet, SHA-256\n    then  12\n    now   -" in text
+    assert "first in\n  fills[12].last_px\n    then  1\n    now   2\n  also in  trades[3].pnl" in text
+    no_effect = msgspec.structs.replace(differs, differences=differs.differences[:2])
+    assert "every fill and figure is the same" in shown(verdict_report(no_effect))
+    no_cause = msgspec.structs.replace(differs, differences=differs.differences[2:])
+    assert "what it depends on has not changed" in shown(verdict_report(no_cause))
+    gone = Difference(where="status", first="completed", second="failed: no data")
+    text = shown(verdict_report(msgspec.structs.replace(differs, differences=(gone,))))
+    assert "does not run to its end any more" in text
+    assert "now   failed: no data" in text
+    assert "has not changed" not in text
 
 
 def test_a_study_ranks_what_completed_by_its_metric() -> None:
@@ -235,8 +253,8 @@ def test_a_study_ranks_what_completed_by_its_metric() -> None:
 
 def test_results_of_a_study_are_lines_for_people_and_objects_for_programs() -> None:
     one = view("st-0001", parameters={"fast": 5})
-    assert result_line(one, study().config).plain == "st-0001  completed  Sharpe ratio 1.27  fast=5"
-    told = msgspec.json.decode(as_json(one, study().config))
+    assert result_line(one, study()).plain == "st-0001  completed  Sharpe ratio 1.27  fast=5"
+    told = msgspec.json.decode(as_json(one, study()))
     assert (told["backtest_id"], told["parameters"], told["metrics"]["sharpe_ratio"]) == (
         "st-0001",
         {"fast": 5},

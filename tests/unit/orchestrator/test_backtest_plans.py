@@ -193,3 +193,9 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 def test_the_first_trading_day_may_follow_the_first_day_of_the_year() -> None:
     assert planned(start_date="1999-01-01").start_ns < planned().start_ns
+
+
+def test_an_instrument_that_nobody_holds_is_one_mistake_and_named_where_it_was_given() -> None:
+    assert list(wrong(instruments=("NO.SIM",))) == ["config.instruments"]
+    both = wrong(instruments=("NO.SIM",), strategy_config={"instrument_id": "NO.SIM"})
+    assert set(both) == {"config.instruments", "config.strategy_config.instrument_id"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.backtest import CatalogFile, ClosedTrade, EquityPoint, Outcome, ReadResult, ResultPart
 from schemas.telemetry import Fill
 from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
-from services.orchestrator.core.backtests.comparing import parameters, verdict
+from services.orchestrator.core.backtests.comparing import MAX_CAUSES, parameters, verdict
 from services.orchestrator.core.backtests.pages import REPORT_CHARACTERS, page
 from tests.unit.orchestrator.test_backtest_turns import CONFIG, outcome
 
@@ -125,7 +125,7 @@ def test_the_same_results_of_the_same_are_equal_also_when_positions_got_other_na
     assert verdict("b", "v", one, other).is_equal
 
 
-def test_the_first_difference_is_named_first() -> None:
+def test_the_first_fill_that_differs_is_named_before_the_rest() -> None:
     one = outcome(fills=(fill(1), fill(2)), trades=(trade("a"),))
     other = outcome(fills=(fill(1), fill(2, "9.0")), trades=(trade("a", "7.0"),))
     found = verdict("b", "v", one, other)
@@ -139,8 +139,8 @@ def test_the_first_difference_is_named_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"files": (CatalogFile(path="p", size_bytes=1, sha256="1"),)}, "files.length"),
-        ({"strategy_sources": {"m": "1"}}, "strategy_sources.m"),
+        ({"files": (CatalogFile(path="a/p", size_bytes=1, sha256="1"),)}, "files[a/p]"),
+        ({"strategy_sources": {"m.n": "1"}}, "strategy_sources[m.n]"),
         ({"nautilus_version": "2"}, "nautilus_version"),
     ],
 )
@@ -149,6 +149,26 @@ def test_the_same_figures_of_other_data_code_or_versions_are_not_equal(
 ) -> None:
     found = verdict("b", "v", outcome(), with_manifest(outcome(), **changes))
     assert (found.is_equal, found.differences[0].where) == (False, where)
+
+
+def test_what_it_depended_on_is_named_with_both_hashes_before_what_came_of_it_however_much_it_is() -> None:
+    then = tuple(CatalogFile(path=f"p{index:02}", size_bytes=1, sha256="1") for index in range(50))
+    now = tuple(msgspec.structs.replace(file, sha256="2") for file in then)
+    one = with_manifest(outcome(fills=(fill(1),)), files=then, strategy_sources={"m": "a"})
+    other = with_manifest(outcome(fills=(fill(1, "9.0"),)), files=now, strategy_sources={"m": "b"})
+    found = [(each.where, each.first, each.second) for each in verdict("b", "v", one, other).differences]
+    assert found[:2] == [("strategy_sources[m]", "a", "b"), ("files[p00]", "1", "2")]
+    assert len(found) == MAX_CAUSES + 1
+    assert found[-1] == ("fills[0].last_px", "1.0", "9.0")
+
+
+def test_a_manifest_with_another_plan_than_was_asked_for_is_told() -> None:
+    one = outcome()
+    asked = msgspec.structs.replace(one.manifest.plan, strategies=({"config": {"fast": 3}},))
+    changed = with_manifest(one, plan=msgspec.structs.replace(asked, strategies=({"config": {"fast": 4}},)))
+    (found,) = verdict("b", "v", changed, changed, asked=asked).differences
+    assert (found.where, found.first, found.second) == ("plan.strategies[0].config.fast", 3, 4)
+    assert verdict("b", "v", one, one, asked=one.manifest.plan).is_equal
 
 
 def test_fills_that_are_missing_are_counted() -> None:

@@ -110,6 +110,34 @@ def test_a_trial_that_takes_five_workers_along_is_poison() -> None:
     assert (is_wanted, one.status, one.facts.reason) == (False, BacktestStatus.FAILED, TrialFailure.POISON)
 
 
+def test_poison_ends_without_one_more_worker() -> None:
+    one = backtest()
+    for number in range(1, 5):
+        one, _ = claimed(one, f"w{number}", number, is_over=True)
+        assert turns.poisoned(one, NOW) is None
+    one, _ = claimed(one, "w5", 5, is_over=True)
+    ended = turns.poisoned(one, NOW)
+    assert ended is not None
+    assert (ended.status, ended.facts.reason) == (BacktestStatus.FAILED, TrialFailure.POISON)
+    assert turns.poisoned(ended, NOW) is None
+
+
+def test_a_worker_that_asks_again_for_what_it_holds_does_not_run_it_any_more() -> None:
+    again, is_wanted = claimed(running(), "w1", 2, heard_at=NOW)
+    assert (is_wanted, again.facts.attempts) == (True, 2)
+
+
+def test_what_was_begun_twice_in_vain_runs_alone_also_when_the_answer_was_lost() -> None:
+    one, alone = backtest(), []
+    for number in range(1, 5):
+        request = ClaimTrial(backtest_id="b", worker="w1", session_id="s", attempt=number)
+        for _ in range(2):
+            changed, answer = turns.claim(one, request, heard_at=None, is_over=False, now=NOW)
+            one = changed or one
+            alone.append(answer.is_alone)
+    assert alone == [False] * 4 + [True] * 4
+
+
 def test_a_start_is_told_by_the_worker_that_holds_it_only() -> None:
     told = TrialStarted(worker="w1", host="h1", pid=7, attempt=1)
     begun = turns.started(running(), told, NOW)

@@ -175,3 +175,11 @@ def test_a_view_counts_every_state() -> None:
     assert (shown.status, shown.total) == (BacktestStatus.RUNNING, 2)
     assert shown.counts == {"pending": 1, "running": 0, "completed": 1, "failed": 0, "cancelled": 0}
     assert study_view(study(), points((PENDING, None)).values(), None).status is PENDING
+
+
+def test_parameters_that_are_not_tried_are_counted() -> None:
+    ruled_out = study(axes={"fast": Axis(values=(5, 50)), "slow": Axis(values=(10, 60))})
+    assert study_view(ruled_out, (), None).left_out == 4 - len(ruled_out.choices) == 1
+    few = study(kind=StudyKind.RANDOM, axes={"fast": Axis(values=(3, 5))}, samples=9)
+    assert study_view(few, (), None).left_out == 7
+    assert study_view(study(), (), None).left_out == 0

@@ -33,7 +33,7 @@ def choices(config: StudyConfig, types: Types) -> tuple[list[dict[str, Any]], li
     ]
     if errors:
         return [], errors
-    count = math.prod(_size(axis) for axis in config.axes.values())
+    count = asked(config)
     folds = config.folds if config.kind is StudyKind.WALK_FORWARD else 1
     if count * folds > MAX_TRIALS:
         return [], [
@@ -42,6 +42,13 @@ def choices(config: StudyConfig, types: Types) -> tuple[list[dict[str, Any]], li
     names = sorted(config.axes)
     values = [list(_steps(config.axes[name], types.get(name))) for name in names]
     return [dict(zip(names, each, strict=True)) for each in product(*values)], []
+
+
+def asked(config: StudyConfig) -> int:
+    """How many sets of parameters the axes ask for."""
+    if config.kind is StudyKind.RANDOM:
+        return config.samples
+    return math.prod(_size(axis) for axis in config.axes.values())
 
 
 def _sampled(config: StudyConfig, types: Types) -> list[dict[str, Any]]:

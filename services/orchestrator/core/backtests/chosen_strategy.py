@@ -16,7 +16,8 @@ from services.orchestrator.core.templates import Shelf, StrategyTemplate, unknow
 TRADER_ID: Final = "BACKTEST-001"
 _BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
 _INSTRUMENT: Final = re.compile(INSTRUMENT_PATTERN)
-_AT: Final = "config.strategy_config"
+PARAMETERS: Final = "config.strategy_config"
+"""Where the parameters of a strategy stand."""
 _VALUES: Final[Mapping[str, Value]] = {
     "instance_id": "backtest",
     "trader_id": TRADER_ID,
@@ -45,7 +46,9 @@ def render_chosen(
         return _importable(config, shelf, modules)
     given = with_defaults(template, config, holdings)
     rendered, errors = render_template(template, given, known, _VALUES, "config")
-    moved = [FieldError(each.field.replace("config.parameters", _AT, 1), each.message) for each in errors]
+    moved = [
+        FieldError(each.field.replace("config.parameters", PARAMETERS, 1), each.message) for each in errors
+    ]
     return rendered, moved
 
 
@@ -71,7 +74,7 @@ def strays(rendered: Rendered, config: BacktestConfig) -> list[FieldError]:
     if isinstance(own, str) and _INSTRUMENT.match(own):
         named.setdefault(own, own)
     return [
-        FieldError(_AT, f"names {text}, which is not among the instruments of this backtest")
+        FieldError(PARAMETERS, f"names {text}, which is not among the instruments of this backtest")
         for instrument, text in sorted(named.items())
         if instrument not in config.instruments
     ]

@@ -1,13 +1,23 @@
 """Backtests side by side: in which parameters they differ, and whether a run again gave the same."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import BacktestConfig, BacktestVerdict, ClosedTrade, Difference, Outcome
+from schemas.backtest import (
+    BacktestConfig,
+    BacktestVerdict,
+    ClosedTrade,
+    Difference,
+    Manifest,
+    Outcome,
+    TrialPlan,
+)
 
-MAX_DIFFERENCES: Final = 20
+MAX_DIFFERENCES: Final = 40
+MAX_CAUSES: Final = 20
+"""Of what both depended on: what came of it is to be named too."""
 _ABSENT: Final = None
 _VERSIONS: Final = ("nautilus_version", "flotilla_version", "image", "python", "seed")
 
@@ -20,14 +30,22 @@ def parameters(configs: Sequence[BacktestConfig]) -> dict[str, tuple[Any, ...]]:
     return {path: values for path, values in found.items() if any(value != values[0] for value in values)}
 
 
-def verdict(backtest_id: str, verify_id: str, first: Outcome, second: Outcome) -> BacktestVerdict:
-    """Fills one by one, then trades, metrics, and what both depended on: the same figures of other data or code are not equal."""
-    found: list[Difference] = []
+def verdict(
+    backtest_id: str, verify_id: str, first: Outcome, second: Outcome, *, asked: TrialPlan | None = None
+) -> BacktestVerdict:
+    """What both depended on, then what came of it: the same figures of other data or code are not equal.
+
+    `asked` is the plan that the first one was asked to run; a manifest with another one was changed since.
+    """
+    found = list(_of_values("plan", asked, first.manifest.plan)) if asked else []
+    found += _of_manifests(first.manifest, second.manifest)
+    found = found[:MAX_CAUSES]
     found += _of_lists("fills", first.result.fills, second.result.fills)
     found += _of_lists("trades", _nameless(first.result.trades), _nameless(second.result.trades))
-    for name in ("metrics", "balances", "fees", "events"):
+    found += _of_lists("orders", first.result.orders, second.result.orders)
+    found += _of_lists("equity_curve", first.result.equity_curve, second.result.equity_curve)
+    for name in ("metrics", "statistics", "balances", "fees", "events"):
         found += _of_values(name, getattr(first.result, name), getattr(second.result, name))
-    found += _of_manifests(first, second)
     return BacktestVerdict(
         backtest_id=backtest_id,
         verify_id=verify_id,
@@ -42,13 +60,23 @@ def _nameless(trades: Sequence[ClosedTrade]) -> list[ClosedTrade]:
     return [msgspec.structs.replace(trade, trade_id="") for trade in trades]
 
 
-def _of_manifests(first: Outcome, second: Outcome) -> Iterator[Difference]:
-    one, other = first.manifest, second.manifest
+def _of_manifests(one: Manifest, other: Manifest) -> Iterator[Difference]:
     yield from _of_values("plan", one.plan, other.plan)
-    yield from _of_lists("files", one.files, other.files)
-    yield from _of_values("strategy_sources", one.strategy_sources, other.strategy_sources)
+    yield from _of_names("strategy_sources", one.strategy_sources, other.strategy_sources)
+    yield from _of_names("files", _digests(one), _digests(other))
     for name in _VERSIONS:
         yield from _of_values(name, getattr(one, name), getattr(other, name))
+
+
+def _digests(manifest: Manifest) -> dict[str, str]:
+    return {file.path: file.sha256 for file in manifest.files}
+
+
+def _of_names(where: str, first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Difference]:
+    """Of files and modules, SHA-256 by name: `files[data/…/a.parquet]`."""
+    for name in sorted({**first, **second}):
+        if first.get(name) != second.get(name):
+            yield Difference(where=f"{where}[{name}]", first=first.get(name), second=second.get(name))
 
 
 def _of_lists(name: str, first: Sequence[Any], second: Sequence[Any]) -> Iterator[Difference]:

@@ -9,6 +9,7 @@ from schemas.backtest import BacktestConfig, DataKind, TrialData, TrialPlan
 from schemas.catalog import CatalogEntry
 from schemas.fault import FieldError
 from services.orchestrator.core.backtests.chosen_strategy import (
+    PARAMETERS,
     TRADER_ID,
     bar_types_in,
     render_chosen,
@@ -41,11 +42,12 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None, list[FieldError]]:
     """The plan, or every field at fault."""
     holdings = Holdings(sources.entries)
-    errors = [*_missing(config, holdings), *venue_errors(config)]
+    missing = _missing(config, holdings)
+    errors = [*missing, *venue_errors(config)]
     rendered, wrong = render_chosen(
         config, sources.shelf, Known.of(sources.entries), holdings, sources.modules
     )
-    errors += wrong
+    errors += [error for error in wrong if not (missing and _is_inferred(error, config))]
     if rendered is not None:
         errors += strays(rendered, config)
     data, wrong = _data(config, bar_types_in(rendered) if rendered else [], holdings)
@@ -55,6 +57,12 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     if errors or rendered is None:
         return None, errors
     return _plan(config, rendered, data), []
+
+
+def _is_inferred(error: FieldError, config: BacktestConfig) -> bool:
+    """True for a parameter that nobody gave: it was made of the instruments, and what is wrong with those is told already."""
+    head, _, name = error.field.rpartition(".")
+    return head == PARAMETERS and config.strategy_config.get(name) is None
 
 
 def _plan(config: BacktestConfig, rendered: Rendered, data: Sequence[TrialData]) -> TrialPlan:

@@ -19,7 +19,9 @@ from schemas.fault import FaultCode, fault
 from services.orchestrator.core.backtests.model import Backtest, Claim
 
 MAX_ATTEMPTS: Final = 5
-"""A trial that lost this many workers is poison."""
+"""A trial that was begun this often and never came to an end is poison."""
+ALONE_AFTER: Final = 2
+"""One that was begun this often runs alone from then on, so that no other is taken for poison in its place."""
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A worker that told nothing of its trial for this long does not run it any more."""
 
@@ -30,25 +32,38 @@ def claim(
     """Whether the worker shall run it, and the backtest where that changed it. `heard_at`: its last beat.
 
     `is_over`: the session that holds it has ended. It is run by one worker at a time as far as can be told: one that is merely out
-    of sight may be running it still, and whichever result comes first counts.
+    of sight may be running it still, and whichever result comes first counts. No worker asks for what it runs already.
     """
     held = backtest.facts.claim
     if backtest.is_final:
         return None, TrialClaimed(is_wanted=False, why=f"it has {_how(backtest)}")
     if backtest.status is BacktestStatus.RUNNING and held is not None:
-        if (held.session_id, held.delivery) == (request.session_id, request.attempt):
-            return None, TrialClaimed(is_wanted=True)  # our answer was lost
+        is_same = held.session_id == request.session_id
+        if is_same and held.delivery == request.attempt:
+            return None, _granted(backtest)  # our answer was lost
         last = max(held.at, heard_at or held.at)
-        if not is_over and now - last < SILENT_AFTER:
+        if not (is_over or is_same) and now - last < SILENT_AFTER:
             return None, TrialClaimed(is_wanted=False, why=f"worker {held.worker} runs it")
-    if backtest.facts.attempts >= MAX_ATTEMPTS:
-        error = f"it took {backtest.facts.attempts} workers along, the last was {held.worker if held else 'unknown'}"
-        failed = _ended(backtest, BacktestStatus.FAILED, now, reason=TrialFailure.POISON, error=error)
-        return failed, TrialClaimed(is_wanted=False, why="it took too many workers along")
+    if (failed := poisoned(backtest, now)) is not None:
+        return failed, TrialClaimed(is_wanted=False, why="it was begun too often")
     granted = Claim(worker=request.worker, session_id=request.session_id, delivery=request.attempt, at=now)
     facts = {"claim": granted, "attempts": backtest.facts.attempts + 1, "progress": None}
     running = _changed(backtest, now, status=BacktestStatus.RUNNING, **facts)
-    return running, TrialClaimed(is_wanted=True)
+    return running, _granted(running)
+
+
+def poisoned(backtest: Backtest, now: datetime) -> Backtest | None:
+    """It is not begun once more, whoever held it last having lost it; None when it has ended, or may be."""
+    facts = backtest.facts
+    if backtest.is_final or facts.attempts < MAX_ATTEMPTS:
+        return None
+    last = facts.claim.worker if facts.claim else "unknown"
+    error = f"begun {facts.attempts} times, and each time its process or its worker was killed; the last was {last}"
+    return _ended(backtest, BacktestStatus.FAILED, now, reason=TrialFailure.POISON, error=error)
+
+
+def _granted(backtest: Backtest) -> TrialClaimed:
+    return TrialClaimed(is_wanted=True, is_alone=backtest.facts.attempts > ALONE_AFTER)
 
 
 def started(backtest: Backtest, event: TrialStarted, now: datetime) -> Backtest | None:
@@ -115,6 +130,13 @@ def cancelled(
         raise fault(FaultCode.CONFLICT, f"backtest {backtest.backtest_id} has {_how(backtest)}")
     known = progress or backtest.facts.progress
     return _ended(backtest, BacktestStatus.CANCELLED, now, error=error, progress=known)
+
+
+def confirmed(backtest: Backtest, now: datetime) -> Backtest | None:
+    """The process of a cancelled one is known to be gone; None when that is no news."""
+    if backtest.status is not BacktestStatus.CANCELLED or backtest.facts.error is None:
+        return None
+    return _changed(backtest, now, status=backtest.status, error=None)
 
 
 def killed(backtest: Backtest, worker: str, attempt: int, now: datetime) -> Backtest | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from schemas.backtest import BacktestStatus, BacktestView, StudyView, TrialProgress
+from services.orchestrator.core.backtests.axes import asked
 from services.orchestrator.core.backtests.model import Backtest, Study
 from services.orchestrator.core.backtests.tally import Point
 
@@ -54,6 +55,7 @@ def study_view(study: Study, points: Iterable[Point], best: BacktestView | None)
         total=study.total,
         counts={str(each): counts[str(each)] for each in BacktestStatus},
         best=best,
+        left_out=max(0, asked(study.config) - len(study.choices)),
         completed_at=study.ended_at,
         why_ended=study.why_ended,
     )

@@ -1,0 +1,151 @@
+"""`python -m tests.direct_runs CATALOG`: runs plans as trials, and by NautilusTrader's BacktestEngine with all data loaded at once.
+
+A TrialPlan per line on stdin, with `chunk`, the events that the trial reads ahead; a pair of results per line on stdout. Every run is a fork of this process, which has imported everything and does nothing else.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.analysis import CAGR, CalmarRatio, MaxDrawdown
+from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.backtest.models import FillModel, FixedFeeModel, LatencyModel
+from nautilus_trader.config import LoggingConfig, RiskEngineConfig
+from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
+from nautilus_trader.model.enums import AccountType, OmsType
+from nautilus_trader.model.identifiers import Venue
+from nautilus_trader.model.objects import Currency, Money
+from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
+from engine_sidecar.adapters import translate
+from engine_sidecar.backtest import feeding
+from engine_sidecar.backtest.running import run_trial
+from engine_sidecar.replay import streams
+from engine_sidecar.replay.streams import FOREVER
+from schemas.backtest import TrialPlan
+
+KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
+
+
+def trial(plan: dict[str, Any], catalog: str) -> Any:
+    size = plan.pop("chunk")
+    feeding.chunks = partial(feeding.chunks, size=size)
+    streams.BATCH_ROWS = max(1, size // 2)
+    return run_trial(msgspec.convert(plan, TrialPlan), Path(catalog), lambda _: None).result
+
+
+def direct(plan: dict[str, Any], folder: str) -> Any:
+    """What a quant writes by hand for the plan."""
+    engine = BacktestEngine(
+        BacktestEngineConfig(
+            logging=LoggingConfig(log_level="ERROR"),
+            risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
+        )
+    )
+    for venue in plan["venues"]:
+        add_venue(engine, venue)
+    catalog = ParquetDataCatalog(folder)
+    for instrument in catalog.instruments(instrument_ids=plan["instruments"]):
+        engine.add_instrument(instrument)
+    bounds = {"start": plan["start_ns"] or None, "end": plan["end_ns"] if plan["end_ns"] < FOREVER else None}
+    for data in plan["data"]:
+        if found := catalog.query(KINDS[data["kind"]], [data["identifier"]], **bounds):
+            engine.add_data(found, sort=False)
+    engine.sort_data()
+    for strategy in plan["strategies"]:
+        config = named(strategy["config_path"]).parse(json.dumps(strategy["config"]))
+        engine.add_strategy(named(strategy["strategy_path"])(config))
+    for statistic in (CAGR, CalmarRatio, MaxDrawdown):
+        engine.portfolio.analyzer.register_statistic(statistic())
+    fills: list[Any] = []
+    engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
+    engine.run(**bounds)
+    return told(engine, fills)
+
+
+def add_venue(engine: BacktestEngine, venue: dict[str, Any]) -> None:
+    models = {key: venue[key]["config"] for key in venue if key.endswith("_model")}
+    engine.add_venue(
+        Venue(venue["name"]),
+        OmsType[venue["oms_type"]],
+        AccountType[venue["account_type"]],
+        [Money.from_str(text) for text in venue["starting_balances"]],
+        Currency.from_str(venue["base_currency"]) if venue["base_currency"] else None,
+        Decimal(str(venue.get("default_leverage", 1))),
+        fill_model=FillModel(**found) if (found := models.get("fill_model")) else None,
+        latency_model=LatencyModel(**found) if (found := models.get("latency_model")) else None,
+        fee_model=FixedFeeModel(Money.from_str(models["fee_model"]["commission"]))
+        if "fee_model" in models
+        else None,
+    )
+
+
+def told(engine: BacktestEngine, fills: list[Any]) -> Any:
+    cache, result = engine.cache, engine.get_result()
+    balances: dict[Any, Decimal] = {}
+    for account in cache.accounts():
+        for currency, money in account.balances_total().items():
+            balances[currency] = balances.get(currency, Decimal(0)) + money.as_decimal()
+    return {
+        "fills": [translate.fill(event) for event in fills],
+        "orders": {
+            order.client_order_id.value: [order.status_string(), str(order.filled_qty)]
+            for order in cache.orders()
+        },
+        "trades": sorted(
+            [str(position.ts_closed), translate.amount(position.realized_pnl)]
+            for position in (*cache.position_snapshots(), *cache.positions_closed())
+        ),
+        "accounts": len(cache.accounts()),
+        "events": result.iterations,
+        "balances": translate.amounts(balances),
+        "statistics": {**result.stats_pnls, "returns": result.stats_returns},
+    }
+
+
+def named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def forked(run: Callable[..., Any], *arguments: Any) -> Any:
+    """What `run` gives in a process of its own: NautilusTrader's logger and clocks are one per process."""
+    read_fd, write_fd = os.pipe()
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            os.close(read_fd)
+            with os.fdopen(write_fd, "wb") as pipe:
+                pipe.write(msgspec.json.encode(run(*arguments)))
+            code = 0
+        except BaseException as error:  # noqa: BLE001 - told, and nothing of the parent may run on
+            print(f"{run.__name__}: {error!r}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    return msgspec.json.decode(said) if said else None
+
+
+def main() -> None:
+    # NautilusTrader logs to stdout.
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            plan = json.loads(line)
+            wanted = {key: value for key, value in plan.items() if key != "chunk"}
+            pair = [forked(trial, plan, sys.argv[1]), forked(direct, wanted, sys.argv[1])]
+            print(json.dumps(pair), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What walk forwards look like to people, and by which option a fault is told."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from flotilla.option_names import by_option, option_of
+from flotilla.study_options import study_config
+from flotilla.study_tables import as_json, result_line, study_report
+from flotilla.walk_forward_tables import folds_of, place_of
+from schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
+from schemas.fault import FaultError, FieldError, invalid
+from tests.unit.flotilla.test_backtest_tables import metrics, shown, study, view
+
+
+def walk(**over: Any) -> StudyView:
+    """Two folds of two choices: 1, 2 choose and 3 tries, then 4, 5 and 6."""
+    axes = {"fast": Axis(values=(5, 10))}
+    config = StudyConfig(base=view().config, axes=axes, kind=StudyKind.WALK_FORWARD, folds=2)
+    return msgspec.structs.replace(study("completed"), config=config, total=6, **over)
+
+
+def member(number: int, sharpe: float, fast: int, *, total_return: float = 0.1, **over: Any) -> BacktestView:
+    name, figures = f"w-{number:04}", metrics(sharpe, total_return=total_return)
+    return view(name, metrics=figures, parameters={"fast": fast}, **over)
+
+
+MEMBERS = (
+    member(1, 0.9, 5),
+    member(2, 0.2, 10),
+    member(3, -0.5, 5, total_return=-0.2),
+    member(4, 0.1, 5),
+    member(5, 0.7, 10),
+    member(6, 0.3, 10, total_return=0.5),
+)
+
+
+def test_a_backtest_of_a_walk_forward_has_its_fold_and_sample() -> None:
+    places = [place_of(walk(), one) for one in MEMBERS]
+    assert [(each.fold, each.sample) for each in places if each] == [
+        (fold, sample) for fold in (1, 2) for sample in ("in", "in", "out")
+    ]
+    assert place_of(study(), MEMBERS[0]) is None
+    assert result_line(MEMBERS[2], walk()).plain == (
+        "w-0003  completed  fold 1 out of sample  Sharpe ratio -0.50  fast=5"
+    )
+    told = msgspec.json.decode(as_json(MEMBERS[4], walk()))
+    assert (told["fold"], told["sample"], told["start_date"]) == (2, "in", "1999-01-05")
+
+
+def test_folds_show_both_samples_the_choice_and_how_choices_did() -> None:
+    text = shown(study_report(walk(best=MEMBERS[5]), MEMBERS))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["1", "in", "1999-01-05", "2019-01-01", "0.90", "10.00", "%", "1,221"] in rows
+    assert ["out", "1999-01-05", "2019-01-01", "-0.50", "-20.00", "%", "1,221"] in rows
+    assert ["2", "w-0005", "10"] in rows
+    assert "best out of sample by Sharpe ratio: w-0006 (fold 2), fast=10" in text
+    assert "2 of 2 folds: mean Sharpe ratio -0.10 (in sample 0.80)" in text
+    assert "returns compounded 20.00 %" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_nothing_is_chosen_while_a_fold_is_under_way() -> None:
+    running = view("w-0002", "running")
+    first, second = folds_of(walk(), (MEMBERS[0], running))
+    assert (first.chosen, first.tried, second.any_in) == (None, None, None)
+    assert "mean" not in shown(study_report(walk(), (MEMBERS[0], running)))
+
+
+def test_a_study_says_how_many_parameters_it_leaves_out() -> None:
+    assert "not tried: 3 that break a rule" in shown(study_report(study(left_out=3), ()))
+    assert "not tried" not in shown(study_report(study(), ()))
+
+
+def test_a_cancelled_study_says_so_once() -> None:
+    assert shown(study_report(study("cancelled", why_ended="cancelled"), ())).count("cancelled") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "option"),
+    [
+        ("config.initial_balance", "--balance"),
+        ("config.strategy_config.fast", "--param fast"),
+        ("config.bar_types[0]", "--bar-type"),
+        ("config.fill_model.prob_slippage", "--prob-slippage"),
+        ("config.seed", "--seed"),
+        ("config.output_path", None),
+        ("backtest_id", None),
+    ],
+)
+def test_a_fault_of_a_backtest_is_told_by_its_option(field: str, option: str | None) -> None:
+    assert option_of(field, is_study=False) == option
+
+
+@pytest.mark.parametrize(
+    ("field", "option"),
+    [
+        ("config.seed", "--choice-seed"),
+        ("config.base.seed", "--seed"),
+        ("config.axes.fast.low", "--axis fast"),
+        ("config.best_by", "--best-by"),
+        ("config.base", None),
+    ],
+)
+def test_a_fault_of_a_study_is_told_by_its_option(field: str, option: str | None) -> None:
+    assert option_of(field, is_study=True) == option
+
+
+def test_a_pattern_is_told_in_words_and_the_field_stays() -> None:
+    with pytest.raises(FaultError) as caught, by_option():
+        raise invalid(FieldError("config.bar_types[0]", r"Expected `str` matching regex '\A.*\Z'"))
+    (error,) = caught.value.fault.errors
+    assert error.field == "config.bar_types[0]"
+    assert error.message == "must be a bar type such as SPX.SIM-1-DAY-LAST-EXTERNAL (--bar-type)"
+    assert caught.value.fault.message == f"{error.field}: {error.message}"
+
+
+@pytest.mark.parametrize(
+    ("axis", "field"), [("fast=9:1:2", "config.axes.fast.low"), ("Fast=1,2", "config.axes")]
+)
+def test_the_axis_at_fault_is_named(axis: str, field: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        study_config(view().config, axes=("slow=1,2", axis), choice_seed=None)
+    assert [error.field for error in caught.value.fault.errors] == [field]
