@@ -12,7 +12,7 @@ _AWAY: Final = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY
 
 
 async def patiently[T](ask: Callable[[], Awaitable[T]], *, away_s: float = AWAY_S) -> T:
-    """The answer to a question that changes nothing. Raises its FaultError after `away_s` without one, others at once."""
+    """The answer to what may be asked twice. Raises its FaultError after `away_s` without one, others at once."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + away_s
     while True:

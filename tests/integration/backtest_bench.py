@@ -154,8 +154,8 @@ class BacktestBench:
 
     def stop(self) -> None:
         if supervisor := self.processes.get("supervisor"):
-            for line in children_of(supervisor.pid):
-                os.kill(line, signal.SIGKILL)
+            for session in children_of(supervisor.pid):
+                os.killpg(session, signal.SIGKILL)
         for service in list(self.processes):
             self.end(service)
 

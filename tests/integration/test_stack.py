@@ -78,6 +78,24 @@ def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningSta
     assert stack.said().count("importing the sample data") == 1
 
 
+def test_an_engine_that_waits_for_its_restart_is_stopped_too(stack: RunningStack) -> None:
+    stack.start()
+    restart = {"max_restarts": 3, "window_s": 3600, "backoff_s": 30, "max_backoff_s": 30}
+    config = {"engine_type": "sandbox", "parameters": {"speed": 864_000}, "restart": restart}
+    stack.json("engine", "start", "one", "--config", "-", stdin=json.dumps(config))
+    os.kill(engine_pid(stack), signal.SIGKILL)
+
+    def waits() -> bool:
+        return stack.json("engine", "inspect", "one")["engine"]["restart_at"] is not None
+
+    until(waits, 15, "the wait for its restart")
+    assert stack.stop() == 0
+    assert "engine one failed" in stack.said()
+    stack.start()
+    view = stack.json("engine", "inspect", "one")["engine"]
+    assert (view["desired"], view["restart_at"]) == ("stopped", None)
+
+
 def test_a_stack_that_was_killed_comes_back_and_finds_its_engines(stack: RunningStack) -> None:
     first = stack.start()
     stack.json(*START)
