@@ -6,12 +6,20 @@ NautilusTrader's portfolio analyzer builds pandas series anew at every closed po
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 from benchmarks.market import BAR_TYPE, INSTRUMENT, bars, write
 from benchmarks.rounds import report_at_least
 from benchmarks.stack import running_stack
-from benchmarks.trials import finished, plan_of, raw_runs, say, seconds_of, settled, worker_container
+from benchmarks.trials import (
+    differences,
+    finished,
+    plan_of,
+    raw_runs,
+    say,
+    seconds_of,
+    settled,
+    worker_container,
+)
 from flotilla.client import Flotilla
 from flotilla.settings import Connection
 from schemas.backtest import BacktestConfig, ResultPart
@@ -47,7 +55,7 @@ async def measure(connection: Connection) -> int:
         found = await fleet.backtest_result("trades", ResultPart.STATISTICS)
     if len(trades) < POSITIONS:
         raise RuntimeError(f"{len(trades)} closed positions are too few for this figure")
-    differing = differences(found, alone["statistics"])
+    differing = differences(found, alone)
     say(
         f"{len(trades):,} closed positions, {sum(map(len, found.values()))} statistics, differing: {differing or 'none'}"
     )
@@ -55,16 +63,6 @@ async def measure(connection: Connection) -> int:
         "trade-heavy run", BARS / seconds_of(view), BARS / alone["seconds"], "bars/s", LIMIT
     )
     return int(ratio or bool(differing))
-
-
-def differences(ours: dict[str, Any], alone: dict[str, Any]) -> list[str]:
-    """The statistics that both have, and that are not the same to the last bit. A figure that is not defined is null with us."""
-    return [
-        f"{group}/{name}"
-        for group, stats in alone.items()
-        for name, value in stats.items()
-        if ours[group][name] != (value if value == value else None)  # noqa: PLR0124  NaN
-    ]
 
 
 def main() -> int:

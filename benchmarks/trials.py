@@ -64,6 +64,16 @@ async def raw_runs(container: str, plans: Sequence[TrialPlan]) -> list[dict[str,
     return runs
 
 
+def differences(statistics: dict[str, Any], alone: dict[str, Any]) -> list[str]:
+    """Statistics of the run alone that are not the same to the last bit. A figure that is not defined is null with us."""
+    return [
+        f"{group}/{name}"
+        for group, stats in alone["statistics"].items()
+        for name, value in stats.items()
+        if statistics[group][name] != (value if value == value else None)  # noqa: PLR0124  NaN
+    ]
+
+
 def say(text: str) -> None:
     """Tells how far a figure is."""
     sys.stderr.write(text + "\n")
