@@ -1,1 +1,9 @@
-"""Fixtures that every kind of test shares."""
+"""What every kind of test shares."""
+
+import signal
+
+
+def pytest_configure() -> None:
+    """A run that a script put into the background ignores Ctrl-C, and so would every program that a test sends one to."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -197,7 +197,8 @@ async def test_limits_reach_the_risk_engine_and_deny_what_is_over_them(rest: Res
 
     denied = await eventually(denials, what="an order that is denied")
     assert "NOTIONAL" in denied[0]["reason"].upper(), denied
-    assert (await metrics_of(rest, "limited"))["fills_total"] == 0
+    metrics = await eventually(lambda: metrics_of(rest, "limited"), what="metrics")
+    assert metrics["fills_total"] == 0
     await stopped(fleet, "limited")
 
 

@@ -30,6 +30,8 @@ _AWAY: Final = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    # A statement for a connection that was told of the server's end and has not come to its own.
+    asyncpg.InternalClientError,
 )
 
 
@@ -155,7 +157,7 @@ class PostgresRecord:
         finally:
             try:
                 await self._pool.release(connection)
-            except (*_AWAY, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+            except (*_AWAY, asyncpg.PostgresError) as error:
                 # What it was asked is settled by now; the pool has given it up.
                 log.info("connection is lost", error=repr(error))
 
