@@ -310,6 +310,7 @@ class TrialStarted(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     """A worker has the trial in a process of its own."""
 
     worker: InstanceId
+    session_id: SessionId
     host: HostId
     pid: int
     attempt: int

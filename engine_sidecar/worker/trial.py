@@ -144,7 +144,11 @@ class Trial:
         if self._killed_for is not None:  # while it was being forked
             process.kill()
         started = TrialStarted(
-            worker=launch.spec.instance_id, host=launch.host, pid=pid, attempt=self._taken.attempt
+            worker=launch.spec.instance_id,
+            session_id=launch.spec.session_id,
+            host=launch.host,
+            pid=pid,
+            attempt=self._taken.attempt,
         )
         await self._tell(started)
         return await self._ended(process)

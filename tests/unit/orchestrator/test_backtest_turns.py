@@ -139,11 +139,21 @@ def test_what_was_begun_twice_in_vain_runs_alone_also_when_the_answer_was_lost()
 
 
 def test_a_start_is_told_by_the_worker_that_holds_it_only() -> None:
-    told = TrialStarted(worker="w1", host="h1", pid=7, attempt=1)
+    told = TrialStarted(worker="w1", session_id="s-w1", host="h1", pid=7, attempt=1)
     begun = turns.started(running(), told, NOW)
     assert begun is not None
     assert (begun.facts.host, begun.facts.started_at) == ("h1", NOW)
     assert turns.started(running(), msgspec.structs.replace(told, worker="w2"), NOW) is None
+
+
+def test_what_is_run_unasked_is_claimed_by_its_start_so_that_it_can_be_cancelled() -> None:
+    told = TrialStarted(worker="w1", session_id="s-w1", host="h1", pid=7, attempt=1)
+    begun = turns.started(backtest(), told, NOW)
+    assert begun is not None
+    assert begun.facts.claim is not None
+    assert (begun.facts.claim.worker, begun.facts.claim.session_id) == ("w1", "s-w1")
+    assert (begun.status, begun.facts.attempts) == (BacktestStatus.RUNNING, 1)
+    assert begun.version == backtest().version + 1
 
 
 def test_a_failure_of_an_attempt_that_was_given_up_does_not_count_but_its_result_does() -> None:
@@ -217,7 +227,7 @@ def _moved(one: Backtest, what: str, worker: str, delivery: int) -> Backtest:
         case "claim":
             return claimed(one, worker, delivery, is_over=delivery > 3)[0]
         case "start":
-            event = TrialStarted(worker=worker, host="h1", pid=1, attempt=delivery)
+            event = TrialStarted(worker=worker, session_id=f"s-{worker}", host="h1", pid=1, attempt=delivery)
             return turns.started(one, event, NOW) or one
         case "fail":
             return turns.failed(one, worker, delivery, FAILED, NOW) or one

@@ -67,11 +67,15 @@ def _granted(backtest: Backtest) -> TrialClaimed:
 
 
 def started(backtest: Backtest, event: TrialStarted, now: datetime) -> Backtest | None:
-    """Its process runs; None when that is no news."""
+    """Its process runs; None when that is no news. One that nobody asked for is run unasked: it is claimed by that."""
     held = backtest.facts.claim
-    if backtest.is_final or held is None or (held.worker, held.delivery) != (event.worker, event.attempt):
+    if backtest.is_final or (held and (held.worker, held.delivery) != (event.worker, event.attempt)):
         return None
-    return _changed(backtest, now, status=BacktestStatus.RUNNING, host=event.host, started_at=now)
+    facts: dict[str, Any] = {"host": event.host, "started_at": now}
+    if held is None:
+        own = Claim(worker=event.worker, session_id=event.session_id, delivery=event.attempt, at=now)
+        facts |= {"claim": own, "attempts": backtest.facts.attempts + 1}
+    return _changed(backtest, now, status=BacktestStatus.RUNNING, **facts)
 
 
 def completed(backtest: Backtest, outcome: Outcome, now: datetime) -> Backtest | None:
