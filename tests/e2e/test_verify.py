@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from flotilla.embedded.postgres import PostgresServer
 from schemas.backtest import Outcome
-from tests.e2e.stacks import RunningStack
+from tests.e2e.stacks import RunningStack, until
 
 BARS = "TOY.SIM-1-DAY-LAST-EXTERNAL"
 STRATEGY = """
@@ -149,6 +150,12 @@ async def test_parameters_that_were_changed_on_record_are_named(bench: Bench) ->
         await connection.execute("update results set body = $1 where backtest_id = 'parameters'", changed)
     finally:
         await connection.close()
+    # An orchestrator that has just shown the result has it in memory.
+    old = bench.stack.pid_of("orchestrator")
+    assert old is not None
+    os.kill(old, signal.SIGKILL)
+    until(lambda: bench.stack.pid_of("orchestrator") not in (None, old), 30, "another orchestrator")
+    until(lambda: bench.stack.cli("backtest", "show", "parameters").returncode == 0, 30, "its answer")
     found = bench.verify("parameters", 1)
     assert found["plan.strategies[0].config.every"] == (None, 10)
     assert "fills.length" in found
