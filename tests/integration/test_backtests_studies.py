@@ -101,6 +101,8 @@ async def test_a_walk_forward_tries_the_best_of_each_fold_and_a_cancel_ends_a_st
     await backtests.study("hang", hanging)
     await until(lambda: backtests.of_study("hang"), lambda view: view.counts["running"] > 0)
     ended = await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="hang"))
+    again = await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="hang"))
+    assert (again.status, again.completed_at) == (ended.status, ended.completed_at)
     assert ended.status is BacktestStatus.CANCELLED
     assert ended.counts["cancelled"] == 6
     wrong = msgspec.structs.replace(walk, best_by="luck")
