@@ -1,5 +1,8 @@
 """The contract's rows agree with each other, and what is generated from them with what is committed."""
 
+import subprocess
+import sys
+
 import jsonschema
 import msgspec
 import pytest
@@ -32,7 +35,11 @@ def test_each_durable_feed_is_captured_by_its_stream_and_by_no_other(stream: obj
 
 
 def test_generated_documents_are_up_to_date() -> None:
-    assert export.drift(export.FOLDER) == []
+    # In a process of its own: where NautilusTrader is imported first, a limit of 0 is typing's cached one of 0.0.
+    done = subprocess.run(
+        [sys.executable, "-m", "schemas.export", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_drift_is_noticed(tmp_path: object) -> None:
