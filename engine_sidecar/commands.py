@@ -25,7 +25,7 @@ from schemas.strategy import LookIntoEngine
 HAND_OVER_S: Final = 2.0
 LATEST_END_S: Final = 10.0
 """How long after its deadline a session has ended in any case: its engine is killed, then its zygote, then given up on."""
-_COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING)
+_COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.IMPAIRED)
 
 
 class Commands:

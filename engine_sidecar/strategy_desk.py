@@ -67,7 +67,7 @@ class StrategyDesk:
     async def _ask(self, session_id: str | None, question: Question, timeout_s: float) -> StrategyList:
         fence(self._spec, session_id)
         session = self._handlers.session
-        if session.state != RunState.TRADING or session.is_over:
+        if session.state not in (RunState.TRADING, RunState.IMPAIRED) or session.is_over:
             raise fault(FaultCode.CONFLICT, f"the engine does not trade, it is {session.state}")
         answer = await self._questions.ask(question, timeout_s)
         return StrategyList(

@@ -25,7 +25,7 @@ from schemas.fault import FaultCode, fault
 from schemas.states import RunState
 from schemas.telemetry import EngineEvent, LogLines
 
-ENDED: Final = frozenset({RunState.STOPPED, RunState.FAILED})
+ENDED: Final = frozenset({RunState.COMPLETED, RunState.STOPPED, RunState.FAILED})
 _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 

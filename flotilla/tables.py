@@ -17,6 +17,9 @@ from schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 
 _STYLES: Final = {
     RunState.TRADING: "green",
+    RunState.IMPAIRED: "bold red",
+    RunState.SILENT: "bold red",
+    RunState.COMPLETED: "dim",
     RunState.STOPPED: "dim",
     RunState.FAILED: "bold red",
     RunState.UNKNOWN: "magenta",

@@ -45,7 +45,11 @@ class ClientState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a session is. It only moves forward: orchestrator/core/session.py has the table."""
+    """Where a session is. It only moves forward: orchestrator/core/session.py has the table.
+
+    `trading`: every client is connected, every strategy runs, data arrives where it is due; all less than that is `impaired`.
+    `silent`: its container is up, and nothing is heard of it. `completed`: a replay whose data is through.
+    """
 
     SCHEDULED = "scheduled"
     CREATING = "creating"
@@ -53,7 +57,10 @@ class RunState(StrEnum):
     CONNECTING = "connecting"
     RECONCILING = "reconciling"
     TRADING = "trading"
+    IMPAIRED = "impaired"
+    SILENT = "silent"
     STOPPING = "stopping"
+    COMPLETED = "completed"
     STOPPED = "stopped"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -61,7 +68,7 @@ class RunState(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """True when nothing can follow."""
-        return self in (RunState.STOPPED, RunState.FAILED)
+        return self in (RunState.COMPLETED, RunState.STOPPED, RunState.FAILED)
 
     @property
     def for_clients(self) -> ClientState:
@@ -71,9 +78,9 @@ class RunState(StrEnum):
                 return ClientState.RUNNING
             case RunState.STOPPING:
                 return ClientState.STOPPING
-            case RunState.STOPPED:
+            case RunState.STOPPED | RunState.COMPLETED:
                 return ClientState.STOPPED
-            case RunState.FAILED | RunState.UNKNOWN:
+            case RunState.IMPAIRED | RunState.SILENT | RunState.FAILED | RunState.UNKNOWN:
                 return ClientState.ERROR
             case _:
                 return ClientState.STARTING
@@ -88,9 +95,10 @@ class OrphanPolicy(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """Why a session failed."""
+    """Why a session failed. `killed`: by a SIGKILL from outside, which neither the fleet nor a memory limit sent."""
 
     CRASH = "crash"
+    KILLED = "killed"
     OOM = "oom"
     FROZEN = "frozen"
     CONFIG = "config"

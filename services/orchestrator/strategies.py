@@ -115,7 +115,7 @@ class Strategies:
         if meant is None:
             raise fault(FaultCode.NOT_FOUND, "no engine ever ran, so there are no strategies")
         session = meant.session
-        if session is None or session.state != RunState.TRADING:
+        if session is None or session.state not in (RunState.TRADING, RunState.IMPAIRED):
             state = session.state if session else "not started"
             raise fault(FaultCode.CONFLICT, f"engine {meant.instance_id} is {state}: it must trade for this")
         return session

@@ -57,10 +57,13 @@ def _judge_start(session: SessionView) -> Verdict | None:
     name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:
         return Verdict(state=state, message=f"{name} is trading")
+    if session.state == RunState.IMPAIRED:
+        message = f"{name} is up, but it does not trade: {session.detail or 'it does not say why'}"
+        return Verdict(state=state, message=message, code=FaultCode.INTERNAL)
     if session.state == RunState.FAILED:
         code = _AT_FAULT.get(session.reason, FaultCode.INTERNAL) if session.reason else FaultCode.INTERNAL
         return Verdict(state=state, message=f"{name} failed: {why_failed(session)}", code=code)
-    if session.state in (RunState.STOPPING, RunState.STOPPED):
+    if session.state in (RunState.STOPPING, RunState.COMPLETED, RunState.STOPPED):
         if session.trading_at is not None:
             return Verdict(state=state, message=f"{name} traded and is {session.state} by now")
         return Verdict(state=state, message=f"{name} was stopped before it traded", code=FaultCode.CONFLICT)
@@ -71,8 +74,8 @@ def _judge_end(session: SessionView) -> Verdict | None:
     if not session.state.is_terminal:
         return None
     doubt = doubts(session)
-    if session.state == RunState.STOPPED:
-        message = f"{session.instance_id} has stopped"
+    if session.state in (RunState.COMPLETED, RunState.STOPPED):
+        message = f"{session.instance_id} has {session.state}"
     else:
         message = f"{session.instance_id} no longer runs; its session failed: {why_failed(session)}"
     return Verdict(state=session.state.for_clients, message=f"{message}; {doubt}" if doubt else message)

@@ -25,9 +25,11 @@ _CONTAINED: Final = (
     RunState.CONNECTING,
     RunState.RECONCILING,
     RunState.TRADING,
+    RunState.IMPAIRED,
+    RunState.SILENT,
     RunState.STOPPING,
 )
-"""The states that only a running container can report."""
+"""The states of a session whose container is up."""
 
 
 def command_reply(accepted: EngineAccepted) -> replies.CommandReply:

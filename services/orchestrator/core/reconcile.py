@@ -42,6 +42,7 @@ _HEARD: Final = (
     RunState.CONNECTING,
     RunState.RECONCILING,
     RunState.TRADING,
+    RunState.IMPAIRED,
     RunState.STOPPING,
 )
 

@@ -15,13 +15,18 @@ from services.orchestrator.core.model import Engine, Session
 MAY_PASS: Final = frozenset(
     {
         FailureReason.CRASH,
+        FailureReason.KILLED,
         FailureReason.OOM,
         FailureReason.FROZEN,
         FailureReason.HOST,
         FailureReason.VENUE,
     }
 )
-"""What a new session may mend; what an operator, a configuration or a strategy did, it does not."""
+"""What a new session may mend; what an operator, a configuration or a strategy did, it does not.
+
+Who kills from outside may be the kernel of a host that is short of memory as well as a person, and nobody asked for a stop: within
+its budget the engine is wanted back.
+"""
 
 
 def recent(engine: Engine, now: datetime) -> tuple[datetime, ...]:

@@ -29,15 +29,24 @@ def session(
 
 def test_every_state_of_a_session_is_one_that_clients_know() -> None:
     assert {state.for_clients for state in RunState} == set(ClientState)
-    assert RunState.UNKNOWN.for_clients == ClientState.ERROR
+    errors = {state for state in RunState if state.for_clients == ClientState.ERROR}
+    assert {state.value for state in errors} == {"impaired", "silent", "failed", "unknown"}
+    assert RunState.COMPLETED.for_clients == ClientState.STOPPED
 
 
 @pytest.mark.parametrize("state", RunState)
 @pytest.mark.parametrize("goal", Goal)
 def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: RunState) -> None:
     decides = {
-        Goal.TRADING: {RunState.TRADING, RunState.STOPPING, RunState.STOPPED, RunState.FAILED},
-        Goal.ENDED: {RunState.STOPPED, RunState.FAILED},
+        Goal.TRADING: {
+            RunState.TRADING,
+            RunState.IMPAIRED,
+            RunState.STOPPING,
+            RunState.COMPLETED,
+            RunState.STOPPED,
+            RunState.FAILED,
+        },
+        Goal.ENDED: {RunState.COMPLETED, RunState.STOPPED, RunState.FAILED},
     }
     assert (judge(goal, session(state)) is not None) == (state in decides[goal])
 
