@@ -113,7 +113,7 @@ class Actions:
         try:
             await self._bus.publish_durable(
                 FLEET_STATE,
-                record_view(engine),
+                record_view(engine, self._clock()),
                 # The stream holds engines' events too, whose ids are <session_id>-<seq>: one id for two messages loses one.
                 message_id=f"fleet-{present}-{engine.version}",
                 instance_id=engine.instance_id,

@@ -166,9 +166,10 @@ class Commands:
         """Raises AccountHeld while another engine holds an account of this session: it would wait for nothing."""
         if spec.lease is None:
             return
+        now = self._clock()
         for lease in await self._record.leases_on(spec.lease.accounts):
-            if lease.instance_id != spec.instance_id and not lease.is_free(self._clock()):
-                raise AccountHeld(lease)
+            if lease.instance_id != spec.instance_id and not lease.is_free(now):
+                raise AccountHeld(lease, now)
 
 
 def _named(request: StartEngine) -> str:

@@ -13,6 +13,7 @@ from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import new_request_id
 from services.orchestrator.actions import Clock
 from services.orchestrator.conductor import Stamp
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
 
 log = get_logger(__name__)
@@ -48,7 +49,7 @@ class Ledger:
             request_id=request.request_id or new_request_id(),
             subject=call.subject,
             body_hash=hashlib.sha256(body).digest(),
-            at=self._clock(),
+            at=wall(self._clock()),
         )
 
     async def earlier[R](self, call: Call[Any, R], request: Any, stamp: Stamp, within_s: float) -> R | None:

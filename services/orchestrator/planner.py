@@ -8,6 +8,7 @@ from schemas.session import AccountLease, SessionSpec
 from services.orchestrator.actions import Clock
 from services.orchestrator.core.choice import leased_accounts, restart_policy
 from services.orchestrator.core.parameters import Known
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.rendering import render
 from services.orchestrator.core.strategies import render_strategy
 from services.orchestrator.core.templates import Shelf
@@ -55,4 +56,4 @@ class Planner:
         """Both as they are now, for one new session. Raises FaultError `unavailable` when they cannot be read."""
         shelf = await self._templates.shelf()
         known = Known.of((await self._catalog.view()).entries)
-        return Plans(shelf, known, new_session_id(self._clock()), self._lease_ttl_s)
+        return Plans(shelf, known, new_session_id(wall(self._clock())), self._lease_ttl_s)

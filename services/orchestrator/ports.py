@@ -11,6 +11,7 @@ from schemas.session import SessionSpec, VenueAccount
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease, held_text
 from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.record_time import KeptTime
 from services.orchestrator.core.templates import Shelf
 
 
@@ -50,8 +51,8 @@ class RepeatedCommand(Exception):
 class AccountHeld(Exception):
     """Another session holds the lease on an account that the new one needs."""
 
-    def __init__(self, lease: Lease) -> None:
-        super().__init__(held_text(lease))
+    def __init__(self, lease: Lease, now: datetime) -> None:
+        super().__init__(held_text(lease, now))
         self.lease = lease
 
 
@@ -105,8 +106,11 @@ class Record(Protocol):
     async def leases_on(self, accounts: Sequence[VenueAccount]) -> list[Lease]:
         """Who holds or held these accounts last; nothing for one that was never leased."""
 
-    async def is_reachable(self) -> bool:
-        """True when it answers now."""
+    async def kept_time(self) -> KeptTime | None:
+        """The point of the record's time that was kept last; None in a record that has none yet."""
+
+    async def keep_time(self, kept: KeptTime) -> None:
+        """Keeps a point of the record's time, unless a later one is kept. It writes, so that it tells whether that is possible."""
 
 
 class Templates(Protocol):

@@ -14,6 +14,7 @@ from services.orchestrator.core.effects import StartAgain
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.ports import AccountHeld, Record
 
 log = get_logger(__name__)
@@ -43,7 +44,7 @@ class Restarter:
         spec = await self._record.spec(effect.session_id)
         if spec is None:
             return
-        session_id = new_session_id(self._clock())
+        session_id = new_session_id(wall(self._clock()))
 
         def decide(engine: Engine | None) -> Decision | None:
             now = self._clock()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from bus.bus import Bus
@@ -11,7 +11,7 @@ from bus.logs import get_logger
 from bus.streams import Follower, ensure_streams
 from schemas.contract import ENGINE_EVENT_FEEDS
 from schemas.fault import Fault, FaultError
-from services.orchestrator.actions import Actions, Clock
+from services.orchestrator.actions import Actions
 from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
@@ -20,6 +20,7 @@ from services.orchestrator.alerts import Alerts
 from services.orchestrator.backtests.desk import Desk
 from services.orchestrator.checker import PlanChecker
 from services.orchestrator.cleanup import Cleaner
+from services.orchestrator.clock import RecordClock
 from services.orchestrator.commands import Commands
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.core.effects import ContainerEffect, StartAgain
@@ -43,6 +44,7 @@ from services.orchestrator.watch import Watch
 log = get_logger(__name__)
 
 _TRY_AGAIN_S: Final = 1.0
+_KEEP_S: Final = 1.0
 _TOLD_AGAIN: Final = timedelta(hours=1)
 _LAST_TURNS_S: Final = 5.0
 
@@ -51,7 +53,7 @@ class Orchestrator:
     """One orchestrator on one bus and one record. `run` brings it up and keeps it going until it is cancelled."""
 
     def __init__(
-        self, bus: Bus, record: PostgresRecord, settings: OrchestratorSettings, clock: Clock
+        self, bus: Bus, record: PostgresRecord, settings: OrchestratorSettings, clock: RecordClock
     ) -> None:
         self._bus = bus
         self._record = record
@@ -111,7 +113,7 @@ class Orchestrator:
             group.create_task(follower.run(), name="events")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")
-            group.create_task(self._probe_record(), name="probe")
+            group.create_task(self._keep_time(), name="time")
             group.create_task(self._library.run(), name="templates")
             group.create_task(self._duties.backtests.run(), name="backtests")
 
@@ -128,7 +130,7 @@ class Orchestrator:
     def checks(self) -> dict[str, str]:
         """What we depend on."""
         return {
-            "record": "ok" if self._is_record_up else "PostgreSQL does not answer",
+            "record": "ok" if self._is_record_up else "PostgreSQL does not answer, or cannot write",
             "loaded": "ok" if self._is_loaded else "the record has not been read yet",
         }
 
@@ -186,6 +188,9 @@ class Orchestrator:
         await _until_done(self._read_record)
 
     async def _read_record(self) -> None:
+        self._clock.join(await self._record.kept_time())
+        await self._record.keep_time(self._clock.keep())
+        self._live.since = self._clock()
         for engine in await self._record.engines():
             self._fleet.put(engine)
             # What was saved just before we died was perhaps never told.
@@ -197,21 +202,26 @@ class Orchestrator:
         self._is_loaded = self._is_record_up = True
         log.info("record read", engines=len(self._fleet.ids()))
 
-    async def _probe_record(self) -> None:
+    async def _keep_time(self) -> None:
         while True:
-            self._is_record_up = await self._record.is_reachable()
-            await asyncio.sleep(_TRY_AGAIN_S)
+            await asyncio.sleep(_KEEP_S)
+            try:
+                await self._record.keep_time(self._clock.keep())
+            except FaultError:
+                self._is_record_up = False
+            else:
+                self._is_record_up = True
 
 
 def orchestrator(
-    settings: OrchestratorSettings, clock: Clock = lambda: datetime.now(UTC)
+    settings: OrchestratorSettings, clock: RecordClock | None = None
 ) -> Callable[[Bus], AbstractAsyncContextManager[Orchestrator]]:
     """The service that bus.host runs."""
 
     @asynccontextmanager
     async def service(bus: Bus) -> AsyncIterator[Orchestrator]:
         record = await PostgresRecord.open(settings.dsn, settings.password())
-        made = Orchestrator(bus, record, settings, clock)
+        made = Orchestrator(bus, record, settings, clock or RecordClock())
         try:
             await made.serve()
             async with asyncio.TaskGroup() as group:

@@ -25,6 +25,7 @@ from services.orchestrator.core.again import start_again
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.events import StoredEvent, apply_states
 from services.orchestrator.core.model import Engine
+from services.orchestrator.core.record_time import KeptTime
 from services.orchestrator.core.stored import configure, remove
 from services.orchestrator.ports import AccountHeld, Change, Command, RepeatedCommand, StaleChange, Unstorable
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
@@ -360,13 +361,19 @@ async def test_while_the_database_is_away_everything_says_so_and_it_comes_back(
     before = await loaded(record)
     stop = change_of(core.stop(before, StopEngine(), request_id="r", now=after(1)))
     own_postgres.kill()
-    for attempt in (record.engines(), record.save(stop), record.add_events([event(1)]), record.migrate()):
+    kept = KeptTime(at=NOW, boot_id="boot", monotonic_s=1.0)
+    for attempt in (
+        record.engines(),
+        record.save(stop),
+        record.add_events([event(1)]),
+        record.migrate(),
+        record.keep_time(kept),
+    ):
         with pytest.raises(FaultError) as raised:
             await attempt
         assert raised.value.fault.code == FaultCode.UNAVAILABLE
-    assert not await record.is_reachable()
     own_postgres.start()
-    assert await record.is_reachable()
+    await record.keep_time(kept)
     assert await loaded(record) == before
     await record.save(stop)
     await record.close()
@@ -388,3 +395,15 @@ async def test_a_connection_that_breaks_at_the_commit_leaves_the_outcome_unknown
     assert raised.value.fault.code == FaultCode.OUTCOME_UNKNOWN
     assert await record.engines() == []
     await connection.close()
+
+
+async def test_the_records_time_is_kept_and_an_earlier_one_changes_nothing(record: PostgresRecord) -> None:
+    assert await record.kept_time() is None
+    first = KeptTime(at=NOW, boot_id="boot-1", monotonic_s=100.25)
+    await record.keep_time(first)
+    assert await record.kept_time() == first
+    await record.keep_time(KeptTime(at=after(-0.001), boot_id="boot-2", monotonic_s=7.0))
+    assert await record.kept_time() == first
+    later = KeptTime(at=after(1), boot_id="boot-2", monotonic_s=8.0)
+    await record.keep_time(later)
+    assert await record.kept_time() == later

@@ -47,6 +47,7 @@ from schemas.telemetry import (
     StateChange,
     StopFlag,
 )
+from services.orchestrator.clock import RecordClock
 from services.orchestrator.service import Orchestrator, orchestrator
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -111,14 +112,15 @@ async def until[T](
         await asyncio.sleep(0.02)
 
 
-class Clock:
-    """The real time, and as much later as the test says."""
+class Clock(RecordClock):
+    """The record's time, and as much later as the test says."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        super().__init__(
+            monotonic=lambda: time.monotonic() + self.ahead.total_seconds(),
+            wall=lambda: datetime.now(UTC) + self.ahead,
+        )
 
 
 class ScriptedEngine:

@@ -130,7 +130,9 @@ class PostgresBacktests:
         async with self._record.transaction() as connection:
             if await connection.fetchval(SQL["backtest_study_change"], *row) is None:
                 raise StaleChange(study.study_id)
-            found = await connection.fetch(SQL["backtest_cancel_pending"], study.study_id, now)
+            found = await connection.fetch(
+                SQL["backtest_cancel_pending"], study.study_id, now, study.ended_at
+            )
             await _add_command(connection, command)
         return [row["backtest_id"] for row in found]
 

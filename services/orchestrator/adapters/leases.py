@@ -23,7 +23,7 @@ async def take(connection: Any, spec: SessionSpec, now: datetime) -> SessionSpec
     found = [rows.lease_of(row) for row in await connection.fetch(SQL["lock_leases"], *columns)]
     for lease in found:
         if not lease.is_free(now):
-            raise AccountHeld(lease)
+            raise AccountHeld(lease, now)
     token = leases.next_token(found, spec.lease.token)
     holder = (spec.instance_id, spec.session_id, spec.lease.ttl_s, now)
     await connection.execute(SQL["take_leases"], *columns, token, *holder)

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError, fault
+from schemas.fault import FaultCode, fault
 from schemas.session import SessionSpec, VenueAccount
 from services.orchestrator.adapters import leases, rows
 from services.orchestrator.adapters.migrator import migrate
@@ -16,6 +16,7 @@ from services.orchestrator.adapters.statements import SQL
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.record_time import KeptTime
 from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
 
 log = get_logger(__name__)
@@ -30,6 +31,8 @@ _AWAY: Final = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresIOError,
+    asyncpg.ReadOnlySQLTransactionError,
     # A statement for a connection that was told of the server's end and has not come to its own.
     asyncpg.InternalClientError,
 )
@@ -117,13 +120,14 @@ class PostgresRecord:
         found = await self.fetch("leases_on", *rows.account_columns(accounts))
         return [rows.lease_of(row) for row in found]
 
-    async def is_reachable(self) -> bool:
-        try:
-            with _reachable():
-                await self._pool.fetchval("select 1", timeout=_CONNECT_S)
-        except (FaultError, asyncpg.PostgresError):
-            return False
-        return True
+    async def kept_time(self) -> KeptTime | None:
+        return next((KeptTime(**row) for row in await self.fetch("kept_time")), None)
+
+    async def keep_time(self, kept: KeptTime) -> None:
+        with _reachable():
+            async with self._connection() as connection:
+                values = (kept.at, kept.boot_id, kept.monotonic_s)
+                await connection.execute(SQL["keep_time"], *values, timeout=_CONNECT_S)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:

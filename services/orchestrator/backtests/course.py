@@ -21,6 +21,7 @@ from services.orchestrator.backtests.sources import Shelves
 from services.orchestrator.core.backtests import studies as core
 from services.orchestrator.core.backtests.model import Backtest, NewBacktest, Study
 from services.orchestrator.core.backtests.tally import Point, Points, point_of
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.ports import Command, StaleChange
 
 log = get_logger(__name__)
@@ -84,7 +85,7 @@ class Course:
         """Ends a study with what is pending of it; what runs of it is ended next. Raises StaleChange when it had ended."""
         now = self._clock()
         ended = msgspec.structs.replace(
-            study, status=step.end, version=study.version + 1, ended_at=now, why_ended=step.why
+            study, status=step.end, version=study.version + 1, ended_at=wall(now), why_ended=step.why
         )
         cancelled = await self._record.change_study(ended, now)
         self._open.pop(study.study_id, None)

@@ -7,6 +7,7 @@ from schemas.backtest import BacktestConfig, TrialOrder
 from schemas.fault import invalid
 from services.orchestrator.core.backtests.model import Backtest, NewBacktest
 from services.orchestrator.core.backtests.plans import Sources, plan_of
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.library import Library
 from services.orchestrator.ports import Catalog
 
@@ -42,7 +43,7 @@ def new_backtest(
     backtest = Backtest(
         backtest_id=backtest_id,
         config=config,
-        created_at=now,
+        created_at=wall(now),
         updated_at=now,
         study_id=study_id,
         number=number,

@@ -24,6 +24,7 @@ from services.orchestrator.backtests.turns import Turns
 from services.orchestrator.conductor import Stamp
 from services.orchestrator.core.backtests.comparing import verdict
 from services.orchestrator.core.backtests.model import Backtest, NewBacktest
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.ledger import Ledger, command_of
 
 _ATTEMPTS: Final = 3
@@ -88,7 +89,7 @@ class Verifying:
         backtest = Backtest(
             backtest_id=verify_id,
             config=original.config,
-            created_at=now,
+            created_at=wall(now),
             updated_at=now,
             verifies=original.backtest_id,
         )

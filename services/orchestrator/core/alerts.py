@@ -6,6 +6,7 @@ from schemas.session import ContainerFacts
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator.core.effects import RaiseAlert
 from services.orchestrator.core.model import Engine
+from services.orchestrator.core.record_time import wall
 
 
 def about_engine(
@@ -14,7 +15,7 @@ def about_engine(
     """An alert about an engine and its present session; one per session, or per `key`."""
     session = engine.session
     alert = FleetAlert(
-        at=now,
+        at=wall(now),
         severity=severity,
         code=code,
         message=message,
@@ -32,7 +33,7 @@ def about_container(
 ) -> RaiseAlert:
     """An alert about a container; one per container and code."""
     alert = FleetAlert(
-        at=now,
+        at=wall(now),
         severity=severity,
         code=code,
         message=message,

@@ -12,6 +12,7 @@ from services.orchestrator.core import restarts
 from services.orchestrator.core.effects import Effect, PublishState
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad, needs_docker, place
+from services.orchestrator.core.record_time import wall
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ def begin(engine: Engine, spec: SessionSpec, hosts: Sequence[HostLoad], now: dat
         instance_id=spec.instance_id,
         generation=spec.generation,
         state=RunState.SCHEDULED,
-        created_at=now,
+        created_at=wall(now),
         changed_at=now,
         stop_policy=spec.stop_policy,
         stop_timeout_s=spec.stop_timeout_s,

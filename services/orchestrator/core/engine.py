@@ -18,6 +18,7 @@ from services.orchestrator.core.decision import Decision, begin, recorded
 from services.orchestrator.core.effects import Effect
 from services.orchestrator.core.model import Engine, Session, new_engine
 from services.orchestrator.core.placement import HostLoad, check_runtime, settle_cache
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.session import move
 from services.orchestrator.core.stopping import order_stop, stop_step
 
@@ -63,7 +64,7 @@ def start(
     spec, effects = _fitted(_next(spec, before, config), wanted, hosts, now)
     begun = begin(wanted, spec, hosts, now)
     reply = accepted(begun.engine, request_id, "is starting", spec.session_id)
-    reply = msgspec.structs.replace(reply, started_at=now, config=config)
+    reply = msgspec.structs.replace(reply, started_at=wall(now), config=config)
     return recorded(engine, _with(begun, reply, effects), now)
 
 
@@ -93,7 +94,7 @@ def restart(
     decision = _stopped(wanted, session, StopEngine(), hosts, now)
     has_begun = decision.engine.pending is None
     reply = accepted(decision.engine, request_id, "is restarting", spec.session_id)
-    reply = msgspec.structs.replace(reply, config=config, started_at=now if has_begun else None)
+    reply = msgspec.structs.replace(reply, config=config, started_at=wall(now) if has_begun else None)
     return recorded(engine, _with(decision, reply, effects), now)
 
 

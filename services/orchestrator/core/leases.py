@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.session import VenueAccount
 from services.orchestrator.core.model import Session
+from services.orchestrator.core.record_time import on_wall
 
 LONGEST_REDUCING_S: Final = 60.0
 """How long a sidecar goes on reducing, at most, once its lease ran out."""
@@ -77,7 +78,7 @@ def holdings(leases: Sequence[Lease]) -> list[Holding]:
     return list(found.values())
 
 
-def held_text(lease: Lease) -> str:
+def held_text(lease: Lease, now: datetime) -> str:
     """Who holds an account, for people."""
     text = (
         f"account {lease.account} at {lease.venue} is traded by engine {lease.instance_id}"
@@ -85,4 +86,4 @@ def held_text(lease: Lease) -> str:
     )
     if lease.free_at is None:
         return text
-    return f"{text}, which was given up while out of sight: it is free at {lease.free_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{text}, which was given up while out of sight: it is free at {on_wall(lease.free_at, now):%Y-%m-%dT%H:%M:%SZ}"

@@ -9,6 +9,7 @@ from schemas.config import EngineConfig, RestartPolicy
 from schemas.session import SessionSpec, container_name
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import StopReport
+from services.orchestrator.core.record_time import wall
 
 WORKER_TEMPLATE: Final = "backtest_worker"
 """The template of engines that run backtests; they come and go by themselves."""
@@ -38,7 +39,8 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One life of an engine. `changed_at` is by our clock; the times of what the engine did are by its own.
+    """One life of an engine. `changed_at`, `exit_seen_at` and those of the stop order are of the record's time, all others of
+    the wall clock: of ours for `created_at`, of the engine's for what it did.
 
     `exit_seen_at`: the container was first seen to be over, and the sidecar's own account is being waited for. `state_seq` is the
     number of the last state event that was applied. `is_provisional`: it ended by the container's facts alone, so that the
@@ -89,8 +91,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
 
     `pending` is the session of a restart: it begins in the same transaction that ends the present one. `config` is what the
     present or last session runs, `configured` what was stored since for the next one. `restarts` are those made without being
-    asked within the window of `restart_policy`; the next one is due at `restart_at`. A removed engine is hidden until it is
-    started again.
+    asked within the window of `restart_policy`; the next one is due at `restart_at`. These two and `updated_at` are of the record's
+    time. A removed engine is hidden until it is started again.
     """
 
     instance_id: str
@@ -141,6 +143,6 @@ def new_engine(config: EngineConfig, now: datetime) -> Engine:
         desired=DesiredState.STOPPED,
         config=config,
         generation=0,
-        created_at=now,
+        created_at=wall(now),
         updated_at=now,
     )

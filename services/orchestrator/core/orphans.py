@@ -16,6 +16,7 @@ from services.orchestrator.core.decision import Decision, recorded
 from services.orchestrator.core.effects import Effect, RemoveContainer
 from services.orchestrator.core.model import Engine, Session, StopOrder, new_engine
 from services.orchestrator.core.placement import needs_docker
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.stopping import stop_step
 
 
@@ -86,6 +87,7 @@ def adopt(engine: Engine | None, spec: SessionSpec, container: ContainerFacts, n
         configured=None,
         generation=spec.generation,
         session=_session(spec, container, now),
+        restarts=(),
         restart_at=None,
         removed_at=None,
     )
@@ -101,12 +103,12 @@ def _session(spec: SessionSpec, container: ContainerFacts, now: datetime) -> Ses
         instance_id=spec.instance_id,
         generation=spec.generation,
         state=RunState.UNKNOWN,
-        created_at=container.created_at or now,
+        created_at=container.created_at or wall(now),
         changed_at=now,
         stop_policy=spec.stop_policy,
         stop_timeout_s=spec.stop_timeout_s,
         host=container.host,
-        started_at=container.started_at or now,
+        started_at=container.started_at or wall(now),
         needs_docker=needs_docker(spec),
         needs_cache=spec.uses_cache,
     )
@@ -131,10 +133,10 @@ def _stopped(orphan: Orphan, now: datetime) -> Step:
         instance_id=container.instance_id,
         generation=max(1, container.generation),
         state=RunState.STOPPING,
-        created_at=now,
+        created_at=wall(now),
         changed_at=now,
         host=container.host,
-        started_at=container.started_at or now,
+        started_at=container.started_at or wall(now),
         stop=StopOrder(asked_at=now, policy=None),
     )
     refusal = f"; it could not be adopted: {orphan.refusal}" if orphan.refusal else ""

@@ -23,6 +23,7 @@ from services.orchestrator.core.events import storable, storable_code
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad, place
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.restarts import due
 from services.orchestrator.core.session import MOVES, move
 from services.orchestrator.core.stop_flags import halt
@@ -133,7 +134,7 @@ def _not_begun(session: Session, sight: Sight, now: datetime) -> Step | None:
     container, host = sight.container, session.host or ""
     if container is not None and container.status == ContainerStatus.RUNNING:
         if session.stop is not None:
-            return msgspec.structs.replace(session, started_at=container.started_at or now), ()
+            return msgspec.structs.replace(session, started_at=container.started_at or wall(now)), ()
         return move(session, RunState.BOOTING, now, at=container.started_at), ()
     if session.stop is not None or not sight.is_host_in_sight:
         return None

@@ -81,10 +81,10 @@ def standing_alerts(engine: Engine, now: datetime) -> tuple[Effect, ...]:
     session, policy = engine.session, engine.restart_policy
     if session is None or policy is None or policy.max_restarts == 0:
         return ()
-    if engine.restarts and engine.restarts[-1] == session.created_at:
-        return (restarted(engine, policy, now),)
-    is_spent = is_owed(engine) and engine.restart_at is None
-    return (_spent(engine, policy, now),) if is_spent else ()
+    if is_owed(engine) and engine.restart_at is None:
+        return (_spent(engine, policy, now),)
+    # A start that somebody asked for forgets them: the present session is the last that was begun unasked.
+    return (restarted(engine, policy, now),) if engine.restarts else ()
 
 
 def restarted(engine: Engine, policy: RestartPolicy, now: datetime) -> Effect:

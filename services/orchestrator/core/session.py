@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.states import RunState
 from services.orchestrator.core.model import Session
+from services.orchestrator.core.record_time import wall
 
 _S: Final = RunState
 _COLUMNS: Final = (
@@ -55,7 +56,7 @@ def move(
     """
     if to not in MOVES[session.state]:
         raise IllegalMove(session, to)
-    happened = at or now
+    happened = at or wall(now)
     times: dict[str, datetime] = {}
     if to.is_terminal:
         times["ended_at"] = happened

@@ -10,6 +10,7 @@ from schemas.states import DesiredState
 from services.orchestrator.core.answers import accepted
 from services.orchestrator.core.decision import Decision, recorded
 from services.orchestrator.core.model import Engine, new_engine
+from services.orchestrator.core.record_time import wall
 
 
 def configure(engine: Engine | None, config: EngineConfig, *, request_id: str, now: datetime) -> Decision:
@@ -33,7 +34,12 @@ def remove(engine: Engine, *, request_id: str, now: datetime) -> Decision:
             f" {engine.session.state}; stop it first",
         )
     removed = msgspec.structs.replace(
-        engine, desired=DesiredState.STOPPED, removed_at=now, configured=None, restart_at=None, restarts=()
+        engine,
+        desired=DesiredState.STOPPED,
+        removed_at=wall(now),
+        configured=None,
+        restart_at=None,
+        restarts=(),
     )
     reply = accepted(removed, request_id, "is removed", None)
     return recorded(

@@ -8,6 +8,7 @@ from schemas.engine import EngineView, SessionView
 from schemas.states import ClientState
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.record_time import on_wall
 from services.orchestrator.core.restarts import recent
 
 
@@ -39,7 +40,7 @@ def session_view(session: Session) -> SessionView:
     )
 
 
-def record_view(engine: Engine) -> EngineView:
+def record_view(engine: Engine, now: datetime) -> EngineView:
     """An engine as the record has it, without telemetry."""
     return EngineView(
         instance_id=engine.instance_id,
@@ -48,14 +49,14 @@ def record_view(engine: Engine) -> EngineView:
         config=engine.shown_config,
         session=session_view(engine.session) if engine.session else None,
         restarts=len(engine.restarts),
-        restart_at=engine.restart_at,
+        restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
     )
 
 
 def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
     """An engine with what was heard of its present session."""
     view = msgspec.structs.replace(
-        record_view(engine),
+        record_view(engine, now),
         restarts=len(recent(engine, now)),
         stop_flag=live.stop_flag(engine.instance_id, now),
     )

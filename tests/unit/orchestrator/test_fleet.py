@@ -100,7 +100,7 @@ def test_a_view_shows_telemetry_of_the_present_session_only() -> None:
     shown = live_view(engine(session()), live, after(1.5))
     assert (shown.heartbeat_age_s, shown.is_frozen) == (1.5, True)
     for other in (session(session_id="s2"), session(RunState.STOPPED), None):
-        assert live_view(engine(other), live, NOW) == record_view(engine(other))
+        assert live_view(engine(other), live, NOW) == record_view(engine(other), NOW)
 
 
 def test_an_answer_takes_only_what_fits() -> None:

@@ -47,6 +47,6 @@ def test_a_session_with_several_accounts_is_renewed_with_one_call() -> None:
 
 
 def test_the_holder_is_named() -> None:
-    assert held_text(HELD) == "account U1 at IB is traded by engine e1 (session s1)"
+    assert held_text(HELD, NOW) == "account U1 at IB is traded by engine e1 (session s1)"
     lost = Lease(venue="IB", account="U1", instance_id="e1", session_id="s1", free_at=NOW)
-    assert "given up" in held_text(lost)
+    assert "given up" in held_text(lost, NOW)

@@ -19,17 +19,17 @@ def test_a_configuration_makes_an_engine_that_never_ran_known_and_starts_nothing
     assert (known.config, known.session, known.desired) == (NEW, None, DesiredState.STOPPED)
     assert decision.reply is not None
     assert (decision.reply.config, decision.reply.state) == (NEW, ClientState.STOPPED)
-    assert record_view(known).config == NEW
+    assert record_view(known, NOW).config == NEW
 
 
 def test_an_active_engine_goes_on_with_what_it_has_until_its_next_session() -> None:
     active = configure(engine(session()), NEW, request_id="r", now=NOW).engine
-    assert record_view(active).config == config()
+    assert record_view(active, NOW).config == config()
     assert active.next_config == NEW
     restarting = core.restart(active, spec("s2"), request_id="r", hosts=HOSTS, now=after(1)).engine
-    assert record_view(restarting).config == config()
+    assert record_view(restarting, NOW).config == config()
     begun = apply_states(restarting, [state_event(9, RunState.STOPPED)], HOSTS, after(2)).engine
-    assert (record_view(begun).config, begun.configured) == (NEW, None)
+    assert (record_view(begun, NOW).config, begun.configured) == (NEW, None)
 
 
 def test_a_restart_that_is_taken_back_forgets_no_configuration() -> None:
@@ -37,12 +37,12 @@ def test_a_restart_that_is_taken_back_forgets_no_configuration() -> None:
     restarting = core.restart(active, spec("s2"), request_id="r", hosts=HOSTS, now=after(1)).engine
     stopped = core.stop(restarting, StopEngine(), request_id="r2", now=after(2)).engine
     ended = apply_states(stopped, [state_event(9, RunState.STOPPED)], HOSTS, after(3)).engine
-    assert record_view(ended).config == NEW
+    assert record_view(ended, NOW).config == NEW
 
 
 def test_a_start_with_another_configuration_takes_the_stored_ones_place() -> None:
     stopped = configure(engine(session(RunState.STOPPED)), NEW, request_id="r", now=NOW).engine
-    assert record_view(stopped).config == NEW
+    assert record_view(stopped, NOW).config == NEW
     other = config(log_level="ERROR")
     started = core.start(stopped, other, spec("s2"), request_id="r", hosts=HOSTS, now=NOW).engine
     assert (started.config, started.configured) == (other, None)

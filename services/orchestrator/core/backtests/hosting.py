@@ -52,7 +52,6 @@ def wants_worker(
     if engine.is_active or engine.restart_at is not None or engine.pending is not None:
         return False
     session = engine.session
-    ended_at = session.ended_at or session.changed_at
     if session.stop is not None:
-        return newest is not None and newest > ended_at
-    return session.state is not RunState.FAILED or now - ended_at > PAUSE
+        return newest is not None and newest > session.changed_at
+    return session.state is not RunState.FAILED or now - session.changed_at > PAUSE

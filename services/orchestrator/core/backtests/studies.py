@@ -14,6 +14,7 @@ from services.orchestrator.core.backtests.chosen_strategy import template_of
 from services.orchestrator.core.backtests.model import Study, Window
 from services.orchestrator.core.backtests.tally import Point, Points, best_of
 from services.orchestrator.core.parameters import broken_rules, check_all
+from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.templates import Shelf, StrategyTemplate
 
 _LEAST_WINDOW_NS: Final = 1_000_000_000
@@ -55,7 +56,9 @@ def settle(
         errors.append(FieldError("config.folds", "are too many for the range of dates"))
     if errors:
         return None, errors
-    study = Study(study_id=study_id, config=config, created_at=now, choices=tuple(kept), windows=tuple(spans))
+    study = Study(
+        study_id=study_id, config=config, created_at=wall(now), choices=tuple(kept), windows=tuple(spans)
+    )
     return study, []
 
 

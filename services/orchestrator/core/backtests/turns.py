@@ -17,6 +17,7 @@ from schemas.backtest import (
 )
 from schemas.fault import FaultCode, fault
 from services.orchestrator.core.backtests.model import Backtest, Claim
+from services.orchestrator.core.record_time import wall
 
 MAX_ATTEMPTS: Final = 5
 """A trial that was begun this often and never came to an end is poison."""
@@ -71,7 +72,7 @@ def started(backtest: Backtest, event: TrialStarted, now: datetime) -> Backtest 
     held = backtest.facts.claim
     if backtest.is_final or (held and (held.worker, held.delivery) != (event.worker, event.attempt)):
         return None
-    facts: dict[str, Any] = {"host": event.host, "started_at": now}
+    facts: dict[str, Any] = {"host": event.host, "started_at": wall(now)}
     if held is None:
         own = Claim(worker=event.worker, session_id=event.session_id, delivery=event.attempt, at=now)
         facts |= {"claim": own, "attempts": backtest.facts.attempts + 1}
@@ -162,7 +163,7 @@ def _how(backtest: Backtest) -> str:
 
 
 def _ended(backtest: Backtest, status: BacktestStatus, now: datetime, **facts: Any) -> Backtest:
-    return msgspec.structs.replace(_changed(backtest, now, status=status, **facts), ended_at=now)
+    return msgspec.structs.replace(_changed(backtest, now, status=status, **facts), ended_at=wall(now))
 
 
 def _changed(backtest: Backtest, now: datetime, *, status: BacktestStatus, **facts: Any) -> Backtest:

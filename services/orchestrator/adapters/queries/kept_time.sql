@@ -1,0 +1,1 @@
+select at, boot_id, monotonic_s from record_time
