@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.columns import DataType, Stamp
 from engine_sidecar.catalog.importing import ImportOrder, import_data
 from engine_sidecar.catalog.inspection import inspect
 from engine_sidecar.catalog.listing import catalog_view
@@ -52,8 +52,13 @@ def _order(chosen: argparse.Namespace) -> ImportOrder:
         "data_type": chosen.type,
         "instrument": chosen.instrument,
         "bar_type": chosen.bar_type,
-        "stamps_open": chosen.stamp == "open",
+        "stamp": chosen.stamp,
         "timezone": chosen.timezone,
+        "time_format": chosen.time_format,
+        "columns": [name.strip() for name in chosen.columns.split(",")] if chosen.columns else [],
+        "decimal": chosen.decimal,
+        "fixed_decimals": chosen.fixed_decimals,
+        "prices": chosen.prices,
         "price_precision": chosen.price_precision,
         "size_precision": chosen.size_precision,
         "currency": chosen.currency,
@@ -73,15 +78,26 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, importing, checking):
         command.add_argument("--catalog", type=Path, required=True, metavar="DIR")
         command.add_argument("--json", action="store_true", help="one JSON object per line")
-    importing.add_argument("files", nargs="*", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet")
+    importing.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="CSV, CSV.gz, CSV.zip or Parquet"
+    )
     importing.add_argument("--sample", action="store_true", help="the sample data that comes with Flotilla")
     importing.add_argument("--type", choices=[str(kind) for kind in DataType])
     importing.add_argument("--instrument", metavar="SYMBOL.VENUE")
     importing.add_argument("--bar-type", metavar="SYMBOL.VENUE-1-DAY-LAST-EXTERNAL")
     importing.add_argument(
-        "--stamp", choices=("open", "close"), default="close", help="what a bar's time is of"
+        "--stamp",
+        choices=[str(stamp) for stamp in Stamp],
+        help="what a bar's time is of, where the header does not tell",
     )
     importing.add_argument("--timezone", help="of times that name none, such as UTC or America/New_York")
+    importing.add_argument("--time-format", metavar="FORMAT", help="of times, such as %%d.%%m.%%Y %%H:%%M")
+    importing.add_argument("--columns", metavar="NAME,…", help="of files that have no header")
+    importing.add_argument("--decimal", choices=(".", ","), default=".", help="the decimal mark")
+    importing.add_argument(
+        "--fixed-decimals", type=int, metavar="DECIMALS", help="of prices written without a point"
+    )
+    importing.add_argument("--prices", choices=("raw", "adjusted"), help="where a file has an adjusted close")
     importing.add_argument("--price-precision", type=int, metavar="DECIMALS")
     importing.add_argument("--size-precision", type=int, metavar="DECIMALS")
     importing.add_argument("--currency", default="USD", help="of a new instrument that is no pair")

@@ -1,8 +1,9 @@
 """One import from files to catalog: check every row first, then stage, compare and move in."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -13,8 +14,8 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 
 from engine_sidecar.catalog.build import builder
-from engine_sidecar.catalog.columns import DataType
-from engine_sidecar.catalog.instruments import known_instrument, new_instrument
+from engine_sidecar.catalog.columns import DataType, Layout, Stamp
+from engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument, new_instrument
 from engine_sidecar.catalog.names import check_name, remember_name
 from engine_sidecar.catalog.records import Reading, records
 from engine_sidecar.catalog.refusal import ImportRefusedError
@@ -27,21 +28,32 @@ type Decimals = Annotated[int, Meta(ge=0, le=MAX_PRECISION)]
 
 
 class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to import: precisions of None are taken from the instrument or, for a new one, from the data."""
+    """What to import: precisions of None are taken from the instrument or, for a new one, from the data.
+
+    Of `stamp`, `fixed_decimals` and `prices` None means that the files have to tell; see Reading for what each says.
+    """
 
     files: tuple[Path, ...]
     data_type: DataType
     instrument: InstrumentText
     bar_type: BarTypeText | None = None
-    stamps_open: bool = False
+    stamp: Stamp | None = None
     timezone: str | None = None
+    time_format: str | None = None
+    columns: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    fixed_decimals: Decimals | None = None
+    prices: Literal["raw", "adjusted"] | None = None
     price_precision: Decimals | None = None
     size_precision: Decimals | None = None
     currency: str = "USD"
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did; `is_new` is False when the catalog had all of it already."""
+    """What an import did; `is_new` is False when the catalog had all of it already.
+
+    `ignored` names columns that were not read, `notes` says how the rest was understood where that had to be told.
+    """
 
     identifier: str
     data_type: str
@@ -49,6 +61,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     is_new: bool
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Imported:
@@ -57,7 +71,7 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
     with locked(catalog):
         check_name(catalog, order.instrument)
         instrument = known_instrument(catalog, instrument_id)
-        reading = _reading(order, bar_type)
+        reading = _reading(order, bar_type, instrument)
         found = survey(order.files, reading, progress)
         instrument = _checked(instrument, found, order) if instrument else _made(instrument_id, found, order)
         target = Target(catalog, order.data_type, str(bar_type or instrument_id))
@@ -76,7 +90,21 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
         first=found.chunks[0].first,
         last=found.chunks[-1].last,
         is_new=is_new,
+        ignored=tuple(dict.fromkeys(title for layout in found.layouts for title in layout.ignored)),
+        notes=tuple(dict.fromkeys(note for layout in found.layouts for note in _notes(layout, order))),
     )
+
+
+def _notes(layout: Layout, order: ImportOrder) -> Iterator[str]:
+    if "close_time" in layout.positions:
+        yield f"bars became known at their {layout.titles['close_time']!r}"
+    elif order.data_type is DataType.BARS and Stamp.OPEN in (layout.stamp, order.stamp):
+        yield f"{layout.titles['timestamp']!r} is when a bar opens: it became known one bar later, at its close"
+    if layout.fixed_decimals:
+        yield f"prices without a point were read as fixed-point numbers of {layout.fixed_decimals} decimals"
+    if "adjusted_close" in layout.positions and order.prices:
+        how = "scaled to" if order.prices == "adjusted" else "taken as they are, not scaled to"
+        yield f"prices were {how} {layout.titles['adjusted_close']!r}; volumes are as the file has them"
 
 
 def _stage(target: Target, found: Survey, reading: Reading, build: Any, progress: Progress) -> bool:
@@ -110,14 +138,20 @@ def _bar_type(order: ImportOrder) -> BarType | None:
     return bar_type
 
 
-def _reading(order: ImportOrder, bar_type: BarType | None) -> Reading:
+def _reading(order: ImportOrder, bar_type: BarType | None, instrument: Instrument | None) -> Reading:
     return Reading(
         data_type=order.data_type,
         zone=_zone(order.timezone),
         step=_step(bar_type),
-        stamps_open=order.stamps_open,
+        stamp=order.stamp,
         price_precision=order.price_precision,
         size_precision=order.size_precision,
+        columns=order.columns,
+        time_format=order.time_format,
+        decimal_mark=order.decimal,
+        fixed_decimals=order.fixed_decimals,
+        prices=order.prices,
+        may_be_negative=instrument is not None and allows_negative_prices(instrument),
     )
 
 

@@ -1,4 +1,4 @@
-"""Looks through what a catalog holds: gaps in time, and values that no market has. It changes nothing."""
+"""Looks through what a catalog holds: gaps in time, values that no market has, and jumps like those of splits. It changes nothing."""
 
 import statistics
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
+from nautilus_trader.model.identifiers import InstrumentId
 
+from engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
 from engine_sidecar.catalog.listing import catalog_view
+from engine_sidecar.catalog.plausible import looks_fixed_point, split_like
 from engine_sidecar.replay.streams import DataSet, files_of, read_file
 from schemas.catalog import BadValue, CatalogEntry, Finding, Gap
 
@@ -17,6 +20,7 @@ MAX_EXAMPLES: Final = 20
 GAP_FACTOR: Final = 5.0
 """A pause is a gap when it is this many times longer than is usual between two events of the data set."""
 _KINDS: Final[dict[str, type[Any]]] = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
+_NO_LEAST: Final = float("-inf")
 _SECOND: Final = 1_000_000_000
 
 
@@ -28,13 +32,22 @@ def inspect(catalog: Path) -> Iterator[Finding]:
 
 def _inspect(catalog: Path, entry: CatalogEntry) -> Finding:
     kind = _KINDS[entry.data_type]
+    instrument = known_instrument(catalog, InstrumentId.from_str(entry.instrument_id))
+    least = _NO_LEAST if instrument is not None and allows_negative_prices(instrument) else 0.0
     times, bad = [], []
     before: Any = None
+    is_fixed = True
     for file in files_of(catalog, DataSet(kind, entry.identifier)):
         for event in read_file(kind, file):
             times.append(int(event.ts_init))
-            bad += [BadValue(at_ns=int(event.ts_init), why=why) for why in _wrong(event, before)]
+            bad += [BadValue(at_ns=int(event.ts_init), why=why) for why in _wrong(event, before, least)]
+            is_fixed = is_fixed and all(looks_fixed_point(price.as_decimal()) for price in _prices(event))
             before = event
+    if times and is_fixed:
+        why = (
+            f"{_prices(before)[0]}, like all prices here, is a large round number, as fixed-point prices are"
+        )
+        bad.insert(0, BadValue(at_ns=times[0], why=why))
     usual = _usual_ns(times, entry)
     gaps = _gaps(times, usual) if usual else []
     return Finding(
@@ -71,25 +84,42 @@ def _gaps(times: list[int], usual: float) -> list[Gap]:
     ]
 
 
-def _wrong(event: Any, before: Any) -> Iterable[str]:
+def _prices(event: Any) -> tuple[Any, ...]:
+    """An event's prices in the order of their time."""
+    match event:
+        case Bar():
+            return (event.open, event.high, event.low, event.close)
+        case QuoteTick():
+            return (event.bid_price, event.ask_price)
+        case _:
+            return (event.price,)
+
+
+def _wrong(event: Any, before: Any, least: float) -> Iterable[str]:
+    prices = _prices(event)
     if before is not None and event.ts_init < before.ts_init:
         yield "is earlier than the event before it"
+    if min(prices) <= least:
+        yield "a price is not above zero"
+    if before is not None and (jump := _jump(_prices(before), prices)):
+        yield jump
     match event:
         case Bar():
             yield from _wrong_bar(event, before)
-        case QuoteTick():
-            if event.bid_price > event.ask_price:
-                yield f"bid {event.bid_price} is above ask {event.ask_price}"
-            if event.bid_price <= 0 or event.ask_price <= 0:
-                yield "a price is not above zero"
-        case TradeTick():
-            if event.price <= 0:
-                yield f"price {event.price} is not above zero"
+        case QuoteTick() if event.bid_price > event.ask_price:
+            yield f"bid {event.bid_price} is above ask {event.ask_price}"
+
+
+def _jump(before: tuple[Any, ...], after: tuple[Any, ...]) -> str | None:
+    """From the last price before to the first after; both sides of a quote have to jump, since one may be empty."""
+    tick = 10.0 ** -after[0].precision
+    pairs = zip(before, after, strict=True) if len(after) == 2 else ((before[-1], after[0]),)
+    jumps = [(old, new, split_like(float(old), float(new), tick)) for old, new in pairs]
+    old, new, why = jumps[0]
+    return f"{old} to {new}: {why}" if all(jump for _, _, jump in jumps) else None
 
 
 def _wrong_bar(bar: Any, before: Any) -> Iterable[str]:
-    if min(bar.open, bar.high, bar.low, bar.close) <= 0:
-        yield "a price is not above zero"
     if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
         yield f"open {bar.open} or close {bar.close} is outside of {bar.low} to {bar.high}"
     if before is not None and bar.ts_init == before.ts_init:

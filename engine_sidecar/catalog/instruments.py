@@ -3,7 +3,16 @@
 from pathlib import Path
 
 from nautilus_trader.model.identifiers import InstrumentId
-from nautilus_trader.model.instruments import CurrencyPair, Equity, Instrument
+from nautilus_trader.model.instruments import (
+    Cfd,
+    Commodity,
+    CurrencyPair,
+    Equity,
+    FuturesContract,
+    FuturesSpread,
+    Instrument,
+    OptionSpread,
+)
 from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
@@ -16,6 +25,11 @@ def known_instrument(catalog: Path, instrument_id: InstrumentId) -> Instrument |
         return None
     found = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=[str(instrument_id)])
     return found[-1] if found else None
+
+
+def allows_negative_prices(instrument: Instrument) -> bool:
+    """True for what has traded below zero: futures on oil in April 2020, spreads at any time."""
+    return isinstance(instrument, (FuturesContract, FuturesSpread, OptionSpread, Commodity, Cfd))
 
 
 def new_instrument(

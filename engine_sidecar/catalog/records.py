@@ -1,7 +1,7 @@
 """Turns rows of text into checked records: every rule about market data that an import enforces stands here."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine_sidecar.catalog.columns import DataType, Layout, layout
+from engine_sidecar.catalog.columns import DataType, Layout, Stamp, layout
+from engine_sidecar.catalog.moments import Clock, clock
 from engine_sidecar.catalog.refusal import ImportRefusedError
 from engine_sidecar.catalog.rows import opened
-from engine_sidecar.catalog.times import midnight_ns, parse_time
 
 _SIDES: Final = {
     "buy": "BUYER",
@@ -23,8 +23,10 @@ _SIDES: Final = {
     "seller": "SELLER",
 }
 _NO_SIDE: Final = ("", "none", "no_aggressor", "unknown")
-_PRICES: Final = ("open", "high", "low", "close", "bid_price", "ask_price", "price")
-_DAY: Final = timedelta(days=1)
+PRICES: Final = ("open", "high", "low", "close", "bid_price", "ask_price", "price", "adjusted_close")
+_TEXTS: Final = ("timestamp", "close_time", "side", "trade_id", "symbol")
+_BAR_PRICES: Final = ("open", "high", "low", "close")
+_MAX_SHOWN: Final = 40
 _LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
 
 
@@ -38,31 +40,56 @@ class Record(NamedTuple):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How to read: `step` is a bar's length, `stamps_open` when the file's times are those of a bar's open.
+    """How to read what the file itself does not tell; `step` is a bar's length.
 
-    A precision of None keeps all decimals; otherwise numbers are rounded half to even.
+    A precision of None keeps all decimals; otherwise numbers are rounded half to even. `columns` names those of a file
+    without header. `fixed_decimals` is how many decimals a price has that is written as a whole number, None when the
+    header has to tell. `prices` chooses between a bar's own prices and those scaled to its adjusted close.
     """
 
     data_type: DataType
     zone: ZoneInfo | None = None
     step: timedelta | None = None
-    stamps_open: bool = False
+    stamp: Stamp | None = None
     price_precision: int | None = None
     size_precision: int | None = None
+    columns: tuple[str, ...] = ()
+    time_format: str | None = None
+    decimal_mark: str = "."
+    fixed_decimals: int | None = None
+    prices: str | None = None
+    may_be_negative: bool = False
+
+
+def file_layout(header: Sequence[str], how: Reading) -> Layout:
+    """The layout of a file with this header, read as asked; raises ImportRefusedError where the two contradict each other."""
+    where = layout(how.data_type, header)
+    if how.prices == "adjusted" and "adjusted_close" not in where.positions:
+        raise ImportRefusedError("there is no adjusted close: leave out --prices adjusted")
+    if how.fixed_decimals is None:
+        return where
+    return msgspec.structs.replace(where, fixed_decimals=how.fixed_decimals)
+
+
+def look(file: Path, how: Reading) -> Layout:
+    """The layout of `file`, from its header alone."""
+    with opened(file, how.columns) as (header, _):
+        return file_layout(header, how)
 
 
 def records(file: Path, how: Reading) -> Iterator[Record]:
     """The records of `file` in time order; raises ImportRefusedError at the first row that is not sound."""
-    with opened(file) as (header, rows):
+    with opened(file, how.columns) as (header, rows):
         try:
-            where = layout(how.data_type, header)
+            where = file_layout(header, how)
+            times = _clock(where, how)
         except ImportRefusedError as error:
             raise ImportRefusedError(str(error), file) from None
-        last = -1
+        last, symbol = -1, None
         for line, row in rows:
             try:
-                record = _record(where, how, row)
-                _check_order(last, record.ts, how.data_type, where)
+                record = _record(where, how, times, row, last)
+                symbol = _check_symbol(symbol, where.pick(row, "symbol"), where)
             except _FieldError as error:
                 raise ImportRefusedError(error.what, file, line, error.column) from None
             last = record.ts
@@ -71,44 +98,112 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
             raise ImportRefusedError("holds no rows", file)
 
 
+def _clock(where: Layout, how: Reading) -> Clock:
+    return clock(
+        where,
+        zone=how.zone,
+        time_format=how.time_format,
+        step=how.step,
+        stamp=how.stamp,
+        is_bars=how.data_type is DataType.BARS,
+    )
+
+
 class _FieldError(Exception):
     def __init__(self, what: str, column: str | None = None) -> None:
         super().__init__(what)
         self.what, self.column = what, column
 
 
-def _record(where: Layout, how: Reading, row: Sequence[str]) -> Record:
+def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last: int) -> Record:
     numbers = {
         field: _number(where.pick(row, field), field, where, how)
         for field in where.positions
-        if field not in ("timestamp", "side", "trade_id")
+        if field not in _TEXTS
     }
+    if (adjusted := numbers.pop("adjusted_close", None)) is not None:
+        numbers |= _adjusted(numbers, adjusted, where, how)
     _CHECKS[how.data_type](numbers, where)
     side = where.pick(row, "side").lower()
     if side not in _SIDES and side not in _NO_SIDE:
-        raise _FieldError(f"{side!r} is neither buy nor sell", where.titles["side"])
-    ts = _time(where.pick(row, "timestamp"), where, how)
+        raise _FieldError(f"{_shown(side)} is neither buy nor sell", where.titles["side"])
+    ts = _time(row, where, times, last)
     return Record(ts, numbers, _SIDES.get(side, "NO_AGGRESSOR"), where.pick(row, "trade_id"))
 
 
 def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     title = where.titles[field]
+    if how.decimal_mark == "," and "." in text:
+        raise _FieldError(f"{_shown(text)} has a point, and the decimal mark is a comma", title)
     try:
-        number = Decimal(text)
+        number = Decimal(text.replace(",", ".") if how.decimal_mark == "," else text)
     except InvalidOperation:
-        raise _FieldError(f"{text!r} is no number" if text else "is empty", title) from None
+        raise _FieldError(_no_number(text), title) from None
     if not number.is_finite():
-        raise _FieldError(f"{text!r} is not a finite number", title)
+        raise _FieldError(f"{_shown(text)} is not a finite number", title)
+    is_price = field in PRICES
+    if is_price and where.fixed_decimals and "." not in text:
+        number = number.scaleb(-where.fixed_decimals)
     if abs(number) > _LARGEST:
-        raise _FieldError(f"{text} is more than NautilusTrader's numbers can hold", title)
-    precision = how.price_precision if field in _PRICES else how.size_precision
+        raise _FieldError(f"{_shown(text)} is more than NautilusTrader's numbers can hold", title)
+    precision = how.price_precision if is_price else how.size_precision
     if precision is not None:
         number = number.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_EVEN)
-    if field in _PRICES and number <= 0:
-        raise _FieldError(f"price {text} is not positive", title)
-    if number < 0:
+    if is_price and number <= 0 and not how.may_be_negative:
+        raise _FieldError(
+            f"price {text} is not positive, which only those of futures and commodities may be: "
+            "the catalog has no such instrument of this name",
+            title,
+        )
+    if not is_price and number < 0:
         raise _FieldError(f"size {text} is negative", title)
     return number
+
+
+def _no_number(text: str) -> str:
+    if not text:
+        return "is empty"
+    return f"{_shown(text)} is no number{': give --decimal ,' if text.count(',') == 1 else ''}"
+
+
+def _shown(text: str) -> str:
+    """A cell as an error shows it: enough to find it by."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
+
+
+def _adjusted(
+    numbers: dict[str, Decimal], adjusted: Decimal, where: Layout, how: Reading
+) -> dict[str, Decimal]:
+    """The bar's prices as they were chosen; where the adjusted close is the close there is nothing to choose."""
+    close = numbers["close"]
+    if adjusted == close or how.prices == "raw":
+        return {}
+    if how.prices is None:
+        raise _FieldError(
+            f"{adjusted} is not the close {close}: give --prices raw or --prices adjusted",
+            where.titles["adjusted_close"],
+        )
+    decimals = max(_decimals(number) for number in (adjusted, *(numbers[field] for field in _BAR_PRICES)))
+    cent = Decimal(1).scaleb(-decimals)
+    scaled = {field: (numbers[field] * adjusted / close).quantize(cent) for field in _BAR_PRICES}
+    if min(scaled.values()) <= 0:
+        raise _FieldError(
+            f"{adjusted} leaves a price of nothing at {decimals} decimals", where.titles["adjusted_close"]
+        )
+    return scaled
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
+
+
+def _check_symbol(first: str | None, symbol: str, where: Layout) -> str:
+    if first is not None and symbol != first:
+        raise _FieldError(
+            "is another than in the first row: an import is of one instrument", where.titles["symbol"]
+        )
+    return symbol
 
 
 def _check_bar(numbers: dict[str, Decimal], where: Layout) -> None:
@@ -136,32 +231,9 @@ def _check_trade(numbers: dict[str, Decimal], where: Layout) -> None:
 _CHECKS: Final = {DataType.BARS: _check_bar, DataType.QUOTES: _check_quote, DataType.TRADES: _check_trade}
 
 
-def _time(text: str, where: Layout, how: Reading) -> int:
-    """When the row became known: for a bar its close, so that no strategy ever sees a price before its time.
-
-    A date names a whole day: its bar closes at the midnight that ends it, in the zone given or in UTC.
-    """
+def _time(row: Sequence[str], where: Layout, times: Clock, last: int) -> int:
+    """When the row became known, after `last`."""
     try:
-        moment = parse_time(text, how.zone)
-        if isinstance(moment, date):
-            return _end_of_days(moment, how)
+        return times.known_at(where.pick(row, "timestamp"), where.pick(row, "close_time"), last)
     except (ValueError, OverflowError) as error:
         raise _FieldError(str(error), where.titles["timestamp"]) from None
-    if how.stamps_open and how.step:
-        moment += int(how.step / timedelta(microseconds=1)) * 1000
-    return moment
-
-
-def _end_of_days(day: date, how: Reading) -> int:
-    if how.step is None or how.step % _DAY:
-        raise ValueError(f"{day} has no time of day, which only bars of whole days may lack")
-    return midnight_ns(day + how.step, how.zone)
-
-
-def _check_order(last: int, ts: int, data_type: DataType, where: Layout) -> None:
-    if ts < 0:
-        raise _FieldError("is before 1970", where.titles["timestamp"])
-    if ts < last:
-        raise _FieldError("is earlier than the row before", where.titles["timestamp"])
-    if ts == last and data_type is DataType.BARS:
-        raise _FieldError("is the same as in the row before", where.titles["timestamp"])

@@ -33,6 +33,12 @@ class Reports:
             event="imported" if done.is_new else "unchanged",
             **msgspec.to_builtins(done),
         )
+        if not self._is_json:
+            for note in (
+                *done.notes,
+                *([f"columns not read: {', '.join(done.ignored)}"] if done.ignored else []),
+            ):
+                self._out(f"  {note}")
 
     def refused(self, why: str) -> None:
         """An import was refused and changed nothing."""

@@ -1,9 +1,13 @@
-"""Reads the rows of a user's CSV (plain or gzip) or Parquet file as text, one at a time, with the line each came from."""
+"""Reads the rows of a user's CSV (plain, gzip, or alone in a zip) or Parquet file as text, one at a time, each with its line."""
 
 import csv
 import gzip
+import io
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -15,23 +19,39 @@ from engine_sidecar.catalog.refusal import ImportRefusedError
 type Row = tuple[int, Sequence[str]]
 
 _BATCH_ROWS: Final = 20_000
-_TEXT_PROBLEMS: Final = (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError)
+_TEXT_PROBLEMS: Final = (
+    UnicodeDecodeError,
+    csv.Error,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+)
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[tuple[Sequence[str], Iterator[Row]]]:
-    """The header and the rows of `file`; raises ImportRefusedError when it cannot be read or holds no row."""
+def opened(file: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Sequence[str], Iterator[Row]]]:
+    """The header and the rows of `file`; raises ImportRefusedError when it cannot be read or holds no row.
+
+    `columns` names the columns, of a text file that has no header or of a Parquet file that calls them otherwise.
+    """
     try:
         if file.suffix == ".parquet":
             with pq.ParquetFile(file) as table:
-                yield table.schema_arrow.names, _parquet_rows(table)
+                names = table.schema_arrow.names
+                if columns and len(columns) != len(names):
+                    raise ImportRefusedError(f"has {len(names)} columns instead of {len(columns)}", file)
+                yield columns or names, _parquet_rows(table)
         else:
             with _text(file) as lines:
-                reader = csv.reader(lines)
-                header = next(reader, None)
-                if header is None:
+                first = next(lines, None)
+                if first is None:
                     raise ImportRefusedError("the file is empty", file)
+                reader = csv.reader(chain([first], lines), delimiter=_delimiter(first))
+                header = columns or next(reader)
                 yield header, _csv_rows(file, reader, len(header))
+    except UnicodeDecodeError as error:
+        raise ImportRefusedError(f"is no readable CSV: byte {error.start} is no UTF-8", file) from error
     except _TEXT_PROBLEMS as error:
         raise ImportRefusedError(f"is no readable CSV: {error}", file) from error
     except pa.ArrowInvalid as error:
@@ -40,10 +60,25 @@ def opened(file: Path) -> Iterator[tuple[Sequence[str], Iterator[Row]]]:
         raise ImportRefusedError(f"cannot be read: {error.strerror or error}", file) from error
 
 
-def _text(file: Path) -> TextIO:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig", newline="")
-    return file.open(encoding="utf-8-sig", newline="")
+@contextmanager
+def _text(file: Path) -> Iterator[TextIO]:
+    with ExitStack() as open_files:
+        if file.suffix == ".gz":
+            yield open_files.enter_context(gzip.open(file, "rt", encoding="utf-8-sig", newline=""))
+        elif file.suffix == ".zip":
+            archive = open_files.enter_context(zipfile.ZipFile(file))
+            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+            if len(names) != 1:
+                raise ImportRefusedError(f"holds {len(names)} files, not one: unpack it", file)
+            member = open_files.enter_context(archive.open(names[0]))
+            yield open_files.enter_context(io.TextIOWrapper(member, encoding="utf-8-sig", newline=""))
+        else:
+            yield open_files.enter_context(file.open(encoding="utf-8-sig", newline=""))
+
+
+def _delimiter(line: str) -> str:
+    """Whichever parts the first line most often; a semicolon before a comma, which may be a decimal one."""
+    return max(";\t,", key=line.count) if any(mark in line for mark in ";\t") else ","
 
 
 def _csv_rows(file: Path, reader: Any, width: int) -> Iterator[Row]:
@@ -51,7 +86,7 @@ def _csv_rows(file: Path, reader: Any, width: int) -> Iterator[Row]:
         if not row:
             continue  # a blank line, such as many programs leave at the end
         if len(row) != width:
-            raise ImportRefusedError(f"has {len(row)} fields, the header has {width}", file, reader.line_num)
+            raise ImportRefusedError(f"has {len(row)} fields instead of {width}", file, reader.line_num)
         yield reader.line_num, row
 
 

@@ -59,7 +59,7 @@ class Target:
                 if chunk.first <= there[1] and there[0] <= chunk.last and there != (chunk.first, chunk.last):
                     raise ImportRefusedError(
                         f"{self._identifier} from {_day(chunk.first)} to {_day(chunk.last)} overlaps data that the "
-                        f"catalog has from {_day(there[0])} to {_day(there[1])}"
+                        f"catalog has from {_day(there[0])} to {_day(there[1])}: import the rows after {_day(there[1])}"
                     )
 
     def stage(self, data: list[Any]) -> bool:

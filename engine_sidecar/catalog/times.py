@@ -15,22 +15,58 @@ _DAY: Final = re.compile(r"\A\d{4}-?\d\d-?\d\d\Z")
 _EPOCH_UNITS: Final = {9: _NS, 10: _NS, 12: 1_000_000, 13: 1_000_000, 15: 1_000, 16: 1_000, 18: 1, 19: 1}
 
 
-def parse_time(text: str, zone: ZoneInfo | None) -> int | date:
+_DAY_OR_MONTH_FIRST: Final = re.compile(r"\A\d{1,2}([/.-])\d{1,2}\1\d{4}(\s\d)?")
+_MAX_SHOWN: Final = 40
+_TIME_OF_DAY: Final = re.compile(r"%[HIMSfXcT]")
+
+
+def parse_time(
+    text: str, zone: ZoneInfo | None, time_format: str | None = None, not_before: int = 0
+) -> int | date:
     """UNIX nanoseconds of a moment, or the date when the text has no time of day.
 
-    Takes ISO 8601 to the nanosecond, `YYYY-MM-DD`, and epochs in s, ms, us or ns. Raises ValueError for anything else, and
-    for a time without an offset when `zone` is None.
+    Takes ISO 8601 to the nanosecond, `YYYY-MM-DD`, and epochs in s, ms, us or ns; or what `time_format` says, in the
+    directives of strptime. Where clocks go back a local time comes twice: it is the first, unless that lies before
+    `not_before` (ns). Raises ValueError for anything else, and for a time without an offset when `zone` is None.
     """
+    if time_format:
+        return _by_format(text, time_format, zone, not_before)
     if _DAY.match(text):
         return date.fromisoformat(text)
     if text.isdecimal() and len(text) in _EPOCH_UNITS:
         return int(text) * _EPOCH_UNITS[len(text)]
     match = _MOMENT.match(text)
     if not match:
-        raise ValueError(f"{text!r} is neither an ISO 8601 time nor an epoch in s, ms, us or ns")
+        raise ValueError(_unknown(text))
     local = datetime.fromisoformat(f"{match['day']}T{match['clock']}")
     fraction = int((match["fraction"] or "0").ljust(9, "0"))
-    return _seconds(local, match["zone"], zone) * _NS + fraction
+    if match["zone"]:
+        return _at_offset(local, match["zone"]) * _NS + fraction
+    return _in_zone(local, zone, not_before - fraction) * _NS + fraction
+
+
+def _unknown(text: str) -> str:
+    shown = repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
+    if match := _DAY_OR_MONTH_FIRST.match(text):
+        clock, mark = " %H:%M:%S" if match[2] else "", match[1]
+        month_first, day_first = (
+            mark.join(parts) + clock for parts in (("%m", "%d", "%Y"), ("%d", "%m", "%Y"))
+        )
+        return f"{shown} is no ISO 8601 time: give --time-format {month_first!r} or {day_first!r}, whichever it is"
+    return f"{shown} is neither an ISO 8601 time nor an epoch in s, ms, us or ns: give --time-format"
+
+
+def _by_format(text: str, time_format: str, zone: ZoneInfo | None, not_before: int) -> int | date:
+    try:
+        moment = datetime.strptime(text, time_format)  # noqa: DTZ007  a zone comes from %z or from `zone`
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time in the form {time_format!r}") from None
+    if not _TIME_OF_DAY.search(time_format):
+        return moment.date()
+    fraction, moment = moment.microsecond * 1000, moment.replace(microsecond=0)
+    if moment.tzinfo:
+        return int(moment.timestamp()) * _NS + fraction
+    return _in_zone(moment, zone, not_before - fraction) * _NS + fraction
 
 
 def midnight_ns(day: date, zone: ZoneInfo | None) -> int:
@@ -38,16 +74,20 @@ def midnight_ns(day: date, zone: ZoneInfo | None) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=zone or UTC).timestamp()) * _NS
 
 
-def _seconds(local: datetime, offset: str | None, zone: ZoneInfo | None) -> int:
-    if offset:
-        ahead = timedelta() if offset.upper() in ("Z", "UTC") else _offset(offset)
-        return int((local.replace(tzinfo=UTC) - ahead).timestamp())
+def _at_offset(local: datetime, offset: str) -> int:
+    ahead = timedelta() if offset.upper() in ("Z", "UTC") else _offset(offset)
+    return int((local.replace(tzinfo=UTC) - ahead).timestamp())
+
+
+def _in_zone(local: datetime, zone: ZoneInfo | None, not_before: int) -> int:
+    """UNIX seconds of a local time; of the two that it may be when clocks go back, the first that is not too early."""
     if zone is None:
         raise ValueError(f"{str(local)!r} has no time zone: give --timezone, such as UTC or America/New_York")
-    moment = local.replace(tzinfo=zone).astimezone(UTC)
-    if moment.astimezone(zone).replace(tzinfo=None) != local:
+    moment = local.replace(tzinfo=zone)
+    if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise ValueError(f"{str(local)!r} does not exist in {zone.key}: clocks went forward")
-    return int(moment.timestamp())
+    first, second = int(moment.timestamp()), int(moment.replace(fold=1).timestamp())
+    return second if first * _NS < not_before else first
 
 
 def _offset(text: str) -> timedelta:

@@ -32,9 +32,23 @@ _UNSOUND = 1
 @click.option("--instrument", metavar="SYMBOL.VENUE")
 @click.option("--bar-type", metavar="TYPE", help="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
 @click.option(
-    "--stamp", type=click.Choice(["open", "close"]), help="What a bar's time is of.  [default: close]"
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="What a bar's time is of, where the header does not tell.",
 )
 @click.option("--timezone", metavar="ZONE", help="Of times that name none, such as America/New_York.")
+@click.option("--time-format", metavar="FORMAT", help="Of times, such as '%d.%m.%Y %H:%M'.")
+@click.option("--columns", metavar="NAME,…", help="Names of the columns of FILES that have no header.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark.  [default: .]")
+@click.option(
+    "--fixed-decimals",
+    type=int,
+    metavar="DECIMALS",
+    help="Of prices written as whole numbers: 9 for billionths.",
+)
+@click.option(
+    "--prices", type=click.Choice(["raw", "adjusted"]), help="Which to take where there is an adjusted close."
+)
 @click.option("--price-precision", type=int, metavar="DECIMALS")
 @click.option("--size-precision", type=int, metavar="DECIMALS")
 @click.option("--currency", help="Of a new instrument that is no pair.  [default: USD]")
@@ -108,6 +122,10 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
     what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
     span = f"{words.day(report['first'])} to {words.day(report['last'])}"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
+    for note in report["notes"]:
+        options.output.show(f"  {note}")
+    if report["ignored"]:
+        options.output.show(f"  columns not read: {', '.join(report['ignored'])}")
 
 
 @click.command()

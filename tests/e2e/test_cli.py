@@ -371,7 +371,17 @@ def test_a_users_own_bars_are_imported_and_can_be_traded(stack: RunningStack, tm
     file.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows, ""]))
     bar_type = "MINE.SIM-1-DAY-LAST-EXTERNAL"
     done = stack.cli(
-        "data", "import", str(file), "--type", "bars", "--instrument", "MINE.SIM", "--bar-type", bar_type
+        "data",
+        "import",
+        str(file),
+        "--type",
+        "bars",
+        "--instrument",
+        "MINE.SIM",
+        "--bar-type",
+        bar_type,
+        "--stamp",
+        "close",
     )
     assert done.returncode == 0, done.stderr
     assert "MINE.SIM-1-DAY-LAST-EXTERNAL: 28 bars, 2026-01-01 to 2026-01-28, imported" in done.stdout

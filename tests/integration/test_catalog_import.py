@@ -19,7 +19,7 @@ from tests.engine_processes import ROOT
 
 SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 BARS = ("--type", "bars", "--instrument", "ABC.XNAS", "--bar-type", "ABC.XNAS-1-MINUTE-LAST-EXTERNAL")
-HEADER = "time,open,high,low,close,volume"
+HEADER = "close_time,open,high,low,close,volume"
 
 
 def minute(number: int, close: str = "10.5") -> str:
@@ -136,7 +136,7 @@ def test_a_late_error_leaves_no_file_behind(
     file = csv(tmp_path, HEADER, *(minute(number) for number in range(7)), minute(6))
     code, said = imported(capsys, catalog, file, *BARS)
     assert code == 2
-    assert said["message"].startswith(f"{file}, line 9, column 'time': is the same")
+    assert said["message"].startswith(f"{file}, line 9, column 'close_time': is the same")
     assert [path.name for path in catalog.rglob("*") if path.is_file()] == [".lock"]
 
 

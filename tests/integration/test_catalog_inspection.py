@@ -76,3 +76,42 @@ def test_a_crossed_quote_is_found(tmp_path: Path) -> None:
     code, (found,) = check(tmp_path)
     assert (code, found["bad_count"]) == (1, 1)
     assert found["bad"][0] == {"at_ns": 2 * MINUTE, "why": "bid 10.02 is above ask 10.01"}
+
+
+def test_fixed_point_prices_are_found_once(tmp_path: Path) -> None:
+    bars = [bar(minute, "186030000000", "186110000000", "186050000000") for minute in range(1, 4)]
+    ParquetDataCatalog(str(tmp_path)).write_data(bars)
+    code, (found,) = check(tmp_path)
+    assert (code, found["bad_count"]) == (1, 1)
+    assert found["bad"][0]["at_ns"] == MINUTE
+    assert found["bad"][0]["why"].endswith("is a large round number, as fixed-point prices are")
+
+
+def test_a_split_that_was_left_in_is_found(tmp_path: Path) -> None:
+    bars = [
+        bar(1, "240.00", "242.00", "241.00"),
+        bar(2, "12.05", "12.10", "12.06"),
+        bar(3, "12.06", "12.10", "12.06"),
+    ]
+    ParquetDataCatalog(str(tmp_path)).write_data(bars)
+    code, (found,) = check(tmp_path)
+    assert (code, found["bad_count"]) == (1, 1)
+    assert found["bad"][0] == {
+        "at_ns": 2 * MINUTE,
+        "why": "241.00 to 12.05: divided by 20.00, like a split of 20:1",
+    }
+
+
+def test_a_quote_with_one_side_gone_is_no_split(tmp_path: Path) -> None:
+    one = Quantity.from_str("1")
+    quotes = [
+        QuoteTick(
+            InstrumentId.from_str("ACME.SIM"), Price.from_str(bid), Price.from_str(ask), one, one, ts, ts
+        )
+        for ts, (bid, ask) in enumerate(
+            [("10.00", "10.01"), ("1.00", "10.01"), ("10.00", "10.01"), ("1.00", "1.01")]
+        )
+    ]
+    ParquetDataCatalog(str(tmp_path)).write_data(quotes)
+    _, (found,) = check(tmp_path)
+    assert [bad["at_ns"] for bad in found["bad"]] == [3]

@@ -1,16 +1,18 @@
 """The rules that market data has to keep before it is imported, each told with file, line and column."""
 
 import gzip
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.columns import DataType, Stamp
 from engine_sidecar.catalog.records import Reading, records
 from engine_sidecar.catalog.refusal import ImportRefusedError
 
@@ -37,16 +39,79 @@ def test_a_dated_bar_closes_at_the_midnight_that_ends_its_day(tmp_path: Path) ->
     assert first.numbers == {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 1000}
 
 
-def test_times_of_the_open_are_moved_to_the_close(tmp_path: Path) -> None:
-    file = written(tmp_path, "open_time,open,high,low,close,volume", "1262563200000,1,1,1,1,1")
-    minutes = Reading(data_type=DataType.BARS, step=timedelta(minutes=5), stamps_open=True)
-    assert [record.ts for record in records(file, minutes)] == [JAN_4 + 300 * 10**9]
+FIVE_MINUTES = Reading(data_type=DataType.BARS, step=timedelta(minutes=5))
+OHLCV = "open,high,low,close,volume"
+
+
+@pytest.mark.parametrize("title", ["open_time", "Open time", "openTime", "time_open", "OPEN TIME"])
+def test_times_of_the_open_are_moved_to_the_close(tmp_path: Path, title: str) -> None:
+    file = written(tmp_path, f"{title},{OHLCV}", "1262563200000,1,1,1,1,1")
+    assert [record.ts for record in records(file, FIVE_MINUTES)] == [JAN_4 + 300 * 10**9]
+
+
+@pytest.mark.parametrize("title", ["close_time", "Close time", "closeTime", "time_close"])
+def test_times_of_the_close_are_taken_as_they_are(tmp_path: Path, title: str) -> None:
+    file = written(tmp_path, f"{title},{OHLCV}", "1262563200000,1,1,1,1,1")
+    assert [record.ts for record in records(file, FIVE_MINUTES)] == [JAN_4]
+
+
+@pytest.mark.parametrize("title", ["timestamp", "time", "datetime", "date", "ts_event"])
+def test_times_that_may_be_of_open_or_close_are_asked_for(tmp_path: Path, title: str) -> None:
+    file = written(tmp_path, f"{title},{OHLCV}", "1262563200000,1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match="give --stamp open or --stamp close"):
+        list(records(file, FIVE_MINUTES))
+    for stamp, after_s in ((Stamp.OPEN, 300), (Stamp.CLOSE, 0)):
+        asked = msgspec.structs.replace(FIVE_MINUTES, stamp=stamp)
+        assert [record.ts for record in records(file, asked)] == [JAN_4 + after_s * 10**9]
+
+
+def test_a_bar_of_no_fixed_length_has_no_close_that_its_open_tells(tmp_path: Path) -> None:
+    file = written(tmp_path, f"open_time,{OHLCV}", "1262563200000,1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match="only a column close_time can tell"):
+        list(records(file, Reading(data_type=DataType.BARS)))
+    file = written(tmp_path, f"open_time,close_time,{OHLCV}", "1262563200000,1262563261000,1,1,1,1,1")
+    assert [record.ts for record in records(file, Reading(data_type=DataType.BARS))] == [JAN_4 + 61 * 10**9]
+
+
+@pytest.mark.parametrize("close", ["1262563200000", "1262563199000", "1262563501000", "1262563350000"])
+def test_a_close_that_is_not_that_of_the_bar_type_is_refused(tmp_path: Path, close: str) -> None:
+    file = written(tmp_path, f"open_time,close_time,{OHLCV}", f"1262563200000,{close},1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match="is no bar of 0:05:00"):
+        list(records(file, FIVE_MINUTES))
+
+
+def test_a_day_that_opens_in_a_zone_closes_with_its_midnight_when_clocks_change(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, f"open_time,{OHLCV}", "2024-03-10 00:00:00,1,1,1,1,1", "2024-11-03 00:00:00,1,1,1,1,1"
+    )
+    days = msgspec.structs.replace(BARS, zone=ZoneInfo("America/New_York"))
+    known = [datetime.fromtimestamp(record.ts / 1e9, UTC) for record in records(file, days)]
+    assert known == [datetime(2024, 3, 11, 4, tzinfo=UTC), datetime(2024, 11, 4, 5, tzinfo=UTC)]
+
+
+def test_another_symbol_in_the_same_file_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, f"close_time,{OHLCV},Symbol", "1262563200,1,1,1,1,1,A", "1262563500,1,1,1,1,1,B")
+    with pytest.raises(ImportRefusedError, match="line 3, column 'Symbol': is another than in the first row"):
+        list(records(file, FIVE_MINUTES))
+
+
+def test_a_point_is_no_decimal_mark_where_a_comma_is(tmp_path: Path) -> None:
+    file = written(tmp_path, f"close_time;{OHLCV.replace(',', ';')}", "1262563200;1.000;1;1;1;1")
+    german = msgspec.structs.replace(FIVE_MINUTES, decimal_mark=",")
+    with pytest.raises(ImportRefusedError, match=r"'1\.000' has a point, and the decimal mark is a comma"):
+        list(records(file, german))
 
 
 def test_columns_are_found_by_their_usual_names_whatever_the_case(tmp_path: Path) -> None:
     file = written(tmp_path, "Close,Volume,Extra,Low,High,Open,Date", "11,5,x,9,12,10,2010-01-04")
     (record,) = records(file, BARS)
     assert record.numbers["close"] == 11
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_are_parted_by_commas_semicolons_or_tabs(tmp_path: Path, mark: str) -> None:
+    file = written(tmp_path, BAR_HEADER.replace(",", mark), "2010-01-04,10,12,9,11,5".replace(",", mark))
+    assert [record.numbers["close"] for record in records(file, BARS)] == [11]
 
 
 def test_a_blank_line_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> None:
@@ -93,12 +158,12 @@ BAD_ROWS: list[tuple[Reading, str, str, str, int]] = [
     (BARS, BAR_HEADER, "2010-01-04,2,3,2,1,1", "column 'close': close 1 is below the low 2", 2),
     (BARS, BAR_HEADER, "2010-01-04,2,1,3,2,1", "above the high", 2),
     (BARS, BAR_HEADER, "2010-01-04,1e300,1e300,1,1,1", "can hold", 2),
-    (BARS, BAR_HEADER, "04.01.2010,1,1,1,1,1", "column 'date': '04.01.2010' is neither", 2),
+    (BARS, BAR_HEADER, "04.01.2010,1,1,1,1,1", "give --time-format '%m.%d.%Y' or '%d.%m.%Y'", 2),
     (BARS, BAR_HEADER, "2010-01-04 12:00,1,1,1,1,1", "give --timezone", 2),
     (BARS, BAR_HEADER, "1960-01-04,1,1,1,1,1", "before 1970", 2),
     (BARS, BAR_HEADER, "2010-01-04,1,1,1,1,1\n2010-01-04,1,1,1,1,1", "the same as in the row before", 3),
     (BARS, BAR_HEADER, "2010-01-05,1,1,1,1,1\n2010-01-04,1,1,1,1,1", "earlier than the row before", 3),
-    (BARS, BAR_HEADER, "2010-01-04,1,1,1,1", "has 5 fields, the header has 6", 2),
+    (BARS, BAR_HEADER, "2010-01-04,1,1,1,1", "has 5 fields instead of 6", 2),
     (QUOTES, QUOTE_HEADER, "1262563200,2,1,5,5", "column 'bid': bid 2 is above the ask 1", 2),
     (QUOTES, QUOTE_HEADER, "2010-01-04,1,1,5,5", "has no time of day", 2),
     (QUOTES, QUOTE_HEADER, "2010-01-04 12:00Z,1,1,5,5\n2010-01-04 12:01,1,1,5,5", "no time zone", 3),
@@ -127,10 +192,10 @@ def test_an_unsound_row_is_named(
         (b"date,open,high,low,close,volume\n", "holds no rows"),
         (
             b"date,open,high,low,close\n2010-01-04,1,1,1,1\n",
-            "there is no volume in date, open, high, low, close",
+            "there is no volume, only timestamp, open, high, low, close",
         ),
-        (b"date,open,open,high,low,close,volume\n", "stands there twice"),
-        (b"date;open;high;low;close;volume\n2010-01-04;1;1;1;1;1\n", "in date;open;high;low;close;volume"),
+        (b"date,open,open,high,low,close,volume\n", "columns 2 and 3 have the same name"),
+        (b"date|open|high|low|close|volume\n2010-01-04|1|1|1|1|1\n", "line 1 is no header of bars"),
         (b"\xff\xfe\x00bad", "no readable CSV"),
     ],
 )

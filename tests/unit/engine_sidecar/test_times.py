@@ -1,5 +1,6 @@
 """Time texts of people's files."""
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -62,3 +63,42 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_a_day_begins_at_the_midnight_of_its_zone() -> None:
     assert midnight_ns(date(2010, 1, 4), None) == NOON - 12 * 3600 * 10**9
     assert midnight_ns(date(2010, 1, 4), NEW_YORK) == NOON - 7 * 3600 * 10**9
+
+
+def test_of_a_time_that_comes_twice_the_second_is_taken_when_the_first_is_over() -> None:
+    summer, winter = 1699160400 * 10**9, 1699164000 * 10**9  # 05:00 and 06:00 UTC
+    assert parse_time("2023-11-05 01:00:00", NEW_YORK) == summer
+    assert parse_time("2023-11-05 01:00:00", NEW_YORK, not_before=summer) == summer
+    assert parse_time("2023-11-05 01:00:00", NEW_YORK, not_before=summer + 1) == winter
+    assert parse_time("2023-11-05 01:00:00.5", NEW_YORK, not_before=summer + 1) == summer + 500_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "time_format", "result"),
+    [
+        ("4.1.2010 12:00", "%d.%m.%Y %H:%M", NOON),
+        ("01/04/2010 12:00:00.25", "%m/%d/%Y %H:%M:%S.%f", NOON + 250_000_000),
+        ("01/04/10 07:00 AM -0500", "%m/%d/%y %I:%M %p %z", NOON),
+        ("1/4/2010", "%m/%d/%Y", date(2010, 1, 4)),
+    ],
+)
+def test_a_format_reads_what_no_standard_does(text: str, time_format: str, result: int | date) -> None:
+    assert parse_time(text, ZoneInfo("UTC"), time_format) == result
+
+
+def test_a_time_in_another_form_than_the_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a time in the form"):
+        parse_time("2010-01-04", None, "%d.%m.%Y")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("1/2/2024", "give --time-format '%m/%d/%Y' or '%d/%m/%Y'"),
+        ("01.02.2024 10:00:00", "give --time-format '%m.%d.%Y %H:%M:%S' or '%d.%m.%Y %H:%M:%S'"),
+        ("yesterday", "give --time-format"),
+    ],
+)
+def test_a_time_in_no_standard_form_asks_for_its_format(text: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        parse_time(text, None)
