@@ -99,6 +99,7 @@ class Life:
             session=lambda: self._handlers.session,
             outbox=outbox,
             last_event_ns=lambda: self._record.last_ns,
+            last_seq=lambda: self._record.last_seq,
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,
             heartbeat_file=settings.heartbeat_file,

@@ -24,6 +24,11 @@ class EventRecord:
         self._is_full = False
         self.last_ns: int | None = None
 
+    @property
+    def last_seq(self) -> int:
+        """The number given last; 0 before the first."""
+        return self._journal.last_seq
+
     def write(self, data: StateChange | Alert) -> None:
         """Something that the sidecar tells of itself."""
         if isinstance(data, Alert):

@@ -31,6 +31,7 @@ class Telemetry:
         session: Callable[[], Session],
         outbox: Outbox,
         last_event_ns: Callable[[], int | None],
+        last_seq: Callable[[], int],
         logs_dropped: Callable[[], int],
         meter: Meter,
         heartbeat_file: Path,
@@ -40,6 +41,7 @@ class Telemetry:
         self._session = session
         self._outbox = outbox
         self._last_event_ns = last_event_ns
+        self._last_seq = last_seq
         self._logs_dropped = logs_dropped
         self._meter = meter
         self._file = heartbeat_file
@@ -92,8 +94,10 @@ class Telemetry:
             engine_pid=session.engine_pid,
             resources=self._resources(now),
             problems=session.problems,
+            notes=session.notes,
             event_age_s=self._event_age_s(),
             lease_s=round(session.lease.left_s(now), 1) if session.lease else None,
+            last_seq=self._last_seq(),
             events_published=self._outbox.published,
             events_queued=len(self._outbox),
             events_dropped=self._outbox.dropped,

@@ -96,7 +96,8 @@ class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls)
     ) -> EngineView:
         """The engine once its session (`session_id`, else the present one) is in one of `states`.
 
-        Raises EngineFailedError when it can no longer get there, FaultError `outcome_unknown` when time ran out first.
+        One that is awaited to trade has, when it is completed, and does not, when it is impaired. Raises EngineFailedError when it
+        is that or can no longer get there, FaultError `outcome_unknown` when time ran out first.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -130,7 +131,10 @@ def _arrived(engine: EngineView, states: Collection[RunState], session_id: str |
         return False
     if session.state in states:
         return True
-    if session.state.is_terminal:
+    is_to_trade = RunState.TRADING in states
+    if is_to_trade and session.state == RunState.COMPLETED:
+        return True
+    if session.state.is_terminal or (is_to_trade and session.state == RunState.IMPAIRED):
         raise EngineFailedError(engine)
     return False
 

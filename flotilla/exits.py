@@ -29,7 +29,7 @@ MEANING: Final[dict[Exit, str]] = {
     Exit.NOT_FOUND: "there is no such engine, session, backtest or template",
     Exit.CONFLICT: "not possible in the present state",
     Exit.UNAVAILABLE: "the stack, or a part of it, is not there: nothing was done",
-    Exit.ENGINE_FAILED: "the engine failed while it was waited for",
+    Exit.ENGINE_FAILED: "the engine failed, or is up and does not trade, while it was waited for",
     Exit.OUTCOME_UNKNOWN: "sent, but whether it was carried out is not known",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -43,7 +43,7 @@ class ProgramFailedError(Exception):
 
 
 class EngineFailedError(Exception):
-    """The session that was waited for ended, or gave way to a newer one, before it got where it was wanted."""
+    """The session that was waited for is impaired, ended, or gave way to a newer one, before it got where it was wanted."""
 
     def __init__(self, engine: EngineView) -> None:
         session = engine.session

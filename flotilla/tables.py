@@ -176,7 +176,8 @@ def not_confirmed(session: SessionView) -> list[Text]:
 def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
     """Why an engine does not do what it should, for people to see before anything else."""
     name = f"{engine.instance_id}: " if with_name else ""
-    lines = [Text(f"{name}{problem}", style="yellow") for problem in engine.problems]
+    lines = [Text(f"{name}{problem}", style="yellow") for problem in _problems(engine)]
+    lines += [Text(f"{name}{note}", style="dim") for note in engine.notes]
     if (flag := engine.stop_flag) is not None:
         why = f" ({flag.reason})" if flag.reason else ""
         who = f"{name}does not start" if flag.instance_id else "no engine starts"
@@ -184,6 +185,14 @@ def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
     if engine.session is not None:
         lines += [Text.assemble(name, line) for line in not_confirmed(engine.session)]
     return lines
+
+
+def _problems(engine: EngineView) -> tuple[str, ...]:
+    """Those of its heartbeat; else, as of one that is not heard, what the record has."""
+    session = engine.session
+    if engine.problems or session is None or session.state not in (RunState.IMPAIRED, RunState.SILENT):
+        return engine.problems
+    return (session.detail,) if session.detail else ()
 
 
 def _restarts(engine: EngineView) -> str:

@@ -99,7 +99,8 @@ def _(alert: Alert | FleetAlert) -> str:
 
 @_told.register
 def _(heartbeat: Heartbeat) -> str:
-    return f"{heartbeat.beat} {heartbeat.state}{' FROZEN' if heartbeat.is_frozen else ''}"
+    why = f": {'; '.join(heartbeat.problems)}" if heartbeat.problems else ""
+    return f"{heartbeat.beat} {heartbeat.state}{' FROZEN' if heartbeat.is_frozen else ''}{why}"
 
 
 @_told.register

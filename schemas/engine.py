@@ -104,7 +104,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one engine. `heartbeat_age_s` and what follows is null while no session is in sight.
 
     `restarts` are those made by itself within the window of its policy, `restart_at` is when the next one is due. `problems`
-    says why an engine that runs does not trade; see Heartbeat.
+    says why an engine is impaired, `notes` what may be one and may not; see Heartbeat.
     """
 
     instance_id: InstanceId
@@ -118,6 +118,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_age_s: float | None = None
     is_frozen: bool = False
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     event_age_s: float | None = None
     resources: Resources | None = None
     metrics: EngineMetrics | None = None

@@ -21,6 +21,7 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     `node` is a TradingNodeConfig without its strategies; exec clients carry no factory (NautilusTrader cannot import one for
     them), so `exec_factories` gives its import path per client name. `instruments` are those that must be in the catalog.
     `secrets` gives, per client name, the entry of the secret store whose values are added to that client's data and exec config.
+    `always_open` are the data clients of venues whose market never closes.
     """
 
     trader_id: Annotated[str, Meta(pattern=r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")]
@@ -29,6 +30,7 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     exec_factories: dict[str, str] = {}
     instruments: tuple[InstrumentId, ...] = ()
     secrets: dict[str, Name] = {}
+    always_open: tuple[str, ...] = ()
 
 
 class VenueAccount(msgspec.Struct, frozen=True, kw_only=True, order=True):

@@ -203,9 +203,10 @@ class LogLines(msgspec.Struct, frozen=True, kw_only=True):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """Once a second from the sidecar, whatever the engine does. `tick_age_s` is how long the engine's loop has been silent.
 
-    `problems` says in words why an engine that calls itself trading does not trade: a strategy that stopped, a venue that is
-    not connected, a feed that is stale. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
-    lease on its accounts (null: it holds none).
+    `problems` says in words why an engine is impaired: a strategy that stopped, an instrument that is not loaded, a venue that
+    is not connected, data that does not arrive. `notes` are facts that may be one and may not: data that is quiet where nobody
+    knows whether the market is open. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
+    lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
     """
 
     instance_id: InstanceId
@@ -220,8 +221,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     engine_pid: int | None = None
     resources: Resources | None = None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     event_age_s: float | None = None
     lease_s: float | None = None
+    last_seq: int = 0
     events_published: int = 0
     events_queued: int = 0
     events_dropped: int = 0
@@ -229,8 +232,25 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     telemetry_dropped: int = 0
 
 
+class QuietData(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription of which nothing has come for `age_s` seconds, counted from the subscription where none ever came.
+
+    `what` names it: `bars of BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL`. `interval_s` is how far apart its data is (bars), 0 where
+    that is not known. `is_market_open` comes from the venue's status or its calendar; null when there is neither.
+    """
+
+    what: str
+    age_s: float
+    interval_s: float = 0.0
+    is_market_open: bool | None = None
+
+
 class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """One data feed. `total` is known for a replay only; `age_s` is the time since its last event."""
+    """One data feed. `total` is known for a replay only; `age_s` is the time since its last event.
+
+    `not_there` is what a replay was asked for and does not have. `quiet` are the subscriptions of a venue that are silent, the
+    longest first, no more than 20; a replay's data comes when it comes, and is never called quiet.
+    """
 
     venue: str
     events: int
@@ -239,12 +259,15 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     is_finished: bool = False
     is_connected: bool = True
+    not_there: tuple[str, ...] = ()
+    quiet: tuple[QuietData, ...] = ()
 
 
 class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Once a second from the engine: counts since its start, and money per currency.
 
-    `not_connected` names the clients of venues, for data or execution, that have no connection.
+    `not_connected` names the clients of venues, for data or execution, that have no connection; `not_loaded` the instruments
+    that a strategy names and the engine does not know.
     """
 
     instance_id: InstanceId
@@ -262,6 +285,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     strategies: dict[str, str] = {}
     feeds: tuple[FeedProgress, ...] = ()
     not_connected: tuple[str, ...] = ()
+    not_loaded: tuple[str, ...] = ()
     queues: dict[str, int] = {}
 
 

@@ -51,7 +51,7 @@ class LiveEngine:
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
         self._tap = Tap(self._kernel, link.send)
-        self._feeds = Feeds(self._kernel, loop.time)
+        self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
         self._withdrawing = Withdrawing(self._node, loop.time)
         self._stopping = Stopping(self._node, self._tap, self._withdrawing, loop.time)
         self._intervening = Intervening(
@@ -121,18 +121,11 @@ class LiveEngine:
         if self._ending.done():
             return
         if self._kernel.trader.is_running:
+            # Whether it trades is judged by the measure, so that has to be there first.
+            self._tap.guarded(self._take_first_measure)(None)
             self._link.send(Phase(RunState.TRADING))
-            self._tell_idle_strategies()
-            self._send_measure()
         else:
             self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, why_not_trading(self._kernel))
-
-    def _tell_idle_strategies(self) -> None:
-        """A strategy may stop itself at its start, for want of an instrument; the engine would run on as if it traded."""
-        for strategy in self._kernel.trader.strategies():
-            if not strategy.is_running:
-                text = f"{strategy.id} is {strategy.state.name} after its start: see the log"
-                self._tap.alert(Severity.CRITICAL, "strategy_not_running", text)
 
     def _on_strategy_fault(self, strategy_id: str, method: str, error: BaseException) -> None:
         reason, text = _blame(strategy_id, method, error)
@@ -193,8 +186,13 @@ class LiveEngine:
         self._measure_once(None)
 
     def _take_measure(self, _: object) -> None:
-        metrics = measure(self._run, self._kernel, self._tap, self._feeds)
-        self._link.send(Measured(msgspec.json.encode(metrics)), is_lossy=True)
+        self._link.send(self._measured(), is_lossy=True)
+
+    def _take_first_measure(self, _: object) -> None:
+        self._link.send(self._measured())
+
+    def _measured(self) -> Measured:
+        return Measured(msgspec.json.encode(measure(self._run, self._kernel, self._tap, self._feeds)))
 
 
 def _blame(strategy_id: str, method: str, error: BaseException) -> tuple[FailureReason, str]:

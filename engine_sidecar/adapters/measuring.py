@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine_sidecar.adapters.feeds import Feeds
+from engine_sidecar.adapters.named_instruments import not_loaded
 from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.adapters.translate import amount, amounts
 from engine_sidecar.link import Run
@@ -31,6 +32,7 @@ def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds) -> EngineMetrics:
         strategies={str(strategy.id): strategy.state.name for strategy in kernel.trader.strategies()},
         feeds=feeds.progress(),
         not_connected=_not_connected(kernel),
+        not_loaded=not_loaded(kernel.trader.strategies(), cache),
         queues=_queues(kernel),
     )
 

@@ -25,7 +25,10 @@ class KillCause(StrEnum):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited."""
+    """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited.
+
+    `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's.
+    """
 
     spec: SessionSpec
     state: RunState = RunState.BOOTING
@@ -49,7 +52,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     stop_cause: str = ""
     lease: Lease | None = None
     problems: tuple[str, ...] = ()
-    suspected: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
     at_rest: frozenset[str] = frozenset()
 
     @property

@@ -34,6 +34,7 @@ _NEXT: Final = {
     RunState.CONNECTING: (RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
     RunState.RECONCILING: (RunState.TRADING, RunState.STOPPING),
     RunState.TRADING: (RunState.STOPPING,),
+    RunState.IMPAIRED: (RunState.STOPPING,),
     RunState.STOPPING: (),
 }
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
@@ -103,7 +104,10 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
         stop_until = min(stop_until, now + session.spec.stop_timeout_s + END_GRACE_S)
     # A slow boot (a large catalog) is no freeze: the pulse counts from the first phase on.
     pulse = watch.started(now) if session.state == RunState.BOOTING else session.pulse
-    session = msgspec.structs.replace(session, state=phase.state, stop_until=stop_until, pulse=pulse)
+    session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
+    if phase.state == RunState.TRADING:
+        return trading.begun(session)
+    session = msgspec.structs.replace(session, state=phase.state)
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
 
 

@@ -1,15 +1,20 @@
 """What is watched while an engine trades: whether it may, by its lease, and whether it does, by its measure."""
 
+from typing import Final
+
 import msgspec
 
 from engine_sidecar.core import lease as leases
 from engine_sidecar.core.ending import stop
 from engine_sidecar.core.facts import Session, Step, alert
-from engine_sidecar.core.messages import LeaseRenewed, Observed, Send
-from engine_sidecar.core.problems import problems
+from engine_sidecar.core.messages import Effect, LeaseRenewed, Observed, Publish, Send
+from engine_sidecar.core.problems import notes, problems
 from engine_sidecar.link import GoOn, Reduce
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import Severity
+from schemas.states import RunState, StopPolicy, TradingMode
+from schemas.telemetry import Severity, StateChange
+
+UP: Final = (RunState.TRADING, RunState.IMPAIRED)
+"""The states of an engine whose start is done."""
 
 
 def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
@@ -44,18 +49,40 @@ def check_lease(session: Session, now: float) -> Step:
 
 
 def observed(session: Session, message: Observed) -> Step:
-    """Problems that last from one measure to the next are told, and their end."""
-    if session.state != RunState.TRADING:
-        return msgspec.structs.replace(session, problems=(), suspected=frozenset()), ()
-    found = problems(
-        message.metrics, stale_feed_after_s=session.spec.stale_feed_after_s, at_rest=session.at_rest
-    )
+    """Problems that last from one measure to the next impair the engine; when they have gone, it trades again."""
+    limit_s = session.spec.stale_feed_after_s
+    found = problems(message.metrics, stale_feed_after_s=limit_s, at_rest=session.at_rest)
     # Seen once it may be a moment's: a strategy that is being started, a client that connects again.
     lasting = tuple(problem for problem in found if problem in session.suspected)
+    said = notes(message.metrics, stale_feed_after_s=limit_s)
+    session = msgspec.structs.replace(session, suspected=found, notes=said)
+    if session.state not in UP:
+        return msgspec.structs.replace(session, problems=()), ()
+    return _judge(session, lasting)
+
+
+def begun(session: Session) -> Step:
+    """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
+    session = msgspec.structs.replace(session, state=RunState.TRADING)
+    if not session.suspected:
+        return session, (Publish(StateChange(state=RunState.TRADING)),)
+    return _judge(session, session.suspected)
+
+
+def _judge(session: Session, lasting: tuple[str, ...]) -> Step:
     before = session.problems
-    session = msgspec.structs.replace(session, problems=lasting, suspected=frozenset(found))
+    if lasting == before:
+        return session, ()
+    state = RunState.IMPAIRED if lasting else RunState.TRADING
+    session = msgspec.structs.replace(session, problems=lasting, state=state)
+    effects: list[Effect] = [Publish(StateChange(state=state, detail="; ".join(lasting)))]
     if new := [problem for problem in lasting if problem not in before]:
-        return session, (alert(Severity.WARNING, "not_trading", "; ".join(new)),)
-    if before and not lasting:
-        return session, (alert(Severity.INFO, "trading_again", f"no longer so: {'; '.join(before)}"),)
-    return session, ()
+        severity = Severity.CRITICAL if _is_live(session) else Severity.WARNING
+        effects.append(alert(severity, "impaired", "; ".join(new)))
+    elif not lasting:
+        effects.append(alert(Severity.INFO, "trading_again", f"no longer so: {'; '.join(before)}"))
+    return session, tuple(effects)
+
+
+def _is_live(session: Session) -> bool:
+    return session.spec.trading_mode == TradingMode.LIVE

@@ -55,6 +55,7 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
             total=feed.total,
             is_finished=feed.is_finished,
             is_connected=self.is_connected,
+            not_there=tuple(_named(data_set) for data_set in feed.not_there),
         )
 
     async def _connect(self) -> None:
@@ -82,15 +83,21 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
             raise
 
     def _ended(self) -> None:
+        must_stop = self._settings.on_end == "stop"
+        if must_stop and self._feed.done == 0:
+            named = ", ".join(_named(data_set) for data_set in self._feed.not_there)
+            error = f"there is nothing to replay: the catalog has no {named}"
+            self._publish(ReplayEnded(self.id.value, must_stop=True, error=error, is_refused=True))
+            return
         self._log.info(f"Replay finished: {self._feed.done} events")
-        self._publish(ReplayEnded(self.id.value, must_stop=self._settings.on_end == "stop"))
+        self._publish(ReplayEnded(self.id.value, must_stop=must_stop))
 
     def _publish(self, ended: ReplayEnded) -> None:
         self._msgbus.publish(topic=REPLAY_ENDED, msg=ended)
 
     def _open(self, data_set: DataSet) -> None:
         if not self._feed.open(data_set):
-            message = f"the catalog has no {data_set.kind.__name__} of {data_set.identifier} to replay"
+            message = f"the catalog has no {_named(data_set)} to replay"
             self._log.warning(message)
             self._msgbus.publish(
                 topic=ALERTS, msg=Alert(severity=Severity.WARNING, code="no_data", message=message)
@@ -185,6 +192,10 @@ class ReplayDataClientFactory(LiveDataClientFactory):  # type: ignore[misc]
         """Called by the node's builder. With `routing.default` the client serves every venue, else the one of its name."""
         venue = None if config.routing.default or config.routing.venues else Venue(name)
         return ReplayDataClient(config, client_id=ClientId(name), venue=venue, **parts)
+
+
+def _named(data_set: DataSet) -> str:
+    return f"{data_set.kind.__name__} of {data_set.identifier}"
 
 
 def _ns(moment: datetime) -> int:

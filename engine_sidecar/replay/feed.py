@@ -32,6 +32,8 @@ class ReplayFeed:
     made them, results equal those of a backtest, and a strategy that looks at a bar's time sees the time it was recorded.
     The price is that `strategy.clock` is the wall clock, as in all live trading, and apart from the events' times: timers,
     good-till-date orders and time bars made inside NautilusTrader do not follow a replay.
+
+    `is_finished`: every event that is subscribed was shown.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class ReplayFeed:
         self._may_run.set()
         self._paused_at = 0.0
         self._is_changed = False
+        self._subscribed: dict[DataSet, int] = {}
+        self.is_finished = False
         self.position: int | None = None
         self.last_shown: float | None = None
 
@@ -62,9 +66,9 @@ class ReplayFeed:
         return sum(self._totals.values())
 
     @property
-    def is_finished(self) -> bool:
-        """True when every event that was subscribed has been shown."""
-        return bool(self._totals) and self._merge.peek() is None and self.done == self.total
+    def not_there(self) -> tuple[DataSet, ...]:
+        """What is subscribed and had nothing to play when it was."""
+        return tuple(data_set for data_set, events in self._subscribed.items() if not events)
 
     @property
     def history_end(self) -> int:
@@ -76,6 +80,8 @@ class ReplayFeed:
         first = self._config.first_ns if self.position is None else self.position + 1
         events = count(self._catalog, data_set, first, self._config.last_ns)
         self._totals[data_set] = self._done.get(data_set, 0) + events
+        self._subscribed[data_set] = events
+        self.is_finished = self.is_finished and not events
         self._done.setdefault(data_set, 0)
         self._merge.add(data_set, read(self._catalog, data_set, first, self._config.last_ns))
         self._is_changed = True
@@ -85,6 +91,7 @@ class ReplayFeed:
     def close(self, data_set: DataSet) -> None:
         """Plays a data set no longer."""
         self._merge.remove(data_set)
+        self._subscribed.pop(data_set, None)
         self._totals[data_set] = self._done.get(data_set, 0)
 
     def pause(self) -> None:
@@ -125,7 +132,9 @@ class ReplayFeed:
             ts = self._merge.peek()
             if ts is None:
                 self._opened.clear()
-                if self.is_finished:
+                # What nobody wants any more is not through: its strategy was stopped, and may be started again.
+                if self._subscribed and self.done == self.total:
+                    self.is_finished = True
                     on_end()
                 await self._opened.wait()
             elif not await self._must_wait(ts):

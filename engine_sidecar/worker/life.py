@@ -78,6 +78,7 @@ class WorkerLife:
             session=lambda: self._session,
             outbox=self._outbox,
             last_event_ns=lambda: self._record.last_ns,
+            last_seq=lambda: self._record.last_seq,
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,
             heartbeat_file=settings.heartbeat_file,

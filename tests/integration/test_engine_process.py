@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -453,6 +454,29 @@ def test_a_live_feed_is_counted_and_has_an_age(zygote: ZygoteProcess, catalog: P
     assert end_of(engine) == (None, "", (), 0)
 
 
+def test_a_venue_at_whose_address_nobody_listens_is_no_venue_that_is_traded_on(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    """Binance's client calls itself connected without having reached anything."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    node = sandbox_node()
+    node["data_clients"] = {
+        "BINANCE": {
+            "path": "nautilus_trader.adapters.binance.config:BinanceDataClientConfig",
+            "factory": {"path": "nautilus_trader.adapters.binance.factories:BinanceLiveDataClientFactory"},
+            "config": {"base_url_http": f"http://127.0.0.1:{port}", "base_url_ws": f"ws://127.0.0.1:{port}"},
+        }
+    }
+    plan = strategy("OnBars", bar_type="BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL")
+    engine = zygote.fork(run_of(catalog, node, plan))
+    engine.until_state(RunState.TRADING, 40)
+    measured = engine.metrics()[-1]
+    assert measured.not_loaded == ("strategy OnBars-000 names BTCUSDT.BINANCE, which is not loaded",)
+    engine.send(Stop(StopPolicy.LEAVE, 5.0))
+    engine.until_ended()
+
+
 def test_a_stop_before_venues_are_connected_claims_nothing(zygote: ZygoteProcess, catalog: Path) -> None:
     node = sandbox_node() | {"timeout_connection": 30.0}
     node["data_clients"]["FAR"] = {
@@ -488,16 +512,22 @@ def test_a_subscription_without_data_is_told(zygote: ZygoteProcess, catalog: Pat
     engine = zygote.fork(
         run_of(catalog, sandbox_node(), strategy("OnBars", bar_type="SPX.SIM-1-HOUR-LAST-EXTERNAL"))
     )
-    until_event(engine, EventKind.ALERT, "no_data")
+    engine.until(lambda _: engine.metrics() and engine.metrics()[-1].feeds[0].not_there)
+    assert engine.metrics()[-1].feeds[0].not_there == ("Bar of SPX.SIM-1-HOUR-LAST-EXTERNAL",)
     assert "no Bar of SPX.SIM-1-HOUR-LAST-EXTERNAL" in engine.events(EventKind.ALERT)[0]["message"]
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
     assert end_of(engine) == (None, "", (), 0)
 
 
-def test_a_strategy_that_stops_itself_at_its_start_is_told(zygote: ZygoteProcess, catalog: Path) -> None:
+def test_a_strategy_that_stops_itself_at_its_start_is_measured_before_the_engine_says_that_it_started(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
     plan = ema_cross(instrument_id="DAX.SIM", bar_type=BAR_TYPE.replace("SPX", "DAX"))
     engine = zygote.fork(run_of(catalog, sandbox_node(), plan))
-    until_event(engine, EventKind.ALERT, "strategy_not_running")
+    engine.until_state(RunState.TRADING)
+    measured = engine.metrics()[-1]
+    assert measured.strategies == {"EMACross-000": "STOPPED"}
+    assert measured.not_loaded == ("strategy EMACross-000 names DAX.SIM, which is not loaded",)
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
     assert end_of(engine) == (None, "", (), 0)
 

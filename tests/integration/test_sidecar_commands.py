@@ -194,17 +194,17 @@ async def test_an_engine_that_says_it_trades_and_does_not_is_found_out(
     figures = {
         "strategies": {"A-000": "STOPPED", "B-001": "RUNNING"},
         "not_connected": ["SIM execution"],
-        "feeds": [{"venue": "SIM", "events": 1, "age_s": 9.0}],
+        "feeds": [{"venue": "SIM", "events": 1, "quiet": [{"what": "trades of X.SIM", "age_s": 9.0}]}],
     }
     sidecar.start("ails", node=figures | {"for_s": 4.0}, stale_feed_after_s=5.0)
     await heard.beat(lambda beat: len(beat.problems) == 3)
     assert heard.heartbeats[-1].problems == (
         "strategy A-000 is STOPPED",
         "SIM execution is not connected",
-        "feed SIM has been silent for more than 5 s",
+        "no trades of X.SIM for more than 5 s",
     )
     await heard.beat(lambda beat: not beat.problems)
-    await until(lambda: heard.alerts == ["not_trading", "trading_again"])
+    await until(lambda: heard.alerts == ["impaired", "trading_again"])
     assert (heard.heartbeats[-1].event_age_s or 0) < 60
     assert sidecar.heartbeat_file.exists()
 

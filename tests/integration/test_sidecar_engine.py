@@ -191,6 +191,9 @@ async def test_an_engine_whose_strategy_stopped_itself_is_found_out(
 ) -> None:
     idle = ema_cross(instrument_id="DAX.SIM", bar_type=BAR_TYPE.replace("SPX", "DAX"))
     sidecar.start(catalog=catalog, plan=plan(idle, **SLOWLY), frozen_after_s=5.0)
-    await heard.trading()
-    await heard.beat(lambda beat: beat.problems == ("strategy EMACross-000 is STOPPED",))
-    assert "not_trading" in heard.alerts
+    change = await heard.state(RunState.IMPAIRED)
+    reasons = ("strategy EMACross-000 is STOPPED", "strategy EMACross-000 names DAX.SIM, which is not loaded")
+    assert change.detail == "; ".join(reasons)
+    await heard.beat(lambda beat: beat.problems == reasons)
+    assert RunState.TRADING not in heard.states
+    assert heard.alerts == ["impaired"]

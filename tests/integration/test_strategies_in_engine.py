@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link import Happened, Stop
-from schemas.states import StopPolicy
-from schemas.telemetry import EventKind
+from engine_sidecar.link import Stop
+from schemas.states import RunState, StopPolicy
 from tests.bars_by_hand import (
     DAY,
     FIRST_DAY,
@@ -131,13 +130,8 @@ def test_without_its_instrument_it_stops_itself_and_says_so(
 ) -> None:
     plan = from_template(name)
     engine = zygote.fork(run_of(catalog, sandbox_node(), plan))
-    engine.until(
-        lambda message: (
-            isinstance(message, Happened)
-            and message.kind is EventKind.ALERT
-            and b'"strategy_not_running"' in message.data
-        )
-    )
+    engine.until_state(RunState.TRADING)
+    assert set(engine.metrics()[-1].strategies.values()) == {"STOPPED"}
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
     ended, code = engine.until_ended()
     assert (ended.reason, code) == (None, 0)

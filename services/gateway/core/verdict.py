@@ -53,6 +53,15 @@ def why_failed(session: SessionView) -> str | None:
     return ", ".join(parts)
 
 
+def last_error(session: SessionView) -> str | None:
+    """Why the session is where no client wants it, or None where it is well."""
+    if session.state in (RunState.IMPAIRED, RunState.SILENT):
+        return f"{session.state}: {session.detail}" if session.detail else str(session.state)
+    if session.state == RunState.UNKNOWN:
+        return "unknown: its host is out of sight"
+    return why_failed(session)
+
+
 def _judge_start(session: SessionView) -> Verdict | None:
     name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:

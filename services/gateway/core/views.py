@@ -13,7 +13,7 @@ from schemas.states import ClientState, RunState
 from services.gateway import container_replies, replies, strategy_replies
 from services.gateway.core.doubts import listed
 from services.gateway.core.figures import resource_usage
-from services.gateway.core.verdict import why_failed
+from services.gateway.core.verdict import last_error
 
 STALE_HEARTBEAT_S: Final = 5.0
 """Heartbeats come once a second; an engine that is silent for longer is not called healthy."""
@@ -30,6 +30,7 @@ _CONTAINED: Final = (
     RunState.STOPPING,
 )
 """The states of a session whose container is up."""
+_UP: Final = (RunState.TRADING, RunState.IMPAIRED)
 
 
 def command_reply(accepted: EngineAccepted) -> replies.CommandReply:
@@ -65,7 +66,7 @@ def status_view(fleet: FleetStatus, containers: Iterable[ContainerFacts] = ()) -
         state=engine.state if engine else ClientState.STOPPED,
         config=engine.config if engine else None,
         started_at=session.started_at if session else None,
-        last_error=why_failed(session) if session else None,
+        last_error=last_error(session) if session else None,
         session_id=session.session_id if session else None,
         instance_id=engine.instance_id if engine else None,
         stop_flag=engine.stop_flag if engine else None,
@@ -79,13 +80,14 @@ def status_view(fleet: FleetStatus, containers: Iterable[ContainerFacts] = ()) -
 
 
 def health_check(engine: EngineView) -> dict[str, Any]:
-    """`status` is healthy, starting, stopping or unhealthy; the other keys say why."""
+    """`status` is healthy, starting, stopping, unhealthy or, while data is quiet that may be due, unknown; the other keys say why."""
     return {
         "status": _health(engine),
         "run_state": engine.session.state if engine.session else None,
         "heartbeat_age_s": engine.heartbeat_age_s,
         "is_frozen": engine.is_frozen,
         "problems": problems(engine),
+        "notes": list(engine.notes),
         "event_age_s": engine.event_age_s,
     }
 
@@ -93,13 +95,15 @@ def health_check(engine: EngineView) -> dict[str, Any]:
 def problems(engine: EngineView) -> list[str]:
     """Why an engine is not well, in words: what it says itself, and what is seen from outside."""
     found = list(engine.problems)
-    age = engine.heartbeat_age_s
+    session, age = engine.session, engine.heartbeat_age_s
     if engine.is_frozen:
         found.append("its event loop does not turn")
-    if _is_silent(engine) and engine.state == ClientState.RUNNING:
+    if _is_silent(engine) and session is not None and session.state in _UP:
         found.append("no heartbeat" if age is None else f"no heartbeat for {age:.0f} s")
-    if (failed := why_failed(engine.session) if engine.session else None) is not None:
-        found.append(failed)
+    error = last_error(session) if session else None
+    # What an engine that is heard is impaired by, it says itself.
+    if error is not None and not (engine.problems and session and session.state == RunState.IMPAIRED):
+        found.append(error)
     return found
 
 
@@ -107,7 +111,8 @@ def overall_health(engines: Sequence[EngineView]) -> str:
     """The worst of them."""
     found = {_health(engine) for engine in engines}
     return next(
-        (word for word in ("unhealthy", "starting", "stopping", "healthy") if word in found), "no_containers"
+        (word for word in ("unhealthy", "unknown", "starting", "stopping", "healthy") if word in found),
+        "no_containers",
     )
 
 
@@ -217,7 +222,9 @@ def _health(engine: EngineView) -> str:
     if engine.state in _TRANSITIONS and not engine.is_frozen:
         return str(engine.state)
     is_trading = engine.session is not None and engine.session.state == RunState.TRADING
-    return "healthy" if is_trading and not problems(engine) else "unhealthy"
+    if not is_trading or problems(engine):
+        return "unhealthy"
+    return "unknown" if engine.notes else "healthy"
 
 
 def _is_silent(engine: EngineView) -> bool:

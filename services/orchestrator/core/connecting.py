@@ -25,6 +25,7 @@ class Clients(msgspec.Struct, frozen=True, kw_only=True):
     factories: dict[str, str] = {}
     secrets: dict[str, str] = {}
     has_egress: bool = False
+    always_open: tuple[str, ...] = ()
 
 
 def connect(
@@ -54,6 +55,7 @@ def connect(
         factories={name.partition("-")[0]: factory for name, _, factory in execution},
         secrets={venue.choice.name: venue.choice.secret for venue in venues if venue.choice.secret},
         has_egress=any(venue.template.has_egress for venue in venues),
+        always_open=tuple(venue.choice.name for venue in venues if venue.template.is_always_open),
     )
     return clients, []
 

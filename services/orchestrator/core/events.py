@@ -94,6 +94,8 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
     change = event.data
     if session.is_provisional and change.state == session.state:
         return msgspec.structs.replace(session, is_provisional=False, **_facts(change))
+    if change.state == session.state == RunState.IMPAIRED:
+        return msgspec.structs.replace(session, detail=_detail(change.detail))
     if change.state == session.state or change.state not in MOVES[session.state]:
         return session
     at = time_of(event.at_ns)
@@ -101,6 +103,8 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
     facts: dict[str, object] = {"started_at": session.started_at or at}
     if change.state.is_terminal:
         facts |= _facts(change)
+    elif change.state == RunState.IMPAIRED:
+        facts["detail"] = _detail(change.detail)
     return move(session, change.state, now, at=at, **facts)
 
 
@@ -111,12 +115,16 @@ def _facts(change: StateChange) -> dict[str, object]:
         detail += f"not confirmed: {', '.join(change.not_confirmed)}"
     return {
         "reason": change.reason if change.state == RunState.FAILED else None,
-        "detail": storable(detail)[:_MAX_DETAIL] or None,
+        "detail": _detail(detail),
         "exit_code": storable_code(change.exit_code),
         "log_tail": tuple(storable(line)[:_MAX_DETAIL] for line in change.log_tail[-_MAX_TAIL_LINES:]),
         "not_confirmed": tuple(storable(text)[:_MAX_DETAIL] for text in change.not_confirmed[:_MAX_DOUBTS]),
         "stop_report": change.stop,
     }
+
+
+def _detail(text: str) -> str | None:
+    return storable(text)[:_MAX_DETAIL] or None
 
 
 def storable_code(code: int | None) -> int | None:

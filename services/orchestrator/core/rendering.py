@@ -55,6 +55,7 @@ def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str)
         exec_factories=clients.factories if config.venues else _filled(template.exec_factories, values),
         instruments=() if config.venues else tuple(sorted(traded)),
         secrets=clients.secrets,
+        always_open=clients.always_open,
     )
     return _spec(
         config,

@@ -35,7 +35,7 @@ class VenueTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `paper` and `live` go over `defaults` by trading mode; `paper` null: the venue has no paper trading of its own, so that
     only simulated execution trades no money there. `paper_choices` lists, by field, other values than `paper`'s that trade no money
-    either. `credentials` are config fields that only a secret may hold; execution needs one if `needs_secret` (data, where
+    either. `is_always_open`: its market never closes, so that a bar that does not come is missing. `credentials` are config fields that only a secret may hold; execution needs one if `needs_secret` (data, where
     there is no execution), data beside it if `data_needs_secret`. `account_field` of the execution config takes the account.
     """
 
@@ -53,6 +53,7 @@ class VenueTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     needs_account: bool = False
     account_field: str | None = None
     has_egress: bool = True
+    is_always_open: bool = False
 
     def client(self, side: Side) -> VenueClient | None:
         """The client of one side, if the adapter has it."""

@@ -70,6 +70,7 @@ def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
         heartbeat_age_s=round(age_s, 3),
         is_frozen=beat.is_frozen,
         problems=beat.problems,
+        notes=beat.notes,
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from flotilla.client import _arrived, _last
@@ -53,6 +54,20 @@ def test_only_the_session_that_was_asked_for_counts(view: EngineView, arrived: b
 def test_a_session_that_ended_or_gave_way_is_not_waited_for(view: EngineView) -> None:
     with pytest.raises(EngineFailedError):
         _arrived(view, {RunState.TRADING}, OURS)
+
+
+def test_an_engine_that_is_to_trade_and_is_impaired_says_why() -> None:
+    view = engine(OURS, RunState.IMPAIRED)
+    assert view.session is not None
+    reasons = msgspec.structs.replace(view.session, detail="strategy A-000 is STOPPED")
+    with pytest.raises(EngineFailedError, match="engine a is impaired: strategy A-000 is STOPPED"):
+        _arrived(msgspec.structs.replace(view, session=reasons), {RunState.TRADING}, OURS)
+    assert _arrived(view, {RunState.TRADING, RunState.IMPAIRED}, OURS)
+    assert not _arrived(view, {RunState.STOPPED}, OURS)
+
+
+def test_a_replay_that_is_completed_has_traded() -> None:
+    assert _arrived(engine(OURS, RunState.COMPLETED), {RunState.TRADING}, OURS)
 
 
 def test_an_end_that_is_wanted_is_no_failure() -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
@@ -247,3 +248,41 @@ def test_the_status_shows_the_emergency_stop_in_force() -> None:
     flag = StopFlag(since=NOW, reason="enough")
     stopped = view(run=RunState.STOPPED, client=ClientState.STOPPED, stop_flag=flag)
     assert status_view(FleetStatus(engine=stopped, active=())).stop_flag == flag
+
+
+def impaired(**changes: Any) -> EngineView:
+    made = view(run=RunState.IMPAIRED, client=ClientState.ERROR, **changes)
+    assert made.session is not None
+    session = msgspec.structs.replace(made.session, detail="strategy A-000 is STOPPED")
+    return msgspec.structs.replace(made, session=session)
+
+
+@pytest.mark.parametrize("said", [("strategy A-000 is STOPPED",), ()])
+def test_state_last_error_and_health_agree_on_an_impaired_engine(said: tuple[str, ...]) -> None:
+    engine = impaired(problems=said)
+    status = status_view(FleetStatus(engine=engine, active=(engine,)))
+    assert (status.state, status.last_error) == ("error", "impaired: strategy A-000 is STOPPED")
+    assert status.health_check["status"] == "unhealthy"
+    (problem,) = status.health_check["problems"]
+    assert problem.removeprefix("impaired: ") == "strategy A-000 is STOPPED"
+    assert health_view((engine,), engine, NOW).status == "unhealthy"
+
+
+def test_an_engine_whose_data_is_quiet_is_not_called_healthy() -> None:
+    quiet = view(notes=("no trades of X for 95 s",))
+    checked = health_check(quiet)
+    assert (checked["status"], checked["notes"], checked["problems"]) == (
+        "unknown",
+        ["no trades of X for 95 s"],
+        [],
+    )
+    assert overall_health((view(), quiet)) == "unknown"
+    assert overall_health((view(is_frozen=True), quiet)) == "unhealthy"
+
+
+@pytest.mark.parametrize(
+    ("run", "error"), [(RunState.SILENT, "silent"), (RunState.UNKNOWN, "unknown: its host is out of sight")]
+)
+def test_an_engine_that_is_not_heard_has_that_as_its_last_error(run: RunState, error: str) -> None:
+    engine = view(run=run, client=ClientState.ERROR)
+    assert status_view(FleetStatus(engine=engine, active=(engine,))).last_error == error

@@ -47,6 +47,25 @@ def test_a_late_event_never_moves_a_session_back() -> None:
     assert applied(session(RunState.TRADING), state_event(2, RunState.RECONCILING)).state == RunState.TRADING
 
 
+def test_what_impairs_a_session_is_kept_as_long_as_it_does() -> None:
+    present = session(RunState.TRADING)
+    told = (("impaired", "A is STOPPED"), ("impaired", "A is STOPPED; B is away"), ("trading", ""))
+    seen = []
+    for number, (state, detail) in enumerate(told, 1):
+        present = applied(present, state_event(number, RunState(state), detail=detail))
+        seen.append((present.state.value, present.detail, present.state_seq))
+    assert seen == [
+        ("impaired", "A is STOPPED", 1),
+        ("impaired", "A is STOPPED; B is away", 2),
+        ("trading", None, 3),
+    ]
+
+
+def test_an_engine_that_is_impaired_from_its_start_never_traded() -> None:
+    impaired = applied(session(RunState.RECONCILING), state_event(1, RunState.IMPAIRED, detail="why"))
+    assert (impaired.state, impaired.trading_at) == (RunState.IMPAIRED, None)
+
+
 def test_a_failure_keeps_all_that_the_sidecar_tells() -> None:
     event = state_event(
         7,

@@ -1,6 +1,7 @@
 """The session machine: what is said when, and what is killed for what."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, StateChange
 from tests.unit.sidecar.samples import measure, spec
 
+UP_STATES = (RunState.TRADING, RunState.IMPAIRED)
 UP: Sequence[Message] = (
     BusFound(),
     ZygoteReady(import_s=1.0),
@@ -276,8 +278,10 @@ def test_whatever_happens_a_session_only_moves_forward_and_concludes_once(
         now += gap
         session, effects = core.decide(session, message, now)
         found += effects
-    told = [order.index(state) for state in states(found)]
-    assert told == sorted(set(told))
+    # Between trading and impaired it may go to and fro, as long as it is up.
+    told = [order.index(RunState.TRADING if state in UP_STATES else state) for state in states(found)]
+    assert told == sorted(told)
+    assert all(a != b or a == order.index(RunState.TRADING) for a, b in pairwise(told))
     assert found.count(Fork()) <= 1
     assert found.count(Conclude()) <= 1
     assert (Conclude() in found) == session.is_over
