@@ -16,9 +16,7 @@ from flotilla.settings import Connection, find_connection
 @contextmanager
 def running_stack(runtime: str) -> Iterator[Connection]:
     """`flotilla up` on a fresh state folder with the runtime `docker` or `process`."""
-    # PostgreSQL drops root's rights and must be able to enter the folder.
     state = Path(tempfile.mkdtemp(prefix="flotilla-bench-"))
-    state.chmod(0o711)
     flotilla = [sys.executable, "-m", "flotilla", "--state", str(state)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from engine_sidecar.adapters.trial import PATIENCE_S, Trial
+from engine_sidecar.strategy_path import extend_path
 from schemas.fault import FieldError
 from schemas.session import PlanCheck, PlanProblems
 
@@ -39,6 +40,7 @@ def _judging[T](
 
 def main() -> int:
     """Reads, checks, answers."""
+    extend_path()
     line = sys.stdin.buffer.readline(MAX_BYTES + 1)
     try:
         check = msgspec.json.decode(line, type=PlanCheck)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from engine_sidecar.adapters.spawn import signal_at_parents_end
 from engine_sidecar.link import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
+from engine_sidecar.strategy_path import extend_path
 
 _FDS_PER_FORK: Final = 3
 
@@ -124,6 +125,7 @@ def main(arguments: list[str]) -> int:
     # Ctrl-C and a terminal's hang-up reach the whole group; the sidecar decides what follows from them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    extend_path()
     began = time.monotonic()
     from engine_sidecar.adapters import preload  # noqa: F401, PLC0415 - the second that this costs is what a zygote is for
 

@@ -1,5 +1,19 @@
-"""`python -m flotilla`."""
+"""`flotilla` and `python -m flotilla`: started again by an isolated Python, so that no module of the current folder or on PYTHONPATH
+is taken for ours."""
 
-from flotilla.cli import main
+import os
+import sys
+from typing import NoReturn
 
-main()
+
+def main() -> NoReturn:
+    """Runs the command line."""
+    if not sys.flags.isolated:
+        os.execv(sys.executable, [sys.executable, "-I", "-m", "flotilla", *sys.argv[1:]])  # noqa: S606
+    from flotilla.cli import main as command_line  # noqa: PLC0415 - with the path that it shall have
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

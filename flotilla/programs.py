@@ -6,14 +6,15 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import Final
 
+from flotilla.environment import of_program
 from flotilla.problem import ProgramFailedError
 
 _LINE_BYTES: Final = 1 << 20
 
 
 def python(*arguments: str) -> list[str]:
-    """This Python; -P keeps modules in the user's current folder from being taken for ours."""
-    return [sys.executable, "-P", *arguments]
+    """This Python; -I keeps modules in the user's current folder and on PYTHONPATH from being taken for ours."""
+    return [sys.executable, "-I", *arguments]
 
 
 async def output_lines(
@@ -21,7 +22,8 @@ async def output_lines(
 ) -> AsyncGenerator[str]:
     """Its stdout line by line while it runs. Raises ProgramFailedError after the last one unless it exits with 0.
 
-    It is killed when the caller stops early; `keeps` are file descriptors that stay open in it.
+    It is killed when the caller stops early; `env` is that of our programs unless it is given; `keeps` are file descriptors that
+    stay open in it.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -29,7 +31,7 @@ async def output_lines(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=_LINE_BYTES,
-        env=env,
+        env=of_program() if env is None else env,
         pass_fds=tuple(keeps),
     )
     if process.stdout is None or process.stderr is None:

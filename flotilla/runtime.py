@@ -1,11 +1,11 @@
 """What engines will run in. Only the supervisor knows Docker, so its own preparation is asked."""
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from flotilla.environment import of_program
 from flotilla.narrator import Narrator
 from flotilla.ports import is_free
 from flotilla.problem import ProgramFailedError, StackError
@@ -55,7 +55,7 @@ async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtim
 async def ask_docker(state: Path, *, look_only: bool = False) -> DockerAnswer:
     """What can be done with Docker here. Makes the engines' network where there is none, unless it is to `look_only`."""
     look = ("--look",) if look_only else ()
-    env = {**os.environ, "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
+    env = {**of_program(), "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
     try:
         text = await output(python("-m", "services.supervisor.prepare", *look), env=env)
     except ProgramFailedError as error:

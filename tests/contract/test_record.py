@@ -344,7 +344,6 @@ async def test_migrating_again_and_at_once_changes_nothing(
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that a test may kill."""
     folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    folder.chmod(0o711)
     server = PostgresServer(folder)
     server.start()
     yield server

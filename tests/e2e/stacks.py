@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,7 @@ class RunningStack:
 
     def __init__(self, runtime: str = "process", env: Mapping[str, str] | None = None) -> None:
         """`env` is put over the environment of `flotilla up` and of every command."""
-        # Not below pytest's own folder: PostgreSQL drops root's rights and could not enter it.
         root = Path(tempfile.mkdtemp(prefix="flotilla-e2e-"))
-        root.chmod(0o711)
         self.root = root
         self.folder = StateFolder(root / "state")
         self.folder.create()
@@ -188,6 +186,17 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes that were told of a folder or run in it, but for this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended
+            told = str(folder).encode() in (process / "cmdline").read_bytes()
+            if told or (process / "cwd").readlink().is_relative_to(folder):
+                found.append(int(process.name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def is_running(pid: int) -> bool:

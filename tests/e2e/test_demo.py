@@ -1,7 +1,6 @@
 """The demo, as somebody who has just cloned this runs it."""
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -9,30 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stacks import run_flotilla
+from tests.e2e.stacks import processes_of, run_flotilla
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    """A folder for temporary files, where what the demo leaves behind would be seen; PostgreSQL's account may enter it."""
+    """A folder for temporary files, where what the demo leaves behind would be seen."""
     with tempfile.TemporaryDirectory(prefix="flotilla-e2e-") as folder:
-        Path(folder).chmod(0o711)
         yield Path(folder)
 
 
 def leavings(folder: Path) -> list[str]:
-    """Files below a folder, and processes that were told of it."""
-    files = [str(path) for path in folder.iterdir()]
-    found = []
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(folder).encode() in line.read_bytes() and line.parent.name != str(os.getpid()):
-                found.append(line.parent.name)
-        except OSError:
-            continue
-    return files + found
+    """Files below a folder, and processes that were told of it or run in it."""
+    return [*map(str, folder.iterdir()), *map(str, processes_of(folder))]
 
 
 def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(

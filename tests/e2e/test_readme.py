@@ -20,9 +20,7 @@ BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DO
 @pytest.fixture(scope="module")
 def shell() -> Iterator[dict[str, str]]:
     """The environment of the commands: a state folder of its own, and our programs on PATH."""
-    # Not below tmp_path: PostgreSQL drops root's rights and could not enter it.
     state = Path(tempfile.mkdtemp(prefix="flotilla-readme-"))
-    state.chmod(0o711)
     path = f"{ROOT / 'tests/bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     # A reader's make knows nothing of the one that may run these tests.
     outside = {

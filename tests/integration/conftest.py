@@ -60,9 +60,7 @@ async def bus(connect_as: ConnectAs) -> Bus:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    # Not below tmp_path: PostgreSQL drops root's rights and could not enter it.
     folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    folder.chmod(0o711)
     server = PostgresServer(folder)
     server.start()
     yield server

@@ -262,7 +262,6 @@ async def test_a_stop_that_was_made_straight_at_a_host_is_learned_of(bench: Benc
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that a test may kill."""
     folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    folder.chmod(0o711)
     server = PostgresServer(folder)
     server.start()
     yield server

@@ -51,7 +51,6 @@ ALERT = Alert(severity=Severity.INFO, code="x", message="y")
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that a test may kill."""
     folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    folder.chmod(0o711)
     server = PostgresServer(folder)
     server.start()
     yield server

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.e2e.stacks import PROGRAMS, RunningStack, is_running, run_flotilla, until
+from tests.e2e.stacks import PROGRAMS, RunningStack, is_running, processes_of, run_flotilla, until
 
 START = ("engine", "start", "one", "--param", "speed=864000")
 
@@ -194,7 +194,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(stack: RunningStack) -> None:
     stack.send(signal.SIGINT)
     assert stack.wait() == 130
     assert not stack.folder.connection_file.exists()
-    assert not [path for path in Path("/proc").glob("[0-9]*") if _was_told_of(path, stack.folder.root)]
+    assert processes_of(stack.folder.root) == []
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(stack: RunningStack) -> None:
@@ -217,10 +217,3 @@ def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     assert re.search(
         r"error: the state folder \S+ cannot be used: Not a directory\n +remedy: .*--state", done.stderr
     )
-
-
-def _was_told_of(process: Path, folder: Path) -> bool:
-    try:
-        return str(folder).encode() in (process / "cmdline").read_bytes() and process.name != str(os.getpid())
-    except OSError:
-        return False

@@ -47,15 +47,3 @@ def test_a_port_that_is_taken_is_found(folder: StateFolder) -> None:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         assert checks.check_ports(folder, port).level == Level.WARN
-
-
-def test_a_folder_that_postgres_cannot_enter_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    check = checks.check_postgres(StateFolder(closed / "state"))
-    assert check.level == Level.FAIL
-    assert "cannot enter" in check.found
-    assert "chmod o+x" in check.remedy

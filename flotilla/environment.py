@@ -1,0 +1,32 @@
+"""The environment of every process that we start, made from a list: nothing else that a user has set reaches it.
+
+What would otherwise come through breaks it with a message that misleads: `http_proxy` stands before the bus, `PGSSLMODE` before
+PostgreSQL, a folder `bus/` on PYTHONPATH before ours.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+UMASK: Final = 0o077
+"""Of every server and service: what they write is for their owner's eyes only, whatever the user's own umask is."""
+STRATEGY_PATH: Final = "FLOTILLA_STRATEGY_PATH"
+"""Folders with modules of people's own strategies, parted as in PATH: engines look there after everything else."""
+_PASSED_ON: Final = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
+    *("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+)
+
+
+def of_server(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a server of others finds: nothing that it could take for a setting."""
+    return {"PATH": env.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC"}
+
+
+def of_program(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a program of ours finds: its place on this machine, FLOTILLA_*, and PYTHONPATH as where strategies are looked for."""
+    ours = {name: text for name, text in env.items() if name in _PASSED_ON or name.startswith("FLOTILLA_")}
+    if (path := env.get("PYTHONPATH")) and STRATEGY_PATH not in env:
+        ours[STRATEGY_PATH] = os.pathsep.join(os.path.abspath(one) for one in path.split(os.pathsep) if one)
+    return {**ours, "PYTHONSAFEPATH": "1"}
