@@ -175,6 +175,14 @@ class Bus:
         self._listeners.append(listener)
         return listener
 
+    async def is_heard(self, within_s: float) -> bool:
+        """True when the server answers in time: a connection may stay open to one that hangs."""
+        try:
+            await self.client.flush(timeout=within_s)  # type: ignore[arg-type]  # a float is fine
+        except (errors.Error, TimeoutError):
+            return False
+        return True
+
     async def flush(self) -> None:
         """Returns when the server has processed all that was sent before."""
         await self.client.flush(timeout=5)

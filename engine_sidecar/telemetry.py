@@ -103,6 +103,7 @@ class Telemetry:
             events_dropped=self._outbox.dropped,
             logs_dropped=self._logs_dropped(),
             telemetry_dropped=self._dropped,
+            is_worker=self._spec.worker is not None,
         )
 
     def _event_age_s(self) -> float | None:

@@ -135,7 +135,10 @@ class ContainerStatus(StrEnum):
 
 
 class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A session's container as its runtime reports it. `exit_code` is negative for a signal where the runtime tells."""
+    """A session's container as its runtime reports it. `exit_code` is negative for a signal where the runtime tells.
+
+    `is_worker`: it runs backtests and trades nothing.
+    """
 
     session_id: SessionId
     instance_id: InstanceId
@@ -157,6 +160,7 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     trading_mode: TradingMode | None = None
     memory_limit_bytes: int | None = None
     cpus: float | None = None
+    is_worker: bool = False
 
 
 class StartSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

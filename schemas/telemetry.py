@@ -207,6 +207,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     is not connected, data that does not arrive. `notes` are facts that may be one and may not: data that is quiet where nobody
     knows whether the market is open. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
+    `is_worker`: it runs backtests and trades nothing.
     """
 
     instance_id: InstanceId
@@ -230,6 +231,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     events_dropped: int = 0
     logs_dropped: int = 0
     telemetry_dropped: int = 0
+    is_worker: bool = False
 
 
 class QuietData(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,6 +297,15 @@ class StopFlag(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     instance_id: InstanceId | None = None
     reason: str = ""
+
+    def names(self, instance_id: str, *, is_worker: bool = False) -> bool:
+        """True when it is a stop of this engine."""
+        return is_meant(self.instance_id, instance_id, is_worker=is_worker)
+
+
+def is_meant(target: str | None, instance_id: str, *, is_worker: bool = False) -> bool:
+    """True when a stop of `target` (null: of all) is one of this engine. Of all engines means no worker: it trades nothing."""
+    return target == instance_id or (target is None and not is_worker)
 
 
 class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from services.orchestrator.core.answers import idle
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.fleet import Fleet, unknown_engine
 from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import Engine
+from services.orchestrator.core.model import WORKER_TEMPLATE, Engine
 from services.orchestrator.core.stop_flags import refuse_stopped
 from services.orchestrator.ledger import Ledger
 from services.orchestrator.planner import Planner
@@ -65,13 +65,14 @@ class Commands:
                 config = _chosen(request, instance_id, engine)
                 core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
-                refuse_stopped(instance_id, self._live.stop_flag(instance_id, now))
+                is_worker = config.template == WORKER_TEMPLATE
+                refuse_stopped(instance_id, self._live.stop_flag(instance_id, now, is_worker=is_worker))
                 return core.start(
                     engine,
                     config,
                     plans.spec(config),
                     request_id=stamp.request_id,
-                    hosts=self._fleet.hosts(self._live, now),
+                    hosts=self._fleet.hosts(self._live, now, is_worker=is_worker),
                     now=now,
                     policy=plans.policy(config),
                 )
@@ -113,12 +114,14 @@ class Commands:
                 config = known.next_config
                 core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
-                refuse_stopped(meant.instance_id, self._live.stop_flag(meant.instance_id, now))
+                is_worker = known.is_worker
+                flag = self._live.stop_flag(meant.instance_id, now, is_worker=is_worker)
+                refuse_stopped(meant.instance_id, flag)
                 return core.restart(
                     known,
                     plans.spec(config),
                     request_id=stamp.request_id,
-                    hosts=self._fleet.hosts(self._live, now),
+                    hosts=self._fleet.hosts(self._live, now, is_worker=is_worker),
                     now=now,
                     policy=plans.policy(config),
                 )

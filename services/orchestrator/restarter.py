@@ -48,9 +48,11 @@ class Restarter:
 
         def decide(engine: Engine | None) -> Decision | None:
             now = self._clock()
-            if engine is None or self._live.stop_flag(engine.instance_id, now) is not None:
+            is_worker = engine is not None and engine.is_worker
+            if engine is None or self._live.stop_flag(engine.instance_id, now, is_worker=is_worker):
                 return None
-            return start_again(engine, spec, session_id, self._fleet.hosts(self._live, now), now)
+            hosts = self._fleet.hosts(self._live, now, is_worker=is_worker)
+            return start_again(engine, spec, session_id, hosts, now)
 
         try:
             await self._conductor.turn(effect.instance_id, decide)

@@ -136,8 +136,9 @@ class Watch:
         now = self._clock()
         # Counting what is placed where takes time, and only an engine that begins a session asks for it.
         begins = engine.session.state == RunState.SCHEDULED or engine.pending is not None
-        hosts = self._fleet.hosts(self._live, now) if begins else ()
-        return reconcile(engine, self._live.sight(engine.session, now), hosts, now)
+        is_worker = engine.is_worker
+        hosts = self._fleet.hosts(self._live, now, is_worker=is_worker) if begins else ()
+        return reconcile(engine, self._live.sight(engine.session, now, is_worker=is_worker), hosts, now)
 
     async def _list(self, host: str) -> None:
         asked_at = self._clock()

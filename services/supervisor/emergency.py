@@ -1,11 +1,13 @@
 """The emergency stop of one host: sets the flag, has each engine end itself flat, and kills what has not by the deadline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final
 
 from bus.bus import Bus
 from bus.logs import get_logger
+from bus.receipts import Account, Ending, receipt_of
 from bus.tasks import Tasks
 from schemas.contract import COMMAND_END_NOW
 from schemas.fault import FaultCode, FaultError, fault
@@ -17,11 +19,12 @@ from schemas.session import (
     EndNow,
     HostStopped,
     LiftStop,
+    SessionEnded,
     StopFlags,
     container_name,
 )
+from schemas.telemetry import is_meant
 from services.supervisor.core.facts import is_running
-from services.supervisor.core.receipts import Account, Ending, receipt_of
 from services.supervisor.ports import ContainerRuntime
 from services.supervisor.stop_orders import Starting, StopOrders
 
@@ -31,8 +34,11 @@ ENGINE_SHARE: Final = 0.75
 """Of the deadline, what the engine gets; the rest is for its last events and for the container to end."""
 LAST_WORDS_S: Final = 0.5
 """An answer may be on its way when the container that gave it has ended."""
-KILL_S: Final = 10.0
+DEAF_S: Final = 2.0
+KILL_S: Final = 2.5
+"""Whoever asked waits for a few seconds after the deadline only, and is to hear then what may still run."""
 LOOK_S: Final = 0.1
+REQUESTS_KEPT: Final = 32
 
 
 class Countdown:
@@ -71,12 +77,15 @@ class EmergencyStops:
         self._host = host
         self._known = known
         self._asking: dict[str, asyncio.Task[Account]] = {}
+        self._given: dict[str, dict[str, EmergencyReceipt]] = {}
+        self._ending: Counter[str] = Counter()
         self._tasks = Tasks()
 
     async def stop(self, request: EmergencyStop) -> HostStopped:
-        """Returns a receipt for each session that ran, or was being started. Asking again is safe.
+        """Returns a receipt for each engine's session that ran, or was being started. Workers are left alone, unless one is named.
 
-        Raises FaultError `unavailable` when it cannot be told what runs here; the flag is set all the same.
+        Asking again is safe, and the same request gets the receipts that it was given before, too: an answer may be lost. Raises
+        FaultError `unavailable` when it cannot be told what runs here; the flag is set all the same.
         """
         countdown = Countdown(request.deadline_s)
         await self._orders.set_flag(request.instance_id, request.reason)
@@ -84,19 +93,33 @@ class EmergencyStops:
         # The flag first: whoever starts from now on is refused, whoever began before is found here.
         starting = self._orders.under_way(request.instance_id)
         running = await self._running(request.instance_id)
-        receipts = await asyncio.gather(
-            *(_surely(facts, self._end(facts, countdown)) for facts in running.values()),
-            *(
-                _surely(session, self._catch(start, session, countdown))
-                for start in starting
-                if (session := self._about_to_be(start)).session_id not in running
-            ),
-        )
+        workers = [facts for facts in running.values() if facts.is_worker]
+        self._ending.update(running.keys())
+        try:
+            receipts = await asyncio.gather(
+                *(self._dismiss(facts, countdown) for facts in workers),
+                *(
+                    _surely(facts, self._end(facts, countdown))
+                    for facts in running.values()
+                    if not facts.is_worker
+                ),
+                *(
+                    _surely(session, self._catch(start, session, countdown))
+                    for start in starting
+                    if (session := self._about_to_be(start)).session_id not in running
+                ),
+            )
+        finally:
+            self._ending.subtract(running.keys())
         return HostStopped(
             host=self._host,
-            receipts=tuple(receipt for receipt in receipts if receipt is not None),
+            receipts=self._all_given(request, [receipt for receipt in receipts if receipt is not None]),
             flags=self._orders.flags,
         )
+
+    def is_ending(self, session_id: str) -> bool:
+        """True while a stop still has to see how this session's container ended: it is not to be removed before that."""
+        return self._ending[session_id] > 0
 
     async def lift(self, request: LiftStop) -> StopFlags:
         """Lifts one engine's flag, or all. Raises FaultError `unavailable` when that cannot be stored; then all stay."""
@@ -121,8 +144,24 @@ class EmergencyStops:
         return {
             facts.session_id: facts
             for facts in sessions
-            if is_running(facts) and instance_id in (None, facts.instance_id)
+            if is_running(facts) and is_meant(instance_id, facts.instance_id, is_worker=facts.is_worker)
         }
+
+    def _all_given(
+        self, request: EmergencyStop, receipts: list[EmergencyReceipt]
+    ) -> tuple[EmergencyReceipt, ...]:
+        given = self._given.setdefault(request.request_id, {}) if request.request_id else {}
+        given.update((receipt.session_id, receipt) for receipt in receipts)
+        while len(self._given) > REQUESTS_KEPT:
+            del self._given[next(iter(self._given))]
+        return tuple(given.values())
+
+    async def _dismiss(self, session: ContainerFacts, countdown: Countdown) -> None:
+        """Ends a worker that was named. It has neither orders nor positions, so there is nothing to give a receipt of."""
+        try:
+            await self._runtime.stop(session.session_id, countdown.left_s)
+        except FaultError as error:
+            log.warning("worker not stopped", session_id=session.session_id, fault=error.fault.message)
 
     async def _end(self, session: ContainerFacts, countdown: Countdown) -> EmergencyReceipt:
         asking = self._asking_of(session, countdown)
@@ -154,10 +193,9 @@ class EmergencyStops:
         """Has the sidecar end the session. One that cannot be reached is told to stop by SIGTERM: its own policy is better than none."""
         left_s = max(0.1, countdown.left_s)
         end_now = EndNow(session_id=session.session_id, deadline_s=left_s * ENGINE_SHARE)
+        asking = self._bus.call(COMMAND_END_NOW, end_now, timeout_s=left_s, instance_id=session.instance_id)
         try:
-            ended = await self._bus.call(
-                COMMAND_END_NOW, end_now, timeout_s=left_s, instance_id=session.instance_id
-            )
+            ended = await self._unless_deaf(asking)
         except FaultError as error:
             problem = f"its sidecar did not do it: {error.fault.message}"
         except ValueError as error:
@@ -169,6 +207,15 @@ class EmergencyStops:
         except FaultError as error:
             log.warning("session not stopped", session_id=session.session_id, fault=error.fault.message)
         return Account(problem=problem)
+
+    async def _unless_deaf(self, asking: Coroutine[Any, Any, SessionEnded]) -> SessionEnded:
+        """Its answer; a server that hangs with our connection open is not waited for."""
+        task = self._tasks.start(asking, name="ask")
+        if self._bus.is_connected and not await self._bus.is_heard(DEAF_S) and not task.done():
+            task.cancel()
+            raise fault(FaultCode.UNAVAILABLE, "the bus does not answer")
+        ended: SessionEnded = await task
+        return ended
 
     async def _gone(self, session_id: str, countdown: Countdown) -> Ending:
         """Waits until nothing of the session runs; at the deadline kills it."""
@@ -230,6 +277,7 @@ class EmergencyStops:
             name=container_name(start.spec.session_id),
             status=ContainerStatus.CREATED,
             runtime=self._runtime.kind,
+            is_worker=start.spec.worker is not None,
         )
 
 

@@ -100,7 +100,9 @@ class Handlers:
         return facts
 
     async def remove(self, request: WhichSession) -> ContainerFacts:
-        """Deletes what is left of the session."""
+        """Deletes what is left of the session; `busy` while an emergency stop still has to see how it ended."""
+        if self._emergency.is_ending(request.session_id):
+            raise fault(FaultCode.BUSY, "an emergency stop is looking at how it ended", retry_after_s=1.0)
         facts = await self._runtime.remove(request.session_id)
         await self._launches.forget(request.session_id)
         return facts

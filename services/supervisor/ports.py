@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas.session import CacheAccess, ContainerFacts, SessionSpec
+from schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
 from schemas.telemetry import StopFlag
 from services.supervisor.core.check_output import CheckOutput
 
@@ -107,6 +107,13 @@ class CacheUsers(Protocol):
         """Lets go of connections."""
 
 
+class LeftOrder(msgspec.Struct, frozen=True):
+    """An emergency stop that waits for this supervisor, under the name of its file."""
+
+    name: str
+    request: EmergencyStop
+
+
 class FlagStore(Protocol):
     """Keeps the stop flags of this host, also over a loss of power."""
 
@@ -115,3 +122,9 @@ class FlagStore(Protocol):
 
     def save(self, flags: tuple[StopFlag, ...]) -> None:
         """Returns when they are on disk. Raises OSError, and then those saved before still are."""
+
+    def left(self) -> tuple[LeftOrder, ...]:
+        """The stops that somebody left here because the bus did not carry them, oldest first. Never raises."""
+
+    def settle(self, order: LeftOrder) -> None:
+        """Takes an order away. Never raises."""

@@ -13,6 +13,7 @@ from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
 from services.supervisor.handlers import Handlers
 from services.supervisor.settings import SupervisorSettings
+from services.supervisor.standing import StandingOrders
 from services.supervisor.stop_orders import StopOrders
 from services.supervisor.watcher import HostWatch
 
@@ -53,20 +54,24 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
     cache = cache_users(settings)
     watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
     emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
+    standing = StandingOrders(orders, emergency)
     handlers = Handlers(runtime, launches(settings, runtime, cache), orders, emergency, PlanChecks(runtime))
     try:
+        await standing.begin()
         # Should one of them fail, so does the service, and whoever started it starts it again.
         async with asyncio.TaskGroup() as group:
             tasks = (
                 group.create_task(watch.follow(), name="containers"),
                 group.create_task(watch.beat(), name="heartbeat"),
                 group.create_task(watch.look_after_cache(), name="cache"),
+                group.create_task(standing.run(), name="stops"),
             )
             await handlers.serve(bus, settings.host)
             yield SupervisorHealth(watch)
             for task in tasks:
                 task.cancel()
     finally:
+        await standing.close()
         await handlers.close()
         await cache.close()
         await runtime.close()

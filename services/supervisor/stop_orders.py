@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from bus.logs import get_logger
-from schemas.session import SessionSpec
-from schemas.telemetry import StopFlag
+from schemas.session import EmergencyStop, SessionSpec
+from schemas.telemetry import StopFlag, is_meant
 from services.supervisor.core.stop_flags import (
     Flags,
     refuse_stopped,
     unreadable,
-    unstored,
+    with_doubts,
     with_flag,
     without_flag,
 )
@@ -34,44 +34,66 @@ class Starting:
 
 
 class StopOrders:
-    """Flags that cannot be read count as one on every engine."""
+    """Flags that cannot be read count as one on every engine; `is_readable` is False then."""
 
     def __init__(self, store: FlagStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._turn = asyncio.Lock()
         self._starts: set[Starting] = set()
-        self._flags = self._load()
+        self._problem = ""
+        self._taken: set[str] = set()
+        self.is_readable = True
+        self._flags = self._stored = self._load()
 
     @property
     def flags(self) -> Flags:
-        """Those in force."""
-        return self._flags
+        """Those in force; one that could not be stored says so."""
+        return with_doubts(self._flags, self._stored, self._problem) if self._problem else self._flags
 
     async def set_flag(self, instance_id: str | None, reason: str) -> None:
         """Sets a flag; it is in force at once and stored on return. One that cannot be stored holds all the same, and says so."""
         async with self._turn:
             flag = StopFlag(since=self._now(), instance_id=instance_id, reason=reason)
-            self._flags = flags = with_flag(self._flags, flag)
-            try:
-                await asyncio.to_thread(self._store.save, flags)
-            except OSError as error:
-                log.exception("stop flag not stored", instance_id=instance_id)
-                if flags[-1] is flag:
-                    self._flags = unstored(flags, str(error))
+            self._flags = with_flag(self._flags, flag)
+            await self._save()
+
+    async def take_left(self) -> tuple[EmergencyStop, ...]:
+        """Sets the flags of the orders that somebody left in the store, and of those returns the new ones.
+
+        Each is taken away once its flag is stored; one that could not be stays for the next time. What could not be stored
+        before is stored now, if that works again.
+        """
+        async with self._turn:
+            left = await asyncio.to_thread(self._store.left)
+            if not left and not self._problem:
+                return ()
+            for order in left:
+                flag = StopFlag(
+                    since=self._now(), instance_id=order.request.instance_id, reason=order.request.reason
+                )
+                self._flags = with_flag(self._flags, flag)
+            await self._save()
+            if not self._problem:
+                for order in left:
+                    await asyncio.to_thread(self._store.settle, order)
+        fresh = tuple(order.request for order in left if order.name not in self._taken)
+        self._taken |= {order.name for order in left}
+        return fresh
 
     async def lift(self, instance_id: str | None) -> Flags:
         """Lifts one engine's flag, or all, and returns what is still in force. Raises OSError, and then nothing is lifted."""
         async with self._turn:
             flags = without_flag(self._flags, instance_id)
             await asyncio.to_thread(self._store.save, flags)
-            self._flags = flags
+            self._flags = self._stored = flags
+            self._problem, self.is_readable = "", True
             return flags
 
     @asynccontextmanager
     async def starting(self, spec: SessionSpec) -> AsyncIterator[Starting]:
         """A start belongs in here. Raises FaultError `conflict` for an engine that a flag names."""
-        refuse_stopped(self._flags, spec.instance_id)
+        refuse_stopped(self._flags, spec.instance_id, is_worker=spec.worker is not None)
         start = Starting(spec)
         self._starts.add(start)
         try:
@@ -82,13 +104,28 @@ class StopOrders:
 
     def under_way(self, instance_id: str | None) -> tuple[Starting, ...]:
         """The starts of one engine, or of all, that are not done."""
-        return tuple(start for start in self._starts if instance_id in (None, start.spec.instance_id))
+        return tuple(
+            start
+            for start in self._starts
+            if is_meant(instance_id, start.spec.instance_id, is_worker=start.spec.worker is not None)
+        )
+
+    async def _save(self) -> None:
+        flags = self._flags
+        try:
+            await asyncio.to_thread(self._store.save, flags)
+        except OSError as error:
+            log.exception("stop flags not stored", count=len(flags))
+            self._problem = str(error)
+        else:
+            self._stored, self._problem = flags, ""
 
     def _load(self) -> Flags:
         try:
             flags = self._store.load()
         except (OSError, ValueError) as error:
             log.exception("stop flags cannot be read: nothing starts")
+            self.is_readable = False
             return unreadable(self._now(), str(error))
         if flags:
             log.warning("stop flags in force", count=len(flags))

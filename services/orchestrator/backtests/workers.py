@@ -81,7 +81,8 @@ class Workers:
                 if engine is not None and (engine.is_active or engine.restart_at is not None):
                     return None
                 now = self._clock()
-                here = [host for host in self._fleet.hosts(self._live, now) if host.host == beat.host]
+                hosts = self._fleet.hosts(self._live, now, is_worker=True)
+                here = [host for host in hosts if host.host == beat.host]
                 return core.start(
                     engine,
                     config,

@@ -53,8 +53,11 @@ class Fleet:
         """The engines whose session has not ended, the one that started last first."""
         return [engine for engine in self.recent() if engine.is_active]
 
-    def hosts(self, live: Live, now: datetime) -> tuple[HostLoad, ...]:
-        """The hosts that can take a session now, with what is placed on them, whether they have begun it or not."""
+    def hosts(self, live: Live, now: datetime, *, is_worker: bool = False) -> tuple[HostLoad, ...]:
+        """The hosts that can take a session now, with what is placed on them, whether they have begun it or not.
+
+        For a worker (`is_worker`) without the stop flags that are none of its own.
+        """
         placed = Counter(
             engine.session.host
             for engine in self._engines.values()
@@ -67,7 +70,7 @@ class Fleet:
                 max(beat.sessions, placed[beat.host]),
                 runtime=beat.runtime,
                 has_cache=beat.has_cache,
-                stop_flags=beat.stop_flags,
+                stop_flags=tuple(flag for flag in beat.stop_flags if flag.instance_id or not is_worker),
             )
             for beat in live.hosts(now)
             if beat.is_runtime_up

@@ -1,6 +1,6 @@
 """What was heard last of every engine, host and container, and how long ago. Kept in memory only: it is heard again soon."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,7 +9,6 @@ import msgspec
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from services.orchestrator.core.model import Session
-from services.orchestrator.core.placement import names
 
 HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
 HEARTBEAT_STALE: Final = timedelta(seconds=10)
@@ -98,10 +97,10 @@ class Live:
         """Its removal is done."""
         self._containers.pop(session_id, None)
 
-    def sight(self, session: Session, now: datetime) -> Sight:
-        """What is known of the session's whereabouts."""
+    def sight(self, session: Session, now: datetime, *, is_worker: bool = False) -> Sight:
+        """What is known of the session's whereabouts. A stop of all engines is none of a worker."""
         host = session.host or ""
-        flags = self._flags(session.instance_id, now)
+        flags = self._flags(session.instance_id, now, is_worker=is_worker)
         container = self._containers.get(session.session_id)
         heartbeat = self._heartbeat(session)
         heard_at = max(self.since, session.changed_at, heartbeat.at if heartbeat else self.since)
@@ -112,14 +111,13 @@ class Live:
             container=container.value if container else None,
             heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
             is_silent=now - heard_at >= HEARTBEAT_STALE,
-            stop_flag=self.stop_flag(session.instance_id, now),
+            stop_flag=_oldest(flags),
             is_host_flagged=host in flags,
         )
 
-    def stop_flag(self, instance_id: str, now: datetime) -> StopFlag | None:
+    def stop_flag(self, instance_id: str, now: datetime, *, is_worker: bool = False) -> StopFlag | None:
         """The emergency stop that names an engine and has been in force longest on any host in sight."""
-        flags = self._flags(instance_id, now).values()
-        return min(flags, key=lambda flag: flag.since, default=None)
+        return _oldest(self._flags(instance_id, now, is_worker=is_worker))
 
     def lifted(self, instance_id: str | None) -> None:
         """Stop flags were lifted: of one engine, or all; the next heartbeats say what is left."""
@@ -155,11 +153,11 @@ class Live:
         is_own = metrics is not None and metrics.value.session_id == session.session_id
         return (now - seen.at).total_seconds(), seen.value, metrics.value if metrics and is_own else None
 
-    def _flags(self, instance_id: str, now: datetime) -> dict[str, StopFlag]:
+    def _flags(self, instance_id: str, now: datetime, *, is_worker: bool) -> dict[str, StopFlag]:
         """The oldest flag that names the engine, by host."""
         found: dict[str, StopFlag] = {}
         for beat in self.hosts(now):
-            flags = [flag for flag in beat.stop_flags if names(flag, instance_id)]
+            flags = [flag for flag in beat.stop_flags if flag.names(instance_id, is_worker=is_worker)]
             if flags:
                 found[beat.host] = min(flags, key=lambda flag: flag.since)
         return found
@@ -167,3 +165,7 @@ class Live:
     def _heartbeat(self, session: Session) -> Seen[Heartbeat] | None:
         seen = self._beats.get(session.instance_id)
         return seen if seen and seen.value.session_id == session.session_id else None
+
+
+def _oldest(flags: Mapping[str, StopFlag]) -> StopFlag | None:
+    return min(flags.values(), key=lambda flag: flag.since, default=None)

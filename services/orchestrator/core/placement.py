@@ -29,11 +29,6 @@ class HostLoad(msgspec.Struct, frozen=True):
     stop_flags: tuple[StopFlag, ...] = ()
 
 
-def names(flag: StopFlag, instance_id: str) -> bool:
-    """True when the stop flag is one of this engine, or of all."""
-    return flag.instance_id in (None, instance_id)
-
-
 def needs_docker(spec: SessionSpec) -> bool:
     """True for a session that trades money: it runs in a container of its own or not at all."""
     return spec.engine_type == EngineType.LIVE and spec.trading_mode == TradingMode.LIVE
@@ -93,7 +88,7 @@ def _suits(host: HostLoad, session: Session) -> bool:
 
 
 def _offers(host: HostLoad, instance_id: str, needs_docker: bool, needs_cache: bool) -> bool:
-    if any(names(flag, instance_id) for flag in host.stop_flags):
+    if any(flag.names(instance_id) for flag in host.stop_flags):
         return False
     if needs_docker and host.runtime == PROCESS_RUNTIME:
         return False

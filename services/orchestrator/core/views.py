@@ -58,7 +58,7 @@ def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
     view = msgspec.structs.replace(
         record_view(engine, now),
         restarts=len(recent(engine, now)),
-        stop_flag=live.stop_flag(engine.instance_id, now),
+        stop_flag=live.stop_flag(engine.instance_id, now, is_worker=engine.is_worker),
     )
     session = engine.session
     heard = live.telemetry(session, now) if session and not session.is_over else None

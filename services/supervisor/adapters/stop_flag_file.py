@@ -1,18 +1,28 @@
-"""The stop flags of a host in a file that survives a loss of power."""
+"""The stop flags of a host in a file that survives a loss of power, and beside it the stops that were left for its supervisor."""
 
+import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from bus.logs import get_logger
+from schemas.session import EmergencyStop
 from schemas.telemetry import StopFlag
 from services.supervisor.adapters.durable_file import write_durably
+from services.supervisor.ports import LeftOrder
+
+log = get_logger(__name__)
+
+_UNREADABLE: Final = EmergencyStop(reason="a stop was left here that cannot be read")
 
 
 class StopFlagFile:
-    """`stop_flags.json` in the state folder."""
+    """`stop_flags.json` in the state folder is the supervisor's own; anybody of its account may leave a file in `stop_requests`."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "stop_flags.json"
+        self._inbox = folder / "stop_requests"
 
     def load(self) -> tuple[StopFlag, ...]:
         """The flags; none when there never was a file. Raises OSError or ValueError when it cannot be told."""
@@ -25,3 +35,29 @@ class StopFlagFile:
     def save(self, flags: tuple[StopFlag, ...]) -> None:
         """Returns when the flags are on disk. Raises OSError."""
         write_durably(self._path, msgspec.json.encode(flags))
+
+    def leave(self, request: EmergencyStop) -> None:
+        """Leaves a stop for the supervisor, which takes it within a second, or at its start. Raises OSError."""
+        name = f"{time.time_ns():020}-{request.request_id or 'stop'}.json"
+        write_durably(self._inbox / name, msgspec.json.encode(request))
+
+    def left(self) -> tuple[LeftOrder, ...]:
+        """What was left, oldest first; what cannot be read is a stop of all engines."""
+        if not self._inbox.exists():
+            return ()
+        return tuple(LeftOrder(path.name, _read(path)) for path in sorted(self._inbox.glob("*.json")))
+
+    def settle(self, order: LeftOrder) -> None:
+        """Takes it away."""
+        try:
+            (self._inbox / order.name).unlink(missing_ok=True)
+        except OSError:
+            log.exception("a stop that was carried out stays in the folder", name=order.name)
+
+
+def _read(path: Path) -> EmergencyStop:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=EmergencyStop)
+    except (OSError, msgspec.DecodeError) as error:
+        log.error("a stop that was left cannot be read: all engines are meant", error=str(error))  # noqa: TRY400
+        return _UNREADABLE

@@ -131,6 +131,7 @@ def facts_of(container: Inspected, *, host: str) -> ContainerFacts:
         trading_mode=_word(TradingMode, labels.get(names.TRADING_MODE)),
         memory_limit_bytes=container.host_config.memory or None,
         cpus=container.host_config.nano_cpus / _NANO or None,
+        is_worker=names.WORKER in labels,
     )
 
 

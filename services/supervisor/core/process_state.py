@@ -71,6 +71,7 @@ def facts_of(record: SessionRecord, seen: Observed) -> ContainerFacts:
         trading_mode=record.spec.trading_mode,
         # The sidecar keeps it; nothing keeps CPUs here, so none are told.
         memory_limit_bytes=record.spec.memory_bytes,
+        is_worker=record.spec.worker is not None,
     )
 
 

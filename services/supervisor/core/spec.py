@@ -119,6 +119,7 @@ def _labels(spec: SessionSpec, profile: ContainerProfile) -> dict[str, str]:
         names.SPEC: spec_hash(spec),
         names.ENGINE_TYPE: spec.engine_type,
         names.TRADING_MODE: spec.trading_mode,
+        **({names.WORKER: "true"} if spec.worker is not None else {}),
     }
 
 

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from schemas.fault import FaultCode, fault
 from schemas.telemetry import StopFlag
 
@@ -22,14 +24,14 @@ def without_flag(flags: Flags, instance_id: str | None) -> Flags:
     return () if instance_id is None else tuple(flag for flag in flags if flag.instance_id != instance_id)
 
 
-def flag_on(flags: Flags, instance_id: str) -> StopFlag | None:
+def flag_on(flags: Flags, instance_id: str, *, is_worker: bool = False) -> StopFlag | None:
     """A flag that names this engine, or all of them."""
-    return next((flag for flag in flags if flag.instance_id in (None, instance_id)), None)
+    return next((flag for flag in flags if flag.names(instance_id, is_worker=is_worker)), None)
 
 
-def refuse_stopped(flags: Flags, instance_id: str) -> None:
+def refuse_stopped(flags: Flags, instance_id: str, *, is_worker: bool = False) -> None:
     """Raises FaultError `conflict`, which says how to go on, for an engine that a flag names."""
-    if (flag := flag_on(flags, instance_id)) is None:
+    if (flag := flag_on(flags, instance_id, is_worker=is_worker)) is None:
         return
     of_whom = "of all engines" if flag.instance_id is None else f"of engine {instance_id}"
     why = f" ({flag.reason})" if flag.reason else ""
@@ -44,8 +46,11 @@ def unreadable(now: datetime, problem: str) -> Flags:
     return (StopFlag(since=now, reason=UNREADABLE + problem),)
 
 
-def unstored(flags: Flags, problem: str) -> Flags:
-    """The flags, the last of which could not be stored and says so."""
-    *others, last = flags
-    reason = f"{last.reason} (not stored, so it ends with this supervisor: {problem})".lstrip()
-    return (*others, StopFlag(since=last.since, instance_id=last.instance_id, reason=reason))
+def with_doubts(flags: Flags, stored: Flags, problem: str) -> Flags:
+    """The flags; of those that could not be stored, each says so."""
+    return tuple(flag if flag in stored else _unstored(flag, problem) for flag in flags)
+
+
+def _unstored(flag: StopFlag, problem: str) -> StopFlag:
+    reason = f"{flag.reason} (not stored, so it ends with this supervisor: {problem})".lstrip()
+    return msgspec.structs.replace(flag, reason=reason)

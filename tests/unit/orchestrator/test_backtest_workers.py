@@ -58,7 +58,9 @@ def test_a_host_without_a_worker_gets_one_and_one_with_a_worker_does_not() -> No
 
 def test_a_host_that_cannot_run_engines_or_must_not_gets_none() -> None:
     assert not is_wanted(None, is_runtime_up=False)
-    flag = StopFlag(since=NOW)
+    # A stop of all engines is none of a worker: it trades nothing.
+    assert is_wanted(None, stop_flags=(StopFlag(since=NOW),))
+    flag = StopFlag(since=NOW, instance_id="worker-h1")
     assert not is_wanted(None, stop_flags=(flag,))
 
 

@@ -4,6 +4,7 @@ from schemas.fault import FaultCode, FaultError
 from schemas.states import DesiredState, RunState, StopPolicy
 from schemas.telemetry import StopFlag
 from services.orchestrator.core.effects import CommandStop, StopContainer
+from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live, Sight
 from services.orchestrator.core.model import StopOrder
 from services.orchestrator.core.reconcile import reconcile
@@ -68,6 +69,35 @@ def test_restarts_that_were_asked_for_or_due_are_taken_back() -> None:
     decision = halt(restarting, FLAGGED, NOW)
     assert decision is not None
     assert decision.engine.pending is None
+
+
+def test_an_engine_that_ended_while_it_was_wanted_is_wanted_no_more() -> None:
+    """Nothing of it runs and no restart is due, but the next orchestrator would take it for one that is to run."""
+    ended = engine(session(RunState.STOPPED), desired=DesiredState.RUNNING)
+    decision = reconcile(ended, FLAGGED, HOSTS, NOW)
+    assert decision is not None
+    assert decision.engine.desired == DesiredState.STOPPED
+    assert decision.engine.session == ended.session
+    assert effects_of(decision) == []
+
+
+def test_an_engine_that_runs_on_is_wanted_no_more_whoever_stops_it() -> None:
+    for sight in (FLAGGED, ELSEWHERE):
+        decision = halt(engine(session()), sight, after(1))
+        assert decision is not None
+        assert decision.engine.desired == DesiredState.STOPPED
+
+
+def test_a_stop_of_all_engines_is_none_of_a_worker() -> None:
+    live = Live(NOW)
+    live.heard_host(host_beat("h1", stop_flags=(ALL,)), NOW)
+    assert live.stop_flag("worker-h1", NOW, is_worker=True) is None
+    assert live.sight(session(), NOW, is_worker=True).stop_flag is None
+    assert not live.sight(session(), NOW, is_worker=True).is_host_flagged
+    named = StopFlag(since=NOW, instance_id="worker-h1")
+    live.heard_host(host_beat("h1", stop_flags=(named,)), NOW)
+    assert live.stop_flag("worker-h1", NOW, is_worker=True) == named
+    assert [host.stop_flags for host in Fleet().hosts(live, NOW, is_worker=True)] == [(named,)]
 
 
 def test_an_engine_that_is_stopped_already_needs_nothing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.backtest import WorkerPlan
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import (
     ContainerFacts,
@@ -41,6 +42,7 @@ def facts_of(spec: SessionSpec, status: ContainerStatus, exit_code: int | None =
         status=status,
         runtime="docker",
         exit_code=exit_code,
+        is_worker=spec.worker is not None,
     )
 
 
@@ -53,6 +55,8 @@ class FakeRuntime:
         self.sessions: dict[str, ContainerFacts] = {}
         self.is_away = False
         self.killed: list[str] = []
+        self.stopped: list[str] = []
+        self.obeys = False
 
     def put(self, spec: SessionSpec, status: ContainerStatus = ContainerStatus.RUNNING) -> ContainerFacts:
         self.sessions[spec.session_id] = facts_of(spec, status)
@@ -74,6 +78,9 @@ class FakeRuntime:
         return self.sessions[session_id]
 
     async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
+        self.stopped.append(session_id)
+        if self.obeys:
+            self.end(session_id)
         return await self.inspect(session_id)
 
     async def kill(self, session_id: str) -> ContainerFacts:
@@ -90,8 +97,14 @@ class FakeRuntime:
 class FakeBus:
     """Sidecars that do what `answer` does."""
 
+    is_connected = True
+
     def __init__(self, answer: Callable[[str, EndNow], Any]) -> None:
         self._answer = answer
+        self.is_deaf = False
+
+    async def is_heard(self, within_s: float) -> bool:
+        return not self.is_deaf
 
     async def call(self, _: Any, request: EndNow, *, timeout_s: float, instance_id: str) -> Any:
         answer = self._answer(instance_id, request)
@@ -111,8 +124,8 @@ class Bench:
         self.runtime = FakeRuntime()
         self.known: list[ContainerFacts] = []
         self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
-        bus, runtime = FakeBus(answer), self.runtime
-        self.stops = EmergencyStops(bus, runtime, self.orders, "h1", lambda: self.known)  # type: ignore[arg-type]
+        self.bus, runtime = FakeBus(answer), self.runtime
+        self.stops = EmergencyStops(self.bus, runtime, self.orders, "h1", lambda: self.known)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +140,7 @@ async def test_without_its_runtime_it_asks_the_sidecars_it_knew_of_and_claims_no
     bench.known = [bench.runtime.put(spec)]
     bench.runtime.is_away = True
     (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
-    assert (receipt.is_flat, receipt.is_gone, receipt.gone_ms) == (True, False, None)
+    assert (receipt.is_flat, receipt.is_gone, receipt.gone_ms) == (False, False, None)
     assert "may still run" in receipt.not_confirmed[-1]
 
 
@@ -216,3 +229,115 @@ async def test_lifting_that_cannot_be_stored_lifts_nothing(tmp_path: Path) -> No
         await bench.stops.lift(LiftStop())
     assert caught.value.fault.code == FaultCode.UNAVAILABLE
     assert bench.orders.flags
+
+
+async def test_a_start_that_cannot_be_looked_at_is_killed_and_told_of(tmp_path: Path) -> None:
+    """The runtime is away just when the start that was caught is done: nobody knows what came of it, so it is not left out."""
+    bench, spec = Bench(tmp_path, lambda _name, _request: AWAY), session()
+    async with bench.orders.starting(spec) as start:
+        stopping = asyncio.get_running_loop().create_task(bench.stops.stop(EmergencyStop(deadline_s=5)))
+        async with asyncio.timeout(5):
+            while not start.is_caught:
+                await asyncio.sleep(0.01)
+        bench.runtime.put(spec)
+        bench.runtime.is_away = True
+    (receipt,) = (await stopping).receipts
+    assert (receipt.session_id, receipt.is_gone, receipt.is_flat) == (spec.session_id, False, False)
+    assert "could not be killed" in receipt.not_confirmed[-1]
+
+
+async def test_a_killed_engine_is_not_flat_although_somebody_answered_for_it(tmp_path: Path) -> None:
+    spec = session()
+    # A stolen credential answers in order; the engine itself was never told and trades on.
+    bench = Bench(tmp_path, lambda _name, _request: flat(spec))
+    bench.runtime.put(spec)
+    (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
+    assert (receipt.is_flat, receipt.is_gone, receipt.is_killed) == (False, True, True)
+    assert "it was killed" in receipt.not_confirmed[0]
+
+
+async def test_a_worker_is_no_engine_it_runs_on_and_has_no_receipt(tmp_path: Path) -> None:
+    worker, engine = session(instance_id="worker-h1", worker=WorkerPlan()), session(instance_id="e1")
+
+    def answer(name: str, _: EndNow) -> Any:
+        assert name == "e1"
+        bench.runtime.end(engine.session_id)
+        return flat(engine)
+
+    bench = Bench(tmp_path, answer)
+    bench.runtime.put(worker)
+    bench.runtime.put(engine)
+    done = await bench.stops.stop(EmergencyStop(deadline_s=1))
+    assert [receipt.instance_id for receipt in done.receipts] == ["e1"]
+    assert bench.runtime.sessions[worker.session_id].status == ContainerStatus.RUNNING
+    # Nor is it kept from starting, as every engine is.
+    async with bench.orders.starting(worker):
+        pass
+    with pytest.raises(FaultError):
+        async with bench.orders.starting(engine):
+            pytest.fail("it was let through")
+
+
+async def test_a_worker_that_is_named_is_ended_and_kept_from_starting(tmp_path: Path) -> None:
+    worker = session(instance_id="worker-h1", worker=WorkerPlan())
+    bench = Bench(tmp_path, lambda _name, _request: AWAY)
+    bench.runtime.obeys = True
+    bench.runtime.put(worker)
+    done = await bench.stops.stop(EmergencyStop(instance_id="worker-h1", deadline_s=1))
+    assert (done.receipts, bench.runtime.stopped) == ((), [worker.session_id])
+    with pytest.raises(FaultError):
+        async with bench.orders.starting(worker):
+            pytest.fail("it was let through")
+
+
+async def test_the_same_request_gets_its_receipts_again_and_another_does_not(tmp_path: Path) -> None:
+    spec = session()
+
+    def answer(_name: str, _: EndNow) -> Any:
+        bench.runtime.end(spec.session_id)
+        return flat(spec)
+
+    bench = Bench(tmp_path, answer)
+    bench.runtime.put(spec)
+    first = await bench.stops.stop(EmergencyStop(deadline_s=1, request_id="r1"))
+    assert [receipt.is_flat for receipt in first.receipts] == [True]
+    again = await bench.stops.stop(EmergencyStop(deadline_s=1, request_id="r1"))
+    assert again.receipts == first.receipts
+    assert (await bench.stops.stop(EmergencyStop(deadline_s=1, request_id="r2"))).receipts == ()
+
+
+async def test_on_a_bus_that_hangs_an_engine_is_told_by_its_runtime_and_not_flat(tmp_path: Path) -> None:
+    spec = session()
+
+    class HangingBus(FakeBus):
+        async def call(self, *_: Any, **__: Any) -> Any:
+            await asyncio.Event().wait()
+
+    bench = Bench(tmp_path, lambda _name, _request: AWAY)
+    bus = HangingBus(lambda _name, _request: AWAY)
+    bus.is_deaf = True
+    runtime: Any = bench.runtime
+    stops = EmergencyStops(bus, runtime, bench.orders, "h1", lambda: ())  # type: ignore[arg-type]
+    bench.runtime.obeys = True
+    bench.runtime.put(spec)
+    (receipt,) = (await stops.stop(EmergencyStop(deadline_s=20))).receipts
+    assert bench.runtime.stopped == [spec.session_id]
+    assert (receipt.is_flat, receipt.is_gone, receipt.is_killed) == (False, True, False)
+    assert "the bus does not answer" in receipt.not_confirmed[0]
+
+
+async def test_a_session_is_ending_until_its_end_was_seen(tmp_path: Path) -> None:
+    spec, is_asked = session(), asyncio.Event()
+
+    def answer(_name: str, _: EndNow) -> Any:
+        is_asked.set()
+        return flat(spec)
+
+    bench = Bench(tmp_path, answer)
+    bench.runtime.put(spec)
+    stopping = asyncio.get_running_loop().create_task(bench.stops.stop(EmergencyStop(deadline_s=5)))
+    await is_asked.wait()
+    assert bench.stops.is_ending(spec.session_id)
+    bench.runtime.end(spec.session_id)
+    assert [receipt.is_flat for receipt in (await stopping).receipts] == [True]
+    assert not bench.stops.is_ending(spec.session_id)

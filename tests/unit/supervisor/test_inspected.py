@@ -124,3 +124,9 @@ def test_labels_may_be_missing() -> None:
     bare = answer()
     bare["Config"]["Labels"] = None
     assert existing_of(inspected(bare)).owner == ""
+
+
+def test_a_worker_is_told_from_an_engine_by_its_label() -> None:
+    worker = inspected(answer(labels={**LABELS, "flotilla.worker": "true"}))
+    assert facts_of(worker, host="h1").is_worker
+    assert not facts_of(inspected(answer(labels=LABELS)), host="h1").is_worker

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.backtest import WorkerPlan
 from schemas.session import ContainerStatus
 from services.supervisor.core.process_state import (
     LOST,
@@ -47,3 +49,8 @@ def test_the_table_of_looks(look: Observed, status: str, code: int | None, error
     facts = facts_of(RECORD, look)
     assert (facts.status, facts.exit_code, facts.error) == (status, code, error)
     assert status_of(look) == ContainerStatus(status)
+
+
+def test_a_worker_is_told_from_an_engine() -> None:
+    worker = msgspec.structs.replace(RECORD, spec=session("s1", worker=WorkerPlan()))
+    assert [facts_of(record, seen()).is_worker for record in (RECORD, worker)] == [False, True]

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from schemas.backtest import WorkerPlan
 from services.supervisor.core import names
 from services.supervisor.core.spec import (
     CHECK_ROOM,
@@ -64,6 +65,12 @@ def test_the_labels_name_the_session() -> None:
         names.ENGINE_TYPE: "sandbox",
         names.TRADING_MODE: "paper",
     }
+
+
+def test_a_worker_is_labelled_so_and_nothing_else_is() -> None:
+    config = container_config(session("s1", worker=WorkerPlan()), PROFILE, host=HOST)
+    assert config["Labels"]["flotilla.worker"] == "true"
+    assert "flotilla.worker" not in container_config(session("s1"), PROFILE, host=HOST)["Labels"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.fault import Fault, FaultCode, FaultError
+from schemas.session import EmergencyStop
 from schemas.telemetry import StopFlag
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
@@ -81,13 +82,82 @@ async def test_a_damaged_file_stops_all_until_all_are_lifted(tmp_path: Path, tex
     assert orders(tmp_path).flags == ()
 
 
-async def test_a_flag_that_cannot_be_stored_holds_and_says_so_and_none_is_lifted(tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file where the folder should be")
-    made = StopOrders(StopFlagFile(tmp_path / "state"), lambda: NOW)
+class FullDisk(StopFlagFile):
+    """A store that reads well and cannot be written to while it is full."""
+
+    is_full = True
+
+    def save(self, flags: tuple[StopFlag, ...]) -> None:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        super().save(flags)
+
+
+async def test_flags_that_cannot_be_stored_hold_and_each_says_so(tmp_path: Path) -> None:
+    await orders(tmp_path).set_flag("e0", "before")
+    store = FullDisk(tmp_path)
+    made = StopOrders(store, lambda: NOW)
     await made.set_flag("e1", "drill")
+    await made.set_flag("e2", "")
+    assert [refusal(made.flags, name) is not None for name in ("e0", "e1", "e2", "e3")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    reasons = {flag.instance_id: flag.reason for flag in made.flags}
+    assert reasons["e0"] == "before", "it is on disk"
+    assert reasons["e1"].startswith("drill (not stored, so it ends with this supervisor: ")
+    assert reasons["e2"].startswith("(not stored")
+    assert "No space left" in reasons["e2"]
+    with pytest.raises(OSError, match="No space left"):
+        await made.lift("e1")
+    assert refusal(made.flags, "e1"), "what could not be lifted for good is in force"
+    assert [flag.instance_id for flag in orders(tmp_path).flags] == ["e0"]
+
+
+async def test_flags_are_stored_as_soon_as_that_works_again(tmp_path: Path) -> None:
+    store = FullDisk(tmp_path)
+    made = StopOrders(store, lambda: NOW)
+    await made.set_flag("e1", "drill")
+    assert await made.take_left() == ()
+    assert "not stored" in made.flags[0].reason
+    store.is_full = False
+    assert await made.take_left() == ()
+    assert made.flags == orders(tmp_path).flags == (ONE,)
+
+
+async def test_a_stop_that_was_left_in_the_folder_is_set_stored_and_taken_away(tmp_path: Path) -> None:
+    left = EmergencyStop(instance_id="e1", reason="drill", request_id="r1")
+    StopFlagFile(tmp_path).leave(left)
+    made = orders(tmp_path)
+    assert made.flags == ()
+    assert await made.take_left() == (left,)
+    assert made.flags == orders(tmp_path).flags == (ONE,)
+    assert await made.take_left() == ()
+    assert list((tmp_path / "stop_requests").iterdir()) == []
+
+
+async def test_a_stop_that_was_left_stays_while_its_flag_cannot_be_stored_and_is_carried_out_once(
+    tmp_path: Path,
+) -> None:
+    store = FullDisk(tmp_path)
+    store.leave(EmergencyStop(reason="drill"))
+    made = StopOrders(store, lambda: NOW)
+    assert len(await made.take_left()) == 1
+    assert await made.take_left() == ()
     assert refusal(made.flags, "e1")
-    with pytest.raises(OSError, match="state"):
-        await made.lift(None)
+    assert len(store.left()) == 1, "the next supervisor would find it"
+    store.is_full = False
+    assert await made.take_left() == ()
+    assert store.left() == ()
+
+
+async def test_a_stop_that_was_left_and_cannot_be_read_stops_all(tmp_path: Path) -> None:
+    (tmp_path / "stop_requests").mkdir()
+    (tmp_path / "stop_requests" / "1.json").write_text("{")
+    made = orders(tmp_path)
+    await made.take_left()
     assert refusal(made.flags, "e1")
 
 

@@ -7,7 +7,6 @@ from schemas.config import EngineConfig
 from schemas.states import EngineType, RunState
 from schemas.telemetry import HostHeartbeat
 from services.orchestrator.core.model import WORKER_TEMPLATE, Engine
-from services.orchestrator.core.placement import names
 
 PAUSE: Final = timedelta(seconds=30)
 """After a worker that failed for good, before another is tried."""
@@ -45,7 +44,9 @@ def wants_worker(
 
     `engine` is the worker that it had. One that somebody stopped comes back only for what was asked for after that.
     """
-    if not beat.is_runtime_up or any(names(flag, worker_id(beat.host)) for flag in beat.stop_flags):
+    if not beat.is_runtime_up or any(
+        flag.names(worker_id(beat.host), is_worker=True) for flag in beat.stop_flags
+    ):
         return False
     if engine is None or engine.session is None:
         return True

@@ -1,0 +1,60 @@
+"""What a stop flag says is made true, also when it was set while this supervisor was away: nothing that it names runs on."""
+
+import asyncio
+from typing import Final
+
+from bus.logs import get_logger
+from bus.tasks import Tasks
+from schemas.fault import FaultError
+from schemas.session import EmergencyStop
+from services.supervisor.emergency import EmergencyStops
+from services.supervisor.stop_orders import StopOrders
+
+log = get_logger(__name__)
+
+LOOK_S: Final = 0.5
+RETRY_S: Final = 1.0
+
+
+class StandingOrders:
+    """Carries out the stops that are in force at our start, and those that are left in the state folder."""
+
+    def __init__(self, orders: StopOrders, emergency: EmergencyStops) -> None:
+        self._orders = orders
+        self._emergency = emergency
+        self._stops = Tasks()
+
+    async def begin(self) -> None:
+        """Sets what was left as flags, before anybody can ask for a start, and begins to make true what the flags say.
+
+        Flags that cannot be read keep engines from starting, and end none: nobody may have asked for that.
+        """
+        await self._orders.take_left()
+        if self._orders.is_readable:
+            for flag in self._orders.flags:
+                self._carry_out(EmergencyStop(instance_id=flag.instance_id, reason=flag.reason[:200]))
+
+    async def run(self) -> None:
+        """Looks into the folder, for ever."""
+        while True:
+            for request in await self._orders.take_left():
+                self._carry_out(request)
+            await asyncio.sleep(LOOK_S)
+
+    async def close(self) -> None:
+        """Lets go of what is under way; the next supervisor takes it up by the flags."""
+        await self._stops.close()
+
+    def _carry_out(self, request: EmergencyStop) -> None:
+        self._stops.start(self._stop(request), name=f"stop:{request.instance_id or 'all'}")
+
+    async def _stop(self, request: EmergencyStop) -> None:
+        while True:
+            try:
+                done = await self._emergency.stop(request)
+            except FaultError as error:
+                log.warning("emergency stop is tried again", fault=error.fault.message)
+                await asyncio.sleep(RETRY_S)
+            else:
+                log.warning("emergency stop carried out", receipts=len(done.receipts))
+                return
