@@ -6,7 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from schemas.dict_keys import UNNAMED, with_key
-from schemas.fault import Fault, FaultCode, FaultError, FieldError
+from schemas.fault import Fault, FaultCode, FaultError, FieldError, invalid
+from schemas.numbers import may_be_out_of_range, out_of_range_at
 
 MAX_BODY_BYTES: Final = 256 * 1024
 _AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
@@ -19,21 +20,29 @@ def decode[T](body: bytes, into: type[T] | Any) -> T:
     """Decodes JSON strictly.
 
     Raises FaultError: `too_large` over 256 KiB, `malformed` for what is not JSON (empty, NaN, nested too deep, not UTF-8),
-    `invalid` with the field's path for a value of the wrong type or range.
+    `invalid` with the field's path for a value of the wrong type or range, and for any number that is too large to be one.
     """
     if len(body) > MAX_BODY_BYTES:
         raise FaultError(Fault(code=FaultCode.TOO_LARGE, message=f"body is over {MAX_BODY_BYTES} bytes"))
     try:
         value: T = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        raise FaultError(_invalid(_text_of_body(body, into, error))) from None
+        raise FaultError(_out_of_range(body) or _invalid(_text_of_body(body, into, error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FaultError(
             Fault(code=FaultCode.MALFORMED, message=f"body is not valid JSON: {error}")
         ) from None
     except RecursionError:
         raise FaultError(Fault(code=FaultCode.MALFORMED, message="body is nested too deep")) from None
+    if may_be_out_of_range(body) and (problem := _out_of_range(body)):
+        raise FaultError(problem)
     return value
+
+
+def _out_of_range(body: bytes) -> Fault | None:
+    """The decoder does not say where such a number stands, and in a free object takes integers of any size up to a limit."""
+    at = out_of_range_at(body)
+    return None if at is None else invalid(FieldError(at or "body", "number out of range")).fault
 
 
 def convert[T](value: object, into: type[T] | Any, root: str = "") -> T:

@@ -12,8 +12,8 @@ from msgspec import inspect
 from schemas.decoding import convert, decode
 from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from schemas.ids import RequestId
+from schemas.numbers import infinite_at, read_leniently
 from services.gateway.core.keys import snake_keys, snake_name
-from services.gateway.core.numbers import infinite_at
 from services.gateway.queries import PATH_TYPES
 
 REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
@@ -101,11 +101,10 @@ def _is_list(wanted: Any) -> bool:
 def _decoded(body: bytes, into: Any) -> Any:
     try:
         return decode(body, Any)
-    except FaultError as error:
-        if error.fault.code == FaultCode.INVALID:
-            # A number out of range: the decoder does not say where it stands.
-            lenient = snake_keys(msgspec.json.Decoder(float_hook=float).decode(body), into)
-            raise invalid(FieldError(infinite_at(lenient) or "body", "number out of range")) from None
+    except FaultError:
+        # Fields are named as ours, also where the body writes them in camelCase.
+        if (at := infinite_at(snake_keys(read_leniently(body), into))) is not None:
+            raise invalid(FieldError(at or "body", "number out of range")) from None
         raise
 
 

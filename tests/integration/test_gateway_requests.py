@@ -121,6 +121,9 @@ NEW_BODIES: list[Row] = [
             (b'{"pad":"' + b"x" * 300_000 + b'"}', 413, "too_large", None),
             (b"[]", 422, "invalid", "body"),
             (b"7", 422, "invalid", "body"),
+            (b"9" * 5000, 422, "invalid", "body"),
+            (b'{"a":' + b"9" * 5000 + b"}", 422, "invalid", "a"),
+            (b'{"a":{"b":[1e999]}}', 422, "invalid", "a.b[0]"),
         )
     ),
     # Of these an empty body is none at all.
@@ -133,6 +136,14 @@ NEW_BODIES: list[Row] = [
     ("PUT", CONFIG, config(b'"max_cpu":"many"'), 422, "invalid", "config.max_cpu"),
     ("PUT", CONFIG, config(b'"instance_id":"../x"'), 422, "invalid", "config.instance_id"),
     ("PUT", f"{PLURAL}/e1/config", config(b'"instance_id":"e2"'), 422, "invalid", "config.instance_id"),
+    (
+        "POST",
+        VALIDATE,
+        b'{"strategy_name":"grid","parameters":{"levels":' + b"9" * 5000 + b"}}",
+        422,
+        "invalid",
+        "parameters.levels",
+    ),
     ("POST", EMERGENCY, b'{"unheard_of":1}', 422, "invalid", "unheard_of"),
     ("POST", EMERGENCY, b'{"deadline_s":0}', 422, "invalid", "deadline_s"),
     ("POST", EMERGENCY, b'{"deadline_s":121}', 422, "invalid", "deadline_s"),

@@ -71,7 +71,7 @@ def iso(ts: int) -> str:
 
 
 def catalog_of(folder: Path, rows: Sequence[Row], first_day: int = FIRST_DAY) -> Path:
-    lines = ["date,open,high,low,close,volume"]
+    lines = ["close_time,open,high,low,close,volume"]
     for number, row in enumerate(rows):
         moment = iso(first_day + number * DAY)
         lines.append(",".join([moment, *(f"{price:.2f}" for price in row), "1000000"]))

@@ -26,7 +26,6 @@ from services.gateway.core.backtest_views import (
     study_summary,
     verdict_message,
 )
-from services.gateway.core.numbers import infinite_at
 from services.gateway.core.tables import TABLES, columns, csv_text, rows
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -133,16 +132,3 @@ def test_what_is_no_list_of_the_contract_stays_as_it_is_on_record() -> None:
 
 def test_a_table_escapes_what_would_break_it() -> None:
     assert csv_text(iter([("a,b", 'c"d', "e\nf", None, 1.5)])) == b'"a,b","c""d","e\nf",,1.5\r\n'
-
-
-@pytest.mark.parametrize(
-    ("value", "where"),
-    [
-        ({"a": [1, 2.5, {"b": "inf"}]}, None),
-        ({"a": [1, {"b": float("inf")}]}, "a[1].b"),
-        ({"a": {"b": {"c": float("-inf")}}, "d": float("inf")}, "a.b.c"),
-        (float("nan"), ""),
-    ],
-)
-def test_a_number_out_of_range_is_found(value: object, where: str | None) -> None:
-    assert infinite_at(value) == where
