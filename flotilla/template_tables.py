@@ -44,7 +44,10 @@ def verdict_report(verdict: StrategyVerdict) -> RenderableType:
 def _templates(templates: Sequence[TemplateView]) -> Table:
     made = table("TEMPLATE", "DESCRIPTION")
     for template in templates:
-        made.add_row(Text(template.name, style="bold"), template.description)
+        doubt = "" if template.is_checked else "not checked yet: "
+        made.add_row(
+            Text(template.name, style="bold"), Text.assemble((doubt, "yellow"), template.description)
+        )
     return made
 
 

@@ -31,7 +31,7 @@ class ListTemplates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TemplateView(msgspec.Struct, frozen=True, kw_only=True):
-    """A template that was loaded and found sound."""
+    """A template whose file is sound. `is_checked` is false as long as NautilusTrader has not said whether its classes are there."""
 
     name: Name
     kind: str
@@ -43,6 +43,7 @@ class TemplateView(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     engine_type: str | None = None
     trading_mode: str | None = None
+    is_checked: bool = False
 
 
 class TemplateFault(msgspec.Struct, frozen=True, kw_only=True):

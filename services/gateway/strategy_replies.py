@@ -11,7 +11,7 @@ from services.gateway.replies import Failure
 
 
 class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy template in a list."""
+    """A strategy template in a list; `is_checked` is false as long as NautilusTrader has not said whether its classes are there."""
 
     name: str
     file: str
@@ -19,6 +19,7 @@ class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     risk_parameters: dict[str, Any]
     parameters: dict[str, Parameter]
+    is_checked: bool
 
 
 class StrategyTemplatesReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from bus.logs import get_logger
 from schemas.catalog import ListTemplates, StrategyVerdict, TemplateList, ValidateStrategy
 from schemas.fault import FaultError
 from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.core.checkup import Content, due, verdicts_of, without_refused
+from services.orchestrator.core.checkup import Content, due, is_checked, verdicts_of, without_refused
 from services.orchestrator.core.replies import fitting
-from services.orchestrator.core.templates import Shelf, view
+from services.orchestrator.core.templates import Kind, Shelf, view
 from services.orchestrator.core.validation import examine, judged
 from services.orchestrator.ports import Templates
 
@@ -37,11 +37,15 @@ class Library:
     async def templates(self, request: ListTemplates) -> TemplateList:
         """Engine or strategy templates, sorted by name, and the files of that kind that are not served."""
         shelf = await self.shelf()
-        found = shelf.engines if request.kind == "engine" else shelf.strategies
+        kind: Kind = "engine" if request.kind == "engine" else "strategy"
+        found = shelf.engines if kind == "engine" else shelf.strategies
         # A venue's file goes with the engines that use it: it has no list of its own.
-        kinds = ("strategy",) if request.kind == "strategy" else ("engine", "venue")
+        kinds = ("strategy",) if kind == "strategy" else ("engine", "venue")
         return TemplateList(
-            templates=fitting(view(found[name]) for name in sorted(found)),
+            templates=fitting(
+                view(found[name], is_checked=is_checked(shelf, kind, name, self._verdicts))
+                for name in sorted(found)
+            ),
             faults=tuple(each for each in shelf.faults if each.kind in kinds),
         )
 

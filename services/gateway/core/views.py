@@ -177,6 +177,7 @@ def strategy_summary(template: TemplateView) -> strategy_replies.StrategySummary
         description=template.description,
         risk_parameters=template.risk_parameters,
         parameters=template.parameters,
+        is_checked=template.is_checked,
     )
 
 

@@ -68,6 +68,12 @@ def verdicts_of(checkup: Checkup, found: PlanProblems) -> dict[Content, str | No
     return {content: "; ".join(texts) or None for content, texts in told.items()}
 
 
+def is_checked(shelf: Shelf, kind: Kind, name: str, verdicts: Verdicts) -> bool:
+    """Whether NautilusTrader is known to take a served template as it is now. Our engine templates it takes: tests build them."""
+    is_ours = kind == "engine" and (kind, name) in shelf.ours
+    return is_ours or Content(kind, name, shelf.digests.get((kind, name), "")) in verdicts
+
+
 def without_refused(shelf: Shelf, verdicts: Verdicts) -> Shelf:
     """The shelf without the templates that NautilusTrader refuses, which are among its faults instead."""
     refused = {

@@ -21,7 +21,9 @@ def engine_template(config: EngineConfig, shelf: Shelf) -> EngineTemplate:
     """The template named, or the one that goes with the engine's type and mode. Raises FaultError `invalid`."""
     name = _template_name(config)
     if (template := shelf.engines.get(name)) is None:
-        raise invalid(unknown_template("config.template", name, shelf.engines))
+        raise invalid(
+            unknown_template("config.template", name, shelf.engines, faults=shelf.faults_of("engine"))
+        )
     is_real = template.trading_mode == TradingMode.LIVE
     if config.trades_money and not is_real:
         raise invalid(FieldError("config.template", f"template {name} is not for live trading"))

@@ -113,7 +113,11 @@ def _render(
     if choice.template is None:
         return _own(choice), []
     if (template := shelf.strategies.get(choice.template)) is None:
-        return None, [unknown_template(f"{at}.template", choice.template, shelf.strategies)]
+        return None, [
+            unknown_template(
+                f"{at}.template", choice.template, shelf.strategies, faults=shelf.faults_of("strategy")
+            )
+        ]
     return render_template(template, choice.parameters, known, values, at)
 
 

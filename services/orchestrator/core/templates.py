@@ -1,6 +1,7 @@
 """Engine and strategy templates: what their files may say, and what people see of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -112,15 +113,20 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     digests: dict[tuple[Kind, str], str] = {}
     ours: frozenset[tuple[Kind, str]] = frozenset()
 
+    def faults_of(self, kind: Kind) -> tuple[TemplateFault, ...]:
+        """The files of one kind that hold no sound template."""
+        return tuple(each for each in self.faults if each.kind == kind)
 
-def view(template: EngineTemplate | StrategyTemplate) -> TemplateView:
-    """The template as people see it."""
+
+def view(template: EngineTemplate | StrategyTemplate, *, is_checked: bool) -> TemplateView:
+    """The template as people see it; `is_checked` when NautilusTrader has found its classes."""
     shown = TemplateView(
         name=template.name,
         kind="engine",
         file=f"{template.name}.json",
         description=template.description,
         parameters=template.parameters,
+        is_checked=is_checked,
     )
     if isinstance(template, EngineTemplate):
         return msgspec.structs.replace(
@@ -139,7 +145,14 @@ def view(template: EngineTemplate | StrategyTemplate) -> TemplateView:
 
 
 def unknown_template(
-    field: str, name: str, known: Mapping[str, Template], kind: str = "template"
+    field: str,
+    name: str,
+    known: Mapping[str, Template],
+    kind: str = "template",
+    faults: Sequence[TemplateFault] = (),
 ) -> FieldError:
-    """What is wrong with a name that no template has."""
+    """What is wrong with a name that no template has: one of the `faults` may be of the file that is called so."""
+    for each in faults:
+        if PurePosixPath(each.file).stem == name:
+            return FieldError(field, f"the {kind} {name} is not served: {each.message}")
     return FieldError(field, f"there is no {kind} {name}; there are {', '.join(sorted(known)) or 'none'}")

@@ -29,7 +29,9 @@ def examine(request: ValidateStrategy, shelf: Shelf) -> tuple[StrategyVerdict, R
     Instruments need not be in the data catalog: the strategy may be meant for a venue.
     """
     if (template := shelf.strategies.get(request.strategy_name)) is None:
-        error = unknown_template("strategy_name", request.strategy_name, shelf.strategies)
+        error = unknown_template(
+            "strategy_name", request.strategy_name, shelf.strategies, faults=shelf.faults_of("strategy")
+        )
         return StrategyVerdict(is_valid=False, message=error.message, errors=(error,)), None
     rendered, errors = render_template(template, request.parameters, None, plain_values(), "strategy")
     if rendered is None:

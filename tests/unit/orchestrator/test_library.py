@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from schemas.catalog import ListTemplates, TemplateFault, TemplateList, ValidateStrategy
+from schemas.config import StrategyChoice
 from schemas.fault import FieldError
 from schemas.session import PlanCheck, PlanProblems
 from services.orchestrator.core.loading import load
+from services.orchestrator.core.strategies import render_all
 from services.orchestrator.core.templates import Kind, Shelf, StrategyTemplate
 from services.orchestrator.library import Library
 from tests.unit.orchestrator.shelves import SHELF
@@ -89,6 +91,40 @@ async def test_what_nautilustrader_refuses_is_a_fault_and_served_no_more() -> No
     assert set((await made.shelf()).strategies) == {"alpha", "gamma"}
     (asked,) = nautilus.asked
     assert [each["config"]["trade_size"] for each in asked.strategies] == ["100"] * 3
+
+
+async def test_a_template_is_listed_as_not_checked_until_nautilustrader_has_spoken() -> None:
+    made, nautilus, _ = library("Beta")
+    nautilus.is_there = False
+    await made.check_new()
+    assert [each.is_checked for each in (await made.templates(ListTemplates())).templates] == [False] * 3
+    nautilus.is_there = True
+    await made.check_new()
+    assert [each.is_checked for each in (await made.templates(ListTemplates())).templates] == [True] * 2
+
+
+async def test_of_engine_templates_ours_count_as_checked_and_others_do_not_before_their_turn() -> None:
+    digests: dict[tuple[Kind, str], str] = {("engine", name): "1" for name in SHELF.engines}
+    ours: frozenset[tuple[Kind, str]] = frozenset({("engine", "backtest_engine")})
+    made, _, _ = library(shelf=msgspec.structs.replace(SHELF, digests=digests, ours=ours))
+    found = await made.templates(ListTemplates(kind="engine"))
+    assert {each.name: each.is_checked for each in found.templates} == {
+        "backtest_engine": True,
+        "live_engine": False,
+        "paper_trading": False,
+        "sandbox_engine": False,
+    }
+
+
+async def test_a_template_that_is_refused_is_named_with_the_reason_wherever_it_is_used() -> None:
+    made, _, _ = library("Beta")
+    await made.check_new()
+    why = "the template beta is not served: NautilusTrader refuses it: strategy_path: no Beta"
+    assert (await made.validate(ValidateStrategy(strategy_name="beta"))).message == why
+    _, errors = render_all([StrategyChoice(template="beta")], await made.shelf(), None, {})
+    assert [error.message for error in errors] == [why]
+    unknown = await made.validate(ValidateStrategy(strategy_name="delta"))
+    assert unknown.message == "there is no template delta; there are alpha, gamma"
 
 
 async def test_only_new_contents_are_asked_about() -> None:

@@ -226,12 +226,12 @@ def test_a_trader_id_has_the_form_that_nautilustrader_wants(instance_id: str, ex
 
 
 def test_a_template_is_shown_with_its_config_and_the_kind_of_engine_it_makes() -> None:
-    shown = view(shelf().strategies["ema_cross"])
+    shown = view(shelf().strategies["ema_cross"], is_checked=True)
     assert (shown.name, shown.kind, shown.file) == ("ema_cross", "strategy", "ema_cross.json")
     assert shown.strategy_class == "EMACross"
     assert shown.risk_parameters == {"trade_size": "h"}
     assert shown.config == STRATEGY["config"]
-    engine = view(shelf().engines["sandbox_engine"])
+    engine = view(shelf().engines["sandbox_engine"], is_checked=True)
     assert (engine.kind, engine.engine_type, engine.trading_mode) == ("engine", "sandbox", "paper")
     assert engine.config == ENGINE["node"]
 

@@ -41,7 +41,11 @@ def render_chosen(
     """The strategy as NautilusTrader imports it, or all that is wrong with it. `modules` are those that classes may come from."""
     template = template_of(config, shelf)
     if template is None and config.strategy is not None:
-        return None, [unknown_template("config.strategy", config.strategy, shelf.strategies)]
+        return None, [
+            unknown_template(
+                "config.strategy", config.strategy, shelf.strategies, faults=shelf.faults_of("strategy")
+            )
+        ]
     if template is None:
         return _importable(config, shelf, modules)
     given = with_defaults(template, config, holdings)
