@@ -178,11 +178,15 @@ def _ref(section: str, kind: Any) -> dict[str, str]:
 
 
 def _portable(value: Any) -> Any:
-    """JSON Schema patterns are ECMA regular expressions, which write \\A and \\Z as ^ and $."""
+    """JSON Schema patterns are ECMA regular expressions, which write \\A and \\Z as ^ and $.
+
+    Its `discriminator` is OpenAPI's: JSON Schema has none and AsyncAPI another. The tag of each alternative says the same.
+    """
     if isinstance(value, dict):
         return {
             key: _pattern(each) if key == "pattern" and isinstance(each, str) else _portable(each)
             for key, each in value.items()
+            if not (key == "discriminator" and isinstance(each, dict) and "propertyName" in each)
         }
     return [_portable(each) for each in value] if isinstance(value, list) else value
 

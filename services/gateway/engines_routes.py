@@ -148,8 +148,9 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         STRATEGIES,
         strategies.list_strategies,
         strategy_replies.StrategiesReply,
-        "The strategies that it runs.",
+        "The strategies that it runs; it has to be up.",
         tag="strategies",
+        failures={409: replies.Failure},
     ),
     changing(
         "strategy_add",

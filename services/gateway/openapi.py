@@ -139,7 +139,6 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": {route.media: schema}}}
     if route.name == "readyz":
         responses["503"] = {"description": "Not ready.", "content": {route.media: schema}}
-        return responses
     for status in sorted(_failures(route)):
         failure = {"application/json": {"schema": _failure(route, status, schemas)}}
         responses[str(status)] = {"description": _MEANING[status], "content": failure}
@@ -154,22 +153,30 @@ def _failure(route: Route, status: int, schemas: _Schemas) -> dict[str, Any]:
 
 def _failures(route: Route) -> set[int]:
     if route.role is None:
-        return set()
+        return {422, 500}  # A query or a request id that cannot be one is refused everywhere.
     statuses = {401, 403, 422, 500, 503} | set(route.failures)
     if _PLACEHOLDER.search(route.path) or "instance_id" in route.query.__struct_fields__:
         statuses |= {404}
     if "instance_id" in route.query.__struct_fields__ and route.media == "application/json":
         statuses |= {409}
     if route.method != "GET":
-        statuses |= {400, 404, 409, 413, 504}
+        statuses |= {400, 404, 409, 413, STATUS[FaultCode.BUSY], 504}
     if route.media == "text/event-stream":
         statuses = statuses - {404} | {STATUS[FaultCode.BUSY]}
     return statuses
 
 
 def _portable(schema: Any) -> Any:
-    """JSON Schema's regular expressions are those of ECMA-262, which has neither \\A nor \\Z, nor groups in any case."""
+    """What every reader of schemas takes: patterns of ECMA-262, which has neither \\A nor \\Z, nor groups in any case.
+
+    Generators of clients know no schema `false` (that a tuple ends, `maxItems` says too), and no list of anything but
+    with `items`.
+    """
     match schema:
+        case {"items": False, "prefixItems": _, "maxItems": _}:
+            return _portable({key: value for key, value in schema.items() if key != "items"})
+        case {"type": "array"} if not schema.keys() & {"items", "prefixItems"}:
+            return _portable({**schema, "items": {}})
         case dict():
             return {
                 key: _ecma(value) if key == "pattern" and isinstance(value, str) else _portable(value)

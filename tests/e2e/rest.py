@@ -4,6 +4,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.documented import expect_documented
 from tests.e2e.stacks import RunningStack
 
 API = "/api/v1/nautilus"
@@ -27,6 +28,7 @@ class Rest:
         content = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
         async with self._session.request(method, url, headers=headers, **content) as answer:
             told = await answer.json()
+            expect_documented(method, answer.url.path, answer.status)
         if answer.status >= 400:
             assert told["success"] is False
             assert told["detail"] == told["message"] != ""

@@ -56,6 +56,7 @@ from services.gateway.route import Route
 from services.gateway.service import serve
 from services.gateway.settings import GatewaySettings
 from services.gateway.tokens import create_token
+from tests.documented import comparing
 from tests.integration import gateway_backtests
 from tests.integration.conftest import ConnectAs
 
@@ -322,7 +323,9 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
     async with (
         serve(gateway, chosen) as probe,
         aiohttp.ClientSession(
-            probe.address, headers={"Authorization": f"Bearer {tokens[Role.ADMIN]}"}
+            probe.address,
+            headers={"Authorization": f"Bearer {tokens[Role.ADMIN]}"},
+            trace_configs=[comparing()],
         ) as http,
     ):
         yield Stage(probe.address, http, orchestrator, tokens)

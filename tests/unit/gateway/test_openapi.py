@@ -49,6 +49,60 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "statuses"),
+    [
+        ("get", "/api/v1/nautilus/engines", {200, 401, 403, 422, 500, 503}),
+        ("get", "/api/v1/nautilus/engines/{instance_id}", {200, 401, 403, 404, 422, 500, 503}),
+        (
+            "get",
+            "/api/v1/nautilus/engines/{instance_id}/strategies",
+            {200, 401, 403, 404, 409, 422, 500, 503},
+        ),
+        ("get", "/api/v1/nautilus/engine/logs", {200, 401, 403, 404, 409, 422, 500, 503}),
+        ("get", "/api/v1/nautilus/stream", {200, 401, 403, 422, 429, 500, 503}),
+        (
+            "get",
+            "/api/v1/nautilus/backtests/{backtest_id}/results/{part}",
+            {200, 401, 403, 404, 409, 422, 500, 503},
+        ),
+        (
+            "post",
+            "/api/v1/nautilus/engine/start",
+            {200, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503, 504},
+        ),
+        ("get", "/healthz", {200, 422, 500}),
+        ("get", "/readyz", {200, 422, 500, 503}),
+    ],
+)
+def test_the_statuses_of_a_route_are_documented(method: str, path: str, statuses: set[int]) -> None:
+    responses = DOCUMENT["paths"][path][method]["responses"]
+    assert {int(status) for status in responses} == statuses
+    assert all(response["description"] and response["content"] for response in responses.values())
+
+
+def schemas_in(node: Any) -> Iterator[Any]:
+    """Every schema below: the values of the keys that hold one."""
+    for key, inner in node.items() if isinstance(node, dict) else ():
+        if key in ("schema", "items") or (key == "additionalProperties" and isinstance(inner, dict)):
+            yield inner
+        elif key in ("properties", "schemas", "$defs"):
+            yield from inner.values()
+        elif key in ("anyOf", "allOf", "oneOf", "prefixItems"):
+            yield from inner
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from schemas_in(inner)
+
+
+def test_schemas_are_such_as_generators_of_clients_read() -> None:
+    found = list(schemas_in(DOCUMENT))
+    assert len(found) > 500
+    assert [one for one in found if isinstance(one, bool)] == []
+    lists = [one for one in found if one.get("type") == "array"]
+    assert [one for one in lists if not one.keys() & {"items", "prefixItems"}] == []
+    assert any("prefixItems" in one for one in lists)
+
+
 def test_path_parameters_are_those_of_the_path() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():

@@ -1,7 +1,10 @@
 """The contract's rows agree with each other, and what is generated from them with what is committed."""
 
+import gzip
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -52,6 +55,30 @@ def test_an_instance_fits_the_schema_that_is_published_for_it_and_a_wrong_one_do
     validator.validate(msgspec.json.decode(msgspec.json.encode(ConfigureEngine(config=EngineConfig()))))
     wrong = {"config": {**msgspec.json.decode(msgspec.json.encode(EngineConfig())), "instance_id": "a.b"}}
     assert [list(error.path) for error in validator.iter_errors(wrong)] == [["config", "instance_id"]]
+
+
+def test_the_asyncapi_document_is_one() -> None:
+    """By the schema that AsyncAPI's own parser goes by; see tests/standards."""
+    standard = Path(__file__).parents[2] / "standards/asyncapi-3.0.0.json.gz"
+    validator = jsonschema.Draft7Validator(msgspec.json.decode(gzip.decompress(standard.read_bytes())))
+    document = export.asyncapi()
+    told = [f"{list(error.path)}: {error.message[:200]}" for error in validator.iter_errors(document)]
+    assert told == []
+    names = {reference.rpartition("/")[2] for reference in _references(document)}
+    assert names <= {
+        *document["channels"],
+        *document["components"]["messages"],
+        *document["components"]["schemas"],
+    }
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    for inner in node if isinstance(node, list) else ():
+        yield from _references(inner)
 
 
 def test_every_fault_code_has_an_http_status() -> None:
