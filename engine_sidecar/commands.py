@@ -40,7 +40,7 @@ class Commands:
         """Ends the session by policy; stopping what stops or has ended is a success."""
         fence(self._spec, command.session_id)
         policy = command.policy or self._spec.stop_policy
-        self.ask_to_stop(policy)
+        self._handlers.post(StopAsked(policy, command.timeout_s))
         session = self._handlers.session
         if session.is_forked and not session.is_over:
             # Whether the engine reads it or not, the deadline of the stop holds.

@@ -74,9 +74,13 @@ class Telemetry:
         while True:
             self.oom.sample(self._meter.oom_kills())
             self._touch()
-            await self._publish(HEARTBEAT, self._heartbeat(loop.time()))
+            await self.beat()
             due = max(due + PERIOD_S, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    async def beat(self) -> None:
+        """Publishes one heartbeat."""
+        await self._publish(HEARTBEAT, self._heartbeat(asyncio.get_running_loop().time()))
 
     def _heartbeat(self, now: float) -> Heartbeat:
         session = self._session()

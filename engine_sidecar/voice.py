@@ -54,6 +54,8 @@ class Voice:
         """Speaks until it is cancelled. The engine starts only after the bus was found once."""
         self._bus = bus = await self._find()
         self._telemetry.bus = bus
+        # A stop may wait for this session to be heard. It is told before there is an engine.
+        await self._telemetry.beat()
         self._handlers.post(BusFound())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_going("events", lambda: self._events.run(bus)), name="events")

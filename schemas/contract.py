@@ -380,6 +380,16 @@ SESSION_START: Final = Call(
     is_command=True,
     timeout_s=30.0,
 )
+SESSION_CALL_OFF: Final = Call(
+    subject="engine.call_off",
+    request=session.WhichSession,
+    reply=session.ContainerFacts,
+    owner=Actor.SUPERVISOR,
+    callers=_CONTROL,
+    summary="See to it that a session which has not begun never does; one that has is reported and left alone.",
+    is_command=True,
+    timeout_s=10.0,
+)
 SESSION_STOP: Final = Call(
     subject="engine.stop",
     request=session.StopSession,
@@ -620,6 +630,7 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     STUDY_CANCEL,
     TRIAL_CLAIM,
     SESSION_START,
+    SESSION_CALL_OFF,
     SESSION_STOP,
     SESSION_KILL,
     SESSION_REMOVE,

@@ -196,10 +196,14 @@ class ContainerList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command to a running engine through its sidecar. `session_id` fences: another session refuses it."""
+    """A command to a running engine through its sidecar. `session_id` fences: another session refuses it.
+
+    `timeout_s` is what is left of the time for a stop, when that is less than the session's own.
+    """
 
     session_id: SessionId | None = None
     policy: StopPolicy | None = None
+    timeout_s: Annotated[float, Meta(ge=0, le=3600)] | None = None
     request_id: RequestId | None = None
 
 

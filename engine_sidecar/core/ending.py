@@ -5,7 +5,15 @@ from typing import Final
 import msgspec
 
 from engine_sidecar.core.facts import KillCause, Session, Step
-from engine_sidecar.core.messages import Conclude, Effect, KillEngine, KillZygote, Publish, Send
+from engine_sidecar.core.messages import (
+    Conclude,
+    Effect,
+    KillEngine,
+    KillZygote,
+    Publish,
+    Send,
+    StopAsked,
+)
 from engine_sidecar.link import EndNow, Stop
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import StateChange
@@ -16,16 +24,21 @@ LINK_GRACE_S: Final = 2.0
 """From the end of the link to the news of the exit."""
 REAP_S: Final = 2.0
 """From SIGKILL to the news of the exit; then the zygote is taken for dead."""
+OBEY_S: Final = 15.0
+"""How long the loop of an engine that was told to stop may be silent. One that turns has the whole time for its stop."""
 STOP_SHARE: Final = 0.9
 """How much of the time for a stop the engine is told to use, so that it ends by itself before it is killed."""
 
 
-def stop(session: Session, policy: StopPolicy, why: str, now: float) -> Step:
-    """Asks the engine to stop within the time of its session; asking again changes nothing."""
+def stop(session: Session, asked: StopAsked, why: str, now: float) -> Step:
+    """Asks the engine to stop within the time of its session, or what is left of it; asking again changes nothing."""
     if session.is_stop_asked or session.killed_for:
         return session, ()
     timeout_s = session.spec.stop_timeout_s
-    return _end_by(session, now + timeout_s, why, Stop(policy=policy, timeout_s=timeout_s * STOP_SHARE))
+    if asked.timeout_s is not None:
+        timeout_s = min(timeout_s, asked.timeout_s)
+    order = Stop(policy=asked.policy, timeout_s=timeout_s * STOP_SHARE)
+    return _end_by(session, now + timeout_s, why, order, now)
 
 
 def end_now(session: Session, deadline_s: float, now: float) -> Step:
@@ -34,15 +47,19 @@ def end_now(session: Session, deadline_s: float, now: float) -> Step:
         return session, ()
     until = min(session.stop_until, now + deadline_s)
     why = f"asked to: {StopPolicy.FLATTEN} within {deadline_s:g} s"
-    return _end_by(session, until, why, EndNow(timeout_s=max(0.0, until - now) * STOP_SHARE))
+    return _end_by(session, until, why, EndNow(timeout_s=max(0.0, until - now) * STOP_SHARE), now)
 
 
-def _end_by(session: Session, until: float, why: str, order: Stop | EndNow) -> Step:
+def _end_by(session: Session, until: float, why: str, order: Stop | EndNow, now: float) -> Step:
     effects: list[Effect] = []
     if session.state != RunState.STOPPING:
         effects.append(Publish(StateChange(state=RunState.STOPPING, detail=why)))
     session = msgspec.structs.replace(
-        session, state=RunState.STOPPING, is_stop_asked=True, stop_until=min(session.stop_until, until)
+        session,
+        state=RunState.STOPPING,
+        is_stop_asked=True,
+        stop_until=min(session.stop_until, until),
+        obey_until=min(session.obey_until, now + OBEY_S),
     )
     if not session.is_forked:
         session, last = over(session)

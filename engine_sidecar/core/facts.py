@@ -42,6 +42,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     engine_pid: int | None = None
     boot_until: float = math.inf
     stop_until: float = math.inf
+    obey_until: float = math.inf
     reap_until: float = math.inf
     killed_for: KillCause | None = None
     is_zygote_killed: bool = False

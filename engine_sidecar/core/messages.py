@@ -12,9 +12,13 @@ class BusFound(msgspec.Struct, frozen=True):
 
 
 class StopAsked(msgspec.Struct, frozen=True):
-    """Somebody wants the session to end: a command, or SIGTERM. Asking again changes nothing."""
+    """Somebody wants the session to end: a command, or SIGTERM. Asking again changes nothing.
+
+    `timeout_s` is what is left for it, when that is less than the session's own time.
+    """
 
     policy: StopPolicy
+    timeout_s: float | None = None
 
 
 class EndAsked(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from engine_sidecar.core import ending, trading, watch
 from engine_sidecar.core import lease as leases
-from engine_sidecar.core.ending import END_GRACE_S, LINK_GRACE_S
+from engine_sidecar.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from engine_sidecar.core.facts import KillCause, Session, Step, alert
 from engine_sidecar.core.messages import (
     AtRest,
@@ -68,8 +68,8 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return _fork(msgspec.structs.replace(session, is_zygote_ready=True))
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
-        case StopAsked(policy=policy):
-            return ending.stop(session, policy, f"asked to: {policy}", now)
+        case StopAsked():
+            return ending.stop(session, message, f"asked to: {message.policy}", now)
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)
         case LeaseRenewed():
@@ -132,8 +132,11 @@ def _check_pulse(session: Session, now: float) -> Step:
         return session, ()
     spec = session.spec
     silent_s = session.pulse.silent_s(now)
+    kill_after_s = spec.kill_frozen_after_s
+    if session.is_stop_asked:
+        kill_after_s = min(kill_after_s, OBEY_S)
     pulse, verdict = watch.check(
-        session.pulse, now, frozen_after_s=spec.frozen_after_s, kill_after_s=spec.kill_frozen_after_s
+        session.pulse, now, frozen_after_s=spec.frozen_after_s, kill_after_s=kill_after_s
     )
     session = msgspec.structs.replace(session, pulse=pulse)
     match verdict:
@@ -142,7 +145,8 @@ def _check_pulse(session: Session, now: float) -> Step:
             return session, (alert(Severity.CRITICAL, "frozen", message),)
         case Verdict.RECOVERED:
             return session, (alert(Severity.INFO, "recovered", "the engine's loop turns again"),)
-        # A stop has its own deadline, and killing earlier would only confirm less.
-        case Verdict.KILL if not session.is_stop_asked:
-            return ending.kill(session, KillCause.FROZEN, now)
+        # What it does not hear it will not obey; but it may be in the midst of obeying, so it has time to wake up.
+        case Verdict.KILL if now > session.obey_until or not session.is_stop_asked:
+            cause = KillCause.STOP if session.is_stop_asked else KillCause.FROZEN
+            return ending.kill(session, cause, now)
     return session, ()

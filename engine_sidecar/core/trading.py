@@ -7,7 +7,7 @@ import msgspec
 from engine_sidecar.core import lease as leases
 from engine_sidecar.core.ending import stop
 from engine_sidecar.core.facts import Session, Step, alert
-from engine_sidecar.core.messages import Effect, LeaseRenewed, Observed, Publish, Send
+from engine_sidecar.core.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
 from engine_sidecar.core.problems import notes, problems
 from engine_sidecar.link import GoOn, Reduce
 from schemas.states import RunState, StopPolicy, TradingMode
@@ -45,7 +45,8 @@ def check_lease(session: Session, now: float) -> Step:
     if now <= lease.stop_at:
         return session, ()
     cause = "the lease on its accounts was not renewed"
-    return stop(msgspec.structs.replace(session, stop_cause=cause), StopPolicy.CANCEL, cause, now)
+    session = msgspec.structs.replace(session, stop_cause=cause)
+    return stop(session, StopAsked(StopPolicy.CANCEL), cause, now)
 
 
 def observed(session: Session, message: Observed) -> Step:

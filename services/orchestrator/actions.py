@@ -11,6 +11,7 @@ from bus.tasks import Tasks
 from schemas.contract import (
     COMMAND_STOP,
     FLEET_STATE,
+    SESSION_CALL_OFF,
     SESSION_KILL,
     SESSION_REMOVE,
     SESSION_START,
@@ -27,6 +28,7 @@ from schemas.session import (
 )
 from services.orchestrator.alerts import Alerts
 from services.orchestrator.core.effects import (
+    CallOff,
     CommandStop,
     ContainerEffect,
     Effect,
@@ -39,6 +41,7 @@ from services.orchestrator.core.effects import (
     StartContainer,
     StopContainer,
 )
+from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
 from services.orchestrator.core.views import record_view
@@ -61,6 +64,7 @@ class Actions:
         self,
         bus: Bus,
         record: Record,
+        fleet: Fleet,
         live: Live,
         clock: Clock,
         *,
@@ -71,6 +75,7 @@ class Actions:
     ) -> None:
         self._bus = bus
         self._record = record
+        self._fleet = fleet
         self._live = live
         self._clock = clock
         self._alerts = alerts
@@ -154,10 +159,12 @@ class Actions:
         session_id = effect.session_id
         match effect:
             case StartContainer(host=host):
-                spec = await self._record.spec(session_id)
-                if spec is None:
-                    raise fault(FaultCode.NOT_FOUND, f"session {session_id} is not on record")
-                self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
+                await self._start(effect, host)
+            case CallOff(host=host):
+                facts = await self._call(SESSION_CALL_OFF, WhichSession(session_id=session_id), host)
+                self._saw(facts)
+                if facts.status != ContainerStatus.GONE:
+                    raise fault(FaultCode.CONFLICT, f"session {session_id} has begun: it is {facts.status}")
             case StopContainer(host=host, timeout_s=timeout_s):
                 stop = StopSession(session_id=session_id, timeout_s=timeout_s)
                 self._saw(await self._call(SESSION_STOP, stop, host))
@@ -166,9 +173,20 @@ class Actions:
             case RemoveContainer(host=host):
                 await self._call(SESSION_REMOVE, WhichSession(session_id=session_id), host)
                 self._live.forget_container(session_id)
-            case CommandStop(instance_id, _, policy):
-                command = EngineCommand(session_id=session_id, policy=policy)
+            case CommandStop(instance_id, _, policy, until):
+                left_s = max(1.0, (until - self._clock()).total_seconds())
+                command = EngineCommand(session_id=session_id, policy=policy, timeout_s=left_s)
                 await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
+
+    async def _start(self, effect: StartContainer, host: str) -> None:
+        """Has the host start the session, unless it was ordered to end meanwhile."""
+        spec = await self._record.spec(effect.session_id)
+        if spec is None:
+            raise fault(FaultCode.NOT_FOUND, f"session {effect.session_id} is not on record")
+        if not _is_wanted(self._fleet.get(effect.instance_id), effect.session_id):
+            log.info("start left out: it is not wanted any more")
+            return
+        self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
 
     async def _call(self, call: Any, request: Any, host: str) -> ContainerFacts:
         facts: ContainerFacts = await self._bus.call(call, request, host=host)
@@ -183,18 +201,11 @@ class Actions:
         )
         if problem.code == FaultCode.NOT_FOUND and isinstance(effect, RemoveContainer):
             self._live.forget_container(effect.session_id)
-        elif problem.code == FaultCode.NOT_FOUND and isinstance(effect, StopContainer | KillContainer):
-            self._saw(_gone(effect))
         self._report(effect, problem)
 
 
-def _gone(effect: StopContainer | KillContainer) -> ContainerFacts:
-    return ContainerFacts(
-        session_id=effect.session_id,
-        instance_id=effect.instance_id,
-        generation=0,
-        host=effect.host,
-        name="",
-        status=ContainerStatus.GONE,
-        runtime="",
-    )
+def _is_wanted(engine: Engine | None, session_id: str) -> bool:
+    """True while the session is to begin: it is its engine's present one, and nobody has ordered its end."""
+    session = engine.session if engine else None
+    is_present = session is not None and session.session_id == session_id
+    return session is not None and is_present and session.stop is None and not session.is_over

@@ -64,6 +64,7 @@ class Orchestrator:
         self._actions = Actions(
             bus,
             record,
+            self._fleet,
             self._live,
             clock,
             alerts=self._alerts,

@@ -19,7 +19,7 @@ from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import ContainerEffect, PublishState, RemoveContainer
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import Engine
+from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.reconcile import leftovers, reconcile
 from services.orchestrator.orphans import Orphans
 from services.orchestrator.ports import Record
@@ -173,7 +173,7 @@ class Watch:
             return
         self._live.heard_engine(beat, self._clock())
         engine = self._fleet.get(beat.instance_id)
-        if engine and engine.session and engine.session.state == RunState.UNKNOWN:
+        if engine and engine.session and _is_news(engine.session):
             self.look(beat.instance_id)
 
     async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
@@ -196,6 +196,13 @@ class Watch:
     async def _saw_container(self, facts: ContainerFacts, ids: Mapping[str, str]) -> None:
         if facts.host == ids["host"] and self._live.saw_container(facts, self._clock()):
             self.look(facts.instance_id)
+
+
+def _is_news(session: Session) -> bool:
+    """True when a heartbeat shows that the session is in reach again, or at last: it may have a stop to be told of."""
+    order = session.stop
+    is_untold = order is not None and order.acknowledged_at is None and order.terminated_at is None
+    return session.state == RunState.UNKNOWN or is_untold
 
 
 def _publish_again(engine: Engine | None) -> Decision | None:

@@ -1,6 +1,6 @@
 """What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -36,16 +36,26 @@ class ContainerRuntime(Protocol):
     def is_isolated(self) -> bool:
         """True when an engine reaches nothing but what it is given; only there may it trade money."""
 
-    async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
+    async def ensure(
+        self, spec: SessionSpec, launch_line: bytes, go_on: Callable[[], None] = lambda: None
+    ) -> ContainerFacts:
         """Makes the session run and returns its facts. A session that runs, or has ended, is left alone and reported.
 
-        `launch_line` is put on the sidecar's stdin before it starts and is kept nowhere.
+        `launch_line` is put on the sidecar's stdin before it starts and is kept nowhere. `go_on` is called last of all before
+        it starts, maybe in a thread: what it raises is raised, and nothing is left of the session.
         """
 
     async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
         """SIGTERM to the sidecar, SIGKILL to all of it after `timeout_s`; returns when it has ended.
 
-        The deadline holds although the supervisor dies meanwhile.
+        SIGTERM is sent several times: a process that is just being started may lose the first. The deadline holds although the
+        supervisor dies meanwhile.
+        """
+
+    async def pulse(self, session_id: str) -> str | None:
+        """A text that changes every second while the sidecar's loop turns, whether or not it finds the bus.
+
+        None when that cannot be told: it does not run, has shown no life yet, or is paused.
         """
 
     async def kill(self, session_id: str) -> ContainerFacts:
@@ -128,3 +138,13 @@ class FlagStore(Protocol):
 
     def settle(self, order: LeftOrder) -> None:
         """Takes an order away. Never raises."""
+
+
+class CalledOffStore(Protocol):
+    """Keeps which starts of this host were called off, also over a loss of power."""
+
+    def load(self) -> tuple[str, ...]:
+        """The sessions as last saved, oldest first, none when none ever were. Raises OSError or ValueError when it cannot be told."""
+
+    def save(self, sessions: tuple[str, ...]) -> None:
+        """Returns when they are on disk. Raises OSError, and then those saved before still are."""

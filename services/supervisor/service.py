@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 from bus.bus import Bus
 from bus.host import HealthProbe, Service
+from services.supervisor.adapters.called_off_file import CalledOffFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.assembly import cache_users, choose_runtime, launches
+from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
 from services.supervisor.handlers import Handlers
@@ -55,7 +57,14 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
     watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
     emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
     standing = StandingOrders(orders, emergency)
-    handlers = Handlers(runtime, launches(settings, runtime, cache), orders, emergency, PlanChecks(runtime))
+    handlers = Handlers(
+        runtime,
+        launches(settings, runtime, cache),
+        orders=orders,
+        called_off=CalledOff(CalledOffFile(settings.state)),
+        emergency=emergency,
+        checks=PlanChecks(runtime),
+    )
     try:
         await standing.begin()
         # Should one of them fail, so does the service, and whoever started it starts it again.

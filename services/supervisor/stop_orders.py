@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from bus.logs import get_logger
+from schemas.fault import FaultCode, fault
 from schemas.session import EmergencyStop, SessionSpec
 from schemas.telemetry import StopFlag, is_meant
 from services.supervisor.core.stop_flags import (
@@ -31,6 +32,11 @@ class Starting:
         self.spec = spec
         self.is_caught = False
         self.done = asyncio.Event()
+
+    def refuse_caught(self) -> None:
+        """Raises FaultError `conflict` once it is caught; also from threads."""
+        if self.is_caught:
+            raise fault(FaultCode.CONFLICT, "an emergency stop came while it was being started")
 
 
 class StopOrders:

@@ -17,12 +17,21 @@ class StartContainer(msgspec.Struct, frozen=True):
     host: str
 
 
+class CallOff(msgspec.Struct, frozen=True):
+    """See to it that the session never begins; done when its host says so, failed when it has begun."""
+
+    instance_id: str
+    session_id: str
+    host: str
+
+
 class CommandStop(msgspec.Struct, frozen=True):
-    """Ask the sidecar to stop by a policy, or by its own."""
+    """Ask the sidecar to stop by a policy, or by its own, and to have ended at `until`."""
 
     instance_id: str
     session_id: str
     policy: StopPolicy | None
+    until: datetime
 
 
 class StopContainer(msgspec.Struct, frozen=True):
@@ -77,5 +86,7 @@ class RaiseAlert(msgspec.Struct, frozen=True):
     key: str
 
 
-type ContainerEffect = StartContainer | CommandStop | StopContainer | KillContainer | RemoveContainer
+type ContainerEffect = (
+    StartContainer | CallOff | CommandStop | StopContainer | KillContainer | RemoveContainer
+)
 type Effect = ContainerEffect | PublishState | LookAgain | StartAgain | RaiseAlert

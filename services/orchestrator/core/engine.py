@@ -20,7 +20,7 @@ from services.orchestrator.core.model import Engine, Session, new_engine
 from services.orchestrator.core.placement import HostLoad, check_runtime, settle_cache
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.session import move
-from services.orchestrator.core.stopping import order_stop, stop_step
+from services.orchestrator.core.stopping import next_look, order_stop, stop_step
 
 NOT_SEEN: Final = "nobody saw it end: its orders and positions are not known"
 
@@ -122,7 +122,7 @@ def _stopped(
         ended = move(session, RunState.FAILED, now, not_confirmed=(NOT_SEEN,), **facts)
     else:
         ended = order_stop(session, request.policy, is_forced=request.force, now=now)
-    effects = () if ended.is_over else stop_step(ended, now)
+    effects = () if ended.is_over else (*stop_step(ended, now), *next_look(ended, now))
     changed = msgspec.structs.replace(engine, session=ended)
     if ended.is_over and engine.pending is not None:
         return begin(changed, engine.pending, hosts, now)

@@ -26,6 +26,7 @@ STARTING: Final = (
 class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A stop that was asked for, and how far it got. Without a `policy` the sidecar takes its own.
 
+    `in_reach_at`: its time counts from here, when the session was not in reach as it was asked for.
     `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
     container.
     """
@@ -33,6 +34,7 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
     policy: StopPolicy | None
     is_forced: bool = False
+    in_reach_at: datetime | None = None
     acknowledged_at: datetime | None = None
     terminated_at: datetime | None = None
     killed_at: datetime | None = None

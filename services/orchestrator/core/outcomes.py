@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -9,6 +10,7 @@ from schemas.fault import Fault, FaultCode
 from schemas.states import FailureReason, RunState
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.effects import (
+    CallOff,
     CommandStop,
     ContainerEffect,
     KillContainer,
@@ -19,14 +21,20 @@ from services.orchestrator.core.events import storable
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad
 from services.orchestrator.core.session import move
+from services.orchestrator.core.stopping import next_look
+
+CALLED_OFF: Final = "stopped before it began"
 
 
 def done(engine: Engine, effect: ContainerEffect, now: datetime) -> Decision:
-    """An effect was taken by whom it was sent to: notes how far the stop got."""
+    """An effect was taken by whom it was sent to: notes how far the stop got. A start that was called off ends its session."""
     session = _present(engine, effect)
     if session is None:
         return Decision(engine=engine, is_change=False)
-    return conclude(engine, noted(session, effect, now), (), (), now)
+    if isinstance(effect, CallOff):
+        return conclude(engine, _called_off(session, now), (), (), now)
+    after = noted(session, effect, now)
+    return conclude(engine, after, next_look(after, now) if after is not session else (), (), now)
 
 
 def noted(session: Session, effect: ContainerEffect, now: datetime) -> Session:
@@ -59,11 +67,19 @@ def failed(
     return conclude(engine, move(session, RunState.FAILED, now, reason=reason, detail=detail), (), hosts, now)
 
 
+def _called_off(session: Session, now: datetime) -> Session:
+    """The end of a session that never began, so that nothing about it is in doubt."""
+    if session.started_at is not None:
+        # It was seen to run. How it ended its container tells, or that there is none.
+        return session
+    if session.stop is not None:
+        return move(session, RunState.STOPPED, now, detail=CALLED_OFF)
+    return move(session, RunState.FAILED, now, reason=FailureReason.HOST, detail=session.detail)
+
+
 def _may_pass(fault: Fault) -> bool:
-    """True when trying again makes sense: `unavailable` without a time to try again is there to stay."""
-    if fault.code == FaultCode.UNAVAILABLE:
-        return fault.retry_after_s is not None
-    return fault.code in (FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
+    """True when trying again makes sense: what names no time to try again is there to stay."""
+    return fault.retry_after_s is not None or fault.code in (FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
 
 
 def _present(engine: Engine, effect: ContainerEffect) -> Session | None:

@@ -3,6 +3,7 @@
 A session that ended stays ended; what takes its place within the restart budget is a new one. See restarts.py.
 """
 
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +14,7 @@ from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import FailureReason, RunState
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.effects import (
+    CallOff,
     Effect,
     LookAgain,
     RemoveContainer,
@@ -27,7 +29,7 @@ from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.restarts import due
 from services.orchestrator.core.session import MOVES, move
 from services.orchestrator.core.stop_flags import halt
-from services.orchestrator.core.stopping import stop_step
+from services.orchestrator.core.stopping import in_reach, next_look, stop_step
 
 FINAL_EVENT_GRACE: Final = timedelta(seconds=2)
 """How long the sidecar's own account of the end is waited for once its container is seen to be over."""
@@ -104,7 +106,7 @@ def _step(session: Session, sight: Sight, hosts: Sequence[HostLoad], now: dateti
         session = _back_in_sight(session, sight, now)
     elif not sight.is_host_in_sight and sight.is_silent:
         return move(session, RunState.UNKNOWN, now), ()
-    return session, stop_step(session, now)
+    return session, stop_step(session, now, sight.heartbeat)
 
 
 def _is_over(session: Session, sight: Sight) -> bool:
@@ -112,7 +114,8 @@ def _is_over(session: Session, sight: Sight) -> bool:
     container = sight.container
     if container is not None and container.status == ContainerStatus.EXITED:
         return True
-    if session.started_at is None and session.stop is None:
+    if session.started_at is None:
+        # Its start may be under way where nobody sees it. It is over when its host has called it off.
         return False
     # A sidecar that is still heard contradicts a list it is not on: the heartbeats decide, they go stale soon enough.
     return sight.heartbeat is None and _is_absent(sight)
@@ -132,20 +135,29 @@ def _is_absent(sight: Sight) -> bool:
 def _not_begun(session: Session, sight: Sight, now: datetime) -> Step | None:
     """A session whose container was not seen running yet: seen now, or the start is sent once more."""
     container, host = sight.container, session.host or ""
-    if container is not None and container.status == ContainerStatus.RUNNING:
+    if sight.heartbeat is not None or (container is not None and container.status == ContainerStatus.RUNNING):
+        began_at = container.started_at if container else None
         if session.stop is not None:
-            return msgspec.structs.replace(session, started_at=container.started_at or wall(now)), ()
-        return move(session, RunState.BOOTING, now, at=container.started_at), ()
+            begun = in_reach(msgspec.structs.replace(session, started_at=began_at or wall(now)), now)
+            return begun, (*stop_step(begun, now, sight.heartbeat), *next_look(begun, now))
+        return move(session, RunState.BOOTING, now, at=began_at), ()
     if session.stop is not None or not sight.is_host_in_sight:
         return None
     if now - session.changed_at >= START_TIMEOUT:
-        waited = f"host {host} did not start it within {START_TIMEOUT.total_seconds():.0f} s"
-        detail = f"{waited}: {session.detail}" if session.detail else waited
-        return move(session, RunState.FAILED, now, reason=FailureReason.HOST, detail=detail), ()
+        return _given_up(session, host)
     start = (StartContainer(session.instance_id, session.session_id, host),)
     if session.state == RunState.UNKNOWN:
         return move(session, RunState.CREATING, now), start
     return session, start
+
+
+def _given_up(session: Session, host: str) -> Step:
+    """A start that took too long fails once its host has called it off; what it is waiting for may still come up till then."""
+    waited = f"host {host} did not start it within {START_TIMEOUT.total_seconds():.0f} s"
+    if not (session.detail or "").startswith(waited):
+        detail = f"{waited}: {session.detail}" if session.detail else waited
+        session = msgspec.structs.replace(session, detail=detail)
+    return session, (CallOff(session.instance_id, session.session_id, host),)
 
 
 def _back_in_sight(session: Session, sight: Sight, now: datetime) -> Session:
@@ -153,7 +165,7 @@ def _back_in_sight(session: Session, sight: Sight, now: datetime) -> Session:
     if sight.heartbeat is None or sight.heartbeat.state not in _HEARD:
         return session
     state = RunState.STOPPING if session.stop else sight.heartbeat.state
-    return move(session, state, now) if state in MOVES[session.state] else session
+    return in_reach(move(session, state, now), now) if state in MOVES[session.state] else session
 
 
 def _ended(session: Session, container: ContainerFacts | None, now: datetime) -> Step:
@@ -175,9 +187,8 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
     finished_at = container.finished_at if container else None
     detail = _exit_text(container)
     is_asked = session.stop is not None or session.state == RunState.STOPPING
+    doubts = () if _never_began(session, code) else (NO_ACCOUNT,)
     if is_asked or code == 0:
-        # What it did about its orders and positions it would have told.
-        doubts = (NO_ACCOUNT,) if session.trading_at else ()
         facts = {"exit_code": code, "detail": detail, "not_confirmed": doubts, "is_provisional": True}
         return move(session, RunState.STOPPED, now, at=finished_at, **facts)
     return move(
@@ -188,8 +199,15 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
         reason=_reason(session, container),
         exit_code=code,
         detail=detail,
+        not_confirmed=doubts,
         is_provisional=True,
     )
+
+
+def _never_began(session: Session, code: int | None) -> bool:
+    """True when its sidecar ended before it looked for the bus, and so before there was an engine: only then does SIGTERM itself end it."""
+    was_heard = session.state_seq > 0 or session.trading_at is not None
+    return code in (-signal.SIGTERM, CONFIG_EXIT_CODE) and not was_heard
 
 
 def _reason(session: Session, container: ContainerFacts | None) -> FailureReason:

@@ -1,4 +1,4 @@
-"""How a stop is carried through: the sidecar is asked, then SIGTERM, then SIGKILL."""
+"""How a stop is carried through: a start is called off, a sidecar is asked, then SIGTERM, then SIGKILL, all within its bound."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -6,13 +6,24 @@ from typing import Final
 import msgspec
 
 from schemas.states import RunState, StopPolicy
-from services.orchestrator.core.effects import CommandStop, Effect, KillContainer, StopContainer
+from schemas.telemetry import Heartbeat
+from services.orchestrator.core.effects import (
+    CallOff,
+    CommandStop,
+    Effect,
+    KillContainer,
+    LookAgain,
+    StopContainer,
+)
 from services.orchestrator.core.model import Session, StopOrder
 from services.orchestrator.core.session import MOVES, move
 
 COMMAND_PATIENCE: Final = timedelta(seconds=5)
-"""How long a sidecar may leave a stop unanswered, and by how much a stop may pass its time."""
-OVERDUE_TERMINATION_S: Final = 10.0
+"""How long a sidecar may leave a stop unanswered."""
+KILL_AFTER: Final = timedelta(seconds=3)
+"""By how much a session may pass its time: its sidecar kills an engine that is late, and tells so."""
+TERMINATION_CUT_S: Final = 2.0
+"""What SIGTERM gets less than the session's time, because asking came first."""
 KILL_AGAIN: Final = timedelta(seconds=10)
 
 
@@ -29,33 +40,68 @@ def order_stop(session: Session, policy: StopPolicy | None, *, is_forced: bool, 
     return session
 
 
-def stop_step(session: Session, now: datetime) -> tuple[Effect, ...]:
-    """What is to be done now about the stop on order; the same again until it is known to have been taken."""
+def in_reach(session: Session, now: datetime) -> Session:
+    """The session, whose sidecar can be told from now on: the time for its stop begins here, not when it was asked for."""
+    order = session.stop
+    if order is None or order.acknowledged_at is not None or order.terminated_at is not None:
+        return session
+    return msgspec.structs.replace(session, stop=msgspec.structs.replace(order, in_reach_at=now))
+
+
+def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = None) -> tuple[Effect, ...]:
+    """What is to be done now about the stop on order; the same again until it is known to have been taken.
+
+    No signal is sent to a sidecar that was not asked first, and none at all for a start that can still be called off.
+    """
     order, host = session.stop, session.host
     if order is None or host is None:
         return ()
     name = (session.instance_id, session.session_id)
-    if order.is_forced or _is_past_termination(session, order, now):
+    if session.started_at is None:
+        return (CallOff(*name, host),)
+    if order.is_forced or (now >= _kill_at(session, order) and not _is_delivering(heartbeat)):
         is_due = order.killed_at is None or now - order.killed_at >= KILL_AGAIN
         return (KillContainer(*name, host),) if is_due else ()
-    if order.terminated_at is None and _is_deaf(session, order, now):
-        overdue = order.acknowledged_at is not None
-        return (StopContainer(*name, host, OVERDUE_TERMINATION_S if overdue else session.stop_timeout_s),)
-    if order.acknowledged_at is None and order.terminated_at is None:
-        return (CommandStop(*name, order.policy),)
-    return ()
+    if order.terminated_at is not None or order.acknowledged_at is not None:
+        return ()
+    if now - _began(order) >= COMMAND_PATIENCE:
+        return (StopContainer(*name, host, termination_s(session)),)
+    return (CommandStop(*name, order.policy, _began(order) + _time(session)),)
 
 
-def _is_deaf(session: Session, order: StopOrder, now: datetime) -> bool:
-    """True when asking the sidecar has led nowhere: it never ran, never answered, or did not finish."""
-    if session.started_at is None:
-        return True
-    if order.acknowledged_at is None:
-        return now - order.asked_at >= COMMAND_PATIENCE
-    return now - order.acknowledged_at >= timedelta(seconds=session.stop_timeout_s) + COMMAND_PATIENCE
+def next_look(session: Session, now: datetime) -> tuple[Effect, ...]:
+    """The moment at which the stop on order goes on by itself, so that its bound does not wait for a round."""
+    order = session.stop
+    if order is None or session.started_at is None or session.is_over:
+        return ()
+    is_taken = order.acknowledged_at or order.terminated_at
+    at = _kill_at(session, order) if is_taken else _began(order) + COMMAND_PATIENCE
+    return (LookAgain(session.instance_id, at),) if at > now else ()
 
 
-def _is_past_termination(session: Session, order: StopOrder, now: datetime) -> bool:
-    if order.terminated_at is None:
-        return False
-    return now - order.terminated_at >= timedelta(seconds=session.stop_timeout_s) + COMMAND_PATIENCE
+def termination_s(session: Session) -> float:
+    """How long after SIGTERM the session is killed (s)."""
+    return max(session.stop_timeout_s - TERMINATION_CUT_S, min(session.stop_timeout_s, TERMINATION_CUT_S))
+
+
+def _kill_at(session: Session, order: StopOrder) -> datetime:
+    """When the session is killed if all that was done about its stop has led nowhere."""
+    if order.terminated_at is not None:
+        # The supervisor kills a little earlier; this is for one that did not live to do it.
+        return order.terminated_at + _time(session)
+    if order.acknowledged_at is not None:
+        return max(_began(order) + _time(session), order.acknowledged_at) + KILL_AFTER
+    return datetime.max.replace(tzinfo=order.asked_at.tzinfo)
+
+
+def _began(order: StopOrder) -> datetime:
+    return order.in_reach_at or order.asked_at
+
+
+def _time(session: Session) -> timedelta:
+    return timedelta(seconds=session.stop_timeout_s)
+
+
+def _is_delivering(heartbeat: Heartbeat | None) -> bool:
+    """True while a sidecar whose engine has ended delivers its last events: nothing trades, and a kill would lose them."""
+    return heartbeat is not None and heartbeat.state.is_terminal

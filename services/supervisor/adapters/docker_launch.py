@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from bus.logs import get_logger
-from schemas.fault import FaultCode, fault
+from schemas.fault import FaultCode, FaultError, fault
 from services.supervisor.adapters.docker_errors import FAILURES, is_name_taken
 from services.supervisor.core import names
 from services.supervisor.core.adopt import Verdict, judge
@@ -23,18 +23,24 @@ PAUSE_S: Final = 0.1
 
 
 def ensure_container(
-    client: APIClient, name: str, config: dict[str, Any], line: bytes, networks: tuple[str, ...] = ()
+    client: APIClient,
+    name: str,
+    config: dict[str, Any],
+    line: bytes,
+    networks: tuple[str, ...] = (),
+    *,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Inspected:
     """The container of that name, running or ended. It is created first and looked at only when the name is taken.
 
-    `networks` are those besides the one in its config.
+    `networks` are those besides the one in its config; `go_on` see ContainerRuntime.ensure.
 
     The name can be taken although nobody saw it a moment ago: the daemon finishes a create whose client died. Raises what the
     SDK raises, and FaultError `conflict` for a name that is somebody else's.
     """
     for _ in range(ATTEMPTS):
         if created := _create(client, name, config):
-            _launch(client, created, line, networks)
+            _launch(client, created, line, networks, go_on)
             return _started(client, created)
         if (found := find(client, name)) is None:
             continue
@@ -90,19 +96,22 @@ def _judge(found: Inspected, labels: dict[str, str]) -> Verdict:
     )
 
 
-def _launch(client: APIClient, container_id: str, line: bytes, networks: tuple[str, ...]) -> None:
+def _launch(
+    client: APIClient, container_id: str, line: bytes, networks: tuple[str, ...], go_on: Callable[[], None]
+) -> None:
     try:
         for network in networks:
             client.connect_container_to_network(container_id, network)
         with stdin_of(client, container_id) as stdin:
             # Before the start: whoever dies in between, a container that runs has got its line.
             rest = _send_what_fits(stdin, line)
+            go_on()
             client.start(container_id)
             if rest:
                 # What is over some 200 KB must wait until somebody reads; one that ends before it did tells by its exit code.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     stdin.sendall(rest)
-    except APIError:
+    except (APIError, FaultError):
         _clean_up(client, container_id)
         raise
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from bus.logs import get_logger
+from bus.tasks import Tasks
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, SessionSpec, container_name
 from services.supervisor.adapters.docker_check import run_check, sweep_checks
@@ -28,6 +29,7 @@ from services.supervisor.core.facts import as_gone, never_seen
 from services.supervisor.core.inspected import Inspected, facts_of, is_engine
 from services.supervisor.core.live_guard import refuse_live
 from services.supervisor.core.spec import (
+    HEARTBEAT_FILE,
     ContainerProfile,
     Room,
     check_config,
@@ -42,6 +44,8 @@ log = get_logger(__name__)
 KIND: Final = "docker"
 RESYNC_S: Final = 30.0
 RETRY_S: Final = 0.5
+SIGNAL_AGAIN_S: Final = 1.0
+SIGNALS: Final = 5
 
 
 class DockerRuntime:
@@ -57,6 +61,7 @@ class DockerRuntime:
         self._turns: Turns[str] = Turns()
         self._info: RuntimeProbe | None = None
         self._checks_under_way = 0
+        self._signals = Tasks()
 
     @property
     def kind(self) -> str:
@@ -83,7 +88,9 @@ class DockerRuntime:
         """The id of the engines' image, None when it is not on this host. Raises FaultError."""
         return await self._calls.read(lambda client: _image_id(client, self._profile.image))
 
-    async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
+    async def ensure(
+        self, spec: SessionSpec, launch_line: bytes, go_on: Callable[[], None] = lambda: None
+    ) -> ContainerFacts:
         """See ContainerRuntime."""
         refuse_live(spec, is_isolated=self.is_isolated)
         config = container_config(spec, self._profile, host=await self._room())
@@ -91,14 +98,33 @@ class DockerRuntime:
         async with self._turns.take(spec.session_id):
             if networks:
                 await self._ensure_egress()
-            container = await self._ensure(spec.container_name, config, launch_line, networks)
+
+            def ensure(client: APIClient) -> Inspected:
+                return ensure_container(
+                    client, spec.container_name, config, launch_line, networks, go_on=go_on
+                )
+
+            container = await self._ensure(ensure)
         return facts_of(container, host=self._profile.host)
 
     async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
         """See ContainerRuntime. The daemon keeps the deadline."""
         container_id = (await self._find(session_id)).id
-        await self._calls.stop(lambda client: client.stop(container_id, timeout=math.ceil(timeout_s)))
+        again = self._signals.start(self._signal_again(container_id), name=f"signal:{session_id}")
+        try:
+            await self._calls.stop(lambda client: client.stop(container_id, timeout=math.ceil(timeout_s)))
+        finally:
+            again.cancel()
         return await self.inspect(session_id)
+
+    async def pulse(self, session_id: str) -> str | None:
+        """See ContainerRuntime. The sidecar touches a file in the container, so it takes a process in there to look at it."""
+        try:
+            container_id = (await self._find(session_id)).id
+            return await self._calls.stop(lambda client: _pulse(client, container_id))
+        except FaultError as error:
+            log.debug("pulse not found", session_id=session_id, fault=error.fault.message)
+            return None
 
     async def kill(self, session_id: str) -> ContainerFacts:
         """See ContainerRuntime."""
@@ -187,14 +213,19 @@ class DockerRuntime:
                 await self.sweep_checks()
             except FaultError as error:
                 log.warning("checks were left", fault=error.fault.message)
+        await self._signals.close()
         await self._calls.close()
 
-    async def _ensure(
-        self, name: str, config: dict[str, Any], line: bytes, networks: tuple[str, ...]
-    ) -> Inspected:
-        def ensure(client: APIClient) -> Inspected:
-            return ensure_container(client, name, config, line, networks)
+    async def _signal_again(self, container_id: str) -> None:
+        """The first process of a container drops the signals that come before it has made room for them."""
+        for _ in range(SIGNALS):
+            await asyncio.sleep(SIGNAL_AGAIN_S)
+            try:
+                await self._calls.stop(lambda client: client.kill(container_id, signal="SIGTERM"))
+            except FaultError as error:
+                log.debug("not signalled again", fault=error.fault.message)
 
+    async def _ensure(self, ensure: Callable[[APIClient], Inspected]) -> Inspected:
         try:
             return await self._calls.start(ensure)
         except FaultError as error:
@@ -276,6 +307,12 @@ def _kill(client: APIClient, container_id: str) -> None:
     except APIError as error:
         if error.status_code != 409:  # it does not run, which is what was wanted
             raise
+
+
+def _pulse(client: APIClient, container_id: str) -> str | None:
+    looking = client.exec_create(container_id, ["stat", "-c", "%y", HEARTBEAT_FILE], stderr=False)["Id"]
+    said: bytes = client.exec_start(looking)
+    return said.decode() if client.exec_inspect(looking)["ExitCode"] == 0 else None
 
 
 __all__ = ["KIND", "REQUEST_TIMEOUT_S", "DockerRuntime"]

@@ -21,6 +21,7 @@ from services.supervisor.core.process_state import Observed, SessionRecord
 
 OUTPUT_BYTES: Final = 4 << 20
 KEPT_BYTES: Final = 1 << 20
+HEARTBEAT_FILE: Final = "tmp/heartbeat"
 
 
 class SessionFolder:
@@ -93,6 +94,13 @@ class SessionFolder:
         """True when it was asked to stop and its time is over."""
         deadline = self.deadline()
         return deadline is not None and time.monotonic() >= deadline
+
+    def pulse(self) -> str | None:
+        """When the sidecar last touched its heartbeat file, for comparing only; None when it has not yet."""
+        try:
+            return str((self.path / HEARTBEAT_FILE).stat().st_mtime_ns)
+        except FileNotFoundError:
+            return None
 
     def mark_killed(self) -> None:
         """To be said before the kill: a group that is killed leaves nobody to write down the exit status."""

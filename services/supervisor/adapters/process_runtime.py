@@ -31,6 +31,8 @@ KIND: Final = "process"
 WARNING: Final = "the process runtime isolates nothing: engines run as this user, see its files and share its network; no live trading"
 POLL_S: Final = 0.2
 STEP_S: Final = 0.02
+SIGNAL_AGAIN_S: Final = 1.0
+SIGNALS: Final = 5
 DEATH_S: Final = 10.0
 
 
@@ -70,19 +72,32 @@ class ProcessRuntime:
         """False"""
         return False
 
-    async def ensure(self, spec: SessionSpec, launch_line: bytes) -> ContainerFacts:
+    async def ensure(
+        self, spec: SessionSpec, launch_line: bytes, go_on: Callable[[], None] = lambda: None
+    ) -> ContainerFacts:
         """See ContainerRuntime. Raises FaultError `forbidden` for live trading."""
         refuse_live(spec, is_isolated=self.is_isolated)
         async with self._turns.take(spec.session_id):
-            folder = await asyncio.to_thread(self._ensure, spec, launch_line)
+            folder = await asyncio.to_thread(self._ensure, spec, launch_line, go_on)
             return await self._until(folder, _is_known)
 
     async def stop(self, session_id: str, timeout_s: float) -> ContainerFacts:
         """See ContainerRuntime."""
         folder = await self._started(session_id)
-        await asyncio.to_thread(_ask_to_stop, folder, timeout_s)
-        ended = await self._until(folder, _has_ended, timeout_s)
+        deadline = time.monotonic() + timeout_s
+        for _ in range(SIGNALS):
+            # Again, because the shell that is about to become the sidecar drops what comes too early.
+            await asyncio.to_thread(_ask_to_stop, folder, deadline)
+            left_s = deadline - time.monotonic()
+            facts = await self._until(folder, _has_ended, min(SIGNAL_AGAIN_S, left_s))
+            if not is_running(facts):
+                return facts
+        ended = await self._until(folder, _has_ended, deadline - time.monotonic())
         return await self._kill(folder) if is_running(ended) else ended
+
+    async def pulse(self, session_id: str) -> str | None:
+        """See ContainerRuntime."""
+        return await asyncio.to_thread(SessionFolder(self._root / session_id).pulse)
 
     async def kill(self, session_id: str) -> ContainerFacts:
         """See ContainerRuntime."""
@@ -142,7 +157,7 @@ class ProcessRuntime:
         """See ContainerRuntime."""
         self._reap()
 
-    def _ensure(self, spec: SessionSpec, line: bytes) -> SessionFolder:
+    def _ensure(self, spec: SessionSpec, line: bytes, go_on: Callable[[], None]) -> SessionFolder:
         record = SessionRecord(
             owner=self._owner,
             host=self._host,
@@ -160,7 +175,7 @@ class ProcessRuntime:
                     return folder
                 folder.delete()
                 continue
-            self._start(folder, line, lock)
+            self._start(folder, line, lock, go_on)
             return folder
 
     def _judge(self, folder: SessionFolder, wanted: SessionRecord) -> Verdict:
@@ -175,8 +190,9 @@ class ProcessRuntime:
             spec_hash=wanted.spec_hash,
         )
 
-    def _start(self, folder: SessionFolder, line: bytes, lock: int) -> None:
+    def _start(self, folder: SessionFolder, line: bytes, lock: int, go_on: Callable[[], None]) -> None:
         try:
+            go_on()
             self._shims.add(spawn(folder.path, self._command, line, lock))
         except BaseException:
             folder.delete()
@@ -249,10 +265,10 @@ def _has_ended(facts: ContainerFacts) -> bool:
     return not is_running(facts)
 
 
-def _ask_to_stop(folder: SessionFolder, timeout_s: float) -> None:
+def _ask_to_stop(folder: SessionFolder, deadline: float) -> None:
     if (processes := folder.processes()) is not None:
         process_table.send(processes[1], signal.SIGTERM)
-    folder.stop_by(time.monotonic() + timeout_s)
+    folder.stop_by(deadline)
 
 
 def _kill_group(folder: SessionFolder) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.fault import FaultCode, fault
+from services.supervisor.adapters.process_folder import HEARTBEAT_FILE
 
 _SHIM: Final = Path(__file__).with_name("session_shim.sh")
 _LOCK_FD: Final = 9
@@ -83,5 +84,5 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
-        "FLOTILLA_HEARTBEAT_FILE": f"{scratch}/heartbeat",
+        "FLOTILLA_HEARTBEAT_FILE": str(folder / HEARTBEAT_FILE),
     }

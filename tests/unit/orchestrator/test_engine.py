@@ -6,15 +6,18 @@ from schemas.states import ClientState, DesiredState, FailureReason, RunState, S
 from services.orchestrator.core import engine as core
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import (
+    CallOff,
     CommandStop,
     KillContainer,
+    LookAgain,
     PublishState,
     StartContainer,
-    StopContainer,
 )
 from services.orchestrator.core.model import Session
-from tests.unit.orchestrator.makers import HOSTS, NOW, config, engine, replace, session, spec
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, replace, session, spec
 
+LOOK = LookAgain("e1", after(5))
+"""The moment at which the sidecar's time to answer is over."""
 ACTIVE = [state for state in RunState if not state.is_terminal]
 
 
@@ -73,7 +76,7 @@ def test_stopping_a_trading_engine_asks_its_sidecar() -> None:
     assert decision.engine.desired == DesiredState.STOPPED
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.STOPPING
-    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.FLATTEN)]
+    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.FLATTEN, after(30)), LOOK]
     assert decision.reply is not None
     assert decision.reply.state == ClientState.STOPPING
 
@@ -81,7 +84,7 @@ def test_stopping_a_trading_engine_asks_its_sidecar() -> None:
 def test_a_stop_takes_the_policy_of_the_session_when_it_names_none() -> None:
     present = session(stop_policy=StopPolicy.LEAVE)
     decision = core.stop(engine(present), StopEngine(), request_id="r", now=NOW)
-    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.LEAVE)]
+    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.LEAVE, after(30)), LOOK]
 
 
 def test_a_session_that_was_not_placed_stops_at_once() -> None:
@@ -91,21 +94,25 @@ def test_a_session_that_was_not_placed_stops_at_once() -> None:
     assert effects_of(decision) == []
 
 
-def test_a_session_whose_engine_never_ran_is_ended_through_its_host() -> None:
-    decision = core.stop(engine(session(RunState.CREATING)), StopEngine(), request_id="r", now=NOW)
-    assert effects_of(decision) == [StopContainer("e1", "s1", "h1", 30.0)]
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_a_session_that_was_not_seen_to_begin_is_called_off_and_signalled_by_nobody(is_forced: bool) -> None:
+    request = StopEngine(force=is_forced)
+    decision = core.stop(engine(session(RunState.CREATING)), request, request_id="r", now=NOW)
+    assert effects_of(decision) == [CallOff("e1", "s1", "h1")]
 
 
-@pytest.mark.parametrize("state", [state for state in ACTIVE if state not in ("scheduled", "unknown")])
+@pytest.mark.parametrize(
+    "state", [RunState.BOOTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING]
+)
 def test_force_kills_without_waiting(state: RunState) -> None:
     decision = core.stop(engine(session(state)), StopEngine(force=True), request_id="r", now=NOW)
-    assert effects_of(decision) == [KillContainer("e1", "s1", "h1")]
+    assert effects_of(decision)[0] == KillContainer("e1", "s1", "h1")
 
 
 def test_force_overtakes_a_stop_that_is_under_way() -> None:
     stopping = core.stop(engine(session()), StopEngine(), request_id="r", now=NOW).engine
     decision = core.stop(stopping, StopEngine(force=True), request_id="r2", now=NOW)
-    assert effects_of(decision) == [KillContainer("e1", "s1", "h1")]
+    assert effects_of(decision)[0] == KillContainer("e1", "s1", "h1")
 
 
 def test_stopping_twice_keeps_the_first_order() -> None:
@@ -150,7 +157,7 @@ def test_a_restart_stops_first_and_keeps_the_next_session_on_record() -> None:
     assert decision.engine.session.state == RunState.STOPPING
     assert decision.engine.pending == spec("s2", generation=2)
     assert decision.engine.desired == DesiredState.RUNNING
-    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.CANCEL)]
+    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.CANCEL, after(30)), LOOK]
     assert decision.reply is not None
     assert decision.reply.session_id == "s2"
 

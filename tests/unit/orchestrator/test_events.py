@@ -5,7 +5,13 @@ from schemas.fault import Fault, FaultCode
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, EngineEvent, EventKind, Severity
 from services.orchestrator.core import outcomes
-from services.orchestrator.core.effects import CommandStop, KillContainer, StartContainer, StopContainer
+from services.orchestrator.core.effects import (
+    CallOff,
+    CommandStop,
+    KillContainer,
+    StartContainer,
+    StopContainer,
+)
 from services.orchestrator.core.events import apply_states, read, time_of
 from services.orchestrator.core.model import Engine, Session, StopOrder
 from tests.unit.orchestrator.makers import HOSTS, NOW, STARTED, after, engine, session, spec, state_event
@@ -151,7 +157,7 @@ def test_a_poisoned_message_is_refused_with_a_reason(subject: str, body: bytes, 
 
 
 START = StartContainer("e1", "s1", "h1")
-COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL)
+COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL, after(30))
 STOP = StopContainer("e1", "s1", "h1", 30.0)
 KILL = KillContainer("e1", "s1", "h1")
 
@@ -198,6 +204,48 @@ def test_a_start_that_can_never_succeed_ends_the_session(code: FaultCode, reason
     assert decision.engine.session is not None
     assert (decision.engine.session.state, decision.engine.session.reason) == ("failed", reason)
     assert decision.engine.session.detail == "host h1: no such image"
+
+
+def test_a_start_that_is_refused_for_now_is_tried_again_whatever_the_code() -> None:
+    problem = Fault(code=FaultCode.CONFLICT, message="the name does not come free", retry_after_s=1.0)
+    decision = outcomes.failed(engine(session(RunState.CREATING)), START, problem, HOSTS, NOW)
+    assert decision.engine.session is not None
+    assert decision.engine.session.state == RunState.CREATING
+
+
+CALL_OFF = CallOff("e1", "s1", "h1")
+
+
+def called_off(present: Session) -> Session:
+    decision = outcomes.done(engine(present), CALL_OFF, after(3))
+    assert decision.engine.session is not None
+    return decision.engine.session
+
+
+def test_a_stop_whose_start_was_called_off_is_over_and_nothing_is_in_doubt() -> None:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    over = called_off(session(RunState.STOPPING, started_at=None, stop=order))
+    assert (over.state, over.detail) == (RunState.STOPPED, "stopped before it began")
+    assert (over.not_confirmed, over.ended_at) == ((), after(3))
+
+
+def test_a_start_that_took_too_long_fails_once_it_is_called_off() -> None:
+    over = called_off(session(RunState.CREATING, detail="host h1 did not start it within 120 s"))
+    assert (over.state, over.reason) == (RunState.FAILED, FailureReason.HOST)
+    assert over.detail == "host h1 did not start it within 120 s"
+
+
+def test_a_session_that_was_seen_to_run_does_not_end_by_a_call_off() -> None:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    assert called_off(session(RunState.STOPPING, stop=order)).state == RunState.STOPPING
+
+
+@pytest.mark.parametrize("code", list(FaultCode))
+def test_a_call_off_that_is_not_confirmed_ends_nothing(code: FaultCode) -> None:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    present = engine(session(RunState.STOPPING, started_at=None, stop=order))
+    problem = Fault(code=code, message="no")
+    assert not outcomes.failed(present, CALL_OFF, problem, HOSTS, NOW).is_change
 
 
 @pytest.mark.parametrize("present", [None, session(RunState.STOPPED), session(session_id="s2", generation=2)])

@@ -42,9 +42,9 @@ def test_one_on_paper_is_stopped_by_its_own_policy_and_that_is_told() -> None:
     told, stop = effects
     assert isinstance(told, RaiseAlert)
     assert (told.alert.code, told.alert.severity) == ("orphan_stopped", Severity.WARNING)
-    assert stop == CommandStop("e1", "s1", None)
+    assert stop == CommandStop("e1", "s1", None, after(90))
     later, effects = step(stopping, OrphanPolicy.STOP, GRACE, after(66))
-    assert effects == (StopContainer("e1", "s1", "h1", 30.0),)
+    assert effects == (StopContainer("e1", "s1", "h1", 28.0),)
     over = replace(later, container=EXITED)
     assert step(over, OrphanPolicy.STOP, GRACE, after(70))[1] == (RemoveContainer("e1", "s1", "h1"),)
 
@@ -96,7 +96,7 @@ def test_the_policy_to_adopt_asks_the_sidecar(container: object) -> None:
 
 def test_what_cannot_be_adopted_is_stopped_or_told_of() -> None:
     _, effects = step(orphan(refusal="no"), OrphanPolicy.ADOPT, GRACE, after(60))
-    assert CommandStop("e1", "s1", None) in effects
+    assert CommandStop("e1", "s1", None, after(90)) in effects
     _, (alert,) = step(orphan(LIVE, refusal="no"), OrphanPolicy.ADOPT, GRACE, after(60))
     assert isinstance(alert, RaiseAlert)
     assert "could not be adopted: no" in alert.alert.message

@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import FailureReason, RunState, StopPolicy
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import (
+    CallOff,
     CommandStop,
     Effect,
     KillContainer,
@@ -100,10 +102,11 @@ def test_an_early_session_whose_host_is_out_of_sight_is_not_started_elsewhere() 
     assert (again.state, effects) == (RunState.CREATING, [StartContainer("e1", "s1", "h1")])
 
 
-def test_an_early_session_that_never_gets_a_container_fails() -> None:
-    failed, _ = step(session(RunState.CREATING, detail="host h1: disk full"), SEEN, 120)
-    assert (failed.state, failed.reason) == (RunState.FAILED, FailureReason.HOST)
-    assert failed.detail == "host h1 did not start it within 120 s: host h1: disk full"
+def test_an_early_session_that_never_gets_a_container_is_called_off() -> None:
+    late, effects = step(session(RunState.CREATING, detail="host h1: disk full"), SEEN, 120)
+    assert (late.state, effects) == (RunState.CREATING, [CallOff("e1", "s1", "h1")])
+    assert late.detail == "host h1 did not start it within 120 s: host h1: disk full"
+    assert step(late, SEEN, 122) == (late, effects)
 
 
 def test_a_running_container_is_a_booting_session() -> None:
@@ -157,10 +160,53 @@ def test_a_killed_session_is_over_as_soon_as_its_container_is() -> None:
     assert effects == [RemoveContainer("e1", "s1", "h1")]
 
 
-def test_a_session_stopped_before_it_ran_is_over_when_there_is_no_container() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
-    stopped, _ = step(session(RunState.STOPPING, started_at=None, stop=order), SEEN)
-    assert stopped.state == RunState.STOPPED
+UNBEGUN = session(RunState.STOPPING, started_at=None, stop=StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN))
+
+
+@pytest.mark.parametrize("status", [None, ContainerStatus.GONE, ContainerStatus.CREATED])
+@pytest.mark.parametrize("seconds", [0, 5, 60, 3600])
+def test_a_session_whose_start_may_be_under_way_is_called_off_and_not_taken_for_ended(
+    status: ContainerStatus | None, seconds: float
+) -> None:
+    sight = replace(SEEN, container=facts(status) if status else None)
+    assert step(UNBEGUN, sight, seconds) == (UNBEGUN, [CallOff("e1", "s1", "h1")])
+
+
+@pytest.mark.parametrize("sight", [replace(SEEN, container=facts()), replace(SEEN, heartbeat=beat())])
+def test_a_session_that_came_up_although_it_was_to_stop_is_told_by_its_policy_before_any_signal(
+    sight: Sight,
+) -> None:
+    told, effects = step(UNBEGUN, sight, 40)
+    assert told.started_at is not None
+    assert effects == [
+        CommandStop("e1", "s1", StopPolicy.FLATTEN, after(70)),
+        LookAgain("e1", after(45)),
+    ]
+    assert step(told, replace(SEEN, container=facts()), 45)[1] == [StopContainer("e1", "s1", "h1", 28.0)]
+
+
+@pytest.mark.parametrize("state", [RunState.STOPPING, RunState.TRADING])
+@pytest.mark.parametrize(("code", "trading_at"), [(-9, None), (-9, NOW), (-15, NOW), (0, None), (1, NOW)])
+def test_a_session_that_ended_without_an_account_says_what_is_not_known(
+    state: RunState, code: int, trading_at: datetime | None
+) -> None:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN) if state == RunState.STOPPING else None
+    over = ended(session(state, stop=order, trading_at=trading_at), exited(code))
+    assert over.not_confirmed == ("the engine gave no account of its orders and positions",)
+
+
+@pytest.mark.parametrize("code", [-15, 78])
+def test_a_sidecar_that_ended_before_there_was_an_engine_leaves_nothing_in_doubt(code: int) -> None:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN)
+    assert ended(session(RunState.STOPPING, stop=order), exited(code)).not_confirmed == ()
+    heard = session(RunState.STOPPING, stop=order, state_seq=1)
+    assert ended(heard, exited(code)).not_confirmed != ()
+
+
+def test_a_kill_waits_for_the_last_events_of_an_engine_that_has_ended() -> None:
+    ending = stopping(acknowledged_at=NOW)
+    assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPED)), 60) == (ending, [])
+    assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPING)), 60)[1] == [KILL]
 
 
 def test_a_list_without_the_container_is_not_believed_while_its_sidecar_is_heard() -> None:
@@ -194,14 +240,14 @@ def test_a_stop_that_was_asked_for_out_of_sight_goes_on_when_it_is_back() -> Non
     order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN)
     back, effects = step(session(RunState.UNKNOWN, stop=order), RUNNING)
     assert back.state == RunState.STOPPING
-    assert effects == [CommandStop("e1", "s1", StopPolicy.FLATTEN)]
+    assert effects == [CommandStop("e1", "s1", StopPolicy.FLATTEN, after(30))]
 
 
 def stopping(**done: Any) -> Session:
     return session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, **done))
 
 
-COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL)
+COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL, after(30))
 KILL = KillContainer("e1", "s1", "h1")
 
 
@@ -210,12 +256,15 @@ KILL = KillContainer("e1", "s1", "h1")
     [
         (stopping(), 0, [COMMAND]),
         (stopping(), 4.9, [COMMAND]),
-        (stopping(), 5, [StopContainer("e1", "s1", "h1", 30.0)]),
-        (stopping(acknowledged_at=NOW), 34, []),
-        (stopping(acknowledged_at=NOW), 35, [StopContainer("e1", "s1", "h1", 10.0)]),
-        (stopping(acknowledged_at=NOW, terminated_at=NOW), 34, []),
-        (stopping(acknowledged_at=NOW, terminated_at=NOW), 35, [KILL]),
-        (stopping(terminated_at=NOW), 35, [KILL]),
+        (stopping(), 5, [StopContainer("e1", "s1", "h1", 28.0)]),
+        (stopping(in_reach_at=after(7)), 11.9, [replace(COMMAND, until=after(37))]),
+        (stopping(in_reach_at=after(7)), 12, [StopContainer("e1", "s1", "h1", 28.0)]),
+        (stopping(acknowledged_at=NOW), 32.9, []),
+        (stopping(acknowledged_at=NOW), 33, [KILL]),
+        (stopping(in_reach_at=after(7), acknowledged_at=after(9)), 39.9, []),
+        (stopping(in_reach_at=after(7), acknowledged_at=after(9)), 40, [KILL]),
+        (stopping(terminated_at=after(5)), 34.9, []),
+        (stopping(terminated_at=after(5)), 35, [KILL]),
         (stopping(terminated_at=NOW, killed_at=after(35)), 40, []),
         (stopping(terminated_at=NOW, killed_at=after(35)), 45, [KILL]),
         (stopping(is_forced=True), 0, [KILL]),

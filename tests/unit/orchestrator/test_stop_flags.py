@@ -3,7 +3,7 @@ import pytest
 from schemas.fault import FaultCode, FaultError
 from schemas.states import DesiredState, RunState, StopPolicy
 from schemas.telemetry import StopFlag
-from services.orchestrator.core.effects import CommandStop, StopContainer
+from services.orchestrator.core.effects import CommandStop, KillContainer
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live, Sight
 from services.orchestrator.core.model import StopOrder
@@ -40,7 +40,7 @@ def test_an_engine_that_its_host_stops_is_wanted_no_more_and_not_asked_twice() -
 def test_an_engine_whose_own_host_missed_the_stop_is_asked_to_flatten() -> None:
     decision = reconcile(engine(session()), ELSEWHERE, HOSTS, after(1))
     assert decision is not None
-    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.FLATTEN)]
+    assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.FLATTEN, after(31))]
 
 
 def test_a_stop_that_its_host_does_not_finish_is_carried_through() -> None:
@@ -48,7 +48,7 @@ def test_a_stop_that_its_host_does_not_finish_is_carried_through() -> None:
     stopping = engine(session(RunState.STOPPING, stop=order), desired=DesiredState.STOPPED)
     decision = reconcile(stopping, FLAGGED, HOSTS, after(36))
     assert decision is not None
-    assert effects_of(decision) == [StopContainer("e1", "s1", "h1", 10.0)]
+    assert effects_of(decision) == [KillContainer("e1", "s1", "h1")]
 
 
 def test_a_session_that_waits_for_a_host_ends_at_once() -> None:

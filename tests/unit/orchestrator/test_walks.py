@@ -17,7 +17,13 @@ from services.orchestrator.core import engine as core
 from services.orchestrator.core import outcomes
 from services.orchestrator.core.again import start_again
 from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import CommandStop, ContainerEffect, PublishState, StartContainer
+from services.orchestrator.core.effects import (
+    CallOff,
+    CommandStop,
+    ContainerEffect,
+    PublishState,
+    StartContainer,
+)
 from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
@@ -92,7 +98,8 @@ def _came_back(data: st.DataObject, present: Engine | None, now: float) -> Decis
     host = present.session.host or "h1"
     effects: list[ContainerEffect] = [
         StartContainer("e1", present.session.session_id, host),
-        CommandStop("e1", present.session.session_id, present.session.stop_policy),
+        CommandStop("e1", present.session.session_id, present.session.stop_policy, after(now)),
+        CallOff("e1", present.session.session_id, host),
     ]
     effect = data.draw(st.sampled_from(effects))
     if data.draw(st.booleans()):

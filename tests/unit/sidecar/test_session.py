@@ -159,14 +159,35 @@ def test_a_recovered_engine_is_told_of_and_lives() -> None:
     assert session.killed_for is None
 
 
-def test_a_frozen_engine_that_is_asked_to_stop_gets_the_time_of_the_stop() -> None:
+def test_a_frozen_engine_that_is_asked_to_stop_has_15_s_to_wake_up() -> None:
     session, _ = alive(10.0)
     session, _ = wait(session, 10.0, 30.0, ticks=False)
     session, _ = play([StopAsked(StopPolicy.CANCEL)], session=session, now=30.0)
-    session, effects = wait(session, 30.0, 59.0, ticks=False)
+    session, effects = wait(session, 30.0, 44.9, ticks=False)
     assert KillEngine() not in effects
-    session, _ = wait(session, 59.0, 61.0, ticks=False)
+    session, _ = wait(session, 44.9, 46.0, ticks=False)
     assert session.killed_for is KillCause.STOP
+
+
+def test_an_engine_that_wakes_up_during_its_stop_has_all_of_its_time() -> None:
+    session, _ = alive(10.0)
+    session, _ = play([StopAsked(StopPolicy.CANCEL)], session=session, now=10.0)
+    session, _ = wait(session, 10.0, 24.0, ticks=False)
+    session, effects = wait(session, 24.0, 39.9, ticks=True)
+    assert KillEngine() not in effects
+    session, effects = wait(session, 39.9, 41.0, ticks=True)
+    assert effects.count(KillEngine()) == 1
+
+
+def test_a_stop_takes_no_longer_than_what_is_left_of_its_time() -> None:
+    session, effects = play([*UP, StopAsked(StopPolicy.CANCEL, timeout_s=20.0)], now=5.0)
+    assert effects[-1] == Send(Stop(policy=StopPolicy.CANCEL, timeout_s=18.0))
+    session, effects = wait(session, 5.0, 24.9, ticks=True)
+    assert KillEngine() not in effects
+    session, effects = wait(session, 24.9, 26.0, ticks=True)
+    assert effects.count(KillEngine()) == 1
+    session, _ = play([*UP, StopAsked(StopPolicy.CANCEL, timeout_s=300.0)], now=5.0)
+    assert session.stop_until == 35.0
 
 
 def test_a_slow_boot_is_no_freeze() -> None:
