@@ -77,11 +77,13 @@ class Handlers:
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
 
-        An emergency stop is for a host that was named, never for whichever comes first.
+        Some things are for a host that was named, never for whichever comes first: an emergency stop, and the promise that a
+        session never begins.
         """
         for call, handler in self._table():
             await bus.serve(call, handler)
             await bus.serve(call, handler, host=host)
+        await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
         await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
         await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)
 
@@ -124,11 +126,8 @@ class Handlers:
         return facts
 
     async def stop(self, request: StopSession) -> ContainerFacts:
-        """Begins to stop and answers at once, also when it has to call off the start instead.
-
-        Asked again, the earlier end of patience holds.
-        """
-        facts = await self.call_off(WhichSession(session_id=request.session_id))
+        """Begins to stop, or calls off the start, and answers at once. Asked again, the earlier end of patience holds."""
+        facts = await self._begun(request.session_id)
         stop_by = asyncio.get_running_loop().time() + request.timeout_s
         if is_running(facts) and stop_by < self._stop_by.get(request.session_id, float("inf")):
             self._stop_by[request.session_id] = stop_by
@@ -140,7 +139,7 @@ class Handlers:
 
     async def kill(self, request: WhichSession) -> ContainerFacts:
         """Kills the session, or calls off its start."""
-        facts = await self.call_off(request)
+        facts = await self._begun(request.session_id)
         if not is_running(facts):
             return facts
         facts = await self._runtime.kill(request.session_id)
@@ -198,6 +197,15 @@ class Handlers:
         except TimeoutError:
             return None
 
+    async def _begun(self, session_id: str) -> ContainerFacts:
+        """The session's facts, its start called off if it has not begun. Raises FaultError `not_found`, which promises nothing."""
+        if session_id in self._starts:
+            return await self.call_off(WhichSession(session_id=session_id))
+        facts = await self._runtime.inspect(session_id)
+        if facts.status in _NOT_BEGUN:
+            return await self.call_off(WhichSession(session_id=session_id))
+        return facts
+
     async def _look(self, session_id: str) -> ContainerFacts | None:
         """What the runtime says of the session, None when there is none."""
         try:
@@ -210,7 +218,6 @@ class Handlers:
     def _table(self) -> tuple[tuple[Call[Any, Any], _Handler], ...]:
         return (
             (SESSION_START, self.start),
-            (SESSION_CALL_OFF, self.call_off),
             (SESSION_STOP, self.stop),
             (SESSION_KILL, self.kill),
             (SESSION_REMOVE, self.remove),

@@ -16,6 +16,10 @@ class Turns[K]:
         """How many keys somebody holds or waits for."""
         return len(self._locks)
 
+    def __contains__(self, key: K) -> bool:
+        """True while somebody holds the key's turn or waits for it."""
+        return key in self._locks
+
     @asynccontextmanager
     async def take(self, key: K) -> AsyncIterator[None]:
         """Waits until nobody else has this key's turn."""

@@ -90,7 +90,10 @@ class Live:
             if seen.value.host == host and session_id not in named and seen.at < asked_at:
                 del self._containers[session_id]
         for facts in named.values():
-            self.saw_container(facts, asked_at)
+            # Docker may finish a create after its name was free for a while: what is listed since is there again.
+            known = self._containers.get(facts.session_id)
+            is_back = known is not None and known.value.status == ContainerStatus.GONE and known.at < asked_at
+            self.saw_container(facts, asked_at, is_new=is_back)
         self._listed[host] = asked_at
 
     def forget_container(self, session_id: str) -> None:

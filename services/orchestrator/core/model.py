@@ -26,7 +26,7 @@ STARTING: Final = (
 class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A stop that was asked for, and how far it got. Without a `policy` the sidecar takes its own.
 
-    `in_reach_at`: its time counts from here, when the session was not in reach as it was asked for.
+    `in_reach_at`: when the session could be told at last, if that was later; `until`: when it is to have ended then.
     `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
     container.
     """
@@ -35,6 +35,7 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     policy: StopPolicy | None
     is_forced: bool = False
     in_reach_at: datetime | None = None
+    until: datetime | None = None
     acknowledged_at: datetime | None = None
     terminated_at: datetime | None = None
     killed_at: datetime | None = None

@@ -29,13 +29,15 @@ from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.restarts import due
 from services.orchestrator.core.session import MOVES, move
 from services.orchestrator.core.stop_flags import halt
-from services.orchestrator.core.stopping import in_reach, next_look, stop_step
+from services.orchestrator.core.stopping import in_reach, next_look, stop_step, stop_time
 
 FINAL_EVENT_GRACE: Final = timedelta(seconds=2)
 """How long the sidecar's own account of the end is waited for once its container is seen to be over."""
 START_TIMEOUT: Final = timedelta(seconds=120)
 ENDED_GRACE: Final = timedelta(seconds=10)
 """How long the container of a session that reported its end may still run."""
+LATE_STOP: Final = timedelta(seconds=10)
+"""What a session that came up although it was to stop has for it at least: it has only just begun."""
 LINGERER_TIMEOUT_S: Final = 10.0
 CONFIG_EXIT_CODE: Final = 78
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
@@ -138,7 +140,8 @@ def _not_begun(session: Session, sight: Sight, now: datetime) -> Step | None:
     if sight.heartbeat is not None or (container is not None and container.status == ContainerStatus.RUNNING):
         began_at = container.started_at if container else None
         if session.stop is not None:
-            begun = in_reach(msgspec.structs.replace(session, started_at=began_at or wall(now)), now)
+            begun = msgspec.structs.replace(session, started_at=began_at or wall(now))
+            begun = in_reach(begun, LATE_STOP, now)
             return begun, (*stop_step(begun, now, sight.heartbeat), *next_look(begun, now))
         return move(session, RunState.BOOTING, now, at=began_at), ()
     if session.stop is not None or not sight.is_host_in_sight:
@@ -165,7 +168,9 @@ def _back_in_sight(session: Session, sight: Sight, now: datetime) -> Session:
     if sight.heartbeat is None or sight.heartbeat.state not in _HEARD:
         return session
     state = RunState.STOPPING if session.stop else sight.heartbeat.state
-    return in_reach(move(session, state, now), now) if state in MOVES[session.state] else session
+    if state not in MOVES[session.state]:
+        return session
+    return in_reach(move(session, state, now), stop_time(session), now)
 
 
 def _ended(session: Session, container: ContainerFacts | None, now: datetime) -> Step:

@@ -22,8 +22,9 @@ COMMAND_PATIENCE: Final = timedelta(seconds=5)
 """How long a sidecar may leave a stop unanswered."""
 KILL_AFTER: Final = timedelta(seconds=3)
 """By how much a session may pass its time: its sidecar kills an engine that is late, and tells so."""
-TERMINATION_CUT_S: Final = 2.0
-"""What SIGTERM gets less than the session's time, because asking came first."""
+LEAST_TERMINATION_S: Final = 2.0
+SUPERVISOR_GRACE: Final = timedelta(seconds=2)
+"""By how much a session may outlive its supervisor's deadline before we kill it ourselves."""
 KILL_AGAIN: Final = timedelta(seconds=10)
 
 
@@ -40,12 +41,13 @@ def order_stop(session: Session, policy: StopPolicy | None, *, is_forced: bool, 
     return session
 
 
-def in_reach(session: Session, now: datetime) -> Session:
-    """The session, whose sidecar can be told from now on: the time for its stop begins here, not when it was asked for."""
+def in_reach(session: Session, least: timedelta, now: datetime) -> Session:
+    """The session, whose sidecar can be told from now on. It has until the end of its time, and `least` in any case."""
     order = session.stop
     if order is None or order.acknowledged_at is not None or order.terminated_at is not None:
         return session
-    return msgspec.structs.replace(session, stop=msgspec.structs.replace(order, in_reach_at=now))
+    until = max(order.asked_at + stop_time(session), now + min(least, stop_time(session)))
+    return msgspec.structs.replace(session, stop=msgspec.structs.replace(order, in_reach_at=now, until=until))
 
 
 def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = None) -> tuple[Effect, ...]:
@@ -65,8 +67,8 @@ def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = Non
     if order.terminated_at is not None or order.acknowledged_at is not None:
         return ()
     if now - _began(order) >= COMMAND_PATIENCE:
-        return (StopContainer(*name, host, termination_s(session)),)
-    return (CommandStop(*name, order.policy, _began(order) + _time(session)),)
+        return (StopContainer(*name, host, _termination(session, order).total_seconds()),)
+    return (CommandStop(*name, order.policy, _until(session, order)),)
 
 
 def next_look(session: Session, now: datetime) -> tuple[Effect, ...]:
@@ -79,18 +81,18 @@ def next_look(session: Session, now: datetime) -> tuple[Effect, ...]:
     return (LookAgain(session.instance_id, at),) if at > now else ()
 
 
-def termination_s(session: Session) -> float:
-    """How long after SIGTERM the session is killed (s)."""
-    return max(session.stop_timeout_s - TERMINATION_CUT_S, min(session.stop_timeout_s, TERMINATION_CUT_S))
+def stop_time(session: Session) -> timedelta:
+    """What the session's template gives it for a stop."""
+    return timedelta(seconds=session.stop_timeout_s)
 
 
 def _kill_at(session: Session, order: StopOrder) -> datetime:
     """When the session is killed if all that was done about its stop has led nowhere."""
     if order.terminated_at is not None:
         # The supervisor kills a little earlier; this is for one that did not live to do it.
-        return order.terminated_at + _time(session)
+        return order.terminated_at + _termination(session, order) + SUPERVISOR_GRACE
     if order.acknowledged_at is not None:
-        return max(_began(order) + _time(session), order.acknowledged_at) + KILL_AFTER
+        return max(_until(session, order), order.acknowledged_at) + KILL_AFTER
     return datetime.max.replace(tzinfo=order.asked_at.tzinfo)
 
 
@@ -98,8 +100,14 @@ def _began(order: StopOrder) -> datetime:
     return order.in_reach_at or order.asked_at
 
 
-def _time(session: Session) -> timedelta:
-    return timedelta(seconds=session.stop_timeout_s)
+def _until(session: Session, order: StopOrder) -> datetime:
+    return order.until or order.asked_at + stop_time(session)
+
+
+def _termination(session: Session, order: StopOrder) -> timedelta:
+    """From SIGTERM to SIGKILL: what is left of its time once asking it led nowhere."""
+    left = _until(session, order) + KILL_AFTER - (_began(order) + COMMAND_PATIENCE)
+    return max(left, timedelta(seconds=min(session.stop_timeout_s, LEAST_TERMINATION_S)))
 
 
 def _is_delivering(heartbeat: Heartbeat | None) -> bool:

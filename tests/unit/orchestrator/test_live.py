@@ -64,6 +64,17 @@ def test_a_container_that_the_list_does_not_name_is_gone() -> None:
     assert live.sight(session(), after(11)) == Sight(is_host_in_sight=True, is_listed=True, is_silent=True)
 
 
+def test_a_container_that_comes_back_after_it_was_gone_is_seen_again_once_it_is_listed() -> None:
+    live = Live(NOW)
+    live.saw_container(facts(ContainerStatus.GONE), after(1))
+    created = facts(ContainerStatus.CREATED)
+    assert not live.saw_container(created, after(2))
+    live.listed("h1", [created], asked_at=after(1))
+    assert live.containers() == (facts(ContainerStatus.GONE),)
+    live.listed("h1", [created], asked_at=after(3))
+    assert live.containers() == (created,)
+
+
 def test_a_list_asked_for_before_the_session_changed_does_not_count() -> None:
     live = Live(NOW)
     live.listed("h1", [], asked_at=after(1))

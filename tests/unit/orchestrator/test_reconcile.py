@@ -176,13 +176,15 @@ def test_a_session_whose_start_may_be_under_way_is_called_off_and_not_taken_for_
 def test_a_session_that_came_up_although_it_was_to_stop_is_told_by_its_policy_before_any_signal(
     sight: Sight,
 ) -> None:
-    told, effects = step(UNBEGUN, sight, 40)
+    told, effects = step(UNBEGUN, sight, 7)
     assert told.started_at is not None
     assert effects == [
-        CommandStop("e1", "s1", StopPolicy.FLATTEN, after(70)),
-        LookAgain("e1", after(45)),
+        CommandStop("e1", "s1", StopPolicy.FLATTEN, after(30)),
+        LookAgain("e1", after(12)),
     ]
-    assert step(told, replace(SEEN, container=facts()), 45)[1] == [StopContainer("e1", "s1", "h1", 28.0)]
+    assert step(told, replace(SEEN, container=facts()), 12)[1] == [StopContainer("e1", "s1", "h1", 21.0)]
+    _, (late, _) = step(UNBEGUN, sight, 40)
+    assert late == CommandStop("e1", "s1", StopPolicy.FLATTEN, after(50))
 
 
 @pytest.mark.parametrize("state", [RunState.STOPPING, RunState.TRADING])
@@ -249,6 +251,8 @@ def stopping(**done: Any) -> Session:
 
 COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL, after(30))
 KILL = KillContainer("e1", "s1", "h1")
+BACK = {"in_reach_at": after(7), "until": after(37)}
+LATE = {"in_reach_at": after(20), "until": after(30)}
 
 
 @pytest.mark.parametrize(
@@ -257,12 +261,14 @@ KILL = KillContainer("e1", "s1", "h1")
         (stopping(), 0, [COMMAND]),
         (stopping(), 4.9, [COMMAND]),
         (stopping(), 5, [StopContainer("e1", "s1", "h1", 28.0)]),
-        (stopping(in_reach_at=after(7)), 11.9, [replace(COMMAND, until=after(37))]),
-        (stopping(in_reach_at=after(7)), 12, [StopContainer("e1", "s1", "h1", 28.0)]),
+        (stopping(**BACK), 11.9, [replace(COMMAND, until=after(37))]),
+        (stopping(**BACK), 12, [StopContainer("e1", "s1", "h1", 28.0)]),
+        (stopping(**LATE), 24.9, [replace(COMMAND, until=after(30))]),
+        (stopping(**LATE), 25, [StopContainer("e1", "s1", "h1", 8.0)]),
         (stopping(acknowledged_at=NOW), 32.9, []),
         (stopping(acknowledged_at=NOW), 33, [KILL]),
-        (stopping(in_reach_at=after(7), acknowledged_at=after(9)), 39.9, []),
-        (stopping(in_reach_at=after(7), acknowledged_at=after(9)), 40, [KILL]),
+        (stopping(**BACK, acknowledged_at=after(9)), 39.9, []),
+        (stopping(**BACK, acknowledged_at=after(9)), 40, [KILL]),
         (stopping(terminated_at=after(5)), 34.9, []),
         (stopping(terminated_at=after(5)), 35, [KILL]),
         (stopping(terminated_at=NOW, killed_at=after(35)), 40, []),

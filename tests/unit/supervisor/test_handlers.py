@@ -91,11 +91,9 @@ async def until(is_so: Any) -> None:
         ("call_off", CREATED, GONE, None, []),
         ("call_off", RUNNING, RUNNING, RUNNING, []),
         ("call_off", EXITED, EXITED, EXITED, []),
-        ("stop", None, GONE, None, []),
         ("stop", CREATED, GONE, None, []),
         ("stop", RUNNING, RUNNING, EXITED, ["SIGTERM"]),
         ("stop", EXITED, EXITED, EXITED, []),
-        ("kill", None, GONE, None, []),
         ("kill", CREATED, GONE, None, []),
         ("kill", RUNNING, EXITED, EXITED, ["SIGKILL"]),
         ("kill", EXITED, EXITED, EXITED, []),
@@ -120,8 +118,19 @@ async def test_what_each_verb_answers_and_does_by_the_state_of_the_session(
     assert host.runtime.signals == [(spec.session_id, signal) for signal in signals]
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "remove"])
-@pytest.mark.parametrize("before", [None, CREATED])
+@pytest.mark.parametrize("verb", ["stop", "kill"])
+async def test_what_is_not_here_may_be_elsewhere_so_nothing_is_promised(tmp_path: Path, verb: str) -> None:
+    host, spec = Host(tmp_path), session()
+    with pytest.raises(FaultError) as caught:
+        await host.say(verb, spec)
+    assert caught.value.fault.code == FaultCode.NOT_FOUND
+    assert (await host.say("start", spec)).status == RUNNING
+
+
+@pytest.mark.parametrize(
+    ("verb", "before"),
+    [(verb, CREATED) for verb in (*VERBS, "remove")] + [(verb, None) for verb in ("call_off", "remove")],
+)
 async def test_a_start_that_comes_after_its_end_is_refused_by_the_next_supervisor_as_well(
     tmp_path: Path, verb: str, before: ContainerStatus | None
 ) -> None:
@@ -154,7 +163,7 @@ async def test_a_start_that_is_under_way_comes_to_nothing(
     getattr(host.runtime, gate).set()
     with pytest.raises(FaultError, match="was called off"):
         await starting
-    assert (await host.say(verb, spec)).status == GONE
+    assert (await host.say("call_off", spec)).status == GONE
     assert host.runtime.signals == []
 
 
