@@ -61,7 +61,7 @@ def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = Non
     name = (session.instance_id, session.session_id)
     if session.started_at is None:
         return (CallOff(*name, host),)
-    if order.is_forced or (now >= _kill_at(session, order) and not _is_delivering(heartbeat)):
+    if order.is_forced or (_is_overdue(session, order, now) and not _is_delivering(heartbeat)):
         is_due = order.killed_at is None or now - order.killed_at >= KILL_AGAIN
         return (KillContainer(*name, host),) if is_due else ()
     if order.terminated_at is not None or order.acknowledged_at is not None:
@@ -76,8 +76,7 @@ def next_look(session: Session, now: datetime) -> tuple[Effect, ...]:
     order = session.stop
     if order is None or session.started_at is None or session.is_over:
         return ()
-    is_taken = order.acknowledged_at or order.terminated_at
-    at = _kill_at(session, order) if is_taken else _began(order) + COMMAND_PATIENCE
+    at = _kill_at(session, order) or _began(order) + COMMAND_PATIENCE
     return (LookAgain(session.instance_id, at),) if at > now else ()
 
 
@@ -86,14 +85,19 @@ def stop_time(session: Session) -> timedelta:
     return timedelta(seconds=session.stop_timeout_s)
 
 
-def _kill_at(session: Session, order: StopOrder) -> datetime:
-    """When the session is killed if all that was done about its stop has led nowhere."""
+def _is_overdue(session: Session, order: StopOrder, now: datetime) -> bool:
+    kill_at = _kill_at(session, order)
+    return kill_at is not None and now >= kill_at
+
+
+def _kill_at(session: Session, order: StopOrder) -> datetime | None:
+    """When the session is killed if all that was done about its stop has led nowhere; None before it was told."""
     if order.terminated_at is not None:
         # The supervisor kills a little earlier; this is for one that did not live to do it.
         return order.terminated_at + _termination(session, order) + SUPERVISOR_GRACE
     if order.acknowledged_at is not None:
         return max(_until(session, order), order.acknowledged_at) + KILL_AFTER
-    return datetime.max.replace(tzinfo=order.asked_at.tzinfo)
+    return None
 
 
 def _began(order: StopOrder) -> datetime:

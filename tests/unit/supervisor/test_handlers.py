@@ -58,7 +58,7 @@ class Host:
             cast("Any", _Launches()),
             orders=self.orders,
             called_off=CalledOff(CalledOffFile(folder)),
-            emergency=cast("Any", SimpleNamespace(close=nothing)),
+            emergency=cast("Any", SimpleNamespace(close=nothing, is_ending=lambda _: False)),
             checks=cast("Any", None),
         )
 
