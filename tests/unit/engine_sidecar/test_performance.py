@@ -1,0 +1,171 @@
+"""Headline figures from marked equity: those of a public library on every kind of series, and none where there is none."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine_sidecar.core.performance import (
+    DAY_NS,
+    Performance,
+    Sample,
+    day_end,
+    day_ends,
+    deepest_drawdown,
+    performance,
+)
+from tests.library_figures import FIGURES, library_figures
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+HOUR_NS = 3_600_000_000_000
+
+
+def ns(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def business_days(count: int) -> list[int]:
+    days = (START + timedelta(days=index, hours=21) for index in range(count * 2))
+    return [ns(day) for day in days if day.weekday() < 5][:count]
+
+
+def irregular(count: int, seed: int) -> list[int]:
+    chance, at, moments = random.Random(seed), ns(START), []
+    for _ in range(count):
+        at += int(chance.expovariate(1 / (60 * HOUR_NS))) + 1
+        moments.append(at)
+    return moments
+
+
+SERIES = {
+    "daily bars of business days": business_days(700),
+    "daily bars of a market that never closes": [ns(START) + DAY_NS * index for index in range(1, 701)],
+    "hours around the clock": [ns(START) + HOUR_NS * index for index in range(1, 3_001)],
+    "irregular": irregular(400, 5),
+}
+
+
+def walk(moments: list[int], seed: int = 1, drift: float = 0.0004, spread: float = 0.012) -> list[Sample]:
+    """A run's curve: the opening equity with the first event's moment, then a sample at each event."""
+    chance, equity = random.Random(seed), 1_000_000.0
+    curve = [Sample(moments[0], equity)]
+    for at in moments:
+        equity *= 1.0 + chance.gauss(drift, spread)
+        curve.append(Sample(at, equity))
+    return curve
+
+
+def flat(moments: list[int]) -> list[Sample]:
+    return [Sample(at, 1_000_000.0) for at in (moments[0], *moments)]
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("drift", [0.0004, -0.0008])
+def test_the_figures_are_those_of_a_public_library(name: str, zone: str, drift: float) -> None:
+    curve = walk(SERIES[name], drift=drift)
+    ours = performance(curve, ZoneInfo(zone))
+    theirs = library_figures([one.at_ns for one in curve], [one.equity for one in curve], zone)
+    for figure in FIGURES:
+        assert getattr(ours, figure) == pytest.approx(theirs[figure], rel=1e-9, abs=1e-12), figure
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), spread=st.floats(0.0005, 0.05), count=st.integers(3, 120))
+def test_they_are_also_on_whatever_walk(seed: int, spread: float, count: int) -> None:
+    curve = walk(irregular(count, seed), seed, 0.0, spread)
+    ours = performance(curve, UTC)
+    if ours.returns < 3:
+        return
+    theirs = library_figures([one.at_ns for one in curve], [one.equity for one in curve])
+    assert ours.sharpe_ratio == pytest.approx(theirs["sharpe_ratio"], rel=1e-9, abs=1e-9)
+    assert ours.max_drawdown == pytest.approx(theirs["max_drawdown"], rel=1e-9, abs=1e-12)
+
+
+def test_twelve_per_cent_lost_over_twenty_years_is_two_thirds_of_a_per_cent_a_year() -> None:
+    first, last = ns(datetime(1999, 1, 4, 21, tzinfo=UTC)), ns(datetime(2018, 12, 31, 21, tzinfo=UTC))
+    moments = [first + (last - first) * index // 5_029 for index in range(5_030)]
+    curve = [Sample(first, 1_000_000.0), *(Sample(at, 1_000_000.0) for at in moments[:-1])]
+    found = performance([*curve, Sample(last, 879_500.0)], UTC)
+    assert found.total_return == pytest.approx(-0.1205)
+    assert found.annualized_return == pytest.approx(0.8795 ** (1 / 19.99) - 1, abs=2e-6)
+    assert f"{found.annualized_return:.2%}" == "-0.64%"
+
+
+def test_a_drawdown_within_a_day_counts_and_its_length_is_from_the_high_to_the_next() -> None:
+    equities = [100.0, 110.0, 120.0, 90.0, 119.0, 121.0, 60.5, 70.0]
+    curve = [Sample(ns(START) + 6 * HOUR_NS * index, equity) for index, equity in enumerate(equities)]
+    found = performance(curve, UTC)
+    assert found.max_drawdown == pytest.approx(-0.5)
+    assert found.max_drawdown_days == pytest.approx(0.5)  # from 121 to the end: it is not made up for
+    recovered = deepest_drawdown(curve[:6])
+    assert recovered is not None
+    assert (recovered.depth, recovered.days) == (pytest.approx(-0.25), pytest.approx(0.75))
+
+
+def undefined(found: Performance) -> set[str]:
+    return {name for name in FIGURES if getattr(found, name) is None}
+
+
+RATIOS = {"sharpe_ratio", "sortino_ratio", "calmar_ratio"}
+RUIN = RATIOS | {"annualized_return", "volatility"}
+DAYS = SERIES["daily bars of business days"][:5]
+
+
+@pytest.mark.parametrize(
+    ("equities", "without"),
+    [
+        ([100.0] * 6, RATIOS),  # flat: it made nothing, lost nothing, and has no ratios
+        ([100.0, 101.0, 102.0, 103.0, 104.0, 105.0], {"sortino_ratio", "calmar_ratio"}),  # never lost
+        ([100.0, 50.0, 20.0, 0.0, 0.0, 0.0], RUIN),  # lost all
+        ([100.0, 50.0, -20.0, -20.0, 10.0, 20.0], RUIN),  # was below nothing once
+    ],
+)
+def test_what_is_not_defined_is_none(equities: list[float], without: set[str]) -> None:
+    found = performance([Sample(at, each) for at, each in zip((DAYS[0], *DAYS), equities, strict=True)], UTC)
+    assert undefined(found) == without
+    assert found.total_return == pytest.approx(equities[-1] / 100 - 1)
+
+
+def test_the_same_return_each_day_has_no_sharpe_ratio() -> None:
+    curve = [Sample(DAYS[0], 100.0)]
+    for at in DAYS:
+        curve.append(Sample(at, curve[-1].equity * 1.001))
+    assert performance(curve, UTC).sharpe_ratio is None
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_short_a_run_has_a_return_and_nothing_of_a_year(count: int) -> None:
+    found = performance(walk(DAYS[:1])[: count + 1], UTC)
+    assert undefined(found) >= {"annualized_return", "volatility", "sharpe_ratio", "sortino_ratio"}
+    assert found.total_return is not None
+    assert performance([], UTC) == Performance(*[None] * 8, returns=0, years=None)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "end"),
+    [
+        ("2024-03-09T12:00:00+00:00", "UTC", "2024-03-10T00:00:00+00:00"),
+        ("2024-03-10T00:00:00+00:00", "UTC", "2024-03-10T00:00:00+00:00"),
+        ("2024-03-10T12:00:00+00:00", "America/New_York", "2024-03-11T04:00:00+00:00"),  # 23 hours long
+        ("2024-03-09T23:00:00+00:00", "Asia/Tokyo", "2024-03-10T15:00:00+00:00"),
+    ],
+)
+def test_a_day_ends_at_midnight_where_the_run_says(moment: str, zone: str, end: str) -> None:
+    found = day_end(ns(datetime.fromisoformat(moment)), ZoneInfo(zone))
+    assert found == ns(datetime.fromisoformat(end))
+
+
+def test_the_last_sample_of_each_day_is_its_end_and_midnight_belongs_to_the_day_before() -> None:
+    at = [ns(START) + HOUR_NS * hour for hour in (1, 23, 24, 25, 49)]
+    samples = [Sample(moment, float(index)) for index, moment in enumerate(at)]
+    assert [one.equity for one in day_ends(samples, UTC)] == [2.0, 3.0, 4.0]
+
+
+def test_a_day_is_that_of_the_zone() -> None:
+    at = [ns(START) + HOUR_NS * hour for hour in (14, 15, 16)]
+    samples = [Sample(moment, float(index)) for index, moment in enumerate(at)]
+    assert [one.equity for one in day_ends(samples, ZoneInfo("Asia/Tokyo"))] == [1.0, 2.0]
