@@ -25,6 +25,7 @@ from schemas.backtest import (
     EquityPoint,
     ListBacktests,
     Manifest,
+    OpenPosition,
     ReadResult,
     ResultPart,
     RunBacktest,
@@ -41,6 +42,7 @@ LISTS: Final[dict[ResultPart, type[Any]]] = {
     ResultPart.ORDERS: OrderUpdate,
     ResultPart.FILLS: Fill,
     ResultPart.EQUITY_CURVE: EquityPoint,
+    ResultPart.OPEN_POSITIONS: OpenPosition,
 }
 """The parts of a result that are lists, and what of."""
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla import words
+from flotilla.figure_tables import Told, figures_report, has_old_figures
 from flotilla.output import table
 from flotilla.plots import WIDTH, equity_plot
 from schemas.backtest import (
@@ -18,9 +19,8 @@ from schemas.backtest import (
     BacktestStatus,
     BacktestView,
     ClosedTrade,
-    EquityPoint,
-    Metrics,
 )
+from schemas.figures import ratio, share
 
 _STYLES: Final = {
     BacktestStatus.PENDING: "dim",
@@ -30,15 +30,6 @@ _STYLES: Final = {
     BacktestStatus.CANCELLED: "magenta",
 }
 _SHOWN: Final = 3
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown of a completed backtest beside its view; all of it is empty where the result was not saved."""
-
-    balances: dict[str, str] = {}
-    fees: dict[str, str] = {}
-    curve: tuple[EquityPoint, ...] = ()
-    trades: tuple[ClosedTrade, ...] = ()
 
 
 def status_text(backtest: BacktestView) -> Text:
@@ -62,25 +53,29 @@ def backtests_table(found: BacktestList, now: datetime) -> RenderableType:
         return Text("no backtests; run one: flotilla backtest run --strategy ema_cross")
     made = table("BACKTEST", "STATUS", "STRATEGY", ">AGE", ">RETURN", ">SHARPE", ">TRADES")
     for backtest in found.backtests:
-        metrics = backtest.metrics
+        metrics, mark = backtest.metrics, "*" if has_old_figures(backtest) else ""
         made.add_row(
             Text(backtest.backtest_id, overflow="fold"),
             status_text(backtest),
             strategy_name(backtest.config),
             words.duration(max(0.0, (now - backtest.created_at).total_seconds())),
-            share(metrics.total_return) if metrics else "",
-            ratio(metrics.sharpe_ratio) if metrics else "",
+            share(metrics.total_return) + mark if metrics else "",
+            ratio(metrics.sharpe_ratio) + mark if metrics else "",
             f"{metrics.total_trades:,}" if metrics else "",
         )
-    left = found.total_count - len(found.backtests)
-    return Group(made, Text(f"{left:,} more", style="dim")) if left > 0 else made
+    parts: list[RenderableType] = [made]
+    if any(map(has_old_figures, found.backtests)):
+        parts.append(Text("* of realized returns, as figures were defined before", style="dim"))
+    if (left := found.total_count - len(found.backtests)) > 0:
+        parts.append(Text(f"{left:,} more", style="dim"))
+    return Group(*parts)
 
 
 def result_report(backtest: BacktestView, told: Told, *, width: int = WIDTH) -> RenderableType:
     """What came of a completed backtest: its figures, and its equity drawn `width` columns wide."""
     parts: list[RenderableType] = [headline(backtest)]
     if backtest.metrics is not None:
-        parts += [Text(""), _figures(backtest.metrics, backtest.currency or "", told)]
+        parts += [Text(""), *figures_report(backtest, backtest.metrics, told)]
     if told.curve:
         parts += [Text(""), equity_plot(told.curve, backtest.currency or "", width=width)]
     return Group(*parts)
@@ -127,56 +122,6 @@ def trades_table(trades: Sequence[ClosedTrade]) -> Table:
         made.add_row("…", f"{left_out:,} more", style="dim")
     for trade in last:
         made.add_row(*_trade(trade))
-    return made
-
-
-def share(value: float | None) -> str:
-    """`-12.05 %`."""
-    return "-" if value is None else f"{value * 100:,.2f} %"
-
-
-def ratio(value: float | None) -> str:
-    """`1.27`."""
-    return "-" if value is None else f"{value:,.2f}"
-
-
-def money(value: float | None, currency: str) -> str:
-    """`-5,897.12 USD`."""
-    return "-" if value is None else f"{value:,.2f} {currency}".rstrip()
-
-
-def _figures(metrics: Metrics, currency: str, told: Told) -> Table:
-    made = Table.grid(padding=(0, 2, 0, 0))
-    for style in ("dim", "", "dim", ""):
-        made.add_column(style=style, justify="left" if style else "right", no_wrap=True)
-    won, lost = metrics.winning_trades, metrics.losing_trades
-    for row in (
-        ("return", share(metrics.total_return), "  trades", f"{metrics.total_trades:,}"),
-        ("return a year", share(metrics.annualized_return), "  won / lost", f"{won:,} / {lost:,}"),
-        ("volatility a year", share(metrics.volatility), "  won", share(metrics.win_rate)),
-        ("max drawdown", share(metrics.max_drawdown), "  average win", money(metrics.average_win, currency)),
-        (
-            "Sharpe ratio",
-            ratio(metrics.sharpe_ratio),
-            "  average loss",
-            money(metrics.average_loss, currency),
-        ),
-        (
-            "Sortino ratio",
-            ratio(metrics.sortino_ratio),
-            "  best trade",
-            money(metrics.largest_win, currency),
-        ),
-        (
-            "Calmar ratio",
-            ratio(metrics.calmar_ratio),
-            "  worst trade",
-            money(metrics.largest_loss, currency),
-        ),
-        ("profit factor", ratio(metrics.profit_factor), "  fees", words.money(told.fees) or "-"),
-        ("", "", "  final balance", words.money(told.balances) or "-"),
-    ):
-        made.add_row(*row)
     return made
 
 

@@ -9,33 +9,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flotilla.backtest_tables import ratio, share, strategy_name
+from flotilla.backtest_tables import strategy_name
+from flotilla.figure_tables import has_old_figures
 from flotilla.output import table
 from flotilla.plots import COLOURS, Points, overlay
 from schemas.backtest import BacktestView, Comparison, EquityPoint
+from schemas.figures import FIGURES, written
 
 _ABREAST: Final = 5
 """Columns of figures that fit beside each other."""
-FIGURES: Final[Mapping[str, tuple[str, str, int]]] = {
-    "total_return": ("return", "share", 1),
-    "annualized_return": ("return a year", "share", 1),
-    "volatility": ("volatility a year", "share", -1),
-    "max_drawdown": ("max drawdown", "share", 1),
-    "sharpe_ratio": ("Sharpe ratio", "ratio", 1),
-    "sortino_ratio": ("Sortino ratio", "ratio", 1),
-    "calmar_ratio": ("Calmar ratio", "ratio", 1),
-    "profit_factor": ("profit factor", "ratio", 1),
-    "total_trades": ("trades", "count", 0),
-    "win_rate": ("won", "share", 1),
-    "average_win": ("average win", "ratio", 1),
-    "average_loss": ("average loss", "ratio", 1),
-    "largest_win": ("best trade", "ratio", 1),
-    "largest_loss": ("worst trade", "ratio", 1),
-}
-"""Metrics by field: their plain name, how they are written, and whether the highest (1) or lowest (-1) is best.
-
-Drawdowns and losses are negative numbers, so that the highest is the smallest loss.
-"""
+_COMPARED: Final = tuple(name for name in FIGURES if name not in ("winning_trades", "losing_trades"))
 
 
 def comparison_report(
@@ -53,7 +36,11 @@ def comparison_report(
         )
     for some in batched(found.backtests, _ABREAST, strict=False):
         parts += [Text(""), _figures(found.backtests, some, letters)]
-    parts += [Text("\nthe best of each row is marked with *", style="dim"), *_parameters(found, letters)]
+    parts += [Text("\nthe best of each row is marked with *", style="dim")]
+    if old := [letters[one.backtest_id] for one in found.backtests if has_old_figures(one)]:
+        why = "are of realized returns, as they were defined before: run it again to compare"
+        parts.append(Text(f"the figures of {', '.join(old)} {why}", style="yellow"))
+    parts += _parameters(found, letters)
     drawn = {letters[name]: _returns(curve) for name, curve in curves.items() if curve}
     if drawn:
         parts += [Text("\nreturn since the start", style="bold"), overlay(drawn, width=width)]
@@ -62,7 +49,7 @@ def comparison_report(
 
 def best_of(name: str, backtests: Sequence[BacktestView]) -> set[str]:
     """The ids of those with the best value of a metric; none where all are the same, or there is no best."""
-    sign = FIGURES[name][2]
+    sign = FIGURES[name].best
     values = {one.backtest_id: getattr(one.metrics, name) for one in backtests if one.metrics}
     known = [sign * value for value in values.values() if value is not None]
     if not sign or not known or len(set(known)) == 1:
@@ -70,26 +57,18 @@ def best_of(name: str, backtests: Sequence[BacktestView]) -> set[str]:
     return {key for key, value in values.items() if value is not None and sign * value == max(known)}
 
 
-def figure(name: str, value: float | None) -> str:
-    """A metric as people read it."""
-    kind = FIGURES[name][1]
-    if kind == "count":
-        return f"{value or 0:,}"
-    return share(value) if kind == "share" else ratio(value)
-
-
 def _figures(
     everyone: Sequence[BacktestView], shown: Sequence[BacktestView], letters: Mapping[str, str]
 ) -> Table:
     made = table("", *(f">{letters[one.backtest_id]} " for one in shown))
-    for name, (label, _, _) in FIGURES.items():
+    for name in _COMPARED:
         best = best_of(name, everyone)
         cells = []
         for one in shown:
             is_best = one.backtest_id in best
-            text = figure(name, getattr(one.metrics, name) if one.metrics else None)
+            text = written(name, getattr(one.metrics, name) if one.metrics else None)
             cells.append(Text(f"{text}{'*' if is_best else ' '}", style="bold green" if is_best else ""))
-        made.add_row(label, *cells)
+        made.add_row(FIGURES[name].label, *cells)
     return made
 
 

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from flotilla.backtest_options import whole_config
-from flotilla.backtest_tables import Told
 from flotilla.client import Flotilla
+from flotilla.figure_tables import Told
 from flotilla.narrator import Narrator
 from flotilla.telling_results import save_report, told
 from schemas.backtest import BacktestView, ResultPart

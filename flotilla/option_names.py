@@ -25,6 +25,7 @@ _FORMS: Final = {
     "bar_types": "a bar type such as SPX.SIM-1-DAY-LAST-EXTERNAL",
     "venues": "a venue's name such as SIM",
     "base_currency": "a currency's code such as USD",
+    "timezone": "a time zone such as America/New_York",
     "strategy": "a template's name such as ema_cross",
     "strategy_class": "a path such as my_module:MyStrategy",
     "config_class": "a path such as my_module:MyConfig",

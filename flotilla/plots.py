@@ -7,6 +7,7 @@ from rich.text import Text
 
 from flotilla import words
 from schemas.backtest import EquityPoint
+from schemas.figures import money, share
 
 WIDTH: Final = 78
 ROWS: Final = 10
@@ -29,7 +30,7 @@ def equity_plot(curve: Sequence[EquityPoint], currency: str, *, width: int = WID
     lost = [(point.at_ns, abs(point.drawdown)) for point in curve]
     low, high = _range(value for _, value in equity)
     deepest = max((value for _, value in lost), default=0.0)
-    labels = [_figure(high), _figure(low), "0%", f"-{deepest:.1%}"]
+    labels = [money(high), money(low), share(0.0), share(-deepest)]
     margin = max(map(len, labels))
     columns = max(2, width - margin - 2)
     text = Text(f"equity, {currency}\n", style="bold")
@@ -51,7 +52,7 @@ def overlay(curves: Mapping[str, Points], *, width: int = WIDTH, rows: int = ROW
     low, high = _range(value for points in drawn.values() for _, value in points)
     first = min(points[0][0] for points in drawn.values())
     last = max(points[-1][0] for points in drawn.values())
-    labels = [f"{high:+.1%}", f"{low:+.1%}"]
+    labels = [share(high), share(low)]
     margin = max(map(len, labels))
     columns = max(2, width - margin - 2)
     grid: list[list[tuple[str, str]]] = [[(" ", "")] * columns for _ in range(rows)]
@@ -144,7 +145,3 @@ def _dates(first: int, last: int, margin: int, columns: int) -> str:
 def _time(ns: int) -> str:
     seconds = ns // 1_000_000_000 % 86_400
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Final
 
-from flotilla.comparison_tables import FIGURES, figure
 from schemas.backtest import BacktestStatus, BacktestView, StudyConfig
+from schemas.figures import FIGURES, UNDEFINED, written
 
 _ALWAYS: Final = ("total_return", "total_trades")
 
 
 def label(config: StudyConfig) -> str:
     """The plain name of the metric that is sought."""
-    return FIGURES[config.best_by][0] if config.best_by in FIGURES else config.best_by
+    return FIGURES[config.best_by].label if config.best_by in FIGURES else config.best_by
 
 
 def value(backtest: BacktestView | None, config: StudyConfig) -> float | None:
@@ -23,7 +23,7 @@ def value(backtest: BacktestView | None, config: StudyConfig) -> float | None:
 
 
 def metric(backtest: BacktestView | None, config: StudyConfig) -> str:
-    """The same as people read it; `-` where there is none."""
+    """The same as people read it; a dash where there is none."""
     return _written(config.best_by, value(backtest, config))
 
 
@@ -35,11 +35,11 @@ def plain_metric(found: float, config: StudyConfig) -> str:
 def figure_columns(config: StudyConfig) -> list[str]:
     """The headings of the figures that are shown of each backtest: the metric sought, and what everybody asks for."""
     names = dict.fromkeys((config.best_by, *_ALWAYS))
-    return [f">{FIGURES[name][0].upper() if name in FIGURES else name}" for name in names]
+    return [f">{FIGURES[name].label.upper() if name in FIGURES else name}" for name in names]
 
 
 def figure_cells(backtest: BacktestView | None, config: StudyConfig) -> list[str]:
-    """The figures that go with them; `-` where there are none."""
+    """The figures that go with them; a dash where there are none."""
     shown = backtest.metrics if backtest and backtest.status is BacktestStatus.COMPLETED else None
     names = dict.fromkeys((config.best_by, *_ALWAYS))
     values = {name: getattr(shown, name, None) for name in names}
@@ -55,5 +55,5 @@ def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[Backte
 
 def _written(name: str, found: float | None) -> str:
     if found is None:
-        return "-"
-    return figure(name, found) if name in FIGURES else f"{found:,.10g}"
+        return UNDEFINED
+    return written(name, found) if name in FIGURES else f"{found:,.10g}"

@@ -42,9 +42,9 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
     """One row per engine."""
     if not engines:
         return Text("no engines; start one: flotilla engine start my-engine --strategy ema_cross")
-    made = table("ENGINE", "STATE", "TYPE", ">AGE", ">FILLS", "POSITION", ">PNL", ">MEM")
+    made = table("ENGINE", "STATE", "TYPE", ">AGE", ">FILLS", "POSITION", ">REALIZED", ">UNREALIZED")
     for engine in engines:
-        metrics, resources = engine.metrics, engine.resources
+        metrics = engine.metrics
         made.add_row(
             Text(engine.instance_id, overflow="fold"),
             state_text(engine.session, is_frozen=engine.is_frozen),
@@ -53,7 +53,7 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
             f"{metrics.fills_total:,}" if metrics else "",
             words.positions(metrics.net_positions) if metrics else "",
             words.money(metrics.realized_pnl) if metrics else "",
-            words.size(resources.memory_bytes) if resources else "",
+            words.money(metrics.unrealized_pnl) if metrics else "",
         )
     # A stop of all engines is one line, not one for each.
     lines = {line.plain: line for engine in engines for line in _troubles(engine)}

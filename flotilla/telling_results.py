@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from flotilla.backtest_tables import Told
 from flotilla.client import Flotilla
+from flotilla.figure_tables import Told
 from flotilla.whole_file import whole_file
 from schemas.backtest import BacktestStatus, BacktestView, ResultPart
 from schemas.fault import FaultCode, FaultError

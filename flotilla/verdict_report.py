@@ -17,7 +17,8 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     """Whether a run again gave the same; if not, what it depended on that changed, and the first thing that came out otherwise."""
     compared = f"{verdict.fills_compared:,} fills compared, run again as {verdict.verify_id}"
     if verdict.is_equal:
-        return Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
+        equal = Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
+        return Group(equal, *_redefined(verdict))
     if verdict.is_equal is None:
         return Text(f"backtest {verdict.backtest_id}: {verdict.verify_id} has not ended")
     lines = [Text.assemble(("● ", "red"), f"backtest {verdict.backtest_id} is DIFFERENT: {compared}")]
@@ -28,12 +29,23 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     has = "has changed" if causes else "has not changed"
     lines += [Text(f"\nwhat it depends on {has}"), *_listed(causes)]
     lines.append(
-        Text("\nwhat came of it differs, first in" if effects else "\nevery fill and figure is the same")
+        Text(
+            "\nwhat came of it differs, first in" if effects else "\neverything that was compared is the same"
+        )
     )
     lines += _listed(effects[:1])
     if others := [one.where for one in effects[1:]]:
         lines.append(Text(f"  also in  {', '.join(others[:_SHOWN])}{_more(others)}", style="dim"))
-    return Group(*lines)
+    return Group(*lines, *_redefined(verdict))
+
+
+def _redefined(verdict: BacktestVerdict) -> list[Text]:
+    """That figures were not compared, where their definition has changed between the runs."""
+    if verdict.figures_versions is None:
+        return []
+    then, now = verdict.figures_versions
+    text = f"the definition of its figures has changed since (version {then}, now {now}): metrics and equity curve were not compared"
+    return [Text(text, style="yellow")]
 
 
 def _listed(differences: Sequence[Difference]) -> list[Text]:

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla import words
-from flotilla.backtest_tables import share
 from flotilla.output import table
 from flotilla.study_figures import figure_cells, figure_columns, label, plain_metric, ranking, value
 from schemas.backtest import BacktestView, StudyConfig, StudyKind, StudyView
+from schemas.figures import share
 
 IN: Final = "in"
 OUT: Final = "out"
@@ -109,7 +109,8 @@ def _summary(folds: Sequence[Fold], config: StudyConfig) -> str:
         return ""
     means = [math.fsum(side) / len(both) for side in zip(*both, strict=True)]
     returns = [fold.tried.metrics.total_return for fold in folds if fold.tried and fold.tried.metrics]
-    compounded = math.prod(1.0 + (one or 0.0) for one in returns) - 1.0
+    known = [one for one in returns if one is not None]
+    compounded = math.prod(1.0 + one for one in known) - 1.0 if len(known) == len(returns) else None
     return (
         f"out of sample, {len(both)} of {len(folds)} folds: mean {label(config)} {plain_metric(means[1], config)}"
         f" (in sample {plain_metric(means[0], config)}),\nreturns compounded {share(compounded)}"

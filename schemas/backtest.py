@@ -27,7 +27,13 @@ from schemas.ids import (
 from schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
-"""How many regular moments of a run its equity curve has at most."""
+"""How many regular moments of a run its equity curve has at most, beside the ends of its days."""
+FIGURES_VERSION: Final = 2
+"""Which definition `Metrics` have. 1: NautilusTrader's statistics of realized returns. 2: marked equity at each day's end."""
+QUOTE_CURRENCY: Final = "<quote>"
+"""Stands in a plan's amounts of money for the currency that its instruments are settled in, where nobody chose a base currency."""
+MAX_NAMED: Final = 10
+"""How many positions and orders that a run left open a view names."""
 
 
 class DataKind(StrEnum):
@@ -49,7 +55,8 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One run of BacktestEngine: plain configs that NautilusTrader's own classes parse, unknown keys refused.
 
     `engine` is a BacktestEngineConfig without its strategies, each of `venues` a BacktestVenueConfig, each of `strategies` an
-    ImportableStrategyConfig. The run is over events from `start_ns` to `end_ns`, both included.
+    ImportableStrategyConfig. The run is over events from `start_ns` to `end_ns`, both included. Its days end at midnight of `timezone`
+    (IANA). A venue without `base_currency` counts in the currency that all instruments of the plan are settled in.
     """
 
     engine: dict[str, Any] = {}
@@ -59,6 +66,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     strategies: tuple[dict[str, Any], ...]
     start_ns: int
     end_ns: int
+    timezone: str = "UTC"
 
 
 class BacktestStatus(StrEnum):
@@ -104,8 +112,10 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     The strategy is either `strategy`, a template by name, or `strategy_class`: the import path of a class (`module:Class`), whose
     config class is `config_class` or the same with `Config` behind, or the class of a template by its bare name. `start_date`
     and `end_date` are ISO days or moments in UTC; an end day is included. `leverage` counts with MARGIN accounts. `latency_ms` is
-    from the strategy to the venue. `commission` is an amount
-    per order in the base currency, in place of the instrument's fees. `seed` is that of every chance in the run.
+    from the strategy to the venue. `base_currency` is what accounts are kept and results counted in; without it that is the currency in
+    which the instruments are settled (their quote currency), if it is one for all of them. Another one needs rates among the run's data.
+    `commission` is an amount per order in that currency, in place of the instrument's fees. `timezone` (IANA, such as America/New_York)
+    is where days end; null is UTC. `seed` is that of every chance in the run.
     """
 
     start_date: Annotated[str, Meta(max_length=40)]
@@ -117,7 +127,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     strategy_config: dict[str, Any] = {}
     venues: Annotated[tuple[VenueName, ...], Meta(min_length=1, max_length=16)] = ("SIM",)
     initial_balance: Annotated[float, Meta(gt=0)] = 1_000_000.0
-    base_currency: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9]{2,9}\Z")] = "USD"
+    base_currency: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9]{2,9}\Z")] | None = None
     data_sources: tuple[Literal["catalog"], ...] = ("catalog",)
     bar_types: Annotated[tuple[BarType, ...], Meta(max_length=64)] = ()
     tick_data: bool = False
@@ -131,6 +141,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     commission: Annotated[float, Meta(ge=0)] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     timeout_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
     def __post_init__(self) -> None:
         if (self.strategy is None) == (self.strategy_class is None):
@@ -181,7 +192,13 @@ class TrialProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of the REST contract, all by NautilusTrader's own statistics; money is in the account's currency."""
+    """The figures of the REST contract; null where one is not defined. Money is in the account's currency.
+
+    Return, return a year, volatility, Sharpe, Sortino, Calmar and drawdown are of marked equity at each day's end (drawdown: of every point
+    of the equity curve); `engine_sidecar/core/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
+    high before it to the recovery, else to the end. `final_equity` is balance and unrealized profit at the end. The rest is of closed trades,
+    `profit_factor` gross profit by gross loss.
+    """
 
     total_return: float | None
     annualized_return: float | None
@@ -199,6 +216,89 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     largest_win: float | None
     largest_loss: float | None
     calmar_ratio: float | None
+    max_drawdown_days: float | None = None
+    final_equity: float | None = None
+
+
+class NautilusStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """NautilusTrader's own statistics under the names of Metrics: of realized returns, what is open at the end left out."""
+
+    total_return: float | None
+    annualized_return: float | None
+    volatility: float | None
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    calmar_ratio: float | None
+    max_drawdown: float | None
+    profit_factor: float | None
+
+
+class OrderReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why orders went nowhere: one of the texts, where they differ in numbers only, and how many there were of the kind."""
+
+    status: Literal["rejected", "denied", "unsent"]
+    reason: str
+    count: int
+
+
+class OrderCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a run's orders: `submitted` reached a venue, `unsent` and `denied` did not; `reasons`, most frequent first."""
+
+    total: int
+    submitted: int
+    filled: int
+    open: int
+    rejected: int
+    denied: int
+    unsent: int
+    expired: int
+    canceled: int
+    reasons: tuple[OrderReason, ...] = ()
+
+
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position that a run left open. `unrealized_pnl` is null when there is no price for it."""
+
+    position_id: str
+    instrument_id: str
+    strategy_id: str
+    side: str
+    quantity: str
+    entry_price: float
+    entry_time_ns: int
+    unrealized_pnl: str | None
+    currency: str
+
+
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a run left at a venue, or on its way there. `price` is its limit, else its trigger."""
+
+    client_order_id: str
+    instrument_id: str
+    side: str
+    order_type: str
+    status: str
+    quantity: str
+    filled_qty: str
+    price: str | None
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands beside the metrics of a run.
+
+    `returns` is how many returns of a day they are made from, `years` the time that those took (365.25 days each): there are
+    returns / years of them a year. `open_positions` and `open_orders` name the first few of `positions_open` and `orders.open`.
+    """
+
+    figures_version: int
+    timezone: str
+    returns: int
+    years: float | None
+    nautilus_statistics: NautilusStatistics
+    orders: OrderCounts
+    positions_open: int
+    open_positions: tuple[OpenPosition, ...]
+    open_orders: tuple[OpenOrder, ...]
 
 
 class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,7 +324,10 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Balance and unrealized profit at a moment of simulated time; `drawdown` is the share lost since the highest equity."""
+    """Marked equity at a moment of simulated time; `drawdown` is the share lost since the highest equity.
+
+    Equity is balance and unrealized profit; of a CASH account, whose balance has paid for what it holds, balance and what that is worth.
+    """
 
     at_ns: int
     equity: float
@@ -237,7 +340,9 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a trial gave, in the order in which it happened.
 
     `orders` are as they stood at the end. `statistics` are NautilusTrader's own by name, per currency and of the returns. `fees`
-    are sums per currency. `elapsed_s` is wall time.
+    are sums per currency. `elapsed_s` is wall time. `equity_curve` begins with the equity before the first event, and has the end of every
+    day with events, and of a run shorter than MAX_CURVE_POINTS days that many regular moments beside. `summary` is null in results of
+    before figures had versions.
     """
 
     currency: str
@@ -251,6 +356,13 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     fees: dict[str, str]
     events: int
     elapsed_s: float
+    open_positions: tuple[OpenPosition, ...] = ()
+    summary: RunSummary | None = None
+
+    @property
+    def figures_version(self) -> int:
+        """Which definition the figures have."""
+        return self.summary.figures_version if self.summary else 1
 
 
 class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,7 +388,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of work in the queue: run this plan. `wants_report` asks for NautilusTrader's tear sheet too."""
+    """One piece of work in the queue: run this plan. `wants_report` asks for a tear sheet too."""
 
     backtest_id: BacktestId
     plan: TrialPlan
@@ -411,6 +523,7 @@ class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     has_report: bool = False
     elapsed_s: float | None = None
     events: int | None = None
+    summary: RunSummary | None = None
 
 
 class RunBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -452,6 +565,7 @@ class ResultPart(StrEnum):
     ORDERS = "orders"
     FILLS = "fills"
     EQUITY_CURVE = "equity_curve"
+    OPEN_POSITIONS = "open_positions"
     STATISTICS = "statistics"
     BALANCES = "balances"
     FEES = "fees"
@@ -501,6 +615,7 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a run again gave the same. Null while it has not ended.
 
     `differences` begin with what both depended on (plan, code, data, versions); then the first fill that differs, and figures.
+    `figures_versions` has the definitions of both runs' figures where those are not the same: then metrics and equity curve are not compared.
     """
 
     backtest_id: BacktestId
@@ -508,6 +623,7 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     is_equal: bool | None
     differences: tuple[Difference, ...] = ()
     fills_compared: int = 0
+    figures_versions: tuple[int, int] | None = None
 
 
 class CompareBacktests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,50 +1,84 @@
-"""The equity of a run at regular moments of its simulated time."""
+"""The marked equity of a run: at each day's end, and at regular moments of a short one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from nautilus_trader.model.identifiers import Venue
 
-from schemas.backtest import EquityPoint
+from engine_sidecar.backtest.feeding import Looks
+from engine_sidecar.core.performance import DAY_NS, day_end
+from engine_sidecar.replay.streams import Extent
+from schemas.backtest import MAX_CURVE_POINTS, EquityPoint
+
+SHORTEST_NS: Final = 1_000_000_000
+"""Between two regular points of an equity curve."""
 
 
 class EquitySampler:
-    """Looks at balance and unrealized profit of every venue when it is told to.
+    """Values the account of every venue when it is told to.
 
     It has no timer: the engine lets venues work at every timer, so that orders on their way would arrive earlier than without it.
-    `currency` is what equity is counted in; accounts in other currencies do not count.
+    `currency` is that of every account, `first_ns` the moment of the first event.
     """
 
-    def __init__(self, engine: Any, venues: Iterable[str], currency: Any) -> None:
+    def __init__(self, engine: Any, venues: Iterable[str], currency: Any, first_ns: int) -> None:
         self._engine = engine
         self._venues = [Venue(name) for name in venues]
         self._currency = currency
+        self._first_ns = first_ns
         self._highest = 0.0
         self.points: list[EquityPoint] = []
+        self.unpriced: set[str] = set()
+        """Instruments that were held at a sample, and could not be valued."""
 
-    def sample(self) -> None:
-        """Adds the present moment to the curve, in the place of one that was taken at the same time."""
-        portfolio = self._engine.portfolio
-        balance, unrealized = Decimal(0), Decimal(0)
-        for venue in self._venues:
-            account = portfolio.account(venue)
-            total = account.balance_total(self._currency) if account else None
-            balance += total.as_decimal() if total is not None else 0
-            pnls = portfolio.unrealized_pnls(venue) or {}
-            unrealized += sum(money.as_decimal() for held, money in pnls.items() if held == self._currency)
-        equity = float(balance + unrealized)
+    def sample(self, at_ns: int | None = None) -> None:
+        """Adds the present moment to the curve, as `at_ns` where that is given; of those at one moment the last stays.
+
+        The first one is before the first event, and has its time; it stays too.
+        """
+        valued = [self._valued(venue) for venue in self._venues]
+        balance, unrealized, equity = (float(sum(parts)) for parts in zip(*valued, strict=True))
         self._highest = max(self._highest, equity)
-        drawdown = 1.0 - equity / self._highest if self._highest > 0 else 0.0
-        at_ns = self._engine.kernel.clock.timestamp_ns()
-        if self.points and self.points[-1].at_ns == at_ns:
-            self.points.pop()
-        self.points.append(
-            EquityPoint(
-                at_ns=at_ns,
-                equity=equity,
-                balance=float(balance),
-                unrealized_pnl=float(unrealized),
-                drawdown=drawdown,
-            )
+        moment = at_ns if at_ns is not None else int(self._engine.kernel.clock.timestamp_ns())
+        point = EquityPoint(
+            at_ns=max(moment, self._first_ns),
+            equity=equity,
+            balance=balance,
+            unrealized_pnl=unrealized,
+            drawdown=1.0 - equity / self._highest if self._highest > 0 else 0.0,
         )
+        if len(self.points) > 1 and self.points[-1].at_ns == point.at_ns:
+            self.points.pop()
+        self.points.append(point)
+
+    def _valued(self, venue: Venue) -> tuple[Decimal, Decimal, Decimal]:
+        """Balance, unrealized profit and equity of a venue's account."""
+        portfolio, currency = self._engine.portfolio, self._currency
+        account = portfolio.account(venue)
+        if account is None:
+            return Decimal(0), Decimal(0), Decimal(0)
+        balance = account.balance_total(currency).as_decimal()
+        # By its account: without one NautilusTrader answers with what it worked out last, which trades do not renew, and with 0 for
+        # what it cannot value.
+        equity = portfolio.equity(venue, account.id)[currency].as_decimal()
+        self.unpriced.update(each.value for each in portfolio.missing_price_instruments(venue))
+        if account.is_margin_account:
+            return balance, equity - balance, equity
+        pnls = portfolio.unrealized_pnls(venue, account.id)
+        return balance, sum((each.as_decimal() for each in pnls.values()), Decimal(0)), equity
+
+
+def looks_of(extent: Extent, zone: tzinfo, look: Callable[[], None]) -> Looks:
+    """Each day's end; of a run shorter than that many days, as many regular moments as an equity curve takes beside."""
+    step = max(SHORTEST_NS, -(-(extent.last - extent.first) // (MAX_CURVE_POINTS - 2)))
+
+    def regular(at_ns: int) -> int:
+        return extent.first - 1 - (extent.first - 1 - at_ns) // step * step
+
+    def next_one(at_ns: int) -> int:
+        end = day_end(at_ns, zone)
+        return end if step >= DAY_NS else min(end, regular(at_ns))
+
+    return Looks(extent.first, next_one, look)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from msgspec import inspect
 from pyarrow import parquet
 
-from schemas.backtest import ClosedTrade, EquityPoint
+from schemas.backtest import ClosedTrade, EquityPoint, OpenPosition
 from schemas.telemetry import Fill, OrderUpdate
 
 PARTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -22,6 +22,7 @@ PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "orders": OrderUpdate,
     "fills": Fill,
     "equity_curve": EquityPoint,
+    "open_positions": OpenPosition,
 }
 _TYPES: Final = {
     inspect.StrType: pa.string(),

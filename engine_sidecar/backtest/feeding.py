@@ -30,10 +30,10 @@ class Span(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """Calls `look` at regular moments: at the first, and each `step` after it (ns)."""
+    """Calls `look` before the event at `first`, and at the moments that `next_one` gives: the first one at or after a time (UNIX ns)."""
 
     first: int
-    step: int
+    next_one: Callable[[int], int]
     look: Callable[[], None]
 
 
@@ -95,7 +95,7 @@ def watched(chunks: Iterable[list[Any]], looks: Looks) -> Iterator[list[Any]]:
             yield chunk[start : index + 1]
             looks.look()
             start = index + 1
-            due += -((due - _time(chunk[index])) // looks.step) * looks.step
+            due = looks.next_one(_time(chunk[index]))
         if start < len(chunk):
             yield chunk[start:]
 

@@ -57,7 +57,7 @@ def run(sock: socket.socket) -> int:
         return 1
     link.hand_over(msgspec.json.encode(outcome))
     if order.order.wants_report:
-        link.hand_over(tear_sheet(engine, order.order.backtest_id).encode(), is_report=True)
+        link.hand_over(tear_sheet(engine, order.order.backtest_id, outcome.result).encode(), is_report=True)
     return 0
 
 

@@ -4,12 +4,24 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from nautilus_trader.backtest.engine import BacktestEngine
 
 from engine_sidecar.adapters.translate import amount, amounts, fill, order_update
 from engine_sidecar.backtest.accounts import Together
-from schemas.backtest import ClosedTrade, EquityPoint, Metrics, TrialResult
+from engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
+from engine_sidecar.core.performance import Performance, Sample, performance
+from schemas.backtest import (
+    FIGURES_VERSION,
+    MAX_NAMED,
+    ClosedTrade,
+    EquityPoint,
+    Metrics,
+    NautilusStatistics,
+    RunSummary,
+    TrialResult,
+)
 
 _RETURNS = "returns"
 
@@ -18,12 +30,15 @@ def result_of(
     engine: BacktestEngine,
     currency: Any,
     fills: Sequence[Any],
-    curve: Iterable[EquityPoint],
+    curve: Sequence[EquityPoint],
+    *,
+    zone: ZoneInfo,
     elapsed_s: float,
 ) -> TrialResult:
-    """The whole result. `currency` is the account's, `fills` are the OrderFilled events, `elapsed_s` is wall time.
+    """The whole result. `currency` is that of accounts, `fills` are the OrderFilled events, `elapsed_s` is wall time.
 
-    Statistics are NautilusTrader's for its one account, and by its analyzer over all accounts together where there are several.
+    Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
+    over all accounts together where there are several.
     """
     accounts = engine.cache.accounts()
     if len(accounts) > 1:
@@ -33,15 +48,29 @@ def result_of(
     pnls = told.stats_pnls.get(currency.code, {})
     trades = tuple(trade for position in _positions(engine) if (trade := _trade(position)))
     orders = sorted(engine.cache.orders(), key=lambda order: (order.ts_init, order.client_order_id.value))
+    held = open_positions(engine.cache)
+    made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)
     statistics = {
         **{code: _finite(stats) for code, stats in told.stats_pnls.items()},
         _RETURNS: _finite(told.stats_returns),
     }
     return TrialResult(
         currency=currency.code,
-        metrics=_metrics(pnls, told.stats_returns, trades),
+        metrics=_metrics(made, curve, trades, currency.code),
         trades=trades,
         equity_curve=tuple(curve),
+        open_positions=tuple(held),
+        summary=RunSummary(
+            figures_version=FIGURES_VERSION,
+            timezone=zone.key,
+            returns=made.returns,
+            years=made.years,
+            nautilus_statistics=_nautilus(pnls, told.stats_returns),
+            orders=order_counts(orders, (each.id.value for each in engine.trader.exec_algorithms())),
+            positions_open=len(held),
+            open_positions=tuple(held[:MAX_NAMED]),
+            open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
+        ),
         statistics=statistics,
         balances=_sums(money for account in accounts for money in account.balances_total().values()),
         orders=tuple(order_update(order.last_event, engine.cache) for order in orders),
@@ -86,27 +115,46 @@ def _trade(position: Any) -> ClosedTrade | None:
     )
 
 
-def _metrics(pnls: Mapping[str, Any], returns: Mapping[str, Any], trades: tuple[ClosedTrade, ...]) -> Metrics:
-    wins = sum(float(trade.pnl) > 0 for trade in trades)
-    losses = sum(float(trade.pnl) < 0 for trade in trades)
-    percent = _number(pnls.get("PnL% (total)"))
+def _metrics(
+    made: Performance, curve: Sequence[EquityPoint], trades: Sequence[ClosedTrade], currency: str
+) -> Metrics:
+    """Amounts of money are of trades in `currency`; where some are in another one, there is no sum of all."""
+    wins = [float(trade.pnl) for trade in trades if float(trade.pnl) > 0]
+    losses = [float(trade.pnl) for trade in trades if float(trade.pnl) < 0]
+    is_one = all(trade.currency == currency for trade in trades)
     return Metrics(
+        total_return=made.total_return,
+        annualized_return=made.annualized_return,
+        sharpe_ratio=made.sharpe_ratio,
+        sortino_ratio=made.sortino_ratio,
+        max_drawdown=made.max_drawdown,
+        max_drawdown_days=made.max_drawdown_days,
+        volatility=made.volatility,
+        calmar_ratio=made.calmar_ratio,
+        final_equity=curve[-1].equity,
+        win_rate=len(wins) / len(trades) if trades else None,
+        profit_factor=math.fsum(wins) / -math.fsum(losses) if losses and is_one else None,
+        total_trades=len(trades),
+        winning_trades=len(wins),
+        losing_trades=len(losses),
+        average_win=math.fsum(wins) / len(wins) if wins and is_one else None,
+        average_loss=math.fsum(losses) / len(losses) if losses and is_one else None,
+        largest_win=max(wins, default=None) if is_one else None,
+        largest_loss=min(losses, default=None) if is_one else None,
+    )
+
+
+def _nautilus(pnls: Mapping[str, Any], returns: Mapping[str, Any]) -> NautilusStatistics:
+    percent = _number(pnls.get("PnL% (total)"))
+    return NautilusStatistics(
         total_return=percent / 100 if percent is not None else None,
         annualized_return=_stat(returns, "CAGR"),
+        volatility=_stat(returns, "Returns Volatility"),
         sharpe_ratio=_stat(returns, "Sharpe Ratio"),
         sortino_ratio=_stat(returns, "Sortino Ratio"),
-        max_drawdown=_stat(returns, "Max Drawdown"),
-        win_rate=_number(pnls.get("Win Rate")),
-        profit_factor=_stat(returns, "Profit Factor"),
-        volatility=_stat(returns, "Returns Volatility"),
-        total_trades=len(trades),
-        winning_trades=wins,
-        losing_trades=losses,
-        average_win=_number(pnls.get("Avg Winner")),
-        average_loss=_number(pnls.get("Avg Loser")),
-        largest_win=_number(pnls.get("Max Winner")),
-        largest_loss=_number(pnls.get("Max Loser")),
         calmar_ratio=_stat(returns, "Calmar Ratio"),
+        max_drawdown=_stat(returns, "Max Drawdown"),
+        profit_factor=_stat(returns, "Profit Factor"),
     )
 
 

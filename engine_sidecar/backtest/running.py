@@ -5,21 +5,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.model.objects import Currency
+from nautilus_trader.common.component import set_backtest_force_stop
 
 from engine_sidecar.adapters.quick_analyzer import quicken
 from engine_sidecar.backtest.building import build_engine
-from engine_sidecar.backtest.equity import EquitySampler
-from engine_sidecar.backtest.feeding import Looks, Span, extent_of, feed
+from engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
+from engine_sidecar.backtest.equity import EquitySampler, looks_of
+from engine_sidecar.backtest.feeding import Span, extent_of, feed
 from engine_sidecar.backtest.results import result_of
 from engine_sidecar.replay.streams import FOREVER, Extent
-from schemas.backtest import MAX_CURVE_POINTS, TrialPlan, TrialProgress, TrialResult
+from schemas.backtest import TrialPlan, TrialProgress, TrialResult
 
 TELL_S: Final = 0.5
-SHORTEST_NS: Final = 1_000_000_000
-"""Between two points of an equity curve."""
 
 type Tell = Callable[[TrialProgress], None]
 
@@ -37,36 +37,29 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
     quicken()
+    zone = ZoneInfo(plan.timezone)
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
+    plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
-    currency = _currency(plan)
-    sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency)
+    currency = base_currency(plan)
+    sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
+    rates = RateWatch(engine, currency, lambda: set_backtest_force_stop(True))
     fills: list[Any] = []
-    engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
+    for take in (fills.append, rates.saw):
+        engine.kernel.msgbus.subscribe("events.fills.*", take)
     began = time.monotonic()
     with _Progress(engine, extent, tell):
-        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, sampler.sample))
-    sampler.sample()
-    result = result_of(engine, currency, fills, sampler.points, time.monotonic() - began)
-    return Ran(result, engine)
+        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, zone, sampler.sample))
+    # With all that came of the last event, timers after it included.
+    sampler.sample(extent.last)
+    rates.refuse(sampler.unpriced)
+    took = time.monotonic() - began
+    return Ran(result_of(engine, currency, fills, sampler.points, zone=zone, elapsed_s=took), engine)
 
 
 def span_of(plan: TrialPlan, extent: Extent) -> Span:
     """The time of the run: that of the plan, as BacktestEngine takes it; an end that is open (0 or FOREVER) is that of the data."""
     return Span(plan.start_ns or extent.first, plan.end_ns if plan.end_ns < FOREVER else extent.last)
-
-
-def looks_of(extent: Extent, look: Callable[[], None]) -> Looks:
-    """As many as an equity curve takes beside its first point and its last."""
-    step = -(-(extent.last - extent.first) // (MAX_CURVE_POINTS - 2))
-    return Looks(extent.first, max(SHORTEST_NS, step), look)
-
-
-def _currency(plan: TrialPlan) -> Any:
-    """What results are counted in: the base currency of the first venue, else that of its first balance."""
-    venue = plan.venues[0]
-    code = venue.get("base_currency") or str(venue["starting_balances"][0]).rsplit(" ", 1)[-1]
-    return Currency.from_str(code)
 
 
 class _Progress:

@@ -36,7 +36,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 async def report(
     options: Options, fleet: Flotilla, *, backtest_id: str, out: Path | None, is_opened: bool
 ) -> None:
-    """Write NautilusTrader's tear sheet of a completed backtest: one HTML file that needs nothing else."""
+    """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
     path = out or _beside(backtest_id)
     await save_report(fleet, backtest_id, path)
     size = path.stat().st_size

@@ -12,8 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.backtest_options import backtest_options, given_config, whole_config
-from flotilla.backtest_tables import Told, backtests_table, details, headline, result_report
+from flotilla.backtest_tables import backtests_table, details, headline, result_report
 from flotilla.client import Flotilla
+from flotilla.figure_tables import Told
 from flotilla.following import follow
 from flotilla.option_names import by_option
 from flotilla.options import Options, common, pass_options, request_id

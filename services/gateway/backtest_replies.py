@@ -11,6 +11,10 @@ from schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
     Metrics,
+    NautilusStatistics,
+    OpenOrder,
+    OpenPosition,
+    OrderCounts,
     ResultPart,
     TrialFailure,
     TrialProgress,
@@ -50,10 +54,24 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures, and links to everything else: none when it was not saved; `tearsheet` is null where none was made."""
+    """The figures, and links to everything else: none when it was not saved; `tearsheet` is null where none was made.
+
+    `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `open_positions` and `open_orders` name the
+    first ten of what the run left open. What stands from `nautilus_statistics` to `years` is null in results of `figures_version` 1, whose
+    metrics are of realized returns.
+    """
 
     metrics: Metrics
     currency: str | None
+    figures_version: int
+    nautilus_statistics: NautilusStatistics | None
+    order_counts: OrderCounts | None
+    open_positions: tuple[OpenPosition, ...] | None
+    positions_open: int | None
+    open_orders: tuple[OpenOrder, ...] | None
+    timezone: str | None
+    returns: int | None
+    years: float | None
     tearsheet: str | None
     manifest: str | None
     links: dict[str, str]

@@ -73,7 +73,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         f"{_ONE}/report",
         results.read_report,
         None,
-        "NautilusTrader's tear sheet as one page of HTML that loads nothing.",
+        "The tear sheet as one page of HTML that loads nothing.",
         tag="backtests",
         media="text/html",
         failures=_NOT_COMPLETED,

@@ -34,7 +34,15 @@ type StreamKind = Literal[
 STREAM_KINDS: Final[tuple[str, ...]] = get_args(StreamKind.__value__)
 type TemplateKind = Literal["engine", "strategy"]
 type PartName = Literal[
-    "trades", "orders", "fills", "equity_curve", "statistics", "balances", "fees", "manifest"
+    "trades",
+    "orders",
+    "fills",
+    "equity_curve",
+    "open_positions",
+    "statistics",
+    "balances",
+    "fees",
+    "manifest",
 ]
 PATH_TYPES: Final[Mapping[str, Any]] = {
     "instance_id": InstanceId,

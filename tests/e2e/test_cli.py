@@ -42,7 +42,16 @@ def test_an_engine_is_started_looked_at_and_stopped(stack: RunningStack) -> None
         r"● engine one is trading\n  session    \S+\n  container  nautilus-engine-", started.stdout
     )
     listed = stack.cli("engine", "ls").stdout.splitlines()
-    assert listed[0].split() == ["ENGINE", "STATE", "TYPE", "AGE", "FILLS", "POSITION", "PNL", "MEM"]
+    assert listed[0].split() == [
+        "ENGINE",
+        "STATE",
+        "TYPE",
+        "AGE",
+        "FILLS",
+        "POSITION",
+        "REALIZED",
+        "UNREALIZED",
+    ]
     assert any(line.split()[:3] == ["one", "trading", "sandbox"] for line in listed)
     assert re.search(r"wanted +running\n", stack.cli("engine", "inspect", "one").stdout)
     stopped = stack.cli("engine", "stop", "one")

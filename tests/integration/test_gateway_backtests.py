@@ -140,6 +140,14 @@ async def test_a_completed_backtest_has_its_results_with_every_field_of_the_cont
     assert shown["completed_at"] == "2026-01-31T14:25:01Z"
     results = shown["results"]
     assert results["metrics"] == {name: getattr(METRICS, name) for name in METRICS.__struct_fields__}
+    assert (results["figures_version"], results["returns"], results["years"]) == (2, 252, 1.0)
+    assert results["nautilus_statistics"]["sortino_ratio"] == 121_660.6
+    assert (results["order_counts"]["rejected"], results["order_counts"]["denied"]) == (1, 1)
+    assert results["order_counts"]["reasons"] == [
+        {"status": "rejected", "reason": "no market for SPX.SIM", "count": 1}
+    ]
+    assert (results["positions_open"], results["open_positions"][0]["unrealized_pnl"]) == (1, "10.50")
+    assert results["open_orders"][0]["price"] == "110.00"
     assert len(results["trades"]) == len(results["equity_curve"]) == 3
     assert results["trades"][1] == {
         "trade_id": "P-1",

@@ -66,10 +66,18 @@ def test_every_fill_and_every_statistic_of_ema_cross(catalog: Path) -> None:
     theirs = backtest(catalog, ema_cross(), instruments=["SPX.SIM"])
     assert len(theirs["fills"]) > 400
     assert_same(said, theirs)
-    metrics = said[-1]["result"]["metrics"]
-    assert metrics["total_return"] == pytest.approx(theirs["statistics"]["USD"]["PnL% (total)"] / 100)
-    assert metrics["sharpe_ratio"] == theirs["statistics"]["returns"]["Sharpe Ratio (252 days)"]
+    result = said[-1]["result"]
+    realized = result["summary"]["nautilus_statistics"]
+    assert realized["total_return"] == pytest.approx(theirs["statistics"]["USD"]["PnL% (total)"] / 100)
+    assert realized["sharpe_ratio"] == theirs["statistics"]["returns"]["Sharpe Ratio (252 days)"]
+    metrics = result["metrics"]
     assert metrics["total_trades"] == metrics["winning_trades"] + metrics["losing_trades"]
+    # The account is worth what it has and what is open at the end, which is named.
+    (held,) = result["open_positions"]
+    worth = float(result["balances"]["USD"]) + float(held["unrealized_pnl"])
+    assert result["equity_curve"][-1]["equity"] == pytest.approx(worth)
+    assert metrics["total_return"] == pytest.approx(worth / 1_000_000 - 1)
+    assert result["summary"]["open_positions"] == [held]
 
 
 def test_two_strategies_on_two_instruments(catalog: Path) -> None:

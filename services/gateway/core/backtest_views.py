@@ -14,6 +14,7 @@ from schemas.backtest import (
     ClosedTrade,
     EquityPoint,
     ResultPart,
+    RunSummary,
     StudyView,
 )
 from services.gateway.backtest_replies import (
@@ -100,10 +101,20 @@ def results_summary(view: BacktestView) -> ResultsSummary | None:
     return ResultsSummary(
         metrics=view.metrics,
         currency=view.currency,
+        **_beside(view.summary),
         tearsheet=report_link(view.backtest_id) if view.has_report else None,
         manifest=part_link(view.backtest_id, ResultPart.MANIFEST) if is_saved else None,
         links=part_links(view.backtest_id) if is_saved else {},
     )
+
+
+def _beside(summary: RunSummary | None) -> dict[str, Any]:
+    """What stands beside the metrics; of a run from before there was that, only what its metrics are."""
+    known = (
+        _fields(summary) if summary else {**dict.fromkeys(RunSummary.__struct_fields__), "figures_version": 1}
+    )
+    known["order_counts"] = known.pop("orders")
+    return known
 
 
 def backtest_summary(view: BacktestView) -> BacktestSummary:
@@ -148,10 +159,16 @@ def verdict_message(verdict: BacktestVerdict) -> str:
     both = f"{verdict.backtest_id} and its run again {verdict.verify_id}"
     if verdict.is_equal is None:
         return f"{verdict.backtest_id} runs again as {verdict.verify_id}; ask again for how that stands"
+    redefined = ""
+    if verdict.figures_versions is not None:
+        then, now = verdict.figures_versions
+        redefined = (
+            f"; the definition of figures has changed (version {then}, now {now}), they were not compared"
+        )
     if verdict.is_equal:
-        return f"{both} are equal, {verdict.fills_compared} fills compared"
+        return f"{both} are equal, {verdict.fills_compared} fills compared{redefined}"
     where = f", first in {verdict.differences[0].where}" if verdict.differences else ""
-    return f"{both} differ{where}"
+    return f"{both} differ{where}{redefined}"
 
 
 def study_summary(study: StudyView) -> StudySummary:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import ResultPart
+from schemas.backtest import OpenPosition, ResultPart
 from schemas.telemetry import Fill, OrderUpdate
 from services.gateway.backtest_replies import CurvePoint, Trade
 from services.gateway.core.backtest_views import shown
@@ -17,6 +17,7 @@ _LISTS: Final[Mapping[ResultPart, Any]] = {
     ResultPart.EQUITY_CURVE: CurvePoint,
     ResultPart.ORDERS: OrderUpdate,
     ResultPart.FILLS: Fill,
+    ResultPart.OPEN_POSITIONS: OpenPosition,
 }
 _DOCUMENTS: Final = {
     ResultPart.BALANCES: ("currency", "amount"),

@@ -133,7 +133,9 @@ def test_each_look_is_after_all_events_up_to_its_moment(pauses: Times, step: int
     events = [quote("ACME.SIM", ts, 10.0) for ts in times]
     engine = Engine()
     lists = [events[start : start + size] for start in range(0, len(events), size)]
-    looks = Looks(1_000, step, lambda: engine.looks.append([*engine.done]))
+    looks = Looks(
+        1_000, lambda at: 999 + -((999 - at) // step) * step, lambda: engine.looks.append([*engine.done])
+    )
     engine.run(watched(iter(lists), looks))
     assert engine.done == times
     assert engine.looks[0] == []

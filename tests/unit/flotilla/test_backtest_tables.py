@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 from rich.console import RenderableType
 
-from flotilla.backtest_tables import Told, backtests_table, details, result_report
+from flotilla.backtest_tables import backtests_table, details, result_report
 from flotilla.comparison_tables import best_of, comparison_report
 from flotilla.demo_backtest import count_equal
 from flotilla.failure import failure_of
+from flotilla.figure_tables import Told
 from flotilla.findings import findings_report
 from flotilla.following import progress_text
 from flotilla.output import console
@@ -29,6 +30,12 @@ from schemas.backtest import (
     Difference,
     EquityPoint,
     Metrics,
+    NautilusStatistics,
+    OpenOrder,
+    OpenPosition,
+    OrderCounts,
+    OrderReason,
+    RunSummary,
     StudyConfig,
     StudyView,
     TrialFailure,
@@ -123,7 +130,8 @@ def test_a_result_is_told_in_plain_names_with_units() -> None:
         "-12.05 %",
         "Sharpe ratio",
         "1.27",
-        "421 / 800",
+        "trades won",
+        "421",
         "879,502.00 USD",
         "12.50 USD",
         "equity, USD",
@@ -136,7 +144,117 @@ def test_a_result_is_told_in_plain_names_with_units() -> None:
 def test_a_figure_that_is_not_defined_is_a_dash() -> None:
     text = shown(result_report(view(metrics=metrics(sharpe=None)), Told()))
     line = next(line for line in text.splitlines() if "Sharpe" in line)
-    assert line.split()[2] == "-"
+    assert line.split()[2] == "–"  # noqa: RUF001
+
+
+def summary(**over: Any) -> RunSummary:
+    theirs: dict[str, Any] = dict.fromkeys(NautilusStatistics.__struct_fields__)
+    plain: dict[str, Any] = {
+        "figures_version": 2,
+        "timezone": "UTC",
+        "returns": 5031,
+        "years": 19.99,
+        "nautilus_statistics": NautilusStatistics(**{**theirs, "sortino_ratio": 121660.62}),
+        "orders": orders(filled=2),
+        "positions_open": 0,
+        "open_positions": (),
+        "open_orders": (),
+    }
+    return RunSummary(**{**plain, **over})
+
+
+def orders(*reasons: OrderReason, **counts: int) -> OrderCounts:
+    names = ("filled", "open", "rejected", "denied", "unsent", "expired", "canceled")
+    plain = dict.fromkeys(names, 0) | counts
+    total = sum(plain.values())
+    submitted = total - plain["unsent"] - plain["denied"]
+    return OrderCounts(total=total, submitted=submitted, reasons=reasons, **plain)
+
+
+def test_nautilustraders_own_figures_stand_beside_ours_under_its_name() -> None:
+    text = shown(result_report(view(summary=summary()), Told()))
+    head = next(line for line in text.splitlines() if "NautilusTrader" in line)
+    sortino = next(line for line in text.splitlines() if "Sortino" in line)
+    assert head.index("marked equity") < head.index("NautilusTrader")
+    assert "121,660.62" in sortino
+    assert sortino.index("–") < sortino.index("121,660.62")  # noqa: RUF001
+
+
+def test_orders_that_went_nowhere_are_counted_with_the_reason_and_say_why_nothing_was_traded() -> None:
+    nothing = metrics(total_trades=0, winning_trades=0, losing_trades=0)
+    why = OrderReason(status="rejected", reason="no market for SPX.SIM", count=81)
+    text = shown(
+        result_report(view(metrics=nothing, summary=summary(orders=orders(why, rejected=81))), Told())
+    )
+    assert "orders             81: 81 rejected" in text
+    assert "81 rejected: no market for SPX.SIM" in text
+    assert "no trade was closed: no order was filled" in text
+    unsent = OrderReason(status="unsent", reason="there is no execution algorithm TWAP in this run", count=19)
+    text = shown(
+        result_report(view(metrics=nothing, summary=summary(orders=orders(unsent, unsent=19))), Told())
+    )
+    assert "orders             19, 0 sent: 19 unsent" in text
+    assert "19 unsent: there is no execution algorithm TWAP" in text
+    text = shown(result_report(view(metrics=nothing, summary=summary(orders=orders())), Told()))
+    assert "no trade was closed: the strategy made no order" in text
+    text = shown(result_report(view(metrics=nothing, summary=summary(orders=orders(filled=1))), Told()))
+    assert "no trade was closed: what was opened is open still" in text
+
+
+def test_what_is_open_at_the_end_is_named() -> None:
+    position = OpenPosition(
+        position_id="P",
+        instrument_id="SPX.SIM",
+        strategy_id="S",
+        side="LONG",
+        quantity="300",
+        entry_price=2898.5,
+        entry_time_ns=DAY,
+        unrealized_pnl="-117440.00",
+        currency="USD",
+    )
+    order = OpenOrder(
+        client_order_id="O",
+        instrument_id="SPX.SIM",
+        side="SELL",
+        order_type="LIMIT",
+        status="ACCEPTED",
+        quantity="100",
+        filled_qty="0",
+        price="2922.88",
+    )
+    left = summary(
+        positions_open=1, open_positions=(position,), open_orders=(order,) * 10, orders=orders(open=12)
+    )
+    text = shown(result_report(view(summary=left), Told()))
+    assert "open position      LONG 300 SPX.SIM at 2,898.5 since 1970-01-02" in text
+    assert "-117,440.00 USD" in text
+    assert text.count("SELL 100 SPX.SIM LIMIT at 2,922.88, ACCEPTED") == 3
+    assert "9 more" in text
+
+
+def test_figures_of_before_they_came_from_marked_equity_say_so() -> None:
+    assert "as they were defined before" in shown(result_report(view(), Told()))
+    text = shown(backtests_table(BacktestList(backtests=(view(),), total_count=1), NOW))
+    assert "-12.05 %*" in text
+    assert "of realized returns" in text
+    assert "*" not in shown(
+        backtests_table(BacktestList(backtests=(view(summary=summary()),), total_count=1), NOW)
+    )
+    found = Comparison(backtests=(view("a"), view("b", summary=summary())), parameters={})
+    assert "the figures of A are of realized returns" in shown(comparison_report(found, {}, width=78))
+
+
+def test_a_figure_has_the_same_digits_in_table_list_plot_and_comparison() -> None:
+    deep = metrics(max_drawdown=-0.13008, total_return=-0.1205)
+    points = (EquityPoint(at_ns=0, equity=1e6, balance=1e6, unrealized_pnl=0, drawdown=0),)
+    points += (EquityPoint(at_ns=DAY, equity=869_920, balance=1e6, unrealized_pnl=0, drawdown=0.13008),)
+    one = view(metrics=deep, summary=summary())
+    assert shown(result_report(one, Told(curve=points))).count("-13.01 %") == 2
+    assert "-12.05 %" in shown(backtests_table(BacktestList(backtests=(one,), total_count=1), NOW))
+    both = Comparison(backtests=(one, view("b", summary=summary())), parameters={})
+    drawn = (points[0], msgspec.structs.replace(points[1], equity=879_500.0))
+    assert shown(comparison_report(both, {"a": drawn}, width=78)).count("-12.05 %") == 3
 
 
 def test_details_have_the_first_and_last_trades_and_the_configuration() -> None:
@@ -193,8 +311,8 @@ def test_a_comparison_has_figures_what_differs_and_the_curves() -> None:
     assert "2.00*" in text
     assert "fast_ema_period" in text
     assert "strategy_config" not in text
-    assert "+20.0%" in text
-    assert "-10.0%" in text
+    assert " 20.00 %" in text
+    assert "-10.00 %" in text
 
 
 def test_sixteen_side_by_side_still_fit() -> None:
@@ -226,7 +344,11 @@ def test_a_verdict_names_what_changed_and_the_first_difference() -> None:
     assert "data  data/bar/a.parquet, SHA-256\n    then  12\n    now   -" in text
     assert "first in\n  fills[12].last_px\n    then  1\n    now   2\n  also in  trades[3].pnl" in text
     no_effect = msgspec.structs.replace(differs, differences=differs.differences[:2])
-    assert "every fill and figure is the same" in shown(verdict_report(no_effect))
+    assert "everything that was compared is the same" in shown(verdict_report(no_effect))
+    redefined = shown(verdict_report(msgspec.structs.replace(same, figures_versions=(1, 2))))
+    assert "a is equal: 443 fills" in redefined
+    assert "definition of its figures has changed since (version 1, now 2)" in " ".join(redefined.split())
+    assert "definition" in shown(verdict_report(msgspec.structs.replace(differs, figures_versions=(1, 2))))
     no_cause = msgspec.structs.replace(differs, differences=differs.differences[2:])
     assert "what it depends on has not changed" in shown(verdict_report(no_cause))
     gone = Difference(where="status", first="completed", second="failed: no data")

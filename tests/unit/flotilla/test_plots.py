@@ -45,7 +45,7 @@ def test_the_plot_names_the_range_the_deepest_loss_and_the_dates() -> None:
     assert lines[0] == "equity, USD"
     assert lines[1].split("┤")[0].strip() == "200.00"
     assert lines[ROWS].split("┤")[0].strip() == "50.00"
-    assert lines[-2].split("┤")[0].strip() == "-75.0%"
+    assert lines[-2].split("┤")[0].strip() == "-75.00 %"
     assert lines[-1].split() == ["1970-01-01", "1970-01-04"]
 
 
@@ -82,5 +82,5 @@ def test_curves_over_each_other_are_told_apart_by_letters() -> None:
     lines = text.splitlines()
     assert "A" in lines[0]
     assert "B" in lines[ROWS - 1]
-    assert lines[0].startswith("+10.0% ┤")
+    assert lines[0].startswith(" 10.00 % ┤")
     assert max(map(len, lines)) <= 80

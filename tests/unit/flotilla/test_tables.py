@@ -55,6 +55,7 @@ METRICS = EngineMetrics(
     fills_total=1203,
     balances={"USD": "1000123.45"},
     realized_pnl={"USD": "123.45"},
+    unrealized_pnl={"USD": "-67.80"},
     net_positions={"SPX.SIM": "100"},
     feeds=(FeedProgress(venue="SIM", events=1204, total=5030, last_ts_event=1_066_176_000_000_000_000),),
 )
@@ -90,8 +91,8 @@ def test_an_engine_takes_one_line() -> None:
             "+100",
             "123.45",
             "USD",
-            "212",
-            "MiB",
+            "-67.80",
+            "USD",
         ]
     )
 

@@ -14,6 +14,7 @@ from schemas.backtest import (
     BacktestView,
     Difference,
     EquityPoint,
+    Metrics,
     ResultPart,
     StudyConfig,
     StudyView,
@@ -106,6 +107,9 @@ def test_a_verdict_is_told_in_words(
 ) -> None:
     verdict = BacktestVerdict(backtest_id="a", verify_id="b", is_equal=is_equal, differences=differences)
     assert words in verdict_message(verdict)
+    older = msgspec.structs.replace(verdict, is_equal=True, figures_versions=(1, 2))
+    assert "are equal" in verdict_message(older)
+    assert "the definition of figures has changed (version 1, now 2)" in verdict_message(older)
 
 
 def test_what_is_a_table_has_columns_for_its_rows() -> None:
@@ -132,3 +136,12 @@ def test_what_is_no_list_of_the_contract_stays_as_it_is_on_record() -> None:
 
 def test_a_table_escapes_what_would_break_it() -> None:
     assert csv_text(iter([("a,b", 'c"d', "e\nf", None, 1.5)])) == b'"a,b","c""d","e\nf",,1.5\r\n'
+
+
+def test_a_result_of_before_figures_had_versions_says_so_and_has_nothing_beside() -> None:
+    metrics = dict.fromkeys(Metrics.__struct_fields__)
+    counts = {"total_trades": 0, "winning_trades": 0, "losing_trades": 0}
+    older = msgspec.structs.replace(view(BacktestStatus.COMPLETED), metrics=Metrics(**{**metrics, **counts}))
+    told = results_summary(older)
+    assert told is not None
+    assert (told.figures_version, told.nautilus_statistics, told.order_counts) == (1, None, None)

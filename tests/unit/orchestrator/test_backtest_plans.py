@@ -48,6 +48,9 @@ SOURCES = Sources(
         entry("bars", IXIC),
         entry("quotes", "EURUSD.SIM"),
         entry("trades", "BTC.X"),
+        entry("quotes", "BTCUSDT.X"),
+        entry("quotes", "ETHEUR.X"),
+        entry("quotes", "EURUSDT.X"),
     ),
     modules=("nautilus_trader.examples.strategies",),
 )
@@ -94,8 +97,8 @@ def test_a_template_gives_a_plan_that_nautilus_reads() -> None:
             "name": "SIM",
             "oms_type": "NETTING",
             "account_type": "MARGIN",
-            "base_currency": "USD",
-            "starting_balances": ["1000000.0 USD"],
+            "base_currency": None,
+            "starting_balances": ["1000000.0 <quote>"],
             "default_leverage": 1.0,
         },
     )
@@ -153,7 +156,7 @@ def test_fills_latency_and_fees_are_models_of_nautilus() -> None:
         "commission": 1.0,
         "seed": 7,
     }
-    venue = planned(**chosen, account_type="CASH", initial_balance=0.5).venues[0]
+    venue = planned(**chosen, account_type="CASH", initial_balance=0.5, base_currency="USD").venues[0]
     assert venue["fill_model"]["config"] == {
         "prob_fill_on_limit": 1.0,
         "prob_slippage": 0.5,
@@ -163,6 +166,51 @@ def test_fills_latency_and_fees_are_models_of_nautilus() -> None:
     assert venue["fee_model"]["config"] == {"commission": "1.0 USD"}
     assert venue["starting_balances"] == ["0.5 USD"]
     assert "default_leverage" not in venue
+
+
+def pairs(*names: str, **chosen: Any) -> dict[str, Any]:
+    return of_class(instruments=tuple(f"{name}.X" for name in names), venues=("X",), **chosen)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pairs("BTC/USDT"),
+        pairs("BTC/USDT", base_currency="USDT"),
+        pairs("ETH/EUR", "EUR/USDT", base_currency="USDT"),
+        pairs("BTC/USDT", "EUR/USDT", base_currency="EUR"),
+        {"base_currency": "EUR"},  # what SPX is settled in its name does not tell
+    ],
+)
+def test_a_base_currency_that_pairs_lead_to_is_taken(chosen: dict[str, Any]) -> None:
+    plan = planned(**chosen)
+    assert plan.venues[0]["base_currency"] == chosen.get("base_currency")
+    money = chosen.get("base_currency", "<quote>")
+    assert plan.venues[0]["starting_balances"] == [f"1000000.0 {money}"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        (pairs("BTC/USDT", base_currency="USD"), "USD has no rate to USDT"),
+        (pairs("ETH/EUR", "BTC/USDT", base_currency="EUR"), "EUR has no rate to USDT"),
+        (pairs("ETH/EUR", "BTC/USDT"), "must be given: instruments are quoted in EUR, USDT"),
+    ],
+)
+def test_a_base_currency_without_a_rate_is_refused_before_anything_is_queued(
+    chosen: dict[str, Any], text: str
+) -> None:
+    assert text in wrong(**chosen)["config.base_currency"]
+
+
+def test_days_end_in_the_time_zone_that_is_named() -> None:
+    assert planned().timezone == "UTC"
+    assert planned(timezone="America/New_York").timezone == "America/New_York"
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "America", "/etc/localtime", "utc\0"])
+def test_a_time_zone_that_there_is_not_is_refused(zone: str) -> None:
+    assert "no time zone" in wrong(timezone=zone)["config.timezone"]
 
 
 @pytest.mark.parametrize(

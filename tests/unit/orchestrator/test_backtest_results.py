@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.backtest import CatalogFile, ClosedTrade, EquityPoint, Outcome, ReadResult, ResultPart
+from schemas.backtest import (
+    CatalogFile,
+    ClosedTrade,
+    EquityPoint,
+    NautilusStatistics,
+    OrderCounts,
+    Outcome,
+    ReadResult,
+    ResultPart,
+    RunSummary,
+)
 from schemas.telemetry import Fill
 from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
 from services.orchestrator.core.backtests.comparing import MAX_CAUSES, parameters, verdict
@@ -169,6 +179,36 @@ def test_a_manifest_with_another_plan_than_was_asked_for_is_told() -> None:
     (found,) = verdict("b", "v", changed, changed, asked=asked).differences
     assert (found.where, found.first, found.second) == ("plan.strategies[0].config.fast", 3, 4)
     assert verdict("b", "v", one, one, asked=one.manifest.plan).is_equal
+
+
+def summary(version: int) -> RunSummary:
+    nothing = NautilusStatistics(**dict.fromkeys(NautilusStatistics.__struct_fields__))  # type: ignore[arg-type]
+    counts = {name: 0 for name in OrderCounts.__struct_fields__ if name != "reasons"}
+    return RunSummary(
+        figures_version=version,
+        timezone="UTC",
+        returns=2,
+        years=1.0,
+        nautilus_statistics=nothing,
+        orders=OrderCounts(**counts),  # type: ignore[arg-type]
+        positions_open=0,
+        open_positions=(),
+        open_orders=(),
+    )
+
+
+def test_figures_of_an_older_definition_are_told_as_such_and_not_as_different() -> None:
+    point = EquityPoint(at_ns=1, equity=1.0, balance=1.0, unrealized_pnl=0.0, drawdown=0.0)
+    then = outcome(fills=(fill(1),))  # as a result of before figures had versions
+    metrics = msgspec.structs.replace(then.result.metrics, total_return=9.0)
+    now = outcome(fills=(fill(1),), metrics=metrics, equity_curve=(point,), summary=summary(2))
+    found = verdict("b", "v", then, now)
+    assert (found.is_equal, found.differences, found.figures_versions) == (True, (), (1, 2))
+    other = verdict("b", "v", then, outcome(fills=(fill(1, "9.0"),), summary=summary(2)))
+    assert (other.is_equal, other.differences[0].where) == (False, "fills[0].last_px")
+    same = verdict("b", "v", now, outcome(fills=(fill(1),), equity_curve=(point,), summary=summary(2)))
+    assert (same.is_equal, same.figures_versions) == (False, None)
+    assert same.differences[0].where == "metrics.total_return"
 
 
 def test_fills_that_are_missing_are_counted() -> None:

@@ -35,16 +35,20 @@ def verdict(
 ) -> BacktestVerdict:
     """What both depended on, then what came of it: the same figures of other data or code are not equal.
 
-    `asked` is the plan that the first one was asked to run; a manifest with another one was changed since.
+    `asked` is the plan that the first one was asked to run; a manifest with another one was changed since. Figures that were defined
+    otherwise are not compared: they would differ for everybody, and say nothing of the run.
     """
+    versions = (first.result.figures_version, second.result.figures_version)
+    is_same = versions[0] == versions[1]
     found = list(_of_values("plan", asked, first.manifest.plan)) if asked else []
     found += _of_manifests(first.manifest, second.manifest)
     found = found[:MAX_CAUSES]
     found += _of_lists("fills", first.result.fills, second.result.fills)
     found += _of_lists("trades", _nameless(first.result.trades), _nameless(second.result.trades))
     found += _of_lists("orders", first.result.orders, second.result.orders)
-    found += _of_lists("equity_curve", first.result.equity_curve, second.result.equity_curve)
-    for name in ("metrics", "statistics", "balances", "fees", "events"):
+    if is_same:
+        found += _of_lists("equity_curve", first.result.equity_curve, second.result.equity_curve)
+    for name in (*(("metrics", "summary") if is_same else ()), "statistics", "balances", "fees", "events"):
         found += _of_values(name, getattr(first.result, name), getattr(second.result, name))
     return BacktestVerdict(
         backtest_id=backtest_id,
@@ -52,6 +56,7 @@ def verdict(
         is_equal=not found,
         differences=tuple(found[:MAX_DIFFERENCES]),
         fills_compared=min(len(first.result.fills), len(second.result.fills)),
+        figures_versions=None if is_same else versions,
     )
 
 

@@ -9,6 +9,7 @@ from schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     Metrics,
+    RunSummary,
     StudyConfig,
     TrialFailure,
     TrialOrder,
@@ -35,6 +36,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     progress: TrialProgress | None = None
     metrics: Metrics | None = None
     currency: str | None = None
+    summary: RunSummary | None = None
     reason: TrialFailure | None = None
     error: str | None = None
     log_tail: tuple[str, ...] = ()

@@ -10,7 +10,10 @@ from services.orchestrator.core.replies import fitting
 
 REPORT_CHARACTERS: Final = 96 * 1024
 """Of a report in one page: JSON may make six bytes of a character."""
-_LISTS: Final = (ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS, ResultPart.EQUITY_CURVE)
+_LISTS: Final = (
+    *(ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS),
+    *(ResultPart.EQUITY_CURVE, ResultPart.OPEN_POSITIONS),
+)
 
 
 def page(outcome: Outcome, request: ReadResult) -> ResultPage:

@@ -16,6 +16,7 @@ from services.orchestrator.core.backtests.chosen_strategy import (
     strays,
 )
 from services.orchestrator.core.backtests.holdings import Holdings, unique
+from services.orchestrator.core.backtests.money import currency_errors, timezone_errors
 from services.orchestrator.core.backtests.simulated_venues import venue_errors, venues
 from services.orchestrator.core.parameters import Known, instrument_of
 from services.orchestrator.core.strategies import Rendered
@@ -43,7 +44,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     """The plan, or every field at fault."""
     holdings = Holdings(sources.entries)
     missing = _missing(config, holdings)
-    errors = [*missing, *venue_errors(config)]
+    errors = [*missing, *venue_errors(config), *currency_errors(config), *timezone_errors(config)]
     rendered, wrong = render_chosen(
         config, sources.shelf, Known.of(sources.entries), holdings, sources.modules
     )
@@ -74,6 +75,7 @@ def _plan(config: BacktestConfig, rendered: Rendered, data: Sequence[TrialData])
         strategies=(rendered.config,),
         start_ns=config.start_ns,
         end_ns=config.end_ns,
+        timezone=config.timezone or "UTC",
     )
 
 

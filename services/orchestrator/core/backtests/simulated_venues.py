@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any, Final
 
-from schemas.backtest import BacktestConfig, FillModelChoice
+from schemas.backtest import QUOTE_CURRENCY, BacktestConfig, FillModelChoice
 from schemas.fault import FieldError
 
 _CONFIGS: Final = "nautilus_trader.backtest.config"
@@ -11,12 +11,16 @@ _MODELS: Final = "nautilus_trader.backtest.models"
 
 
 def venues(config: BacktestConfig) -> tuple[dict[str, Any], ...]:
-    """Each venue with the same account, fills, latency and fees."""
+    """Each venue with the same account, fills, latency and fees.
+
+    What instruments are settled in only NautilusTrader knows, from the catalog: money without a base currency is named when the trial is run.
+    """
+    currency = config.base_currency or QUOTE_CURRENCY
     shared: dict[str, Any] = {
         "oms_type": config.oms_type,
         "account_type": config.account_type,
         "base_currency": config.base_currency,
-        "starting_balances": [_money(config.initial_balance, config.base_currency)],
+        "starting_balances": [_money(config.initial_balance, currency)],
     }
     if config.account_type == "MARGIN":
         shared["default_leverage"] = config.leverage
@@ -26,7 +30,7 @@ def venues(config: BacktestConfig) -> tuple[dict[str, Any], ...]:
         latency = {"base_latency_nanos": round(config.latency_ms * 1e6)}
         shared["latency_model"] = _model("latency_model", "LatencyModel", "LatencyModelConfig", latency)
     if config.commission is not None:
-        fee = {"commission": _money(config.commission, config.base_currency)}
+        fee = {"commission": _money(config.commission, currency)}
         shared["fee_model"] = _model("fee_model", "FixedFeeModel", "FixedFeeModelConfig", fee)
     return tuple({"name": name, **shared} for name in config.venues)
 

@@ -90,6 +90,7 @@ def completed(backtest: Backtest, outcome: Outcome, now: datetime) -> Backtest |
         now,
         metrics=result.metrics,
         currency=result.currency,
+        summary=result.summary,
         events=result.events,
         elapsed_s=result.elapsed_s,
         has_result=backtest.config.save_results,

@@ -32,6 +32,7 @@ def view(backtest: Backtest, live: TrialProgress | None = None) -> BacktestView:
         host=facts.host,
         metrics=facts.metrics,
         currency=facts.currency,
+        summary=facts.summary,
         reason=facts.reason,
         error=facts.error,
         log_tail=facts.log_tail,

@@ -1,0 +1,122 @@
+"""What became of a run's orders, and what it left open: positions and orders that no statistic of closed trades tells of."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+from nautilus_trader.model.enums import PositionSide, PriceType
+
+from engine_sidecar.adapters.translate import amount
+from schemas.backtest import OpenOrder, OpenPosition, OrderCounts, OrderReason
+
+_ENDS: Final = {
+    "INITIALIZED": "unsent",
+    "EMULATED": "unsent",
+    "RELEASED": "unsent",
+    "DENIED": "denied",
+    "REJECTED": "rejected",
+    "EXPIRED": "expired",
+    "CANCELED": "canceled",
+    "VOIDED": "canceled",
+    "FILLED": "filled",
+}
+"""Every other status is that of an order which is open, or on its way."""
+_OPEN: Final = "open"
+_NOWHERE: Final = ("rejected", "denied", "unsent")
+_NUMBER: Final = re.compile(r"\d[\d_.,]*")
+MAX_REASONS: Final = 5
+
+
+def fate(order: Any) -> str:
+    """What became of an order: one of the counts of OrderCounts."""
+    return _ENDS.get(order.status_string(), _OPEN)
+
+
+def order_counts(orders: Iterable[Any], algorithms: Iterable[str]) -> OrderCounts:
+    """How many orders came to which end. `algorithms` are the execution algorithms that the run has."""
+    counts: Counter[str] = Counter()
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+    known = set(algorithms)
+    for order in orders:
+        end = fate(order)
+        counts[end] += 1
+        if end in _NOWHERE:
+            text = _reason(order, end, known)
+            reasons[end, _NUMBER.sub("#", text)].append(text)
+    told = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))[:MAX_REASONS]
+    total = counts.total()
+    return OrderCounts(
+        total=total,
+        submitted=total - counts["unsent"] - counts["denied"],
+        **{name: counts[name] for name in (*_NOWHERE, "filled", "open", "expired", "canceled")},
+        reasons=tuple(
+            OrderReason(status=end, reason=texts[0], count=len(texts))  # type: ignore[arg-type]
+            for (end, _), texts in told
+        ),
+    )
+
+
+def open_orders(orders: Iterable[Any]) -> list[OpenOrder]:
+    """Those that are at a venue, or on their way, in the order given."""
+    return [
+        OpenOrder(
+            client_order_id=order.client_order_id.value,
+            instrument_id=order.instrument_id.value,
+            side=order.side_string(),
+            order_type=order.type_string(),
+            status=order.status_string(),
+            quantity=str(order.quantity),
+            filled_qty=str(order.filled_qty),
+            price=_price(order),
+        )
+        for order in orders
+        if fate(order) == _OPEN
+    ]
+
+
+def open_positions(cache: Any) -> list[OpenPosition]:
+    """Those that are open, by the time of their opening, valued as equity is."""
+    held = sorted(cache.positions_open(), key=lambda one: (one.ts_opened, one.id.value))
+    return [_position(position, _mark(position, cache)) for position in held]
+
+
+def _position(position: Any, mark: Any) -> OpenPosition:
+    return OpenPosition(
+        position_id=position.id.value,
+        instrument_id=position.instrument_id.value,
+        strategy_id=position.strategy_id.value,
+        side=position.side.name,
+        quantity=str(position.quantity),
+        entry_price=position.avg_px_open,
+        entry_time_ns=position.ts_opened,
+        unrealized_pnl=None if mark is None else amount(position.unrealized_pnl(mark)),
+        currency=position.settlement_currency.code,
+    )
+
+
+def _mark(position: Any, cache: Any) -> Any:
+    """The price that NautilusTrader's portfolio values it at: of the side that closes it, else the last trade's, else the last bar's close."""
+    side = PriceType.BID if position.side is PositionSide.LONG else PriceType.ASK
+    for kind in (side, PriceType.LAST):
+        if (price := cache.price(position.instrument_id, kind)) is not None:
+            return price
+    bars = [cache.bar(kind) for kind in cache.bar_types(instrument_id=position.instrument_id)]
+    last = max((bar for bar in bars if bar is not None), key=lambda bar: bar.ts_init, default=None)
+    return None if last is None else last.close
+
+
+def _reason(order: Any, end: str, algorithms: set[str]) -> str:
+    if end != "unsent":
+        return str(getattr(order.last_event, "reason", None) or "no reason was given")
+    wanted = order.exec_algorithm_id
+    if wanted is not None and wanted.value not in algorithms:
+        return f"there is no execution algorithm {wanted.value} in this run"
+    if order.status_string() == "INITIALIZED":
+        return "the strategy made it and never sent it"
+    return "it was held back until its trigger, which never came"
+
+
+def _price(order: Any) -> str | None:
+    price = getattr(order, "price", None) or getattr(order, "trigger_price", None)
+    return None if price is None else str(price)

@@ -1,0 +1,147 @@
+"""The figures of a completed backtest for people: of marked equity, NautilusTrader's own beside them, its orders, and what it left open."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Final
+
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flotilla import words
+from schemas.backtest import (
+    BacktestView,
+    ClosedTrade,
+    EquityPoint,
+    Metrics,
+    NautilusStatistics,
+    OpenOrder,
+    OpenPosition,
+    OrderCounts,
+    RunSummary,
+)
+from schemas.figures import FIGURES, UNDEFINED, written
+
+_OF_EQUITY: Final = (
+    *("total_return", "annualized_return", "volatility", "max_drawdown", "max_drawdown_days"),
+    *("sharpe_ratio", "sortino_ratio", "calmar_ratio"),
+)
+_OF_TRADES: Final = (
+    *("total_trades", "winning_trades", "losing_trades", "win_rate"),
+    *("average_win", "average_loss", "largest_win", "largest_loss", "profit_factor"),
+)
+_FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
+_NAMED: Final = 3
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a completed backtest beside its view; all of it is empty where the result was not saved."""
+
+    balances: dict[str, str] = {}
+    fees: dict[str, str] = {}
+    curve: tuple[EquityPoint, ...] = ()
+    trades: tuple[ClosedTrade, ...] = ()
+
+
+def has_old_figures(backtest: BacktestView) -> bool:
+    """True when its metrics are of the time before they came from marked equity."""
+    return backtest.metrics is not None and backtest.summary is None
+
+
+def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list[RenderableType]:
+    """All figures, in 80 columns."""
+    currency, summary = backtest.currency or "", backtest.summary
+    parts: list[RenderableType] = [_figures(metrics, summary.nautilus_statistics if summary else None)]
+    parts += [Text(""), _money(metrics, currency, told)]
+    if summary is None:
+        text = "these figures are of realized returns, as they were defined before; run it again for marked equity"
+        return [*parts, Text(text, style="yellow")]
+    return [*parts, *_orders(summary.orders, metrics), *_left_open(summary)]
+
+
+def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
+    made = Table(box=None, show_edge=False, pad_edge=False, header_style="dim")
+    made.add_column("", style="dim", no_wrap=True)
+    made.add_column("marked equity" if theirs else "", justify="right", no_wrap=True)
+    made.add_column("NautilusTrader" if theirs else "", justify="right", style="dim", no_wrap=True)
+    made.add_column("", style="dim", no_wrap=True)
+    made.add_column("closed trades", justify="right", no_wrap=True)
+    for name, other in zip_longest(_OF_EQUITY, _OF_TRADES):
+        made.add_row(
+            FIGURES[name].label if name else "",
+            written(name, getattr(metrics, name)) if name else "",
+            written(name, getattr(theirs, name)) if theirs and hasattr(theirs, name or "") else "",
+            f"  {FIGURES[other].label}",
+            written(other, getattr(metrics, other)),
+        )
+    return made
+
+
+def _money(metrics: Metrics, currency: str, told: Told) -> Table:
+    made = _facts()
+    made.add_row("final equity", written("final_equity", metrics.final_equity, currency))
+    made.add_row("final balance", words.money(told.balances) or UNDEFINED)
+    made.add_row("fees", words.money(told.fees) or UNDEFINED)
+    return made
+
+
+def _orders(orders: OrderCounts, metrics: Metrics) -> Iterator[RenderableType]:
+    """What became of them; orders that went nowhere stand out, with why."""
+    made = _facts()
+    fates = ", ".join(f"{count:,} {name}" for name in _FATES if (count := getattr(orders, name)))
+    sent = "" if orders.submitted == orders.total else f", {orders.submitted:,} sent"
+    made.add_row("orders", f"{orders.total:,}{sent}{f': {fates}' if fates else ''}")
+    yield made
+    for reason in orders.reasons:
+        yield Text(f"{reason.count:,} {reason.status}: {reason.reason}", style="bold yellow")
+    if not metrics.total_trades:
+        yield Text(f"no trade was closed: {_why_none(orders)}", style="yellow")
+
+
+def _why_none(orders: OrderCounts) -> str:
+    if not orders.total:
+        return "the strategy made no order"
+    if orders.filled:
+        return "what was opened is open still"
+    return "no order was filled"
+
+
+def _left_open(summary: RunSummary) -> Iterator[RenderableType]:
+    yield from _named(
+        "open position", [_position(one) for one in summary.open_positions], summary.positions_open
+    )
+    yield from _named("open order", [_order(one) for one in summary.open_orders], summary.orders.open)
+
+
+def _named(what: str, lines: list[str], count: int) -> Iterator[RenderableType]:
+    if not count:
+        return
+    made = _facts()
+    for index, line in enumerate(lines[:_NAMED]):
+        made.add_row(what if index == 0 else "", line)
+    if left := count - min(count, len(lines), _NAMED):
+        made.add_row("", f"{left:,} more")
+    yield made
+
+
+def _position(one: OpenPosition) -> str:
+    value = f"{words.amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
+    return (
+        f"{one.side} {words.amount(one.quantity)} {one.instrument_id} at {one.entry_price:,.10g} since "
+        f"{words.day(one.entry_time_ns)}, unrealized {value}"
+    )
+
+
+def _order(one: OpenOrder) -> str:
+    price = f" at {words.amount(one.price)}" if one.price else ""
+    return (
+        f"{one.side} {words.amount(one.quantity)} {one.instrument_id} {one.order_type}{price}, {one.status}"
+    )
+
+
+def _facts() -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True, min_width=17)
+    made.add_column(overflow="fold")
+    return made

@@ -1,0 +1,81 @@
+"""How figures of backtests are written wherever people read them: tables, plots, tear sheets. The same figure has the same digits."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+UNDEFINED: Final = "\N{EN DASH}"
+"""Stands for a figure that is not defined: no 0, which would be one."""
+
+
+class Figure(NamedTuple):
+    """A metric's plain name, how it is written, and whether its highest (1) or lowest (-1) value is the best; 0 where there is no best."""
+
+    label: str
+    kind: str
+    best: int
+
+
+FIGURES: Final[Mapping[str, Figure]] = {
+    "total_return": Figure("return", "share", 1),
+    "annualized_return": Figure("return a year", "share", 1),
+    "volatility": Figure("volatility a year", "share", -1),
+    "max_drawdown": Figure("max drawdown", "share", 1),
+    "max_drawdown_days": Figure("drawdown lasted", "days", -1),
+    "sharpe_ratio": Figure("Sharpe ratio", "ratio", 1),
+    "sortino_ratio": Figure("Sortino ratio", "ratio", 1),
+    "calmar_ratio": Figure("Calmar ratio", "ratio", 1),
+    "final_equity": Figure("final equity", "money", 1),
+    "profit_factor": Figure("profit factor", "ratio", 1),
+    "total_trades": Figure("trades", "count", 0),
+    "winning_trades": Figure("trades won", "count", 0),
+    "losing_trades": Figure("trades lost", "count", 0),
+    "win_rate": Figure("won", "share", 1),
+    "average_win": Figure("average win", "money", 1),
+    "average_loss": Figure("average loss", "money", 1),
+    "largest_win": Figure("best trade", "money", 1),
+    "largest_loss": Figure("worst trade", "money", 1),
+}
+"""The metrics by field. Drawdowns and losses are negative numbers, so that the highest is the smallest loss."""
+
+
+def written(name: str, value: float | None, currency: str = "") -> str:
+    """A metric by its field: `-12.05 %`, `1.27`, `1,221`, `-5,897.12 USD`, `1,952 days`, or UNDEFINED."""
+    if value is None:
+        return UNDEFINED
+    match FIGURES[name].kind:
+        case "share":
+            return share(value)
+        case "ratio":
+            return ratio(value)
+        case "money":
+            return money(value, currency)
+        case "days":
+            return days(value)
+        case _:
+            return f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """A plain number as percent: -0.1205 is `-12.05 %`."""
+    return UNDEFINED if value is None else f"{_fixed(value * 100, 2)} %"
+
+
+def ratio(value: float | None) -> str:
+    """`1.27`."""
+    return UNDEFINED if value is None else _fixed(value, 2)
+
+
+def money(value: float | None, currency: str = "") -> str:
+    """`-5,897.12 USD`."""
+    return UNDEFINED if value is None else f"{_fixed(value, 2)} {currency}".rstrip()
+
+
+def days(value: float | None) -> str:
+    """`1,952 days`; `0.5 days` of fewer than ten."""
+    return UNDEFINED if value is None else f"{_fixed(value, 0 if value >= 10 else 1)} days"
+
+
+def _fixed(value: float, digits: int) -> str:
+    """With thousands set apart; what rounds to nothing has no sign."""
+    text = f"{value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
