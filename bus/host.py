@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol
 
+from bus.alive import say_alive
 from bus.bus import Bus, connect
 from bus.discovery import Discovery
 from bus.logs import get_logger
@@ -82,18 +83,18 @@ async def _announced(
     await bus.serve(HEALTH[actor], read_health)
     await Discovery(bus, actor, secrets.token_hex(8), version("flotilla"), metadata).start()
     if file := os.environ.get("FLOTILLA_HEALTH_FILE"):
-        tasks.start(_touch_while_well(probe, Path(file)), name="health file")
+        tasks.start(_say_while_well(probe, Path(file)), name="health file")
     try:
         yield
     finally:
         await tasks.close()
 
 
-async def _touch_while_well(probe: HealthProbe, file: Path) -> None:
+async def _say_while_well(probe: HealthProbe, file: Path) -> None:
     """For whoever looks after a container and has no credential of the bus."""
     while True:
         if all(state == "ok" for state in probe.checks().values()):
-            file.touch()  # noqa: ASYNC240 - a file in memory
+            say_alive(file)
         await asyncio.sleep(_HEALTH_FILE_S)
 
 

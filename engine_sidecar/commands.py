@@ -83,7 +83,7 @@ class Commands:
         if command.token < lease.token:
             text = f"token {command.token} is older than the session's own, {lease.token}"
             raise fault(FaultCode.CONFLICT, text)
-        self._handlers.post(LeaseRenewed(command.token, command.ttl_s))
+        self._handlers.post(LeaseRenewed(command.token, command.ttl_s, command.as_of_s))
         return self._accepted(command.request_id, f"renewed for {command.ttl_s:g} s")
 
     async def describe(self, question: LookIntoEngine) -> SessionSpec:

@@ -98,7 +98,7 @@ class Life:
             spec,
             session=lambda: self._handlers.session,
             outbox=outbox,
-            last_event_ns=lambda: self._record.last_ns,
+            event_age_s=self._record.age_s,
             last_seq=lambda: self._record.last_seq,
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,

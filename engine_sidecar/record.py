@@ -1,5 +1,6 @@
 """Puts durable events on record: numbers them, queues them, and says aloud when that is not possible."""
 
+import time
 from collections.abc import Callable
 
 from bus.logs import get_logger
@@ -11,7 +12,7 @@ log = get_logger(__name__)
 
 
 class EventRecord:
-    """The one way into the outbox. `last_ns` is when the last event came."""
+    """The one way into the outbox."""
 
     def __init__(
         self, journal: Journal, outbox: Outbox, *, now_ns: Callable[[], int], wake: Callable[[], None]
@@ -22,7 +23,11 @@ class EventRecord:
         self._wake = wake
         self._unreadable: set[EventKind] = set()
         self._is_full = False
-        self.last_ns: int | None = None
+        self._last_s: float | None = None
+
+    def age_s(self) -> float | None:
+        """Seconds since the last event came; None before the first."""
+        return None if self._last_s is None else round(time.monotonic() - self._last_s, 3)
 
     @property
     def last_seq(self) -> int:
@@ -49,7 +54,7 @@ class EventRecord:
         self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        self.last_ns = self._now_ns()
+        self._last_s = time.monotonic()
         if not len(self._outbox):
             self._is_full = False
         if not self._outbox.add(entry) and not self._is_full:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bus.alive import say_alive
 from bus.bus import Bus
 from bus.logs import get_logger
 from engine_sidecar.core.facts import Session
@@ -30,7 +31,7 @@ class Telemetry:
         *,
         session: Callable[[], Session],
         outbox: Outbox,
-        last_event_ns: Callable[[], int | None],
+        event_age_s: Callable[[], float | None],
         last_seq: Callable[[], int],
         logs_dropped: Callable[[], int],
         meter: Meter,
@@ -40,7 +41,7 @@ class Telemetry:
         self._spec = spec
         self._session = session
         self._outbox = outbox
-        self._last_event_ns = last_event_ns
+        self._event_age_s = event_age_s
         self._last_seq = last_seq
         self._logs_dropped = logs_dropped
         self._meter = meter
@@ -108,11 +109,8 @@ class Telemetry:
             logs_dropped=self._logs_dropped(),
             telemetry_dropped=self._dropped,
             is_worker=self._spec.worker is not None,
+            monotonic_s=round(now, 3),
         )
-
-    def _event_age_s(self) -> float | None:
-        last_ns = self._last_event_ns()
-        return None if last_ns is None else round(max(0, self._now_ns() - last_ns) / 1e9, 3)
 
     def _resources(self, now: float) -> Resources | None:
         usage = self._meter.read()
@@ -125,7 +123,7 @@ class Telemetry:
     def _touch(self) -> None:
         # A full or read-only file system makes the container unhealthy, which is the news; the engine trades on.
         with suppress(OSError):
-            self._file.touch()
+            say_alive(self._file)
 
     async def _publish(self, feed: Feed[Any], payload: Heartbeat | bytes) -> None:
         ids = {"instance_id": self._spec.instance_id}

@@ -51,6 +51,11 @@ class AccountLease(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[VenueAccount, ...] = ()
 
 
+def reducing_s(ttl_s: float) -> float:
+    """How long a sidecar whose lease of `ttl_s` ran out goes on reducing, before it stops its engine: half as long, at most 60 s."""
+    return min(ttl_s / 2, 60.0)
+
+
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a supervisor needs to run one session; the container's name and labels follow from it.
 
@@ -286,12 +291,17 @@ class SessionEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewLease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Renews the lease of a session. A sidecar refuses another session's, and a token older than its own."""
+    """Renews the lease of a session. A sidecar refuses another session's, and a token older than its own.
+
+    `as_of_s` is `monotonic_s` of the heartbeat that was heard last: the lease lasts `ttl_s` from then on, so that a renewal which is
+    delivered late gives no more time than it was meant to. Null: from its arrival on.
+    """
 
     session_id: SessionId
     token: Annotated[int, Meta(ge=1)]
     ttl_s: Annotated[float, Meta(gt=0, le=86_400)]
     request_id: RequestId | None = None
+    as_of_s: float | None = None
 
 
 class Cleanup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

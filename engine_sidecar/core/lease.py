@@ -1,13 +1,8 @@
 """The right to trade the session's accounts, as far as its sidecar knows: how long it lasts, and what follows when it runs out."""
 
-from typing import Final
-
 import msgspec
 
-from schemas.session import AccountLease
-
-MAX_GRACE_S: Final = 60.0
-"""How long at most an engine without a lease goes on reducing before it is stopped."""
+from schemas.session import AccountLease, reducing_s
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +16,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def stop_at(self) -> float:
         """When an engine that was not given it again is stopped."""
-        return self.until + min(self.ttl_s / 2, MAX_GRACE_S)
+        return self.until + reducing_s(self.ttl_s)
 
     def left_s(self, now: float) -> float:
         """What is left of it."""
@@ -33,8 +28,12 @@ def granted(lease: AccountLease, now: float) -> Lease:
     return Lease(token=lease.token, ttl_s=lease.ttl_s, until=now + lease.ttl_s)
 
 
-def renewed(lease: Lease, token: int, ttl_s: float, now: float) -> Lease:
-    """The lease after a renewal; one with an older token than its own changes nothing."""
-    if token < lease.token:
+def renewed(lease: Lease, token: int, ttl_s: float, now: float, as_of_s: float | None = None) -> Lease:
+    """The lease after a renewal, which counts from `as_of_s`, the heartbeat that it answers.
+
+    One with an older token changes nothing, and neither does one that was so long under way that it has run out already.
+    """
+    until = min(now, now if as_of_s is None else as_of_s) + ttl_s
+    if token < lease.token or until <= now:
         return lease
-    return Lease(token=token, ttl_s=ttl_s, until=now + ttl_s)
+    return Lease(token=token, ttl_s=ttl_s, until=max(until, lease.until))

@@ -28,10 +28,11 @@ class EndAsked(msgspec.Struct, frozen=True):
 
 
 class LeaseRenewed(msgspec.Struct, frozen=True):
-    """The lease on the session's accounts lasts `ttl_s` from now."""
+    """The lease on the session's accounts lasts `ttl_s` from `as_of_s` on, by the monotonic clock; from now on where it is null."""
 
     token: int
     ttl_s: float
+    as_of_s: float | None = None
 
 
 class Observed(msgspec.Struct, frozen=True):

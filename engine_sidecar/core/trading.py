@@ -22,7 +22,7 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     before = session.lease
     if before is None:
         return session, ()
-    after = leases.renewed(before, message.token, message.ttl_s, now)
+    after = leases.renewed(before, message.token, message.ttl_s, now, message.as_of_s)
     session = msgspec.structs.replace(session, lease=after)
     if not before.is_lost or after.is_lost:
         return session, ()

@@ -13,7 +13,7 @@ from bus.bus import Bus
 from bus.logs import get_logger
 from bus.tasks import Tasks
 from schemas.contract import COMMAND_RENEW_LEASE
-from schemas.fault import FaultError
+from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import RenewLease
 from schemas.telemetry import Severity
 from services.orchestrator.actions import Clock
@@ -21,6 +21,7 @@ from services.orchestrator.alerts import Alerts
 from services.orchestrator.core.alerts import about_engine
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.leases import Holding, holdings
+from services.orchestrator.core.live import Live
 from services.orchestrator.ports import Record
 
 log = get_logger(__name__)
@@ -42,10 +43,13 @@ class _Renewal(msgspec.Struct):
 class Renewals:
     """Which leases are renewed, and how long ago that last succeeded."""
 
-    def __init__(self, bus: Bus, record: Record, fleet: Fleet, clock: Clock, *, alerts: Alerts) -> None:
+    def __init__(
+        self, bus: Bus, record: Record, fleet: Fleet, live: Live, clock: Clock, *, alerts: Alerts
+    ) -> None:
         self._bus = bus
         self._record = record
         self._fleet = fleet
+        self._live = live
         self._clock = clock
         self._alerts = alerts
         self._holdings: list[Holding] = []
@@ -96,13 +100,15 @@ class Renewals:
         return self._renewals.setdefault(holding.session_id, _Renewal(since=now, due=now))
 
     async def _renew(self, holding: Holding) -> None:
-        request = RenewLease(session_id=holding.session_id, token=holding.token, ttl_s=holding.ttl_s)
         pause = timedelta(seconds=holding.ttl_s / _PER_LEASE)
         renewal = self._renewal(holding, self._clock())
         try:
             timeout_s = min(_TIMEOUT_S, pause.total_seconds())
             await self._bus.call(
-                COMMAND_RENEW_LEASE, request, timeout_s=timeout_s, instance_id=holding.instance_id
+                COMMAND_RENEW_LEASE,
+                self._request(holding),
+                timeout_s=timeout_s,
+                instance_id=holding.instance_id,
             )
         except FaultError as error:
             await self._failed(holding, renewal, str(error))
@@ -111,6 +117,18 @@ class Renewals:
             self._renewals[holding.session_id] = _Renewal(since=now, due=now + pause)
         finally:
             self._asking.discard(holding.session_id)
+
+    def _request(self, holding: Holding) -> RenewLease:
+        """Raises FaultError `unavailable` for a session that was never heard: what would be sent to it might arrive at any time."""
+        beat = self._live.heard_of(holding.session_id, holding.instance_id)
+        if beat is None:
+            raise fault(FaultCode.UNAVAILABLE, "no heartbeat of it was heard", retry_after_s=ROUND_S)
+        return RenewLease(
+            session_id=holding.session_id,
+            token=holding.token,
+            ttl_s=holding.ttl_s,
+            as_of_s=beat.monotonic_s,
+        )
 
     async def _failed(self, holding: Holding, renewal: _Renewal, problem: str) -> None:
         """Tried again in the next round; told once when the lease has run out."""

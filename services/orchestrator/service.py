@@ -92,7 +92,7 @@ class Orchestrator:
             alerts=self._alerts,
         )
         self._events = EventLog(*known, conductor=self._conductor)
-        self._renewals = Renewals(bus, record, self._fleet, clock, alerts=self._alerts)
+        self._renewals = Renewals(bus, *known, alerts=self._alerts)
         checker = PlanChecker(bus, self._live, clock)
         self._library = Library(TemplateFiles(settings.templates), checker.ask)
         self._duties = self._made_duties(settings)

@@ -50,7 +50,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             log_level=env.get("FLOTILLA_LOG_LEVEL", "INFO"),
             orphan_policy=_policy(env, "FLOTILLA_ORPHAN_POLICY"),
             orphan_grace_s=_seconds(env, "FLOTILLA_ORPHAN_GRACE_S", default=60.0, least=0.0),
-            lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=1.0),
+            lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=5.0),
             strategy_modules=_modules(env.get("FLOTILLA_STRATEGY_MODULES") or STRATEGY_MODULES),
         )
 

@@ -184,6 +184,7 @@ class ScriptedEngine:
             session_id=self.spec.session_id,
             generation=self.spec.generation,
             beat=self._beats,
+            monotonic_s=time.monotonic(),
             at_ns=time.time_ns(),
             state=self.state,
         )

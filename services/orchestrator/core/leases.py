@@ -6,14 +6,14 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import VenueAccount
+from schemas.session import VenueAccount, reducing_s
 from services.orchestrator.core.model import Session
 from services.orchestrator.core.record_time import on_wall
 
-LONGEST_REDUCING_S: Final = 60.0
-"""How long a sidecar goes on reducing, at most, once its lease ran out."""
 MARGIN_S: Final = 15.0
-"""For a renewal that was under way, and for clocks that do not agree on how long a second is."""
+"""For the sidecar's checks and for readers of the record that are not quite at the same time."""
+DRIFT: Final = 0.01
+"""By how much two monotonic clocks may differ; a hundred times what any do."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +59,8 @@ def free_at(session: Session, ttl_s: float, now: datetime) -> datetime:
     """
     if not session.is_given_up:
         return now
-    reducing_s = min(ttl_s / 2, LONGEST_REDUCING_S)
-    return now + timedelta(seconds=ttl_s + reducing_s + session.stop_timeout_s + MARGIN_S)
+    end_s = ttl_s + reducing_s(ttl_s) + session.stop_timeout_s
+    return now + timedelta(seconds=end_s * (1 + DRIFT) + MARGIN_S)
 
 
 def holdings(leases: Sequence[Lease]) -> list[Holding]:

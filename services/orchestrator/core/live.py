@@ -61,6 +61,11 @@ class Live:
         if known is None or beat.generation >= known.value.generation:
             self._beats[beat.instance_id] = Seen(beat, now)
 
+    def heard_of(self, session_id: str, instance_id: str) -> Heartbeat | None:
+        """The last heartbeat of a session, however long ago."""
+        seen = self._beats.get(instance_id)
+        return seen.value if seen and seen.value.session_id == session_id else None
+
     def heard_metrics(self, metrics: EngineMetrics, now: datetime) -> None:
         """Takes an engine's figures."""
         self._metrics[metrics.instance_id] = Seen(metrics, now)

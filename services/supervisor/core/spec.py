@@ -124,8 +124,11 @@ def _labels(spec: SessionSpec, profile: ContainerProfile) -> dict[str, str]:
 
 
 def _healthcheck(start_period_s: float) -> dict[str, Any]:
-    # A shell on a file costs 87 ms of CPU a check, Python 127 ms; the bus heartbeat is what the fleet goes by.
-    fresh = f"[ $(( $(date +%s) - $(stat -c %Y {HEARTBEAT_FILE}) )) -lt 60 ]"
+    # Of the shell alone, which costs less CPU a check than Python, and by a clock that nobody sets: see bus/alive.py. The bus
+    # heartbeat is what the fleet goes by.
+    fresh = (
+        f"read now rest </proc/uptime && read beat <{HEARTBEAT_FILE} && [ $(( ${{now%.*}} - beat )) -lt 60 ]"
+    )
     return {
         "Test": ["CMD-SHELL", fresh],
         "Interval": 30 * _SECOND,

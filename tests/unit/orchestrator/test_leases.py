@@ -28,8 +28,10 @@ def test_a_session_that_nobody_saw_end_keeps_them_until_its_sidecar_has_surely_s
     assert given_up is not None
     assert (given_up.state, given_up.reason) == (RunState.FAILED, FailureReason.OPERATOR)
     assert given_up.not_confirmed
-    # 120 s lease, 60 s reducing, 30 s to stop, and a margin.
-    assert free_at(given_up, 120, after(5)) == after(5 + 120 + 60 + 30 + 15)
+    # The lease, reducing, 30 s to stop, one percent for drift, and a margin: by hand.
+    assert free_at(given_up, 20, after(5)) == after(5 + (20 + 10 + 30) * 1.01 + 15)
+    assert free_at(given_up, 120, after(5)) == after(5 + (120 + 60 + 30) * 1.01 + 15)
+    assert free_at(given_up, 600, after(5)) == after(5 + (600 + 60 + 30) * 1.01 + 15)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1), st.integers(1, 1000))

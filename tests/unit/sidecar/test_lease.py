@@ -92,6 +92,38 @@ def test_an_older_holders_renewal_changes_nothing() -> None:
     assert core.decide(session, LeaseRenewed(6, 500.0), 10.0) == (session, ())
 
 
+def test_an_older_holders_renewal_does_not_set_a_reduced_engine_free() -> None:
+    session, _ = pass_time(begin(20.0), 0.0, 25.0)
+    assert session.lease is not None
+    assert session.lease.is_lost
+    assert core.decide(session, LeaseRenewed(6, 500.0), 25.0) == (session, ())
+
+
+def test_a_renewal_counts_from_the_heartbeat_that_it_answers() -> None:
+    session, effects = core.decide(begin(20.0), LeaseRenewed(7, 20.0, as_of_s=8.0), 11.0)
+    assert effects == ()
+    assert session.lease is not None
+    assert session.lease.until == 28.0
+
+
+def test_a_renewal_that_was_under_way_for_too_long_does_not_set_a_reduced_engine_free() -> None:
+    session, _ = pass_time(begin(20.0), 0.0, 25.0)
+    assert core.decide(session, LeaseRenewed(7, 20.0, as_of_s=5.0), 25.0) == (session, ())
+
+
+def test_a_renewal_that_comes_late_takes_nothing_back() -> None:
+    session, _ = core.decide(begin(20.0), LeaseRenewed(7, 20.0, as_of_s=15.0), 15.0)
+    session, _ = core.decide(session, LeaseRenewed(7, 20.0, as_of_s=3.0), 16.0)
+    assert session.lease is not None
+    assert session.lease.until == 35.0
+
+
+def test_a_renewal_of_the_future_counts_from_now() -> None:
+    session, _ = core.decide(begin(20.0), LeaseRenewed(7, 20.0, as_of_s=1e9), 11.0)
+    assert session.lease is not None
+    assert session.lease.until == 31.0
+
+
 def test_a_lease_that_was_lost_before_the_fork_has_the_engine_begin_reduced() -> None:
     session, _ = core.begin(spec(lease=AccountLease(token=7, ttl_s=10.0)), 0.0)
     session, _ = pass_time(session, 0.0, 12.0)

@@ -1,0 +1,56 @@
+"""What a process writes for its container's health check, read by the very shell lines that do so."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bus.alive import say_alive
+from services.supervisor.core.spec import HEARTBEAT_FILE, ContainerProfile, Room, container_config
+from tests.fakes.supervised import session
+
+COMPOSE = Path(__file__).resolve().parents[3] / "deploy" / "compose.yaml"
+
+
+def engine_check() -> str:
+    profile = ContainerProfile(owner="flotilla", host="h1", image="i", network="n")
+    config = container_config(session(), profile, host=Room(cpus=2.0, memory_bytes=4 << 30))
+    kind, line = config["Healthcheck"]["Test"]
+    assert kind == "CMD-SHELL"
+    return str(line).replace(HEARTBEAT_FILE, "$FILE")
+
+
+def service_check() -> str:
+    found = re.search(r'test: \["CMD-SHELL", "(read .*)"\]', COMPOSE.read_text())
+    assert found
+    return found[1].replace("$$", "$").replace("/tmp/healthy", "$FILE")
+
+
+def is_well(line: str, file: Path) -> bool:
+    done = subprocess.run(["sh", "-c", line], env={"FILE": str(file)}, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize(("line", "within_s"), [(engine_check(), 60), (service_check(), 15)])
+def test_it_is_well_until_it_has_said_nothing_for_a_while(line: str, within_s: int, tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    assert not is_well(line, file)
+    say_alive(file)
+    assert is_well(line, file)
+    up_s = int(file.read_text())
+    file.write_text(f"{up_s - within_s + 5:20d}\n")
+    assert is_well(line, file)
+    file.write_text(f"{up_s - within_s - 1:20d}\n")
+    assert not is_well(line, file)
+    say_alive(file)
+    assert is_well(line, file)
+
+
+@pytest.mark.parametrize("line", [engine_check(), service_check()])
+def test_when_the_file_was_written_by_the_wall_clock_says_nothing(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    say_alive(file)
+    os.utime(file, (0, 0))
+    assert is_well(line, file)
