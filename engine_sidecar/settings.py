@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 96 << 20
     log_lines: int = 10_000
     log_bytes: int = 4 << 20
-    flush_s: float = 10.0
+    flush_s: float = 120.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -26,5 +26,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             heartbeat_file=Path(env.get("FLOTILLA_HEARTBEAT_FILE") or default),
             queue_events=int(env.get("FLOTILLA_QUEUE_EVENTS", "100000")),
-            flush_s=float(env.get("FLOTILLA_FLUSH_S", "10")),
+            flush_s=float(env.get("FLOTILLA_FLUSH_S", "120")),
         )

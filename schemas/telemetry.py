@@ -207,8 +207,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     is not connected, data that does not arrive. `notes` are facts that may be one and may not: data that is quiet where nobody
     knows whether the market is open. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
-    `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the sidecar's
-    monotonic clock, for `RenewLease.as_of_s`.
+    `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the sidecar's monotonic clock, for
+    `RenewLease.as_of_s`.
     """
 
     instance_id: InstanceId

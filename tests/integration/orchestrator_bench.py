@@ -113,13 +113,14 @@ async def until[T](
 
 
 class Clock(RecordClock):
-    """The record's time, and as much later as the test says."""
+    """The record's time, and as much later as the test says; `step` is by how much the wall clock was set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.step = timedelta()
         super().__init__(
             monotonic=lambda: time.monotonic() + self.ahead.total_seconds(),
-            wall=lambda: datetime.now(UTC) + self.ahead,
+            wall=lambda: datetime.now(UTC) + self.ahead + self.step,
         )
 
 

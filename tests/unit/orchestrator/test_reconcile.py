@@ -282,6 +282,22 @@ def test_a_stop_is_carried_through_step_by_step(
     assert step(present, RUNNING, seconds) == (present, expected)
 
 
+@pytest.mark.parametrize(
+    ("state", "present", "seconds", "expected"),
+    [
+        (RunState.STOPPED, stopping(acknowledged_at=NOW), 179, []),
+        (RunState.FAILED, stopping(acknowledged_at=NOW), 179, []),
+        (RunState.STOPPED, stopping(is_forced=True), 20, [KILL]),
+        (RunState.STOPPING, stopping(acknowledged_at=NOW), 179, [KILL]),
+    ],
+)
+def test_a_sidecar_whose_engine_is_gone_has_time_to_deliver_what_it_has_to_tell(
+    state: RunState, present: Session, seconds: float, expected: list[Effect]
+) -> None:
+    heard = Sight(is_host_in_sight=True, is_listed=True, container=facts(), heartbeat=beat(state))
+    assert step(present, heard, seconds) == (present, expected)
+
+
 @pytest.mark.parametrize("state", [RunState.STOPPED, RunState.FAILED])
 @pytest.mark.parametrize(
     ("container", "seconds", "expected"),
