@@ -11,6 +11,7 @@ from flotilla.failure import failure_of
 from flotilla.lazy import Entry, LazyGroup
 from flotilla.options import Options, common, request_id
 from flotilla.problem import ReaderGoneError
+from flotilla.remedies import asked_by
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
 
@@ -161,7 +162,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.OK
     except Exception as error:  # those that nobody expected go on as they are
-        if (failure := failure_of(error)) is None:
+        if (failure := failure_of(error, asked_by(options.context))) is None:
             raise
         failure.show(is_json=options.is_json)
         code = failure.exit_code

@@ -1,7 +1,6 @@
 """How a command says that it failed: what, which field, what to do about it, and the id that finds the log line."""
 
 import sys
-from typing import Final
 
 import msgspec
 
@@ -13,18 +12,8 @@ from flotilla.problem import (
     StackError,
     StackRunsError,
 )
-from schemas.fault import Fault, FaultCode, FaultError
-
-_REMEDIES: Final[dict[FaultCode, str]] = {
-    FaultCode.CONFIRMATION_REQUIRED: "add --confirm-live-trading if you mean it",
-    FaultCode.NOT_FOUND: "`flotilla engine ls` lists the engines, `flotilla backtest ls` the backtests, `flotilla study ls` the studies, `flotilla template ls` the templates",
-    FaultCode.AMBIGUOUS_ENGINE: "name the engine: `flotilla engine ls --active` lists them",
-    FaultCode.CONFLICT: "`flotilla engine inspect NAME` and `flotilla backtest show ID` show the present state, `flotilla emergency-stop --lift` lifts a stop",
-    FaultCode.BUSY: "try again in a moment",
-    FaultCode.UNAVAILABLE: "start the stack with `flotilla up`; `flotilla doctor` says what is missing",
-    FaultCode.INTERNAL: "look for the error id in the logs of the state folder",
-    FaultCode.OUTCOME_UNKNOWN: "look with `flotilla engine inspect NAME` or `flotilla backtest show ID`; the same --request-id may be sent again safely",
-}
+from flotilla.remedies import Asked, remedy_of
+from schemas.fault import Fault, FaultError
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +44,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-def failure_of(error: Exception) -> Failure | None:
-    """What to tell of an error; None for one that nobody expected."""
+_NOTHING = Asked()
+
+
+def failure_of(error: Exception, asked: Asked = _NOTHING) -> Failure | None:
+    """What to tell of an error in what was `asked`; None for one that nobody expected."""
     match error:
         case FaultError():
-            return _of_fault(error.fault)
+            return _of_fault(error.fault, asked)
         case EngineFailedError():
             return _of_engine(error)
         case BacktestFailedError():
@@ -73,13 +65,13 @@ def failure_of(error: Exception) -> Failure | None:
             return None
 
 
-def _of_fault(problem: Fault) -> Failure:
+def _of_fault(problem: Fault, asked: Asked) -> Failure:
     return Failure(
         exit_code=OF_FAULT[problem.code],
         code=problem.code,
         message=problem.message,
         errors=tuple((error.field, error.message) for error in problem.errors),
-        remedy=_REMEDIES.get(problem.code, ""),
+        remedy=remedy_of(problem, asked),
         error_id=problem.error_id,
     )
 

@@ -1,9 +1,10 @@
 """Faults in a backtest's or study's configuration, told by the option that gave the value, in words instead of patterns."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import click
 import msgspec
 
 from schemas.fault import Fault, FaultError, FieldError
@@ -38,24 +39,27 @@ _PATTERN: Final = "matching regex"
 
 @contextmanager
 def by_option(*, is_study: bool = False) -> Iterator[None]:
-    """FaultErrors that are raised within name the option of each field."""
+    """FaultErrors that are raised within name the option of each field, where the command that runs has one."""
     try:
         yield
     except FaultError as error:
-        raise FaultError(renamed(error.fault, is_study=is_study)) from error
+        known = frozenset(
+            option for each in click.get_current_context().command.params for option in each.opts
+        )
+        raise FaultError(renamed(error.fault, known, is_study=is_study)) from error
 
 
-def renamed(problem: Fault, *, is_study: bool) -> Fault:
-    """The fault with its fields as they are, and their options in its texts."""
+def renamed(problem: Fault, known: Collection[str], *, is_study: bool) -> Fault:
+    """The fault with its fields as they are, and their options in its texts: those of the `known` ones."""
     if not problem.errors:
         return problem
-    errors = tuple(FieldError(one.field, _message(one, is_study=is_study)) for one in problem.errors)
+    errors = tuple(FieldError(one.field, _message(one, known, is_study=is_study)) for one in problem.errors)
     text = "; ".join(f"{one.field}: {one.message}" for one in errors)
     return msgspec.structs.replace(problem, message=text, errors=errors)
 
 
 def option_of(field: str, *, is_study: bool) -> str | None:
-    """`--balance` for `config.initial_balance`; None for what no option gives."""
+    """`--balance` for `config.initial_balance`, whether or not a command has it; None for what no option can give."""
     head, *names = field.split(".")
     if head != "config" or not names:
         return None
@@ -74,9 +78,9 @@ def option_of(field: str, *, is_study: bool) -> str | None:
     return f"--{_RENAMED.get(name, name).replace('_', '-')}"
 
 
-def _message(error: FieldError, *, is_study: bool) -> str:
+def _message(error: FieldError, known: Collection[str], *, is_study: bool) -> str:
     names = [part.partition("[")[0] for part in error.field.split(".")]
     form = next((_FORMS[name] for name in names if name in _FORMS), None)
     text = f"must be {form}" if form and _PATTERN in error.message else error.message
     option = option_of(error.field, is_study=is_study)
-    return f"{text} ({option})" if option else text
+    return f"{text} ({option})" if option and option.partition(" ")[0] in known else text

@@ -16,11 +16,12 @@ from flotilla.state import StateFolder
 
 @dataclass
 class Options:
-    """The options that were given, wherever they stood."""
+    """The options that were given, wherever they stood, and the command that they were given to."""
 
     state: Path | None = None
     is_json: bool = False
     request_id: str | None = None
+    context: click.Context | None = None
 
     @property
     def folder(self) -> StateFolder:
@@ -78,5 +79,7 @@ def request_id[F: Callable[..., Any]](command: F) -> F:
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    options = context.ensure_object(Options)
+    options.context = context
     if value and parameter.name:
-        setattr(context.ensure_object(Options), parameter.name, value)
+        setattr(options, parameter.name, value)

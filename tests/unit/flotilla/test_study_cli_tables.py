@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
+from flotilla.commands.backtests import run as backtest_run
 from flotilla.option_names import by_option, option_of
 from flotilla.study_options import study_config
 from flotilla.study_tables import as_json, result_line, study_report
@@ -108,12 +110,19 @@ def test_a_fault_of_a_study_is_told_by_its_option(field: str, option: str | None
 
 
 def test_a_pattern_is_told_in_words_and_the_field_stays() -> None:
-    with pytest.raises(FaultError) as caught, by_option():
+    with pytest.raises(FaultError) as caught, click.Context(backtest_run), by_option():
         raise invalid(FieldError("config.bar_types[0]", r"Expected `str` matching regex '\A.*\Z'"))
     (error,) = caught.value.fault.errors
     assert error.field == "config.bar_types[0]"
     assert error.message == "must be a bar type such as SPX.SIM-1-DAY-LAST-EXTERNAL (--bar-type)"
     assert caught.value.fault.message == f"{error.field}: {error.message}"
+
+
+@pytest.mark.parametrize("field", ["config.exec_algorithms", "config.no_such_thing", "config.axes"])
+def test_no_option_is_named_that_the_command_lacks(field: str) -> None:
+    with pytest.raises(FaultError) as caught, click.Context(backtest_run), by_option():
+        raise invalid(FieldError(field, "unknown field"))
+    assert "(--" not in caught.value.fault.message
 
 
 @pytest.mark.parametrize(
