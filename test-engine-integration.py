@@ -383,7 +383,11 @@ def check_backtests(run: Run) -> None:
         run.need_ready()
         run.api.done("POST", f"{ENGINE}/backtest", {"backtest_id": kept, "config": body})
         run.backtests.append(kept)
-        until(lambda: run.backtest(kept)["status"] not in ("queued", "running"), "it has not ended", 90)
+        until(
+            lambda: run.backtest(kept)["status"] in ("completed", "failed", "cancelled"),
+            "it has not ended",
+            90,
+        )
         expect(run.backtest(kept)["status"] == "completed", run.backtest(kept))
         expect(run.backtest(kept)["results"]["trades"], "it has not traded")
     with run.test("its fills are on record"):

@@ -96,12 +96,12 @@ def test_it_fails_when_a_template_file_is_broken(stack: RunningStack, own_templa
 def test_it_fails_when_an_engine_is_killed_in_the_middle(stack: RunningStack) -> None:
     script = Script(stack, "--until", "stops")
 
-    def trades() -> bool:
+    def trading() -> list[str]:
         listed = stack.json("engine", "ls", "--active")["engines"]
-        return any((one["metrics"] or {}).get("fills_total", 0) > 0 for one in listed)
+        return [one["instance_id"] for one in listed if (one["metrics"] or {}).get("fills_total", 0) > 0]
 
-    until(trades, 60, "an engine that trades")
-    done = stack.json("engine", "watch", "--kind", "heartbeat", "--count", "1")
+    until(trading, 60, "an engine that trades")
+    done = stack.json("engine", "watch", trading()[0], "--kind", "heartbeat", "--count", "1")
     pid = done["payload"]["engine_pid"]
     os.kill(pid, signal.SIGKILL)
     code, said = script.end()

@@ -12,8 +12,15 @@ from services.gateway.tokens import create_token, main
 
 @pytest.mark.parametrize(("has", "needs"), list(itertools.product(Role, Role)))
 def test_a_role_may_do_what_the_ones_below_it_may(has: Role, needs: Role) -> None:
-    order = [Role.VIEWER, Role.TRADER, Role.ADMIN]
-    assert has.includes(needs) == (order.index(has) >= order.index(needs))
+    may = {
+        ("viewer", "viewer"),
+        ("trader", "viewer"),
+        ("trader", "trader"),
+        ("admin", "viewer"),
+        ("admin", "trader"),
+        ("admin", "admin"),
+    }
+    assert has.includes(needs) == ((has, needs) in may)
 
 
 def test_a_token_is_kept_as_a_digest_in_a_file_of_its_owner(tmp_path: Path) -> None:
@@ -51,6 +58,17 @@ def test_without_a_good_token_nobody_is_let_in(tmp_path: Path, header: str | Non
         with pytest.raises(FaultError) as caught:
             authorise(TokenFile(file), header, Role.VIEWER)
         assert caught.value.fault.code == FaultCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest", "Bear", "Bearers", ""])
+def test_a_good_token_of_another_scheme_lets_nobody_in(tmp_path: Path, scheme: str) -> None:
+    token = create_token(tmp_path / "t", "me", Role.ADMIN)
+    assert authorise(TokenFile(tmp_path / "t"), f"BEARER {token}", Role.ADMIN).name == "me"
+    for header in (f"{scheme} {token}", token, f"{token} Bearer", f"Bearer{token}"):
+        with pytest.raises(FaultError) as caught:
+            authorise(TokenFile(tmp_path / "t"), header, Role.VIEWER)
+        assert caught.value.fault.code == FaultCode.UNAUTHENTICATED
+        assert token not in caught.value.fault.message
 
 
 def test_a_line_that_cannot_be_read_admits_nobody_and_spoils_no_other(tmp_path: Path) -> None:

@@ -196,6 +196,41 @@ def test_progress_is_that_of_the_worker_while_it_runs_and_stays_where_it_was_can
     assert (view(stopped).progress, view(stopped).cancelled_at) == (50.0, NOW)
 
 
+def test_a_tear_sheet_is_noted_once_and_only_of_a_result() -> None:
+    assert turns.reported(running(), NOW) is None
+    done = turns.completed(running(), outcome(), NOW)
+    assert done is not None
+    drawn = turns.reported(done, after(5))
+    assert drawn is not None
+    assert (drawn.facts.has_report, drawn.status, drawn.version) == (
+        True,
+        BacktestStatus.COMPLETED,
+        done.version + 1,
+    )
+    assert turns.reported(drawn, after(6)) is None
+
+
+def test_a_result_that_cannot_be_read_is_a_failure_that_says_so() -> None:
+    broken = turns.unreadable(running(), "cut off", after(3))
+    assert broken is not None
+    assert (broken.status, broken.facts.reason) == (BacktestStatus.FAILED, TrialFailure.CRASH)
+    assert (broken.facts.error, broken.ended_at) == ("its result cannot be read: cut off", after(3))
+    assert turns.unreadable(broken, "again", after(4)) is None
+
+
+def test_a_cancel_is_confirmed_once_and_nothing_else_is() -> None:
+    doubtful = turns.cancelled(running(), NOW, error="its process may be there still")
+    confirmed = turns.confirmed(doubtful, after(2))
+    assert confirmed is not None
+    assert (confirmed.status, confirmed.facts.error) == (BacktestStatus.CANCELLED, None)
+    assert turns.confirmed(confirmed, after(3)) is None
+    failed = turns.failed(running(), "w1", 1, FAILED, NOW)
+    assert failed is not None
+    assert failed.facts.error == "boom"
+    assert turns.confirmed(failed, after(3)) is None
+    assert turns.confirmed(running(), after(3)) is None
+
+
 type Move = tuple[str, int, int]
 MOVES = st.lists(
     st.tuples(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.fault import FaultError
 from schemas.session import ContainerStatus
-from schemas.states import EngineType, OrphanPolicy, RunState, TradingMode
+from schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
 from schemas.telemetry import Severity
 from services.orchestrator.core.effects import (
     CommandStop,
@@ -18,7 +18,18 @@ from services.orchestrator.core.effects import (
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
 from services.orchestrator.core.reconcile import reconcile
-from tests.unit.orchestrator.makers import HOSTS, NOW, after, beat, engine, facts, replace, session, spec
+from tests.unit.orchestrator.makers import (
+    HOSTS,
+    NOW,
+    after,
+    beat,
+    config,
+    engine,
+    facts,
+    replace,
+    session,
+    spec,
+)
 
 GRACE = timedelta(seconds=60)
 RUNNING = facts()
@@ -128,6 +139,48 @@ def test_what_cannot_be_the_engines_present_session_is_not_adopted(
 ) -> None:
     with pytest.raises(FaultError, match=reason):
         adopt(present, told, RUNNING, NOW)  # type: ignore[arg-type]
+
+
+def test_an_adopted_engine_is_wanted_as_it_runs_and_owes_nothing_of_before() -> None:
+    before = replace(
+        engine(session(RunState.FAILED, session_id="s0")),
+        desired=DesiredState.STOPPED,
+        config=config(max_order_rate=7),
+        configured=config(max_order_rate=8),
+        restarts=(after(-10),),
+        restart_at=after(5),
+        removed_at=after(-5),
+    )
+    told = replace(spec(generation=2), config=config(max_order_rate=9))
+    decision = adopt(before, told, RUNNING, after(60))
+    adopted = decision.engine
+    assert (adopted.desired, adopted.generation) == (DesiredState.RUNNING, 2)
+    assert adopted.config is not None
+    assert (adopted.config.max_order_rate, adopted.configured) == (9, None)
+    assert (adopted.restarts, adopted.restart_at, adopted.removed_at) == ((), None, None)
+    assert (decision.spec, decision.ended) == (told, before.session)
+    assert (decision.is_change, adopted.updated_at) == (True, after(60))
+    (alert,) = (effect for effect in decision.effects if isinstance(effect, RaiseAlert))
+    assert (alert.alert.code, alert.alert.severity) == ("orphan_adopted", Severity.WARNING)
+    assert alert.alert.instance_id == "e1"
+    assert "it is on record again" in alert.alert.message
+
+
+def test_an_adopted_session_has_what_its_spec_and_its_container_say() -> None:
+    told = replace(
+        spec(generation=2),
+        stop_policy=StopPolicy.LEAVE,
+        stop_timeout_s=12.5,
+        uses_cache=True,
+        engine_type=EngineType.LIVE,
+        trading_mode=TradingMode.LIVE,
+    )
+    seen = replace(RUNNING, host="h7", created_at=after(-90), started_at=after(-80))
+    adopted = adopt(None, told, seen, after(60)).engine.session
+    assert adopted is not None
+    assert (adopted.stop_policy, adopted.stop_timeout_s) == (StopPolicy.LEAVE, 12.5)
+    assert (adopted.needs_docker, adopted.needs_cache, adopted.host) == (True, True, "h7")
+    assert (adopted.created_at, adopted.started_at, adopted.changed_at) == (after(-90), after(-80), after(60))
 
 
 def test_adoption_follows_an_ended_session() -> None:

@@ -60,6 +60,13 @@ def test_a_cache_that_is_demanded_and_nowhere_is_refused_and_one_that_is_not_is_
     assert settle_cache(cached, (), is_demanded=True) == cached
 
 
+@pytest.mark.parametrize("hosts", [(*HOSTS, WITH_CACHE), (WITH_CACHE, *HOSTS), (PROCESS, WITH_CACHE)])
+@pytest.mark.parametrize("is_demanded", [False, True])
+def test_a_cache_that_one_host_of_several_has_is_kept(hosts: tuple[HostLoad, ...], is_demanded: bool) -> None:
+    cached = replace(spec(), uses_cache=True)
+    assert settle_cache(cached, hosts, is_demanded=is_demanded) == cached
+
+
 def test_a_dropped_cache_is_told() -> None:
     cached = replace(spec(), uses_cache=True)
     decision = core.start(None, config(), cached, request_id="r", hosts=HOSTS, now=NOW)

@@ -17,7 +17,7 @@ from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, StopOrder
 from services.orchestrator.core.reconcile import reconcile
-from services.orchestrator.core.restarts import MAY_PASS, backoff, plan, recent, standing_alerts
+from services.orchestrator.core.restarts import backoff, plan, recent, standing_alerts
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -49,7 +49,24 @@ def due(failed: Engine, now: datetime, sight: Sight = SEEN) -> list[Effect]:
     return list(decision.effects) if decision else []
 
 
-@pytest.mark.parametrize("reason", sorted(MAY_PASS))
+IS_TRIED_AGAIN = {
+    FailureReason.CRASH: True,
+    FailureReason.KILLED: True,
+    FailureReason.OOM: True,
+    FailureReason.FROZEN: True,
+    FailureReason.HOST: True,
+    FailureReason.VENUE: True,
+    FailureReason.CONFIG: False,
+    FailureReason.STRATEGY: False,
+    FailureReason.OPERATOR: False,
+}
+
+
+def test_of_every_reason_it_is_written_down_whether_it_is_tried_again() -> None:
+    assert set(IS_TRIED_AGAIN) == set(FailureReason)
+
+
+@pytest.mark.parametrize("reason", [reason for reason, again in IS_TRIED_AGAIN.items() if again])
 def test_what_may_pass_is_tried_again_after_a_while(reason: FailureReason) -> None:
     decision = failing(reason)
     assert decision.engine.restart_at == after(2)
@@ -58,7 +75,7 @@ def test_what_may_pass_is_tried_again_after_a_while(reason: FailureReason) -> No
     assert due(decision.engine, after(2)) == [StartAgain("e1", "s1")]
 
 
-@pytest.mark.parametrize("reason", sorted(set(FailureReason) - MAY_PASS))
+@pytest.mark.parametrize("reason", [reason for reason, again in IS_TRIED_AGAIN.items() if not again])
 def test_what_an_operator_a_configuration_or_a_strategy_did_is_left(reason: FailureReason) -> None:
     decision = failing(reason)
     assert decision.engine.restart_at is None
@@ -78,6 +95,13 @@ def test_an_engine_that_nobody_wants_any_more_is_left() -> None:
 def test_without_a_budget_nothing_is_planned_and_nobody_is_alarmed(policy: RestartPolicy | None) -> None:
     decision = failing(restart_policy=policy)
     assert (decision.engine.restart_at, alerts(decision)) == (None, [])
+
+
+@pytest.mark.parametrize("policy", [None, RestartPolicy()])
+def test_without_a_budget_whoever_takes_over_tells_nothing(policy: RestartPolicy | None) -> None:
+    failed = replace(failing().engine, restart_policy=policy, restart_at=None, restarts=(after(-10),))
+    assert standing_alerts(failed, after(1)) == ()
+    assert standing_alerts(replace(failed, session=None, restart_policy=POLICY), after(1)) == ()
 
 
 def test_a_restart_is_counted_in_the_change_that_makes_it() -> None:
