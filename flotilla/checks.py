@@ -15,12 +15,13 @@ from flotilla.embedded import nats, redis
 from flotilla.embedded.postgres_programs import COPIES, account_for, can_run, installed_programs
 from flotilla.lock import holder
 from flotilla.ports import Ports, is_free
-from flotilla.problem import ServerError
+from flotilla.problem import ServerError, StackError
 from flotilla.state import StateFolder
 
 _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
-_NO_DISK: Final = _GIB
+_NO_DISK: Final = _GIB // 4
+"""A new state folder takes 42 MiB, and the servers allocate ahead."""
 
 
 class Level(StrEnum):
@@ -113,13 +114,13 @@ def check_disk(folder: StateFolder) -> Check:
     return Check("disk", Level.WARN, found, remedy) if free < _LOW_DISK else Check("disk", Level.OK, found)
 
 
-def check_ports(folder: StateFolder, http_port: int) -> Check:
-    """The REST API needs its port; the bus takes another one when its own is taken."""
+def check_ports(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> Check:
+    """The REST API needs its port, 0 for any; the bus takes another one when its own is taken."""
     if holder(folder) is not None:
         return Check("ports", Level.OK, "in use by the stack that runs here")
-    if not is_free("127.0.0.1", http_port):
+    if not is_free(http_host, http_port):
         remedy = "choose another with `flotilla up --port`"
-        return Check("ports", Level.FAIL, f"port {http_port} of the REST API is taken", remedy)
+        return Check("ports", Level.FAIL, f"port {http_port} is taken, which the REST API needs", remedy)
     bus = Ports.load(folder.ports_file).nats
     if not is_free("127.0.0.1", bus):
         remedy = "nothing to do: the bus takes a free port instead"
@@ -127,7 +128,7 @@ def check_ports(folder: StateFolder, http_port: int) -> Check:
     return Check("ports", Level.OK, f"{http_port} (REST API) and {bus} (bus) are free")
 
 
-def all_checks(folder: StateFolder, http_port: int) -> Iterator[Check]:
+def all_checks(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> Iterator[Check]:
     """Those that need nothing but this machine's files, in the order in which they are worth mending."""
     looks: tuple[Callable[[], Check], ...] = (
         check_python,
@@ -137,10 +138,20 @@ def all_checks(folder: StateFolder, http_port: int) -> Iterator[Check]:
         check_redis,
         lambda: check_state(folder),
         lambda: check_disk(folder),
-        lambda: check_ports(folder, http_port),
+        lambda: check_ports(folder, http_port, http_host),
     )
     for look in looks:
         yield look()
+
+
+def require_all(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> None:
+    """Looks at the same before anything is made. Raises StackError with everything that has to be mended, and how."""
+    failed = [check for check in all_checks(folder, http_port, http_host) if check.level == Level.FAIL]
+    if failed:
+        raise StackError(
+            "; ".join(f"{check.name}: {check.found}" for check in failed),
+            "; ".join(check.remedy for check in failed),
+        )
 
 
 def _output(*argv: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from flotilla.checks import require_all
 from flotilla.client import ENDED, Flotilla
 from flotilla.demo_backtest import Again, run_again
 from flotilla.narrator import Narrator
@@ -78,6 +79,7 @@ async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, repo
 @asynccontextmanager
 async def _own_folder(narrator: Narrator) -> AsyncIterator[StateFolder]:
     """A temporary folder, which is kept when something fails."""
+    await asyncio.to_thread(require_all, StateFolder(Path(tempfile.gettempdir()) / "flotilla-demo"), 0)
     root = Path(tempfile.mkdtemp(prefix="flotilla-demo-"))
     try:
         yield StateFolder(root)

@@ -22,13 +22,17 @@ _REPORT_S: Final = 20.0
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """The backtest; `report` is None when no tear sheet was made in time, `equal_fills` counts those that are the engine's, from the first up to the first that is not."""
+    """The backtest; `report` is the file of its tear sheet, None when there is none, and `no_report` says why then.
+
+    `equal_fills` counts those that are the engine's, from the first up to the first that is not.
+    """
 
     backtest: BacktestView
     told: Told
     report: Path | None
     fills: int
     equal_fills: int
+    no_report: str = ""
 
     @property
     def is_equal(self) -> bool:
@@ -38,13 +42,14 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def problems(self) -> tuple[str, ...]:
         """What is not as it should be."""
-        return () if self.is_equal else ("the backtest's fills are not those of the engine",)
+        fills = () if self.is_equal else ("the backtest's fills are not those of the engine",)
+        return (*fills, *([self.no_report] if self.no_report else []))
 
 
 async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill], report: Path) -> Again:
     """Runs the demo's strategy over all of its data and compares; writes the tear sheet to `report`.
 
-    Raises BacktestFailedError, FaultError or OSError.
+    Raises BacktestFailedError or FaultError.
     """
     narrator.say("the same strategy on the same data, as a backtest")
     config = await whole_config(fleet, {"strategy": "ema_cross"})
@@ -52,24 +57,29 @@ async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill],
     view = await fleet.wait_for_backtest(BACKTEST, timeout_s=_TIMEOUT_S)
     narrator.say(f"backtest done, {view.events or 0:,} events; its tear sheet is made")
     shown = await told(fleet, view)
+    saved, no_report = await _saved(fleet, report)
     fills: list[Fill] = await fleet.backtest_result(BACKTEST, ResultPart.FILLS)
     return Again(
         backtest=view,
         told=shown,
-        report=await _saved(fleet, report),
+        report=saved,
+        no_report=no_report,
         fills=len(fills),
         equal_fills=count_equal(fills, traded),
     )
 
 
-async def _saved(fleet: Flotilla, report: Path) -> Path | None:
+async def _saved(fleet: Flotilla, report: Path) -> tuple[Path | None, str]:
+    """The file, or that there is none: one that was not made in time is no problem of the demo, one that cannot be written is."""
     try:
         await save_report(fleet, BACKTEST, report, timeout_s=_REPORT_S)
     except FaultError as error:
         if error.fault.code != FaultCode.NOT_FOUND:
             raise
-        return None
-    return report
+        return None, ""
+    except OSError as error:
+        return None, f"the tear sheet could not be written to {report}: {error.strerror}"
+    return report, ""
 
 
 def count_equal(fills: Sequence[Fill], traded: Sequence[Fill]) -> int:

@@ -1,6 +1,7 @@
 """`flotilla demo`."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 
@@ -39,6 +40,23 @@ class ReplayProgress:
                 )
 
 
+def _writable(context: click.Context, parameter: click.Parameter, report: Path | None) -> Path | None:
+    """Refused before half a minute of work, not after it."""
+    if report is not None and not os.access(report.parent, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"no file can be written in {report.parent}", context, parameter)
+    return report
+
+
+def _usual_report(tell: Narrator) -> Path:
+    """In this folder, or with the temporary files where nothing can be written here, as in another's checkout."""
+    if os.access(Path.cwd(), os.W_OK | os.X_OK):
+        return Path.cwd() / "flotilla-demo.html"
+    handle, name = tempfile.mkstemp(prefix="flotilla-demo-", suffix=".html")
+    os.close(handle)
+    tell.warn(f"{Path.cwd()} cannot be written to: the tear sheet goes to {name}")
+    return Path(name)
+
+
 @click.command()
 @click.option(
     "--runtime",
@@ -50,14 +68,13 @@ class ReplayProgress:
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
-    default="flotilla-demo.html",
-    show_default=True,
+    callback=_writable,
     metavar="FILE",
-    help="Where the tear sheet of the backtest goes.",
+    help="Where the tear sheet of the backtest goes.  [default: flotilla-demo.html here]",
 )
 @common
 @pass_options
-def demo(options: Options, *, runtime: str, report: Path) -> None:
+def demo(options: Options, *, runtime: str, report: Path | None) -> None:
     """Trade 20 years of the S&P 500 in a real engine, on a stack of its own, and show what happened.
 
     Then the same as a backtest. It takes half a minute, needs no Docker and no internet, and leaves nothing
@@ -77,7 +94,9 @@ def demo(options: Options, *, runtime: str, report: Path) -> None:
         try:
             with bar:
                 account = asyncio.run(
-                    run_demo(tell, ReplayProgress(tell, bar), runtime=runtime, report=report)
+                    run_demo(
+                        tell, ReplayProgress(tell, bar), runtime=runtime, report=report or _usual_report(tell)
+                    )
                 )
         except DemoFailedError as error:
             _show(options, error.account)

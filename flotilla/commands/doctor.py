@@ -15,6 +15,9 @@ from flotilla.options import Options, common, pass_options
 from flotilla.runtime import DockerAnswer, ask_docker
 from flotilla.stack import HTTP_PORT
 
+WITHOUT_DOCKER: Final = (
+    "mend that, or go on without: engines then run as local processes, not isolated, and none trades live"
+)
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -34,8 +37,7 @@ def doctor(options: Options, *, port: int) -> int:
 def docker_checks(answer: DockerAnswer) -> Iterator[Check]:
     """Docker is worth a warning only: without it engines run as local processes."""
     if not answer.docker:
-        remedy = "install Docker, or go on without: engines then run as local processes"
-        yield Check("docker", Level.WARN, answer.detail, remedy)
+        yield Check("docker", Level.WARN, answer.detail, WITHOUT_DOCKER)
         return
     network = f"engines' network at {answer.gateway}" if answer.gateway else "`flotilla up` makes the network"
     yield Check("docker", Level.OK, f"engine answers; {network}")

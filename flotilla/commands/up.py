@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bus import logs
 from flotilla.background import start_detached
+from flotilla.checks import require_all
 from flotilla.foreground import run_stack
 from flotilla.narrator import narrator
 from flotilla.options import Options, common, pass_options
@@ -62,6 +63,7 @@ def up(
     def ready(connection: Connection) -> None:
         options.output.document(connection, lambda: _summary(connection, options.program, is_detached=detach))
 
+    require_all(folder, port, host)
     if detach:
         arguments = ["--runtime", runtime, "--port", str(port), "--host", host]
         arguments += [word for one in templates for word in ("--templates", str(one))]

@@ -271,3 +271,18 @@ def test_make_help_lists_every_target() -> None:
         ["make", "-C", ROOT, "--no-print-directory", "help"], capture_output=True, text=True, check=True
     )
     assert [line.split()[1] for line in done.stdout.splitlines()] == phony[1].split()
+
+
+def test_without_any_python_setup_says_what_to_install(machine: Machine, tmp_path: Path) -> None:
+    uv = machine.checkout / "scripts/uv"
+    uv.write_text(uv.read_text().replace("/usr/bin/python3", "/nowhere/python3"))
+    for name in ("python", "python3", "python3.13"):
+        machine.put(name, PYENV_SHIM)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat", "cksum", "cut", "dirname", "getent", "id", "mkdir", "rm"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    done = machine.run("scripts/setup", PATH=f"{machine.bin}:{tools}")
+    assert done.returncode == 1
+    assert "neither uv nor a Python" in done.stdout
+    assert "remedy: install python3 with venv (apt install python3 python3-venv), or uv" in done.stdout

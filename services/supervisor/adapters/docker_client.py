@@ -10,7 +10,7 @@ from typing import Any, Final
 from docker import APIClient
 from docker.errors import APIError
 
-from services.supervisor.adapters.docker_errors import FAILURES, fault_of
+from services.supervisor.adapters.docker_errors import FAILURES, NotPermittedError, fault_of
 
 STARTS_AT_ONCE: Final = 4
 READS_AT_ONCE: Final = 2
@@ -37,11 +37,15 @@ def open_client(url: str, *, timeout_s: float = REQUEST_TIMEOUT_S) -> TimedClien
 
 def _knock(url: str, timeout_s: float) -> None:
     """Raises OSError when nobody listens: the SDK would wrap the reason four deep, and leave its socket open."""
-    scheme, _, path = url.partition("://")
+    scheme, _, rest = url.partition("://")
     if scheme == "unix":
+        path = "/" + rest.lstrip("/")
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout_s)
-            connection.connect("/" + path.lstrip("/"))
+            try:
+                connection.connect(path)
+            except PermissionError:
+                raise NotPermittedError(path) from None
 
 
 class DockerCalls:

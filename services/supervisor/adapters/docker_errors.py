@@ -1,8 +1,13 @@
 """What Docker's errors mean for us: first by their text, because 404 and 500 each stand for a dozen things, then by status."""
 
+import errno
+import grp
 import json
+import os
+import pwd
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -13,6 +18,24 @@ from schemas.fault import FaultCode, FaultError, fault
 
 FAILURES: Final = (DockerException, HTTPError, OSError, json.JSONDecodeError)
 """All that the SDK lets out; requests' own exceptions are OSErrors."""
+
+
+class NotPermittedError(PermissionError):
+    """A Docker engine is there, and its socket lets this account not in; `remedy` says how it would."""
+
+    def __init__(self, path: str) -> None:
+        user = _named(lambda: pwd.getpwuid(os.geteuid()).pw_name, f"user {os.geteuid()}")
+        super().__init__(errno.EACCES, f"a Docker engine is there, but {user} may not use {path}")
+        # The socket itself may be out of sight, as below a private folder.
+        group = _named(lambda: grp.getgrgid(Path(path).stat().st_gid).gr_name, "docker")
+        self.remedy = f"as root: usermod -aG {group} {user}, then log in again"
+
+
+def _named(look: Callable[[], str], otherwise: str) -> str:
+    try:
+        return look()
+    except (KeyError, OSError):
+        return otherwise
 
 
 class Meaning(msgspec.Struct, frozen=True):
@@ -56,6 +79,9 @@ def fault_of(error: BaseException, *, is_change: bool) -> FaultError:
     if isinstance(error, APIError):
         return _refusal(error)
     refused = next((cause for cause in _causes(error) if isinstance(cause, _NEVER_SENT)), None)
+    if isinstance(refused, NotPermittedError):
+        text = f"{refused.strerror} ({refused.remedy})"
+        return fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0)
     if refused is not None:
         text = f"no Docker engine answers: {refused.strerror} ({_START})"
         return fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0)

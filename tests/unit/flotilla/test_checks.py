@@ -1,5 +1,6 @@
 """What `flotilla doctor` finds."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from flotilla import checks
 from flotilla.checks import Level
 from flotilla.ports import Ports
+from flotilla.problem import StackError
 from flotilla.state import StateFolder
 
 
@@ -32,6 +34,19 @@ def test_a_full_disk_is_a_failure(folder: StateFolder, monkeypatch: pytest.Monke
     usage = type("Usage", (), {"free": 1 << 20})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     assert checks.check_disk(folder).level == Level.FAIL
+
+
+def test_what_has_to_be_mended_is_told_at_once_before_anything_is_made(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 40 << 20})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setenv("NATS_SERVER", "/nowhere/nats-server")
+    with pytest.raises(StackError) as caught:
+        checks.require_all(folder, 0)
+    assert re.search(r"nats-server: .*/nowhere/nats-server.*; disk: 0.0 GiB free", str(caught.value))
+    assert re.search(r"set NATS_SERVER; make room, or choose another folder", caught.value.remedy)
+    assert not folder.root.exists()
 
 
 def test_a_port_that_is_taken_is_found(folder: StateFolder) -> None:

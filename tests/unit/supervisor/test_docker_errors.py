@@ -1,5 +1,9 @@
 """What Docker's errors mean for us. The texts are Docker's own."""
 
+import grp
+import os
+import pwd
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +12,12 @@ from docker.errors import APIError
 from urllib3.exceptions import ProtocolError
 
 from schemas.fault import FaultCode
-from services.supervisor.adapters.docker_errors import fault_of, is_name_taken, is_network_missing
+from services.supervisor.adapters.docker_errors import (
+    NotPermittedError,
+    fault_of,
+    is_name_taken,
+    is_network_missing,
+)
 
 
 def api_error(status: int, text: str) -> APIError:
@@ -83,6 +92,18 @@ def test_only_a_change_that_was_sent_is_of_unknown_outcome(
     error: Exception, is_change: bool, code: FaultCode
 ) -> None:
     assert fault_of(error, is_change=is_change).fault.code == code
+
+
+def test_an_engine_that_this_account_may_not_use_is_told_with_the_group_that_may(tmp_path: Path) -> None:
+    socket = tmp_path / "docker.sock"
+    socket.touch()
+    group, user = grp.getgrgid(socket.stat().st_gid).gr_name, pwd.getpwuid(os.geteuid()).pw_name
+    found = fault_of(NotPermittedError(str(socket)), is_change=True).fault
+    assert found.code == FaultCode.UNAVAILABLE
+    assert found.message == (
+        f"a Docker engine is there, but {user} may not use {socket} (as root: usermod -aG {group} {user}, then log in again)"
+    )
+    assert "usermod -aG docker " in NotPermittedError(str(tmp_path / "out-of-sight")).remedy
 
 
 def test_a_taken_name_is_told_from_other_conflicts() -> None:
