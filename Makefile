@@ -14,10 +14,10 @@ setup: ## make .venv: Python 3.13 and the packages in uv.lock
 	@scripts/setup
 
 demo: setup ## trade real data in a real engine, and show what happened
-	@$(BIN)/flotilla demo $(ARGS)
+	@$(BIN)/python -I -m flotilla demo $(ARGS)
 
 up: setup ## run the whole stack here until Ctrl-C
-	@$(BIN)/flotilla up $(ARGS)
+	@$(BIN)/python -I -m flotilla up $(ARGS)
 
 test: setup ## run the tests, those with Docker too when an engine is there
 	@scripts/test $(ARGS)

@@ -60,8 +60,8 @@ class DemoFailedError(StackError):
         self.account = account
 
 
-async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, report: Path) -> Account:
-    """Does it all, and cleans up; the tear sheet of its backtest stays in the file `report`. Raises FaultError, EngineFailedError or StackError when a part of it does not work."""
+async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, report: Path | None) -> Account:
+    """Does it all, and cleans up; the tear sheet of its backtest stays in the file `report`, None for the usual one. Raises FaultError, EngineFailedError or StackError when a part of it does not work."""
     _end_on_sigterm()
     async with _own_folder(narrator) as folder:
         stack = Stack(StackSettings(folder=folder, runtime=runtime, http_port=0), narrator)
@@ -79,7 +79,7 @@ async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, repo
 @asynccontextmanager
 async def _own_folder(narrator: Narrator) -> AsyncIterator[StateFolder]:
     """A temporary folder, which is kept when something fails."""
-    await asyncio.to_thread(require_all, StateFolder(Path(tempfile.gettempdir()) / "flotilla-demo"), 0)
+    await asyncio.to_thread(_require_all)
     root = Path(tempfile.mkdtemp(prefix="flotilla-demo-"))
     try:
         yield StateFolder(root)
@@ -92,6 +92,15 @@ async def _own_folder(narrator: Narrator) -> AsyncIterator[StateFolder]:
     shutil.rmtree(root)
 
 
+def _require_all() -> None:
+    try:
+        require_all(StateFolder(Path(tempfile.gettempdir()) / "flotilla-demo"), 0)
+    except StackError as error:
+        raise StackError(
+            str(error), f"{error.remedy}; the demo keeps its state below TMPDIR, not in --state"
+        ) from None
+
+
 async def _trade(
     fleet: Flotilla,
     updates: Watch,
@@ -99,7 +108,7 @@ async def _trade(
     narrator: Narrator,
     progress: Progress,
     *,
-    report: Path,
+    report: Path | None,
 ) -> Account:
     loop = asyncio.get_running_loop()
     began, tally = loop.time(), Tally(ENGINE)

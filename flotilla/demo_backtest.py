@@ -1,5 +1,7 @@
 """The end of the demo: what the engine traded, once more as a backtest, and whether the same came of it."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -46,8 +48,10 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
         return (*fills, *([self.no_report] if self.no_report else []))
 
 
-async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill], report: Path) -> Again:
-    """Runs the demo's strategy over all of its data and compares; writes the tear sheet to `report`.
+async def run_again(
+    fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill], report: Path | None
+) -> Again:
+    """Runs the demo's strategy over all of its data and compares; writes the tear sheet to `report`, None for the usual file.
 
     Raises BacktestFailedError or FaultError.
     """
@@ -57,7 +61,7 @@ async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill],
     view = await fleet.wait_for_backtest(BACKTEST, timeout_s=_TIMEOUT_S)
     narrator.say(f"backtest done, {view.events or 0:,} events; its tear sheet is made")
     shown = await told(fleet, view)
-    saved, no_report = await _saved(fleet, report)
+    saved, no_report = await _saved(fleet, report or _usual_report())
     fills: list[Fill] = await fleet.backtest_result(BACKTEST, ResultPart.FILLS)
     return Again(
         backtest=view,
@@ -67,6 +71,13 @@ async def run_again(fleet: Flotilla, narrator: Narrator, traded: Sequence[Fill],
         fills=len(fills),
         equal_fills=count_equal(fills, traded),
     )
+
+
+def _usual_report() -> Path:
+    """In this folder, or with the temporary files where nothing can be written here, as in another's checkout."""
+    if os.access(Path.cwd(), os.W_OK | os.X_OK):
+        return Path.cwd() / "flotilla-demo.html"
+    return Path(tempfile.mkdtemp(prefix="flotilla-demo-report-")) / "flotilla-demo.html"
 
 
 async def _saved(fleet: Flotilla, report: Path) -> tuple[Path | None, str]:

@@ -4,9 +4,11 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from flotilla.problem import StackError
+
+_CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,20 @@ class StateFolder:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        """Raises StackError for a path that NautilusTrader's catalog takes for a pattern: it would find no data there, or another's."""
+        if found := sorted(set("*?[") & set(str(self.root))):
+            raise StackError(
+                f"the state folder {self.root} cannot be used: NautilusTrader takes {' '.join(found)} for a pattern",
+                _CHOOSE,
+            )
+
     @classmethod
     def chosen(cls, path: str | Path | None = None) -> Self:
-        """`path`, else FLOTILLA_STATE, else /var/lib/flotilla for root and ~/.local/state/flotilla for everybody else."""
+        """`path`, else FLOTILLA_STATE, else /var/lib/flotilla for root and ~/.local/state/flotilla for everybody else.
+
+        Raises StackError.
+        """
         named = path or os.environ.get("FLOTILLA_STATE")
         if named:
             return cls(Path(named).expanduser().absolute())
@@ -107,7 +120,7 @@ class StateFolder:
         except OSError as error:
             raise StackError(
                 f"the state folder {self.root} cannot be used: {error.strerror}",
-                "choose another with --state, or set FLOTILLA_STATE",
+                _CHOOSE,
             ) from None
 
 

@@ -47,16 +47,6 @@ def _writable(context: click.Context, parameter: click.Parameter, report: Path |
     return report
 
 
-def _usual_report(tell: Narrator) -> Path:
-    """In this folder, or with the temporary files where nothing can be written here, as in another's checkout."""
-    if os.access(Path.cwd(), os.W_OK | os.X_OK):
-        return Path.cwd() / "flotilla-demo.html"
-    handle, name = tempfile.mkstemp(prefix="flotilla-demo-", suffix=".html")
-    os.close(handle)
-    tell.warn(f"{Path.cwd()} cannot be written to: the tear sheet goes to {name}")
-    return Path(name)
-
-
 @click.command()
 @click.option(
     "--runtime",
@@ -70,7 +60,7 @@ def _usual_report(tell: Narrator) -> Path:
     type=click.Path(path_type=Path, dir_okay=False, resolve_path=True),
     callback=_writable,
     metavar="FILE",
-    help="Where the tear sheet of the backtest goes.  [default: flotilla-demo.html here]",
+    help="Where the tear sheet of the backtest goes.  [default: flotilla-demo.html here, or with the temporary files where nothing can be written here]",
 )
 @common
 @pass_options
@@ -94,9 +84,7 @@ def demo(options: Options, *, runtime: str, report: Path | None) -> None:
         try:
             with bar:
                 account = asyncio.run(
-                    run_demo(
-                        tell, ReplayProgress(tell, bar), runtime=runtime, report=report or _usual_report(tell)
-                    )
+                    run_demo(tell, ReplayProgress(tell, bar), runtime=runtime, report=report)
                 )
         except DemoFailedError as error:
             _show(options, error.account)
