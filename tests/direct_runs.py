@@ -1,6 +1,6 @@
 """`python -m tests.direct_runs CATALOG`: runs plans as trials, and by NautilusTrader's BacktestEngine with all data loaded at once.
 
-A TrialPlan per line on stdin, with `chunk`, the events that the trial reads ahead; a pair of results per line on stdout. Every run is a fork of this process, which has imported everything and does nothing else.
+A TrialPlan per line on stdin, with `chunk`, the events that the trial reads ahead; a pair of results per line on stdout, the second null with `alone`. Every run is a fork of this process, which has imported everything and does nothing else.
 """
 
 import json
@@ -143,7 +143,9 @@ def main() -> None:
         for line in sys.stdin:
             plan = json.loads(line)
             wanted = {key: value for key, value in plan.items() if key != "chunk"}
-            pair = [forked(trial, plan, sys.argv[1]), forked(direct, wanted, sys.argv[1])]
+            is_alone = plan.pop("alone", False)
+            theirs = None if is_alone else forked(direct, wanted, sys.argv[1])
+            pair = [forked(trial, plan, sys.argv[1]), theirs]
             print(json.dumps(pair), file=answers, flush=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import empyrical
+import numpy as np
 import pandas as pd
 
 FIGURES = (
@@ -36,7 +37,8 @@ def library_figures(
     else:
         took = (ends.iloc[-1] - ends.iloc[0]) / pd.Timedelta("365.25D") * count / (count - 1)
     a_year = count / took
-    rate = empyrical.annual_return(returns, annualization=a_year)
+    with np.errstate(invalid="ignore"):  # of an account that was below nothing it makes NaN
+        rate = empyrical.annual_return(returns, annualization=a_year)
     depth = empyrical.max_drawdown(whole.pct_change().iloc[1:].reset_index(drop=True))
     return {
         "total_return": empyrical.cum_returns_final(returns),

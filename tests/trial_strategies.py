@@ -6,12 +6,13 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import OrderSide, PriceType, TimeInForce
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ExecAlgorithmId, InstrumentId
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
@@ -176,3 +177,41 @@ class TradesOnEverything(Strategy):
             name, side, quantity, instrument.make_price(price), time_in_force=force, **parts
         )
         self.submit_order(order)
+
+
+class BuysConfig(StrategyConfig, frozen=True):
+    """`units` are bought at the market at the first bar; `algorithm` is one that is to carry it out."""
+
+    bar_type: BarType
+    units: Decimal
+    algorithm: str | None = None
+    limit: float | None = None
+    is_sent: bool = True
+
+
+class Buys(Strategy):
+    """One order and nothing after it: more than the account has, or one that goes nowhere."""
+
+    def on_start(self) -> None:
+        self.is_done = False
+        self.subscribe_bars(self.config.bar_type)
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.is_done:
+            return
+        self.is_done = True
+        instrument = self.cache.instrument(bar.bar_type.instrument_id)
+        quantity = instrument.make_qty(self.config.units)
+        through = ExecAlgorithmId(self.config.algorithm) if self.config.algorithm else None
+        if self.config.limit is None:
+            order = self.order_factory.market(
+                instrument.id, OrderSide.BUY, quantity, exec_algorithm_id=through
+            )
+        else:
+            order = self.order_factory.limit(
+                instrument.id, OrderSide.BUY, quantity, instrument.make_price(self.config.limit)
+            )
+        if self.config.is_sent:
+            self.submit_order(order)
+        else:
+            self.cache.add_order(order)
