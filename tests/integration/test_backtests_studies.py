@@ -12,6 +12,7 @@ from schemas.backtest import (
     BacktestStatus,
     BacktestView,
     ListBacktests,
+    ResultPart,
     StudyConfig,
     StudyKind,
     TrialFailure,
@@ -59,6 +60,29 @@ async def test_poison_ends_after_so_many_tries_and_takes_no_other_along(backtest
     with pytest.raises(FaultError, match="is completed already") as raised:
         await backtests.operator.call(contract.STUDY_CANCEL, WhichStudy(study_id="grid"))
     assert raised.value.fault.code == FaultCode.CONFLICT
+
+
+async def test_a_study_of_grids_ranks_them_as_their_equity_does(backtests: BacktestBench) -> None:
+    axes = {"spacing_percent": Axis(values=(1.0, 2.0, 5.0))}
+    base = chosen(strategy="grid", base_currency=None)
+    config = StudyConfig(base=base, axes=axes, best_by="total_return")
+    await backtests.study("grids", config)
+    study = await until(lambda: backtests.of_study("grids"), lambda view: view.status.is_final)
+    listed = await backtests.operator.call(contract.BACKTEST_LIST, ListBacktests(study_id="grids"))
+    worth, realized = {}, {}
+    for view in listed.backtests:
+        curve = await backtests.part(view.backtest_id, ResultPart.EQUITY_CURVE)
+        worth[view.backtest_id] = curve[-1]["equity"]
+        assert view.currency == "USD"
+        assert view.summary is not None
+        realized[view.backtest_id] = view.summary.nautilus_statistics.total_return
+        assert view.summary.positions_open == 1, "so that what is realized is not what it is worth"
+    assert len(set(worth.values())) == 3
+    assert study.best is not None
+    assert study.best.backtest_id == max(worth, key=lambda name: worth[name])
+    assert sorted(worth, key=lambda name: worth[name]) != sorted(
+        realized, key=lambda name: realized[name] or 0
+    )
 
 
 async def test_workers_go_on_with_what_is_queued_while_the_orchestrator_is_away(
