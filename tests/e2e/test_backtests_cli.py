@@ -49,19 +49,25 @@ def test_a_strategy_by_name_is_enough_and_its_result_fits_into_80_columns(
     for part in (
         "completed",
         "Sharpe ratio",
+        "-10.12 %",
+        "NautilusTrader",
         "-12.05 %",
-        "68 / 153",
+        "trades won               68",
+        "open position      SHORT 100 SPX.SIM",
         "879,502.00 USD",
         "equity, USD",
         "drawdown",
     ):
         assert part in ran.stdout
+    assert ran.stdout.count("-13.11 %") == 2, "in the table, and beside the plot"
     lines = [line for line in ran.stdout.splitlines() if str(sheet) not in line]
     assert max(map(len, lines)) <= 80
     assert ran.stderr.count("runs in") <= 1
     html = sheet.read_text()
     assert html.lstrip().lower().startswith(("<html", "<!doctype"))
     assert "<script src=" not in html
+    assert html.count(">-13.11 %<") == 2
+    assert "SHORT SPX.SIM" in html
 
 
 def test_the_client_reads_whole_results(stack: RunningStack, done: str) -> None:

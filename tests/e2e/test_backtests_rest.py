@@ -1,10 +1,11 @@
-"""Backtests over REST on a real stack: they run, their figures are NautilusTrader's own, and a cancelled one's process is gone."""
+"""Backtests over REST on a real stack: they run, their figures are those of a public library, and a cancelled one's process is gone."""
 
 import asyncio
 import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.e2e.rest import API, ENGINE, Rest
 from tests.e2e.stacks import RunningStack, is_running
 from tests.engine_processes import ROOT, ema_cross
 from tests.integration.test_replay_equals_backtest import backtest, catalog
+from tests.library_figures import library_figures
 
 __all__ = ["catalog"]
 
@@ -96,9 +98,17 @@ async def test_a_backtest_runs_and_gives_what_nautilustrader_gives(rest: Rest, c
 
     shown = await completed(rest, "whole", config)
     assert shown["progress"] == 100
-    metrics = shown["results"]["metrics"]
-    assert metrics["total_return"] == pytest.approx(theirs["statistics"]["USD"]["PnL% (total)"] / 100)
-    assert metrics["sharpe_ratio"] == theirs["statistics"]["returns"]["Sharpe Ratio (252 days)"]
+    metrics, realized = shown["results"]["metrics"], shown["results"]["nautilus_statistics"]
+    assert realized["total_return"] == pytest.approx(theirs["statistics"]["USD"]["PnL% (total)"] / 100)
+    assert realized["sharpe_ratio"] == theirs["statistics"]["returns"]["Sharpe Ratio (252 days)"]
+    curve = shown["results"]["equity_curve"]
+    at = [int(datetime.fromisoformat(one["timestamp"]).timestamp()) * 10**9 for one in curve]
+    figures = library_figures(at, [one["equity"] for one in curve])
+    assert {name: metrics[name] for name in figures} == pytest.approx(figures, rel=1e-9)
+    assert shown["results"]["currency"] == "USD"
+    assert shown["results"]["order_counts"]["filled"] == len(theirs["fills"])
+    (held,) = shown["results"]["open_positions"]
+    assert metrics["final_equity"] == float(theirs["balances"]["USD"]) + float(held["unrealized_pnl"])
     assert len(shown["results"]["trades"]) == metrics["total_trades"]
     assert shown["results"]["equity_curve"][-1]["balance"] == float(theirs["balances"]["USD"])
     fills = await rest.done("GET", f"{API}/backtests/whole/results/fills?limit=5000")
@@ -124,6 +134,25 @@ async def test_the_tear_sheet_is_one_page_that_loads_nothing(rest: Rest) -> None
     assert media == "text/html"
     assert html.rstrip().endswith("</html>")
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", html)
+    metrics = (await rest.done("GET", f"{BACKTEST}/drawn"))["backtest"]["results"]["metrics"]
+    depth = f">{metrics['max_drawdown'] * 100:.2f} %<"
+    assert html.count(depth) == 2, "in the table, and beside the picture"
+    assert "Marked equity" in html
+
+
+async def test_a_base_currency_that_the_data_have_no_rate_for_fails_the_backtest_and_is_named(
+    rest: Rest,
+) -> None:
+    told = await rest.done(
+        "POST", BACKTEST, {"backtestId": "foreign", "config": {**EARLY, "baseCurrency": "EUR"}}
+    )
+    assert told["status"] == "pending", "what SPX.SIM is settled in its name does not tell"
+    shown = await ended(rest, "foreign")
+    assert (shown["status"], shown["reason"], shown["results"]) == ("failed", "config", None)
+    assert "base_currency EUR: the run's data have no rate from USD" in shown["error"]
+    zone = {"backtestId": "nowhere", "config": {**EARLY, "timezone": "Mars/Olympus"}}
+    status, refused = await rest.call("POST", BACKTEST, zone)
+    assert (status, [each["field"] for each in refused["errors"]]) == (422, ["config.timezone"])
 
 
 async def test_other_parameters_give_other_results_and_both_are_compared_listed_and_verified(
