@@ -13,7 +13,7 @@ from schemas.fault import FaultCode, FaultError
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import EngineType, TradingMode
 from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.core.check_output import MAX_BYTES, problems_in
+from services.supervisor.core.check_output import problems_in
 from services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.supervised import (
@@ -25,6 +25,8 @@ from tests.fakes.supervised import (
     reported,
     session,
 )
+
+MAX_BYTES = 1024 * 1024
 
 SECRET = "SECRET-OF-THE-LAUNCH-LINE"
 WAIT = 'read -r line; echo "ready ${#line}"; while :; do sleep 0.05 & wait $!; done'

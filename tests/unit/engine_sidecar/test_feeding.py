@@ -15,9 +15,11 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from engine_sidecar.backtest.feeding import Looks, chunks, data_set, extent_of, watched
 from engine_sidecar.replay import streams
-from engine_sidecar.replay.streams import FOREVER, DataSet, Extent, WrongDataError, batches, extents
+from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents
 from schemas.backtest import TrialData
 from tests.tick_catalog import quote, trade
+
+FOREVER = 9_223_372_036_854_775_807
 
 ACME = TrialData(kind="quotes", identifier="ACME.SIM")  # type: ignore[arg-type]
 BETA = TrialData(kind="trades", identifier="BETA.SIM")  # type: ignore[arg-type]

@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.adapters.interactive_brokers import BAND, first_client_id
+from engine_sidecar.adapters.interactive_brokers import first_client_id
 from engine_sidecar.adapters.node_plan import PlanRefusedError, node_plan
 from engine_sidecar.link import Run
 from schemas.session import CacheAccess
 from tests.engine_processes import run_of, sandbox_node
 from tests.venue_runs import GIVEN, NAMES, run_of_venue
+
+BAND = 16
 
 
 def refusal(run: Run) -> str:

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from engine_sidecar.replay.config import ReplayDataClientConfig
-from engine_sidecar.replay.streams import FOREVER
+
+FOREVER = 9_223_372_036_854_775_807
 
 JAN_4 = 1262563200 * 10**9
 DAY = 86_400 * 10**9

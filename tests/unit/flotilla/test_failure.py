@@ -33,12 +33,28 @@ CRASHED = EngineView(
 )
 
 
-def test_every_fault_has_an_exit_code() -> None:
-    assert set(OF_FAULT) == set(FaultCode)
+def test_every_fault_has_its_exit_code() -> None:
+    assert {str(code): int(exit_code) for code, exit_code in OF_FAULT.items()} == {
+        "malformed": 3,
+        "confirmation_required": 3,
+        "unauthenticated": 3,
+        "forbidden": 3,
+        "too_large": 3,
+        "invalid": 3,
+        "not_found": 4,
+        "conflict": 5,
+        "ambiguous_engine": 5,
+        "busy": 6,
+        "unavailable": 6,
+        "internal": 1,
+        "outcome_unknown": 8,
+    }
+    assert len(OF_FAULT) == len(FaultCode)
 
 
 def test_every_exit_code_is_explained() -> None:
-    assert set(MEANING) == set(Exit)
+    assert [int(code) for code in MEANING] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
+    assert len(MEANING) == len(Exit)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,13 @@ from schemas.backtest import (
 )
 from schemas.telemetry import Fill
 from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
-from services.orchestrator.core.backtests.comparing import MAX_CAUSES, parameters, verdict
-from services.orchestrator.core.backtests.pages import REPORT_CHARACTERS, page
+from services.orchestrator.core.backtests.comparing import parameters, verdict
+from services.orchestrator.core.backtests.pages import page
 from tests.unit.orchestrator.test_backtest_turns import CONFIG, outcome
+
+REPORT_CHARACTERS = 96 * 1024
+
+MAX_CAUSES = 20
 
 
 def fill(number: int, px: str = "1.0") -> Fill:

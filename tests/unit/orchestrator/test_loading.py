@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.orchestrator.core.loading import MAX_BYTES, load
+from services.orchestrator.core.loading import load
 from services.orchestrator.core.templates import EngineTemplate, StrategyTemplate
 from services.orchestrator.core.venues import VenueTemplate
 from tests.unit.orchestrator.test_rendering import ENGINE, RULES, STRATEGY
+
+MAX_BYTES = 256 * 1024
 
 VENUE: dict[str, Any] = {
     "name": "bazaar",

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from services.orchestrator.core.effects import (
 )
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session, StopOrder
-from services.orchestrator.core.reconcile import FINAL_EVENT_GRACE, leftovers, reconcile
+from services.orchestrator.core.reconcile import leftovers, reconcile
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -32,6 +32,8 @@ from tests.unit.orchestrator.makers import (
     session,
     spec,
 )
+
+FINAL_EVENT_GRACE = timedelta(seconds=2)
 
 SEEN = Sight(is_host_in_sight=True, is_listed=True)
 RUNNING = replace(SEEN, container=facts(), heartbeat=beat())

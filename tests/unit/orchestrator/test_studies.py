@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
-from services.orchestrator.core.backtests.axes import MAX_TRIALS, choices
+from services.orchestrator.core.backtests.axes import choices
 from services.orchestrator.core.backtests.model import Study
 from services.orchestrator.core.backtests.studies import member_id, members, settle, step, windows
 from services.orchestrator.core.backtests.tally import Point, best
 from services.orchestrator.core.backtests.views import study_view
 from tests.unit.orchestrator.makers import NOW
 from tests.unit.orchestrator.test_backtest_plans import CROSS, SOURCES, config
+
+MAX_TRIALS = 10_000
 
 DONE, FAILED, PENDING = BacktestStatus.COMPLETED, BacktestStatus.FAILED, BacktestStatus.PENDING
 

@@ -8,7 +8,6 @@ import pytest
 
 from schemas.fault import FaultCode, FaultError
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.core.loading import MAX_BYTES
 from services.orchestrator.core.parameters import Known
 from services.orchestrator.core.rendering import render
 from services.orchestrator.core.templates import Shelf
@@ -16,6 +15,8 @@ from services.orchestrator.settings import OrchestratorSettings
 from tests.unit.orchestrator.makers import config
 from tests.unit.orchestrator.test_loading import VENUE
 from tests.unit.orchestrator.test_rendering import BARS, ENGINE, STRATEGY
+
+MAX_BYTES = 256 * 1024
 
 
 def write(folder: Path, kind: str, template: dict[str, object]) -> Path:

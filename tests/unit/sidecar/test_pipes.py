@@ -10,12 +10,14 @@ import pytest
 
 from engine_sidecar.adapters.echo import Echo
 from engine_sidecar.adapters.engine_link import EngineLink
-from engine_sidecar.adapters.launch import MAX_BYTES, BadLaunchError, read_launch
+from engine_sidecar.adapters.launch import BadLaunchError, read_launch
 from engine_sidecar.adapters.pipes import read_lines
 from engine_sidecar.core.messages import LinkClosed
 from engine_sidecar.link import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
 from schemas.session import BusAccess, Launch
 from tests.unit.sidecar.samples import spec
+
+MAX_BYTES = 4 * 1024 * 1024
 
 LAUNCH = Launch(bus=BusAccess(url="nats://x", creds="s3cret"), spec=spec(), catalog_path="/data")
 

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from engine_sidecar.core.journal import Entry, Journal
 from engine_sidecar.core.log_book import LineCutter, LogBook
-from engine_sidecar.core.outbox import RESERVE, Outbox
+from engine_sidecar.core.outbox import Outbox
 from engine_sidecar.core.redaction import Redaction
 from schemas.states import RunState
 from schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from tests.unit.sidecar.samples import spec
+
+RESERVE = 1_000
 
 FILL = Fill(
     trade_id="T-1",

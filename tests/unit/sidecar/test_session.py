@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.commands import LATEST_END_S
 from engine_sidecar.core import session as core
 from engine_sidecar.core.facts import KillCause, Session
 from engine_sidecar.core.messages import (
@@ -34,6 +33,8 @@ from schemas.session import AccountLease
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, StateChange
 from tests.unit.sidecar.samples import measure, spec
+
+LATEST_END_S = 10.0
 
 UP_STATES = (RunState.TRADING, RunState.IMPAIRED)
 UP: Sequence[Message] = (

@@ -6,8 +6,12 @@ import pytest
 
 from schemas.fault import FaultCode, FaultError, FieldError
 from schemas.session import PlanCheck, PlanProblems
-from services.supervisor.checks import AT_ONCE, PlanChecks
-from services.supervisor.core.check_output import MAX_BYTES, CheckOutput, problems_in
+from services.supervisor.checks import PlanChecks
+from services.supervisor.core.check_output import CheckOutput, problems_in
+
+AT_ONCE = 2
+
+MAX_BYTES = 1024 * 1024
 
 SOUND = b'{"problems":[]}\n'
 

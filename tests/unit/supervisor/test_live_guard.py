@@ -8,8 +8,10 @@ import pytest
 from schemas.fault import FaultCode, FaultError
 from schemas.session import EnginePlan, SessionSpec
 from schemas.states import EngineType, TradingMode
-from services.supervisor.core.live_guard import SIMULATED, refuse_live
+from services.supervisor.core.live_guard import refuse_live
 from tests.fakes.supervised import session
+
+SIMULATED = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
 
 BINANCE = "nautilus_trader.adapters.binance.factories:BinanceLiveExecClientFactory"
 BROKERS = "nautilus_trader.adapters.interactive_brokers.factories:InteractiveBrokersLiveExecClientFactory"

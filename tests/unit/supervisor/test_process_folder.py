@@ -11,7 +11,6 @@ import pytest
 
 from services.supervisor.adapters import process_table
 from services.supervisor.adapters.process_folder import (
-    KEPT_BYTES,
     OUTPUT_BYTES,
     SessionFolder,
     session_folders,
@@ -20,6 +19,8 @@ from services.supervisor.adapters.process_folder import (
 from services.supervisor.adapters.process_table import Identity
 from services.supervisor.core.process_state import SessionRecord
 from tests.fakes.supervised import session
+
+KEPT_BYTES = 1024 * 1024
 
 RECORD = SessionRecord(
     owner="us",

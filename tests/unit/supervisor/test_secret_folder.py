@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from schemas.fault import FaultCode, FaultError
-from services.supervisor.adapters.secret_folder import MAX_BYTES, SecretFolder
+from services.supervisor.adapters.secret_folder import SecretFolder
+
+MAX_BYTES = 64 * 1024
 
 VALUE = "VERY-SECRET-VALUE"
 
