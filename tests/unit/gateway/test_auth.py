@@ -1,12 +1,14 @@
 """Roles and tokens."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 
 from schemas.fault import FaultCode, FaultError
-from services.gateway.auth import Role, TokenFile, authorise, digest, read_tokens
+from services.gateway import auth
+from services.gateway.auth import Role, TokenFile, TokenRecord, authorise, digest, read_tokens
 from services.gateway.tokens import create_token, main
 
 
@@ -58,6 +60,8 @@ def test_without_a_good_token_nobody_is_let_in(tmp_path: Path, header: str | Non
         with pytest.raises(FaultError) as caught:
             authorise(TokenFile(file), header, Role.VIEWER)
         assert caught.value.fault.code == FaultCode.UNAUTHENTICATED
+        is_one = header in ("Bearer x", "Bearer \udcff")
+        assert ("not known" if is_one else "is needed") in caught.value.fault.message
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest", "Bear", "Bearers", ""])
@@ -97,6 +101,34 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert tokens.find(token) is not None
     file.unlink()
     assert tokens.find(token) is None
+
+
+def test_a_file_that_was_changed_in_any_way_is_read_again_and_another_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+
+    def counted(path: Path) -> tuple[TokenRecord, ...]:
+        reads.append(path)
+        return read_tokens(path)
+
+    monkeypatch.setattr(auth, "read_tokens", counted)
+    file, other = tmp_path / "t", tmp_path / "other"
+    first, second, third = (
+        create_token(tmp_path / name, "me", Role.ADMIN) for name in ("t", "other", "third")
+    )
+    os.utime(file, ns=(0, 0))
+    tokens = TokenFile(file)
+    assert [tokens.find(first) is not None, tokens.find(second) is not None] == [True, False]
+    assert len(reads) == 1
+    file.write_bytes(other.read_bytes())  # of the same size, in place
+    assert [tokens.find(first) is not None, tokens.find(second) is not None] == [False, True]
+    os.utime(file, ns=(0, 0))
+    assert tokens.find(second) is not None
+    (tmp_path / "third").replace(file)  # of the same size and time, in its place
+    os.utime(file, ns=(0, 0))
+    assert [tokens.find(second) is not None, tokens.find(third) is not None] == [False, True]
+    assert len(reads) == 4
 
 
 @pytest.mark.parametrize("argv", [[], ["f"], ["f", "me", "god"], ["f", "me", "admin", "more"]])
