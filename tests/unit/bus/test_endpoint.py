@@ -36,6 +36,7 @@ class Client:
         self.published: list[tuple[str, bytes, dict[str, str] | None]] = []
         self.trouble: Exception | None = None
         self.is_connected = True
+        self.is_flushed = False
         self.subscription = Subscription()
         self.subscribed: list[tuple[str, str]] = []
         self.receive: Callable[[Any], Awaitable[None]] | None = None
@@ -46,7 +47,8 @@ class Client:
         return self.subscription
 
     async def flush(self, timeout: int) -> None:
-        assert timeout == 5
+        assert self.subscribed
+        self.is_flushed = True
 
     async def publish(self, subject: str, body: bytes, *, headers: dict[str, str] | None) -> None:
         if self.trouble:
@@ -83,6 +85,7 @@ class Served:
 
 async def test_an_answer_goes_to_the_inbox_without_headers_and_is_counted() -> None:
     served = Served()
+    assert msgspec.structs.astuple(served.endpoint.stats) == (0, 0, "", 0)
     await served.told(b'{"limit":3}')
     assert served.client.published == [(INBOX, b'{"engines":[],"total_count":0}', None)]
     stats = served.endpoint.stats
@@ -243,6 +246,7 @@ async def test_it_is_served_in_the_queue_group_of_its_owner() -> None:
     served = Served()
     await served.endpoint.start()
     assert served.client.subscribed == [("fleet.engine.list", "orchestrator")]
+    assert served.client.is_flushed, "the server knows of it once this returns"
     assert served.client.receive is not None
     await served.client.receive(Message())
     await served.endpoint.drain(2)
