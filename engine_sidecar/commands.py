@@ -47,9 +47,9 @@ class Commands:
             await self._processes.has_received(HAND_OVER_S)
         return self._accepted(command.request_id, f"stopping: {policy}")
 
-    def ask_to_stop(self, policy: StopPolicy) -> None:
-        """The same, from SIGTERM."""
-        self._handlers.post(StopAsked(policy))
+    def ask_to_stop(self, policy: StopPolicy, cause: str) -> None:
+        """The same without a command: `cause` is what led to it."""
+        self._handlers.post(StopAsked(policy, cause=cause))
 
     async def end_now(self, command: EndNow) -> SessionEnded:
         """Cancels, closes and ends, also in the midst of a stop or a boot; answers once the session has ended.

@@ -166,7 +166,7 @@ class Life:
             await asyncio.sleep(CHECK_S)
 
     def _ask_to_stop(self) -> None:
-        self._commands.ask_to_stop(self._launch.spec.stop_policy)
+        self._commands.ask_to_stop(self._launch.spec.stop_policy, "its container was told to end (SIGTERM)")
 
     def _on_line(self, line: str) -> None:
         line = self._redaction.text(line)

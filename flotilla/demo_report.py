@@ -136,8 +136,9 @@ def _heard(account: Account) -> Table:
         f"{counts['heartbeat']} heartbeats, {counts['metrics']} metrics, {tally.log_lines:,} log lines",
     )
     facts.add_row("durable events", _counted({kind: counts[kind] for kind in EVENTS if counts[kind]}))
-    last = max(tally.sequence, default=0)
-    facts.add_row("sequence", f"1 to {last:,}, none missing; all {account.recorded:,} are in PostgreSQL")
+    facts.add_row(
+        "sequence", f"1 to {tally.last_seq:,}, none missing; all {account.recorded:,} are in PostgreSQL"
+    )
     return facts
 
 

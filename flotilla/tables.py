@@ -60,8 +60,14 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
     return Group(made, *lines.values())
 
 
-def engine_details(engine: EngineView, sessions: Sequence[SessionView], now: datetime) -> RenderableType:
-    """All that is known of one engine."""
+def engine_details(
+    engine: EngineView,
+    sessions: Sequence[SessionView],
+    now: datetime,
+    *,
+    missing: Sequence[tuple[int, int]] = (),
+) -> RenderableType:
+    """All that is known of one engine; `missing` are the numbers of events of its session that are not on record."""
     facts = _facts()
     facts.add_row("engine", Text(engine.instance_id, style="bold"))
     facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen))
@@ -70,7 +76,7 @@ def engine_details(engine: EngineView, sessions: Sequence[SessionView], now: dat
     facts.add_row("wanted", str(engine.desired))
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
     if engine.session is not None:
-        _session_facts(facts, engine.session)
+        _session_facts(facts, engine.session, missing)
     if engine.restarts or engine.restart_at:
         facts.add_row("restarts", _restarts(engine))
     if engine.heartbeat_age_s is not None:
@@ -145,7 +151,7 @@ def catalog_table(catalog: CatalogView) -> RenderableType:
     return made
 
 
-def _session_facts(facts: Table, session: SessionView) -> None:
+def _session_facts(facts: Table, session: SessionView, missing: Sequence[tuple[int, int]]) -> None:
     facts.add_row("session", f"{session.session_id} (generation {session.generation})")
     facts.add_row("container", session.container_name + (f" on {session.host}" if session.host else ""))
     facts.add_row("started", words.moment(session.started_at or session.created_at))
@@ -158,7 +164,19 @@ def _session_facts(facts: Table, session: SessionView) -> None:
         facts.add_row("detail", session.detail)
     if session.stop:
         facts.add_row("stop", stop_text(session.stop))
-    facts.add_row("events", f"{session.last_seq:,} on record")
+    facts.add_row("events", events_text(session.last_seq, missing))
+
+
+def events_text(last_seq: int, missing: Sequence[tuple[int, int]]) -> str:
+    """`1,204 on record`, or `1,204, 3 of them NOT on record: 1,202 to 1,204`."""
+    if not missing:
+        return f"{last_seq:,} on record"
+    count = sum(last - first + 1 for first, last in missing)
+    ranges = ", ".join(
+        f"{first:,} to {last:,}" if last > first else f"{first:,}" for first, last in missing[:5]
+    )
+    more = ", …" if len(missing) > 5 else ""
+    return f"{last_seq:,}, {count:,} of them NOT on record: {ranges}{more}"
 
 
 def stop_text(stop: StopReport) -> str:

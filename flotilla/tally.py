@@ -29,6 +29,7 @@ class Tally:
         self.orders: dict[str, OrderUpdate] = {}
         self.positions: dict[str, PositionUpdate] = {}
         self.states: list[StateChange] = []
+        self.told_seq = 0
         self._last_seq: int | None = None
         self.account: AccountUpdate | None = None
         self.metrics: EngineMetrics | None = None
@@ -40,6 +41,8 @@ class Tally:
             self._event(update.payload)
         elif update.kind == "metrics":
             self.metrics = update.payload
+        elif update.kind == "heartbeat":
+            self.told_seq = max(self.told_seq, update.payload.last_seq)
         elif update.kind == "log":
             self.log_lines += len(update.payload.lines)
 
@@ -47,6 +50,11 @@ class Tally:
     def events(self) -> int:
         """How many durable events came in."""
         return len(self.sequence)
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event that the session made, heard or not, as far as its heartbeats tell."""
+        return max(self.told_seq, max(self.sequence, default=0))
 
     @property
     def is_over(self) -> bool:
@@ -63,7 +71,7 @@ class Tally:
 
     def problems(self, recorded: Iterable[int], missing: Iterable[tuple[int, int]]) -> list[str]:
         """Everything that is not as it should be; `recorded` are the sequence numbers in the database."""
-        last = max(self.sequence, default=0)
+        last = self.last_seq
         stored = list(recorded)
         found = {
             "nothing was traded: there are no fills": not self.fills,

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.ids import InstanceId, Name
-from schemas.states import EngineType, TradingMode
+from schemas.states import EngineType, SilencePolicy, TradingMode
 
 _MEMORY = re.compile(r"\A(?P<number>[1-9][0-9]{0,5})(?P<unit>[mg])\Z")
 _UNITS: Final = {"m": 1 << 20, "g": 1 << 30}
@@ -79,13 +79,15 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How often an engine that failed is started again by itself: at most `max_restarts` within `window_s` seconds.
 
     The first try waits `backoff_s` seconds, each further one twice as long, at most `max_backoff_s`. What an operator or a
-    configuration ended is never started again.
+    configuration ended is never started again. `on_silence` says what follows when nothing is heard of it while its container is
+    up: it is told in any case; `stop` and `restart` end the session, and `restart` counts as one of those here.
     """
 
     max_restarts: Annotated[int, Meta(ge=0, le=100)] = 0
     window_s: Annotated[float, Meta(gt=0, le=604_800)] = 3600.0
     backoff_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0
     max_backoff_s: Annotated[float, Meta(gt=0, le=3600)] = 300.0
+    on_silence: SilencePolicy = SilencePolicy.REPORT
 
 
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -86,6 +86,14 @@ class RunState(StrEnum):
                 return ClientState.STARTING
 
 
+class SilencePolicy(StrEnum):
+    """What follows when nothing is heard of an engine whose container is up: tell people, end it, or end it and start it again."""
+
+    REPORT = "report"
+    STOP = "stop"
+    RESTART = "restart"
+
+
 class OrphanPolicy(StrEnum):
     """What is done, after a grace, about a container of ours that no record knows. One that trades live is only reported."""
 

@@ -14,11 +14,13 @@ class BusFound(msgspec.Struct, frozen=True):
 class StopAsked(msgspec.Struct, frozen=True):
     """Somebody wants the session to end: a command, or SIGTERM. Asking again changes nothing.
 
-    `timeout_s` is what is left for it, when that is less than the session's own time.
+    `timeout_s` is what is left for it, when that is less than the session's own time. `cause` is what the end is put down to where
+    nobody sent a command.
     """
 
     policy: StopPolicy
     timeout_s: float | None = None
+    cause: str = ""
 
 
 class EndAsked(msgspec.Struct, frozen=True):

@@ -69,6 +69,8 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
         case StopAsked():
+            if not session.is_stop_asked:
+                session = msgspec.structs.replace(session, stop_cause=message.cause)
             return ending.stop(session, message, f"asked to: {message.policy}", now)
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)

@@ -17,6 +17,7 @@ MAX_TEXT: Final = 2_000
 UNKNOWN_ORDERS: Final = "whether orders or positions are left open is unknown"
 
 _KILLED: Final = -signal.SIGKILL
+_SIGKILL: Final = "SIGKILL that neither the fleet nor its memory limit sent"
 
 
 def final_state(session: Session, *, is_oom: bool, log_tail: Sequence[str]) -> StateChange:
@@ -58,6 +59,8 @@ def _verdict(session: Session, *, is_oom: bool) -> StateChange:  # noqa: PLR0911
     if session.is_stop_asked and session.exit_code in (None, 0):
         not_confirmed = (f"the engine gave no account of its stop: {UNKNOWN_ORDERS}",)
         return StateChange(state=RunState.STOPPED, not_confirmed=not_confirmed if session.is_forked else ())
+    if session.exit_code == _KILLED:
+        return _failed(session, FailureReason.KILLED, f"the engine was killed from outside ({_SIGKILL})")
     return _failed(session, FailureReason.CRASH, f"the engine {describe_exit(session.exit_code)}")
 
 
@@ -113,6 +116,9 @@ def _zygote_failed(session: Session) -> StateChange:
         reason = FailureReason.CONFIG if (zygote_exit or 0) > 0 else FailureReason.CRASH
         text = f"NautilusTrader could not be imported: its process {describe_exit(zygote_exit)}"
         return _failed(session, reason, text)
+    if zygote_exit == _KILLED:
+        text = f"the engine's parent process was killed from outside ({_SIGKILL}), and the engine with it"
+        return _failed(session, FailureReason.KILLED, text)
     text = f"the engine's parent process {describe_exit(zygote_exit)}"
     return _failed(session, FailureReason.CRASH, text)
 

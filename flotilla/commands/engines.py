@@ -37,9 +37,10 @@ async def inspect(options: Options, fleet: Flotilla, name: str) -> None:
     """Everything that is known of the engine NAME, and its last sessions."""
     engine = await fleet.engine(name)
     sessions = (await fleet.sessions(name)).sessions
+    missing = (await fleet.events(name, limit=1)).missing
     options.output.document(
-        {"engine": engine, "sessions": sessions},
-        lambda: engine_details(engine, sessions, datetime.now(UTC)),
+        {"engine": engine, "sessions": sessions, "missing": missing},
+        lambda: engine_details(engine, sessions, datetime.now(UTC), missing=missing),
     )
 
 

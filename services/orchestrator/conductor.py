@@ -11,6 +11,7 @@ from bus.logs import bind, get_logger
 from bus.mailbox import Mailboxes
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.telemetry import Severity
+from services.orchestrator.core import ends
 from services.orchestrator.core.alerts import about_engine
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import Effect
@@ -116,6 +117,7 @@ class Conductor:
                 if turn.events:
                     await self._record.add_events(turn.events)
                 return decision
+            decision = await self._told(engine, decision)
             try:
                 await self._save(instance_id, _change(decision, turn))
             except StaleChange:
@@ -131,6 +133,16 @@ class Conductor:
         raise fault(
             FaultCode.UNAVAILABLE, "the engine is being changed by others all the time", retry_after_s=1.0
         )
+
+    async def _told(self, before: Engine | None, decision: Decision) -> Decision:
+        """The decision with what the record knows of a session that it ends."""
+        ended = ends.ended_by(before, decision)
+        if before is None or ended is None:
+            return decision
+        exposure = ends.Exposure()
+        if ends.needs_exposure(ended):
+            exposure = await self._record.exposure(ended.session_id)
+        return ends.concluded(before, decision, ended, exposure, decision.engine.updated_at)
 
     async def _load(self, instance_id: str) -> Engine | None:
         engine = await self._record.engine(instance_id)

@@ -48,8 +48,9 @@ class EventLog:
             if event.state is not None:
                 states[event.instance_id].append(event)
         plain = [event for event in events if event.state is None]
+        # A session that ends is told of with what its last events say of its orders and positions.
+        await self._add(plain)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._add(plain), name="events")
             for instance_id, changes in states.items():
                 group.create_task(self._apply(instance_id, changes), name=f"states:{instance_id}")
         for event in events:

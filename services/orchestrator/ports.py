@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.catalog import CatalogView
 from schemas.session import SessionSpec, VenueAccount
+from services.orchestrator.core.ends import Exposure
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease, held_text
 from services.orchestrator.core.model import Engine, Session
@@ -98,7 +99,13 @@ class Record(Protocol):
         """Events of a session as they were published, in the order of their numbers."""
 
     async def gaps(self, session_id: str) -> list[tuple[int, int]]:
-        """The numbers missing in a session's events, as (first, last), lowest first."""
+        """The numbers missing in a session's events, as (first, last), lowest first.
+
+        Of a session that has ended, up to the highest that it is known to have reached.
+        """
+
+    async def exposure(self, session_id: str) -> Exposure:
+        """The positions and orders that were open by the last events of a session, at most 50 of each."""
 
     async def held_leases(self) -> list[Lease]:
         """The leases of sessions that have not ended."""

@@ -23,6 +23,7 @@ from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.clock import RecordClock
 from services.orchestrator.commands import Commands
 from services.orchestrator.conductor import Conductor
+from services.orchestrator.core import ends
 from services.orchestrator.core.effects import ContainerEffect, StartAgain
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
@@ -198,7 +199,8 @@ class Orchestrator:
             is_recent = self._clock() - engine.updated_at < _TOLD_AGAIN
             if engine.is_active or is_recent:
                 self._actions.unpublished.add(engine.instance_id)
-            for alert in standing_alerts(engine, self._clock()) if is_recent else ():
+            now = self._clock()
+            for alert in (*standing_alerts(engine, now), *ends.standing(engine, now)) if is_recent else ():
                 self._actions.begin(alert)
         self._is_loaded = self._is_record_up = True
         log.info("record read", engines=len(self._fleet.ids()))

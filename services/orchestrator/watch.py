@@ -28,6 +28,8 @@ log = get_logger(__name__)
 
 ROUND_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 3.0
+_SUSPENDED_S: Final = ROUND_S + 3 * _LIST_TIMEOUT_S
+"""A longer gap between two rounds means that we were suspended ourselves."""
 
 
 class Watch:
@@ -57,6 +59,7 @@ class Watch:
         self._alerts = alerts
         self._looking: set[str] = set()
         self._reconnects = bus.stats.reconnects
+        self._ran_at = 0.0
 
     async def listen(self) -> None:
         """Subscribes to all that engines and hosts say."""
@@ -77,11 +80,15 @@ class Watch:
     async def round(self) -> None:
         """Asks every host in sight for its containers and reconciles every engine.
 
-        What could not be heard because the bus was away is not missing.
+        What could not be heard because the bus was away, or because we did not run, is not missing.
         """
         now = self._clock()
         if not self._bus.is_connected:
             return
+        ran_at = asyncio.get_running_loop().time()
+        if ran_at - self._ran_at > _SUSPENDED_S:
+            self._live.since = now
+        self._ran_at = ran_at
         if self._bus.stats.reconnects != self._reconnects:
             self._reconnects = self._bus.stats.reconnects
             self._live.since = now
@@ -202,7 +209,7 @@ def _is_news(session: Session) -> bool:
     """True when a heartbeat shows that the session is in reach again, or at last: it may have a stop to be told of."""
     order = session.stop
     is_untold = order is not None and order.acknowledged_at is None and order.terminated_at is None
-    return session.state == RunState.UNKNOWN or is_untold
+    return session.state in (RunState.UNKNOWN, RunState.SILENT) or is_untold
 
 
 def _publish_again(engine: Engine | None) -> Decision | None:

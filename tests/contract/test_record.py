@@ -22,10 +22,12 @@ from services.orchestrator.adapters.migrator import steps
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.core import engine as core
 from services.orchestrator.core.again import start_again
-from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.decision import Decision, conclude
+from services.orchestrator.core.ends import Exposure
 from services.orchestrator.core.events import StoredEvent, apply_states
 from services.orchestrator.core.model import Engine
 from services.orchestrator.core.record_time import KeptTime
+from services.orchestrator.core.session import move
 from services.orchestrator.core.stored import configure, remove
 from services.orchestrator.ports import AccountHeld, Change, Command, RepeatedCommand, StaleChange, Unstorable
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
@@ -261,6 +263,56 @@ async def test_an_event_is_kept_once_as_it_came(record: PostgresRecord) -> None:
     present = (await loaded(record)).session
     assert present is not None
     assert present.last_seq == 3
+
+
+def told(seq: int, kind: str, data: dict[str, Any]) -> StoredEvent:
+    body = {"instance_id": "e1", "session_id": "s1", "generation": 1, "seq": seq, "at_ns": 1, "kind": kind}
+    return event(seq, kind, msgspec.json.encode({**body, "data": data}).decode())
+
+
+def position(seq: int, name: str, side: str) -> StoredEvent:
+    fixed = {"event": "PositionChanged", "strategy_id": "S-000", "avg_px_open": "1", "currency": "USD"}
+    moving = {"signed_qty": "-100", "realized_pnl": "0", "ts_event": seq, "instrument_id": "SPX.SIM"}
+    return told(seq, "position", fixed | moving | {"position_id": name, "side": side, "quantity": "100"})
+
+
+def order(seq: int, name: str, status: str) -> StoredEvent:
+    fixed = {"event": "x", "instrument_id": "SPX.SIM", "strategy_id": "S-000", "order_type": "LIMIT"}
+    moving = {"quantity": "5", "filled_qty": "0", "time_in_force": "GTC", "ts_event": seq, "side": "BUY"}
+    return told(seq, "order", fixed | moving | {"client_order_id": name, "status": status})
+
+
+async def test_what_a_session_held_last_is_known_from_its_events(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    assert await record.exposure("s1") == Exposure()
+    events = [position(1, "P-1", "LONG"), position(2, "P-2", "LONG"), position(3, "P-1", "FLAT")]
+    events += [position(4, "P-2", "SHORT"), order(5, "O-1", "INITIALIZED"), order(6, "O-2", "SUBMITTED")]
+    events += [order(7, "O-3", "ACCEPTED"), order(8, "O-2", "FILLED"), order(9, "O-4", "PENDING_CANCEL")]
+    await record.add_events(events)
+    held = await record.exposure("s1")
+    assert [(each.position_id, each.side) for each in held.positions] == [("P-2", "SHORT")]
+    assert [(each.client_order_id, each.status) for each in held.orders] == [
+        ("O-3", "ACCEPTED"),
+        ("O-4", "PENDING_CANCEL"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told_seq", "missing"), [(0, [(2, 2)]), (3, [(2, 2)]), (4, [(2, 2), (4, 4)]), (9, [(2, 2), (4, 9)])]
+)
+async def test_the_tail_that_a_session_took_with_it_is_missing(
+    record: PostgresRecord, told_seq: int, missing: list[tuple[int, int]]
+) -> None:
+    await record.save(change_of(started()))
+    await record.add_events([event(1), event(3)])
+    present = await loaded(record)
+    assert present.session is not None
+    ended = move(present.session, RunState.FAILED, NOW, told_seq=told_seq)
+    await record.save(change_of(conclude(present, ended, (), (), NOW)))
+    assert await record.gaps("s1") == missing
+    after_all = (await loaded(record)).session
+    assert after_all is not None
+    assert after_all.known_seq == max(3, told_seq)
 
 
 async def test_the_gaps_of_a_session_are_found(record: PostgresRecord) -> None:

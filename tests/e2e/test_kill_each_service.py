@@ -155,11 +155,11 @@ async def test_a_killed_engine_is_reported_with_its_exit_code_and_last_words(
 
     session = (await eventually(failed, 5 - (time.monotonic() - began), "the report of the crash")).session
     assert session is not None
-    assert (session.reason, session.exit_code) == (FailureReason.CRASH, -signal.SIGKILL)
+    assert (session.reason, session.exit_code) == (FailureReason.KILLED, -signal.SIGKILL)
     assert session.log_tail
     assert any("Z [" in line for line in session.log_tail), session.log_tail
     done = stack.cli("engine", "inspect", "victim")
-    assert re.search(r"state +failed \(crash\)", done.stdout)
+    assert re.search(r"state +failed \(killed\)", done.stdout)
     assert "exit code -9" in done.stdout
     await record_is_complete(fleet, "victim", session.session_id, session.last_seq)
 

@@ -153,7 +153,7 @@ async def test_kill_9_of_the_engine_is_told_within_two_seconds(
     os.kill(pid, signal.SIGKILL)
     change = await heard.state(RunState.FAILED)
     assert time.monotonic() - started < 2.0
-    assert (change.reason, change.exit_code) == (FailureReason.CRASH, -9)
+    assert (change.reason, change.exit_code) == (FailureReason.KILLED, -9)
     assert "trading" in change.log_tail
     assert await sidecar.wait() == 1
     assert_complete(await recorded(bus))
@@ -249,7 +249,7 @@ async def test_an_engine_does_not_outlive_its_zygote(sidecar: Sidecar, heard: He
     sidecar.start()
     pid = await heard.trading()
     os.kill(zygote_of(sidecar), signal.SIGKILL)
-    assert await failed(sidecar, heard) is FailureReason.CRASH
+    assert await failed(sidecar, heard) is FailureReason.KILLED
     assert "parent" in (await heard.state(RunState.FAILED)).detail
     assert not is_alive(pid)
 

@@ -83,7 +83,7 @@ async def test_a_real_engine_that_is_killed_is_told_of(sidecar: Sidecar, heard: 
     pid = await heard.trading()
     os.kill(pid, signal.SIGKILL)
     change = await heard.state(RunState.FAILED, 3.0)
-    assert (change.reason, change.exit_code) == (FailureReason.CRASH, -9)
+    assert (change.reason, change.exit_code) == (FailureReason.KILLED, -9)
     assert change.log_tail
     assert await sidecar.wait() == 1
 

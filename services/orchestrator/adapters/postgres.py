@@ -10,9 +10,11 @@ import msgspec
 from bus.logs import get_logger
 from schemas.fault import FaultCode, fault
 from schemas.session import SessionSpec, VenueAccount
+from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
 from services.orchestrator.adapters import leases, rows
 from services.orchestrator.adapters.migrator import migrate
 from services.orchestrator.adapters.statements import SQL
+from services.orchestrator.core.ends import Exposure
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session
@@ -113,6 +115,14 @@ class PostgresRecord:
     async def gaps(self, session_id: str) -> list[tuple[int, int]]:
         return [(row["first"], row["last"]) for row in await self.fetch("gaps", session_id)]
 
+    async def exposure(self, session_id: str) -> Exposure:
+        positions = await self.fetch("last_positions", session_id)
+        orders = await self.fetch("last_orders", session_id)
+        return Exposure(
+            positions=tuple(_payload(row["body"], PositionUpdate) for row in positions),
+            orders=tuple(_payload(row["body"], OrderUpdate) for row in orders),
+        )
+
     async def held_leases(self) -> list[Lease]:
         return [rows.lease_of(row) for row in await self.fetch("held_leases")]
 
@@ -170,6 +180,10 @@ class PostgresRecord:
         present = await self.fetch("present_sessions", instance_id)
         sessions = {row["instance_id"]: rows.session_of(row) for row in present}
         return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
+
+
+def _payload[T](body: str, kind: type[T]) -> T:
+    return msgspec.convert(msgspec.json.decode(body, type=EngineEvent[dict[str, Any]]).data, kind)
 
 
 async def _write(connection: Any, change: Change) -> None:

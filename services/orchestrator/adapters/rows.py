@@ -15,7 +15,7 @@ from services.orchestrator.core.model import Engine, Session, StopOrder
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),
     *("changed_at", "started_at", "trading_at", "ended_at", "exit_seen_at"),
-    *("not_confirmed", "stop_report", "is_given_up"),
+    *("not_confirmed", "stop_report", "is_given_up", "told_seq"),
 )
 _FIXED: Final = (
     *("instance_id", "generation", "stop_policy", "stop_timeout_s", "created_at"),

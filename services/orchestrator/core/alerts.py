@@ -5,7 +5,7 @@ from datetime import datetime
 from schemas.session import ContainerFacts
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator.core.effects import RaiseAlert
-from services.orchestrator.core.model import Engine
+from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import wall
 
 
@@ -14,18 +14,29 @@ def about_engine(
 ) -> RaiseAlert:
     """An alert about an engine and its present session; one per session, or per `key`."""
     session = engine.session
+    if session is not None:
+        return about_session(session, severity, code, message, now, key=key)
+    alert = FleetAlert(
+        at=wall(now), severity=severity, code=code, message=message, instance_id=engine.instance_id
+    )
+    return RaiseAlert(alert, f"{code}-{key or engine.instance_id}")
+
+
+def about_session(
+    session: Session, severity: Severity, code: str, message: str, now: datetime, *, key: str | None = None
+) -> RaiseAlert:
+    """An alert about a session; one per session and code, or per `key`."""
     alert = FleetAlert(
         at=wall(now),
         severity=severity,
         code=code,
         message=message,
-        instance_id=engine.instance_id,
-        session_id=session.session_id if session else None,
-        host=session.host if session else None,
-        container=session.container_name if session else None,
+        instance_id=session.instance_id,
+        session_id=session.session_id,
+        host=session.host,
+        container=session.container_name,
     )
-    named = key or (session.session_id if session else engine.instance_id)
-    return RaiseAlert(alert, f"{code}-{named}")
+    return RaiseAlert(alert, f"{code}-{key or session.session_id}")
 
 
 def about_container(

@@ -93,7 +93,11 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
     session = msgspec.structs.replace(session, state_seq=event.seq)
     change = event.data
     if session.is_provisional and change.state == session.state:
-        return msgspec.structs.replace(session, is_provisional=False, **_facts(change))
+        told = _facts(change)
+        if change.stop is None:
+            # It knows no more of its orders and positions than was said already.
+            told["not_confirmed"] = session.not_confirmed or told["not_confirmed"]
+        return msgspec.structs.replace(session, is_provisional=False, **told)
     if change.state == session.state == RunState.IMPAIRED:
         return msgspec.structs.replace(session, detail=_detail(change.detail))
     if change.state == session.state or change.state not in MOVES[session.state]:

@@ -12,6 +12,7 @@ from services.orchestrator.core.model import Session
 
 HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
 HEARTBEAT_STALE: Final = timedelta(seconds=10)
+SILENT_AFTER: Final = timedelta(seconds=15)
 _ORDER: Final = (
     ContainerStatus.CREATED,
     ContainerStatus.RUNNING,
@@ -31,8 +32,9 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one session's whereabouts.
 
     `is_listed`: its host has listed its containers since the session last changed, so that no container means there is none.
-    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came. `stop_flag` is an
-    emergency stop in force that names the engine, anywhere; `is_host_flagged` when its own host has one.
+    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came; `is_mute` when none
+    came for SILENT_AFTER in which its host was in sight. `last_seq` is the highest number that a heartbeat of the session named,
+    however long ago. `stop_flag` is an emergency stop in force that names the engine, anywhere; `is_host_flagged` when its own host has one.
     """
 
     is_host_in_sight: bool = False
@@ -40,6 +42,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     container: ContainerFacts | None = None
     heartbeat: Heartbeat | None = None
     is_silent: bool = False
+    is_mute: bool = False
+    last_seq: int = 0
     stop_flag: StopFlag | None = None
     is_host_flagged: bool = False
 
@@ -52,6 +56,7 @@ class Live:
         self._beats: dict[str, Seen[Heartbeat]] = {}
         self._metrics: dict[str, Seen[EngineMetrics]] = {}
         self._hosts: dict[str, Seen[HostHeartbeat]] = {}
+        self._sighted: dict[str, datetime] = {}
         self._containers: dict[str, Seen[ContainerFacts]] = {}
         self._listed: dict[str, datetime] = {}
 
@@ -73,6 +78,8 @@ class Live:
     def heard_host(self, beat: HostHeartbeat, now: datetime) -> bool:
         """Takes a supervisor's heartbeat; True when its stop flags are others than before."""
         known = self._hosts.get(beat.host)
+        if not self.is_in_sight(beat.host, now):
+            self._sighted[beat.host] = now
         self._hosts[beat.host] = Seen(beat, now)
         return (known.value.stop_flags if known else ()) != beat.stop_flags
 
@@ -112,6 +119,7 @@ class Live:
         container = self._containers.get(session.session_id)
         heartbeat = self._heartbeat(session)
         heard_at = max(self.since, session.changed_at, heartbeat.at if heartbeat else self.since)
+        audible_at = max(heard_at, self._sighted.get(host, now))
         listed_at = self._listed.get(host)
         return Sight(
             is_host_in_sight=self.is_in_sight(host, now),
@@ -119,6 +127,8 @@ class Live:
             container=container.value if container else None,
             heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
             is_silent=now - heard_at >= HEARTBEAT_STALE,
+            is_mute=now - audible_at >= SILENT_AFTER,
+            last_seq=heartbeat.value.last_seq if heartbeat else 0,
             stop_flag=_oldest(flags),
             is_host_flagged=host in flags,
         )

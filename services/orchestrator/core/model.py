@@ -28,7 +28,7 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     `in_reach_at`: when the session could be told at last, if that was later; `until`: when it is to have ended then.
     `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
-    container.
+    container. `is_for_silence`: nobody asked, but a policy about engines that are not heard.
     """
 
     asked_at: datetime
@@ -39,6 +39,7 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None = None
     terminated_at: datetime | None = None
     killed_at: datetime | None = None
+    is_for_silence: bool = False
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     `exit_seen_at`: the container was first seen to be over, and the sidecar's own account is being waited for. `state_seq` is the
     number of the last state event that was applied. `is_provisional`: it ended by the container's facts alone, so that the
     sidecar's account may still replace the reason. `not_confirmed` and `stop_report` are what the sidecar told of its stop.
-    `is_given_up`: nobody saw it end. `needs_docker`, `needs_cache`: what a host must have to run it.
+    `last_seq` is the number of its last event on record, `told_seq` the highest that its heartbeats named, noted at its end: what
+    lies between is lost. `is_given_up`: nobody saw it end. `needs_docker`, `needs_cache`: what a host must have to run it.
     """
 
     session_id: str
@@ -72,11 +74,17 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     state_seq: int = 0
     is_provisional: bool = False
     last_seq: int = 0
+    told_seq: int = 0
     not_confirmed: tuple[str, ...] = ()
     stop_report: StopReport | None = None
     is_given_up: bool = False
     needs_docker: bool = False
     needs_cache: bool = False
+
+    @property
+    def known_seq(self) -> int:
+        """The number of the last event that it is known to have made, on record or not."""
+        return max(self.last_seq, self.told_seq)
 
     @property
     def is_over(self) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import FailureReason, RunState
+from services.orchestrator.core import silence
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.effects import (
     CallOff,
@@ -21,6 +22,7 @@ from services.orchestrator.core.effects import (
     StartContainer,
     StopContainer,
 )
+from services.orchestrator.core.ends import NO_ACCOUNT
 from services.orchestrator.core.events import storable, storable_code
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
@@ -40,7 +42,7 @@ LATE_STOP: Final = timedelta(seconds=10)
 """What a session that came up although it was to stop has for it at least: it has only just begun."""
 LINGERER_TIMEOUT_S: Final = 10.0
 CONFIG_EXIT_CODE: Final = 78
-NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
+_KILLED: Final = -signal.SIGKILL
 _OVER: Final = (ContainerStatus.EXITED, ContainerStatus.GONE)
 _HEARD: Final = (
     RunState.BOOTING,
@@ -66,10 +68,14 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
         if not _still_runs(sight.container):
             effects = (*effects, *due(engine, now))
         return Decision(engine=engine, effects=effects, is_change=False) if effects else None
+    if ending := silence.ended_by_policy(engine, sight, now):
+        engine, session = ending
+        effects = (*stop_step(session, now), *next_look(session, now))
+        return conclude(engine, session, effects, hosts, now)
     after, effects = _step(session, sight, hosts, now)
     if after is session and not effects:
         return None
-    return conclude(engine, after, effects, hosts, now)
+    return conclude(engine, after, (*effects, *silence.alerts(engine, after, now)), hosts, now)
 
 
 def tidy(session: Session, container: ContainerFacts | None, now: datetime) -> tuple[Effect, ...]:
@@ -99,15 +105,16 @@ def leftovers(
 def _step(session: Session, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Step:
     if session.state == RunState.SCHEDULED:
         return place(session, hosts, now)
-    container = sight.container
     if _is_over(session, sight):
-        return _ended(session, container, now)
+        return _ended(session, sight, now)
     if session.started_at is None and (step := _not_begun(session, sight, now)):
         return step
-    if session.state == RunState.UNKNOWN:
-        session = _back_in_sight(session, sight, now)
-    elif not sight.is_host_in_sight and sight.is_silent:
+    if session.state in (RunState.UNKNOWN, RunState.SILENT):
+        session = _heard_again(session, sight, now)
+    if session.state != RunState.UNKNOWN and not sight.is_host_in_sight and sight.is_silent:
         return move(session, RunState.UNKNOWN, now), ()
+    if silent := silence.noticed(session, sight, now):
+        return silent, ()
     return session, stop_step(session, now, sight.heartbeat)
 
 
@@ -163,17 +170,21 @@ def _given_up(session: Session, host: str) -> Step:
     return session, (CallOff(session.instance_id, session.session_id, host),)
 
 
-def _back_in_sight(session: Session, sight: Sight, now: datetime) -> Session:
-    """An unknown session that is heard again is where its sidecar says; a stop that was asked for meanwhile goes on."""
-    if sight.heartbeat is None or sight.heartbeat.state not in _HEARD:
+def _heard_again(session: Session, sight: Sight, now: datetime) -> Session:
+    """An unknown or silent session that is heard is where its sidecar says; a stop that was asked for meanwhile goes on."""
+    beat = sight.heartbeat
+    if beat is None or beat.state not in _HEARD:
         return session
-    state = RunState.STOPPING if session.stop else sight.heartbeat.state
+    state = RunState.STOPPING if session.stop else beat.state
     if state not in MOVES[session.state]:
         return session
-    return in_reach(move(session, state, now), stop_time(session), now)
+    is_impaired = state == RunState.IMPAIRED
+    detail = storable("; ".join(beat.problems)) if is_impaired else None
+    return in_reach(move(session, state, now, detail=detail), stop_time(session), now)
 
 
-def _ended(session: Session, container: ContainerFacts | None, now: datetime) -> Step:
+def _ended(session: Session, sight: Sight, now: datetime) -> Step:
+    container = sight.container
     is_killed = session.stop is not None and session.stop.is_forced
     has_run = session.started_at is not None or container is not None
     if has_run and not is_killed:
@@ -182,7 +193,7 @@ def _ended(session: Session, container: ContainerFacts | None, now: datetime) ->
             return waiting, (LookAgain(session.instance_id, now + FINAL_EVENT_GRACE),)
         if now - session.exit_seen_at < FINAL_EVENT_GRACE:
             return session, ()
-    ended = _by_container(session, container, now)
+    ended = msgspec.structs.replace(_by_container(session, container, now), told_seq=sight.last_seq)
     return ended, tidy(ended, container, now)
 
 
@@ -191,9 +202,10 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
     code = storable_code(container.exit_code) if container else None
     finished_at = container.finished_at if container else None
     detail = _exit_text(container)
+    is_silenced = session.stop is not None and session.stop.is_for_silence
     is_asked = session.stop is not None or session.state == RunState.STOPPING
     doubts = () if _never_began(session, code) else (NO_ACCOUNT,)
-    if is_asked or code == 0:
+    if (is_asked and not is_silenced) or code == 0:
         facts = {"exit_code": code, "detail": detail, "not_confirmed": doubts, "is_provisional": True}
         return move(session, RunState.STOPPED, now, at=finished_at, **facts)
     return move(
@@ -216,6 +228,8 @@ def _never_began(session: Session, code: int | None) -> bool:
 
 
 def _reason(session: Session, container: ContainerFacts | None) -> FailureReason:
+    if session.stop is not None and session.stop.is_for_silence:
+        return FailureReason.FROZEN
     if container is None:
         return FailureReason.CRASH
     if container.is_oom_killed:
@@ -224,11 +238,14 @@ def _reason(session: Session, container: ContainerFacts | None) -> FailureReason
         return FailureReason.CONFIG
     if container.error and session.started_at is None:
         return FailureReason.HOST
-    return FailureReason.CRASH
+    # Neither we nor its memory limit killed it: both are known above.
+    return FailureReason.KILLED if container.exit_code == _KILLED else FailureReason.CRASH
 
 
 def _exit_text(container: ContainerFacts | None) -> str:
     if container is None or container.status not in _OVER or container.exit_code is None:
         return "the container is gone"
     text = f"the container ended with exit code {container.exit_code}"
+    if container.exit_code == _KILLED and not container.is_oom_killed:
+        text += " (SIGKILL)"
     return f"{text}: {storable(container.error)}" if container.error else text

@@ -47,7 +47,12 @@ def is_owed(engine: Engine) -> bool:
     """True when the present session failed in a way that calls for another."""
     session = engine.session
     is_wanted = engine.desired == DesiredState.RUNNING and not engine.is_removed and engine.pending is None
-    return is_wanted and session is not None and session.stop is None and _may_pass(session)
+    return is_wanted and session is not None and not was_asked(session) and _may_pass(session)
+
+
+def was_asked(session: Session) -> bool:
+    """True for a session that somebody ordered to end."""
+    return session.stop is not None and not session.stop.is_for_silence
 
 
 def plan(engine: Engine, was: Session | None, now: datetime) -> tuple[Engine, tuple[Effect, ...]]:
@@ -97,7 +102,8 @@ def restarted(engine: Engine, policy: RestartPolicy, now: datetime) -> Effect:
 
 
 def _may_pass(session: Session) -> bool:
-    return session.state == RunState.FAILED and session.reason in MAY_PASS
+    is_silenced = session.is_over and session.stop is not None and session.stop.is_for_silence
+    return is_silenced or (session.state == RunState.FAILED and session.reason in MAY_PASS)
 
 
 def _spent(engine: Engine, policy: RestartPolicy, now: datetime) -> Effect:

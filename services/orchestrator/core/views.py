@@ -34,7 +34,7 @@ def session_view(session: Session) -> SessionView:
         started_at=session.started_at,
         trading_at=session.trading_at,
         ended_at=session.ended_at,
-        last_seq=session.last_seq,
+        last_seq=session.known_seq,
         not_confirmed=session.not_confirmed,
         stop=session.stop_report,
     )

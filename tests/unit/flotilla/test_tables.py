@@ -251,3 +251,19 @@ def test_the_end_of_a_session_tells_what_is_not_confirmed() -> None:
     )
     told = line_of(Update("state", "a", event), with_name=False).plain
     assert told.endswith("stopped; NOT CONFIRMED: order O-1 still open, position P-1 open")
+
+
+def test_events_that_are_not_on_record_are_named() -> None:
+    lost = drawn(tables.engine_details(ENGINE, [SESSION], NOW, missing=[(7, 7), (1202, 1204)]))
+    assert "1,204, 4 of them NOT on record: 7, 1,202 to 1,204" in lost
+
+
+def test_an_impaired_engine_shows_its_reasons_also_when_only_the_record_has_them() -> None:
+    session = msgspec.structs.replace(SESSION, state=RunState.IMPAIRED, detail="strategy A-000 is STOPPED")
+    known = msgspec.structs.replace(ENGINE, session=session, problems=("strategy A-000 is STOPPED",))
+    for engine in (known, msgspec.structs.replace(known, problems=())):
+        text = drawn(tables.engines_table([engine], NOW))
+        assert "impaired" in text
+        assert text.count("momentum-1: strategy A-000 is STOPPED") == 1
+    quiet = msgspec.structs.replace(ENGINE, notes=("no trades of X for 95 s",))
+    assert "momentum-1: no trades of X for 95 s" in drawn(tables.engines_table([quiet], NOW))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from flotilla.tally import Tally
@@ -78,6 +79,13 @@ def test_a_good_session_has_no_problems() -> None:
     tally = tally_of(GOOD)
     assert tally.problems([1, 2, 3], []) == []
     assert (tally.events, tally.log_lines, tally.is_over, tally.is_replayed) == (3, 2, True, True)
+
+
+def test_a_tail_that_was_made_and_never_heard_is_missed() -> None:
+    beat = msgspec.structs.replace(BEAT.payload, last_seq=5)
+    found = tally_of([*GOOD, Update("heartbeat", "a", beat)]).problems([1, 2, 3], [(4, 5)])
+    assert "2 of 5 events were not heard" in found
+    assert "the database has 3 of 5 events" in found
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def spec(session_id: str = "s1", generation: int = 1) -> SessionSpec:
 
 
 def session(state: RunState = RunState.TRADING, **facts: Any) -> Session:
-    has_begun = state in (*STARTED, RunState.STOPPING, RunState.STOPPED, RunState.FAILED, RunState.UNKNOWN)
+    has_begun = state not in (RunState.SCHEDULED, RunState.CREATING)
     values = {
         "session_id": "s1",
         "instance_id": "e1",

@@ -90,3 +90,24 @@ def test_metrics_of_another_session_are_not_shown() -> None:
     live.heard_metrics(own, NOW)
     assert live.telemetry(session(), after(1)) == (1.0, beat(), own)
     assert live.telemetry(session(RunState.TRADING, session_id="s9"), NOW) is None
+
+
+def test_an_engine_is_mute_when_it_could_have_been_heard_for_fifteen_seconds() -> None:
+    live = Live(NOW)
+    live.heard_engine(beat(last_seq=7), after(1))
+    for second in range(0, 60, 5):
+        live.heard_host(host_beat(), after(second))
+    assert not live.sight(session(), after(15.9)).is_mute
+    assert live.sight(session(), after(16)).is_mute
+    assert live.sight(session(), after(59)).last_seq == 7
+
+
+def test_while_its_host_was_out_of_sight_an_engine_could_not_be_heard() -> None:
+    live = Live(NOW)
+    live.heard_host(host_beat(), NOW)
+    assert live.sight(session(), after(30)).is_mute
+    live.heard_host(host_beat(), after(31))
+    assert not live.sight(session(), after(45)).is_mute
+    live.heard_host(host_beat(), after(36))
+    live.heard_host(host_beat(), after(41))
+    assert live.sight(session(), after(46)).is_mute

@@ -127,7 +127,8 @@ def test_the_sidecars_own_account_is_waited_for_before_the_container_tells() -> 
     [
         (exited(137, is_oom_killed=True), FailureReason.OOM, 137),
         (exited(1), FailureReason.CRASH, 1),
-        (exited(-9), FailureReason.CRASH, -9),
+        (exited(-9), FailureReason.KILLED, -9),
+        (exited(-9, is_oom_killed=True), FailureReason.OOM, -9),
         (exited(78), FailureReason.CONFIG, 78),
         (SEEN, FailureReason.CRASH, None),
         (replace(SEEN, container=facts(ContainerStatus.GONE)), FailureReason.CRASH, None),

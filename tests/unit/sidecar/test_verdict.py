@@ -29,7 +29,7 @@ def session(**changes: Any) -> Session:
     [
         ({"exit_code": 3}, False, FailureReason.CRASH),
         ({"exit_code": -11}, False, FailureReason.CRASH),
-        ({"exit_code": -9}, False, FailureReason.CRASH),
+        ({"exit_code": -9}, False, FailureReason.KILLED),
         ({"exit_code": -9}, True, FailureReason.OOM),
         ({"exit_code": 3}, True, FailureReason.CRASH),
         ({"exit_code": 0}, False, FailureReason.CRASH),
@@ -43,6 +43,8 @@ def session(**changes: Any) -> Session:
         ({"exit_code": -9, "killed_for": KillCause.LINK}, True, FailureReason.OOM),
         ({"exit_code": -9, "zygote_exit": -9}, True, FailureReason.OOM),
         ({"exit_code": -9, "zygote_exit": 1}, False, FailureReason.CRASH),
+        ({"exit_code": -9, "zygote_exit": -9}, False, FailureReason.KILLED),
+        ({"exit_code": -9, "zygote_exit": -11}, False, FailureReason.CRASH),
         (
             {"exit_code": -9, "killed_for": KillCause.BOOT, "state": RunState.CONNECTING},
             False,

@@ -15,5 +15,6 @@ set state = $2,
     exit_seen_at = $15,
     not_confirmed = $16,
     stop_report = $17,
-    is_given_up = $18
+    is_given_up = $18,
+    told_seq = $19
 where session_id = $1

@@ -1,0 +1,103 @@
+"""What is said of a session that ended: of orders and positions what was known last, and that it ended though nobody asked."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from schemas.states import FailureReason, RunState
+from schemas.telemetry import OrderUpdate, PositionUpdate, Severity
+from services.orchestrator.core.alerts import about_session
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import Effect, PublishState
+from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.restarts import was_asked
+
+NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
+_MAX_DOUBTS: Final = 100
+_TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """The positions and orders of a session that were open when it was last heard, as its events on record have them."""
+
+    positions: tuple[PositionUpdate, ...] = ()
+    orders: tuple[OrderUpdate, ...] = ()
+
+    def in_words(self) -> Iterator[str]:
+        """One line for each."""
+        for held in self.positions:
+            yield f"position {held.instrument_id} {held.side} {held.quantity} ({held.strategy_id}) when last heard"
+        for order in self.orders:
+            named = f"order {order.client_order_id} {order.side} {order.quantity} {order.instrument_id}"
+            yield f"{named} {order.status} when last heard"
+
+
+def ended_by(before: Engine | None, decision: Decision) -> Session | None:
+    """The session that this decision ends, if it does."""
+    was = before.session if before else None
+    if was is None or was.is_over:
+        return None
+    now = decision.ended if decision.ended is not None else decision.engine.session
+    return now if now is not None and now.session_id == was.session_id and now.is_over else None
+
+
+def needs_exposure(ended: Session) -> bool:
+    """True when the engine left no account of its own of what it held."""
+    return ended.stop_report is None and ended.started_at is not None
+
+
+def concluded(
+    before: Engine, decision: Decision, ended: Session, exposure: Exposure, now: datetime
+) -> Decision:
+    """The decision with what is known of the end: doubts on record, and the alert of one that nobody asked for."""
+    told = _with_doubts(before.session, ended, exposure)
+    alerts = unasked(before, told, now)
+    if decision.ended is not None:
+        return msgspec.structs.replace(decision, ended=told, effects=(*decision.effects, *alerts))
+    engine = msgspec.structs.replace(decision.engine, session=told)
+    effects = [PublishState(engine) if isinstance(each, PublishState) else each for each in decision.effects]
+    return msgspec.structs.replace(decision, engine=engine, effects=(*effects, *alerts))
+
+
+def unasked(engine: Engine, ended: Session, now: datetime) -> tuple[Effect, ...]:
+    """The alert of a session that ended though nobody asked, with all that is not known of what it held."""
+    if was_asked(ended) or not _is_news(ended):
+        return ()
+    how = f"failed ({ended.reason})" if ended.state == RunState.FAILED else f"ended ({ended.state})"
+    detail = f": {ended.detail}" if ended.detail else ""
+    doubts = f"; not confirmed: {'; '.join(ended.not_confirmed)}" if ended.not_confirmed else ""
+    is_grave = engine.config.trades_money or bool(ended.not_confirmed)
+    return (
+        about_session(
+            ended,
+            Severity.CRITICAL if is_grave else Severity.WARNING,
+            "engine_failed" if ended.state == RunState.FAILED else "engine_ended",
+            f"engine {ended.instance_id} {how}, and nobody asked it to{detail}{doubts}",
+            now,
+        ),
+    )
+
+
+def standing(engine: Engine, now: datetime) -> tuple[Effect, ...]:
+    """The alert that goes with the end on record, for whoever takes over from one that died before it was told."""
+    session = engine.session
+    return unasked(engine, session, now) if session is not None and session.is_over else ()
+
+
+def _is_news(ended: Session) -> bool:
+    """A sidecar that was asked to stop ends without a detail: by an emergency stop, or by a command past us."""
+    if ended.state == RunState.FAILED:
+        return ended.reason != FailureReason.OPERATOR
+    return ended.state == RunState.STOPPED and bool(ended.detail) and not ended.is_given_up
+
+
+def _with_doubts(was: Session | None, ended: Session, exposure: Exposure) -> Session:
+    if not needs_exposure(ended):
+        return ended
+    known = tuple(exposure.in_words())
+    has_traded = ended.trading_at is not None or (was is not None and was.state in _TRADED)
+    first: Sequence[str] = ended.not_confirmed or ((NO_ACCOUNT,) if known or has_traded else ())
+    doubts = dict.fromkeys((*first, *known))
+    return msgspec.structs.replace(ended, not_confirmed=tuple(doubts)[:_MAX_DOUBTS])

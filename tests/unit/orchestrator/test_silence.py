@@ -1,0 +1,137 @@
+"""Engines that are not heard while their containers are up."""
+
+from typing import Any
+
+import pytest
+
+from schemas.config import RestartPolicy
+from schemas.engine import StopEngine
+from schemas.session import ContainerStatus
+from schemas.states import DesiredState, FailureReason, RunState, SilencePolicy, StopPolicy
+from schemas.telemetry import FleetAlert
+from services.orchestrator.core.decision import Decision
+from services.orchestrator.core.effects import CommandStop, RaiseAlert
+from services.orchestrator.core.engine import stop
+from services.orchestrator.core.events import apply_states
+from services.orchestrator.core.live import Sight
+from services.orchestrator.core.model import Engine, Session, StopOrder
+from services.orchestrator.core.reconcile import reconcile
+from tests.unit.orchestrator.makers import NOW, after, beat, engine, facts, replace, session, state_event
+
+MUTE = Sight(is_host_in_sight=True, is_listed=True, container=facts(), is_silent=True, is_mute=True)
+HEARD = Sight(is_host_in_sight=True, is_listed=True, container=facts(), heartbeat=beat())
+UP = ("booting", "connecting", "reconciling", "trading", "impaired")
+
+
+def looked(present: Engine, sight: Sight, seconds: float = 0) -> Decision | None:
+    return reconcile(present, sight, (), after(seconds))
+
+
+def after_look(present: Engine, sight: Sight, seconds: float = 0) -> tuple[Engine, Session, list[FleetAlert]]:
+    decision = looked(present, sight, seconds)
+    assert decision is not None
+    assert decision.engine.session is not None
+    alerts = [effect.alert for effect in decision.effects if isinstance(effect, RaiseAlert)]
+    return decision.engine, decision.engine.session, alerts
+
+
+def silent(policy: SilencePolicy, **facts_of_session: Any) -> Engine:
+    present = session(RunState.SILENT, **{"started_at": NOW, **facts_of_session})
+    return engine(present, restart_policy=RestartPolicy(max_restarts=2, on_silence=policy))
+
+
+@pytest.mark.parametrize("state", UP)
+def test_an_engine_that_is_not_heard_is_silent_and_somebody_is_told(state: str) -> None:
+    _, found, alerts = after_look(engine(session(RunState(state))), MUTE)
+    assert found.state == RunState.SILENT
+    assert found.detail == "no heartbeat for 15 s while its container is up"
+    assert [(alert.severity, alert.code) for alert in alerts] == [("critical", "silent")]
+
+
+@pytest.mark.parametrize(
+    "sight",
+    [
+        HEARD,
+        replace(MUTE, is_mute=False),
+        replace(MUTE, container=None, is_listed=False),
+        replace(MUTE, container=facts(ContainerStatus.CREATED)),
+    ],
+)
+def test_it_takes_fifteen_seconds_and_a_container_that_is_up(sight: Sight) -> None:
+    assert looked(engine(session()), sight) is None
+
+
+def test_out_of_sight_it_is_unknown_and_not_silent() -> None:
+    _, found, _ = after_look(engine(session()), replace(MUTE, is_host_in_sight=False))
+    assert found.state == RunState.UNKNOWN
+    _, found, _ = after_look(silent(SilencePolicy.REPORT), replace(MUTE, is_host_in_sight=False))
+    assert found.state == RunState.UNKNOWN
+    _, found, alerts = after_look(engine(session(RunState.UNKNOWN)), MUTE)
+    assert (found.state, len(alerts)) == (RunState.SILENT, 1)
+
+
+def test_a_stop_has_a_bound_of_its_own() -> None:
+    ordered = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, acknowledged_at=NOW)
+    for state in (RunState.STOPPING, RunState.UNKNOWN):
+        assert looked(engine(session(state, stop=ordered)), MUTE, 1) is None
+
+
+@pytest.mark.parametrize("state", ["trading", "impaired", "connecting"])
+def test_heard_again_it_is_where_its_sidecar_says(state: str) -> None:
+    sight = replace(HEARD, heartbeat=beat(RunState(state), problems=("A is STOPPED",)))
+    _, found, alerts = after_look(silent(SilencePolicy.REPORT), sight)
+    assert found.state == RunState(state)
+    assert found.detail == ("A is STOPPED" if state == "impaired" else None)
+    assert [(alert.severity, alert.code) for alert in alerts] == [("info", "heard_again")]
+
+
+def test_where_the_policy_is_to_report_nothing_else_is_done() -> None:
+    assert looked(silent(SilencePolicy.REPORT), MUTE, 3600) is None
+    assert looked(engine(session(RunState.SILENT), restart_policy=None), MUTE, 3600) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "desired"),
+    [(SilencePolicy.STOP, DesiredState.STOPPED), (SilencePolicy.RESTART, DesiredState.RUNNING)],
+)
+def test_where_the_policy_ends_it_a_stop_is_ordered(policy: SilencePolicy, desired: DesiredState) -> None:
+    found, stopping, _ = after_look(silent(policy), MUTE, 1)
+    assert (found.desired, stopping.state) == (desired, RunState.STOPPING)
+    assert stopping.stop is not None
+    assert stopping.stop.is_for_silence
+    decision = looked(silent(policy), MUTE, 1)
+    assert decision is not None
+    commands = [effect for effect in decision.effects if isinstance(effect, CommandStop)]
+    assert [(command.session_id, command.policy) for command in commands] == [("s1", StopPolicy.CANCEL)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_restarted"), [(SilencePolicy.STOP, False), (SilencePolicy.RESTART, True)]
+)
+@pytest.mark.parametrize("is_orderly", [True, False])
+def test_its_end_is_a_failure_for_silence_and_only_a_restart_follows(
+    policy: SilencePolicy, is_restarted: bool, is_orderly: bool
+) -> None:
+    stopping, _, _ = after_look(silent(policy), MUTE, 1)
+    if is_orderly:  # heard again, it obeys the stop
+        ended = apply_states(stopping, [state_event(9, RunState.STOPPED)], (), after(3)).engine
+    else:
+        gone = replace(MUTE, container=facts(ContainerStatus.EXITED, exit_code=-9))
+        waiting, _, _ = after_look(stopping, gone, 40)
+        ended, found, _ = after_look(waiting, gone, 43)
+        assert (found.state, found.reason) == (RunState.FAILED, FailureReason.FROZEN)
+    assert ended.session is not None
+    assert ended.session.is_over
+    assert (ended.restart_at is not None) == is_restarted
+
+
+def test_a_stop_that_somebody_asks_for_takes_the_place_of_the_policy() -> None:
+    asked = stop(silent(SilencePolicy.RESTART), StopEngine(), request_id="r", now=after(1)).engine
+    assert asked.session is not None
+    assert asked.session.stop is not None
+    assert not asked.session.stop.is_for_silence
+    # And when the policy was first.
+    stopping, _, _ = after_look(silent(SilencePolicy.RESTART), MUTE, 1)
+    asked = stop(stopping, StopEngine(), request_id="r", now=after(2)).engine
+    ended = apply_states(asked, [state_event(9, RunState.STOPPED)], (), after(3)).engine
+    assert ended.restart_at is None
