@@ -255,6 +255,31 @@ def test_the_outcome_of_an_effect_for_another_session_changes_nothing(present: S
     assert not outcomes.failed(engine(present), START, problem, HOSTS, NOW).is_change
 
 
+NEXT = {"session_id": "s2", "generation": 2, "started_at": None}
+ORDERED = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+
+
+@pytest.mark.parametrize("effect", [CALL_OFF, COMMAND, STOP, KILL])
+def test_a_late_answer_for_the_session_before_says_nothing_of_the_stop_of_this_one(effect: object) -> None:
+    present = engine(session(RunState.STOPPING, stop=ORDERED, **NEXT))
+    assert outcomes.done(present, effect, after(3)).engine == present  # type: ignore[arg-type]
+
+
+def test_a_late_refusal_of_the_session_before_does_not_fail_this_one() -> None:
+    problem = Fault(code=FaultCode.INVALID, message="no")
+    present = engine(session(RunState.CREATING, **NEXT))
+    assert outcomes.failed(present, START, problem, HOSTS, NOW).engine == present
+
+
+@pytest.mark.parametrize("code", list(FaultCode))
+def test_a_start_that_is_refused_while_it_is_to_stop_is_noted_and_called_off(code: FaultCode) -> None:
+    present = engine(session(RunState.STOPPING, started_at=None, stop=ORDERED))
+    problem = Fault(code=code, message="no")
+    after_it = outcomes.failed(present, START, problem, HOSTS, NOW).engine.session
+    assert after_it is not None
+    assert (after_it.state, after_it.detail) == (RunState.STOPPING, "host h1: no")
+
+
 def test_a_running_session_does_not_fail_because_its_start_was_sent_again() -> None:
     problem = Fault(code=FaultCode.CONFLICT, message="no")
     assert not outcomes.failed(engine(session()), START, problem, HOSTS, NOW).is_change

@@ -82,8 +82,15 @@ def test_times_are_those_of_the_engine_and_are_set_once() -> None:
     assert move(again, RunState.STOPPED, after(40)).ended_at == after(40)
 
 
-def test_a_session_that_never_ran_has_no_start_time() -> None:
-    assert move(session(RunState.CREATING), RunState.STOPPING, NOW).started_at is None
+@pytest.mark.parametrize("to", BEFORE_TRADING.split())
+def test_a_session_has_begun_in_whatever_state_it_is_first_heard(to: str) -> None:
+    assert move(session(RunState.CREATING), RunState(to), after(9), at=after(3)).started_at == after(3)
+    assert move(session(RunState.CREATING), RunState(to), after(9)).started_at == after(9)
+
+
+@pytest.mark.parametrize("to", ["stopping", "stopped", "failed", "unknown"])
+def test_a_session_that_never_ran_has_no_start_time(to: str) -> None:
+    assert move(session(RunState.CREATING), RunState(to), NOW).started_at is None
 
 
 @given(st.lists(st.sampled_from(list(RunState)), max_size=40))

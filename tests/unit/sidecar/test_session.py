@@ -142,6 +142,25 @@ def test_an_engine_that_does_not_stop_in_time_is_killed() -> None:
     assert session.killed_for is KillCause.STOP
 
 
+def test_a_kill_without_news_goes_on_to_the_zygote_and_then_waits_for_nobody() -> None:
+    session, _ = play([*UP, StopAsked(StopPolicy.CANCEL, timeout_s=1.0)])
+    session, effects = wait(session, 0.0, 8.0, ticks=True)
+    assert [effect for effect in effects if not isinstance(effect, Publish)] == [
+        KillEngine(),
+        KillZygote(),
+        Conclude(),
+    ]
+    assert session.is_over
+
+
+def test_a_zygote_that_is_gone_is_not_killed() -> None:
+    session, effects = play([*UP, ZygoteGone(exit_code=1)])
+    assert effects[-1] == KillEngine()
+    session, effects = wait(session, 0.0, 5.0, ticks=False)
+    assert KillZygote() not in effects
+    assert session.is_over
+
+
 def test_a_frozen_engine_is_told_of_once_then_killed() -> None:
     session, _ = alive(10.0)
     session, effects = wait(session, 10.0, 20.0, ticks=False)
