@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import set_backtest_force_stop
 
 from engine_sidecar.adapters.quick_analyzer import quicken
-from engine_sidecar.backtest.building import build_engine
+from engine_sidecar.backtest.building import TrialRefusedError, build_engine
 from engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
 from engine_sidecar.backtest.equity import EquitySampler, looks_of
 from engine_sidecar.backtest.feeding import Span, extent_of, feed
@@ -37,7 +37,7 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
     quicken()
-    zone = ZoneInfo(plan.timezone)
+    zone = _zone(plan.timezone)
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
@@ -60,6 +60,13 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
 def span_of(plan: TrialPlan, extent: Extent) -> Span:
     """The time of the run: that of the plan, as BacktestEngine takes it; an end that is open (0 or FOREVER) is that of the data."""
     return Span(plan.start_ns or extent.first, plan.end_ns if plan.end_ns < FOREVER else extent.last)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise TrialRefusedError(f"timezone {name} is not known here") from None
 
 
 class _Progress:

@@ -34,7 +34,9 @@ class BuyAndHold(BarsStrategy):
 
     def manage(self, bar: Bar) -> None:
         """Buys, unless it has."""
-        if self._is_done or self.position is not None:
+        own = {"instrument_id": self.instrument.id, "strategy_id": self.id}
+        is_buying = self.cache.orders_inflight(**own) or self.cache.orders_open(**own)
+        if self._is_done or self.position is not None or is_buying:
             return
         quantity = whole_quantity(self.instrument, self._units(bar.close.as_decimal()))
         if quantity is None:

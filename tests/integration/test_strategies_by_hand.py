@@ -354,3 +354,25 @@ class TestGrid:
         outcome = self.run(backtests, self.ROWS[:2])
         assert outcome.state == "STOPPED"
         assert outcome.of_type("LIMIT", "OrderCanceled") == []
+
+
+class TestBuyAndHold:
+    ROWS: tuple[Row, ...] = ((100, 101, 99, 100), (100, 130, 70, 80), (80, 120, 60, 120))
+
+    def run(self, backtests: BacktestsByHand, **parameters: Any) -> Outcome:
+        options = {key: parameters.pop(key) for key in OPTIONS if key in parameters}
+        return backtests.run(from_template("buy_and_hold", **parameters), list(self.ROWS), **options)
+
+    def test_it_buys_at_the_first_close_and_never_again(self, backtests: BacktestsByHand) -> None:
+        assert self.run(backtests).trades == [(1, "BUY", 1_000, "100.00")]
+
+    def test_it_puts_in_the_part_that_is_asked_for_in_whole_units(self, backtests: BacktestsByHand) -> None:
+        assert self.run(backtests, invested="0.5").trades == [(1, "BUY", 500, "100.00")]
+        assert self.run(backtests, balance=99_999).trades == [(1, "BUY", 999, "100.00")]
+
+    def test_it_buys_nothing_that_it_cannot_pay_for(self, backtests: BacktestsByHand) -> None:
+        # 80 does not pay for one unit at 100; at the second close it does.
+        assert self.run(backtests, balance=80).trades == [(2, "BUY", 1, "80.00")]
+
+    def test_it_holds_what_an_earlier_session_bought(self, backtests: BacktestsByHand) -> None:
+        assert self.run(backtests, invested="0.5", restart_after=2).trades == [(1, "BUY", 500, "100.00")]

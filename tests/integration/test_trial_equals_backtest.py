@@ -142,6 +142,7 @@ def test_quote_ticks_in_chunks_give_what_they_give_at_once(ticks: Path) -> None:
         ({"instruments": ["SPX.SIM", "NONE.SIM"]}, "the catalog has no NONE.SIM"),
         ({"data": [{"kind": "quotes", "identifier": "SPX.SIM"}]}, "no event of these data sets"),
         ({"end_ns": 1}, "no event of these data sets"),
+        ({"timezone": "Mars/Olympus"}, "timezone Mars/Olympus is not known here"),
         ({"venues": [VENUE | {"leverage": 3}]}, "leverage"),
         ({"engine": {"bypass": True}}, "bypass"),
         ({"strategies": [{"strategy_path": "no.such:Thing", "config_path": "no:C", "config": {}}]}, "no"),

@@ -11,6 +11,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from engine_sidecar.catalog.instruments import new_instrument
 from engine_sidecar.strategies.bollinger_reversion import BollingerReversionConfig
+from engine_sidecar.strategies.buy_and_hold import BuyAndHoldConfig
 from engine_sidecar.strategies.daily_loss import DailyLoss
 from engine_sidecar.strategies.donchian_breakout import DonchianBreakoutConfig
 from engine_sidecar.strategies.grid import GridConfig, wanted_lines
@@ -121,6 +122,8 @@ def test_a_grid_has_as_many_lines_as_there_are_levels_and_room(
         (BollingerReversionConfig, {"trade_size": "1", "entry_z": 4}, ["`entry_z`"]),
         (BollingerReversionConfig, {"trade_size": "1", "period": 1}, ["`period`"]),
         (GridConfig, {"trade_size": "10", "max_inventory": "9"}, ["`trade_size`"]),
+        (BuyAndHoldConfig, {"invested": "0"}, ["`invested`"]),
+        (BuyAndHoldConfig, {"invested": "1.01", "instrument_id": "A.SIM"}, ["`bar_type`", "`invested`"]),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused_naming_every_fault(
