@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -94,7 +94,9 @@ async def _say_while_well(probe: HealthProbe, file: Path) -> None:
     """For whoever looks after a container and has no credential of the bus."""
     while True:
         if all(state == "ok" for state in probe.checks().values()):
-            say_alive(file)
+            # A full file system makes the check fail, which is the news.
+            with suppress(OSError):
+                say_alive(file)
         await asyncio.sleep(_HEALTH_FILE_S)
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Final
 
+from bus.alive import since_boot
 from bus.logs import bind, configure, get_logger
 from engine_sidecar.adapters.children import Children, adopt_orphans, kill_all
 from engine_sidecar.adapters.echo import Echo
@@ -112,7 +113,7 @@ class Life:
             self._record,
             questions,
             self._redaction,
-            now=asyncio.get_running_loop().time,
+            now=since_boot,
             measured=self._telemetry.measured,
             over=self._is_over.set,
         )

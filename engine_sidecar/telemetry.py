@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bus.alive import say_alive
+from bus.alive import say_alive, since_boot
 from bus.bus import Bus
 from bus.logs import get_logger
 from engine_sidecar.core.facts import Session
@@ -81,7 +81,7 @@ class Telemetry:
 
     async def beat(self) -> None:
         """Publishes one heartbeat."""
-        await self._publish(HEARTBEAT, self._heartbeat(asyncio.get_running_loop().time()))
+        await self._publish(HEARTBEAT, self._heartbeat(since_boot()))
 
     def _heartbeat(self, now: float) -> Heartbeat:
         session = self._session()

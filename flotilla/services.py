@@ -69,6 +69,8 @@ def _orchestrator(given: Surroundings) -> dict[str, str]:
     return {
         "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
         "FLOTILLA_CATALOG": str(given.folder.catalog),
+        "FLOTILLA_NATS_STORE": str(given.folder.nats),
+        "FLOTILLA_POSTGRES_STORE": str(given.folder.postgres),
         **{name: value for name, value in chosen.items() if value},
     }
 

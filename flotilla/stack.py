@@ -22,6 +22,7 @@ from flotilla.narrator import Narrator
 from flotilla.ports import Ports, free_port, is_free, nats_port, redis_port
 from flotilla.problem import StackError
 from flotilla.readiness import wait_ready
+from flotilla.recovery import restart_when_it_cannot_store
 from flotilla.runtime import choose_runtime
 from flotilla.services import SERVICES, Surroundings, service_child
 from flotilla.settings import Connection
@@ -136,6 +137,7 @@ class Stack:
         await asyncio.to_thread(nats.wait_ready)
         self._narrator.say(f"nats-server listens on {nats.url}")
         self._watch(keeper)
+        self._watches.start(restart_when_it_cannot_store(nats, self._narrator), name="nats-server's store")
 
     async def _start_redis(self, redis: RedisServer) -> None:
         keeper = Keeper(redis.child, self._narrator, prepare=redis.prepare)

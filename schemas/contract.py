@@ -724,6 +724,13 @@ FLEET_ALERT: Final = Feed[telemetry.FleetAlert](
     durability=Durability.EVENTS,
     summary="Something about the fleet that somebody should look at.",
 )
+FLEET_PROBE: Final = Feed[telemetry.StoreProbe](
+    subject="fleet.probe",
+    payload=telemetry.StoreProbe,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.EVENTS,
+    summary="Nothing happened: a write that tries whether the stream stores, every ten seconds and while it does not.",
+)
 TRIAL_QUEUE: Final = Feed[backtest.TrialOrder](
     subject="trial.queue",
     payload=backtest.TrialOrder,
@@ -765,6 +772,7 @@ FEEDS: Final[tuple[Feed[Any], ...]] = (
     HOST_CONTAINER,
     FLEET_STATE,
     FLEET_ALERT,
+    FLEET_PROBE,
     TRIAL_QUEUE,
     TRIAL_EVENT,
     TRIAL_BEAT,
@@ -791,6 +799,7 @@ STREAMS: Final = (
             "fleet.engine.*.state",
             "fleet.backtest.*.state",
             "fleet.alert",
+            "fleet.probe",
         ),
         max_age_s=7 * 86_400.0,
         max_bytes=4 << 30,

@@ -190,6 +190,12 @@ class FleetAlert(msgspec.Struct, frozen=True, kw_only=True):
     container: str | None = None
 
 
+class StoreProbe(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing happened: the orchestrator tries whether the stream of events stores. `at` is when."""
+
+    at: datetime
+
+
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the engine's stdout and stderr in order; `first` is the session-wide number of the first, from 1."""
 
@@ -207,7 +213,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     is not connected, data that does not arrive. `notes` are facts that may be one and may not: data that is quiet where nobody
     knows whether the market is open. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
-    `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the sidecar's monotonic clock, for
+    `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the time since its host's boot, for
     `RenewLease.as_of_s`.
     """
 

@@ -44,7 +44,7 @@ class NatsServer:
         keeps: Collection[int] = (),
     ) -> None:
         self.keys = keys
-        self._folder = folder
+        self.folder = folder
         self._host = host
         self._port = port
         self._monitor_port = -1
@@ -76,7 +76,7 @@ class NatsServer:
 
     def prepare(self) -> None:
         """Writes its configuration, with the ports that it has learnt."""
-        for stale in self._folder.glob("*.ports"):
+        for stale in self.folder.glob("*.ports"):
             stale.unlink()
         self._write_config()
 
@@ -99,6 +99,17 @@ class NatsServer:
         """SIGKILL."""
         self.child.kill()
 
+    def write_error(self) -> str:
+        """Why a stream of its stores nothing any more, in its own words; empty when all do, or when it does not answer."""
+        answer = self._health()
+        if answer is None or answer[0] == 200:
+            return ""
+        try:
+            text = str(json.loads(answer[1])["error"])
+        except (ValueError, LookupError, TypeError):
+            return ""
+        return text if "write error" in text else ""
+
     def settings(self, actor: Actor) -> BusSettings:
         """How a service connects."""
         return BusSettings(url=self.url, name=actor, creds=self.keys.actor_credentials(actor))
@@ -111,10 +122,10 @@ class NatsServer:
     def _write_config(self) -> None:
         store = Path("jetstream")
         config = server_config(self.keys, store, self._host, self._port, monitor_port=self._monitor_port)
-        (self._folder / "nats.conf").write_text(config)
+        (self.folder / "nats.conf").write_text(config)
 
     def _is_healthy(self) -> bool:
-        ports = self._folder / f"nats-server_{self.child.pid}.ports"
+        ports = self.folder / f"nats-server_{self.child.pid}.ports"
         try:
             known = json.loads(ports.read_text())
             self._port = int(known["nats"][0].rsplit(":", 1)[1])
@@ -124,13 +135,21 @@ class NatsServer:
         return self._answers_well()
 
     def _answers_well(self) -> bool:
-        """Asked without urllib, which would take the question to the user's proxy."""
+        answer = self._health()
+        return answer is not None and answer[0] == 200
+
+    def _health(self) -> tuple[int, str] | None:
+        """Status and body of its answer, None when there is none.
+
+        Asked without urllib, which would take the question to the user's proxy.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self._monitor_port, timeout=1)
         try:
             connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException):
-            return False
+            return None
         finally:
             connection.close()
 

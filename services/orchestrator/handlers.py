@@ -1,7 +1,7 @@
 """Which call is answered by what."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -68,18 +68,44 @@ def emergency_handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
     }
 
 
-async def serve(bus: Bus, duties: Duties, is_loaded: Callable[[], bool]) -> None:
-    """Serves the calls; until the record was read, those that need it answer `unavailable`."""
+BEGINNINGS: Final = (
+    contract.ENGINE_START,
+    contract.ENGINE_RESTART,
+    contract.ENGINE_CONFIGURE,
+    contract.ENGINE_REMOVE,
+    contract.CONTAINER_CLEANUP,
+    contract.STRATEGY_ADD,
+    contract.STRATEGY_START,
+    contract.BACKTEST_RUN,
+    contract.BACKTEST_VERIFY,
+    contract.STUDY_RUN,
+)
+"""Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
+
+
+async def serve(
+    bus: Bus, duties: Duties, is_loaded: Callable[[], bool], can_keep: Callable[[], None]
+) -> None:
+    """Serves the calls; until the record was read, those that need it answer `unavailable`.
+
+    `can_keep` raises the fault that refuses what is not to be begun now.
+    """
     for call, handler in emergency_handlers(duties).items():
         await bus.serve(call, handler)
     for call, handler in handlers(duties).items():
-        await bus.serve(call, _once_loaded(handler, is_loaded))
+        first = can_keep if call in BEGINNINGS else _nothing
+        await bus.serve(call, _once_loaded(handler, is_loaded, first))
 
 
-def _once_loaded(handler: Handler, is_loaded: Callable[[], bool]) -> Handler:
+def _once_loaded(handler: Handler, is_loaded: Callable[[], bool], first: Callable[[], None]) -> Handler:
     async def handle(request: Any) -> Any:
         if not is_loaded():
             raise fault(FaultCode.UNAVAILABLE, "the record has not been read yet", retry_after_s=2.0)
+        first()
         return await handler(request)
 
     return handle
+
+
+def _nothing() -> None:
+    """No condition."""

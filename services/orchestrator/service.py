@@ -39,13 +39,13 @@ from services.orchestrator.reads import Reads
 from services.orchestrator.renewals import Renewals
 from services.orchestrator.restarter import Restarter
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.stores import Stores
 from services.orchestrator.strategies import Strategies
 from services.orchestrator.watch import Watch
 
 log = get_logger(__name__)
 
 _TRY_AGAIN_S: Final = 1.0
-_KEEP_S: Final = 1.0
 _TOLD_AGAIN: Final = timedelta(hours=1)
 _LAST_TURNS_S: Final = 5.0
 
@@ -62,6 +62,7 @@ class Orchestrator:
         self._fleet = Fleet()
         self._live = Live(clock())
         self._alerts = Alerts(bus)
+        self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
         self._actions = Actions(
             bus,
             record,
@@ -90,7 +91,6 @@ class Orchestrator:
             conductor=self._conductor,
             actions=self._actions,
             orphans=self._orphans,
-            alerts=self._alerts,
         )
         self._events = EventLog(*known, conductor=self._conductor)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
@@ -98,11 +98,10 @@ class Orchestrator:
         self._library = Library(TemplateFiles(settings.templates), checker.ask)
         self._duties = self._made_duties(settings)
         self._is_loaded = False
-        self._is_record_up = False
 
     async def serve(self) -> None:
         """Answers calls; `unavailable` until the record was read."""
-        await serve(self._bus, self._duties, lambda: self._is_loaded)
+        await serve(self._bus, self._duties, lambda: self._is_loaded, self._stores.refuse_unless_kept)
         await self._watch.listen()
         await self._duties.backtests.listen()
 
@@ -115,7 +114,7 @@ class Orchestrator:
             group.create_task(follower.run(), name="events")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")
-            group.create_task(self._keep_time(), name="time")
+            group.create_task(self._stores.run(), name="stores")
             group.create_task(self._library.run(), name="templates")
             group.create_task(self._duties.backtests.run(), name="backtests")
 
@@ -132,7 +131,7 @@ class Orchestrator:
     def checks(self) -> dict[str, str]:
         """What we depend on."""
         return {
-            "record": "ok" if self._is_record_up else "PostgreSQL does not answer, or cannot write",
+            **self._stores.checks(),
             "loaded": "ok" if self._is_loaded else "the record has not been read yet",
         }
 
@@ -145,6 +144,7 @@ class Orchestrator:
             "leases_held": len(self._renewals),
             "orphans_in_sight": len(self._orphans),
             "hosts_in_sight": len(self._live.hosts(self._clock())),
+            **self._stores.metrics(),
             "events_recorded_total": self._events.counts.recorded,
             "events_poisoned_total": self._events.counts.poisoned,
         }
@@ -202,18 +202,8 @@ class Orchestrator:
             now = self._clock()
             for alert in (*standing_alerts(engine, now), *ends.standing(engine, now)) if is_recent else ():
                 self._actions.begin(alert)
-        self._is_loaded = self._is_record_up = True
+        self._is_loaded = True
         log.info("record read", engines=len(self._fleet.ids()))
-
-    async def _keep_time(self) -> None:
-        while True:
-            await asyncio.sleep(_KEEP_S)
-            try:
-                await self._record.keep_time(self._clock.keep())
-            except FaultError:
-                self._is_record_up = False
-            else:
-                self._is_record_up = True
 
 
 def orchestrator(

@@ -14,12 +14,15 @@ from schemas.states import OrphanPolicy
 
 STRATEGY_MODULES: Final = "nautilus_trader.examples.strategies,engine_sidecar.strategies"
 
+_STORES: Final = ("FLOTILLA_NATS_STORE", "FLOTILLA_POSTGRES_STORE")
+
 
 class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`dsn` says where PostgreSQL is, without a password; `catalog` and `templates` are folders that we read.
 
     FLOTILLA_TEMPLATES names folders of people's own, parted as in PATH; ours comes before them. FLOTILLA_STRATEGY_MODULES names the
-    modules and packages that strategy classes of backtests may come from, parted by commas.
+    modules and packages that strategy classes of backtests may come from, parted by commas. FLOTILLA_NATS_STORE and
+    FLOTILLA_POSTGRES_STORE are the folders of the two, where we can see them: the room on their disks is measured.
     """
 
     dsn: str
@@ -30,6 +33,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_policy: OrphanPolicy = OrphanPolicy.STOP
     orphan_grace_s: float = 60.0
     lease_ttl_s: float = 120.0
+    stores: tuple[Path, ...] = ()
     strategy_modules: tuple[str, ...] = tuple(STRATEGY_MODULES.split(","))
 
     @classmethod
@@ -51,6 +55,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             orphan_policy=_policy(env, "FLOTILLA_ORPHAN_POLICY"),
             orphan_grace_s=_seconds(env, "FLOTILLA_ORPHAN_GRACE_S", default=60.0, least=0.0),
             lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=5.0),
+            stores=tuple(Path(env[name]) for name in _STORES if env.get(name)),
             strategy_modules=_modules(env.get("FLOTILLA_STRATEGY_MODULES") or STRATEGY_MODULES),
         )
 

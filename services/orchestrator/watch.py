@@ -12,7 +12,6 @@ from schemas.session import ContainerFacts, ListContainers
 from schemas.states import RunState
 from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
 from services.orchestrator.actions import Actions, Clock
-from services.orchestrator.alerts import Alerts
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.core import outcomes
 from services.orchestrator.core.decision import Decision
@@ -46,7 +45,6 @@ class Watch:
         conductor: Conductor,
         actions: Actions,
         orphans: Orphans,
-        alerts: Alerts,
     ) -> None:
         self._bus = bus
         self._record = record
@@ -56,7 +54,6 @@ class Watch:
         self._conductor = conductor
         self._actions = actions
         self._orphans = orphans
-        self._alerts = alerts
         self._looking: set[str] = set()
         self._reconnects = bus.stats.reconnects
         self._ran_at = 0.0
@@ -97,7 +94,6 @@ class Watch:
             self.look(instance_id)
         for instance_id in list(self._actions.unpublished):
             self._conductor.post(instance_id, _publish_again)
-        await self._alerts.tell_again()
         await self._see_to_others()
 
     def look(self, instance_id: str) -> None:

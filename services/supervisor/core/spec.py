@@ -14,7 +14,10 @@ HEARTBEAT_FILE: Final = "/tmp/heartbeat"  # noqa: S108 - the container's own tmp
 TMPFS: Final = "rw,noexec,nosuid,nodev,size=64m,mode=1777"
 PIDS: Final = 256
 FLUSH_S: Final = 12
-"""What a sidecar may take after its engine ended to get the last events out, before Docker kills it."""
+"""What a sidecar may take after its engine ended to get the last events out when somebody stops its container by hand.
+
+It would try for 120 s. But from outside one that delivers cannot be told from one that is stuck, whose engine trades on.
+"""
 _SECOND: Final = 1_000_000_000
 _ENV: Final = (
     "HOME=/tmp",
