@@ -263,6 +263,19 @@ async def test_leases_are_renewed_also_by_the_next_orchestrator(idle: Bench, con
     }
 
 
+async def test_leases_are_renewed_whatever_the_wall_clock_does(idle: Bench, connect_as: ConnectAs) -> None:
+    with_settings(idle, lease_ttl_s=2.0)
+    await idle.hear_alerts()
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        engine = await at_broker(idle)
+        for hours in (1, 0, -1, 0, 24, 0, -24):
+            idle.clock.step = timedelta(hours=hours)
+            engine.renewals.clear()
+            await until(lambda: _async(len(engine.renewals) >= 2), within_s=20)
+        assert (await idle.state(RunState.TRADING)).session is not None
+    assert idle.alerts == []
+
+
 async def test_a_lease_that_is_not_renewed_is_told_of(idle: Bench, connect_as: ConnectAs) -> None:
     with_settings(idle, lease_ttl_s=2.0)
     await idle.hear_alerts()
