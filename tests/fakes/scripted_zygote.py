@@ -1,6 +1,6 @@
 """A zygote that speaks the protocol of the real one and forks scripted engines: `python -m tests.fakes.scripted_zygote <fd>`.
 
-SCRIPTED_ZYGOTE=unimportable|hangs makes it fail before it is ready.
+SCRIPTED_ZYGOTE=unimportable|hangs makes it fail before it is ready; SCRIPTED_ZYGOTE_READY names a file to make once it is.
 """
 
 import os
@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from engine_sidecar import link
@@ -24,6 +25,8 @@ def main() -> None:
         case "hangs":
             time.sleep(600)
     own.sendall(frame(ZygoteReady(import_s=0.0)))
+    if told := os.environ.get("SCRIPTED_ZYGOTE_READY"):
+        Path(told).touch()
     own.settimeout(0.02)
     frames = Frames[link.Fork](link.Fork)
     while True:

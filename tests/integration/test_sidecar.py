@@ -144,15 +144,13 @@ async def test_a_stop_reaches_an_engine_that_is_still_booting(
     assert await sidecar.wait() == 0
 
 
-async def test_kill_9_of_the_engine_is_told_within_two_seconds(
-    sidecar: Sidecar, heard: Heard, bus: Bus
-) -> None:
+async def test_kill_9_of_the_engine_is_told_at_once(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:
     sidecar.start()
     pid = await heard.trading()
     started = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     change = await heard.state(RunState.FAILED)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 8  # no deadline led to it: the next would be that of a silent loop
     assert (change.reason, change.exit_code) == (FailureReason.KILLED, -9)
     assert "trading" in change.log_tail
     assert await sidecar.wait() == 1
@@ -353,13 +351,13 @@ async def test_a_bus_that_is_away_loses_no_event_and_stops_no_trading(
 
 
 async def test_a_bus_that_is_away_at_the_start_is_waited_for(
-    sidecar: Sidecar, bus: Bus, nats: NatsServer
+    sidecar: Sidecar, bus: Bus, nats: NatsServer, tmp_path: Path
 ) -> None:
     nats.kill()
-    sidecar.start()
-    await until(lambda: len(sidecar.descendants()) == 1)
-    await asyncio.sleep(1.0)  # the scripted zygote is ready long before
-    assert len(sidecar.descendants()) == 1  # and yet there is no engine
+    is_ready = tmp_path / "ready"
+    sidecar.start(env={"SCRIPTED_ZYGOTE_READY": str(is_ready)})
+    await until(is_ready.exists)
+    assert len(sidecar.descendants()) == 1  # a zygote that could fork, and yet no engine
     nats.start()
     await until_recorded(bus, lambda said: StateChange(state=RunState.TRADING) in said)
 
