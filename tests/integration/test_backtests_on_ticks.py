@@ -32,6 +32,7 @@ def chosen(**changes: Any) -> dict[str, Any]:
         "instruments": ["ACME.SIM", "BETA.XNAS"],
         "venues": ["SIM", "XNAS"],
         "tick_data": True,
+        "base_currency": "USD",
         "oms_type": "HEDGING",
         "leverage": 5.0,
         "latency_ms": 100.0,

@@ -82,5 +82,6 @@ async def test_a_large_result_is_recorded_and_read_back_whole(backtests: Backtes
     assert len({fill["trade_id"] for fill in fills}) == len(fills)
     assert {fill["client_order_id"] for fill in fills} <= {order["client_order_id"] for order in orders}
     assert Decimal(fees["USD"]) == sum(Decimal(fill["commission"]) for fill in fills)
-    assert 0.9 * MAX_CURVE_POINTS < len(curve) <= MAX_CURVE_POINTS
+    # And the ends of its days: it begins and ends within one.
+    assert 0.9 * MAX_CURVE_POINTS < len(curve) <= MAX_CURVE_POINTS + 5
     assert used < SLACK_KB

@@ -216,6 +216,8 @@ async def test_the_tear_sheet_follows_the_result_as_a_document_of_its_own(worker
     assert html.startswith(b"<html>") or b"<html" in html[:200]
     assert b"plotly" in html
     assert b"bt-1" in html
+    assert b"Marked equity" in html
+    assert b"NautilusTrader" in html
 
 
 async def test_what_was_cancelled_before_it_began_is_not_run(workers: Workers) -> None:
