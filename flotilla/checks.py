@@ -1,6 +1,7 @@
 """What `flotilla doctor` looks at: each check says what it found and, unless that is fine, what to do."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,9 @@ _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
 _NO_DISK: Final = _GIB // 4
 """A new state folder takes 42 MiB, and the servers allocate ahead."""
+
+
+_CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
 
 
 class Level(StrEnum):
@@ -92,12 +96,15 @@ def check_redis() -> Check:
 
 def check_state(folder: StateFolder) -> Check:
     """Where everything is kept."""
-    if (pid := holder(folder)) is not None:
+    try:
+        pid = holder(folder)
+    except OSError as error:
+        return Check("state folder", Level.FAIL, f"{folder.root} cannot be used: {error.strerror}", _CHOOSE)
+    if pid is not None:
         return Check("state folder", Level.OK, f"{folder.root}, in use by process {pid}")
     parent = next(path for path in (folder.root, *folder.root.parents) if path.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
-        remedy = "choose another with --state, or set FLOTILLA_STATE"
-        return Check("state folder", Level.FAIL, f"{parent} cannot be written to", remedy)
+        return Check("state folder", Level.FAIL, f"{parent} cannot be written to", _CHOOSE)
     return Check(
         "state folder", Level.OK, str(folder.root) + ("" if folder.root.exists() else ", not made yet")
     )
@@ -114,9 +121,19 @@ def check_disk(folder: StateFolder) -> Check:
     return Check("disk", Level.WARN, found, remedy) if free < _LOW_DISK else Check("disk", Level.OK, found)
 
 
+def check_catalog(folder: StateFolder) -> Check:
+    """Market data that a strict umask or somebody's hand has closed to engines in containers, which are another account."""
+    found = [folder.catalog, *folder.catalog.rglob("*")] if folder.catalog.exists() else []
+    closed = [path for path in found if not path.stat().st_mode & (0o005 if path.is_dir() else 0o004)]
+    if closed:
+        remedy = f"chmod -R a+rX {shlex.quote(str(folder.catalog))}"
+        return Check("catalog", Level.WARN, f"engines in containers cannot read {closed[0]}", remedy)
+    return Check("catalog", Level.OK, f"{folder.catalog}, readable for engines in containers")
+
+
 def check_ports(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> Check:
     """The REST API needs its port, 0 for any; the bus takes another one when its own is taken."""
-    if holder(folder) is not None:
+    if _is_held(folder):
         return Check("ports", Level.OK, "in use by the stack that runs here")
     if not is_free(http_host, http_port):
         remedy = "choose another with `flotilla up --port`"
@@ -138,6 +155,7 @@ def all_checks(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1"
         check_redis,
         lambda: check_state(folder),
         lambda: check_disk(folder),
+        lambda: check_catalog(folder),
         lambda: check_ports(folder, http_port, http_host),
     )
     for look in looks:
@@ -152,6 +170,13 @@ def require_all(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1
             "; ".join(f"{check.name}: {check.found}" for check in failed),
             "; ".join(check.remedy for check in failed),
         )
+
+
+def _is_held(folder: StateFolder) -> bool:
+    try:
+        return holder(folder) is not None
+    except OSError:
+        return False
 
 
 def _output(*argv: str) -> str:

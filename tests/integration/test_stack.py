@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,11 +210,33 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(stack: RunningStack
     assert not stack.folder.nats.exists()
 
 
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """One with 40 MB left."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("detached", [(), ("--detach",)])
+def test_a_full_disk_is_told_in_a_line_before_anything_is_made(
+    full_disk: Path, detached: tuple[str, ...]
+) -> None:
+    done = run_flotilla("--state", str(full_disk / "state"), "up", "--port", "0", *detached)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"error: disk: 0\.0 GiB free at {full_disk}\n +remedy: make room, or choose .*--state\n", done.stderr
+    )
+    assert list(full_disk.iterdir()) == []
+
+
 def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     done = run_flotilla("--state", str(file / "state"), "up")
     assert done.returncode == 1
     assert re.search(
-        r"error: the state folder \S+ cannot be used: Not a directory\n +remedy: .*--state", done.stderr
+        r"error: state folder: \S+ cannot be used: Not a directory\n +remedy: .*--state", done.stderr
     )

@@ -36,6 +36,17 @@ def test_a_full_disk_is_a_failure(folder: StateFolder, monkeypatch: pytest.Monke
     assert checks.check_disk(folder).level == Level.FAIL
 
 
+def test_data_that_engines_in_containers_cannot_read_is_found(folder: StateFolder) -> None:
+    folder.create()
+    assert checks.check_catalog(folder).level == Level.OK
+    data = folder.catalog / "data/bar"
+    data.mkdir(parents=True)
+    data.chmod(0o700)
+    check = checks.check_catalog(folder)
+    assert (check.level, check.remedy) == (Level.WARN, f"chmod -R a+rX {folder.catalog}")
+    assert str(data) in check.found
+
+
 def test_what_has_to_be_mended_is_told_at_once_before_anything_is_made(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
