@@ -22,6 +22,7 @@ def problems_of(check: PlanCheck, patience_s: float = PATIENCE_S) -> PlanProblem
     """Everything that NautilusTrader refuses. Takes little more than `patience_s`, however much is checked."""
     from engine_sidecar.adapters import plan_check, preload  # noqa: F401, PLC0415 - a second, once for all trials
 
+    extend_path()
     trials = [
         Trial(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
         for index, strategy in enumerate(check.strategies)
@@ -40,7 +41,6 @@ def _judging[T](
 
 def main() -> int:
     """Reads, checks, answers."""
-    extend_path()
     line = sys.stdin.buffer.readline(MAX_BYTES + 1)
     try:
         check = msgspec.json.decode(line, type=PlanCheck)

@@ -2,14 +2,24 @@
 
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "FLOTILLA_STRATEGY_PATH"
 
 
 def extend_path(env: Mapping[str, str] = os.environ) -> None:
-    """Puts the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH, behind all others: none of them hides a module of ours."""
-    for folder in env.get(VARIABLE, "").split(os.pathsep):
-        if folder and (path := os.path.abspath(folder)) not in sys.path:
-            sys.path.append(path)
+    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH: behind Python's own and ours.
+
+    They come before other installed packages, of which some bring a package `tests` or `examples`. Call it once those that we
+    need are imported.
+    """
+    theirs = [os.path.abspath(folder) for folder in env.get(VARIABLE, "").split(os.pathsep) if folder]
+    if not theirs:
+        return
+    ours, installed = str(Path(__file__).parents[1]), sysconfig.get_paths()["purelib"]
+    others = [path for path in sys.path if path not in (ours, *theirs)]
+    first = others.index(installed) if installed in others else len(others)
+    sys.path[:] = [*others[:first], ours, *theirs, *others[first:]]

@@ -125,10 +125,10 @@ def main(arguments: list[str]) -> int:
     # Ctrl-C and a terminal's hang-up reach the whole group; the sidecar decides what follows from them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    extend_path()
     began = time.monotonic()
     from engine_sidecar.adapters import preload  # noqa: F401, PLC0415 - the second that this costs is what a zygote is for
 
+    extend_path()
     gc.collect()
     gc.freeze()
     sidecar = socket.socket(fileno=int(arguments[0]))

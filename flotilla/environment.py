@@ -29,4 +29,4 @@ def of_program(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     ours = {name: text for name, text in env.items() if name in _PASSED_ON or name.startswith("FLOTILLA_")}
     if (path := env.get("PYTHONPATH")) and STRATEGY_PATH not in env:
         ours[STRATEGY_PATH] = os.pathsep.join(os.path.abspath(one) for one in path.split(os.pathsep) if one)
-    return {**ours, "PYTHONSAFEPATH": "1"}
+    return ours

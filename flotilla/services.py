@@ -42,6 +42,8 @@ def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
         given.folder.logs / f"{actor}.log",
         env=environment(actor, given),
         keeps=(lock_fd,),
+        # What it starts is not to find modules where the user happens to be.
+        folder=given.folder.root,
     )
 
 

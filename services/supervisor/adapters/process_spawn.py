@@ -81,7 +81,6 @@ def environment(folder: Path) -> dict[str, str]:
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         "HOME": scratch,
         "TMPDIR": scratch,
-        "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
         "FLOTILLA_HEARTBEAT_FILE": str(folder / HEARTBEAT_FILE),

@@ -4,14 +4,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-_RUN = "from engine_sidecar.strategy_path import extend_path; extend_path(); import bus.bus, my_turns; print(my_turns.WHOSE)"
+_RUN = "from engine_sidecar.strategy_path import extend_path; extend_path(); import bus.bus, json, examples.mine, my_turns; print(my_turns.WHOSE)"
 
 
-def test_they_are_found_and_hide_none_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "bus").mkdir()
-    (tmp_path / "bus/__init__.py").write_text("raise SystemExit('not ours')")
+def test_they_are_found_before_packages_of_others_and_hide_none_of_ours_or_of_python(tmp_path: Path) -> None:
+    for name, code in (
+        ("bus", "raise SystemExit('not ours')"),
+        ("json", "raise SystemExit('not Python')"),
+        ("examples", ""),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(code)
     (tmp_path / "my_turns.py").write_text("WHOSE = 'theirs'")
     env = {"FLOTILLA_STRATEGY_PATH": f":{tmp_path}:/nowhere"}
+    (tmp_path / "examples/mine.py").touch()
     done = subprocess.run(
         [sys.executable, "-I", "-c", _RUN], env=env, capture_output=True, text=True, check=False, timeout=30
     )

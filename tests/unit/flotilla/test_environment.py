@@ -35,13 +35,12 @@ def test_a_program_of_ours_finds_its_place_and_our_own_settings() -> None:
         "DOCKER_HOST": "unix:///run/user/1000/docker.sock",
         "FLOTILLA_LEASE_TTL_S": "60",
         "FLOTILLA_STRATEGY_PATH": "/home/josé/lib:/srv/lib",
-        "PYTHONSAFEPATH": "1",
     }
 
 
 def test_where_strategies_are_looked_for_may_be_said_outright() -> None:
     told = of_program({"PYTHONPATH": "/lib", "FLOTILLA_STRATEGY_PATH": "/mine"})
-    assert told == {"FLOTILLA_STRATEGY_PATH": "/mine", "PYTHONSAFEPATH": "1"}
+    assert told == {"FLOTILLA_STRATEGY_PATH": "/mine"}
 
 
 def test_relative_folders_are_those_of_who_named_them(
