@@ -163,5 +163,5 @@ def _inset(what: RenderableType) -> Padding:
 def _grid() -> Table:
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True, min_width=14)
-    made.add_column(overflow="fold")
+    made.add_column(overflow="fold", max_width=62)
     return made

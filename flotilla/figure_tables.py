@@ -143,5 +143,5 @@ def _order(one: OpenOrder) -> str:
 def _facts() -> Table:
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True, min_width=17)
-    made.add_column(overflow="fold")
+    made.add_column(overflow="fold", max_width=58)
     return made

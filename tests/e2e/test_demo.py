@@ -41,8 +41,8 @@ def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(
     assert told["metrics"]["realized_pnl"]["USD"] != "0.00"
     assert told["heard"]["heartbeat"] > 0
     assert told["heard"]["metrics"] > 0
-    durable = ("state", "order", "fill", "position", "account")
-    assert sum(told["heard"][kind] for kind in durable) == told["events"] == told["events_recorded"]
+    durable = ("state", "order", "fill", "position", "account", "alert")
+    assert sum(told["heard"].get(kind, 0) for kind in durable) == told["events"] == told["events_recorded"]
     assert told["backtest"]["status"] == "completed"
     assert told["equal_fills"] == 443
     assert told["report"] == str(sheet)
