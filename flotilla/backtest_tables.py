@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla import words
-from flotilla.figure_tables import Told, figures_report, has_old_figures
+from flotilla.figure_tables import Told, figures_report, has_old_figures, trades_text
 from flotilla.output import table
 from flotilla.plots import WIDTH, equity_plot
 from schemas.backtest import (
@@ -61,7 +61,7 @@ def backtests_table(found: BacktestList, now: datetime) -> RenderableType:
             words.duration(max(0.0, (now - backtest.created_at).total_seconds())),
             share(metrics.total_return) + mark if metrics else "",
             ratio(metrics.sharpe_ratio) + mark if metrics else "",
-            f"{metrics.total_trades:,}" if metrics else "",
+            trades_text(backtest),
         )
     parts: list[RenderableType] = [made]
     if any(map(has_old_figures, found.backtests)):

@@ -32,6 +32,7 @@ _OF_TRADES: Final = (
     *("average_win", "average_loss", "largest_win", "largest_loss", "profit_factor"),
 )
 _FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
+_NOWHERE: Final = ("rejected", "denied", "unsent")
 _NAMED: Final = 3
 
 
@@ -49,6 +50,17 @@ def has_old_figures(backtest: BacktestView) -> bool:
     return backtest.metrics is not None and backtest.summary is None
 
 
+def trades_text(backtest: BacktestView) -> str:
+    """How many trades were closed; of none, how many orders went nowhere: `0 (81 rejected)`."""
+    if backtest.metrics is None:
+        return ""
+    count, orders = backtest.metrics.total_trades, backtest.summary.orders if backtest.summary else None
+    if count or orders is None:
+        return f"{count:,}"
+    lost = [f"{number:,} {name}" for name in _NOWHERE if (number := getattr(orders, name))]
+    return f"0 ({', '.join(lost)})" if lost else "0"
+
+
 def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list[RenderableType]:
     """All figures, in 80 columns."""
     currency, summary = backtest.currency or "", backtest.summary
@@ -61,7 +73,7 @@ def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list
 
 
 def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
-    made = Table(box=None, show_edge=False, pad_edge=False, header_style="dim")
+    made = Table(box=None, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     made.add_column("", style="dim", no_wrap=True)
     made.add_column("marked equity" if theirs else "", justify="right", no_wrap=True)
     made.add_column("NautilusTrader" if theirs else "", justify="right", style="dim", no_wrap=True)
@@ -72,7 +84,7 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
             FIGURES[name].label if name else "",
             written(name, getattr(metrics, name)) if name else "",
             written(name, getattr(theirs, name)) if theirs and hasattr(theirs, name or "") else "",
-            f"  {FIGURES[other].label}",
+            FIGURES[other].label,
             written(other, getattr(metrics, other)),
         )
     return made

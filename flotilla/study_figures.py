@@ -47,10 +47,10 @@ def figure_cells(backtest: BacktestView | None, config: StudyConfig) -> list[str
 
 
 def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[BacktestView]:
-    """The completed ones that have the metric, best first."""
+    """The completed ones that have the metric, best first; those with figures of an older definition come last."""
     sign = 1 if config.lowest else -1
     valued = [(found, one) for one in members if (found := value(one, config)) is not None]
-    return [one for _, one in sorted(valued, key=lambda pair: sign * pair[0])]
+    return [one for _, one in sorted(valued, key=lambda pair: (pair[1].summary is None, sign * pair[0]))]
 
 
 def _written(name: str, found: float | None) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from flotilla import words
 from flotilla.backtest_tables import status_text, strategy_name
+from flotilla.figure_tables import has_old_figures
 from flotilla.output import table
 from flotilla.study_figures import figure_cells, figure_columns, label, metric, ranking
 from flotilla.walk_forward_tables import place_of, walk_forward_report
@@ -53,6 +54,8 @@ def study_report(study: StudyView, members: Sequence[BacktestView]) -> Renderabl
         parts += [Text(""), walk_forward_report(study, members)]
     elif ranked := ranking(members, study.config):
         parts += [Text(""), _ranked(ranked, study)]
+    if any(map(has_old_figures, members)):
+        parts.append(Text("figures of realized returns, as they were defined before", style="yellow"))
     failed = [one for one in members if one.status is BacktestStatus.FAILED]
     if failed:
         parts.append(Text(""))

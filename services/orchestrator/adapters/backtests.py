@@ -12,7 +12,7 @@ from services.orchestrator.adapters.rows import to_json
 from services.orchestrator.adapters.statements import SQL
 from services.orchestrator.backtests.ports import Backlog, TakenError, Work
 from services.orchestrator.core.backtests.model import Backtest, Facts, NewBacktest, Study, Window
-from services.orchestrator.core.backtests.tally import Point, Points, metric
+from services.orchestrator.core.backtests.tally import Point, Points, point
 from services.orchestrator.ports import Command, StaleChange
 
 
@@ -196,8 +196,7 @@ def _study(row: Mapping[str, Any]) -> Study:
 
 def _point(row: Mapping[str, Any], best_by: str) -> Point:
     facts = msgspec.json.decode(row["facts"], type=Facts)
-    value = metric(facts.metrics, best_by)
-    return Point(row["number"], row["backtest_id"], BacktestStatus(row["status"]), value)
+    return point(row["number"], row["backtest_id"], BacktestStatus(row["status"]), facts, best_by)
 
 
 def _work(row: Mapping[str, Any]) -> Work:

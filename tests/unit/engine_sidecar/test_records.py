@@ -1,6 +1,7 @@
 """The rules that market data has to keep before it is imported, each told with file, line and column."""
 
 import gzip
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -87,6 +88,65 @@ def test_a_day_that_opens_in_a_zone_closes_with_its_midnight_when_clocks_change(
     days = msgspec.structs.replace(BARS, zone=ZoneInfo("America/New_York"))
     known = [datetime.fromtimestamp(record.ts / 1e9, UTC) for record in records(file, days)]
     assert known == [datetime(2024, 3, 11, 4, tzinfo=UTC), datetime(2024, 11, 4, 5, tzinfo=UTC)]
+
+
+DATABENTO = "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume"
+
+
+def test_databentos_bars_have_times_of_the_open_and_prices_in_billionths(tmp_path: Path) -> None:
+    row = "2010-01-04T12:00:00.000000000Z,33,2,15144,186030000000,186110000000,185950000000,186050000000,1234"
+    file = written(tmp_path, DATABENTO, row)
+    (bar,) = records(file, FIVE_MINUTES)
+    assert bar.ts == JAN_4 + (12 * 3600 + 300) * 10**9
+    numbers = [bar.numbers[field] for field in ("open", "high", "low", "close", "volume")]
+    assert numbers == [Decimal("186.03"), Decimal("186.11"), Decimal("185.95"), Decimal("186.05"), 1234]
+    pretty = written(tmp_path, DATABENTO, "2010-01-04T12:00:00Z,33,2,1,186.030000000,187.0,186.0,186.5,1")
+    assert next(records(pretty, FIVE_MINUTES)).numbers["open"] == Decimal("186.03")
+    file = written(tmp_path, DATABENTO, row)
+    said = msgspec.structs.replace(FIVE_MINUTES, fixed_decimals=0)
+    assert next(records(file, said)).numbers["open"] == 186030000000
+
+
+@pytest.mark.parametrize("title", ["rtype", "publisher_id", "timestamp"])
+def test_without_all_of_databentos_columns_nothing_is_taken_for_its(tmp_path: Path, title: str) -> None:
+    header = DATABENTO.replace(title, "other") if title in DATABENTO else f"timestamp,{DATABENTO[9:]}"
+    row = "2010-01-04T12:00:00Z,33,2,1,1,1,1,1,1"
+    with pytest.raises(ImportRefusedError, match="give --stamp"):
+        list(records(written(tmp_path, header, row), FIVE_MINUTES))
+    closed = msgspec.structs.replace(FIVE_MINUTES, stamp=Stamp.CLOSE)
+    assert next(records(written(tmp_path, header, row), closed)).numbers["open"] == 1
+
+
+def test_dukascopys_times_are_of_the_open_with_the_day_first_in_utc(tmp_path: Path) -> None:
+    file = written(tmp_path, "Gmt time,Open,High,Low,Close,Volume", "04.01.2010 00:00:00.250,1,1,1,1,1.5")
+    assert [bar.ts for bar in records(file, FIVE_MINUTES)] == [JAN_4 + 300_250_000_000]
+
+
+ADJUSTED = f"date,{OHLCV},Adj Close"
+
+
+def test_a_bar_is_scaled_to_its_adjusted_close_or_not_as_was_chosen(tmp_path: Path) -> None:
+    file = written(tmp_path, ADJUSTED, "2010-01-04,100,104,72,80,500,40.0")
+    with pytest.raises(ImportRefusedError, match=re.escape("40.0 is not the close 80: give --prices raw or")):
+        list(records(file, BARS))
+    shape = ("open", "high", "low", "close", "volume")
+    for choice, numbers in (("raw", [100, 104, 72, 80, 500]), ("adjusted", [50, 52, 36, 40, 500])):
+        (bar,) = records(file, msgspec.structs.replace(BARS, prices=choice))
+        assert [bar.numbers[field] for field in shape] == numbers
+        assert "adjusted_close" not in bar.numbers
+
+
+def test_where_the_adjusted_close_is_the_close_nothing_is_asked(tmp_path: Path) -> None:
+    file = written(tmp_path, ADJUSTED, "2010-01-04,10,12,9,11,5,11.00")
+    assert [bar.numbers["close"] for bar in records(file, BARS)] == [11]
+
+
+def test_prices_below_zero_are_for_those_that_may_have_them(tmp_path: Path) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,-1,1,-38.5,0,5")
+    with pytest.raises(ImportRefusedError, match="price -1 is not positive, which only those of futures"):
+        list(records(file, BARS))
+    (bar,) = records(file, msgspec.structs.replace(BARS, may_be_negative=True))
+    assert bar.numbers["low"] == Decimal("-38.5")
 
 
 def test_another_symbol_in_the_same_file_is_refused(tmp_path: Path) -> None:

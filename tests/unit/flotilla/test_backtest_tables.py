@@ -201,6 +201,25 @@ def test_orders_that_went_nowhere_are_counted_with_the_reason_and_say_why_nothin
     assert "no trade was closed: what was opened is open still" in text
 
 
+def test_a_list_says_of_a_run_without_trades_where_its_orders_went() -> None:
+    nothing = metrics(total_trades=0, winning_trades=0, losing_trades=0)
+    lost = view(metrics=nothing, summary=summary(orders=orders(rejected=81, denied=2)))
+    flat = view("b", metrics=nothing, summary=summary(orders=orders()))
+    text = shown(backtests_table(BacktestList(backtests=(lost, flat), total_count=2), NOW))
+    assert "0 (81 rejected, 2 denied)" in " ".join(text.split())
+    assert text.splitlines()[-1].split()[-1] == "0"
+
+
+def test_a_result_fits_into_what_the_demo_leaves_of_80_columns() -> None:
+    wide = metrics(average_loss=-12_345_678.9, largest_loss=-12_345_678.9, final_equity=123_456_789.0)
+    held = Told(balances={"USDT": "123456789.00000000"}, curve=curve(1, 2))
+    made = console()
+    made.width = 76
+    with made.capture() as captured:
+        made.print(result_report(view(metrics=wide, summary=summary()), held, width=76))
+    assert max(len(line.rstrip()) for line in captured.get().splitlines()) <= 76
+
+
 def test_what_is_open_at_the_end_is_named() -> None:
     position = OpenPosition(
         position_id="P",
@@ -367,6 +386,8 @@ def test_a_study_ranks_what_completed_by_its_metric() -> None:
     assert ranking((bad, none, failed, good), config) == [good, bad]
     lowest = msgspec.structs.replace(config, lowest=True)
     assert ranking((good, bad), lowest) == [bad, good]
+    newer = view("st-0005", metrics=metrics(0.5), summary=summary())
+    assert ranking((bad, good, newer), config) == [newer, good, bad]
     text = shown(study_report(study(best=good), (bad, none, failed, good)))
     assert "3 of 4 done: 2 completed, 1 failed, 1 running" in text
     assert "best by Sharpe ratio: st-0001, fast=5" in text

@@ -94,6 +94,27 @@ def test_a_second_worker_is_told_no_while_the_first_is_heard() -> None:
     assert claimed(running(), "w2", 2, heard_at=after(20), now=after(25)) == (running(), False)
 
 
+def test_a_worker_is_silent_after_ten_seconds() -> None:
+    assert not claimed(running(), "w2", 2, now=after(9.9))[1]
+    assert claimed(running(), "w2", 2, now=after(10))[1]
+    assert not claimed(running(), "w2", 2, heard_at=after(5), now=after(14.9))[1]
+    assert claimed(running(), "w2", 2, heard_at=after(-5), now=after(10))[1]
+
+
+def test_a_worker_that_is_told_no_is_told_why() -> None:
+    request = ClaimTrial(backtest_id="b", worker="w2", session_id="s-w2", attempt=2)
+
+    def why(one: Backtest, seconds: float = 0) -> str:
+        return turns.claim(one, request, heard_at=None, is_over=False, now=after(seconds))[1].why
+
+    done = turns.completed(running(), outcome(), NOW)
+    assert done is not None
+    assert why(done).startswith("it has completed")
+    assert why(running()) == "worker w1 runs it"
+    spent = backtest(facts=msgspec.structs.replace(running().facts, attempts=5))
+    assert why(spent, 60) == "it was begun too often"
+
+
 @pytest.mark.parametrize(("seconds", "is_over"), [(11, False), (1, True)])
 def test_a_second_worker_takes_over_from_one_that_is_silent_or_gone(seconds: int, is_over: bool) -> None:
     taken, is_wanted = claimed(running(), "w2", 2, is_over=is_over, now=after(seconds))

@@ -131,6 +131,7 @@ def test_an_adopted_session_is_where_its_next_heartbeat_says() -> None:
         (engine(session(session_id="s9")), spec(generation=4), "another session"),
         (engine(session(RunState.STOPPED, generation=4)), spec(generation=4), "later sessions"),
         (None, spec("s9"), "runs session s9"),
+        (None, replace(spec(), instance_id="e2"), "runs session s1"),
         (None, replace(spec(), config=None), "does not know the configuration"),
     ],
 )
@@ -139,6 +140,31 @@ def test_what_cannot_be_the_engines_present_session_is_not_adopted(
 ) -> None:
     with pytest.raises(FaultError, match=reason):
         adopt(present, told, RUNNING, NOW)  # type: ignore[arg-type]
+
+
+def test_one_whose_stop_is_under_way_is_not_adopted() -> None:
+    stopping, _ = step(orphan(), OrphanPolicy.STOP, GRACE, after(60))
+    _, effects = step(stopping, OrphanPolicy.ADOPT, GRACE, after(66))
+    assert [type(effect) for effect in effects] == [StopContainer]
+
+
+def test_only_of_one_that_may_trade_live_it_is_told_that_it_is_left_alone() -> None:
+    told = {}
+    for container in (RUNNING, LIVE):
+        _, (alert,) = step(orphan(container), OrphanPolicy.REPORT, GRACE, after(60))
+        assert isinstance(alert, RaiseAlert)
+        told[container.trading_mode] = (alert.alert.severity, "it may trade live" in alert.alert.message)
+    assert told == {
+        TradingMode.PAPER: (Severity.WARNING, False),
+        TradingMode.LIVE: (Severity.CRITICAL, True),
+    }
+
+
+def test_a_stop_of_one_without_a_generation_is_of_the_first() -> None:
+    for known, stopped in ((0, 1), (1, 1), (4, 4)):
+        stopping, _ = step(orphan(facts(generation=known)), OrphanPolicy.STOP, GRACE, after(60))
+        assert stopping.stopping is not None
+        assert stopping.stopping.generation == stopped
 
 
 def test_an_adopted_engine_is_wanted_as_it_runs_and_owes_nothing_of_before() -> None:

@@ -5,7 +5,14 @@ from schemas.states import EngineType, RunState, TradingMode
 from schemas.telemetry import StopFlag
 from services.orchestrator.core import engine as core
 from services.orchestrator.core.effects import RaiseAlert
-from services.orchestrator.core.placement import HostLoad, check_runtime, has_place, place, settle_cache
+from services.orchestrator.core.placement import (
+    HostLoad,
+    check_runtime,
+    choose,
+    has_place,
+    place,
+    settle_cache,
+)
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, replace, session, spec
 
 PROCESS = HostLoad("p1", 2, 0, runtime="process")
@@ -65,6 +72,28 @@ def test_a_cache_that_is_demanded_and_nowhere_is_refused_and_one_that_is_not_is_
 def test_a_cache_that_one_host_of_several_has_is_kept(hosts: tuple[HostLoad, ...], is_demanded: bool) -> None:
     cached = replace(spec(), uses_cache=True)
     assert settle_cache(cached, hosts, is_demanded=is_demanded) == cached
+
+
+def test_a_session_without_a_cache_needs_none() -> None:
+    assert settle_cache(spec(), HOSTS, is_demanded=True) == spec()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "chosen"),
+    [
+        ((), None),
+        ((HostLoad("b", 2, 1), HostLoad("a", 2, 2)), "b"),
+        ((HostLoad("b", 2, 2), HostLoad("a", 2, 2)), "a"),
+        ((HostLoad("a", 4, 3), HostLoad("b", 2, 1)), "b"),
+        ((HostLoad("a", 2, 2), HostLoad("b", 1, 1)), "a"),
+        ((HostLoad("a", 0, 1), HostLoad("b", 4, 3)), "b"),
+    ],
+)
+def test_the_host_with_the_fewest_sessions_per_cpu_is_chosen(
+    hosts: tuple[HostLoad, ...], chosen: str | None
+) -> None:
+    assert choose(hosts) == chosen
+    assert choose(tuple(reversed(hosts))) == chosen
 
 
 def test_a_dropped_cache_is_told() -> None:

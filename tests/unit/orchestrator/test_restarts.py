@@ -17,7 +17,7 @@ from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, StopOrder
 from services.orchestrator.core.reconcile import reconcile
-from services.orchestrator.core.restarts import backoff, plan, recent, standing_alerts
+from services.orchestrator.core.restarts import backoff, is_owed, plan, recent, standing_alerts
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -102,6 +102,29 @@ def test_without_a_budget_whoever_takes_over_tells_nothing(policy: RestartPolicy
     failed = replace(failing().engine, restart_policy=policy, restart_at=None, restarts=(after(-10),))
     assert standing_alerts(failed, after(1)) == ()
     assert standing_alerts(replace(failed, session=None, restart_policy=POLICY), after(1)) == ()
+
+
+def test_what_is_wanted_and_failed_is_owed_a_session_and_nothing_else_is() -> None:
+    failed = failing().engine
+    assert failed.session is not None
+    assert is_owed(failed)
+    assert not is_owed(replace(failed, desired=DesiredState.STOPPED))
+    assert not is_owed(replace(failed, removed_at=NOW))
+    assert not is_owed(replace(failed, pending=spec("s2", 2)))
+    assert not is_owed(replace(failed, session=None))
+    for state in (RunState.TRADING, RunState.STOPPED, RunState.UNKNOWN):
+        assert not is_owed(replace(failed, session=replace(failed.session, state=state)))
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    assert not is_owed(replace(failed, session=replace(failed.session, stop=order)))
+
+
+def test_a_restart_that_is_planned_keeps_its_time_and_one_that_is_not_gets_one() -> None:
+    failed = failing().engine
+    assert plan(failed, None, after(1)) == (failed, ())
+    forgotten = replace(failed, restart_at=None)
+    again, effects = plan(forgotten, None, after(1))
+    assert (again.restart_at, effects) == (after(3), (LookAgain("e1", after(3)),))
+    assert plan(forgotten, failed.session, after(1)) == (forgotten, ())
 
 
 def test_a_restart_is_counted_in_the_change_that_makes_it() -> None:

@@ -9,7 +9,7 @@ from services.orchestrator.core.live import Live, Sight
 from services.orchestrator.core.model import StopOrder
 from services.orchestrator.core.reconcile import reconcile
 from services.orchestrator.core.stop_flags import halt, refuse_stopped
-from tests.unit.orchestrator.makers import HOSTS, NOW, after, engine, host_beat, session, spec
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, engine, host_beat, replace, session, spec
 from tests.unit.orchestrator.test_engine import effects_of
 
 ALL = StopFlag(since=NOW, reason="fat finger")
@@ -69,6 +69,16 @@ def test_restarts_that_were_asked_for_or_due_are_taken_back() -> None:
     decision = halt(restarting, FLAGGED, NOW)
     assert decision is not None
     assert decision.engine.pending is None
+
+
+def test_each_of_what_would_begin_a_session_is_reason_enough_to_halt() -> None:
+    over = engine(session(RunState.STOPPED), desired=DesiredState.STOPPED)
+    assert halt(over, FLAGGED, NOW) is None
+    for wanted in ({"restart_at": after(5)}, {"pending": spec("s2", 2)}, {"desired": DesiredState.RUNNING}):
+        decision = halt(replace(over, **wanted), FLAGGED, NOW)
+        assert decision is not None
+        halted = decision.engine
+        assert (halted.desired, halted.restart_at, halted.pending) == (DesiredState.STOPPED, None, None)
 
 
 def test_an_engine_that_ended_while_it_was_wanted_is_wanted_no_more() -> None:

@@ -12,7 +12,7 @@ from schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
 from services.orchestrator.core.backtests.axes import choices
 from services.orchestrator.core.backtests.model import Study
 from services.orchestrator.core.backtests.studies import member_id, members, settle, step, windows
-from services.orchestrator.core.backtests.tally import Point, best
+from services.orchestrator.core.backtests.tally import Point, best, best_of
 from services.orchestrator.core.backtests.views import study_view
 from tests.unit.orchestrator.makers import NOW
 from tests.unit.orchestrator.test_backtest_plans import CROSS, SOURCES, config
@@ -185,3 +185,12 @@ def test_parameters_that_are_not_tried_are_counted() -> None:
     few = study(kind=StudyKind.RANDOM, axes={"fast": Axis(values=(3, 5))}, samples=9)
     assert study_view(few, (), None).left_out == 7
     assert study_view(study(), (), None).left_out == 0
+
+
+def test_the_best_is_sought_among_figures_of_the_newest_definition() -> None:
+    done = BacktestStatus.COMPLETED
+    older, newer = Point(1, "s-0001", done, 9.0), Point(2, "s-0002", done, 0.5, 2)
+    worse = Point(3, "s-0003", done, 0.1, 2)
+    assert best_of((older, worse, newer), lowest=False) == newer
+    assert best_of((older, worse, newer), lowest=True) == worse
+    assert best_of((older,), lowest=False) == older

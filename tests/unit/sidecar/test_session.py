@@ -265,8 +265,16 @@ def test_an_exit_that_nobody_reports_is_given_up_on() -> None:
     session, _ = alive(1.0)
     session, _ = play([LinkClosed(), ZygoteGone(-9)], session=session, now=1.0)
     session, effects = wait(session, 1.0, 20.0, ticks=False)
-    assert effects[-1] == Conclude()
+    assert effects == [KillEngine(), Conclude()]
     assert session.exit_code is None
+
+
+def test_a_zygote_whose_end_nobody_reports_is_killed_once_and_then_given_up_on() -> None:
+    session, _ = alive(1.0)
+    session, _ = play([LinkClosed()], session=session, now=1.0)
+    session, effects = wait(session, 1.0, 20.0, ticks=False)
+    assert effects == [KillEngine(), KillZygote(), Conclude()]
+    assert session.is_over
 
 
 def test_a_zygote_that_dies_takes_its_engine_along() -> None:

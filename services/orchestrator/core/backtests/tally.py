@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from schemas.backtest import BacktestStatus, Metrics, StudyConfig
-from services.orchestrator.core.backtests.model import Backtest, Study
+from services.orchestrator.core.backtests.model import Backtest, Facts, Study
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One backtest of a study; `value` is the metric that is sought, where it has one."""
+    """One backtest of a study; `value` is the metric that is sought, where it has one, by the definition of `figures_version`."""
 
     number: int
     backtest_id: str
     status: BacktestStatus
     value: float | None = None
+    figures_version: int = 1
 
 
 type Points = Mapping[int, Point]
@@ -24,12 +25,13 @@ type Points = Mapping[int, Point]
 
 def point_of(backtest: Backtest, config: StudyConfig) -> Point:
     """What a study knows of a backtest of its own."""
-    return Point(
-        backtest.number,
-        backtest.backtest_id,
-        backtest.status,
-        metric(backtest.facts.metrics, config.best_by),
-    )
+    return point(backtest.number, backtest.backtest_id, backtest.status, backtest.facts, config.best_by)
+
+
+def point(number: int, backtest_id: str, status: BacktestStatus, facts: Facts, best_by: str) -> Point:
+    """The same from what the record has of it."""
+    version = facts.summary.figures_version if facts.summary else 1
+    return Point(number, backtest_id, status, metric(facts.metrics, best_by), version)
 
 
 def metric(metrics: Metrics | None, name: str) -> float | None:
@@ -39,13 +41,16 @@ def metric(metrics: Metrics | None, name: str) -> float | None:
 
 
 def best_of(points: Iterable[Point], *, lowest: bool) -> Point | None:
-    """The completed one with the best value; of equal ones the first."""
+    """The completed one with the best value; of equal ones the first.
+
+    Only those with the newest definition of figures are compared: a study may have begun before it changed.
+    """
     valued = [
-        (point.value if lowest else -point.value, point.number, point)
+        (-point.figures_version, point.value if lowest else -point.value, point.number, point)
         for point in points
         if point.status is BacktestStatus.COMPLETED and point.value is not None
     ]
-    return min(valued)[2] if valued else None
+    return min(valued)[3] if valued else None
 
 
 def best(study: Study, points: Points) -> Point | None:
