@@ -90,6 +90,47 @@ def test_a_day_that_opens_in_a_zone_closes_with_its_midnight_when_clocks_change(
     assert known == [datetime(2024, 3, 11, 4, tzinfo=UTC), datetime(2024, 11, 4, 5, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize(
+    ("apart_s", "is_taken"), [(300, True), (150, True), (149, False), (60, False), (1, False)]
+)
+def test_bars_are_not_nearer_to_each_other_than_half_their_length(
+    tmp_path: Path, apart_s: int, is_taken: bool
+) -> None:
+    rows = [f"{1262563200 + index * apart_s},1,1,1,1,1" for index in range(3)]
+    file = written(tmp_path, f"close_time,{OHLCV}", *rows)
+    if is_taken:
+        assert len(list(records(file, FIVE_MINUTES))) == 3
+        return
+    why = f"line 3, column 'close_time': is {timedelta(seconds=apart_s)} after the row before, and a bar of this type"
+    with pytest.raises(ImportRefusedError, match=re.escape(why)):
+        list(records(file, FIVE_MINUTES))
+
+
+def test_a_bar_as_long_as_its_type_is_one(tmp_path: Path) -> None:
+    header = f"open_time,close_time,{OHLCV}"
+    file = written(tmp_path, header, "1262563200,1262563500,1,1,1,1,1", "1262563500,1262563800,1,1,1,1,1")
+    assert [bar.ts for bar in records(file, FIVE_MINUTES)] == [JAN_4 + 300 * 10**9, JAN_4 + 600 * 10**9]
+
+
+def utc_times(file: Path, how: Reading) -> list[str]:
+    return [f"{datetime.fromtimestamp(one.ts / 1e9, UTC):%H:%M}" for one in records(file, how)]
+
+
+def test_where_clocks_go_back_bars_go_on_and_ticks_of_one_time_stay_together(tmp_path: Path) -> None:
+    new_york = ZoneInfo("America/New_York")
+    times = [f"2023-11-05 {clock}" for clock in ("00:30", "01:00", "01:30", "01:00", "01:30", "02:00")]
+    file = written(tmp_path, f"time,{OHLCV}", *(f"{time},1,1,1,1,1" for time in times))
+    half_hours = Reading(data_type=DataType.BARS, step=timedelta(minutes=30), zone=new_york)
+    closed = msgspec.structs.replace(half_hours, stamp=Stamp.CLOSE)
+    assert utc_times(file, closed) == ["04:30", "05:00", "05:30", "06:00", "06:30", "07:00"]
+    opened = msgspec.structs.replace(half_hours, stamp=Stamp.OPEN)
+    assert utc_times(file, opened) == ["05:00", "05:30", "06:00", "06:30", "07:00", "07:30"]
+    ticks = ["01:00", "01:30", "01:30", "01:29", "01:29", "01:30"]
+    file = written(tmp_path, "time,price,size", *(f"2023-11-05 {clock},1,1" for clock in ticks))
+    trades = msgspec.structs.replace(TRADES, zone=new_york)
+    assert utc_times(file, trades) == ["05:00", "05:30", "05:30", "06:29", "06:29", "06:30"]
+
+
 DATABENTO = "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume"
 
 
