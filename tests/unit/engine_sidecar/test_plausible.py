@@ -18,6 +18,8 @@ CENT = 0.01
         (100.0, 50.2, "divided by 1.99, like a split of 2:1"),
         (2.0, 20.0, "multiplied by 10.00, like a reverse split of 1:10"),
         (2.0, 9.0, "multiplied by 4.50"),
+        (0.5, 5.0, "multiplied by 10.00, like a reverse split of 1:10"),
+        (0.01, 0.13, "multiplied by 13.00, like a reverse split of 1:13"),
         (9.0, 2.0, "divided by 4.50"),
     ],
 )
@@ -29,6 +31,7 @@ def test_a_jump_like_a_split_is_told(before: float, after: float, said: str) -> 
     ("before", "after"),
     [
         (100.0, 100.0),
+        (100.0, 104.0),
         (100.0, 66.0),  # a bad day
         (100.0, 55.0),
         (100.0, 189.0),
@@ -44,7 +47,7 @@ def test_what_markets_do_is_not_told(before: float, after: float) -> None:
     assert split_like(before, after, CENT) is None
 
 
-@pytest.mark.parametrize("price", ["186030000000", "1080300000", "100000000", "5000000000"])
+@pytest.mark.parametrize("price", ["186030000000", "1080300000", "1080310000", "100000000", "5000000000"])
 def test_fixed_point_prices_are_large_and_round(price: str) -> None:
     assert looks_fixed_point(Decimal(price))
 

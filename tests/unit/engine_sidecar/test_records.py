@@ -56,6 +56,25 @@ def test_times_of_the_close_are_taken_as_they_are(tmp_path: Path, title: str) ->
     assert [record.ts for record in records(file, FIVE_MINUTES)] == [JAN_4]
 
 
+@pytest.mark.parametrize(("title", "stamp"), [("open_time", Stamp.CLOSE), ("close_time", Stamp.OPEN)])
+def test_a_stamp_that_contradicts_the_header_is_refused(tmp_path: Path, title: str, stamp: Stamp) -> None:
+    file = written(tmp_path, f"{title},{OHLCV}", "1262563200000,1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match=f"is of the {title[:-5]}: leave out --stamp {stamp}"):
+        list(records(file, msgspec.structs.replace(FIVE_MINUTES, stamp=stamp)))
+    both = f"open_time,close_time,{OHLCV}"
+    file = written(tmp_path, both, "1262563200000,1262563500000,1,1,1,1,1")
+    assert len(list(records(file, msgspec.structs.replace(FIVE_MINUTES, stamp=stamp)))) == 1
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=5), timedelta(hours=36), None])
+def test_a_date_alone_is_no_time_of_a_bar_but_one_of_whole_days(
+    tmp_path: Path, step: timedelta | None
+) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match="2010-01-04 has no time of day"):
+        list(records(file, Reading(data_type=DataType.BARS, step=step)))
+
+
 @pytest.mark.parametrize("title", ["timestamp", "time", "datetime", "date", "ts_event"])
 def test_times_that_may_be_of_open_or_close_are_asked_for(tmp_path: Path, title: str) -> None:
     file = written(tmp_path, f"{title},{OHLCV}", "1262563200000,1,1,1,1,1")
