@@ -388,7 +388,7 @@ SESSION_CALL_OFF: Final = Call(
     callers=_CONTROL,
     summary="See to it that a session which has not begun never does; one that has is reported and left alone.",
     is_command=True,
-    timeout_s=10.0,
+    timeout_s=5.0,
 )
 SESSION_STOP: Final = Call(
     subject="engine.stop",

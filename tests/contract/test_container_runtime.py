@@ -9,7 +9,7 @@ from itertools import groupby
 import msgspec
 import pytest
 
-from schemas.fault import FaultCode, FaultError
+from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import EngineType, TradingMode
 from services.supervisor.adapters.docker_runtime import DockerRuntime
@@ -32,6 +32,12 @@ SECRET = "SECRET-OF-THE-LAUNCH-LINE"
 WAIT = 'read -r line; echo "ready ${#line}"; while :; do sleep 0.05 & wait $!; done'
 OBEDIENT = f'trap "exit 0" TERM; {WAIT}'
 STUBBORN = f'trap "" TERM; {WAIT}'
+OBEYS_THE_SECOND = f'n=0; trap "n=\\$((n+1)); [ \\$n -lt 2 ] || exit 0" TERM; {WAIT}'
+BEATS_FOR_A_WHILE = (
+    'trap "exit 0" TERM; read -r line; for i in 1 2 3 4 5 6 7 8 9 10; do'
+    ' touch "$FLOTILLA_HEARTBEAT_FILE"; echo beat; sleep 0.2 & wait $!; done;'
+    " echo still; while :; do sleep 0.05 & wait $!; done"
+)
 CHECK = 'read -r line; echo "got ${#line}"; echo "last words" >&2; exit 3'
 EXITS_AS_TOLD = r"read -r line; code=${line##*:}; exit ${code%\}}"
 
@@ -193,6 +199,42 @@ async def test_one_that_ignores_the_stop_is_killed_when_its_time_is_over(
     facts = await runtime.stop(spec.session_id, 1)
     assert (facts.status, facts.exit_code) == (ContainerStatus.EXITED, -9)
     assert 0.9 < time.monotonic() - started < 8
+
+
+async def test_a_first_signal_that_is_lost_costs_a_second(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(OBEYS_THE_SECOND)
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "ready")
+    assert (await runtime.stop(spec.session_id, timeout_s=20)).exit_code == 0
+
+
+async def test_a_start_that_must_not_go_on_leaves_nothing_and_runs_nothing(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    spec, runtime = session(), make(OBEDIENT)
+
+    def go_on() -> None:
+        raise fault(FaultCode.CONFLICT, "called off")
+
+    with pytest.raises(FaultError, match="called off"):
+        await runtime.ensure(spec, LINE, go_on)
+    assert await runtime.list() == ()
+    assert (await runtime.ensure(spec, LINE)).status == ContainerStatus.RUNNING
+    # One that runs is reported, whatever would keep it from starting.
+    assert (await runtime.ensure(spec, LINE, go_on)).status == ContainerStatus.RUNNING
+
+
+async def test_the_pulse_changes_as_long_as_the_sidecar_beats(bench: Bench, make: MakeRuntime) -> None:
+    spec, runtime = session(), make(BEATS_FOR_A_WHILE)
+    assert await runtime.pulse(spec.session_id) is None
+    await runtime.ensure(spec, LINE)
+    await printed(bench, spec.session_id, "beat")
+    first = await runtime.pulse(spec.session_id)
+    assert first is not None
+    await printed(bench, spec.session_id, "still")
+    last = await runtime.pulse(spec.session_id)
+    assert last != first
+    assert await runtime.pulse(spec.session_id) == last
 
 
 async def test_many_stop_side_by_side(bench: Bench, make: MakeRuntime) -> None:

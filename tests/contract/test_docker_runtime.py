@@ -266,6 +266,15 @@ async def test_a_specification_that_docker_refuses_is_invalid(
     assert docker.containers() == []
 
 
+async def test_a_paused_container_wakes_up_to_obey(docker: DockerBench, runtime: DockerRuntime) -> None:
+    spec = session()
+    await runtime.ensure(spec, LINE)
+    await printed(docker, spec.session_id, "ready")
+    docker.client.pause(spec.container_name)
+    assert await runtime.pulse(spec.session_id) is None
+    assert (await runtime.stop(spec.session_id, timeout_s=20)).exit_code == 0
+
+
 async def test_a_missing_network_is_made_again(docker: DockerBench, image: str) -> None:
     bench = DockerBench(image, network=f"{NETWORK}-vanished")
     runtime = DockerRuntime(DOCKER_URL, bench.profile(OBEDIENT), subnet=OTHER_SUBNET)
