@@ -1,0 +1,89 @@
+"""The supervisor's service, but it kills itself with SIGKILL at one boundary between two steps of a start or a stop."""
+
+import functools
+import inspect
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from services.supervisor import __main__ as service
+from services.supervisor.adapters import docker_launch, process_runtime
+from services.supervisor.adapters.process_runtime import ProcessRuntime
+from services.supervisor.called_off import CalledOff
+from services.supervisor.handlers import Handlers
+
+SLOW_START_S = 3.0
+
+
+class Boundary(NamedTuple):
+    """Where it dies: before or after the functions. `is_slow`: starts take longer, so that a call-off comes before they are done.
+
+    `is_frozen`: it is reached only when the sidecar does not answer.
+    """
+
+    where: tuple[tuple[Any, str], ...]
+    is_after: bool
+    is_slow: bool = False
+    is_frozen: bool = False
+
+
+_LAUNCH = ((ProcessRuntime, "_start"), (docker_launch, "_launch"))
+BOUNDARIES = {
+    "start received": Boundary(((Handlers, "start"),), is_after=False),
+    "session created": Boundary(_LAUNCH, is_after=False),
+    "session started": Boundary(_LAUNCH, is_after=True),
+    "start done": Boundary(((Handlers, "start"),), is_after=True),
+    "call-off received": Boundary(((Handlers, "call_off"),), is_after=False, is_slow=True),
+    "call-off stored": Boundary(((CalledOff, "add"),), is_after=True, is_slow=True),
+    "call-off done": Boundary(((Handlers, "call_off"),), is_after=True, is_slow=True),
+    "stop received": Boundary(((Handlers, "stop"),), is_after=False, is_frozen=True),
+    "told to stop": Boundary(((process_runtime, "_ask_to_stop"),), is_after=True, is_frozen=True),
+    "stop done": Boundary(((Handlers, "stop"),), is_after=True, is_frozen=True),
+    "removal received": Boundary(((Handlers, "remove"),), is_after=False),
+    "removed": Boundary(((Handlers, "remove"),), is_after=True),
+}
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _doomed(function: Callable[..., Any], *, is_after: bool) -> Callable[..., Any]:
+    """The function, with which this process ends."""
+
+    @functools.wraps(function)
+    async def slowly(*arguments: Any, **named: Any) -> None:
+        if is_after:
+            await function(*arguments, **named)
+        _die()
+
+    @functools.wraps(function)
+    def at_once(*arguments: Any, **named: Any) -> None:
+        if is_after:
+            function(*arguments, **named)
+        _die()
+
+    return slowly if inspect.iscoroutinefunction(function) else at_once
+
+
+def _slow(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def slowly(*arguments: Any, **named: Any) -> Any:
+        time.sleep(SLOW_START_S)
+        return function(*arguments, **named)
+
+    return slowly
+
+
+def main(name: str) -> None:
+    """Serves until the boundary is reached."""
+    boundary = BOUNDARIES[name]
+    if boundary.is_slow:
+        for owner, attribute in _LAUNCH:
+            setattr(owner, attribute, _slow(getattr(owner, attribute)))
+    for owner, attribute in boundary.where:
+        doomed = _doomed(getattr(owner, attribute), is_after=boundary.is_after)
+        setattr(owner, attribute, doomed)
+    service.main()
