@@ -273,7 +273,8 @@ async def test_leases_are_renewed_whatever_the_wall_clock_does(idle: Bench, conn
             engine.renewals.clear()
             await until(lambda: _async(len(engine.renewals) >= 2), within_s=20)
         assert (await idle.state(RunState.TRADING)).session is not None
-    assert idle.alerts == []
+    # These hosts have no Redis, which is told at the start.
+    assert {alert.code for alert in idle.alerts} <= {"cache_not_available"}
 
 
 async def test_a_lease_that_is_not_renewed_is_told_of(idle: Bench, connect_as: ConnectAs) -> None:

@@ -1,0 +1,134 @@
+"""The disk of the whole stack is full for a while: nothing is begun meanwhile, and afterwards nothing is lost."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from flotilla.client import Flotilla
+from schemas.telemetry import FleetAlert
+from tests.e2e.engines import eventually, paced, record_is_complete, stopped, trading
+from tests.e2e.rest import ENGINE, ENGINES, Rest
+from tests.e2e.stacks import RunningStack
+
+FULL_S = float(os.environ.get("FLOTILLA_FULL_DISK_S", "15"))
+"""How long the disk stays full; 60 shows that it makes no difference."""
+READY_AGAIN_S = 15.0
+DISK = "size=400m"
+
+
+class OnSmallDisk(RunningStack):
+    """A stack whose state folder is a small disk of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("process")
+        ports = self.folder.ports_file.read_bytes()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(self.folder.root)], check=True)
+        self.folder.create()
+        self.folder.ports_file.write_bytes(ports)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Not a block is free, and none that somebody else gives back."""
+        filler, is_over = self.folder.root / "filler", threading.Event()
+        filling = threading.Thread(target=_fill, args=(filler, is_over))
+        filling.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            filling.join()
+            filler.unlink()
+
+    def remove(self) -> None:
+        """Ends all of it and takes the disk away."""
+        self.stop()
+        subprocess.run(["umount", "-l", str(self.folder.root)], check=True)
+        super().remove()
+
+
+def _fill(file: Path, is_over: threading.Event) -> None:
+    with file.open("wb", buffering=0) as out:
+        while not is_over.wait(0.02):
+            with suppress(OSError):
+                while True:
+                    out.write(bytes(1 << 20))
+            with suppress(OSError):
+                while True:
+                    out.write(bytes(1 << 12))
+
+
+@pytest.fixture
+def stack() -> Iterator[OnSmallDisk]:
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own takes root")
+    made = OnSmallDisk()
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
+    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
+        yield connected
+
+
+async def follow_alerts(fleet: Flotilla, told: list[FleetAlert]) -> None:
+    async with fleet.watch(kinds=("fleet_alert",)) as updates:
+        while True:
+            if (update := await updates.next(60.0)) and isinstance(update.payload, FleetAlert):
+                told.append(update.payload)
+
+
+async def test_a_full_disk_is_told_once_begins_nothing_and_loses_nothing(
+    stack: OnSmallDisk, fleet: Flotilla
+) -> None:
+    told: list[FleetAlert] = []
+    start = {"config": msgspec.to_builtins(paced("other"))}
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        following = group.create_task(follow_alerts(fleet, told))
+        rest = Rest(stack, session)
+
+        async def is_ready() -> bool:
+            async with session.get(stack.connection.http_url + "/readyz") as answer:
+                return answer.status == 200
+
+        async def is_refusing() -> bool:
+            return not await is_ready()
+
+        await trading(fleet, paced("steady"))
+        assert await is_ready()
+        with stack.full():
+            began = time.monotonic()
+            await eventually(is_refusing, 15, "a 503 of /readyz")
+            while time.monotonic() - began < FULL_S:
+                status, answer = await rest.call("POST", f"{ENGINE}/start", start)
+                assert (status, answer["code"]) == (503, "unavailable"), answer
+                assert not await is_ready()
+                assert (await rest.done("GET", ENGINES))["engines"]
+                await asyncio.sleep(0.5)  # between two questions
+        await eventually(is_ready, READY_AGAIN_S, "a stack that is ready again")
+
+        await trading(fleet, paced("other"))
+        for name in ("steady", "other"):
+            done = await stopped(fleet, name)
+            assert done.session is not None
+            await record_is_complete(fleet, name, done.session.session_id, done.session.last_seq)
+
+        async def is_over() -> bool:
+            return any(alert.code == "disk_low_over" for alert in told)
+
+        await eventually(is_over, 15, "the end of the alert")
+        following.cancel()
+    # One that was said while nothing could be kept is said again, as the same, once it can.
+    distinct = {(alert.at, alert.code) for alert in told if alert.code.startswith("disk")}
+    assert [code for _, code in sorted(distinct)] == ["disk_low", "disk_low_over"]
