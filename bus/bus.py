@@ -11,8 +11,9 @@ from nats.aio.client import RawCredentials
 from nats.aio.msg import Msg
 from nats.js import errors as js_errors
 
+from bus.caller import Introduction, headers_of
 from bus.client import RobustClient
-from bus.endpoint import Endpoint
+from bus.endpoint import Endpoint, Witness
 from bus.logs import get_logger
 from bus.settings import BusSettings
 from bus.subscription import Listener
@@ -51,6 +52,10 @@ class Bus:
         self.stats = stats
         self._js = client.jetstream(timeout=5)
         self._endpoints: list[Endpoint] = []
+        self.introduction: Introduction = lambda: None
+        """Says with each command whom this connection speaks for."""
+        self.witness: Witness | None = None
+        """Told of every command that is answered from now on; set it before `serve`."""
         self._listeners: list[Listener] = []
 
     @property
@@ -84,12 +89,15 @@ class Bus:
 
     async def _ask(self, call: Call[Any, Any], to: str, body: bytes, timeout_s: float) -> Msg:
         loop = asyncio.get_running_loop()
+        headers = headers_of(self.introduction()) if call.is_command else None
         deadline = loop.time() + timeout_s
         patience = loop.time() + min(PATIENCE_S, timeout_s / 2)
         while True:
             if self.is_connected:
                 try:
-                    return await self.client.request(to, body, timeout=deadline - loop.time())
+                    return await self.client.request(
+                        to, body, timeout=deadline - loop.time(), headers=headers
+                    )
                 except errors.NoRespondersError:
                     pass  # Nobody got it, so asking again is safe.
                 except (errors.TimeoutError, errors.ConnectionReconnectingError, TimeoutError):
@@ -116,7 +124,14 @@ class Bus:
         **ids: str,
     ) -> None:
         """Answers a call, in a queue group of its owner. See Endpoint for how bad input and failures are answered."""
-        endpoint = Endpoint(call, _subject(call, ids), handler, self.client, concurrency=concurrency)
+        endpoint = Endpoint(
+            call,
+            _subject(call, ids),
+            handler,
+            self.client,
+            concurrency=concurrency,
+            witness=self.witness,
+        )
         await endpoint.start()
         self._endpoints.append(endpoint)
 
@@ -196,8 +211,8 @@ class Bus:
         await asyncio.gather(*(endpoint.drain(grace_s) for endpoint in self._endpoints))
         for listener in self._listeners:
             await listener.close()
-        if self.is_connected:
-            await self.flush()
+        if self.is_connected and not await self.is_heard(grace_s):
+            log.warning("the server does not answer: what was sent last may be lost")
 
     async def close(self) -> None:
         """Closes at once, whatever is under way; closing twice is fine."""

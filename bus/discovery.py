@@ -13,7 +13,8 @@ import msgspec
 from nats.aio.msg import Msg
 
 from bus.bus import Bus
-from bus.endpoint import INBOX, Endpoint
+from bus.caller import INBOX
+from bus.endpoint import Endpoint
 
 _TYPE = "io.nats.micro.v1"
 

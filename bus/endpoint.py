@@ -12,17 +12,18 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bus.caller import INBOX, Asked, asking, caller_of
 from bus.logs import bind, get_logger
 from bus.tasks import Tasks
+from schemas.audit import Caller
 from schemas.contract import Call
 from schemas.decoding import decode
 from schemas.fault import Fault, FaultCode, FaultError
 
 log = get_logger(__name__)
 
-INBOX: Final = "_INBOX"
-"""Answers go to inboxes only: a caller may put any subject into the reply field, and would speak there in our name."""
-
+type Witness = Callable[["Witnessed"], None]
+"""Is told of every command that an endpoint has answered. Must not raise."""
 
 FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
 
@@ -34,6 +35,16 @@ class EndpointStats(msgspec.Struct):
     num_errors: int = 0
     last_error: str = ""
     processing_time: int = 0
+
+
+class Witnessed(msgspec.Struct, frozen=True):
+    """A command that was answered: which, by whom it was asked, what was sent and what was answered, or the fault."""
+
+    call: Call[Any, Any]
+    caller: Caller
+    body: bytes
+    answer: bytes
+    problem: Fault | None
 
 
 class Endpoint:
@@ -51,12 +62,14 @@ class Endpoint:
         client: Client,
         *,
         concurrency: int,
+        witness: Witness | None = None,
     ) -> None:
         self.call = call
         self.subject = subject
         self.stats = EndpointStats()
         self._handler = handler
         self._client = client
+        self._witness = witness
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks = Tasks()
         self._subscription: Subscription | None = None
@@ -84,8 +97,10 @@ class Endpoint:
 
     async def _handle(self, message: Msg) -> None:
         started = time.perf_counter_ns()
+        caller = caller_of(message.reply, message.headers)
         try:
-            body, problem = await self._answer(message.data)
+            with asking(Asked(caller, message.data)):
+                body, problem = await self._answer(message.data)
         finally:
             self._slots.release()
         self.stats.num_requests += 1
@@ -93,6 +108,8 @@ class Endpoint:
         if problem is not None:
             self.stats.num_errors += 1
             self.stats.last_error = f"{problem.code}: {problem.message}"
+        if self._witness is not None and self.call.is_command:
+            self._witness(Witnessed(self.call, caller, message.data, body, problem))
         await self._respond(message.reply, body, problem)
 
     async def _answer(self, body: bytes) -> tuple[bytes, Fault | None]:

@@ -1,133 +1,439 @@
 """An emergency stop of the whole fleet, asked of every supervisor in sight: it needs neither gateway, orchestrator nor database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
-from nats import errors
-from nats.aio.msg import Msg
 
 from bus.bus import Bus
 from bus.logs import get_logger
+from bus.receipts import Account, Ending, belied, belied_on_record, receipt_of
+from bus.sightings import Sightings
 from bus.tasks import Tasks
-from schemas.contract import HOST_EMERGENCY_STOP, HOST_HEARTBEAT, HOST_LIFT_STOP, Actor
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.ids import is_id
+from schemas.contract import (
+    COMMAND_END_NOW,
+    ENGINE_HOLDINGS,
+    HOST_EMERGENCY_STOP,
+    HOST_LIFT_STOP,
+    SESSION_INSPECT,
+)
+from schemas.engine import ReadHoldings
+from schemas.fault import FaultError
+from schemas.ids import is_id, new_request_id
 from schemas.session import (
+    AroundStopped,
+    ContainerFacts,
+    ContainerStatus,
     EmergencyReceipt,
     EmergencyStop,
+    EndNow,
     FleetStopped,
     HostStopped,
     LiftStop,
+    SessionEnded,
     StopFlags,
+    WhichSession,
+    container_name,
 )
-from schemas.telemetry import HostHeartbeat, StopFlag
+from schemas.telemetry import Heartbeat, StateChange, StopFlag, is_meant
 
 log = get_logger(__name__)
 
 SEARCH_S: Final = 1.2
 """How long hosts are looked for: every supervisor beats once a second."""
-ANSWER_S: Final = 30.0
+SILENT_S: Final = 2.5
+"""A host that has not beaten for so long is away, and its engines are asked directly."""
+ASK_AGAIN_S: Final = 3.0
+"""A supervisor that died after it was asked never answers; the next one does. Asking again is safe."""
+ANSWER_S: Final = 2.5
 """What killing and answering may take a host after the deadline of a stop."""
+ENGINE_SHARE: Final = 0.75
+"""Of what is left of the deadline, what an engine that is asked directly gets."""
+STEP_S: Final = 0.1
+LOOK_S: Final = 1.0
+
+AROUND: Final = (
+    "it was told by SIGTERM, around the bus, to end by its own stop policy; what it did is not heard"
+)
+
+HELD_S: Final = 5.0
+"""How long the record may take to hear of the last fills, before what it has is held against a receipt."""
+HELD_ANSWER_S: Final = 1.0
+MOST_COMPARED: Final = 1_000
+
+type Held = Callable[[tuple[str, ...]], Awaitable[Mapping[str, tuple[str, ...]]]]
+"""What of these sessions is open on record, in words. Raises FaultError when the record is away."""
+type Around = Callable[[EmergencyStop], Awaitable[AroundStopped]]
+"""Stops what runs on one's own host, without the bus; see OwnHost."""
 
 
-class _Ping(msgspec.Struct, frozen=True):
-    """A supervisor's answer to $SRV.PING."""
+class OwnHost(msgspec.Struct, frozen=True):
+    """The host that whoever asks is on, and how to reach what runs there without the bus."""
 
-    metadata: dict[str, str] = {}
+    host: str
+    stop: Around
 
 
-async def stop_fleet(bus: Bus, request: EmergencyStop, *, known_hosts: Iterable[str] = ()) -> FleetStopped:
+class FleetStop:
+    """One stop under way. Hosts that turn up, or come back, before its deadline are asked too."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        request: EmergencyStop,
+        *,
+        known_hosts: Iterable[str] = (),
+        own: OwnHost | None = None,
+        held: Held | None = None,
+    ) -> None:
+        self._bus = bus
+        self._held = held or self._held_over_the_bus
+        request_id = request.request_id or new_request_id()
+        self._request = msgspec.structs.replace(request, request_id=request_id)
+        self._own = own
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self._deadline = self._began + request.deadline_s
+        self._seen = Sightings(bus)
+        self._hosts: dict[str, float | None] = {}
+        self._answers: dict[str, HostStopped] = {}
+        self._asked: dict[str, asyncio.Task[Account]] = {}
+        self._around: asyncio.Task[AroundStopped] | None = None
+        self._tasks = Tasks()
+        self.know(known_hosts)
+        if own is not None:
+            self.know((own.host,))
+
+    def know(self, hosts: Iterable[str]) -> None:
+        """Hosts that are asked, in sight or not, and are `unreached` when they do not answer."""
+        for host in hosts:
+            if is_id(host):
+                self._hosts.setdefault(host, None)
+
+    async def run(self) -> FleetStopped:
+        """Raises FaultError `unavailable` without a bus, and for nothing else."""
+        async with self._seen.open():
+            try:
+                while not self._is_over():
+                    self.know(self._seen.hosts)
+                    self._ask_hosts()
+                    if self._is_some_host_away():
+                        self._ask_engines()
+                        self._go_around()
+                    await asyncio.sleep(STEP_S)
+                await self._look_at_the_rest()
+            finally:
+                await self._tasks.close()
+        return await self._beside_the_record(self._summary())
+
+    async def _beside_the_record(self, done: FleetStopped) -> FleetStopped:
+        """Nothing is called flat that the record has open; it hears of the last fills a moment after they happened."""
+        flat = tuple(receipt.session_id for receipt in done.receipts if receipt.is_flat)
+        if not flat:
+            return done
+        until = min(self._now() + HELD_S, self._deadline + ANSWER_S)
+        while True:
+            try:
+                open_still = await self._held(flat)
+            except FaultError as error:
+                log.info("receipts are not compared with the record", error=str(error))
+                return done
+            if not open_still or self._now() >= until:
+                return msgspec.structs.replace(
+                    done, receipts=tuple(belied_on_record(one, open_still) for one in done.receipts)
+                )
+            await asyncio.sleep(STEP_S)
+
+    async def _held_over_the_bus(self, session_ids: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        request = ReadHoldings(session_ids=session_ids[:MOST_COMPARED])
+        return (await self._bus.call(ENGINE_HOLDINGS, request, timeout_s=HELD_ANSWER_S)).held
+
+    def _is_over(self) -> bool:
+        now = self._now()
+        if now >= self._deadline + ANSWER_S:
+            return True
+        if now < self._began + SEARCH_S or self._is_around_under_way():
+            return False
+        if self._hosts:
+            return not self._unreached()
+        # Nobody to set a flag, and nothing to stop: there is nothing to wait for.
+        return now >= self._began + SILENT_S and not any(self._meant())
+
+    def _is_around_under_way(self) -> bool:
+        return self._around is not None and not self._around.done()
+
+    def _is_some_host_away(self) -> bool:
+        return self._began + SILENT_S <= self._now() and (
+            not self._hosts or any(self._is_away(host) for host in self._hosts if host not in self._answers)
+        )
+
+    def _is_away(self, host: str) -> bool:
+        return self._now() - max(self._began, self._seen.hosts.get(host, 0.0)) >= SILENT_S
+
+    @property
+    def _left_s(self) -> float:
+        return max(1.0, self._deadline - self._now())
+
+    def _ask_hosts(self) -> None:
+        for host, asked_at in self._hosts.items():
+            if host in self._answers or (asked_at is not None and self._now() - asked_at < ASK_AGAIN_S):
+                continue
+            self._hosts[host] = self._now()
+            self._tasks.start(self._ask_host(host), name=f"ask:{host}")
+
+    async def _ask_host(self, host: str) -> None:
+        request = msgspec.structs.replace(self._request, deadline_s=self._left_s)
+        try:
+            answer = await self._bus.call(
+                HOST_EMERGENCY_STOP, request, timeout_s=self._left_s + ANSWER_S, host=host
+            )
+        except (FaultError, msgspec.DecodeError) as error:
+            log.warning("host does not do what all were asked", host=host, error=str(error))
+        else:
+            self._answers.setdefault(host, answer)
+
+    def _meant(self) -> Iterator[Heartbeat]:
+        for beat in self._seen.engines.values():
+            if not beat.is_worker and is_meant(self._request.instance_id, beat.instance_id):
+                yield beat
+
+    def _ask_engines(self) -> None:
+        for beat in self._meant():
+            if beat.session_id not in self._asked:
+                self._asked[beat.session_id] = self._tasks.start(
+                    self._ask_engine(beat), name=f"end:{beat.session_id}"
+                )
+
+    async def _ask_engine(self, beat: Heartbeat) -> Account:
+        """Asks a sidecar until it answers, or has said on its own feed that it ended."""
+        problem = ""
+        while self._now() < self._deadline and beat.session_id not in self._seen.ends:
+            end_now = EndNow(session_id=beat.session_id, deadline_s=self._left_s * ENGINE_SHARE)
+            try:
+                ended = await self._bus.call(
+                    COMMAND_END_NOW, end_now, timeout_s=self._left_s, instance_id=beat.instance_id
+                )
+            except (FaultError, ValueError) as error:
+                problem = f"its sidecar did not do it: {error}"
+                await asyncio.sleep(STEP_S)
+            else:
+                return Account(ended=ended, ms=self._ms())
+        return Account(problem=problem or "its sidecar did not answer")
+
+    def _go_around(self) -> None:
+        own = self._own
+        if (
+            own is None
+            or self._around is not None
+            or own.host in self._answers
+            or not self._is_away(own.host)
+        ):
+            return
+        request = msgspec.structs.replace(self._request, deadline_s=self._left_s)
+        log.warning("the supervisor of this host is away: its engines are stopped around it", host=own.host)
+        self._around = self._tasks.start(_of_own(own, request), name="around")
+
+    async def _look_at_the_rest(self) -> None:
+        """Asks the hosts in sight about the sessions of which nobody gave a receipt."""
+        told = self._told()
+        looks = [
+            self._look(host, beat.session_id)
+            for beat in self._meant()
+            if beat.session_id not in told and not _has_ended(self._seen.containers.get(beat.session_id))
+            for host in self._hosts
+            if not self._is_away(host)
+        ]
+        await asyncio.gather(*looks)
+
+    async def _look(self, host: str, session_id: str) -> None:
+        try:
+            facts = await self._bus.call(
+                SESSION_INSPECT, WhichSession(session_id=session_id), timeout_s=LOOK_S, host=host
+            )
+        except (FaultError, msgspec.DecodeError):
+            return  # It is not there, or nobody says so: what is known stays what it is.
+        self._seen.containers[session_id] = facts
+
+    def _told(self) -> dict[str, EmergencyReceipt]:
+        """The receipts of hosts, by session."""
+        receipts = (receipt for answer in self._answers.values() for receipt in answer.receipts)
+        return {receipt.session_id: self._beside_its_event(receipt) for receipt in receipts}
+
+    def _beside_its_event(self, receipt: EmergencyReceipt) -> EmergencyReceipt:
+        end = self._seen.ends.get(receipt.session_id)
+        return receipt if end is None else belied(receipt, end)
+
+    def _unreached(self) -> tuple[str, ...]:
+        around = self._around_result()
+        done = {around.host} if around is not None and not around.problem else set()
+        return tuple(sorted(self._hosts.keys() - self._answers.keys() - done))
+
+    def _around_result(self) -> AroundStopped | None:
+        return self._around.result() if self._around is not None and self._around.done() else None
+
+    def _summary(self) -> FleetStopped:
+        around, told = self._around_result(), self._told()
+        mine = {} if around is None else {one.session.session_id: one for one in around.endings}
+        self._seen.containers |= {facts.session_id: facts for facts in around.others} if around else {}
+        known = {one.session.session_id: one.session for one in mine.values()} | {
+            beat.session_id: self._session(beat) for beat in self._meant()
+        }
+        receipts = dict(told)
+        for session_id, session in known.items():
+            if session_id in told and (told[session_id].is_gone or session_id not in mine):
+                continue
+            ended = mine.get(session_id)
+            ending = (
+                Ending(facts=ended.session, problem=ended.problem, ms=ended.ms)
+                if ended
+                else self._ending(session_id)
+            )
+            account = self._account(session, around=ended is not None)
+            receipt = self._beside_its_event(receipt_of(session, account, ending))
+            is_around = ended is not None and account.ended is None
+            receipts[session_id] = msgspec.structs.replace(receipt, is_around_bus=is_around)
+        flags = [answer.flags for answer in self._answers.values()]
+        return FleetStopped(
+            receipts=_by_engine(receipts.values()),
+            flags=_merged([*flags, around.flags] if around else flags),
+            unreached=self._unreached(),
+            milliseconds=self._ms(),
+        )
+
+    def _session(self, beat: Heartbeat) -> ContainerFacts:
+        if (facts := self._seen.containers.get(beat.session_id)) is not None:
+            return facts
+        return ContainerFacts(
+            session_id=beat.session_id,
+            instance_id=beat.instance_id,
+            generation=beat.generation,
+            host=next(iter(self._hosts)) if len(self._hosts) == 1 else "unknown",
+            name=container_name(beat.session_id),
+            status=ContainerStatus.RUNNING,
+            runtime="",
+        )
+
+    def _account(self, session: ContainerFacts, *, around: bool) -> Account:
+        from_event = self._seen.ends.get(session.session_id)
+        asked = self._asked.get(session.session_id)
+        said = asked.result() if asked is not None and asked.done() and not asked.cancelled() else None
+        if said is not None and said.ended is not None:
+            return said
+        if from_event is not None:
+            return Account(ended=ended_of(session, from_event))
+        if around:
+            return Account(problem=AROUND)
+        return said or Account(problem="its host gave no receipt of it")
+
+    def _ending(self, session_id: str) -> Ending:
+        facts = self._seen.containers.get(session_id)
+        if _has_ended(facts):
+            return Ending(facts=facts)
+        if facts is not None:
+            return Ending(problem="it may still run", facts=facts)
+        return Ending(problem="whether it still runs is not known: no host that answers has it")
+
+    def _ms(self) -> float:
+        return round((self._now() - self._began) * 1000, 3)
+
+
+async def stop_fleet(
+    bus: Bus,
+    request: EmergencyStop,
+    *,
+    known_hosts: Iterable[str] = (),
+    own: OwnHost | None = None,
+    held: Held | None = None,
+) -> FleetStopped:
     """Asks each host to set its stop flag and to make what it names flat and gone; each begins as soon as it is found.
 
-    `known_hosts` are asked too, whether in sight or not. A host that does not answer as it should is `unreached`. Raises
-    FaultError `unavailable` without a bus, and for nothing else.
+    It goes on asking until the deadline, and then says what it knows within ANSWER_S. While a host is away its engines are asked
+    directly, and those of `own` are stopped without the bus. `known_hosts` are asked too, whether in sight or not. What is said to
+    be flat is compared with the record, by `held` or else over the bus, where that answers. A host that
+    does not answer as it should is `unreached`. Raises FaultError `unavailable` without a bus, and for nothing else.
     """
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    return await FleetStop(bus, request, known_hosts=known_hosts, own=own, held=held).run()
 
-    async def ask(host: str) -> HostStopped:
-        timeout_s = request.deadline_s + ANSWER_S
-        return await bus.call(HOST_EMERGENCY_STOP, request, timeout_s=timeout_s, host=host)
 
-    answers, unreached = await _ask_every_host(bus, ask, known_hosts)
+async def stop_around(own: OwnHost, request: EmergencyStop) -> FleetStopped:
+    """The same of one's own host alone, for when there is no bus. Nothing is heard of orders and positions then."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    around = await _of_own(own, request)
+    receipts = (
+        msgspec.structs.replace(
+            receipt_of(
+                one.session,
+                Account(problem=AROUND),
+                Ending(facts=one.session, problem=one.problem, ms=one.ms),
+            ),
+            is_around_bus=True,
+        )
+        for one in around.endings
+    )
     return FleetStopped(
-        receipts=_by_engine(receipt for answer in answers for receipt in answer.receipts),
-        flags=_merged(answer.flags for answer in answers),
-        unreached=unreached,
-        milliseconds=round((loop.time() - began) * 1000, 3),
+        receipts=_by_engine(receipts),
+        flags=around.flags,
+        unreached=(around.host,) if around.problem else (),
+        milliseconds=round((now() - began) * 1000, 3),
     )
 
 
 async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] = ()) -> StopFlags:
-    """Lifts flags on each host; answers with those that are still in force anywhere. See stop_fleet for `unreached`."""
-
-    async def ask(host: str) -> StopFlags:
-        return await bus.call(HOST_LIFT_STOP, request, host=host)
-
-    answers, unreached = await _ask_every_host(bus, ask, known_hosts)
-    return StopFlags(flags=_merged(answer.flags for answer in answers), unreached=unreached)
-
-
-async def _ask_every_host[R](
-    bus: Bus, ask: Callable[[str], Awaitable[R]], known_hosts: Iterable[str]
-) -> tuple[list[R], tuple[str, ...]]:
-    answers: list[R] = []
+    """Lifts flags on each host; answers with those that are still in force. See stop_fleet for `unreached`."""
+    answers: dict[str, StopFlags] = {}
     unreached: set[str] = set()
-    seen: set[str] = set()
-    asking = Tasks()
+    asking, seen = Tasks(), Sightings(bus)
 
-    async def ask_one(host: str) -> None:
+    async def ask(host: str) -> None:
         try:
-            answers.append(await ask(host))
+            answers[host] = await bus.call(HOST_LIFT_STOP, request, host=host)
         except (FaultError, msgspec.DecodeError) as error:
-            log.warning("host did not do what all were asked", host=host, error=str(error))
+            log.warning("host does not lift its stops", host=host, error=str(error))
             unreached.add(host)
 
-    def found(host: str) -> None:
-        if is_id(host) and host not in seen:
-            seen.add(host)
-            asking.start(ask_one(host), name=f"ask:{host}")
+    def ask_new(hosts: Iterable[str]) -> None:
+        for host in hosts:
+            if is_id(host) and host not in asked:
+                asked.add(host)
+                asking.start(ask(host), name=f"lift:{host}")
 
-    try:
-        for host in known_hosts:
-            found(host)
-        async with _looking_for_hosts(bus, found):
-            await asyncio.sleep(SEARCH_S)
-        await asking.join()
-    finally:
-        await asking.close()
-    return answers, tuple(sorted(unreached))
-
-
-@asynccontextmanager
-async def _looking_for_hosts(bus: Bus, found: Callable[[str], None]) -> AsyncIterator[None]:
-    """Tells of every host that answers a ping or beats, possibly more than once. Raises FaultError `unavailable`."""
-
-    async def beat(_: HostHeartbeat, ids: Mapping[str, str]) -> None:
-        found(ids.get("host", ""))
-
-    async def answered(message: Msg) -> None:
+    asked: set[str] = set()
+    now = asyncio.get_running_loop().time
+    until = now() + SEARCH_S
+    async with seen.open():
         try:
-            found(msgspec.json.decode(message.data, type=_Ping).metadata.get("host", ""))
-        except msgspec.DecodeError as error:
-            log.warning("unreadable answer to a ping", error=str(error))
+            ask_new(known_hosts)
+            while now() < until:
+                ask_new(seen.hosts)
+                await asyncio.sleep(STEP_S)
+            await asking.join()
+        finally:
+            await asking.close()
+    flags = _merged(answer.flags for answer in answers.values())
+    return StopFlags(flags=flags, unreached=tuple(sorted(unreached)))
 
+
+async def _of_own(own: OwnHost, request: EmergencyStop) -> AroundStopped:
+    """Whatever goes wrong is said: it is the last resort."""
     try:
-        listener = await bus.listen(HOST_HEARTBEAT, beat)
-        inbox = bus.client.new_inbox()
-        pings = await bus.client.subscribe(inbox, cb=answered)
-        await bus.client.publish(f"$SRV.PING.{Actor.SUPERVISOR}", reply=inbox)
-    except (errors.Error, TimeoutError) as error:
-        raise fault(FaultCode.UNAVAILABLE, f"the bus is away: {error!r}", retry_after_s=1.0) from error
-    try:
-        yield
-    finally:
-        await listener.close()
-        if bus.is_connected:
-            await pings.unsubscribe()
+        async with asyncio.timeout(request.deadline_s + ANSWER_S):
+            return await own.stop(request)
+    except TimeoutError:
+        return AroundStopped(host=own.host, problem="its runtime did not answer in time")
+    except Exception as error:  # others were asked too, and their answers count
+        log.exception("own host not stopped", host=own.host)
+        return AroundStopped(host=own.host, problem=str(error))
+
+
+def ended_of(session: ContainerFacts, end: StateChange) -> SessionEnded:
+    """What a session's last event says, as its sidecar would have answered."""
+    return SessionEnded(instance_id=session.instance_id, session_id=session.session_id, end=end)
+
+
+def _has_ended(facts: ContainerFacts | None) -> bool:
+    return facts is not None and facts.status in (ContainerStatus.EXITED, ContainerStatus.GONE)
 
 
 def _by_engine(receipts: Iterable[EmergencyReceipt]) -> tuple[EmergencyReceipt, ...]:

@@ -7,7 +7,6 @@ from schemas.contract import (
     EMERGENCY_TIMEOUT_S,
     FEEDS,
     HEALTH,
-    HOST_EMERGENCY_STOP,
     TRIAL_CLAIM,
     TRIAL_CONSUMER,
     Actor,
@@ -33,8 +32,6 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
         return {"pub": {"allow": [">"]}, "sub": {"allow": [">"]}}
     said = [subject for call in CALLS if actor in call.callers for subject in _subjects(call)]
     said += [wildcard(feed.subject) for feed in FEEDS if feed.owner == actor]
-    if actor in HOST_EMERGENCY_STOP.callers:
-        said.append(f"$SRV.PING.{Actor.SUPERVISOR}")
     heard = [subject for call in CALLS if call.owner == actor for subject in _subjects(call)]
     if actor in _LISTENERS:
         heard += [wildcard(feed.subject) for feed in FEEDS]
@@ -56,7 +53,7 @@ def engine_permissions() -> dict[str, Any]:
 def _engine_permissions(*more: str) -> dict[str, Any]:
     own = "engine.{{name()}}"
     said = [f"{own}.{feed.subject.rsplit('.', 1)[1]}" for feed in FEEDS if feed.owner == Actor.SIDECAR]
-    heard = [f"{own}.command.*", "_INBOX_engine_{{name()}}.>", *_DISCOVERY]
+    heard = [f"{own}.command.*", "_INBOX_engine_{{name()}}.>"]
     return _allow([*said, *more], heard)
 
 

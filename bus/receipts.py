@@ -4,12 +4,19 @@ What a sidecar says is a claim: whoever holds its credential can say it. It coun
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from schemas.session import ContainerFacts, ContainerStatus, EmergencyReceipt, SessionEnded
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EmergencyReceipt,
+    FleetStopped,
+    HostStopped,
+    SessionEnded,
+)
 from schemas.states import RunState
 from schemas.telemetry import StateChange, StopReport
 
@@ -71,6 +78,25 @@ def is_confirmed(receipt: EmergencyReceipt) -> bool:
     return receipt.is_flat and receipt.is_gone and not receipt.is_killed and not receipt.not_confirmed
 
 
+def are_confirmed(done: FleetStopped) -> bool:
+    """True when every host answered, or what runs there is known all the same, and every engine is confirmed flat and gone."""
+    return not done.unreached and all(map(is_confirmed, done.receipts))
+
+
+def stopped_text(done: FleetStopped | HostStopped) -> str:
+    """What a stop came to, in a line: how many are flat and gone, and by name what is not confirmed."""
+    flat = sum(map(is_confirmed, done.receipts))
+    doubts = [
+        f"{receipt.instance_id}: {'; '.join(receipt.not_confirmed) or 'not flat and gone'}"
+        for receipt in done.receipts
+        if not is_confirmed(receipt)
+    ]
+    away = done.unreached if isinstance(done, FleetStopped) else ()
+    doubts += [f"host {host} was not reached" for host in away]
+    text = f"{flat} of {len(done.receipts)} sessions flat and gone"
+    return f"{text}; NOT CONFIRMED {', '.join(doubts)}" if doubts else text
+
+
 def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:
     """The receipt beside the session's own last event: when the two differ about being flat, it is not."""
     if not receipt.is_flat or (end.stop is not None and _claims_flat(end.stop)):
@@ -79,6 +105,15 @@ def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:
     return msgspec.structs.replace(
         receipt, is_flat=False, not_confirmed=(*receipt.not_confirmed, *end.not_confirmed, doubt)
     )
+
+
+def belied_on_record(receipt: EmergencyReceipt, held: Mapping[str, tuple[str, ...]]) -> EmergencyReceipt:
+    """The receipt beside the record: what has open positions or orders there, in words by session, is not flat."""
+    lines = held.get(receipt.session_id, ()) if receipt.is_flat else ()
+    if not lines:
+        return receipt
+    doubts = tuple(f"{NOT_BELIEVED}on record {line}" for line in lines)
+    return msgspec.structs.replace(receipt, is_flat=False, not_confirmed=(*receipt.not_confirmed, *doubts))
 
 
 def _was_killed(end: StateChange | None, ending: Ending) -> bool:

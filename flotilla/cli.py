@@ -125,6 +125,7 @@ GROUPS = {
         "emergency-stop": Entry(
             "flotilla.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
+        "audit": Entry("flotilla.commands.audit:audit", "Who asked for what, and what came of it."),
         "strategy": Entry("flotilla.cli:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli:BACKTEST", "Run strategies over the catalog."),
         "study": Entry("flotilla.cli:STUDY", "Many backtests over a strategy's parameters."),

@@ -1,6 +1,9 @@
 """The typed client: what an operator can ask of a fleet, over the bus. Every call raises FaultError when it is refused."""
 
 import asyncio
+import getpass
+import os
+import socket
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +23,7 @@ from flotilla.strategy_calls import StrategyCalls
 from flotilla.study_calls import StudyCalls
 from flotilla.watch import FEEDS, Watch
 from schemas import contract
+from schemas.audit import Caller
 from schemas.engine import EngineView
 from schemas.fault import FaultCode, fault
 from schemas.states import RunState
@@ -39,11 +43,15 @@ class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls)
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, to: Connection | str | Path | None = None, *, wait_s: float = 5.0
+        cls, to: Connection | str | Path | None = None, *, wait_s: float = 5.0, via: str = "python"
     ) -> AsyncIterator[Self]:
-        """Connects to a stack: by its Connection, its state folder, or as `find_connection` finds it."""
+        """Connects to a stack: by its Connection, its state folder, or as `find_connection` finds it.
+
+        `via` stands in the audit beside the account and the machine that this runs as.
+        """
         found = to if isinstance(to, Connection) else find_connection(to)
         bus = await connect(bus_settings(found), wait_s=wait_s)
+        introduce(bus, via)
         try:
             yield cls(bus)
         finally:
@@ -109,6 +117,19 @@ class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls)
                 update = await updates.next(_POLL_S)
                 view = update.payload if update else await self.engine(instance_id)
         return await self.engine(instance_id)
+
+
+def introduce(bus: Bus, via: str) -> None:
+    """Says with every command whose account gave it and where: a claim, which the audit keeps as one."""
+    who = Caller(name=_account(), origin=socket.gethostname(), via=via)
+    bus.introduction = lambda: who
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def bus_settings(connection: Connection) -> BusSettings:

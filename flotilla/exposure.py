@@ -1,16 +1,19 @@
 """What the record says still runs after an emergency stop: engines on hosts that no longer answer, which no receipt can tell of."""
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from bus.bus import Bus
+from schemas.config import WORKER_TEMPLATE
 from schemas.contract import ENGINE_LIST
-from schemas.engine import EngineView, ListEngines
+from schemas.engine import EngineView, ListEngines, SessionView
 from schemas.fault import FaultError
-from schemas.session import FleetStopped
+from schemas.session import EmergencyReceipt, FleetStopped
+from schemas.telemetry import is_meant
 
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = 1.0
 """Less than hosts are looked for, so that a dead orchestrator delays nothing."""
 
 
@@ -24,21 +27,49 @@ async def active_engines(bus: Bus) -> tuple[EngineView, ...]:
         return ()
 
 
+def hosts_of(engines: Iterable[EngineView], instance_id: str | None) -> set[str]:
+    """The hosts on which the record has a session of an engine that is meant."""
+    return {session.host for session in _meant(engines, instance_id) if session.host}
+
+
 def with_unseen(
     done: FleetStopped,
     before: tuple[EngineView, ...],
     after: tuple[EngineView, ...],
     instance_id: str | None,
 ) -> FleetStopped:
-    """The stop, with the hosts among `unreached` on which a session ran before and after it, and that gave no receipt for it."""
+    """The stop, with a receipt for each session that the record has running before and after it, and that nobody told of.
+
+    Nothing is confirmed of such a session, and its host is among the `unreached`.
+    """
     told = {one.session_id for one in done.receipts}
     left = {one.session.session_id for one in after if one.session}
-    unseen = {
-        one.session.host
-        for one in before
-        if one.session
-        and one.session.host
-        and one.session.session_id in left - told
-        and instance_id in (None, one.instance_id)
-    }
-    return msgspec.structs.replace(done, unreached=tuple(sorted(unseen | set(done.unreached))))
+    unseen = [
+        session
+        for session in _meant(before, instance_id)
+        if session.host and session.session_id in left - told
+    ]
+    hosts = {session.host for session in unseen if session.host}
+    return msgspec.structs.replace(
+        done,
+        receipts=(*done.receipts, *map(_untold, unseen)),
+        unreached=tuple(sorted(hosts | set(done.unreached))),
+    )
+
+
+def _meant(engines: Iterable[EngineView], instance_id: str | None) -> Iterator[SessionView]:
+    for one in engines:
+        is_worker = one.config.template == WORKER_TEMPLATE
+        if one.session and not is_worker and is_meant(instance_id, one.instance_id):
+            yield one.session
+
+
+def _untold(session: SessionView) -> EmergencyReceipt:
+    return EmergencyReceipt(
+        instance_id=session.instance_id,
+        session_id=session.session_id,
+        host=session.host or "unknown",
+        is_flat=False,
+        is_gone=False,
+        not_confirmed=("on record it runs, and neither its host nor its sidecar was heard",),
+    )

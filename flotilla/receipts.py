@@ -5,22 +5,18 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bus.receipts import are_confirmed, is_confirmed
 from flotilla import words
 from flotilla.output import table
 from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
 from schemas.telemetry import StopFlag
 
 
-def is_confirmed(done: FleetStopped) -> bool:
-    """True when every host answered, and every engine confirmed that it is flat and is gone."""
-    return not done.unreached and all(one.is_flat and one.is_gone for one in done.receipts)
-
-
 def stopped_report(done: FleetStopped, program: str) -> RenderableType:
     """The receipts, what is not confirmed, and the flags that stay."""
     parts: list[RenderableType] = [_table(done.receipts)] if done.receipts else []
     parts += _not_known(done)
-    parts.append(Text(_verdict(done), style="green" if is_confirmed(done) else "bold red"))
+    parts.append(Text(_verdict(done), style="green" if are_confirmed(done) else "bold red"))
     parts += [_flag(flag) for flag in done.flags]
     parts.append(Text(f"  lift       {program} emergency-stop --lift", style="dim"))
     return Group(*parts)
@@ -58,12 +54,15 @@ def _gone(receipt: EmergencyReceipt) -> Text:
 def _verdict(done: FleetStopped) -> str:
     if not done.receipts:
         return "no engine gave a receipt" if done.unreached else "no engine ran"
-    flat = sum(one.is_flat and one.is_gone for one in done.receipts)
+    flat = sum(map(is_confirmed, done.receipts))
     return f"{flat} of {len(done.receipts)} engines confirmed flat and gone, {done.milliseconds:,.0f} ms"
 
 
 def _not_known(done: FleetStopped) -> Iterator[Text]:
     for one in done.receipts:
+        if one.is_around_bus:
+            told = f"AROUND THE BUS {one.instance_id}: told by SIGTERM on host {one.host}"
+            yield Text(told, style="yellow")
         for what in one.not_confirmed:
             yield Text(f"NOT CONFIRMED {one.instance_id}: {what}", style="red")
     for host in done.unreached:

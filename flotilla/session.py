@@ -23,7 +23,7 @@ def with_fleet[**P](
     async def connected(options: Options, *args: P.args, **kwargs: P.kwargs) -> int | None:
         # The connection's own warnings, as plain sentences on stderr.
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-        async with Flotilla.connect(options.state, wait_s=_CONNECT_S) as fleet:
+        async with Flotilla.connect(options.state, wait_s=_CONNECT_S, via="cli") as fleet:
             return await work(options, fleet, *args, **kwargs)
 
     def command(options: Options, /, *args: P.args, **kwargs: P.kwargs) -> int | None:

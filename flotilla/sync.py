@@ -62,6 +62,7 @@ class SyncFlotilla:
     catalog = _blocking(Flotilla.catalog)
     emergency_stop = _blocking(Flotilla.emergency_stop)
     lift_stop = _blocking(Flotilla.lift_stop)
+    audit = _blocking(Flotilla.audit)
     containers = _blocking(Flotilla.containers)
     cleanup_containers = _blocking(Flotilla.cleanup_containers)
     health = _blocking(Flotilla.health)

@@ -11,6 +11,8 @@ from msgspec import Meta
 from schemas.ids import InstanceId, Name
 from schemas.states import EngineType, SilencePolicy, TradingMode
 
+WORKER_TEMPLATE: Final = "backtest_worker"
+"""The template of engines that run backtests; they come and go by themselves."""
 _MEMORY = re.compile(r"\A(?P<number>[1-9][0-9]{0,5})(?P<unit>[mg])\Z")
 _UNITS: Final = {"m": 1 << 20, "g": 1 << 30}
 _CONTAINER_PATH: Final = r"\A/(?!.*(?:\A|/)\.\.(?:/|\Z))[A-Za-z0-9_./-]{0,200}\Z"

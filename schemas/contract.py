@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import backtest, catalog, engine, health, session, strategy, telemetry
+from schemas import audit, backtest, catalog, engine, health, session, strategy, telemetry
 from schemas.telemetry import EngineEvent
 
 
@@ -60,7 +60,7 @@ _PEOPLE: Final = (Actor.GATEWAY, Actor.OPERATOR)
 _CONTROL: Final = (Actor.ORCHESTRATOR, Actor.OPERATOR)
 # An emergency stop must not need the orchestrator.
 _EMERGENCY: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY, Actor.OPERATOR)
-_ENGINE_EMERGENCY: Final = (Actor.SUPERVISOR, Actor.ORCHESTRATOR, Actor.OPERATOR)
+_ENGINE_EMERGENCY: Final = (Actor.SUPERVISOR, Actor.ORCHESTRATOR, Actor.GATEWAY, Actor.OPERATOR)
 TRIAL_CONSUMER: Final = "workers"
 """The place in the queue of trials that all workers share."""
 EMERGENCY_TIMEOUT_S: Final = 150.0
@@ -130,6 +130,14 @@ LIFT_STOP: Final = Call(
     summary="Lift the stop flags that an emergency stop left.",
     is_command=True,
 )
+AUDIT_LIST: Final = Call(
+    subject="fleet.audit.list",
+    request=audit.ReadAudit,
+    reply=audit.AuditList,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="Every change that was asked for: by whom, from where, what was sent, and what came of it; newest first.",
+)
 ENGINE_STATUS: Final = Call(
     subject="fleet.engine.status",
     request=engine.WhichEngine,
@@ -169,6 +177,14 @@ ENGINE_EVENTS: Final = Call(
     owner=Actor.ORCHESTRATOR,
     callers=_PEOPLE,
     summary="Durable events of a session, from the record.",
+)
+ENGINE_HOLDINGS: Final = Call(
+    subject="fleet.engine.holdings",
+    request=engine.ReadHoldings,
+    reply=engine.Holdings,
+    owner=Actor.ORCHESTRATOR,
+    callers=_PEOPLE,
+    summary="What sessions held when they were last heard, by their events on record.",
 )
 CONTAINER_LIST: Final = Call(
     subject="fleet.container.list",
@@ -425,7 +441,7 @@ SESSION_INSPECT: Final = Call(
     request=session.WhichSession,
     reply=session.ContainerFacts,
     owner=Actor.SUPERVISOR,
-    callers=_CONTROL,
+    callers=_EMERGENCY,
     summary="What the runtime says of a session.",
 )
 SESSION_LIST: Final = Call(
@@ -602,11 +618,13 @@ CALLS: Final[tuple[Call[Any, Any], ...]] = (
     ENGINE_REMOVE,
     EMERGENCY_STOP,
     LIFT_STOP,
+    AUDIT_LIST,
     ENGINE_STATUS,
     ENGINE_LIST,
     ENGINE_SESSIONS,
     ENGINE_LOGS,
     ENGINE_EVENTS,
+    ENGINE_HOLDINGS,
     CONTAINER_LIST,
     CONTAINER_CLEANUP,
     STRATEGY_LIST,
@@ -710,6 +728,13 @@ HOST_CONTAINER: Final = Feed[session.ContainerFacts](
     durability=Durability.LOSSY,
     summary="A container of ours changed; a hint only, the list is the truth.",
 )
+HOST_COMMAND: Final = Feed[audit.HostCommand](
+    subject="host.<host>.command",
+    payload=audit.HostCommand,
+    owner=Actor.SUPERVISOR,
+    durability=Durability.EVENTS,
+    summary="A change that the supervisor was asked for directly, and what came of it: emergency stops above all.",
+)
 FLEET_STATE: Final = Feed[engine.EngineView](
     subject="fleet.engine.<instance_id>.state",
     payload=engine.EngineView,
@@ -770,6 +795,7 @@ FEEDS: Final[tuple[Feed[Any], ...]] = (
     LOG,
     HOST_HEARTBEAT,
     HOST_CONTAINER,
+    HOST_COMMAND,
     FLEET_STATE,
     FLEET_ALERT,
     FLEET_PROBE,
@@ -796,6 +822,7 @@ STREAMS: Final = (
         name="EVENTS",
         subjects=(
             *(f"engine.*.{kind}" for kind in telemetry.EventKind),
+            "host.*.command",
             "fleet.engine.*.state",
             "fleet.backtest.*.state",
             "fleet.alert",

@@ -178,6 +178,18 @@ class ReadEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+class ReadHoldings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks what sessions held when they were last heard, by their events on record."""
+
+    session_ids: Annotated[tuple[SessionId, ...], Meta(max_length=1000)]
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """Open positions and orders in words, a line for each, at most 50 of each kind; a session that held nothing is not named."""
+
+    held: dict[SessionId, tuple[str, ...]]
+
+
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
     """Events as they were published, oldest first. `missing` lists the gaps in the session's sequence."""
 

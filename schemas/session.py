@@ -228,7 +228,8 @@ class EmergencyReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one session in an emergency stop. Times are milliseconds since the stop began there.
 
     `stop` is the engine's own account, null when it gave none; `is_flat` is true only when the engine confirmed it.
-    `not_confirmed` says in words what is not known to be done. `is_killed`: it did not end by itself.
+    `not_confirmed` says in words what is not known to be done. `is_killed`: it did not end by itself. `is_around_bus`: it was
+    told to end by its runtime on its host, since nobody could be asked over the bus.
     """
 
     instance_id: InstanceId
@@ -241,6 +242,7 @@ class EmergencyReceipt(msgspec.Struct, frozen=True, kw_only=True):
     not_confirmed: tuple[str, ...] = ()
     engine_ms: float | None = None
     gone_ms: float | None = None
+    is_around_bus: bool = False
 
 
 class HostStopped(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +260,37 @@ class FleetStopped(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[StopFlag, ...]
     unreached: tuple[HostId, ...] = ()
     milliseconds: float = 0.0
+
+
+class OwnPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor leaves in its state folder: which host it owns and how, for whoever must stop its engines without it."""
+
+    host: HostId
+    owner: str
+    runtime: str
+    docker_url: str = ""
+
+
+class SessionEnding(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that was stopped by its runtime alone: its last facts, and `problem` when it may still run."""
+
+    session: ContainerFacts
+    problem: str = ""
+    ms: float | None = None
+
+
+class AroundStopped(msgspec.Struct, frozen=True, kw_only=True):
+    """An emergency stop of one host around its supervisor and the bus; a `problem` says why it is not known what runs there.
+
+    `endings` are of what ran, `others` what the runtime has besides: what had ended before it was told to. `flags` were left for
+    the supervisor, which takes them at its start at the latest.
+    """
+
+    host: HostId
+    endings: tuple[SessionEnding, ...] = ()
+    others: tuple[ContainerFacts, ...] = ()
+    flags: tuple[StopFlag, ...] = ()
+    problem: str = ""
 
 
 class LiftStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

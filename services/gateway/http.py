@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from bus.logs import bind, get_logger
+from schemas.audit import Caller
 from schemas.decoding import MAX_BODY_BYTES
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import new_request_id
@@ -25,6 +27,8 @@ BODY_TIMEOUT_S: Final = 30.0
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID: Final = web.RequestKey("request_id", str)
 _CALLER: Final = web.RequestKey("caller", str)
+SPEAKS_FOR: ContextVar[Caller | None] = ContextVar("speaks for", default=None)
+"""Whose request this task answers: what the gateway asks of others for it is asked in that name."""
 
 type Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -83,6 +87,7 @@ def _endpoint(gateway: Gateway, route: Route) -> Next:
         if route.role is not None:
             token = authorise(gateway.tokens, request.headers.get("Authorization"), route.role)
             request[_CALLER] = token.name
+            SPEAKS_FOR.set(Caller(name=token.name, origin=request.remote or "", via="rest"))
         reply = await route.handler(gateway, await _read(request, route))
         if isinstance(reply, web.StreamResponse):
             return reply

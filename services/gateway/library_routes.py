@@ -3,7 +3,18 @@
 from typing import Final
 
 from schemas.catalog import ValidateStrategy
-from services.gateway import probes, queries, reads, replies, sse, strategy_replies, templates
+from services.gateway import (
+    audit,
+    audit_replies,
+    probes,
+    queries,
+    reads,
+    replies,
+    sse,
+    strategy_replies,
+    templates,
+)
+from services.gateway.auth import Role
 from services.gateway.route import API, ENGINE, TEMPLATES, Route, reading, unguarded
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
@@ -68,6 +79,20 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
             tag="templates and data",
         )
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
+    ),
+)
+
+
+AUDIT_ROUTES: Final[tuple[Route, ...]] = (
+    reading(
+        "audit",
+        f"{API}/audit",
+        audit.read_audit,
+        audit_replies.AuditReply,
+        "Every change that was asked for, newest first: by whom, from where, what was sent, and what came of it.",
+        tag="audit",
+        role=Role.ADMIN,
+        query=queries.AuditQuery,
     ),
 )
 

@@ -103,6 +103,14 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit = 100
 
 
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one engine, backtest or study, or of all; `before` is the `next` of the page before."""
+
+    about: Annotated[str, Meta(max_length=100)] | None = None
+    before: Annotated[int, Meta(ge=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """`active` keeps engines whose session has not ended."""
 

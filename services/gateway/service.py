@@ -16,7 +16,7 @@ from services.gateway.auth import TokenFile
 from services.gateway.docs_page import render
 from services.gateway.gateway import Gateway
 from services.gateway.hosts import HostWatch
-from services.gateway.http import application
+from services.gateway.http import SPEAKS_FOR, application
 from services.gateway.meter import Meter
 from services.gateway.openapi import document
 from services.gateway.probes import own_figures
@@ -66,6 +66,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
 @asynccontextmanager
 async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayProbe]:
     """A gateway on its port while the context is open. Raises OSError when the port is taken."""
+    bus.introduction = SPEAKS_FOR.get
     gateway = assemble(bus, settings)
     await gateway.hub.start()
     await gateway.watch.start()

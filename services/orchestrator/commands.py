@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from schemas.config import EngineConfig
+from schemas.config import WORKER_TEMPLATE, EngineConfig
 from schemas.contract import ENGINE_CONFIGURE, ENGINE_REMOVE, ENGINE_RESTART, ENGINE_START, ENGINE_STOP
 from schemas.engine import (
     ConfigureEngine,
@@ -23,7 +23,7 @@ from services.orchestrator.core.answers import idle
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.fleet import Fleet, unknown_engine
 from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import WORKER_TEMPLATE, Engine
+from services.orchestrator.core.model import Engine
 from services.orchestrator.core.stop_flags import refuse_stopped
 from services.orchestrator.ledger import Ledger
 from services.orchestrator.planner import Planner

@@ -9,6 +9,7 @@ import msgspec
 
 from bus.logs import bind, get_logger
 from bus.mailbox import Mailboxes
+from schemas.audit import Caller
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.telemetry import Severity
 from services.orchestrator.core import ends
@@ -28,12 +29,14 @@ type Decide = Callable[[Engine | None], Decision | None]
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a command one of a kind: its id, where it was sent, and the hash of its body."""
+    """What makes a command one of a kind: its id, where it was sent, the hash of its body; and who sent what, for the audit."""
 
     request_id: str
     subject: str
     body_hash: bytes
     at: datetime
+    caller: Caller = Caller()
+    body: bytes | None = None
 
 
 class _Turn(msgspec.Struct):
@@ -161,18 +164,26 @@ class Conductor:
         self._fleet.put(change.engine)
 
 
+def command_of(stamp: Stamp, subject_id: str, reply: msgspec.Struct, message: str = "") -> Command:
+    """The command with its answer, to be recorded with what it changed. `subject_id`: the engine or backtest it was about."""
+    return Command(
+        request_id=stamp.request_id,
+        subject=stamp.subject,
+        body_hash=stamp.body_hash,
+        instance_id=subject_id,
+        reply=msgspec.json.encode(reply),
+        created_at=stamp.at,
+        caller=stamp.caller,
+        body=stamp.body,
+        message=message,
+    )
+
+
 def _change(decision: Decision, turn: _Turn) -> Change:
     """What is to be recorded."""
     command = None
     if turn.stamp is not None and decision.reply is not None:
-        command = Command(
-            request_id=turn.stamp.request_id,
-            subject=turn.stamp.subject,
-            body_hash=turn.stamp.body_hash,
-            instance_id=decision.engine.instance_id,
-            reply=msgspec.json.encode(decision.reply),
-            created_at=turn.stamp.at,
-        )
+        command = command_of(turn.stamp, decision.engine.instance_id, decision.reply)
     return Change(
         engine=decision.engine,
         ended=decision.ended,

@@ -1,11 +1,13 @@
 """Emergency stops and their lifting. Neither waits for the record: hosts are asked first, and what followed is noted after."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from bus.bus import Bus
 from bus.fleet_stop import lift_stops, stop_fleet
 from bus.logs import get_logger
+from bus.receipts import stopped_text
 from bus.tasks import Tasks
 from schemas.contract import EMERGENCY_STOP, LIFT_STOP
 from schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
@@ -17,7 +19,8 @@ from services.orchestrator.core.effects import RaiseAlert
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
 from services.orchestrator.ledger import Ledger
-from services.orchestrator.ports import RepeatedCommand
+from services.orchestrator.ports import Record, RepeatedCommand
+from services.orchestrator.reads import held_on_record
 
 log = get_logger(__name__)
 
@@ -29,9 +32,18 @@ class Emergency:
     """The record learns of a stop from flags, events and containers in sight, whoever asked for it; see core/stop_flags.py."""
 
     def __init__(
-        self, bus: Bus, fleet: Fleet, live: Live, clock: Clock, *, ledger: Ledger, alerts: Alerts
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        alerts: Alerts,
     ) -> None:
         self._bus = bus
+        self._record = record
         self._fleet = fleet
         self._live = live
         self._clock = clock
@@ -57,7 +69,10 @@ class Emergency:
         answer = await lift_stops(self._bus, request, known_hosts=self._hosts())
         if not answer.unreached:
             self._live.lifted(request.instance_id)
-        self._notes.start(self._note(stamp, request.instance_id, answer), name="note:lift")
+        self._notes.start(self._tell_lifted(request, stamp, answer), name=f"tell:{stamp.request_id}")
+        self._notes.start(
+            self._note(stamp, request.instance_id, answer, _lifted_text(answer)), name="note:lift"
+        )
         return answer
 
     async def close(self) -> None:
@@ -68,10 +83,15 @@ class Emergency:
         if earlier := await self._ledger.earlier(EMERGENCY_STOP, request, stamp, _RECORD_PATIENCE_S):
             return earlier
         log.warning("emergency stop", of=request.instance_id or "all", reason=request.reason)
-        answer = await stop_fleet(self._bus, request, known_hosts=self._hosts())
+        answer = await stop_fleet(self._bus, request, known_hosts=self._hosts(), held=self._held)
         self._notes.start(self._tell(request, stamp, answer), name=f"tell:{stamp.request_id}")
-        self._notes.start(self._note(stamp, request.instance_id, answer), name="note:stop")
+        self._notes.start(
+            self._note(stamp, request.instance_id, answer, stopped_text(answer)), name="note:stop"
+        )
         return answer
+
+    async def _held(self, session_ids: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        return await held_on_record(self._record, session_ids)
 
     def _hosts(self) -> list[str]:
         """The hosts in sight, and those where something may still run."""
@@ -81,22 +101,36 @@ class Emergency:
         }
         return sorted(seen | placed)
 
-    async def _note(self, stamp: Stamp, instance_id: str | None, answer: FleetStopped | StopFlags) -> None:
+    async def _note(
+        self, stamp: Stamp, instance_id: str | None, answer: FleetStopped | StopFlags, message: str
+    ) -> None:
         try:
-            await self._ledger.note_done(stamp, instance_id or "all", answer)
+            await self._ledger.note_done(stamp, instance_id or "all", answer, message)
         except RepeatedCommand:
             log.info("command was on record already", request_id=stamp.request_id)
 
     async def _tell(self, request: EmergencyStop, stamp: Stamp, answer: FleetStopped) -> None:
-        flat = sum(receipt.is_flat and receipt.is_gone for receipt in answer.receipts)
-        what = f"engine {request.instance_id}" if request.instance_id else "all engines"
-        away = f"; not reached: {', '.join(answer.unreached)}" if answer.unreached else ""
         why = f" ({request.reason})" if request.reason else ""
+        message = f"emergency stop of {_what(request.instance_id)}{why}: {stopped_text(answer)}"
+        await self._raise(stamp, Severity.CRITICAL, "emergency_stop", message, request.instance_id)
+
+    async def _tell_lifted(self, request: LiftStop, stamp: Stamp, answer: StopFlags) -> None:
+        message = f"emergency stop of {_what(request.instance_id)} lifted: {_lifted_text(answer)}"
+        await self._raise(stamp, Severity.WARNING, "stop_lifted", message, request.instance_id)
+
+    async def _raise(
+        self, stamp: Stamp, severity: Severity, code: str, message: str, instance_id: str | None
+    ) -> None:
         alert = FleetAlert(
-            at=stamp.at,
-            severity=Severity.CRITICAL,
-            code="emergency_stop",
-            message=f"emergency stop of {what}{why}: {flat} of {len(answer.receipts)} sessions flat and gone{away}",
-            instance_id=request.instance_id,
+            at=stamp.at, severity=severity, code=code, message=message, instance_id=instance_id
         )
-        await self._alerts.tell(RaiseAlert(alert, f"emergency_stop-{stamp.request_id}"))
+        await self._alerts.tell(RaiseAlert(alert, f"{code}-{stamp.request_id}"))
+
+
+def _what(instance_id: str | None) -> str:
+    return f"engine {instance_id}" if instance_id else "all engines"
+
+
+def _lifted_text(answer: StopFlags) -> str:
+    away = f"; not reached: {', '.join(answer.unreached)}" if answer.unreached else ""
+    return f"{len(answer.flags)} stops are still in force{away}"

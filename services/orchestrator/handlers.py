@@ -9,6 +9,7 @@ from bus.bus import Bus
 from schemas import contract
 from schemas.contract import Call
 from schemas.fault import FaultCode, fault
+from services.orchestrator.audit import Audit
 from services.orchestrator.backtests.desk import Desk
 from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.commands import Commands
@@ -23,6 +24,7 @@ type Handler = Callable[[Any], Awaitable[Any]]
 class Duties(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers what."""
 
+    audit: Audit
     commands: Commands
     cleaner: Cleaner
     emergency: Emergency
@@ -41,11 +43,13 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_RESTART: commands.restart,
         contract.ENGINE_CONFIGURE: commands.configure,
         contract.ENGINE_REMOVE: commands.remove,
+        contract.AUDIT_LIST: duties.audit.read,
         contract.ENGINE_STATUS: reads.status,
         contract.ENGINE_LIST: reads.engines,
         contract.ENGINE_SESSIONS: reads.sessions,
         contract.ENGINE_LOGS: reads.logs,
         contract.ENGINE_EVENTS: reads.events,
+        contract.ENGINE_HOLDINGS: reads.holdings,
         contract.CONTAINER_LIST: reads.containers,
         contract.CONTAINER_CLEANUP: duties.cleaner.clean,
         contract.STRATEGY_LIST: strategies.list,

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
+from bus.blanking import blanked
+from bus.caller import asked
 from bus.logs import get_logger
 from schemas.contract import Call
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import new_request_id
 from services.orchestrator.actions import Clock
-from services.orchestrator.conductor import Stamp
+from services.orchestrator.audit import Audit
+from services.orchestrator.conductor import Stamp, command_of
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
 
@@ -22,9 +25,10 @@ log = get_logger(__name__)
 class Ledger:
     """Runs each command once; its answer is on record with what it changed, or added by `note` when it changed no engine."""
 
-    def __init__(self, record: Record, clock: Clock) -> None:
+    def __init__(self, record: Record, clock: Clock, audit: Audit) -> None:
         self._record = record
         self._clock = clock
+        self._audit = audit
 
     async def once[R](self, call: Call[Any, R], request: Any, run: Callable[[Stamp], Awaitable[R]]) -> R:
         """Runs a command unless one with its request id ran before; then the answer is that one's."""
@@ -50,6 +54,8 @@ class Ledger:
             subject=call.subject,
             body_hash=hashlib.sha256(body).digest(),
             at=wall(self._clock()),
+            caller=asked().caller,
+            body=blanked(asked().body),
         )
 
     async def earlier[R](self, call: Call[Any, R], request: Any, stamp: Stamp, within_s: float) -> R | None:
@@ -67,24 +73,16 @@ class Ledger:
         """Records a command that changed no engine. Raises RepeatedCommand."""
         await self._record.add_command(command_of(stamp, instance_id, reply))
 
-    async def note_done(self, stamp: Stamp, instance_id: str, reply: msgspec.Struct) -> None:
-        """The same for what is done and cannot be taken back: answered also while the record is away. Raises RepeatedCommand."""
+    async def note_done(
+        self, stamp: Stamp, instance_id: str, reply: msgspec.Struct, message: str = ""
+    ) -> None:
+        """The same for what is done and cannot be taken back: while the record is away it is noted after. Raises RepeatedCommand."""
+        command = command_of(stamp, instance_id, reply, message)
         try:
-            await self.note(stamp, instance_id, reply)
+            await self._record.add_command(command)
         except FaultError as error:
-            log.warning("command is not on record", request_id=stamp.request_id, error=str(error))
-
-
-def command_of(stamp: Stamp, subject_id: str, reply: msgspec.Struct) -> Command:
-    """The command with its answer, to be recorded with what it changed. `subject_id`: the engine or backtest it was about."""
-    return Command(
-        request_id=stamp.request_id,
-        subject=stamp.subject,
-        body_hash=stamp.body_hash,
-        instance_id=subject_id,
-        reply=msgspec.json.encode(reply),
-        created_at=stamp.at,
-    )
+            log.warning("command is not on record yet", request_id=stamp.request_id, error=str(error))
+            self._audit.later(command)
 
 
 def _repeated[R](call: Call[Any, R], earlier: Command, stamp: Stamp) -> R:

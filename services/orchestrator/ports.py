@@ -6,7 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from schemas.audit import AuditEntry, Caller, ReadAudit
 from schemas.catalog import CatalogView
+from schemas.fault import FaultCode
 from schemas.session import SessionSpec, VenueAccount
 from services.orchestrator.core.ends import Exposure
 from services.orchestrator.core.events import StoredEvent
@@ -17,7 +19,11 @@ from services.orchestrator.core.templates import Shelf
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was accepted: repeated with the same body (by its hash) it gets the same reply and has no effect."""
+    """A command that was accepted: repeated with the same body (by its hash) it gets the same reply and has no effect.
+
+    `caller` asked for it, of `host` where a host was asked directly, and sent `body`, which is here without secrets. `message`
+    says what an emergency stop came to.
+    """
 
     request_id: str
     subject: str
@@ -25,6 +31,24 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str
     reply: bytes
     created_at: datetime
+    caller: Caller = Caller()
+    host: str | None = None
+    body: bytes | None = None
+    message: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was refused, or failed, and why; it changed nothing, as far as is known."""
+
+    request_id: str
+    subject: str
+    instance_id: str
+    created_at: datetime
+    code: FaultCode
+    message: str
+    caller: Caller = Caller()
+    host: str | None = None
+    body: bytes | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +103,12 @@ class Record(Protocol):
 
     async def add_command(self, command: Command) -> None:
         """Records a command that changed nothing. Raises RepeatedCommand."""
+
+    async def add_refusal(self, refusal: Refusal) -> None:
+        """Records a command that was refused; recorded twice it stands there once."""
+
+    async def audit(self, question: ReadAudit) -> list[AuditEntry]:
+        """Commands and refusals, newest first."""
 
     async def command(self, request_id: str) -> Command | None:
         """The command on record under this id."""

@@ -1,6 +1,7 @@
 """What people ask of the fleet. Engines are answered from memory; sessions and events from the record; logs from their stream."""
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 
@@ -15,9 +16,11 @@ from schemas.engine import (
     EngineView,
     EventList,
     FleetStatus,
+    Holdings,
     ListEngines,
     ListSessions,
     ReadEvents,
+    ReadHoldings,
     ReadLogs,
     SessionList,
     WhichEngine,
@@ -39,6 +42,15 @@ log = get_logger(__name__)
 
 _LOG_BATCHES = 1_000
 _LIST_TIMEOUT_S = 3.0
+
+
+async def held_on_record(record: Record, session_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Open positions and orders in words, of those of these sessions that have any. Raises FaultError `unavailable`."""
+    held: dict[str, tuple[str, ...]] = {}
+    for session_id in session_ids:
+        if lines := tuple((await record.exposure(session_id)).in_words()):
+            held[session_id] = lines
+    return held
 
 
 class Reads:
@@ -104,6 +116,10 @@ class Reads:
         events = fitting(msgspec.Raw(body) for body in found)
         missing = await self._record.gaps(session_id)
         return EventList(session_id=session_id, events=events, missing=tuple(missing))
+
+    async def holdings(self, request: ReadHoldings) -> Holdings:
+        """What sessions held when they were last heard, by their events on record."""
+        return Holdings(held=await held_on_record(self._record, request.session_ids))
 
     async def containers(self, request: ListContainers) -> ContainerList:
         """The engine containers of every host in sight."""

@@ -9,7 +9,7 @@ from typing import Final
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.streams import Follower, ensure_streams
-from schemas.contract import ENGINE_EVENT_FEEDS
+from schemas.contract import ENGINE_EVENT_FEEDS, HOST_COMMAND
 from schemas.fault import Fault, FaultError
 from services.orchestrator.actions import Actions
 from services.orchestrator.adapters.backtests import PostgresBacktests
@@ -17,6 +17,7 @@ from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.adapters.template_files import TemplateFiles
 from services.orchestrator.alerts import Alerts
+from services.orchestrator.audit import Audit
 from services.orchestrator.backtests.desk import Desk
 from services.orchestrator.checker import PlanChecker
 from services.orchestrator.cleanup import Cleaner
@@ -63,6 +64,7 @@ class Orchestrator:
         self._live = Live(clock())
         self._alerts = Alerts(bus)
         self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
+        self._audit = Audit(record, clock, self._alerts)
         self._actions = Actions(
             bus,
             record,
@@ -101,6 +103,7 @@ class Orchestrator:
 
     async def serve(self) -> None:
         """Answers calls; `unavailable` until the record was read."""
+        self._bus.witness = self._audit.saw
         await serve(self._bus, self._duties, lambda: self._is_loaded, self._stores.refuse_unless_kept)
         await self._watch.listen()
         await self._duties.backtests.listen()
@@ -110,8 +113,11 @@ class Orchestrator:
         await self._load()
         await _until_done(lambda: ensure_streams(self._bus))
         follower = Follower(self._bus, ENGINE_EVENT_FEEDS, self._events.take, durable="orchestrator")
+        hosts = Follower(self._bus, [HOST_COMMAND], self._audit.take, durable="audit")
         async with asyncio.TaskGroup() as group:
             group.create_task(follower.run(), name="events")
+            group.create_task(self._audit.run(), name="audit")
+            group.create_task(hosts.run(), name="host commands")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")
             group.create_task(self._stores.run(), name="stores")
@@ -146,18 +152,20 @@ class Orchestrator:
             "hosts_in_sight": len(self._live.hosts(self._clock())),
             **self._stores.metrics(),
             "events_recorded_total": self._events.counts.recorded,
+            "audit_entries_lost_total": self._audit.lost,
             "events_poisoned_total": self._events.counts.poisoned,
         }
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
         bus, record, fleet, live, clock = self._bus, self._record, self._fleet, self._live, self._clock
-        catalog, ledger = CatalogFolder(settings.catalog), Ledger(record, clock)
+        catalog, ledger = CatalogFolder(settings.catalog), Ledger(record, clock, self._audit)
         planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
         known, conductor = (record, fleet, live, clock), self._conductor
         return Duties(
             commands=Commands(*known, conductor=conductor, ledger=ledger, planner=planner),
             cleaner=Cleaner(bus, record, live, clock, conductor=conductor, ledger=ledger),
-            emergency=Emergency(bus, fleet, live, clock, ledger=ledger, alerts=self._alerts),
+            emergency=Emergency(bus, record, fleet, live, clock, ledger=ledger, alerts=self._alerts),
+            audit=self._audit,
             library=self._library,
             reads=Reads(bus, *known, catalog=catalog),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),

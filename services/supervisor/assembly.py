@@ -8,11 +8,13 @@ import msgspec
 from bus.credentials import EngineMint
 from bus.logs import get_logger
 from schemas.fault import FaultError
+from schemas.session import OwnPlace
 from services.supervisor.adapters.docker_runtime import DockerRuntime
 from services.supervisor.adapters.process_runtime import ProcessRuntime
 from services.supervisor.adapters.redis_users import NoCache, RedisUsers
 from services.supervisor.adapters.secret_folder import SecretFolder
 from services.supervisor.core.launch import EngineSurroundings
+from services.supervisor.core.spec import ContainerProfile
 from services.supervisor.launching import Launches
 from services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
 from services.supervisor.settings import RuntimeChoice, SupervisorSettings
@@ -90,6 +92,14 @@ def process_runtime(settings: SupervisorSettings) -> ProcessRuntime:
     return ProcessRuntime(
         settings.state / "sessions", settings.sidecar_command, owner=settings.owner, host=settings.host
     )
+
+
+def guest_runtime(place: OwnPlace, state: Path) -> ContainerRuntime:
+    """The runtime of the supervisor that left `place` in this state folder, for whoever stops its engines without it."""
+    if place.runtime == RuntimeChoice.PROCESS:
+        return ProcessRuntime(state / "sessions", (), owner=place.owner, host=place.host, is_guest=True)
+    profile = ContainerProfile(owner=place.owner, host=place.host, image="", network="")
+    return DockerRuntime(place.docker_url, profile, subnet="")
 
 
 def cache_users(settings: SupervisorSettings) -> CacheUsers:

@@ -35,7 +35,7 @@ ENGINE_SHARE: Final = 0.75
 LAST_WORDS_S: Final = 0.5
 """An answer may be on its way when the container that gave it has ended."""
 DEAF_S: Final = 2.0
-KILL_S: Final = 2.5
+KILL_S: Final = 2.0
 """Whoever asked waits for a few seconds after the deadline only, and is to hear then what may still run."""
 LOOK_S: Final = 0.1
 REQUESTS_KEPT: Final = 32
@@ -77,7 +77,7 @@ class EmergencyStops:
         self._host = host
         self._known = known
         self._asking: dict[str, asyncio.Task[Account]] = {}
-        self._given: dict[str, dict[str, EmergencyReceipt]] = {}
+        self._courses: dict[str, tuple[Countdown, dict[str, EmergencyReceipt]]] = {}
         self._ending: Counter[str] = Counter()
         self._tasks = Tasks()
 
@@ -87,35 +87,30 @@ class EmergencyStops:
         Asking again is safe, and the same request gets the receipts that it was given before, too: an answer may be lost. Raises
         FaultError `unavailable` when it cannot be told what runs here; the flag is set all the same.
         """
-        countdown = Countdown(request.deadline_s)
+        countdown, given = self._course_of(request)
         await self._orders.set_flag(request.instance_id, request.reason)
         log.warning("emergency stop", instance_id=request.instance_id, reason=request.reason)
         # The flag first: whoever starts from now on is refused, whoever began before is found here.
         starting = self._orders.under_way(request.instance_id)
         running = await self._running(request.instance_id)
-        workers = [facts for facts in running.values() if facts.is_worker]
         self._ending.update(running.keys())
         try:
-            receipts = await asyncio.gather(
-                *(self._dismiss(facts, countdown) for facts in workers),
+            await asyncio.gather(
                 *(
-                    _surely(facts, self._end(facts, countdown))
+                    self._dismiss(facts, countdown)
+                    if facts.is_worker
+                    else _give(given, facts, self._end(facts, countdown))
                     for facts in running.values()
-                    if not facts.is_worker
                 ),
                 *(
-                    _surely(session, self._catch(start, session, countdown))
+                    _give(given, session, self._catch(start, session, countdown))
                     for start in starting
                     if (session := self._about_to_be(start)).session_id not in running
                 ),
             )
         finally:
             self._ending.subtract(running.keys())
-        return HostStopped(
-            host=self._host,
-            receipts=self._all_given(request, [receipt for receipt in receipts if receipt is not None]),
-            flags=self._orders.flags,
-        )
+        return HostStopped(host=self._host, receipts=tuple(given.values()), flags=self._orders.flags)
 
     def is_ending(self, session_id: str) -> bool:
         """True while a stop still has to see how this session's container ended: it is not to be removed before that."""
@@ -147,14 +142,21 @@ class EmergencyStops:
             if is_running(facts) and is_meant(instance_id, facts.instance_id, is_worker=facts.is_worker)
         }
 
-    def _all_given(
-        self, request: EmergencyStop, receipts: list[EmergencyReceipt]
-    ) -> tuple[EmergencyReceipt, ...]:
-        given = self._given.setdefault(request.request_id, {}) if request.request_id else {}
-        given.update((receipt.session_id, receipt) for receipt in receipts)
-        while len(self._given) > REQUESTS_KEPT:
-            del self._given[next(iter(self._given))]
-        return tuple(given.values())
+    def _course_of(self, request: EmergencyStop) -> tuple[Countdown, dict[str, EmergencyReceipt]]:
+        """The countdown of this request and its receipts by session, which grow as engines end.
+
+        Asked again while it is under way it has the first one's deadline, and later a new one.
+        """
+        countdown = Countdown(request.deadline_s)
+        if request.request_id is None:
+            return countdown, {}
+        earlier, given = self._courses.get(request.request_id, (countdown, {}))
+        if earlier.left_s > 0:
+            countdown = earlier
+        self._courses[request.request_id] = (countdown, given)
+        while len(self._courses) > REQUESTS_KEPT:
+            del self._courses[next(iter(self._courses))]
+        return countdown, given
 
     async def _dismiss(self, session: ContainerFacts, countdown: Countdown) -> None:
         """Ends a worker that was named. It has neither orders nor positions, so there is nothing to give a receipt of."""
@@ -281,12 +283,16 @@ class EmergencyStops:
         )
 
 
-async def _surely(
-    session: ContainerFacts, ending: Awaitable[EmergencyReceipt | None]
-) -> EmergencyReceipt | None:
+async def _give(
+    given: dict[str, EmergencyReceipt],
+    session: ContainerFacts,
+    ending: Awaitable[EmergencyReceipt | None],
+) -> None:
     try:
-        return await ending
+        receipt = await ending
     except Exception:  # one engine's trouble must not keep the others from being stopped
         log.exception("emergency stop of an engine failed", session_id=session.session_id)
         account = Account(problem="the supervisor failed, its log says how")
-        return receipt_of(session, account, Ending(problem="it may still run"))
+        receipt = receipt_of(session, account, Ending(problem="it may still run"))
+    if receipt is not None:
+        given[session.session_id] = receipt

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 from bus.bus import Bus
 from bus.host import HealthProbe, Service
+from schemas.session import OwnPlace
 from services.supervisor.adapters.called_off_file import CalledOffFile
+from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.assembly import cache_users, choose_runtime, launches
 from services.supervisor.called_off import CalledOff
@@ -17,6 +19,7 @@ from services.supervisor.handlers import Handlers
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.standing import StandingOrders
 from services.supervisor.stop_orders import StopOrders
+from services.supervisor.telling import CommandTeller
 from services.supervisor.watcher import HostWatch
 
 
@@ -56,7 +59,9 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
     cache = cache_users(settings)
     watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
     emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
-    standing = StandingOrders(orders, emergency)
+    teller = CommandTeller(bus, settings.host, lambda: datetime.now(UTC))
+    bus.witness = teller.saw
+    standing = StandingOrders(orders, emergency, carried_out=teller.carried_out)
     handlers = Handlers(
         runtime,
         launches(settings, runtime, cache),
@@ -65,6 +70,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         emergency=emergency,
         checks=PlanChecks(runtime),
     )
+    PlaceFile(settings.state).save(_place(settings, runtime.kind))
     try:
         await standing.begin()
         # Should one of them fail, so does the service, and whoever started it starts it again.
@@ -74,6 +80,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
                 group.create_task(watch.beat(), name="heartbeat"),
                 group.create_task(watch.look_after_cache(), name="cache"),
                 group.create_task(standing.run(), name="stops"),
+                group.create_task(teller.run(), name="audit"),
             )
             await handlers.serve(bus, settings.host)
             yield SupervisorHealth(watch)
@@ -84,3 +91,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         await handlers.close()
         await cache.close()
         await runtime.close()
+
+
+def _place(settings: SupervisorSettings, runtime: str) -> OwnPlace:
+    return OwnPlace(host=settings.host, owner=settings.owner, runtime=runtime, docker_url=settings.docker_url)

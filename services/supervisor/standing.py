@@ -1,12 +1,13 @@
 """What a stop flag says is made true, also when it was set while this supervisor was away: nothing that it names runs on."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from bus.logs import get_logger
 from bus.tasks import Tasks
 from schemas.fault import FaultError
-from schemas.session import EmergencyStop
+from schemas.session import EmergencyStop, HostStopped
 from services.supervisor.emergency import EmergencyStops
 from services.supervisor.stop_orders import StopOrders
 
@@ -19,9 +20,17 @@ RETRY_S: Final = 1.0
 class StandingOrders:
     """Carries out the stops that are in force at our start, and those that are left in the state folder."""
 
-    def __init__(self, orders: StopOrders, emergency: EmergencyStops) -> None:
+    def __init__(
+        self,
+        orders: StopOrders,
+        emergency: EmergencyStops,
+        *,
+        carried_out: Callable[[EmergencyStop, HostStopped], None],
+    ) -> None:
+        """`carried_out` is told of every stop that was left in the folder, once it is done."""
         self._orders = orders
         self._emergency = emergency
+        self._carried_out = carried_out
         self._stops = Tasks()
 
     async def begin(self) -> None:
@@ -29,26 +38,30 @@ class StandingOrders:
 
         Flags that cannot be read keep engines from starting, and end none: nobody may have asked for that.
         """
-        await self._orders.take_left()
+        left = await self._orders.take_left()
+        for request in left:
+            self._carry_out(request, is_left=True)
         if self._orders.is_readable:
             for flag in self._orders.flags:
-                self._carry_out(EmergencyStop(instance_id=flag.instance_id, reason=flag.reason[:200]))
+                if all(flag.instance_id != request.instance_id for request in left):
+                    request = EmergencyStop(instance_id=flag.instance_id, reason=flag.reason[:200])
+                    self._carry_out(request, is_left=False)
 
     async def run(self) -> None:
         """Looks into the folder, for ever."""
         while True:
             for request in await self._orders.take_left():
-                self._carry_out(request)
+                self._carry_out(request, is_left=True)
             await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Lets go of what is under way; the next supervisor takes it up by the flags."""
         await self._stops.close()
 
-    def _carry_out(self, request: EmergencyStop) -> None:
-        self._stops.start(self._stop(request), name=f"stop:{request.instance_id or 'all'}")
+    def _carry_out(self, request: EmergencyStop, *, is_left: bool) -> None:
+        self._stops.start(self._stop(request, is_left=is_left), name=f"stop:{request.instance_id or 'all'}")
 
-    async def _stop(self, request: EmergencyStop) -> None:
+    async def _stop(self, request: EmergencyStop, *, is_left: bool) -> None:
         while True:
             try:
                 done = await self._emergency.stop(request)
@@ -57,4 +70,6 @@ class StandingOrders:
                 await asyncio.sleep(RETRY_S)
             else:
                 log.warning("emergency stop carried out", receipts=len(done.receipts))
+                if is_left:
+                    self._carried_out(request, done)
                 return

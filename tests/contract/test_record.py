@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from flotilla.embedded.postgres import PostgresServer
+from schemas.audit import AuditEntry, Caller, ReadAudit
 from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from schemas.engine import StopEngine
 from schemas.fault import FaultCode, FaultError
@@ -29,7 +30,15 @@ from services.orchestrator.core.model import Engine
 from services.orchestrator.core.record_time import KeptTime
 from services.orchestrator.core.session import move
 from services.orchestrator.core.stored import configure, remove
-from services.orchestrator.ports import AccountHeld, Change, Command, RepeatedCommand, StaleChange, Unstorable
+from services.orchestrator.ports import (
+    AccountHeld,
+    Change,
+    Command,
+    Refusal,
+    RepeatedCommand,
+    StaleChange,
+    Unstorable,
+)
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
@@ -458,3 +467,84 @@ async def test_the_records_time_is_kept_and_an_earlier_one_changes_nothing(recor
     later = KeptTime(at=after(1), boot_id="boot-2", monotonic_s=8.0)
     await record.keep_time(later)
     assert await record.kept_time() == later
+
+
+ANN = Caller(credential="gateway", name="ann", origin="10.0.0.5", via="rest")
+
+
+def refusal(request_id: str = "r2", instance_id: str = "e1", **changes: Any) -> Refusal:
+    given: dict[str, Any] = {
+        "request_id": request_id,
+        "subject": "fleet.engine.stop",
+        "instance_id": instance_id,
+        "created_at": NOW,
+        "code": FaultCode.CONFLICT,
+        "message": "not now",
+    }
+    return Refusal(**(given | changes))
+
+
+async def test_who_asked_for_what_is_kept_with_what_was_done_and_with_what_was_refused(
+    record: PostgresRecord,
+) -> None:
+    done = msgspec.structs.replace(
+        command(), caller=ANN, body=b'{"text": "nul \\u0000"}', host="h1", message="1 of 1 flat"
+    )
+    await record.add_command(done)
+    await record.add_refusal(refusal(caller=ANN, body=b'{"api_key": "***"}'))
+    refused, carried_out = await record.audit(ReadAudit())
+    assert refused == AuditEntry(
+        number=refused.number,
+        at=NOW,
+        request_id="r2",
+        subject="fleet.engine.stop",
+        about="e1",
+        caller=ANN,
+        body={"api_key": "***"},
+        code=FaultCode.CONFLICT,
+        message="not now",
+    )
+    assert carried_out == AuditEntry(
+        number=carried_out.number,
+        at=NOW,
+        request_id="r1",
+        subject="fleet.engine.start",
+        about="e1",
+        host="h1",
+        caller=ANN,
+        body={"text": "nul \x00"},
+        message="1 of 1 flat",
+    )
+    assert carried_out.number < refused.number
+
+
+async def test_a_command_with_its_engine_has_its_caller_too(record: PostgresRecord) -> None:
+    noted = msgspec.structs.replace(command(), caller=ANN)
+    await record.save(change_of(started(), command=noted))
+    (entry,) = await record.audit(ReadAudit())
+    assert (entry.request_id, entry.caller, entry.code) == ("r1", ANN, None)
+    # The answer to the same command again is what it was.
+    found = await record.command("r1")
+    assert found is not None
+    assert (found.reply, found.body_hash) == (command().reply, command().body_hash)
+
+
+async def test_the_audit_is_read_in_pages_of_one_or_of_all(record: PostgresRecord) -> None:
+    for number in range(4):
+        await record.add_refusal(refusal(f"r{number}", instance_id=f"e{number % 2}"))
+    newest, second = await record.audit(ReadAudit(limit=2))
+    assert [newest.request_id, second.request_id] == ["r3", "r2"]
+    rest = await record.audit(ReadAudit(before=second.number))
+    assert [entry.request_id for entry in rest] == ["r1", "r0"]
+    assert [entry.request_id for entry in await record.audit(ReadAudit(about="e1"))] == ["r3", "r1"]
+
+
+async def test_a_refusal_that_is_told_twice_stands_there_once_and_may_be_tried_again(
+    record: PostgresRecord,
+) -> None:
+    await record.add_refusal(refusal())
+    await record.add_refusal(refusal())
+    await record.add_refusal(refusal(created_at=after(1)))
+    assert len(await record.audit(ReadAudit())) == 2
+    await record.add_command(command("r2"))
+    assert len(await record.audit(ReadAudit())) == 3

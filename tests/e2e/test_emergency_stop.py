@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bus.receipts import are_confirmed
 from flotilla.client import Flotilla
-from flotilla.receipts import is_confirmed
 from schemas.fault import FaultCode, FaultError
 from schemas.session import FleetStopped
 from schemas.states import DesiredState, FailureReason, RunState
@@ -58,7 +58,7 @@ async def _at_risk(fleet: Flotilla, name: str) -> bool:
 def assert_flat_and_gone(done: FleetStopped, sessions: dict[str, str]) -> None:
     """A receipt for each session and for no other, and all of it confirmed."""
     assert {one.instance_id: one.session_id for one in done.receipts} == sessions
-    assert is_confirmed(done), done
+    assert are_confirmed(done), done
     assert not [one for one in done.receipts if one.is_killed or one.not_confirmed]
     reports = [one.stop for one in done.receipts if one.stop]
     assert len(reports) == len(sessions)
@@ -144,7 +144,7 @@ async def test_a_stop_outlives_the_supervisor_and_ends_when_it_is_lifted(
 ) -> None:
     await trading(fleet, paced("one"))
     await trading(fleet, paced("other"))
-    assert is_confirmed(await fleet.emergency_stop("one", reason="on purpose"))
+    assert are_confirmed(await fleet.emergency_stop("one", reason="on purpose"))
     old = stack.pid_of("supervisor")
     assert old is not None
     os.kill(old, signal.SIGKILL)

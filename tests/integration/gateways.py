@@ -13,6 +13,7 @@ import msgspec
 from bus.bus import Bus
 from bus.discovery import Discovery
 from schemas import contract
+from schemas.audit import AuditList
 from schemas.catalog import (
     CatalogEntry,
     CatalogView,
@@ -31,6 +32,7 @@ from schemas.engine import (
     EngineView,
     EventList,
     FleetStatus,
+    Holdings,
     SessionList,
     SessionView,
 )
@@ -159,6 +161,8 @@ class Orchestrator:
             "fleet.engine.events": EventList(session_id="s1", events=(msgspec.Raw(b'{"seq":1}'),)),
             "fleet.engine.configure": accepted(message="stored", state=ClientState.STOPPED, session_id=None),
             "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),
+            "fleet.engine.holdings": Holdings(held={}),
+            "fleet.audit.list": AuditList(entries=()),
             "fleet.container.list": ContainerList(containers=(CONTAINER,)),
             "fleet.container.cleanup": CleanupReport(cleaned=(CONTAINER,)),
             **{f"fleet.strategy.{verb}": STRATEGIES for verb in ("list", "add", "start", "stop", "remove")},

@@ -11,6 +11,7 @@ import pytest
 from bus.bus import Bus
 from flotilla.embedded.postgres import PostgresServer
 from schemas import contract
+from schemas.audit import AuditEntry, ReadAudit
 from schemas.config import RestartPolicy
 from schemas.contract import Actor
 from schemas.engine import (
@@ -284,6 +285,16 @@ async def test_an_emergency_stop_needs_no_record_and_the_record_learns_of_it(
         assert stopped.unreached == ()
         own_postgres.start()
         await is_halted(bench, "e1")
+
+        async def on_record() -> AuditEntry | None:
+            entries = (await bench.call(contract.AUDIT_LIST, ReadAudit(about="all"))).entries
+            return next((entry for entry in entries if entry.request_id == "now"), None)
+
+        entry = await until(on_record, lambda found: found is not None)
+        assert entry is not None
+        assert (entry.subject, entry.code) == ("fleet.engine.emergency_stop", None)
+        assert entry.caller.credential == "operator"
+        assert entry.message.startswith("0 of 1 sessions flat and gone; NOT CONFIRMED e1: ")
 
 
 async def test_before_the_record_was_read_an_emergency_stop_works(

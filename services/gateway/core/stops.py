@@ -75,7 +75,7 @@ def lifted(instance_id: InstanceId | None) -> str:
 
 def _questions(receipt: EmergencyReceipt) -> Iterator[str]:
     yield from receipt.not_confirmed
-    if not receipt.is_flat and not receipt.not_confirmed:
+    if not receipt.not_confirmed and (receipt.is_killed or not receipt.is_flat):
         yield "not confirmed to be flat"
     if not receipt.is_gone:
         yield "its container is not confirmed to be gone"

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from bus.logs import get_logger
+from schemas.audit import AuditEntry, ReadAudit
 from schemas.fault import FaultCode, fault
 from schemas.session import SessionSpec, VenueAccount
 from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
@@ -19,7 +20,14 @@ from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.ports import Change, Command, RepeatedCommand, StaleChange, Unstorable
+from services.orchestrator.ports import (
+    Change,
+    Command,
+    Refusal,
+    RepeatedCommand,
+    StaleChange,
+    Unstorable,
+)
 
 log = get_logger(__name__)
 
@@ -107,6 +115,16 @@ class PostgresRecord:
         with _reachable():
             async with self._connection() as connection:
                 await add_command(connection, command)
+
+    async def add_refusal(self, refusal: Refusal) -> None:
+        with _reachable():
+            async with self._connection() as connection:
+                with _storable():
+                    await connection.execute(SQL["add_refusal"], *rows.refusal_row(refusal))
+
+    async def audit(self, question: ReadAudit) -> list[AuditEntry]:
+        found = await self.fetch("audit", question.about, question.before, question.limit)
+        return [rows.audit_entry_of(row) for row in found]
 
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
         found = await self.fetch("events", session_id, after_seq, kind, limit)
@@ -216,9 +234,8 @@ async def _add_events(connection: Any, events: Sequence[StoredEvent]) -> None:
 
 async def add_command(connection: Any, command: Command) -> None:
     """Records a command on this connection. Raises RepeatedCommand."""
-    values = (command.request_id, command.subject, command.body_hash, command.instance_id)
     try:
-        await connection.execute(SQL["add_command"], *values, command.reply.decode(), command.created_at)
+        await connection.execute(SQL["add_command"], *rows.command_row(command))
     except asyncpg.UniqueViolationError:
         raise RepeatedCommand(command.request_id) from None
 

@@ -5,12 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.audit import AuditEntry, Caller
 from schemas.config import EngineConfig, RestartPolicy
+from schemas.fault import FaultCode
 from schemas.session import SessionSpec, VenueAccount
 from schemas.telemetry import StopReport
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session, StopOrder
+from services.orchestrator.ports import Command, Refusal
 
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),
@@ -111,3 +114,52 @@ def _column(value: object) -> object:
     if isinstance(value, StopOrder | StopReport):
         return to_json(value)
     return str(value) if isinstance(value, str) else value
+
+
+def command_row(command: Command) -> tuple[Any, ...]:
+    """The values of add_command.sql."""
+    return (
+        command.request_id,
+        command.subject,
+        command.body_hash,
+        command.instance_id,
+        command.reply.decode(),
+        command.created_at,
+        *_asked(command),
+        command.message,
+    )
+
+
+def refusal_row(refusal: Refusal) -> tuple[Any, ...]:
+    """The values of add_refusal.sql."""
+    return (
+        refusal.request_id,
+        refusal.subject,
+        refusal.instance_id,
+        refusal.created_at,
+        *_asked(refusal),
+        str(refusal.code),
+        refusal.message,
+    )
+
+
+def _asked(one: Command | Refusal) -> tuple[Any, ...]:
+    caller = one.caller
+    body = None if one.body is None else one.body.decode()
+    return (one.host, caller.credential, caller.name, caller.origin, caller.via, body)
+
+
+def audit_entry_of(row: Mapping[str, Any]) -> AuditEntry:
+    """A row of audit.sql."""
+    return AuditEntry(
+        number=row["number"],
+        at=row["created_at"],
+        request_id=row["request_id"],
+        subject=row["subject"],
+        about=row["instance_id"],
+        host=row["host"],
+        caller=Caller(credential=row["credential"], name=row["caller"], origin=row["origin"], via=row["via"]),
+        body=None if row["body"] is None else msgspec.json.decode(row["body"]),
+        code=None if row["code"] is None else FaultCode(row["code"]),
+        message=row["message"],
+    )

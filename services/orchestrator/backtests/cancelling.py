@@ -13,11 +13,11 @@ from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.holders import Holders
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.conductor import Stamp
+from services.orchestrator.conductor import Stamp, command_of
 from services.orchestrator.core.backtests import turns as core
 from services.orchestrator.core.backtests.model import Backtest
 from services.orchestrator.core.backtests.views import view
-from services.orchestrator.ledger import Ledger, command_of
+from services.orchestrator.ledger import Ledger
 from services.orchestrator.ports import Command
 
 log = get_logger(__name__)

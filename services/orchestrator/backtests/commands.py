@@ -7,9 +7,9 @@ from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from services.orchestrator.backtests.sources import Shelves, new_backtest
-from services.orchestrator.conductor import Stamp
+from services.orchestrator.conductor import Stamp, command_of
 from services.orchestrator.core.backtests.views import view
-from services.orchestrator.ledger import Ledger, command_of
+from services.orchestrator.ledger import Ledger
 
 
 class Commands:

@@ -18,13 +18,13 @@ from services.orchestrator.backtests.members import new_members
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.reads import Reads
 from services.orchestrator.backtests.sources import Shelves
-from services.orchestrator.conductor import Stamp
+from services.orchestrator.conductor import Stamp, command_of
 from services.orchestrator.core.backtests import studies as core
 from services.orchestrator.core.backtests.model import Study
 from services.orchestrator.core.backtests.tally import best, point_of
 from services.orchestrator.core.backtests.views import study_view
 from services.orchestrator.core.replies import fitting
-from services.orchestrator.ledger import Ledger, command_of
+from services.orchestrator.ledger import Ledger
 from services.orchestrator.ports import StaleChange
 
 

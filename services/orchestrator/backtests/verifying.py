@@ -21,11 +21,11 @@ from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from services.orchestrator.backtests.reads import Reads
 from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.conductor import Stamp
+from services.orchestrator.conductor import Stamp, command_of
 from services.orchestrator.core.backtests.comparing import verdict
 from services.orchestrator.core.backtests.model import Backtest, NewBacktest
 from services.orchestrator.core.record_time import wall
-from services.orchestrator.ledger import Ledger, command_of
+from services.orchestrator.ledger import Ledger
 
 _ATTEMPTS: Final = 3
 

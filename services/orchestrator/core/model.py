@@ -5,14 +5,11 @@ from typing import Final
 
 import msgspec
 
-from schemas.config import EngineConfig, RestartPolicy
+from schemas.config import WORKER_TEMPLATE, EngineConfig, RestartPolicy
 from schemas.session import SessionSpec, container_name
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import StopReport
 from services.orchestrator.core.record_time import wall
-
-WORKER_TEMPLATE: Final = "backtest_worker"
-"""The template of engines that run backtests; they come and go by themselves."""
 
 STARTING: Final = (
     RunState.SCHEDULED,

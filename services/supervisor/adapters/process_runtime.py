@@ -37,7 +37,10 @@ DEATH_S: Final = 10.0
 
 
 class ProcessRuntime:
-    """The ContainerRuntime of one state folder. `command` reads a launch line and runs a session, `check_command` checks a plan."""
+    """The ContainerRuntime of one state folder. `command` reads a launch line and runs a session, `check_command` checks a plan.
+
+    A guest (`is_guest`) uses the folder beside the supervisor that owns it, and tidies nothing up.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class ProcessRuntime:
         owner: str,
         host: str,
         check_command: tuple[str, ...] = (sys.executable, "-m", "engine_sidecar.checking"),
+        is_guest: bool = False,
     ) -> None:
         self._root = root
         self._command = command
@@ -55,6 +59,8 @@ class ProcessRuntime:
         self._host = host
         self._turns: Turns[str] = Turns()
         self._shims: set[int] = set()
+        if is_guest:
+            return
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         sweep_remnants(root)
         log.warning(WARNING, folder=str(root))

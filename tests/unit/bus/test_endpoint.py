@@ -18,7 +18,7 @@ INBOX = "_INBOX.abc.1"
 
 class Message:
     def __init__(self, data: bytes = b"{}", reply: str = INBOX) -> None:
-        self.data, self.reply = data, reply
+        self.data, self.reply, self.headers = data, reply, None
 
 
 class Subscription:

@@ -5,7 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.receipts import NO_ACCOUNT, NOT_BELIEVED, NOT_FLAT, Account, Ending, belied, is_confirmed, receipt_of
+from bus.receipts import (
+    NO_ACCOUNT,
+    NOT_BELIEVED,
+    NOT_FLAT,
+    Account,
+    Ending,
+    belied,
+    belied_on_record,
+    is_confirmed,
+    receipt_of,
+)
 from schemas.session import ContainerFacts, ContainerStatus, SessionEnded
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import StateChange, StopReport
@@ -109,3 +119,17 @@ def test_a_receipt_is_confirmed_only_when_nothing_is_left_to_ask(changes: dict[s
     well = receipt_of(RUNNING, account(), exited(0))
     assert is_confirmed(well)
     assert not is_confirmed(msgspec.structs.replace(well, **changes))
+
+
+def test_a_receipt_of_what_the_record_has_open_is_not_flat() -> None:
+    said = receipt_of(RUNNING, account(), exited(0))
+    assert belied_on_record(said, {}) == said
+    assert belied_on_record(said, {"s2": ("position SPX.SIM SHORT 10",)}) == said
+    found = belied_on_record(said, {"s1": ("position SPX.SIM SHORT 10", "order O-1 BUY 5")})
+    assert not found.is_flat
+    assert found.not_confirmed == (
+        f"{NOT_BELIEVED}on record position SPX.SIM SHORT 10",
+        f"{NOT_BELIEVED}on record order O-1 BUY 5",
+    )
+    silent = receipt_of(RUNNING, SILENT, exited(0))
+    assert belied_on_record(silent, {"s1": ("position SPX.SIM SHORT 10",)}) == silent

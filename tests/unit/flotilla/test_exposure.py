@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from flotilla.exposure import with_unseen
+import msgspec
+
+from flotilla.exposure import hosts_of, with_unseen
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.session import EmergencyReceipt, FleetStopped
@@ -53,3 +55,19 @@ def test_another_engine_than_the_one_that_was_meant_is_left_out() -> None:
     both = (engine("a"), engine("b"))
     assert with_unseen(stopped("a"), both, both, "a").unreached == ()
     assert with_unseen(stopped(), both, both, "a").unreached == ("attic",)
+
+
+def test_an_engine_that_nobody_told_of_is_named_and_nothing_of_it_is_confirmed() -> None:
+    both = (engine("a"), engine("b"))
+    told, untold = with_unseen(stopped("a"), both, both, None).receipts
+    assert (told.instance_id, untold.instance_id, untold.host) == ("a", "b", "attic")
+    assert (untold.is_flat, untold.is_gone) == (False, False)
+    assert untold.not_confirmed
+
+
+def test_a_worker_on_record_is_no_engine() -> None:
+    worker = msgspec.structs.replace(engine("worker-attic"), config=EngineConfig(template="backtest_worker"))
+    done = with_unseen(stopped(), (worker,), (worker,), None)
+    assert (done.receipts, done.unreached) == ((), ())
+    assert hosts_of((worker, engine("a", "desk")), None) == {"desk"}
+    assert hosts_of((engine("a", "desk"), engine("b")), "b") == {"attic"}

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flotilla.receipts import flags_left, is_confirmed, stopped_report
+from bus.receipts import are_confirmed, is_confirmed
+from flotilla.receipts import flags_left, stopped_report
 from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
 from schemas.states import StopPolicy
 from schemas.telemetry import StopFlag, StopReport
@@ -25,8 +26,8 @@ def stopped(*receipts: EmergencyReceipt, unreached: tuple[str, ...] = ()) -> Fle
 
 
 def test_all_flat_and_gone_is_confirmed() -> None:
-    assert is_confirmed(stopped(receipt("a"), receipt("b")))
-    assert is_confirmed(stopped()), "nothing ran, and every host said so"
+    assert are_confirmed(stopped(receipt("a"), receipt("b")))
+    assert are_confirmed(stopped()), "nothing ran, and every host said so"
 
 
 @pytest.mark.parametrize(
@@ -34,11 +35,22 @@ def test_all_flat_and_gone_is_confirmed() -> None:
     [
         stopped(receipt("a"), receipt("b", is_flat=False)),
         stopped(receipt("a", is_gone=False)),
+        stopped(receipt("a", is_killed=True)),
+        stopped(receipt("a", not_confirmed=("fill of O-2",))),
         stopped(receipt("a"), unreached=("attic",)),
     ],
 )
 def test_one_doubt_is_enough_to_be_not_confirmed(done: FleetStopped) -> None:
-    assert not is_confirmed(done)
+    assert not are_confirmed(done)
+    text = drawn(stopped_report(done, "flotilla"))
+    assert f"{sum(map(is_confirmed, done.receipts))} of {len(done.receipts)} engines confirmed" in text
+
+
+def test_an_engine_that_was_reached_around_the_bus_is_said_to_be() -> None:
+    told = receipt("a", is_flat=False, stop=None, is_around_bus=True, not_confirmed=("nothing is heard",))
+    text = drawn(stopped_report(stopped(told, receipt("b")), "flotilla"))
+    assert "AROUND THE BUS a: told by SIGTERM on host desk" in text
+    assert "AROUND THE BUS b" not in text
 
 
 def test_a_receipt_takes_what_80_columns_have_and_loses_nothing() -> None:

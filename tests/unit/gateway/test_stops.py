@@ -36,7 +36,7 @@ def stopped(*receipts: EmergencyReceipt, unreached: tuple[str, ...] = ()) -> Fle
     [
         (stopped(), (), "stopped"),
         (stopped(receipt("a"), receipt("b")), (), "stopped"),
-        (stopped(receipt("a", is_killed=True)), (), "stopped"),
+        (stopped(receipt("a", is_killed=True)), ("a: not confirmed to be flat",), "stopped"),
         (stopped(receipt("a", is_flat=False)), ("a: not confirmed to be flat",), "stopped"),
         (
             stopped(receipt("a", is_gone=False)),

@@ -113,13 +113,18 @@ def test_only_an_operator_may_say_everything() -> None:
         assert (">" in actor_permissions(actor)["pub"]["allow"]) == (actor == Actor.OPERATOR)
 
 
-def test_the_gateway_commands_no_engine_and_of_supervisors_asks_for_emergency_stops_only() -> None:
+def test_the_gateway_asks_engines_and_supervisors_for_emergency_stops_and_for_what_came_of_them_only() -> (
+    None
+):
     said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
     assert "fleet.engine.start" in said
     assert [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))] == [
+        "engine.*.command.end_now",
         "engine.emergency_stop",
+        "engine.inspect",
         "engine.lift_stop",
         "host.*.engine.emergency_stop",
+        "host.*.engine.inspect",
         "host.*.engine.lift_stop",
     ]
 

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from schemas.config import EngineConfig
+from schemas.config import WORKER_TEMPLATE, EngineConfig
 from schemas.states import EngineType, RunState
 from schemas.telemetry import HostHeartbeat
-from services.orchestrator.core.model import WORKER_TEMPLATE, Engine
+from services.orchestrator.core.model import Engine
 
 PAUSE: Final = timedelta(seconds=30)
 """After a worker that failed for good, before another is tried."""

@@ -1,0 +1,73 @@
+"""What is heard on the bus while an emergency stop is under way: hosts, engines, how sessions and containers end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from nats import errors
+
+from bus.bus import Bus
+from schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, STATE, Feed
+from schemas.fault import FaultCode, fault
+from schemas.session import ContainerFacts
+from schemas.telemetry import EngineEvent, Heartbeat, HostHeartbeat, StateChange
+
+MOST_ENGINES: Final = 20_000
+"""Of how many engines is kept what they say; a stop of more names the hosts that did not answer only."""
+
+
+class Sightings:
+    """Hosts are those that beat: only the credential of a supervisor may publish that, anybody could answer a question.
+
+    `hosts` says when each was heard last, by the loop's clock; `engines` the last heartbeat of each; `ends` and `containers` go by
+    session.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.hosts: dict[str, float] = {}
+        self.engines: dict[str, Heartbeat] = {}
+        self.ends: dict[str, StateChange] = {}
+        self.containers: dict[str, ContainerFacts] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Listens. Raises FaultError `unavailable` without a bus."""
+        async with AsyncExitStack() as stack:
+            feeds: tuple[tuple[Feed[Any], Any], ...] = (
+                (HOST_HEARTBEAT, self._host),
+                (HOST_CONTAINER, self._container),
+                (HEARTBEAT, self._engine),
+                (STATE, self._state),
+            )
+            try:
+                for feed, handler in feeds:
+                    listener = await self._bus.listen(feed, handler)
+                    stack.push_async_callback(listener.close)
+            except (errors.Error, TimeoutError) as error:
+                raise fault(
+                    FaultCode.UNAVAILABLE, f"the bus is away: {error!r}", retry_after_s=1.0
+                ) from error
+            yield
+
+    async def _host(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
+        self.hosts[ids["host"]] = asyncio.get_running_loop().time()
+
+    async def _container(self, facts: ContainerFacts, ids: Mapping[str, str]) -> None:
+        if facts.host == ids["host"]:
+            self.containers[facts.session_id] = facts
+
+    async def _engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:
+        # An engine may say what it likes of itself, and of nobody else.
+        if beat.instance_id != ids["instance_id"]:
+            return
+        known = self.engines.get(beat.instance_id)
+        if known is None and len(self.engines) >= MOST_ENGINES:
+            return
+        if known is None or known.generation <= beat.generation:
+            self.engines[beat.instance_id] = beat
+
+    async def _state(self, event: EngineEvent[StateChange], ids: Mapping[str, str]) -> None:
+        if event.instance_id == ids["instance_id"] and event.data.state.is_terminal:
+            self.ends[event.session_id] = event.data

@@ -1,0 +1,76 @@
+"""The audit: every change that somebody asked for, who that was, and what came of it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from schemas.fault import FaultCode
+from schemas.ids import HostId
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asked. `credential` names the connection that hears the answer: `gateway`, `operator`, `orchestrator`, `engine_<id>`.
+
+    `name`, `origin` and `via` (rest, cli, python) are what that connection says: for the gateway the name of the token that it
+    checked and the address of its client, for the operator the account and machine of whoever typed.
+    """
+
+    credential: str = ""
+    name: str = ""
+    origin: str = ""
+    via: str = ""
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """True when the gateway answered for the name: it checked a token. Any other name is a claim."""
+        return self.credential == "gateway" and self.name != ""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One change that was asked for. `code` is null when it was done, else the fault it was refused or failed with.
+
+    `subject` is the call, `about` the engine, backtest or study, `all` for every engine. `host` is the host that was asked directly.
+    `body` is what was sent, with what may be a secret blanked; null when it was none, or is too long to be kept. `outcome` says in
+    words what an emergency stop came to, and `message` is the fault's.
+    """
+
+    number: int
+    at: datetime
+    request_id: str
+    subject: str
+    about: str = ""
+    host: HostId | None = None
+    caller: Caller = Caller()
+    body: dict[str, Any] | None = None
+    code: FaultCode | None = None
+    message: str = ""
+
+
+class ReadAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the newest entries: of one engine, backtest or study, or of all; `before` is the number of the last one that was seen."""
+
+    about: Annotated[str, Meta(max_length=100)] | None = None
+    before: Annotated[int, Meta(ge=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class AuditList(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries, newest first."""
+
+    entries: tuple[AuditEntry, ...]
+
+
+class HostCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a host's supervisor was asked for by somebody else than the orchestrator, and what came of it."""
+
+    host: HostId
+    at: datetime
+    request_id: str
+    subject: str
+    about: str = ""
+    caller: Caller = Caller()
+    body: dict[str, Any] | None = None
+    code: FaultCode | None = None
+    message: str = ""

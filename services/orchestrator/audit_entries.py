@@ -1,0 +1,99 @@
+"""From a command that was answered, here or by a host, to what the audit keeps of it. Pure."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from bus.blanking import blanked
+from bus.endpoint import Witnessed
+from schemas.audit import HostCommand
+from schemas.contract import HOST_EMERGENCY_STOP, HOST_LIFT_STOP, TRIAL_CLAIM
+from schemas.ids import new_request_id
+from schemas.telemetry import FleetAlert, Severity
+from services.orchestrator.core.effects import RaiseAlert
+from services.orchestrator.core.events import storable
+from services.orchestrator.ports import Command, Refusal
+
+_ABOUT: Final = ("instance_id", "backtest_id", "study_id")
+_LONGEST: Final = 2_000
+_FROM_HOST: Final = b"null"
+
+
+def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
+    """A command of a person's that was refused or failed; None for what was done, which is on record with its effect.
+
+    Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted.
+    """
+    if seen.problem is None or seen.call is TRIAL_CLAIM:
+        return None
+    body = blanked(seen.body)
+    said = msgspec.json.decode(body) if body is not None else {}
+    request_id = said.get("request_id")
+    return Refusal(
+        request_id=storable(request_id)[:100] if isinstance(request_id, str) else new_request_id(),
+        subject=seen.call.subject,
+        instance_id=_about(said),
+        created_at=now,
+        code=seen.problem.code,
+        message=storable(seen.problem.message)[:_LONGEST],
+        caller=seen.caller,
+        body=body,
+    )
+
+
+def entry_of_host(told: HostCommand) -> Command | Refusal:
+    """What a host did, or refused, when it was asked directly. One request to several hosts is an entry for each."""
+    request_id = f"{told.request_id}@{told.host}"
+    about = storable(told.about or "all")[:100]
+    body = msgspec.json.encode(told.body) if told.body is not None else None
+    if told.code is not None:
+        return Refusal(
+            request_id=request_id,
+            subject=told.subject,
+            instance_id=about,
+            created_at=told.at,
+            code=told.code,
+            message=storable(told.message)[:_LONGEST],
+            caller=told.caller,
+            host=told.host,
+            body=body,
+        )
+    return Command(
+        request_id=request_id,
+        subject=told.subject,
+        body_hash=b"",
+        instance_id=about,
+        reply=_FROM_HOST,
+        created_at=told.at,
+        caller=told.caller,
+        host=told.host,
+        body=body,
+        message=storable(told.message)[:_LONGEST],
+    )
+
+
+def alert_of(told: HostCommand) -> RaiseAlert | None:
+    """People hear of each emergency stop, and of each that is lifted, whoever asked for it. Our own are told of as a whole."""
+    is_stop = told.subject == HOST_EMERGENCY_STOP.subject
+    if told.caller.credential == "orchestrator" or not (is_stop or told.subject == HOST_LIFT_STOP.subject):
+        return None
+    of_whom = f"engine {told.about}" if told.about not in ("", "all") else "all engines"
+    who = told.caller.name or told.caller.credential or "somebody"
+    verb = "emergency stop of" if is_stop else "emergency stop lifted of"
+    alert = FleetAlert(
+        at=told.at,
+        severity=Severity.CRITICAL if is_stop else Severity.WARNING,
+        code="emergency_stop" if is_stop else "stop_lifted",
+        message=f"host {told.host}: {verb} {of_whom} by {who}: {told.message}",
+        instance_id=told.about if told.about not in ("", "all") else None,
+        host=told.host,
+    )
+    return RaiseAlert(alert, f"{alert.code}-{told.request_id}@{told.host}")
+
+
+def _about(said: dict[str, Any]) -> str:
+    config = said.get("config")
+    places = (said, config if isinstance(config, dict) else {})
+    found = (place[name] for name in _ABOUT for place in places if isinstance(place.get(name), str))
+    return storable(next(found, ""))[:100]

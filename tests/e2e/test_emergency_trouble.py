@@ -1,0 +1,240 @@
+"""Emergency stops while what they need is dead or frozen: every engine gone or named, 0 only when all of it is confirmed, in 25 s."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from flotilla.client import Flotilla
+from flotilla.watch import Watch
+from schemas.backtest import BacktestStatus, ResultPart
+from schemas.fault import FaultError
+from schemas.session import FleetStopped
+from tests.e2e.engines import engine_pids, eventually, paced, trading
+from tests.e2e.rest import API, ENGINE, Rest
+from tests.e2e.stacks import RunningStack, is_running, until
+
+LIMIT_S = 25.0
+NAMES = ("left", "right")
+
+pytestmark = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+
+
+@pytest.fixture
+async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
+    """A client; what a test leaves in force is lifted, because the stack is the next one's too."""
+    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
+        yield connected
+        await eventually(lambda: _lifted(connected), 60, "the end of every stop")
+
+
+async def _lifted(fleet: Flotilla) -> bool:
+    left = await fleet.lift_stop()
+    # The orchestrator hears of it with the next heartbeat.
+    known = (await fleet.engines()).engines
+    return not left.flags and not left.unreached and not any(one.stop_flag for one in known)
+
+
+class Stopped:
+    """What `flotilla emergency-stop --all` came to."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str], seconds: float) -> None:
+        self.exit_code = done.returncode
+        self.errors = done.stderr
+        self.seconds = seconds
+        self.document = msgspec.json.decode(done.stdout, type=FleetStopped)
+
+
+def stop_all(stack: RunningStack) -> Stopped:
+    began = time.monotonic()
+    done = stack.cli("--json", "emergency-stop", "--all", "--reason", "drill")
+    return Stopped(done, time.monotonic() - began)
+
+
+@contextmanager
+def frozen(pid: int | None) -> Iterator[None]:
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def two_engines(fleet: Flotilla) -> dict[str, int]:
+    """Two that trade; their processes."""
+    for name in NAMES:
+        await trading(fleet, paced(name))
+    return await engine_pids(fleet, NAMES)
+
+
+async def assert_honest(stopped: Stopped, pids: dict[str, int]) -> None:
+    """Whatever was dead: it ends in time, every engine is named and gone, and 0 is said only of what is confirmed."""
+    assert stopped.seconds <= LIMIT_S, stopped.seconds
+    receipts = {one.instance_id: one for one in stopped.document.receipts}
+    assert receipts.keys() == set(NAMES), "every engine, and no worker"
+    is_all_well = not stopped.document.unreached and all(
+        one.is_flat and one.is_gone and not one.is_killed and not one.not_confirmed
+        for one in receipts.values()
+    )
+    assert stopped.exit_code == (0 if is_all_well else 8), stopped.document
+    for one in receipts.values():
+        assert one.is_flat or one.not_confirmed, "what is not confirmed is said in words"
+    # What the machine says, whatever anybody else does.
+    until(lambda: not any(is_running(pid) for pid in pids.values()), 5, "the end of every engine")
+
+
+async def assert_kept_from_starting(stack: RunningStack) -> None:
+    """The flag is in force, or becomes so, wherever it had to be left."""
+
+    def is_refused() -> bool:
+        refused = stack.cli("engine", "start", "left")
+        return refused.returncode == 5 and "emergency stop" in refused.stderr
+
+    await asyncio.to_thread(until, is_refused, 30, "a refused start")
+
+
+async def test_a_worker_and_its_backtest_go_on_and_are_no_reason_for_8(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    pids = await two_engines(fleet)
+    running = asyncio.get_running_loop().create_task(
+        asyncio.to_thread(stack.cli, "--json", "backtest", "run", "under-way", "--strategy", "ema_cross")
+    )
+    await eventually(lambda: _has_begun(fleet), 60, "a backtest that runs")
+    stopped = await asyncio.to_thread(stop_all, stack)
+    await assert_honest(stopped, pids)
+    assert stopped.exit_code == 0, stopped.document
+    ran = await running
+    assert ran.returncode == 0, ran.stderr
+    assert await eventually(lambda: _has_report(fleet), 30, "the tear sheet")
+    assert "<html" in await fleet.backtest_result("under-way", ResultPart.REPORT)
+
+
+async def _has_begun(fleet: Flotilla) -> bool:
+    try:
+        return (await fleet.backtest("under-way")).status is not BacktestStatus.PENDING
+    except FaultError:
+        return False
+
+
+async def _has_report(fleet: Flotilla) -> bool:
+    return (await fleet.backtest("under-way")).has_report
+
+
+async def test_with_its_supervisor_killed_in_the_middle_the_next_one_carries_it_through(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    pids = await two_engines(fleet)
+    stopping = asyncio.get_running_loop().create_task(asyncio.to_thread(stop_all, stack))
+    flags = stack.folder.root / "stop_flags.json"
+    await asyncio.to_thread(until, lambda: flags.exists() and b"drill" in flags.read_bytes(), 10, "the flag")
+    supervisor = stack.pid_of("supervisor")
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    stopped = await stopping
+    await assert_honest(stopped, pids)
+    assert stopped.document.unreached == ()
+    await assert_kept_from_starting(stack)
+
+
+async def test_with_its_supervisor_frozen_engines_are_asked_directly_and_their_ends_are_looked_at(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    pids = await two_engines(fleet)
+    with frozen(stack.pid_of("supervisor")):
+        stopped = await asyncio.to_thread(stop_all, stack)
+        await assert_honest(stopped, pids)
+    # They told of themselves over the bus, the runtime showed how they ended, and the flag waits in the folder.
+    assert stopped.exit_code == 0, stopped.document
+    assert [flag.reason for flag in stopped.document.flags] == ["drill"]
+    await assert_kept_from_starting(stack)
+
+
+async def test_with_the_bus_frozen_it_goes_around_it_and_says_so_of_every_engine(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    pids = await two_engines(fleet)
+    with frozen(stack.pid_of("nats-server")):
+        stopped = await asyncio.to_thread(stop_all, stack)
+        await assert_honest(stopped, pids)
+    assert "going around the bus" in stopped.errors
+    assert all(one.is_around_bus and not one.is_flat for one in stopped.document.receipts)
+    assert stopped.exit_code == 8
+    await assert_kept_from_starting(stack)
+
+
+async def test_with_the_bus_dead_it_goes_around_it_too(stack: RunningStack, fleet: Flotilla) -> None:
+    pids = await two_engines(fleet)
+    with stack.without("nats-server"):
+        stopped = await asyncio.to_thread(stop_all, stack)
+        await assert_honest(stopped, pids)
+    assert all(one.is_around_bus and not one.is_flat for one in stopped.document.receipts)
+    assert stopped.exit_code == 8
+    await assert_kept_from_starting(stack)
+
+
+async def test_every_change_stands_on_record_with_who_from_where_what_and_its_outcome(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    await trading(fleet, paced("left"))
+    async with aiohttp.ClientSession() as session:
+        rest = Rest(stack, session)
+        await rest.done("POST", f"{ENGINE}/stop", {"instance_id": "left"})
+        secret = {"config": {"instance_id": "left", "strategies": [], "parameters": {"api_key": "AKIAX"}}}
+        status, refused = await rest.call("POST", f"{ENGINE}/start", secret)
+        assert status >= 400, refused
+        async with fleet.watch(kinds=("fleet_alert",)) as alerts:
+            with stack.without("postgres"):
+                stopped = await asyncio.to_thread(stop_all, stack)
+            assert stopped.exit_code == 0, stopped.document
+            assert await told_of(alerts, "emergency_stop")
+            assert (await asyncio.to_thread(stack.cli, "emergency-stop", "--lift")).returncode == 0
+            assert await told_of(alerts, "stop_lifted")
+
+        async def on_record() -> dict[str, Any] | None:
+            found = (await rest.done("GET", f"{API}/audit"))["entries"]
+            by_call = {entry["subject"]: entry for entry in reversed(found)}
+            return by_call if "engine.lift_stop" in by_call else None
+
+        found = await eventually(on_record, 30, "what hosts were asked directly")
+    started, stop = found["fleet.engine.start"], found["fleet.engine.stop"]
+    assert (stop["who"], stop["is_vouched_for"], stop["via"], stop["outcome"]) == (
+        "admin",
+        True,
+        "rest",
+        "done",
+    )
+    assert stop["origin"] == "127.0.0.1"
+    assert stop["body"]["instance_id"] == "left"
+    assert started["outcome"] != "done"
+    assert started["message"]
+    assert "AKIAX" not in msgspec.json.encode(found).decode()
+    by_hand = found["engine.emergency_stop"]
+    assert (by_hand["credential"], by_hand["is_vouched_for"], by_hand["via"]) == ("operator", False, "cli")
+    assert by_hand["origin"] == socket.gethostname()
+    assert by_hand["body"]["reason"] == "drill"
+    assert "sessions flat and gone" in by_hand["message"]
+    shown = await asyncio.to_thread(stack.cli, "audit")
+    assert shown.returncode == 0, shown.stderr
+    assert "admin" in shown.stdout
+    assert "emergency_stop" in shown.stdout
+
+
+async def told_of(alerts: Watch, code: str) -> bool:
+    """Waits until the fleet raises this alert."""
+
+    async def look() -> bool:
+        update = await alerts.next(1)
+        return update is not None and update.payload.code == code
+
+    return await eventually(look, 30, f"an alert {code}")

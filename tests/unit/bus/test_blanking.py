@@ -1,0 +1,48 @@
+"""What is kept of a command's body holds no secret."""
+
+import json
+
+import pytest
+
+from bus.blanking import LONGEST, blanked
+
+
+def kept(body: object) -> object:
+    found = blanked(json.dumps(body).encode())
+    return None if found is None else json.loads(found)
+
+
+def test_whatever_stands_under_a_name_that_secrets_have_is_blanked_however_deep() -> None:
+    body = {
+        "config": {
+            "venues": [
+                {"name": "BINANCE", "config": {"api_key": "AKIA", "apiSecret": "s3cr3t", "depth": 20}}
+            ],
+            "secret": {"nested": ["a", 7, {"b": 1.5}]},
+            "PASSWORD": "hunter2",
+            "private_key": "-----BEGIN",
+            "passphrase": "x",
+            "access_token": 123456,
+        },
+        "instance_id": "e1",
+    }
+    found = json.dumps(kept(body))
+    for secret in ("AKIA", "s3cr3t", "hunter2", "BEGIN", "123456", '"a"', "1.5", '"x"'):
+        assert secret not in found
+    assert '"depth": 20' in found
+    assert '"instance_id": "e1"' in found
+    assert '"BINANCE"' in found
+
+
+def test_flags_and_nulls_are_no_secrets() -> None:
+    assert kept({"has_token": True, "token": None}) == {"has_token": True, "token": None}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"text"', b"\xff", b"[" * 5_000, b'{"a":' * 900])
+def test_what_is_no_object_is_not_kept(body: bytes) -> None:
+    assert blanked(body) is None
+
+
+def test_a_body_that_is_too_long_is_left_out_whole() -> None:
+    assert kept({"a": "x" * (LONGEST - 20)}) is not None
+    assert kept({"a": "x" * LONGEST}) is None
