@@ -63,7 +63,7 @@ def run(spawned: Spawned) -> int:
 
 
 def _exit_code(change: StateChange) -> int:
-    if change.state == RunState.STOPPED:
+    if change.state in (RunState.COMPLETED, RunState.STOPPED):
         return 0
     return EX_CONFIG if change.reason == FailureReason.CONFIG else 1
 

@@ -49,12 +49,16 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """The engine's last word before it exits by itself. `reason` null means a clean stop; `stop` is null when nothing ever ran."""
+    """The engine's last word before it exits by itself. `reason` null means a clean stop; `stop` is null when nothing ever ran.
+
+    `is_completed`: it ended because its data is through.
+    """
 
     reason: FailureReason | None
     detail: str = ""
     not_confirmed: tuple[str, ...] = ()
     stop: StopReport | None = None
+    is_completed: bool = False
 
 
 type FromEngine = Tick | Phase | Happened | Measured | Answer | Ended

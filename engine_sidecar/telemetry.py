@@ -1,10 +1,11 @@
 """What is told once a second and may be lost: the sidecar's heartbeat and the engine's metrics."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bus.alive import say_alive, since_boot
 from bus.bus import Bus
@@ -20,6 +21,7 @@ from schemas.telemetry import Heartbeat, Resources
 log = get_logger(__name__)
 
 PERIOD_S = 1.0
+_MOST_WAITING: Final = 4
 
 
 class Telemetry:
@@ -47,7 +49,7 @@ class Telemetry:
         self._meter = meter
         self._file = heartbeat_file
         self._now_ns = now_ns
-        self._metrics: bytes | None = None
+        self._metrics: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._new_metrics = asyncio.Event()
         self._usage: tuple[Usage, float] | None = None
         self._beat = 0
@@ -56,8 +58,8 @@ class Telemetry:
         self.bus: Bus | None = None
 
     def measured(self, data: bytes) -> None:
-        """Takes the engine's metrics; only the newest wait."""
-        self._metrics = data
+        """Takes the engine's metrics; only the newest few wait: at a replay's end two measures come within a moment."""
+        self._metrics.append(data)
         self._new_metrics.set()
 
     async def run_metrics(self) -> None:
@@ -65,8 +67,8 @@ class Telemetry:
         while True:
             await self._new_metrics.wait()
             self._new_metrics.clear()
-            if self._metrics is not None:
-                await self._publish(METRICS, self._metrics)
+            while self._metrics:
+                await self._publish(METRICS, self._metrics.popleft())
 
     async def run_heartbeat(self) -> None:
         """Publishes heartbeats until it is cancelled; also tells the container's health check that this loop turns."""

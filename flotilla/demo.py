@@ -119,10 +119,9 @@ async def _trade(
     )
     narrator.say(f"trading after {loop.time() - began:.1f} s")
     await _listen(updates, tally, progress, until="is_replayed", timeout_s=_REPLAY_S)
-    narrator.say("all market data is through; stopping the engine")
-    before_stop = tally.metrics
-    stopped = await fleet.stop_engine(ENGINE)
-    await fleet.wait_for(ENGINE, ENDED, session_id=stopped.session_id, timeout_s=_STOP_S)
+    narrator.say("all market data is through; the engine flattens and is completed")
+    before_stop = tally.at_end
+    await fleet.wait_for(ENGINE, ENDED, session_id=accepted.session_id, timeout_s=_STOP_S)
     await _listen(updates, tally, progress, until="is_over", timeout_s=_STOP_S)
     recorded, missing = await _recorded(fleet, tally.events)
     if view.session is None or before_stop is None:

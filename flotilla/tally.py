@@ -18,7 +18,10 @@ from schemas.telemetry import (
 
 
 class Tally:
-    """Counts and keeps what comes in. `counts` is per kind; events of a kind are kept in their order."""
+    """Counts and keeps what comes in. `counts` is per kind; events of a kind are kept in their order.
+
+    `at_end` are the first metrics of an engine whose data is through.
+    """
 
     def __init__(self, instance_id: str) -> None:
         self.instance_id = instance_id
@@ -33,6 +36,7 @@ class Tally:
         self._last_seq: int | None = None
         self.account: AccountUpdate | None = None
         self.metrics: EngineMetrics | None = None
+        self.at_end: EngineMetrics | None = None
 
     def take(self, update: Update) -> None:
         """Counts one update."""
@@ -41,6 +45,8 @@ class Tally:
             self._event(update.payload)
         elif update.kind == "metrics":
             self.metrics = update.payload
+            if self.at_end is None and _is_through(self.metrics):
+                self.at_end = self.metrics
         elif update.kind == "heartbeat":
             self.told_seq = max(self.told_seq, update.payload.last_seq)
         elif update.kind == "log":
@@ -65,9 +71,7 @@ class Tally:
     def is_replayed(self) -> bool:
         """True when every feed has given all it has, and what came of it was counted."""
         metrics = self.metrics
-        if metrics is None or not metrics.feeds or metrics.fills_total > len(self.fills):
-            return False
-        return all(feed.is_finished for feed in metrics.feeds)
+        return metrics is not None and metrics.fills_total <= len(self.fills) and _is_through(metrics)
 
     def problems(self, recorded: Iterable[int], missing: Iterable[tuple[int, int]]) -> list[str]:
         """Everything that is not as it should be; `recorded` are the sequence numbers in the database."""
@@ -103,10 +107,14 @@ class Tally:
                     self._last_seq = event.seq
 
     def _has_stopped(self) -> bool:
-        return bool(self.states) and self.states[-1].state == RunState.STOPPED
+        return bool(self.states) and self.states[-1].state in (RunState.COMPLETED, RunState.STOPPED)
 
     def _end(self) -> str:
         if not self.states:
             return "nothing was heard of it"
         last = self.states[-1]
         return f"{last.state} {last.reason or ''} {last.detail}".strip()
+
+
+def _is_through(metrics: EngineMetrics) -> bool:
+    return bool(metrics.feeds) and all(feed.is_finished for feed in metrics.feeds)

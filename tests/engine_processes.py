@@ -183,12 +183,12 @@ def zygote_process() -> Iterator[ZygoteProcess]:
 
 
 def sandbox_node(**replay: Any) -> dict[str, Any]:
-    """The node of the sandbox template with its defaults; `replay` goes to the replay's config."""
+    """The node of the sandbox template with its defaults, up after its data's end; `replay` goes to the replay's config."""
     template = json.loads((ROOT / "templates/engines/sandbox_engine.json").read_text())
     values: dict[str, Any] = {
         name: parameter.get("default") for name, parameter in template["parameters"].items()
     }
-    values |= {"trader_id": "ENGINE-001", "log_level": "INFO"} | replay
+    values |= {"trader_id": "ENGINE-001", "log_level": "INFO", "on_end": "idle"} | replay
     node: dict[str, Any] = fill_in(template["node"], values)
     return node
 

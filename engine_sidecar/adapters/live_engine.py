@@ -38,6 +38,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     reason: FailureReason | None = None
     detail: str = ""
+    is_completed: bool = False
 
 
 class LiveEngine:
@@ -101,15 +102,25 @@ class LiveEngine:
         for task in self._under_way:
             task.cancel()
         not_confirmed, report = await self._stopping.stop(ending.policy, ending.timeout_s, node)
-        return Ended(ending.reason, ending.detail, not_confirmed, report)
+        return Ended(ending.reason, ending.detail, not_confirmed, report, ending.is_completed)
 
     def _end_with(
-        self, policy: StopPolicy, reason: FailureReason | None, detail: str, timeout_s: float | None = None
+        self,
+        policy: StopPolicy,
+        reason: FailureReason | None,
+        detail: str,
+        timeout_s: float | None = None,
+        *,
+        is_completed: bool = False,
     ) -> None:
         """Ends the run, unless it is ending already: the first cause is the one that explains the others."""
-        if not self._ending.done():
-            timeout_s = self._run.stop_timeout_s if timeout_s is None else timeout_s
-            self._ending.set_result(Ending(policy=policy, timeout_s=timeout_s, reason=reason, detail=detail))
+        if self._ending.done():
+            return
+        timeout_s = self._run.stop_timeout_s if timeout_s is None else timeout_s
+        ending = Ending(
+            policy=policy, timeout_s=timeout_s, reason=reason, detail=detail, is_completed=is_completed
+        )
+        self._ending.set_result(ending)
 
     def _on_connected(self) -> None:
         self._link.send(Phase(RunState.RECONCILING))
@@ -122,7 +133,7 @@ class LiveEngine:
             return
         if self._kernel.trader.is_running:
             # Whether it trades is judged by the measure, so that has to be there first.
-            self._tap.guarded(self._take_first_measure)(None)
+            self._tap.guarded(self._take_whole_measure)(None)
             self._link.send(Phase(RunState.TRADING))
         else:
             self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, why_not_trading(self._kernel))
@@ -142,8 +153,10 @@ class LiveEngine:
         if ended.error:
             reason = FailureReason.CONFIG if ended.is_refused else FailureReason.CRASH
             self._end_with(StopPolicy.CANCEL, reason, f"replay {ended.venue}: {ended.error}")
-        elif ended.must_stop:
-            self._end_with(self._run.stop_policy, None, "the replay is finished")
+        elif ended.must_stop and not self._ending.done():
+            # How it stands when the data is through, before the stop does away with it.
+            self._tap.guarded(self._take_whole_measure)(None)
+            self._end_with(self._run.stop_policy, None, "the replay is finished", is_completed=True)
 
     def _on_shutdown(self, command: Any) -> None:
         self._end_with(self._run.stop_policy, None, f"shut down by {command.component_id}: {command.reason}")
@@ -188,7 +201,7 @@ class LiveEngine:
     def _take_measure(self, _: object) -> None:
         self._link.send(self._measured(), is_lossy=True)
 
-    def _take_first_measure(self, _: object) -> None:
+    def _take_whole_measure(self, _: object) -> None:
         self._link.send(self._measured())
 
     def _measured(self) -> Measured:

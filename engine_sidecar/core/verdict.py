@@ -23,7 +23,7 @@ _SIGKILL: Final = "SIGKILL that neither the fleet nor its memory limit sent"
 def final_state(session: Session, *, is_oom: bool, log_tail: Sequence[str]) -> StateChange:
     """The last state of the session. `is_oom`: the kernel killed for memory within the last seconds."""
     found = _verdict(session, is_oom=is_oom)
-    if found.state == RunState.STOPPED:
+    if found.state != RunState.FAILED:
         return msgspec.structs.replace(found, exit_code=session.exit_code, detail=_cut(found.detail))
     tail = tuple(_cut(line) for line in log_tail[-TAIL_LINES:])
     return msgspec.structs.replace(
@@ -78,7 +78,8 @@ def _ended(session: Session, ended: Ended) -> StateChange:
     if session.exit_code != 0:
         # Its account of orders is complete; only the teardown of the process went wrong.
         detail = f"{detail} (then it {describe_exit(session.exit_code)})".strip()
-    return StateChange(state=RunState.STOPPED, detail=detail, not_confirmed=not_confirmed, stop=ended.stop)
+    state = RunState.COMPLETED if ended.is_completed and session.exit_code == 0 else RunState.STOPPED
+    return StateChange(state=state, detail=detail, not_confirmed=not_confirmed, stop=ended.stop)
 
 
 def _killed(session: Session, cause: KillCause) -> StateChange:

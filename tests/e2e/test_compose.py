@@ -103,6 +103,9 @@ def composed() -> Iterator[Fleet]:
 def test_an_engine_trades_in_the_composed_fleet(composed: Fleet) -> None:
     # Its state goes to Redis, as whose user only its supervisor could make it known.
     config = {"engine_type": "sandbox", "instance_id": "composed-1", "use_cache_database": True}
+    config |= {
+        "parameters": {"speed": 86_400 * 20}
+    }  # as fast as can be it would be through before it is looked at
     started = composed.ask("POST", "engine/start?wait=true", {"config": config})
     assert (started["success"], started["state"]) == (True, "running"), started
     listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")

@@ -152,7 +152,8 @@ async def test_figures_are_the_sums_of_the_engines_own_fills(rest: Rest, fleet: 
     assert config.strategies is not None
     slower = {**config.strategies[0].parameters, "fast_ema_period": 5, "slow_ema_period": 20}
     strategy = StrategyChoice(template="ema_cross", parameters=slower)
-    await trading(fleet, msgspec.structs.replace(config, strategies=(strategy,)))
+    stays = {**config.parameters, "on_end": "idle"}
+    await trading(fleet, msgspec.structs.replace(config, strategies=(strategy,), parameters=stays))
 
     async def settled() -> Any:
         metrics = await metrics_of(rest, "counted")

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from engine_sidecar.asking import Answer, Ask, StopStrategy
 from engine_sidecar.link import (
     CancelOrders,
     Ended,
@@ -415,7 +416,11 @@ def test_a_bad_plan_is_refused_in_words(zygote: ZygoteProcess, catalog: Path, ca
 def test_a_replay_may_stop_the_engine_at_its_end(zygote: ZygoteProcess, catalog: Path) -> None:
     node = sandbox_node(on_end="stop", start="2018-01-01")
     engine = zygote.fork(run_of(catalog, node, strategy("HoldsAndRests"), stop_policy=StopPolicy.FLATTEN))
-    assert end_of(engine) == (None, "the replay is finished", (), 0)
+    ended, code = engine.until_ended()
+    assert (ended.reason, ended.detail, ended.not_confirmed, code) == (None, "the replay is finished", (), 0)
+    assert ended.is_completed
+    at_end = next(metrics for metrics in engine.metrics() if metrics.feeds[0].is_finished)
+    assert at_end.positions_open == 1
     metrics = engine.metrics()[-1]
     assert metrics.feeds[0].is_finished
     assert metrics.feeds[0].events == metrics.feeds[0].total == 251
@@ -517,6 +522,29 @@ def test_a_subscription_without_data_is_told(zygote: ZygoteProcess, catalog: Pat
     assert "no Bar of SPX.SIM-1-HOUR-LAST-EXTERNAL" in engine.events(EventKind.ALERT)[0]["message"]
     engine.send(Stop(StopPolicy.LEAVE, 5.0))
     assert end_of(engine) == (None, "", (), 0)
+
+
+def test_a_replay_that_has_nothing_to_play_is_refused_and_not_completed(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    plan = strategy("OnBars", bar_type="SPX.SIM-1-HOUR-LAST-EXTERNAL")
+    ended, code = zygote.fork(run_of(catalog, sandbox_node(on_end="stop"), plan)).until_ended()
+    assert (ended.reason, ended.is_completed, code) == (FailureReason.CONFIG, False, 78)
+    assert "the catalog has no Bar of SPX.SIM-1-HOUR-LAST-EXTERNAL" in ended.detail
+
+
+def test_a_replay_whose_strategy_was_stopped_is_not_through(zygote: ZygoteProcess, catalog: Path) -> None:
+    node = sandbox_node(on_end="stop", **SLOWLY)
+    engine = zygote.fork(run_of(catalog, node, strategy("OnBars")))
+    engine.until_state(RunState.TRADING)
+    engine.send(Ask(1, StopStrategy("OnBars-000", StopPolicy.LEAVE, 5.0)))
+    engine.until(lambda message: isinstance(message, Answer))
+    engine.until(lambda message: isinstance(message, Measured))
+    engine.until(lambda message: isinstance(message, Measured))
+    assert not engine.metrics()[-1].feeds[0].is_finished
+    engine.send(Stop(StopPolicy.LEAVE, 5.0))
+    ended, _ = engine.until_ended()
+    assert not ended.is_completed
 
 
 def test_a_strategy_that_stops_itself_at_its_start_is_measured_before_the_engine_says_that_it_started(

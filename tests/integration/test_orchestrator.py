@@ -40,7 +40,8 @@ async def test_an_engine_that_is_started_comes_to_trade(bench: Bench) -> None:
     view = await bench.state(RunState.TRADING)
     assert (view.state, view.desired) == (ClientState.RUNNING, DesiredState.RUNNING)
     assert view.session is not None
-    assert (view.session.host, view.session.last_seq) == ("h1", 4)
+    assert view.session.host == "h1"
+    await until(bench.view, lambda view: view.session is not None and view.session.last_seq == 4)
     assert view.session.trading_at is not None
     view = await until(bench.view, lambda view: view.heartbeat_age_s is not None)
     assert view.heartbeat_age_s is not None

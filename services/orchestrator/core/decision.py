@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.engine import EngineAccepted
 from schemas.session import SessionSpec
-from schemas.states import RunState
+from schemas.states import DesiredState, RunState
 from services.orchestrator.core import restarts
 from services.orchestrator.core.effects import Effect, PublishState
 from services.orchestrator.core.model import Engine, Session
@@ -72,6 +72,9 @@ def conclude(
     if session.is_over and engine.pending is not None:
         begun = begin(engine, engine.pending, hosts, now)
         return recorded(before, msgspec.structs.replace(begun, effects=(*effects, *begun.effects)), now)
+    if session.state == RunState.COMPLETED:
+        # Its data is through: there is nothing left that it could be wanted for.
+        engine = msgspec.structs.replace(engine, desired=DesiredState.STOPPED)
     if session.is_over:
         engine, planned = restarts.plan(engine, before.session, now)
         effects = (*effects, *planned)

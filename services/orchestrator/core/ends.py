@@ -44,8 +44,19 @@ def ended_by(before: Engine | None, decision: Decision) -> Session | None:
 
 
 def needs_exposure(ended: Session) -> bool:
-    """True when the engine left no account of its own of what it held."""
-    return ended.stop_report is None and ended.started_at is not None
+    """True when the engine left no account of its own of what it held, or completed with something open."""
+    if ended.stop_report is None:
+        return ended.started_at is not None
+    return _left_open(ended)
+
+
+def _left_open(ended: Session) -> bool:
+    report = ended.stop_report
+    return (
+        ended.state == RunState.COMPLETED
+        and report is not None
+        and bool(report.orders_left or report.positions_left)
+    )
 
 
 def concluded(
@@ -87,16 +98,21 @@ def standing(engine: Engine, now: datetime) -> tuple[Effect, ...]:
 
 
 def _is_news(ended: Session) -> bool:
-    """A sidecar that was asked to stop ends without a detail: by an emergency stop, or by a command past us."""
+    """False for what was stopped before it began, and for a sidecar that was asked past us, as by an emergency stop: that ends
+    without a detail.
+    """
     if ended.state == RunState.FAILED:
         return ended.reason != FailureReason.OPERATOR
-    return ended.state == RunState.STOPPED and bool(ended.detail) and not ended.is_given_up
+    return ended.state == RunState.STOPPED and ended.started_at is not None and bool(ended.detail)
 
 
 def _with_doubts(was: Session | None, ended: Session, exposure: Exposure) -> Session:
     if not needs_exposure(ended):
         return ended
     known = tuple(exposure.in_words())
+    if _left_open(ended):
+        left = (*ended.not_confirmed, *(f"left open: {words}" for words in known))
+        return msgspec.structs.replace(ended, not_confirmed=left[:_MAX_DOUBTS])
     has_traded = ended.trading_at is not None or (was is not None and was.state in _TRADED)
     first: Sequence[str] = ended.not_confirmed or ((NO_ACCOUNT,) if known or has_traded else ())
     doubts = dict.fromkeys((*first, *known))

@@ -29,11 +29,13 @@ KILL_AGAIN: Final = timedelta(seconds=10)
 
 
 def order_stop(session: Session, policy: StopPolicy | None, *, is_forced: bool, now: datetime) -> Session:
-    """The session with a stop on order; a forced one takes the place of one that is under way."""
+    """The session with a stop on order; a forced one takes the place of one that is under way, any other of one that a policy set."""
     order = session.stop
     if order is None or (is_forced and not order.is_forced):
         asked = order.asked_at if order else now
         order = StopOrder(asked_at=asked, policy=policy or session.stop_policy, is_forced=is_forced)
+    elif order.is_for_silence:
+        order = msgspec.structs.replace(order, is_for_silence=False)
     session = msgspec.structs.replace(session, stop=order)
     is_out_of_sight = session.state == RunState.UNKNOWN
     if RunState.STOPPING in MOVES[session.state] and not is_out_of_sight:

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.engine import EngineView, SessionView
-from schemas.states import ClientState
+from schemas.states import ClientState, RunState
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import on_wall
@@ -62,16 +62,22 @@ def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
     )
     session = engine.session
     heard = live.telemetry(session, now) if session and not session.is_over else None
+    known = _known_problems(session) if session else ()
     if heard is None:
-        return view
+        return msgspec.structs.replace(view, problems=known)
     age_s, beat, metrics = heard
     return msgspec.structs.replace(
         view,
         heartbeat_age_s=round(age_s, 3),
         is_frozen=beat.is_frozen,
-        problems=beat.problems,
+        problems=beat.problems or known,
         notes=beat.notes,
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
     )
+
+
+def _known_problems(session: Session) -> tuple[str, ...]:
+    """What impairs the session as the record has it: its event may come before the heartbeat that says the same."""
+    return (session.detail,) if session.state == RunState.IMPAIRED and session.detail else ()

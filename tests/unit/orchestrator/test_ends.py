@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from schemas.config import EngineConfig
+from schemas.engine import StopEngine
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import FleetAlert, OrderUpdate, PositionUpdate, StopReport
 from services.orchestrator.core import ends
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.effects import PublishState, RaiseAlert
 from services.orchestrator.core.ends import NO_ACCOUNT, Exposure
+from services.orchestrator.core.engine import stop
 from services.orchestrator.core.model import Engine, Session, StopOrder
 from services.orchestrator.core.session import move
 from tests.unit.orchestrator.makers import NOW, after, engine, session, spec
@@ -118,6 +120,18 @@ def test_an_end_in_order_that_nobody_asked_for_is_told(detail: str | None, told:
     assert [alert.code for alert in alerts] == told
 
 
+def test_a_start_that_was_taken_back_is_no_alert() -> None:
+    before = engine(session(RunState.SCHEDULED))
+    decision = stop(before, StopEngine(), request_id="r", now=after(1))
+    over = ends.ended_by(before, decision)
+    assert over is not None
+    assert over.detail == "stopped before it began"
+    told = ends.concluded(before, decision, over, Exposure(), after(1))
+    assert not [effect for effect in told.effects if isinstance(effect, RaiseAlert)]
+    assert told.engine.session is not None
+    assert told.engine.session.not_confirmed == ()
+
+
 def test_a_silent_engine_that_its_policy_ended_is_told() -> None:
     order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, is_for_silence=True)
     present = session(RunState.STOPPING, stop=order, trading_at=NOW)
@@ -125,9 +139,18 @@ def test_a_silent_engine_that_its_policy_ended_is_told() -> None:
     assert [alert.code for alert in alerts] == ["engine_failed"]
 
 
-def test_completion_is_no_alert() -> None:
-    _, over, alerts = ended(session(), RunState.COMPLETED, stop_report=REPORT)
+def test_completion_is_no_alert_and_the_engine_is_no_longer_wanted() -> None:
+    done, over, alerts = ended(session(), RunState.COMPLETED, stop_report=REPORT)
     assert (over.not_confirmed, alerts) == ((), [])
+    assert (done.desired, done.restart_at) == (DesiredState.STOPPED, None)
+
+
+@pytest.mark.parametrize("left", [{"positions_left": 1}, {"orders_left": 1}])
+def test_what_is_left_open_at_completion_is_named(left: dict[str, int]) -> None:
+    report = StopReport(policy=StopPolicy.LEAVE, **left)
+    _, over, alerts = ended(session(), RunState.COMPLETED, stop_report=report)
+    assert over.not_confirmed == tuple(f"left open: {words}" for words in IN_WORDS)
+    assert alerts == []
 
 
 def test_the_session_that_a_restart_ends_is_told_of_too() -> None:

@@ -107,3 +107,14 @@ def test_an_answer_takes_only_what_fits() -> None:
     assert fitting(["aaaa", "bbbb", "cccc"], budget=14) == ("aaaa", "bbbb")
     assert fitting(["x" * 100], budget=10) == ()
     assert len(fitting([replace(session(), session_id=f"s{n}") for n in range(100)])) == 100
+
+
+def test_an_impaired_engine_has_its_reasons_before_its_heartbeat_says_them() -> None:
+    live = Live(NOW)
+    impaired = engine(session(RunState.IMPAIRED, detail="A is STOPPED"))
+    assert live_view(impaired, live, NOW).problems == ("A is STOPPED",)
+    live.heard_engine(beat(RunState.RECONCILING), NOW)
+    assert live_view(impaired, live, NOW).problems == ("A is STOPPED",)
+    live.heard_engine(beat(RunState.IMPAIRED, problems=("A is STOPPED", "B is away")), NOW)
+    assert live_view(impaired, live, NOW).problems == ("A is STOPPED", "B is away")
+    assert live_view(engine(session()), Live(NOW), NOW).problems == ()

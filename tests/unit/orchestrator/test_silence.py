@@ -135,3 +135,6 @@ def test_a_stop_that_somebody_asks_for_takes_the_place_of_the_policy() -> None:
     asked = stop(stopping, StopEngine(), request_id="r", now=after(2)).engine
     ended = apply_states(asked, [state_event(9, RunState.STOPPED)], (), after(3)).engine
     assert ended.restart_at is None
+    assert asked.session is not None
+    assert asked.session.stop is not None
+    assert not asked.session.stop.is_for_silence

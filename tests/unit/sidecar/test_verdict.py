@@ -142,3 +142,13 @@ def test_the_tail_is_short_enough_for_one_message() -> None:
 )
 def test_an_exit_is_described(code: int | None, text: str) -> None:
     assert describe_exit(code) == text
+
+
+@pytest.mark.parametrize(
+    ("is_completed", "exit_code", "state"),
+    [(True, 0, "completed"), (True, 1, "stopped"), (False, 0, "stopped")],
+)
+def test_an_engine_whose_data_is_through_is_completed(is_completed: bool, exit_code: int, state: str) -> None:
+    ended = Ended(None, "the replay is finished", is_completed=is_completed)
+    change = final_state(session(ended=ended, exit_code=exit_code), is_oom=False, log_tail=["x"])
+    assert (change.state, change.reason, change.log_tail) == (state, None, ())
