@@ -142,9 +142,7 @@ async def test_what_is_frozen_is_gone_within_25_s_of_its_stop_and_says_what_is_n
     stack: RunningStack, fleet: Flotilla, frozen: list[int]
 ) -> None:
     if stack.runtime == "docker":
-        pytest.skip(
-            "processes have other numbers in a container: test_a_paused_container_... is its counterpart"
-        )
+        pytest.skip("processes have other numbers in a container: tests/contract has its counterparts")
     cases = (("engine",), ("sidecar",), ("engine", "sidecar"))
     ends = await asyncio.gather(*(stop_frozen(fleet, parts, frozen) for parts in cases))
     for parts, (took_s, session) in zip(cases, ends, strict=True):

@@ -25,6 +25,8 @@ KILL_AFTER: Final = timedelta(seconds=3)
 LEAST_TERMINATION_S: Final = 2.0
 SUPERVISOR_GRACE: Final = timedelta(seconds=2)
 """By how much a session may outlive its supervisor's deadline before we kill it ourselves."""
+LAST_EVENTS: Final = timedelta(minutes=10)
+"""A sidecar delivers the last events of its engine as long as that goes on. That it does is only what it says."""
 KILL_AGAIN: Final = timedelta(seconds=10)
 
 
@@ -63,7 +65,7 @@ def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = Non
     name = (session.instance_id, session.session_id)
     if session.started_at is None:
         return (CallOff(*name, host),)
-    if order.is_forced or (_is_overdue(session, order, now) and not _is_delivering(heartbeat)):
+    if order.is_forced or _is_overdue(session, order, heartbeat, now):
         is_due = order.killed_at is None or now - order.killed_at >= KILL_AGAIN
         return (KillContainer(*name, host),) if is_due else ()
     if order.terminated_at is not None or order.acknowledged_at is not None:
@@ -87,8 +89,11 @@ def stop_time(session: Session) -> timedelta:
     return timedelta(seconds=session.stop_timeout_s)
 
 
-def _is_overdue(session: Session, order: StopOrder, now: datetime) -> bool:
+def _is_overdue(session: Session, order: StopOrder, heartbeat: Heartbeat | None, now: datetime) -> bool:
+    """True once the session is to be killed. A kill would lose the last events that a sidecar delivers whose engine has ended."""
     kill_at = _kill_at(session, order)
+    if kill_at is not None and heartbeat is not None and heartbeat.state.is_terminal:
+        kill_at += LAST_EVENTS
     return kill_at is not None and now >= kill_at
 
 
@@ -114,8 +119,3 @@ def _termination(session: Session, order: StopOrder) -> timedelta:
     """From SIGTERM to SIGKILL: what is left of its time once asking it led nowhere."""
     left = _until(session, order) + KILL_AFTER - (_began(order) + COMMAND_PATIENCE)
     return max(left, timedelta(seconds=min(session.stop_timeout_s, LEAST_TERMINATION_S)))
-
-
-def _is_delivering(heartbeat: Heartbeat | None) -> bool:
-    """True while a sidecar whose engine has ended delivers its last events: nothing trades, and a kill would lose them."""
-    return heartbeat is not None and heartbeat.state.is_terminal

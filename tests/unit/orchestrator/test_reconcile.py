@@ -210,8 +210,11 @@ def test_a_sidecar_that_ended_before_there_was_an_engine_leaves_nothing_in_doubt
 
 def test_a_kill_waits_for_the_last_events_of_an_engine_that_has_ended() -> None:
     ending = stopping(acknowledged_at=NOW)
-    assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPED)), 60) == (ending, [])
+    delivering = replace(RUNNING, heartbeat=beat(RunState.STOPPED))
+    assert step(ending, delivering, 632) == (ending, [])
     assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPING)), 60)[1] == [KILL]
+    # What it says of itself keeps nothing alive for ever.
+    assert step(ending, delivering, 633)[1] == [KILL]
 
 
 def test_a_list_without_the_container_is_not_believed_while_its_sidecar_is_heard() -> None:
