@@ -31,7 +31,7 @@ pytestmark = pytest.mark.parametrize("runtime", ["process"], indirect=True)
 
 @pytest.fixture
 async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    """A client; what a test leaves in force is lifted, because the stack is the next one's too."""
+    """A client; what a test leaves in force is lifted, and its engines are ended on record, because the stack is the next one's too."""
     async with Flotilla.connect(stack.connection, wait_s=10) as connected:
         yield connected
         await eventually(lambda: _lifted(connected), 60, "the end of every stop")
@@ -40,8 +40,18 @@ async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
 async def _lifted(fleet: Flotilla) -> bool:
     left = await fleet.lift_stop()
     # The orchestrator hears of it with the next heartbeat.
-    known = (await fleet.engines()).engines
-    return not left.flags and not left.unreached and not any(one.stop_flag for one in known)
+    known = {one.instance_id: one for one in (await fleet.engines()).engines}
+    ended = [
+        one.session is None or one.session.state.is_terminal
+        for name in NAMES
+        if (one := known.get(name)) is not None
+    ]
+    return (
+        not left.flags
+        and not left.unreached
+        and not any(one.stop_flag for one in known.values())
+        and all(ended)
+    )
 
 
 class Stopped:
