@@ -108,9 +108,9 @@ class Endpoint:
         if problem is not None:
             self.stats.num_errors += 1
             self.stats.last_error = f"{problem.code}: {problem.message}"
+        await self._respond(message.reply, body, problem)
         if self._witness is not None and self.call.is_command:
             self._witness(Witnessed(self.call, caller, message.data, body, problem))
-        await self._respond(message.reply, body, problem)
 
     async def _answer(self, body: bytes) -> tuple[bytes, Fault | None]:
         error_id = secrets.token_hex(8)

@@ -118,6 +118,8 @@ class EmergencyStops:
 
     async def lift(self, request: LiftStop) -> StopFlags:
         """Lifts one engine's flag, or all. Raises FaultError `unavailable` when that cannot be stored; then all stay."""
+        # What was left in the folder came before this, and must not come into force after it.
+        await self._orders.take_left()
         try:
             flags = await self._orders.lift(request.instance_id)
         except OSError as error:

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 from nats import errors
 
-from bus.endpoint import FAILED, Endpoint
+from bus.caller import asked
+from bus.endpoint import FAILED, Endpoint, Witnessed
 from schemas import contract
+from schemas.audit import Caller
 from schemas.engine import EngineAccepted, EngineList, ListEngines, StopEngine
 from schemas.fault import Fault, FaultCode, FaultError, FieldError, fault
 
@@ -269,3 +271,37 @@ async def test_a_drain_ends_with_its_grace_and_lets_go_of_what_hangs() -> None:
         await served.endpoint.drain(0.01)
     assert is_let_go.is_set()
     assert served.client.published == []
+
+
+async def test_a_command_is_witnessed_with_who_asked_and_what_came_of_it_and_a_question_is_not() -> None:
+    seen: list[Witnessed] = []
+    callers: list[str] = []
+
+    async def stop(_: StopEngine) -> EngineList:
+        callers.append(asked().caller.credential)
+        raise fault(FaultCode.CONFLICT, "not now")
+
+    for call in (contract.ENGINE_STOP, contract.ENGINE_LIST):
+        client: Any = Client()
+        served = Endpoint(
+            call,
+            call.subject,
+            stop if call is contract.ENGINE_STOP else nothing,
+            client,
+            concurrency=1,
+            witness=seen.append,
+        )
+        message: Any = Message(b'{"request_id":"r1"}' if call is contract.ENGINE_STOP else b"{}")
+        message.reply = "_INBOX_operator.abc.1"
+        message.headers = {"Flotilla-Caller": "ann"}
+        await served._receive(message)
+        await served.drain(2)
+    (one,) = seen
+    assert (one.call, one.caller) == (
+        contract.ENGINE_STOP,
+        Caller(credential="operator", name="ann"),
+    )
+    assert one.problem is not None
+    assert one.problem.code == FaultCode.CONFLICT
+    assert one.body == b'{"request_id":"r1"}'
+    assert callers == ["operator"], "the handler knows who asks"

@@ -341,3 +341,11 @@ async def test_a_session_is_ending_until_its_end_was_seen(tmp_path: Path) -> Non
     bench.runtime.end(spec.session_id)
     assert [receipt.is_flat for receipt in (await stopping).receipts] == [True]
     assert not bench.stops.is_ending(spec.session_id)
+
+
+async def test_lifting_takes_a_stop_that_was_left_in_the_folder_with_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda _name, _request: AWAY)
+    StopFlagFile(tmp_path).leave(EmergencyStop(reason="left"))
+    assert (await bench.stops.lift(LiftStop())).flags == ()
+    assert await bench.orders.take_left() == ()
+    assert bench.orders.flags == ()
