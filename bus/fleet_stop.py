@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.receipts import Account, Ending, belied, belied_on_record, receipt_of
-from bus.sightings import Sightings
+from bus.sightings import Sighted, Sightings
 from bus.tasks import Tasks
 from schemas.contract import (
     COMMAND_END_NOW,
@@ -36,7 +37,7 @@ from schemas.session import (
     WhichSession,
     container_name,
 )
-from schemas.telemetry import Heartbeat, StateChange, StopFlag, is_meant
+from schemas.telemetry import StateChange, StopFlag, is_meant
 
 log = get_logger(__name__)
 
@@ -96,6 +97,8 @@ class FleetStop:
         self._began = self._now()
         self._deadline = self._began + request.deadline_s
         self._seen = Sightings(bus)
+        self._began_at = datetime.now(UTC)
+        self._unheard: set[str] = set()
         self._hosts: dict[str, float | None] = {}
         self._answers: dict[str, HostStopped] = {}
         self._asked: dict[str, asyncio.Task[Account]] = {}
@@ -110,6 +113,13 @@ class FleetStop:
         for host in hosts:
             if is_id(host):
                 self._hosts.setdefault(host, None)
+
+    def know_sessions(self, sessions: Iterable[Sighted]) -> None:
+        """Sessions that ran when the stop began: each is told of in the end, whether it was heard or not."""
+        for session in sessions:
+            if session.instance_id not in self._seen.engines:
+                self._unheard.add(session.session_id)
+                self._seen.saw(session)
 
     async def run(self) -> FleetStopped:
         """Raises FaultError `unavailable` without a bus, and for nothing else."""
@@ -193,7 +203,7 @@ class FleetStop:
         else:
             self._answers.setdefault(host, answer)
 
-    def _meant(self) -> Iterator[Heartbeat]:
+    def _meant(self) -> Iterator[Sighted]:
         for beat in self._seen.engines.values():
             if not beat.is_worker and is_meant(self._request.instance_id, beat.instance_id):
                 yield beat
@@ -205,7 +215,7 @@ class FleetStop:
                     self._ask_engine(beat), name=f"end:{beat.session_id}"
                 )
 
-    async def _ask_engine(self, beat: Heartbeat) -> Account:
+    async def _ask_engine(self, beat: Sighted) -> Account:
         """Asks a sidecar until it answers, or has said on its own feed that it ended."""
         problem = ""
         while self._now() < self._deadline and beat.session_id not in self._seen.ends:
@@ -277,7 +287,9 @@ class FleetStop:
         mine = {} if around is None else {one.session.session_id: one for one in around.endings}
         self._seen.containers |= {facts.session_id: facts for facts in around.others} if around else {}
         known = {one.session.session_id: one.session for one in mine.values()} | {
-            beat.session_id: self._session(beat) for beat in self._meant()
+            beat.session_id: self._session(beat)
+            for beat in self._meant()
+            if not self._was_over(beat.session_id)
         }
         receipts = dict(told)
         for session_id, session in known.items():
@@ -301,7 +313,13 @@ class FleetStop:
             milliseconds=self._ms(),
         )
 
-    def _session(self, beat: Heartbeat) -> ContainerFacts:
+    def _was_over(self, session_id: str) -> bool:
+        """True for a session that had ended before the stop began, and that the record has not seen to yet."""
+        facts = self._seen.containers.get(session_id)
+        ended_at = facts.finished_at if facts is not None and _has_ended(facts) else None
+        return session_id in self._unheard and ended_at is not None and ended_at < self._began_at
+
+    def _session(self, beat: Sighted) -> ContainerFacts:
         if (facts := self._seen.containers.get(beat.session_id)) is not None:
             return facts
         return ContainerFacts(

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
+import msgspec
 from nats import errors
 
 from bus.bus import Bus
@@ -17,19 +18,36 @@ MOST_ENGINES: Final = 20_000
 """Of how many engines is kept what they say; a stop of more names the hosts that did not answer only."""
 
 
+class Sighted(msgspec.Struct, frozen=True):
+    """A session that ran when the stop began, or since."""
+
+    instance_id: str
+    session_id: str
+    generation: int
+    is_worker: bool = False
+
+
 class Sightings:
     """Hosts are those that beat: only the credential of a supervisor may publish that, anybody could answer a question.
 
-    `hosts` says when each was heard last, by the loop's clock; `engines` the last heartbeat of each; `ends` and `containers` go by
-    session.
+    `hosts` says when each was heard last, by the loop's clock; `engines` the latest session of each, by its heartbeat or by a change
+    of its state, since it may end before it beats again; `ends` and `containers` go by session.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self.hosts: dict[str, float] = {}
-        self.engines: dict[str, Heartbeat] = {}
+        self.engines: dict[str, Sighted] = {}
         self.ends: dict[str, StateChange] = {}
         self.containers: dict[str, ContainerFacts] = {}
+
+    def saw(self, session: Sighted) -> None:
+        """Takes a session, unless a newer one of the engine is known."""
+        known = self.engines.get(session.instance_id)
+        if known is None and len(self.engines) >= MOST_ENGINES:
+            return
+        if known is None or known.generation <= session.generation:
+            self.engines[session.instance_id] = session
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -60,14 +78,15 @@ class Sightings:
 
     async def _engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:
         # An engine may say what it likes of itself, and of nobody else.
-        if beat.instance_id != ids["instance_id"]:
-            return
-        known = self.engines.get(beat.instance_id)
-        if known is None and len(self.engines) >= MOST_ENGINES:
-            return
-        if known is None or known.generation <= beat.generation:
-            self.engines[beat.instance_id] = beat
+        if beat.instance_id == ids["instance_id"]:
+            self.saw(Sighted(beat.instance_id, beat.session_id, beat.generation, beat.is_worker))
 
     async def _state(self, event: EngineEvent[StateChange], ids: Mapping[str, str]) -> None:
-        if event.instance_id == ids["instance_id"] and event.data.state.is_terminal:
+        if event.instance_id != ids["instance_id"]:
+            return
+        facts = self.containers.get(event.session_id)
+        is_worker = facts is not None and facts.is_worker
+        if event.instance_id not in self.engines:
+            self.saw(Sighted(event.instance_id, event.session_id, event.generation, is_worker))
+        if event.data.state.is_terminal:
             self.ends[event.session_id] = event.data

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from bus.bus import Bus
+from bus.sightings import Sighted
 from schemas.config import WORKER_TEMPLATE
 from schemas.contract import ENGINE_LIST
 from schemas.engine import EngineView, ListEngines, SessionView
@@ -30,6 +31,14 @@ async def active_engines(bus: Bus) -> tuple[EngineView, ...]:
 def hosts_of(engines: Iterable[EngineView], instance_id: str | None) -> set[str]:
     """The hosts on which the record has a session of an engine that is meant."""
     return {session.host for session in _meant(engines, instance_id) if session.host}
+
+
+def sessions_of(engines: Iterable[EngineView], instance_id: str | None) -> Iterator[Sighted]:
+    """The sessions that the record has running, of the engines that are meant."""
+    for session in _meant(engines, instance_id):
+        if session.host is None:
+            continue
+        yield Sighted(session.instance_id, session.session_id, session.generation)
 
 
 def with_unseen(

@@ -5,7 +5,7 @@ import asyncio
 from bus import fleet_stop
 from bus.bus import Bus
 from bus.receipts import are_confirmed
-from flotilla.exposure import active_engines, hosts_of, with_unseen
+from flotilla.exposure import active_engines, hosts_of, sessions_of, with_unseen
 from schemas import contract
 from schemas.audit import AuditList, ReadAudit
 from schemas.contract import HEALTH, Actor
@@ -52,6 +52,7 @@ class HostCalls:
         async def on_record() -> tuple[EngineView, ...]:
             engines = await active_engines(self.bus)
             stop.know(hosts_of(engines, instance_id))
+            stop.know_sessions(sessions_of(engines, instance_id))
             return engines
 
         before, done = await asyncio.gather(on_record(), stop.run())

@@ -14,8 +14,9 @@ from nats.aio.msg import Msg
 
 from bus import fleet_stop
 from bus.bus import Bus, connect
-from bus.fleet_stop import lift_stops, stop_around, stop_fleet
+from bus.fleet_stop import FleetStop, lift_stops, stop_around, stop_fleet
 from bus.receipts import is_confirmed
+from bus.sightings import Sighted
 from flotilla.embedded.nats import NatsServer
 from flotilla.own_host import own_host
 from schemas.backtest import WorkerPlan
@@ -26,6 +27,7 @@ from schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_HEARTBEAT,
     SESSION_KILL,
+    STATE,
     Actor,
 )
 from schemas.engine import Holdings, ReadHoldings
@@ -41,7 +43,15 @@ from schemas.session import (
     WhichSession,
 )
 from schemas.states import RunState, StopPolicy
-from schemas.telemetry import Heartbeat, HostHeartbeat, StateChange, StopFlag, StopReport
+from schemas.telemetry import (
+    EngineEvent,
+    EventKind,
+    Heartbeat,
+    HostHeartbeat,
+    StateChange,
+    StopFlag,
+    StopReport,
+)
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.assembly import guest_runtime
@@ -490,3 +500,37 @@ async def test_what_the_record_has_open_is_not_flat_although_its_sidecar_says_so
     assert "on record position SPX.SIM SHORT 10" in doubted.not_confirmed[0]
     assert is_confirmed(of(done.receipts, "flat"))
     assert flat.session_id != short.session_id
+
+
+async def test_a_session_that_ran_when_it_began_is_told_of_although_nobody_gives_a_receipt_of_it(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    """It ends between the death of its supervisor and the next one, before it beat once more."""
+    facts = await start(fleet, session(instance_id="e1"))
+    before = await start(fleet, session(instance_id="over"))
+    supervisors["h1"].end(signal.SIGKILL)
+    os.kill(int(before.container_id.removeprefix("pid-")), signal.SIGTERM)
+    await asyncio.sleep(0.5)  # so that it has surely ended before the stop begins
+    supervisors["h1"].start()
+    asked = FleetStop(fleet, stop(deadline_s=15), known_hosts=("h1",))
+    asked.know_sessions(Sighted(one.instance_id, one.session_id, one.generation) for one in (facts, before))
+    stopping = asyncio.get_running_loop().create_task(asked.run())
+    await asyncio.sleep(0.05)
+    os.kill(int(facts.container_id.removeprefix("pid-")), signal.SIGTERM)
+    flat = StateChange(
+        state=RunState.STOPPED, stop=StopReport(policy=StopPolicy.FLATTEN, is_flat=True), exit_code=0
+    )
+    event = EngineEvent(
+        instance_id="e1",
+        session_id=facts.session_id,
+        generation=facts.generation,
+        seq=1,
+        at_ns=1,
+        kind=EventKind.STATE,
+        data=flat,
+    )
+    await fleet.publish(STATE, event, instance_id="e1")
+    done = await stopping
+    (receipt,) = done.receipts
+    assert receipt.session_id == facts.session_id
+    assert is_confirmed(receipt), receipt
