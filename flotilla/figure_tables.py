@@ -139,10 +139,8 @@ def _named(what: str, lines: list[str], count: int) -> Iterator[RenderableType]:
 
 def _position(one: OpenPosition) -> str:
     value = f"{words.amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
-    return (
-        f"{one.side} {words.amount(one.quantity)} {one.instrument_id} at {one.entry_price:,.10g} since "
-        f"{words.day(one.entry_time_ns)}, unrealized {value}"
-    )
+    what = f"{one.side} {words.amount(one.quantity)} {one.instrument_id}"
+    return f"{what} at {one.entry_price:,.10g} since {words.day(one.entry_time_ns)}\nunrealized {value}"
 
 
 def _order(one: OpenOrder) -> str:

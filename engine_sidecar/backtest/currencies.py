@@ -4,6 +4,7 @@ NautilusTrader completes a run whose account cannot be converted into: its fills
 """
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,9 +70,10 @@ class RateWatch:
     def refuse(self, unpriced: Iterable[str]) -> None:
         """Raises TrialRefusedError when money was lost sight of: a fill without a rate, or a position without a price."""
         if self.missed is not None:
+            at = datetime.fromtimestamp(self.missed.at_ns // 1_000_000_000, UTC)
             raise TrialRefusedError(
                 f"base_currency {self._currency.code}: the run's data have no rate from {self.missed.currency} "
-                f"at its fill of {self.missed.at_ns} ns; give {self.missed.currency}, or quotes of a pair of both"
+                f"for its fill of {at:%Y-%m-%d %H:%M:%S} UTC; give {self.missed.currency}, or quotes of a pair of both"
             )
         if names := ", ".join(sorted(unpriced)):
             raise TrialRefusedError(f"equity is not known: there is no price for what was held in {names}")

@@ -246,8 +246,8 @@ def test_what_is_open_at_the_end_is_named() -> None:
         positions_open=1, open_positions=(position,), open_orders=(order,) * 10, orders=orders(open=12)
     )
     text = shown(result_report(view(summary=left), Told()))
-    assert "open position      LONG 300 SPX.SIM at 2,898.5 since 1970-01-02" in text
-    assert "-117,440.00 USD" in text
+    assert "open position      LONG 300 SPX.SIM at 2,898.5 since 1970-01-02\n" in text
+    assert " unrealized -117,440.00 USD\n" in text
     assert text.count("SELL 100 SPX.SIM LIMIT at 2,922.88, ACCEPTED") == 3
     assert "9 more" in text
 
