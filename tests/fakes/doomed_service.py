@@ -4,21 +4,27 @@ import functools
 import inspect
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from schemas.fault import FaultError
+from schemas.session import ContainerFacts, WhichSession
 from services.supervisor import __main__ as service
 from services.supervisor.adapters import docker_launch, process_runtime
 from services.supervisor.adapters.process_runtime import ProcessRuntime
 from services.supervisor.called_off import CalledOff
 from services.supervisor.handlers import Handlers
 
-SLOW_START_S = 3.0
+CALL_OFF_S = 30.0
+"""How long a slow start waits for the call-off."""
+STORED_S = 1.0
+"""What a call-off may take until it is stored."""
 
 
 class Boundary(NamedTuple):
-    """Where it dies: before or after the functions. `is_slow`: starts take longer, so that a call-off comes before they are done.
+    """Where it dies: before or after the functions. `is_slow`: a start is not done before it was called off.
 
     `is_frozen`: it is reached only when the sidecar does not answer.
     """
@@ -29,6 +35,7 @@ class Boundary(NamedTuple):
     is_frozen: bool = False
 
 
+_REMOVE = Handlers.remove
 _LAUNCH = ((ProcessRuntime, "_start"), (docker_launch, "_launch"))
 BOUNDARIES = {
     "start received": Boundary(((Handlers, "start"),), is_after=False),
@@ -54,10 +61,13 @@ def _doomed(function: Callable[..., Any], *, is_after: bool) -> Callable[..., An
     """The function, with which this process ends."""
 
     @functools.wraps(function)
-    async def slowly(*arguments: Any, **named: Any) -> None:
+    async def slowly(*arguments: Any, **named: Any) -> Any:
+        if function is _REMOVE and not await _is_here(*arguments):
+            return await function(*arguments, **named)
         if is_after:
             await function(*arguments, **named)
         _die()
+        return None
 
     @functools.wraps(function)
     def at_once(*arguments: Any, **named: Any) -> None:
@@ -68,21 +78,44 @@ def _doomed(function: Callable[..., Any], *, is_after: bool) -> Callable[..., An
     return slowly if inspect.iscoroutinefunction(function) else at_once
 
 
-def _slow(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def slowly(*arguments: Any, **named: Any) -> Any:
-        time.sleep(SLOW_START_S)
-        return function(*arguments, **named)
+async def _is_here(handlers: Handlers, request: WhichSession) -> bool:
+    """False for the removal of what an earlier supervisor has removed, and of which it did not live to tell."""
+    try:
+        await handlers.inspect(request)
+    except FaultError:
+        return False
+    return True
 
-    return slowly
+
+def _hold_starts() -> None:
+    """Has every start wait for a call-off."""
+    called_off = threading.Event()
+    call_off = Handlers.call_off
+
+    async def telling(its: Handlers, request: WhichSession) -> ContainerFacts:
+        called_off.set()
+        return await call_off(its, request)
+
+    def held(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def slowly(*arguments: Any, **named: Any) -> Any:
+            called_off.wait(CALL_OFF_S)
+            time.sleep(STORED_S)
+            return function(*arguments, **named)
+
+        return slowly
+
+    handlers: Any = Handlers
+    handlers.call_off = telling
+    for owner, attribute in _LAUNCH:
+        setattr(owner, attribute, held(getattr(owner, attribute)))
 
 
 def main(name: str) -> None:
     """Serves until the boundary is reached."""
     boundary = BOUNDARIES[name]
     if boundary.is_slow:
-        for owner, attribute in _LAUNCH:
-            setattr(owner, attribute, _slow(getattr(owner, attribute)))
+        _hold_starts()
     for owner, attribute in boundary.where:
         doomed = _doomed(getattr(owner, attribute), is_after=boundary.is_after)
         setattr(owner, attribute, doomed)
