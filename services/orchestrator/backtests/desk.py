@@ -85,7 +85,7 @@ class Desk:
         )
         self._feeder = Feeder(bus, record, self._turns, holders, clock)
         self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
-        results = Results(record, self._turns, clock)
+        results = Results(record, self._turns, self._progress, clock)
         self._follower = Follower(
             bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH
         )

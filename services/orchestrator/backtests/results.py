@@ -17,6 +17,7 @@ from schemas.backtest import (
 from schemas.fault import FaultCode, FaultError
 from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.ports import BacktestRecord
+from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.turns import Turns
 from services.orchestrator.core.backtests import turns as core
 from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked, unpacked_report
@@ -29,9 +30,10 @@ log = get_logger(__name__)
 class Results:
     """Takes events as they come; each may come more than once."""
 
-    def __init__(self, record: BacktestRecord, turns: Turns, clock: Clock) -> None:
+    def __init__(self, record: BacktestRecord, turns: Turns, progress: Progress, clock: Clock) -> None:
         self._record = record
         self._turns = turns
+        self._progress = progress
         self._clock = clock
 
     async def take(self, batch: Sequence[Delivery]) -> None:
@@ -59,14 +61,14 @@ class Results:
 
     async def _apply(self, event: TrialEvent, worker: str) -> None:
         def decide(backtest: Backtest) -> Backtest | None:
-            now = self._clock()
+            now, last = self._clock(), self._progress.of(event.backtest_id)
             match event.data:
                 case TrialStarted() as data:
                     return core.started(backtest, data, now)
                 case TrialFailed() as data:
-                    return core.failed(backtest, worker, event.attempt, data, now)
+                    return core.failed(backtest, worker, event.attempt, data, now, progress=last)
                 case TrialCancelled():
-                    return core.killed(backtest, worker, event.attempt, now)
+                    return core.killed(backtest, worker, event.attempt, now, progress=last)
                 case _:
                     return None
 

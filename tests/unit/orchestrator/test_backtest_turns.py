@@ -217,6 +217,19 @@ def test_progress_is_that_of_the_worker_while_it_runs_and_stays_where_it_was_can
     assert (view(stopped).progress, view(stopped).cancelled_at) == (50.0, NOW)
 
 
+def test_progress_stays_where_it_was_when_its_worker_says_that_it_failed_or_was_cancelled() -> None:
+    half = TrialProgress(events=50, total=100, simulated_ns=1, events_per_s=1.0)
+    for ended in (
+        turns.failed(running(), "w1", 1, FAILED, NOW, progress=half),
+        turns.killed(running(), "w1", 1, NOW, progress=half),
+    ):
+        assert ended is not None
+        assert view(ended).progress == 50.0
+    unheard = turns.failed(running(), "w1", 1, FAILED, NOW)
+    assert unheard is not None
+    assert view(unheard).progress == 0.0
+
+
 def test_a_tear_sheet_is_noted_once_and_only_of_a_result() -> None:
     assert turns.reported(running(), NOW) is None
     done = turns.completed(running(), outcome(), NOW)

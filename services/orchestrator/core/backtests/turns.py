@@ -105,9 +105,15 @@ def reported(backtest: Backtest, now: datetime) -> Backtest | None:
 
 
 def failed(
-    backtest: Backtest, worker: str, attempt: int, event: TrialFailed, now: datetime
+    backtest: Backtest,
+    worker: str,
+    attempt: int,
+    event: TrialFailed,
+    now: datetime,
+    *,
+    progress: TrialProgress | None = None,
 ) -> Backtest | None:
-    """It ended without a result; None when it had ended before, or another attempt is at work."""
+    """It ended without a result, as far as `progress`; None when it had ended before, or another attempt is at work."""
     if backtest.is_final or not _is_present(backtest, worker, attempt):
         return None
     return _ended(
@@ -117,6 +123,7 @@ def failed(
         reason=event.reason,
         error=event.detail,
         log_tail=event.log_tail,
+        progress=progress or backtest.facts.progress,
     )
 
 
@@ -145,11 +152,13 @@ def confirmed(backtest: Backtest, now: datetime) -> Backtest | None:
     return _changed(backtest, now, status=backtest.status, error=None)
 
 
-def killed(backtest: Backtest, worker: str, attempt: int, now: datetime) -> Backtest | None:
-    """Its worker says that it was cancelled; None when it had ended before, or another attempt is at work."""
+def killed(
+    backtest: Backtest, worker: str, attempt: int, now: datetime, *, progress: TrialProgress | None = None
+) -> Backtest | None:
+    """Its worker says that it was cancelled at `progress`; None when it had ended, or another attempt is at work."""
     if backtest.is_final or not _is_present(backtest, worker, attempt):
         return None
-    return cancelled(backtest, now)
+    return cancelled(backtest, now, progress=progress)
 
 
 def _is_present(backtest: Backtest, worker: str, attempt: int) -> bool:
