@@ -2,6 +2,12 @@
 
 import signal
 
+from hypothesis import settings
+
+# What an example may take is no property of the code: on a loaded machine it takes what it takes.
+settings.register_profile("flotilla", deadline=None)
+settings.load_profile("flotilla")
+
 
 def pytest_configure() -> None:
     """A run that a script put into the background ignores Ctrl-C, and so would every program that a test sends one to."""
