@@ -161,11 +161,11 @@ class EmergencyStops:
         return countdown, given
 
     async def _dismiss(self, session: ContainerFacts, countdown: Countdown) -> None:
-        """Ends a worker that was named. It has neither orders nor positions, so there is nothing to give a receipt of."""
+        """SIGTERM, and SIGKILL at the deadline. A worker has neither orders nor positions, so there is no receipt of it."""
         try:
             await self._runtime.stop(session.session_id, countdown.left_s)
         except FaultError as error:
-            log.warning("worker not stopped", session_id=session.session_id, fault=error.fault.message)
+            log.warning("session not stopped", session_id=session.session_id, fault=error.fault.message)
 
     async def _end(self, session: ContainerFacts, countdown: Countdown) -> EmergencyReceipt:
         asking = self._asking_of(session, countdown)
@@ -199,7 +199,7 @@ class EmergencyStops:
         end_now = EndNow(session_id=session.session_id, deadline_s=left_s * ENGINE_SHARE)
         asking = self._bus.call(COMMAND_END_NOW, end_now, timeout_s=left_s, instance_id=session.instance_id)
         try:
-            ended = await self._unless_deaf(asking)
+            ended = await self._answer_of(session, asking, countdown)
         except FaultError as error:
             problem = f"its sidecar did not do it: {error.fault.message}"
         except ValueError as error:
@@ -212,12 +212,14 @@ class EmergencyStops:
             log.warning("session not stopped", session_id=session.session_id, fault=error.fault.message)
         return Account(problem=problem)
 
-    async def _unless_deaf(self, asking: Coroutine[Any, Any, SessionEnded]) -> SessionEnded:
-        """Its answer; a server that hangs with our connection open is not waited for."""
+    async def _answer_of(
+        self, session: ContainerFacts, asking: Coroutine[Any, Any, SessionEnded], countdown: Countdown
+    ) -> SessionEnded:
+        """Its answer. Where the server hangs with our connection open, it is told by SIGTERM besides: that does no harm."""
         task = self._tasks.start(asking, name="ask")
         if self._bus.is_connected and not await self._bus.is_heard(DEAF_S) and not task.done():
-            task.cancel()
-            raise fault(FaultCode.UNAVAILABLE, "the bus does not answer")
+            log.warning("the bus does not answer", session_id=session.session_id)
+            self._tasks.start(self._dismiss(session, countdown), name="terminate")
         ended: SessionEnded = await task
         return ended
 

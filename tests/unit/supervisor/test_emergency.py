@@ -323,7 +323,7 @@ async def test_on_a_bus_that_hangs_an_engine_is_told_by_its_runtime_and_not_flat
     (receipt,) = (await stops.stop(EmergencyStop(deadline_s=20))).receipts
     assert bench.runtime.stopped == [spec.session_id]
     assert (receipt.is_flat, receipt.is_gone, receipt.is_killed) == (False, True, False)
-    assert "the bus does not answer" in receipt.not_confirmed[0]
+    assert "its sidecar did not answer" in receipt.not_confirmed[0]
 
 
 async def test_a_session_is_ending_until_its_end_was_seen(tmp_path: Path) -> None:
