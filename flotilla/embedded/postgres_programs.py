@@ -47,7 +47,8 @@ def account_for(data: Path) -> Account | None:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
     raise ServerError(
-        "PostgreSQL cannot run as root and there is no account `nobody`: start flotilla as another user"
+        "PostgreSQL cannot run as root, and there is no account `postgres` or `nobody`",
+        "start flotilla as another user",
     )
 
 
