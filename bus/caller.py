@@ -1,7 +1,7 @@
 """Who asked for a command, as far as the bus can tell: what is proven by permissions, and what the caller says of itself.
 
 NATS tells a service nothing of who published. Proven is that it was one of those who may publish on the subject. The reply's inbox
-names a connection, and nobody else may listen there; what the headers add is that connection's own word. See ADR 0015.
+names a connection, and nobody else may listen there; what the headers add is that connection's own word. See ADR 0020.
 """
 
 from collections.abc import Callable, Iterator, Mapping
