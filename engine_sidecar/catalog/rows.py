@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +51,8 @@ def opened(file: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Sequence[s
                 header = columns or next(reader)
                 yield header, _csv_rows(file, reader, len(header))
     except UnicodeDecodeError as error:
-        raise ImportRefusedError(f"is no readable CSV: byte {error.start} is no UTF-8", file) from error
+        # Where the byte stands in the file it does not say, only where in the piece that was decoded.
+        raise ImportRefusedError("is no readable CSV: it is not all UTF-8", file) from error
     except _TEXT_PROBLEMS as error:
         raise ImportRefusedError(f"is no readable CSV: {error}", file) from error
     except pa.ArrowInvalid as error:
@@ -70,10 +71,18 @@ def _text(file: Path) -> Iterator[TextIO]:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
             if len(names) != 1:
                 raise ImportRefusedError(f"holds {len(names)} files, not one: unpack it", file)
-            member = open_files.enter_context(archive.open(names[0]))
+            member = open_files.enter_context(_member(archive, names[0], file))
             yield open_files.enter_context(io.TextIOWrapper(member, encoding="utf-8-sig", newline=""))
         else:
             yield open_files.enter_context(file.open(encoding="utf-8-sig", newline=""))
+
+
+def _member(archive: zipfile.ZipFile, name: str, file: Path) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except RuntimeError as error:
+        # It has a password, or was packed by a method that Python does not know.
+        raise ImportRefusedError(f"cannot be unpacked here: {error}; unpack it", file) from error
 
 
 def _delimiter(line: str) -> str:

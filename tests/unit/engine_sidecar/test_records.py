@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -325,6 +326,32 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, said: str) 
     with pytest.raises(ImportRefusedError, match=said) as refused:
         list(records(file, BARS))
     assert str(file) in str(refused.value)
+
+
+def test_a_byte_that_is_no_utf_8_is_not_said_to_stand_where_it_does_not(tmp_path: Path) -> None:
+    rows = "".join(f"{1262563200 + 86_400 * day},1,1,1,1,1\n" for day in range(2_000))
+    (tmp_path / "data.csv").write_bytes(f"close_time,{OHLCV}\n{rows}".encode() + b"\xff\n")
+    with pytest.raises(ImportRefusedError, match=r"is no readable CSV: it is not all UTF-8$"):
+        list(records(tmp_path / "data.csv", BARS))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "said"),
+    [((6, 8), 1, "password required"), ((8, 10), 9, "compression method is not supported")],
+)
+def test_a_zip_that_cannot_be_unpacked_is_refused(
+    tmp_path: Path, at: tuple[int, int], value: int, said: str
+) -> None:
+    file = tmp_path / "data.csv.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.csv", f"{BAR_HEADER}\n2010-01-04,1,1,1,1,1\n")
+    content = bytearray(file.read_bytes())
+    # Flags and method stand in the file's own header and in the directory at the end.
+    for start, offset in zip((0, content.find(b"PK\x01\x02")), at, strict=True):
+        content[start + offset] = value
+    file.write_bytes(content)
+    with pytest.raises(ImportRefusedError, match=f"data.csv.zip: cannot be unpacked here: .*{said}"):
+        list(records(file, BARS))
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "folder.csv", "text.parquet", "text.csv.gz"])
