@@ -11,7 +11,7 @@ import msgspec
 
 from engine_sidecar.catalog.columns import DataType, Layout, Stamp, layout
 from engine_sidecar.catalog.moments import Clock, clock
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from engine_sidecar.catalog.refusal import ImportRefusedError, shown
 from engine_sidecar.catalog.rows import opened
 
 _SIDES: Final = {
@@ -26,7 +26,6 @@ _NO_SIDE: Final = ("", "none", "no_aggressor", "unknown")
 PRICES: Final = ("open", "high", "low", "close", "bid_price", "ask_price", "price", "adjusted_close")
 _TEXTS: Final = ("timestamp", "close_time", "side", "trade_id", "symbol")
 _BAR_PRICES: Final = ("open", "high", "low", "close")
-_MAX_SHOWN: Final = 40
 _LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
 
 
@@ -126,7 +125,7 @@ def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last:
     _CHECKS[how.data_type](numbers, where)
     side = where.pick(row, "side").lower()
     if side not in _SIDES and side not in _NO_SIDE:
-        raise _FieldError(f"{_shown(side)} is neither buy nor sell", where.titles["side"])
+        raise _FieldError(f"{shown(side)} is neither buy nor sell", where.titles["side"])
     ts = _time(row, where, times, last)
     return Record(ts, numbers, _SIDES.get(side, "NO_AGGRESSOR"), where.pick(row, "trade_id"))
 
@@ -134,18 +133,18 @@ def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last:
 def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     title = where.titles[field]
     if how.decimal_mark == "," and "." in text:
-        raise _FieldError(f"{_shown(text)} has a point, and the decimal mark is a comma", title)
+        raise _FieldError(f"{shown(text)} has a point, and the decimal mark is a comma", title)
     try:
         number = Decimal(text.replace(",", ".") if how.decimal_mark == "," else text)
     except InvalidOperation:
         raise _FieldError(_no_number(text), title) from None
     if not number.is_finite():
-        raise _FieldError(f"{_shown(text)} is not a finite number", title)
+        raise _FieldError(f"{shown(text)} is not a finite number", title)
     is_price = field in PRICES
     if is_price and where.fixed_decimals and "." not in text:
         number = number.scaleb(-where.fixed_decimals)
     if abs(number) > _LARGEST:
-        raise _FieldError(f"{_shown(text)} is more than NautilusTrader's numbers can hold", title)
+        raise _FieldError(f"{shown(text)} is more than NautilusTrader's numbers can hold", title)
     precision = how.price_precision if is_price else how.size_precision
     if precision is not None:
         number = number.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_EVEN)
@@ -163,12 +162,12 @@ def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
 def _no_number(text: str) -> str:
     if not text:
         return "is empty"
-    return f"{_shown(text)} is no number{': give --decimal ,' if text.count(',') == 1 else ''}"
-
-
-def _shown(text: str) -> str:
-    """A cell as an error shows it: enough to find it by."""
-    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
+    if "," not in text:
+        return f"{shown(text)} is no number"
+    # A thousands separator that was taken for a decimal mark would make 1.234 of 1,234.
+    if "." in text or text.count(",") > 1:
+        return f"{shown(text)} is no number: its thousands must not be set apart"
+    return f"{shown(text)} is no number: give --decimal , if its comma is the decimal mark"
 
 
 def _adjusted(

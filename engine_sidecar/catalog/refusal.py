@@ -1,6 +1,9 @@
 """The one way an import says no: what is wrong, and in which file, line and column."""
 
 from pathlib import Path
+from typing import Final
+
+_MAX_SHOWN: Final = 40
 
 
 class ImportRefusedError(Exception):
@@ -13,3 +16,8 @@ class ImportRefusedError(Exception):
         where += [f"line {line}"] if line is not None else []
         where += [f"column {column!r}"] if column else []
         super().__init__(f"{', '.join(where)}: {what}" if where else what)
+
+
+def shown(text: str) -> str:
+    """A cell as an error shows it: enough to find it by, and no more of a file that may be anything."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from engine_sidecar.catalog.refusal import shown
+
 _NS: Final = 1_000_000_000
 _MOMENT: Final = re.compile(
     r"\A(?P<day>\d{4}-\d\d-\d\d)[T ](?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d{1,9}))?"
@@ -16,7 +18,6 @@ _EPOCH_UNITS: Final = {9: _NS, 10: _NS, 12: 1_000_000, 13: 1_000_000, 15: 1_000,
 
 
 _DAY_OR_MONTH_FIRST: Final = re.compile(r"\A\d{1,2}([/.-])\d{1,2}\1\d{4}(\s\d)?")
-_MAX_SHOWN: Final = 40
 _TIME_OF_DAY: Final = re.compile(r"%[HIMSfXcT]")
 
 
@@ -46,21 +47,20 @@ def parse_time(
 
 
 def _unknown(text: str) -> str:
-    shown = repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
     if match := _DAY_OR_MONTH_FIRST.match(text):
         clock, mark = " %H:%M:%S" if match[2] else "", match[1]
         month_first, day_first = (
             mark.join(parts) + clock for parts in (("%m", "%d", "%Y"), ("%d", "%m", "%Y"))
         )
-        return f"{shown} is no ISO 8601 time: give --time-format {month_first!r} or {day_first!r}, whichever it is"
-    return f"{shown} is neither an ISO 8601 time nor an epoch in s, ms, us or ns: give --time-format"
+        return f"{shown(text)} is no ISO 8601 time: give --time-format {month_first!r} or {day_first!r}, whichever it is"
+    return f"{shown(text)} is neither an ISO 8601 time nor an epoch in s, ms, us or ns: give --time-format"
 
 
 def _by_format(text: str, time_format: str, zone: ZoneInfo | None, not_before: int) -> int | date:
     try:
         moment = datetime.strptime(text, time_format)  # noqa: DTZ007  a zone comes from %z or from `zone`
     except ValueError:
-        raise ValueError(f"{text!r} is not a time in the form {time_format!r}") from None
+        raise ValueError(f"{shown(text)} is not a time in the form {time_format!r}") from None
     if not _TIME_OF_DAY.search(time_format):
         return moment.date()
     fraction, moment = moment.microsecond * 1000, moment.replace(microsecond=0)

@@ -223,6 +223,21 @@ def test_a_point_is_no_decimal_mark_where_a_comma_is(tmp_path: Path) -> None:
         list(records(file, german))
 
 
+@pytest.mark.parametrize(
+    ("row", "how"),
+    [
+        (f"{'s' * 200},1,1,1,1,1", {"time_format": "%Y"}),
+        (f"{'s' * 200},1,1,1,1,1", {}),
+        (f"2010-01-04,{'s' * 200},1,1,1,1", {}),
+    ],
+)
+def test_no_more_of_a_cell_is_shown_than_finds_it(tmp_path: Path, row: str, how: dict[str, Any]) -> None:
+    named = msgspec.structs.replace(BARS, columns=tuple(BAR_HEADER.split(",")), **how)
+    with pytest.raises(ImportRefusedError) as refused:
+        list(records(written(tmp_path, row), named))
+    assert not re.search("s{50}", str(refused.value).removeprefix(str(tmp_path)))
+
+
 def test_columns_are_found_by_their_usual_names_whatever_the_case(tmp_path: Path) -> None:
     file = written(tmp_path, "Close,Volume,Extra,Low,High,Open,Date", "11,5,x,9,12,10,2010-01-04")
     (record,) = records(file, BARS)
@@ -289,7 +304,15 @@ BAD_ROWS: list[tuple[Reading, str, str, str, int]] = [
     (QUOTES, QUOTE_HEADER, "2010-01-04,1,1,5,5", "has no time of day", 2),
     (QUOTES, QUOTE_HEADER, "2010-01-04 12:00Z,1,1,5,5\n2010-01-04 12:01,1,1,5,5", "no time zone", 3),
     (QUOTES, QUOTE_HEADER, "2010-01-04 12:00Z,1,1,5,5\n2010-01-04 12:00+05:00,1,1,5,5", "earlier than", 3),
-    (QUOTES, QUOTE_HEADER, '1262563200,"1,5",2,5,5', "column 'bid': '1,5' is no number", 2),
+    (
+        QUOTES,
+        QUOTE_HEADER,
+        '1262563200,"1,5",2,5,5',
+        "'1,5' is no number: give --decimal , if its comma is",
+        2,
+    ),
+    (QUOTES, QUOTE_HEADER, '1262563200,"1,234.5",2,5,5', "its thousands must not be set apart", 2),
+    (QUOTES, QUOTE_HEADER, '1262563200,"1,234,567",2,5,5', "its thousands must not be set apart", 2),
     (TRADES, TRADE_HEADER, "1262563200,1,0,buy,", "column 'size': size 0 is not positive", 2),
     (TRADES, TRADE_HEADER, "1262563200,1,1,up,", "column 'side': 'up' is neither buy nor sell", 2),
 ]
