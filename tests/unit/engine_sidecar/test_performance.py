@@ -145,6 +145,13 @@ def test_too_short_a_run_has_a_return_and_nothing_of_a_year(count: int) -> None:
     assert performance([], UTC) == Performance(*[None] * 8, returns=0, years=None)
 
 
+def test_the_return_of_one_day_is_no_rate_of_a_year() -> None:
+    curve = [Sample(ns(START) + HOUR_NS * hour, 100.0 + hour / 6) for hour in range(7)]
+    found = performance(curve, UTC)
+    assert (found.returns, found.total_return) == (1, pytest.approx(0.01))
+    assert undefined(found) == RUIN
+
+
 @pytest.mark.parametrize(
     ("moment", "zone", "end"),
     [
