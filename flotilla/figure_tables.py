@@ -21,17 +21,8 @@ from schemas.backtest import (
     OrderCounts,
     RunSummary,
 )
-from schemas.figures import FIGURES, UNDEFINED, written
+from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
 
-_OF_EQUITY: Final = (
-    *("total_return", "annualized_return", "volatility", "max_drawdown", "max_drawdown_days"),
-    *("sharpe_ratio", "sortino_ratio", "calmar_ratio"),
-)
-_OF_TRADES: Final = (
-    *("total_trades", "winning_trades", "losing_trades", "win_rate"),
-    *("average_win", "average_loss", "largest_win", "largest_loss", "profit_factor"),
-)
-_FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
 _NOWHERE: Final = ("rejected", "denied", "unsent")
 _NAMED: Final = 3
 
@@ -79,7 +70,7 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
     made.add_column("NautilusTrader" if theirs else "", justify="right", style="dim", no_wrap=True)
     made.add_column("", style="dim", no_wrap=True)
     made.add_column("closed trades", justify="right", no_wrap=True)
-    for name, other in zip_longest(_OF_EQUITY, _OF_TRADES):
+    for name, other in zip_longest(OF_EQUITY, OF_TRADES):
         made.add_row(
             FIGURES[name].label if name else "",
             written(name, getattr(metrics, name)) if name else "",
@@ -101,9 +92,9 @@ def _money(metrics: Metrics, currency: str, told: Told) -> Table:
 def _orders(orders: OrderCounts, metrics: Metrics) -> Iterator[RenderableType]:
     """What became of them; orders that went nowhere stand out, with why."""
     made = _facts()
-    fates = ", ".join(f"{count:,} {name}" for name in _FATES if (count := getattr(orders, name)))
+    ends = fates(orders)
     sent = "" if orders.submitted == orders.total else f", {orders.submitted:,} sent"
-    made.add_row("orders", f"{orders.total:,}{sent}{f': {fates}' if fates else ''}")
+    made.add_row("orders", f"{orders.total:,}{sent}{f': {ends}' if ends else ''}")
     yield made
     for reason in orders.reasons:
         yield Text(f"{reason.count:,} {reason.status}: {reason.reason}", style="bold yellow")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from schemas.backtest import OrderCounts
+
 UNDEFINED: Final = "\N{EN DASH}"
 """Stands for a figure that is not defined: no 0, which would be one."""
 
@@ -36,6 +38,17 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "largest_loss": Figure("worst trade", "money", 1),
 }
 """The metrics by field. Drawdowns and losses are negative numbers, so that the highest is the smallest loss."""
+OF_EQUITY: Final = (
+    *("total_return", "annualized_return", "volatility", "max_drawdown", "max_drawdown_days"),
+    *("sharpe_ratio", "sortino_ratio", "calmar_ratio"),
+)
+"""The figures of marked equity, in the order in which people read them."""
+OF_TRADES: Final = (
+    *("total_trades", "winning_trades", "losing_trades", "win_rate"),
+    *("average_win", "average_loss", "largest_win", "largest_loss", "profit_factor"),
+)
+"""The figures of closed trades."""
+_FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
 
 
 def written(name: str, value: float | None, currency: str = "") -> str:
@@ -73,6 +86,11 @@ def money(value: float | None, currency: str = "") -> str:
 def days(value: float | None) -> str:
     """`1,952 days`; `0.5 days` of fewer than ten."""
     return UNDEFINED if value is None else f"{_fixed(value, 0 if value >= 10 else 1)} days"
+
+
+def fates(orders: OrderCounts) -> str:
+    """What became of a run's orders: `12 filled, 1 open`; empty where there are none."""
+    return ", ".join(f"{count:,} {name}" for name in _FATES if (count := getattr(orders, name)))
 
 
 def _fixed(value: float, digits: int) -> str:

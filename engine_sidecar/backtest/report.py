@@ -8,19 +8,10 @@ from nautilus_trader.backtest.engine import BacktestEngine
 
 from engine_sidecar.backtest.report_charts import curve_chart
 from schemas.backtest import OpenOrder, OpenPosition, OrderCounts, RunSummary, TrialResult
-from schemas.figures import FIGURES, money, written
+from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, fates, money, written
 
 HEIGHT: Final = 2_300
 """Pixels: in NautilusTrader's own 1,500 the table of statistics is cut off, and twenty years of months lie on each other."""
-_OF_EQUITY: Final = (
-    *("total_return", "annualized_return", "volatility", "max_drawdown", "max_drawdown_days"),
-    *("sharpe_ratio", "sortino_ratio", "calmar_ratio"),
-)
-_OF_TRADES: Final = (
-    *("total_trades", "winning_trades", "losing_trades", "win_rate", "profit_factor"),
-    *("average_win", "average_loss", "largest_win", "largest_loss"),
-)
-_FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
 _STYLE: Final = """
 .run { font: 14px system-ui, sans-serif; color: #1a1a1a; max-width: 1000px; margin: 24px auto; padding: 0 16px; }
 .run h1 { font-size: 22px; } .run h2 { font-size: 16px; margin: 24px 0 8px; }
@@ -60,7 +51,7 @@ def own_figures(title: str, result: TrialResult) -> str:
 def _of_equity(result: TrialResult) -> str:
     theirs = result.summary.nautilus_statistics if result.summary else None
     rows = [("", "marked equity", "NautilusTrader")]
-    for name in _OF_EQUITY:
+    for name in OF_EQUITY:
         other = written(name, getattr(theirs, name)) if hasattr(theirs, name) else ""
         rows.append((FIGURES[name].label, written(name, getattr(result.metrics, name)), other))
     rows.append(("final equity", money(result.metrics.final_equity, result.currency), ""))
@@ -71,7 +62,7 @@ def _of_trades(result: TrialResult) -> str:
     rows = [("", "closed trades")]
     rows += [
         (FIGURES[name].label, written(name, getattr(result.metrics, name), result.currency))
-        for name in _OF_TRADES
+        for name in OF_TRADES
     ]
     rows += [("final balance", f"{float(value):,.2f} {code}") for code, value in result.balances.items()]
     rows += [("fees", f"{float(value):,.2f} {code}") for code, value in result.fees.items()]
@@ -79,8 +70,8 @@ def _of_trades(result: TrialResult) -> str:
 
 
 def _orders(orders: OrderCounts) -> str:
-    fates = ", ".join(f"{count:,} {name}" for name in _FATES if (count := getattr(orders, name)))
-    lines = [f"<p>{orders.total:,} made, {orders.submitted:,} sent{f': {fates}' if fates else ''}</p>"]
+    ends = fates(orders)
+    lines = [f"<p>{orders.total:,} made, {orders.submitted:,} sent{f': {ends}' if ends else ''}</p>"]
     lines += [
         f'<p class="warn">{one.count:,} {one.status}: {escape(one.reason)}</p>' for one in orders.reasons
     ]
