@@ -29,11 +29,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One change that was asked for. `code` is null when it was done, else the fault it was refused or failed with.
+    """One change that was asked for. `code` is null when it was accepted, else the fault it was refused or failed with.
 
     `subject` is the call, `about` the engine, backtest or study, `all` for every engine. `host` is the host that was asked directly.
-    `body` is what was sent, with what may be a secret blanked; null when it was none, or is too long to be kept. `outcome` says in
-    words what an emergency stop came to, and `message` is the fault's.
+    `body` is what was sent, with what may be a secret blanked; null when it was none, or is too long to be kept. `message` says in
+    words what an emergency stop came to, or is the fault's.
     """
 
     number: int

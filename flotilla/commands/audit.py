@@ -24,7 +24,7 @@ from schemas.audit import AuditEntry, Caller
 async def audit(
     options: Options, fleet: Flotilla, *, about: str | None, limit: int, before: int | None
 ) -> None:
-    """Every change that was asked for, newest first: when, by whom, from where, and what came of it.
+    """Every change that was asked for, newest first: when, by whom, from where, and what was answered: of an emergency stop, what it came to.
 
     NAME is an engine, a backtest, a study, or `all` for what was about every engine. A name with a question mark is what the
     caller said of itself; one without is that of a token that the gateway checked. --json shows bodies and request ids.
@@ -46,9 +46,16 @@ def audit_table(entries: tuple[AuditEntry, ...]) -> RenderableType:
             Text(one.caller.origin, overflow="fold"),
             Text(_call(one), overflow="fold"),
             Text(one.about, overflow="fold"),
-            Text("done", style="green") if one.code is None else Text(str(one.code), style="red"),
+            _outcome(one),
         )
     return made
+
+
+def _outcome(entry: AuditEntry) -> Text:
+    """An answer accepts; what came of it after that it does not know, but for an emergency stop, which tells."""
+    if entry.code is not None:
+        return Text(str(entry.code), style="red")
+    return Text(entry.message or "accepted", overflow="fold")
 
 
 def _who(caller: Caller) -> str:

@@ -36,6 +36,6 @@ def _view(entry: AuditEntry) -> AuditView:
         origin=caller.origin,
         via=caller.via,
         body=entry.body,
-        outcome="done" if entry.code is None else str(entry.code),
+        outcome="accepted" if entry.code is None else str(entry.code),
         message=entry.message,
     )

@@ -10,7 +10,8 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     """A change that somebody asked for. `who` is the name of the token when `is_vouched_for`, else what the caller said.
 
     `credential` is the connection on the bus that heard the answer, `origin` the address or machine it came from. `outcome` is
-    `done`, or the code of the fault. `body` is what was sent, with `***` for what may be a secret.
+    `accepted`, or the code of the fault; what an emergency stop came to stands in `message`. `body` is what was sent, with `***` for what may
+    be a secret.
     """
 
     number: int

@@ -89,7 +89,7 @@ AUDIT_ROUTES: Final[tuple[Route, ...]] = (
         f"{API}/audit",
         audit.read_audit,
         audit_replies.AuditReply,
-        "Every change that was asked for, newest first: by whom, from where, what was sent, and what came of it.",
+        "Every change that was asked for, newest first: by whom, from where, what was sent, and what was answered.",
         tag="audit",
         role=Role.ADMIN,
         query=queries.AuditQuery,

@@ -222,11 +222,11 @@ async def test_every_change_stands_on_record_with_who_from_where_what_and_its_ou
         "admin",
         True,
         "rest",
-        "done",
+        "accepted",
     )
     assert stop["origin"] == "127.0.0.1"
     assert stop["body"]["instance_id"] == "left"
-    assert started["outcome"] != "done"
+    assert started["outcome"] != "accepted"
     assert started["message"]
     assert "AKIAX" not in msgspec.json.encode(found).decode()
     by_hand = found["engine.emergency_stop"]

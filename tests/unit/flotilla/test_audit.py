@@ -36,8 +36,18 @@ def test_who_asked_for_what_and_what_came_of_it_stand_in_a_row() -> None:
     for word in ("ann", "10.0.0.5", "engine.stop", "e1", "conflict"):
         assert word in first
     assert "ann?" not in first
-    for word in ("root?", "desk", "all", "done"):
+    for word in ("root?", "desk", "all", "accepted"):
         assert word in second
+
+
+def test_an_emergency_stop_that_was_not_confirmed_is_not_told_as_done() -> None:
+    came_to = "0 of 1 sessions flat and gone; NOT CONFIRMED e1: killed"
+    text = drawn(
+        audit_table((entry(subject="engine.emergency_stop", host="h1", message=came_to),)), width=200
+    )
+    assert came_to in " ".join(text.split())
+    assert "accepted" not in text
+    assert "done" not in text
 
 
 def test_nothing_is_said_of_an_empty_audit() -> None:
