@@ -19,6 +19,7 @@ from schemas.backtest import (
     EquityPoint,
     Metrics,
     NautilusStatistics,
+    OpenPosition,
     RunSummary,
     TrialResult,
 )
@@ -40,44 +41,66 @@ def result_of(
     Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
     over all accounts together where there are several.
     """
-    accounts = engine.cache.accounts()
-    if len(accounts) > 1:
-        positions = [*engine.cache.positions(), *engine.cache.position_snapshots()]
-        engine.portfolio.analyzer.calculate_statistics(Together(accounts), positions)
-    told = engine.get_result()
+    told = _told(engine)
     pnls = told.stats_pnls.get(currency.code, {})
     trades = tuple(trade for position in _positions(engine) if (trade := _trade(position)))
     orders = sorted(engine.cache.orders(), key=lambda order: (order.ts_init, order.client_order_id.value))
     held = open_positions(engine.cache)
+    algorithms = [each.id.value for each in engine.trader.exec_algorithms()]
     made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)
-    statistics = {
-        **{code: _finite(stats) for code, stats in told.stats_pnls.items()},
-        _RETURNS: _finite(told.stats_returns),
-    }
     return TrialResult(
         currency=currency.code,
         metrics=_metrics(made, curve, trades, currency.code),
         trades=trades,
         equity_curve=tuple(curve),
         open_positions=tuple(held),
-        summary=RunSummary(
-            figures_version=FIGURES_VERSION,
-            timezone=zone.key,
-            returns=made.returns,
-            years=made.years,
-            nautilus_statistics=_nautilus(pnls, told.stats_returns),
-            orders=order_counts(orders, (each.id.value for each in engine.trader.exec_algorithms())),
-            positions_open=len(held),
-            open_positions=tuple(held[:MAX_NAMED]),
-            open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
+        summary=_summary(
+            made, _nautilus(pnls, told.stats_returns), orders, held, zone=zone, algorithms=algorithms
         ),
-        statistics=statistics,
-        balances=_sums(money for account in accounts for money in account.balances_total().values()),
+        statistics=_statistics(told),
+        balances=_sums(
+            money for account in engine.cache.accounts() for money in account.balances_total().values()
+        ),
         orders=tuple(order_update(order.last_event, engine.cache) for order in orders),
         fills=tuple(fill(event) for event in fills),
         fees=_sums(event.commission for event in fills),
         events=told.iterations,
         elapsed_s=elapsed_s,
+    )
+
+
+def _told(engine: BacktestEngine) -> Any:
+    accounts = engine.cache.accounts()
+    if len(accounts) > 1:
+        positions = [*engine.cache.positions(), *engine.cache.position_snapshots()]
+        engine.portfolio.analyzer.calculate_statistics(Together(accounts), positions)
+    return engine.get_result()
+
+
+def _statistics(told: Any) -> dict[str, dict[str, float | None]]:
+    found = {code: _finite(stats) for code, stats in told.stats_pnls.items()}
+    return {**found, _RETURNS: _finite(told.stats_returns)}
+
+
+def _summary(
+    made: Performance,
+    theirs: NautilusStatistics,
+    orders: Sequence[Any],
+    held: Sequence[OpenPosition],
+    *,
+    zone: ZoneInfo,
+    algorithms: Sequence[str],
+) -> RunSummary:
+    return RunSummary(
+        figures_version=FIGURES_VERSION,
+        timezone=zone.key,
+        returns=made.returns,
+        years=made.years,
+        nautilus_statistics=theirs,
+        orders=order_counts(orders, algorithms),
+        positions_open=len(held),
+        open_positions=tuple(held[:MAX_NAMED]),
+        open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
     )
 
 
