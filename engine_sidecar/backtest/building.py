@@ -1,5 +1,6 @@
 """Makes the BacktestEngine of a trial, by NautilusTrader's own BacktestNode, from configs that its own classes accept."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,12 +29,16 @@ def build_engine(plan: TrialPlan, catalog: Path) -> BacktestEngine:
         engine = node.get_engines()[0]
     except Exception as error:
         raise TrialRefusedError(f"{type(error).__name__}: {error}") from error
-    there = {instrument.value for instrument in engine.cache.instrument_ids()}
-    if missing := sorted(set(plan.instruments) - there):
-        raise TrialRefusedError(f"the catalog has no {', '.join(missing)}")
+    require_instruments(plan, engine.cache.instrument_ids())
     for statistic in STATISTICS:
         engine.portfolio.analyzer.register_statistic(statistic())
     return engine
+
+
+def require_instruments(plan: TrialPlan, found: Iterable[Any]) -> None:
+    """Raises TrialRefusedError with the instruments of the plan that are not among those `found`, by their InstrumentId."""
+    if missing := sorted(set(plan.instruments) - {each.value for each in found}):
+        raise TrialRefusedError(f"the catalog has no {', '.join(missing)}")
 
 
 def _run_config(plan: TrialPlan, catalog: Path) -> dict[str, Any]:

@@ -13,18 +13,19 @@ from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Currency
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.backtest.building import TrialRefusedError
+from engine_sidecar.backtest.building import TrialRefusedError, require_instruments
 from schemas.backtest import QUOTE_CURRENCY, TrialPlan
 
 
 def with_currency(plan: TrialPlan, catalog: Path) -> TrialPlan:
-    """The plan with the base currency of every venue named. Raises TrialRefusedError when instruments are settled in several."""
+    """The plan with the base currency of every venue named. Raises TrialRefusedError when instruments are settled in several, or are not there."""
     if all(venue.get("base_currency") for venue in plan.venues):
         return plan
     instruments = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=list(plan.instruments))
+    require_instruments(plan, (instrument.id for instrument in instruments))
     found = sorted({instrument.get_cost_currency().code for instrument in instruments})
     if len(found) != 1:
-        settled = ", ".join(f"{one.id} in {one.get_cost_currency().code}" for one in instruments) or "unknown"
+        settled = ", ".join(f"{one.id} in {one.get_cost_currency().code}" for one in instruments)
         raise TrialRefusedError(
             f"base_currency must be given: instruments are not settled in one currency ({settled})"
         )
