@@ -26,8 +26,9 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     def known_at(self, text: str, close_text: str, last: int) -> int:
         """UNIX ns at which the row of time `text` became known; `close_text` is a bar's close by the file, if it has one.
 
-        A date names a whole day: its bar closes at the midnight that ends it, in the zone given or in UTC. Raises
-        ValueError for what is no time, and for one that does not come after `last`, the row before.
+        A date names a whole day: its bar closes at the midnight that ends it, in the zone given or in UTC; of a bar of
+        several days it is the first day or the last, as `stamp` says. Raises ValueError for what is no time,
+        and for one that does not come after `last`, the row before.
         """
         not_before = last + (1 if self.is_bars else 0)
         if close_text:
@@ -64,11 +65,9 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
         shift = self._step_ns if self.stamp is Stamp.OPEN else 0
         moment = parse_time(text, self.zone, self.time_format, not_before - shift)
         if isinstance(moment, date):
-            return self._end_of_days(moment)
+            return self._end_of_days(moment, text)
         if self.stamp is None:
-            raise ValueError(
-                f"{text!r} may be when a bar opens or when it closes: give --stamp open or --stamp close"
-            )
+            raise ValueError(_which(text))
         return self._after(moment) if self.stamp is Stamp.OPEN else moment
 
     def _file_close(self, text: str, close_text: str, not_before: int) -> int:
@@ -87,10 +86,16 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
         local = datetime.fromtimestamp(opened // _NS, self.zone) + self.step
         return int(local.timestamp()) * _NS + opened % _NS
 
-    def _end_of_days(self, day: date) -> int:
+    def _end_of_days(self, day: date, text: str) -> int:
         if self.step is None or self.step % _DAY:
             raise ValueError(f"{day} has no time of day, which only bars of whole days may lack")
-        return midnight_ns(day + self.step, self.zone)
+        if self.step > _DAY and self.stamp is None:
+            raise ValueError(_which(text))
+        return midnight_ns(day + (self.step if self.stamp is Stamp.OPEN else _DAY), self.zone)
+
+
+def _which(text: str) -> str:
+    return f"{text!r} may be when a bar opens or when it closes: give --stamp open or --stamp close"
 
 
 def clock(

@@ -41,6 +41,18 @@ def test_a_dated_bar_closes_at_the_midnight_that_ends_its_day(tmp_path: Path) ->
     assert first.numbers == {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 1000}
 
 
+@pytest.mark.parametrize(("stamp", "days"), [(Stamp.OPEN, 7), (Stamp.CLOSE, 1)])
+def test_the_date_of_a_week_is_its_first_day_or_its_last_as_is_said(
+    tmp_path: Path, stamp: Stamp, days: int
+) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,10,12,9,11,1000")
+    weeks = Reading(data_type=DataType.BARS, step=timedelta(days=7))
+    with pytest.raises(ImportRefusedError, match="give --stamp open or --stamp close"):
+        list(records(file, weeks))
+    (bar,) = records(file, msgspec.structs.replace(weeks, stamp=stamp))
+    assert bar.ts == JAN_4 + days * DAY_NS
+
+
 FIVE_MINUTES = Reading(data_type=DataType.BARS, step=timedelta(minutes=5))
 OHLCV = "open,high,low,close,volume"
 
