@@ -18,7 +18,6 @@ from schemas.backtest import (
     Outcome,
     ReadResult,
     ResultPage,
-    ResultPart,
     WhichBacktest,
 )
 from schemas.fault import FaultCode, FieldError, fault, invalid
@@ -62,10 +61,7 @@ class Reads:
 
     async def result(self, request: ReadResult) -> ResultPage:
         """A part of a result. Raises FaultError: `conflict` when it has not completed, `not_found` when nothing was saved."""
-        outcome = await self.outcome(await self._turns.known(request.backtest_id))
-        if request.part is ResultPart.REPORT and outcome.report is None:
-            raise fault(FaultCode.NOT_FOUND, f"backtest {request.backtest_id} has no report")
-        return page(outcome, request)
+        return page(await self.outcome(await self._turns.known(request.backtest_id)), request)
 
     async def compare(self, request: CompareBacktests) -> Comparison:
         """Completed backtests side by side, in the order asked for."""

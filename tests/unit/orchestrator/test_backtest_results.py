@@ -20,6 +20,7 @@ from schemas.backtest import (
     ResultPart,
     RunSummary,
 )
+from schemas.fault import FaultCode, FaultError
 from schemas.telemetry import Fill
 from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
 from services.orchestrator.core.backtests.comparing import parameters, verdict
@@ -132,6 +133,20 @@ def test_a_document_is_one_entry_and_a_report_comes_in_pieces() -> None:
     (rest,), end, _ = read(one, ResultPart.REPORT, offset=after)
     assert (first + rest, end, total) == (report, None, len(report))
     assert read(one, ResultPart.REPORT, offset=total) == ([], None, total)
+
+
+def test_what_a_result_does_not_have_is_not_found_and_no_empty_list() -> None:
+    known = outcome()
+    old = msgspec.structs.replace(
+        known, result=msgspec.structs.replace(known.result, summary=None), report=None
+    )
+    for part, said in (
+        (ResultPart.OPEN_POSITIONS, "does not tell what it left open"),
+        (ResultPart.REPORT, "no report"),
+    ):
+        with pytest.raises(FaultError, match=said) as refused:
+            read(old, part)
+        assert refused.value.fault.code is FaultCode.NOT_FOUND
 
 
 def test_the_same_results_of_the_same_are_equal_also_when_positions_got_other_names() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.backtest import Outcome, ReadResult, ResultPage, ResultPart
+from schemas.fault import FaultCode, fault
 from services.orchestrator.core.replies import fitting
 
 REPORT_CHARACTERS: Final = 96 * 1024
@@ -17,11 +18,19 @@ _LISTS: Final = (
 
 
 def page(outcome: Outcome, request: ReadResult) -> ResultPage:
-    """The entries from `offset` on. A list's `total` counts entries, the report's characters; a document is one entry."""
+    """The entries from `offset` on. A list's `total` counts entries, the report's characters; a document is one entry.
+
+    Raises FaultError `not_found` for what the result does not have: a report that was not made, what was open in a run of before that was kept.
+    """
+    if request.part is ResultPart.OPEN_POSITIONS and outcome.result.summary is None:
+        text = f"backtest {request.backtest_id} does not tell what it left open: it ran before that was kept"
+        raise fault(FaultCode.NOT_FOUND, text)
     if request.part in _LISTS:
         return _entries(getattr(outcome.result, request.part), request)
     if request.part is ResultPart.REPORT:
-        return _piece(outcome.report or "", request)
+        if outcome.report is None:
+            raise fault(FaultCode.NOT_FOUND, f"backtest {request.backtest_id} has no report")
+        return _piece(outcome.report, request)
     document = (
         outcome.manifest if request.part is ResultPart.MANIFEST else getattr(outcome.result, request.part)
     )
