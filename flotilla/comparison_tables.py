@@ -14,7 +14,7 @@ from flotilla.figure_tables import has_old_figures
 from flotilla.output import table
 from flotilla.plots import COLOURS, Points, overlay
 from schemas.backtest import BacktestView, Comparison, EquityPoint
-from schemas.figures import FIGURES, written
+from schemas.figures import FIGURES, UNDEFINED, written
 
 _ABREAST: Final = 5
 """Columns of figures that fit beside each other."""
@@ -48,19 +48,32 @@ def comparison_report(
 
 
 def best_of(name: str, backtests: Sequence[BacktestView]) -> set[str]:
-    """The ids of those with the best value of a metric; none where all are the same, or there is no best."""
+    """The ids of those with the best value of a metric; none where all are the same, or there is no best.
+
+    Figures of an older definition are not compared with those of the present one, nor money of one currency with that of another.
+    """
     sign = FIGURES[name].best
-    values = {one.backtest_id: getattr(one.metrics, name) for one in backtests if one.metrics}
+    some = [one for one in backtests if one.metrics and not has_old_figures(one)] or backtests
+    if FIGURES[name].kind == "money" and _has_currencies(some):
+        return set()
+    values = {one.backtest_id: getattr(one.metrics, name) for one in some if one.metrics}
     known = [sign * value for value in values.values() if value is not None]
     if not sign or not known or len(set(known)) == 1:
         return set()
     return {key for key, value in values.items() if value is not None and sign * value == max(known)}
 
 
+def _has_currencies(backtests: Sequence[BacktestView]) -> bool:
+    """True when they count in more than one."""
+    return len({one.currency for one in backtests if one.metrics}) > 1
+
+
 def _figures(
     everyone: Sequence[BacktestView], shown: Sequence[BacktestView], letters: Mapping[str, str]
 ) -> Table:
     made = table("", *(f">{letters[one.backtest_id]} " for one in shown))
+    if _has_currencies(everyone):
+        made.add_row("currency", *(f"{one.currency or UNDEFINED} " for one in shown))
     for name in _COMPARED:
         best = best_of(name, everyone)
         cells = []

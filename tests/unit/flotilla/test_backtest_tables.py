@@ -1,5 +1,6 @@
 """What backtests, comparisons and studies look like to people."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -319,6 +320,24 @@ def test_the_best_of_each_figure_is_marked() -> None:
     assert best_of("max_drawdown", (low, high)) == {"high"}
     assert best_of("total_trades", (low, high)) == set()
     assert best_of("total_return", (low, high)) == set()
+
+
+def test_money_of_several_currencies_is_told_and_none_of_it_is_the_best() -> None:
+    dollars = view("usd", metrics=metrics(0.5, final_equity=2e6), summary=summary())
+    yen = view("jpy", metrics=metrics(1.5, final_equity=1e8), summary=summary(), currency="JPY")
+    assert best_of("final_equity", (dollars, yen)) == set()
+    assert best_of("sharpe_ratio", (dollars, yen)) == {"jpy"}
+    text = shown(comparison_report(Comparison(backtests=(dollars, yen), parameters={}), {}, width=78))
+    assert re.search("currency +USD +JPY", text)
+    alike = Comparison(backtests=(dollars, dollars), parameters={})
+    assert "currency" not in shown(comparison_report(alike, {}, width=78))
+
+
+def test_the_best_is_not_one_whose_figures_were_defined_before() -> None:
+    old = view("old", metrics=metrics(9.0))
+    low, high = (view(name, metrics=metrics(float(name)), summary=summary()) for name in ("1", "2"))
+    assert best_of("sharpe_ratio", (old, low, high)) == {"2"}
+    assert best_of("sharpe_ratio", (old, low)) == set()
 
 
 def test_a_comparison_has_figures_what_differs_and_the_curves() -> None:
