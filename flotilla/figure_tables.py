@@ -18,7 +18,6 @@ from schemas.backtest import (
     NautilusStatistics,
     OpenOrder,
     OpenPosition,
-    OrderCounts,
     RunSummary,
 )
 from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
@@ -60,7 +59,7 @@ def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list
     if summary is None:
         text = "these figures are of realized returns, as they were defined before; run it again for marked equity"
         return [*parts, Text(text, style="yellow")]
-    return [*parts, *_orders(summary.orders, metrics), *_left_open(summary)]
+    return [*parts, *_orders(summary, metrics), *_left_open(summary)]
 
 
 def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
@@ -89,9 +88,9 @@ def _money(metrics: Metrics, currency: str, told: Told) -> Table:
     return made
 
 
-def _orders(orders: OrderCounts, metrics: Metrics) -> Iterator[RenderableType]:
+def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
     """What became of them; orders that went nowhere stand out, with why."""
-    made = _facts()
+    made, orders = _facts(), summary.orders
     ends = fates(orders)
     sent = "" if orders.submitted == orders.total else f", {orders.submitted:,} sent"
     made.add_row("orders", f"{orders.total:,}{sent}{f': {ends}' if ends else ''}")
@@ -99,13 +98,14 @@ def _orders(orders: OrderCounts, metrics: Metrics) -> Iterator[RenderableType]:
     for reason in orders.reasons:
         yield Text(f"{reason.count:,} {reason.status}: {reason.reason}", style="bold yellow")
     if not metrics.total_trades:
-        yield Text(f"no trade was closed: {_why_none(orders)}", style="yellow")
+        yield Text(f"no trade was closed: {_why_none(summary)}", style="yellow")
 
 
-def _why_none(orders: OrderCounts) -> str:
-    if not orders.total:
+def _why_none(summary: RunSummary) -> str:
+    if not summary.orders.total:
         return "the strategy made no order"
-    if orders.filled:
+    # Also by an order that was filled in part, which does not count as filled.
+    if summary.positions_open or summary.orders.filled:
         return "what was opened is open still"
     return "no order was filled"
 
