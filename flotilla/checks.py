@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -126,11 +127,19 @@ def check_disk(folder: StateFolder) -> Check:
 def check_catalog(folder: StateFolder) -> Check:
     """Market data that a strict umask or somebody's hand has closed to engines in containers, which are another account."""
     found = [folder.catalog, *folder.catalog.rglob("*")] if folder.catalog.exists() else []
-    closed = [path for path in found if not path.stat().st_mode & (0o005 if path.is_dir() else 0o004)]
+    closed = [path for path in found if not _is_open(path)]
     if closed:
         remedy = f"chmod -R a+rX {shlex.quote(str(folder.catalog))}"
         return Check("catalog", Level.WARN, f"engines in containers cannot read {closed[0]}", remedy)
     return Check("catalog", Level.OK, f"{folder.catalog}, readable for engines in containers")
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        wanted = 0o005 if path.is_dir() else 0o004
+        return path.stat().st_mode & wanted == wanted
+    except OSError:  # a link to nothing, or to where we may not go
+        return False
 
 
 def check_ports(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> Check:

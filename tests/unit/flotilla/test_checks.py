@@ -45,6 +45,13 @@ def test_data_that_engines_in_containers_cannot_read_is_found(folder: StateFolde
     check = checks.check_catalog(folder)
     assert (check.level, check.remedy) == (Level.WARN, f"chmod -R a+rX {folder.catalog}")
     assert str(data) in check.found
+    data.chmod(0o704)  # what is in it can be named, and not opened
+    assert checks.check_catalog(folder).level == Level.WARN
+    data.chmod(0o755)
+    assert checks.check_catalog(folder).level == Level.OK
+    (data / "gone.parquet").symlink_to(folder.root / "nothing")
+    check = checks.check_catalog(folder)
+    assert (check.level, "gone.parquet" in check.found) == (Level.WARN, True)
 
 
 def test_what_has_to_be_mended_is_told_at_once_before_anything_is_made(
