@@ -18,15 +18,12 @@ from flotilla.embedded.postgres_programs import COPIES, account_for, can_run, in
 from flotilla.lock import holder
 from flotilla.ports import Ports, is_free
 from flotilla.problem import ServerError, StackError
-from flotilla.state import StateFolder
+from flotilla.state import CHOOSE, StateFolder
 
 _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
 _NO_DISK: Final = _GIB // 4
 """A new state folder takes 42 MiB, and the servers allocate ahead."""
-
-
-_CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
 
 
 class Level(StrEnum):
@@ -102,12 +99,12 @@ def check_state(folder: StateFolder) -> Check:
     try:
         pid = holder(folder)
     except OSError as error:
-        return Check("state folder", Level.FAIL, f"{folder.root} cannot be used: {error.strerror}", _CHOOSE)
+        return Check("state folder", Level.FAIL, f"{folder.root} cannot be used: {error.strerror}", CHOOSE)
     if pid is not None:
         return Check("state folder", Level.OK, f"{folder.root}, in use by process {pid}")
     parent = next(path for path in (folder.root, *folder.root.parents) if path.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
-        return Check("state folder", Level.FAIL, f"{parent} cannot be written to", _CHOOSE)
+        return Check("state folder", Level.FAIL, f"{parent} cannot be written to", CHOOSE)
     return Check(
         "state folder", Level.OK, str(folder.root) + ("" if folder.root.exists() else ", not made yet")
     )

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from flotilla.problem import StackError
 
-_CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
+CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StateFolder:
         if found := sorted(set("*?[") & set(str(self.root))):
             raise StackError(
                 f"the state folder {self.root} cannot be used: NautilusTrader takes {' '.join(found)} for a pattern",
-                _CHOOSE,
+                CHOOSE,
             )
 
     @classmethod
@@ -120,7 +120,7 @@ class StateFolder:
         except OSError as error:
             raise StackError(
                 f"the state folder {self.root} cannot be used: {error.strerror}",
-                _CHOOSE,
+                CHOOSE,
             ) from None
 
 
