@@ -280,7 +280,8 @@ class FleetStop:
         return tuple(sorted(self._hosts.keys() - self._answers.keys() - done))
 
     def _around_result(self) -> AroundStopped | None:
-        return self._around.result() if self._around is not None and self._around.done() else None
+        around = self._around
+        return around.result() if around is not None and around.done() and not around.cancelled() else None
 
     def _summary(self) -> FleetStopped:
         around, told = self._around_result(), self._told()
