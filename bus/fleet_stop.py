@@ -145,9 +145,13 @@ class FleetStop:
         until = min(self._now() + HELD_S, self._deadline + ANSWER_S)
         while True:
             try:
-                open_still = await self._held(flat)
-            except FaultError as error:
-                log.info("receipts are not compared with the record", error=str(error))
+                async with asyncio.timeout(max(HELD_ANSWER_S, until - self._now())):
+                    open_still = await self._held(flat)
+            except (FaultError, TimeoutError) as error:
+                log.info("receipts are not compared with the record", error=repr(error))
+                return done
+            except Exception:  # what the engines did is told, whatever the record does
+                log.exception("receipts cannot be compared with the record")
                 return done
             if not open_still or self._now() >= until:
                 return msgspec.structs.replace(

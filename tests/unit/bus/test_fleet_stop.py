@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from bus import fleet_stop
 from bus.fleet_stop import FleetStop, OwnHost
 from schemas.fault import FaultCode, fault
-from schemas.session import AroundStopped, EmergencyStop
+from schemas.session import AroundStopped, EmergencyReceipt, EmergencyStop, HostStopped
 
 
 class Listening:
@@ -24,6 +25,16 @@ class DeafBus:
 
     async def call(self, call: Any, request: Any, *, timeout_s: float, **ids: str) -> Any:
         raise fault(FaultCode.UNAVAILABLE, "nobody is there")
+
+
+class FlatBus(DeafBus):
+    """One host, whose engine was flat and gone at once."""
+
+    async def call(self, call: Any, request: Any, *, timeout_s: float, **ids: str) -> Any:
+        receipt = EmergencyReceipt(
+            instance_id="e1", session_id="s1", host="h1", is_flat=True, is_gone=True, is_killed=False
+        )
+        return HostStopped(host="h1", receipts=(receipt,), flags=())
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +54,20 @@ async def test_a_way_around_the_bus_that_hangs_past_the_end_leaves_its_host_unre
     done = await stop.run()
     assert is_under_way.is_set()
     assert done.unreached == ("h1",)
+
+
+@pytest.mark.parametrize("problem", ["hangs", "junk", "breaks"])
+async def test_a_record_that_does_not_answer_as_it_should_costs_nobody_the_receipts(
+    problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_stop, "HELD_ANSWER_S", 0.1)
+
+    async def held(_: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        if problem == "hangs":
+            await asyncio.sleep(60)
+        raise msgspec.DecodeError("junk") if problem == "junk" else RuntimeError("broken")
+
+    stop = FleetStop(FlatBus(), EmergencyStop(deadline_s=0.3), known_hosts=("h1",), held=held)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        done = await stop.run()
+    assert [(one.session_id, one.is_flat) for one in done.receipts] == [("s1", True)]
