@@ -8,8 +8,8 @@ import msgspec
 from bus.blanking import blanked
 from bus.endpoint import Witnessed
 from schemas.audit import HostCommand
-from schemas.contract import HOST_EMERGENCY_STOP, HOST_LIFT_STOP, TRIAL_CLAIM
-from schemas.ids import new_request_id
+from schemas.contract import HOST_EMERGENCY_STOP, HOST_LIFT_STOP, TRIAL_CLAIM, Actor
+from schemas.ids import is_id, new_request_id
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator.core.effects import RaiseAlert
 from services.orchestrator.core.events import storable
@@ -44,7 +44,7 @@ def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
 
 def entry_of_host(told: HostCommand) -> Command | Refusal:
     """What a host did, or refused, when it was asked directly. One request to several hosts is an entry for each."""
-    request_id = f"{told.request_id}@{told.host}"
+    request_id = _request_id(told)
     about = storable(told.about or "all")[:100]
     body = msgspec.json.encode(told.body) if told.body is not None else None
     if told.code is not None:
@@ -76,20 +76,49 @@ def entry_of_host(told: HostCommand) -> Command | Refusal:
 def alert_of(told: HostCommand) -> RaiseAlert | None:
     """People hear of each emergency stop, and of each that is lifted, whoever asked for it. Our own are told of as a whole."""
     is_stop = told.subject == HOST_EMERGENCY_STOP.subject
-    if told.caller.credential == "orchestrator" or not (is_stop or told.subject == HOST_LIFT_STOP.subject):
+    if told.caller.credential == Actor.ORCHESTRATOR or not (
+        is_stop or told.subject == HOST_LIFT_STOP.subject
+    ):
         return None
-    of_whom = f"engine {told.about}" if told.about not in ("", "all") else "all engines"
-    who = told.caller.name or told.caller.credential or "somebody"
-    verb = "emergency stop of" if is_stop else "emergency stop lifted of"
+    code, text = _stop_text(told) if is_stop else _lift_text(told)
     alert = FleetAlert(
         at=told.at,
         severity=Severity.CRITICAL if is_stop else Severity.WARNING,
-        code="emergency_stop" if is_stop else "stop_lifted",
-        message=f"host {told.host}: {verb} {of_whom} by {who}: {told.message}",
-        instance_id=told.about if told.about not in ("", "all") else None,
+        code=code,
+        message=f"host {told.host}: {text}: {told.message}",
+        instance_id=told.about if told.about != "all" and is_id(told.about) else None,
         host=told.host,
     )
-    return RaiseAlert(alert, f"{alert.code}-{told.request_id}@{told.host}")
+    return RaiseAlert(alert, f"{code}-{_request_id(told)}")
+
+
+def _stop_text(told: HostCommand) -> tuple[str, str]:
+    stop = f"emergency stop of {_of_whom(told)}"
+    if told.code is None:
+        return "emergency_stop", f"{stop} by {_who(told)}"
+    return "emergency_stop_failed", f"{stop}, asked for by {_who(told)}, failed"
+
+
+def _lift_text(told: HostCommand) -> tuple[str, str]:
+    if told.code is None:
+        return "stop_lifted", f"emergency stop lifted of {_of_whom(told)} by {_who(told)}"
+    return (
+        "stop_not_lifted",
+        f"emergency stop of {_of_whom(told)} not lifted, as {_who(told)} asked for",
+    )
+
+
+def _of_whom(told: HostCommand) -> str:
+    return f"engine {storable(told.about)[:100]}" if told.about not in ("", "all") else "all engines"
+
+
+def _who(told: HostCommand) -> str:
+    return told.caller.name or told.caller.credential or "somebody"
+
+
+def _request_id(told: HostCommand) -> str:
+    """One for each host that was asked; what is no id of ours is cut to what an index can hold."""
+    return f"{storable(told.request_id)[:100]}@{told.host}"
 
 
 def _about(said: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from bus.streams import Delivery
 from schemas import contract
 from schemas.audit import Caller, HostCommand
 from schemas.fault import Fault, FaultCode, fault
-from schemas.telemetry import Severity
+from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator import audit
 from services.orchestrator.audit import Audit
 from services.orchestrator.audit_entries import alert_of, entry_of_host, refusal_of
@@ -96,6 +96,34 @@ def test_stops_and_lifts_raise_an_alert_whoever_asked_and_nothing_else_does() ->
     assert (lift.alert.severity, lift.alert.code) == (Severity.WARNING, "stop_lifted")
     assert alert_of(told(subject="engine.kill")) is None
     assert alert_of(told(caller=Caller(credential="orchestrator"))) is None, "it tells of its own stops"
+
+
+def test_what_a_host_could_not_do_is_not_told_as_done_and_is_told_apart_from_what_it_did_later() -> None:
+    refused = {"code": FaultCode.UNAVAILABLE, "message": "the stop flags cannot be stored"}
+    lift = alert_of(told(subject="engine.lift_stop", about="e1", **refused))
+    assert lift is not None
+    assert lift.alert.code == "stop_not_lifted"
+    assert lift.alert.message == (
+        "host h1: emergency stop of engine e1 not lifted, as ann asked for: the stop flags cannot be stored"
+    )
+    stop = alert_of(told(**refused))
+    assert stop is not None
+    assert (stop.alert.severity, stop.alert.code) == (Severity.CRITICAL, "emergency_stop_failed")
+    assert "failed: the stop flags cannot be stored" in stop.alert.message
+    later = alert_of(told())
+    assert later is not None
+    assert later.key != stop.key, "the same request, asked again and done"
+
+
+def test_whatever_a_host_was_sent_fits_the_record_and_the_alert() -> None:
+    hostile = told(request_id="\x00" * 9_000, about="\x00../x" * 9_000, code=FaultCode.INVALID, message="no")
+    kept = entry_of_host(hostile)
+    assert (len(kept.request_id), "\x00" in kept.request_id) == (103, False)
+    alert = alert_of(hostile)
+    assert alert is not None
+    assert alert.alert.instance_id is None
+    assert len(alert.key) < 200
+    assert msgspec.json.decode(msgspec.json.encode(alert.alert), type=FleetAlert) == alert.alert
 
 
 class FakeRecord:
