@@ -58,12 +58,18 @@ type StudyId = Annotated[
 ]
 
 _ID = re.compile(ID_PATTERN)
+_REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 _BACKTEST_ID = re.compile(BACKTEST_ID_PATTERN)
 
 
 def is_id(value: str) -> bool:
     """True when `value` may name an engine, a session or a host."""
     return _ID.match(value) is not None
+
+
+def is_request_id(value: str) -> bool:
+    """True when `value` may be the id of a request."""
+    return _REQUEST_ID.match(value) is not None
 
 
 def new_session_id(now: datetime, token: str | None = None) -> str:

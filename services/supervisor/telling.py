@@ -16,7 +16,7 @@ from bus.receipts import stopped_text
 from schemas.audit import Caller, HostCommand
 from schemas.contract import HOST_COMMAND, HOST_EMERGENCY_STOP, HOST_LIFT_STOP, Actor
 from schemas.fault import FaultError
-from schemas.ids import new_request_id
+from schemas.ids import is_request_id, new_request_id
 from schemas.session import EmergencyStop, HostStopped, StopFlags
 
 log = get_logger(__name__)
@@ -47,7 +47,7 @@ class CommandTeller:
             HostCommand(
                 host=self._host,
                 at=self._now(),
-                request_id=_text(said.get("request_id")) or new_request_id(),
+                request_id=_request_id(said.get("request_id")),
                 subject=seen.call.subject,
                 about=_text(about),
                 caller=seen.caller,
@@ -105,6 +105,11 @@ def _outcome(seen: Witnessed) -> str:
         left = msgspec.json.decode(seen.answer, type=StopFlags)
         return f"{len(left.flags)} stops are still in force"
     return ""
+
+
+def _request_id(value: object) -> str:
+    """The id of the request; a new one for what is none, which may be of any length and belongs into no header."""
+    return value if isinstance(value, str) and is_request_id(value) else new_request_id()
 
 
 def _text(value: object) -> str:
