@@ -65,27 +65,26 @@ class StopOrders:
             await self._save()
 
     async def take_left(self) -> tuple[EmergencyStop, ...]:
-        """Sets the flags of the orders that somebody left in the store, and of those returns the new ones.
+        """Sets the flags of the new orders that somebody left in the store, and returns these orders.
 
-        Each is taken away once its flag is stored; one that could not be stays for the next time. What could not be stored
-        before is stored now, if that works again.
+        Each is taken away once its flag is stored; one that could not be stays for the next time, and sets no flag again that
+        was lifted meanwhile. What could not be stored before is stored now, if that works again.
         """
         async with self._turn:
             left = await asyncio.to_thread(self._store.left)
-            if not left and not self._problem:
-                return ()
-            for order in left:
+            fresh = tuple(order for order in left if order.name not in self._taken)
+            self._taken |= {order.name for order in fresh}
+            for order in fresh:
                 flag = StopFlag(
                     since=self._now(), instance_id=order.request.instance_id, reason=order.request.reason
                 )
                 self._flags = with_flag(self._flags, flag)
-            await self._save()
+            if fresh or self._problem:
+                await self._save()
             if not self._problem:
                 for order in left:
                     await asyncio.to_thread(self._store.settle, order)
-        fresh = tuple(order.request for order in left if order.name not in self._taken)
-        self._taken |= {order.name for order in left}
-        return fresh
+        return tuple(order.request for order in fresh)
 
     async def lift(self, instance_id: str | None) -> Flags:
         """Lifts one engine's flag, or all, and returns what is still in force. Raises OSError, and then nothing is lifted."""

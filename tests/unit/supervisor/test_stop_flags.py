@@ -11,6 +11,7 @@ from schemas.session import EmergencyStop
 from schemas.telemetry import StopFlag
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
+from services.supervisor.ports import LeftOrder
 from services.supervisor.stop_orders import StopOrders
 from tests.fakes.supervised import session
 
@@ -151,6 +152,23 @@ async def test_a_stop_that_was_left_stays_while_its_flag_cannot_be_stored_and_is
     store.is_full = False
     assert await made.take_left() == ()
     assert store.left() == ()
+
+
+class Stuck(StopFlagFile):
+    """Its folder lets nothing be taken away, as one that root made."""
+
+    def settle(self, order: LeftOrder) -> None:
+        """Leaves it there."""
+
+
+async def test_a_stop_that_was_left_and_cannot_be_taken_away_stays_lifted(tmp_path: Path) -> None:
+    store = Stuck(tmp_path)
+    store.leave(EmergencyStop(instance_id="e1", reason="drill"))
+    made = StopOrders(store, lambda: NOW)
+    assert len(await made.take_left()) == 1
+    assert await made.lift("e1") == ()
+    assert await made.take_left() == ()
+    assert made.flags == orders(tmp_path).flags == ()
 
 
 async def test_a_stop_that_was_left_and_cannot_be_read_stops_all(tmp_path: Path) -> None:
