@@ -50,16 +50,17 @@ class Emergency:
         self._ledger = ledger
         self._alerts = alerts
         self._notes = Tasks()
-        self._under_way: dict[str, asyncio.Task[FleetStopped]] = {}
+        self._under_way: dict[tuple[str, bytes], asyncio.Task[FleetStopped]] = {}
 
     async def stop(self, request: EmergencyStop) -> FleetStopped:
         """Makes what is named flat and gone on every host; the same request again gets the same answer."""
         stamp = self._ledger.stamp(EMERGENCY_STOP, request)
-        stopping = self._under_way.get(stamp.request_id)
+        same = stamp.request_id, stamp.body_hash
+        stopping = self._under_way.get(same)
         if stopping is None:
             stopping = self._notes.start(self._stop(request, stamp), name=f"emergency:{stamp.request_id}")
-            self._under_way[stamp.request_id] = stopping
-            stopping.add_done_callback(lambda _: self._under_way.pop(stamp.request_id, None))
+            self._under_way[same] = stopping
+            stopping.add_done_callback(lambda _: self._under_way.pop(same, None))
         # It goes on when whoever asked goes away.
         return await asyncio.shield(stopping)
 
