@@ -142,10 +142,16 @@ class Conductor:
         ended = ends.ended_by(before, decision)
         if before is None or ended is None:
             return decision
-        exposure = ends.Exposure()
-        if ends.needs_exposure(ended):
-            exposure = await self._record.exposure(ended.session_id)
+        exposure = await self._exposure(ended.session_id) if ends.needs_exposure(ended) else ends.Exposure()
         return ends.concluded(before, decision, ended, exposure, decision.engine.updated_at)
+
+    async def _exposure(self, session_id: str) -> ends.Exposure:
+        try:
+            return await self._record.exposure(session_id)
+        except Exception:
+            # The end goes on record all the same: neither what an engine wrote nor how much may keep it from that.
+            log.exception("what an ended session held cannot be read", session_id=session_id)
+            return ends.Exposure(is_read=False)
 
     async def _load(self, instance_id: str) -> Engine | None:
         engine = await self._record.engine(instance_id)

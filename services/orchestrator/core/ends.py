@@ -11,27 +11,37 @@ from schemas.telemetry import OrderUpdate, PositionUpdate, Severity
 from services.orchestrator.core.alerts import about_session
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import Effect, PublishState
+from services.orchestrator.core.events import storable
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.restarts import was_asked
 
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
+UNREAD: Final = "what it held when last heard could not be read from the record"
 _MAX_DOUBTS: Final = 100
+_LONGEST: Final = 500
 _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """The positions and orders of a session that were open when it was last heard, as its events on record have them."""
+    """The positions and orders of a session that were open when it was last heard, as its events on record have them.
+
+    `is_read` is false when the record could not say.
+    """
 
     positions: tuple[PositionUpdate, ...] = ()
     orders: tuple[OrderUpdate, ...] = ()
+    is_read: bool = True
 
     def in_words(self) -> Iterator[str]:
-        """One line for each."""
+        """One line for each, fit for the record: an engine may call its orders what it likes."""
+        if not self.is_read:
+            yield UNREAD
         for held in self.positions:
-            yield f"position {held.instrument_id} {held.side} {held.quantity} ({held.strategy_id}) when last heard"
+            named = f"position {held.instrument_id} {held.side} {held.quantity} ({held.strategy_id})"
+            yield f"{storable(named)[:_LONGEST]} when last heard"
         for order in self.orders:
             named = f"order {order.client_order_id} {order.side} {order.quantity} {order.instrument_id}"
-            yield f"{named} {order.status} when last heard"
+            yield f"{storable(f'{named} {order.status}')[:_LONGEST]} when last heard"
 
 
 def ended_by(before: Engine | None, decision: Decision) -> Session | None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.config import EngineConfig
@@ -74,6 +75,23 @@ def test_a_crash_tells_what_was_held_on_record_and_in_an_alert(state: str, reaso
     assert (alert.severity, alert.code) == ("critical", "engine_failed")
     assert f"failed ({reason})" in alert.message
     assert all(words in alert.message for words in ("it died", *IN_WORDS))
+
+
+def test_what_cannot_be_read_of_it_is_said_not_to_be_known() -> None:
+    _, over, alerts = ended(
+        session(RunState.BOOTING), RunState.FAILED, Exposure(is_read=False), reason=FailureReason.CRASH
+    )
+    unread = "what it held when last heard could not be read from the record"
+    assert over.not_confirmed == (NO_ACCOUNT, unread)
+    assert unread in alerts[0].message
+
+
+def test_whatever_an_engine_calls_its_orders_the_record_can_hold() -> None:
+    odd = msgspec.structs.replace(OPEN, client_order_id="O\x00" + "7" * 9_000)
+    held = msgspec.structs.replace(HELD, strategy_id="S\x00")
+    for line in Exposure(positions=(held,), orders=(odd,)).in_words():
+        assert "\x00" not in line
+        assert len(line) < 600
 
 
 def test_what_the_sidecar_says_of_it_comes_first() -> None:
