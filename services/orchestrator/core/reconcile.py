@@ -23,7 +23,7 @@ from services.orchestrator.core.effects import (
     StopContainer,
 )
 from services.orchestrator.core.ends import NO_ACCOUNT
-from services.orchestrator.core.events import storable, storable_code
+from services.orchestrator.core.events import MAX_SEQ, storable, storable_code
 from services.orchestrator.core.live import Sight
 from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.placement import HostLoad, place
@@ -193,7 +193,9 @@ def _ended(session: Session, sight: Sight, now: datetime) -> Step:
             return waiting, (LookAgain(session.instance_id, now + FINAL_EVENT_GRACE),)
         if now - session.exit_seen_at < FINAL_EVENT_GRACE:
             return session, ()
-    ended = msgspec.structs.replace(_by_container(session, container, now), told_seq=sight.last_seq)
+    # As the events themselves: a number that the record cannot hold would keep the end from it.
+    told_seq = sight.last_seq if 0 <= sight.last_seq <= MAX_SEQ else 0
+    ended = msgspec.structs.replace(_by_container(session, container, now), told_seq=told_seq)
     return ended, tidy(ended, container, now)
 
 

@@ -144,6 +144,13 @@ def test_a_container_that_ended_unasked_is_a_failure_that_says_how(
     assert (str(code) if code is not None else "gone") in (failed.detail or "")
 
 
+@pytest.mark.parametrize(("said", "kept"), [(7, 7), (2**62, 2**62), (2**63, 0), (-1, 0)])
+def test_a_lost_tail_is_known_by_the_last_heartbeat_unless_no_event_can_have_that_number(
+    said: int, kept: int
+) -> None:
+    assert ended(session(), replace(exited(1), last_seq=said)).told_seq == kept
+
+
 def test_a_container_that_ended_cleanly_is_a_stopped_session() -> None:
     stopped = ended(session(), exited(0))
     assert (stopped.state, stopped.exit_code) == (RunState.STOPPED, 0)
