@@ -77,7 +77,6 @@ BEGINNINGS: Final = (
     contract.ENGINE_RESTART,
     contract.ENGINE_CONFIGURE,
     contract.ENGINE_REMOVE,
-    contract.CONTAINER_CLEANUP,
     contract.STRATEGY_ADD,
     contract.STRATEGY_START,
     contract.BACKTEST_RUN,
