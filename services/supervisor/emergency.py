@@ -37,6 +37,8 @@ LAST_WORDS_S: Final = 0.5
 DEAF_S: Final = 2.0
 KILL_S: Final = 2.0
 """Whoever asked waits for a few seconds after the deadline only, and is to hear then what may still run."""
+LIST_S: Final = 2.0
+"""How long the runtime may take to say what runs, before those are asked that ran when it last did: it may be frozen."""
 LOOK_S: Final = 0.1
 REQUESTS_KEPT: Final = 32
 
@@ -133,7 +135,7 @@ class EmergencyStops:
 
     async def _running(self, instance_id: str | None) -> dict[str, ContainerFacts]:
         try:
-            sessions: Iterable[ContainerFacts] = await self._runtime.list()
+            sessions = await self._listed()
         except FaultError as error:
             log.warning("sessions cannot be listed, going by those last seen", fault=error.fault.message)
             if not (sessions := tuple(self._known())):
@@ -143,6 +145,13 @@ class EmergencyStops:
             for facts in sessions
             if is_running(facts) and is_meant(instance_id, facts.instance_id, is_worker=facts.is_worker)
         }
+
+    async def _listed(self) -> tuple[ContainerFacts, ...]:
+        try:
+            async with asyncio.timeout(LIST_S):
+                return await self._runtime.list()
+        except TimeoutError:
+            raise fault(FaultCode.UNAVAILABLE, "the runtime does not say what runs here") from None
 
     def _course_of(self, request: EmergencyStop) -> tuple[Countdown, dict[str, EmergencyReceipt]]:
         """The countdown of this request and its receipts by session, which grow as engines end.
@@ -226,16 +235,19 @@ class EmergencyStops:
     async def _gone(self, session_id: str, countdown: Countdown) -> Ending:
         """Waits until nothing of the session runs; at the deadline kills it."""
         while countdown.left_s > 0:
-            is_known, facts = await self._look(session_id)
+            is_known, facts = await self._look(session_id, countdown.left_s)
             if is_known and (facts is None or not is_running(facts)):
                 return Ending(facts=facts, ms=countdown.ms)
             await asyncio.sleep(min(LOOK_S, countdown.left_s))
         return await self._kill(session_id, countdown)
 
-    async def _look(self, session_id: str) -> tuple[bool, ContainerFacts | None]:
-        """Whether the runtime could tell, and the facts, null for a session that is not there."""
+    async def _look(self, session_id: str, within_s: float) -> tuple[bool, ContainerFacts | None]:
+        """Whether the runtime could tell in time, and the facts, null for a session that is not there."""
         try:
-            return True, await self._runtime.inspect(session_id)
+            async with asyncio.timeout(within_s):
+                return True, await self._runtime.inspect(session_id)
+        except TimeoutError:
+            return False, None
         except FaultError as error:
             return error.fault.code == FaultCode.NOT_FOUND, None
 
@@ -244,7 +256,10 @@ class EmergencyStops:
         give_up = loop.time() + KILL_S
         while True:
             try:
-                facts = await self._runtime.kill(session_id)
+                async with asyncio.timeout_at(give_up):
+                    facts = await self._runtime.kill(session_id)
+            except TimeoutError:
+                problem = "it may still run, the runtime does not say that it was killed"
             except FaultError as error:
                 if error.fault.code == FaultCode.NOT_FOUND:
                     return Ending(ms=countdown.ms)
@@ -269,7 +284,7 @@ class EmergencyStops:
         except TimeoutError:
             ending = Ending(problem="its start is still under way; it is killed as soon as it runs")
             return receipt_of(session, account, ending)
-        is_known, facts = await self._look(session.session_id)
+        is_known, facts = await self._look(session.session_id, KILL_S)
         if is_known and facts is None:
             return None
         return receipt_of(session, account, await self._kill(session.session_id, countdown))

@@ -94,6 +94,19 @@ class FakeRuntime:
             raise AWAY
 
 
+class FrozenRuntime(FakeRuntime):
+    """Takes whatever it is asked, and never answers."""
+
+    async def list(self) -> tuple[ContainerFacts, ...]:
+        return await asyncio.get_running_loop().create_future()
+
+    async def inspect(self, session_id: str) -> ContainerFacts:
+        return await asyncio.get_running_loop().create_future()
+
+    async def kill(self, session_id: str) -> ContainerFacts:
+        return await self.inspect(session_id)
+
+
 class FakeBus:
     """Sidecars that do what `answer` does."""
 
@@ -120,12 +133,15 @@ def flat(spec: SessionSpec) -> SessionEnded:
 
 
 class Bench:
-    def __init__(self, folder: Path, answer: Callable[[str, EndNow], Any]) -> None:
-        self.runtime = FakeRuntime()
+    def __init__(
+        self, folder: Path, answer: Callable[[str, EndNow], Any], runtime: FakeRuntime | None = None
+    ) -> None:
+        self.runtime = runtime or FakeRuntime()
         self.known: list[ContainerFacts] = []
         self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
-        self.bus, runtime = FakeBus(answer), self.runtime
-        self.stops = EmergencyStops(self.bus, runtime, self.orders, "h1", lambda: self.known)  # type: ignore[arg-type]
+        self.bus: Any = FakeBus(answer)
+        made: Any = self.runtime
+        self.stops = EmergencyStops(self.bus, made, self.orders, "h1", lambda: self.known)
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +169,29 @@ async def test_without_its_runtime_and_any_memory_it_says_that_it_does_not_know_
         await bench.stops.stop(EmergencyStop(deadline_s=1))
     assert caught.value.fault.code == FaultCode.UNAVAILABLE
     assert bench.orders.flags
+
+
+async def test_a_runtime_that_hangs_keeps_nobody_from_being_asked_and_the_answer_comes_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emergency, "LIST_S", 0.1)
+    spec, asked_after_s = session(), [0.0]
+    now = asyncio.get_running_loop().time
+    began = now()
+
+    def answer(_name: str, _: EndNow) -> Any:
+        asked_after_s[0] = now() - began
+        return flat(spec)
+
+    bench = Bench(tmp_path, answer, FrozenRuntime())
+    with pytest.raises(FaultError, match="does not say what runs here"):
+        await bench.stops.stop(EmergencyStop(deadline_s=1))
+    bench.known = [facts_of(spec, ContainerStatus.RUNNING)]
+    async with asyncio.timeout(5):
+        (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=1))).receipts
+    assert 0 < asked_after_s[0] < 1, "well before the deadline"
+    assert (receipt.is_flat, receipt.is_gone) == (False, False)
+    assert "it may still run, the runtime does not say that it was killed" in receipt.not_confirmed
 
 
 async def test_one_engine_that_breaks_the_supervisor_does_not_keep_the_others_from_being_stopped(
