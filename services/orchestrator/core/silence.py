@@ -20,8 +20,7 @@ DETAIL: Final = f"no heartbeat for {SILENT_AFTER.total_seconds():.0f} s while it
 
 def noticed(session: Session, sight: Sight, now: datetime) -> Session | None:
     """The session that has fallen silent, if it has. A stop that was ordered has a bound of its own."""
-    is_up = sight.container is not None and sight.container.status == ContainerStatus.RUNNING
-    if not (sight.is_mute and sight.is_host_in_sight and is_up) or session.stop is not None:
+    if not (sight.is_mute and sight.is_host_in_sight and _is_up(sight)) or session.stop is not None:
         return None
     return (
         move(session, RunState.SILENT, now, detail=DETAIL)
@@ -37,6 +36,8 @@ def ended_by_policy(engine: Engine, sight: Sight, now: datetime) -> tuple[Engine
         return None
     if sight.heartbeat is not None or session.stop is not None or not sight.is_host_in_sight:
         return None
+    if not _is_up(sight):
+        return None  # It has ended by itself, and its container tells how.
     ordered = order_stop(session, None, is_forced=False, now=now)
     if ordered.stop is not None:
         ordered = msgspec.structs.replace(
@@ -62,6 +63,10 @@ def alerts(engine: Engine, after: Session, now: datetime) -> tuple[Effect, ...]:
         message = f"engine {engine.instance_id} is heard again: it is {after.state}"
         return (about_engine(engine, Severity.INFO, "heard_again", message, now, key=key),)
     return ()
+
+
+def _is_up(sight: Sight) -> bool:
+    return sight.container is not None and sight.container.status == ContainerStatus.RUNNING
 
 
 def policy_of(engine: Engine) -> SilencePolicy:

@@ -125,6 +125,18 @@ def test_its_end_is_a_failure_for_silence_and_only_a_restart_follows(
     assert (ended.restart_at is not None) == is_restarted
 
 
+@pytest.mark.parametrize("policy", [SilencePolicy.STOP, SilencePolicy.RESTART])
+def test_one_that_ended_before_its_policy_came_to_it_failed_as_its_container_says(
+    policy: SilencePolicy,
+) -> None:
+    out_of_memory = facts(ContainerStatus.EXITED, exit_code=-9, is_oom_killed=True)
+    gone = replace(MUTE, container=out_of_memory)
+    waiting, found, _ = after_look(silent(policy), gone, 1)
+    assert found.stop is None
+    _, found, _ = after_look(waiting, gone, 4)
+    assert (found.state, found.reason) == (RunState.FAILED, FailureReason.OOM)
+
+
 def test_a_stop_that_somebody_asks_for_takes_the_place_of_the_policy() -> None:
     asked = stop(silent(SilencePolicy.RESTART), StopEngine(), request_id="r", now=after(1)).engine
     assert asked.session is not None
