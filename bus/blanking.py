@@ -11,10 +11,11 @@ LONGEST: Final = 32 * 1024
 _SECRET: Final = re.compile(
     r"key|secret|passw|passphrase|token|credential|private|mnemonic|signature|authorization", re.IGNORECASE
 )
+_USERINFO: Final = re.compile(r"://[^/?#\s]*@")
 
 
 def blanked(body: bytes) -> bytes | None:
-    """The JSON of a body with every text blanked that stands, however deep, under a name that secrets have.
+    """The JSON of a body with every text blanked that stands, however deep, under a name that secrets have, or before a URL's host.
 
     None for what is no JSON object, and for one that is too long to be kept.
     """
@@ -38,4 +39,6 @@ def _without(value: Any, *, is_secret: bool) -> Any:
             return [_without(one, is_secret=is_secret) for one in value]
         case str() | int() | float() if is_secret and not isinstance(value, bool):
             return HIDDEN
+        case str():
+            return _USERINFO.sub(f"://{HIDDEN}@", value)
     return value

@@ -34,6 +34,21 @@ def test_whatever_stands_under_a_name_that_secrets_have_is_blanked_however_deep(
     assert '"BINANCE"' in found
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("wss://ann:hunter2@feed.example/v1?x=a@b", "wss://***@feed.example/v1?x=a@b"),
+        ("redis://:p@ss@10.0.0.1:6379", "redis://***@10.0.0.1:6379"),
+        (
+            "see https://example.org/a and tell ann@example.org",
+            "see https://example.org/a and tell ann@example.org",
+        ),
+    ],
+)
+def test_who_logs_in_by_a_url_is_blanked_whatever_name_it_has(given: str, found: str) -> None:
+    assert kept({"base_url": [given]}) == {"base_url": [found]}
+
+
 def test_flags_and_nulls_are_no_secrets() -> None:
     assert kept({"has_token": True, "token": None}) == {"has_token": True, "token": None}
 
