@@ -172,9 +172,10 @@ class EmergencyStops:
     async def _dismiss(self, session: ContainerFacts, countdown: Countdown) -> None:
         """SIGTERM, and SIGKILL at the deadline. A worker has neither orders nor positions, so there is no receipt of it."""
         try:
-            await self._runtime.stop(session.session_id, countdown.left_s)
-        except FaultError as error:
-            log.warning("session not stopped", session_id=session.session_id, fault=error.fault.message)
+            async with asyncio.timeout(countdown.left_s + KILL_S):
+                await self._runtime.stop(session.session_id, countdown.left_s)
+        except (FaultError, TimeoutError) as error:
+            log.warning("session not stopped", session_id=session.session_id, error=repr(error))
 
     async def _end(self, session: ContainerFacts, countdown: Countdown) -> EmergencyReceipt:
         asking = self._asking_of(session, countdown)

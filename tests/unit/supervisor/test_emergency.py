@@ -194,6 +194,15 @@ async def test_a_runtime_that_hangs_keeps_nobody_from_being_asked_and_the_answer
     assert "it may still run, the runtime does not say that it was killed" in receipt.not_confirmed
 
 
+async def test_a_worker_that_is_named_holds_up_the_answer_no_longer_than_an_engine(tmp_path: Path) -> None:
+    spec = session(instance_id="worker-h1", worker=WorkerPlan())
+    bench = Bench(tmp_path, lambda _name, _request: AWAY, FrozenRuntime())
+    bench.known = [facts_of(spec, ContainerStatus.RUNNING)]
+    async with asyncio.timeout(6):
+        done = await bench.stops.stop(EmergencyStop(instance_id=spec.instance_id, deadline_s=1))
+    assert done.receipts == ()
+
+
 async def test_one_engine_that_breaks_the_supervisor_does_not_keep_the_others_from_being_stopped(
     tmp_path: Path,
 ) -> None:
