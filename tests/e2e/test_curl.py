@@ -68,8 +68,12 @@ def test_start_status_and_stop_as_documented(stack: RunningStack) -> None:
     _, containers = curl(stack, "GET", f"{PREFIX}/containers")
     assert containers["active_count"] == 1
     assert containers["containers"][0]["name"] == f"nautilus-engine-{session_id}"
-    _, logs = curl(stack, "GET", f"{PREFIX}/logs?lines=10")
-    assert len(logs["logs"]) == 10
+
+    def ten_lines() -> bool:
+        # Log lines follow on a feed of their own: the state may be known before them.
+        return len(curl(stack, "GET", f"{PREFIX}/logs?lines=10")[1]["logs"]) == 10
+
+    until(ten_lines, 30, "ten lines of its log")
     status, stopped = curl(stack, "POST", f"{PREFIX}/stop")
     assert (status, stopped["success"]) == (200, True), stopped
 

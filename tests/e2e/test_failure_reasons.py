@@ -65,8 +65,12 @@ def test_each_failure_has_its_own_reason_and_keeps_its_log(stack: RunningStack, 
     assert session["reason"] == reason, session
     assert detail is None or detail in session["detail"]
     assert session["log_tail"]
-    logs = rest(stack, f"{name}/logs?lines=1000")["logs"]
-    assert any("about to go wrong" in line for line in logs), logs[-5:]
+
+    def has_its_last_words() -> bool:
+        # Log lines follow on a feed of their own: the end may be known before them.
+        return any("about to go wrong" in line for line in rest(stack, f"{name}/logs?lines=1000")["logs"])
+
+    until(has_its_last_words, 30, f"the last log lines of {name}")
     shown = stack.cli("engine", "inspect", name)
     assert re.search(rf"^state +failed \({reason}\)", shown.stdout, re.MULTILINE)
     assert "last log lines" in shown.stdout

@@ -116,6 +116,8 @@ class DockerCalls:
 async def _in_daemon_thread[T](call: Callable[[], T], name: str) -> T:
     """Unlike an executor's, such a thread does not keep the interpreter from exiting."""
     outcome: Future[T] = Future()
+    # Begun, so that whoever stops waiting cannot cancel it: the thread always has somewhere to put what came of it.
+    outcome.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
