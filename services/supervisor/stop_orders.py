@@ -1,7 +1,7 @@
 """The gate before every start: the stop flags of this host, and the starts that went through before one was set."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -40,11 +40,21 @@ class Starting:
 
 
 class StopOrders:
-    """Flags that cannot be read count as one on every engine; `is_readable` is False then."""
+    """Flags that cannot be read count as one on every engine; `is_readable` is False then.
 
-    def __init__(self, store: FlagStore, now: Callable[[], datetime]) -> None:
+    `changed` tells others of a change, before whoever asked for it has an answer.
+    """
+
+    def __init__(
+        self,
+        store: FlagStore,
+        now: Callable[[], datetime],
+        *,
+        changed: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._changed = changed
         self._turn = asyncio.Lock()
         self._starts: set[Starting] = set()
         self._problem = ""
@@ -63,6 +73,7 @@ class StopOrders:
             flag = StopFlag(since=self._now(), instance_id=instance_id, reason=reason)
             self._flags = with_flag(self._flags, flag)
             await self._save()
+            await self._tell()
 
     async def take_left(self) -> tuple[EmergencyStop, ...]:
         """Sets the flags of the new orders that somebody left in the store, and returns these orders.
@@ -81,6 +92,8 @@ class StopOrders:
                 self._flags = with_flag(self._flags, flag)
             if fresh or self._problem:
                 await self._save()
+            if fresh:
+                await self._tell()
             if not self._problem:
                 for order in left:
                     await asyncio.to_thread(self._store.settle, order)
@@ -93,6 +106,7 @@ class StopOrders:
             await asyncio.to_thread(self._store.save, flags)
             self._flags = self._stored = flags
             self._problem, self.is_readable = "", True
+            await self._tell()
             return flags
 
     @asynccontextmanager
@@ -114,6 +128,10 @@ class StopOrders:
             for start in self._starts
             if is_meant(instance_id, start.spec.instance_id, is_worker=start.spec.worker is not None)
         )
+
+    async def _tell(self) -> None:
+        if self._changed is not None:
+            await self._changed()
 
     async def _save(self) -> None:
         flags = self._flags

@@ -39,6 +39,7 @@ class HostWatch:
         self._runtime = runtime
         self._cache = cache
         self._has_cache = False
+        self._has_beaten = False
         self._host = host
         self._stop_flags = stop_flags
         self._now_ns = now_ns
@@ -69,12 +70,21 @@ class HostWatch:
         while True:
             next_beat = loop.time() + BEAT_S
             self.probe = await self._probe()
-            await self._bus.publish(HOST_HEARTBEAT, self._heartbeat(), host=self._host)
+            self._has_beaten = True
+            await self.tell_flags()
             if self._bus.stats.reconnects != reconnects or loop.time() >= retell_at:
                 reconnects, retell_at = self._bus.stats.reconnects, loop.time() + RETELL_S
                 for facts in self.containers:
                     await self._tell(facts)
             await asyncio.sleep(max(0.0, next_beat - loop.time()))
+
+    async def tell_flags(self) -> None:
+        """Publishes a heartbeat at once, with what the runtime said last; none before the first, which has the flags as well.
+
+        Who lifted a stop may start an engine right after: the orchestrator hears of it no later than of that.
+        """
+        if self._has_beaten:
+            await self._bus.publish(HOST_HEARTBEAT, self._heartbeat(), host=self._host)
 
     async def look_after_cache(self) -> None:
         """Keeps the users of running engines in Redis, and knows whether it is there, for ever."""

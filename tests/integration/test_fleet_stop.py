@@ -26,6 +26,7 @@ from schemas.contract import (
     HEARTBEAT,
     HOST_EMERGENCY_STOP,
     HOST_HEARTBEAT,
+    HOST_LIFT_STOP,
     SESSION_KILL,
     STATE,
     Actor,
@@ -260,6 +261,21 @@ async def test_a_flag_outlives_kill_9_of_the_supervisor_and_is_seen_until_it_is_
     assert facts.status == ContainerStatus.RUNNING
     beats.clear()
     await eventually(last_beat, lambda beat: beat is not None and not beat.stop_flags)
+
+
+async def test_a_stop_and_its_lift_are_told_before_they_are_answered(fleet: Bus) -> None:
+    beats: list[HostHeartbeat] = await heard(fleet, HOST_HEARTBEAT)
+
+    async def told() -> list[str | None]:
+        await asyncio.sleep(0.05)  # for our own listener to take what came before the answer
+        last = next(beat for beat in reversed(beats) if beat.host == "h1")
+        return [flag.instance_id for flag in last.stop_flags]
+
+    for _ in range(5):
+        await fleet.call(HOST_EMERGENCY_STOP, stop("e1"), host="h1")
+        assert await told() == ["e1"]
+        await fleet.call(HOST_LIFT_STOP, LiftStop(), host="h1")
+        assert await told() == []
 
 
 async def test_a_stop_of_one_engine_leaves_the_others_alone(fleet: Bus) -> None:

@@ -154,6 +154,22 @@ async def test_a_stop_that_was_left_stays_while_its_flag_cannot_be_stored_and_is
     assert store.left() == ()
 
 
+async def test_each_change_of_the_flags_is_told_with_the_flags_as_they_are_then(tmp_path: Path) -> None:
+    told: list[tuple[str | None, ...]] = []
+
+    async def tell() -> None:
+        told.append(tuple(flag.instance_id for flag in made.flags))
+
+    store = StopFlagFile(tmp_path)
+    made = StopOrders(store, lambda: NOW, changed=tell)
+    await made.set_flag("e1", "drill")
+    store.leave(EmergencyStop(instance_id="e2"))
+    await made.take_left()
+    await made.take_left()
+    await made.lift("e1")
+    assert told == [("e1",), ("e1", "e2"), ("e2",)]
+
+
 class Stuck(StopFlagFile):
     """Its folder lets nothing be taken away, as one that root made."""
 
