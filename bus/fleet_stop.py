@@ -20,7 +20,7 @@ from schemas.contract import (
     SESSION_INSPECT,
 )
 from schemas.engine import ReadHoldings
-from schemas.fault import FaultError
+from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import is_id, new_request_id
 from schemas.session import (
     AroundStopped,
@@ -404,7 +404,10 @@ async def stop_around(own: OwnHost, request: EmergencyStop) -> FleetStopped:
 
 
 async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] = ()) -> StopFlags:
-    """Lifts flags on each host; answers with those that are still in force. See stop_fleet for `unreached`."""
+    """Lifts flags on each host; answers with those that are still in force. See stop_fleet for `unreached`.
+
+    Raises FaultError `unavailable` when there is no host to ask: its flags, if it has any, stay.
+    """
     answers: dict[str, StopFlags] = {}
     unreached: set[str] = set()
     asking, seen = Tasks(), Sightings(bus)
@@ -434,6 +437,8 @@ async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] 
             await asking.join()
         finally:
             await asking.close()
+    if not asked:
+        raise fault(FaultCode.UNAVAILABLE, "no host is in sight: no stop was lifted", retry_after_s=1.0)
     flags = _merged(answer.flags for answer in answers.values())
     return StopFlags(flags=flags, unreached=tuple(sorted(unreached)))
 

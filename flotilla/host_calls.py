@@ -60,7 +60,10 @@ class HostCalls:
         return with_unseen(done, before, after, instance_id)
 
     async def lift_stop(self, instance_id: str | None = None, *, request_id: str | None = None) -> StopFlags:
-        """Lifts the stop flag of an engine, or all of them; the answer has those still in force."""
+        """Lifts the stop flag of an engine, or all of them; the answer has those still in force.
+
+        Raises FaultError `unavailable` while no host is in sight: nothing was lifted then.
+        """
         request = LiftStop(instance_id=instance_id, request_id=request_id)
         return await fleet_stop.lift_stops(self.bus, request)
 

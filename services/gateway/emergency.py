@@ -1,7 +1,5 @@
 """Emergency stops: asked of every supervisor directly, so that neither orchestrator nor database is needed."""
 
-from typing import Final
-
 from bus.fleet_stop import lift_stops, stop_fleet
 from schemas.fault import Fault, FaultCode, fault
 from schemas.ids import InstanceId
@@ -9,12 +7,10 @@ from schemas.session import EmergencyStop, LiftStop, StopFlags
 from services.gateway.core import stops
 from services.gateway.errors import RefusedError
 from services.gateway.gateway import Gateway
-from services.gateway.hosts import IN_SIGHT_S, KNOWN_S
+from services.gateway.hosts import KNOWN_S
 from services.gateway.inputs import Ask
 from services.gateway.queries import EmergencyBody, EngineQuery, NoQuery
 from services.gateway.stop_replies import EmergencyReply, LiftData, LiftReply
-
-_NO_HOST: Final = "no host is in sight"
 
 
 async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, EmergencyBody]) -> EmergencyReply:
@@ -31,7 +27,8 @@ async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, Emerg
     )
     stopped = await stop_fleet(gateway.bus, request, known_hosts=gateway.hosts.heard_within(KNOWN_S))
     if not stopped.flags and not stopped.unreached:
-        raise _no_host("nothing was stopped and no stop is in force")
+        message = "no host is in sight: nothing was stopped and no stop is in force"
+        raise fault(FaultCode.UNAVAILABLE, message, retry_after_s=1.0)
     reply = stops.emergency_reply(stopped, body.instance_id, ask.request_id)
     if stops.open_questions(stopped):
         problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message=reply.message)
@@ -52,8 +49,6 @@ async def lift_stop(gateway: Gateway, ask: Ask[NoQuery, None]) -> LiftReply:
 async def _lift(gateway: Gateway, instance_id: InstanceId | None, request_id: str) -> LiftReply:
     request = LiftStop(instance_id=instance_id, request_id=request_id)
     left = await lift_stops(gateway.bus, request, known_hosts=gateway.hosts.heard_within(KNOWN_S))
-    if not left.flags and not left.unreached and not gateway.hosts.heard_within(IN_SIGHT_S):
-        raise _no_host("no stop was lifted")
     data = LiftData(flags=left.flags, unreached=left.unreached, request_id=request_id)
     if problem := _still_in_force(left, instance_id):
         raise RefusedError(problem, {"state": stops.IN_FORCE, "data": data})
@@ -69,7 +64,3 @@ def _still_in_force(left: StopFlags, instance_id: InstanceId | None) -> Fault | 
         message = f"the stop of all engines is still in force, so {instance_id or 'nothing'} cannot start; lift it without an id"
         return Fault(code=FaultCode.CONFLICT, message=message)
     return None
-
-
-def _no_host(consequence: str) -> Exception:
-    return fault(FaultCode.UNAVAILABLE, f"{_NO_HOST}: {consequence}", retry_after_s=1.0)

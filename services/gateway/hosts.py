@@ -8,7 +8,6 @@ from bus.bus import Bus
 from schemas.contract import HOST_HEARTBEAT
 from schemas.telemetry import HostHeartbeat
 
-IN_SIGHT_S: Final = 5.0
 KNOWN_S: Final = 900.0
 """A host that is silent for longer was taken away on purpose."""
 

@@ -55,11 +55,9 @@ def supervisor(settings: SupervisorSettings) -> Service:
 @asynccontextmanager
 async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthProbe]:
     runtime = await choose_runtime(settings)
-    orders = StopOrders(
-        StopFlagFile(settings.state), lambda: datetime.now(UTC), changed=lambda: watch.tell_flags()
-    )
     cache = cache_users(settings)
     watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
+    orders = StopOrders(StopFlagFile(settings.state), lambda: datetime.now(UTC), changed=watch.tell_flags)
     emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
     teller = CommandTeller(bus, settings.host, lambda: datetime.now(UTC))
     bus.witness = teller.saw

@@ -32,7 +32,10 @@ async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
         yield connected
 
         async def lifted() -> bool:
-            left = await connected.lift_stop()
+            try:
+                left = await connected.lift_stop()
+            except FaultError:  # the supervisor is not back yet
+                return False
             return not left.flags and not left.unreached
 
         await eventually(lifted, 30, "the end of every stop")

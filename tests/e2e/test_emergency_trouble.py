@@ -38,7 +38,10 @@ async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
 
 
 async def _lifted(fleet: Flotilla) -> bool:
-    left = await fleet.lift_stop()
+    try:
+        left = await fleet.lift_stop()
+    except FaultError:  # the supervisor is not back yet
+        return False
     # The orchestrator hears of it with the next heartbeat.
     known = {one.instance_id: one for one in (await fleet.engines()).engines}
     ended = [

@@ -318,6 +318,17 @@ async def test_a_host_that_does_not_answer_is_named_and_does_not_hold_up_the_oth
     assert (await lift_stops(fleet, LiftStop(), known_hosts=("h2",))).unreached == ("h2",)
 
 
+async def test_where_no_host_is_in_sight_no_stop_is_said_to_be_lifted(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    await stop_fleet(fleet, stop())
+    for one in supervisors.values():
+        one.end(signal.SIGKILL)
+    with pytest.raises(FaultError, match="no stop was lifted") as caught:
+        await lift_stops(fleet, LiftStop())
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+
+
 async def test_no_start_slips_through_a_stop_that_comes_meanwhile(fleet: Bus) -> None:
     for delay_s in (0.0, 0.05):
         starts = [
