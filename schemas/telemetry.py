@@ -84,7 +84,10 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """An order after one of NautilusTrader's order events (`event` is its name, for example OrderAccepted)."""
+    """An order after one of NautilusTrader's order events (`event` is its name, for example OrderAccepted).
+
+    OrderRestored is an order that came back open from where the engine's state is kept, at the session's start.
+    """
 
     event: str
     client_order_id: str
@@ -124,7 +127,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """A position after it opened, changed or closed."""
+    """A position after it opened, changed or closed; or PositionRestored, when it came back open at the session's start."""
 
     event: str
     position_id: str

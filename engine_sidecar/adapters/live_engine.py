@@ -81,6 +81,7 @@ class LiveEngine:
     def _listen(self) -> None:
         bus = self._kernel.msgbus
         self._tap.subscribe()
+        self._tap.restored()
         bus.subscribe(ALERTS, self._tap.guarded(self._on_alert))
         bus.subscribe(REPLAY_ENDED, self._on_replay_ended)
         # A strategy that shuts the system down gets the same orderly stop as everybody.

@@ -39,6 +39,17 @@ class Tap:
         ):
             self._kernel.msgbus.subscribe(topic, self.guarded(handler), priority=10)
 
+    def restored(self) -> None:
+        """Tells of each position and order that came back open: what does not change has no event else, and no record of the
+        session would have it.
+        """
+        cache = self._kernel.cache
+        for position in cache.positions_open():
+            self.guarded(self._position_restored)(position)
+        orders = {order.client_order_id: order for order in (*cache.orders_open(), *cache.orders_inflight())}
+        for order in orders.values():
+            self.guarded(self._order_restored)(order)
+
     @property
     def realized_pnl(self) -> dict[Any, Decimal]:
         """Realized profit by Currency over all positions, also those that closed and whose id is in use again."""
@@ -83,6 +94,12 @@ class Tap:
             self._closed_pnl[currency] = self._closed_pnl.get(currency, Decimal()) + pnl
         else:
             self._open_pnl[key] = currency, pnl
+
+    def _position_restored(self, position: Any) -> None:
+        self._happened(EventKind.POSITION, translate.position_restored(position))
+
+    def _order_restored(self, order: Any) -> None:
+        self._happened(EventKind.ORDER, translate.order_restored(order))
 
     def _account(self, event: Any) -> None:
         self._happened(EventKind.ACCOUNT, translate.account_update(event))

@@ -20,23 +20,32 @@ from schemas.telemetry import AccountUpdate, Balance, Fill, OrderUpdate, Positio
 def order_update(event: Any, cache: Any) -> OrderUpdate:
     """An order event, and the order as it stands after it. The first event of an order comes before the cache has it."""
     order = cache.order(event.client_order_id) or OrderUnpacker.from_init(event)
+    return _order(order, type(event).__name__, event.ts_event, getattr(event, "reason", None))
+
+
+def order_restored(order: Any) -> OrderUpdate:
+    """An order that came back from where the engine's state is kept, with the time of its last event."""
+    return _order(order, "OrderRestored", order.ts_last, None)
+
+
+def _order(order: Any, name: str, ts_event: int, reason: str | None) -> OrderUpdate:
     return OrderUpdate(
-        event=type(event).__name__,
-        client_order_id=event.client_order_id.value,
-        instrument_id=event.instrument_id.value,
-        strategy_id=event.strategy_id.value,
+        event=name,
+        client_order_id=order.client_order_id.value,
+        instrument_id=order.instrument_id.value,
+        strategy_id=order.strategy_id.value,
         status=order.status_string(),
         side=order.side_string(),
         order_type=order.type_string(),
         quantity=str(order.quantity),
         filled_qty=str(order.filled_qty),
         time_in_force=order.tif_string(),
-        ts_event=event.ts_event,
+        ts_event=ts_event,
         venue_order_id=_text(order.venue_order_id),
         price=_text(getattr(order, "price", None)),
         trigger_price=_text(getattr(order, "trigger_price", None)),
         avg_px=_number(order.avg_px),
-        reason=getattr(event, "reason", None),
+        reason=reason,
         is_reduce_only=order.is_reduce_only,
     )
 
@@ -62,21 +71,31 @@ def fill(event: Any) -> Fill:
 
 def position_update(event: Any) -> PositionUpdate:
     """A PositionOpened, PositionChanged or PositionClosed."""
+    return _position(event, type(event).__name__, event.position_id, event.currency, event.ts_event)
+
+
+def position_restored(position: Any) -> PositionUpdate:
+    """A position that came back from where the engine's state is kept, with the time of its last event."""
+    return _position(position, "PositionRestored", position.id, position.quote_currency, position.ts_last)
+
+
+def _position(facts: Any, name: str, position_id: Any, currency: Any, ts_event: int) -> PositionUpdate:
+    """From an event or a position: both have the rest under the same names."""
     return PositionUpdate(
-        event=type(event).__name__,
-        position_id=event.position_id.value,
-        instrument_id=event.instrument_id.value,
-        strategy_id=event.strategy_id.value,
-        side=position_side_to_str(event.side),
-        quantity=str(event.quantity),
-        signed_qty=f"-{event.quantity}" if event.side == PositionSide.SHORT else str(event.quantity),
-        avg_px_open=_number(event.avg_px_open) or "0",
-        currency=event.currency.code,
-        realized_pnl=amount(event.realized_pnl),
-        ts_event=event.ts_event,
-        avg_px_close=_number(event.avg_px_close) if event.avg_px_close else None,
-        ts_opened=event.ts_opened,
-        ts_closed=event.ts_closed,
+        event=name,
+        position_id=position_id.value,
+        instrument_id=facts.instrument_id.value,
+        strategy_id=facts.strategy_id.value,
+        side=position_side_to_str(facts.side),
+        quantity=str(facts.quantity),
+        signed_qty=f"-{facts.quantity}" if facts.side == PositionSide.SHORT else str(facts.quantity),
+        avg_px_open=_number(facts.avg_px_open) or "0",
+        currency=currency.code,
+        realized_pnl=amount(facts.realized_pnl),
+        ts_event=ts_event,
+        avg_px_close=_number(facts.avg_px_close) if facts.avg_px_close else None,
+        ts_opened=facts.ts_opened,
+        ts_closed=facts.ts_closed,
     )
 
 

@@ -135,7 +135,7 @@ class Record(Protocol):
         """
 
     async def exposure(self, session_id: str) -> Exposure:
-        """The positions and orders that were open by the last events of a session, at most 50 of each."""
+        """The positions and orders that were open by the last events of a session, at most 50 of each by name."""
 
     async def held_leases(self) -> list[Lease]:
         """The leases of sessions that have not ended."""

@@ -174,8 +174,11 @@ class Watch:
         if beat.instance_id != ids["instance_id"]:
             log.warning("heartbeat in another engine's name", **ids)
             return
-        self._live.heard_engine(beat, self._clock())
         engine = self._fleet.get(beat.instance_id)
+        newest = engine.generation if engine else None
+        if not self._live.heard_engine(beat, self._clock(), newest=newest):
+            log.warning("heartbeat of a session that is not on record", generation=beat.generation, **ids)
+            return
         if engine and engine.session and _is_news(engine.session):
             self.look(beat.instance_id)
 

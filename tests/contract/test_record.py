@@ -306,6 +306,15 @@ async def test_what_a_session_held_last_is_known_from_its_events(record: Postgre
     ]
 
 
+async def test_of_more_than_fifty_the_record_says_how_many_more(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    await record.add_events([position(seq, f"P-{seq}", "LONG") for seq in range(1, 54)])
+    await record.add_events([order(100 + seq, f"O-{seq}", "ACCEPTED") for seq in range(51)])
+    held = await record.exposure("s1")
+    assert (len(held.positions), held.more_positions) == (50, 3)
+    assert (len(held.orders), held.more_orders) == (50, 1)
+
+
 @pytest.mark.parametrize(
     ("told_seq", "missing"), [(0, [(2, 2)]), (3, [(2, 2)]), (4, [(2, 2), (4, 4)]), (9, [(2, 2), (4, 9)])]
 )

@@ -142,7 +142,11 @@ def test_after_kill_9_orders_position_balance_counter_and_state_come_back(
     balances = [balance(event) for event in second.events(EventKind.ACCOUNT)]
     assert balances[0] == was
     assert balances[-1] != was, "an account that came back is kept up to date"
-    assert second.events(EventKind.POSITION)[0]["quantity"] == "150"
+    restored, bought_more = second.events(EventKind.POSITION)[:2]
+    assert (restored["event"], restored["side"], restored["quantity"]) == ("PositionRestored", "LONG", "50")
+    assert bought_more["quantity"] == "150"
+    first_order = second.events(EventKind.ORDER)[0]
+    assert (first_order["event"], first_order["client_order_id"]) == ("OrderRestored", resting)
     new = {event["client_order_id"] for event in second.events(EventKind.ORDER)} - {resting}
     assert min(int(name.rpartition("-")[2]) for name in new) == 4
     assert any("remembers [('n', b'sold'), ('time', b'never')" in line for line in second.log)
@@ -172,7 +176,9 @@ def test_the_engine_trades_on_without_redis_and_writes_all_of_it_again(
     until_event(second, EventKind.POSITION, "PositionChanged")
     stop(second)
     assert not [event for event in second.events(EventKind.ALERT) if event["code"] == "cache_incomplete"]
-    grown = int(second.events(EventKind.POSITION)[0]["quantity"]) - int(quantity)
+    came_back, next_one = second.events(EventKind.POSITION)[:2]
+    assert (came_back["event"], came_back["quantity"]) == ("PositionRestored", quantity)
+    grown = int(next_one["quantity"]) - int(quantity)
     assert (grown, f" of {orders}, 1 open" in restored) == (100, True), restored
 
 

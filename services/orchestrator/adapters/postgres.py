@@ -1,6 +1,6 @@
 """The record on PostgreSQL. It may go away and come back; each call then says `unavailable` and nothing is changed."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
@@ -139,6 +139,8 @@ class PostgresRecord:
         return Exposure(
             positions=tuple(_payload(row["body"], PositionUpdate) for row in positions),
             orders=tuple(_payload(row["body"], OrderUpdate) for row in orders),
+            more_positions=_total(positions) - len(positions),
+            more_orders=_total(orders) - len(orders),
         )
 
     async def held_leases(self) -> list[Lease]:
@@ -198,6 +200,11 @@ class PostgresRecord:
         present = await self.fetch("present_sessions", instance_id)
         sessions = {row["instance_id"]: rows.session_of(row) for row in present}
         return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
+
+
+def _total(found: Sequence[Mapping[str, Any]]) -> int:
+    """How many there are of what a query with a limit found."""
+    return found[0]["total"] if found else 0
 
 
 def _payload[T](body: str, kind: type[T]) -> T:

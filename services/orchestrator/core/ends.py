@@ -17,7 +17,6 @@ from services.orchestrator.core.restarts import was_asked
 
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
 UNREAD: Final = "what it held when last heard could not be read from the record"
-_MAX_DOUBTS: Final = 100
 _LONGEST: Final = 500
 _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 
@@ -25,11 +24,13 @@ _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """The positions and orders of a session that were open when it was last heard, as its events on record have them.
 
-    `is_read` is false when the record could not say.
+    `more_positions` and `more_orders` are those beyond what is named here. `is_read` is false when the record could not say.
     """
 
     positions: tuple[PositionUpdate, ...] = ()
     orders: tuple[OrderUpdate, ...] = ()
+    more_positions: int = 0
+    more_orders: int = 0
     is_read: bool = True
 
     def in_words(self) -> Iterator[str]:
@@ -39,9 +40,13 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
         for held in self.positions:
             named = f"position {held.instrument_id} {held.side} {held.quantity} ({held.strategy_id})"
             yield f"{storable(named)[:_LONGEST]} when last heard"
+        if self.more_positions:
+            yield f"and {self.more_positions} more positions when last heard"
         for order in self.orders:
             named = f"order {order.client_order_id} {order.side} {order.quantity} {order.instrument_id}"
             yield f"{storable(f'{named} {order.status}')[:_LONGEST]} when last heard"
+        if self.more_orders:
+            yield f"and {self.more_orders} more orders when last heard"
 
 
 def ended_by(before: Engine | None, decision: Decision) -> Session | None:
@@ -122,8 +127,8 @@ def _with_doubts(was: Session | None, ended: Session, exposure: Exposure) -> Ses
     known = tuple(exposure.in_words())
     if _left_open(ended):
         left = (*ended.not_confirmed, *(f"left open: {words}" for words in known))
-        return msgspec.structs.replace(ended, not_confirmed=left[:_MAX_DOUBTS])
+        return msgspec.structs.replace(ended, not_confirmed=left)
     has_traded = ended.trading_at is not None or (was is not None and was.state in _TRADED)
     first: Sequence[str] = ended.not_confirmed or ((NO_ACCOUNT,) if known or has_traded else ())
     doubts = dict.fromkeys((*first, *known))
-    return msgspec.structs.replace(ended, not_confirmed=tuple(doubts)[:_MAX_DOUBTS])
+    return msgspec.structs.replace(ended, not_confirmed=tuple(doubts))

@@ -122,9 +122,15 @@ def _facts(change: StateChange) -> dict[str, object]:
         "detail": _detail(detail),
         "exit_code": storable_code(change.exit_code),
         "log_tail": tuple(storable(line)[:_MAX_DETAIL] for line in change.log_tail[-_MAX_TAIL_LINES:]),
-        "not_confirmed": tuple(storable(text)[:_MAX_DETAIL] for text in change.not_confirmed[:_MAX_DOUBTS]),
+        "not_confirmed": _doubts(change.not_confirmed),
         "stop_report": change.stop,
     }
+
+
+def _doubts(told: Sequence[str]) -> tuple[str, ...]:
+    """What is not confirmed, as far as there is room for it, and how much more there is."""
+    kept = tuple(storable(text)[:_MAX_DETAIL] for text in told[:_MAX_DOUBTS])
+    return kept if len(told) <= _MAX_DOUBTS else (*kept, f"and {len(told) - _MAX_DOUBTS} more")
 
 
 def _detail(text: str) -> str | None:

@@ -60,11 +60,19 @@ class Live:
         self._containers: dict[str, Seen[ContainerFacts]] = {}
         self._listed: dict[str, datetime] = {}
 
-    def heard_engine(self, beat: Heartbeat, now: datetime) -> None:
-        """Takes a heartbeat, unless a newer session of the engine was heard already."""
+    def heard_engine(self, beat: Heartbeat, now: datetime, *, newest: int | None = None) -> bool:
+        """Takes a heartbeat, unless a newer session of the engine was heard already; False when there can be no such session.
+
+        `newest` is the generation of the engine's last session on record, None for an engine that is not on record. A session is on
+        record before it begins, so one beyond it is made up: taken, it would hide every session to come.
+        """
+        if newest is not None and beat.generation > newest:
+            return False
         known = self._beats.get(beat.instance_id)
-        if known is None or beat.generation >= known.value.generation:
+        is_made_up = known is not None and newest is not None and known.value.generation > newest
+        if known is None or is_made_up or beat.generation >= known.value.generation:
             self._beats[beat.instance_id] = Seen(beat, now)
+        return True
 
     def heard_of(self, session_id: str, instance_id: str) -> Heartbeat | None:
         """The last heartbeat of a session, however long ago."""

@@ -3,6 +3,14 @@
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+from nautilus_trader.model.events import OrderAccepted
+from nautilus_trader.model.identifiers import PositionId
+from nautilus_trader.model.position import Position
+from nautilus_trader.test_kit.providers import TestInstrumentProvider
+from nautilus_trader.test_kit.stubs.events import TestEventStubs
+from nautilus_trader.test_kit.stubs.execution import TestExecStubs
+
 from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.link import Happened
 from schemas.telemetry import EventKind
@@ -31,3 +39,27 @@ def test_what_a_handler_raises_is_logged_each_time_and_told_once() -> None:
     assert isinstance(alert, Happened)
     assert alert.kind is EventKind.ALERT
     assert b'"code":"telemetry_lost"' in alert.data
+
+
+def test_what_came_back_open_is_told_though_it_does_not_change() -> None:
+    btc = TestInstrumentProvider.btcusdt_binance()
+    bought = TestExecStubs.limit_order(instrument=btc)
+    fill = TestEventStubs.order_filled(bought, btc, position_id=PositionId("P-1"), last_qty=btc.make_qty(2))
+    position = Position(btc, fill)
+    resting = TestExecStubs.make_accepted_order(instrument=btc)
+    assert isinstance(resting.last_event, OrderAccepted)
+    cache = SimpleNamespace(
+        positions_open=lambda: [object(), position],  # one that cannot be told hides none
+        orders_open=lambda: [resting],
+        orders_inflight=lambda: [resting],
+    )
+    log, sent = Log(), list[Any]()
+    Tap(SimpleNamespace(cache=cache, logger=log), sent.append).restored()
+    told = [(each.kind, msgspec.json.decode(each.data)) for each in sent]
+    assert [kind for kind, _ in told] == [EventKind.ALERT, EventKind.POSITION, EventKind.ORDER]
+    held, order = told[1][1], told[2][1]
+    assert held["event"] == "PositionRestored"
+    assert held["instrument_id"] == "BTCUSDT.BINANCE"
+    assert (held["side"], held["quantity"], held["currency"]) == ("LONG", "2.000000", "USDT")
+    assert (order["event"], order["status"]) == ("OrderRestored", "ACCEPTED")
+    assert order["client_order_id"] == resting.client_order_id.value

@@ -86,6 +86,14 @@ def test_what_cannot_be_read_of_it_is_said_not_to_be_known() -> None:
     assert unread in alerts[0].message
 
 
+def test_what_is_not_named_is_counted() -> None:
+    many = Exposure(positions=(HELD,) * 50, orders=(OPEN,) * 50, more_positions=7, more_orders=1)
+    _, over, alerts = ended(session(), RunState.FAILED, many, reason=FailureReason.KILLED)
+    assert "and 7 more positions when last heard" in over.not_confirmed
+    assert over.not_confirmed[-1] == "and 1 more orders when last heard"
+    assert "and 7 more positions" in alerts[0].message
+
+
 def test_whatever_an_engine_calls_its_orders_the_record_can_hold() -> None:
     odd = msgspec.structs.replace(OPEN, client_order_id="O\x00" + "7" * 9_000)
     held = msgspec.structs.replace(HELD, strategy_id="S\x00")

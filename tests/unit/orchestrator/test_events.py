@@ -89,6 +89,12 @@ def test_a_failure_keeps_all_that_the_sidecar_tells() -> None:
     assert not failed.is_provisional
 
 
+def test_of_more_doubts_than_are_kept_their_number_is() -> None:
+    doubts = tuple(f"order O-{number} still open" for number in range(103))
+    failed = applied(session(), state_event(7, RunState.FAILED, not_confirmed=doubts))
+    assert failed.not_confirmed == (*doubts[:100], "and 3 more")
+
+
 def test_an_exit_code_that_no_process_can_have_is_not_kept() -> None:
     assert applied(session(), state_event(7, RunState.FAILED, exit_code=2**40)).exit_code is None
 

@@ -37,6 +37,22 @@ def test_an_older_session_is_not_heard_over_a_newer_one() -> None:
     assert live.sight(session(), after(2)).heartbeat is None
 
 
+def test_a_generation_that_the_record_does_not_know_is_not_heard() -> None:
+    live = Live(NOW)
+    assert not live.heard_engine(beat(generation=2**62, session_id="s9"), NOW, newest=1)
+    assert live.heard_engine(beat(), after(1), newest=1)
+    assert live.sight(session(), after(2)).heartbeat == beat()
+    assert live.heard_engine(beat(session_id="s2", generation=2), after(3), newest=2)
+    assert live.sight(session(session_id="s2", generation=2), after(4)).heartbeat is not None
+
+
+def test_what_was_heard_of_an_engine_before_it_was_on_record_hides_no_session_of_it() -> None:
+    live = Live(NOW)
+    assert live.heard_engine(beat(generation=2**62, session_id="s9"), NOW)
+    assert live.heard_engine(beat(), after(1), newest=1)
+    assert live.sight(session(), after(2)).heartbeat == beat()
+
+
 def test_a_container_never_comes_back_to_life() -> None:
     live = Live(NOW)
     assert live.saw_container(facts(ContainerStatus.EXITED), NOW)

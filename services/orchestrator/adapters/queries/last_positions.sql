@@ -1,4 +1,4 @@
-select body
+select body, count(*) over () as total
 from (
     select distinct on (body -> 'data' ->> 'position_id') body
     from events
