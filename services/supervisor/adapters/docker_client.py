@@ -15,6 +15,8 @@ from services.supervisor.adapters.docker_errors import FAILURES, NotPermittedErr
 STARTS_AT_ONCE: Final = 4
 READS_AT_ONCE: Final = 2
 STOPS_AT_ONCE: Final = 64
+SIGNALS_AT_ONCE: Final = 64
+LOOKS_AT_ONCE: Final = 64
 REQUEST_TIMEOUT_S: Final = 30.0
 
 
@@ -50,7 +52,8 @@ def _knock(url: str, timeout_s: float) -> None:
 
 class DockerCalls:
     """Runs functions of a client in threads: 4 starts at once is the measured optimum on 2 cores, reads never queue behind
-    them, and a stop, which lasts as long as its engine takes, queues behind neither."""
+    them, and a stop, which lasts as long as its engine takes, queues behind neither. A kill queues behind no stop, however
+    many there are, and not behind the looks that tell whether one is needed."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -59,19 +62,31 @@ class DockerCalls:
         self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, "docker-start")
         self._reads = ThreadPoolExecutor(READS_AT_ONCE, "docker-read")
         self._stops = asyncio.Semaphore(STOPS_AT_ONCE)
+        self._signals = asyncio.Semaphore(SIGNALS_AT_ONCE)
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def read[T](self, call: Callable[[APIClient], T]) -> T:
         """A call that changes nothing. Raises FaultError."""
         return await asyncio.get_running_loop().run_in_executor(self._reads, self._call, call, False)
 
     async def start[T](self, call: Callable[[APIClient], T]) -> T:
-        """A call that creates, starts, kills or removes. Raises FaultError."""
+        """A call that creates, starts or removes. Raises FaultError."""
         return await asyncio.get_running_loop().run_in_executor(self._starts, self._call, call, True)
 
     async def stop[T](self, call: Callable[[APIClient], T]) -> T:
         """A call that lasts as long as a container takes to stop; it keeps no process from exiting. Raises FaultError."""
         async with self._stops:
             return await _in_daemon_thread(lambda: self._call_once(call), "docker-stop")
+
+    async def signal[T](self, call: Callable[[APIClient], T]) -> T:
+        """A call that sends a signal to a container and waits for nothing. Raises FaultError."""
+        async with self._signals:
+            return await _in_daemon_thread(lambda: self._call_once(call), "docker-signal")
+
+    async def look[T](self, call: Callable[[APIClient], T]) -> T:
+        """A call that looks into a container that may not answer. Raises FaultError."""
+        async with self._looks:
+            return await _in_daemon_thread(lambda: self._call_once(call), "docker-look")
 
     async def close(self) -> None:
         """Waits for the reads and starts under way; a stop goes on in the daemon without us."""

@@ -121,7 +121,7 @@ class DockerRuntime:
         """See ContainerRuntime. The sidecar touches a file in the container, so it takes a process in there to look at it."""
         try:
             container_id = (await self._find(session_id)).id
-            return await self._calls.stop(lambda client: _pulse(client, container_id))
+            return await self._calls.look(lambda client: _pulse(client, container_id))
         except FaultError as error:
             log.debug("pulse not found", session_id=session_id, fault=error.fault.message)
             return None
@@ -129,7 +129,7 @@ class DockerRuntime:
     async def kill(self, session_id: str) -> ContainerFacts:
         """See ContainerRuntime."""
         container_id = (await self._find(session_id)).id
-        await self._calls.stop(lambda client: _kill(client, container_id))
+        await self._calls.signal(lambda client: _kill(client, container_id))
         return await self.inspect(session_id)
 
     async def remove(self, session_id: str) -> ContainerFacts:
@@ -221,7 +221,7 @@ class DockerRuntime:
         for _ in range(SIGNALS):
             await asyncio.sleep(SIGNAL_AGAIN_S)
             try:
-                await self._calls.stop(lambda client: client.kill(container_id, signal="SIGTERM"))
+                await self._calls.signal(lambda client: client.kill(container_id, signal="SIGTERM"))
             except FaultError as error:
                 log.debug("not signalled again", fault=error.fault.message)
 

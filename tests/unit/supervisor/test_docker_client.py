@@ -1,11 +1,18 @@
-"""What a thread brings that nobody waits for any more."""
+"""What a thread brings that nobody waits for any more; and which calls wait for which."""
 
 import asyncio
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from services.supervisor.adapters.docker_client import _in_daemon_thread
+from services.supervisor.adapters import docker_client
+from services.supervisor.adapters.docker_client import DockerCalls, _in_daemon_thread
+from services.supervisor.adapters.docker_runtime import DockerRuntime
+from services.supervisor.core.spec import ContainerProfile
+
+MORE_THAN_EVER_AT_ONCE = 150
 
 
 async def test_a_call_that_nobody_waits_for_any_more_ends_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +31,66 @@ async def test_a_call_that_nobody_waits_for_any_more_ends_in_peace(monkeypatch: 
     threads[0].join(10)
     assert not threads[0].is_alive()
     assert complaints == []
+
+
+class SlowDaemon:
+    """A client whose stops last until `may_end`; kills are done at once."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.stopping = 0
+        self.killed: list[tuple[str, str]] = []
+
+    def stop(self, container_id: str, timeout: int) -> None:  # noqa: ARG002 - the SDK's own name
+        self.stopping += 1
+        self.may_end.wait(30)
+
+    def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
+        self.killed.append((container_id, signal))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_kill_waits_behind_no_number_of_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = SlowDaemon()
+    monkeypatch.setattr(docker_client, "open_client", lambda _: daemon)
+    profile = ContainerProfile(host="h1", owner="o", image="engine", network="bus")
+    runtime = DockerRuntime("unix:///nowhere", profile, subnet="10.0.0.0/24")
+
+    async def found(session_id: str) -> Any:
+        return SimpleNamespace(id=session_id)
+
+    monkeypatch.setattr(runtime, "_find", found)
+    monkeypatch.setattr(runtime, "inspect", found)
+    stops = [asyncio.create_task(runtime.stop(f"s{n}", 30.0)) for n in range(MORE_THAN_EVER_AT_ONCE)]
+    try:
+        async with asyncio.timeout(10):
+            while daemon.stopping < docker_client.STOPS_AT_ONCE:  # noqa: ASYNC110 - threads tell by counting
+                await asyncio.sleep(0.01)
+            await runtime.kill("s149")
+        assert ("s149", "SIGKILL") in daemon.killed
+        assert not any(stop.done() for stop in stops)
+    finally:
+        daemon.may_end.set()
+        await asyncio.gather(*stops)
+        await runtime.close()
+
+
+async def test_a_kill_does_not_wait_for_looks_into_containers_that_do_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_end, killed = threading.Event(), []
+    monkeypatch.setattr(docker_client, "open_client", lambda _: SlowDaemon())
+    calls = DockerCalls("unix:///nowhere")
+    looks = [
+        asyncio.create_task(calls.look(lambda _: may_end.wait(30))) for _ in range(MORE_THAN_EVER_AT_ONCE)
+    ]
+    try:
+        async with asyncio.timeout(10):
+            await calls.signal(lambda _: killed.append("s1"))
+        assert killed == ["s1"]
+    finally:
+        may_end.set()
+        await asyncio.gather(*looks)
+        await calls.close()
