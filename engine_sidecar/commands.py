@@ -75,7 +75,10 @@ class Commands:
         return await self._hand_over(command, Flatten(), "closing every position")
 
     async def renew_lease(self, command: RenewLease) -> CommandAccepted:
-        """Renews the lease on the session's accounts. Raises `conflict` for another session's, or an older holder's token."""
+        """Renews the lease on the session's accounts.
+
+        Raises `conflict` for another session's, or an older holder's token, and whenever nothing was renewed by it.
+        """
         fence(self._spec, command.session_id)
         lease = self._handlers.session.lease
         if lease is None:
@@ -84,6 +87,10 @@ class Commands:
             text = f"token {command.token} is older than the session's own, {lease.token}"
             raise fault(FaultCode.CONFLICT, text)
         self._handlers.post(LeaseRenewed(command.token, command.ttl_s, command.as_of_s))
+        session = self._handlers.session
+        if session.lease is lease:
+            text = "the session has ended" if session.is_over else "the renewal was under way for too long"
+            raise fault(FaultCode.CONFLICT, f"{text}: nothing was renewed")
         return self._accepted(command.request_id, f"renewed for {command.ttl_s:g} s")
 
     async def describe(self, question: LookIntoEngine) -> SessionSpec:

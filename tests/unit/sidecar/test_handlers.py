@@ -22,7 +22,7 @@ from engine_sidecar.link import (
 from engine_sidecar.questions import Questions
 from engine_sidecar.strategy_desk import StrategyDesk
 from schemas.fault import FaultCode, FaultError
-from schemas.session import BusAccess, EngineCommand, Launch
+from schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import Alert, EventKind, StateChange
 from tests.unit.sidecar.samples import spec
@@ -70,14 +70,15 @@ class Record:
 class Desk:
     """Handlers with their recording ports."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease: AccountLease | None = None) -> None:
+        self.now = 0.0
         self.processes = Processes()
         self.record = Record()
         self.metrics: list[bytes] = []
         self.over = 0
         launch = Launch(
             bus=BusAccess(url="nats://x", creds=""),
-            spec=spec(stop_policy=StopPolicy.LEAVE),
+            spec=spec(stop_policy=StopPolicy.LEAVE, lease=lease),
             catalog_path="/data",
         )
         self.questions = Questions(self.processes)
@@ -87,7 +88,7 @@ class Desk:
             self.record,
             self.questions,
             Redaction(secrets_of(launch)),
-            now=lambda: 0.0,
+            now=lambda: self.now,
             measured=self.metrics.append,
             over=self._end,
         )
@@ -155,6 +156,25 @@ async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
     await desk.commands.stop(EngineCommand(request_id="r-1"))
     assert desk.processes.did == before
     assert desk.over == 1
+
+
+async def test_a_renewal_that_renews_nothing_is_not_answered_as_one() -> None:
+    desk = Desk(lease=AccountLease(token=7, ttl_s=120.0))
+    desk.trade()
+    desk.now = 200.0
+    renewed = await desk.commands.renew_lease(
+        RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0, as_of_s=190.0)
+    )
+    assert renewed.message == "renewed for 30 s"
+    # It was under way for 31 s of its 30.
+    late = RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0, as_of_s=169.0)
+    with pytest.raises(FaultError, match="under way for too long: nothing was renewed"):
+        await desk.commands.renew_lease(late)
+    desk.handlers.hear(Exited(42, 0))
+    ended = RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0)
+    with pytest.raises(FaultError, match="has ended: nothing was renewed") as refused:
+        await desk.commands.renew_lease(ended)
+    assert refused.value.fault.code is FaultCode.CONFLICT
 
 
 @pytest.mark.parametrize(("name", "frame"), [("cancel_orders", CancelOrders()), ("flatten", Flatten())])
