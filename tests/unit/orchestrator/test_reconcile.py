@@ -215,13 +215,16 @@ def test_a_sidecar_that_ended_before_there_was_an_engine_leaves_nothing_in_doubt
     assert ended(heard, exited(code)).not_confirmed != ()
 
 
-def test_a_kill_waits_for_the_last_events_of_an_engine_that_has_ended() -> None:
+@pytest.mark.parametrize("claim", [RunState.STOPPED, RunState.FAILED, RunState.COMPLETED])
+def test_a_claimed_end_puts_the_kill_off_by_no_more_than_a_moment(claim: RunState) -> None:
     ending = stopping(acknowledged_at=NOW)
-    delivering = replace(RUNNING, heartbeat=beat(RunState.STOPPED))
-    assert step(ending, delivering, 632) == (ending, [])
-    assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPING)), 60)[1] == [KILL]
-    # What it says of itself keeps nothing alive for ever.
-    assert step(ending, delivering, 633)[1] == [KILL]
+    delivering = replace(RUNNING, heartbeat=beat(claim))
+    # 30 s for the stop, 3 s for its sidecar to end it: then 1.5 s for what it has to deliver, and all within 35 s.
+    assert step(ending, delivering, 33) == (ending, [LookAgain("e1", after(34.5))])
+    assert step(ending, delivering, 34.4) == (ending, [LookAgain("e1", after(34.5))])
+    assert step(ending, delivering, 34.5)[1] == [KILL]
+    assert step(ending, replace(RUNNING, heartbeat=beat(RunState.STOPPING)), 33)[1] == [KILL]
+    assert step(stopping(is_forced=True), delivering, 0)[1] == [KILL]
 
 
 def test_a_list_without_the_container_is_not_believed_while_its_sidecar_is_heard() -> None:
@@ -293,22 +296,6 @@ def test_a_stop_is_carried_through_step_by_step(
     present: Session, seconds: float, expected: list[Effect]
 ) -> None:
     assert step(present, RUNNING, seconds) == (present, expected)
-
-
-@pytest.mark.parametrize(
-    ("state", "present", "seconds", "expected"),
-    [
-        (RunState.STOPPED, stopping(acknowledged_at=NOW), 179, []),
-        (RunState.FAILED, stopping(acknowledged_at=NOW), 179, []),
-        (RunState.STOPPED, stopping(is_forced=True), 20, [KILL]),
-        (RunState.STOPPING, stopping(acknowledged_at=NOW), 179, [KILL]),
-    ],
-)
-def test_a_sidecar_whose_engine_is_gone_has_time_to_deliver_what_it_has_to_tell(
-    state: RunState, present: Session, seconds: float, expected: list[Effect]
-) -> None:
-    heard = Sight(is_host_in_sight=True, is_listed=True, container=facts(), heartbeat=beat(state))
-    assert step(present, heard, seconds) == (present, expected)
 
 
 @pytest.mark.parametrize("state", [RunState.STOPPED, RunState.FAILED])
