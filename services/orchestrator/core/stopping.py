@@ -68,15 +68,22 @@ def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = Non
         return (CallOff(*name, host),)
     kill_at = now if order.is_forced else _kill_at(session, order)
     if kill_at is not None and now >= kill_at:
-        if not order.is_forced and _delivers(heartbeat) and now < kill_at + LAST_EVENTS:
-            return (LookAgain(session.instance_id, kill_at + LAST_EVENTS),)
-        is_due = order.killed_at is None or now - order.killed_at >= KILL_AGAIN
-        return (KillContainer(*name, host),) if is_due else ()
+        last = timedelta(0) if order.is_forced or not _delivers(heartbeat) else LAST_EVENTS
+        return _kill_step(session, order, host, kill_at + last, now)
     if order.terminated_at is not None or order.acknowledged_at is not None:
         return ()
     if now - _began(order) >= COMMAND_PATIENCE:
         return (StopContainer(*name, host, _termination(session, order).total_seconds()),)
     return (CommandStop(*name, order.policy, _until(session, order)),)
+
+
+def _kill_step(
+    session: Session, order: StopOrder, host: str, kill_at: datetime, now: datetime
+) -> tuple[Effect, ...]:
+    if now < kill_at:
+        return (LookAgain(session.instance_id, kill_at),)
+    is_due = order.killed_at is None or now - order.killed_at >= KILL_AGAIN
+    return (KillContainer(session.instance_id, session.session_id, host),) if is_due else ()
 
 
 def next_look(session: Session, now: datetime) -> tuple[Effect, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bus.tasks import Tasks
 from services.supervisor.adapters import docker_client
 from services.supervisor.adapters.docker_client import DockerCalls, _in_daemon_thread
 from services.supervisor.adapters.docker_runtime import DockerRuntime
@@ -41,7 +42,7 @@ class SlowDaemon:
         self.stopping = 0
         self.killed: list[tuple[str, str]] = []
 
-    def stop(self, container_id: str, timeout: int) -> None:  # noqa: ARG002 - the SDK's own name
+    def stop(self, container_id: str, timeout: int) -> None:
         self.stopping += 1
         self.may_end.wait(30)
 
@@ -63,17 +64,19 @@ async def test_a_kill_waits_behind_no_number_of_stops(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(runtime, "_find", found)
     monkeypatch.setattr(runtime, "inspect", found)
-    stops = [asyncio.create_task(runtime.stop(f"s{n}", 30.0)) for n in range(MORE_THAN_EVER_AT_ONCE)]
+    stops = Tasks()
+    for number in range(MORE_THAN_EVER_AT_ONCE):
+        stops.start(runtime.stop(f"s{number}", 30.0), name="stop")
     try:
         async with asyncio.timeout(10):
-            while daemon.stopping < docker_client.STOPS_AT_ONCE:  # noqa: ASYNC110 - threads tell by counting
+            while daemon.stopping < docker_client.STOPS_AT_ONCE:
                 await asyncio.sleep(0.01)
             await runtime.kill("s149")
         assert ("s149", "SIGKILL") in daemon.killed
-        assert not any(stop.done() for stop in stops)
+        assert len(stops) == MORE_THAN_EVER_AT_ONCE
     finally:
         daemon.may_end.set()
-        await asyncio.gather(*stops)
+        await stops.join(30)
         await runtime.close()
 
 
@@ -83,14 +86,14 @@ async def test_a_kill_does_not_wait_for_looks_into_containers_that_do_not_answer
     may_end, killed = threading.Event(), []
     monkeypatch.setattr(docker_client, "open_client", lambda _: SlowDaemon())
     calls = DockerCalls("unix:///nowhere")
-    looks = [
-        asyncio.create_task(calls.look(lambda _: may_end.wait(30))) for _ in range(MORE_THAN_EVER_AT_ONCE)
-    ]
+    looks = Tasks()
+    for _ in range(MORE_THAN_EVER_AT_ONCE):
+        looks.start(calls.look(lambda _: may_end.wait(30)), name="look")
     try:
         async with asyncio.timeout(10):
             await calls.signal(lambda _: killed.append("s1"))
         assert killed == ["s1"]
     finally:
         may_end.set()
-        await asyncio.gather(*looks)
+        await looks.join(30)
         await calls.close()
