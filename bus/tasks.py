@@ -13,7 +13,8 @@ class Tasks:
     """Owns tasks until they end or `close` cancels them. A task that fails is logged with its name; it never fails unseen."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        # In the order in which they were started: a set would have them in that of their addresses.
+        self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -21,7 +22,7 @@ class Tasks:
     def start(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Runs the coroutine as a task of this owner."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
@@ -33,11 +34,11 @@ class Tasks:
 
     async def close(self) -> None:
         """Cancels what still runs and waits for it."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()):
             log.error("task failed", task=task.get_name(), error=repr(error))

@@ -3,10 +3,8 @@
 import asyncio
 import signal
 import sys
-import time
 from typing import Final
 
-from bus.alive import since_boot
 from bus.logs import bind, configure, get_logger
 from engine_sidecar.adapters.children import Children, adopt_orphans, kill_all
 from engine_sidecar.adapters.echo import Echo
@@ -24,6 +22,7 @@ from engine_sidecar.core.redaction import Redaction, secrets_of
 from engine_sidecar.core.verdict import final_state
 from engine_sidecar.handlers import Handlers
 from engine_sidecar.meter import session_meter
+from engine_sidecar.ports import EngineProcesses, Meter, Surroundings
 from engine_sidecar.questions import Questions
 from engine_sidecar.record import EventRecord
 from engine_sidecar.settings import Settings
@@ -73,28 +72,36 @@ async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateCh
         from engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
 
         return await WorkerLife(launch, launch.spec.worker, spawned, settings).run()
-    return await Life(launch, spawned, settings).run()
+    zygote = Zygote(spawned, Children())
+    meter = session_meter(launch, lambda: zygote.pids)
+    return await Life(launch, zygote, meter, Surroundings(stdout=sys.stdout.fileno()), settings).run()
 
 
 class Life:
     """The parts of one sidecar, and the tasks that run them. Made within the running loop."""
 
-    def __init__(self, launch: Launch, spawned: Spawned, settings: Settings) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        zygote: EngineProcesses,
+        meter: Meter,
+        around: Surroundings,
+        settings: Settings,
+    ) -> None:
         spec = launch.spec
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
-        self._children = Children()
-        self._zygote = Zygote(spawned, self._children)
+        self._zygote = zygote
         self._book = LogBook(max_lines=settings.log_lines, max_bytes=settings.log_bytes)
-        self._echo = Echo(sys.stdout.fileno())
+        self._echo = Echo(around.stdout)
         outbox = Outbox(max_events=settings.queue_events, max_bytes=settings.queue_bytes)
         events = EventPublisher(spec, outbox)
-        self._logs = LogPublisher(spec, self._book, time.time_ns)
+        self._logs = LogPublisher(spec, self._book, around.now_ns)
         self._redaction = Redaction(secrets_of(launch))
         journal = Journal(spec, self._redaction)
-        self._record = EventRecord(journal, outbox, now_ns=time.time_ns, wake=events.wake)
-        self._meter = session_meter(launch, lambda: self._zygote.pids)
+        self._record = EventRecord(journal, outbox, now=around.now, now_ns=around.now_ns, wake=events.wake)
+        self._meter = meter
         self._telemetry = Telemetry(
             spec,
             session=lambda: self._handlers.session,
@@ -104,7 +111,8 @@ class Life:
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,
             heartbeat_file=settings.heartbeat_file,
-            now_ns=time.time_ns,
+            now=around.now,
+            now_ns=around.now_ns,
         )
         questions = Questions(self._zygote)
         self._handlers = Handlers(
@@ -113,7 +121,7 @@ class Life:
             self._record,
             questions,
             self._redaction,
-            now=since_boot,
+            now=around.now,
             measured=self._telemetry.measured,
             over=self._is_over.set,
         )
@@ -127,11 +135,11 @@ class Life:
             events=events,
             logs=self._logs,
             telemetry=self._telemetry,
+            connect=around.connect,
         )
 
     async def run(self) -> StateChange:
         """Lives until the engine has ended and all was told, or could not be told in time."""
-        self._children.watch()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._ask_to_stop)
         async with asyncio.TaskGroup() as tasks:

@@ -1,14 +1,34 @@
 """What the handlers need from outside: the engine's processes, counters, and somewhere to put what is to be told."""
 
+import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import msgspec
+
+from bus.alive import since_boot
+from bus.bus import Bus, connect
+from bus.settings import BusSettings
+from engine_sidecar.core.messages import LinkClosed, ZygoteGone
 from engine_sidecar.core.usage import Usage
-from engine_sidecar.link import Run, ToEngine
+from engine_sidecar.link import FromEngine, FromZygote, Run, ToEngine
 from schemas.telemetry import Alert, EventKind, StateChange
+
+type Heard = FromEngine | FromZygote | LinkClosed | ZygoteGone
 
 
 class EngineProcesses(Protocol):
     """The zygote and the engine that it forks. What they say and how they end comes back as messages."""
+
+    async def run(self, on_message: Callable[[Heard], None], on_line: Callable[[str], None]) -> None:
+        """Hands on what they say and print, and how they end, until it is cancelled."""
+
+    async def drain(self, timeout_s: float) -> None:
+        """Waits until everything that the engine left in its link and pipes was handed on."""
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of the session that live, as far as is known."""
 
     def fork(self, run: Run) -> None:
         """Starts the engine process; what it runs is the first frame on its link."""
@@ -44,3 +64,12 @@ class Record(Protocol):
 
     def copy(self, kind: EventKind, data: bytes) -> None:
         """Something that the engine told; what cannot be read is told as an alert instead."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine and the bus as a sidecar finds them: `now` never steps, `now_ns` is the wall clock, `stdout` is ours."""
+
+    stdout: int
+    connect: Callable[[BusSettings], Awaitable[Bus]] = connect
+    now: Callable[[], float] = since_boot
+    now_ns: Callable[[], int] = time.time_ns

@@ -1,6 +1,5 @@
 """Puts durable events on record: numbers them, queues them, and says aloud when that is not possible."""
 
-import time
 from collections.abc import Callable
 
 from bus.logs import get_logger
@@ -15,10 +14,17 @@ class EventRecord:
     """The one way into the outbox."""
 
     def __init__(
-        self, journal: Journal, outbox: Outbox, *, now_ns: Callable[[], int], wake: Callable[[], None]
+        self,
+        journal: Journal,
+        outbox: Outbox,
+        *,
+        now: Callable[[], float],
+        now_ns: Callable[[], int],
+        wake: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._outbox = outbox
+        self._now = now
         self._now_ns = now_ns
         self._wake = wake
         self._unreadable: set[EventKind] = set()
@@ -27,7 +33,7 @@ class EventRecord:
 
     def age_s(self) -> float | None:
         """Seconds since the last event came; None before the first."""
-        return None if self._last_s is None else round(time.monotonic() - self._last_s, 3)
+        return None if self._last_s is None else round(self._now() - self._last_s, 3)
 
     @property
     def last_seq(self) -> int:
@@ -54,7 +60,7 @@ class EventRecord:
         self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        self._last_s = time.monotonic()
+        self._last_s = self._now()
         if not len(self._outbox):
             self._is_full = False
         if not self._outbox.add(entry) and not self._is_full:

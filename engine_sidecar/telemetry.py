@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from bus.alive import say_alive, since_boot
+from bus.alive import say_alive
 from bus.bus import Bus
 from bus.logs import get_logger
 from engine_sidecar.core.facts import Session
@@ -38,6 +38,7 @@ class Telemetry:
         logs_dropped: Callable[[], int],
         meter: Meter,
         heartbeat_file: Path,
+        now: Callable[[], float],
         now_ns: Callable[[], int],
     ) -> None:
         self._spec = spec
@@ -48,6 +49,7 @@ class Telemetry:
         self._logs_dropped = logs_dropped
         self._meter = meter
         self._file = heartbeat_file
+        self._now = now
         self._now_ns = now_ns
         self._metrics: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._new_metrics = asyncio.Event()
@@ -83,7 +85,7 @@ class Telemetry:
 
     async def beat(self) -> None:
         """Publishes one heartbeat."""
-        await self._publish(HEARTBEAT, self._heartbeat(since_boot()))
+        await self._publish(HEARTBEAT, self._heartbeat(self._now()))
 
     def _heartbeat(self, now: float) -> Heartbeat:
         session = self._session()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bus.bus import Bus, connect
+from bus.bus import Bus
 from bus.logs import get_logger
 from bus.settings import BusSettings
 from engine_sidecar.adapters.publisher import EventPublisher, LogPublisher
@@ -40,6 +40,7 @@ class Voice:
         events: EventPublisher,
         logs: LogPublisher,
         telemetry: Telemetry,
+        connect: Callable[[BusSettings], Awaitable[Bus]],
     ) -> None:
         self._launch = launch
         self._handlers = handlers
@@ -48,6 +49,7 @@ class Voice:
         self._events = events
         self._logs = logs
         self._telemetry = telemetry
+        self._connect = connect
         self._bus: Bus | None = None
 
     async def run(self) -> None:
@@ -90,7 +92,7 @@ class Voice:
         while True:
             bus: Bus | None = None
             try:
-                bus = await connect(settings)
+                bus = await self._connect(settings)
                 await self._serve(bus)
             except Exception:
                 # No bus, no admission, or it went away again before it knew what we answer.

@@ -13,10 +13,9 @@ from engine_sidecar.adapters.children import Children, kill
 from engine_sidecar.adapters.engine_link import EngineLink
 from engine_sidecar.adapters.pipes import read_lines
 from engine_sidecar.adapters.spawn import Spawned
-from engine_sidecar.core.messages import LinkClosed, ZygoteGone
-from engine_sidecar.link import Exited, Forked, Frames, FromEngine, FromZygote, Run, ToEngine, frame
-
-type Heard = FromEngine | FromZygote | LinkClosed | ZygoteGone
+from engine_sidecar.core.messages import ZygoteGone
+from engine_sidecar.link import Exited, Forked, Frames, FromZygote, Run, ToEngine, frame
+from engine_sidecar.ports import Heard
 
 END_S: Final = 0.5
 """What a zygote that closed its socket may take to end by itself."""
@@ -38,6 +37,7 @@ class Zygote:
 
     async def run(self, on_message: Callable[[Heard], None], on_line: Callable[[str], None]) -> None:
         """Listens until it is cancelled."""
+        self._children.watch()
         self._on_message = on_message
         self._on_line = on_line
         async with asyncio.TaskGroup() as self._tasks:

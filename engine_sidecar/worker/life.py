@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from bus.alive import since_boot
 from bus.bus import Bus, connect
 from bus.logs import get_logger
 from bus.queue import Taken, WorkQueue
@@ -70,7 +71,11 @@ class WorkerLife:
         self._events = EventPublisher(spec, self._outbox)
         self._logs = LogPublisher(spec, self._book, time.time_ns)
         self._record = EventRecord(
-            Journal(spec, self._redaction), self._outbox, now_ns=time.time_ns, wake=self._events.wake
+            Journal(spec, self._redaction),
+            self._outbox,
+            now=since_boot,
+            now_ns=time.time_ns,
+            wake=self._events.wake,
         )
         self._meter = session_meter(launch, lambda: self._forks.pids)
         self._telemetry = Telemetry(
@@ -82,6 +87,7 @@ class WorkerLife:
             logs_dropped=lambda: self._book.dropped,
             meter=self._meter,
             heartbeat_file=settings.heartbeat_file,
+            now=since_boot,
             now_ns=time.time_ns,
         )
         self._rooms = Rooms()

@@ -88,6 +88,9 @@ class Unstorable(Exception):
 class Record(Protocol):
     """The record of intent. Every method raises FaultError `unavailable` while it cannot be reached."""
 
+    async def migrate(self) -> None:
+        """Brings it to its present form."""
+
     async def save(self, change: Change) -> None:
         """Records all of it or nothing.
 

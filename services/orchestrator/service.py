@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.streams import Follower, ensure_streams
@@ -19,6 +21,7 @@ from services.orchestrator.adapters.template_files import TemplateFiles
 from services.orchestrator.alerts import Alerts
 from services.orchestrator.audit import Audit
 from services.orchestrator.backtests.desk import Desk
+from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.checker import PlanChecker
 from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.clock import RecordClock
@@ -36,6 +39,7 @@ from services.orchestrator.ledger import Ledger
 from services.orchestrator.library import Library
 from services.orchestrator.orphans import Orphans
 from services.orchestrator.planner import Planner
+from services.orchestrator.ports import Catalog, Record, Templates
 from services.orchestrator.reads import Reads
 from services.orchestrator.renewals import Renewals
 from services.orchestrator.restarter import Restarter
@@ -51,14 +55,24 @@ _TOLD_AGAIN: Final = timedelta(hours=1)
 _LAST_TURNS_S: Final = 5.0
 
 
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What the orchestrator keeps and reads, besides the bus."""
+
+    record: Record
+    backtests: BacktestRecord
+    templates: Templates
+    catalog: Catalog
+
+
 class Orchestrator:
     """One orchestrator on one bus and one record. `run` brings it up and keeps it going until it is cancelled."""
 
     def __init__(
-        self, bus: Bus, record: PostgresRecord, settings: OrchestratorSettings, clock: RecordClock
+        self, bus: Bus, outside: Outside, settings: OrchestratorSettings, clock: RecordClock
     ) -> None:
         self._bus = bus
-        self._record = record
+        self._outside = outside
+        self._record = record = outside.record
         self._clock = clock
         self._fleet = Fleet()
         self._live = Live(clock())
@@ -97,7 +111,7 @@ class Orchestrator:
         self._events = EventLog(*known, conductor=self._conductor)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
         checker = PlanChecker(bus, self._live, clock)
-        self._library = Library(TemplateFiles(settings.templates), checker.ask)
+        self._library = Library(outside.templates, checker.ask)
         self._duties = self._made_duties(settings)
         self._is_loaded = False
 
@@ -158,7 +172,7 @@ class Orchestrator:
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
         bus, record, fleet, live, clock = self._bus, self._record, self._fleet, self._live, self._clock
-        catalog, ledger = CatalogFolder(settings.catalog), Ledger(record, clock, self._audit)
+        catalog, ledger = self._outside.catalog, Ledger(record, clock, self._audit)
         planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
         known, conductor = (record, fleet, live, clock), self._conductor
         return Duties(
@@ -171,7 +185,7 @@ class Orchestrator:
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
             backtests=Desk(
                 bus,
-                PostgresBacktests(record),
+                self._outside.backtests,
                 fleet,
                 live,
                 clock,
@@ -222,18 +236,32 @@ def orchestrator(
     @asynccontextmanager
     async def service(bus: Bus) -> AsyncIterator[Orchestrator]:
         record = await PostgresRecord.open(settings.dsn, settings.password())
-        made = Orchestrator(bus, record, settings, clock or RecordClock())
+        outside = Outside(
+            record=record,
+            backtests=PostgresBacktests(record),
+            templates=TemplateFiles(settings.templates),
+            catalog=CatalogFolder(settings.catalog),
+        )
         try:
-            await made.serve()
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(made.run(), name="orchestrator")
+            async with running(Orchestrator(bus, outside, settings, clock or RecordClock())) as made:
                 yield made
-                running.cancel()
         finally:
-            await made.close()
             await record.close()
 
     return service
+
+
+@asynccontextmanager
+async def running(made: Orchestrator) -> AsyncIterator[Orchestrator]:
+    """The orchestrator answers calls and runs within this."""
+    try:
+        await made.serve()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(made.run(), name="orchestrator")
+            yield made
+            task.cancel()
+    finally:
+        await made.close()
 
 
 async def _until_done(attempt: Callable[[], Awaitable[None]]) -> None:

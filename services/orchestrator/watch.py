@@ -90,9 +90,9 @@ class Watch:
             self._reconnects = self._bus.stats.reconnects
             self._live.since = now
         await asyncio.gather(*(self._list(beat.host) for beat in self._live.hosts(now)))
-        for instance_id in {*self._fleet.ids(), *self._conductor.doubtful}:
+        for instance_id in dict.fromkeys((*self._fleet.ids(), *sorted(self._conductor.doubtful))):
             self.look(instance_id)
-        for instance_id in list(self._actions.unpublished):
+        for instance_id in sorted(self._actions.unpublished):
             self._conductor.post(instance_id, _publish_again)
         await self._see_to_others()
 

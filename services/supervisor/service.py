@@ -1,9 +1,11 @@
 """The supervisor as a service on the bus."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+
+import msgspec
 
 from bus.bus import Bus
 from bus.host import HealthProbe, Service
@@ -16,11 +18,24 @@ from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
 from services.supervisor.handlers import Handlers
+from services.supervisor.launching import Launches
+from services.supervisor.ports import CacheUsers, CalledOffStore, ContainerRuntime, FlagStore
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.standing import StandingOrders
 from services.supervisor.stop_orders import StopOrders
 from services.supervisor.telling import CommandTeller
 from services.supervisor.watcher import HostWatch
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor of one host acts on and keeps, besides the bus."""
+
+    host: str
+    runtime: ContainerRuntime
+    cache: CacheUsers
+    launches: Launches
+    flags: FlagStore
+    called_off: CalledOffStore
 
 
 class SupervisorHealth:
@@ -56,21 +71,39 @@ def supervisor(settings: SupervisorSettings) -> Service:
 async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthProbe]:
     runtime = await choose_runtime(settings)
     cache = cache_users(settings)
-    watch = HostWatch(bus, runtime, cache, settings.host, stop_flags=lambda: orders.flags)
-    orders = StopOrders(StopFlagFile(settings.state), lambda: datetime.now(UTC), changed=watch.tell_flags)
-    emergency = EmergencyStops(bus, runtime, orders, settings.host, lambda: watch.containers)
-    teller = CommandTeller(bus, settings.host, lambda: datetime.now(UTC))
+    outside = Outside(
+        host=settings.host,
+        runtime=runtime,
+        cache=cache,
+        launches=launches(settings, runtime, cache),
+        flags=StopFlagFile(settings.state),
+        called_off=CalledOffFile(settings.state),
+    )
+    PlaceFile(settings.state).save(_place(settings, runtime.kind))
+    async with supervising(bus, outside) as health:
+        yield health
+
+
+@asynccontextmanager
+async def supervising(
+    bus: Bus, outside: Outside, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[HealthProbe]:
+    """The supervisor of one host answers calls and looks after its sessions within this. `now` is the wall clock."""
+    runtime, cache, host = outside.runtime, outside.cache, outside.host
+    watch = HostWatch(bus, runtime, cache, host, stop_flags=lambda: orders.flags, now=now)
+    orders = StopOrders(outside.flags, now, changed=watch.tell_flags)
+    emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
+    teller = CommandTeller(bus, host, now)
     bus.witness = teller.saw
     standing = StandingOrders(orders, emergency, carried_out=teller.carried_out)
     handlers = Handlers(
         runtime,
-        launches(settings, runtime, cache),
+        outside.launches,
         orders=orders,
-        called_off=CalledOff(CalledOffFile(settings.state)),
+        called_off=CalledOff(outside.called_off),
         emergency=emergency,
         checks=PlanChecks(runtime),
     )
-    PlaceFile(settings.state).save(_place(settings, runtime.kind))
     try:
         await standing.begin()
         # Should one of them fail, so does the service, and whoever started it starts it again.
@@ -82,7 +115,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
                 group.create_task(standing.run(), name="stops"),
                 group.create_task(teller.run(), name="audit"),
             )
-            await handlers.serve(bus, settings.host)
+            await handlers.serve(bus, host)
             yield SupervisorHealth(watch)
             for task in tasks:
                 task.cancel()

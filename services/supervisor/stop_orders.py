@@ -56,7 +56,7 @@ class StopOrders:
         self._now = now
         self._changed = changed
         self._turn = asyncio.Lock()
-        self._starts: set[Starting] = set()
+        self._starts: dict[Starting, None] = {}
         self._problem = ""
         self._taken: set[str] = set()
         self.is_readable = True
@@ -114,11 +114,11 @@ class StopOrders:
         """A start belongs in here. Raises FaultError `conflict` for an engine that a flag names."""
         refuse_stopped(self._flags, spec.instance_id, is_worker=spec.worker is not None)
         start = Starting(spec)
-        self._starts.add(start)
+        self._starts[start] = None
         try:
             yield start
         finally:
-            self._starts.discard(start)
+            del self._starts[start]
             start.done.set()
 
     def under_way(self, instance_id: str | None) -> tuple[Starting, ...]:

@@ -1,9 +1,9 @@
 """What the supervisor tells unasked: that the host lives, and every change of a container."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
@@ -33,7 +33,7 @@ class HostWatch:
         host: str,
         *,
         stop_flags: Callable[[], tuple[StopFlag, ...]],
-        now_ns: Callable[[], int] = time.time_ns,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._bus = bus
         self._runtime = runtime
@@ -42,7 +42,7 @@ class HostWatch:
         self._has_beaten = False
         self._host = host
         self._stop_flags = stop_flags
-        self._now_ns = now_ns
+        self._now = now
         self._containers: dict[str, ContainerFacts] = {}
         self.probe = RuntimeProbe(is_up=False, detail="not looked at yet")
 
@@ -111,7 +111,7 @@ class HostWatch:
         return HostHeartbeat(
             host=self._host,
             runtime=self._runtime.kind,
-            at_ns=self._now_ns(),
+            at_ns=round(self._now().timestamp() * 1e9),
             cpus=probe.cpus,
             memory_bytes=probe.memory_bytes,
             sessions=self.running,
