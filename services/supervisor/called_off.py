@@ -4,8 +4,9 @@ import asyncio
 from typing import Final
 
 from bus.logs import get_logger
-from schemas.fault import FaultCode, fault
-from services.supervisor.ports import CalledOffStore
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import ContainerStatus
+from services.supervisor.ports import CalledOffStore, ContainerRuntime
 
 log = get_logger(__name__)
 
@@ -37,6 +38,20 @@ class CalledOff:
         """Raises FaultError `conflict` for a session that was called off; also from threads."""
         if session_id in self._sessions:
             raise fault(FaultCode.CONFLICT, f"the start of session {session_id} was called off")
+
+    async def sweep(self, runtime: ContainerRuntime) -> None:
+        """Removes what an earlier supervisor created for them and did not live to start or to remove.
+
+        Whatever else is only created is left alone: its start may be asked for again.
+        """
+        try:
+            for facts in await runtime.list():
+                if facts.status == ContainerStatus.CREATED and facts.session_id in self._sessions:
+                    await runtime.remove(facts.session_id)
+                    log.info("remnant of a start that was called off removed", session_id=facts.session_id)
+        except FaultError as error:
+            # Who called it off is told of it like of any container, and has it removed.
+            log.warning("no look for starts that were called off", fault=error.fault.message)
 
     def _load(self) -> dict[str, None]:
         try:

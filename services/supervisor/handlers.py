@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from bus.bus import Bus
 from bus.logs import get_logger
-from bus.tasks import Tasks
 from schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
@@ -37,22 +36,20 @@ from services.supervisor.emergency import EmergencyStops
 from services.supervisor.launching import Launches
 from services.supervisor.ports import ContainerRuntime
 from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stops import Stops
 from services.supervisor.turns import Turns
 
 log = get_logger(__name__)
 
 START_PATIENCE_S: Final = 2.0
 """How long a call-off waits for a start that is under way; then it is asked again."""
-SILENT_S: Final = 12.0
-"""A sidecar that has not turned its loop for so long after SIGTERM will not obey it."""
-PULSE_S: Final = 3.0
 _NOT_BEGUN: Final = (ContainerStatus.CREATED, ContainerStatus.GONE)
 
 type _Handler = Callable[[Any], Awaitable[Any]]
 
 
 class Handlers:
-    """What the supervisor of one host answers. Stops go on in the background; `close` lets go of them, not of the engines."""
+    """What the supervisor of one host answers."""
 
     def __init__(
         self,
@@ -60,6 +57,7 @@ class Handlers:
         launches: Launches,
         *,
         orders: StopOrders,
+        stops: Stops,
         called_off: CalledOff,
         emergency: EmergencyStops,
         checks: PlanChecks,
@@ -67,12 +65,11 @@ class Handlers:
         self._runtime = runtime
         self._launches = launches
         self._orders = orders
+        self._stops = stops
         self._called_off = called_off
         self._starts: Turns[str] = Turns()
         self._emergency = emergency
         self._checks = checks
-        self._stops = Tasks()
-        self._stop_by: dict[str, float] = {}
 
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
@@ -122,19 +119,15 @@ class Handlers:
             ) from None
         if facts is None or facts.status in _NOT_BEGUN:
             facts = await self._runtime.remove(request.session_id)
+            await self._launches.forget(request.session_id)
             log.info("start called off", session_id=request.session_id)
         return facts
 
     async def stop(self, request: StopSession) -> ContainerFacts:
-        """Begins to stop, or calls off the start, and answers at once. Asked again, the earlier end of patience holds."""
+        """Begins to stop, or calls off the start, and answers once that is stored. Asked again, the earlier end of patience holds."""
         facts = await self._begun(request.session_id)
-        stop_by = asyncio.get_running_loop().time() + request.timeout_s
-        if is_running(facts) and stop_by < self._stop_by.get(request.session_id, float("inf")):
-            self._stop_by[request.session_id] = stop_by
-            log.info("session stopping", **_ids(facts), timeout_s=request.timeout_s)
-            self._stops.start(
-                self._stop(request.session_id, request.timeout_s), name=f"stop:{request.session_id}"
-            )
+        if is_running(facts):
+            await self._stops.begin(request.session_id, request.timeout_s)
         return facts
 
     async def kill(self, request: WhichSession) -> ContainerFacts:
@@ -165,37 +158,6 @@ class Handlers:
     async def list(self, _: ListContainers) -> ContainerList:
         """All sessions of this host."""
         return ContainerList(containers=await self._runtime.list())
-
-    async def close(self) -> None:
-        """Forgets the stops under way; runtime or next supervisor keep their deadlines."""
-        await self._stops.close()
-        await self._emergency.close()
-
-    async def _stop(self, session_id: str, timeout_s: float) -> None:
-        try:
-            stopping = self._stops.start(
-                self._runtime.stop(session_id, timeout_s), name=f"stopping:{session_id}"
-            )
-            await self._kill_if_silent(session_id, stopping)
-            facts = await stopping
-            log.info("session stopped", **_ids(facts), exit_code=facts.exit_code)
-        finally:
-            self._stop_by.pop(session_id, None)
-
-    async def _kill_if_silent(self, session_id: str, stopping: asyncio.Task[ContainerFacts]) -> None:
-        """Ends the wait for a sidecar that is known not to obey; one that turns has all of its time."""
-        pulse = await self._pulse(session_id)
-        await asyncio.wait({stopping}, timeout=SILENT_S)
-        if not stopping.done() and pulse is not None and pulse == await self._pulse(session_id):
-            log.warning("sidecar is silent and is killed", session_id=session_id, silent_s=SILENT_S)
-            await self._runtime.kill(session_id)
-
-    async def _pulse(self, session_id: str) -> str | None:
-        try:
-            async with asyncio.timeout(PULSE_S):
-                return await self._runtime.pulse(session_id)
-        except TimeoutError:
-            return None
 
     async def _begun(self, session_id: str) -> ContainerFacts:
         """The session's facts, its start called off if it has not begun. Raises FaultError `not_found`, which promises nothing."""

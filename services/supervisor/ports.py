@@ -8,6 +8,7 @@ import msgspec
 from schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
 from schemas.telemetry import StopFlag
 from services.supervisor.core.check_output import CheckOutput
+from services.supervisor.core.stops import StopUnderWay
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,4 +148,14 @@ class CalledOffStore(Protocol):
         """The sessions as last saved, oldest first, none when none ever were. Raises OSError or ValueError when it cannot be told."""
 
     def save(self, sessions: tuple[str, ...]) -> None:
+        """Returns when they are on disk. Raises OSError, and then those saved before still are."""
+
+
+class StopStore(Protocol):
+    """Keeps which stops are under way on this host, also over a loss of power."""
+
+    def load(self) -> tuple[StopUnderWay, ...]:
+        """The stops as last saved, none of an earlier boot of the host. Raises OSError or ValueError when it cannot be told."""
+
+    def save(self, stops: tuple[StopUnderWay, ...]) -> None:
         """Returns when they are on disk. Raises OSError, and then those saved before still are."""

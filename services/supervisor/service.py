@@ -13,16 +13,18 @@ from schemas.session import OwnPlace
 from services.supervisor.adapters.called_off_file import CalledOffFile
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from services.supervisor.adapters.stops_file import StopsFile
 from services.supervisor.assembly import cache_users, choose_runtime, launches
 from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
 from services.supervisor.handlers import Handlers
 from services.supervisor.launching import Launches
-from services.supervisor.ports import CacheUsers, CalledOffStore, ContainerRuntime, FlagStore
+from services.supervisor.ports import CacheUsers, CalledOffStore, ContainerRuntime, FlagStore, StopStore
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.standing import StandingOrders
 from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stops import Stops
 from services.supervisor.telling import CommandTeller
 from services.supervisor.watcher import HostWatch
 
@@ -36,6 +38,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     launches: Launches
     flags: FlagStore
     called_off: CalledOffStore
+    stops: StopStore
 
 
 class SupervisorHealth:
@@ -78,6 +81,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         launches=launches(settings, runtime, cache),
         flags=StopFlagFile(settings.state),
         called_off=CalledOffFile(settings.state),
+        stops=StopsFile(settings.state),
     )
     PlaceFile(settings.state).save(_place(settings, runtime.kind))
     async with supervising(bus, outside) as health:
@@ -95,17 +99,21 @@ async def supervising(
     emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
     teller = CommandTeller(bus, host, now)
     bus.witness = teller.saw
+    stops = Stops(runtime, outside.stops)
+    called_off = CalledOff(outside.called_off)
     standing = StandingOrders(orders, emergency, carried_out=teller.carried_out)
     handlers = Handlers(
         runtime,
         outside.launches,
         orders=orders,
-        called_off=CalledOff(outside.called_off),
+        stops=stops,
+        called_off=called_off,
         emergency=emergency,
         checks=PlanChecks(runtime),
     )
     try:
         await standing.begin()
+        await stops.resume()
         # Should one of them fail, so does the service, and whoever started it starts it again.
         async with asyncio.TaskGroup() as group:
             tasks = (
@@ -114,6 +122,7 @@ async def supervising(
                 group.create_task(watch.look_after_cache(), name="cache"),
                 group.create_task(standing.run(), name="stops"),
                 group.create_task(teller.run(), name="audit"),
+                group.create_task(called_off.sweep(runtime), name="sweep"),
             )
             await handlers.serve(bus, host)
             yield SupervisorHealth(watch)
@@ -121,7 +130,8 @@ async def supervising(
                 task.cancel()
     finally:
         await standing.close()
-        await handlers.close()
+        await stops.close()
+        await emergency.close()
         await cache.close()
         await runtime.close()
 

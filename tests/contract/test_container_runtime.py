@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from itertools import groupby
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import EngineType, TradingMode
+from services.supervisor.adapters.called_off_file import CalledOffFile
 from services.supervisor.adapters.docker_runtime import DockerRuntime
+from services.supervisor.called_off import CalledOff
 from services.supervisor.core.check_output import problems_in
 from services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
@@ -222,6 +225,29 @@ async def test_a_start_that_must_not_go_on_leaves_nothing_and_runs_nothing(
     assert (await runtime.ensure(spec, LINE)).status == ContainerStatus.RUNNING
     # One that runs is reported, whatever would keep it from starting.
     assert (await runtime.ensure(spec, LINE, go_on)).status == ContainerStatus.RUNNING
+
+
+async def test_what_was_left_of_a_start_that_was_called_off_is_swept_and_no_start_that_may_come_again_is_touched(
+    bench: Bench, make: MakeRuntime, tmp_path: Path
+) -> None:
+    off, retried, running, ended = (session() for _ in range(4))
+    runtime = make(OBEDIENT)
+    await runtime.probe()
+    for spec in (running, ended):
+        await runtime.ensure(spec, LINE)
+    await runtime.kill(ended.session_id)
+    for spec in (off, retried):
+        await asyncio.to_thread(bench.create, spec)
+    for spec in (off, running, ended):
+        await CalledOff(CalledOffFile(tmp_path)).add(spec.session_id)
+    await CalledOff(CalledOffFile(tmp_path)).sweep(runtime)
+    assert {facts.session_id: facts.status for facts in await runtime.list()} == {
+        retried.session_id: ContainerStatus.CREATED,
+        running.session_id: ContainerStatus.RUNNING,
+        ended.session_id: ContainerStatus.EXITED,
+    }
+    assert (await runtime.ensure(retried, LINE)).status == ContainerStatus.RUNNING
+    await printed(bench, retried.session_id, f"ready {len(LINE) - 1}")
 
 
 async def test_the_pulse_changes_as_long_as_the_sidecar_beats(bench: Bench, make: MakeRuntime) -> None:

@@ -13,6 +13,8 @@ from schemas.fault import FaultError
 from schemas.session import ContainerFacts, WhichSession
 from services.supervisor import __main__ as service
 from services.supervisor.adapters import docker_launch, process_runtime
+from services.supervisor.adapters.docker_client import TimedClient
+from services.supervisor.adapters.docker_runtime import DockerRuntime
 from services.supervisor.adapters.process_runtime import ProcessRuntime
 from services.supervisor.called_off import CalledOff
 from services.supervisor.handlers import Handlers
@@ -46,7 +48,15 @@ BOUNDARIES = {
     "call-off stored": Boundary(((CalledOff, "add"),), is_after=True, is_slow=True),
     "call-off done": Boundary(((Handlers, "call_off"),), is_after=True, is_slow=True),
     "stop received": Boundary(((Handlers, "stop"),), is_after=False, is_frozen=True),
-    "told to stop": Boundary(((process_runtime, "_ask_to_stop"),), is_after=True, is_frozen=True),
+    "told to stop": Boundary(
+        # Docker's own stop lasts as long as its container; a second after it began it is told again.
+        ((process_runtime, "_ask_to_stop"), (TimedClient, "kill")),
+        is_after=True,
+        is_frozen=True,
+    ),
+    "silence noticed": Boundary(
+        ((ProcessRuntime, "kill"), (DockerRuntime, "kill")), is_after=False, is_frozen=True
+    ),
     "stop done": Boundary(((Handlers, "stop"),), is_after=True, is_frozen=True),
     "removal received": Boundary(((Handlers, "remove"),), is_after=False),
     "removed": Boundary(((Handlers, "remove"),), is_after=True),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,12 +18,16 @@ import pytest
 
 from schemas.session import ContainerFacts, EnginePlan, SessionSpec, container_name
 from schemas.states import EngineType, TradingMode
+from services.supervisor.adapters import process_table
 from services.supervisor.adapters.docker_client import TimedClient, open_client
 from services.supervisor.adapters.docker_errors import FAILURES
 from services.supervisor.adapters.docker_runtime import DockerRuntime
+from services.supervisor.adapters.process_folder import SessionFolder
 from services.supervisor.adapters.process_runtime import ProcessRuntime
 from services.supervisor.core import names
-from services.supervisor.core.spec import ContainerProfile
+from services.supervisor.core.facts import spec_hash
+from services.supervisor.core.process_state import SessionRecord
+from services.supervisor.core.spec import ContainerProfile, Room, container_config
 from services.supervisor.ports import ContainerRuntime
 
 DOCKER_URL: Final = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
@@ -41,6 +46,9 @@ class Bench(Protocol):
 
     def arguments(self, script: str) -> list[str]:
         """The same for a supervisor in a process of its own, see doomed_supervisor.py."""
+
+    def create(self, spec: SessionSpec) -> None:
+        """What a supervisor leaves that dies between creating a session and starting it."""
 
     def output(self, session_id: str) -> str:
         """What the sidecar has printed."""
@@ -69,6 +77,10 @@ class DockerBench:
 
     def arguments(self, script: str) -> list[str]:
         return ["docker", self.owner, self.image, self.network, script]
+
+    def create(self, spec: SessionSpec) -> None:
+        config = container_config(spec, self.profile(""), host=Room(cpus=1.0, memory_bytes=1 << 33))
+        self.client.create_container_from_config(config, spec.container_name)
 
     def output(self, session_id: str) -> str:
         logs: bytes = self.client.logs(container_name(session_id), stdout=True, stderr=True)
@@ -128,6 +140,18 @@ class ProcessBench:
 
     def arguments(self, script: str) -> list[str]:
         return ["process", self.owner, str(self.root), script]
+
+    def create(self, spec: SessionSpec) -> None:
+        record = SessionRecord(
+            owner=self.owner,
+            host="here",
+            spec=spec,
+            spec_hash=spec_hash(spec),
+            boot_id=process_table.boot_id(),
+            created_at=datetime.now(UTC),
+        )
+        _, lock = SessionFolder.claim(self.root, record)
+        os.close(lock)
 
     def output(self, session_id: str) -> str:
         return (self.root / session_id / "output.log").read_text()

@@ -1,6 +1,7 @@
 """Orphans: containers of ours whose session no record knows. After a grace they are adopted, stopped or reported.
 
-One that may trade live is never stopped here: it is adopted where that is the policy, else reported.
+One that may trade live is never stopped here: it is adopted where that is the policy, else reported. What was only created has
+never traded and is removed.
 """
 
 from datetime import datetime, timedelta
@@ -58,10 +59,12 @@ def step(orphan: Orphan, policy: OrphanPolicy, grace: timedelta, now: datetime) 
     is_running = container.status == ContainerStatus.RUNNING
     if policy == OrphanPolicy.ADOPT and is_running and not orphan.refusal and orphan.stopping is None:
         return orphan, (AdoptContainer(container),)
+    name = (container.instance_id, container.session_id, container.host)
+    if container.status == ContainerStatus.CREATED:
+        return orphan, (RemoveContainer(*name),)
     if policy == OrphanPolicy.REPORT or may_trade_live(container):
         return _reported(orphan, now)
     if not is_running:
-        name = (container.instance_id, container.session_id, container.host)
         return orphan, (RemoveContainer(*name),)
     return _stopped(orphan, now)
 
@@ -117,7 +120,10 @@ def _session(spec: SessionSpec, container: ContainerFacts, now: datetime) -> Ses
 def _reported(orphan: Orphan, now: datetime) -> Step:
     is_live = may_trade_live(orphan.container)
     severity = Severity.CRITICAL if is_live else Severity.WARNING
+    is_running = orphan.container.status == ContainerStatus.RUNNING
     trades = "; it may trade live, so it is left alone until somebody stops it" if is_live else ""
+    if is_live and not is_running:
+        trades = "; it may have traded live, so what is left of it is kept until somebody removes it"
     refusal = f"; it could not be adopted: {orphan.refusal}" if orphan.refusal else ""
     message = f"{_text(orphan.container)}{trades}{refusal}"
     alert = about_container(orphan.container, severity, "orphan_container", message, now)
@@ -147,7 +153,8 @@ def _stopped(orphan: Orphan, now: datetime) -> Step:
 
 
 def _text(container: ContainerFacts) -> str:
+    does = "runs" if container.status == ContainerStatus.RUNNING else "is what is left of"
     return (
-        f"container {container.name} on host {container.host} runs session {container.session_id} of engine"
+        f"container {container.name} on host {container.host} {does} session {container.session_id} of engine"
         f" {container.instance_id}, which is on no record"
     )

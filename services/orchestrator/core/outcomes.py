@@ -1,7 +1,7 @@
 """What an effect's outcome means for the engine it was performed for."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from services.orchestrator.core.effects import (
     CommandStop,
     ContainerEffect,
     KillContainer,
+    LookAgain,
     StartContainer,
     StopContainer,
 )
@@ -24,6 +25,8 @@ from services.orchestrator.core.session import move
 from services.orchestrator.core.stopping import next_look
 
 CALLED_OFF: Final = "stopped before it began"
+SIGNAL_AGAIN: Final = timedelta(milliseconds=300)
+"""A signal that its host did not take is not left to the next round: the engine trades on, and its supervisor may be back."""
 
 
 def done(engine: Engine, effect: ContainerEffect, now: datetime) -> Decision:
@@ -58,6 +61,9 @@ def failed(
 ) -> Decision:
     """An effect was refused or lost. A start that can never succeed ends its session; all else is tried again."""
     session = _present(engine, effect)
+    if session is not None and isinstance(effect, StopContainer | KillContainer):
+        again = LookAgain(session.instance_id, now + SIGNAL_AGAIN)
+        return Decision(engine=engine, effects=(again,), is_change=False)
     if session is None or not isinstance(effect, StartContainer) or session.started_at is not None:
         return Decision(engine=engine, is_change=False)
     detail = storable(f"host {effect.host}: {fault.message}")

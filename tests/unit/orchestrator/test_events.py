@@ -8,7 +8,9 @@ from services.orchestrator.core import outcomes
 from services.orchestrator.core.effects import (
     CallOff,
     CommandStop,
+    ContainerEffect,
     KillContainer,
+    LookAgain,
     StartContainer,
     StopContainer,
 )
@@ -259,6 +261,15 @@ def test_the_outcome_of_an_effect_for_another_session_changes_nothing(present: S
     problem = Fault(code=FaultCode.INTERNAL, message="no")
     assert not outcomes.done(engine(present), KILL, NOW).is_change
     assert not outcomes.failed(engine(present), START, problem, HOSTS, NOW).is_change
+
+
+@pytest.mark.parametrize("effect", [STOP, KILL])
+def test_a_signal_that_its_host_did_not_take_is_not_left_to_the_next_round(effect: ContainerEffect) -> None:
+    present = engine(session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)))
+    problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message="no answer")
+    decision = outcomes.failed(present, effect, problem, HOSTS, NOW)
+    assert (decision.engine, decision.is_change) == (present, False)
+    assert decision.effects == (LookAgain("e1", after(0.3)),)
 
 
 NEXT = {"session_id": "s2", "generation": 2, "started_at": None}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.fault import FaultError
-from schemas.session import ContainerStatus
+from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
 from schemas.telemetry import Severity
 from services.orchestrator.core.effects import (
@@ -80,7 +80,7 @@ def test_a_container_may_trade_live_unless_its_labels_say_otherwise() -> None:
 
 @given(
     st.sampled_from([LIVE, UNLABELLED]),
-    st.sampled_from(list(ContainerStatus)),
+    st.sampled_from([status for status in ContainerStatus if status != ContainerStatus.CREATED]),
     st.sampled_from(list(OrphanPolicy)),
     st.lists(st.floats(0, 500), max_size=8),
     st.booleans(),
@@ -92,6 +92,31 @@ def test_one_that_may_trade_live_is_never_stopped(
     for seconds in sorted(times):
         present, effects = step(present, policy, GRACE, after(seconds))
         assert not [effect for effect in effects if isinstance(effect, STOPS)]
+
+
+@pytest.mark.parametrize("policy", list(OrphanPolicy))
+@pytest.mark.parametrize("container", [RUNNING, LIVE, UNLABELLED])
+def test_what_was_only_created_never_traded_and_is_removed_after_the_grace(
+    container: ContainerFacts, policy: OrphanPolicy
+) -> None:
+    created = orphan(replace(container, status=ContainerStatus.CREATED))
+    assert step(created, policy, GRACE, after(59)) == (created, ())
+    assert step(created, policy, GRACE, after(60)) == (created, (RemoveContainer("e1", "s1", "h1"),))
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        (RUNNING, "runs session s1 of engine e1, which is on no record"),
+        (EXITED, "is what is left of session s1 of engine e1, which is on no record"),
+        (LIVE, "on no record; it may trade live, so it is left alone until somebody stops it"),
+        (replace(LIVE, status=ContainerStatus.EXITED), "it may have traded live"),
+    ],
+)
+def test_what_is_told_of_an_orphan_says_whether_it_runs(container: ContainerFacts, words: str) -> None:
+    _, (alert,) = step(orphan(container), OrphanPolicy.REPORT, GRACE, after(60))
+    assert isinstance(alert, RaiseAlert)
+    assert words in alert.alert.message
 
 
 def test_the_policy_to_report_stops_nothing() -> None:

@@ -20,9 +20,11 @@ from schemas.session import (
 from services.supervisor import handlers as module
 from services.supervisor.adapters.called_off_file import CalledOffFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from services.supervisor.adapters.stops_file import StopsFile
 from services.supervisor.called_off import KEPT, CalledOff
 from services.supervisor.handlers import Handlers
 from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stops import Stops
 from tests.fakes.memory_runtime import MemoryRuntime
 from tests.fakes.supervised import session
 
@@ -36,11 +38,14 @@ VERBS = ("call_off", "stop", "kill")
 
 
 class _Launches:
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
     async def line(self, _: SessionSpec) -> bytes:
         return b"{}\n"
 
-    async def forget(self, _: str) -> None:
-        return
+    async def forget(self, session_id: str) -> None:
+        self.forgotten.append(session_id)
 
 
 class Host:
@@ -50,15 +55,15 @@ class Host:
         self.runtime = runtime or MemoryRuntime()
         self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
-        async def nothing() -> None:
-            return
-
+        self.launches = _Launches()
+        self.stops = Stops(self.runtime, StopsFile(folder))
         self.handlers = Handlers(
             self.runtime,
-            cast("Any", _Launches()),
+            cast("Any", self.launches),
             orders=self.orders,
+            stops=self.stops,
             called_off=CalledOff(CalledOffFile(folder)),
-            emergency=cast("Any", SimpleNamespace(close=nothing, is_ending=lambda _: False)),
+            emergency=cast("Any", SimpleNamespace(is_ending=lambda _: False)),
             checks=cast("Any", None),
         )
 
@@ -116,6 +121,8 @@ async def test_what_each_verb_answers_and_does_by_the_state_of_the_session(
     assert (await host.say(verb, spec)).status == answer
     await until(lambda: host.status(spec) == after)
     assert host.runtime.signals == [(spec.session_id, signal) for signal in signals]
+    # Of what was taken away nobody may get into Redis any more.
+    assert host.launches.forgotten == ([spec.session_id] if answer == GONE else [])
 
 
 @pytest.mark.parametrize("verb", ["stop", "kill"])
@@ -189,20 +196,6 @@ async def test_a_start_that_an_emergency_stop_catches_never_runs(tmp_path: Path)
     with pytest.raises(FaultError, match="an emergency stop came"):
         await starting
     assert (host.status(spec), host.runtime.signals) == (None, [])
-
-
-@pytest.mark.parametrize(("is_silent", "signals"), [(True, ["SIGTERM", "SIGKILL"]), (False, ["SIGTERM"])])
-async def test_only_a_sidecar_that_is_silent_is_killed_before_its_time(
-    tmp_path: Path, is_silent: bool, signals: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SILENT_S", 0.05)
-    host, spec = Host(tmp_path), session()
-    host.runtime.put(spec, RUNNING)
-    host.runtime.is_deaf, host.runtime.is_silent = True, is_silent
-    await host.handlers.stop(StopSession(session_id=spec.session_id, timeout_s=60))
-    await until(lambda: host.runtime.pulses_taken == 2 and len(host.runtime.signals) >= len(signals))
-    assert [signal for _, signal in host.runtime.signals] == signals
-    await host.handlers.close()
 
 
 async def test_call_offs_that_cannot_be_stored_hold_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
