@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import msgspec
 
 from flotilla.client import Flotilla
 from schemas.engine import SessionView
+from schemas.session import container_name
 from schemas.states import RunState
 from schemas.telemetry import EngineEvent
+from tests.e2e.stacks import RunningStack, is_running
 
 RUNTIMES = os.environ.get("FLOTILLA_STOPS_RUNTIMES", "process").split(",")
 BOUND_S = 35.0
@@ -71,3 +74,13 @@ def faults_of(
 def parent_of(pid: int) -> int:
     """The process that started it."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def still_running(stack: RunningStack, sessions: dict[str, str], pids: dict[str, int]) -> list[str]:
+    """Engines that the machine still runs, whatever anybody says."""
+    if stack.runtime == "process":
+        return [name for name, pid in pids.items() if is_running(pid)]
+    listed = subprocess.run(
+        ["docker", "ps", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    return [name for name, session in sessions.items() if container_name(session) in listed]

@@ -19,6 +19,7 @@ from schemas.session import FleetStopped
 from schemas.states import DesiredState, FailureReason, RunState
 from tests.e2e.engines import engine_pids, eventually, paced, resting, stopped, traded_more, trading
 from tests.e2e.stacks import RunningStack, is_running, until
+from tests.e2e.stops import still_running
 
 TEN = tuple(f"engine-{number}" for number in range(10))
 
@@ -68,16 +69,6 @@ def assert_flat_and_gone(done: FleetStopped, sessions: dict[str, str]) -> None:
     assert all(report.is_flat for report in reports)
     assert sum(report.orders_cancelled for report in reports) > 0
     assert sum(report.positions_closed for report in reports) > 0
-
-
-def still_running(stack: RunningStack, sessions: dict[str, str], pids: dict[str, int]) -> list[str]:
-    """Engines that the machine still runs, whatever anybody says."""
-    if stack.runtime == "process":
-        return [name for name, pid in pids.items() if is_running(pid)]
-    listed = subprocess.run(
-        ["docker", "ps", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    return [name for name, session in sessions.items() if f"nautilus-engine-{session}" in listed]
 
 
 async def assert_stopped_by_the_operator(fleet: Flotilla, names: Sequence[str]) -> None:

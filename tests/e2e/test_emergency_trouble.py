@@ -1,4 +1,7 @@
-"""Emergency stops while what they need is dead or frozen: every engine gone or named, 0 only when all of it is confirmed, in 25 s."""
+"""Emergency stops while what they need is dead or frozen: every engine gone or named, 0 only when all of it is confirmed, in 25 s.
+
+FLOTILLA_EMERGENCY_RUNTIMES says where (process, docker) all of it is tried; without a bus it always is on both.
+"""
 
 import asyncio
 import os
@@ -19,14 +22,26 @@ from flotilla.watch import Watch
 from schemas.backtest import BacktestStatus, ResultPart
 from schemas.fault import FaultError
 from schemas.session import FleetStopped
+from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, trading
 from tests.e2e.rest import API, ENGINE, Rest
-from tests.e2e.stacks import RunningStack, is_running, until
+from tests.e2e.stacks import RunningStack, until
+from tests.e2e.stops import still_running
 
 LIMIT_S = 25.0
 NAMES = ("left", "right")
+RUNTIMES = os.environ.get("FLOTILLA_EMERGENCY_RUNTIMES", "process").split(",")
 
-pytestmark = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+on_both = pytest.mark.parametrize("runtime", ["process", "docker"], indirect=True)
+with_local_processes = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Those that were asked for."""
+    if request.param == "docker":
+        require_docker()
+    return str(request.param)
 
 
 @pytest.fixture
@@ -83,14 +98,25 @@ def frozen(pid: int | None) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def two_engines(fleet: Flotilla) -> dict[str, int]:
-    """Two that trade; their processes."""
-    for name in NAMES:
-        await trading(fleet, paced(name))
-    return await engine_pids(fleet, NAMES)
+class Engines(msgspec.Struct, frozen=True):
+    """Two that trade: their sessions and processes."""
+
+    stack: RunningStack
+    sessions: dict[str, str]
+    pids: dict[str, int]
+
+    def still_running(self) -> list[str]:
+        """Those that the machine still runs, whatever anybody says."""
+        return still_running(self.stack, self.sessions, self.pids)
 
 
-async def assert_honest(stopped: Stopped, pids: dict[str, int]) -> None:
+async def two_engines(stack: RunningStack, fleet: Flotilla) -> Engines:
+    views = {name: await trading(fleet, paced(name)) for name in NAMES}
+    sessions = {name: view.session.session_id for name, view in views.items() if view.session}
+    return Engines(stack, sessions, await engine_pids(fleet, NAMES))
+
+
+async def assert_honest(stopped: Stopped, engines: Engines) -> None:
     """Whatever was dead: it ends in time, every engine is named and gone, and 0 is said only of what is confirmed."""
     assert stopped.seconds <= LIMIT_S, stopped.seconds
     receipts = {one.instance_id: one for one in stopped.document.receipts}
@@ -102,8 +128,8 @@ async def assert_honest(stopped: Stopped, pids: dict[str, int]) -> None:
     assert stopped.exit_code == (0 if is_all_well else 8), stopped.document
     for one in receipts.values():
         assert one.is_flat or one.not_confirmed, "what is not confirmed is said in words"
-    # What the machine says, whatever anybody else does.
-    until(lambda: not any(is_running(pid) for pid in pids.values()), 5, "the end of every engine")
+    print(f"{engines.stack.runtime}: exit code {stopped.exit_code} after {stopped.seconds:.1f} s")
+    await asyncio.to_thread(until, lambda: not engines.still_running(), 5, "the end of every engine")
 
 
 async def assert_kept_from_starting(stack: RunningStack) -> None:
@@ -119,13 +145,13 @@ async def assert_kept_from_starting(stack: RunningStack) -> None:
 async def test_a_worker_and_its_backtest_go_on_and_are_no_reason_for_8(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    pids = await two_engines(fleet)
+    engines = await two_engines(stack, fleet)
     running = asyncio.get_running_loop().create_task(
         asyncio.to_thread(stack.cli, "--json", "backtest", "run", "under-way", "--strategy", "ema_cross")
     )
     await eventually(lambda: _has_begun(fleet), 60, "a backtest that runs")
     stopped = await asyncio.to_thread(stop_all, stack)
-    await assert_honest(stopped, pids)
+    await assert_honest(stopped, engines)
     assert stopped.exit_code == 0, stopped.document
     ran = await running
     assert ran.returncode == 0, ran.stderr
@@ -147,7 +173,7 @@ async def _has_report(fleet: Flotilla) -> bool:
 async def test_with_its_supervisor_killed_in_the_middle_the_next_one_carries_it_through(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    pids = await two_engines(fleet)
+    engines = await two_engines(stack, fleet)
     stopping = asyncio.get_running_loop().create_task(asyncio.to_thread(stop_all, stack))
     flags = stack.folder.root / "stop_flags.json"
     await asyncio.to_thread(until, lambda: flags.exists() and b"drill" in flags.read_bytes(), 10, "the flag")
@@ -155,7 +181,7 @@ async def test_with_its_supervisor_killed_in_the_middle_the_next_one_carries_it_
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
     stopped = await stopping
-    await assert_honest(stopped, pids)
+    await assert_honest(stopped, engines)
     assert stopped.document.unreached == ()
     await assert_kept_from_starting(stack)
 
@@ -163,10 +189,10 @@ async def test_with_its_supervisor_killed_in_the_middle_the_next_one_carries_it_
 async def test_with_its_supervisor_frozen_engines_are_asked_directly_and_their_ends_are_looked_at(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    pids = await two_engines(fleet)
+    engines = await two_engines(stack, fleet)
     with frozen(stack.pid_of("supervisor")):
         stopped = await asyncio.to_thread(stop_all, stack)
-        await assert_honest(stopped, pids)
+        await assert_honest(stopped, engines)
     # They told of themselves over the bus, the runtime showed how they ended, and the flag waits in the folder.
     assert stopped.exit_code == 0, stopped.document
     assert [flag.reason for flag in stopped.document.flags] == ["drill"]
@@ -176,26 +202,28 @@ async def test_with_its_supervisor_frozen_engines_are_asked_directly_and_their_e
 async def test_with_the_bus_frozen_it_goes_around_it_and_says_so_of_every_engine(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    pids = await two_engines(fleet)
+    engines = await two_engines(stack, fleet)
     with frozen(stack.pid_of("nats-server")):
         stopped = await asyncio.to_thread(stop_all, stack)
-        await assert_honest(stopped, pids)
+        await assert_honest(stopped, engines)
     assert "going around the bus" in stopped.errors
     assert all(one.is_around_bus and not one.is_flat for one in stopped.document.receipts)
     assert stopped.exit_code == 8
     await assert_kept_from_starting(stack)
 
 
+@on_both
 async def test_with_the_bus_dead_it_goes_around_it_too(stack: RunningStack, fleet: Flotilla) -> None:
-    pids = await two_engines(fleet)
+    engines = await two_engines(stack, fleet)
     with stack.without("nats-server"):
         stopped = await asyncio.to_thread(stop_all, stack)
-        await assert_honest(stopped, pids)
+        await assert_honest(stopped, engines)
     assert all(one.is_around_bus and not one.is_flat for one in stopped.document.receipts)
     assert stopped.exit_code == 8
     await assert_kept_from_starting(stack)
 
 
+@with_local_processes
 async def test_every_change_stands_on_record_with_who_from_where_what_and_its_outcome(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
