@@ -9,16 +9,17 @@ import msgspec
 from bus.logs import get_logger
 from schemas.session import EmergencyStop
 from schemas.telemetry import StopFlag
-from services.supervisor.adapters.durable_file import write_durably
+from services.supervisor.adapters.durable_file import give_as_above, make_folder, write_durably
 from services.supervisor.ports import LeftOrder
 
 log = get_logger(__name__)
 
+_WHOLE_FOLDER: Final = "stop_requests"
 _UNREADABLE: Final = EmergencyStop(reason="a stop was left here that cannot be read")
 
 
 class StopFlagFile:
-    """`stop_flags.json` in the state folder is the supervisor's own; anybody of its account may leave a file in `stop_requests`."""
+    """`stop_flags.json` in the state folder is the supervisor's own; its account and root may leave a file in `stop_requests`."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "stop_flags.json"
@@ -38,17 +39,26 @@ class StopFlagFile:
 
     def leave(self, request: EmergencyStop) -> None:
         """Leaves a stop for the supervisor, which takes it within a second, or at its start. Raises OSError."""
+        make_folder(self._inbox)
+        # One that root made before it gave folders away; the supervisor of another account could not look into it.
+        give_as_above(self._inbox)
         name = f"{time.time_ns():020}-{request.request_id or 'stop'}.json"
         write_durably(self._inbox / name, msgspec.json.encode(request))
 
     def left(self) -> tuple[LeftOrder, ...]:
-        """What was left, oldest first; what cannot be read is a stop of all engines."""
-        if not self._inbox.exists():
+        """What was left, oldest first; what cannot be read is a stop of all engines, and so is a folder that cannot be."""
+        try:
+            names = sorted(path.name for path in self._inbox.iterdir() if path.suffix == ".json")
+        except FileNotFoundError:
             return ()
-        return tuple(LeftOrder(path.name, _read(path)) for path in sorted(self._inbox.glob("*.json")))
+        except OSError:
+            return (LeftOrder(_WHOLE_FOLDER, _UNREADABLE),)
+        return tuple(LeftOrder(name, _read(self._inbox / name)) for name in names)
 
     def settle(self, order: LeftOrder) -> None:
-        """Takes it away."""
+        """Takes it away; a folder that cannot be read stays, and is such an order again at the next start."""
+        if order.name == _WHOLE_FOLDER:
+            return
         try:
             (self._inbox / order.name).unlink(missing_ok=True)
         except OSError:
