@@ -1,6 +1,7 @@
-"""Takes what may be a secret out of a command's body before it is kept. Pure."""
+"""Takes what may be a secret out of a command's body, and of what is said about it, before either is kept. Pure."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -8,9 +9,14 @@ import msgspec
 HIDDEN: Final = "***"
 LONGEST: Final = 32 * 1024
 """Bytes of a body that are kept; a longer one is left out as a whole, since half of it is no JSON."""
-_SECRET: Final = re.compile(
-    r"key|secret|passw|passphrase|token|credential|private|mnemonic|signature|authorization", re.IGNORECASE
+_WORDS: Final = "key|secret|passw|passphrase|token|credential|private|mnemonic|signature|authorization"
+_SECRET: Final = re.compile(_WORDS, re.IGNORECASE)
+_NAMED: Final = re.compile(
+    rf"""([\w-]*(?:{_WORDS})[\w-]*)(=|["']\s*:\s*)("[^"]*"|'[^']*'|[^\s"',;&)}}\]]+)""", re.IGNORECASE
 )
+"""A name that secrets have and its value, as in a URL or a piece of JSON."""
+_SHORTEST: Final = 4
+"""Characters of a secret that is looked for in a text; a shorter one would be found in any word."""
 _USERINFO: Final = re.compile(r"://[^/?#\s]*@")
 
 
@@ -26,6 +32,30 @@ def blanked(body: bytes) -> bytes | None:
         return msgspec.json.encode(_without(value, is_secret=False)) if isinstance(value, dict) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def blanked_text(text: str, body: bytes = b"") -> str:
+    """A text without what `blanked` takes out of the body that it is about, and without what is named as a secret in it."""
+    try:
+        said = _secrets(msgspec.json.decode(body), is_secret=False) if len(body) <= LONGEST else ()
+        for secret in sorted(said, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # no JSON names a secret in it
+    return _NAMED.sub(rf"\1\2{HIDDEN}", _USERINFO.sub(f"://{HIDDEN}@", text))
+
+
+def _secrets(value: Any, *, is_secret: bool) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, one in value.items():
+                yield from _secrets(one, is_secret=is_secret or _SECRET.search(name) is not None)
+        case list():
+            for one in value:
+                yield from _secrets(one, is_secret=is_secret)
+        case str() | int() | float() if is_secret and not isinstance(value, bool):
+            if len(str(value)) >= _SHORTEST:
+                yield str(value)
 
 
 def _without(value: Any, *, is_secret: bool) -> Any:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import batched
 from typing import Final
 
 import msgspec
 
 from bus.bus import Bus
 from bus.logs import get_logger
-from bus.receipts import Account, Ending, belied, belied_on_record, receipt_of
+from bus.receipts import Account, Ending, belied, compared, receipt_of
 from bus.sightings import Sighted, Sightings
 from bus.tasks import Tasks
 from schemas.contract import (
@@ -62,6 +63,7 @@ HELD_S: Final = 5.0
 """How long the record may take to hear of the last fills, before what it has is held against a receipt."""
 HELD_ANSWER_S: Final = 1.0
 MOST_COMPARED: Final = 1_000
+"""In one question to the record; more sessions are more questions."""
 
 type Held = Callable[[tuple[str, ...]], Awaitable[Mapping[str, tuple[str, ...]]]]
 """What of these sessions is open on record, in words. Raises FaultError when the record is away."""
@@ -138,30 +140,51 @@ class FleetStop:
         return await self._beside_the_record(self._summary())
 
     async def _beside_the_record(self, done: FleetStopped) -> FleetStopped:
-        """Nothing is called flat that the record has open; it hears of the last fills a moment after they happened."""
+        """Nothing is called flat that the record has open; it hears of the last fills a moment after they happened.
+
+        A record that cannot be reached at all says nothing for or against anybody; one that is there and does not answer in
+        time leaves a doubt on each session that it did not tell of.
+        """
         flat = tuple(receipt.session_id for receipt in done.receipts if receipt.is_flat)
-        if not flat:
+        try:
+            known = await self._told_by_the_record(flat)
+        except FaultError as error:
+            log.info("receipts are not compared with the record", error=repr(error))
             return done
+        return msgspec.structs.replace(done, receipts=tuple(compared(one, known) for one in done.receipts))
+
+    async def _told_by_the_record(self, flat: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """What it has open of each session that it told of, asked until it is nothing. Raises FaultError while it told of none."""
+        known: dict[str, tuple[str, ...]] = {}
         until = min(self._now() + HELD_S, self._deadline + ANSWER_S)
-        while True:
+        last_s = max(until, self._now() + HELD_ANSWER_S)
+        asked = flat
+        while asked:
             try:
-                async with asyncio.timeout(max(HELD_ANSWER_S, until - self._now())):
-                    open_still = await self._held(flat)
-            except (FaultError, TimeoutError) as error:
-                log.info("receipts are not compared with the record", error=repr(error))
-                return done
+                async with asyncio.timeout_at(last_s):
+                    for some in batched(asked, MOST_COMPARED, strict=False):
+                        held = await self._held(some)
+                        known |= {session_id: held.get(session_id, ()) for session_id in some}
+            except FaultError as error:
+                if not known:
+                    raise
+                log.warning("some receipts are not compared with the record", error=repr(error))
+                break
             except Exception:  # what the engines did is told, whatever the record does
                 log.exception("receipts cannot be compared with the record")
-                return done
-            if not open_still or self._now() >= until:
-                return msgspec.structs.replace(
-                    done, receipts=tuple(belied_on_record(one, open_still) for one in done.receipts)
-                )
-            await asyncio.sleep(STEP_S)
+                break
+            asked = tuple(session_id for session_id in asked if known[session_id])
+            if self._now() >= until:
+                break
+            await asyncio.sleep(STEP_S if asked else 0)
+        return known
 
     async def _held_over_the_bus(self, session_ids: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        request = ReadHoldings(session_ids=session_ids[:MOST_COMPARED])
-        return (await self._bus.call(ENGINE_HOLDINGS, request, timeout_s=HELD_ANSWER_S)).held
+        # Longer than whoever asks us waits: that nobody answers the call is a fault, a late answer is a timeout.
+        answer = await self._bus.call(
+            ENGINE_HOLDINGS, ReadHoldings(session_ids=session_ids), timeout_s=HELD_S
+        )
+        return answer.held
 
     def _is_over(self) -> bool:
         now = self._now()

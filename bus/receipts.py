@@ -22,6 +22,7 @@ from schemas.telemetry import StateChange, StopReport
 
 NO_ACCOUNT: Final = "what became of its orders and positions is not known: "
 NOT_FLAT: Final = "the engine did not confirm that it is flat"
+NOT_COMPARED: Final = "it is not compared with the record, which did not answer in time"
 NOT_BELIEVED: Final = "it was said to be flat, which is not believed: "
 
 
@@ -105,6 +106,13 @@ def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:
     return msgspec.structs.replace(
         receipt, is_flat=False, not_confirmed=(*receipt.not_confirmed, *end.not_confirmed, doubt)
     )
+
+
+def compared(receipt: EmergencyReceipt, held: Mapping[str, tuple[str, ...]]) -> EmergencyReceipt:
+    """The receipt beside what the record said of each session that it was asked about and told of: without that, a doubt is left."""
+    if not receipt.is_flat or receipt.session_id in held:
+        return belied_on_record(receipt, held)
+    return msgspec.structs.replace(receipt, not_confirmed=(*receipt.not_confirmed, NOT_COMPARED))
 
 
 def belied_on_record(receipt: EmergencyReceipt, held: Mapping[str, tuple[str, ...]]) -> EmergencyReceipt:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.blanking import blanked
+from bus.blanking import blanked, blanked_text
 from bus.endpoint import Witnessed
 from schemas.audit import HostCommand
 from schemas.contract import HOST_EMERGENCY_STOP, HOST_LIFT_STOP, TRIAL_CLAIM, Actor
@@ -36,7 +36,7 @@ def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
         instance_id=_about(said),
         created_at=now,
         code=seen.problem.code,
-        message=storable(seen.problem.message)[:_LONGEST],
+        message=storable(blanked_text(seen.problem.message, seen.body))[:_LONGEST],
         caller=seen.caller,
         body=body,
     )
@@ -54,7 +54,7 @@ def entry_of_host(told: HostCommand) -> Command | Refusal:
             instance_id=about,
             created_at=told.at,
             code=told.code,
-            message=storable(told.message)[:_LONGEST],
+            message=storable(blanked_text(told.message))[:_LONGEST],
             caller=told.caller,
             host=told.host,
             body=body,
@@ -69,7 +69,7 @@ def entry_of_host(told: HostCommand) -> Command | Refusal:
         caller=told.caller,
         host=told.host,
         body=body,
-        message=storable(told.message)[:_LONGEST],
+        message=storable(blanked_text(told.message))[:_LONGEST],
     )
 
 

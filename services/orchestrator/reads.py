@@ -1,7 +1,7 @@
 """What people ask of the fleet. Engines are answered from memory; sessions and events from the record; logs from their stream."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -44,13 +44,10 @@ _LOG_BATCHES = 1_000
 _LIST_TIMEOUT_S = 3.0
 
 
-async def held_on_record(record: Record, session_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+async def held_on_record(record: Record, session_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Open positions and orders in words, of those of these sessions that have any. Raises FaultError `unavailable`."""
-    held: dict[str, tuple[str, ...]] = {}
-    for session_id in session_ids:
-        if lines := tuple((await record.exposure(session_id)).in_words()):
-            held[session_id] = lines
-    return held
+    exposures = await record.exposures(session_ids)
+    return {session_id: tuple(exposure.in_words()) for session_id, exposure in exposures.items()}
 
 
 class Reads:

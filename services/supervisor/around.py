@@ -44,12 +44,23 @@ async def stop_around(
         meant = [facts for facts in await runtime.list() if _is_meant(request, facts)]
     except FaultError as error:
         return AroundStopped(host=place.host, flags=flags, problem=error.fault.message)
-    sessions = [facts for facts in meant if is_running(facts)]
-    if sessions:
+    running = [facts for facts in meant if is_running(facts)]
+    if running:
         await asyncio.sleep(min(FIRST_S, countdown.left_s / 4))
-    endings = await asyncio.gather(*(_end(runtime, facts, countdown) for facts in sessions))
-    others = tuple(facts for facts in meant if not is_running(facts))
-    return AroundStopped(host=place.host, flags=flags, endings=tuple(endings), others=others, problem=problem)
+    endings = await asyncio.gather(*(_end(runtime, facts, countdown) for facts in running))
+    problems = (problem, *(_worker_problem(one) for one in endings if one.session.is_worker and one.problem))
+    return AroundStopped(
+        host=place.host,
+        flags=flags,
+        endings=tuple(one for one in endings if not one.session.is_worker),
+        others=tuple(facts for facts in meant if not is_running(facts)),
+        problem="; ".join(filter(None, problems)),
+    )
+
+
+def _worker_problem(ending: SessionEnding) -> str:
+    """There is no receipt of a worker, which is ended only when it is named."""
+    return f"worker {ending.session.instance_id}: {ending.problem}"
 
 
 def _leave(store: StopFlagFile, request: EmergencyStop) -> tuple[tuple[StopFlag, ...], str]:
@@ -62,7 +73,7 @@ def _leave(store: StopFlagFile, request: EmergencyStop) -> tuple[tuple[StopFlag,
 
 
 def _is_meant(request: EmergencyStop, facts: ContainerFacts) -> bool:
-    return not facts.is_worker and is_meant(request.instance_id, facts.instance_id)
+    return is_meant(request.instance_id, facts.instance_id, is_worker=facts.is_worker)
 
 
 async def _end(runtime: ContainerRuntime, facts: ContainerFacts, countdown: Countdown) -> SessionEnding:

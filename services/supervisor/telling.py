@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.blanking import blanked
+from bus.blanking import blanked, blanked_text
 from bus.bus import Bus
 from bus.endpoint import Witnessed
 from bus.logs import get_logger
@@ -53,7 +53,7 @@ class CommandTeller:
                 caller=seen.caller,
                 body=said if body is not None else None,
                 code=seen.problem.code if seen.problem else None,
-                message=seen.problem.message if seen.problem else _outcome(seen),
+                message=blanked_text(seen.problem.message, seen.body) if seen.problem else _outcome(seen),
             )
         )
 

@@ -315,6 +315,18 @@ async def test_of_more_than_fifty_the_record_says_how_many_more(record: Postgres
     assert (len(held.orders), held.more_orders) == (50, 1)
 
 
+async def test_what_many_sessions_held_last_is_one_question_and_at_most_fifty_lines_of_each(
+    record: PostgresRecord,
+) -> None:
+    await record.save(change_of(started()))
+    await record.add_events([position(seq, f"P-{seq:02}", "LONG") for seq in range(1, 61)])
+    held = await record.exposures(["s1", "s2", "s3"])
+    assert held.keys() == {"s1"}
+    assert [each.position_id for each in held["s1"].positions] == [f"P-{seq:02}" for seq in range(11, 61)]
+    assert held["s1"].orders == ()
+    assert await record.exposures([]) == {}
+
+
 @pytest.mark.parametrize(
     ("told_seq", "missing"), [(0, [(2, 2)]), (3, [(2, 2)]), (4, [(2, 2), (4, 4)]), (9, [(2, 2), (4, 9)])]
 )

@@ -497,6 +497,9 @@ async def test_without_supervisor_and_bus_engines_are_told_by_their_runtime_and_
     assert [(flag.instance_id, flag.reason) for flag in done.flags] == [(None, "drill")]
     assert done.unreached == ()
     assert await still_running_on_machine(tmp_path / "h1") == ["worker-h1"]
+    named = await stop_around(own, stop("worker-h1", deadline_s=8))
+    assert (named.receipts, named.unreached) == ((), ())
+    assert await still_running_on_machine(tmp_path / "h1") == []
     supervisors["h1"].start()
     await ready(fleet)
     await refusal(fleet, "e1")

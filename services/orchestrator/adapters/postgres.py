@@ -134,14 +134,15 @@ class PostgresRecord:
         return [(row["first"], row["last"]) for row in await self.fetch("gaps", session_id)]
 
     async def exposure(self, session_id: str) -> Exposure:
-        positions = await self.fetch("last_positions", session_id)
-        orders = await self.fetch("last_orders", session_id)
-        return Exposure(
-            positions=tuple(_payload(row["body"], PositionUpdate) for row in positions),
-            orders=tuple(_payload(row["body"], OrderUpdate) for row in orders),
-            more_positions=_total(positions) - len(positions),
-            more_orders=_total(orders) - len(orders),
-        )
+        return (await self.exposures([session_id])).get(session_id, Exposure())
+
+    async def exposures(self, session_ids: Sequence[str]) -> dict[str, Exposure]:
+        positions = await self._open_of("last_positions", session_ids)
+        orders = await self._open_of("last_orders", session_ids)
+        return {
+            session_id: _exposure(positions.get(session_id, []), orders.get(session_id, []))
+            for session_id in positions.keys() | orders.keys()
+        }
 
     async def held_leases(self) -> list[Lease]:
         return [rows.lease_of(row) for row in await self.fetch("held_leases")]
@@ -183,6 +184,12 @@ class PostgresRecord:
             async with self._connection() as connection:
                 return [dict(row) for row in await connection.fetch(SQL[query], *values)]
 
+    async def _open_of(self, query: str, session_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in await self.fetch(query, list(session_ids)):
+            found.setdefault(row["session_id"], []).append(row)
+        return found
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         connection = await self._pool.acquire(timeout=_CONNECT_S)
@@ -200,6 +207,15 @@ class PostgresRecord:
         present = await self.fetch("present_sessions", instance_id)
         sessions = {row["instance_id"]: rows.session_of(row) for row in present}
         return [rows.engine_of(row, sessions.get(row["instance_id"])) for row in engines]
+
+
+def _exposure(positions: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Exposure:
+    return Exposure(
+        positions=tuple(_payload(row["body"], PositionUpdate) for row in positions),
+        orders=tuple(_payload(row["body"], OrderUpdate) for row in orders),
+        more_positions=_total(positions) - len(positions),
+        more_orders=_total(orders) - len(orders),
+    )
 
 
 def _total(found: Sequence[Mapping[str, Any]]) -> int:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bus.blanking import LONGEST, blanked
+from bus.blanking import LONGEST, blanked, blanked_text
 
 
 def kept(body: object) -> object:
@@ -61,3 +61,24 @@ def test_what_is_no_object_is_not_kept(body: bytes) -> None:
 def test_a_body_that_is_too_long_is_left_out_whole() -> None:
     assert kept({"a": "x" * (LONGEST - 20)}) is not None
     assert kept({"a": "x" * LONGEST}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("no host: redis://me:hunter2@cache:6379 is away", "no host: redis://***@cache:6379 is away"),
+        ("GET /x?api_key=AKIAX&limit=5 failed", "GET /x?api_key=***&limit=5 failed"),
+        ("""Expected `int`, got {"api_secret": "AKIAX"}""", """Expected `int`, got {"api_secret": ***}"""),
+        ("hunter22 is no such thing", "*** is no such thing"),
+        ("there is no key: e1", "there is no key: e1"),
+        ("1 of 2 sessions flat and gone", "1 of 2 sessions flat and gone"),
+    ],
+)
+def test_what_is_said_of_a_command_repeats_none_of_its_secrets(text: str, kept: str) -> None:
+    body = b'{"config": {"parameters": {"api_secret": "hunter22", "token": "x", "limit": 1}}}'
+    assert blanked_text(text, body) == kept
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"token"', b"[" * 5000])
+def test_a_text_about_a_body_that_is_none_is_kept(body: bytes) -> None:
+    assert blanked_text("the body makes no sense", body) == "the body makes no sense"

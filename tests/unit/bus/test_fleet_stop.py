@@ -8,6 +8,7 @@ import pytest
 
 from bus import fleet_stop
 from bus.fleet_stop import FleetStop, OwnHost
+from bus.receipts import are_confirmed
 from schemas.fault import FaultCode, fault
 from schemas.session import AroundStopped, EmergencyReceipt, EmergencyStop, HostStopped
 
@@ -28,13 +29,23 @@ class DeafBus:
 
 
 class FlatBus(DeafBus):
-    """One host, whose engine was flat and gone at once."""
+    """One host, whose engines were flat and gone at once."""
+
+    def __init__(self, engines: int = 1) -> None:
+        self.receipts = tuple(
+            EmergencyReceipt(
+                instance_id=f"e{number}",
+                session_id=f"s{number}",
+                host="h1",
+                is_flat=True,
+                is_gone=True,
+                is_killed=False,
+            )
+            for number in range(1, engines + 1)
+        )
 
     async def call(self, call: Any, request: Any, *, timeout_s: float, **ids: str) -> Any:
-        receipt = EmergencyReceipt(
-            instance_id="e1", session_id="s1", host="h1", is_flat=True, is_gone=True, is_killed=False
-        )
-        return HostStopped(host="h1", receipts=(receipt,), flags=())
+        return HostStopped(host="h1", receipts=self.receipts, flags=())
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +82,35 @@ async def test_a_record_that_does_not_answer_as_it_should_costs_nobody_the_recei
     async with asyncio.timeout(5):
         done = await stop.run()
     assert [(one.session_id, one.is_flat) for one in done.receipts] == [("s1", True)]
+    assert not are_confirmed(done), "the record is there, and did not say that nothing is open"
+    assert "not compared with the record" in done.receipts[0].not_confirmed[0]
+
+
+async def test_a_record_that_cannot_be_reached_says_nothing_against_anybody() -> None:
+    async def held(_: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        raise fault(FaultCode.UNAVAILABLE, "the record is away")
+
+    stop = FleetStop(FlatBus(), EmergencyStop(deadline_s=0.3), known_hosts=("h1",), held=held)  # type: ignore[arg-type]
+    assert are_confirmed(await stop.run())
+
+
+@pytest.mark.parametrize("answers", [3, 1])
+async def test_every_engine_of_a_large_fleet_is_compared_with_the_record_or_named(
+    answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_stop, "MOST_COMPARED", 4)
+    monkeypatch.setattr(fleet_stop, "HELD_ANSWER_S", 0.1)
+    asked: list[tuple[str, ...]] = []
+
+    async def held(sessions: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        asked.append(sessions)
+        if len(asked) > answers:
+            await asyncio.sleep(60)
+        return {}
+
+    stop = FleetStop(FlatBus(10), EmergencyStop(deadline_s=0.3), known_hosts=("h1",), held=held)  # type: ignore[arg-type]
+    done = await stop.run()
+    compared = {one for some in asked[:answers] for one in some}
+    assert len(compared) == (10 if answers == 3 else 4)
+    assert {one.session_id for one in done.receipts if not one.not_confirmed} == compared
+    assert are_confirmed(done) == (answers == 3)

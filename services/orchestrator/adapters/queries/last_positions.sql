@@ -1,9 +1,16 @@
-select body, count(*) over () as total
+select session_id, body, total
 from (
-    select distinct on (body -> 'data' ->> 'position_id') body
-    from events
-    where session_id = $1 and kind = 'position'
-    order by body -> 'data' ->> 'position_id', seq desc
-) as latest
-where body -> 'data' ->> 'side' <> 'FLAT'
-limit 50
+    select
+        session_id, seq, body,
+        row_number() over (partition by session_id order by seq desc) as place,
+        count(*) over (partition by session_id) as total
+    from (
+        select distinct on (session_id, body -> 'data' ->> 'position_id') session_id, seq, body
+        from events
+        where session_id = any($1) and kind = 'position'
+        order by session_id, body -> 'data' ->> 'position_id', seq desc
+    ) as latest
+    where body -> 'data' ->> 'side' <> 'FLAT'
+) as open
+where place <= 50
+order by session_id, seq
