@@ -1,6 +1,7 @@
-"""What every ContainerRuntime does, run on real Docker and on real processes alike."""
+"""What every ContainerRuntime does, run on real Docker, on real processes and on the fake of the unit tests alike."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -19,9 +20,11 @@ from services.supervisor.called_off import CalledOff
 from services.supervisor.core.check_output import problems_in
 from services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
+from tests.fakes.memory_runtime import Program, Sidecar
 from tests.fakes.supervised import (
     Bench,
     DockerBench,
+    MemoryBench,
     ProcessBench,
     doomed_supervisor,
     printed,
@@ -47,7 +50,62 @@ EXITS_AS_TOLD = r"read -r line; code=${line##*:}; exit ${code%\}}"
 type MakeRuntime = Callable[[str], ContainerRuntime]
 
 
-@pytest.fixture(params=["docker", "process"])
+async def obedient(sidecar: Sidecar) -> int:
+    ready(sidecar)
+    await sidecar.term()
+    return 0
+
+
+async def stubborn(sidecar: Sidecar) -> int:
+    ready(sidecar)
+    while True:
+        await sidecar.term()
+
+
+async def obeys_the_second(sidecar: Sidecar) -> int:
+    ready(sidecar)
+    await sidecar.term()
+    await sidecar.term()
+    return 0
+
+
+async def beats_for_a_while(sidecar: Sidecar) -> int:
+    for _ in range(10):
+        sidecar.beat()
+        sidecar.say("beat")
+        await asyncio.sleep(0.02)
+    sidecar.say("still")
+    await sidecar.term()
+    return 0
+
+
+async def exits_as_told(sidecar: Sidecar) -> int:
+    code: int = json.loads(sidecar.line)["exit"]
+    return code
+
+
+def ready(sidecar: Sidecar) -> None:
+    sidecar.say(f"ready {len(sidecar.line) - 1}")
+
+
+IN_MEMORY: dict[str, Program] = {
+    OBEDIENT: obedient,
+    STUBBORN: stubborn,
+    OBEYS_THE_SECOND: obeys_the_second,
+    BEATS_FOR_A_WHILE: beats_for_a_while,
+    EXITS_AS_TOLD: exits_as_told,
+}
+
+outside = pytest.mark.parametrize("bench", ["docker", "process"], indirect=True)
+"""For what can only be seen of real processes."""
+
+
+@pytest.fixture
+def memory() -> MemoryBench:
+    return MemoryBench(IN_MEMORY)
+
+
+@pytest.fixture(params=["docker", "process", "memory"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     found: Bench = request.getfixturevalue(request.param)
     return found
@@ -122,6 +180,7 @@ async def test_two_runtimes_ensuring_at_once_make_one(bench: Bench, make: MakeRu
     await printed(bench, spec.session_id, f"ready {len(LINE) - 1}")
 
 
+@outside
 async def test_the_launch_line_arrives_whole_and_is_visible_nowhere(bench: Bench, make: MakeRuntime) -> None:
     spec = session()
     await make(OBEDIENT).ensure(spec, LINE)
@@ -137,6 +196,7 @@ async def test_a_launch_line_of_300_kilobytes_arrives_whole(bench: Bench, make: 
     await printed(bench, spec.session_id, "ready 300000")
 
 
+@outside
 async def test_the_sidecar_sees_the_end_of_its_input_after_the_line(bench: Bench, make: MakeRuntime) -> None:
     spec, runtime = session(), make("cat >/dev/null; exit 5")
     await runtime.ensure(spec, LINE)
@@ -280,6 +340,7 @@ async def test_killing_tells_the_signal(bench: Bench, make: MakeRuntime) -> None
     assert (facts.status, facts.exit_code, facts.is_oom_killed) == (ContainerStatus.EXITED, -9, False)
 
 
+@outside
 async def test_a_sidecar_that_dies_of_a_signal_tells_it(bench: Bench, make: MakeRuntime) -> None:
     runtime = make("read -r line; kill -SEGV $$")
     await runtime.ensure(session(), LINE)
@@ -353,6 +414,8 @@ def _wait_until_over(bench: Bench, session_id: str) -> None:
             return
         if isinstance(bench, ProcessBench) and not bench.pids(session_id):
             return
+        if isinstance(bench, MemoryBench) and bench.has_ended(session_id):
+            return
         time.sleep(0.02)
     raise AssertionError("it runs on")
 
@@ -389,6 +452,7 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+@outside
 async def test_a_supervisor_killed_while_it_starts_a_session_leaves_one_that_has_its_line_or_none(
     bench: Bench, make: MakeRuntime
 ) -> None:
@@ -408,6 +472,7 @@ async def test_a_supervisor_killed_while_it_starts_a_session_leaves_one_that_has
         assert [one.session_id for one in await runtime.list()].count(spec.session_id) == 1
 
 
+@outside
 async def test_the_deadline_of_a_stop_holds_although_its_supervisor_was_killed(
     bench: Bench, make: MakeRuntime
 ) -> None:
@@ -423,6 +488,7 @@ async def test_the_deadline_of_a_stop_holds_although_its_supervisor_was_killed(
     assert (await reported(runtime, has_exited)).exit_code == -9
 
 
+@outside
 async def test_a_check_gets_its_line_and_gives_its_output_and_leaves_nothing(
     bench: Bench, make: MakeRuntime
 ) -> None:
@@ -436,6 +502,7 @@ async def test_a_check_gets_its_line_and_gives_its_output_and_leaves_nothing(
     await runtime.close()
 
 
+@outside
 async def test_a_check_that_takes_too_long_is_ended(bench: Bench, make: MakeRuntime) -> None:
     runtime = bench.runtime(OBEDIENT, check='trap "" TERM; read -r line; sleep 60 & wait')
     started = time.monotonic()
@@ -445,6 +512,7 @@ async def test_a_check_that_takes_too_long_is_ended(bench: Bench, make: MakeRunt
     await runtime.close()
 
 
+@outside
 async def test_a_check_that_says_too_much_is_cut(bench: Bench, make: MakeRuntime) -> None:
     runtime = bench.runtime(OBEDIENT, check="head -c 3000000 /dev/zero")
     output = await runtime.check(LINE, 20)
@@ -455,6 +523,7 @@ async def test_a_check_that_says_too_much_is_cut(bench: Bench, make: MakeRuntime
     await runtime.close()
 
 
+@outside
 async def test_a_check_whose_supervisor_was_killed_ends_and_leaves_nothing_once_the_next_one_came(
     bench: Bench, make: MakeRuntime
 ) -> None:

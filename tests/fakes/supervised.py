@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from schemas.session import ContainerFacts, EnginePlan, SessionSpec, container_name
+from schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
 from schemas.states import EngineType, TradingMode
 from services.supervisor.adapters import process_table
 from services.supervisor.adapters.docker_client import TimedClient, open_client
@@ -29,6 +29,7 @@ from services.supervisor.core.facts import spec_hash
 from services.supervisor.core.process_state import SessionRecord
 from services.supervisor.core.spec import ContainerProfile, Room, container_config
 from services.supervisor.ports import ContainerRuntime
+from tests.fakes.memory_runtime import MemoryHost, MemoryRuntime, Program
 
 DOCKER_URL: Final = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 IMAGES: Final = ("flotilla-engine:latest", "flotilla-base:trixie")
@@ -171,6 +172,35 @@ class ProcessBench:
             for pid in self.pids(folder.name):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+class MemoryBench:
+    """A host in memory. `programs` are the shell scripts that it knows, as programs of its own."""
+
+    def __init__(self, programs: Mapping[str, Program]) -> None:
+        self._programs = programs
+        self._host = MemoryHost()
+
+    def runtime(self, script: str, check: str = "") -> MemoryRuntime:
+        return MemoryRuntime(self._programs[script], host=self._host, name="here")
+
+    def arguments(self, script: str) -> list[str]:
+        raise NotImplementedError("no process of its own sees this memory")
+
+    def create(self, spec: SessionSpec) -> None:
+        MemoryRuntime(host=self._host, name="here").put(spec, ContainerStatus.CREATED)
+
+    def output(self, session_id: str) -> str:
+        return self._host.sessions[session_id].sidecar.output
+
+    def traces(self, session_id: str) -> str:
+        raise NotImplementedError("nobody else can look into this memory")
+
+    def has_ended(self, session_id: str) -> bool:
+        return self._host.sessions[session_id].facts.status == ContainerStatus.EXITED
+
+    def clean(self) -> None:
+        """It ends with the test."""
 
 
 @contextmanager

@@ -79,8 +79,7 @@ class Host:
                 return answer
 
     def status(self, spec: SessionSpec) -> ContainerStatus | None:
-        facts = self.runtime.sessions.get(spec.session_id)
-        return facts.status if facts else None
+        return self.runtime.status(spec.session_id)
 
 
 async def until(is_so: Any) -> None:

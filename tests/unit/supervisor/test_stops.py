@@ -75,7 +75,7 @@ async def test_a_silence_that_an_earlier_supervisor_noticed_goes_on_counting(hos
     await until(lambda: host.stored and host.stored[0].pulse is not None)
     await first.close()
     (seen,) = host.stored
-    StopsFile(host.folder).save((with_pulse(seen, "0", seen.seen_at - 12.0),))
+    StopsFile(host.folder).save((with_pulse(seen, seen.pulse or "", seen.seen_at - 12.0),))
     await host.supervisor().resume()
     await until(lambda: host.signals[-1] == "SIGKILL")
     assert host.signals == ["SIGTERM", "SIGTERM", "SIGKILL"]
