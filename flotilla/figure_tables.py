@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flotilla import words
 from schemas.backtest import (
+    NOWHERE,
     BacktestView,
     ClosedTrade,
     EquityPoint,
@@ -22,7 +23,6 @@ from schemas.backtest import (
 )
 from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
 
-_NOWHERE: Final = ("rejected", "denied", "unsent")
 _NAMED: Final = 3
 
 
@@ -47,7 +47,7 @@ def trades_text(backtest: BacktestView) -> str:
     count, orders = backtest.metrics.total_trades, backtest.summary.orders if backtest.summary else None
     if count or orders is None:
         return f"{count:,}"
-    lost = [f"{number:,} {name}" for name in _NOWHERE if (number := getattr(orders, name))]
+    lost = [f"{number:,} {name}" for name in NOWHERE if (number := getattr(orders, name))]
     return f"0 ({', '.join(lost)})" if lost else "0"
 
 

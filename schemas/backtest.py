@@ -7,7 +7,7 @@ they are not defined; times that end in `_ns` are UNIX nanoseconds.
 import math
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -233,10 +233,15 @@ class NautilusStatistics(msgspec.Struct, frozen=True, kw_only=True):
     profit_factor: float | None
 
 
+type Nowhere = Literal["rejected", "denied", "unsent"]
+NOWHERE: Final[tuple[Nowhere, ...]] = get_args(Nowhere.__value__)
+"""What became of an order that went nowhere: a count of OrderCounts each."""
+
+
 class OrderReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why orders went nowhere: one of the texts, where they differ in numbers only, and how many there were of the kind."""
 
-    status: Literal["rejected", "denied", "unsent"]
+    status: Nowhere
     reason: str
     count: int
 

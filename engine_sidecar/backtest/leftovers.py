@@ -8,7 +8,7 @@ from typing import Any, Final
 from nautilus_trader.model.enums import PositionSide, PriceType
 
 from engine_sidecar.adapters.translate import amount
-from schemas.backtest import OpenOrder, OpenPosition, OrderCounts, OrderReason
+from schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
 
 _ENDS: Final = {
     "INITIALIZED": "unsent",
@@ -23,7 +23,6 @@ _ENDS: Final = {
 }
 """Every other status is that of an order which is open, or on its way."""
 _OPEN: Final = "open"
-_NOWHERE: Final = ("rejected", "denied", "unsent")
 _NUMBER: Final = re.compile(r"\d[\d_.,]*")
 MAX_REASONS: Final = 5
 
@@ -41,7 +40,7 @@ def order_counts(orders: Iterable[Any], algorithms: Iterable[str]) -> OrderCount
     for order in orders:
         end = fate(order)
         counts[end] += 1
-        if end in _NOWHERE:
+        if end in NOWHERE:
             text = _reason(order, end, known)
             reasons[end, _NUMBER.sub("#", text)].append(text)
     told = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))[:MAX_REASONS]
@@ -49,7 +48,7 @@ def order_counts(orders: Iterable[Any], algorithms: Iterable[str]) -> OrderCount
     return OrderCounts(
         total=total,
         submitted=total - counts["unsent"] - counts["denied"],
-        **{name: counts[name] for name in (*_NOWHERE, "filled", "open", "expired", "canceled")},
+        **{name: counts[name] for name in (*NOWHERE, "filled", "open", "expired", "canceled")},
         reasons=tuple(
             OrderReason(status=end, reason=texts[0], count=len(texts))  # type: ignore[arg-type]
             for (end, _), texts in told
