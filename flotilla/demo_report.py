@@ -18,6 +18,7 @@ from flotilla.watch import EVENTS
 from schemas.telemetry import AccountUpdate, Fill
 
 _SHOWN: Final = 3
+_UNKNOWN: Final = "not known"
 
 
 def account_report(account: Account, program: str) -> RenderableType:
@@ -121,11 +122,18 @@ def _standing(account: Account) -> Table:
 
 def _after(tally: Tally) -> Table:
     facts = _grid()
+    facts.add_row("position", _held(tally))
+    facts.add_row("balance", _balances(tally.account) or _UNKNOWN)
+    return facts
+
+
+def _held(tally: Tally) -> str:
+    """Nothing that was heard of tells of an open position, but it means that there is none only when all was heard."""
     held = [position for position in tally.positions.values() if position.side != "FLAT"]
     told = ", ".join(f"{one.instrument_id} {one.side} {words.amount(one.quantity)}" for one in held)
-    facts.add_row("position", told or "flat")
-    facts.add_row("balance", _balances(tally.account))
-    return facts
+    if tally.is_complete:
+        return told or "flat"
+    return f"{_UNKNOWN}; heard of last: {told}" if told else _UNKNOWN
 
 
 def _heard(account: Account) -> Table:
@@ -136,10 +144,17 @@ def _heard(account: Account) -> Table:
         f"{counts['heartbeat']} heartbeats, {counts['metrics']} metrics, {tally.log_lines:,} log lines",
     )
     facts.add_row("durable events", _counted({kind: counts[kind] for kind in EVENTS if counts[kind]}))
-    facts.add_row(
-        "sequence", f"1 to {tally.last_seq:,}, none missing; all {account.recorded:,} are in PostgreSQL"
-    )
+    facts.add_row("sequence", _sequence(tally, account.recorded))
     return facts
+
+
+def _sequence(tally: Tally, recorded: int) -> str:
+    last = tally.last_seq
+    if not last:
+        return "no event was heard of"
+    heard = "none missing" if tally.is_complete else f"{tally.events:,} heard"
+    kept = f"all {recorded:,} are" if recorded == last else f"{recorded:,} of them are"
+    return f"1 to {last:,}, {heard}; {kept} in PostgreSQL"
 
 
 def _balances(account: AccountUpdate | None) -> str:

@@ -68,6 +68,11 @@ class Tally:
         return self._last_seq is not None and self.events >= self._last_seq
 
     @property
+    def is_complete(self) -> bool:
+        """True when the session ended and each of its events was heard: what it held last is known then."""
+        return self.is_over and self._has_all
+
+    @property
     def is_replayed(self) -> bool:
         """True when every feed has given all it has, and what came of it was counted."""
         metrics = self.metrics
@@ -79,8 +84,7 @@ class Tally:
         stored = list(recorded)
         found = {
             "nothing was traded: there are no fills": not self.fills,
-            f"{last - self.events} of {last} events were not heard": sorted(self.sequence)
-            != list(range(1, last + 1)),
+            f"{last - self.events} of {last} events were not heard": not self._has_all,
             f"the database has gaps in the sequence: {list(missing)}": any(True for _ in missing),
             f"the database has {len(stored)} of {last} events": stored != list(range(1, last + 1)),
             "there were no heartbeats": not self.counts["heartbeat"],
@@ -89,6 +93,10 @@ class Tally:
             f"the engine did not stop: {self._end()}": not self._has_stopped(),
         }
         return [problem for problem, is_so in found.items() if is_so]
+
+    @property
+    def _has_all(self) -> bool:
+        return sorted(self.sequence) == list(range(1, self.last_seq + 1))
 
     def _event(self, event: EngineEvent[Any]) -> None:
         self.sequence.append(event.seq)
