@@ -60,7 +60,7 @@ class StopOrders:
         self._problem = ""
         self._taken: set[str] = set()
         self.is_readable = True
-        self._flags = self._stored = self._load()
+        self._flags = self._stored = self._flags_tried = self._load()
 
     @property
     def flags(self) -> Flags:
@@ -134,14 +134,19 @@ class StopOrders:
             await self._changed()
 
     async def _save(self) -> None:
-        flags = self._flags
+        """Keeps what cannot be stored in `_problem`; it is tried again twice a second, so that only what is new is logged."""
+        flags, before = self._flags, (self._flags_tried, self._problem)
         try:
             await asyncio.to_thread(self._store.save, flags)
         except OSError as error:
-            log.exception("stop flags not stored", count=len(flags))
             self._problem = str(error)
         else:
             self._stored, self._problem = flags, ""
+        self._flags_tried = flags
+        if self._problem and before != (flags, self._problem):
+            log.error("stop flags not stored", count=len(flags), error=self._problem)
+        elif before[1] and not self._problem:
+            log.info("stop flags are stored again", count=len(flags))
 
     def _load(self) -> Flags:
         try:

@@ -24,6 +24,7 @@ class StopFlagFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "stop_flags.json"
         self._inbox = folder / "stop_requests"
+        self._told: set[str] = set()
 
     def load(self) -> tuple[StopFlag, ...]:
         """The flags; none when there never was a file. Raises OSError or ValueError when it cannot be told."""
@@ -51,23 +52,37 @@ class StopFlagFile:
             names = sorted(path.name for path in self._inbox.iterdir() if path.suffix == ".json")
         except FileNotFoundError:
             return ()
-        except OSError:
-            return (LeftOrder(_WHOLE_FOLDER, _UNREADABLE),)
-        return tuple(LeftOrder(name, _read(self._inbox / name)) for name in names)
+        except OSError as error:
+            problem = str(error)
+        else:
+            return tuple(LeftOrder(name, self._read(self._inbox / name)) for name in names)
+        self._tell_once(
+            "stops that were left cannot be looked for: all engines are meant", _WHOLE_FOLDER, problem
+        )
+        return (LeftOrder(_WHOLE_FOLDER, _UNREADABLE),)
 
     def settle(self, order: LeftOrder) -> None:
         """Takes it away; a folder that cannot be read stays, and is such an order again at the next start."""
         if order.name == _WHOLE_FOLDER:
             return
+        problem = ""
         try:
             (self._inbox / order.name).unlink(missing_ok=True)
-        except OSError:
-            log.exception("a stop that was carried out stays in the folder", name=order.name)
+        except OSError as error:
+            problem = str(error)
+        if problem:
+            self._tell_once("a stop that was carried out stays in the folder", order.name, problem)
 
-
-def _read(path: Path) -> EmergencyStop:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=EmergencyStop)
-    except (OSError, msgspec.DecodeError) as error:
-        log.error("a stop that was left cannot be read: all engines are meant", error=str(error))  # noqa: TRY400
+    def _read(self, path: Path) -> EmergencyStop:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=EmergencyStop)
+        except (OSError, msgspec.DecodeError) as error:
+            problem = str(error)
+        self._tell_once("a stop that was left cannot be read: all engines are meant", path.name, problem)
         return _UNREADABLE
+
+    def _tell_once(self, event: str, name: str, problem: str) -> None:
+        """Whoever follows the folder meets the same file in every look."""
+        if f"{event} {name} {problem}" not in self._told:
+            self._told.add(f"{event} {name} {problem}")
+            log.error(event, name=name, error=problem)

@@ -1,6 +1,7 @@
 """The stop flags of a host: set, lifted, obeyed, kept on disk."""
 
 import asyncio
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -126,6 +127,44 @@ async def test_flags_are_stored_as_soon_as_that_works_again(tmp_path: Path) -> N
     store.is_full = False
     assert await made.take_left() == ()
     assert made.flags == orders(tmp_path).flags == (ONE,)
+
+
+async def test_what_cannot_be_stored_is_logged_in_a_line_when_it_begins_changes_and_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = FullDisk(tmp_path)
+    made = StopOrders(store, lambda: NOW)
+    await made.set_flag("e1", "drill")
+    for _ in range(20):
+        await made.take_left()
+    await made.set_flag("e2", "drill")
+    for _ in range(20):
+        await made.take_left()
+    store.is_full = False
+    for _ in range(3):
+        await made.take_left()
+    assert [record.getMessage() for record in caplog.records] == [
+        "stop flags not stored",
+        "stop flags not stored",
+        "stop flags are stored again",
+    ]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_left_stop_that_can_be_neither_read_nor_taken_away_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "stop_requests" / "1.json").mkdir(parents=True)
+    made = orders(tmp_path)
+    for _ in range(20):
+        await made.take_left()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a stop that was left cannot be read: all engines are meant",
+        "a stop that was carried out stays in the folder",
+    ]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert refusal(made.flags, "e1")
 
 
 async def test_a_stop_that_was_left_in_the_folder_is_set_stored_and_taken_away(tmp_path: Path) -> None:
