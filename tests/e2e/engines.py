@@ -9,7 +9,7 @@ from flotilla.watch import Watch
 from schemas.config import EngineConfig, StrategyChoice
 from schemas.engine import EngineView
 from schemas.states import RunState
-from schemas.telemetry import Heartbeat
+from schemas.telemetry import FleetAlert, Heartbeat
 
 PACED = 86_400 * 20
 """Twenty days a second: the sample data lasts four minutes."""
@@ -97,6 +97,14 @@ async def next_heartbeat(updates: Watch, timeout_s: float = 5.0) -> Heartbeat:
     assert update is not None, "no heartbeat"
     assert isinstance(update.payload, Heartbeat)
     return update.payload
+
+
+async def follow_alerts(fleet: Flotilla, told: list[FleetAlert]) -> None:
+    """Appends to `told` what the fleet's alerts say, until cancelled."""
+    async with fleet.watch(kinds=("fleet_alert",)) as updates:
+        while True:
+            if (update := await updates.next(60.0)) and isinstance(update.payload, FleetAlert):
+                told.append(update.payload)
 
 
 async def record_is_complete(fleet: Flotilla, name: str, session_id: str, last: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import msgspec
@@ -26,12 +26,6 @@ def stack() -> Iterator[RunningStack]:
     made.start()
     yield made
     made.remove()
-
-
-@pytest.fixture
-async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
 
 
 async def is_running(fleet: Flotilla, name: str) -> bool:

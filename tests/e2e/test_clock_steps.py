@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from flotilla.client import Flotilla
 from flotilla.embedded.child import Child
 from schemas.states import DesiredState, RunState
 from schemas.telemetry import FleetAlert, Heartbeat
-from tests.e2e.engines import eventually, next_heartbeat, paced, stopped
+from tests.e2e.engines import eventually, follow_alerts, next_heartbeat, paced, stopped
 from tests.e2e.stacks import RunningStack
 from tests.faketime import require_libfaketime, set_wall_clock, under_libfaketime
 
@@ -52,19 +52,6 @@ def stack() -> Iterator[SteppedStack]:
     made.start()
     yield made
     made.remove()
-
-
-@pytest.fixture
-async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
-
-
-async def follow_alerts(fleet: Flotilla, told: list[FleetAlert]) -> None:
-    async with fleet.watch(kinds=("fleet_alert",)) as updates:
-        while True:
-            if (update := await updates.next(60.0)) and isinstance(update.payload, FleetAlert):
-                told.append(update.payload)
 
 
 async def heard_from(fleet: Flotilla) -> Heartbeat:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from flotilla.client import Flotilla
 from schemas.telemetry import FleetAlert
-from tests.e2e.engines import eventually, paced, record_is_complete, stopped, trading
+from tests.e2e.engines import eventually, follow_alerts, paced, record_is_complete, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
 
@@ -74,19 +74,6 @@ def stack() -> Iterator[OnSmallDisk]:
     made.start()
     yield made
     made.remove()
-
-
-@pytest.fixture
-async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
-
-
-async def follow_alerts(fleet: Flotilla, told: list[FleetAlert]) -> None:
-    async with fleet.watch(kinds=("fleet_alert",)) as updates:
-        while True:
-            if (update := await updates.next(60.0)) and isinstance(update.payload, FleetAlert):
-                told.append(update.payload)
 
 
 async def test_a_full_disk_is_told_once_begins_nothing_and_loses_nothing(

@@ -39,12 +39,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     made.remove()
 
 
-@pytest.fixture
-async def fleet(stack: RunningStack) -> Any:
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
-
-
 async def told(fleet: Flotilla, *files: str) -> TemplateList:
     """The list of templates, when these files are among its faults."""
     deadline = time.monotonic() + 60

@@ -53,13 +53,6 @@ async def rest(stack: RunningStack) -> AsyncIterator[Rest]:
         yield Rest(stack, session)
 
 
-@pytest.fixture
-async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    """A typed client, for what REST is compared with."""
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
-
-
 def body(config: EngineConfig, **more: Any) -> dict[str, Any]:
     return {"config": {**msgspec.to_builtins(config), **more}}
 
