@@ -11,7 +11,7 @@ from schemas.fault import FieldError
 from services.orchestrator.core.parameters import shown
 from services.orchestrator.core.placeholders import merged
 from services.orchestrator.core.templates import unknown_template
-from services.orchestrator.core.venues import Side, VenueClient, VenueTemplate, fields_within
+from services.orchestrator.core.venues import Side, VenueClient, VenueTemplate, fields_within, with_password
 
 _SIDES: Final[tuple[Side, Side]] = ("data", "execution")
 
@@ -102,6 +102,12 @@ def _problems(venue: ChosenVenue, *, is_simulated: bool, is_live: bool) -> list[
             f"{at}.config", f"{field} is a credential: it may only come from a secret, named in `secret`"
         )
         for field in fields_within(choice.config, template.credentials)
+    ]
+    errors += [
+        FieldError(
+            f"{at}.config", f"{field} holds a password: it may only come from a secret, named in `secret`"
+        )
+        for field in with_password(choice.config)
     ]
     if template.account_field and template.account_field in venue.given("execution") and trades:
         errors.append(FieldError(f"{at}.config.{template.account_field}", "is to be given as `account`"))

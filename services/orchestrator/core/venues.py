@@ -1,7 +1,8 @@
 """Venues by the adapter's name: what an adapter's file may say, and the clients of a node that an operator's choice makes of it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +11,7 @@ from schemas.ids import Name
 
 type ImportPath = Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")]
 type Side = Literal["data", "execution"]
+_ADDRESS_WITH_PASSWORD: Final = re.compile(r"[A-Za-z][\w+.-]*://[^/@:]*:[^/@]+@")
 
 
 class VenueClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,15 +84,27 @@ class VenueTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def fields_within(body: Any, names: Sequence[str]) -> list[str]:
     """Those of the names that are fields somewhere in a body, however deep."""
-    found: dict[str, None] = {}
+    return list(dict.fromkeys(name for name, _ in _fields(body) if name in names))
+
+
+def with_password(body: Any) -> list[str]:
+    """The fields of a body, however deep, that hold an address with a password in it, such as that of a proxy."""
+    return list(dict.fromkeys(name for name, value in _fields(body) if _has_password(value)))
+
+
+def _fields(body: Any) -> Iterator[tuple[str, Any]]:
     level = [body]
     while level:
         below: list[Any] = []
         for each in level:
             if isinstance(each, Mapping):
-                found |= {key: None for key in each if key in names}
+                yield from each.items()
                 below += each.values()
             elif isinstance(each, list | tuple):
                 below += each
         level = below
-    return list(found)
+
+
+def _has_password(value: Any) -> bool:
+    texts = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(text, str) and _ADDRESS_WITH_PASSWORD.match(text) for text in texts)

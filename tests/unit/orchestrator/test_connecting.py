@@ -135,6 +135,15 @@ def test_limits_reach_the_risk_engine_of_a_live_engine() -> None:
             {f"{AT}.config": "api_secret is a credential"},
         ),
         (paper(bazaar(config={"api_key": "x"})), {f"{AT}.config": "api_key is a credential"}),
+        (
+            live(bazaar(config={"proxy_url": "http://me:word@proxy:3128"})),
+            {f"{AT}.config": "proxy_url holds a password: it may only come from a secret"},
+        ),
+        (
+            paper(bazaar(config={"data": {"proxy_urls": ["http://proxy:3128", "socks5://me:word@proxy"]}})),
+            {f"{AT}.config": "proxy_urls holds a password"},
+        ),
+        (paper(bazaar(config={"proxy_url": "http://me@proxy:3128/a:b@c"})), {}),
         (live(bazaar(config={"data": 5})), {f"{AT}.config.data": "must be an object"}),
         (
             live(
