@@ -1,6 +1,5 @@
 """nats-server from its wheel, with JetStream that syncs every write and nobody admitted without a credential of the fleet."""
 
-import http.client
 import json
 import os
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from bus.credentials import FleetKeys
 from bus.settings import BusSettings
+from flotilla.embedded import nats_health
 from flotilla.embedded.child import Child
 from flotilla.problem import ServerError
 from schemas.contract import Actor
@@ -101,14 +101,7 @@ class NatsServer:
 
     def write_error(self) -> str:
         """Why a stream of its stores nothing any more, in its own words; empty when all do, or when it does not answer."""
-        answer = self._health()
-        if answer is None or answer[0] == 200:
-            return ""
-        try:
-            text = str(json.loads(answer[1])["error"])
-        except (ValueError, LookupError, TypeError):
-            return ""
-        return text if "write error" in text else ""
+        return nats_health.write_error(self._monitor_port)
 
     def settings(self, actor: Actor) -> BusSettings:
         """How a service connects."""
@@ -135,23 +128,8 @@ class NatsServer:
         return self._answers_well()
 
     def _answers_well(self) -> bool:
-        answer = self._health()
+        answer = nats_health.health(self._monitor_port)
         return answer is not None and answer[0] == 200
-
-    def _health(self) -> tuple[int, str] | None:
-        """Status and body of its answer, None when there is none.
-
-        Asked without urllib, which would take the question to the user's proxy.
-        """
-        connection = http.client.HTTPConnection("127.0.0.1", self._monitor_port, timeout=1)
-        try:
-            connection.request("GET", "/healthz")
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException):
-            return None
-        finally:
-            connection.close()
 
 
 def server_config(keys: FleetKeys, store: Path, host: str, port: int, *, monitor_port: int) -> str:

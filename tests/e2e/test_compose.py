@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,15 @@ from typing import Any
 
 import pytest
 
+from flotilla.embedded.nats_health import write_error
 from tests.e2e.conftest import require_docker
+from tests.e2e.small_disk import SmallDisk
+from tests.e2e.stacks import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "flotilla-compose-test"
+MONITOR = 8222
+"""The port at which its nats-server tells this machine about itself."""
 # Images and a network of its own: a fleet that somebody runs here stays as it is.
 OWN = {
     "FLOTILLA_PROJECT": PROJECT,
@@ -31,11 +37,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def docker(*arguments: str) -> str:
+    """What a docker command prints."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+
+
 class Fleet:
     """The composed fleet, as an operator on its host uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_port()
+        self.disk = _disk_of_its_own(folder) if os.geteuid() == 0 else None
+        self.overrides = ["--file", str(folder / "override.json")] if self.disk else []
         self.env = {**os.environ, **OWN, "FLOTILLA_HTTP": f"127.0.0.1:{self.port}"}
         self.token = ""
 
@@ -45,7 +58,7 @@ class Fleet:
 
     def compose(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(ROOT / "scripts/compose"), *arguments],
+            [str(ROOT / "scripts/compose"), *self.overrides, *arguments],
             env=self.env,
             capture_output=True,
             text=True,
@@ -69,6 +82,18 @@ class Fleet:
         self.cli("emergency-stop", "--all", "--yes")
         done = self.compose("down", "--volumes", "--timeout", "5", timeout_s=120)
         assert done.returncode == 0, done.stderr
+        if self.disk:
+            self.disk.remove()
+
+    def is_ready(self) -> bool:
+        """What `/readyz` says."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as refused:
+            if refused.code != 503:
+                raise
+            return False
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(
@@ -83,16 +108,26 @@ class Fleet:
     def inspect(self) -> dict[str, Any]:
         """Docker's facts of every container of the project that runs, by service."""
         ids = self.compose("ps", "--quiet").stdout.split()
-        shown = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
-        return {
-            one["Config"]["Labels"]["com.docker.compose.service"]: one for one in json.loads(shown.stdout)
-        }
+        shown = json.loads(docker("inspect", *ids))
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in shown}
+
+
+def _disk_of_its_own(folder: Path) -> SmallDisk:
+    """Where NATS and PostgreSQL store: small, so that it can be filled."""
+    disk, volumes = SmallDisk(folder / "disk", megabytes=600), {}
+    for name in ("nats", "postgres"):
+        (disk.folder / name).mkdir()
+        os.chown(disk.folder / name, 65532, 65532)
+        options = {"type": "none", "o": "bind", "device": str(disk.folder / name)}
+        volumes[f"{name}-data"] = {"driver": "local", "driver_opts": options}
+    (folder / "override.json").write_text(json.dumps({"volumes": volumes}))
+    return disk
 
 
 @pytest.fixture(scope="module")
-def composed() -> Iterator[Fleet]:
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     require_docker()
-    fleet = Fleet()
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
     try:
         fleet.start()
         yield fleet
@@ -171,3 +206,24 @@ def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:
     again = composed.compose("up", "--wait", timeout_s=120)
     assert again.returncode == 0, again.stderr
     assert composed.ask("GET", "engine/health")["status"] == "healthy"
+
+
+def test_after_a_full_disk_nats_server_is_started_again_and_engines_trade(composed: Fleet) -> None:
+    if composed.disk is None:
+        pytest.skip("a disk of its own takes root")
+    starts = composed.inspect()["nats"]["RestartCount"]
+    assert composed.is_ready()
+    with composed.disk.full():
+        until(lambda: not composed.is_ready(), 20, "a 503 of /readyz")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            composed.ask("POST", "engine/start", {"config": {"engine_type": "sandbox"}})
+        assert refused.value.code == 503
+        assert json.loads(refused.value.read())["code"] == "unavailable"
+        until(lambda: write_error(MONITOR), 30, "a stream that stores nothing any more")
+    until(composed.is_ready, 30, "a fleet that is ready again")
+    assert composed.inspect()["nats"]["RestartCount"] > starts
+    config = {"engine_type": "sandbox", "instance_id": "afterwards", "parameters": {"speed": 86_400 * 20}}
+    started = composed.ask("POST", "engine/start?wait=true", {"config": config})
+    assert (started["success"], started["state"]) == (True, "running"), started
+    stopped = composed.ask("POST", "engine/stop?wait=true&instance_id=afterwards")
+    assert (stopped["success"], stopped["state"]) == (True, "stopped"), stopped

@@ -2,12 +2,8 @@
 
 import asyncio
 import os
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -17,12 +13,12 @@ from flotilla.client import Flotilla
 from schemas.telemetry import FleetAlert
 from tests.e2e.engines import eventually, follow_alerts, paced, record_is_complete, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
+from tests.e2e.small_disk import SmallDisk
 from tests.e2e.stacks import RunningStack
 
 FULL_S = float(os.environ.get("FLOTILLA_FULL_DISK_S", "15"))
 """How long the disk stays full; 60 shows that it makes no difference."""
 READY_AGAIN_S = 15.0
-DISK = "size=400m"
 
 
 class OnSmallDisk(RunningStack):
@@ -31,39 +27,15 @@ class OnSmallDisk(RunningStack):
     def __init__(self) -> None:
         super().__init__("process")
         ports = self.folder.ports_file.read_bytes()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(self.folder.root)], check=True)
+        self.disk = SmallDisk(self.folder.root, megabytes=400)
         self.folder.create()
         self.folder.ports_file.write_bytes(ports)
-
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        """Not a block is free, and none that somebody else gives back."""
-        filler, is_over = self.folder.root / "filler", threading.Event()
-        filling = threading.Thread(target=_fill, args=(filler, is_over))
-        filling.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            filling.join()
-            filler.unlink()
 
     def remove(self) -> None:
         """Ends all of it and takes the disk away."""
         self.stop()
-        subprocess.run(["umount", "-l", str(self.folder.root)], check=True)
+        self.disk.remove()
         super().remove()
-
-
-def _fill(file: Path, is_over: threading.Event) -> None:
-    with file.open("wb", buffering=0) as out:
-        while not is_over.wait(0.02):
-            with suppress(OSError):
-                while True:
-                    out.write(bytes(1 << 20))
-            with suppress(OSError):
-                while True:
-                    out.write(bytes(1 << 12))
 
 
 @pytest.fixture
@@ -94,7 +66,7 @@ async def test_a_full_disk_is_told_once_begins_nothing_and_loses_nothing(
 
         await trading(fleet, paced("steady"))
         assert await is_ready()
-        with stack.full():
+        with stack.disk.full():
             began = time.monotonic()
             await eventually(is_refusing, 15, "a 503 of /readyz")
             while time.monotonic() - began < FULL_S:
