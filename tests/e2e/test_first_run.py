@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from services.supervisor.settings import DOCKER_SOCKET
+from tests.e2e.clones import ROOT, clone_into
 from tests.e2e.conftest import require_docker
 from tests.e2e.stacks import processes_of
 
-ROOT = Path(__file__).parents[2]
-NOT_CLONED = (".git", ".venv", ".tools", ".*cache", ".hypothesis", ".state", "__pycache__")
 SOCKET = Path(DOCKER_SOCKET.removeprefix("unix://"))
 USER = "nobody"
 NAME = 'josé\'s #1 50% "x" a,b & \\'
@@ -38,7 +37,7 @@ class Place:
         self.clone = root / "flotilla"
         self.scratch = root / "home" / NAME
         self.foreign = root / "foreign"
-        shutil.copytree(ROOT, self.clone, ignore=shutil.ignore_patterns(*NOT_CLONED), symlinks=True)
+        clone_into(self.clone)
         for name in ("bus", "services", "schemas", "flotilla", "click"):
             (self.foreign / name).mkdir(parents=True)
             (self.foreign / name / "__init__.py").write_text("raise SystemExit('not ours')\n")
