@@ -188,7 +188,12 @@ def sandbox_node(**replay: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: parameter.get("default") for name, parameter in template["parameters"].items()
     }
-    values |= {"trader_id": "ENGINE-001", "log_level": "INFO", "on_end": "idle"} | replay
+    values |= {
+        "trader_id": "ENGINE-001",
+        "log_level": "INFO",
+        "on_end": "idle",
+        "base_currency": "USD",
+    } | replay
     node: dict[str, Any] = fill_in(template["node"], values)
     return node
 

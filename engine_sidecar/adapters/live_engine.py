@@ -21,6 +21,7 @@ from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.adapters.withdrawing import Withdrawing
 from engine_sidecar.asking import Ask
 from engine_sidecar.link import CancelOrders, Ended, EndNow, Flatten, GoOn, Measured, Phase, Reduce, Run, Stop
+from engine_sidecar.replay.currencies import Conversions
 from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from engine_sidecar.strategies.guard import fault_text
 from schemas.states import FailureReason, RunState, StopPolicy
@@ -52,6 +53,7 @@ class LiveEngine:
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
         self._tap = Tap(self._kernel, link.send)
+        self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
         self._withdrawing = Withdrawing(self._node, loop.time)
         self._stopping = Stopping(self._node, self._tap, self._withdrawing, loop.time)
@@ -82,6 +84,7 @@ class LiveEngine:
         bus = self._kernel.msgbus
         self._tap.subscribe()
         self._tap.restored()
+        self._conversions.subscribe()
         bus.subscribe(ALERTS, self._tap.guarded(self._on_alert))
         bus.subscribe(REPLAY_ENDED, self._on_replay_ended)
         # A strategy that shuts the system down gets the same orderly stop as everybody.
@@ -123,8 +126,12 @@ class LiveEngine:
         )
         self._ending.set_result(ending)
 
-    def _on_connected(self) -> None:
+    def _on_connected(self) -> bool:
+        if why := self._conversions.why_not():
+            self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
+            return False
         self._link.send(Phase(RunState.RECONCILING))
+        return True
 
     def _on_reconciled(self) -> None:
         self._stopping.is_reconciled = True
@@ -146,6 +153,9 @@ class LiveEngine:
 
     def _on_crash(self, where: str, error: BaseException) -> None:
         self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, f"{where}: {fault_text(error)}")
+
+    def _on_no_rate(self, why: str) -> None:
+        self._end_with(StopPolicy.CANCEL, FailureReason.CONFIG, why)
 
     def _on_alert(self, alert: Alert) -> None:
         self._tap.alert(alert.severity, alert.code, alert.message)

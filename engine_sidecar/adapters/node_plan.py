@@ -15,6 +15,7 @@ from engine_sidecar.adapters.client_factories import data_client_factories, exec
 from engine_sidecar.adapters.interactive_brokers import with_client_ids
 from engine_sidecar.adapters.secrets import Secrets
 from engine_sidecar.link import Run
+from engine_sidecar.replay.currencies import name_currencies
 from schemas.catalog import folder_name
 from schemas.session import CacheAccess
 from schemas.states import FailureReason
@@ -55,6 +56,10 @@ def node_plan(run: Run) -> NodePlan:
         clients = {kind: node.pop(kind, None) or {} for kind in ("data_clients", "exec_clients")}
         config = TradingNodeConfig.parse(msgspec.json.encode(node))
         _check_logging(config)
+        _check_clients(clients, secrets)
+        if _is_replay(clients["data_clients"]):
+            _check_instruments(run)
+        name_currencies(clients["exec_clients"], run.plan.strategies, Path(run.catalog_path))
         config = msgspec.structs.replace(config, **_client_configs(clients, secrets))
     except _FAULTS as error:
         raise PlanRefusedError(secrets.hidden(f"plan.node: {error}")) from None
@@ -63,10 +68,7 @@ def node_plan(run: Run) -> NodePlan:
         exec_factories = exec_client_factories(clients["exec_clients"], run.plan.exec_factories)
     except ValueError as error:
         raise PlanRefusedError(str(error)) from error
-    plan = NodePlan(config, data_factories, exec_factories)
-    if _is_replay(clients["data_clients"]):
-        _check_instruments(run)
-    return plan
+    return NodePlan(config, data_factories, exec_factories)
 
 
 def _completed(run: Run) -> dict[str, Any]:
@@ -126,13 +128,16 @@ def _check_logging(config: TradingNodeConfig) -> None:
             raise ValueError(f"`logging.{field}` must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
 
 
-def _client_configs(clients: Mapping[str, Any], secrets: Secrets) -> dict[str, dict[str, Any]]:
-    data, execution = clients["data_clients"], clients["exec_clients"]
+def _check_clients(clients: Mapping[str, Any], secrets: Secrets) -> None:
     for kind, given in clients.items():
         if not given:
             raise ValueError(f"`{kind}` is empty: nothing could be traded")
-    if strangers := secrets.clients - data.keys() - execution.keys():
+    if strangers := secrets.clients - clients["data_clients"].keys() - clients["exec_clients"].keys():
         raise ValueError(f"`secrets` names a client {min(strangers)} that the plan does not have")
+
+
+def _client_configs(clients: Mapping[str, Any], secrets: Secrets) -> dict[str, dict[str, Any]]:
+    data, execution = clients["data_clients"], clients["exec_clients"]
     made: dict[str, dict[str, Any]] = {"data_clients": {}, "exec_clients": {}}
     for name in {**data, **execution}:
         added = with_secret(name, data, execution, secrets.of_client(name))

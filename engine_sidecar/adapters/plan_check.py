@@ -12,10 +12,13 @@ from engine_sidecar.adapters.client_configs import field_value, imported
 from engine_sidecar.adapters.node_building import build_node
 from engine_sidecar.adapters.node_plan import PlanRefusedError, node_plan
 from engine_sidecar.link import Run
+from engine_sidecar.replay.currencies import with_base_currency
 from engine_sidecar.strategies.building import build_strategy
 from schemas.fault import FieldError
 from schemas.session import EnginePlan
 
+_ANY_CURRENCY: Final = "USD"
+"""For accounts that count in what the catalog's instruments are settled in: none is asked here."""
 _KEYS: Final = ("strategy_path", "config_path", "config")
 
 
@@ -63,10 +66,11 @@ async def _build(run: Run) -> None:
 
 
 def _run(plan: EnginePlan) -> Run:
+    node = with_base_currency(plan.node, _ANY_CURRENCY)
     return Run(
         instance_id=plan.trader_id.lower(),
         session_id="check",
-        plan=msgspec.structs.replace(plan, instruments=(), secrets={}),
+        plan=msgspec.structs.replace(plan, node=node, instruments=(), secrets={}),
         catalog_path="/nonexistent",
         log_level="ERROR",
         stop_timeout_s=1.0,

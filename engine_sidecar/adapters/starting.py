@@ -8,17 +8,18 @@ from engine_sidecar.adapters.connecting import why_not_connected
 
 def watch_start(
     kernel: Any,
-    on_connected: Callable[[], None],
+    on_connected: Callable[[], bool],
     on_reconciled: Callable[[], None],
     on_started: Callable[[], None],
 ) -> None:
-    """Calls `on_connected` when all clients are connected, `on_reconciled` when orders and positions were compared with the
-    venues, `on_started` when the start is over, well or not.
+    """Calls `on_connected` when all clients are connected, and breaks the start off where it answers False; `on_reconciled` when
+    orders and positions were compared with the venues, `on_started` when the start is over, well or not.
     """
     start, reconcile = kernel.start_async, kernel._await_execution_reconciliation
 
     async def reconcile_and_tell() -> bool:
-        on_connected()
+        if not on_connected():
+            return False
         done: bool = await reconcile()
         if done:
             on_reconciled()

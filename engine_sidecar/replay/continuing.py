@@ -19,10 +19,18 @@ def tagged(fill: OrderFilled, tag: str) -> OrderFilled:
 
 
 def continued[C: SandboxExecutionClientConfig](config: C, cache: Any) -> C:
-    """The config with the balances that the account had when it was last seen, and ids that were not given yet."""
+    """The config with the balances that the account had when it was last seen, and ids that were not given yet.
+
+    Raises ValueError for an account that was kept in another currency.
+    """
     account = cache.account(AccountId(f"{config.venue}-001"))
     if account is None:
         return config
+    kept = account.base_currency.code if account.base_currency else None
+    if kept != config.base_currency:
+        raise ValueError(
+            f"base_currency {config.base_currency}: the account at {config.venue} that came back was kept in {kept}"
+        )
     balances = [str(balance) for balance in account.balances_total().values()]
     after = copy(config)
     msgspec.structs.force_setattr(after, "starting_balances", balances)

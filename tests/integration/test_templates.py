@@ -157,10 +157,11 @@ def test_a_live_engine_is_careful_by_default(shelf: Shelf) -> None:
 
 def test_venues_with_simulated_execution_are_built_side_by_side(shelf: Shelf, check: Check) -> None:
     venues = tuple(VenueChoice(name=name.upper(), adapter=name) for name in ("binance", "bybit", "kraken"))
-    plan = rendered(shelf, "paper_trading", venues=venues, parameters={"timeout_connection": 5}).plan
+    chosen: dict[str, Any] = {"timeout_connection": 5, "base_currency": "USDT"}
+    plan = rendered(shelf, "paper_trading", venues=venues, parameters=chosen).plan
     assert check(PlanCheck(plan=plan)) == ()
     odd = (*venues[:2], VenueChoice(name="KRAKEN", adapter="kraken", config={"colour": "red"}))
-    plan = rendered(shelf, "paper_trading", venues=odd).plan
+    plan = rendered(shelf, "paper_trading", venues=odd, parameters=chosen).plan
     (problem,) = check(PlanCheck(plan=plan))
     assert "data_clients.KRAKEN" in problem.message
     assert "colour" in problem.message
@@ -176,7 +177,7 @@ def test_nothing_that_a_parameter_says_is_evaluated(shelf: Shelf, check: Check) 
     for value in ("{trader_id}", "{0.__class__}", "{starting_balance}", "%(x)s"):
         spec = rendered(shelf, "paper_trading", parameters={"base_currency": value, "starting_balance": "5"})
         client = spec.plan.node["exec_clients"]["SIM"]["config"]
-        assert client["starting_balances"] == [f"5 {value}"]
+        assert (client["base_currency"], client["starting_balances"]) == (value, ["5"])
         (problem,) = check(PlanCheck(plan=spec.plan))
         assert "exec_clients.SIM" in problem.message
 
@@ -225,6 +226,7 @@ def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(
         msgspec.structs.replace(shelf, venues={"tape": tape}),
         "paper_trading",
         venues=(venue,),
+        parameters={"base_currency": "USD"},
         strategies=(StrategyChoice(template="ema_cross"),),
     )
     engine = engine_of(zygote, spec, catalog)

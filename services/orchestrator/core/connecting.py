@@ -49,6 +49,8 @@ def connect(
         execution = [_execution(venue, simulated, values, is_live=is_live) for venue in trading]
     except WrongValue as error:
         return Clients(), [FieldError("config.template", str(error))]
+    if errors := [error for name, client, _ in execution for error in _uncounted(name, client["config"])]:
+        return Clients(), errors
     clients = Clients(
         data={venue.choice.name: _data(venue, is_live=is_live) for venue in venues if "data" in venue.sides},
         execution={name: client for name, client, _ in execution},
@@ -78,6 +80,15 @@ def _execution(
     config = substitute(simulated.config, {**values, "venue": name})
     config = merged(config, venue.choice.config.get("execution") or {})
     return f"{_SIMULATED}-{name}", {"path": simulated.path, "config": config}, simulated.factory
+
+
+def _uncounted(name: str, config: Mapping[str, Any]) -> list[FieldError]:
+    """The error of a simulated account whose balance has no currency: what a venue's instruments are settled in shows once they are loaded."""
+    amounts = [each for each in config.get("starting_balances", ()) if " " not in str(each)]
+    if not name.startswith(f"{_SIMULATED}-") or not amounts or config.get("base_currency") is not None:
+        return []
+    text = "must be given with venues: it is not known before they are connected what their instruments are settled in"
+    return [FieldError("config.parameters.base_currency", text)]
 
 
 def _config(venue: ChosenVenue, side: Side, *, is_live: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From what an operator chose, and templates, to the spec of a session. Everything that is wrong is told at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +10,7 @@ from schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
 from schemas.fault import FieldError, invalid
 from schemas.session import EnginePlan, SessionSpec
 from schemas.states import EngineType, TradingMode
+from services.orchestrator.core.backtests.money import currency_errors
 from services.orchestrator.core.choice import engine_template, keeps_state
 from services.orchestrator.core.connecting import Clients, connect
 from services.orchestrator.core.parameters import Known, Value, WrongValue, check_all
@@ -20,6 +21,7 @@ from services.orchestrator.core.templates import EngineTemplate, Shelf
 from services.orchestrator.core.traders import trader_id
 
 _WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
+_BASE_CURRENCY: Final = "base_currency"
 _BOOT_S: Final = 60.0
 _LONGEST_BOOT_S: Final = 3600.0
 
@@ -46,6 +48,7 @@ def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str)
         *instruments(template.parameters, values),
         *(name for each in strategies for name in each.instruments),
     }
+    errors += _currency_errors(template, values, () if config.venues else traded)
     if errors:
         raise invalid(*errors)
     plan = EnginePlan(
@@ -65,6 +68,17 @@ def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str)
         has_egress=clients.has_egress or template.trading_mode == TradingMode.LIVE,
         worker=_worker(template, values),
     )
+
+
+def _currency_errors(
+    template: EngineTemplate, values: Mapping[str, Value], instruments: Iterable[str]
+) -> list[FieldError]:
+    """What is wrong with the currency of the simulated account, as far as the symbols of what is replayed tell."""
+    if _BASE_CURRENCY not in template.parameters:
+        return []
+    chosen = values[_BASE_CURRENCY]
+    field = f"config.parameters.{_BASE_CURRENCY}"
+    return currency_errors(None if chosen is None else str(chosen), instruments, field)
 
 
 def _spec(

@@ -67,6 +67,16 @@ def test_a_paper_engine_takes_the_venues_data_and_simulates_their_execution() ->
     assert (node["timeout_connection"], node["risk_engine"]) == (33, {"bypass": False, "debug": True})
 
 
+def test_a_simulated_account_at_a_venue_needs_its_currency_named() -> None:
+    amount = bazaar(config={"execution": {"starting_balances": ["7"], "base_currency": None}})
+    wrong = refused(paper(amount))
+    assert wrong.keys() == {"config.parameters.base_currency"}
+    assert "must be given with venues" in wrong["config.parameters.base_currency"]
+    named = bazaar(config={"execution": {"starting_balances": ["7"], "base_currency": "EUR"}})
+    (client,) = rendered(paper(named)).plan.node["exec_clients"].values()
+    assert client["config"]["base_currency"] == "EUR"
+
+
 def test_a_paper_engine_without_venues_replays_the_catalog() -> None:
     spec = rendered(paper(parameters={"speed": 2}))
     assert list(spec.plan.node["data_clients"]) == ["SIM"]

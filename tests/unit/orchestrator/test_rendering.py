@@ -195,6 +195,45 @@ def test_a_default_that_the_catalog_does_not_hold_is_refused() -> None:
         render(config(), shelf(), nothing, session_id="s1")
 
 
+PAIR = "BTC/USDT.SIM"
+CURRENCY = {"parameters": {"base_currency": {"type": "string", "help": "h"}}, "node": {}}
+
+
+@pytest.mark.parametrize(
+    ("base_currency", "instruments", "error"),
+    [
+        (None, (PAIR,), None),
+        ("USDT", (PAIR,), None),
+        ("USD", (PAIR,), "USD has no rate to USDT"),
+        ("EUR", (PAIR, "EUR/USDT.SIM"), None),
+        (None, (PAIR, "BTC/EUR.SIM"), "must be given"),
+        ("USD", ("COIN.SIM",), None),  # its symbol does not tell: the engine asks the catalog
+    ],
+)
+def test_an_account_that_what_is_replayed_cannot_be_converted_into_is_refused_by_name(
+    base_currency: str | None, instruments: tuple[str, ...], error: str | None
+) -> None:
+    known = Known(instruments=frozenset(instruments), bar_types=frozenset())
+    holds = {
+        "parameters": {"instrument_id": {"type": "instrument", "help": "h"}},
+        "config": {"instrument_id": "{instrument_id}"},
+    }
+    strategy = load(msgspec.json.encode(STRATEGY | holds), StrategyTemplate, "ema_cross")
+    on = msgspec.structs.replace(shelf(**CURRENCY), strategies={"ema_cross": strategy})
+    trades = tuple(
+        StrategyChoice(template="ema_cross", parameters={"instrument_id": name}) for name in instruments
+    )
+    chosen = config(strategies=trades, parameters={"base_currency": base_currency})
+    if error is None:
+        assert render(chosen, on, known, session_id="s1").plan.instruments == tuple(sorted(instruments))
+        return
+    with pytest.raises(FaultError) as raised:
+        render(chosen, on, known, session_id="s1")
+    (wrong,) = raised.value.fault.errors
+    assert wrong.field == "config.parameters.base_currency"
+    assert error in wrong.message
+
+
 def test_a_missing_value_within_text_is_refused_and_names_it() -> None:
     node = {"note": "at most {max_order_rate}"}
     with pytest.raises(FaultError, match="max_order_rate has no value"):

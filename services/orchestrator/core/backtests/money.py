@@ -6,27 +6,27 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from schemas.backtest import BacktestConfig
 from schemas.fault import FieldError
 
-_FIELD = "config.base_currency"
 
-
-def currency_errors(config: BacktestConfig) -> list[FieldError]:
+def currency_errors(
+    base_currency: str | None, instruments: Iterable[str], field: str = "config.base_currency"
+) -> list[FieldError]:
     """What is wrong with the base currency, as far as symbols tell: that of BTC/USDT.X is settled in USDT.
 
     Without one all instruments must be settled in the same; another one must be reached from each by pairs of the run. Other symbols do
-    not tell: such a run is refused by its trial.
+    not tell: such a run is refused by its trial or engine.
     """
-    pairs = [pair for name in config.instruments if (pair := _pair(name))]
+    pairs = [pair for name in instruments if (pair := _pair(name))]
     quotes = sorted({quote for _, quote in pairs})
-    if config.base_currency is None:
+    if base_currency is None:
         if len(quotes) < 2:
             return []
         text = f"must be given: instruments are quoted in {', '.join(quotes)}, and results are counted in one currency"
-        return [FieldError(_FIELD, text)]
-    reached = _reached(config.base_currency, pairs)
+        return [FieldError(field, text)]
+    reached = _reached(base_currency, pairs)
     return [
         FieldError(
-            _FIELD,
-            f"{config.base_currency} has no rate to {quote}, which instruments are quoted in: leave it out, give {quote}, "
+            field,
+            f"{base_currency} has no rate to {quote}, which instruments are quoted in: leave it out, give {quote}, "
             "or add a pair of both to the instruments",
         )
         for quote in quotes

@@ -44,7 +44,12 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     """The plan, or every field at fault."""
     holdings = Holdings(sources.entries)
     missing = _missing(config, holdings)
-    errors = [*missing, *venue_errors(config), *currency_errors(config), *timezone_errors(config)]
+    errors = [
+        *missing,
+        *venue_errors(config),
+        *currency_errors(config.base_currency, config.instruments),
+        *timezone_errors(config),
+    ]
     rendered, wrong = render_chosen(
         config, sources.shelf, Known.of(sources.entries), holdings, sources.modules
     )
