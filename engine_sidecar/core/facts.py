@@ -24,10 +24,24 @@ class KillCause(StrEnum):
     LINK = "link"
 
 
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """What people were told of an engine that was impaired, once or several times, each soon after the last.
+
+    `told` are the problems that they know of. `well_since` (monotonic s) is when it traded again, null while it does not.
+    `is_open`: they were told that it is impaired, and not yet that it is not.
+    """
+
+    told: tuple[str, ...]
+    times: int = 1
+    is_open: bool = True
+    well_since: float | None = None
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited.
 
-    `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's.
+    `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
+    told of it.
     """
 
     spec: SessionSpec
@@ -55,6 +69,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     suspected: tuple[str, ...] = ()
+    alarm: Alarm | None = None
     at_rest: frozenset[str] = frozenset()
 
     @property

@@ -77,7 +77,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
         case Observed():
-            return trading.observed(session, message)
+            return trading.observed(session, message, now)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
             at_rest = session.at_rest | {name} if is_at_rest else session.at_rest - {name}
             return msgspec.structs.replace(session, at_rest=at_rest), ()
@@ -108,7 +108,7 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     pulse = watch.started(now) if session.state == RunState.BOOTING else session.pulse
     session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
     if phase.state == RunState.TRADING:
-        return trading.begun(session)
+        return trading.begun(session, now)
     session = msgspec.structs.replace(session, state=phase.state)
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
 

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from engine_sidecar.core import lease as leases
+from engine_sidecar.core.alarm import sounded
 from engine_sidecar.core.ending import stop
 from engine_sidecar.core.facts import Session, Step, alert
 from engine_sidecar.core.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
@@ -49,7 +50,7 @@ def check_lease(session: Session, now: float) -> Step:
     return stop(session, StopAsked(StopPolicy.CANCEL), cause, now)
 
 
-def observed(session: Session, message: Observed) -> Step:
+def observed(session: Session, message: Observed, now: float) -> Step:
     """Problems that last from one measure to the next impair the engine; when they have gone, it trades again."""
     limit_s = session.spec.stale_feed_after_s
     found = problems(message.metrics, stale_feed_after_s=limit_s, at_rest=session.at_rest)
@@ -59,31 +60,26 @@ def observed(session: Session, message: Observed) -> Step:
     session = msgspec.structs.replace(session, suspected=found, notes=said)
     if session.state not in UP:
         return msgspec.structs.replace(session, problems=()), ()
-    return _judge(session, lasting)
+    return _judge(session, lasting, now)
 
 
-def begun(session: Session) -> Step:
+def begun(session: Session, now: float) -> Step:
     """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
     session = msgspec.structs.replace(session, state=RunState.TRADING)
     if not session.suspected:
         return session, (Publish(StateChange(state=RunState.TRADING)),)
-    return _judge(session, session.suspected)
+    return _judge(session, session.suspected, now)
 
 
-def _judge(session: Session, lasting: tuple[str, ...]) -> Step:
-    before = session.problems
-    if lasting == before:
-        return session, ()
-    state = RunState.IMPAIRED if lasting else RunState.TRADING
-    session = msgspec.structs.replace(session, problems=lasting, state=state)
-    effects: list[Effect] = [Publish(StateChange(state=state, detail="; ".join(lasting)))]
-    if new := [problem for problem in lasting if problem not in before]:
-        severity = Severity.CRITICAL if _is_live(session) else Severity.WARNING
-        effects.append(alert(severity, "impaired", "; ".join(new)))
-    elif not lasting:
-        effects.append(alert(Severity.INFO, "trading_again", f"no longer so: {'; '.join(before)}"))
-    return session, tuple(effects)
+def _judge(session: Session, lasting: tuple[str, ...], now: float) -> Step:
+    effects: list[Effect] = []
+    if lasting != session.problems:
+        state = RunState.IMPAIRED if lasting else RunState.TRADING
+        session = msgspec.structs.replace(session, problems=lasting, state=state)
+        effects.append(Publish(StateChange(state=state, detail="; ".join(lasting))))
+    alarm, alerts = sounded(session.alarm, lasting, _gravity(session), now)
+    return msgspec.structs.replace(session, alarm=alarm), (*effects, *alerts)
 
 
-def _is_live(session: Session) -> bool:
-    return session.spec.trading_mode == TradingMode.LIVE
+def _gravity(session: Session) -> Severity:
+    return Severity.CRITICAL if session.spec.trading_mode == TradingMode.LIVE else Severity.WARNING

@@ -142,7 +142,8 @@ class Conductor:
         ended = ends.ended_by(before, decision)
         if before is None or ended is None:
             return decision
-        exposure = await self._exposure(ended.session_id) if ends.needs_exposure(ended) else ends.Exposure()
+        has_begun = ended.started_at is not None
+        exposure = await self._exposure(ended.session_id) if has_begun else ends.Exposure()
         return ends.concluded(before, decision, ended, exposure, decision.engine.updated_at)
 
     async def _exposure(self, session_id: str) -> ends.Exposure:

@@ -138,10 +138,10 @@ class Record(Protocol):
         """
 
     async def exposure(self, session_id: str) -> Exposure:
-        """The positions and orders that were open by the last events of a session, at most 50 of each by name."""
+        """What was open by the last events of a session, at most 50 positions and orders by name, and whether its last alert says impaired."""
 
     async def exposures(self, session_ids: Sequence[str]) -> dict[str, Exposure]:
-        """The same of many sessions in one question each of positions and orders; one that had nothing open is not in it."""
+        """The positions and orders of many sessions in one question each; one that had nothing open is not in it."""
 
     async def held_leases(self) -> list[Lease]:
         """The leases of sessions that have not ended."""

@@ -26,7 +26,7 @@ from services.orchestrator.core.again import start_again
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.ends import Exposure
 from services.orchestrator.core.events import StoredEvent, apply_states
-from services.orchestrator.core.model import Engine
+from services.orchestrator.core.model import Engine, Silence
 from services.orchestrator.core.record_time import KeptTime
 from services.orchestrator.core.session import move
 from services.orchestrator.core.stored import configure, remove
@@ -304,6 +304,39 @@ async def test_what_a_session_held_last_is_known_from_its_events(record: Postgre
         ("O-3", "ACCEPTED"),
         ("O-4", "PENDING_CANCEL"),
     ]
+
+
+def alert(seq: int, code: str) -> StoredEvent:
+    return told(seq, "alert", {"severity": "warning", "code": code, "message": "m"})
+
+
+@pytest.mark.parametrize(
+    ("codes", "is_impaired"),
+    [
+        ((), False),
+        (("impaired", "frozen"), True),
+        (("impaired", "trading_again", "frozen"), False),
+        (("impaired", "trading_again", "impaired"), True),
+    ],
+)
+async def test_whether_people_were_told_last_that_it_is_impaired(
+    record: PostgresRecord, codes: tuple[str, ...], is_impaired: bool
+) -> None:
+    await record.save(change_of(started()))
+    await record.add_events([alert(seq, code) for seq, code in enumerate(codes, 1)])
+    assert (await record.exposure("s1")).is_impaired is is_impaired
+
+
+async def test_the_silence_of_a_session_is_kept(record: PostgresRecord) -> None:
+    await record.save(change_of(started()))
+    present = await loaded(record)
+    assert present.session is not None
+    silence = Silence(times=3, is_open=False, heard_at=after(2))
+    silent = msgspec.structs.replace(present.session, silence=silence)
+    await record.save(change_of(conclude(present, silent, (), (), NOW)))
+    kept = (await loaded(record)).session
+    assert kept is not None
+    assert kept.silence == silence
 
 
 async def test_of_more_than_fifty_the_record_says_how_many_more(record: PostgresRecord) -> None:

@@ -134,7 +134,9 @@ class PostgresRecord:
         return [(row["first"], row["last"]) for row in await self.fetch("gaps", session_id)]
 
     async def exposure(self, session_id: str) -> Exposure:
-        return (await self.exposures([session_id])).get(session_id, Exposure())
+        held = (await self.exposures([session_id])).get(session_id, Exposure())
+        impairment = await self.fetch("last_impairment", session_id)
+        return msgspec.structs.replace(held, is_impaired=any(row["is_open"] for row in impairment))
 
     async def exposures(self, session_ids: Sequence[str]) -> dict[str, Exposure]:
         positions = await self._open_of("last_positions", session_ids)

@@ -12,13 +12,13 @@ from schemas.session import SessionSpec, VenueAccount
 from schemas.telemetry import StopReport
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
-from services.orchestrator.core.model import Engine, Session, StopOrder
+from services.orchestrator.core.model import Engine, Session, Silence, StopOrder
 from services.orchestrator.ports import Command, Refusal
 
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),
     *("changed_at", "started_at", "trading_at", "ended_at", "exit_seen_at"),
-    *("not_confirmed", "stop_report", "is_given_up", "told_seq"),
+    *("not_confirmed", "stop_report", "is_given_up", "told_seq", "silence"),
 )
 _FIXED: Final = (
     *("instance_id", "generation", "stop_policy", "stop_timeout_s", "created_at"),
@@ -89,6 +89,7 @@ def session_of(row: Mapping[str, Any]) -> Session:
     documents = {
         "stop": _decoded(row["stop"], StopOrder),
         "stop_report": _decoded(row["stop_report"], StopReport),
+        "silence": _decoded(row["silence"], Silence),
     }
     lists = {name: tuple(row[name]) for name in ("log_tail", "not_confirmed")}
     return msgspec.convert({**row, **documents, **lists}, Session)
@@ -111,7 +112,7 @@ def _decoded[T](document: str | None, kind: type[T]) -> T | None:
 def _column(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, StopOrder | StopReport):
+    if isinstance(value, StopOrder | StopReport | Silence):
         return to_json(value)
     return str(value) if isinstance(value, str) else value
 

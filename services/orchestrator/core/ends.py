@@ -24,13 +24,15 @@ _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """The positions and orders of a session that were open when it was last heard, as its events on record have them.
 
-    `more_positions` and `more_orders` are those beyond what is named here. `is_read` is false when the record could not say.
+    `more_positions` and `more_orders` are those beyond what is named here. `is_impaired`: its sidecar told people last that it is
+    impaired. `is_read` is false when the record could not say.
     """
 
     positions: tuple[PositionUpdate, ...] = ()
     orders: tuple[OrderUpdate, ...] = ()
     more_positions: int = 0
     more_orders: int = 0
+    is_impaired: bool = False
     is_read: bool = True
 
     def in_words(self) -> Iterator[str]:
@@ -79,7 +81,7 @@ def concluded(
 ) -> Decision:
     """The decision with what is known of the end: doubts on record, and the alert of one that nobody asked for."""
     told = _with_doubts(before.session, ended, exposure)
-    alerts = unasked(before, told, now)
+    alerts = (*unasked(before, told, now), *closings(told, exposure, now))
     if decision.ended is not None:
         return msgspec.structs.replace(decision, ended=told, effects=(*decision.effects, *alerts))
     engine = msgspec.structs.replace(decision.engine, session=told)
@@ -106,10 +108,30 @@ def unasked(engine: Engine, ended: Session, now: datetime) -> tuple[Effect, ...]
     )
 
 
+def closings(ended: Session, exposure: Exposure, now: datetime) -> tuple[Effect, ...]:
+    """What closes the alerts about the session that people were told of and that nobody else closes: it is gone."""
+    is_silent = ended.silence is not None and ended.silence.is_open
+    open_codes = [
+        code for code, is_open in (("silent", is_silent), ("impaired", exposure.is_impaired)) if is_open
+    ]
+    return tuple(
+        about_session(
+            ended,
+            Severity.INFO,
+            f"{code}_over",
+            f"engine {ended.instance_id} is not {code} any more: it has ended ({ended.state})",
+            now,
+        )
+        for code in open_codes
+    )
+
+
 def standing(engine: Engine, now: datetime) -> tuple[Effect, ...]:
-    """The alert that goes with the end on record, for whoever takes over from one that died before it was told."""
+    """The alerts that go with the end on record, for whoever takes over from one that died before it was told."""
     session = engine.session
-    return unasked(engine, session, now) if session is not None and session.is_over else ()
+    if session is None or not session.is_over:
+        return ()
+    return (*unasked(engine, session, now), *closings(session, Exposure(), now))
 
 
 def _is_news(ended: Session) -> bool:

@@ -39,6 +39,18 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     is_for_silence: bool = False
 
 
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a session fell silent, each time soon after the last, and what people were told of it.
+
+    `heard_at` is when it was heard again, of the record's time; null while it is silent. `is_open`: they were told that it is
+    silent, and not yet that it is not.
+    """
+
+    times: int = 1
+    is_open: bool = True
+    heard_at: datetime | None = None
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One life of an engine. `changed_at`, `exit_seen_at` and those of the stop order are of the record's time, all others of
     the wall clock: of ours for `created_at`, of the engine's for what it did.
@@ -72,6 +84,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     is_provisional: bool = False
     last_seq: int = 0
     told_seq: int = 0
+    silence: Silence | None = None
     not_confirmed: tuple[str, ...] = ()
     stop_report: StopReport | None = None
     is_given_up: bool = False

@@ -73,9 +73,10 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
         effects = (*stop_step(session, now), *next_look(session, now))
         return conclude(engine, session, effects, hosts, now)
     after, effects = _step(session, sight, hosts, now)
+    after, alerts = silence.told(engine, after, now)
     if after is session and not effects:
         return None
-    return conclude(engine, after, (*effects, *silence.alerts(engine, after, now)), hosts, now)
+    return conclude(engine, after, (*effects, *alerts), hosts, now)
 
 
 def tidy(session: Session, container: ContainerFacts | None, now: datetime) -> tuple[Effect, ...]:

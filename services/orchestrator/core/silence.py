@@ -1,6 +1,6 @@
 """Engines that are not heard while their containers are up: noticed, told, and ended where their policy says so."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -11,11 +11,14 @@ from schemas.telemetry import Severity
 from services.orchestrator.core.alerts import about_engine
 from services.orchestrator.core.effects import Effect
 from services.orchestrator.core.live import SILENT_AFTER, Sight
-from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.core.model import Engine, Session, Silence
 from services.orchestrator.core.session import MOVES, move
 from services.orchestrator.core.stopping import order_stop
 
 DETAIL: Final = f"no heartbeat for {SILENT_AFTER.total_seconds():.0f} s while its container is up"
+
+CALM: Final = timedelta(seconds=300)
+"""How long an engine that fell silent more than once must be heard until people are told that it is."""
 
 
 def noticed(session: Session, sight: Sight, now: datetime) -> Session | None:
@@ -48,21 +51,51 @@ def ended_by_policy(engine: Engine, sight: Sight, now: datetime) -> tuple[Engine
     return engine, ordered
 
 
-def alerts(engine: Engine, after: Session, now: datetime) -> tuple[Effect, ...]:
-    """What people are told when a session falls silent, and when it is heard again."""
-    before = engine.session
-    if before is None or before.state == after.state:
-        return ()
-    key = f"{after.session_id}-{now.timestamp():.0f}"
+def told(engine: Engine, after: Session, now: datetime) -> tuple[Session, tuple[Effect, ...]]:
+    """The session with what people are told of its silence, and that. Bad news is told at once; one that falls silent again and
+    again is not called well between, but once it was heard for CALM, with how often it was not.
+
+    The alert of a session that ends meanwhile is closed with its end: see ends.py.
+    """
+    before = after.silence
+    if after.is_over or (before is None and after.state != RunState.SILENT):
+        return after, ()
     if after.state == RunState.SILENT:
-        message = f"engine {engine.instance_id} is silent: {DETAIL}; what follows: {policy_of(engine)}"
-        return (about_engine(engine, Severity.CRITICAL, "silent", message, now, key=key),)
-    if before.state == RunState.SILENT and after.state != RunState.UNKNOWN and not after.is_over:
-        if after.stop is not None:
-            return ()
-        message = f"engine {engine.instance_id} is heard again: it is {after.state}"
-        return (about_engine(engine, Severity.INFO, "heard_again", message, now, key=key),)
-    return ()
+        return _fallen(engine, after, before, now)
+    is_heard = after.state != RunState.UNKNOWN and after.stop is None
+    if before is None or not before.is_open or not is_heard:
+        return after, ()
+    heard_at = before.heard_at or now
+    is_well = before.times == 1 or now - heard_at >= CALM
+    silence = msgspec.structs.replace(before, heard_at=heard_at, is_open=not is_well)
+    again = msgspec.structs.replace(after, silence=silence)
+    if not is_well:
+        return again, ()
+    often = (
+        f", for {CALM.total_seconds():.0f} s; it was silent {before.times} times" if before.times > 1 else ""
+    )
+    message = f"engine {engine.instance_id} is heard again{often}: it is {after.state}"
+    return again, (_alert(engine, Severity.INFO, "heard_again", message, now),)
+
+
+def _fallen(
+    engine: Engine, after: Session, before: Silence | None, now: datetime
+) -> tuple[Session, tuple[Effect, ...]]:
+    if before is not None and before.heard_at is None:
+        return after, ()
+    is_repeated = before is not None and before.heard_at is not None and now - before.heard_at < CALM
+    times = before.times + 1 if before is not None and is_repeated else 1
+    silent = msgspec.structs.replace(after, silence=Silence(times=times))
+    if before is not None and is_repeated and before.is_open:
+        return silent, ()
+    often = f" again within {CALM.total_seconds():.0f} s, {times} times by now" if times > 1 else ""
+    message = f"engine {engine.instance_id} is silent{often}: {DETAIL}; what follows: {policy_of(engine)}"
+    return silent, (_alert(engine, Severity.CRITICAL, "silent", message, now),)
+
+
+def _alert(engine: Engine, severity: Severity, code: str, message: str, now: datetime) -> Effect:
+    key = f"{engine.session.session_id if engine.session else engine.instance_id}-{now.timestamp():.0f}"
+    return about_engine(engine, severity, code, message, now, key=key)
 
 
 def _is_up(sight: Sight) -> bool:

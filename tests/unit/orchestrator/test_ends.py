@@ -94,6 +94,18 @@ def test_what_is_not_named_is_counted() -> None:
     assert "and 7 more positions" in alerts[0].message
 
 
+@pytest.mark.parametrize("to", ["failed", "stopped", "completed"])
+def test_the_alert_of_an_impaired_engine_is_closed_with_its_end(to: str) -> None:
+    present = session(RunState.IMPAIRED)
+    decision = conclude(engine(present), move(present, RunState(to), after(5)), (), (), after(5))
+    over = ends.ended_by(engine(present), decision)
+    assert over is not None
+    for exposure, closed in ((Exposure(is_impaired=True), ["impaired_over"]), (Exposure(), [])):
+        effects = ends.concluded(engine(present), decision, over, exposure, after(5)).effects
+        codes = [effect.alert.code for effect in effects if isinstance(effect, RaiseAlert)]
+        assert [code for code in codes if code.endswith("_over")] == closed
+
+
 def test_whatever_an_engine_calls_its_orders_the_record_can_hold() -> None:
     odd = msgspec.structs.replace(OPEN, client_order_id="O\x00" + "7" * 9_000)
     held = msgspec.structs.replace(HELD, strategy_id="S\x00")

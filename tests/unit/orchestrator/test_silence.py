@@ -9,12 +9,13 @@ from schemas.engine import StopEngine
 from schemas.session import ContainerStatus
 from schemas.states import DesiredState, FailureReason, RunState, SilencePolicy, StopPolicy
 from schemas.telemetry import FleetAlert
+from services.orchestrator.core import ends
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import CommandStop, RaiseAlert
 from services.orchestrator.core.engine import stop
 from services.orchestrator.core.events import apply_states
 from services.orchestrator.core.live import Sight
-from services.orchestrator.core.model import Engine, Session, StopOrder
+from services.orchestrator.core.model import Engine, Session, Silence, StopOrder
 from services.orchestrator.core.reconcile import reconcile
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, facts, replace, session, state_event
 
@@ -36,7 +37,7 @@ def after_look(present: Engine, sight: Sight, seconds: float = 0) -> tuple[Engin
 
 
 def silent(policy: SilencePolicy, **facts_of_session: Any) -> Engine:
-    present = session(RunState.SILENT, **{"started_at": NOW, **facts_of_session})
+    present = session(RunState.SILENT, **{"started_at": NOW, "silence": Silence(), **facts_of_session})
     return engine(present, restart_policy=RestartPolicy(max_restarts=2, on_silence=policy))
 
 
@@ -87,7 +88,9 @@ def test_heard_again_it_is_where_its_sidecar_says(state: str) -> None:
 
 def test_where_the_policy_is_to_report_nothing_else_is_done() -> None:
     assert looked(silent(SilencePolicy.REPORT), MUTE, 3600) is None
-    assert looked(engine(session(RunState.SILENT), restart_policy=None), MUTE, 3600) is None
+    assert (
+        looked(engine(session(RunState.SILENT, silence=Silence()), restart_policy=None), MUTE, 3600) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,3 +153,71 @@ def test_a_stop_that_somebody_asks_for_takes_the_place_of_the_policy() -> None:
     assert asked.session is not None
     assert asked.session.stop is not None
     assert not asked.session.stop.is_for_silence
+
+
+def told(*spells: tuple[float, Sight]) -> tuple[Engine, list[tuple[float, str, str]]]:
+    """The engine, and the alerts of it, as it was seen at these seconds."""
+    present, alerts = engine(session()), []
+    for at, sight in spells:
+        decision = looked(present, sight, at)
+        if decision is not None:
+            present = decision.engine
+            found = [effect.alert for effect in decision.effects if isinstance(effect, RaiseAlert)]
+            alerts += [(at, alert.code, alert.message) for alert in found]
+    return present, alerts
+
+
+def test_one_that_falls_silent_again_and_again_is_told_twice_and_is_heard_when_it_has_been_for_a_while() -> (
+    None
+):
+    flapping = [(16.0 * number, HEARD if number % 2 == 0 else MUTE) for number in range(1, 41)]
+    present, alerts = told(*flapping, (939.0, HEARD), (941.0, HEARD), (1300.0, HEARD))
+    assert [(at, code) for at, code, _ in alerts] == [
+        (16.0, "silent"),
+        (32.0, "heard_again"),
+        (48.0, "silent"),
+        (941.0, "heard_again"),
+    ]
+    assert "is silent again within 300 s, 2 times by now" in alerts[2][2]
+    assert "is heard again, for 300 s; it was silent 20 times: it is trading" in alerts[3][2]
+    assert present.session is not None
+    assert present.session.silence is not None
+    assert not present.session.silence.is_open
+
+
+def test_one_that_falls_silent_long_after_is_told_as_the_first_time() -> None:
+    _, alerts = told((16.0, MUTE), (32.0, HEARD), (332.0, MUTE), (348.0, HEARD))
+    assert [code for _, code, _ in alerts] == ["silent", "heard_again", "silent", "heard_again"]
+    assert "again within" not in alerts[2][2]
+
+
+def test_one_that_was_out_of_sight_while_it_was_silent_is_told_of_once() -> None:
+    away = replace(MUTE, is_host_in_sight=False)
+    _, alerts = told((16.0, MUTE), (20.0, away), (30.0, MUTE), (40.0, HEARD))
+    assert [code for _, code, _ in alerts] == ["silent", "heard_again"]
+
+
+def test_what_its_sidecar_says_by_an_event_counts_as_heard() -> None:
+    said = apply_states(silent(SilencePolicy.REPORT), [state_event(9, RunState.TRADING)], (), after(1)).engine
+    _, found, alerts = after_look(said, HEARD, 2)
+    assert (found.state, [alert.code for alert in alerts]) == (RunState.TRADING, ["heard_again"])
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_an_end_that_follows_silence_closes_its_alert(is_asked: bool) -> None:
+    present = silent(SilencePolicy.REPORT)
+    if is_asked:
+        present = stop(present, StopEngine(), request_id="r", now=after(1)).engine
+        decision = apply_states(present, [state_event(9, RunState.STOPPED)], (), after(3))
+    else:
+        gone = replace(MUTE, container=facts(ContainerStatus.EXITED, exit_code=-9))
+        waiting, _, _ = after_look(present, gone, 1)
+        found = looked(waiting, gone, 4)
+        assert found is not None
+        present, decision = waiting, found
+    over = ends.ended_by(present, decision)
+    assert over is not None
+    concluded = ends.concluded(present, decision, over, ends.Exposure(), after(4))
+    codes = [effect.alert.code for effect in concluded.effects if isinstance(effect, RaiseAlert)]
+    assert codes[-1] == "silent_over"
+    assert codes[:-1] == ([] if is_asked else ["engine_failed"])

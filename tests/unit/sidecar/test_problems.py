@@ -113,6 +113,56 @@ def test_a_second_problem_beside_the_first_is_told_too() -> None:
     assert codes(effects) == ["impaired", "impaired"]
 
 
+def alarms(*spells: tuple[float, bool]) -> list[tuple[float, str, str]]:
+    """The alerts of an engine that at these seconds is measured, twice each time, to be well or not."""
+    session, _ = core.begin(spec(), 0.0)
+    for message in (BusFound(), ZygoteReady(1.0), Forked(42), Phase(RunState.CONNECTING), TRADING):
+        session, _ = core.decide(session, message, 0.0)
+    told = []
+    for at, is_well in spells:
+        for _ in range(2):
+            session, effects = core.decide(session, Observed(WELL if is_well else SICK), at)
+            found = [each.data for each in effects if isinstance(each, Publish)]
+            told += [(at, each.code, each.message) for each in found if isinstance(each, Alert)]
+    return told
+
+
+FAULTED = "strategy A-000 is FAULTED"
+
+
+def test_one_that_is_impaired_again_and_again_tells_it_twice_and_is_well_when_it_has_been_for_a_while() -> (
+    None
+):
+    flapping = [(16.0 * number, number % 2 == 0) for number in range(1, 41)]
+    told = alarms(*flapping, (939.0, True), (941.0, True), (1300.0, True))
+    assert told == [
+        (16.0, "impaired", FAULTED),
+        (32.0, "trading_again", f"no longer so: {FAULTED}"),
+        (48.0, "impaired", f"again within 300 s, 2 times by now: {FAULTED}"),
+        (941.0, "trading_again", f"no longer so for 300 s, after 20 times: {FAULTED}"),
+    ]
+
+
+def test_one_that_is_impaired_again_long_after_is_told_as_the_first_time() -> None:
+    told = alarms((10.0, False), (20.0, True), (320.0, False), (330.0, True))
+    assert [(at, code) for at, code, _ in told] == [
+        (10.0, "impaired"),
+        (20.0, "trading_again"),
+        (320.0, "impaired"),
+        (330.0, "trading_again"),
+    ]
+    assert told[2][2] == FAULTED
+
+
+def test_what_is_new_is_told_at_once_however_often_it_was_impaired() -> None:
+    both = measure(strategies={"A-000": "FAULTED"}, not_connected=("SIM data",))
+    walk = (SICK, SICK, WELL, SICK, SICK, WELL, SICK, SICK, both, both)
+    _, effects = play(TRADING, *(Observed(metrics) for metrics in walk))
+    assert codes(effects) == ["impaired", "trading_again", "impaired", "impaired"]
+    last = [each.data for each in effects if isinstance(each, Publish) and isinstance(each.data, Alert)][-1]
+    assert last.message == "SIM data is not connected"
+
+
 def test_a_moments_problem_is_none() -> None:
     assert codes(play(TRADING, Observed(SICK), Observed(WELL), Observed(SICK), Observed(WELL))[1]) == []
 

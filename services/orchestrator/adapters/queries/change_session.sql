@@ -16,5 +16,6 @@ set state = $2,
     not_confirmed = $16,
     stop_report = $17,
     is_given_up = $18,
-    told_seq = $19
+    told_seq = $19,
+    silence = $20
 where session_id = $1
