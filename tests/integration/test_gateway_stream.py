@@ -16,7 +16,7 @@ from flotilla.embedded.nats import NatsServer
 from schemas import contract
 from schemas.backtest import BacktestView
 from schemas.contract import Actor
-from schemas.states import RunState
+from schemas.states import DesiredState, RunState
 from schemas.telemetry import (
     Alert,
     EngineEvent,
@@ -28,9 +28,12 @@ from schemas.telemetry import (
     StateChange,
 )
 from services.gateway.auth import Role
+from services.orchestrator.core.views import record_view
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import backtest, unfinished
 from tests.integration.gateways import API, NOW, Stage, engine, staged
+from tests.unit.orchestrator.makers import engine as on_record
+from tests.unit.orchestrator.makers import session
 
 STREAM = f"{API}/stream"
 
@@ -147,6 +150,32 @@ async def test_what_engines_publish_arrives_as_it_was_published(stage: Stage, si
         await stage.orchestrator.publish(engine())
         kind, payload = await reader.event()
         assert (kind, payload["state"], payload["session"]["session_id"]) == ("fleet", "running", "s1")
+
+
+SAID = [
+    ("impaired", "strategy A is STOPPED", "error"),
+    ("silent", "no heartbeat for 15 s while its container is up", "error"),
+    ("completed", "the replay is finished", "stopped"),
+]
+
+
+@pytest.mark.parametrize(("is_now", "detail", "state_of_client"), SAID)
+async def test_a_stream_tells_of_an_engine_that_does_not_trade_as_the_record_does(
+    stage: Stage, sidecar: Bus, is_now: str, detail: str, state_of_client: str
+) -> None:
+    present = session(RunState(is_now), detail=detail)
+    view = record_view(on_record(present, desired=DesiredState.STOPPED), NOW)
+    async with Opened(stage, "?instanceId=e1") as reader:
+        await stage.orchestrator.publish(view)
+        kind, payload = await reader.event()
+        assert (kind, payload["state"], payload["instance_id"]) == ("fleet", state_of_client, "e1")
+        assert (payload["session"]["state"], payload["session"]["detail"]) == (is_now, detail)
+        if is_now == "silent":  # nobody says so of himself
+            return
+        change = msgspec.structs.replace(state(), data=StateChange(state=RunState(is_now), detail=detail))
+        await sidecar.publish(contract.STATE, change, instance_id="e1")
+        kind, payload = await reader.event()
+        assert (kind, payload["data"]["state"], payload["data"]["detail"]) == ("state", is_now, detail)
 
 
 async def test_a_client_gets_the_kinds_and_the_engine_it_asked_for(
