@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final
 
+import msgspec
+
 from engine_sidecar.core.messages import EndAsked, LeaseRenewed, StopAsked
 from engine_sidecar.fence import fence
 from engine_sidecar.handlers import Handlers
@@ -23,6 +25,8 @@ from schemas.states import RunState, StopPolicy
 from schemas.strategy import LookIntoEngine
 
 HAND_OVER_S: Final = 2.0
+TAKE_S: Final = 1.5
+"""How long a stop waits for its engine to take it before it is answered. Whether the engine does or not, the deadline holds."""
 LATEST_END_S: Final = 10.0
 """How long after its deadline a session has ended in any case: its engine is killed, then its zygote, then given up on."""
 _COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.IMPAIRED)
@@ -37,15 +41,14 @@ class Commands:
         self._processes = processes
 
     async def stop(self, command: EngineCommand) -> CommandAccepted:
-        """Ends the session by policy; stopping what stops or has ended is a success."""
+        """Ends the session by policy; stopping what stops or has ended is a success. `is_taken` tells whether the engine has
+        taken it when it is answered."""
         fence(self._spec, command.session_id)
         policy = command.policy or self._spec.stop_policy
         self._handlers.post(StopAsked(policy, command.timeout_s))
-        session = self._handlers.session
-        if session.is_forked and not session.is_over:
-            # Whether the engine reads it or not, the deadline of the stop holds.
-            await self._processes.has_received(HAND_OVER_S)
-        return self._accepted(command.request_id, f"stopping: {policy}")
+        is_taken = await self._handlers.out_of_orders(TAKE_S)
+        text = f"stopping: {policy}" + ("" if is_taken else "; the engine has not taken it yet")
+        return msgspec.structs.replace(self._accepted(command.request_id, text), is_taken=is_taken)
 
     def ask_to_stop(self, policy: StopPolicy, cause: str) -> None:
         """The same without a command: `cause` is what led to it."""

@@ -58,6 +58,7 @@ class Handlers:
         self._inbox: deque[Message] = deque()
         self._final: StateChange | None = None
         self._is_concluded = asyncio.Event()
+        self._is_out_of_orders = asyncio.Event()
         self.session, effects = core.begin(launch.spec, now())
         self._perform(effects)
 
@@ -92,6 +93,8 @@ class Handlers:
             before = self.session
             self.session, effects = core.decide(before, self._inbox[0], self._now())
             _log_change(before, self.session)
+            if self.session.is_out_of_orders:
+                self._is_out_of_orders.set()
             self._perform(effects)
             self._inbox.popleft()
 
@@ -126,6 +129,15 @@ class Handlers:
         )
         self._final = change
         self._is_concluded.set()
+
+    async def out_of_orders(self, within_s: float) -> bool:
+        """Waits until no order that opens or adds can leave any more; False when that is not known in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._is_out_of_orders.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def concluded(self) -> StateChange:
         """Waits for the end of the session; its final state."""

@@ -35,6 +35,10 @@ class Phase(msgspec.Struct, frozen=True, tag=True):
     detail: str = ""
 
 
+class GateShut(msgspec.Struct, frozen=True, tag=True):
+    """The engine is ending: no order that opens or adds leaves it any more, and those that were let through before have left."""
+
+
 class Happened(msgspec.Struct, frozen=True, tag=True):
     """An order, fill, position, account or alert event; `data` is the JSON of the matching struct of schemas.telemetry."""
 
@@ -61,7 +65,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     is_completed: bool = False
 
 
-type FromEngine = Tick | Phase | Happened | Measured | Answer | Ended
+type FromEngine = Tick | Phase | GateShut | Happened | Measured | Answer | Ended
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):

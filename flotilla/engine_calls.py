@@ -61,7 +61,12 @@ class EngineCalls:
         policy: StopPolicy | None = None,
         request_id: str | None = None,
     ) -> EngineAccepted:
-        """Stops an engine; `force` kills it. Stopping a stopped one is a success."""
+        """Stops an engine; `force` kills it. Stopping a stopped one is a success.
+
+        Returns once the engine has taken the stop: with `is_taken` true no order that opens or adds leaves it any more. When that
+        is not known two seconds after the stop went on record (a silent sidecar, an engine that is just being built), `is_taken` is
+        false, and the stop goes on all the same. `wait_for` tells when the session has ended.
+        """
         request = StopEngine(instance_id=instance_id, force=force, policy=policy, request_id=request_id)
         return await self.bus.call(contract.ENGINE_STOP, request)
 

@@ -81,8 +81,9 @@ ENGINE_STOP: Final = Call(
     reply=engine.EngineAccepted,
     owner=Actor.ORCHESTRATOR,
     callers=_PEOPLE,
-    summary="Stop an engine; stopping a stopped one is a success.",
+    summary="Stop an engine; stopping a stopped one is a success. Answered once the engine has taken it, or after two seconds.",
     is_command=True,
+    timeout_s=10.0,
 )
 ENGINE_RESTART: Final = Call(
     subject="fleet.engine.restart",
@@ -489,7 +490,7 @@ COMMAND_STOP: Final = Call(
     reply=session.CommandAccepted,
     owner=Actor.SIDECAR,
     callers=_CONTROL,
-    summary="Stop trading by policy and end the session.",
+    summary="Stop trading by policy and end the session. Answered once the engine has taken it, or after a second and a half.",
     is_command=True,
 )
 COMMAND_CANCEL_ORDERS: Final = Call(

@@ -53,7 +53,11 @@ class RemoveEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class EngineAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The command is on record and will be carried out; results arrive on the feeds."""
+    """The command is on record and will be carried out; results arrive on the feeds.
+
+    `is_taken` is there for a stop: true when no order that opens or adds leaves the engine any more; false when that was not known
+    within two seconds: the stop holds and goes on, and orders may leave until it is taken.
+    """
 
     request_id: RequestId
     instance_id: InstanceId
@@ -63,6 +67,7 @@ class EngineAccepted(msgspec.Struct, frozen=True, kw_only=True):
     container_name: str | None = None
     started_at: datetime | None = None
     config: EngineConfig | None = None
+    is_taken: bool | None = None
 
 
 class WhichEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -380,9 +380,14 @@ class PlanProblems(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The sidecar has the command; what comes of it is told on the engine's feeds."""
+    """The sidecar has the command; what comes of it is told on the engine's feeds.
+
+    `is_taken` is there for a stop: true once the engine has taken it, so that no order that opens or adds leaves it any more;
+    false when that is not known yet.
+    """
 
     instance_id: InstanceId
     session_id: SessionId
     request_id: RequestId
     message: str
+    is_taken: bool | None = None

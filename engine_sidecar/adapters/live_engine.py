@@ -20,7 +20,19 @@ from engine_sidecar.adapters.stopping import Stopping
 from engine_sidecar.adapters.tap import Tap
 from engine_sidecar.adapters.withdrawing import Withdrawing
 from engine_sidecar.asking import Ask
-from engine_sidecar.link import CancelOrders, Ended, EndNow, Flatten, GoOn, Measured, Phase, Reduce, Run, Stop
+from engine_sidecar.link import (
+    CancelOrders,
+    Ended,
+    EndNow,
+    Flatten,
+    GateShut,
+    GoOn,
+    Measured,
+    Phase,
+    Reduce,
+    Run,
+    Stop,
+)
 from engine_sidecar.replay.currencies import Conversions
 from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from engine_sidecar.strategies.guard import fault_text
@@ -56,7 +68,9 @@ class LiveEngine:
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
         self._withdrawing = Withdrawing(self._node, loop.time)
-        self._stopping = Stopping(self._node, self._tap, self._withdrawing, loop.time)
+        self._stopping = Stopping(
+            self._node, self._tap, self._withdrawing, loop.time, lambda: link.send(GateShut())
+        )
         self._intervening = Intervening(
             self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
         )

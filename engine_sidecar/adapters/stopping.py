@@ -20,9 +20,20 @@ NEVER_RECONCILED: Final = (
 
 
 class Stopping:
-    """Stops within a time that may be cut short, by a policy that may be raised. `now` is the loop's time (s)."""
+    """Stops within a time that may be cut short, by a policy that may be raised. `now` is the loop's time (s).
 
-    def __init__(self, node: Node, tap: Tap, withdrawing: Withdrawing, now: Callable[[], float]) -> None:
+    `on_shut` is told once no order that opens or adds can leave any more.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        tap: Tap,
+        withdrawing: Withdrawing,
+        now: Callable[[], float],
+        on_shut: Callable[[], None],
+    ) -> None:
+        self._on_shut = on_shut
         self._node, self._tap, self._withdrawing, self._now = node, tap, withdrawing, now
         self._wind_down = withdrawing.wind_down_of()
         self._aim: Aim | None = None
@@ -50,8 +61,12 @@ class Stopping:
         self._until = min(self._until, began + timeout_s)
         policy = StopPolicy.FLATTEN if self._is_hurried else policy
         self._aim = aim = Aim(policy, self._market_until(self._until))
+        self._withdrawing.shut(aim.policy)
+        # Before it has reconciled no strategy runs, so that there is nothing on its way.
+        if not self.is_reconciled or await self._withdrawing.settle(aim):
+            self._on_shut()
         if self.is_reconciled:
-            await self._withdrawing.withdraw(self._wind_down, aim)
+            await self._wind_down.run(aim)
         if not self._node.kernel.trader.is_running:
             running.cancel()
         wrong = await self._stop_node(running, aim)

@@ -30,24 +30,28 @@ class Withdrawing:
         return WindDown(self._node.kernel, self._node.gate, self._presumed, self._now, strategy_id)
 
     async def withdraw(self, wind_down: WindDown, aim: Aim) -> None:
-        """Shuts the gate for all strategies and does as the aim says. What is open afterwards `wind_down` can tell.
+        """Shuts the gate for all strategies and does as the aim says. What is open afterwards `wind_down` can tell."""
+        self.shut(aim.policy)
+        await self.settle(aim)
+        await wind_down.run(aim)
 
-        The simulated time of a replay stands still meanwhile, so that orders meet the market that the operator saw.
+    def shut(self, policy: StopPolicy) -> None:
+        """Shuts the gate for all strategies.
+
+        The simulated time of a replay stands still from then on, so that orders meet the market that the operator saw.
         """
         self._is_withdrawn = self._presumed.is_held = True
-        self._node.gate.state = _gate_for(aim.policy)
+        self._node.gate.state = _gate_for(policy)
         for replay in self._node.replays:
             replay.pause()
-        if aim.policy is not StopPolicy.LEAVE:
+        if policy is not StopPolicy.LEAVE:
             self._set_trading_state(TradingState.REDUCING)
-            await self._settle(aim)
-        await wind_down.run(aim)
 
     async def withdraw_one(self, strategy_id: Any, wind_down: WindDown, aim: Aim) -> None:
         """The same for one strategy, while the others trade on. Its gate stays shut until `let_in`."""
         self._node.gate.strategies[strategy_id] = _gate_for(aim.policy)
         if aim.policy is not StopPolicy.LEAVE:
-            await self._settle(aim)
+            await self.settle(aim)
         await wind_down.run(aim)
 
     def shut_out(self, strategy_id: Any) -> None:
@@ -77,14 +81,17 @@ class Withdrawing:
         if risk.trading_state != state:
             risk.set_trading_state(state)
 
-    async def _settle(self, aim: Aim) -> None:
+    async def settle(self, aim: Aim) -> bool:
         """Lets orders that passed the gate before it was shut reach the venue, where they can be seen and cancelled.
 
-        A busy feed may never leave the queues empty; orders pass them in milliseconds all the same.
+        False when it cannot be told that all have: a busy feed may never leave the queues empty.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(aim.until, self._now() + SETTLE_S)):
                 await self._node.barrier.wait()
+                await asyncio.sleep(0)  # what a client was handed it sends in a task of its own
+                return True
+        return False
 
 
 def _gate_for(policy: StopPolicy) -> Gate:

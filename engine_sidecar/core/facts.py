@@ -52,6 +52,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     is_zygote_ready: bool = False
     is_forked: bool = False
     is_stop_asked: bool = False
+    is_gate_shut: bool = False
     is_over: bool = False
     engine_pid: int | None = None
     boot_until: float = math.inf
@@ -71,6 +72,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     suspected: tuple[str, ...] = ()
     alarm: Alarm | None = None
     at_rest: frozenset[str] = frozenset()
+
+    @property
+    def is_out_of_orders(self) -> bool:
+        """True once no order that opens or adds can leave any more: the engine said so, or there is none any more."""
+        return self.is_gate_shut or self.is_over
 
     @property
     def is_frozen(self) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine_sidecar.link import Ended, Exited, Forked, Phase, Tick, ToEngine, ZygoteReady
+from engine_sidecar.link import Ended, Exited, Forked, GateShut, Phase, Tick, ToEngine, ZygoteReady
 from schemas.states import StopPolicy
 from schemas.telemetry import Alert, EngineMetrics, StateChange
 
@@ -71,6 +71,7 @@ class ZygoteGone(msgspec.Struct, frozen=True):
 type Message = (
     Tick
     | Phase
+    | GateShut
     | Ended
     | ZygoteReady
     | Forked

@@ -24,7 +24,7 @@ from engine_sidecar.core.messages import (
     ZygoteGone,
 )
 from engine_sidecar.core.watch import Verdict
-from engine_sidecar.link import Ended, Exited, Forked, Phase, Reduce, Tick, ZygoteReady
+from engine_sidecar.link import Ended, Exited, Forked, GateShut, Phase, Reduce, Tick, ZygoteReady
 from schemas.session import SessionSpec
 from schemas.states import RunState
 from schemas.telemetry import Severity, StateChange
@@ -51,6 +51,8 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
     match message:
         case Phase():
             return _phase(session, message, now)
+        case GateShut():
+            return msgspec.structs.replace(session, is_gate_shut=True), ()
         case Ended():
             stop_until = min(session.stop_until, now + END_GRACE_S)
             return msgspec.structs.replace(session, ended=message, stop_until=stop_until), ()

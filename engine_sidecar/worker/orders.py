@@ -42,6 +42,7 @@ class Orders:
             session_id=self._spec.session_id,
             request_id=command.request_id or new_request_id(),
             message="stopping; trials go back to the queue",
+            is_taken=True,
         )
 
     async def end_now(self, command: EndNow) -> SessionEnded:

@@ -31,7 +31,8 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         f"{ENGINE}/stop",
         commands.stop_engine,
         replies.CommandReply,
-        "Stop an engine; one that has stopped already is a success.",
+        "Stop an engine; one that has stopped already is a success. Answered once the engine has taken it, at most two seconds"
+        " later: `data.is_taken` says which.",
         tag="engine",
         query=queries.EngineWaitQuery,
         body=queries.StopBody,

@@ -66,7 +66,8 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         f"{ONE}/stop",
         commands.stop_engine,
         replies.CommandReply,
-        "Stop this engine; one that has stopped already is a success.",
+        "Stop this engine; one that has stopped already is a success. Answered once the engine has taken it, at most two seconds"
+        " later: `data.is_taken` says which.",
         tag="engines",
         body=queries.StopBody,
     ),

@@ -35,7 +35,8 @@ class CommandData(msgspec.Struct, frozen=True, kw_only=True):
     """What a command was about.
 
     `session` is there for whoever waited: with what a stop did (`stop`) and what it could not confirm (`not_confirmed`).
-    `previous_session` is the one that a restart ended, if it was seen.
+    `previous_session` is the one that a restart ended, if it was seen. `is_taken` is there for a stop: true when no order that opens
+    or adds leaves the engine any more, false when that was not known within two seconds; the stop goes on.
     """
 
     instance_id: str
@@ -46,6 +47,7 @@ class CommandData(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     session: SessionView | None = None
     previous_session: SessionView | None = None
+    is_taken: bool | None = None
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,14 +50,14 @@ from services.orchestrator.ports import Record
 log = get_logger(__name__)
 
 type Clock = Callable[[], datetime]
-type Report = Callable[[ContainerEffect, Fault | None], None]
+type Report = Callable[[ContainerEffect, Fault | None, bool], None]
 type Again = Callable[[StartAgain], Awaitable[None]]
 
 
 class Actions:
     """The hands of the orchestrator.
 
-    `report` is told how each effect on a container or sidecar went; `look` reconciles an engine; `again` begins restarts.
+    `report` is told how each effect on a container or sidecar went, and of a stop whether its engine has taken it; `look` reconciles an engine; `again` begins restarts.
     """
 
     def __init__(
@@ -146,16 +146,17 @@ class Actions:
     async def _perform(self, effect: ContainerEffect) -> None:
         with bind(instance_id=effect.instance_id, session_id=effect.session_id):
             try:
-                await self._send(effect)
+                is_taken = await self._send(effect)
             except FaultError as error:
                 self._failed(effect, error.fault)
             else:
                 log.info("effect done", effect=type(effect).__name__)
-                self._report(effect, None)
+                self._report(effect, None, is_taken)
             finally:
                 self._under_way.discard(effect)
 
-    async def _send(self, effect: ContainerEffect) -> None:
+    async def _send(self, effect: ContainerEffect) -> bool:
+        """Sends an effect; True when it was a stop and the engine itself has taken it. Raises FaultError."""
         session_id = effect.session_id
         match effect:
             case StartContainer(host=host):
@@ -176,7 +177,9 @@ class Actions:
             case CommandStop(instance_id, _, policy, until):
                 left_s = max(1.0, (until - self._clock()).total_seconds())
                 command = EngineCommand(session_id=session_id, policy=policy, timeout_s=left_s)
-                await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
+                answer = await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
+                return answer.is_taken is True
+        return False
 
     async def _start(self, effect: StartContainer, host: str) -> None:
         """Has the host start the session, unless it was ordered to end meanwhile."""
@@ -201,7 +204,7 @@ class Actions:
         )
         if problem.code == FaultCode.NOT_FOUND and isinstance(effect, RemoveContainer):
             self._live.forget_container(effect.session_id)
-        self._report(effect, problem)
+        self._report(effect, problem, False)
 
 
 def _is_wanted(engine: Engine | None, session_id: str) -> bool:

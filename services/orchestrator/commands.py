@@ -1,8 +1,10 @@
 """Start, stop, restart, configure and remove: the calls that change an engine."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from bus.tasks import Tasks
 from schemas.config import WORKER_TEMPLATE, EngineConfig
 from schemas.contract import ENGINE_CONFIGURE, ENGINE_REMOVE, ENGINE_RESTART, ENGINE_START, ENGINE_STOP
 from schemas.engine import (
@@ -19,16 +21,19 @@ from services.orchestrator.actions import Clock
 from services.orchestrator.conductor import Conductor, Stamp
 from services.orchestrator.core import engine as core
 from services.orchestrator.core import stored
-from services.orchestrator.core.answers import idle
+from services.orchestrator.core.answers import idle, told
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.fleet import Fleet, unknown_engine
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
 from services.orchestrator.core.stop_flags import refuse_stopped
+from services.orchestrator.core.stopping import is_taken
 from services.orchestrator.ledger import Ledger
 from services.orchestrator.planner import Planner
 from services.orchestrator.ports import AccountHeld, Record
 
+TOLD_WITHIN_S: Final = 2.0
+"""How long a stop that is on record waits for its engine to take it before it is answered."""
 DEFAULT_INSTANCE: Final = EngineConfig().instance_id
 
 
@@ -53,6 +58,12 @@ class Commands:
         self._conductor = conductor
         self._ledger = ledger
         self._planner = planner
+        self._tasks = Tasks()
+        self._telling: dict[str, asyncio.Task[EngineAccepted]] = {}
+
+    async def close(self) -> None:
+        """Leaves stops that were not answered yet to whoever asks again."""
+        await self._tasks.close()
 
     async def start(self, request: StartEngine) -> EngineAccepted:
         """A new session of the engine that the configuration names, or of one with what is stored for it."""
@@ -82,7 +93,7 @@ class Commands:
         return await self._ledger.once(ENGINE_START, request, run)
 
     async def stop(self, request: StopEngine) -> EngineAccepted:
-        """The end of an engine's session."""
+        """The end of an engine's session; answered once the engine has taken it, or says that this is not known in time."""
 
         async def run(stamp: Stamp) -> EngineAccepted:
             meant = self._fleet.which(request.instance_id)
@@ -97,7 +108,26 @@ class Commands:
 
             return await self._turn(meant.instance_id, decide, stamp)
 
-        return await self._ledger.once(ENGINE_STOP, request, run)
+        accepted = await self._ledger.once(ENGINE_STOP, request, run)
+        return accepted if accepted.is_taken is not None else await self._told(accepted)
+
+    async def _told(self, accepted: EngineAccepted) -> EngineAccepted:
+        """The answer to a stop that is on record, completed once: whoever sends the same command gets the same."""
+        telling = self._telling.get(accepted.request_id)
+        if telling is None:
+            telling = self._tasks.start(self._tell(accepted), name=f"told:{accepted.session_id}")
+            self._telling[accepted.request_id] = telling
+            telling.add_done_callback(lambda _: self._telling.pop(accepted.request_id, None))
+        return await asyncio.shield(telling)
+
+    async def _tell(self, accepted: EngineAccepted) -> EngineAccepted:
+        def has_taken_it(engine: Engine | None) -> bool:
+            session = engine.session if engine else None
+            # Once it is another, the session that was to stop has ended.
+            return session is None or session.session_id != accepted.session_id or is_taken(session)
+
+        has_taken = await self._conductor.reaches(accepted.instance_id, has_taken_it, TOLD_WITHIN_S)
+        return await self._ledger.complete(ENGINE_STOP, told(accepted, is_taken=has_taken))
 
     async def restart(self, request: RestartEngine) -> EngineAccepted:
         """A new session with the configuration that is stored for the engine."""

@@ -56,6 +56,7 @@ class Conductor:
         self._turns = Mailboxes[str, _Turn](self._take, name="engine")
         self.doubtful: set[str] = set()
         """Engines whose last change may or may not be on record: they are read again before anything is made of them."""
+        self._changes: dict[str, asyncio.Event] = {}
 
     async def turn(
         self,
@@ -72,6 +73,21 @@ class Conductor:
         turn = self._post(instance_id, decide, stamp, events)
         # The turn goes on when whoever waits for it goes away.
         return await asyncio.shield(turn.done)
+
+    async def reaches(
+        self, instance_id: str, is_there: Callable[[Engine | None], bool], within_s: float
+    ) -> bool:
+        """Waits until the engine is as `is_there` wants it, by its turns; False when it is not in time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while not is_there(self._fleet.get(instance_id)):
+            change = self._changes.setdefault(instance_id, asyncio.Event())
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await change.wait()
+            except TimeoutError:
+                return False
+        return True
 
     def post(self, instance_id: str, decide: Decide) -> asyncio.Future[Decision | None]:
         """The same without waiting; a failure is logged."""
@@ -169,6 +185,8 @@ class Conductor:
                 self.doubtful.add(instance_id)
             raise
         self._fleet.put(change.engine)
+        if change_seen := self._changes.pop(instance_id, None):
+            change_seen.set()
 
 
 def command_of(stamp: Stamp, subject_id: str, reply: msgspec.Struct, message: str = "") -> Command:

@@ -86,6 +86,11 @@ BEGINNINGS: Final = (
 """Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
 
 
+_AT_ONCE: Final = {contract.ENGINE_STOP.subject: 2048}
+"""How many of a call are answered at the same time, where they wait for engines: none that is silent keeps others from being told."""
+_OTHERS_AT_ONCE: Final = 64
+
+
 async def serve(
     bus: Bus, duties: Duties, is_loaded: Callable[[], bool], can_keep: Callable[[], None]
 ) -> None:
@@ -97,7 +102,8 @@ async def serve(
         await bus.serve(call, handler)
     for call, handler in handlers(duties).items():
         first = can_keep if call in BEGINNINGS else _nothing
-        await bus.serve(call, _once_loaded(handler, is_loaded, first))
+        at_once = _AT_ONCE.get(call.subject, _OTHERS_AT_ONCE)
+        await bus.serve(call, _once_loaded(handler, is_loaded, first), concurrency=at_once)
 
 
 def _once_loaded(handler: Handler, is_loaded: Callable[[], bool], first: Callable[[], None]) -> Handler:

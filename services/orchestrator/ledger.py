@@ -11,6 +11,7 @@ from bus.blanking import blanked
 from bus.caller import asked
 from bus.logs import get_logger
 from schemas.contract import Call
+from schemas.engine import EngineAccepted
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.ids import new_request_id
 from services.orchestrator.actions import Clock
@@ -68,6 +69,18 @@ class Ledger:
         except (FaultError, TimeoutError):
             return None
         return _repeated(call, found, stamp) if found else None
+
+    async def complete(self, call: Call[Any, EngineAccepted], reply: EngineAccepted) -> EngineAccepted:
+        """Puts the answer to a stop on record that was not known yet when the stop was recorded; returns what stands there then.
+
+        While the record is away it is answered all the same; the same command then finds out anew.
+        """
+        try:
+            kept = await self._record.complete_command(reply.request_id, msgspec.json.encode(reply))
+        except FaultError as error:
+            log.warning("answer is not on record", request_id=reply.request_id, error=str(error))
+            return reply
+        return msgspec.json.decode(kept, type=call.reply) if kept else reply
 
     async def note(self, stamp: Stamp, instance_id: str, reply: msgspec.Struct) -> None:
         """Records a command that changed no engine. Raises RepeatedCommand."""

@@ -107,6 +107,9 @@ class Record(Protocol):
     async def add_command(self, command: Command) -> None:
         """Records a command that changed nothing. Raises RepeatedCommand."""
 
+    async def complete_command(self, request_id: str, reply: bytes) -> bytes | None:
+        """Puts `reply` in the place of an answer without `is_taken`; returns the answer on record, None when there is no such command."""
+
     async def add_refusal(self, refusal: Refusal) -> None:
         """Records a command that was refused; recorded twice it stands there once."""
 

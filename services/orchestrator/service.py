@@ -141,6 +141,7 @@ class Orchestrator:
     async def close(self) -> None:
         """Lets the turns that are being taken end, and leaves the rest to the next one."""
         await self._duties.backtests.close()
+        await self._duties.commands.close()
         await self._conductor.join(_LAST_TURNS_S)
         await self._conductor.close()
         await self._orphans.close()
@@ -204,8 +205,8 @@ class Orchestrator:
     def _look(self, instance_id: str) -> None:
         self._watch.look(instance_id)
 
-    def _report(self, effect: ContainerEffect, problem: Fault | None) -> None:
-        self._watch.report(effect, problem)
+    def _report(self, effect: ContainerEffect, problem: Fault | None, is_taken: bool) -> None:
+        self._watch.report(effect, problem, is_taken)
 
     async def _load(self) -> None:
         await _until_done(self._record.migrate)

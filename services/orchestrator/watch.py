@@ -116,8 +116,8 @@ class Watch:
         turn = self._conductor.post(instance_id, decide)
         turn.add_done_callback(lambda _: self._looking.discard(instance_id))
 
-    def report(self, effect: ContainerEffect, problem: Fault | None) -> None:
-        """Takes how an effect went into the engine's next turn."""
+    def report(self, effect: ContainerEffect, problem: Fault | None, is_taken: bool) -> None:
+        """Takes how an effect went into the engine's next turn; `is_taken`: it was a stop, and the engine has taken it."""
         self._orphans.report(effect, problem)
         if isinstance(effect, RemoveContainer):
             return
@@ -127,7 +127,7 @@ class Watch:
                 return None
             now = self._clock()
             if problem is None:
-                return outcomes.done(engine, effect, now)
+                return outcomes.done(engine, effect, now, is_taken=is_taken)
             return outcomes.failed(engine, effect, problem, self._fleet.hosts(self._live, now), now)
 
         self._conductor.post(effect.instance_id, decide)

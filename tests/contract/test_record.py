@@ -254,6 +254,18 @@ async def test_a_repeated_command_changes_nothing(record: PostgresRecord) -> Non
         await record.add_command(command())
 
 
+async def test_an_answer_that_was_open_is_completed_once(record: PostgresRecord) -> None:
+    opened = msgspec.structs.replace(command(), reply=b'{"message":"is stopping","is_taken":null}')
+    await record.save(change_of(started(), command=opened))
+    taken, not_taken = b'{"message":"is stopping", "is_taken":true}', b'{"is_taken":false}'
+    assert await record.complete_command("r1", taken) == taken
+    assert await record.complete_command("r1", not_taken) == taken
+    found = await record.command("r1")
+    assert found is not None
+    assert (found.reply, found.body_hash) == (taken, opened.body_hash)
+    assert await record.complete_command("unheard-of", taken) is None
+
+
 async def test_one_command_at_a_time_wins(record: PostgresRecord) -> None:
     attempts = [record.add_command(command(body=bytes([n]))) for n in range(8)]
     results = await asyncio.gather(*attempts, return_exceptions=True)

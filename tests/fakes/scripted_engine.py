@@ -22,6 +22,7 @@ from engine_sidecar.link import (
     EndNow,
     Flatten,
     Frames,
+    GateShut,
     GoOn,
     Happened,
     Measured,
@@ -160,6 +161,7 @@ def trade(engine: Engine, every_s: float = 0.5, not_confirmed: tuple[str, ...] =
 
 def end(engine: Engine, policy: StopPolicy, not_confirmed: tuple[str, ...] = ()) -> int:
     engine.enter(RunState.STOPPING)
+    engine.send(GateShut())
     report = StopReport(policy=policy, orders_cancelled=2, is_flat=not not_confirmed, stop_ms=12.5)
     engine.send(Ended(None, "", not_confirmed, report))
     return 0

@@ -138,6 +138,11 @@ class ScriptedEngine:
         self.does_describe = True
         self.is_deaf = False
         """Renewals are not heard."""
+        self.does_take = True
+        """Stops are taken by the engine, and not only by its sidecar."""
+        self.may_answer = asyncio.Event()
+        """Stops are answered."""
+        self.may_answer.set()
         self.state = RunState.BOOTING
         self._bus = bus
         self._beats = 0
@@ -248,11 +253,13 @@ class ScriptedEngine:
     async def _stop(self, command: EngineCommand) -> CommandAccepted:
         self._check(command.session_id)
         self.commands.append(command)
+        await self.may_answer.wait()
         return CommandAccepted(
             instance_id=self.spec.instance_id,
             session_id=self.spec.session_id,
             request_id=command.request_id or "",
             message="stopping",
+            is_taken=self.does_take,
         )
 
 

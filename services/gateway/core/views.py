@@ -51,6 +51,7 @@ def command_data(
         request_id=accepted.request_id,
         session=session,
         previous_session=previous,
+        is_taken=accepted.is_taken,
     )
 
 

@@ -116,6 +116,10 @@ class PostgresRecord:
             async with self._connection() as connection:
                 await add_command(connection, command)
 
+    async def complete_command(self, request_id: str, reply: bytes) -> bytes | None:
+        kept = await self.fetch("complete_command", request_id, reply.decode())
+        return next((row["reply"].encode() for row in kept), None)
+
     async def add_refusal(self, refusal: Refusal) -> None:
         with _reachable():
             async with self._connection() as connection:

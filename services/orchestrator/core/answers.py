@@ -1,5 +1,7 @@
 """What whoever gave a command is answered."""
 
+import msgspec
+
 from schemas.engine import EngineAccepted
 from schemas.session import container_name
 from services.orchestrator.core.model import Engine
@@ -26,4 +28,15 @@ def idle(instance_id: str, request_id: str) -> EngineAccepted:
         instance_id=instance_id,
         message="no engine is active",
         state=client_state(None),
+        is_taken=True,
     )
+
+
+def told(accepted: EngineAccepted, *, is_taken: bool) -> EngineAccepted:
+    """The answer to a stop, with whether its engine has taken it."""
+    doubt = (
+        ""
+        if is_taken
+        else "; it has not taken the stop yet as far as is known, and orders may leave it until it has"
+    )
+    return msgspec.structs.replace(accepted, is_taken=is_taken, message=accepted.message + doubt)

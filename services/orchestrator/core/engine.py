@@ -13,14 +13,14 @@ from schemas.session import SessionSpec
 from schemas.states import DesiredState, FailureReason, RunState
 from schemas.telemetry import Severity
 from services.orchestrator.core.alerts import about_engine
-from services.orchestrator.core.answers import accepted
+from services.orchestrator.core.answers import accepted, told
 from services.orchestrator.core.decision import Decision, begin, recorded
 from services.orchestrator.core.effects import Effect
 from services.orchestrator.core.model import Engine, Session, new_engine
 from services.orchestrator.core.placement import HostLoad, check_runtime, settle_cache
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.core.session import move
-from services.orchestrator.core.stopping import next_look, order_stop, stop_step
+from services.orchestrator.core.stopping import ask_again, is_taken, next_look, order_stop, stop_step
 
 NOT_SEEN: Final = "nobody saw it end: its orders and positions are not known"
 
@@ -108,6 +108,9 @@ def stop(engine: Engine, request: StopEngine, *, request_id: str, now: datetime)
         decision = _stopped(wanted, session, request, (), now)
         message = _stop_message(decision.engine.session or session)
     reply = accepted(decision.engine, request_id, message, session.session_id if session else None)
+    ended = decision.engine.session
+    if ended is None or ended.is_over or is_taken(ended):
+        reply = told(reply, is_taken=ended is None or is_taken(ended))
     return recorded(engine, msgspec.structs.replace(decision, reply=reply), now)
 
 
@@ -122,7 +125,7 @@ def _stopped(
         ended = move(session, RunState.FAILED, now, not_confirmed=(NOT_SEEN,), **facts)
     else:
         ended = order_stop(session, request.policy, is_forced=request.force, now=now)
-    effects = () if ended.is_over else (*stop_step(ended, now), *next_look(ended, now))
+    effects = () if ended.is_over else (*stop_step(ended, now), *ask_again(ended), *next_look(ended, now))
     changed = msgspec.structs.replace(engine, session=ended)
     if ended.is_over and engine.pending is not None:
         return begin(changed, engine.pending, hosts, now)

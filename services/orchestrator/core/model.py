@@ -24,7 +24,8 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A stop that was asked for, and how far it got. Without a `policy` the sidecar takes its own.
 
     `in_reach_at`: when the session could be told at last, if that was later; `until`: when it is to have ended then.
-    `acknowledged_at`: the sidecar took the command; `terminated_at`, `killed_at`: the supervisor took the order to end the
+    `acknowledged_at`: the sidecar took the command; `taken_at`: its engine did, so that no order that opens or adds leaves it any
+    more; `terminated_at`, `killed_at`: the supervisor took the order to end the
     container. `is_for_silence`: nobody asked, but a policy about engines that are not heard.
     """
 
@@ -34,6 +35,7 @@ class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
     in_reach_at: datetime | None = None
     until: datetime | None = None
     acknowledged_at: datetime | None = None
+    taken_at: datetime | None = None
     terminated_at: datetime | None = None
     killed_at: datetime | None = None
     is_for_silence: bool = False

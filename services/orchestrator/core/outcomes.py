@@ -29,24 +29,29 @@ SIGNAL_AGAIN: Final = timedelta(milliseconds=300)
 """A signal that its host did not take is not left to the next round: the engine trades on, and its supervisor may be back."""
 
 
-def done(engine: Engine, effect: ContainerEffect, now: datetime) -> Decision:
-    """An effect was taken by whom it was sent to: notes how far the stop got. A start that was called off ends its session."""
+def done(engine: Engine, effect: ContainerEffect, now: datetime, *, is_taken: bool = False) -> Decision:
+    """An effect was taken by whom it was sent to: notes how far the stop got. A start that was called off ends its session.
+
+    `is_taken`: the engine itself has taken the stop, and not only its sidecar.
+    """
     session = _present(engine, effect)
     if session is None:
         return Decision(engine=engine, is_change=False)
     if isinstance(effect, CallOff):
         return conclude(engine, _called_off(session, now), (), (), now)
-    after = noted(session, effect, now)
+    after = noted(session, effect, now, is_taken=is_taken)
     return conclude(engine, after, next_look(after, now) if after is not session else (), (), now)
 
 
-def noted(session: Session, effect: ContainerEffect, now: datetime) -> Session:
+def noted(session: Session, effect: ContainerEffect, now: datetime, *, is_taken: bool = False) -> Session:
     """The session whose stop got as far as this effect."""
     if session.stop is None:
         return session
     match effect:
         case CommandStop():
-            stop = msgspec.structs.replace(session.stop, acknowledged_at=now)
+            acknowledged, taken = session.stop.acknowledged_at or now, session.stop.taken_at
+            taken = now if is_taken and taken is None else taken
+            stop = msgspec.structs.replace(session.stop, acknowledged_at=acknowledged, taken_at=taken)
         case StopContainer():
             stop = msgspec.structs.replace(session.stop, terminated_at=now)
         case KillContainer():

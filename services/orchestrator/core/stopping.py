@@ -77,6 +77,21 @@ def stop_step(session: Session, now: datetime, heartbeat: Heartbeat | None = Non
     return (CommandStop(*name, order.policy, _until(session, order)),)
 
 
+def ask_again(session: Session) -> tuple[Effect, ...]:
+    """The question whether its engine has taken the stop by now, for whoever orders it again; asking the sidecar again changes nothing."""
+    order = session.stop
+    if order is None or order.acknowledged_at is None or order.taken_at is not None or session.is_over:
+        return ()
+    return (CommandStop(session.instance_id, session.session_id, order.policy, _until(session, order)),)
+
+
+def is_taken(session: Session) -> bool:
+    """True once no order that opens or adds can leave the session any more: its engine said so, or it was seen to have ended."""
+    if session.is_over:
+        return not session.is_given_up
+    return session.stop is not None and session.stop.taken_at is not None
+
+
 def _kill_step(
     session: Session, order: StopOrder, host: str, kill_at: datetime, now: datetime
 ) -> tuple[Effect, ...]:

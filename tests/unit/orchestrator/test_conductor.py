@@ -1,11 +1,12 @@
 """Turns that end a session on a record that cannot say what it held."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from schemas.fault import FaultCode, fault
-from schemas.states import FailureReason, RunState
+from schemas.states import DesiredState, FailureReason, RunState
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.core.decision import Decision, conclude
 from services.orchestrator.core.effects import Effect
@@ -67,3 +68,21 @@ async def test_an_end_goes_on_record_although_what_was_held_cannot_be_read(
     assert change.engine.session is not None
     assert change.engine.session.state == RunState.FAILED
     assert change.engine.session.not_confirmed == (NO_ACCOUNT, UNREAD)
+
+
+async def test_a_wait_for_an_engine_ends_with_the_turn_that_brings_it_there(conductor: Conductor) -> None:
+    def is_completed(present: Engine | None) -> bool:
+        return present is not None and present.desired == DesiredState.STOPPED
+
+    def complete(present: Engine | None) -> Decision:
+        assert present is not None
+        assert present.session is not None
+        return conclude(present, move(present.session, RunState.COMPLETED, after(1)), (), (), after(1))
+
+    assert not await conductor.reaches("e1", is_completed, 0.02)
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(conductor.reaches("e1", is_completed, 10)) for _ in range(3)]
+        await asyncio.sleep(0)
+        conductor.post("e1", complete)
+    assert [wait.result() for wait in waits] == [True, True, True]
+    assert await conductor.reaches("e1", is_completed, 0)

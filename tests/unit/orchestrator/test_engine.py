@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.engine import StopEngine
+from schemas.engine import EngineAccepted, StopEngine
 from schemas.fault import FaultCode, FaultError
 from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from services.orchestrator.core import engine as core
@@ -13,7 +13,7 @@ from services.orchestrator.core.effects import (
     PublishState,
     StartContainer,
 )
-from services.orchestrator.core.model import Session
+from services.orchestrator.core.model import Session, StopOrder
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, replace, session, spec
 
 LOOK = LookAgain("e1", after(5))
@@ -113,6 +113,37 @@ def test_force_overtakes_a_stop_that_is_under_way() -> None:
     stopping = core.stop(engine(session()), StopEngine(), request_id="r", now=NOW).engine
     decision = core.stop(stopping, StopEngine(force=True), request_id="r2", now=NOW)
     assert effects_of(decision)[0] == KillContainer("e1", "s1", "h1")
+
+
+def stopped_reply(present: Session | None, **asked: bool) -> EngineAccepted:
+    reply = core.stop(engine(present), StopEngine(**asked), request_id="r", now=NOW).reply
+    assert reply is not None
+    return reply
+
+
+def ordered(**done: object) -> Session:
+    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, **done)  # type: ignore[arg-type]
+    return session(RunState.STOPPING, stop=order)
+
+
+def test_whether_a_stop_is_taken_is_open_until_the_engine_says_so_or_has_ended() -> None:
+    assert stopped_reply(session()).is_taken is None
+    assert stopped_reply(ordered(acknowledged_at=NOW)).is_taken is None
+    assert stopped_reply(ordered(acknowledged_at=NOW, taken_at=NOW)).is_taken is True
+    assert stopped_reply(session(RunState.CREATING)).is_taken is None
+    for ended in (None, session(RunState.SCHEDULED), session(RunState.STOPPED)):
+        assert stopped_reply(ended).is_taken is True
+    given_up = stopped_reply(session(RunState.UNKNOWN), force=True)
+    assert given_up.is_taken is False
+    assert "orders may leave it until it has" in given_up.message
+
+
+def test_a_stop_that_only_the_sidecar_took_is_asked_about_when_it_is_ordered_again() -> None:
+    again = core.stop(engine(ordered(acknowledged_at=NOW)), StopEngine(), request_id="r2", now=after(3))
+    assert CommandStop("e1", "s1", StopPolicy.CANCEL, after(30)) in effects_of(again)
+    taken = ordered(acknowledged_at=NOW, taken_at=NOW)
+    again = core.stop(engine(taken), StopEngine(), request_id="r2", now=after(3))
+    assert not [effect for effect in effects_of(again) if isinstance(effect, CommandStop)]
 
 
 def test_stopping_twice_keeps_the_first_order() -> None:

@@ -24,7 +24,7 @@ class Bus:
     def __init__(self) -> None:
         self.served: dict[contract.Call[Any, Any], Any] = {}
 
-    async def serve(self, call: contract.Call[Any, Any], handler: Any) -> None:
+    async def serve(self, call: contract.Call[Any, Any], handler: Any, *, concurrency: int = 64) -> None:
         self.served[call] = handler
 
 

@@ -1,7 +1,10 @@
 """Commands, fences and re-entrance, with recording ports."""
 
+import asyncio
+
 import pytest
 
+from engine_sidecar import commands
 from engine_sidecar.commands import Commands
 from engine_sidecar.core.messages import BusFound, ZygoteGone
 from engine_sidecar.core.redaction import Redaction, secrets_of
@@ -11,6 +14,7 @@ from engine_sidecar.link import (
     Exited,
     Flatten,
     Forked,
+    GateShut,
     Happened,
     Measured,
     Phase,
@@ -35,12 +39,15 @@ class Processes:
         self.did: list[object] = []
         self.is_read = True
         self.on_kill = lambda: None
+        self.on_stop = lambda: None
 
     def fork(self, run: Run) -> None:
         self.did.append(run)
 
     def send(self, message: ToEngine) -> None:
         self.did.append(message)
+        if isinstance(message, Stop) and self.is_read:
+            self.on_stop()
 
     async def has_received(self, timeout_s: float) -> bool:
         return self.is_read
@@ -92,6 +99,7 @@ class Desk:
             measured=self.metrics.append,
             over=self._end,
         )
+        self.processes.on_stop = lambda: self.handlers.hear(GateShut())
         self.commands = Commands(launch, self.handlers, self.processes)
         self.strategies = StrategyDesk(launch.spec, self.handlers, self.questions)
 
@@ -142,18 +150,42 @@ async def test_a_stop_uses_the_policy_of_the_session_unless_told_otherwise(desk:
     assert other.processes.did[-1] == Stop(policy=StopPolicy.FLATTEN, timeout_s=27.0)
 
 
-async def test_a_stop_is_a_success_even_when_the_engine_reads_nothing(desk: Desk) -> None:
+async def test_a_stop_is_answered_as_taken_once_the_engine_has_shut_its_gate(desk: Desk) -> None:
+    desk.trade()
+    desk.processes.on_stop = lambda: None
+    async with asyncio.TaskGroup() as tasks:
+        answer = tasks.create_task(desk.commands.stop(EngineCommand()))
+        for message in (Phase(RunState.STOPPING), Happened(EventKind.ORDER, b"{}")):
+            desk.handlers.hear(message)
+            await asyncio.sleep(0)
+            assert not answer.done()
+        desk.handlers.hear(GateShut())
+    assert answer.result().is_taken is True
+    assert (await desk.commands.stop(EngineCommand())).is_taken is True
+
+
+async def test_a_stop_that_the_engine_does_not_take_is_a_success_that_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "TAKE_S", 0.05)
     desk.trade()
     desk.processes.is_read = False
-    assert (await desk.commands.stop(EngineCommand())).session_id == spec().session_id
+    answer = await desk.commands.stop(EngineCommand())
+    assert (answer.session_id, answer.is_taken) == (spec().session_id, False)
+    assert "has not taken it" in answer.message
     assert desk.states[-1] is RunState.STOPPING
+
+
+async def test_a_stop_before_there_is_an_engine_is_taken(desk: Desk) -> None:
+    assert (await desk.commands.stop(EngineCommand())).is_taken is True
+    assert desk.over == 1
 
 
 async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
     desk.trade()
     desk.handlers.hear(Exited(42, 0))
     before = list(desk.processes.did)
-    await desk.commands.stop(EngineCommand(request_id="r-1"))
+    assert (await desk.commands.stop(EngineCommand(request_id="r-1"))).is_taken is True
     assert desk.processes.did == before
     assert desk.over == 1
 
