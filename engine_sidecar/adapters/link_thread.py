@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link import Frames, Tick, ToEngine, frame
+from engine_sidecar.link import EndNow, Frames, GateShut, Stop, Tick, ToEngine, frame
 
 TICK_S: Final = 0.25
 # More than this is kept for a sidecar that does not read only of events, never of ticks and metrics.
@@ -37,12 +37,20 @@ class LinkThread:
         self.patience_s = 30.0
         self._answered = self._asked = time.monotonic()
         self._lag_s = 0.0
+        self._beginning = threading.Lock()
+        self._has_begun = self._is_called_off = False
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def start(self) -> None:
         """Begins to tick; call it from the loop."""
         self._socket.setblocking(False)
         self._thread.start()
+
+    def begin(self) -> bool:
+        """The engine is built and begins; False when it was told to end before: then nothing that opens or adds may leave it."""
+        with self._beginning:
+            self._has_begun = True
+            return not self._is_called_off
 
     async def receive(self) -> ToEngine | None:
         """The next message of the sidecar; None when the link is closed, and from then on."""
@@ -106,6 +114,7 @@ class LinkThread:
             if events & selectors.EVENT_READ:
                 data = self._socket.recv(65536)
                 for message in frames.feed(data):
+                    self._heed(message)
                     self._deliver(message)
                 return bool(data)
         except BlockingIOError:
@@ -113,6 +122,13 @@ class LinkThread:
         except (OSError, ValueError, msgspec.DecodeError):
             return False
         return True
+
+    def _heed(self, message: ToEngine) -> None:
+        """Answers a stop for an engine that is still being built, however long that takes: `begin` keeps the promise."""
+        with self._beginning:
+            if isinstance(message, Stop | EndNow) and not self._has_begun:
+                self._is_called_off = True
+                self._unsent += frame(GateShut())
 
     def _deliver(self, message: ToEngine | None) -> None:
         self._loop.call_soon_threadsafe(self._incoming.put_nowait, message)

@@ -80,6 +80,8 @@ class LiveEngine:
 
     async def live(self) -> Ended:
         """Runs until something ends it, then stops in order; returns the last word."""
+        if not self._link.begin():
+            self._withdrawing.shut(StopPolicy.CANCEL)
         self._listen()
         async with asyncio.TaskGroup() as tasks:
             node = tasks.create_task(self._run_node(), name="node")

@@ -18,18 +18,18 @@ from tests.e2e.stacks import RunningStack, is_running
 RUNTIMES = os.environ.get("FLOTILLA_STOPS_RUNTIMES", "process").split(",")
 BOUND_S = 35.0
 """30 s of every template of ours, then the kill."""
-ON_ITS_WAY_S = 1.0
-"""From the answer to a stop until its engine has it, on a machine that does much else."""
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """One start and its stop, by this machine's clocks."""
+    """One start and its stop, by this machine's clocks. `took_s` counts from when the stop was asked for; `is_taken`: it was
+    answered with the promise that no order that opens or adds leaves the engine any more."""
 
     name: str
     delay_s: float
     accepted_ns: int
     took_s: float
     session: SessionView
+    is_taken: bool
 
 
 async def events_of(fleet: Flotilla, stopped: Stopped) -> list[EngineEvent[dict[str, Any]]]:
@@ -50,6 +50,25 @@ def growth_after(events: list[EngineEvent[dict[str, Any]]], at_ns: int) -> list[
     return grown
 
 
+def orders_that_open(events: list[EngineEvent[dict[str, Any]]], at_ns: int) -> list[int]:
+    """The numbers of the orders sent to the venue after `at_ns` that would open a position, add to one, or turn it round.
+
+    Sent, not filled: an order that left before may still be filled. Held is what the position events before it say.
+    """
+    held: dict[str, float] = {}
+    found = []
+    for event in events:
+        data = event.data
+        if event.kind == "position":
+            held[data["position_id"]] = float(data["signed_qty"])
+        elif event.kind == "order" and data["event"] == "OrderSubmitted" and event.at_ns > at_ns:
+            before = sum(held.values())
+            change = float(data["quantity"]) * (1 if data["side"] == "BUY" else -1)
+            if before * change >= 0 or abs(change) > abs(before):
+                found.append(event.seq)
+    return found
+
+
 def faults_of(
     stopped: Stopped, events: list[EngineEvent[dict[str, Any]]], *, bound_s: float = BOUND_S
 ) -> list[str]:
@@ -61,8 +80,10 @@ def faults_of(
         wrong.append(f"it is {session.state}: {session.detail}")
     if session.exit_code == -signal.SIGKILL and not session.not_confirmed:
         wrong.append("it was killed, and nothing is said to be unknown")
-    if grown := growth_after(events, stopped.accepted_ns + int(ON_ITS_WAY_S * 1e9)):
+    if stopped.is_taken and (grown := growth_after(events, stopped.accepted_ns)):
         wrong.append(f"positions grew after the stop: events {grown}")
+    if stopped.is_taken and (opened := orders_that_open(events, stopped.accepted_ns)):
+        wrong.append(f"orders left after the stop: events {opened}")
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         wrong.append("events are missing")
     has_account = bool(events) and events[-1].kind == "state" and events[-1].data["state"] == "stopped"

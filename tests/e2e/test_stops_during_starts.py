@@ -10,10 +10,12 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 
 from flotilla.client import ENDED, Flotilla
@@ -23,8 +25,17 @@ from schemas.states import RunState
 from schemas.telemetry import EngineEvent
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, traded_more, trading
+from tests.e2e.rest import ENGINES, Rest
 from tests.e2e.stacks import RunningStack, processes_of
-from tests.e2e.stops import RUNTIMES, Stopped, events_of, faults_of, growth_after, parent_of
+from tests.e2e.stops import (
+    RUNTIMES,
+    Stopped,
+    events_of,
+    faults_of,
+    growth_after,
+    orders_that_open,
+    parent_of,
+)
 
 STARTS = int(os.environ.get("FLOTILLA_STOPS", "12"))
 AT_ONCE = 4
@@ -40,21 +51,45 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def start_and_stop(fleet: Flotilla, name: str, delay_s: float, *, has_traded: bool) -> Stopped:
+@pytest.fixture
+async def rest(stack: RunningStack) -> AsyncIterator[Rest]:
+    """The REST API of the stack."""
+    async with aiohttp.ClientSession() as session:
+        yield Rest(stack, session)
+
+
+async def stop_over_sdk(fleet: Flotilla, name: str) -> bool:
+    """Whether the stop was answered as taken."""
+    accepted = await fleet.stop_engine(name)
+    assert accepted.is_taken is not None
+    return accepted.is_taken
+
+
+async def stop_over_rest(rest: Rest, name: str) -> bool:
+    """The same over REST."""
+    told = await rest.done("POST", f"{ENGINES}/{name}/stop")
+    assert told["data"]["is_taken"] in (True, False)
+    return bool(told["data"]["is_taken"])
+
+
+async def start_and_stop(
+    fleet: Flotilla, name: str, delay_s: float, stop: Callable[[str], Awaitable[bool]], *, has_traded: bool
+) -> Stopped:
     """Stops an engine `delay_s` after its start was accepted, or after its first fill, and returns once it has ended."""
     started = await fleet.start_engine(paced(name))
     if has_traded:
         await traded_more(fleet, name, 0, timeout_s=60)
     await asyncio.sleep(delay_s)
-    await fleet.stop_engine(name)
-    accepted, accepted_ns = time.monotonic(), time.time_ns()
+    asked = time.monotonic()
+    is_taken = await stop(name)
+    accepted_ns = time.time_ns()
     view = await fleet.wait_for(name, ENDED, session_id=started.session_id, timeout_s=90)
     assert view.session is not None
-    return Stopped(name, delay_s, accepted_ns, time.monotonic() - accepted, view.session)
+    return Stopped(name, delay_s, accepted_ns, time.monotonic() - asked, view.session, is_taken)
 
 
 async def test_every_start_that_is_stopped_ends_in_time_and_nothing_follows_its_end(
-    stack: RunningStack, fleet: Flotilla
+    stack: RunningStack, fleet: Flotilla, rest: Rest
 ) -> None:
     chance = random.Random(STARTS)
     # Most stops come before the sidecar is heard, some before there is a container, and each fourth once the engine has traded.
@@ -62,8 +97,10 @@ async def test_every_start_that_is_stopped_ends_in_time_and_nothing_follows_its_
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int, delay_s: float) -> Stopped:
+        # Four over the SDK, four over REST; one of each four has traded.
+        stop = partial(stop_over_rest, rest) if number // 4 % 2 else partial(stop_over_sdk, fleet)
         async with turns:
-            return await start_and_stop(fleet, f"stop-{number}", delay_s, has_traded=number % 4 == 3)
+            return await start_and_stop(fleet, f"stop-{number}", delay_s, stop, has_traded=number % 4 == 3)
 
     stops = await asyncio.gather(*(one(number, delay_s) for number, delay_s in enumerate(delays)))
     told = {stopped.name: await events_of(fleet, stopped) for stopped in stops}
@@ -75,6 +112,7 @@ async def test_every_start_that_is_stopped_ends_in_time_and_nothing_follows_its_
     _report(stops, told)
     assert not wrong
     assert sum(1 for events in told.values() if any(event.kind == "fill" for event in events)) >= STARTS // 4
+    assert sum(stopped.is_taken for stopped in stops) >= STARTS * 3 // 4
 
     async def nothing_is_left() -> bool:
         return not (await fleet.containers()).containers
@@ -93,6 +131,7 @@ def _report(stops: list[Stopped], told: dict[str, list[EngineEvent[dict[str, Any
     longest = max(stops, key=lambda stopped: stopped.took_s)
     began = sum(1 for events in told.values() if events)
     traded = sum(1 for events in told.values() if any(event.kind == "fill" for event in events))
+    taken = sum(stopped.is_taken for stopped in stops)
     unsure = sum(1 for stopped in stops if stopped.session.not_confirmed)
     killed = sum(1 for stopped in stops if stopped.session.exit_code == -signal.SIGKILL)
     late = max(
@@ -101,13 +140,15 @@ def _report(stops: list[Stopped], told: dict[str, list[EngineEvent[dict[str, Any
             for stopped in stops
             for event in told[stopped.name]
             if event.seq in growth_after(told[stopped.name], stopped.accepted_ns)
+            or event.seq in orders_that_open(told[stopped.name], stopped.accepted_ns)
         ),
         default=0,
     )
     print(
-        f"\n{len(stops)} starts: {began} sidecars were heard, {traded} engines traded, {killed} killed, {unsure} with doubts;"
+        f"\n{len(stops)} starts: {began} sidecars were heard, {traded} engines traded, {taken} stops answered as taken,"
+        f" {killed} killed, {unsure} with doubts;"
         f" longest stop {longest.took_s:.1f} s ({longest.delay_s * 1000:.0f} ms after its start);"
-        f" last growth {late / 1e6:.1f} ms after an answer"
+        f" last order or growth {late / 1e6:.1f} ms after an answer"
     )
 
 

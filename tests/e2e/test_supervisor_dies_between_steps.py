@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -112,10 +113,25 @@ async def freeze(stack: RunningStack, fleet: Flotilla, name: str, container: str
         os.kill(parent_of(parent_of(engine)), signal.SIGSTOP)
 
 
+class Answered(NamedTuple):
+    """When a stop was asked for (s) and answered (ns) by the wall clock, and whether it was answered as taken."""
+
+    asked: float
+    at_ns: int
+    is_taken: bool
+
+
+async def stopped(fleet: Flotilla, name: str) -> Answered:
+    """Stops an engine."""
+    asked = time.time()
+    accepted = await fleet.stop_engine(name)
+    return Answered(asked, time.time_ns(), accepted.is_taken is True)
+
+
 async def reach(
     stack: RunningStack, fleet: Flotilla, name: str, boundary: str, supervisors: Supervisors
-) -> tuple[str, float]:
-    """Starts an engine, has its supervisor die at the boundary, stops it; its session, and when the stop was accepted."""
+) -> tuple[str, Answered]:
+    """Starts an engine, has its supervisor die at the boundary, stops it; its session, and how the stop was answered."""
     what = BOUNDARIES[boundary]
     if what.is_frozen:
         supervisors.start()
@@ -123,8 +139,7 @@ async def reach(
         assert view.session is not None
         await freeze(stack, fleet, name, view.session.container_name)
         supervisors.start(boundary)
-        await fleet.stop_engine(name)
-        return view.session.session_id, time.time()
+        return view.session.session_id, await stopped(fleet, name)
     supervisors.start(boundary)
     started = await fleet.start_engine(paced(name))
     assert started.session_id is not None
@@ -137,8 +152,7 @@ async def reach(
         # A host must be in sight for the start to be sent, and the stop is to come while that goes on.
         await fleet.wait_for(name, (RunState.CREATING,), session_id=started.session_id)
         await asyncio.sleep(0.5)
-    await fleet.stop_engine(name)
-    return started.session_id, time.time()
+    return started.session_id, await stopped(fleet, name)
 
 
 async def _death(supervisors: Supervisors, boundary: str) -> None:
@@ -154,13 +168,14 @@ async def test_every_session_ends_whenever_its_supervisor_dies(
 ) -> None:
     is_frozen = BOUNDARIES[boundary].is_frozen
     name = f"doomed-{boundary.replace(' ', '-')}-{number}"
-    session_id, accepted = await reach(stack, fleet, name, boundary, supervisors)
+    session_id, answered = await reach(stack, fleet, name, boundary, supervisors)
     await _death(supervisors, boundary)
     await asyncio.sleep(random.Random(number).uniform(0, AWAY_S))
     supervisors.start()
     view = await fleet.wait_for(name, ENDED, session_id=session_id, timeout_s=90)
     assert view.session is not None
-    ended = Stopped(name, 0.0, int(accepted * 1e9), time.time() - accepted, view.session)
+    took_s = time.time() - answered.asked
+    ended = Stopped(name, 0.0, answered.at_ns, took_s, view.session, answered.is_taken)
     print(f"\n{boundary}: {ended.took_s:.1f} s, {view.session.state}, {view.session.not_confirmed}")
     told = await events_of(fleet, ended)
     assert faults_of(ended, told, bound_s=FROZEN_BOUND_S if is_frozen else BOUND_S) == []

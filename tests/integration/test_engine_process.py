@@ -1,5 +1,6 @@
 """Engine processes as the zygote forks them: how they trade, how they stop, and what is heard of each way to fail."""
 
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,9 @@ from engine_sidecar.link import (
     Ended,
     EndNow,
     Flatten,
+    GateShut,
     GoOn,
+    Happened,
     Measured,
     Phase,
     Reduce,
@@ -90,6 +93,46 @@ def test_orders_fills_positions_and_balances_are_told_and_add_up(
     assert float(metrics.balances["USD"]) == pytest.approx(1_000_000 + profit)
     assert engine.events(EventKind.ACCOUNT)[-1]["balances"][0]["total"] == metrics.balances["USD"]
     assert engine.events(EventKind.ALERT) == []
+
+
+def sent_to_the_venue(engine: EngineProcess, start: int = 0) -> list[Happened]:
+    """The orders that left from this frame on."""
+    return [
+        message
+        for message in engine.heard[start:]
+        if isinstance(message, Happened)
+        and message.kind is EventKind.ORDER
+        and json.loads(message.data)["event"] == "OrderSubmitted"
+    ]
+
+
+def test_after_it_has_shut_its_gate_an_engine_that_trades_sends_only_what_closes(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    engine = zygote.fork(run_of(catalog, sandbox_node(speed=86_400 * 2_000), ema_cross()))
+    engine.until(lambda message: len(sent_to_the_venue(engine)) > 10)
+    engine.send(Stop(StopPolicy.FLATTEN, 5.0))
+    engine.until(lambda message: isinstance(message, GateShut))
+    shut = len(engine.heard)
+    assert end_of(engine) == (None, "", (), 0)
+    held = engine.events(EventKind.POSITION)[-1]["event"]
+    assert held == "PositionClosed"
+    # One order closes what is held, if anything is.
+    assert len(sent_to_the_venue(engine, shut)) <= 1
+    assert sum(isinstance(message, GateShut) for message in engine.heard) == 1
+
+
+def test_a_stop_that_comes_while_its_node_is_built_is_taken_at_once_and_nothing_is_sent(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    plan = strategy("HoldsAndRests", how="")
+    engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), plan))
+    engine.send(Stop(StopPolicy.LEAVE, 5.0))
+    engine.until(lambda message: isinstance(message, GateShut))
+    assert not any(isinstance(message, Phase) for message in engine.heard)
+    ended, code = engine.until_ended()
+    assert (ended.reason, code) == (None, 0)
+    assert sent_to_the_venue(engine) == []
 
 
 class TestStopping:

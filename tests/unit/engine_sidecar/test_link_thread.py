@@ -7,7 +7,19 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from engine_sidecar.adapters.link_thread import LinkThread
-from engine_sidecar.link import Ended, Flatten, Frames, FromEngine, Measured, Phase, Stop, Tick, frame
+from engine_sidecar.link import (
+    Ended,
+    EndNow,
+    Flatten,
+    Frames,
+    FromEngine,
+    GateShut,
+    Measured,
+    Phase,
+    Stop,
+    Tick,
+    frame,
+)
 from schemas.states import RunState, StopPolicy
 
 
@@ -68,6 +80,29 @@ async def test_ticks_go_on_while_the_loop_is_held_up_and_tell_for_how_long(
     sidecar.hold_up_until(lambda message: isinstance(message, Tick) and message.loop_age_s > 0.6)
     await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_age_s < 0.5)
     await sidecar.until(lambda message: isinstance(message, Tick) and message.loop_lag_s > 0.5)
+
+
+@pytest.mark.parametrize("order", [Stop(StopPolicy.CANCEL, 1.0), EndNow(1.0)])
+async def test_a_stop_before_the_engine_begins_is_taken_while_its_loop_is_held_up(
+    pair: tuple[LinkThread, Sidecar], order: Stop | EndNow
+) -> None:
+    link, sidecar = pair
+    sidecar.socket.send(frame(order))
+    sidecar.hold_up_until(lambda message: message == GateShut())
+    assert not link.begin()
+    assert await link.receive() == order
+
+
+async def test_a_stop_of_an_engine_that_has_begun_is_not_taken_by_its_link(
+    pair: tuple[LinkThread, Sidecar],
+) -> None:
+    link, sidecar = pair
+    assert link.begin()
+    sidecar.socket.send(frame(Stop(StopPolicy.CANCEL, 1.0)))
+    await link.receive()
+    link.send(Ended(None))
+    await sidecar.until(lambda message: isinstance(message, Ended))
+    assert GateShut() not in sidecar.heard
 
 
 async def test_the_end_of_the_link_is_told_again_and_again(pair: tuple[LinkThread, Sidecar]) -> None:
