@@ -67,25 +67,29 @@ class OrderGate:
 
     def _order(self, command: Any) -> None:
         """A new order, or a change, on its way to the risk engine."""
-        state = self._state_for(command)
         if self._is_ours:
             # No rate limit keeps an engine in the market.
             self._kernel.exec_engine.execute(command)
-        elif state is Gate.OPEN or (state is Gate.REDUCES and _reduces(command, self._kernel.cache)):
+        elif self._lets_in(command):
             self._kernel.risk_engine.execute(command)
         else:
             self._refuse(command)
 
     def _command(self, command: Any) -> None:
-        """An order that the risk engine let pass, or a cancel, on its way to the execution engine."""
-        if (
-            self._is_ours
-            or isinstance(command, (SubmitOrder, SubmitOrderList))
-            or self._state_for(command) is not Gate.SHUT
-        ):
+        """An order that the risk engine let pass or the emulator released, or a cancel, on its way to the execution engine.
+
+        The emulator asks no risk engine, and what that let pass may have waited in its queue while the gate was shut.
+        """
+        is_new = isinstance(command, SubmitOrder | SubmitOrderList)
+        passes = self._lets_in(command) if is_new else self._state_for(command) is not Gate.SHUT
+        if self._is_ours or passes:
             self._kernel.exec_engine.execute(command)
         else:
             self._refuse(command)
+
+    def _lets_in(self, command: Any) -> bool:
+        state = self._state_for(command)
+        return state is Gate.OPEN or (state is Gate.REDUCES and _reduces(command, self._kernel.cache))
 
     def _refuse(self, command: Any) -> None:
         reason = self._reason(command)
