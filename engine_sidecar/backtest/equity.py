@@ -60,14 +60,29 @@ class EquitySampler:
         if account is None:
             return Decimal(0), Decimal(0), Decimal(0)
         balance = account.balance_total(currency).as_decimal()
-        # By its account: without one NautilusTrader answers with what it worked out last, which trades do not renew, and with 0 for
-        # what it cannot value.
+        unrealized = self._unrealized(account.id)
+        if account.is_margin_account:
+            return balance, unrealized, balance + unrealized
         equity = portfolio.equity(venue, account.id)[currency].as_decimal()
         self.unpriced.update(each.value for each in portfolio.missing_price_instruments(venue))
-        if account.is_margin_account:
-            return balance, equity - balance, equity
-        pnls = portfolio.unrealized_pnls(venue, account.id)
-        return balance, sum((each.as_decimal() for each in pnls.values()), Decimal(0)), equity
+        return balance, unrealized, equity
+
+    def _unrealized(self, account_id: Any) -> Decimal:
+        """Profit of an account's open positions: all that `portfolio.equity` adds to a margin account's balance, at two thirds of its time.
+
+        By the account: without one NautilusTrader answers with what it worked out last, which trades do not renew, and with 0 for
+        what it cannot value.
+        """
+        total = Decimal(0)
+        for instrument_id in {
+            each.instrument_id for each in self._engine.cache.positions_open(account_id=account_id)
+        }:
+            pnl = self._engine.portfolio.unrealized_pnl(instrument_id, account_id=account_id)
+            if pnl is None:
+                self.unpriced.add(instrument_id.value)
+            else:
+                total += pnl.as_decimal()
+        return total
 
 
 def looks_of(extent: Extent, zone: tzinfo, look: Callable[[], None]) -> Looks:

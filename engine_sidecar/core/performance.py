@@ -12,18 +12,26 @@ Definitions, so that anybody can work them out again from a run's equity curve:
   close have 365 days, and what has gaps has what it has. The risk-free rate and the least acceptable return are 0.
 - Drawdowns are sought in every sample that is kept, not only at the days' ends.
 
-What is not defined is None: too few returns, equity that was 0 or less, no volatility, no loss. Of one return nothing is told for a year:
-a per cent made in six hours would be two million times the account.
+What is not defined is None: equity that was 0 or less, no volatility, no loss. So is what a run is too short for:
+
+- A return a year, and Calmar which is made of it, before LEAST_YEARS: "Returns for periods of less than one year must not be
+  annualized" (CFA Institute, Global Investment Performance Standards, 2010, 5.A.4). A per cent made in six hours would be two million
+  times the account.
+- Volatility, Sharpe and Sortino before LEAST_RETURNS. What Lo gives for the ratio holds for large samples; 30 is the usual rule of thumb
+  for one. Of n normal returns the standard error of s is about s / √(2(n - 1)): half of it at 3, an eighth at 30.
 """
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 YEAR_NS: Final = 365.25 * 86_400e9
 DAY_NS: Final = 86_400_000_000_000
+LEAST_YEARS: Final = 350 / 365.25
+"""A calendar year of sessions: between the first close and the last there are holidays and weekends at both ends."""
+LEAST_RETURNS: Final = 30
 _EPOCH: Final = 1_000_000_000
 _NOISE: Final = 1e-12
 """A standard deviation below this part of the mean is rounding: the returns are all the same."""
@@ -66,9 +74,10 @@ def performance(curve: Sequence[Sample], zone: tzinfo) -> Performance:
     growth = whole[-1].equity / whole[0].equity if whole and whole[0].equity > 0 else None
     is_sound = bool(days) and all(sample.equity > 0 for sample in curve)
     returns = returns_of(whole) if is_sound else []
-    rate = annualized_return(growth, years) if len(returns) > 1 and growth is not None else None
+    is_a_year = years is not None and years >= LEAST_YEARS
+    rate = annualized_return(growth, years) if len(returns) > 1 and growth is not None and is_a_year else None
     deepest = deepest_drawdown(curve)
-    a_year = len(returns) / years if years else None
+    a_year = len(returns) / years if years and len(returns) >= LEAST_RETURNS else None
     return Performance(
         total_return=None if growth is None else growth - 1.0,
         annualized_return=rate,
@@ -85,6 +94,8 @@ def performance(curve: Sequence[Sample], zone: tzinfo) -> Performance:
 
 def day_end(at_ns: int, zone: tzinfo) -> int:
     """The midnight in `zone` that ends the day of a moment (UNIX ns both); a moment at midnight ends its day."""
+    if zone is UTC or getattr(zone, "key", None) == "UTC":
+        return -(-at_ns // DAY_NS) * DAY_NS
     before = datetime.fromtimestamp((at_ns - 1) // _EPOCH, zone)
     midnight = datetime(before.year, before.month, before.day, tzinfo=zone) + timedelta(days=1)
     return int(midnight.timestamp()) * _EPOCH

@@ -43,7 +43,7 @@ def irregular(count: int, seed: int) -> list[int]:
 SERIES = {
     "daily bars of business days": business_days(700),
     "daily bars of a market that never closes": [ns(START) + DAY_NS * index for index in range(1, 701)],
-    "hours around the clock": [ns(START) + HOUR_NS * index for index in range(1, 3_001)],
+    "hours around the clock": [ns(START) + HOUR_NS * index for index in range(1, 9_001)],
     "irregular": irregular(400, 5),
 }
 
@@ -74,13 +74,14 @@ def test_the_figures_are_those_of_a_public_library(name: str, zone: str, drift: 
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), spread=st.floats(0.0005, 0.05), count=st.integers(3, 120))
+@given(seed=st.integers(0, 10_000), spread=st.floats(0.0005, 0.05), count=st.integers(30, 120))
 def test_they_are_also_on_whatever_walk(seed: int, spread: float, count: int) -> None:
     curve = walk(irregular(count, seed), seed, 0.0, spread)
     ours = performance(curve, UTC)
-    if ours.returns < 3:
-        return
     theirs = library_figures([one.at_ns for one in curve], [one.equity for one in curve])
+    if ours.returns < 30:
+        assert ours.sharpe_ratio is None
+        return
     assert ours.sharpe_ratio == pytest.approx(theirs["sharpe_ratio"], rel=1e-9, abs=1e-9)
     assert ours.max_drawdown == pytest.approx(theirs["max_drawdown"], rel=1e-9, abs=1e-12)
 
@@ -112,20 +113,22 @@ def undefined(found: Performance) -> set[str]:
 
 RATIOS = {"sharpe_ratio", "sortino_ratio", "calmar_ratio"}
 RUIN = RATIOS | {"annualized_return", "volatility"}
-DAYS = SERIES["daily bars of business days"][:5]
+DAYS = SERIES["daily bars of business days"][:30]
+FORTNIGHTS = [ns(START + timedelta(days=14 * index)) for index in range(1, 31)]
 
 
 @pytest.mark.parametrize(
     ("equities", "without"),
     [
-        ([100.0] * 6, RATIOS),  # flat: it made nothing, lost nothing, and has no ratios
-        ([100.0, 101.0, 102.0, 103.0, 104.0, 105.0], {"sortino_ratio", "calmar_ratio"}),  # never lost
-        ([100.0, 50.0, 20.0, 0.0, 0.0, 0.0], RUIN),  # lost all
-        ([100.0, 50.0, -20.0, -20.0, 10.0, 20.0], RUIN),  # was below nothing once
+        ([100.0] * 31, RATIOS),  # flat: it made nothing, lost nothing, and has no ratios
+        ([100.0 + index for index in range(31)], {"sortino_ratio", "calmar_ratio"}),  # never lost
+        ([100.0, 50.0, 20.0, *[0.0] * 28], RUIN),  # lost all
+        ([100.0, 50.0, -20.0, -20.0, *[10.0] * 26, 20.0], RUIN),  # was below nothing once
     ],
 )
 def test_what_is_not_defined_is_none(equities: list[float], without: set[str]) -> None:
-    found = performance([Sample(at, each) for at, each in zip((DAYS[0], *DAYS), equities, strict=True)], UTC)
+    moments = (FORTNIGHTS[0], *FORTNIGHTS)
+    found = performance([Sample(at, each) for at, each in zip(moments, equities, strict=True)], UTC)
     assert undefined(found) == without
     assert found.total_return == pytest.approx(equities[-1] / 100 - 1)
 
@@ -143,6 +146,31 @@ def test_too_short_a_run_has_a_return_and_nothing_of_a_year(count: int) -> None:
     assert undefined(found) >= {"annualized_return", "volatility", "sharpe_ratio", "sortino_ratio"}
     assert found.total_return is not None
     assert performance([], UTC) == Performance(*[None] * 8, returns=0, years=None)
+
+
+@pytest.mark.parametrize(("days", "is_known"), [(2, False), (3, False), (29, False), (30, True), (200, True)])
+def test_a_ratio_takes_thirty_returns(days: int, *, is_known: bool) -> None:
+    found = performance(walk([ns(START) + DAY_NS * index for index in range(1, days + 1)]), UTC)
+    assert found.returns == days
+    assert found.annualized_return is found.calmar_ratio is None
+    known = [figure is not None for figure in (found.volatility, found.sharpe_ratio, found.sortino_ratio)]
+    assert known == [is_known] * 3
+    assert None not in (found.total_return, found.max_drawdown, found.max_drawdown_days)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_known"),
+    [
+        ("2023-01-04", "2023-12-30", True),  # closes of all sessions of a calendar year
+        ("2023-01-02", "2023-07-01", False),
+        ("2023-01-31", "2023-12-31", False),
+    ],
+)
+def test_a_return_is_not_annualized_before_a_year(first: str, last: str, *, is_known: bool) -> None:
+    start, end = (ns(datetime.fromisoformat(f"{day}T00:00:00+00:00")) for day in (first, last))
+    found = performance(walk(list(range(start, end + 1, DAY_NS))), UTC)
+    assert (found.annualized_return is not None, found.calmar_ratio is not None) == (is_known, is_known)
+    assert found.sharpe_ratio is not None
 
 
 def test_the_return_of_one_day_is_no_rate_of_a_year() -> None:
