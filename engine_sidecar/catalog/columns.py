@@ -50,7 +50,18 @@ _NAMES: Final[dict[DataType, dict[str, tuple[str, ...]]]] = {
         "size": ("size", "quantity", "qty", "amount", "volume"),
     },
 }
-_SYMBOL: Final = ("symbol", "ticker")
+_SYMBOL: Final = (
+    "symbol",
+    "ticker",
+    "raw_symbol",
+    "instrument",
+    "product_id",
+    "pair",
+    "ric",
+    "isin",
+    "instrument_id",
+)
+"""Tells rows of several instruments apart; Databento's files have no other column for it than instrument_id unless asked."""
 _OPTIONAL: Final[dict[DataType, dict[str, tuple[str, ...]]]] = {
     DataType.BARS: {
         "close_time": _CLOSE_TIME,

@@ -50,7 +50,7 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did; `is_new` is False when the catalog had all of it already.
+    """What an import did; of `rows` in the files `new_rows` were put into the catalog, which had the others already.
 
     `ignored` names columns that were not read, `notes` says how the rest was understood where that had to be told.
     """
@@ -61,6 +61,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     is_new: bool
+    new_rows: int
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -75,9 +76,8 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
         found = survey(order.files, reading, progress)
         instrument = _checked(instrument, found, order) if instrument else _made(instrument_id, found, order)
         target = Target(catalog, order.data_type, str(bar_type or instrument_id))
-        target.check_ranges(found.chunks)
-        is_new = _stage(target, found, reading, builder(order.data_type, instrument, bar_type), progress)
-        if is_new:
+        new_rows = _stage(target, found, reading, builder(order.data_type, instrument, bar_type), progress)
+        if new_rows:
             if known_instrument(catalog, instrument_id) is None:
                 target.stage_instrument(instrument)
             remember_name(catalog, str(instrument_id))
@@ -89,7 +89,8 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
         rows=found.rows,
         first=found.chunks[0].first,
         last=found.chunks[-1].last,
-        is_new=is_new,
+        is_new=new_rows > 0,
+        new_rows=new_rows,
         ignored=tuple(dict.fromkeys(title for layout in found.layouts for title in layout.ignored)),
         notes=tuple(dict.fromkeys(note for layout in found.layouts for note in _notes(layout, order))),
     )
@@ -107,15 +108,17 @@ def _notes(layout: Layout, order: ImportOrder) -> Iterator[str]:
         yield f"prices were {how} {layout.titles['adjusted_close']!r}; volumes are as the file has them"
 
 
-def _stage(target: Target, found: Survey, reading: Reading, build: Any, progress: Progress) -> bool:
-    is_new = False
+def _stage(target: Target, found: Survey, reading: Reading, build: Any, progress: Progress) -> int:
+    """How many rows were new. Raises ImportRefusedError when the catalog has others in the place of some."""
+    new_rows = 0
     for file in found.files:
         rows = 0
         for batch in batches(records(file, reading)):
-            is_new |= target.stage([build(record) for record in batch])
+            new_rows += target.stage([build(record) for record in batch])
             rows += len(batch)
             progress("written", file, rows)
-    return is_new
+    target.check()
+    return new_rows
 
 
 def _bar_type(order: ImportOrder) -> BarType | None:

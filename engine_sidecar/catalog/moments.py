@@ -12,16 +12,23 @@ from engine_sidecar.catalog.times import midnight_ns, parse_time
 
 _DAY: Final = timedelta(days=1)
 _NS: Final = 1_000_000_000
+_HOUR_NS: Final = 3600 * _NS
+_NEVER: Final = 1 << 63
 
 
-class Clock(msgspec.Struct, frozen=True, kw_only=True):
-    """How a file's times are read: `step` is the length of a bar, None for what has no fixed one; `stamp` of None is not known."""
+class Clock(msgspec.Struct, kw_only=True):
+    """How a file's times are read: `step` is the length of a bar, None for what has no fixed one; `stamp` of None is not known.
+
+    Where clocks go back a local time comes twice, and only the order of the rows tells which of the two it is: `in_doubt` was
+    read as the first, and stays so once a row after it is of the second. One that nothing tells of is refused.
+    """
 
     zone: ZoneInfo | None
     time_format: str | None
     step: timedelta | None
     stamp: Stamp | None
     is_bars: bool
+    in_doubt: str | None = None
 
     def known_at(self, text: str, close_text: str, last: int) -> int:
         """UNIX ns at which the row of time `text` became known; `close_text` is a bar's close by the file, if it has one.
@@ -37,6 +44,29 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
             ts = self._close(text, not_before) if self.is_bars else self._instant(text, not_before)
         self._check_order(last, ts)
         return ts
+
+    def check_doubt(self) -> None:
+        """After the last row. Raises ValueError when there was a local time of which the rows do not tell which one it is."""
+        if self.in_doubt is not None:
+            zone = self.zone.key if self.zone else ""
+            raise ValueError(
+                f"{self.in_doubt!r} comes twice in {zone}, where clocks go back, and the rows do not tell which one it is: "
+                "give times with their offset, or in UTC"
+            )
+
+    def _weigh(self, text: str, moment: int) -> None:
+        """Whether `text` is the first or the second of two equal local times."""
+        if self.zone is None or not _is_in_two(moment, self.zone) or not self._comes_twice(text):
+            self.check_doubt()
+        elif parse_time(text, self.zone, self.time_format, moment + 1) == moment:
+            self.in_doubt = None
+        else:
+            self.in_doubt = self.in_doubt or text
+
+    def _comes_twice(self, text: str) -> bool:
+        """False also of one that has an offset."""
+        first, second = (parse_time(text, self.zone, self.time_format, bound) for bound in (0, _NEVER))
+        return first != second
 
     def _check_order(self, last: int, ts: int) -> None:
         """Two bars are never nearer to each other than half of a bar's length."""
@@ -55,6 +85,11 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.step / timedelta(microseconds=1)) * 1000 if self.step else 0
 
     def _instant(self, text: str, not_before: int) -> int:
+        moment = self._moment(text, not_before)
+        self._weigh(text, moment)
+        return moment
+
+    def _moment(self, text: str, not_before: int) -> int:
         match parse_time(text, self.zone, self.time_format, not_before):
             case int(moment):
                 return moment
@@ -68,14 +103,29 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
             return self._end_of_days(moment, text)
         if self.stamp is None:
             raise ValueError(_which(text))
+        self._weigh(text, moment)
         return self._after(moment) if self.stamp is Stamp.OPEN else moment
 
     def _file_close(self, text: str, close_text: str, not_before: int) -> int:
-        opened, closed = self._instant(text, -1), self._instant(close_text, not_before)
-        step = self._step_ns
-        if closed <= opened or (step and not step / 2 < closed - opened <= step):
+        """The close by the file. Of local times that come twice, open and close tell each other unless both are such."""
+        longest = self._longest_ns
+        closed = self._moment(close_text, not_before)
+        opened = self._moment(text, closed - longest if longest else 0)
+        if opened >= closed:  # clocks went back in between
+            closed = self._moment(close_text, opened + 1)
+        if closed <= opened or (longest and not self._step_ns / 2 < closed - opened <= longest):
             raise ValueError(f"{text!r} to {close_text!r} is no bar of {self.step or 'any length'}")
+        if self.zone is not None and _is_in_two(opened, self.zone):
+            self._weigh(close_text, closed)
+        else:
+            self.check_doubt()
         return closed
+
+    @property
+    def _longest_ns(self) -> int:
+        """Of a bar by the file: one of whole days may have the hour more of a day on which clocks go back."""
+        is_days = self.step is not None and not self.step % _DAY
+        return self._step_ns + (_HOUR_NS if is_days else 0)
 
     def _after(self, opened: int) -> int:
         """A bar's length after its open; whole days in a zone end with its midnights, which may be 23 or 25 hours away."""
@@ -92,6 +142,12 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
         if self.step > _DAY and self.stamp is None:
             raise ValueError(_which(text))
         return midnight_ns(day + (self.step if self.stamp is Stamp.OPEN else _DAY), self.zone)
+
+
+def _is_in_two(moment: int, zone: ZoneInfo) -> bool:
+    """Whether what clocks show at a moment they show twice."""
+    local = datetime.fromtimestamp(moment // _NS, zone)
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 
 def _which(text: str) -> str:

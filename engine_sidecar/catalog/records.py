@@ -95,6 +95,10 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
             yield record
         if last < 0:
             raise ImportRefusedError("holds no rows", file)
+        try:
+            times.check_doubt()
+        except ValueError as error:
+            raise ImportRefusedError(str(error), file) from None
 
 
 def _clock(where: Layout, how: Reading) -> Clock:
@@ -182,9 +186,18 @@ def _adjusted(
             f"{adjusted} is not the close {close}: give --prices raw or --prices adjusted",
             where.titles["adjusted_close"],
         )
+    if close <= 0:
+        raise _FieldError(
+            f"close {close} cannot be scaled to {adjusted}: it is not positive", where.titles["close"]
+        )
     decimals = max(_decimals(number) for number in (adjusted, *(numbers[field] for field in _BAR_PRICES)))
+    exact = {field: numbers[field] * adjusted / close for field in _BAR_PRICES}
+    if max(map(abs, exact.values())) > _LARGEST:
+        raise _FieldError(
+            f"{adjusted} makes more of a price than can be held", where.titles["adjusted_close"]
+        )
     cent = Decimal(1).scaleb(-decimals)
-    scaled = {field: (numbers[field] * adjusted / close).quantize(cent) for field in _BAR_PRICES}
+    scaled = {field: number.quantize(cent) for field, number in exact.items()}
     if min(scaled.values()) <= 0:
         raise _FieldError(
             f"{adjusted} leaves a price of nothing at {decimals} decimals", where.titles["adjusted_close"]

@@ -28,6 +28,8 @@ class Reports:
     def imported(self, done: Imported) -> None:
         """An import ended well."""
         what = "imported" if done.is_new else "unchanged: the catalog has this data already"
+        if 0 < done.new_rows < done.rows:
+            what = f"{done.new_rows:,} imported, the catalog had the others already"
         self._say(
             f"{done.data_type} {done.identifier}: {done.rows:,} rows, {_time(done.first)} to {_time(done.last)}, {what}",
             event="imported" if done.is_new else "unchanged",

@@ -19,6 +19,13 @@ from engine_sidecar.catalog.refusal import ImportRefusedError
 type Row = tuple[int, Sequence[str]]
 
 _BATCH_ROWS: Final = 20_000
+_MAGIC: Final = {
+    b"PK\x03\x04": ".zip",
+    b"PK\x05\x06": ".zip",
+    b"\x1f\x8b": ".gz",
+    b"PAR1\x15": ".parquet",
+}
+"""Of RFC 1952, APPNOTE.TXT 4.3, and Parquet, whose first page header begins with a Thrift field of type i32."""
 _TEXT_PROBLEMS: Final = (
     UnicodeDecodeError,
     csv.Error,
@@ -36,14 +43,15 @@ def opened(file: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Sequence[s
     `columns` names the columns, of a text file that has no header or of a Parquet file that calls them otherwise.
     """
     try:
-        if file.suffix == ".parquet":
+        packing = _packing(file)
+        if packing == ".parquet":
             with pq.ParquetFile(file) as table:
                 names = table.schema_arrow.names
                 if columns and len(columns) != len(names):
                     raise ImportRefusedError(f"has {len(names)} columns instead of {len(columns)}", file)
                 yield columns or names, _parquet_rows(table)
         else:
-            with _text(file) as lines:
+            with _text(file, packing) as lines:
                 first = next(lines, None)
                 if first is None:
                     raise ImportRefusedError("the file is empty", file)
@@ -61,12 +69,20 @@ def opened(file: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Sequence[s
         raise ImportRefusedError(f"cannot be read: {error.strerror or error}", file) from error
 
 
+def _packing(file: Path) -> str:
+    """What the file is by its first bytes, whatever its name; a name that promises one is believed, so that the error says so."""
+    with file.open("rb") as opening:
+        start = opening.read(max(map(len, _MAGIC)))
+    found = (packing for magic, packing in _MAGIC.items() if start.startswith(magic))
+    return next(found, file.suffix.lower())
+
+
 @contextmanager
-def _text(file: Path) -> Iterator[TextIO]:
+def _text(file: Path, packing: str) -> Iterator[TextIO]:
     with ExitStack() as open_files:
-        if file.suffix == ".gz":
+        if packing == ".gz":
             yield open_files.enter_context(gzip.open(file, "rt", encoding="utf-8-sig", newline=""))
-        elif file.suffix == ".zip":
+        elif packing == ".zip":
             archive = open_files.enter_context(zipfile.ZipFile(file))
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
             if len(names) != 1:

@@ -3,9 +3,8 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from engine_sidecar.catalog.columns import DataType
+from engine_sidecar.catalog.overlap import Overlap
 from engine_sidecar.catalog.refusal import ImportRefusedError
-from engine_sidecar.catalog.survey import Chunk
-from engine_sidecar.replay.streams import read_file
+from engine_sidecar.replay.streams import DataSet, WrongDataError, read
 from schemas.catalog import file_interval, folder_name
 
 FOLDERS: Final = {DataType.BARS: "bar", DataType.QUOTES: "quote_tick", DataType.TRADES: "trade_tick"}
@@ -49,33 +48,30 @@ class Target:
         self._staging = catalog / _STAGING
         (self._staging / "data").mkdir(parents=True)
         self._staged = ParquetDataCatalog(str(self._staging))
+        self._staged_to: int | None = None
+        self._kind = _CLASSES[data_type]
+        files = (catalog / self._folder).glob("*.parquet")
+        spans = (span for file in files if (span := file_interval(file.name)))
+        self._overlap = Overlap(spans, self._kind.to_dict)
 
-    def check_ranges(self, chunks: Sequence[Chunk]) -> None:
-        """Raises ImportRefusedError when a chunk overlaps data that is there, unless it has just the range of a file."""
-        for path in sorted((self._catalog / self._folder).glob("*.parquet")):
-            if (there := file_interval(path.name)) is None:
-                continue
-            for chunk in chunks:
-                if chunk.first <= there[1] and there[0] <= chunk.last and there != (chunk.first, chunk.last):
-                    raise ImportRefusedError(
-                        f"{self._identifier} from {_day(chunk.first)} to {_day(chunk.last)} overlaps data that the "
-                        f"catalog has from {_day(there[0])} to {_day(there[1])}: import the rows after {_day(there[1])}"
-                    )
+    def stage(self, rows: list[Any]) -> int:
+        """Writes those of the next rows beside the catalog that it does not have, and gives their number; `check` tells of others."""
+        first = rows[0].ts_init if self._staged_to is None else self._staged_to + 1
+        self._staged_to = rows[-1].ts_init
+        pieces = [rows]
+        if self._overlap.touches(first, self._staged_to):
+            there = read(self._catalog, DataSet(self._kind, self._identifier), first, self._staged_to)
+            try:
+                pieces = self._overlap.new(rows, there)
+            except WrongDataError as error:
+                raise ImportRefusedError(f"the catalog's own data is not sound: {error}") from None
+        for piece in pieces:
+            self._staged.write_data(piece)
+        return sum(map(len, pieces))
 
-    def stage(self, data: list[Any]) -> bool:
-        """Writes one chunk beside the catalog; False when the catalog holds it already. Different data is refused."""
-        self._staged.write_data(data)
-        path = max((self._staging / self._folder).glob("*.parquet"), key=lambda file: file.name)
-        there = self._catalog / self._folder / path.name
-        if not there.exists():
-            return True
-        if not _are_equal(_CLASSES[self._data_type], read_file(_CLASSES[self._data_type], there), data):
-            raise ImportRefusedError(
-                f"the catalog has other data for {self._identifier} from {_day(data[0].ts_init)} to "
-                f"{_day(data[-1].ts_init)}"
-            )
-        path.unlink()
-        return False
+    def check(self) -> None:
+        """After the last row. Raises ImportRefusedError when some were there already, and not the same."""
+        self._overlap.check(self._identifier)
 
     def stage_instrument(self, instrument: Instrument) -> None:
         """Writes the instrument beside the catalog."""
@@ -91,12 +87,3 @@ class Target:
             there = self._catalog / file.relative_to(self._staging)
             there.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, there)
-
-
-def _are_equal(kind: Any, there: Iterable[Any], new: Sequence[Any]) -> bool:
-    """By their fields: two trade ticks from different sources are unequal to NautilusTrader even when all fields agree."""
-    return [kind.to_dict(event) for event in there] == [kind.to_dict(event) for event in new]
-
-
-def _day(ns: int) -> str:
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="seconds")

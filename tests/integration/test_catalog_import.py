@@ -96,7 +96,7 @@ def test_importing_twice_changes_nothing_and_says_so(catalog: Path) -> None:
     assert {name: (catalog / name).stat().st_mtime_ns for name in files_in(catalog)} == before
 
 
-def test_later_data_is_added_and_overlapping_data_is_refused(
+def test_of_data_that_overlaps_what_is_there_equal_rows_are_dropped_and_others_named(
     tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = csv(tmp_path, HEADER, minute(1), minute(2), minute(3))
@@ -106,13 +106,18 @@ def test_later_data_is_added_and_overlapping_data_is_refused(
     assert imported(capsys, catalog, first, *BARS)[0] == 0
     assert imported(capsys, catalog, later, *BARS)[1]["event"] == "imported"
     before = files_in(catalog)
-    code, said = imported(capsys, catalog, overlapping, *BARS)
-    assert code == 2
-    assert "from 2024-01-02T10:03:00+00:00 to 2024-01-02T10:04:00+00:00 overlaps data" in said["message"]
+    assert imported(capsys, catalog, overlapping, *BARS)[1]["event"] == "unchanged"
     code, said = imported(capsys, catalog, other, *BARS)
     assert code == 2
-    assert "the catalog has other data for ABC.XNAS-1-MINUTE-LAST-EXTERNAL" in said["message"]
-    assert files_in(catalog) == before
+    assert said["message"] == (
+        "the catalog has other data for ABC.XNAS-1-MINUTE-LAST-EXTERNAL at 2024-01-02T10:03:00Z: "
+        "it has close 10.5, the file 10.6"
+    )
+    around = csv(tmp_path, HEADER, *(minute(number) for number in range(7)), name="around.csv")
+    code, said = imported(capsys, catalog, around, *BARS)
+    assert (code, said["event"], said["rows"], said["new_rows"]) == (0, "imported", 7, 2)
+    assert len(list(read(catalog, DataSet(Bar, "ABC.XNAS-1-MINUTE-LAST-EXTERNAL")))) == 7
+    assert set(before) < set(files_in(catalog))
     assert not (catalog / ".import").exists()
 
 

@@ -267,12 +267,33 @@ def _oil_future(name: str) -> FuturesContract:
     )
 
 
-def test_a_days_download_that_overlaps_is_named_with_what_is_new(catalog: Path) -> None:
+def test_a_days_download_that_overlaps_the_one_before_adds_what_is_new(catalog: Path) -> None:
     brought_in(catalog, order("roll_day1.csv", step="1-HOUR", stamp=Stamp.CLOSE))
-    with pytest.raises(ImportRefusedError) as refused:
-        import_data(catalog, order("roll_day2.csv", step="1-HOUR", stamp=Stamp.CLOSE), lambda *_: None)
-    assert "overlaps data" in str(refused.value)
-    assert "import the rows after 2024-01-02T23:00:00+00:00" in str(refused.value)
+    done = import_data(catalog, order("roll_day2.csv", step="1-HOUR", stamp=Stamp.CLOSE), lambda *_: None)
+    assert (done.rows, done.new_rows) == (48, 24)
+    bars = ParquetDataCatalog(str(catalog)).query(Bar, [done.identifier])
+    assert (times(bars)[0], times(bars)[-1], len(bars)) == (
+        "2024-01-01 00:00:00+00:00",
+        "2024-01-03 23:00:00+00:00",
+        72,
+    )
+    (found,) = inspect(catalog)
+    assert (found.gap_count, found.is_sound) == (0, True)
+
+
+def test_a_download_with_other_values_for_the_same_day_is_refused_by_their_names(
+    tmp_path: Path, catalog: Path
+) -> None:
+    brought_in(catalog, order("roll_day1.csv", step="1-HOUR", stamp=Stamp.CLOSE))
+    corrected = tmp_path / "roll_day2.csv"
+    text = (FILES / "roll_day2.csv").read_text()
+    assert text.count("102.50,103.50,101.50,103.00,100\n") == 1
+    corrected.write_text(
+        text.replace("102.50,103.50,101.50,103.00,100\n", "102.50,103.50,101.50,103.00,101\n")
+    )
+    with pytest.raises(ImportRefusedError, match="it has volume 100, the file 101"):
+        import_data(catalog, order(str(corrected), step="1-HOUR", stamp=Stamp.CLOSE), lambda *_: None)
+    assert len(ParquetDataCatalog(str(catalog)).query(Bar, ["ACME.SIM-1-HOUR-LAST-EXTERNAL"])) == 48
 
 
 @pytest.mark.parametrize(

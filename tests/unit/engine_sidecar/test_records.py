@@ -5,6 +5,7 @@ import re
 import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -163,6 +164,102 @@ def test_where_clocks_go_back_bars_go_on_and_ticks_of_one_time_stay_together(tmp
     assert utc_times(file, trades) == ["05:00", "05:30", "05:30", "06:29", "06:29", "06:30"]
 
 
+NEW_YORK = ZoneInfo("America/New_York")
+HALF_HOURS = Reading(data_type=DataType.BARS, step=timedelta(minutes=30), zone=NEW_YORK)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "in_doubt"),
+    [
+        (("01:10", "01:20"), "01:10"),  # the file ends
+        (("01:10", "01:20", "02:05"), "01:10"),  # the second hour, or the first
+        (("00:50", "01:20", "02:05"), "01:20"),
+    ],
+)
+def test_an_hour_that_comes_twice_is_refused_where_the_rows_do_not_tell_which_it_is(
+    tmp_path: Path, clocks: tuple[str, ...], in_doubt: str
+) -> None:
+    trades = msgspec.structs.replace(TRADES, zone=NEW_YORK)
+    file = written(tmp_path, "time,price,size", *(f"2023-11-05 {clock},1,1" for clock in clocks))
+    with pytest.raises(ImportRefusedError, match=f"'2023-11-05 {in_doubt}' comes twice in America/New_York"):
+        list(records(file, trades))
+    file = written(tmp_path, "time,price,size", *(f"2023-11-05 {clock}-05:00,1,1" for clock in clocks))
+    assert len(list(records(file, trades))) == len(clocks)
+
+
+def test_a_doubt_of_one_autumn_is_not_settled_by_the_next(tmp_path: Path) -> None:
+    times = ("2022-11-06 01:10", "2022-11-07 00:00", "2023-11-05 01:30", "2023-11-05 01:10")
+    file = written(tmp_path, "time,price,size", *(f"{time},1,1" for time in times))
+    with pytest.raises(ImportRefusedError, match="line 3, column 'time': '2022-11-06 01:10' comes twice"):
+        list(records(file, msgspec.structs.replace(TRADES, zone=NEW_YORK)))
+
+
+def test_open_and_close_together_tell_which_of_two_hours_a_bar_is_of(tmp_path: Path) -> None:
+    clocks = ("00:30", "01:00", "01:30", "01:00", "01:30", "02:00")
+    header = f"open_time,close_time,{OHLCV}"
+    rows = [f"2023-11-05 {a},2023-11-05 {b},1,1,1,1,1" for a, b in pairwise(clocks)]
+    assert utc_times(written(tmp_path, header, *rows), HALF_HOURS) == [
+        "05:00",
+        "05:30",
+        "06:00",
+        "06:30",
+        "07:00",
+    ]
+    for number, close in ((0, "05:00"), (2, "06:00"), (4, "07:00")):
+        assert utc_times(written(tmp_path, header, rows[number]), HALF_HOURS) == [close]
+    for number in (1, 3):
+        with pytest.raises(ImportRefusedError, match="comes twice in America/New_York"):
+            list(records(written(tmp_path, header, rows[number]), HALF_HOURS))
+    with pytest.raises(ImportRefusedError, match="'2023-11-05 01:30' comes twice"):
+        list(records(written(tmp_path, header, rows[1], rows[4]), HALF_HOURS))
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed", "hours"),
+    [
+        ("2024-11-03 00:00:00", "2024-11-04 00:00:00", 25),
+        ("2024-11-03T00:00:00-04:00", "2024-11-03T23:59:59-05:00", 25),
+        ("2024-03-10 00:00:00", "2024-03-11 00:00:00", 23),
+    ],
+)
+def test_a_day_by_its_open_and_close_may_have_the_hour_that_clocks_go_back(
+    tmp_path: Path, opened: str, closed: str, hours: int
+) -> None:
+    file = written(tmp_path, f"open_time,close_time,{OHLCV}", f"{opened},{closed},1,1,1,1,1")
+    (bar,) = records(file, msgspec.structs.replace(BARS, zone=NEW_YORK))
+    begun = datetime.fromisoformat(opened).replace(tzinfo=NEW_YORK).timestamp()
+    assert round((bar.ts / 1e9 - begun) / 3600, 2) == hours
+
+
+def test_a_day_of_26_hours_is_none(tmp_path: Path) -> None:
+    file = written(tmp_path, f"open_time,close_time,{OHLCV}", "1262563200,1262656800,1,1,1,1,1")
+    with pytest.raises(ImportRefusedError, match="is no bar of 1 day"):
+        list(records(file, BARS))
+
+
+@pytest.mark.parametrize("title", ["instrument_id", "Symbol", "ticker", "product_id", "pair"])
+def test_ticks_of_several_instruments_are_refused_by_the_column_that_tells(
+    tmp_path: Path, title: str
+) -> None:
+    header = f"ts_event,rtype,publisher_id,{title},price,size"
+    rows = ("1262563200000000000,0,2,15144,186.03,1", "1262563200000000001,0,2,15145,52.10,1")
+    assert len(list(records(written(tmp_path, header, rows[0], rows[0]), TRADES))) == 2
+    with pytest.raises(
+        ImportRefusedError, match=f"line 3, column '{title}': is another than in the first row"
+    ):
+        list(records(written(tmp_path, header, *rows), TRADES))
+    quotes = f"ts_event,rtype,publisher_id,{title},bid_price,ask_price,bid_size,ask_size"
+    rows = ("1262563200000000000,0,2,15144,1,2,1,1", "1262563200000000001,0,2,15145,1,2,1,1")
+    with pytest.raises(ImportRefusedError, match=f"column '{title}': is another than in the first row"):
+        list(records(written(tmp_path, quotes, *rows), QUOTES))
+
+
+def test_where_a_symbol_tells_instrument_ids_may_change(tmp_path: Path) -> None:
+    header = "ts_event,rtype,publisher_id,instrument_id,price,size,symbol"
+    rows = ("1262563200000000000,0,2,1,1.5,1,ESH0", "1262563200000000001,0,2,2,1.5,1,ESH0")
+    assert len(list(records(written(tmp_path, header, *rows), TRADES))) == 2
+
+
 DATABENTO = "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume"
 
 
@@ -207,6 +304,23 @@ def test_a_bar_is_scaled_to_its_adjusted_close_or_not_as_was_chosen(tmp_path: Pa
         (bar,) = records(file, msgspec.structs.replace(BARS, prices=choice))
         assert [bar.numbers[field] for field in shape] == numbers
         assert "adjusted_close" not in bar.numbers
+
+
+@pytest.mark.parametrize(("close", "adjusted"), [("0", "40"), ("-2", "40"), ("0", "-1")])
+def test_a_close_of_nothing_cannot_be_scaled(tmp_path: Path, close: str, adjusted: str) -> None:
+    file = written(tmp_path, ADJUSTED, f"2010-01-04,100,104,-2,{close},500,{adjusted}")
+    chosen = msgspec.structs.replace(BARS, prices="adjusted", may_be_negative=True)
+    said = f"line 2, column 'close': close {close} cannot be scaled to {adjusted}: it is not positive"
+    with pytest.raises(ImportRefusedError, match=re.escape(said)):
+        list(records(file, chosen))
+
+
+def test_an_adjusted_close_that_makes_more_of_a_price_than_can_be_held_is_named(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, ADJUSTED, "2010-01-04,1,900000000000,0.0000000000000001,0.0000000000000001,5,1000000"
+    )
+    with pytest.raises(ImportRefusedError, match="column 'Adj Close': 1000000 makes more of a price"):
+        list(records(file, msgspec.structs.replace(BARS, prices="adjusted")))
 
 
 def test_where_the_adjusted_close_is_the_close_nothing_is_asked(tmp_path: Path) -> None:
@@ -272,6 +386,37 @@ def test_gzip_is_read(tmp_path: Path) -> None:
     file = tmp_path / "data.csv.gz"
     file.write_bytes(gzip.compress(f"{BAR_HEADER}\n2010-01-04,1,1,1,1,1\n".encode()))
     assert len(list(records(file, BARS))) == 1
+
+
+@pytest.mark.parametrize("name", ["DATA.CSV.GZ", "data.csv", "data.Zip", "DATA.ZIP", "DATA.PARQUET", "data"])
+@pytest.mark.parametrize("packing", ["gzip", "zip", "parquet"])
+def test_how_a_file_is_packed_is_told_by_its_first_bytes(tmp_path: Path, name: str, packing: str) -> None:
+    file, text = tmp_path / name, f"{BAR_HEADER}\n2010-01-04,10,12,9,11,5\n"
+    if packing == "gzip":
+        file.write_bytes(gzip.compress(text.encode()))
+    elif packing == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("data.csv", text)
+    else:
+        columns = {
+            "date": ["2010-01-04"],
+            "open": [10],
+            "high": [12],
+            "low": [9],
+            "close": [11],
+            "volume": [5],
+        }
+        pq.write_table(pa.table(columns), file)
+    assert [record.numbers["close"] for record in records(file, BARS)] == [11]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("DATA.GZ", "gzip"), ("DATA.ZIP", "zip"), ("DATA.PARQUET", "Parquet")]
+)
+def test_a_name_that_promises_a_packing_is_believed(tmp_path: Path, name: str, said: str) -> None:
+    file = written(tmp_path, BAR_HEADER, "2010-01-04,10,12,9,11,5", name=name)
+    with pytest.raises(ImportRefusedError, match=said):
+        list(records(file, BARS))
 
 
 def test_numbers_are_rounded_half_to_even_where_a_precision_is_given(tmp_path: Path) -> None:
