@@ -75,6 +75,14 @@ class Bench:
         done = self.stack.cli("backtest", "run", name, *options)
         assert done.returncode == 0, done.stderr
 
+    def forget(self, name: str) -> None:
+        """An orchestrator that has just shown a result has it in memory: has another one read it from the record."""
+        old = self.stack.pid_of("orchestrator")
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        until(lambda: self.stack.pid_of("orchestrator") not in (None, old), 30, "another orchestrator")
+        until(lambda: self.stack.cli("backtest", "show", name).returncode == 0, 30, "its answer")
+
     def verify(self, name: str, code: int) -> dict[str, Any]:
         """The differences that are told, by where."""
         done = self.stack.cli("--json", "backtest", "verify", name)
@@ -150,12 +158,92 @@ async def test_parameters_that_were_changed_on_record_are_named(bench: Bench) ->
         await connection.execute("update results set body = $1 where backtest_id = 'parameters'", changed)
     finally:
         await connection.close()
-    # An orchestrator that has just shown the result has it in memory.
-    old = bench.stack.pid_of("orchestrator")
-    assert old is not None
-    os.kill(old, signal.SIGKILL)
-    until(lambda: bench.stack.pid_of("orchestrator") not in (None, old), 30, "another orchestrator")
-    until(lambda: bench.stack.cli("backtest", "show", "parameters").returncode == 0, 30, "its answer")
+    bench.forget("parameters")
     found = bench.verify("parameters", 1)
     assert found["plan.strategies[0].config.every"] == (None, 10)
     assert "fills.length" in found
+
+
+OLD_METRICS = {
+    "total_return": 0.5,
+    "annualized_return": 7.0,
+    "sharpe_ratio": 2.5,
+    "sortino_ratio": 121_660.0,
+    "max_drawdown": 0.0,
+    "win_rate": 1.0,
+    "profit_factor": None,
+    "volatility": 0.2,
+    "total_trades": 10,
+    "winning_trades": 10,
+    "losing_trades": 0,
+    "average_win": 1.0,
+    "average_loss": None,
+    "largest_win": 2.0,
+    "largest_loss": None,
+    "calmar_ratio": None,
+}
+"""All that metrics had before figures had versions: NautilusTrader's, of realized returns."""
+OLD_RESULT = {
+    "currency",
+    "metrics",
+    "trades",
+    "orders",
+    "fills",
+    "equity_curve",
+    "statistics",
+    "balances",
+    "fees",
+}
+OLD_PLAN = {"engine", "venues", "data", "instruments", "strategies", "start_ns", "end_ns"}
+
+
+def as_before(outcome: dict[str, Any]) -> dict[str, Any]:
+    """What was put on record of the same run before figures had versions."""
+    result, manifest = outcome["result"], outcome["manifest"]
+    older = {name: result[name] for name in (*OLD_RESULT, "events", "elapsed_s")}
+    older |= {"metrics": OLD_METRICS, "equity_curve": result["equity_curve"][::2]}
+    plan = {name: manifest["plan"][name] for name in OLD_PLAN if name in manifest["plan"]}
+    return outcome | {"result": older, "manifest": manifest | {"plan": plan}}
+
+
+async def put_on_record_as_before(bench: Bench, name: str) -> None:
+    connection = await asyncpg.connect(PostgresServer(bench.stack.folder.root / "postgres").dsn)
+    try:
+        packed = await connection.fetchval("select body from results where backtest_id = $1", name)
+        body = zlib.compress(json.dumps(as_before(json.loads(zlib.decompress(packed)))).encode())
+        await connection.execute("update results set body = $2 where backtest_id = $1", name, body)
+        row = await connection.fetchrow(
+            "select config, facts, work from backtests where backtest_id = $1", name
+        )
+        config, facts, work = (json.loads(row[column]) for column in ("config", "facts", "work"))
+        config = {key: value for key, value in config.items() if key != "timezone"} | {"base_currency": "USD"}
+        facts = {key: value for key, value in facts.items() if key != "summary"} | {"metrics": OLD_METRICS}
+        work["plan"].pop("timezone", None)
+        await connection.execute(
+            "update backtests set config = $2, facts = $3, work = $4 where backtest_id = $1",
+            name,
+            *map(json.dumps, (config, facts, work)),
+        )
+    finally:
+        await connection.close()
+    bench.forget(name)
+
+
+async def test_of_a_result_from_before_figures_had_versions_all_but_its_figures_is_compared(
+    bench: Bench,
+) -> None:
+    bench.run("older")
+    await put_on_record_as_before(bench, "older")
+    view = bench.stack.json("backtest", "show", "older")["backtest"]
+    assert view["metrics"] == OLD_METRICS | {"max_drawdown_days": None, "final_equity": None}
+    assert view["summary"] is None
+    told = bench.stack.json("backtest", "verify", "older")
+    assert (told["is_equal"], told["differences"], told["figures_versions"]) == (True, [], [1, 2])
+    assert told["fills_compared"] == 20
+    said = bench.stack.cli("backtest", "verify", "older")
+    assert said.returncode == 0, said.stdout + said.stderr
+    changed = "the definition of its figures has changed since (version 1, now 2): metrics and equity curve were not compared"
+    assert changed in " ".join(said.stdout.split())
+    # What it did is still held against the record.
+    bench.write(STRATEGY.replace("make_qty(10)", "make_qty(20)"))
+    assert bench.verify("older", 1)["fills[0].last_qty"] == ("10", "20")
