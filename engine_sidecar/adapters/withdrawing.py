@@ -84,14 +84,15 @@ class Withdrawing:
     async def settle(self, aim: Aim) -> bool:
         """Lets orders that passed the gate before it was shut reach the venue, where they can be seen and cancelled.
 
-        False when it cannot be told that all have: a busy feed may never leave the queues empty.
+        False when that is not known of all of them. A busy feed may never leave the queues empty; orders pass them all the same.
         """
+        have_left = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(aim.until, self._now() + SETTLE_S)):
+                await self._node.barrier.orders_left()
+                have_left = True
                 await self._node.barrier.wait()
-                await asyncio.sleep(0)  # what a client was handed it sends in a task of its own
-                return True
-        return False
+        return have_left
 
 
 def _gate_for(policy: StopPolicy) -> Gate:

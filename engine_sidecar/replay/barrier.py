@@ -22,6 +22,7 @@ class Barrier:
             execution._evt_enqueuer,
         ]
         self._queues: list[asyncio.Queue[Any]] = [enqueuer._queue for enqueuer in enqueuers]
+        self._orders: asyncio.Queue[Any] = execution._cmd_enqueuer._queue
         self._on_their_way = 0
         for enqueuer in enqueuers:
             self._count(enqueuer)
@@ -40,6 +41,16 @@ class Barrier:
         """Returns when quiet; lets every other task run meanwhile."""
         while not self.is_quiet:  # noqa: ASYNC110 - a turn of the loop is what it waits for
             await asyncio.sleep(0)
+
+    async def orders_left(self) -> None:
+        """Returns once all that the execution engine was given before has been carried out, however busy the feeds are.
+
+        Lets a turn pass first, for what is in no queue yet, and one after, because a client sends in a task of its own.
+        """
+        await asyncio.sleep(0)
+        while not self._orders.empty():  # noqa: ASYNC110 - a turn of the loop is what it waits for
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def _count(self, enqueuer: Any) -> None:
         enqueue, put = enqueuer.enqueue, enqueuer._enqueue_nowait_safely

@@ -1,76 +1,52 @@
-"""When a node is quiet, on NautilusTrader's own queues."""
+"""Whether orders have left is known also while a feed never leaves its queue empty."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nautilus_trader.common.component import LiveClock, Logger
-from nautilus_trader.live.enqueue import ThrottledEnqueuer
 
 from engine_sidecar.replay.barrier import Barrier
 
-NAMES = {
-    "data_engine": ("cmd", "req", "res", "data"),
-    "risk_engine": ("cmd", "evt"),
-    "exec_engine": ("cmd", "evt"),
-}
 
+class Enqueuer:
+    """As NautilusTrader's: a message is put on the queue by a later turn of the loop."""
 
-@pytest.fixture
-async def nodes() -> Any:
-    """As much of a kernel as a barrier looks at."""
-    loop, clock, log = asyncio.get_running_loop(), LiveClock(), Logger("test")
+    capacity = 1000
 
-    def engine(names: tuple[str, ...]) -> Any:
-        return SimpleNamespace(
-            **{
-                f"_{name}_enqueuer": ThrottledEnqueuer(name, asyncio.Queue(3), loop, clock, log)
-                for name in names
-            }
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    @property
+    def size(self) -> int:
+        return self._queue.qsize()
+
+    def enqueue(self, message: object) -> None:
+        asyncio.get_running_loop().call_soon(
+            lambda: self._enqueue_nowait_safely(self._queue, message)  # it is replaced by the barrier
         )
 
-    return SimpleNamespace(**{name: engine(queues) for name, queues in NAMES.items()})
+    def _enqueue_nowait_safely(self, queue: asyncio.Queue[Any], message: object) -> None:
+        queue.put_nowait(message)
 
 
-async def test_a_message_on_its_way_or_in_a_queue_is_not_quiet(nodes: Any) -> None:
-    barrier = Barrier(nodes)
-    assert barrier.is_quiet
-    commands = nodes.risk_engine._cmd_enqueuer
-    commands.enqueue("one")
-    assert commands._queue.empty()
+def engine() -> Any:
+    names = ("_cmd_enqueuer", "_req_enqueuer", "_res_enqueuer", "_data_enqueuer", "_evt_enqueuer")
+    return SimpleNamespace(**{name: Enqueuer() for name in names})
+
+
+async def test_orders_have_left_once_they_are_carried_out_whatever_the_feeds_do() -> None:
+    kernel = SimpleNamespace(data_engine=engine(), risk_engine=engine(), exec_engine=engine())
+    barrier = Barrier(kernel)
+    kernel.data_engine._data_enqueuer.enqueue("one of very many")
+    orders = kernel.exec_engine._cmd_enqueuer
+    orders.enqueue("an order")
+    async with asyncio.TaskGroup() as tasks:
+        left = tasks.create_task(asyncio.wait_for(barrier.orders_left(), 10))
+        for _ in range(5):
+            await asyncio.sleep(0)
+            assert not left.done()
+        assert await orders._queue.get() == "an order"
     assert not barrier.is_quiet
-    await asyncio.sleep(0)
-    assert commands._queue.qsize() == 1
-    assert not barrier.is_quiet
-    commands._queue.get_nowait()
-    assert barrier.is_quiet
-
-
-async def test_waiting_ends_when_what_messages_cause_is_handled_too(nodes: Any) -> None:
-    barrier = Barrier(nodes)
-    data, orders = nodes.data_engine._data_enqueuer, nodes.exec_engine._cmd_enqueuer
-    handled: list[str] = []
-
-    async def work() -> None:
-        handled.append(await data._queue.get())
-        orders.enqueue("order")
-        handled.append(await orders._queue.get())
-
-    working = asyncio.get_running_loop().create_task(work())
-    data.enqueue("bar")
-    await barrier.wait()
-    assert handled == ["bar", "order"]
-    await working
-
-
-async def test_a_full_queue_is_waited_for_as_well(nodes: Any) -> None:
-    barrier = Barrier(nodes)
-    data = nodes.data_engine._data_enqueuer
-    for number in range(5):
-        data.enqueue(number)
-        await asyncio.sleep(0)
-    assert not barrier.is_quiet
-    got = [await data._queue.get() for _ in range(5)]
-    assert got == [0, 1, 2, 3, 4]
-    assert barrier.is_quiet
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(barrier.wait(), 0.05)
