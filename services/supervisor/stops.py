@@ -79,15 +79,22 @@ class Stops:
     async def _kill_if_silent(self, stop: StopUnderWay, stopping: asyncio.Task[None]) -> None:
         """Ends the wait for a sidecar that is known not to obey; one that turns has all of its time."""
         if stop.pulse is None:
-            pulse = await self._pulse(stop.session_id)
-            if stopping.done() or pulse is None:
+            if (pulse := await self._seen(stop.session_id, stopping)) is None:
                 return
             stop = with_pulse(self._under_way.get(stop.session_id, stop), pulse, _now())
             await self._keep(stop)
         await asyncio.wait({stopping}, timeout=max(0.0, stop.seen_at + SILENT_S - _now()))
-        if not stopping.done() and await self._pulse(stop.session_id) == stop.pulse:
+        if await self._seen(stop.session_id, stopping) == stop.pulse:
             log.warning("sidecar is silent and is killed", session_id=stop.session_id, silent_s=SILENT_S)
             await self._runtime.kill(stop.session_id)
+
+    async def _seen(self, session_id: str, stopping: asyncio.Task[None]) -> str | None:
+        """Its pulse as soon as that can be told; None once it has ended."""
+        while not stopping.done():
+            if (pulse := await self._pulse(session_id)) is not None:
+                return pulse
+            await asyncio.wait({stopping}, timeout=RETRY_S)
+        return None
 
     async def _pulse(self, session_id: str) -> str | None:
         try:

@@ -67,6 +67,26 @@ async def test_only_a_sidecar_that_is_silent_is_killed_before_its_time(
     assert host.signals == signals
 
 
+async def test_a_pulse_that_cannot_be_told_is_looked_at_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that is so busy that looking into a container takes too long."""
+    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    pulse, looks = host.runtime.pulse, 0
+
+    async def seldom(session_id: str) -> str | None:
+        nonlocal looks
+        looks += 1
+        return await pulse(session_id) if looks % 3 == 0 else None
+
+    monkeypatch.setattr(host.runtime, "pulse", seldom)
+    host.runtime.is_silent = True
+    await host.supervisor().begin("s1", 60.0)
+    await until(lambda: host.signals == ["SIGTERM", "SIGKILL"])
+    assert looks == 6
+
+
 async def test_a_silence_that_an_earlier_supervisor_noticed_goes_on_counting(host: Host) -> None:
     """12 s after its pulse was seen it is killed, although the supervisor that saw it lived for a moment only."""
     host.runtime.is_silent = True
