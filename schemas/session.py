@@ -195,9 +195,10 @@ class ListContainers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ContainerList(msgspec.Struct, frozen=True, kw_only=True):
-    """The containers of one host, or of the fleet."""
+    """The containers of one host, or of the fleet. `not_listed` says which hosts' are not among them, and why."""
 
     containers: tuple[ContainerFacts, ...]
+    not_listed: tuple[str, ...] = ()
 
 
 class EngineCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

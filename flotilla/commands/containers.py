@@ -12,17 +12,18 @@ from flotilla.exits import Exit
 from flotilla.options import Options, common, pass_options, request_id
 from flotilla.output import table
 from flotilla.session import with_fleet
-from schemas.session import CleanupReport, ContainerFacts, ContainerStatus
+from schemas.session import CleanupReport, ContainerFacts, ContainerList, ContainerStatus
 
 
 @click.command()
 @common
 @pass_options
 @with_fleet
-async def ls(options: Options, fleet: Flotilla) -> None:
-    """List the engine containers of every host in sight; those of others are never shown."""
+async def ls(options: Options, fleet: Flotilla) -> int:
+    """List the engine containers of every host in sight; those of others are never shown. Exits with 1 when a host's are missing."""
     found = await fleet.containers()
-    options.output.document(found, lambda: _table(found.containers, datetime.now(UTC)))
+    options.output.document(found, lambda: _listed(found, datetime.now(UTC)))
+    return Exit.FAILED if found.not_listed else Exit.OK
 
 
 @click.command()
@@ -37,6 +38,13 @@ async def cleanup(options: Options, fleet: Flotilla, *, force: bool, dry_run: bo
     done = await fleet.cleanup_containers(force=force, dry_run=dry_run, request_id=options.request_id)
     options.output.document(done, lambda: _report(done, datetime.now(UTC)))
     return Exit.FAILED if done.errors else Exit.OK
+
+
+def _listed(found: ContainerList, now: datetime) -> RenderableType:
+    missing = [Text(f"not listed: {each}", style="red") for each in found.not_listed]
+    if missing and not found.containers:
+        return Group(*missing)
+    return Group(_table(found.containers, now), *missing)
 
 
 def _report(done: CleanupReport, now: datetime) -> RenderableType:

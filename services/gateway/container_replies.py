@@ -28,12 +28,13 @@ class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainersReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine containers of every host in sight."""
+    """The engine containers of every host in sight; `not_listed` says which hosts' are missing, and why."""
 
     success: bool = True
     containers: tuple[ContainerView, ...]
     total_count: int
     active_count: int
+    not_listed: tuple[str, ...] = ()
 
 
 class CleanupReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,14 @@ from services.gateway.queries import CleanupQuery, NoQuery
 
 
 async def list_containers(gateway: Gateway, _: Ask[NoQuery, None]) -> ContainersReply:
-    """Every container of ours."""
-    found = (await gateway.bus.call(contract.CONTAINER_LIST, ListContainers())).containers
-    shown = tuple(container_view(facts) for facts in found)
+    """Every container of ours on hosts that can be asked."""
+    found = await gateway.bus.call(contract.CONTAINER_LIST, ListContainers())
+    shown = tuple(container_view(facts) for facts in found.containers)
     return ContainersReply(
-        containers=shown, total_count=len(shown), active_count=sum(one.is_active for one in shown)
+        containers=shown,
+        total_count=len(shown),
+        active_count=sum(one.is_active for one in shown),
+        not_listed=found.not_listed,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from bus.bus import Bus
-from schemas.contract import CONTAINER_CLEANUP, SESSION_LIST, SESSION_REMOVE, SESSION_STOP
+from schemas.contract import CONTAINER_CLEANUP, SESSION_REMOVE, SESSION_STOP
 from schemas.engine import StopEngine
 from schemas.fault import FaultCode, FaultError
 from schemas.session import (
@@ -12,7 +12,6 @@ from schemas.session import (
     CleanupError,
     CleanupReport,
     ContainerFacts,
-    ListContainers,
     StopSession,
     WhichSession,
 )
@@ -24,6 +23,7 @@ from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
 from services.orchestrator.ledger import Ledger
+from services.orchestrator.listing import list_containers
 from services.orchestrator.ports import Record
 
 _LIST_TIMEOUT_S: Final = 5.0
@@ -48,7 +48,7 @@ class Cleaner:
         self._ledger = ledger
 
     async def clean(self, request: Cleanup) -> CleanupReport:
-        """Removes what may be removed on every host in sight, and lists what was not."""
+        """Removes what may be removed on every host in sight, and lists what was not, and the hosts that could not be asked."""
 
         async def run(stamp: Stamp) -> CleanupReport:
             report = await self._clean(request, stamp)
@@ -59,7 +59,9 @@ class Cleaner:
         return await self._ledger.once(CONTAINER_CLEANUP, request, run)
 
     async def _clean(self, request: Cleanup, stamp: Stamp) -> CleanupReport:
-        containers, errors = await self._containers()
+        containers, errors = await list_containers(
+            self._bus, self._live, self._clock, timeout_s=_LIST_TIMEOUT_S
+        )
         on_record = await self._record.sessions_named([facts.session_id for facts in containers])
         verdicts = [judge(facts, on_record, force=request.force) for facts in containers]
         errors += [_error(each.container, each.reason) for each in verdicts if each.verb == Verb.REFUSE]
@@ -71,25 +73,6 @@ class Cleaner:
         errors += [each for each in outcomes if isinstance(each, CleanupError)]
         gone = tuple(each for each in outcomes if isinstance(each, ContainerFacts))
         return CleanupReport(cleaned=gone, errors=tuple(errors))
-
-    async def _containers(self) -> tuple[list[ContainerFacts], list[CleanupError]]:
-        """All containers of ours in sight, by name, and the hosts that do not list theirs."""
-        hosts = [beat.host for beat in self._live.hosts(self._clock())]
-        calls = (
-            self._bus.call(SESSION_LIST, ListContainers(), timeout_s=_LIST_TIMEOUT_S, host=host)
-            for host in hosts
-        )
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        containers: list[ContainerFacts] = []
-        errors: list[CleanupError] = []
-        for host, answer in zip(hosts, answers, strict=True):
-            if isinstance(answer, FaultError):
-                errors.append(CleanupError(name=f"host {host}", message=answer.fault.message))
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                containers += answer.containers
-        return sorted(containers, key=lambda facts: facts.name), errors
 
     async def _clear(self, verdict: Verdict, stamp: Stamp) -> _Outcome:
         facts = verdict.container

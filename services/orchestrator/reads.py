@@ -1,6 +1,5 @@
 """What people ask of the fleet. Engines are answered from memory; sessions and events from the record; logs from their stream."""
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -9,7 +8,7 @@ from bus.bus import Bus
 from bus.logs import get_logger
 from bus.streams import history
 from schemas.catalog import CatalogView, ListCatalog
-from schemas.contract import LOG, SESSION_LIST
+from schemas.contract import LOG
 from schemas.engine import (
     EngineList,
     EngineLogs,
@@ -25,8 +24,8 @@ from schemas.engine import (
     SessionList,
     WhichEngine,
 )
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ContainerList, ListContainers
+from schemas.fault import FaultCode, fault
+from schemas.session import ContainerList, ListContainers
 from schemas.telemetry import LogLines
 from services.orchestrator.actions import Clock
 from services.orchestrator.core import logs
@@ -36,6 +35,7 @@ from services.orchestrator.core.live import Live
 from services.orchestrator.core.model import Engine
 from services.orchestrator.core.replies import fitting
 from services.orchestrator.core.views import live_view, session_view
+from services.orchestrator.listing import list_containers
 from services.orchestrator.ports import Catalog, Record
 
 log = get_logger(__name__)
@@ -118,12 +118,11 @@ class Reads:
         """What sessions held when they were last heard, by their events on record."""
         return Holdings(held=await held_on_record(self._record, request.session_ids))
 
-    async def containers(self, request: ListContainers) -> ContainerList:
-        """The engine containers of every host in sight."""
-        hosts = self._live.hosts(self._clock())
-        lists = await asyncio.gather(*(self._containers_of(beat.host, request) for beat in hosts))
-        found = sorted((facts for each in lists for facts in each), key=lambda facts: facts.name)
-        return ContainerList(containers=fitting(found))
+    async def containers(self, _: ListContainers) -> ContainerList:
+        """The engine containers of every host in sight, and which hosts did not list theirs."""
+        found, problems = await list_containers(self._bus, self._live, self._clock, timeout_s=_LIST_TIMEOUT_S)
+        not_listed = tuple(f"{each.name}: {each.message}" for each in problems)
+        return ContainerList(containers=fitting(found), not_listed=not_listed)
 
     async def catalog(self, request: ListCatalog) -> CatalogView:
         """What the data catalog holds."""
@@ -137,14 +136,6 @@ class Reads:
         found = await self._record.sessions_named([session_id])
         if session_id not in found or found[session_id].instance_id != instance_id:
             raise fault(FaultCode.NOT_FOUND, f"engine {instance_id} has no session {session_id}")
-
-    async def _containers_of(self, host: str, request: ListContainers) -> tuple[ContainerFacts, ...]:
-        try:
-            answer = await self._bus.call(SESSION_LIST, request, timeout_s=_LIST_TIMEOUT_S, host=host)
-        except FaultError as error:
-            log.warning("host does not list its containers", host=host, error=str(error))
-            return ()
-        return answer.containers
 
 
 def _log_lines(data: bytes) -> LogLines | None:

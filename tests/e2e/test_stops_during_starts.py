@@ -115,7 +115,8 @@ async def test_every_start_that_is_stopped_ends_in_time_and_nothing_follows_its_
     assert sum(stopped.is_taken for stopped in stops) >= STARTS * 3 // 4
 
     async def nothing_is_left() -> bool:
-        return not (await fleet.containers()).containers
+        found = await fleet.containers()
+        return not found.containers and not found.not_listed
 
     await eventually(nothing_is_left, 30, "the removal of their containers")
     for stopped in stops:

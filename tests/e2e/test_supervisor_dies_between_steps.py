@@ -182,7 +182,8 @@ async def test_every_session_ends_whenever_its_supervisor_dies(
     assert ended.session.not_confirmed or not is_frozen
 
     async def nothing_is_left() -> bool:
-        return not (await fleet.containers()).containers
+        found = await fleet.containers()
+        return not found.containers and not found.not_listed
 
     await eventually(nothing_is_left, 30, "the removal of its container")
     assert await events_of(fleet, ended) == told

@@ -22,7 +22,7 @@ from schemas.engine import (
     WhichEngine,
 )
 from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerStatus, ListContainers
+from schemas.session import Cleanup, ContainerStatus, ListContainers
 from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, EventKind, LogLines, Severity, StateChange
 from tests.integration.orchestrator_bench import BARS, Bench, refused, until
@@ -303,6 +303,21 @@ async def test_a_host_out_of_sight_makes_its_engines_unknown_and_they_come_back(
     bench.host.is_in_sight = True
     assert (await bench.state(RunState.TRADING)).state == ClientState.RUNNING
     assert bench.host.asked("start") == [engine.spec.session_id]
+
+
+async def test_a_host_that_lists_no_containers_is_named_not_taken_for_empty(bench: Bench) -> None:
+    await bench.trading()
+    bench.host.is_in_sight = False
+
+    async def listed() -> tuple[str, ...]:
+        found: tuple[str, ...] = (await bench.call(contract.CONTAINER_LIST, ListContainers())).not_listed
+        return found
+
+    await until(listed)
+    (named,) = await listed()
+    assert named.startswith("host h1: ")
+    cleaned = await bench.call(contract.CONTAINER_CLEANUP, Cleanup())
+    assert [error.name for error in cleaned.errors] == ["host h1"]
 
 
 async def test_a_container_that_nobody_knows_is_left_alone(bench: Bench) -> None:

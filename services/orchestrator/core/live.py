@@ -164,6 +164,10 @@ class Live:
         """The hosts in sight."""
         return tuple(seen.value for host, seen in self._hosts.items() if self.is_in_sight(host, now))
 
+    def lost_hosts(self, now: datetime) -> tuple[str, ...]:
+        """The hosts that were heard once and are out of sight."""
+        return tuple(host for host in self._hosts if not self.is_in_sight(host, now))
+
     def containers(self) -> tuple[ContainerFacts, ...]:
         """Every container that was seen and not removed since."""
         return tuple(seen.value for seen in self._containers.values())
