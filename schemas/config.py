@@ -97,8 +97,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `engine_type`, `trading_mode` and `log_level` are compared whatever their case, so that `LIVE` never slips past the live
     guard. `strategies: null` takes those of the template, as `restart: null` does. `use_cache_database` keeps orders and positions in
-    the fleet's Redis, from where they come back after a crash; null leaves it to the template. `stale_feed_after_s`: a data
-    feed that is silent for longer is called stale; null never does.
+    the fleet's Redis, from where they come back after a crash; null leaves it to the template. `stale_feed_after_s`: a
+    subscription that is silent for longer, and the interval of its bars, impairs the engine, unless the venue says that its market is
+    closed; there is no calendar of market hours. Null leaves it to the template.
     """
 
     engine_type: str = "live"

@@ -249,7 +249,8 @@ class QuietData(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription of which nothing has come for `age_s` seconds, counted from the subscription where none ever came.
 
     `what` names it: `bars of BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL`. `interval_s` is how far apart its data is (bars), 0 where
-    that is not known. `is_market_open` comes from the venue's status or its calendar; null when there is neither.
+    that is not known. `is_market_open` comes from the venue's status, or is true where its template says that it never closes; null when there is
+    neither: there is no calendar of market hours.
     """
 
     what: str

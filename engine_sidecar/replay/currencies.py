@@ -8,10 +8,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
+from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from engine_sidecar.adapters.named_instruments import named
-from engine_sidecar.replay.sandbox import SandboxClient
 
 _CONFIG: Final = "engine_sidecar.replay.sandbox:SandboxClientConfig"
 
@@ -94,7 +94,7 @@ class Conversions:
         self._clients = {
             client.venue: client
             for client in kernel.exec_engine._clients.values()
-            if isinstance(client, SandboxClient) and client.base_currency is not None
+            if isinstance(client, SandboxExecutionClient) and client.base_currency is not None
         }
 
     def subscribe(self) -> None:
