@@ -27,7 +27,7 @@ from services.orchestrator.cleanup import Cleaner
 from services.orchestrator.clock import RecordClock
 from services.orchestrator.commands import Commands
 from services.orchestrator.conductor import Conductor
-from services.orchestrator.core import ends
+from services.orchestrator.core import ends, silence
 from services.orchestrator.core.effects import ContainerEffect, StartAgain
 from services.orchestrator.core.fleet import Fleet
 from services.orchestrator.core.live import Live
@@ -223,7 +223,12 @@ class Orchestrator:
             if engine.is_active or is_recent:
                 self._actions.unpublished.add(engine.instance_id)
             now = self._clock()
-            for alert in (*standing_alerts(engine, now), *ends.standing(engine, now)) if is_recent else ():
+            alerts = (
+                *standing_alerts(engine, now),
+                *ends.standing(engine, now),
+                *silence.standing(engine, now),
+            )
+            for alert in alerts if is_recent else ():
                 self._actions.begin(alert)
         self._is_loaded = True
         log.info("record read", engines=len(self._fleet.ids()))

@@ -75,7 +75,8 @@ def told(engine: Engine, after: Session, now: datetime) -> tuple[Session, tuple[
         f", for {CALM.total_seconds():.0f} s; it was silent {before.times} times" if before.times > 1 else ""
     )
     message = f"engine {engine.instance_id} is heard again{often}: it is {after.state}"
-    return again, (_alert(engine, Severity.INFO, "heard_again", message, now),)
+    key = _key(after, now)
+    return again, (about_engine(engine, Severity.INFO, "heard_again", message, now, key=key),)
 
 
 def _fallen(
@@ -88,14 +89,27 @@ def _fallen(
     silent = msgspec.structs.replace(after, silence=Silence(times=times))
     if before is not None and is_repeated and before.is_open:
         return silent, ()
+    return silent, (_silent(engine, silent, times, now),)
+
+
+def standing(engine: Engine, now: datetime) -> tuple[Effect, ...]:
+    """The alert that goes with the silence on record, for whoever takes over from one that died before it was told."""
+    session = engine.session
+    if session is None or session.state != RunState.SILENT or session.silence is None:
+        return ()
+    # The third time and later ones are not told.
+    return (_silent(engine, session, session.silence.times, now),) if session.silence.times <= 2 else ()
+
+
+def _silent(engine: Engine, session: Session, times: int, now: datetime) -> Effect:
     often = f" again within {CALM.total_seconds():.0f} s, {times} times by now" if times > 1 else ""
     message = f"engine {engine.instance_id} is silent{often}: {DETAIL}; what follows: {policy_of(engine)}"
-    return silent, (_alert(engine, Severity.CRITICAL, "silent", message, now),)
+    key = _key(session, session.changed_at)
+    return about_engine(engine, Severity.CRITICAL, "silent", message, now, key=key)
 
 
-def _alert(engine: Engine, severity: Severity, code: str, message: str, now: datetime) -> Effect:
-    key = f"{engine.session.session_id if engine.session else engine.instance_id}-{now.timestamp():.0f}"
-    return about_engine(engine, severity, code, message, now, key=key)
+def _key(session: Session, at: datetime) -> str:
+    return f"{session.session_id}-{at.timestamp():.0f}"
 
 
 def _is_up(sight: Sight) -> bool:

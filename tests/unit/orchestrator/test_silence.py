@@ -9,7 +9,7 @@ from schemas.engine import StopEngine
 from schemas.session import ContainerStatus
 from schemas.states import DesiredState, FailureReason, RunState, SilencePolicy, StopPolicy
 from schemas.telemetry import FleetAlert
-from services.orchestrator.core import ends
+from services.orchestrator.core import ends, silence
 from services.orchestrator.core.decision import Decision
 from services.orchestrator.core.effects import CommandStop, RaiseAlert
 from services.orchestrator.core.engine import stop
@@ -221,3 +221,15 @@ def test_an_end_that_follows_silence_closes_its_alert(is_asked: bool) -> None:
     codes = [effect.alert.code for effect in concluded.effects if isinstance(effect, RaiseAlert)]
     assert codes[-1] == "silent_over"
     assert codes[:-1] == ([] if is_asked else ["engine_failed"])
+
+
+def test_who_takes_over_tells_of_a_silence_under_the_same_key_and_of_none_that_was_not_told() -> None:
+    decision = looked(engine(session()), MUTE, 16)
+    assert decision is not None
+    (told_first,) = [effect for effect in decision.effects if isinstance(effect, RaiseAlert)]
+    (told_again,) = silence.standing(decision.engine, after(40))
+    assert isinstance(told_again, RaiseAlert)
+    assert (told_again.key, told_again.alert.message) == (told_first.key, told_first.alert.message)
+    assert silence.standing(engine(session()), after(40)) == ()
+    often = engine(session(RunState.SILENT, silence=Silence(times=3)))
+    assert silence.standing(often, after(40)) == ()
