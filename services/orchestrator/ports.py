@@ -141,7 +141,7 @@ class Record(Protocol):
         """
 
     async def exposure(self, session_id: str) -> Exposure:
-        """What was open by the last events of a session, at most 50 positions and orders by name, and whether its last alert says impaired."""
+        """What was open by the last events of a session, at most 50 positions and orders by name, and the alerts that it did not take back."""
 
     async def exposures(self, session_ids: Sequence[str]) -> dict[str, Exposure]:
         """The positions and orders of many sessions in one question each; one that had nothing open is not in it."""

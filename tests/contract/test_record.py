@@ -323,20 +323,22 @@ def alert(seq: int, code: str) -> StoredEvent:
 
 
 @pytest.mark.parametrize(
-    ("codes", "is_impaired"),
+    ("codes", "left"),
     [
-        ((), False),
-        (("impaired", "frozen"), True),
-        (("impaired", "trading_again", "frozen"), False),
-        (("impaired", "trading_again", "impaired"), True),
+        ((), ()),
+        (("impaired", "no_data"), ("impaired",)),
+        (("impaired", "trading_again", "frozen", "recovered"), ()),
+        (("impaired", "trading_again", "impaired", "frozen"), ("frozen", "impaired")),
+        (("lease_lost", "cache_lost"), ("cache_lost", "lease_lost")),
+        (("lease_lost", "cache_lost", "lease_regained", "cache_back"), ()),
     ],
 )
-async def test_whether_people_were_told_last_that_it_is_impaired(
-    record: PostgresRecord, codes: tuple[str, ...], is_impaired: bool
+async def test_which_alerts_of_a_session_were_not_taken_back(
+    record: PostgresRecord, codes: tuple[str, ...], left: tuple[str, ...]
 ) -> None:
     await record.save(change_of(started()))
     await record.add_events([alert(seq, code) for seq, code in enumerate(codes, 1)])
-    assert (await record.exposure("s1")).is_impaired is is_impaired
+    assert (await record.exposure("s1")).open_alerts == left
 
 
 async def test_the_silence_of_a_session_is_kept(record: PostgresRecord) -> None:

@@ -15,7 +15,7 @@ from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
 from services.orchestrator.adapters import leases, rows
 from services.orchestrator.adapters.migrator import migrate
 from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.core.ends import Exposure
+from services.orchestrator.core.ends import CLOSED_BY, Exposure
 from services.orchestrator.core.events import StoredEvent
 from services.orchestrator.core.leases import Lease
 from services.orchestrator.core.model import Engine, Session
@@ -139,8 +139,8 @@ class PostgresRecord:
 
     async def exposure(self, session_id: str) -> Exposure:
         held = (await self.exposures([session_id])).get(session_id, Exposure())
-        impairment = await self.fetch("last_impairment", session_id)
-        return msgspec.structs.replace(held, is_impaired=any(row["is_open"] for row in impairment))
+        found = await self.fetch("open_alerts", session_id, list(CLOSED_BY), list(CLOSED_BY.values()))
+        return msgspec.structs.replace(held, open_alerts=tuple(row["opened"] for row in found))
 
     async def exposures(self, session_ids: Sequence[str]) -> dict[str, Exposure]:
         positions = await self._open_of("last_positions", session_ids)

@@ -18,21 +18,28 @@ from services.orchestrator.core.restarts import was_asked
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
 UNREAD: Final = "what it held when last heard could not be read from the record"
 _LONGEST: Final = 500
+CLOSED_BY: Final = {
+    "impaired": "trading_again",
+    "frozen": "recovered",
+    "lease_lost": "lease_regained",
+    "cache_lost": "cache_back",
+}
+"""The alerts of a sidecar that another one takes back."""
 _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """The positions and orders of a session that were open when it was last heard, as its events on record have them.
 
-    `more_positions` and `more_orders` are those beyond what is named here. `is_impaired`: its sidecar told people last that it is
-    impaired. `is_read` is false when the record could not say.
+    `more_positions` and `more_orders` are those beyond what is named here. `open_alerts` are the codes in CLOSED_BY that
+    its sidecar told people and did not take back. `is_read` is false when the record could not say.
     """
 
     positions: tuple[PositionUpdate, ...] = ()
     orders: tuple[OrderUpdate, ...] = ()
     more_positions: int = 0
     more_orders: int = 0
-    is_impaired: bool = False
+    open_alerts: tuple[str, ...] = ()
     is_read: bool = True
 
     def in_words(self) -> Iterator[str]:
@@ -111,15 +118,13 @@ def unasked(engine: Engine, ended: Session, now: datetime) -> tuple[Effect, ...]
 def closings(ended: Session, exposure: Exposure, now: datetime) -> tuple[Effect, ...]:
     """What closes the alerts about the session that people were told of and that nobody else closes: it is gone."""
     is_silent = ended.silence is not None and ended.silence.is_open
-    open_codes = [
-        code for code, is_open in (("silent", is_silent), ("impaired", exposure.is_impaired)) if is_open
-    ]
+    open_codes = (*(("silent",) if is_silent else ()), *exposure.open_alerts)
     return tuple(
         about_session(
             ended,
             Severity.INFO,
             f"{code}_over",
-            f"engine {ended.instance_id} is not {code} any more: it has ended ({ended.state})",
+            f"the alert {code} of engine {ended.instance_id} is over: it has ended ({ended.state})",
             now,
         )
         for code in open_codes

@@ -95,12 +95,13 @@ def test_what_is_not_named_is_counted() -> None:
 
 
 @pytest.mark.parametrize("to", ["failed", "stopped", "completed"])
-def test_the_alert_of_an_impaired_engine_is_closed_with_its_end(to: str) -> None:
+def test_the_alerts_that_an_engine_left_open_are_closed_with_its_end(to: str) -> None:
     present = session(RunState.IMPAIRED)
     decision = conclude(engine(present), move(present, RunState(to), after(5)), (), (), after(5))
     over = ends.ended_by(engine(present), decision)
     assert over is not None
-    for exposure, closed in ((Exposure(is_impaired=True), ["impaired_over"]), (Exposure(), [])):
+    left = Exposure(open_alerts=("impaired", "frozen"))
+    for exposure, closed in ((left, ["impaired_over", "frozen_over"]), (Exposure(), [])):
         effects = ends.concluded(engine(present), decision, over, exposure, after(5)).effects
         codes = [effect.alert.code for effect in effects if isinstance(effect, RaiseAlert)]
         assert [code for code in codes if code.endswith("_over")] == closed
