@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from schemas import figures
+
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
@@ -36,15 +38,12 @@ def size(count: float) -> str:
 
 def amount(text: str) -> str:
     """A decimal string with its thousands set apart; what is none is left as it is."""
-    try:
-        return f"{Decimal(text):,f}"
-    except InvalidOperation:
-        return text
+    return figures.amount(text)
 
 
 def money(by_currency: Mapping[str, str]) -> str:
     """`1,234.50 USD`; several currencies on one line."""
-    return ", ".join(f"{amount(value)} {currency}" for currency, value in sorted(by_currency.items()))
+    return figures.amounts(by_currency)
 
 
 def positions(net: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """How figures of backtests are written wherever people read them: tables, plots, tear sheets. The same figure has the same digits."""
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 from schemas.backtest import OrderCounts
@@ -81,6 +82,19 @@ def ratio(value: float | None) -> str:
 def money(value: float | None, currency: str = "") -> str:
     """`-5,897.12 USD`."""
     return UNDEFINED if value is None else f"{_fixed(value, 2)} {currency}".rstrip()
+
+
+def amount(text: str) -> str:
+    """A decimal string with all of its digits and its thousands set apart; what is none is left as it is."""
+    try:
+        return f"{Decimal(text):,f}"
+    except InvalidOperation:
+        return text
+
+
+def amounts(by_currency: Mapping[str, str]) -> str:
+    """`1,234.50 USD`; several currencies on one line."""
+    return ", ".join(f"{amount(value)} {currency}" for currency, value in sorted(by_currency.items()))
 
 
 def days(value: float | None) -> str:

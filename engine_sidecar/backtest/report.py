@@ -8,7 +8,7 @@ from nautilus_trader.backtest.engine import BacktestEngine
 
 from engine_sidecar.backtest.report_charts import curve_chart
 from schemas.backtest import OpenOrder, OpenPosition, OrderCounts, RunSummary, TrialResult
-from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, fates, money, written
+from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, amount, amounts, fates, money, written
 
 HEIGHT: Final = 2_300
 """Pixels: in NautilusTrader's own 1,500 the table of statistics is cut off, and twenty years of months lie on each other."""
@@ -64,8 +64,10 @@ def _of_trades(result: TrialResult) -> str:
         (FIGURES[name].label, written(name, getattr(result.metrics, name), result.currency))
         for name in OF_TRADES
     ]
-    rows += [("final balance", f"{float(value):,.2f} {code}") for code, value in result.balances.items()]
-    rows += [("fees", f"{float(value):,.2f} {code}") for code, value in result.fees.items()]
+    rows += [
+        ("final balance", amounts(result.balances) or UNDEFINED),
+        ("fees", amounts(result.fees) or UNDEFINED),
+    ]
     return _table(rows)
 
 
@@ -90,12 +92,17 @@ def _left_open(summary: RunSummary) -> list[str]:
 
 
 def _position(one: OpenPosition) -> tuple[str, str, str, str]:
-    value = f"{float(one.unrealized_pnl):,.2f} {one.currency}" if one.unrealized_pnl else "not known"
-    return f"{one.side} {one.instrument_id}", one.quantity, f"{one.entry_price:,.10g}", value
+    value = f"{amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
+    return f"{one.side} {one.instrument_id}", amount(one.quantity), f"{one.entry_price:,.10g}", value
 
 
 def _order(one: OpenOrder) -> tuple[str, str, str, str]:
-    return f"{one.side} {one.order_type} {one.instrument_id}", one.quantity, one.price or "", one.status
+    return (
+        f"{one.side} {one.order_type} {one.instrument_id}",
+        amount(one.quantity),
+        amount(one.price or ""),
+        one.status,
+    )
 
 
 def _how(summary: RunSummary) -> str:

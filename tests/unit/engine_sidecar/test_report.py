@@ -58,6 +58,20 @@ def test_orders_and_what_is_open_are_named() -> None:
     assert ["SELL LIMIT SPX.SIM", "1.5", "110.00", "ACCEPTED"] in rows(html)
 
 
+def test_amounts_have_all_of_their_digits_as_in_a_terminal() -> None:
+    held = msgspec.structs.replace(
+        SUMMARY.open_positions[0], quantity="1500", unrealized_pnl="-0.00000012", currency="BTC"
+    )
+    summary = msgspec.structs.replace(SUMMARY, open_positions=(held,))
+    balances, fees = {"BTC": "0.00123456", "USDT": "1200.50"}, {"BTC": "0.00000001"}
+    found = rows(
+        own_figures("mine", msgspec.structs.replace(RESULT, summary=summary, balances=balances, fees=fees))
+    )
+    assert ["final balance", "0.00123456 BTC, 1,200.50 USDT"] in found
+    assert ["fees", "0.00000001 BTC"] in found
+    assert ["LONG SPX.SIM", "1,500", "100.25", "-0.00000012 BTC"] in found
+
+
 def test_a_reason_is_text_and_no_html() -> None:
     why = OrderReason(status="rejected", reason="<script>alert(1)</script>", count=1)
     orders = msgspec.structs.replace(SUMMARY.orders, reasons=(why,))
