@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench image clean
+.PHONY: help setup demo up test simulate check format bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: setup ## run the whole stack here until Ctrl-C
 
 test: setup ## run the tests, those with Docker too when an engine is there
 	@scripts/test $(ARGS)
+
+simulate: setup ## let the control plane run in virtual time, with faults from seeds (ARGS="--seeds 100000")
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 check: setup ## format, lint, strict types, import contracts, drift of what is generated
 	$(BIN)/ruff format --check .

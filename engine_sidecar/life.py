@@ -58,10 +58,11 @@ def run(spawned: Spawned) -> int:
             change = asyncio.run(_live(launch, spawned, settings))
     finally:
         kill_all()
-    return _exit_code(change)
+    return exit_code(change)
 
 
-def _exit_code(change: StateChange) -> int:
+def exit_code(change: StateChange) -> int:
+    """The exit code of a sidecar whose session ended so."""
     if change.state in (RunState.COMPLETED, RunState.STOPPED):
         return 0
     return EX_CONFIG if change.reason == FailureReason.CONFIG else 1

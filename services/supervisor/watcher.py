@@ -20,6 +20,7 @@ log = get_logger(__name__)
 BEAT_S: Final = 1.0
 RETELL_S: Final = 30.0
 PROBE_S: Final = 2.0
+_VERSION: Final = version("flotilla")
 
 
 class HostWatch:
@@ -115,7 +116,7 @@ class HostWatch:
             cpus=probe.cpus,
             memory_bytes=probe.memory_bytes,
             sessions=self.running,
-            version=version("flotilla"),
+            version=_VERSION,
             is_runtime_up=probe.is_up,
             has_cache=self._has_cache,
             stop_flags=self._stop_flags(),

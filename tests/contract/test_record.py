@@ -1,4 +1,4 @@
-"""What every record must do, shown on a real PostgreSQL."""
+"""What every record must do, shown on a real PostgreSQL and on the record in memory."""
 
 import asyncio
 import shutil
@@ -34,17 +34,33 @@ from services.orchestrator.ports import (
     AccountHeld,
     Change,
     Command,
+    Record,
     Refusal,
     RepeatedCommand,
     StaleChange,
     Unstorable,
 )
+from tests.fakes.memory_record import MemoryRecord, Store
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
 
+@pytest.fixture(params=["postgres", "memory"])
+def dsn(request: pytest.FixtureRequest) -> str | None:
+    """Of a PostgreSQL, where there is to be one."""
+    return request.getfixturevalue("postgres_dsn") if request.param == "postgres" else None
+
+
 @pytest.fixture
-async def record(postgres_dsn: str) -> AsyncIterator[PostgresRecord]:  # noqa: F811
+async def record(dsn: str | None) -> AsyncIterator[Record]:
+    opened = await PostgresRecord.open(dsn) if dsn else MemoryRecord(Store())
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def database(postgres_dsn: str) -> AsyncIterator[PostgresRecord]:  # noqa: F811
     opened = await PostgresRecord.open(postgres_dsn)
     await opened.migrate()
     yield opened
@@ -74,13 +90,13 @@ def event(seq: int, kind: str = "alert", body: str = "{}", session_id: str = "s1
     return StoredEvent(session_id=session_id, seq=seq, instance_id="e1", kind=kind, at=NOW, body=body)
 
 
-async def loaded(record: PostgresRecord) -> Engine:
+async def loaded(record: Record) -> Engine:
     engine = await record.engine("e1")
     assert engine is not None
     return engine
 
 
-async def test_an_empty_record_knows_nothing(record: PostgresRecord) -> None:
+async def test_an_empty_record_knows_nothing(record: Record) -> None:
     assert await record.engines() == []
     assert await record.engine("e1") is None
     assert await record.command("r1") is None
@@ -91,7 +107,7 @@ async def test_an_empty_record_knows_nothing(record: PostgresRecord) -> None:
     assert await record.gaps("s1") == []
 
 
-async def test_what_is_saved_is_read_back_as_it_was(record: PostgresRecord) -> None:
+async def test_what_is_saved_is_read_back_as_it_was(record: Record) -> None:
     strategies = (
         StrategyChoice(strategy_path="a.b:C", config_path="a.b:D", config={"note": "\x00 \u2603", "n": 1.5}),
     )
@@ -105,7 +121,7 @@ async def test_what_is_saved_is_read_back_as_it_was(record: PostgresRecord) -> N
     assert await record.sessions_named(["s1", "s2"]) == {"s1": decision.engine.session}
 
 
-async def test_every_fact_of_a_session_is_kept(record: PostgresRecord) -> None:
+async def test_every_fact_of_a_session_is_kept(record: Record) -> None:
     await record.save(change_of(started()))
     stopping = core.stop(await loaded(record), StopEngine(force=True), request_id="r", now=after(1))
     await record.save(change_of(stopping))
@@ -129,7 +145,7 @@ async def test_every_fact_of_a_session_is_kept(record: PostgresRecord) -> None:
 
 
 async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_one(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     await record.save(change_of(started()))
     restarting = core.restart(await loaded(record), spec("s2"), request_id="r", hosts=HOSTS, now=after(1))
@@ -145,7 +161,7 @@ async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_on
     assert [each.session_id for each in await record.sessions("e1", 1)] == ["s2"]
 
 
-async def test_what_is_stored_removed_and_restarted_is_kept(record: PostgresRecord) -> None:
+async def test_what_is_stored_removed_and_restarted_is_kept(record: Record) -> None:
     policy = RestartPolicy(max_restarts=2, backoff_s=5)
     begun = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW, policy=policy)
     await record.save(change_of(begun))
@@ -182,7 +198,7 @@ def leasing(instance_id: str, session_id: str, *accounts: str, token: int = 1) -
     return core.start(None, chosen, asked, request_id="r", hosts=HOSTS, now=NOW)
 
 
-async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: PostgresRecord) -> None:
+async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: Record) -> None:
     await record.save(change_of(leasing("e1", "s1", "U1", "U2")))
     with pytest.raises(AccountHeld, match="engine e1") as raised:
         await record.save(change_of(leasing("e2", "s2", "U2", "U3"), command=command()))
@@ -214,20 +230,20 @@ async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: Pos
     assert [lease.is_free(after(2)) for lease in on] == [True]
 
 
-async def test_of_many_that_want_an_account_at_once_one_gets_it(record: PostgresRecord) -> None:
+async def test_of_many_that_want_an_account_at_once_one_gets_it(record: Record) -> None:
     wanted = [change_of(leasing(f"e{n}", f"s{n}", *sorted({"U1", f"U{n}"}))) for n in range(6)]
     results = await asyncio.gather(*(record.save(change) for change in wanted), return_exceptions=True)
     assert [type(result) for result in results].count(type(None)) == 1
     assert sum(isinstance(result, AccountHeld) for result in results) == 5
 
 
-async def test_a_token_that_a_sidecar_has_already_is_not_undercut(record: PostgresRecord) -> None:
+async def test_a_token_that_a_sidecar_has_already_is_not_undercut(record: Record) -> None:
     await record.save(change_of(leasing("e1", "s1", "U1", token=9)))
     assert [lease.token for lease in await record.held_leases()] == [9]
 
 
 async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothing(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     await record.save(change_of(started()))
     before = await loaded(record)
@@ -242,7 +258,7 @@ async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothin
         await record.save(change_of(started()))
 
 
-async def test_a_repeated_command_changes_nothing(record: PostgresRecord) -> None:
+async def test_a_repeated_command_changes_nothing(record: Record) -> None:
     await record.save(change_of(started(), command=command()))
     before = await loaded(record)
     stop = core.stop(before, StopEngine(), request_id="r", now=after(1))
@@ -254,7 +270,7 @@ async def test_a_repeated_command_changes_nothing(record: PostgresRecord) -> Non
         await record.add_command(command())
 
 
-async def test_an_answer_that_was_open_is_completed_once(record: PostgresRecord) -> None:
+async def test_an_answer_that_was_open_is_completed_once(record: Record) -> None:
     opened = msgspec.structs.replace(command(), reply=b'{"message":"is stopping","is_taken":null}')
     await record.save(change_of(started(), command=opened))
     taken, not_taken = b'{"message":"is stopping", "is_taken":true}', b'{"is_taken":false}'
@@ -266,14 +282,14 @@ async def test_an_answer_that_was_open_is_completed_once(record: PostgresRecord)
     assert await record.complete_command("unheard-of", taken) is None
 
 
-async def test_one_command_at_a_time_wins(record: PostgresRecord) -> None:
+async def test_one_command_at_a_time_wins(record: Record) -> None:
     attempts = [record.add_command(command(body=bytes([n]))) for n in range(8)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [type(result) for result in results].count(type(None)) == 1
     assert sum(isinstance(result, RepeatedCommand) for result in results) == 7
 
 
-async def test_an_event_is_kept_once_as_it_came(record: PostgresRecord) -> None:
+async def test_an_event_is_kept_once_as_it_came(record: Record) -> None:
     await record.save(change_of(started()))
     body = '{"b":  1.10, "a": "\\u0000", "a": 2}'
     await record.add_events([event(1, body=body), event(2, "fill")])
@@ -303,7 +319,7 @@ def order(seq: int, name: str, status: str) -> StoredEvent:
     return told(seq, "order", fixed | moving | {"client_order_id": name, "status": status})
 
 
-async def test_what_a_session_held_last_is_known_from_its_events(record: PostgresRecord) -> None:
+async def test_what_a_session_held_last_is_known_from_its_events(record: Record) -> None:
     await record.save(change_of(started()))
     assert await record.exposure("s1") == Exposure()
     events = [position(1, "P-1", "LONG"), position(2, "P-2", "LONG"), position(3, "P-1", "FLAT")]
@@ -334,14 +350,14 @@ def alert(seq: int, code: str) -> StoredEvent:
     ],
 )
 async def test_which_alerts_of_a_session_were_not_taken_back(
-    record: PostgresRecord, codes: tuple[str, ...], left: tuple[str, ...]
+    record: Record, codes: tuple[str, ...], left: tuple[str, ...]
 ) -> None:
     await record.save(change_of(started()))
     await record.add_events([alert(seq, code) for seq, code in enumerate(codes, 1)])
     assert (await record.exposure("s1")).open_alerts == left
 
 
-async def test_the_silence_of_a_session_is_kept(record: PostgresRecord) -> None:
+async def test_the_silence_of_a_session_is_kept(record: Record) -> None:
     await record.save(change_of(started()))
     present = await loaded(record)
     assert present.session is not None
@@ -353,7 +369,7 @@ async def test_the_silence_of_a_session_is_kept(record: PostgresRecord) -> None:
     assert kept.silence == silence
 
 
-async def test_of_more_than_fifty_the_record_says_how_many_more(record: PostgresRecord) -> None:
+async def test_of_more_than_fifty_the_record_says_how_many_more(record: Record) -> None:
     await record.save(change_of(started()))
     await record.add_events([position(seq, f"P-{seq}", "LONG") for seq in range(1, 54)])
     await record.add_events([order(100 + seq, f"O-{seq}", "ACCEPTED") for seq in range(51)])
@@ -363,7 +379,7 @@ async def test_of_more_than_fifty_the_record_says_how_many_more(record: Postgres
 
 
 async def test_what_many_sessions_held_last_is_one_question_and_at_most_fifty_lines_of_each(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     await record.save(change_of(started()))
     await record.add_events([position(seq, f"P-{seq:02}", "LONG") for seq in range(1, 61)])
@@ -378,7 +394,7 @@ async def test_what_many_sessions_held_last_is_one_question_and_at_most_fifty_li
     ("told_seq", "missing"), [(0, [(2, 2)]), (3, [(2, 2)]), (4, [(2, 2), (4, 4)]), (9, [(2, 2), (4, 9)])]
 )
 async def test_the_tail_that_a_session_took_with_it_is_missing(
-    record: PostgresRecord, told_seq: int, missing: list[tuple[int, int]]
+    record: Record, told_seq: int, missing: list[tuple[int, int]]
 ) -> None:
     await record.save(change_of(started()))
     await record.add_events([event(1), event(3)])
@@ -392,7 +408,7 @@ async def test_the_tail_that_a_session_took_with_it_is_missing(
     assert after_all.known_seq == max(3, told_seq)
 
 
-async def test_the_gaps_of_a_session_are_found(record: PostgresRecord) -> None:
+async def test_the_gaps_of_a_session_are_found(record: Record) -> None:
     await record.save(change_of(started()))
     assert await record.gaps("s1") == []
     await record.add_events([event(seq) for seq in (3, 4, 6, 9)])
@@ -401,14 +417,14 @@ async def test_the_gaps_of_a_session_are_found(record: PostgresRecord) -> None:
     assert await record.gaps("s1") == []
 
 
-async def test_an_event_of_an_unknown_session_is_refused_whole(record: PostgresRecord) -> None:
+async def test_an_event_of_an_unknown_session_is_refused_whole(record: Record) -> None:
     await record.save(change_of(started()))
     with pytest.raises(Unstorable):
         await record.add_events([event(1), event(1, session_id="nobodys")])
     assert await record.events("s1", 0, None, 10) == []
 
 
-async def test_events_and_the_change_they_make_are_one_transaction(record: PostgresRecord) -> None:
+async def test_events_and_the_change_they_make_are_one_transaction(record: Record) -> None:
     await record.save(change_of(started()))
     before = await loaded(record)
     moved = apply_states(before, [state_event(1, RunState.BOOTING)], (), after(1))
@@ -420,7 +436,7 @@ async def test_events_and_the_change_they_make_are_one_transaction(record: Postg
 
 
 async def test_a_value_that_the_store_cannot_hold_is_refused_and_leaves_nothing(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     await record.save(change_of(started()))
     before = await loaded(record)
@@ -436,10 +452,10 @@ async def test_a_value_that_the_store_cannot_hold_is_refused_and_leaves_nothing(
 
 
 async def test_two_sessions_of_an_engine_cannot_be_active_at_once(
-    record: PostgresRecord,
+    database: PostgresRecord,
     postgres_dsn: str,  # noqa: F811
 ) -> None:
-    await record.save(change_of(started()))
+    await database.save(change_of(started()))
     connection = await asyncpg.connect(postgres_dsn)
     with pytest.raises(asyncpg.UniqueViolationError, match="one_active_session"):
         await connection.execute(
@@ -449,7 +465,7 @@ async def test_two_sessions_of_an_engine_cannot_be_active_at_once(
     await connection.close()
 
 
-async def test_thousands_of_events_go_in_quickly_together(record: PostgresRecord) -> None:
+async def test_thousands_of_events_go_in_quickly_together(record: Record) -> None:
     await record.save(change_of(started()))
     await record.add_events([event(seq) for seq in range(1, 20_001)])
     assert await record.gaps("s1") == []
@@ -457,12 +473,12 @@ async def test_thousands_of_events_go_in_quickly_together(record: PostgresRecord
 
 
 async def test_migrating_again_and_at_once_changes_nothing(
-    record: PostgresRecord,
+    database: PostgresRecord,
     postgres_dsn: str,  # noqa: F811
 ) -> None:
-    await record.save(change_of(started()))
-    await asyncio.gather(*(record.migrate() for _ in range(4)))
-    assert len(await record.engines()) == 1
+    await database.save(change_of(started()))
+    await asyncio.gather(*(database.migrate() for _ in range(4)))
+    assert len(await database.engines()) == 1
     connection = await asyncpg.connect(postgres_dsn)
     rows = await connection.fetch("select name from migrations order by name")
     assert [row["name"] for row in rows] == [name for name, _ in steps()]
@@ -508,7 +524,7 @@ async def test_while_the_database_is_away_everything_says_so_and_it_comes_back(
 
 
 async def test_a_connection_that_breaks_at_the_commit_leaves_the_outcome_unknown(
-    record: PostgresRecord,
+    database: PostgresRecord,
     postgres_dsn: str,  # noqa: F811
 ) -> None:
     connection = await asyncpg.connect(postgres_dsn)
@@ -519,13 +535,13 @@ async def test_a_connection_that_breaks_at_the_commit_leaves_the_outcome_unknown
         " for each row execute function die()"
     )
     with pytest.raises(FaultError) as raised:
-        await record.save(change_of(started(), command=command()))
+        await database.save(change_of(started(), command=command()))
     assert raised.value.fault.code == FaultCode.OUTCOME_UNKNOWN
-    assert await record.engines() == []
+    assert await database.engines() == []
     await connection.close()
 
 
-async def test_the_records_time_is_kept_and_an_earlier_one_changes_nothing(record: PostgresRecord) -> None:
+async def test_the_records_time_is_kept_and_an_earlier_one_changes_nothing(record: Record) -> None:
     assert await record.kept_time() is None
     first = KeptTime(at=NOW, boot_id="boot-1", monotonic_s=100.25)
     await record.keep_time(first)
@@ -553,7 +569,7 @@ def refusal(request_id: str = "r2", instance_id: str = "e1", **changes: Any) -> 
 
 
 async def test_who_asked_for_what_is_kept_with_what_was_done_and_with_what_was_refused(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     done = msgspec.structs.replace(
         command(), caller=ANN, body=b'{"text": "nul \\u0000"}', host="h1", message="1 of 1 flat"
@@ -586,7 +602,7 @@ async def test_who_asked_for_what_is_kept_with_what_was_done_and_with_what_was_r
     assert carried_out.number < refused.number
 
 
-async def test_a_command_with_its_engine_has_its_caller_too(record: PostgresRecord) -> None:
+async def test_a_command_with_its_engine_has_its_caller_too(record: Record) -> None:
     noted = msgspec.structs.replace(command(), caller=ANN)
     await record.save(change_of(started(), command=noted))
     (entry,) = await record.audit(ReadAudit())
@@ -597,7 +613,7 @@ async def test_a_command_with_its_engine_has_its_caller_too(record: PostgresReco
     assert (found.reply, found.body_hash) == (command().reply, command().body_hash)
 
 
-async def test_the_audit_is_read_in_pages_of_one_or_of_all(record: PostgresRecord) -> None:
+async def test_the_audit_is_read_in_pages_of_one_or_of_all(record: Record) -> None:
     for number in range(4):
         await record.add_refusal(refusal(f"r{number}", instance_id=f"e{number % 2}"))
     newest, second = await record.audit(ReadAudit(limit=2))
@@ -608,7 +624,7 @@ async def test_the_audit_is_read_in_pages_of_one_or_of_all(record: PostgresRecor
 
 
 async def test_a_refusal_that_is_told_twice_stands_there_once_and_may_be_tried_again(
-    record: PostgresRecord,
+    record: Record,
 ) -> None:
     await record.add_refusal(refusal())
     await record.add_refusal(refusal())

@@ -1,0 +1,235 @@
+"""An event loop in virtual time, and the processes that run on it: one can be killed at any await, and runs no line after that."""
+
+import asyncio
+import heapq
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+
+class Process:
+    """What the kernel knows of one: whether it lives, is stopped, and who wants to hear of its end.
+
+    `doomed_in`: it is killed before it has gone on so many times more, each of them up to its next await.
+    """
+
+    def __init__(self, loop: "SimLoop", name: str) -> None:
+        self.loop = loop
+        self.name = name
+        self.is_alive = True
+        self.is_stopped = False
+        self.doomed_in = -1
+        self.turns = 0
+        self.at_end: list[Callable[[], None]] = []
+        self.on_signal: dict[int, Callable[[], None]] = {}
+        self.held: list[asyncio.Handle] = []
+        self.context = copy_context()
+        self.context.run(_PROCESS.set, self)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Its main function."""
+        return self.loop.create_task(coroutine, context=self.context)
+
+    def soon(self, do: Callable[..., Any], *arguments: Any, after_s: float = 0.0) -> None:
+        """Has something happen within it, such as a message that arrives."""
+        if not self.is_alive:
+            return
+        if after_s > 0:
+            self.loop.call_later(after_s, do, *arguments, context=self.context)
+        else:
+            self.loop.call_soon(do, *arguments, context=self.context)
+
+    def may_go_on(self, handle: asyncio.Handle) -> bool:
+        """True when it lives on to take this step, and not before it is stopped no more."""
+        if not self.is_alive:
+            return False
+        if self.is_stopped:
+            self.held.append(handle)
+            return False
+        self.turns += 1
+        if self.doomed_in >= 0:
+            self.doomed_in -= 1
+            if self.doomed_in < 0:
+                self.kill()
+        return self.is_alive
+
+    def kill(self) -> None:
+        """SIGKILL: not one line of it runs from now on. Killing twice is fine."""
+        if self.is_alive and not self.loop.is_over:
+            self.is_alive = False
+            self.held.clear()
+            for tell in self.at_end:
+                tell()
+
+    def stop(self) -> None:
+        """SIGSTOP: all that would happen in it waits."""
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self.is_stopped = False
+        self.loop.resume(self.held)
+        self.held = []
+
+
+_PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+class Stalled(Exception):
+    """Nothing is due any more, and what is waited for can never come."""
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """Jumps to whatever is due next. Everything happens in one order, which follows from what it was given alone."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self.random = random
+        self.turns = 0
+        self.is_over = False
+        self.root = copy_context()
+        """Of what belongs to no process: wires, servers, kernels."""
+        self._now = 0.0
+        self._number = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.set_task_factory(self._make_task)
+        self.set_exception_handler(self._failed)
+        self.problems: list[str] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def outside(self, after_s: float, do: Callable[..., Any], *arguments: Any) -> None:
+        """Has something happen outside of every process, whatever becomes of the one that began it."""
+        self.call_at(self._now + after_s, do, *arguments, context=self.root)
+
+    def resume(self, handles: list[asyncio.Handle]) -> None:
+        """Runs what was held up, in its order."""
+        self._ready.extend(handles)
+
+    def _run_once(self) -> None:
+        ready = self._ready
+        while not self._stopping:
+            handle = ready.popleft() if ready else self._next_timer()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(_PROCESS)
+            if process is None or process.may_go_on(handle):
+                self.turns += 1
+                handle._run()
+
+    def _next_timer(self) -> asyncio.Handle:
+        timers = self._timers
+        while timers:
+            when, _, timer = heapq.heappop(timers)
+            if not timer._cancelled:
+                self._now = max(self._now, when)
+                return timer
+        raise Stalled
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is left out when it is due."""
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self.is_over:
+            self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        if not self.is_over:
+            self._number += 1
+            # With a number, so that what is due at the same time happens in the order in which it was asked for.
+            heapq.heappush(self._timers, (when, self._number, timer))
+        return timer
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """In line, and done a moment later: threads would bring an order of their own."""
+        done = self.create_future()
+
+        def work() -> None:
+            if not done.cancelled():
+                try:
+                    done.set_result(func(*args))
+                except Exception as error:  # noqa: BLE001  it belongs to whoever waits
+                    done.set_exception(error)
+
+        self.call_later(self.random.uniform(0.0001, 0.003), work)
+        return done
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:
+        process = _PROCESS.get()
+        if process is not None:
+            process.on_signal[sig] = lambda: callback(*args)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return True
+
+    def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=self, **options)
+        self._tasks.append(task)
+        if len(self._tasks) > 2000:
+            self._tasks = [each for each in self._tasks if not each.done()]
+        return task
+
+    def _failed(self, _: Any, context: dict[str, Any]) -> None:
+        # Nobody is left to look at what a process that was killed would have looked at.
+        if "never retrieved" not in context.get("message", ""):
+            self.problems.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Who is dead ends nothing."""
+
+    def dispose(self) -> None:
+        """Lets go of what was never ended: those who were killed did not get to their `finally` either, and nothing heeds them now."""
+        self.is_over = True
+        for task in self._tasks:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                _end(task.get_coro())
+        self._tasks.clear()
+        self._ready.clear()
+        self._timers.clear()
+        self.close()
+
+
+def _end(coroutine: Any) -> None:
+    """Lets it run out. Whatever it still wants to wait for, it does not get."""
+    for _ in range(100):
+        try:
+            coroutine.close()
+        except BaseException:  # noqa: BLE001  it wants to wait for something else: once more
+            continue
+        return
+
+
+@contextmanager
+def world_of(seed: int) -> Iterator[SimLoop]:
+    """A loop on which all chance comes from the seed, that of the product's ids included."""
+    random = Random(seed)
+    ids = Random(seed + 1)
+
+    def token_hex(nbytes: int | None = None) -> str:
+        return ids.randbytes(nbytes or 32).hex()
+
+    loop = SimLoop(random)
+    try:
+        with patch.object(secrets, "token_hex", token_hex):
+            yield loop
+    finally:
+        loop.dispose()

@@ -1,0 +1,53 @@
+"""The control plane in virtual time, with faults from seeds: what must hold does, in each of them, and bugs on purpose are found.
+
+FLOTILLA_SIMULATION_SEEDS says how many seeds, FLOTILLA_SIMULATION_FIRST which is the first; `make simulate` runs far more.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.many import found, run_many
+from tests.simulation.planted import BUGS
+from tests.simulation.world import run
+
+SEEDS = int(os.environ.get("FLOTILLA_SIMULATION_SEEDS", "2000"))
+FIRST = int(os.environ.get("FLOTILLA_SIMULATION_FIRST", "0"))
+JOBS = 2
+BUG_SEEDS = 300
+
+
+def test_whatever_goes_wrong_all_that_must_hold_does_and_in_the_end_what_is_asked_for_is() -> None:
+    wrong = {
+        report.seed: report.wrong for report in run_many(range(FIRST, FIRST + SEEDS), JOBS) if report.wrong
+    }
+    assert not wrong, "a seed tells its story by: make simulate ARGS='--seed N'"
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_that_is_planted_is_found(bug: str) -> None:
+    assert found(bug, range(BUG_SEEDS), JOBS) is not None
+
+
+TELL = "import sys; from tests.simulation.test_simulation import digest; print(digest(range(20)))"
+
+
+def digest(seeds: range) -> str:
+    """What happened in these seeds, in short."""
+    stories = "\n".join(line for seed in seeds for line in run(seed).story)
+    return hashlib.sha256(stories.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_a_seed_is_the_same_each_time_and_in_every_process(hash_seed: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", TELL],
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    assert told.stdout.strip() == digest(range(20))
