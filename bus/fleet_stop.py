@@ -9,13 +9,16 @@ from typing import Final
 import msgspec
 
 from bus.bus import Bus
+from bus.caller import asked as under_way
 from bus.logs import get_logger
 from bus.receipts import Account, Ending, belied, compared, receipt_of
 from bus.sightings import Sighted, Sightings
 from bus.tasks import Tasks
+from schemas.audit import Caller
 from schemas.contract import (
     COMMAND_END_NOW,
     ENGINE_HOLDINGS,
+    FLEET_STOP_ORDER,
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     SESSION_INSPECT,
@@ -35,6 +38,7 @@ from schemas.session import (
     LiftStop,
     SessionEnded,
     StopFlags,
+    StopOrder,
     WhichSession,
     container_name,
 )
@@ -87,6 +91,7 @@ class FleetStop:
         request: EmergencyStop,
         *,
         known_hosts: Iterable[str] = (),
+        quiet_hosts: Iterable[str] = (),
         own: OwnHost | None = None,
         held: Held | None = None,
     ) -> None:
@@ -102,11 +107,14 @@ class FleetStop:
         self._began_at = datetime.now(UTC)
         self._unheard: set[str] = set()
         self._hosts: dict[str, float | None] = {}
+        self._quiet: set[str] = set()
+        self._is_kept = False
         self._answers: dict[str, HostStopped] = {}
         self._asked: dict[str, asyncio.Task[Account]] = {}
         self._around: asyncio.Task[AroundStopped] | None = None
         self._tasks = Tasks()
         self.know(known_hosts)
+        self.know_quiet(quiet_hosts)
         if own is not None:
             self.know((own.host,))
 
@@ -115,6 +123,10 @@ class FleetStop:
         for host in hosts:
             if is_id(host):
                 self._hosts.setdefault(host, None)
+
+    def know_quiet(self, hosts: Iterable[str]) -> None:
+        """Hosts on which nothing runs on record: they are waited for only once they are in sight, and named as `untold`."""
+        self._quiet |= {host for host in hosts if is_id(host)}
 
     def know_sessions(self, sessions: Iterable[Sighted]) -> None:
         """Sessions that ran when the stop began: each is told of in the end, whether it was heard or not."""
@@ -126,6 +138,7 @@ class FleetStop:
     async def run(self) -> FleetStopped:
         """Raises FaultError `unavailable` without a bus, and for nothing else."""
         async with self._seen.open():
+            self._tasks.start(self._keep(), name="keep")
             try:
                 while not self._is_over():
                     self.know(self._seen.hosts)
@@ -185,6 +198,25 @@ class FleetStop:
             ENGINE_HOLDINGS, ReadHoldings(session_ids=session_ids), timeout_s=HELD_S
         )
         return answer.held
+
+    async def _keep(self) -> None:
+        """Has the bus keep the stop for hosts that cannot be asked now; it is neither waited for nor needed where they answer."""
+        order = StopOrder(
+            order_id=self._request.request_id or "",
+            at=self._began_at,
+            instance_id=self._request.instance_id,
+            reason=self._request.reason,
+            caller=said_by(self._bus),
+        )
+        while True:
+            try:
+                await keep_order(self._bus, order)
+            except FaultError as error:
+                log.warning("the stop is not kept yet", error=str(error))
+                await asyncio.sleep(LOOK_S)
+            else:
+                self._is_kept = True
+                return
 
     def _is_over(self) -> bool:
         now = self._now()
@@ -339,6 +371,8 @@ class FleetStop:
             flags=_merged([*flags, around.flags] if around else flags),
             unreached=self._unreached(),
             milliseconds=self._ms(),
+            untold=tuple(sorted(self._quiet - self._hosts.keys())),
+            is_kept=self._is_kept,
         )
 
     def _was_over(self, session_id: str) -> bool:
@@ -389,6 +423,7 @@ async def stop_fleet(
     request: EmergencyStop,
     *,
     known_hosts: Iterable[str] = (),
+    quiet_hosts: Iterable[str] = (),
     own: OwnHost | None = None,
     held: Held | None = None,
 ) -> FleetStopped:
@@ -397,9 +432,11 @@ async def stop_fleet(
     It goes on asking until the deadline, and then says what it knows within ANSWER_S. While a host is away its engines are asked
     directly, and those of `own` are stopped without the bus. `known_hosts` are asked too, whether in sight or not. What is said to
     be flat is compared with the record, by `held` or else over the bus, where that answers. A host that
-    does not answer as it should is `unreached`. Raises FaultError `unavailable` without a bus, and for nothing else.
+    does not answer as it should is `unreached`; of `quiet_hosts`, on which nothing runs on record, those out of sight are
+    `untold`. The bus keeps the stop for both, and they make it true when they come back. Raises FaultError `unavailable` without a bus, and for nothing else.
     """
-    return await FleetStop(bus, request, known_hosts=known_hosts, own=own, held=held).run()
+    stop = FleetStop(bus, request, known_hosts=known_hosts, quiet_hosts=quiet_hosts, own=own, held=held)
+    return await stop.run()
 
 
 async def stop_around(own: OwnHost, request: EmergencyStop) -> FleetStopped:
@@ -426,11 +463,24 @@ async def stop_around(own: OwnHost, request: EmergencyStop) -> FleetStopped:
     )
 
 
-async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] = ()) -> StopFlags:
-    """Lifts flags on each host; answers with those that are still in force. See stop_fleet for `unreached`.
+async def lift_stops(
+    bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] = (), quiet_hosts: Iterable[str] = ()
+) -> StopFlags:
+    """Lifts flags on each host; answers with those that are still in force. See stop_fleet for `unreached` and `untold`.
 
-    Raises FaultError `unavailable` when there is no host to ask: its flags, if it has any, stay.
+    The bus keeps it first, for hosts that cannot be asked now. Raises FaultError `unavailable` when it does not, or when there is
+    no host to ask: nothing is lifted then.
     """
+    request_id = request.request_id or new_request_id()
+    request = msgspec.structs.replace(request, request_id=request_id)
+    order = StopOrder(
+        order_id=request_id,
+        at=datetime.now(UTC),
+        is_lift=True,
+        instance_id=request.instance_id,
+        caller=said_by(bus),
+    )
+    quiet = {host for host in quiet_hosts if is_id(host)}
     answers: dict[str, StopFlags] = {}
     unreached: set[str] = set()
     asking, seen = Tasks(), Sightings(bus)
@@ -442,9 +492,11 @@ async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] 
             log.warning("host does not lift its stops", host=host, error=str(error))
             unreached.add(host)
 
-    def ask_new(hosts: Iterable[str]) -> None:
-        for host in hosts:
-            if is_id(host) and host not in asked:
+    async def ask_new(hosts: Iterable[str]) -> None:
+        for host in [host for host in hosts if is_id(host) and host not in asked]:
+            if not asked:
+                await keep_order(bus, order)
+            if host not in asked:
                 asked.add(host)
                 asking.start(ask(host), name=f"lift:{host}")
 
@@ -453,9 +505,9 @@ async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] 
     until = now() + SEARCH_S
     async with seen.open():
         try:
-            ask_new(known_hosts)
+            await ask_new(known_hosts)
             while now() < until:
-                ask_new(seen.hosts)
+                await ask_new(seen.hosts)
                 await asyncio.sleep(STEP_S)
             await asking.join()
         finally:
@@ -463,7 +515,18 @@ async def lift_stops(bus: Bus, request: LiftStop, *, known_hosts: Iterable[str] 
     if not asked:
         raise fault(FaultCode.UNAVAILABLE, "no host is in sight: no stop was lifted", retry_after_s=1.0)
     flags = _merged(answer.flags for answer in answers.values())
-    return StopFlags(flags=flags, unreached=tuple(sorted(unreached)))
+    return StopFlags(flags=flags, unreached=tuple(sorted(unreached)), untold=tuple(sorted(quiet - asked)))
+
+
+async def keep_order(bus: Bus, order: StopOrder) -> None:
+    """Has the bus keep a stop or a lift, for hosts that cannot be asked now. Raises FaultError `unavailable`."""
+    # With its time: the same stop may be asked for again after it was lifted, and is in force again then.
+    await bus.publish_durable(FLEET_STOP_ORDER, order, message_id=f"{order.at}-{order.order_id}")
+
+
+def said_by(bus: Bus) -> Caller:
+    """Whom this connection speaks for: whoever asked for the command under way, or who it says that it is."""
+    return under_way().caller if under_way().body else bus.introduction() or Caller()
 
 
 async def _of_own(own: OwnHost, request: EmergencyStop) -> AroundStopped:

@@ -6,6 +6,7 @@ from schemas.contract import (
     CALLS,
     EMERGENCY_TIMEOUT_S,
     FEEDS,
+    FLEET_STOP_ORDER,
     HEALTH,
     TRIAL_CLAIM,
     TRIAL_CONSUMER,
@@ -23,6 +24,7 @@ _QUEUE: Final = (
     f"$JS.API.CONSUMER.MSG.NEXT.{Durability.TRIALS}.{TRIAL_CONSUMER}",
     f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
 )
+_STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
 _LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 
 
@@ -37,6 +39,10 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
         heard += [wildcard(feed.subject) for feed in FEEDS]
     if actor == Actor.ORCHESTRATOR:
         said += _JETSTREAM
+    if actor == Actor.GATEWAY:
+        said.append(FLEET_STOP_ORDER.subject)
+    if actor == Actor.SUPERVISOR:
+        said.append(_STOPS)
     return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])
 
 

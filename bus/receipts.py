@@ -4,7 +4,7 @@ What a sidecar says is a claim: whoever holds its credential can say it. It coun
 """
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -95,7 +95,18 @@ def stopped_text(done: FleetStopped | HostStopped) -> str:
     away = done.unreached if isinstance(done, FleetStopped) else ()
     doubts += [f"host {host} was not reached" for host in away]
     text = f"{flat} of {len(done.receipts)} sessions flat and gone"
-    return f"{text}; NOT CONFIRMED {', '.join(doubts)}" if doubts else text
+    text = f"{text}; NOT CONFIRMED {', '.join(doubts)}" if doubts else text
+    if isinstance(done, FleetStopped) and done.untold:
+        text = f"{text}; {untold_text(done.untold, is_kept=done.is_kept)}"
+    return text
+
+
+def untold_text(hosts: Sequence[str], *, is_kept: bool) -> str:
+    """What is to be said of hosts out of sight on which nothing runs on record."""
+    later = (
+        "are stopped when they come back" if is_kept else "are not told, since the bus did not keep the stop"
+    )
+    return f"out of sight, with nothing on record that runs there: {', '.join(hosts)}, which {later}"
 
 
 def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:

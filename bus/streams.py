@@ -15,6 +15,7 @@ from nats.js import errors as js_errors
 from bus.bus import Bus
 from bus.logs import get_logger
 from schemas.contract import STREAMS, Durability, Feed, Stream
+from schemas.fault import FaultCode, fault
 from schemas.subjects import subject, wildcard
 
 log = get_logger(__name__)
@@ -130,6 +131,21 @@ class Follower:
                 await message.in_progress()
             await asyncio.sleep(pause)
             pause = min(pause * 2, ACK_WAIT_S / 3)
+
+
+async def next_kept(bus: Bus, feed: Feed[Any], after: int, *, timeout_s: float) -> tuple[int, bytes] | None:
+    """The first message of a feed without ids that its stream keeps after this sequence, with its own; None when there is none,
+    or no such stream. Raises FaultError `unavailable` when that cannot be told.
+    """
+    js = bus.client.jetstream(timeout=timeout_s)
+    try:
+        kept = await js.get_msg(str(feed.durability), seq=after + 1, subject=feed.subject, next=True)
+    except js_errors.NotFoundError:
+        return None
+    except (errors.Error, js_errors.Error, TimeoutError) as error:
+        text = f"what {feed.durability} keeps cannot be read: {error!r}"
+        raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
+    return int(kept.seq or 0), kept.data or b""
 
 
 async def history(bus: Bus, feed: Feed[Any], *, limit: int, **ids: str) -> list[Delivery]:

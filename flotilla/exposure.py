@@ -28,6 +28,15 @@ async def active_engines(bus: Bus) -> tuple[EngineView, ...]:
         return ()
 
 
+async def known_hosts(bus: Bus) -> set[str]:
+    """Every host on which the record has the last session of an engine, ended or not; none when it does not say so in time."""
+    try:
+        known = await bus.call(ENGINE_LIST, ListEngines(limit=1000), timeout_s=_TIMEOUT_S)
+    except FaultError:
+        return set()
+    return {one.session.host for one in known.engines if one.session and one.session.host}
+
+
 def hosts_of(engines: Iterable[EngineView], instance_id: str | None) -> set[str]:
     """The hosts on which the record has a session of an engine that is meant."""
     return {session.host for session in _meant(engines, instance_id) if session.host}

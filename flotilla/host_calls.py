@@ -5,7 +5,7 @@ import asyncio
 from bus import fleet_stop
 from bus.bus import Bus
 from bus.receipts import are_confirmed
-from flotilla.exposure import active_engines, hosts_of, sessions_of, with_unseen
+from flotilla.exposure import active_engines, hosts_of, known_hosts, sessions_of, with_unseen
 from schemas import contract
 from schemas.audit import AuditList, ReadAudit
 from schemas.contract import HEALTH, Actor
@@ -53,6 +53,7 @@ class HostCalls:
             engines = await active_engines(self.bus)
             stop.know(hosts_of(engines, instance_id))
             stop.know_sessions(sessions_of(engines, instance_id))
+            stop.know_quiet(await known_hosts(self.bus))
             return engines
 
         before, done = await asyncio.gather(on_record(), stop.run())
@@ -62,10 +63,15 @@ class HostCalls:
     async def lift_stop(self, instance_id: str | None = None, *, request_id: str | None = None) -> StopFlags:
         """Lifts the stop flag of an engine, or all of them; the answer has those still in force.
 
-        Raises FaultError `unavailable` while no host is in sight: nothing was lifted then.
+        Every host is asked that is in sight, or where the record has an engine that runs; all others that it knows find the lift
+        when they come back, and are `untold`. Raises FaultError `unavailable` while there is no host to ask, or the bus does not
+        keep the lift: nothing was lifted then.
         """
         request = LiftStop(instance_id=instance_id, request_id=request_id)
-        return await fleet_stop.lift_stops(self.bus, request)
+        running, known = await asyncio.gather(active_engines(self.bus), known_hosts(self.bus))
+        return await fleet_stop.lift_stops(
+            self.bus, request, known_hosts=hosts_of(running, None), quiet_hosts=known
+        )
 
     async def audit(
         self, about: str | None = None, *, limit: int = 100, before: int | None = None

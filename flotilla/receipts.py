@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bus.receipts import are_confirmed, is_confirmed
+from bus.receipts import are_confirmed, is_confirmed, untold_text
 from flotilla import words
 from flotilla.output import table
 from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
@@ -25,6 +25,9 @@ def stopped_report(done: FleetStopped, program: str) -> RenderableType:
 def flags_left(left: StopFlags) -> RenderableType:
     """The stop flags that are still in force."""
     silent = [_silent(host) for host in left.unreached]
+    if left.untold:
+        away = f"out of sight, lifted there when they come back: {', '.join(left.untold)}"
+        silent.append(Text(away, style="yellow"))
     return Group(*silent, *(map(_flag, left.flags) if left.flags else [Text("no stop is in force")]))
 
 
@@ -67,6 +70,10 @@ def _not_known(done: FleetStopped) -> Iterator[Text]:
             yield Text(f"NOT CONFIRMED {one.instance_id}: {what}", style="red")
     for host in done.unreached:
         yield _silent(host)
+        later = "it is stopped when it comes back" if done.is_kept else "it is not told when it comes back"
+        yield Text(f"  {host}: {later}", style="red")
+    if done.untold:
+        yield Text(untold_text(done.untold, is_kept=done.is_kept), style="yellow")
 
 
 def _silent(host: str) -> Text:

@@ -62,6 +62,29 @@ class AuditList(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[AuditEntry, ...]
 
 
+class GatewayRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that the gateway turned away itself: the first of a kind at once, what follows from the same address in a minute as one.
+
+    `subject` is method and path of the route, `count` how many there were since the one before.
+    """
+
+    at: datetime
+    request_id: str
+    subject: str
+    about: str = ""
+    caller: Caller = Caller()
+    code: FaultCode
+    message: str = ""
+    count: int = 1
+
+
+class WaitingEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that the orchestrator has still to put on record: itself in JSON, a refusal or else a command."""
+
+    is_refusal: bool
+    text: str
+
+
 class HostCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A change that a host's supervisor was asked for by somebody else than the orchestrator, and what came of it."""
 

@@ -31,6 +31,7 @@ class Durability(StrEnum):
     LOGS = "LOGS"
     TRIALS = "TRIALS"
     RESULTS = "RESULTS"
+    STOPS = "STOPS"
 
 
 class Call[Q, R](msgspec.Struct, frozen=True, kw_only=True):
@@ -737,6 +738,13 @@ HOST_COMMAND: Final = Feed[audit.HostCommand](
     durability=Durability.EVENTS,
     summary="A change that the supervisor was asked for directly, and what came of it: emergency stops above all.",
 )
+GATEWAY_REFUSAL: Final = Feed[audit.GatewayRefusal](
+    subject="gateway.refusal",
+    payload=audit.GatewayRefusal,
+    owner=Actor.GATEWAY,
+    durability=Durability.EVENTS,
+    summary="Requests that the gateway turned away itself: no good token, too low a role, a body that makes no sense.",
+)
 FLEET_STATE: Final = Feed[engine.EngineView](
     subject="fleet.engine.<instance_id>.state",
     payload=engine.EngineView,
@@ -750,6 +758,20 @@ FLEET_ALERT: Final = Feed[telemetry.FleetAlert](
     owner=Actor.ORCHESTRATOR,
     durability=Durability.EVENTS,
     summary="Something about the fleet that somebody should look at.",
+)
+FLEET_STOP_ORDER: Final = Feed[session.StopOrder](
+    subject="fleet.stop_order",
+    payload=session.StopOrder,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.STOPS,
+    summary="An emergency stop, or its lifting, by whoever asks hosts for it; each host reads what it was not asked itself.",
+)
+FLEET_AUDIT_ENTRY: Final = Feed[audit.WaitingEntry](
+    subject="fleet.audit_entry",
+    payload=audit.WaitingEntry,
+    owner=Actor.ORCHESTRATOR,
+    durability=Durability.EVENTS,
+    summary="What the audit has still to record, for whoever is the orchestrator once the record can be reached.",
 )
 FLEET_PROBE: Final = Feed[telemetry.StoreProbe](
     subject="fleet.probe",
@@ -798,8 +820,11 @@ FEEDS: Final[tuple[Feed[Any], ...]] = (
     HOST_HEARTBEAT,
     HOST_CONTAINER,
     HOST_COMMAND,
+    GATEWAY_REFUSAL,
     FLEET_STATE,
     FLEET_ALERT,
+    FLEET_STOP_ORDER,
+    FLEET_AUDIT_ENTRY,
     FLEET_PROBE,
     TRIAL_QUEUE,
     TRIAL_EVENT,
@@ -825,6 +850,8 @@ STREAMS: Final = (
         subjects=(
             *(f"engine.*.{kind}" for kind in telemetry.EventKind),
             "host.*.command",
+            "gateway.refusal",
+            "fleet.audit_entry",
             "fleet.engine.*.state",
             "fleet.backtest.*.state",
             "fleet.alert",
@@ -842,4 +869,8 @@ STREAMS: Final = (
     ),
     Stream(name="TRIALS", subjects=("trial.queue",), max_age_s=30 * 86_400.0, max_bytes=2 << 30),
     Stream(name="RESULTS", subjects=("engine.*.trial",), max_age_s=7 * 86_400.0, max_bytes=8 << 30),
+    # A stop is in force until it is lifted, however long that takes.
+    Stream(
+        name="STOPS", subjects=("fleet.stop_order",), max_age_s=0.0, max_bytes=64 << 20, max_per_subject=1_000
+    ),
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from schemas.audit import Caller
 from schemas.backtest import WorkerPlan
 from schemas.config import AccountName, EngineConfig, VenueName
 from schemas.fault import FieldError
@@ -225,6 +226,21 @@ class EmergencyStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     request_id: RequestId | None = None
 
 
+class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An emergency stop of the fleet, or its lifting, as it was asked for: kept for hosts that could not be asked themselves.
+
+    `order_id` is the request id that each host was given with it. A stop is in force until a later lift of the same engine, or
+    of all. `caller` is who asked, as far as whoever wrote it down knows.
+    """
+
+    order_id: RequestId
+    at: datetime
+    is_lift: bool = False
+    instance_id: InstanceId | None = None
+    reason: str = ""
+    caller: Caller = Caller()
+
+
 class EmergencyReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one session in an emergency stop. Times are milliseconds since the stop began there.
 
@@ -255,12 +271,18 @@ class HostStopped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetStopped(msgspec.Struct, frozen=True, kw_only=True):
-    """An emergency stop of the fleet. `unreached` are hosts that did not answer: what runs there is not known."""
+    """An emergency stop of the fleet. `unreached` are hosts that did not answer: what runs there is not known.
+
+    `untold` are hosts out of sight on which nothing runs on record. `is_kept`: it is kept on the bus, where each of them, and of
+    the `unreached`, finds it before it starts anything again.
+    """
 
     receipts: tuple[EmergencyReceipt, ...]
     flags: tuple[StopFlag, ...]
     unreached: tuple[HostId, ...] = ()
     milliseconds: float = 0.0
+    untold: tuple[HostId, ...] = ()
+    is_kept: bool = False
 
 
 class OwnPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,10 +324,14 @@ class LiftStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class StopFlags(msgspec.Struct, frozen=True, kw_only=True):
-    """The stop flags that are still in force; `unreached` are hosts that did not answer."""
+    """The stop flags that are still in force; `unreached` are hosts that did not answer.
+
+    `untold` are hosts out of sight on which nothing runs on record: they find a lift on the bus when they come back.
+    """
 
     flags: tuple[StopFlag, ...]
     unreached: tuple[HostId, ...] = ()
+    untold: tuple[HostId, ...] = ()
 
 
 class EndNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.ids import HostId, InstanceId, SessionId
+from schemas.ids import HostId, InstanceId, RequestId, SessionId
 from schemas.states import FailureReason, RunState, StopPolicy
 
 
@@ -304,11 +304,15 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopFlag(msgspec.Struct, frozen=True, kw_only=True):
-    """An emergency stop in force on a host: nothing it names starts there until it is lifted. `instance_id` null: all."""
+    """An emergency stop in force on a host: nothing it names starts there until it is lifted. `instance_id` null: all.
+
+    `order_id` is the request id of the stop that set it, as far as it had one.
+    """
 
     since: datetime
     instance_id: InstanceId | None = None
     reason: str = ""
+    order_id: RequestId | None = None
 
     def names(self, instance_id: str, *, is_worker: bool = False) -> bool:
         """True when it is a stop of this engine."""

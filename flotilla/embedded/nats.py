@@ -18,6 +18,8 @@ _CONFIG = """\
 server_name: flotilla
 listen: "{host}:{port}"
 http: "127.0.0.1:{monitor_port}"
+# A credential that lists what its service may say and hear is part of the line that opens a connection: 4 kB by default.
+max_control_line: 16KB
 max_payload: 1MB
 max_pending: 64MB
 write_deadline: "10s"

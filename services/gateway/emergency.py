@@ -25,7 +25,10 @@ async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, Emerg
         reason=body.reason,
         request_id=ask.request_id,
     )
-    stopped = await stop_fleet(gateway.bus, request, known_hosts=gateway.hosts.heard_within(KNOWN_S))
+    hosts = gateway.hosts
+    stopped = await stop_fleet(
+        gateway.bus, request, known_hosts=hosts.heard_within(KNOWN_S), quiet_hosts=hosts.quiet()
+    )
     if not stopped.flags and not stopped.unreached:
         message = "no host is in sight: nothing was stopped and no stop is in force"
         raise fault(FaultCode.UNAVAILABLE, message, retry_after_s=1.0)
@@ -48,8 +51,11 @@ async def lift_stop(gateway: Gateway, ask: Ask[NoQuery, None]) -> LiftReply:
 
 async def _lift(gateway: Gateway, instance_id: InstanceId | None, request_id: str) -> LiftReply:
     request = LiftStop(instance_id=instance_id, request_id=request_id)
-    left = await lift_stops(gateway.bus, request, known_hosts=gateway.hosts.heard_within(KNOWN_S))
-    data = LiftData(flags=left.flags, unreached=left.unreached, request_id=request_id)
+    hosts = gateway.hosts
+    left = await lift_stops(
+        gateway.bus, request, known_hosts=hosts.heard_within(KNOWN_S), quiet_hosts=hosts.quiet()
+    )
+    data = LiftData(flags=left.flags, unreached=left.unreached, untold=left.untold, request_id=request_id)
     if problem := _still_in_force(left, instance_id):
         raise RefusedError(problem, {"state": stops.IN_FORCE, "data": data})
     return LiftReply(message=stops.lifted(instance_id), state=stops.LIFTED, data=data)

@@ -6,6 +6,7 @@ from bus.bus import Bus
 from services.gateway.auth import TokenFile
 from services.gateway.hosts import HostWatch
 from services.gateway.meter import Meter
+from services.gateway.refusals import Refusals
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Hub
 from services.gateway.watch import FleetWatch
@@ -22,5 +23,6 @@ class Gateway:
     hosts: HostWatch
     tokens: TokenFile
     meter: Meter
+    refusals: Refusals
     document: bytes
     page: str

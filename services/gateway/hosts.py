@@ -9,7 +9,8 @@ from schemas.contract import HOST_HEARTBEAT
 from schemas.telemetry import HostHeartbeat
 
 KNOWN_S: Final = 900.0
-"""A host that is silent for longer was taken away on purpose."""
+"""A host that is silent for longer was taken away on purpose, or is at least not waited for."""
+FORGOTTEN_S: Final = 7 * 86_400.0
 
 
 class HostWatch:
@@ -28,7 +29,11 @@ class HostWatch:
         since = asyncio.get_running_loop().time() - seconds
         return tuple(sorted(host for host, at in self._heard.items() if at >= since))
 
+    def quiet(self) -> tuple[str, ...]:
+        """Those that were not heard of for KNOWN_S, but before."""
+        return tuple(sorted(self._heard.keys() - set(self.heard_within(KNOWN_S))))
+
     async def _receive(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
         now = asyncio.get_running_loop().time()
-        self._heard = {host: at for host, at in self._heard.items() if at >= now - KNOWN_S}
+        self._heard = {host: at for host, at in self._heard.items() if at >= now - FORGOTTEN_S}
         self._heard[ids["host"]] = now

@@ -12,9 +12,9 @@ from aiohttp import web
 from bus.logs import bind, get_logger
 from schemas.audit import Caller
 from schemas.decoding import MAX_BODY_BYTES
-from schemas.fault import FaultCode, FaultError, fault
+from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.ids import new_request_id
-from services.gateway.auth import authorise
+from services.gateway.auth import Role, authorise
 from services.gateway.errors import fault_response, http_response, internal_response
 from services.gateway.gateway import Gateway
 from services.gateway.inputs import Ask, read_body, read_path, read_query, read_request_id
@@ -84,16 +84,40 @@ async def _answer(gateway: Gateway, request: web.Request, handler: Next) -> web.
 
 def _endpoint(gateway: Gateway, route: Route) -> Next:
     async def answer(request: web.Request) -> web.StreamResponse:
-        if route.role is not None:
-            token = authorise(gateway.tokens, request.headers.get("Authorization"), route.role)
-            request[_CALLER] = token.name
-            SPEAKS_FOR.set(Caller(name=token.name, origin=request.remote or "", via="rest"))
-        reply = await route.handler(gateway, await _read(request, route))
+        try:
+            if route.role is not None:
+                _admit(gateway, request, route.role)
+            ask = await _read(request, route)
+        except FaultError as error:
+            _turned_away(gateway, request, route, error.fault)
+            raise
+        reply = await route.handler(gateway, ask)
         if isinstance(reply, web.StreamResponse):
             return reply
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
     return answer
+
+
+def _admit(gateway: Gateway, request: web.Request, role: Role) -> None:
+    """Raises FaultError for who may not do it."""
+    try:
+        token = authorise(gateway.tokens, request.headers.get("Authorization"), role)
+    except FaultError:
+        SPEAKS_FOR.set(Caller(origin=request.remote or "", via="rest"))
+        raise
+    request[_CALLER] = token.name
+    SPEAKS_FOR.set(Caller(name=token.name, origin=request.remote or "", via="rest"))
+
+
+def _turned_away(gateway: Gateway, request: web.Request, route: Route, problem: Fault) -> None:
+    """The audit hears of who had no right, and of changes that made no sense; a question that made none changes nothing."""
+    is_about_rights = problem.code in (FaultCode.UNAUTHENTICATED, FaultCode.FORBIDDEN)
+    if route.method == "GET" and not is_about_rights:
+        return
+    subject = f"{route.method} {route.path}"
+    caller = SPEAKS_FOR.get() or Caller(origin=request.remote or "", via="rest")
+    gateway.refusals.saw(request[_REQUEST_ID], subject, caller, problem)
 
 
 async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:

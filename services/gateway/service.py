@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
@@ -12,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from bus.bus import Bus
 from bus.logs import get_logger
+from bus.tasks import Tasks
 from services.gateway.auth import TokenFile
 from services.gateway.docs_page import render
 from services.gateway.gateway import Gateway
@@ -20,6 +22,7 @@ from services.gateway.http import SPEAKS_FOR, application
 from services.gateway.meter import Meter
 from services.gateway.openapi import document
 from services.gateway.probes import own_figures
+from services.gateway.refusals import Refusals
 from services.gateway.routes import ROUTES
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Hub
@@ -58,6 +61,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         hosts=HostWatch(bus),
         tokens=TokenFile(settings.tokens_file),
         meter=Meter(),
+        refusals=Refusals(bus, lambda: datetime.now(UTC)),
         document=msgspec.json.encode(described),
         page=render(described),
     )
@@ -71,6 +75,8 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
     await gateway.hub.start()
     await gateway.watch.start()
     await gateway.hosts.start()
+    tasks = Tasks()
+    tasks.start(gateway.refusals.run(), name="refusals")
     runner = web.AppRunner(
         application(gateway), access_log=None, logger=_http_logger(), shutdown_timeout=SHUTDOWN_S
     )
@@ -82,6 +88,7 @@ async def serve(bus: Bus, settings: GatewaySettings) -> AsyncIterator[GatewayPro
         yield probe
     finally:
         gateway.hub.close()
+        await tasks.close()
         await runner.cleanup()
 
 

@@ -32,13 +32,18 @@ class ReceiptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmergencyData(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt per engine that ran, the stops now in force, and the hosts that did not answer."""
+    """A receipt per engine that ran, the stops now in force, and the hosts that did not answer.
+
+    `untold` are hosts out of sight on which nothing runs on record. `is_kept`: both find the stop when they come back.
+    """
 
     receipts: tuple[ReceiptView, ...]
     flags: tuple[StopFlag, ...]
     unreached: tuple[str, ...]
     milliseconds: float
     request_id: str
+    untold: tuple[str, ...] = ()
+    is_kept: bool = False
 
 
 class EmergencyReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +56,12 @@ class EmergencyReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiftData(msgspec.Struct, frozen=True, kw_only=True):
-    """The stops that are still in force, and the hosts that did not answer."""
+    """The stops that are still in force, the hosts that did not answer, and those out of sight that find the lift later (`untold`)."""
 
     flags: tuple[StopFlag, ...]
     unreached: tuple[str, ...]
     request_id: str
+    untold: tuple[str, ...] = ()
 
 
 class LiftReply(msgspec.Struct, frozen=True, kw_only=True):

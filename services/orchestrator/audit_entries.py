@@ -7,9 +7,17 @@ import msgspec
 
 from bus.blanking import blanked, blanked_text
 from bus.endpoint import Witnessed
-from schemas.audit import HostCommand
-from schemas.contract import HOST_EMERGENCY_STOP, HOST_LIFT_STOP, TRIAL_CLAIM, Actor
+from schemas.audit import GatewayRefusal, HostCommand
+from schemas.contract import (
+    EMERGENCY_STOP,
+    HOST_EMERGENCY_STOP,
+    HOST_LIFT_STOP,
+    LIFT_STOP,
+    TRIAL_CLAIM,
+    Actor,
+)
 from schemas.ids import is_id, new_request_id
+from schemas.session import StopOrder
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator.core.effects import RaiseAlert
 from services.orchestrator.core.events import storable
@@ -90,6 +98,54 @@ def alert_of(told: HostCommand) -> RaiseAlert | None:
         host=told.host,
     )
     return RaiseAlert(alert, f"{code}-{_request_id(told)}")
+
+
+def entry_of_gateway(told: GatewayRefusal) -> Refusal:
+    """Requests that the gateway turned away, which reached nobody else."""
+    times = f" ({told.count} times)" if told.count > 1 else ""
+    return Refusal(
+        request_id=storable(told.request_id)[:100],
+        subject=storable(told.subject)[:200],
+        instance_id=storable(told.about)[:100],
+        created_at=told.at,
+        code=told.code,
+        message=f"{storable(blanked_text(told.message))[:_LONGEST]}{times}",
+        # Only the gateway may publish on its feed.
+        caller=msgspec.structs.replace(told.caller, credential=Actor.GATEWAY),
+    )
+
+
+def entry_of_order(order: StopOrder) -> Command:
+    """A stop or a lift as it was asked for, whatever comes of it: that is an entry of its own, of whoever carried it out."""
+    body: dict[str, Any] = {"instance_id": order.instance_id}
+    return Command(
+        request_id=f"{storable(order.order_id)[:100]}@asked",
+        subject=(LIFT_STOP if order.is_lift else EMERGENCY_STOP).subject,
+        body_hash=b"",
+        instance_id=order.instance_id or "all",
+        reply=_FROM_HOST,
+        created_at=order.at,
+        caller=order.caller,
+        body=msgspec.json.encode(body if order.is_lift else body | {"reason": storable(order.reason)}),
+        message="asked for; an entry of its own says what came of it, and without one that is not known",
+    )
+
+
+def alert_of_order(order: StopOrder) -> RaiseAlert:
+    """People hear of a stop and of a lift as soon as it is asked for: whoever carries it out may die of it."""
+    code = "stop_lift_asked" if order.is_lift else "emergency_stop_asked"
+    of_whom = f"engine {order.instance_id}" if order.instance_id else "all engines"
+    who = order.caller.name or order.caller.credential or "somebody"
+    why = f" ({storable(order.reason)[:200]})" if order.reason else ""
+    what = "the lift of the emergency stop" if order.is_lift else "an emergency stop"
+    alert = FleetAlert(
+        at=order.at,
+        severity=Severity.WARNING if order.is_lift else Severity.CRITICAL,
+        code=code,
+        message=f"{what} of {of_whom} is asked for by {storable(who)[:200]}{why}",
+        instance_id=order.instance_id,
+    )
+    return RaiseAlert(alert, f"{code}-{order.order_id}-{order.at}")
 
 
 def _stop_text(told: HostCommand) -> tuple[str, str]:

@@ -67,7 +67,9 @@ class Emergency:
     async def lift(self, request: LiftStop) -> StopFlags:
         """Lifts flags on every host; what could not be lifted is in the answer."""
         stamp = self._ledger.stamp(LIFT_STOP, request)
-        answer = await lift_stops(self._bus, request, known_hosts=self._hosts())
+        answer = await lift_stops(
+            self._bus, request, known_hosts=self._hosts(), quiet_hosts=self._quiet_hosts()
+        )
         if not answer.unreached:
             self._live.lifted(request.instance_id)
         self._notes.start(self._tell_lifted(request, stamp, answer), name=f"tell:{stamp.request_id}")
@@ -84,7 +86,13 @@ class Emergency:
         if earlier := await self._ledger.earlier(EMERGENCY_STOP, request, stamp, _RECORD_PATIENCE_S):
             return earlier
         log.warning("emergency stop", of=request.instance_id or "all", reason=request.reason)
-        answer = await stop_fleet(self._bus, request, known_hosts=self._hosts(), held=self._held)
+        answer = await stop_fleet(
+            self._bus,
+            request,
+            known_hosts=self._hosts(),
+            quiet_hosts=self._quiet_hosts(),
+            held=self._held,
+        )
         self._notes.start(self._tell(request, stamp, answer), name=f"tell:{stamp.request_id}")
         self._notes.start(
             self._note(stamp, request.instance_id, answer, stopped_text(answer)), name="note:stop"
@@ -101,6 +109,10 @@ class Emergency:
             engine.session.host for engine in self._fleet.active() if engine.session and engine.session.host
         }
         return sorted(seen | placed)
+
+    def _quiet_hosts(self) -> set[str]:
+        """All others that the record, or anybody since we started, knows of."""
+        return (self._fleet.all_hosts() | set(self._live.lost_hosts(self._clock()))) - set(self._hosts())
 
     async def _note(
         self, stamp: Stamp, instance_id: str | None, answer: FleetStopped | StopFlags, message: str
@@ -134,4 +146,5 @@ def _what(instance_id: str | None) -> str:
 
 def _lifted_text(answer: StopFlags) -> str:
     away = f"; not reached: {', '.join(answer.unreached)}" if answer.unreached else ""
-    return f"{len(answer.flags)} stops are still in force{away}"
+    untold = f"; out of sight, told when they come back: {', '.join(answer.untold)}" if answer.untold else ""
+    return f"{len(answer.flags)} stops are still in force{away}{untold}"

@@ -116,6 +116,9 @@ class Record(Protocol):
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         """Commands and refusals, newest first."""
 
+    async def forget_audit(self, before: datetime) -> int:
+        """Deletes the oldest commands and refusals from before this moment, some thousands at a time, and says how many."""
+
     async def command(self, request_id: str) -> Command | None:
         """The command on record under this id."""
 

@@ -11,7 +11,13 @@ import msgspec
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.streams import Follower, ensure_streams
-from schemas.contract import ENGINE_EVENT_FEEDS, HOST_COMMAND
+from schemas.contract import (
+    ENGINE_EVENT_FEEDS,
+    FLEET_AUDIT_ENTRY,
+    FLEET_STOP_ORDER,
+    GATEWAY_REFUSAL,
+    HOST_COMMAND,
+)
 from schemas.fault import Fault, FaultError
 from services.orchestrator.actions import Actions
 from services.orchestrator.adapters.backtests import PostgresBacktests
@@ -78,7 +84,8 @@ class Orchestrator:
         self._live = Live(clock())
         self._alerts = Alerts(bus)
         self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
-        self._audit = Audit(record, clock, self._alerts)
+        self._audit = Audit(bus, record, clock, self._alerts)
+        self._audit_kept = timedelta(days=settings.audit_days)
         self._actions = Actions(
             bus,
             record,
@@ -128,10 +135,17 @@ class Orchestrator:
         await _until_done(lambda: ensure_streams(self._bus))
         follower = Follower(self._bus, ENGINE_EVENT_FEEDS, self._events.take, durable="orchestrator")
         hosts = Follower(self._bus, [HOST_COMMAND], self._audit.take, durable="audit")
+        orders = Follower(self._bus, [FLEET_STOP_ORDER], self._audit.take_orders, durable="stop-orders")
+        waiting = Follower(self._bus, [FLEET_AUDIT_ENTRY], self._audit.take_waiting, durable="audit-waiting")
+        turned_away = Follower(self._bus, [GATEWAY_REFUSAL], self._audit.take_refusals, durable="refusals")
         async with asyncio.TaskGroup() as group:
+            group.create_task(turned_away.run(), name="refusals")
+            group.create_task(waiting.run(), name="waiting audit entries")
             group.create_task(follower.run(), name="events")
             group.create_task(self._audit.run(), name="audit")
+            group.create_task(self._audit.forget(self._audit_kept), name="old audit entries")
             group.create_task(hosts.run(), name="host commands")
+            group.create_task(orders.run(), name="stop orders")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")
             group.create_task(self._stores.run(), name="stores")

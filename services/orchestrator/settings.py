@@ -14,6 +14,8 @@ from schemas.states import OrphanPolicy
 
 STRATEGY_MODULES: Final = "nautilus_trader.examples.strategies,engine_sidecar.strategies"
 
+AUDIT_DAYS: Final = 400.0
+"""A year, and a month to look back at it."""
 _STORES: Final = ("FLOTILLA_NATS_STORE", "FLOTILLA_POSTGRES_STORE")
 
 
@@ -22,7 +24,8 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     FLOTILLA_TEMPLATES names folders of people's own, parted as in PATH; ours comes before them. FLOTILLA_STRATEGY_MODULES names the
     modules and packages that strategy classes of backtests may come from, parted by commas. FLOTILLA_NATS_STORE and
-    FLOTILLA_POSTGRES_STORE are the folders of the two, where we can see them: the room on their disks is measured.
+    FLOTILLA_POSTGRES_STORE are the folders of the two, where we can see them: the room on their disks is measured. FLOTILLA_AUDIT_DAYS
+    is how long commands and refusals stay on record.
     """
 
     dsn: str
@@ -35,6 +38,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_ttl_s: float = 120.0
     stores: tuple[Path, ...] = ()
     strategy_modules: tuple[str, ...] = tuple(STRATEGY_MODULES.split(","))
+    audit_days: float = AUDIT_DAYS
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -56,6 +60,7 @@ class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
             orphan_grace_s=_seconds(env, "FLOTILLA_ORPHAN_GRACE_S", default=60.0, least=0.0),
             lease_ttl_s=_seconds(env, "FLOTILLA_LEASE_TTL_S", default=120.0, least=5.0),
             stores=tuple(Path(env[name]) for name in _STORES if env.get(name)),
+            audit_days=_number(env, "FLOTILLA_AUDIT_DAYS", default=AUDIT_DAYS, least=1.0, most=36_500.0),
             strategy_modules=_modules(env.get("FLOTILLA_STRATEGY_MODULES") or STRATEGY_MODULES),
         )
 
@@ -85,11 +90,17 @@ def _policy(env: Mapping[str, str], name: str) -> OrphanPolicy:
 
 
 def _seconds(env: Mapping[str, str], name: str, *, default: float, least: float) -> float:
+    return _number(env, name, default=default, least=least, most=86_400, unit="seconds")
+
+
+def _number(
+    env: Mapping[str, str], name: str, *, default: float, least: float, most: float, unit: str = "days"
+) -> float:
     text = env.get(name) or str(default)
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not least <= seconds <= 86_400:
-        raise ValueError(f"{name} must be a number of seconds from {least:g} to 86400, not {text!r}")
-    return seconds
+        number = math.nan
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be a number of {unit} from {least:g} to {most:.0f}, not {text!r}")
+    return number

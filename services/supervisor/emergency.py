@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from bus.bus import Bus
@@ -62,6 +63,28 @@ class Countdown:
         return round((self._now() - self._began) * 1000, 3)
 
 
+class _Course:
+    """One request: its receipts by session, which grow as engines end, and who works on it."""
+
+    def __init__(self, countdown: Countdown) -> None:
+        self.countdown = countdown
+        self.given: dict[str, EmergencyReceipt] = {}
+        self._under_way: list[asyncio.Event] = []
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[None]:
+        """Who leaves waits for those who came before: an engine may have ended whose receipt one of them still writes."""
+        before, done = tuple(self._under_way), asyncio.Event()
+        self._under_way.append(done)
+        try:
+            yield
+        finally:
+            self._under_way.remove(done)
+            done.set()
+        for each in before:
+            await each.wait()
+
+
 class EmergencyStops:
     """`known` are the containers as last seen, to go by when the runtime cannot list them."""
 
@@ -79,7 +102,7 @@ class EmergencyStops:
         self._host = host
         self._known = known
         self._asking: dict[str, asyncio.Task[Account]] = {}
-        self._courses: dict[str, tuple[Countdown, dict[str, EmergencyReceipt]]] = {}
+        self._courses: dict[str, _Course] = {}
         self._ending: Counter[str] = Counter()
         self._tasks = Tasks()
 
@@ -89,8 +112,15 @@ class EmergencyStops:
         Asking again is safe, and the same request gets the receipts that it was given before, too: an answer may be lost. Raises
         FaultError `unavailable` when it cannot be told what runs here; the flag is set all the same.
         """
-        countdown, given = self._course_of(request)
-        await self._orders.set_flag(request.instance_id, request.reason)
+        course = self._course_of(request)
+        async with course.joined():
+            await self._carry_out(request, course)
+        receipts = tuple(course.given.values())
+        return HostStopped(host=self._host, receipts=receipts, flags=self._orders.flags)
+
+    async def _carry_out(self, request: EmergencyStop, course: _Course) -> None:
+        countdown, given = course.countdown, course.given
+        await self._orders.set_flag(request.instance_id, request.reason, request.request_id)
         log.warning("emergency stop", instance_id=request.instance_id, reason=request.reason)
         # The flag first: whoever starts from now on is refused, whoever began before is found here.
         starting = self._orders.under_way(request.instance_id)
@@ -112,7 +142,6 @@ class EmergencyStops:
             )
         finally:
             self._ending.subtract(running.keys())
-        return HostStopped(host=self._host, receipts=tuple(given.values()), flags=self._orders.flags)
 
     def is_ending(self, session_id: str) -> bool:
         """True while a stop still has to see how this session's container ended: it is not to be removed before that."""
@@ -153,21 +182,17 @@ class EmergencyStops:
         except TimeoutError:
             raise fault(FaultCode.UNAVAILABLE, "the runtime does not say what runs here") from None
 
-    def _course_of(self, request: EmergencyStop) -> tuple[Countdown, dict[str, EmergencyReceipt]]:
-        """The countdown of this request and its receipts by session, which grow as engines end.
-
-        Asked again while it is under way it has the first one's deadline, and later a new one.
-        """
-        countdown = Countdown(request.deadline_s)
+    def _course_of(self, request: EmergencyStop) -> _Course:
+        """Asked again while it is under way it has the first one's deadline, and later a new one; its receipts stay."""
+        course = _Course(Countdown(request.deadline_s))
         if request.request_id is None:
-            return countdown, {}
-        earlier, given = self._courses.get(request.request_id, (countdown, {}))
-        if earlier.left_s > 0:
-            countdown = earlier
-        self._courses[request.request_id] = (countdown, given)
+            return course
+        earlier = self._courses.setdefault(request.request_id, course)
+        if earlier.countdown.left_s <= 0:
+            earlier.countdown = course.countdown
         while len(self._courses) > REQUESTS_KEPT:
             del self._courses[next(iter(self._courses))]
-        return countdown, given
+        return earlier
 
     async def _dismiss(self, session: ContainerFacts, countdown: Countdown) -> None:
         """SIGTERM, and SIGKILL at the deadline. A worker has neither orders nor positions, so there is no receipt of it."""

@@ -141,6 +141,21 @@ class FlagStore(Protocol):
         """Takes an order away. Never raises."""
 
 
+class OrderLog(Protocol):
+    """The fleet's emergency stops and lifts, as they are kept for hosts that could not be asked."""
+
+    async def after(self, seq: int) -> tuple[int, bytes] | None:
+        """The first that came after this number, with its own; None when none did. Raises FaultError `unavailable`."""
+
+
+class NothingKept:
+    """Where nobody keeps any."""
+
+    async def after(self, _: int) -> tuple[int, bytes] | None:
+        """None."""
+        return None
+
+
 class CalledOffStore(Protocol):
     """Keeps which starts of this host were called off, also over a loss of power."""
 

@@ -9,8 +9,11 @@ import msgspec
 
 from bus.bus import Bus
 from bus.host import HealthProbe, Service
+from bus.logs import get_logger
+from schemas.fault import FaultError
 from schemas.session import OwnPlace
 from services.supervisor.adapters.called_off_file import CalledOffFile
+from services.supervisor.adapters.order_log import BusOrderLog
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.adapters.stops_file import StopsFile
@@ -18,15 +21,26 @@ from services.supervisor.assembly import cache_users, choose_runtime, launches
 from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
+from services.supervisor.fleet_orders import FleetOrders
 from services.supervisor.handlers import Handlers
 from services.supervisor.launching import Launches
-from services.supervisor.ports import CacheUsers, CalledOffStore, ContainerRuntime, FlagStore, StopStore
+from services.supervisor.ports import (
+    CacheUsers,
+    CalledOffStore,
+    ContainerRuntime,
+    FlagStore,
+    NothingKept,
+    OrderLog,
+    StopStore,
+)
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.standing import StandingOrders
 from services.supervisor.stop_orders import StopOrders
 from services.supervisor.stops import Stops
 from services.supervisor.telling import CommandTeller
 from services.supervisor.watcher import HostWatch
+
+log = get_logger(__name__)
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +53,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     flags: FlagStore
     called_off: CalledOffStore
     stops: StopStore
+    orders: OrderLog = NothingKept()
 
 
 class SupervisorHealth:
@@ -82,6 +97,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         flags=StopFlagFile(settings.state),
         called_off=CalledOffFile(settings.state),
         stops=StopsFile(settings.state),
+        orders=BusOrderLog(bus),
     )
     PlaceFile(settings.state).save(_place(settings, runtime.kind))
     async with supervising(bus, outside) as health:
@@ -95,13 +111,20 @@ async def supervising(
     """The supervisor of one host answers calls and looks after its sessions within this. `now` is the wall clock."""
     runtime, cache, host = outside.runtime, outside.cache, outside.host
     watch = HostWatch(bus, runtime, cache, host, stop_flags=lambda: orders.flags, now=now)
-    orders = StopOrders(outside.flags, now, changed=watch.tell_flags)
+
+    async def be_current() -> None:
+        await fleet_orders.be_current()
+
+    orders = StopOrders(outside.flags, now, changed=watch.tell_flags, be_current=be_current)
     emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
     teller = CommandTeller(bus, host, now)
     bus.witness = teller.saw
     stops = Stops(runtime, outside.stops)
     called_off = CalledOff(outside.called_off)
     standing = StandingOrders(orders, emergency, carried_out=teller.carried_out)
+    fleet_orders = FleetOrders(
+        outside.orders, orders, reconnects=lambda: bus.stats.reconnects, carry_out=standing.carry_out
+    )
     handlers = Handlers(
         runtime,
         outside.launches,
@@ -113,6 +136,7 @@ async def supervising(
     )
     try:
         await standing.begin()
+        await _caught_up(fleet_orders)
         await stops.resume()
         # Should one of them fail, so does the service, and whoever started it starts it again.
         async with asyncio.TaskGroup() as group:
@@ -121,6 +145,7 @@ async def supervising(
                 group.create_task(watch.beat(), name="heartbeat"),
                 group.create_task(watch.look_after_cache(), name="cache"),
                 group.create_task(standing.run(), name="stops"),
+                group.create_task(fleet_orders.run(), name="fleet's stops"),
                 group.create_task(teller.run(), name="audit"),
                 group.create_task(called_off.sweep(runtime), name="sweep"),
             )
@@ -134,6 +159,14 @@ async def supervising(
         await emergency.close()
         await cache.close()
         await runtime.close()
+
+
+async def _caught_up(fleet_orders: FleetOrders) -> None:
+    """With the fleet's stops, or with nothing that could be read: then nothing starts before it can be."""
+    try:
+        await fleet_orders.be_current()
+    except FaultError as error:
+        log.warning("the fleet's stops cannot be read yet", error=str(error))
 
 
 def _place(settings: SupervisorSettings, runtime: str) -> OwnPlace:

@@ -54,6 +54,10 @@ class StandingOrders:
                 self._carry_out(request, is_left=True)
             await asyncio.sleep(LOOK_S)
 
+    def carry_out(self, request: EmergencyStop) -> None:
+        """Begins to make a stop true of which its flag is set."""
+        self._carry_out(request, is_left=False)
+
     async def close(self) -> None:
         """Lets go of what is under way; the next supervisor takes it up by the flags."""
         await self._stops.close()

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from bus.logs import get_logger
 from schemas.fault import FaultCode, fault
-from schemas.session import EmergencyStop, SessionSpec
+from schemas.session import EmergencyStop, SessionSpec, StopOrder
 from schemas.telemetry import StopFlag, is_meant
+from services.supervisor.core.fleet_orders import OrderBook
 from services.supervisor.core.stop_flags import (
     Flags,
+    followed,
     refuse_stopped,
     unreadable,
     with_doubts,
@@ -42,7 +44,8 @@ class Starting:
 class StopOrders:
     """Flags that cannot be read count as one on every engine; `is_readable` is False then.
 
-    `changed` tells others of a change, before whoever asked for it has an answer.
+    `changed` tells others of a change, before whoever asked for it has an answer. `be_current` returns when all flags that the
+    fleet has in force are set here.
     """
 
     def __init__(
@@ -51,14 +54,18 @@ class StopOrders:
         now: Callable[[], datetime],
         *,
         changed: Callable[[], Awaitable[object]] | None = None,
+        be_current: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._now = now
         self._changed = changed
+        self._be_current = be_current
         self._turn = asyncio.Lock()
         self._starts: dict[Starting, None] = {}
         self._problem = ""
         self._taken: set[str] = set()
+        self.lifts = 0
+        """How often something was lifted here since we began."""
         self.is_readable = True
         self._flags = self._stored = self._flags_tried = self._load()
 
@@ -67,10 +74,10 @@ class StopOrders:
         """Those in force; one that could not be stored says so."""
         return with_doubts(self._flags, self._stored, self._problem) if self._problem else self._flags
 
-    async def set_flag(self, instance_id: str | None, reason: str) -> None:
+    async def set_flag(self, instance_id: str | None, reason: str, order_id: str | None = None) -> None:
         """Sets a flag; it is in force at once and stored on return. One that cannot be stored holds all the same, and says so."""
         async with self._turn:
-            flag = StopFlag(since=self._now(), instance_id=instance_id, reason=reason)
+            flag = StopFlag(since=self._now(), instance_id=instance_id, reason=reason, order_id=order_id)
             self._flags = with_flag(self._flags, flag)
             await self._save()
             await self._tell()
@@ -86,8 +93,12 @@ class StopOrders:
             fresh = tuple(order for order in left if order.name not in self._taken)
             self._taken |= {order.name for order in fresh}
             for order in fresh:
+                asked = order.request
                 flag = StopFlag(
-                    since=self._now(), instance_id=order.request.instance_id, reason=order.request.reason
+                    since=self._now(),
+                    instance_id=asked.instance_id,
+                    reason=asked.reason,
+                    order_id=asked.request_id,
                 )
                 self._flags = with_flag(self._flags, flag)
             if fresh or self._problem:
@@ -99,6 +110,21 @@ class StopOrders:
                     await asyncio.to_thread(self._store.settle, order)
         return tuple(order.request for order in fresh)
 
+    async def follow(self, book: OrderBook, *, as_of: int) -> tuple[StopOrder, ...] | None:
+        """Lifts the flags that the fleet has lifted and sets those of its stops in force; returns the stops that had none.
+
+        None when something was lifted here since `as_of`, the count of lifts before the book was read: it may not have that.
+        """
+        async with self._turn:
+            if self.lifts != as_of:
+                return None
+            flags, missed = followed(self._flags, book, self._now())
+            if flags != self._flags:
+                self._flags = flags
+                await self._save()
+                await self._tell()
+            return missed
+
     async def lift(self, instance_id: str | None) -> Flags:
         """Lifts one engine's flag, or all, and returns what is still in force. Raises OSError, and then nothing is lifted."""
         async with self._turn:
@@ -106,12 +132,15 @@ class StopOrders:
             await asyncio.to_thread(self._store.save, flags)
             self._flags = self._stored = flags
             self._problem, self.is_readable = "", True
+            self.lifts += 1
             await self._tell()
             return flags
 
     @asynccontextmanager
     async def starting(self, spec: SessionSpec) -> AsyncIterator[Starting]:
-        """A start belongs in here. Raises FaultError `conflict` for an engine that a flag names."""
+        """A start belongs in here. Raises FaultError `conflict` for an engine that a flag names, `unavailable` while that cannot be told."""
+        if self._be_current is not None:
+            await self._be_current()
         refuse_stopped(self._flags, spec.instance_id, is_worker=spec.worker is not None)
         start = Starting(spec)
         self._starts[start] = None

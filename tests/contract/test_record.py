@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +407,33 @@ async def test_the_tail_that_a_session_took_with_it_is_missing(
     after_all = (await loaded(record)).session
     assert after_all is not None
     assert after_all.known_seq == max(3, told_seq)
+
+
+async def test_commands_and_refusals_are_forgotten_when_they_are_old(record: Record) -> None:
+    for name, at in (("old", NOW - timedelta(days=401)), ("new", NOW)):
+        await record.add_command(
+            Command(
+                request_id=f"c-{name}",
+                subject="x",
+                body_hash=b"",
+                instance_id="e1",
+                reply=b"{}",
+                created_at=at,
+            )
+        )
+        await record.add_refusal(
+            Refusal(
+                request_id=f"r-{name}",
+                subject="x",
+                instance_id="e1",
+                created_at=at,
+                code=FaultCode.CONFLICT,
+                message="no",
+            )
+        )
+    assert await record.forget_audit(NOW - timedelta(days=400)) == 2
+    assert await record.forget_audit(NOW - timedelta(days=400)) == 0
+    assert {entry.request_id for entry in await record.audit(ReadAudit())} == {"c-new", "r-new"}
 
 
 async def test_the_gaps_of_a_session_are_found(record: Record) -> None:

@@ -10,26 +10,37 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
+from bus.bus import connect
+from bus.credentials import FleetKeys
+from bus.receipts import is_confirmed
+from bus.settings import BusSettings
 from flotilla.client import Flotilla
 from flotilla.watch import Watch
 from schemas.backtest import BacktestStatus, ResultPart
+from schemas.contract import COMMAND_END_NOW
 from schemas.fault import FaultError
-from schemas.session import FleetStopped
+from schemas.session import EndNow, FleetStopped, SessionEnded
+from schemas.states import RunState, StopPolicy
+from schemas.telemetry import EngineEvent, EventKind, StateChange, StopReport
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, trading
 from tests.e2e.rest import API, ENGINE, Rest
 from tests.e2e.stacks import RunningStack, until
-from tests.e2e.stops import still_running
+from tests.e2e.stops import parent_of, still_running
 
 LIMIT_S = 25.0
 NAMES = ("left", "right")
+RESTART = f"POST {ENGINE}/restart"
+FORGED_END = StateChange(
+    state=RunState.STOPPED, exit_code=0, stop=StopReport(policy=StopPolicy.FLATTEN, is_flat=True)
+)
 RUNTIMES = os.environ.get("FLOTILLA_EMERGENCY_RUNTIMES", "process").split(",")
 
 on_both = pytest.mark.parametrize("runtime", ["process", "docker"], indirect=True)
@@ -82,9 +93,9 @@ class Stopped:
         self.document = msgspec.json.decode(done.stdout, type=FleetStopped)
 
 
-def stop_all(stack: RunningStack) -> Stopped:
+def stop_all(stack: RunningStack, *options: str) -> Stopped:
     began = time.monotonic()
-    done = stack.cli("--json", "emergency-stop", "--all", "--reason", "drill")
+    done = stack.cli("--json", "emergency-stop", "--all", "--reason", "drill", *options)
     return Stopped(done, time.monotonic() - began)
 
 
@@ -95,7 +106,8 @@ def frozen(pid: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # it was killed
+            os.kill(pid, signal.SIGCONT)
 
 
 class Engines(msgspec.Struct, frozen=True):
@@ -212,6 +224,48 @@ async def test_with_the_bus_frozen_it_goes_around_it_and_says_so_of_every_engine
     await assert_kept_from_starting(stack)
 
 
+@with_local_processes
+async def test_whoever_stole_an_engines_credential_makes_no_killed_engine_flat(
+    stack: RunningStack, fleet: Flotilla
+) -> None:
+    engines = await two_engines(stack, fleet)
+    thief = await connect(thieves_settings(stack, "left"))
+    stolen = engines.sessions["left"]
+    forged = SessionEnded(instance_id="left", session_id=stolen, end=FORGED_END)
+    asked: list[EndNow] = []
+
+    async def answer(request: EndNow) -> SessionEnded:
+        asked.append(request)
+        return forged
+
+    for _ in range(30):  # of thirty-one in the queue group, so that the sidecar hardly hears of anything
+        await thief.serve(COMMAND_END_NOW, answer, instance_id="left")
+    with frozen(parent_of(parent_of(engines.pids["left"]))), frozen(engines.pids["left"]):
+        event = EngineEvent(
+            instance_id="left",
+            session_id=stolen,
+            generation=1,
+            seq=1 << 40,
+            at_ns=time.time_ns(),
+            kind=EventKind.STATE,
+            data=FORGED_END,
+        )
+        await thief.client.publish("engine.left.state", msgspec.json.encode(event))
+        stopped = await asyncio.to_thread(stop_all, stack, "--deadline", "6")
+    await thief.close()
+    await assert_honest(stopped, engines)
+    receipts = {one.instance_id: one for one in stopped.document.receipts}
+    assert (receipts["left"].is_flat, receipts["left"].is_killed) == (False, True), receipts["left"]
+    assert stopped.exit_code == 8
+    assert is_confirmed(receipts["right"])
+
+
+def thieves_settings(stack: RunningStack, name: str) -> BusSettings:
+    """What the supervisor gives an engine of this name, and strategy code in it may read."""
+    stolen = FleetKeys(stack.folder.keys).mint().mint(name)
+    return BusSettings(url=stack.connection.nats_url, name=f"engine_{name}", creds=stolen)
+
+
 @on_both
 async def test_with_the_bus_dead_it_goes_around_it_too(stack: RunningStack, fleet: Flotilla) -> None:
     engines = await two_engines(stack, fleet)
@@ -231,12 +285,18 @@ async def test_every_change_stands_on_record_with_who_from_where_what_and_its_ou
     async with aiohttp.ClientSession() as session:
         rest = Rest(stack, session)
         await rest.done("POST", f"{ENGINE}/stop", {"instance_id": "left"})
+        nobody = {"Authorization": "Bearer stolen"}
+        async with session.post(
+            f"{stack.connection.http_url}{ENGINE}/restart", headers=nobody
+        ) as turned_away:
+            assert turned_away.status == 401
         secret = {"config": {"instance_id": "left", "strategies": [], "parameters": {"api_key": "AKIAX"}}}
         status, refused = await rest.call("POST", f"{ENGINE}/start", secret)
         assert status >= 400, refused
         async with fleet.watch(kinds=("fleet_alert",)) as alerts:
             with stack.without("postgres"):
                 stopped = await asyncio.to_thread(stop_all, stack)
+                assert await told_of(alerts, "emergency_stop_asked"), "whatever the record does"
             assert stopped.exit_code == 0, stopped.document
             assert await told_of(alerts, "emergency_stop")
             assert (await asyncio.to_thread(stack.cli, "emergency-stop", "--lift")).returncode == 0
@@ -245,7 +305,8 @@ async def test_every_change_stands_on_record_with_who_from_where_what_and_its_ou
         async def on_record() -> dict[str, Any] | None:
             found = (await rest.done("GET", f"{API}/audit"))["entries"]
             by_call = {entry["subject"]: entry for entry in reversed(found)}
-            return by_call if "engine.lift_stop" in by_call else None
+            is_there = {"engine.lift_stop", "fleet.engine.lift_stop", RESTART} <= by_call.keys()
+            return by_call if is_there else None
 
         found = await eventually(on_record, 30, "what hosts were asked directly")
     started, stop = found["fleet.engine.start"], found["fleet.engine.stop"]
@@ -265,6 +326,15 @@ async def test_every_change_stands_on_record_with_who_from_where_what_and_its_ou
     assert by_hand["origin"] == socket.gethostname()
     assert by_hand["body"]["reason"] == "drill"
     assert "sessions flat and gone" in by_hand["message"]
+    nobody_known = found[RESTART]
+    assert (nobody_known["outcome"], nobody_known["who"], nobody_known["origin"]) == (
+        "unauthenticated",
+        "",
+        "127.0.0.1",
+    )
+    asked = found["fleet.engine.emergency_stop"]
+    assert (asked["via"], asked["origin"]) == ("cli", socket.gethostname()), "as it was asked for"
+    assert asked["body"] == {"instance_id": None, "reason": "drill"}
     shown = await asyncio.to_thread(stack.cli, "audit")
     assert shown.returncode == 0, shown.stderr
     assert "admin" in shown.stdout

@@ -86,14 +86,27 @@ class Store:
         if command.request_id in self.commands:
             raise RepeatedCommand(command.request_id)
         self.commands[command.request_id] = command
-        self.audit.append((len(self.audit) + 1, command))
+        self.audit.append((self._next_number(), command))
 
     def add_refusal(self, refusal: Refusal) -> None:
         """See Record.add_refusal."""
         key = (refusal.request_id, refusal.created_at)
         if key not in [(each.request_id, each.created_at) for each in self.refusals]:
             self.refusals.append(refusal)
-            self.audit.append((len(self.audit) + 1, refusal))
+            self.audit.append((self._next_number(), refusal))
+
+    def _next_number(self) -> int:
+        return self.audit[-1][0] + 1 if self.audit else 1
+
+    def forget_audit(self, before: datetime) -> int:
+        """See Record.forget_audit."""
+        old = [entry for _, entry in self.audit if entry.created_at < before]
+        self.audit = [(number, entry) for number, entry in self.audit if entry not in old]
+        self.refusals = [entry for entry in self.refusals if entry not in old]
+        for entry in old:
+            if isinstance(entry, Command):
+                del self.commands[entry.request_id]
+        return len(old)
 
     def add_events(self, events: Sequence[StoredEvent]) -> None:
         """See Record.add_events."""
@@ -188,6 +201,10 @@ class MemoryRecord:
 
     async def add_refusal(self, refusal: Refusal) -> None:
         await self.change(lambda: self.store.add_refusal(refusal))
+
+    async def forget_audit(self, before: datetime) -> int:
+        await self.reach()
+        return self.store.forget_audit(before)
 
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         await self.reach()

@@ -12,6 +12,7 @@ import msgspec
 
 from bus.bus import Bus
 from bus.discovery import Discovery
+from bus.streams import ensure_streams
 from schemas import contract
 from schemas.audit import AuditList
 from schemas.catalog import (
@@ -320,7 +321,9 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
     """A gateway with its orchestrator."""
     file = folder / "tokens.jsonl"
     tokens = {role: create_token(file, str(role), role) for role in Role}
-    orchestrator = Orchestrator(await connect_as(Actor.ORCHESTRATOR))
+    bus = await connect_as(Actor.ORCHESTRATOR)
+    await ensure_streams(bus)
+    orchestrator = Orchestrator(bus)
     await orchestrator.start()
     gateway = await connect_as(Actor.GATEWAY)
     chosen = GatewaySettings(**{"tokens_file": file, "port": 0, **settings})

@@ -15,8 +15,9 @@ from nats.aio.msg import Msg
 from bus import fleet_stop
 from bus.bus import Bus, connect
 from bus.fleet_stop import FleetStop, lift_stops, stop_around, stop_fleet
-from bus.receipts import is_confirmed
+from bus.receipts import are_confirmed, is_confirmed
 from bus.sightings import Sighted
+from bus.streams import ensure_streams
 from flotilla.embedded.nats import NatsServer
 from flotilla.own_host import own_host
 from schemas.backtest import WorkerPlan
@@ -56,6 +57,7 @@ from schemas.telemetry import (
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.assembly import guest_runtime
+from services.supervisor.fleet_orders import LOOK_S
 from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (
@@ -94,6 +96,7 @@ def supervisors(environments: dict[str, dict[str, str]], tmp_path: Path) -> Iter
 async def fleet(connect_as: ConnectAs, supervisors: dict[str, Supervisor]) -> AsyncIterator[Bus]:
     """An operator's connection, once both supervisors answer; all that runs is killed afterwards."""
     bus = await connect_as(Actor.OPERATOR)
+    await ensure_streams(bus)
     for host in HOSTS:
         await ready(bus, host)
     yield bus
@@ -316,6 +319,52 @@ async def test_a_host_that_does_not_answer_is_named_and_does_not_hold_up_the_oth
     assert done.unreached == ("h2", "h3")
     assert of(done.receipts, "e1").is_flat
     assert (await lift_stops(fleet, LiftStop(), known_hosts=("h2",))).unreached == ("h2",)
+
+
+async def test_a_host_that_was_away_for_all_of_a_stop_makes_it_true_before_it_starts_anything(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    await start(fleet, session(instance_id="e1"))
+    await start(fleet, session(instance_id="e2"), "h2")
+    supervisors["h2"].end(signal.SIGKILL)
+    done = await stop_fleet(fleet, stop(deadline_s=3), known_hosts=HOSTS)
+    assert (done.unreached, done.is_kept) == (("h2",), True)
+    supervisors["h2"].start()
+    await ready(fleet, "h2")
+    assert "drill" in await refusal(fleet, "e3", "h2")
+    await eventually(lambda: still_running(fleet), lambda names: names == [])
+
+
+async def test_a_host_that_was_away_for_a_lift_starts_engines_again_when_it_is_back(
+    fleet: Bus, supervisors: dict[str, Supervisor]
+) -> None:
+    await stop_fleet(fleet, stop())
+    await stop_fleet(fleet, stop("e2"))
+    supervisors["h2"].end(signal.SIGKILL)
+    assert (await lift_stops(fleet, LiftStop(), quiet_hosts=HOSTS)).untold == ("h2",)
+    await stop_fleet(fleet, stop("e9", deadline_s=2))
+    supervisors["h2"].start()
+    await ready(fleet, "h2")
+    assert (await start(fleet, session(instance_id="e2"), "h2")).status == ContainerStatus.RUNNING
+    await refusal(fleet, "e9", "h2")
+
+
+async def test_a_stop_that_is_lifted_and_asked_for_again_is_in_force_again(fleet: Bus) -> None:
+    asked = msgspec.structs.replace(stop(), request_id="req-again-0001")
+    await stop_fleet(fleet, asked)
+    await lift_stops(fleet, LiftStop())
+    await stop_fleet(fleet, asked)
+    looks = asyncio.get_running_loop().time() + 2 * LOOK_S
+    while asyncio.get_running_loop().time() < looks:
+        await refusal(fleet, "e1")
+        await asyncio.sleep(0.2)
+
+
+async def test_a_host_on_which_nothing_runs_is_named_and_is_no_doubt(fleet: Bus) -> None:
+    await running(fleet, "e1")
+    done = await stop_fleet(fleet, stop(), quiet_hosts=("h1", "h9"), held=nothing_held)
+    assert are_confirmed(done)
+    assert (done.untold, done.unreached) == (("h9",), ())
 
 
 async def test_where_no_host_is_in_sight_no_stop_is_said_to_be_lifted(

@@ -40,6 +40,8 @@ def emergency_reply(
             unreached=stopped.unreached,
             milliseconds=stopped.milliseconds,
             request_id=request_id,
+            untold=stopped.untold,
+            is_kept=stopped.is_kept,
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import Any, Final, Self
 
 import asyncpg
@@ -125,6 +126,15 @@ class PostgresRecord:
             async with self._connection() as connection:
                 with _storable():
                     await connection.execute(SQL["add_refusal"], *rows.refusal_row(refusal))
+
+    async def forget_audit(self, before: datetime) -> int:
+        forgotten = 0
+        with _reachable():
+            async with self._connection() as connection:
+                for query in ("forget_commands", "forget_refusals"):
+                    status = await connection.execute(SQL[query], before)
+                    forgotten += int(status.rsplit(" ", 1)[1])
+        return forgotten
 
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         found = await self.fetch("audit", question.about, question.before, question.limit)

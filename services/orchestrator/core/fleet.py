@@ -53,6 +53,11 @@ class Fleet:
         """The engines whose session has not ended, the one that started last first."""
         return [engine for engine in self.recent() if engine.is_active]
 
+    def all_hosts(self) -> set[str]:
+        """Every host on which the last session of an engine is, or was."""
+        sessions = (engine.session for engine in self._engines.values() if engine.session)
+        return {session.host for session in sessions if session.host}
+
     def hosts(self, live: Live, now: datetime, *, is_worker: bool = False) -> tuple[HostLoad, ...]:
         """The hosts that can take a session now, with what is placed on them, whether they have begun it or not.
 

@@ -6,7 +6,9 @@ from typing import Final
 import msgspec
 
 from schemas.fault import FaultCode, fault
+from schemas.session import StopOrder
 from schemas.telemetry import StopFlag
+from services.supervisor.core.fleet_orders import OrderBook
 
 type Flags = tuple[StopFlag, ...]
 
@@ -17,6 +19,24 @@ def with_flag(flags: Flags, flag: StopFlag) -> Flags:
     """The flags and this one; when one names the same engine already, that stays, because it is older."""
     is_set = any(each.instance_id == flag.instance_id for each in flags)
     return flags if is_set else (*flags, flag)
+
+
+def followed(flags: Flags, book: OrderBook, now: datetime) -> tuple[Flags, tuple[StopOrder, ...]]:
+    """The flags as the fleet has them, and its stops in force that no flag was there for.
+
+    A flag that somebody left here alone, or of which the fleet does not know, stays.
+    """
+    kept = tuple(flag for flag in flags if flag.order_id is None or flag.order_id not in book.lifted)
+    missed = []
+    for order in book.in_force.values():
+        if any(flag.instance_id == order.instance_id for flag in kept):
+            continue
+        flag = StopFlag(
+            since=now, instance_id=order.instance_id, reason=order.reason, order_id=order.order_id
+        )
+        kept = (*kept, flag)
+        missed.append(order)
+    return kept, tuple(missed)
 
 
 def without_flag(flags: Flags, instance_id: str | None) -> Flags:

@@ -1,7 +1,7 @@
 """What the audit keeps of commands that were refused here, and of those that hosts were asked directly."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,12 +10,13 @@ import pytest
 from bus.endpoint import Witnessed
 from bus.streams import Delivery
 from schemas import contract
-from schemas.audit import Caller, HostCommand
+from schemas.audit import Caller, GatewayRefusal, HostCommand
 from schemas.fault import Fault, FaultCode, fault
+from schemas.session import StopOrder
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator import audit
 from services.orchestrator.audit import Audit
-from services.orchestrator.audit_entries import alert_of, entry_of_host, refusal_of
+from services.orchestrator.audit_entries import alert_of, alert_of_order, entry_of_host, refusal_of
 from services.orchestrator.ports import Command, Refusal, RepeatedCommand
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -131,6 +132,12 @@ class FakeRecord:
         self.is_away = False
         self.commands: list[Command] = []
         self.refusals: list[Refusal] = []
+        self.old: list[int] = []
+        self.forgotten_before = NOW
+
+    async def forget_audit(self, before: datetime) -> int:
+        self.forgotten_before = before
+        return self.old.pop() if self.old else 0
 
     async def add_command(self, command: Command) -> None:
         self._answer()
@@ -155,9 +162,42 @@ class FakeAlerts:
         self.told.append(effect.key)
 
 
-def made() -> tuple[Audit, FakeRecord, FakeAlerts]:
+class FakeBus:
+    """Keeps what is published, unless it is away."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.kept: list[bytes] = []
+
+    async def publish_durable(self, _: Any, payload: Any, *, message_id: str) -> None:
+        if self.is_away:
+            raise fault(FaultCode.UNAVAILABLE, "away")
+        self.kept.append(msgspec.json.encode(payload))
+
+
+def made(bus: FakeBus | None = None) -> tuple[Audit, FakeRecord, FakeAlerts]:
     record, alerts = FakeRecord(), FakeAlerts()
-    return Audit(record, lambda: NOW, alerts), record, alerts  # type: ignore[arg-type]
+    return Audit(bus or FakeBus(), record, lambda: NOW, alerts), record, alerts  # type: ignore[arg-type]
+
+
+async def test_what_waits_for_the_record_outlives_the_orchestrator_that_noted_it() -> None:
+    bus = FakeBus()
+    bus.is_away = False
+    kept, record, _ = made(bus)
+    record.is_away = True
+    done = msgspec.structs.replace(entry_of_host(told()), reply=b'{"receipts": []}', body_hash=b"\x00\xff")
+    kept.saw(seen())
+    kept.later(done)
+    running = asyncio.get_running_loop().create_task(kept.run())
+    async with asyncio.timeout(5):
+        while len(bus.kept) < 2:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    following, after, _ = made()
+    batch = [Delivery("fleet.audit_entry", data, NOW) for data in (*bus.kept, b"junk", *bus.kept)]
+    await following.take_waiting(batch)
+    assert after.commands == [done]
+    assert after.refusals[0] == refusal_of(seen(), NOW)
 
 
 async def test_what_happens_while_the_record_is_away_is_noted_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +233,56 @@ async def test_entries_that_wait_for_too_long_are_given_up_and_counted(
             await asyncio.sleep(0.01)
     assert [one.request_id for one in record.commands] == ["r2@h1", "r3@h1"]
     running.cancel()
+
+
+async def test_a_stop_is_told_and_recorded_as_soon_as_it_is_asked_for() -> None:
+    kept, record, alerts = made()
+    stop = StopOrder(order_id="r1", at=NOW, instance_id="e1", reason="drill", caller=ANN)
+    lift = StopOrder(order_id="r2", at=NOW, is_lift=True, caller=ANN)
+    batch = [Delivery("fleet.stop_order", msgspec.json.encode(order), NOW) for order in (stop, lift)]
+    record.is_away = True
+    with pytest.raises(Exception, match="away"):
+        await kept.take_orders(batch)
+    assert alerts.told == [f"emergency_stop_asked-r1-{NOW}"], "people hear of it while the record is away"
+    record.is_away = False
+    await kept.take_orders([*batch, Delivery("fleet.stop_order", b"junk", NOW), *batch])
+    assert [(one.request_id, one.subject, one.instance_id, one.body) for one in record.commands] == [
+        ("r1@asked", "fleet.engine.emergency_stop", "e1", b'{"instance_id":"e1","reason":"drill"}'),
+        ("r2@asked", "fleet.engine.lift_stop", "all", b'{"instance_id":null}'),
+    ]
+    assert {one.caller for one in record.commands} == {ANN}
+    told_of_stop = alert_of_order(stop).alert
+    assert (told_of_stop.severity, told_of_stop.instance_id) == (Severity.CRITICAL, "e1")
+    assert told_of_stop.message == "an emergency stop of engine e1 is asked for by ann (drill)"
+
+
+async def test_what_the_gateway_turned_away_is_recorded_in_its_name() -> None:
+    kept, record, _ = made()
+    refusal = GatewayRefusal(
+        at=NOW,
+        request_id="r1",
+        subject="POST /api/v1/nautilus/engine/stop",
+        caller=Caller(credential="orchestrator", origin="10.0.0.5", via="rest"),
+        code=FaultCode.UNAUTHENTICATED,
+        message="no\x00",
+        count=4_999,
+    )
+    await kept.take_refusals([Delivery("gateway.refusal", msgspec.json.encode(refusal), NOW)])
+    (one,) = record.refusals
+    assert one.caller == Caller(credential="gateway", origin="10.0.0.5", via="rest")
+    assert (one.code, one.message) == (FaultCode.UNAUTHENTICATED, "no\ufffd (4999 times)")
+
+
+async def test_old_entries_are_deleted_until_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "FORGET_S", 0.0)
+    kept, record, _ = made()
+    record.old = [0, 5_000, 10_000]
+    running = asyncio.get_running_loop().create_task(kept.forget(timedelta(days=400)))
+    async with asyncio.timeout(5):
+        while record.old:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert record.forgotten_before == datetime(2024, 12, 27, tzinfo=UTC)
 
 
 async def test_a_hosts_commands_are_recorded_once_and_none_speaks_for_another() -> None:

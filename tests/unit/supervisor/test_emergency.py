@@ -397,3 +397,30 @@ async def test_lifting_takes_a_stop_that_was_left_in_the_folder_with_it(tmp_path
     assert (await bench.stops.lift(LiftStop())).flags == ()
     assert await bench.orders.take_left() == ()
     assert bench.orders.flags == ()
+
+
+async def test_who_asks_for_the_same_while_an_engine_is_just_gone_has_its_receipt_too(tmp_path: Path) -> None:
+    """As when the supervisor found the stop on the bus itself a moment before it was asked for it."""
+    spec = session()
+    answered = asyncio.Event()
+
+    async def answer(*_: Any, **__: Any) -> SessionEnded:
+        await answered.wait()
+        return flat(spec)
+
+    bench = Bench(tmp_path, lambda _name, _request: AWAY)
+    bench.bus.call = answer
+    bench.runtime.put(spec)
+    request = EmergencyStop(deadline_s=3, request_id="req-1234567890")
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(bench.stops.stop(request))
+    async with asyncio.timeout(5):
+        while not bench.stops.is_ending(spec.session_id):
+            await asyncio.sleep(0.01)
+    bench.runtime.end(spec.session_id)
+    second = loop.create_task(bench.stops.stop(request))
+    await asyncio.sleep(0.01)
+    answered.set()
+    receipts = [(await each).receipts for each in (first, second)]
+    assert [one.session_id for one in receipts[0]] == [spec.session_id]
+    assert receipts[0] == receipts[1]
