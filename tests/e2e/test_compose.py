@@ -79,11 +79,14 @@ class Fleet:
         self.token = read.stdout.strip()
 
     def remove(self) -> None:
-        self.cli("emergency-stop", "--all", "--yes")
+        """As deploy/README.md says; fails when it leaves something behind."""
+        cleaned = self.cli("container", "cleanup", "--force")
         done = self.compose("down", "--volumes", "--timeout", "5", timeout_s=120)
         assert done.returncode == 0, done.stderr
         if self.disk:
             self.disk.remove()
+        assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+        assert self.left() == []
 
     def is_ready(self) -> bool:
         """What `/readyz` says."""
@@ -94,6 +97,17 @@ class Fleet:
             if refused.code != 503:
                 raise
             return False
+
+    def left(self) -> list[str]:
+        """Containers and networks of this fleet, whatever their state."""
+        containers = ["docker", "ps", "--all", "--format", "{{.Names}}", "--filter"]
+        asked = (
+            [*containers, f"label=flotilla.owner={PROJECT}"],
+            [*containers, f"label=com.docker.compose.project={PROJECT}"],
+            ["docker", "network", "ls", "--format", "{{.Name}}", "--filter", f"name={PROJECT}-engines"],
+        )
+        answers = [subprocess.run(one, capture_output=True, text=True, check=True).stdout for one in asked]
+        return "".join(answers).split()
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(
@@ -137,10 +151,13 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 def test_an_engine_trades_in_the_composed_fleet(composed: Fleet) -> None:
     # Its state goes to Redis, as whose user only its supervisor could make it known.
-    config = {"engine_type": "sandbox", "instance_id": "composed-1", "use_cache_database": True}
-    config |= {
-        "parameters": {"speed": 86_400 * 20}
-    }  # as fast as can be it would be through before it is looked at
+    config: dict[str, Any] = {
+        "engine_type": "sandbox",
+        "instance_id": "composed-1",
+        "use_cache_database": True,
+    }
+    # As fast as can be it would be through before it is looked at.
+    config["parameters"] = {"speed": 86_400 * 20}
     started = composed.ask("POST", "engine/start?wait=true", {"config": config})
     assert (started["success"], started["state"]) == (True, "running"), started
     listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")
