@@ -180,6 +180,11 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+def parent_of(pid: int) -> int:
+    """The process that started it, or took it over."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
 def command_line(pid: int) -> str:
     """How a process was started; empty when it has ended."""
     try:
