@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ def main() -> int:
 
 
 def _tell(seed: int) -> int:
+    logging.disable(logging.CRITICAL)
     report = run(seed)
     _say("\n".join((*report.story, *(f"WRONG: {each}" for each in report.wrong))))
     _say(

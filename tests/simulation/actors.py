@@ -25,26 +25,25 @@ from services.orchestrator.core.templates import Shelf
 from services.orchestrator.service import Orchestrator, Outside, running
 from services.orchestrator.settings import OrchestratorSettings
 from services.supervisor import service as supervisor
+from services.supervisor.adapters.order_log import BusOrderLog
 from services.supervisor.assembly import OpenBus
 from services.supervisor.core.launch import EngineSurroundings
 from services.supervisor.launching import Launches
 from services.supervisor.ports import LeftOrder, StopUnderWay
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.simulation.docker import Container, Docker, SimRuntime
-from tests.simulation.engine import NoMeter, Script, SimProcesses
+from tests.simulation.engine import NoMeter, Script, SimProcesses, Witness
 from tests.simulation.loop import Process, SimLoop
 from tests.simulation.network import EPOCH, Server, SimClient
 from tests.unit.orchestrator.shelves import SHELF
 
-LEASE_TTL_S: Final = 24.0
-_SETTINGS: Final = OrchestratorSettings(
+SETTINGS: Final = OrchestratorSettings(
     dsn="",
     password_file=None,
     catalog=Path("/nowhere"),
     templates=(),
     log_level="INFO",
     orphan_grace_s=20.0,
-    lease_ttl_s=LEASE_TTL_S,
 )
 _SIDECAR: Final = Settings(heartbeat_file=Path(os.devnull), flush_s=20.0)
 
@@ -189,10 +188,11 @@ class NoCatalog:
 
 
 def orchestrator(
-    machine: Machine, store: Store, trouble: StoreTrouble, tell: Callable[[str], None]
+    machine: Machine, store: Store, trouble: StoreTrouble, lease_ttl_s: float, tell: Callable[[str], None]
 ) -> Service:
     """The product's orchestrator on this machine."""
     loop = machine.loop
+    settings = msgspec.structs.replace(SETTINGS, lease_ttl_s=lease_ttl_s)
 
     def serve(_: Process, bus: Bus) -> Any:
         backtests: Any = NoBacktests()
@@ -203,7 +203,7 @@ def orchestrator(
             catalog=NoCatalog(),
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")
-        return running(Orchestrator(bus, outside, _SETTINGS, clock))
+        return running(Orchestrator(bus, outside, settings, clock))
 
     return Service(machine, "orchestrator", serve, tell)
 
@@ -307,6 +307,7 @@ def supervisor_of(machine: Machine, docker: Docker, disk: Disk, tell: Callable[[
             flags=Flags(disk),
             called_off=CalledOffs(disk),
             stops=StopsKept(disk),
+            orders=BusOrderLog(bus),
         )
         return supervisor.supervising(bus, outside, machine.wall)
 
@@ -317,12 +318,12 @@ def supervisor_of(machine: Machine, docker: Docker, disk: Disk, tell: Callable[[
 
 
 def live(
-    machine: Machine, container: Container, script: Script, stdout: int, trades: Callable[[bool], None]
+    machine: Machine, container: Container, script: Script, stdout: int, witness: Witness
 ) -> SimProcesses:
     """Runs the product's sidecar in a container that has just been started."""
     process = container.process
     assert process is not None
-    processes = SimProcesses(process, script, trades)
+    processes = SimProcesses(process, script, witness)
 
     async def main() -> None:
         # Until it has read its line and set its handlers, SIGTERM ends it.

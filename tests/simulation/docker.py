@@ -40,7 +40,8 @@ class Container:
         self.finished_at: datetime | None = None
         self.exit_code: int | None = None
         self.process: Process | None = None
-        self.is_stopping = False
+        self.is_told = False
+        """SIGTERM was sent to it."""
         self.at_end: list[Callable[[], None]] = []
 
     @property
@@ -74,6 +75,7 @@ class Container:
     def exit(self, code: int) -> None:
         """Its process has ended, or is ended by this."""
         if self.status == RUNNING:
+            self.docker.ends(self, code)
             self.status, self.exit_code, self.finished_at = EXITED, code, self.docker.wall()
             assert self.process is not None
             self.process.kill()
@@ -84,6 +86,8 @@ class Container:
 
     def stop(self, timeout_s: float) -> None:
         """SIGTERM now and again, SIGKILL at the end; the daemon sees to it, whoever asked."""
+        self.docker.signals(self, signal.SIGTERM)
+        self.is_told = True
         for after_s in AGAIN_S:
             if after_s < timeout_s:
                 self.docker.loop.outside(after_s, self._terminate)
@@ -109,6 +113,10 @@ class Docker:
         self.watchers: list[Callable[[ContainerFacts], None]] = []
         self.began: Callable[[Container], None] = lambda _: None
         self.seen: Callable[[Container], None] = lambda _: None
+        self.passes: Callable[[SessionSpec], None] = lambda _: None
+        """Told of every start that was let through at the last moment."""
+        self.ends: Callable[[Container, int], None] = lambda *_: None
+        self.signals: Callable[[Container, int], None] = lambda *_: None
 
     def changed(self, container: Container) -> None:
         """Tells everybody who watches."""
@@ -165,6 +173,7 @@ class SimRuntime:
             return facts
         try:
             go_on()
+            self._docker.passes(spec)
         except BaseException:
             await self._ask(lambda: self._remove(session_id), is_change=True)
             raise
@@ -189,7 +198,9 @@ class SimRuntime:
     async def kill(self, session_id: str) -> ContainerFacts:
         def kill() -> ContainerFacts:
             known = self._known(session_id)
-            known.exit(-signal.SIGKILL)
+            if known.status == RUNNING:
+                self._docker.signals(known, signal.SIGKILL)
+                known.exit(-signal.SIGKILL)
             return known.facts
 
         return await self._ask(kill, is_change=True)

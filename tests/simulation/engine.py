@@ -5,7 +5,7 @@ import math
 import signal
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -68,17 +68,29 @@ def script_of(random: Random, *, is_faulty: bool) -> Script:
     return script
 
 
-class SimProcesses:
-    """An EngineProcesses. `trades` is told when the engine begins to trade freely, and when it does no more."""
+class Witness(Protocol):
+    """Who watches an engine."""
 
-    def __init__(self, process: Process, script: Script, trades: Callable[[bool], None]) -> None:
-        self._process, self._script, self._trades = process, script, trades
+    def forked(self) -> None:
+        """It begins to run."""
+
+    def trades(self, is_free: bool) -> None:
+        """It begins to trade freely, or does no more."""
+
+    def stops(self) -> None:
+        """It does as it was told, and begins to end."""
+
+
+class SimProcesses:
+    """An EngineProcesses."""
+
+    def __init__(self, process: Process, script: Script, witness: Witness) -> None:
+        self._process, self._script, self._witness = process, script, witness
         self._forked_at: float | None = None
         self._is_reduced = False
         self._is_stopping = False
         self._is_up = False
         self.has_ended = False
-        self.forked: Callable[[], None] = lambda: None
         process.at_end.append(self._die)
 
     # -- what the sidecar calls
@@ -97,7 +109,7 @@ class SimProcesses:
 
     def fork(self, run: Run) -> None:
         self._forked_at = self._now
-        self.forked()
+        self._witness.forked()
         self._say(Forked(ENGINE_PID))
         self._after(self._script.crash_at, self._exit, self._script.crash_code)
         at = 0.0
@@ -129,6 +141,16 @@ class SimProcesses:
         self._after(0.03, self._exit, -signal.SIGKILL)
 
     # -- the engine
+
+    @property
+    def runs(self) -> bool:
+        """True while there is an engine."""
+        return self._runs
+
+    @property
+    def is_silent(self) -> bool:
+        """True while its loop is stuck."""
+        return self._silent_s > 0
 
     @property
     def is_forked(self) -> bool:
@@ -193,6 +215,7 @@ class SimProcesses:
     def _begin_to_stop(self, policy: StopPolicy, seconds: float) -> None:
         if not self._is_stopping:
             self._is_stopping = True
+            self._witness.stops()
             self._say(Phase(RunState.STOPPING))
             self._say(GateShut())
             self._after(seconds, self._end, policy)
@@ -216,7 +239,7 @@ class SimProcesses:
 
     def _judge(self) -> None:
         """Whether it opens positions now. One whose loop is stuck may go on the moment that it is not."""
-        self._trades(self._runs and self._is_up and not self._is_reduced and not self._is_stopping)
+        self._witness.trades(self._runs and self._is_up and not self._is_reduced and not self._is_stopping)
 
 
 class NoMeter:

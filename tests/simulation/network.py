@@ -313,6 +313,8 @@ class Server:
         self.subscriptions: list[Subscription] = []
         self.routes: dict[str, list[Subscription]] = {}
         self.streams: dict[str, Stream] = {}
+        self.heard: Callable[[str, bytes], None] = lambda *_: None
+        """Told of every command to an engine that reaches the server."""
         self._connections = 0
 
     def connect(self, process: Process, name: str) -> Bus:
@@ -352,6 +354,8 @@ class Server:
                 if client.name == name:
                     client.receive(subject, client.answered, Message(subject, payload, "", headers))
             return
+        if ".command." in subject and subject.startswith("engine."):
+            self.heard(subject.rpartition(".")[2], payload)
         stored = next((stream for stream in self.streams.values() if stream.takes(subject)), None)
         if stored is not None:
             self._store(stored, sender, subject, payload, reply, headers)
@@ -528,6 +532,13 @@ class Acknowledgement(msgspec.Struct):
     seq: int
 
 
+class Kept(msgspec.Struct):
+    """A message as a stream has it."""
+
+    seq: int
+    data: bytes
+
+
 class Info(msgspec.Struct):
     """How far a consumer is."""
 
@@ -556,6 +567,17 @@ class JetStream:
             self._server.streams.setdefault(config.name, Stream(config.subjects))
 
         await self._client.ask(make, self._timeout)
+
+    async def get_msg(self, stream: str, *, seq: int, subject: str, next: bool) -> "Kept":
+        """The first message of a subject from this number on."""
+
+        def look() -> Kept:
+            for stored in self._stream(stream).messages[max(0, seq - 1) :]:
+                if stored.subject == subject:
+                    return Kept(stored.seq, stored.data)
+            raise js_errors.NotFoundError
+
+        return await self._client.ask(look, self._timeout)
 
     async def add_consumer(self, stream: str, config: Any) -> None:
         def make() -> None:

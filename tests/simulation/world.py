@@ -2,18 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 import msgspec
 
 from bus.bus import Bus
+from bus.fleet_stop import stop_fleet
 from schemas.config import EngineConfig, RestartPolicy, VenueChoice
-from schemas.contract import ENGINE_RESTART, ENGINE_START, ENGINE_STOP, Call
+from schemas.contract import EMERGENCY_STOP, ENGINE_RESTART, ENGINE_START, ENGINE_STOP, LIFT_STOP, Call
 from schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngine
 from schemas.fault import FaultCode, FaultError
+from schemas.session import EmergencyStop, LiftStop
 from schemas.states import RunState
 from services.orchestrator.core.model import Engine
 from services.orchestrator.ports import Change
@@ -29,6 +32,11 @@ from tests.simulation.network import Trouble as NetworkTrouble
 
 SETTLE_S: Final = 400.0
 """How long everything may take to settle once there is no trouble any more."""
+_ASKED_FOR: Final = {
+    "fleet.engine.start": "running",
+    "fleet.engine.restart": "running",
+    "fleet.engine.stop": "stopped",
+}
 ASKS: Final = 6
 """How often somebody gives a command that he has no answer to."""
 
@@ -83,14 +91,21 @@ class World:
         self.dockers: list[Docker] = []
         self.disks: dict[str, Disk] = {}
         self.is_faulty = True
+        self.halted: set[str | None] = set()
+        """Engines of which somebody wanted an emergency stop; None is all of them."""
         self.is_handover = self.random.random() < 0.06
         """An account goes from one engine to another while nobody can see the first."""
         for number in range(2 if self.is_handover else self.random.choice((1, 1, 2))):
             self._add_host(f"h{number + 1}", "docker")
-        if self.random.random() < 0.1:
+        if self.random.random() < 0.2:
             self._add_host("p1", "process")
-        self.judge = self.store.judge = Judge(self.store, self.dockers, self.disks)
-        self.orchestrator = orchestrator(self.center, self.store, self.store_trouble, self.tell)
+        self.judge = self.store.judge = Judge(loop, self.store, self.dockers, self.disks)
+        self.server.heard = self.judge.heard
+        for docker in self.dockers:
+            docker.ends, docker.signals = self.judge.ends, self.judge.signals
+            docker.passes = partial(self.judge.passes, docker.host)
+        lease_ttl_s = 24.0 if self.is_handover else self.random.choice((8.0, 24.0))
+        self.orchestrator = orchestrator(self.center, self.store, self.store_trouble, lease_ttl_s, self.tell)
         self.supervisors = [
             supervisor_of(machine, docker, self.disks[docker.host], self.tell)
             for machine, docker in zip(self.hosts, self.dockers, strict=True)
@@ -114,11 +129,8 @@ class World:
     def _began(self, machine: Machine, container: Container) -> None:
         self.judge.began(container)
         script = script_of(self.random, is_faulty=self.is_faulty)
-        spec = container.spec
-        engine = live(
-            machine, container, script, self.stdout, lambda is_free: self.judge.trades(spec, is_free)
-        )
-        self.judge.runs(container, engine)
+        seen = self.judge.of(container)
+        seen.engine = live(machine, container, script, self.stdout, seen)
 
     # -- trouble
 
@@ -179,9 +191,13 @@ class World:
 
     def unsettle(self) -> None:
         """From now on messages get lost, and so on."""
+        random = self.random
         if self.random.random() < 0.7:
             self.server.trouble = NetworkTrouble(
-                lost=0.004, twice=0.01, late=0.03, latest_s=self.random.choice((0.5, 3.0, 9.0))
+                lost=random.choice((0.004, 0.03)),
+                twice=random.choice((0.01, 0.1)),
+                late=random.choice((0.03, 0.2)),
+                latest_s=random.choice((0.5, 3.0, 9.0)),
             )
         for docker in self.dockers:
             if self.random.random() < 0.5:
@@ -220,16 +236,18 @@ class World:
         """What was asked for last of each engine, by the commands on record."""
         wanted: dict[str, str] = {}
         for command in self.store.commands.values():
-            if command.instance_id in self.store.engines:
-                wanted[command.instance_id] = (
-                    "stopped" if command.subject == "fleet.engine.stop" else "running"
-                )
-        return wanted
+            if command.subject in _ASKED_FOR:
+                wanted[command.instance_id] = _ASKED_FOR[command.subject]
+        # A stop of all may be heard before or after a start: whichever it was stands on record.
+        halted = [each for each in wanted if self.halted & {None, each}]
+        return wanted | {each: str(self.store.engines[each].desired) for each in halted}
 
     def _unsettled(self, engine: Engine, wanted: str) -> str:
         session = engine.session
         if engine.desired != wanted:
             return f"was asked to be {wanted} and is to be {engine.desired}"
+        if engine.desired == "running" and self.is_flagged(engine.instance_id):
+            return "is to be running under a stop flag"
         if session is None:
             return ""
         found = [each for docker in self.dockers for each in docker.containers.values()]
@@ -252,6 +270,11 @@ class World:
         if others or not mine or mine[0].status != RUNNING:
             return f"{session.session_id} is {state} and its container is not all there is"
         return ""
+
+    def is_flagged(self, instance_id: str) -> bool:
+        """True while a host has a stop flag that names the engine."""
+        flags = [flag for disk in self.disks.values() for flag in disk.flags]
+        return any(flag.instance_id in (None, instance_id) for flag in flags)
 
     def _waits_for_account(self, session_id: str) -> bool:
         """True while another engine has an account that the next session needs; people are told of that."""
@@ -335,6 +358,47 @@ class Person:
                 return
 
 
+class Warden:
+    """Somebody who has an engine, or all of them, stopped at once, with the orchestrator or without it, and lifts that later."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._random = world, world.random
+
+    async def act(self, bus: Bus, until: float) -> None:
+        """One stop, and perhaps its lift."""
+        random, loop = self._random, self._world.loop
+        await asyncio.sleep(random.uniform(0.0, until - loop.time()))
+        name = random.choice((None, "e1"))
+        self._world.halted.add(name)
+        request = EmergencyStop(
+            instance_id=name, deadline_s=random.choice((2.0, 6.0, 15.0)), request_id="emergency-1"
+        )
+        is_direct = random.random() < 0.5
+        await self._try(f"emergency stop of {name or 'all'}", lambda: self._stop(bus, request, is_direct))
+        if random.random() < 0.6:
+            await asyncio.sleep(random.uniform(0.0, 5.0))
+            lift = LiftStop(instance_id=name, request_id="lift-1")
+            for _ in range(ASKS):
+                await self._try(f"lift of {name or 'all'}", lambda: bus.call(LIFT_STOP, lift))
+                await asyncio.sleep(random.uniform(0.5, 3.0))
+
+    async def _stop(self, bus: Bus, request: EmergencyStop, is_direct: bool) -> None:
+        if is_direct:
+            done = await stop_fleet(bus, request)
+        else:
+            done = await bus.call(EMERGENCY_STOP, request, timeout_s=request.deadline_s + 8.0)
+        self._world.judge.receipts(done)
+
+    async def _try(self, what: str, do: Callable[[], Awaitable[object]]) -> None:
+        self._world.tell(f"{what} is asked for")
+        try:
+            await do()
+        except FaultError as error:
+            self._world.tell(f"{what}: {error.fault.code} {error.fault.message[:80]}")
+        else:
+            self._world.tell(f"{what} is answered")
+
+
 def _live_config(name: str, account: str, restart: RestartPolicy) -> EngineConfig:
     venue = VenueChoice(name="BAZAAR", adapter="bazaar", account=account, secret="key")
     return EngineConfig(
@@ -363,6 +427,7 @@ async def _live(world: World) -> None:
         task.result()
     world.heal()
     await _settle(world)
+    world.judge.concludes()
 
 
 def _anything(world: World, operator: Process, bus: Bus) -> list[asyncio.Task[None]]:
@@ -370,7 +435,10 @@ def _anything(world: World, operator: Process, bus: Bus) -> list[asyncio.Task[No
     random = world.random
     until = world.loop.time() + random.choice((4.0, 10.0, 20.0, 20.0, 40.0))
     acting = [operator.run(Person(world, config).act(bus, until)) for config in _configs(random)]
-    if random.random() < 0.9:
+    if random.random() < 0.2:
+        acting.append(operator.run(Warden(world).act(bus, until)))
+    world.judge.is_quiet = random.random() < 0.1
+    if not world.judge.is_quiet:
         world.unsettle()
         acting.append(world.loop.create_task(world.trouble(until)))
     return acting
