@@ -91,6 +91,8 @@ class Handlers:
 
             def go_on() -> None:
                 self._called_off.refuse(spec.session_id)
+                # From the moment at which a flag is set: the stop catches us only once it knows what runs.
+                self._orders.refuse(spec)
                 start.refuse_caught()
 
             self._called_off.refuse(spec.session_id)

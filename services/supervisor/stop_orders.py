@@ -141,7 +141,7 @@ class StopOrders:
         """A start belongs in here. Raises FaultError `conflict` for an engine that a flag names, `unavailable` while that cannot be told."""
         if self._be_current is not None:
             await self._be_current()
-        refuse_stopped(self._flags, spec.instance_id, is_worker=spec.worker is not None)
+        self.refuse(spec)
         start = Starting(spec)
         self._starts[start] = None
         try:
@@ -149,6 +149,10 @@ class StopOrders:
         finally:
             del self._starts[start]
             start.done.set()
+
+    def refuse(self, spec: SessionSpec) -> None:
+        """Raises FaultError `conflict` for an engine that a flag names; also from threads."""
+        refuse_stopped(self._flags, spec.instance_id, is_worker=spec.worker is not None)
 
     def under_way(self, instance_id: str | None) -> tuple[Starting, ...]:
         """The starts of one engine, or of all, that are not done."""

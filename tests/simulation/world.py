@@ -292,13 +292,14 @@ class Person:
 
     def __init__(self, world: World, config: EngineConfig) -> None:
         self._world, self._random, self._config = world, world.random, config
+        self._pace_s = world.random.choice((0.5, 3.0, 15.0))
         self._answers: dict[str, EngineAccepted] = {}
         self._number = 0
 
     async def act(self, bus: Bus, until: float) -> None:
         """One command after another."""
         while self._world.loop.time() < until:
-            await asyncio.sleep(self._random.uniform(0.0, 1.0) ** 2 * 15.0)
+            await asyncio.sleep(self._random.uniform(0.0, 1.0) ** 2 * self._pace_s)
             await self.give(bus, *self._next())
 
     def _next(self) -> tuple[Call[Any, EngineAccepted], Any]:
@@ -433,7 +434,7 @@ async def _live(world: World) -> None:
 def _anything(world: World, operator: Process, bus: Bus) -> list[asyncio.Task[None]]:
     """People who want this and that of engines while services, machines, bus and stores fail."""
     random = world.random
-    until = world.loop.time() + random.choice((4.0, 10.0, 20.0, 20.0, 40.0))
+    until = world.loop.time() + random.choice((2.0, 4.0, 10.0, 20.0, 40.0))
     acting = [operator.run(Person(world, config).act(bus, until)) for config in _configs(random)]
     if random.random() < 0.2:
         acting.append(operator.run(Warden(world).act(bus, until)))

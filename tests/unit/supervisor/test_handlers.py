@@ -184,6 +184,20 @@ async def test_a_call_off_that_comes_too_late_says_that_it_runs(tmp_path: Path) 
     starting.cancel()
 
 
+async def test_a_start_under_way_does_not_run_once_a_stop_flag_names_its_engine(tmp_path: Path) -> None:
+    host, spec = Host(tmp_path), session()
+    host.runtime.starting.clear()
+    start = asyncio.get_running_loop().create_task(host.say("start", spec))
+    await until(lambda: host.status(spec) == CREATED)
+    # The stop has not caught it yet: it is still asking what runs.
+    await host.orders.set_flag(None, "drill")
+    host.runtime.starting.set()
+    with pytest.raises(FaultError) as raised:
+        await start
+    assert raised.value.fault.code == FaultCode.CONFLICT
+    assert host.status(spec) is None
+
+
 async def test_a_start_that_an_emergency_stop_catches_never_runs(tmp_path: Path) -> None:
     host, spec = Host(tmp_path), session()
     host.runtime.starting.clear()
