@@ -29,6 +29,7 @@ check: setup ## format, lint, strict types, import contracts, drift of what is g
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
+	$(BIN)/ruff check --config cores.ruff.toml services/*/core services/*/*/core engine_sidecar/*/core
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.export --check
 	@scripts/requirements --check

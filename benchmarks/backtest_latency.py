@@ -11,8 +11,8 @@ import time
 from benchmarks.stack import running_stack
 from benchmarks.study_throughput import BASE
 from benchmarks.trials import finished, plan_of, raw_runs, say, settled, worker_container
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.backtest import ResultPart
 
 ROUNDS = 9

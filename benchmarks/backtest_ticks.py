@@ -23,8 +23,8 @@ from benchmarks.trials import (
     settled,
     worker_container,
 )
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.backtest import BacktestConfig, ResultPart
 
 SIZES = ((1_000_000, 5), (5_000_000, 2))

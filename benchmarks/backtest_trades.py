@@ -1,6 +1,6 @@
 """A run of more than 7,000 closed positions, request → completed, against NautilusTrader alone in the same container: how many times faster.
 
-NautilusTrader's portfolio analyzer builds pandas series anew at every closed position (engine_sidecar/adapters/quick_analyzer.py).
+NautilusTrader's portfolio analyzer builds pandas series anew at every closed position (engine_sidecar/engine/quick_analyzer.py).
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from benchmarks.trials import (
     settled,
     worker_container,
 )
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.backtest import BacktestConfig, ResultPart
 
 BARS = 36_000

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from benchmarks.rounds import compare, report
 from bus.bus import connect
 from bus.credentials import FleetKeys
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas import contract
 from schemas.contract import Actor
 from schemas.engine import EngineList, ListEngines

@@ -20,8 +20,8 @@ import msgspec
 
 from benchmarks.rounds import report
 from benchmarks.stack import running_stack
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas import contract
 from schemas.config import EngineConfig
 from schemas.ids import new_session_id
@@ -30,8 +30,8 @@ from schemas.states import RunState
 from schemas.telemetry import EngineEvent, StateChange
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.rendering import render
 
 ROUNDS = 7
 LIMIT = 1.15

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.cold_start import CONFIG
 from benchmarks.stack import running_stack
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.config import EngineConfig
 from schemas.states import RunState
 

@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 from benchmarks.stack import only, pids_of, rss_bytes, running_stack, sidecar_pid
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.config import EngineConfig
 from schemas.states import RunState
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flotilla.settings import Connection, find_connection
+from flotilla.state.settings import Connection, find_connection
 
 
 @contextmanager

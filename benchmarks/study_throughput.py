@@ -7,8 +7,8 @@ import time
 from benchmarks.rounds import report_at_least
 from benchmarks.stack import running_stack
 from benchmarks.trials import LIMIT_S, finished, plan_of, raw_runs, say, worker_container
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.backtest import Axis, BacktestConfig, BacktestStatus, StudyConfig
 
 BASE = BacktestConfig(

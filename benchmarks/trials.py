@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.backtest import BacktestConfig, BacktestView, Manifest, ResultPart, TrialPlan
 
 _RAW = Path(__file__).with_name("raw_backtest.py").read_text()

@@ -6,8 +6,8 @@ import sys
 
 from benchmarks.stack import children_of, only, rss_bytes, running_stack, sidecar_pid
 from benchmarks.trials import LIMIT_S, finished, say
-from flotilla.client import Flotilla
-from flotilla.settings import Connection
+from flotilla.client.client import Flotilla
+from flotilla.state.settings import Connection
 from schemas.backtest import Axis, BacktestConfig, StudyConfig
 
 TRIALS = 200

@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from engine_sidecar.adapters.spawn import spawn_zygote
+from engine_sidecar.process.spawn import spawn_zygote
 
 
-def main(zygote: Sequence[str] = (sys.executable, "-m", "engine_sidecar.zygote")) -> int:
+def main(zygote: Sequence[str] = (sys.executable, "-m", "engine_sidecar.fork.zygote")) -> int:
     """The exit code of the session; `zygote` is the program to fork engines from."""
     spawned = spawn_zygote(zygote)
     # Only websockets need it, and where it is installed nats-py imports it: 11 MB for nothing.
     sys.modules["aiohttp"] = None  # type: ignore[assignment]
-    from engine_sidecar.life import run  # noqa: PLC0415  the zygote is importing meanwhile
+    from engine_sidecar.sidecar import run  # noqa: PLC0415  the zygote is importing meanwhile
 
     return run(spawned)
 

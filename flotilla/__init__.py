@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flotilla.client import Flotilla
-    from flotilla.problem import BacktestFailedError, EngineFailedError
-    from flotilla.sync import SyncFlotilla
+    from flotilla.client.client import Flotilla
+    from flotilla.client.sync import SyncFlotilla
+    from flotilla.state.errors import BacktestFailedError, EngineFailedError
 
 __all__ = ["BacktestFailedError", "EngineFailedError", "Flotilla", "SyncFlotilla"]
 
 _HOMES = {
-    "Flotilla": "flotilla.client",
-    "BacktestFailedError": "flotilla.problem",
-    "EngineFailedError": "flotilla.problem",
-    "SyncFlotilla": "flotilla.sync",
+    "Flotilla": "flotilla.client.client",
+    "BacktestFailedError": "flotilla.state.errors",
+    "EngineFailedError": "flotilla.state.errors",
+    "SyncFlotilla": "flotilla.client.sync",
 }
 
 

@@ -195,7 +195,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of the REST contract; null where one is not defined. Money is in the account's currency.
 
     Return, return a year, volatility, Sharpe, Sortino, Calmar and drawdown are of marked equity at each day's end (drawdown: of every point
-    of the equity curve); `engine_sidecar/core/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
+    of the equity curve); `engine_sidecar/backtest/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
     high before it to the recovery, else to the end. `final_equity` is balance and unrealized profit at the end. The rest is of closed trades,
     `profit_factor` gross profit by gross loss.
     """

@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from services.gateway.openapi import document
-from services.gateway.routes import ROUTES
+from services.gateway.docs.openapi import document
+from services.gateway.routes.table import ROUTES
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.link import (
+from engine_sidecar.link.frames import (
     Ended,
     Exited,
     Fork,
@@ -134,7 +134,7 @@ class ZygoteProcess:
         self._waiting: list[FromZygote] = []
         self.engines: list[EngineProcess] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine_sidecar.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "engine_sidecar.fork.zygote", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=ROOT,
             env=os.environ | ONE_THREAD,

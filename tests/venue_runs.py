@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from engine_sidecar.link import Run
+from engine_sidecar.link.frames import Run
 from schemas.session import EnginePlan
 from tests.engine_processes import ROOT
 

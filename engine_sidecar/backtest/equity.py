@@ -8,7 +8,7 @@ from typing import Any, Final
 from nautilus_trader.model.identifiers import Venue
 
 from engine_sidecar.backtest.feeding import Looks
-from engine_sidecar.core.performance import DAY_NS, day_end
+from engine_sidecar.backtest.performance import DAY_NS, day_end
 from engine_sidecar.replay.streams import Extent
 from schemas.backtest import MAX_CURVE_POINTS, EquityPoint
 

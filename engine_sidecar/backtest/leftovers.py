@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nautilus_trader.model.enums import PositionSide, PriceType
 
-from engine_sidecar.adapters.translate import amount
+from engine_sidecar.engine.translate import amount
 from schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
 
 _ENDS: Final = {

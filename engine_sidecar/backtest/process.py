@@ -22,9 +22,9 @@ from engine_sidecar.backtest.building import TrialRefusedError
 from engine_sidecar.backtest.manifest import manifest_of
 from engine_sidecar.backtest.report import tear_sheet
 from engine_sidecar.backtest.running import run_trial
-from engine_sidecar.link import Frames, frame
+from engine_sidecar.link.frames import Frames, frame
+from engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
 from engine_sidecar.replay.streams import WrongDataError
-from engine_sidecar.trial_link import Produced, Progressed, Refused, RunTrial
 from schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
 
 PIECE_BYTES: Final = 256 << 10

@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 
 from bus.logs import get_logger
-from engine_sidecar import link
-from engine_sidecar.adapters.children import Children, kill
-from engine_sidecar.adapters.pipes import read_lines
-from engine_sidecar.adapters.spawn import Spawned
-from engine_sidecar.link import Exited, Forked, Frames, FromZygote, ZygoteReady, frame
-from engine_sidecar.trial_link import FromTrial, RunTrial
+from engine_sidecar.link import frames as link
+from engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, ZygoteReady, frame
+from engine_sidecar.link.trial import FromTrial, RunTrial
+from engine_sidecar.process.children import Children, kill
+from engine_sidecar.process.pipes import read_lines
+from engine_sidecar.process.spawn import Spawned
 
 log = get_logger(__name__)
 

@@ -15,26 +15,26 @@ from bus.logs import get_logger
 from bus.queue import Taken, WorkQueue
 from bus.settings import BusSettings
 from bus.tasks import Tasks
-from engine_sidecar.adapters.children import Children
-from engine_sidecar.adapters.echo import Echo
-from engine_sidecar.adapters.processes import rss_bytes
-from engine_sidecar.adapters.publisher import EventPublisher, LogPublisher
-from engine_sidecar.adapters.spawn import Spawned
-from engine_sidecar.core.facts import Session
-from engine_sidecar.core.journal import Journal
-from engine_sidecar.core.log_book import LogBook
-from engine_sidecar.core.outbox import Outbox
-from engine_sidecar.core.redaction import Redaction, secrets_of
-from engine_sidecar.core.verdict import describe_exit
-from engine_sidecar.meter import session_meter
-from engine_sidecar.record import EventRecord
-from engine_sidecar.settings import Settings
-from engine_sidecar.telemetry import Telemetry
-from engine_sidecar.voice import keep_going
+from engine_sidecar.outbox.journal import Journal
+from engine_sidecar.outbox.log_book import LogBook
+from engine_sidecar.outbox.outbox import Outbox
+from engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
+from engine_sidecar.outbox.record import EventRecord
+from engine_sidecar.outbox.redaction import Redaction, secrets_of
+from engine_sidecar.process.children import Children
+from engine_sidecar.process.echo import Echo
+from engine_sidecar.process.processes import rss_bytes
+from engine_sidecar.process.resource_meter import session_meter
+from engine_sidecar.process.spawn import Spawned
+from engine_sidecar.session.bus_session import keep_going
+from engine_sidecar.session.core.facts import Session
+from engine_sidecar.session.core.verdict import describe_exit
+from engine_sidecar.session.settings import Settings
+from engine_sidecar.session.telemetry import Telemetry
 from engine_sidecar.worker.claims import Claims
+from engine_sidecar.worker.commands import Orders
 from engine_sidecar.worker.forks import Forks, ZygoteLostError
-from engine_sidecar.worker.orders import Orders
-from engine_sidecar.worker.rooms import Rooms
+from engine_sidecar.worker.slots import Rooms
 from engine_sidecar.worker.trial import Trial
 from engine_sidecar.worker.verdict import KillCause
 from schemas.backtest import TrialOrder, WorkerPlan

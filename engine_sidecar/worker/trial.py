@@ -12,10 +12,10 @@ import msgspec
 from bus.bus import Bus
 from bus.logs import bind, get_logger
 from bus.queue import KEEP_S, Taken
-from engine_sidecar.trial_link import FromTrial, Produced, Progressed, Refused, RunTrial
+from engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
 from engine_sidecar.worker.claims import Claims
 from engine_sidecar.worker.forks import Forks, TrialProcess
-from engine_sidecar.worker.rooms import Rooms
+from engine_sidecar.worker.slots import Rooms
 from engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
 from schemas.backtest import (
     TrialBeat,

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.core.verdict import describe_exit
+from engine_sidecar.session.core.verdict import describe_exit
 from schemas.backtest import TrialCancelled, TrialFailed, TrialFailure
 
 TAIL_LINES: Final = 20

@@ -14,12 +14,12 @@ from schemas.audit import Caller
 from schemas.decoding import MAX_BODY_BYTES
 from schemas.fault import Fault, FaultCode, FaultError, fault
 from schemas.ids import new_request_id
-from services.gateway.auth import Role, authorise
-from services.gateway.errors import fault_response, http_response, internal_response
-from services.gateway.gateway import Gateway
-from services.gateway.inputs import Ask, read_body, read_path, read_query, read_request_id
-from services.gateway.route import Route
-from services.gateway.routes import ROUTES
+from services.gateway.live.gateway import Gateway
+from services.gateway.routes.route import Route
+from services.gateway.routes.table import ROUTES
+from services.gateway.web.auth import Role, authorise
+from services.gateway.web.errors import fault_response, http_response, internal_response
+from services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
 
 log = get_logger(__name__)
 

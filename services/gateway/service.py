@@ -14,19 +14,19 @@ from aiohttp.http_exceptions import HttpProcessingError
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.tasks import Tasks
-from services.gateway.auth import TokenFile
-from services.gateway.docs_page import render
-from services.gateway.gateway import Gateway
-from services.gateway.hosts import HostWatch
+from services.gateway.docs.openapi import document
+from services.gateway.docs.page import render
+from services.gateway.fleet.probes import own_figures
 from services.gateway.http import SPEAKS_FOR, application
-from services.gateway.meter import Meter
-from services.gateway.openapi import document
-from services.gateway.probes import own_figures
-from services.gateway.refusals import Refusals
-from services.gateway.routes import ROUTES
+from services.gateway.live.gateway import Gateway
+from services.gateway.live.hosts import HostWatch
+from services.gateway.live.http_metrics import Meter
+from services.gateway.live.refusals import Refusals
+from services.gateway.live.streams import Hub
+from services.gateway.live.watch import FleetWatch
+from services.gateway.routes.table import ROUTES
 from services.gateway.settings import GatewaySettings
-from services.gateway.streams import Hub
-from services.gateway.watch import FleetWatch
+from services.gateway.web.auth import TokenFile
 
 log = get_logger(__name__)
 

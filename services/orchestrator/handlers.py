@@ -9,14 +9,14 @@ from bus.bus import Bus
 from schemas import contract
 from schemas.contract import Call
 from schemas.fault import FaultCode, fault
-from services.orchestrator.audit import Audit
-from services.orchestrator.backtests.desk import Desk
-from services.orchestrator.cleanup import Cleaner
-from services.orchestrator.commands import Commands
-from services.orchestrator.emergency import Emergency
-from services.orchestrator.library import Library
-from services.orchestrator.reads import Reads
-from services.orchestrator.strategies import Strategies
+from services.orchestrator.backtests.backtests import Desk
+from services.orchestrator.engines.audit import Audit
+from services.orchestrator.engines.cleanup import Cleaner
+from services.orchestrator.engines.commands import Commands
+from services.orchestrator.engines.emergency import Emergency
+from services.orchestrator.engines.reads import Reads
+from services.orchestrator.engines.strategies import Strategies
+from services.orchestrator.templates.library import Library
 
 type Handler = Callable[[Any], Awaitable[Any]]
 

@@ -10,12 +10,12 @@ from schemas.audit import AuditEntry, Caller, ReadAudit
 from schemas.catalog import CatalogView
 from schemas.fault import FaultCode
 from schemas.session import SessionSpec, VenueAccount
-from services.orchestrator.core.ends import Exposure
-from services.orchestrator.core.events import StoredEvent
-from services.orchestrator.core.leases import Lease, held_text
-from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.core.templates import Shelf
+from services.orchestrator.engines.core.ends import Exposure
+from services.orchestrator.engines.core.events import StoredEvent
+from services.orchestrator.engines.core.leases import Lease, held_text
+from services.orchestrator.engines.core.model import Engine, Session
+from services.orchestrator.templates.core.templates import Shelf
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

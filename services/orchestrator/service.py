@@ -19,40 +19,40 @@ from schemas.contract import (
     HOST_COMMAND,
 )
 from schemas.fault import Fault, FaultError
-from services.orchestrator.actions import Actions
 from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.alerts import Alerts
-from services.orchestrator.audit import Audit
-from services.orchestrator.backtests.desk import Desk
+from services.orchestrator.backtests.backtests import Desk
 from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.checker import PlanChecker
-from services.orchestrator.cleanup import Cleaner
-from services.orchestrator.clock import RecordClock
-from services.orchestrator.commands import Commands
-from services.orchestrator.conductor import Conductor
-from services.orchestrator.core import ends, silence
-from services.orchestrator.core.effects import ContainerEffect, StartAgain
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.live import Live
-from services.orchestrator.core.restarts import standing_alerts
-from services.orchestrator.emergency import Emergency
-from services.orchestrator.event_log import EventLog
+from services.orchestrator.engines.actions import Actions
+from services.orchestrator.engines.alerts import Alerts
+from services.orchestrator.engines.audit import Audit
+from services.orchestrator.engines.checker import PlanChecker
+from services.orchestrator.engines.cleanup import Cleaner
+from services.orchestrator.engines.clock import RecordClock
+from services.orchestrator.engines.commands import Commands
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core import ends, silence
+from services.orchestrator.engines.core.effects import ContainerEffect, StartAgain
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.restarts import standing_alerts
+from services.orchestrator.engines.emergency import Emergency
+from services.orchestrator.engines.event_log import EventLog
+from services.orchestrator.engines.ledger import Ledger
+from services.orchestrator.engines.orphans import Orphans
+from services.orchestrator.engines.planner import Planner
+from services.orchestrator.engines.reads import Reads
+from services.orchestrator.engines.renewals import Renewals
+from services.orchestrator.engines.restarter import Restarter
+from services.orchestrator.engines.stores import Stores
+from services.orchestrator.engines.strategies import Strategies
+from services.orchestrator.engines.watch import Watch
 from services.orchestrator.handlers import Duties, serve
-from services.orchestrator.ledger import Ledger
-from services.orchestrator.library import Library
-from services.orchestrator.orphans import Orphans
-from services.orchestrator.planner import Planner
 from services.orchestrator.ports import Catalog, Record, Templates
-from services.orchestrator.reads import Reads
-from services.orchestrator.renewals import Renewals
-from services.orchestrator.restarter import Restarter
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stores import Stores
-from services.orchestrator.strategies import Strategies
-from services.orchestrator.watch import Watch
+from services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
 

@@ -11,9 +11,9 @@ import pytest
 from schemas.backtest import BacktestStatus, StudyConfig, TrialOrder
 from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.postgres import PostgresRecord
+from services.orchestrator.backtests.core import lifecycle as turns
+from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from services.orchestrator.backtests.ports import TakenError
-from services.orchestrator.core.backtests import turns
-from services.orchestrator.core.backtests.model import Backtest, NewBacktest, Study
 from services.orchestrator.ports import Command, RepeatedCommand, StaleChange
 from tests.contract.test_record import command
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from flotilla.embedded.postgres import PostgresServer
+from flotilla.stack.servers.postgres import PostgresServer
 from schemas.audit import AuditEntry, Caller, ReadAudit
 from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from schemas.engine import StopEngine
@@ -22,15 +22,15 @@ from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import StopReport
 from services.orchestrator.adapters.migrator import steps
 from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.again import start_again
-from services.orchestrator.core.decision import Decision, conclude
-from services.orchestrator.core.ends import Exposure
-from services.orchestrator.core.events import StoredEvent, apply_states
-from services.orchestrator.core.model import Engine, Silence
 from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.core.session import move
-from services.orchestrator.core.stored import configure, remove
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.again import start_again
+from services.orchestrator.engines.core.decision import Decision, conclude
+from services.orchestrator.engines.core.ends import Exposure
+from services.orchestrator.engines.core.events import StoredEvent, apply_states
+from services.orchestrator.engines.core.model import Engine, Silence
+from services.orchestrator.engines.core.session import move
+from services.orchestrator.engines.core.stored import configure, remove
 from services.orchestrator.ports import (
     AccountHeld,
     Change,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.client import Flotilla
-from flotilla.runtime import ask_docker
+from flotilla.client.client import Flotilla
+from flotilla.stack.runtime import ask_docker
 from tests.e2e.stacks import RunningStack
 
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 
-from flotilla.client import ENDED, Flotilla
-from flotilla.watch import Watch
+from flotilla.client.client import ENDED, Flotilla
+from flotilla.client.watch import Watch
 from schemas.config import EngineConfig, StrategyChoice
 from schemas.engine import EngineView
 from schemas.states import RunState

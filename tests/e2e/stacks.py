@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from flotilla.embedded.child import Child
-from flotilla.ports import Ports, is_free
-from flotilla.settings import Connection, find_connection
-from flotilla.state import StateFolder
+from flotilla.stack.servers.child import Child
+from flotilla.stack.servers.ports import Ports, is_free
+from flotilla.state.folder import StateFolder
+from flotilla.state.settings import Connection, find_connection
 from schemas.fault import FaultError
 
 PROGRAMS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.engine import SessionView
 from schemas.session import container_name
 from schemas.states import RunState

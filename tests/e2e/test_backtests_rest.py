@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas import contract
 from schemas.backtest import TrialEvent, TrialStarted
 from tests.e2e.engines import eventually

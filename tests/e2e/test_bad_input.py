@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from bus.bus import Bus
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from tests.e2e.engines import paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.fault import FaultError
 from schemas.states import ClientState
 from schemas.telemetry import EngineEvent

@@ -438,6 +438,6 @@ def test_help_explains_every_exit_code_and_comes_at_once() -> None:
     for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130):
         assert re.search(rf"^ +{code}  \w", done.stdout, re.MULTILINE)
     slow = "bus.bus", "nats", "aiohttp", "nautilus_trader"
-    script = f"import sys, flotilla.cli; print([name for name in {slow} if name in sys.modules])"
+    script = f"import sys, flotilla.cli.main; print([name for name in {slow} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert loaded.stdout == "[]\n", "the command line loads what it does not need"

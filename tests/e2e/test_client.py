@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from flotilla import EngineFailedError, Flotilla, SyncFlotilla
-from flotilla.client import ENDED
+from flotilla.client.client import ENDED
 from schemas.config import EngineConfig, StrategyChoice
 from schemas.fault import FaultCode, FaultError
 from schemas.states import RunState

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.client import Flotilla
-from flotilla.embedded.child import Child
+from flotilla.client.client import Flotilla
+from flotilla.stack.servers.child import Child
 from schemas.states import DesiredState, RunState
 from schemas.telemetry import FleetAlert, Heartbeat
 from tests.e2e.engines import eventually, follow_alerts, next_heartbeat, paced, stopped

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.embedded.nats_health import write_error
+from flotilla.stack.servers.nats_health import write_error
 from tests.e2e.conftest import require_docker
 from tests.e2e.small_disk import SmallDisk
 from tests.e2e.stacks import until

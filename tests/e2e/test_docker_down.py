@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.fault import FaultError
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import eventually, paced, trading

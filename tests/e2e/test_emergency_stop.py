@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from bus.receipts import are_confirmed
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.fault import FaultCode, FaultError
 from schemas.session import FleetStopped
 from schemas.states import DesiredState, FailureReason, RunState

@@ -21,8 +21,8 @@ from bus.bus import connect
 from bus.credentials import FleetKeys
 from bus.receipts import is_confirmed
 from bus.settings import BusSettings
-from flotilla.client import Flotilla
-from flotilla.watch import Watch
+from flotilla.client.client import Flotilla
+from flotilla.client.watch import Watch
 from schemas.backtest import BacktestStatus, ResultPart
 from schemas.contract import COMMAND_END_NOW
 from schemas.fault import FaultError

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from flotilla.client import ENDED, Flotilla
+from flotilla.client.client import ENDED, Flotilla
 from schemas.states import RunState
 from schemas.telemetry import FleetAlert
 from tests.e2e.engines import (

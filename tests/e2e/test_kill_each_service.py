@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.contract import Actor
 from schemas.engine import EngineView
 from schemas.fault import FaultError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.catalog import TemplateList
 from tests.e2e.stacks import RunningStack
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from bus.bus import Bus, connect
-from flotilla.client import Flotilla, bus_settings
-from flotilla.state import owner_of
+from flotilla.client.client import Flotilla, bus_settings
+from flotilla.state.folder import owner_of
 from schemas.contract import CONTAINER_CLEANUP, FLEET_ALERT, SESSION_LIST
 from schemas.fault import FaultError
 from schemas.session import Cleanup, ListContainers

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.config import EngineConfig, StrategyChoice
 from schemas.telemetry import EngineEvent, Fill, PositionUpdate
 from tests.e2e.engines import PACED, eventually, paced, stopped, trading

@@ -15,9 +15,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from flotilla.client import ENDED, Flotilla
-from flotilla.problem import EngineFailedError
-from flotilla.watch import Watch
+from flotilla.client.client import ENDED, Flotilla
+from flotilla.client.watch import Watch
+from flotilla.state.errors import EngineFailedError
 from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from schemas.engine import EngineView, SessionView
 from schemas.states import FailureReason, RunState, SilencePolicy

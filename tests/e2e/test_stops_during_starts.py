@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from flotilla.client import ENDED, Flotilla
+from flotilla.client.client import ENDED, Flotilla
 from schemas.engine import SessionView
 from schemas.session import container_name
 from schemas.states import RunState

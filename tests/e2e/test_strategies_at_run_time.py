@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.config import StrategyChoice
 from schemas.fault import FaultCode, FaultError
 from schemas.states import StopPolicy

@@ -21,9 +21,9 @@ import msgspec
 import pytest
 
 from bus.streams import history
-from flotilla.client import Flotilla
-from flotilla.patience import patiently
-from flotilla.state import owner_of
+from flotilla.client.client import Flotilla
+from flotilla.client.retry import patiently
+from flotilla.state.folder import owner_of
 from schemas import contract
 from schemas.backtest import (
     Axis,

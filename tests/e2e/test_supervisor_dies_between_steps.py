@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from flotilla.client import ENDED, Flotilla
+from flotilla.client.client import ENDED, Flotilla
 from schemas.states import RunState
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, trading

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from flotilla.client import Flotilla
-from flotilla.watch import Watch
+from flotilla.client.client import Flotilla
+from flotilla.client.watch import Watch
 from schemas.config import EngineConfig, StrategyChoice, VenueChoice
 from schemas.engine import EngineView
 from schemas.states import RunState

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from flotilla.client import Flotilla
+from flotilla.client.client import Flotilla
 from schemas.states import ClientState
 from schemas.telemetry import EngineEvent, Fill
 from tests.e2e.engines import next_heartbeat, paced, record_is_complete, stopped, traded_more, trading

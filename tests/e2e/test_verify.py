@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from flotilla.embedded.postgres import PostgresServer
+from flotilla.stack.servers.postgres import PostgresServer
 from schemas.backtest import Outcome
 from tests.e2e.stacks import RunningStack, until
 

@@ -9,12 +9,12 @@ import msgspec
 from schemas.audit import AuditEntry, ReadAudit
 from schemas.session import SessionSpec, VenueAccount
 from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
-from services.orchestrator.core import leases
-from services.orchestrator.core.ends import CLOSED_BY, Exposure
-from services.orchestrator.core.events import StoredEvent
-from services.orchestrator.core.leases import Lease
-from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import KeptTime
+from services.orchestrator.engines.core import leases
+from services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
+from services.orchestrator.engines.core.events import StoredEvent
+from services.orchestrator.engines.core.leases import Lease
+from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.ports import (
     AccountHeld,
     Change,

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.asking import Answer, Ask, StartStrategy
-from engine_sidecar.link import (
+from engine_sidecar.link.asking import Answer, Ask, StartStrategy
+from engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
     EndNow,

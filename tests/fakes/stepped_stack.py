@@ -6,8 +6,9 @@ FLOTILLA_STEPPED_<NAME> is <NAME> in their environment. The servers, which are n
 import os
 from collections.abc import Mapping
 
-from flotilla import environment, services
-from flotilla.cli import main
+from flotilla.cli.main import main
+from flotilla.stack import services
+from flotilla.state import environment
 
 PREFIX = "FLOTILLA_STEPPED_"
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas import contract
 from schemas.backtest import (
     BacktestConfig,

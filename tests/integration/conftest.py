@@ -11,8 +11,8 @@ import pytest
 from bus.bus import Bus, connect
 from bus.credentials import FleetKeys
 from bus.streams import ensure_streams
-from flotilla.embedded.nats import NatsServer
-from flotilla.embedded.postgres import PostgresServer
+from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.postgres import PostgresServer
 from schemas.contract import Actor
 from schemas.ids import new_request_id
 from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files

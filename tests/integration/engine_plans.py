@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine_sidecar.link import Happened
+from engine_sidecar.link.frames import Happened
 from schemas.telemetry import EventKind
 from tests.engine_processes import EngineProcess
 

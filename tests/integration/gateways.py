@@ -54,11 +54,11 @@ from schemas.session import (
 from schemas.states import ClientState, DesiredState, RunState, StopPolicy
 from schemas.strategy import StrategyList, StrategyView
 from schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
-from services.gateway.auth import Role
-from services.gateway.route import Route
+from services.gateway.routes.route import Route
 from services.gateway.service import serve
 from services.gateway.settings import GatewaySettings
-from services.gateway.tokens import create_token
+from services.gateway.web.auth import Role
+from services.gateway.web.tokens import create_token
 from tests.documented import comparing
 from tests.integration import gateway_backtests
 from tests.integration.conftest import ConnectAs

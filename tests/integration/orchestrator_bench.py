@@ -47,7 +47,7 @@ from schemas.telemetry import (
     StateChange,
     StopFlag,
 )
-from services.orchestrator.clock import RecordClock
+from services.orchestrator.engines.clock import RecordClock
 from services.orchestrator.service import Orchestrator, orchestrator
 from services.orchestrator.settings import OrchestratorSettings
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import ENGINE_EVENT_FEEDS, HEARTBEAT, LOG, METRICS
 from schemas.ids import new_session_id
 from schemas.session import BusAccess, CacheAccess, EnginePlan, Launch, SessionSpec

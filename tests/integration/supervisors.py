@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import SESSION_INSPECT, SESSION_LIST, SESSION_START, Actor
 from schemas.fault import FaultError
 from schemas.session import (

@@ -8,7 +8,7 @@ import pytest
 
 from bus.bus import Bus, connect
 from bus.streams import Delivery, Follower, ensure_streams, history
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas import contract
 from schemas.contract import Actor
 from schemas.engine import EngineList, ListEngines, StartEngine

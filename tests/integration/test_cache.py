@@ -14,8 +14,8 @@ import msgspec
 import pytest
 import redis
 
-from engine_sidecar.link import Run, Stop
-from flotilla.embedded.redis import RedisServer
+from engine_sidecar.link.frames import Run, Stop
+from flotilla.stack.servers.redis import RedisServer
 from schemas.session import CacheAccess
 from schemas.states import FailureReason, StopPolicy
 from schemas.telemetry import EventKind

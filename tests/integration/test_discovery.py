@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from bus.bus import Bus
 from bus.discovery import Discovery
 from bus.host import HealthProbe, host
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas import contract
 from schemas.contract import Actor
 from schemas.engine import EngineList, ListEngines

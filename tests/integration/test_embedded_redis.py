@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from flotilla.embedded.redis import RedisServer
+from flotilla.stack.servers.redis import RedisServer
 
 
 @pytest.fixture

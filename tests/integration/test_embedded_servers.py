@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from bus.credentials import FleetKeys
-from flotilla.embedded import postgres_programs
-from flotilla.embedded.nats import NatsServer
-from flotilla.embedded.postgres import PostgresServer
-from flotilla.embedded.postgres_programs import Account, account_for, can_run, programs_for
-from flotilla.embedded.redis import RedisServer
-from flotilla.problem import ServerError
+from flotilla.stack.servers import postgres_programs
+from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.postgres import PostgresServer
+from flotilla.stack.servers.postgres_programs import Account, account_for, can_run, programs_for
+from flotilla.stack.servers.redis import RedisServer
+from flotilla.state.errors import ServerError
 
 NAME = 'josé\'s #1 50% "x" a,b & {c} $d \\ ?e [x] *'
 HOSTILE = {

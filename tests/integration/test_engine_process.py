@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from engine_sidecar.asking import Answer, Ask, StopStrategy
-from engine_sidecar.link import (
+from engine_sidecar.link.asking import Answer, Ask, StopStrategy
+from engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
     EndNow,

@@ -18,8 +18,8 @@ from bus.fleet_stop import FleetStop, lift_stops, stop_around, stop_fleet
 from bus.receipts import are_confirmed, is_confirmed
 from bus.sightings import Sighted
 from bus.streams import ensure_streams
-from flotilla.embedded.nats import NatsServer
-from flotilla.own_host import own_host
+from flotilla.stack.own_host import own_host
+from flotilla.stack.servers.nats import NatsServer
 from schemas.backtest import WorkerPlan
 from schemas.contract import (
     COMMAND_END_NOW,

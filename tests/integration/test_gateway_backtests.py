@@ -27,7 +27,7 @@ from schemas.backtest import (
     WhichBacktest,
 )
 from schemas.fault import FaultCode, FaultError, fault
-from services.gateway.auth import Role
+from services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import (
     CONFIG,

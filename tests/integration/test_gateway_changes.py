@@ -16,7 +16,7 @@ from schemas.session import Cleanup, CleanupError, CleanupReport
 from schemas.states import RunState, StopPolicy
 from schemas.strategy import AddStrategy, ListStrategies, WhichStrategy
 from schemas.telemetry import StopReport
-from services.gateway.auth import Role
+from services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import (
     API,

@@ -12,7 +12,7 @@ from schemas.config import StrategyChoice
 from schemas.engine import EngineView, SessionList, StartEngine, StopEngine
 from schemas.fault import FaultCode, fault
 from schemas.states import ClientState, FailureReason, RunState, StopPolicy
-from services.gateway import waiting
+from services.gateway.engines import waiting
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, NOW, Stage, accepted, engine, session, staged
 

@@ -11,8 +11,8 @@ from bus.bus import Bus
 from schemas.contract import Actor
 from schemas.fault import FaultCode, fault
 from schemas.session import EmergencyStop, LiftStop
-from services.gateway import emergency
-from services.gateway.auth import Role
+from services.gateway.engines import emergency
+from services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Stage, Supervisor, receipt, staged
 

@@ -14,7 +14,7 @@ from schemas.contract import Actor
 from schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
 from schemas.fault import FaultCode, FieldError, fault
 from schemas.states import ClientState, RunState
-from services.gateway.routes import ROUTES
+from services.gateway.routes.table import ROUTES
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import CONFIG, STUDY
 from tests.integration.gateways import (

@@ -11,9 +11,9 @@ import pytest
 from yarl import URL
 
 from schemas.fault import FaultCode, fault
-from services.gateway.auth import Role
-from services.gateway.routes import ROUTES
-from services.gateway.tokens import create_token
+from services.gateway.routes.table import ROUTES
+from services.gateway.web.auth import Role
+from services.gateway.web.tokens import create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Stage, concrete, staged
 

@@ -15,13 +15,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import HEALTH, Actor
 from schemas.fault import FaultCode, fault
 from schemas.health import ReadHealth
-from services.gateway.auth import Role
-from services.gateway.routes import ROUTES
-from services.gateway.tokens import create_token
+from services.gateway.routes.table import ROUTES
+from services.gateway.web.auth import Role
+from services.gateway.web.tokens import create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Orchestrator, Stage, staged
 
@@ -220,7 +220,7 @@ async def test_settings_that_cannot_be_used_end_the_process_with_78(nats: NatsSe
 async def test_the_command_line_makes_tokens(tmp_path: Path) -> None:
     file = tmp_path / "state" / "tokens.jsonl"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.gateway.tokens", str(file), "admin", "admin", stdout=PIPE
+        sys.executable, "-m", "services.gateway.web.tokens", str(file), "admin", "admin", stdout=PIPE
     )
     out, _ = await process.communicate()
     assert process.returncode == 0
@@ -229,7 +229,14 @@ async def test_the_command_line_makes_tokens(tmp_path: Path) -> None:
     assert token not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     refused = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.gateway.tokens", str(file), "../x", "admin", stdout=PIPE, stderr=PIPE
+        sys.executable,
+        "-m",
+        "services.gateway.web.tokens",
+        str(file),
+        "../x",
+        "admin",
+        stdout=PIPE,
+        stderr=PIPE,
     )
     assert await refused.communicate() is not None
     assert refused.returncode == 1

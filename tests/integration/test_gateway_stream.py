@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bus.bus import Bus, connect
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas import contract
 from schemas.backtest import BacktestView
 from schemas.contract import Actor
@@ -27,8 +27,8 @@ from schemas.telemetry import (
     Severity,
     StateChange,
 )
-from services.gateway.auth import Role
-from services.orchestrator.core.views import record_view
+from services.gateway.web.auth import Role
+from services.orchestrator.engines.core.views import record_view
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import backtest, unfinished
 from tests.integration.gateways import API, NOW, Stage, engine, staged

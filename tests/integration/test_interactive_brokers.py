@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.adapters.interactive_brokers import BAND, first_client_id
-from engine_sidecar.link import Run, Stop
-from flotilla.ports import free_port
+from engine_sidecar.engine.interactive_brokers import BAND, first_client_id
+from engine_sidecar.link.frames import Run, Stop
+from flotilla.stack.servers.ports import free_port
 from schemas.session import EnginePlan
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import EventKind

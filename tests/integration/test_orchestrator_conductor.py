@@ -13,13 +13,13 @@ from schemas.fault import FaultCode, FaultError
 from schemas.session import AccountLease, SessionSpec, VenueAccount
 from schemas.states import RunState
 from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.conductor import Conductor, Stamp
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import Effect, PublishState, RaiseAlert, StartContainer
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.model import Engine
+from services.orchestrator.engines.conductor import Conductor, Stamp
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import Effect, PublishState, RaiseAlert, StartContainer
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.model import Engine
 from services.orchestrator.ports import Change, RepeatedCommand
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 

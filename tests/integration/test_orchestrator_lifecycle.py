@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.postgres import PostgresServer
+from flotilla.stack.servers.postgres import PostgresServer
 from schemas import contract
 from schemas.audit import AuditEntry, ReadAudit
 from schemas.config import RestartPolicy

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
-from flotilla.embedded.postgres import PostgresServer
+from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.postgres import PostgresServer
 from schemas import contract
 from schemas.contract import Actor
 from schemas.engine import (
@@ -36,9 +36,9 @@ from schemas.session import ContainerStatus
 from schemas.states import ClientState, RunState
 from schemas.telemetry import Alert, EventKind, Severity
 from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.placement import HostLoad
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.placement import HostLoad
 from services.orchestrator.ports import Change
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Bench, ScriptedEngine, ScriptedHost, until, write_sources

@@ -7,7 +7,7 @@ import pytest
 
 from bus.bus import Bus, connect
 from bus.queue import Taken, WorkQueue
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.backtest import TrialOrder, TrialPlan
 from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 

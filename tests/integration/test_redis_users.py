@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from flotilla.embedded.redis import RedisServer
+from flotilla.stack.servers.redis import RedisServer
 from schemas.fault import FaultCode, FaultError
 from schemas.session import CacheAccess, EnginePlan, SessionSpec
 from services.supervisor.adapters.redis_users import RedisUsers

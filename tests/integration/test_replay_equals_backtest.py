@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link import Measured, Stop
+from engine_sidecar.link.frames import Measured, Stop
 from schemas.states import StopPolicy
 from schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, ZygoteProcess, ema_cross, run_of, sandbox_node, zygote_process

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP, Actor, Call
 from schemas.fault import FaultCode, FaultError
 from schemas.session import EngineCommand
@@ -478,7 +478,7 @@ async def test_the_creds_are_nowhere_to_be_seen(sidecar: Sidecar, heard: Heard) 
 
 def test_the_sidecar_imports_nothing_heavy() -> None:
     code = (
-        "import sys; sys.modules['aiohttp'] = None; import engine_sidecar.life; "
+        "import sys; sys.modules['aiohttp'] = None; import engine_sidecar.sidecar; "
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

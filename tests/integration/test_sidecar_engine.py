@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import (
     COMMAND_ADD_STRATEGY,
     COMMAND_END_NOW,

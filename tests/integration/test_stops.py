@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.link import Ended, EndNow, Stop
+from engine_sidecar.link.frames import Ended, EndNow, Stop
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import EventKind, StopReport
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.asking import (
+from engine_sidecar.link.asking import (
     AddStrategy,
     Answer,
     Ask,
@@ -19,7 +19,7 @@ from engine_sidecar.asking import (
     StartStrategy,
     StopStrategy,
 )
-from engine_sidecar.link import Stop
+from engine_sidecar.link.frames import Stop
 from schemas.fault import FaultCode
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import EventKind

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link import Stop
+from engine_sidecar.link.frames import Stop
 from schemas.states import RunState, StopPolicy
 from tests.bars_by_hand import (
     DAY,

@@ -15,7 +15,7 @@ import pytest
 
 from bus.bus import Bus, connect
 from bus.settings import BusSettings
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import (
     HEALTH,
     HEARTBEAT,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.contract import PLAN_CHECK, Actor
 from schemas.session import PlanCheck
 from tests.integration.conftest import ConnectAs

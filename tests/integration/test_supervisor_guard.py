@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bus.bus import Bus
-from flotilla.embedded.redis import RedisServer
+from flotilla.stack.servers.redis import RedisServer
 from schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
 from schemas.fault import Fault, FaultCode, FaultError
 from schemas.session import EnginePlan, Launch, WhichSession

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.link import Run, Stop
+from engine_sidecar.link.frames import Run, Stop
 from schemas.catalog import Parameter
 from schemas.config import EngineConfig, StrategyChoice, VenueChoice
 from schemas.fault import FieldError
@@ -17,12 +17,12 @@ from schemas.session import PlanCheck, PlanProblems, SessionSpec
 from schemas.states import EngineType, FailureReason, RunState, StopPolicy
 from schemas.telemetry import EventKind
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.core.checkup import due
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
-from services.orchestrator.core.templates import EngineTemplate, Shelf
-from services.orchestrator.core.venues import VenueClient, VenueTemplate
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.templates.core.checkup import due
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.rendering import render
+from services.orchestrator.templates.core.templates import EngineTemplate, Shelf
+from services.orchestrator.templates.core.venues import VenueClient, VenueTemplate
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, zygote_process
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -39,7 +39,7 @@ TEXTS = {"start": "1999-01-04", "end": "1999-03-31", "base_currency": "EUR"}
 _CHECKS = """
 import sys
 import msgspec
-from engine_sidecar.checking import problems_of
+from engine_sidecar.checking.__main__ import problems_of
 from schemas.session import PlanCheck
 
 for line in sys.stdin.buffer:

@@ -113,7 +113,7 @@ def test_every_venue_but_two_takes_a_proxy_url(in_process: InProcess) -> None:
 
 def failure_of_connecting(proxy_url: str) -> str:
     """Why the data client of a venue whose secret names a proxy does not connect."""
-    from engine_sidecar.adapters.node_building import build_node  # noqa: PLC0415 - in the fork only
+    from engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
 
     given = {"base_url_http": "https://venue.invalid", "instrument_provider": {"load_all": True}}
     run = run_of_venue("binance", "paper", **given)

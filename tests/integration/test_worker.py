@@ -17,7 +17,7 @@ import pytest
 
 from bus.bus import Bus
 from bus.queue import WorkQueue
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack.servers.nats import NatsServer
 from schemas.backtest import (
     CancelTrial,
     ClaimTrial,

@@ -12,18 +12,18 @@ from nats import errors
 
 from bus.bus import Bus
 from bus.settings import BusSettings
-from engine_sidecar.life import Life, exit_code
-from engine_sidecar.ports import Surroundings
-from engine_sidecar.settings import Settings
+from engine_sidecar.process.ports import Surroundings
+from engine_sidecar.session.life import Life, exit_code
+from engine_sidecar.session.settings import Settings
 from schemas.catalog import CatalogView
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import CacheAccess, Launch, SessionSpec
 from schemas.telemetry import StopFlag
 from services.orchestrator.backtests.ports import Backlog
-from services.orchestrator.clock import RecordClock
-from services.orchestrator.core.templates import Shelf
+from services.orchestrator.engines.clock import RecordClock
 from services.orchestrator.service import Orchestrator, Outside, running
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.templates.core.templates import Shelf
 from services.supervisor import service as supervisor
 from services.supervisor.adapters.order_log import BusOrderLog
 from services.supervisor.assembly import OpenBus

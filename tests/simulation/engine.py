@@ -9,9 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine_sidecar.core.messages import LinkClosed, ZygoteGone
-from engine_sidecar.core.usage import Usage
-from engine_sidecar.link import (
+from engine_sidecar.link.frames import (
     Ended,
     EndNow,
     Exited,
@@ -26,7 +24,9 @@ from engine_sidecar.link import (
     ToEngine,
     ZygoteReady,
 )
-from engine_sidecar.ports import Heard
+from engine_sidecar.link.messages import LinkClosed, ZygoteGone
+from engine_sidecar.process.ports import Heard
+from engine_sidecar.process.usage import Usage
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import StopReport
 from tests.simulation.loop import Process

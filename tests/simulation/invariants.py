@@ -9,7 +9,7 @@ import msgspec
 from schemas.engine import EngineAccepted
 from schemas.session import FleetStopped, RenewLease, SessionSpec, VenueAccount
 from schemas.states import EngineType, RunState, TradingMode
-from services.orchestrator.core.model import Engine, Session
+from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.ports import Change, Command
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk

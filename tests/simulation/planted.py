@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from services.orchestrator.actions import Actions
-from services.orchestrator.conductor import Conductor
-from services.orchestrator.core import leases
+from services.orchestrator.engines.actions import Actions
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core import leases
 
 type Change = tuple[Callable[..., Any], str, str]
 

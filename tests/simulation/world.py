@@ -18,7 +18,7 @@ from schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngin
 from schemas.fault import FaultCode, FaultError
 from schemas.session import EmergencyStop, LiftStop
 from schemas.states import RunState
-from services.orchestrator.core.model import Engine
+from services.orchestrator.engines.core.model import Engine
 from services.orchestrator.ports import Change
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk, Machine, Service, StoreTrouble, live, orchestrator, supervisor_of

@@ -10,9 +10,9 @@ from schemas.backtest import BacktestConfig, BacktestStatus, StudyConfig
 from services.orchestrator.adapters.postgres import PostgresRecord, add_command
 from services.orchestrator.adapters.rows import to_json
 from services.orchestrator.adapters.statements import SQL
+from services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
+from services.orchestrator.backtests.core.study_ranking import Point, Points, point
 from services.orchestrator.backtests.ports import Backlog, TakenError, Work
-from services.orchestrator.core.backtests.model import Backtest, Facts, NewBacktest, Study, Window
-from services.orchestrator.core.backtests.tally import Point, Points, point
 from services.orchestrator.ports import Command, StaleChange
 
 

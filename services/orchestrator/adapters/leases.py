@@ -8,8 +8,8 @@ import msgspec
 from schemas.session import SessionSpec
 from services.orchestrator.adapters import rows
 from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.core import leases
-from services.orchestrator.core.model import Session
+from services.orchestrator.engines.core import leases
+from services.orchestrator.engines.core.model import Session
 from services.orchestrator.ports import AccountHeld
 
 

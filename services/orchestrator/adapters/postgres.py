@@ -16,11 +16,11 @@ from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
 from services.orchestrator.adapters import leases, rows
 from services.orchestrator.adapters.migrator import migrate
 from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.core.ends import CLOSED_BY, Exposure
-from services.orchestrator.core.events import StoredEvent
-from services.orchestrator.core.leases import Lease
-from services.orchestrator.core.model import Engine, Session
 from services.orchestrator.core.record_time import KeptTime
+from services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
+from services.orchestrator.engines.core.events import StoredEvent
+from services.orchestrator.engines.core.leases import Lease
+from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.ports import (
     Change,
     Command,

@@ -10,9 +10,9 @@ from schemas.config import EngineConfig, RestartPolicy
 from schemas.fault import FaultCode
 from schemas.session import SessionSpec, VenueAccount
 from schemas.telemetry import StopReport
-from services.orchestrator.core.events import StoredEvent
-from services.orchestrator.core.leases import Lease
-from services.orchestrator.core.model import Engine, Session, Silence, StopOrder
+from services.orchestrator.engines.core.events import StoredEvent
+from services.orchestrator.engines.core.leases import Lease
+from services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
 from services.orchestrator.ports import Command, Refusal
 
 _MOVING: Final = (

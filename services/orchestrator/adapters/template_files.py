@@ -13,9 +13,9 @@ import msgspec
 from bus.logs import get_logger
 from schemas.catalog import TemplateFault
 from schemas.fault import FaultCode, fault
-from services.orchestrator.core.loading import MAX_BYTES, load
-from services.orchestrator.core.templates import EngineTemplate, Kind, Shelf, StrategyTemplate
-from services.orchestrator.core.venues import VenueTemplate
+from services.orchestrator.templates.core.loading import MAX_BYTES, load
+from services.orchestrator.templates.core.templates import EngineTemplate, Kind, Shelf, StrategyTemplate
+from services.orchestrator.templates.core.venues import VenueTemplate
 
 log = get_logger(__name__)
 

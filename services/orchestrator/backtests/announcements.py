@@ -11,10 +11,10 @@ from bus.logs import get_logger
 from bus.mailbox import Mailboxes
 from schemas.contract import FLEET_BACKTEST
 from schemas.fault import FaultError
-from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.core.backtests.model import Backtest
-from services.orchestrator.core.backtests.views import view
+from services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
 

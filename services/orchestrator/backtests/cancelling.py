@@ -9,15 +9,15 @@ from bus.logs import get_logger
 from schemas.backtest import BacktestStatus, BacktestView, CancelTrial, WhichBacktest
 from schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
 from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator.actions import Clock
-from services.orchestrator.backtests.holders import Holders
+from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.core import lifecycle as core
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.conductor import Stamp, command_of
-from services.orchestrator.core.backtests import turns as core
-from services.orchestrator.core.backtests.model import Backtest
-from services.orchestrator.core.backtests.views import view
-from services.orchestrator.ledger import Ledger
+from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.ports import Command
 
 log = get_logger(__name__)

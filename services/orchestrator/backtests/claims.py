@@ -1,12 +1,12 @@
 """Answers workers that took a trial from the queue: shall they run it?"""
 
 from schemas.backtest import ClaimTrial, TrialClaimed
-from services.orchestrator.actions import Clock
-from services.orchestrator.backtests.holders import Holders
+from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.core import lifecycle as core
+from services.orchestrator.backtests.core.model import Backtest
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.core.backtests import turns as core
-from services.orchestrator.core.backtests.model import Backtest
+from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.engines.actions import Clock
 
 
 class Claims:

@@ -3,13 +3,13 @@
 from schemas.backtest import BacktestView, RunBacktest
 from schemas.contract import BACKTEST_RUN
 from schemas.fault import FaultCode, fault
-from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.announcements import Announcements
+from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from services.orchestrator.backtests.sources import Shelves, new_backtest
-from services.orchestrator.conductor import Stamp, command_of
-from services.orchestrator.core.backtests.views import view
-from services.orchestrator.ledger import Ledger
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.ledger import Ledger
 
 
 class Commands:

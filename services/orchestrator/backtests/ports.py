@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from schemas.backtest import BacktestStatus
-from services.orchestrator.core.backtests.model import Backtest, NewBacktest, Study
-from services.orchestrator.core.backtests.tally import Points
+from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
+from services.orchestrator.backtests.core.study_ranking import Points
 from services.orchestrator.ports import Command
 
 

@@ -12,10 +12,10 @@ from bus.tasks import Tasks
 from schemas.backtest import BacktestStatus, CancelTrial, TrialBeat, TrialProgress
 from schemas.contract import COMMAND_CANCEL_TRIAL, FLEET_PROGRESS, TRIAL_BEAT
 from schemas.fault import FaultError
-from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.core.backtests.model import Backtest
-from services.orchestrator.core.backtests.views import view
+from services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
 

@@ -21,14 +21,14 @@ from schemas.backtest import (
     WhichBacktest,
 )
 from schemas.fault import FaultCode, FieldError, fault, invalid
+from services.orchestrator.backtests.changes import Turns, unknown_backtest
+from services.orchestrator.backtests.core.comparing import parameters
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.pages import page
+from services.orchestrator.backtests.core.result_parts import unpacked, unpacked_report
+from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.turns import Turns, unknown_backtest
-from services.orchestrator.core.backtests.assembly import unpacked, unpacked_report
-from services.orchestrator.core.backtests.comparing import parameters
-from services.orchestrator.core.backtests.model import Backtest
-from services.orchestrator.core.backtests.pages import page
-from services.orchestrator.core.backtests.views import view
 from services.orchestrator.core.replies import fitting
 
 _KEPT: Final = 4

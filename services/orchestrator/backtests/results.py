@@ -15,13 +15,18 @@ from schemas.backtest import (
     TrialStarted,
 )
 from schemas.fault import FaultCode, FaultError
-from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.core import lifecycle as core
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.result_parts import (
+    BrokenResultError,
+    joined,
+    unpacked,
+    unpacked_report,
+)
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.core.backtests import turns as core
-from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked, unpacked_report
-from services.orchestrator.core.backtests.model import Backtest
+from services.orchestrator.engines.actions import Clock
 from services.orchestrator.ports import Unstorable
 
 log = get_logger(__name__)

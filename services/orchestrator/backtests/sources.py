@@ -5,11 +5,11 @@ from datetime import datetime
 
 from schemas.backtest import BacktestConfig, TrialOrder
 from schemas.fault import invalid
-from services.orchestrator.core.backtests.model import Backtest, NewBacktest
-from services.orchestrator.core.backtests.plans import Sources, plan_of
+from services.orchestrator.backtests.core.model import Backtest, NewBacktest
+from services.orchestrator.backtests.core.plans import Sources, plan_of
 from services.orchestrator.core.record_time import wall
-from services.orchestrator.library import Library
 from services.orchestrator.ports import Catalog
+from services.orchestrator.templates.library import Library
 
 
 class Shelves:

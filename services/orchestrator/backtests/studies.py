@@ -10,21 +10,21 @@ from schemas.backtest import (
 )
 from schemas.contract import STUDY_CANCEL, STUDY_RUN
 from schemas.fault import FaultCode, fault, invalid
-from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.cancelling import Cancelling
-from services.orchestrator.backtests.course import Course
-from services.orchestrator.backtests.members import new_members
+from services.orchestrator.backtests.core import studies as core
+from services.orchestrator.backtests.core.model import Study
+from services.orchestrator.backtests.core.study_ranking import best, point_of
+from services.orchestrator.backtests.core.views import study_view
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.reads import Reads
 from services.orchestrator.backtests.sources import Shelves
-from services.orchestrator.conductor import Stamp, command_of
-from services.orchestrator.core.backtests import studies as core
-from services.orchestrator.core.backtests.model import Study
-from services.orchestrator.core.backtests.tally import best, point_of
-from services.orchestrator.core.backtests.views import study_view
+from services.orchestrator.backtests.study_backtests import new_members
+from services.orchestrator.backtests.study_runner import Course
 from services.orchestrator.core.replies import fitting
-from services.orchestrator.ledger import Ledger
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.ports import StaleChange
 
 

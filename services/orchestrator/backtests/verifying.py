@@ -16,16 +16,16 @@ from schemas.backtest import (
 from schemas.contract import BACKTEST_VERIFY
 from schemas.fault import FaultCode, FieldError, fault, invalid
 from schemas.ids import is_backtest_id
-from services.orchestrator.actions import Clock
 from services.orchestrator.backtests.announcements import Announcements
+from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.core.comparing import verdict
+from services.orchestrator.backtests.core.model import Backtest, NewBacktest
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from services.orchestrator.backtests.reads import Reads
-from services.orchestrator.backtests.turns import Turns
-from services.orchestrator.conductor import Stamp, command_of
-from services.orchestrator.core.backtests.comparing import verdict
-from services.orchestrator.core.backtests.model import Backtest, NewBacktest
 from services.orchestrator.core.record_time import wall
-from services.orchestrator.ledger import Ledger
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.ledger import Ledger
 
 _ATTEMPTS: Final = 3
 

@@ -7,16 +7,16 @@ from bus.logs import get_logger
 from schemas.fault import FaultCode, FaultError
 from schemas.ids import new_request_id
 from schemas.telemetry import HostHeartbeat
-from services.orchestrator.actions import Clock
+from services.orchestrator.backtests.core.hosting import wants_worker, worker_config, worker_id
 from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.conductor import Conductor
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.backtests.hosting import wants_worker, worker_config, worker_id
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import Engine
-from services.orchestrator.planner import Planner
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.planner import Planner
 
 log = get_logger(__name__)
 

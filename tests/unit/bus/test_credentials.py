@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bus.credentials import FleetKeys
-from flotilla.embedded.nats import server_config
+from flotilla.stack.servers.nats import server_config
 from schemas.contract import Actor
 
 LINE_BYTES = 16 * 1024

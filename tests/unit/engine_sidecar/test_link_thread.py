@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from engine_sidecar.adapters.link_thread import LinkThread
-from engine_sidecar.link import (
+from engine_sidecar.engine.link_thread import LinkThread
+from engine_sidecar.link.frames import (
     Ended,
     EndNow,
     Flatten,

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_RUN = "from engine_sidecar.strategy_path import extend_path; extend_path(); import bus.bus, json, examples.mine, my_turns; print(my_turns.WHOSE)"
+_RUN = "from engine_sidecar.strategies.import_path import extend_path; extend_path(); import bus.bus, json, examples.mine, my_turns; print(my_turns.WHOSE)"
 
 
 def test_they_are_found_before_packages_of_others_and_hide_none_of_ours_or_of_python(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
-from engine_sidecar.adapters.tap import Tap
-from engine_sidecar.link import Happened
+from engine_sidecar.engine.tap import Tap
+from engine_sidecar.link.frames import Happened
 from schemas.telemetry import EventKind
 
 

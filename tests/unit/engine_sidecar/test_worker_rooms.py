@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine_sidecar.worker.rooms import Rooms
+from engine_sidecar.worker.slots import Rooms
 from engine_sidecar.worker.verdict import Ending, KillCause
 from schemas.backtest import TrialFailure
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from flotilla.commands.audit import audit_table
+from flotilla.cli.commands.audit import audit_table
 from schemas.audit import AuditEntry, Caller
 from schemas.fault import FaultCode
 from tests.unit.flotilla.test_tables import drawn

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from flotilla.exporting import export
-from flotilla.whole_file import whole_file
+from flotilla.show.exporting import export
+from flotilla.state.whole_file import whole_file
 from schemas.backtest import EquityPoint, ResultPart
 from schemas.telemetry import OrderUpdate
 

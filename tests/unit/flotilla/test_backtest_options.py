@@ -7,8 +7,9 @@ from typing import Any
 import click
 import pytest
 
-from flotilla.backtest_options import given_config, with_instruments, with_range
-from flotilla.study_options import axis, study_config
+from flotilla.cli.backtest_options import given_config
+from flotilla.cli.study_options import axis, study_config
+from flotilla.client.backtest_config import with_instruments, with_range
 from schemas.backtest import Axis, BacktestConfig, FillModelChoice, StudyKind
 from schemas.catalog import CatalogEntry, Parameter, TemplateView
 from schemas.decoding import convert

@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 from rich.console import RenderableType
 
-from flotilla.backtest_tables import backtests_table, details, result_report
-from flotilla.comparison_tables import best_of, comparison_report
-from flotilla.demo_backtest import count_equal
-from flotilla.failure import failure_of
-from flotilla.figure_tables import Told
-from flotilla.findings import findings_report
-from flotilla.following import progress_text
-from flotilla.output import console
-from flotilla.problem import BacktestFailedError
-from flotilla.study_figures import ranking
-from flotilla.study_tables import as_json, result_line, studies_table, study_report
-from flotilla.verdict_report import verdict_report
+from flotilla.cli.following import progress_text
+from flotilla.demo.backtest import count_equal
+from flotilla.show.backtest_tables import backtests_table, details, result_report
+from flotilla.show.comparison_tables import best_of, comparison_report
+from flotilla.show.data_findings import findings_report
+from flotilla.show.error_report import failure_of
+from flotilla.show.figure_tables import Told
+from flotilla.show.output import console
+from flotilla.show.study_figures import ranking
+from flotilla.show.study_tables import as_json, result_line, studies_table, study_report
+from flotilla.show.verdict_report import verdict_report
+from flotilla.state.errors import BacktestFailedError
 from schemas.backtest import (
     Axis,
     BacktestConfig,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flotilla import checks
-from flotilla.checks import Level
-from flotilla.ports import Ports
-from flotilla.problem import StackError
-from flotilla.state import StateFolder
+from flotilla.stack import checks
+from flotilla.stack.checks import Level
+from flotilla.stack.servers.ports import Ports
+from flotilla.state.errors import StackError
+from flotilla.state.folder import StateFolder
 
 
 @pytest.fixture

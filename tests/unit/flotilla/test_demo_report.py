@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from flotilla.demo import Account
-from flotilla.demo_backtest import Again
-from flotilla.demo_report import account_report
-from flotilla.figure_tables import Told
-from flotilla.settings import Connection
-from flotilla.tally import Tally
-from flotilla.watch import Update
+from flotilla.client.watch import Update
+from flotilla.demo.backtest import Again
+from flotilla.demo.demo import Account
+from flotilla.demo.event_audit import Tally
+from flotilla.demo.report import account_report
+from flotilla.show.figure_tables import Told
+from flotilla.state.settings import Connection
 from schemas.telemetry import EventKind, PositionUpdate
 from tests.unit.flotilla.test_backtest_tables import shown, view
 from tests.unit.flotilla.test_tally import BEAT, FILL, STOPPED, TRADING, event, metrics, tally_of

@@ -10,8 +10,8 @@ import click
 from packaging.tags import sys_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from flotilla.cli import GROUPS, cli
-from flotilla.exits import MEANING
+from flotilla.cli.main import GROUPS, cli
+from flotilla.state.exits import MEANING
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/cli.md").read_text()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.environment import of_program, of_server
-from flotilla.programs import output, python
+from flotilla.state.environment import of_program, of_server
+from flotilla.state.programs import output, python
 
 USERS = {
     "PATH": "/bin",

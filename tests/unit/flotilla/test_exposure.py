@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from flotilla.exposure import hosts_of, with_unseen
+from flotilla.client.unseen_engines import hosts_of, with_unseen
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.session import EmergencyReceipt, FleetStopped

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.exits import MEANING, OF_FAULT, Exit
-from flotilla.failure import failure_of
-from flotilla.problem import EngineFailedError, ServerError, StackError, StackRunsError
+from flotilla.show.error_report import failure_of
+from flotilla.state.errors import EngineFailedError, ServerError, StackError, StackRunsError
+from flotilla.state.exits import MEANING, OF_FAULT, Exit
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid

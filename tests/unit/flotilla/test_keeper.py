@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bus.tasks import Tasks
-from flotilla.embedded.child import Child
-from flotilla.keeper import Keeper, ended_how
+from flotilla.stack.child_restarter import Keeper, ended_how
+from flotilla.stack.servers.child import Child
 
 
 class Notes:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.lock import StackLock, holder
-from flotilla.problem import StackRunsError
-from flotilla.state import StateFolder
+from flotilla.state.errors import StackRunsError
+from flotilla.state.folder import StateFolder
+from flotilla.state.lock import StackLock, holder
 
 
 def never() -> None:
@@ -30,8 +30,8 @@ def other(folder: StateFolder) -> Iterator[subprocess.Popen[str]]:
     code = """
 import subprocess, sys
 from pathlib import Path
-from flotilla.lock import StackLock
-from flotilla.state import StateFolder
+from flotilla.state.lock import StackLock
+from flotilla.state.folder import StateFolder
 lock = StackLock.acquire(StateFolder(Path(sys.argv[1])), on_wait=print)
 child = subprocess.Popen(["sleep", sys.argv[2]], pass_fds=(lock.children_fd,))
 print("held", child.pid, flush=True)

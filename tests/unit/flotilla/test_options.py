@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.options import _typed
+from flotilla.cli.options import _typed
 
 SCRIPT = Path("/home/ann/flotilla/.venv/bin/flotilla")
 

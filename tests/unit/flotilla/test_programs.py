@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.problem import ProgramFailedError
-from flotilla.programs import output, output_lines, python
+from flotilla.state.errors import ProgramFailedError
+from flotilla.state.programs import output, output_lines, python
 
 
 async def test_lines_come_while_the_program_runs() -> None:

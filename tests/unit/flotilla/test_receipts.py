@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bus.receipts import are_confirmed, is_confirmed
-from flotilla.receipts import flags_left, stopped_report
+from flotilla.show.receipts import flags_left, stopped_report
 from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
 from schemas.states import StopPolicy
 from schemas.telemetry import StopFlag, StopReport

@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 
 from bus.credentials import FleetKeys
-from flotilla import recovery
-from flotilla.embedded import nats_health
-from flotilla.embedded.nats import NatsServer
+from flotilla.stack import recovery
+from flotilla.stack.servers import nats_health
+from flotilla.stack.servers.nats import NatsServer
 from tests.e2e.stacks import until
 
 BROKEN = (

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from flotilla.cli import cli
-from flotilla.remedies import Asked, asked_by, remedy_of
+from flotilla.cli.main import cli
+from flotilla.show.remedies import Asked, asked_by, remedy_of
 from schemas.fault import Fault, FaultCode
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flotilla.secret_folder import SecretFolder, StoredSecret
+from flotilla.state.secret_folder import SecretFolder, StoredSecret
 from schemas.fault import FaultCode, FaultError
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flotilla.client import bus_settings
-from flotilla.lock import StackLock
-from flotilla.settings import Connection, find_connection
-from flotilla.state import StateFolder
+from flotilla.client.client import bus_settings
+from flotilla.state.folder import StateFolder
+from flotilla.state.lock import StackLock
+from flotilla.state.settings import Connection, find_connection
 from schemas.fault import FaultCode, FaultError
 
 

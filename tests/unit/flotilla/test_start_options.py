@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from flotilla.engine_options import engine_config, pairs
+from flotilla.cli.engine_options import engine_config, pairs
 from schemas.config import EngineConfig
 from schemas.fault import FaultCode, FaultError
 

@@ -6,11 +6,11 @@ import click
 import msgspec
 import pytest
 
-from flotilla.commands.backtests import run as backtest_run
-from flotilla.option_names import by_option, option_of
-from flotilla.study_options import study_config
-from flotilla.study_tables import as_json, result_line, study_report
-from flotilla.walk_forward_tables import folds_of, place_of
+from flotilla.cli.commands.backtests import run as backtest_run
+from flotilla.cli.option_names import by_option, option_of
+from flotilla.cli.study_options import study_config
+from flotilla.show.study_tables import as_json, result_line, study_report
+from flotilla.show.walk_forward_tables import folds_of, place_of
 from schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
 from schemas.fault import FaultError, FieldError, invalid
 from tests.unit.flotilla.test_backtest_tables import metrics, shown, study, view

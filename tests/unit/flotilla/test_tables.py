@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from rich.console import Console, RenderableType
 
-from flotilla import tables, template_tables
-from flotilla.telling import line_of
-from flotilla.watch import Update
+from flotilla.client.watch import Update
+from flotilla.show import tables, template_tables
+from flotilla.show.event_lines import line_of
 from schemas.catalog import (
     CatalogEntry,
     CatalogView,

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from flotilla.tally import Tally
-from flotilla.watch import Update
+from flotilla.client.watch import Update
+from flotilla.demo.event_audit import Tally
 from schemas.states import FailureReason, RunState
 from schemas.telemetry import (
     EngineEvent,

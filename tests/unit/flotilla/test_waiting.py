@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from flotilla.client import _arrived, _last
-from flotilla.problem import EngineFailedError
+from flotilla.client.client import _arrived, _last
+from flotilla.state.errors import EngineFailedError
 from schemas.config import EngineConfig
 from schemas.engine import EngineView, SessionView
 from schemas.states import ClientState, DesiredState, RunState

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flotilla import words
+from flotilla.show import formats as words
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.fault import FaultCode, FaultError
-from services.gateway import auth
-from services.gateway.auth import Role, TokenFile, TokenRecord, authorise, digest, read_tokens
-from services.gateway.tokens import create_token, main
+from services.gateway.web import auth
+from services.gateway.web.auth import Role, TokenFile, TokenRecord, authorise, digest, read_tokens
+from services.gateway.web.tokens import create_token, main
 
 
 @pytest.mark.parametrize(("has", "needs"), list(itertools.product(Role, Role)))

@@ -19,7 +19,8 @@ from schemas.backtest import (
     StudyConfig,
     StudyView,
 )
-from services.gateway.core.backtest_views import (
+from services.gateway.backtests.tables import TABLES, columns, csv_text, rows
+from services.gateway.backtests.views import (
     backtest_summary,
     iso_moment,
     results_summary,
@@ -27,7 +28,6 @@ from services.gateway.core.backtest_views import (
     study_summary,
     verdict_message,
 )
-from services.gateway.core.tables import TABLES, columns, csv_text, rows
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 CONFIG = BacktestConfig(

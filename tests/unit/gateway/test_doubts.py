@@ -8,7 +8,7 @@ import pytest
 from schemas.engine import SessionView
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import StopReport
-from services.gateway.core.doubts import doubts, listed, with_doubts
+from services.gateway.engines.unconfirmed import doubts, listed, with_doubts
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 FLAT = StopReport(policy=StopPolicy.FLATTEN, is_flat=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.telemetry import Resources
-from services.gateway.core.figures import binary_size, decimal_size, resource_usage
+from services.gateway.engines.figures import binary_size, decimal_size, resource_usage
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.fault import FaultError
-from services.gateway.core.keys import snake_keys
-from services.gateway.queries import StartBody
+from services.gateway.web.keys import snake_keys
+from services.gateway.web.queries import StartBody
 
 
 @pytest.mark.parametrize(

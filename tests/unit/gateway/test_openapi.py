@@ -10,11 +10,11 @@ import pytest
 
 from schemas.decoding import convert
 from schemas.fault import FaultError
-from services.gateway.auth import Role
-from services.gateway.docs_page import render
-from services.gateway.openapi import document
-from services.gateway.queries import StartBody
-from services.gateway.routes import ROUTES
+from services.gateway.docs.openapi import document
+from services.gateway.docs.page import render
+from services.gateway.routes.table import ROUTES
+from services.gateway.web.auth import Role
+from services.gateway.web.queries import StartBody
 
 DOCUMENT = document(ROUTES, "1.2.3")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from schemas.audit import Caller, GatewayRefusal
 from schemas.fault import Fault, FaultCode, fault
-from services.gateway import refusals
-from services.gateway.refusals import Refusals
+from services.gateway.live import refusals
+from services.gateway.live.refusals import Refusals
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 STOP = "POST /api/v1/nautilus/engine/stop"

@@ -7,7 +7,7 @@ import pytest
 from schemas.engine import SessionView
 from schemas.fault import FaultCode
 from schemas.states import ClientState, FailureReason, RunState
-from services.gateway.core.verdict import Goal, judge
+from services.gateway.engines.verdict import Goal, judge
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from schemas.engine import EngineView, FleetStatus, SessionView
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import ClientState, DesiredState, FailureReason, RunState
 from schemas.telemetry import Resources, StopFlag
-from services.gateway.core.views import (
+from services.gateway.engines.views import (
     health_check,
     health_view,
     overall_health,

@@ -9,8 +9,8 @@ from schemas.config import EngineConfig
 from schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
 from schemas.states import DesiredState, EngineType, RunState, TradingMode
 from schemas.telemetry import EngineEvent, EventKind, Heartbeat, HostHeartbeat, StateChange
-from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.core.placement import HostLoad
+from services.orchestrator.engines.core.model import Engine, Session
+from services.orchestrator.engines.core.placement import HostLoad
 
 NOW = datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
 HOSTS = (HostLoad("h1", 2, 0),)

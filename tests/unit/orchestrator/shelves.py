@@ -7,11 +7,11 @@ import msgspec
 from schemas.config import EngineConfig, VenueChoice
 from schemas.fault import FaultError
 from schemas.session import SessionSpec
-from services.orchestrator.core.loading import load
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
-from services.orchestrator.core.templates import EngineTemplate, Shelf, StrategyTemplate
-from services.orchestrator.core.venues import VenueTemplate
+from services.orchestrator.templates.core.loading import load
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.rendering import render
+from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, StrategyTemplate
+from services.orchestrator.templates.core.venues import VenueTemplate
 
 STAND_IN = {
     "path": "sim.config:Config",

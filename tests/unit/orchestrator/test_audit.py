@@ -14,9 +14,9 @@ from schemas.audit import Caller, GatewayRefusal, HostCommand
 from schemas.fault import Fault, FaultCode, fault
 from schemas.session import StopOrder
 from schemas.telemetry import FleetAlert, Severity
-from services.orchestrator import audit
-from services.orchestrator.audit import Audit
-from services.orchestrator.audit_entries import alert_of, alert_of_order, entry_of_host, refusal_of
+from services.orchestrator.engines import audit
+from services.orchestrator.engines.audit import Audit
+from services.orchestrator.engines.audit_entries import alert_of, alert_of_order, entry_of_host, refusal_of
 from services.orchestrator.ports import Command, Refusal, RepeatedCommand
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 
 from schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPlan
 from schemas.catalog import CatalogEntry, Parameter
-from services.orchestrator.core.backtests.plans import Sources, plan_of
-from services.orchestrator.core.parameters import Rule
-from services.orchestrator.core.templates import Shelf, StrategyTemplate
+from services.orchestrator.backtests.core.plans import Sources, plan_of
+from services.orchestrator.templates.core.parameters import Rule
+from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
 
 SPX, IXIC = "SPX.SIM-1-DAY-LAST-EXTERNAL", "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 

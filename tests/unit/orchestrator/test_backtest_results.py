@@ -22,9 +22,9 @@ from schemas.backtest import (
 )
 from schemas.fault import FaultCode, FaultError
 from schemas.telemetry import Fill
-from services.orchestrator.core.backtests.assembly import BrokenResultError, joined, unpacked
-from services.orchestrator.core.backtests.comparing import parameters, verdict
-from services.orchestrator.core.backtests.pages import page
+from services.orchestrator.backtests.core.comparing import parameters, verdict
+from services.orchestrator.backtests.core.pages import page
+from services.orchestrator.backtests.core.result_parts import BrokenResultError, joined, unpacked
 from tests.unit.orchestrator.test_backtest_turns import CONFIG, outcome
 
 REPORT_CHARACTERS = 96 * 1024

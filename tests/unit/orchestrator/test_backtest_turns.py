@@ -23,9 +23,9 @@ from schemas.backtest import (
     TrialStarted,
 )
 from schemas.fault import FaultError
-from services.orchestrator.core.backtests import turns
-from services.orchestrator.core.backtests.model import Backtest
-from services.orchestrator.core.backtests.views import view
+from services.orchestrator.backtests.core import lifecycle as turns
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.core.views import view
 from tests.unit.orchestrator.makers import NOW, after
 
 CONFIG = BacktestConfig(

@@ -12,12 +12,12 @@ from schemas.backtest import WorkerPlan
 from schemas.config import EngineConfig
 from schemas.states import RunState
 from schemas.telemetry import HostHeartbeat, StopFlag
-from services.orchestrator.core.backtests.hosting import wants_worker, worker_config
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.model import Engine, StopOrder
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
-from services.orchestrator.core.templates import EngineTemplate, Shelf
+from services.orchestrator.backtests.core.hosting import wants_worker, worker_config
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.model import Engine, StopOrder
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.rendering import render
+from services.orchestrator.templates.core.templates import EngineTemplate, Shelf
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
 

@@ -5,8 +5,8 @@ import pytest
 from schemas.config import EngineConfig, RestartPolicy, VenueChoice
 from schemas.fault import FaultError
 from schemas.session import VenueAccount
-from services.orchestrator.core.choice import engine_template, leased_accounts, restart_policy
-from services.orchestrator.core.templates import Shelf
+from services.orchestrator.templates.core.choice import engine_template, leased_accounts, restart_policy
+from services.orchestrator.templates.core.templates import Shelf
 from tests.unit.orchestrator.shelves import SHELF, live, paper
 
 VENUES = (

@@ -2,8 +2,8 @@ import pytest
 
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import RunState, TradingMode
-from services.orchestrator.core.cleanup import Verb, judge
-from services.orchestrator.core.model import Session
+from services.orchestrator.engines.core.cleanup import Verb, judge
+from services.orchestrator.engines.core.model import Session
 from tests.unit.orchestrator.makers import facts, session
 
 ACTIVE, ENDED, UNKNOWN = session(), session(RunState.STOPPED), None

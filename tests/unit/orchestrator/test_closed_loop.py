@@ -13,10 +13,10 @@ from schemas.engine import StopEngine
 from schemas.fault import Fault
 from schemas.session import ContainerFacts
 from schemas.states import RunState, StopPolicy
-from services.orchestrator.core import engine as core
-from services.orchestrator.core import outcomes
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import (
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core import outcomes
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
@@ -30,10 +30,10 @@ from services.orchestrator.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.core.reconcile import leftovers, reconcile
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine, Session
+from services.orchestrator.engines.core.reconcile import leftovers, reconcile
 from tests.unit.orchestrator.host_model import RUNNING, Clock, Container, HostModel
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, host_beat, spec, state_event
 
@@ -217,7 +217,7 @@ class Run:
         self._take(apply_states(self.engine, [event], HOSTS, after(self.clock.now)))
 
     def _is_wanted(self, session_id: str) -> bool:
-        """As services/orchestrator/actions.py asks before it sends a start."""
+        """As services/orchestrator/engines/actions.py asks before it sends a start."""
         session = self.engine.session if self.engine else None
         is_present = session is not None and session.session_id == session_id
         return session is not None and is_present and session.stop is None and not session.is_over

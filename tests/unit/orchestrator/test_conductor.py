@@ -7,13 +7,13 @@ import pytest
 
 from schemas.fault import FaultCode, fault
 from schemas.states import DesiredState, FailureReason, RunState
-from services.orchestrator.conductor import Conductor
-from services.orchestrator.core.decision import Decision, conclude
-from services.orchestrator.core.effects import Effect
-from services.orchestrator.core.ends import NO_ACCOUNT, UNREAD, Exposure
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.model import Engine
-from services.orchestrator.core.session import move
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core.decision import Decision, conclude
+from services.orchestrator.engines.core.effects import Effect
+from services.orchestrator.engines.core.ends import NO_ACCOUNT, UNREAD, Exposure
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.session import move
 from services.orchestrator.ports import Change
 from tests.unit.orchestrator.makers import after, engine, session
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from schemas.session import EmergencyStop, FleetStopped
-from services.orchestrator import emergency
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.live import Live
-from services.orchestrator.emergency import Emergency
-from services.orchestrator.ledger import Ledger
+from services.orchestrator.engines import emergency
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.emergency import Emergency
+from services.orchestrator.engines.ledger import Ledger
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -9,13 +9,13 @@ from schemas.config import EngineConfig
 from schemas.engine import StopEngine
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import FleetAlert, OrderUpdate, PositionUpdate, StopReport
-from services.orchestrator.core import ends
-from services.orchestrator.core.decision import Decision, conclude
-from services.orchestrator.core.effects import PublishState, RaiseAlert
-from services.orchestrator.core.ends import NO_ACCOUNT, Exposure
-from services.orchestrator.core.engine import stop
-from services.orchestrator.core.model import Engine, Session, StopOrder
-from services.orchestrator.core.session import move
+from services.orchestrator.engines.core import ends
+from services.orchestrator.engines.core.decision import Decision, conclude
+from services.orchestrator.engines.core.effects import PublishState, RaiseAlert
+from services.orchestrator.engines.core.ends import NO_ACCOUNT, Exposure
+from services.orchestrator.engines.core.engine import stop
+from services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from services.orchestrator.engines.core.session import move
 from tests.unit.orchestrator.makers import NOW, after, engine, session, spec
 
 HELD = PositionUpdate(

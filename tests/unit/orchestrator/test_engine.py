@@ -3,9 +3,9 @@ import pytest
 from schemas.engine import EngineAccepted, StopEngine
 from schemas.fault import FaultCode, FaultError
 from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import (
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     KillContainer,
@@ -13,7 +13,7 @@ from services.orchestrator.core.effects import (
     PublishState,
     StartContainer,
 )
-from services.orchestrator.core.model import Session, StopOrder
+from services.orchestrator.engines.core.model import Session, StopOrder
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, replace, session, spec
 
 LOOK = LookAgain("e1", after(5))

@@ -2,12 +2,12 @@ import pytest
 
 from schemas.fault import FaultCode, FaultError
 from schemas.states import ClientState, RunState
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.live import Live
-from services.orchestrator.core.model import Engine
-from services.orchestrator.core.placement import HostLoad, choose
 from services.orchestrator.core.replies import fitting
-from services.orchestrator.core.views import client_state, live_view, record_view
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.placement import HostLoad, choose
+from services.orchestrator.engines.core.views import client_state, live_view, record_view
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, host_beat, replace, session
 
 

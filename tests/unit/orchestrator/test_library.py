@@ -10,10 +10,10 @@ from schemas.catalog import ListTemplates, TemplateFault, TemplateList, Validate
 from schemas.config import StrategyChoice
 from schemas.fault import FieldError
 from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.core.loading import load
-from services.orchestrator.core.strategies import render_all
-from services.orchestrator.core.templates import Kind, Shelf, StrategyTemplate
-from services.orchestrator.library import Library
+from services.orchestrator.templates.core.loading import load
+from services.orchestrator.templates.core.strategies import render_all
+from services.orchestrator.templates.core.templates import Kind, Shelf, StrategyTemplate
+from services.orchestrator.templates.library import Library
 from tests.unit.orchestrator.shelves import SHELF
 from tests.unit.orchestrator.test_rendering import STRATEGY
 

@@ -7,8 +7,8 @@ import pytest
 from bus.bus import Bus
 from schemas.fault import FaultCode, fault
 from schemas.session import CleanupError, ContainerList
-from services.orchestrator.core.live import Live
-from services.orchestrator.listing import list_containers
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.listing import list_containers
 from tests.unit.orchestrator.makers import NOW, after, facts, host_beat
 
 

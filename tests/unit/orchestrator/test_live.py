@@ -1,7 +1,7 @@
 from schemas.session import ContainerStatus
 from schemas.states import RunState
 from schemas.telemetry import EngineMetrics
-from services.orchestrator.core.live import Live, Sight
+from services.orchestrator.engines.core.live import Live, Sight
 from tests.unit.orchestrator.makers import NOW, after, beat, facts, host_beat, session
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.engine import ReadLogs
 from schemas.telemetry import LogLines
-from services.orchestrator.core.logs import select
+from services.orchestrator.engines.core.logs import select
 from tests.unit.orchestrator.makers import NOW, after
 
 LINES = (

@@ -8,16 +8,16 @@ from schemas.fault import FaultError
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
 from schemas.telemetry import Severity
-from services.orchestrator.core.effects import (
+from services.orchestrator.engines.core.effects import (
     CommandStop,
     KillContainer,
     RaiseAlert,
     RemoveContainer,
     StopContainer,
 )
-from services.orchestrator.core.live import Sight
-from services.orchestrator.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
-from services.orchestrator.core.reconcile import reconcile
+from services.orchestrator.engines.core.live import Sight
+from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
+from services.orchestrator.engines.core.reconcile import reconcile
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

@@ -3,9 +3,9 @@ import pytest
 from schemas.fault import FaultCode, FaultError
 from schemas.states import EngineType, RunState, TradingMode
 from schemas.telemetry import StopFlag
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.effects import RaiseAlert
-from services.orchestrator.core.placement import (
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.effects import RaiseAlert
+from services.orchestrator.engines.core.placement import (
     HostLoad,
     check_runtime,
     choose,

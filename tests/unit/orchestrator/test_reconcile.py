@@ -5,8 +5,8 @@ import pytest
 
 from schemas.session import ContainerFacts, ContainerStatus
 from schemas.states import FailureReason, RunState, StopPolicy
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import (
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     Effect,
@@ -17,9 +17,9 @@ from services.orchestrator.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.core.live import Sight
-from services.orchestrator.core.model import Engine, Session, StopOrder
-from services.orchestrator.core.reconcile import leftovers, reconcile
+from services.orchestrator.engines.core.live import Sight
+from services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from services.orchestrator.engines.core.reconcile import leftovers, reconcile
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

@@ -10,13 +10,13 @@ from schemas.config import EngineConfig, StrategyChoice, VenueChoice
 from schemas.fault import FaultCode, FaultError
 from schemas.session import SessionSpec
 from schemas.states import StopPolicy
-from services.orchestrator.core.loading import load
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.placeholders import substitute
-from services.orchestrator.core.rendering import render
-from services.orchestrator.core.strategies import render_strategy
-from services.orchestrator.core.templates import EngineTemplate, Shelf, StrategyTemplate, view
-from services.orchestrator.core.traders import trader_id
+from services.orchestrator.templates.core.loading import load
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.placeholders import substitute
+from services.orchestrator.templates.core.rendering import render
+from services.orchestrator.templates.core.strategies import render_strategy
+from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, StrategyTemplate, view
+from services.orchestrator.templates.core.traders import trader_id
 from tests.unit.orchestrator.makers import config
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"

@@ -9,15 +9,21 @@ from schemas.engine import StopEngine
 from schemas.session import ContainerStatus
 from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from schemas.telemetry import Severity
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.again import start_again
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import Effect, LookAgain, RaiseAlert, StartAgain, StartContainer
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.live import Sight
-from services.orchestrator.core.model import Engine, StopOrder
-from services.orchestrator.core.reconcile import reconcile
-from services.orchestrator.core.restarts import backoff, is_owed, plan, recent, standing_alerts
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.again import start_again
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import (
+    Effect,
+    LookAgain,
+    RaiseAlert,
+    StartAgain,
+    StartContainer,
+)
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.live import Sight
+from services.orchestrator.engines.core.model import Engine, StopOrder
+from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.restarts import backoff, is_owed, plan, recent, standing_alerts
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

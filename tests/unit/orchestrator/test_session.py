@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.states import RunState
-from services.orchestrator.core.session import MOVES, IllegalMove, is_older, move
+from services.orchestrator.engines.core.session import MOVES, IllegalMove, is_older, move
 from tests.unit.orchestrator.makers import NOW, after, session
 
 IN_ORDER = (

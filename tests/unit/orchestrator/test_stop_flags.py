@@ -3,12 +3,12 @@ import pytest
 from schemas.fault import FaultCode, FaultError
 from schemas.states import DesiredState, RunState, StopPolicy
 from schemas.telemetry import StopFlag
-from services.orchestrator.core.effects import CommandStop, KillContainer
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.live import Live, Sight
-from services.orchestrator.core.model import StopOrder
-from services.orchestrator.core.reconcile import reconcile
-from services.orchestrator.core.stop_flags import halt, refuse_stopped
+from services.orchestrator.engines.core.effects import CommandStop, KillContainer
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live, Sight
+from services.orchestrator.engines.core.model import StopOrder
+from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.stop_flags import halt, refuse_stopped
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, engine, host_beat, replace, session, spec
 from tests.unit.orchestrator.test_engine import effects_of
 

@@ -3,11 +3,11 @@ import pytest
 from schemas.engine import StopEngine
 from schemas.fault import FaultCode, FaultError
 from schemas.states import ClientState, DesiredState, RunState
-from services.orchestrator.core import engine as core
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.fleet import Fleet
-from services.orchestrator.core.stored import configure, remove
-from services.orchestrator.core.views import record_view
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.stored import configure, remove
+from services.orchestrator.engines.core.views import record_view
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, session, spec, state_event
 
 NEW = config(log_level="DEBUG")

@@ -11,12 +11,12 @@ import pytest
 from schemas import contract
 from schemas.fault import FaultCode, FaultError, fault
 from schemas.telemetry import FleetAlert, StoreProbe
-from services.orchestrator import stores
-from services.orchestrator.alerts import Alerts
-from services.orchestrator.clock import RecordClock
-from services.orchestrator.core.disk import Space
+from services.orchestrator.engines import stores
+from services.orchestrator.engines.alerts import Alerts
+from services.orchestrator.engines.clock import RecordClock
+from services.orchestrator.engines.core.disk import Space
+from services.orchestrator.engines.stores import Stores
 from services.orchestrator.handlers import BEGINNINGS
-from services.orchestrator.stores import Stores
 
 GIB = 1 << 30
 AWAY = fault(FaultCode.UNAVAILABLE, "no space left on device", retry_after_s=1.0)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
-from services.orchestrator.core.backtests.axes import choices
-from services.orchestrator.core.backtests.model import Study
-from services.orchestrator.core.backtests.studies import member_id, members, settle, step, windows
-from services.orchestrator.core.backtests.tally import Point, best, best_of
-from services.orchestrator.core.backtests.views import study_view
+from services.orchestrator.backtests.core.axes import choices
+from services.orchestrator.backtests.core.model import Study
+from services.orchestrator.backtests.core.studies import member_id, members, settle, step, windows
+from services.orchestrator.backtests.core.study_ranking import Point, best, best_of
+from services.orchestrator.backtests.core.views import study_view
 from tests.unit.orchestrator.makers import NOW
 from tests.unit.orchestrator.test_backtest_plans import CROSS, SOURCES, config
 

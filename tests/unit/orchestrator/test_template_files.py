@@ -8,10 +8,10 @@ import pytest
 
 from schemas.fault import FaultCode, FaultError
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.core.parameters import Known
-from services.orchestrator.core.rendering import render
-from services.orchestrator.core.templates import Shelf
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.templates.core.parameters import Known
+from services.orchestrator.templates.core.rendering import render
+from services.orchestrator.templates.core.templates import Shelf
 from tests.unit.orchestrator.makers import config
 from tests.unit.orchestrator.test_loading import VENUE
 from tests.unit.orchestrator.test_rendering import BARS, ENGINE, STRATEGY

@@ -8,9 +8,9 @@ import pytest
 from schemas.catalog import StrategyVerdict, ValidateStrategy
 from schemas.fault import FieldError
 from schemas.session import PlanProblems
-from services.orchestrator.core.loading import load
-from services.orchestrator.core.templates import Shelf, StrategyTemplate
-from services.orchestrator.core.validation import examine, judged
+from services.orchestrator.templates.core.loading import load
+from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
+from services.orchestrator.templates.core.validation import examine, judged
 from tests.unit.orchestrator.test_rendering import RULES, STRATEGY
 
 PARAMETERS: dict[str, Any] = {

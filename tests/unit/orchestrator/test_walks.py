@@ -13,23 +13,23 @@ from schemas.fault import Fault, FaultCode, FaultError
 from schemas.session import ContainerStatus
 from schemas.states import RunState
 from schemas.telemetry import StopFlag
-from services.orchestrator.core import engine as core
-from services.orchestrator.core import outcomes
-from services.orchestrator.core.again import start_again
-from services.orchestrator.core.decision import Decision
-from services.orchestrator.core.effects import (
+from services.orchestrator.engines.core import engine as core
+from services.orchestrator.engines.core import outcomes
+from services.orchestrator.engines.core.again import start_again
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
     PublishState,
     StartContainer,
 )
-from services.orchestrator.core.events import apply_states
-from services.orchestrator.core.live import Sight
-from services.orchestrator.core.model import Engine, Session
-from services.orchestrator.core.reconcile import reconcile
-from services.orchestrator.core.restarts import is_owed
-from services.orchestrator.core.session import MOVES
+from services.orchestrator.engines.core.events import apply_states
+from services.orchestrator.engines.core.live import Sight
+from services.orchestrator.engines.core.model import Engine, Session
+from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.restarts import is_owed
+from services.orchestrator.engines.core.session import MOVES
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, facts, spec, state_event
 
 type Turn = Callable[[Engine | None, float], Decision | None]

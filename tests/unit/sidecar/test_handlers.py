@@ -4,12 +4,7 @@ import asyncio
 
 import pytest
 
-from engine_sidecar import commands
-from engine_sidecar.commands import Commands
-from engine_sidecar.core.messages import BusFound, ZygoteGone
-from engine_sidecar.core.redaction import Redaction, secrets_of
-from engine_sidecar.handlers import Handlers
-from engine_sidecar.link import (
+from engine_sidecar.link.frames import (
     CancelOrders,
     Exited,
     Flatten,
@@ -23,8 +18,13 @@ from engine_sidecar.link import (
     ToEngine,
     ZygoteReady,
 )
-from engine_sidecar.questions import Questions
-from engine_sidecar.strategy_desk import StrategyDesk
+from engine_sidecar.link.messages import BusFound, ZygoteGone
+from engine_sidecar.outbox.redaction import Redaction, secrets_of
+from engine_sidecar.session import commands
+from engine_sidecar.session.commands import Commands
+from engine_sidecar.session.handlers import Handlers
+from engine_sidecar.session.questions import Questions
+from engine_sidecar.session.strategy_commands import StrategyDesk
 from schemas.fault import FaultCode, FaultError
 from schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
 from schemas.states import RunState, StopPolicy

@@ -2,9 +2,8 @@
 
 import pytest
 
-from engine_sidecar.core import session as core
-from engine_sidecar.core.facts import Session
-from engine_sidecar.core.messages import (
+from engine_sidecar.link.frames import EndNow, Forked, GoOn, Phase, Reduce, Stop, Tick
+from engine_sidecar.link.messages import (
     BusFound,
     Checked,
     Effect,
@@ -16,7 +15,8 @@ from engine_sidecar.core.messages import (
     StopAsked,
     ZygoteReady,
 )
-from engine_sidecar.link import EndNow, Forked, GoOn, Phase, Reduce, Stop, Tick
+from engine_sidecar.session.core import session as core
+from engine_sidecar.session.core.facts import Session
 from schemas.session import AccountLease
 from schemas.states import RunState, StopPolicy
 from schemas.telemetry import Alert

@@ -8,12 +8,12 @@ import time
 import msgspec
 import pytest
 
-from engine_sidecar.adapters.echo import Echo
-from engine_sidecar.adapters.engine_link import EngineLink
-from engine_sidecar.adapters.launch import BadLaunchError, read_launch
-from engine_sidecar.adapters.pipes import read_lines
-from engine_sidecar.core.messages import LinkClosed
-from engine_sidecar.link import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
+from engine_sidecar.link.frames import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
+from engine_sidecar.link.messages import LinkClosed
+from engine_sidecar.process.echo import Echo
+from engine_sidecar.process.engine_link import EngineLink
+from engine_sidecar.process.launch import BadLaunchError, read_launch
+from engine_sidecar.process.pipes import read_lines
 from schemas.session import BusAccess, Launch
 from tests.unit.sidecar.samples import spec
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from engine_sidecar.core import session as core
-from engine_sidecar.core.facts import Session
-from engine_sidecar.core.messages import AtRest, BusFound, Effect, Message, Observed, Publish, ZygoteReady
-from engine_sidecar.core.problems import notes, problems
-from engine_sidecar.link import Forked, Phase
+from engine_sidecar.link.frames import Forked, Phase
+from engine_sidecar.link.messages import AtRest, BusFound, Effect, Message, Observed, Publish, ZygoteReady
+from engine_sidecar.session.core import session as core
+from engine_sidecar.session.core.facts import Session
+from engine_sidecar.session.core.problems import notes, problems
 from schemas.states import RunState, TradingMode
 from schemas.telemetry import Alert, EngineMetrics, FeedProgress, QuietData, Severity, StateChange
 from tests.unit.sidecar.samples import measure, spec

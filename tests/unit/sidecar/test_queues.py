@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.core.journal import Entry, Journal
-from engine_sidecar.core.log_book import LineCutter, LogBook
-from engine_sidecar.core.outbox import Outbox
-from engine_sidecar.core.redaction import Redaction
+from engine_sidecar.outbox.journal import Entry, Journal
+from engine_sidecar.outbox.log_book import LineCutter, LogBook
+from engine_sidecar.outbox.outbox import Outbox
+from engine_sidecar.outbox.redaction import Redaction
 from schemas.states import RunState
 from schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from tests.unit.sidecar.samples import spec

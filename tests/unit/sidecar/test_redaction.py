@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from engine_sidecar.asking import Answer
-from engine_sidecar.core.redaction import Redaction, secrets_of
+from engine_sidecar.link.asking import Answer
+from engine_sidecar.outbox.redaction import Redaction, secrets_of
 from schemas.fault import Fault, FaultCode, FieldError
 from schemas.session import BusAccess, CacheAccess, Launch
 from schemas.states import RunState

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.core import session as core
-from engine_sidecar.core.facts import KillCause, Session
-from engine_sidecar.core.messages import (
+from engine_sidecar.link.frames import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from engine_sidecar.link.messages import (
     AtRest,
     BusFound,
     Checked,
@@ -28,7 +27,8 @@ from engine_sidecar.core.messages import (
     StopAsked,
     ZygoteGone,
 )
-from engine_sidecar.link import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from engine_sidecar.session.core import session as core
+from engine_sidecar.session.core.facts import KillCause, Session
 from schemas.session import AccountLease
 from schemas.states import FailureReason, RunState, StopPolicy
 from schemas.telemetry import Alert, StateChange

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.core.facts import KillCause, Session
-from engine_sidecar.core.verdict import describe_exit, final_state
-from engine_sidecar.link import Ended
+from engine_sidecar.link.frames import Ended
+from engine_sidecar.session.core.facts import KillCause, Session
+from engine_sidecar.session.core.verdict import describe_exit, final_state
 from schemas.states import FailureReason, RunState
 from tests.unit.sidecar.samples import spec
 

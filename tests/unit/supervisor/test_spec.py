@@ -110,7 +110,15 @@ def test_a_check_is_as_hardened_as_a_session_without_a_network_and_is_none() -> 
     assert checks["HostConfig"]["Memory"] == CHECK_ROOM.memory_bytes
     assert checks["User"] == runs["User"]
     assert checks["Labels"] == {names.CHECK: "flotilla"}
-    assert checks["Entrypoint"] == ["timeout", "-s", "KILL", "29", "python", "-m", "engine_sidecar.checking"]
+    assert checks["Entrypoint"] == [
+        "timeout",
+        "-s",
+        "KILL",
+        "29",
+        "python",
+        "-m",
+        "engine_sidecar.checking",
+    ]
 
 
 @pytest.mark.parametrize(("catalog", "kind"), [("/srv/catalog", "bind"), ("flotilla-catalog", "volume")])

@@ -1,1 +1,0 @@
-"""What touches the world: processes, pipes, counters, the bus; and NautilusTrader, in the engine's process only."""

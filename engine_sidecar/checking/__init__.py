@@ -1,0 +1,1 @@
+"""Checks of plans, in a process of their own."""

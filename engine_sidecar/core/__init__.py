@@ -1,1 +1,0 @@
-"""What the sidecar decides: pure functions and small counters. No I/O, no clock, no client."""

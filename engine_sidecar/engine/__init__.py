@@ -1,0 +1,1 @@
+"""NautilusTrader's process: everything that touches a TradingNode."""

@@ -1,0 +1,156 @@
+"""Watches over the Redis in which an engine keeps its state: NautilusTrader trades on without it, and says nothing.
+
+Also saves the states of strategies while they trade; NautilusTrader saves them at an orderly stop only, and a killed engine has none.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from engine_sidecar.engine.cache_rewriting import rewrite
+from engine_sidecar.engine.redis_wire import RedisRefusedError, RedisWire, fault_of
+from engine_sidecar.replay.messages import ALERTS
+from schemas.session import CacheAccess
+from schemas.telemetry import Alert, Severity
+
+SAVE_S: Final = 3.0
+PING_S: Final = 0.5
+_PROBE: Final = "flotilla.written"
+_SHOWN: Final = 5
+_FAULTS: Final = (OSError, TimeoutError, EOFError, RedisRefusedError)
+
+
+class CacheWatch:
+    """Watches the database of one kernel. `now` is the loop's time (s)."""
+
+    def __init__(self, kernel: Any, database: Any, access: CacheAccess, now: Callable[[], float]) -> None:
+        self._kernel, self._database = kernel, database
+        self._access, self._now = access, now
+        self._probes = 0
+        self._saved: dict[Any, dict[str, bytes]] = {}
+        self._told: set[str] = set()
+        self._restored = _restored(kernel.cache, database)
+
+    async def run(self) -> None:
+        """Watches and saves until it is cancelled; what happens is told in alerts on the node's bus."""
+        for alert in self._restored:
+            self._tell(alert)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._save(), name="saving states")
+            tasks.create_task(self._watch(), name="watching Redis")
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_S)
+            if self._kernel.trader.is_running:
+                for strategy in self._kernel.trader.strategies():
+                    self._save_state(strategy)
+
+    def _save_state(self, strategy: Any) -> None:
+        """Saves what changed only: NautilusTrader puts a line into the log each time."""
+        try:
+            state = strategy.on_save() or {}
+            if state != self._saved.get(strategy.id, {}):
+                self._kernel.cache.update_strategy(strategy)
+                self._saved[strategy.id] = state
+        except Exception as error:  # noqa: BLE001 - whatever a strategy gives to be saved must not end the engine
+            text = f"the state of {strategy.id} is not kept: {type(error).__name__}: {error}"
+            if text not in self._told:
+                self._told.add(text)
+                self._alert(Severity.WARNING, "state_not_saved", text)
+
+    async def _watch(self) -> None:
+        while True:
+            fault = await self._until_lost()
+            since = self._now()
+            self._alert(Severity.CRITICAL, "cache_lost", self._lost_text(fault))
+            wire = await self._until_there()
+            try:
+                await self._until_written(wire)
+                written = await rewrite(self._kernel, self._database)
+                await self._until_written(wire)
+            except _FAULTS:
+                continue  # gone again
+            finally:
+                wire.close()
+            self._tell_back(self._now() - since, written)
+
+    async def _until_lost(self) -> str:
+        try:
+            wire = await RedisWire.open(self._access)
+            try:
+                while True:
+                    await wire.call("PING")
+                    await asyncio.sleep(PING_S)
+            finally:
+                wire.close()
+        except _FAULTS as error:
+            return fault_of(error)
+
+    async def _until_there(self) -> RedisWire:
+        while True:
+            with suppress(*_FAULTS):
+                return await RedisWire.open(self._access)
+            await asyncio.sleep(PING_S)
+
+    async def _until_written(self, wire: RedisWire) -> None:
+        """Until what NautilusTrader writes arrives: its own connection notices only by a write that fails."""
+        key = f"trader-{self._kernel.trader_id}:general:{_PROBE}"
+        while True:
+            self._probes += 1
+            self._database.add(_PROBE, str(self._probes).encode())
+            await asyncio.sleep(PING_S / 5)
+            if await wire.call("GET", key) == str(self._probes).encode():
+                return
+
+    def _tell_back(self, seconds: float, written: Any) -> None:
+        text = (
+            f"Redis is there again after {seconds:.0f} s; written anew: {written.orders} orders, "
+            f"{written.positions} positions, {written.accounts} accounts and the strategies' states"
+        )
+        if written.failed:
+            self._alert(Severity.CRITICAL, "cache_incomplete", f"{text}; not: {_some(written.failed)}")
+        else:
+            self._alert(Severity.INFO, "cache_back", text)
+
+    def _lost_text(self, fault: str) -> str:
+        return (
+            f"Redis at {self._access.host}:{self._access.port} is lost ({fault}): the engine trades on, but what changes "
+            "until it is back would not survive a crash of the engine"
+        )
+
+    def _alert(self, severity: Severity, code: str, message: str) -> None:
+        self._tell(Alert(severity=severity, code=code, message=message))
+
+    def _tell(self, alert: Alert) -> None:
+        self._kernel.msgbus.publish(topic=ALERTS, msg=alert)
+
+
+def _restored(cache: Any, database: Any) -> list[Alert]:
+    """What came back from an earlier session, and what did not although the database has it: NautilusTrader drops it in silence."""
+    alerts = []
+    if cache.orders_total_count() or cache.positions_total_count():
+        text = (
+            f"from the last session: {cache.orders_open_count()} open orders of {cache.orders_total_count()}, "
+            f"{cache.positions_open_count()} open positions of {cache.positions_total_count()}"
+        )
+        alerts.append(Alert(severity=Severity.INFO, code="state_restored", message=text))
+    lost = [
+        *_missing("order", database.keys("orders:*"), map(str, cache.client_order_ids())),
+        *_missing("position", database.keys("positions:*"), map(str, cache.position_ids())),
+    ]
+    if lost:
+        text = f"Redis has them, but they could not be restored: {_some(lost)}"
+        alerts.append(Alert(severity=Severity.CRITICAL, code="cache_incomplete", message=text))
+    return alerts
+
+
+def _missing(kind: str, keys: Iterable[str], known: Iterable[str]) -> list[str]:
+    names = {key.partition(f"{kind}s:")[2] for key in keys}
+    return [f"{kind} {name}" for name in sorted(names - set(known))]
+
+
+def _some(texts: Any) -> str:
+    more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

@@ -1,0 +1,43 @@
+"""Cancels or flattens while the engine trades, then lets its strategies go on; what came of it is told in an alert."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine_sidecar.engine.exit.winding_down import Aim
+from engine_sidecar.engine.exit.withdrawing import Withdrawing
+from engine_sidecar.engine.tap import Tap
+from schemas.states import StopPolicy
+from schemas.telemetry import Severity
+
+_CONFIRMED: Final = {
+    StopPolicy.CANCEL: "no order is open",
+    StopPolicy.FLATTEN: "no order and no position is open",
+}
+
+
+class Intervening:
+    """One intervention at a time. `now` is the loop's time (s); each has `timeout_s`."""
+
+    def __init__(
+        self, kernel: Any, tap: Tap, withdrawing: Withdrawing, now: Callable[[], float], timeout_s: float
+    ) -> None:
+        self._kernel, self._tap, self._withdrawing = kernel, tap, withdrawing
+        self._now, self._timeout_s = now, timeout_s
+        self._one_at_a_time = asyncio.Lock()
+
+    async def intervene(self, policy: StopPolicy) -> None:
+        """Does as the policy says, once."""
+        async with self._one_at_a_time:
+            if not self._kernel.trader.is_running:
+                text = f"nothing to {policy}: the engine does not trade yet"
+                self._tap.alert(Severity.WARNING, "nothing_to_do", text)
+                return
+            wind_down = self._withdrawing.wind_down_of()
+            await self._withdrawing.withdraw(wind_down, Aim(policy, self._now() + self._timeout_s))
+            left = wind_down.not_confirmed(policy)
+            self._withdrawing.go_on()
+        if left:
+            self._tap.alert(Severity.CRITICAL, f"{policy}_not_confirmed", "; ".join(left))
+        else:
+            self._tap.alert(Severity.INFO, f"{policy}_confirmed", _CONFIRMED[policy])

@@ -1,0 +1,182 @@
+"""Takes an engine, or one strategy, out of the market: cancels orders, closes positions, and says what it could not confirm."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import CancelOrder
+from nautilus_trader.model.enums import OrderStatus
+
+from engine_sidecar.engine.exit.closing import CLOSING, close_unowned
+from engine_sidecar.engine.exit.unanswered_orders import Presumed
+from engine_sidecar.engine.order_gate import OrderGate
+from schemas.states import StopPolicy
+
+POLL_S: Final = 0.005
+RETRY_S: Final = 0.5
+STUCK_S: Final = 2.0
+"""An order in flight for longer does not keep a position from being closed."""
+
+
+class Aim(msgspec.Struct):
+    """What is to be reached by when (s of the loop's time). Both may be tightened while somebody is at it."""
+
+    policy: StopPolicy
+    until: float
+
+
+class WindDown:
+    """The way out of the market of one node, or of one of its strategies; `now` is the loop's time."""
+
+    def __init__(
+        self,
+        kernel: Any,
+        gate: OrderGate,
+        presumed: Presumed,
+        now: Callable[[], float],
+        strategy_id: Any = None,
+    ) -> None:
+        self._kernel, self._cache = kernel, kernel.cache
+        self._gate, self._presumed = gate, presumed
+        self._now = now
+        self._strategy_id = strategy_id
+        self._asked: dict[Any, float] = {}
+        self._in_flight_since: dict[Any, float] = {}
+        self.cancel_ms: float | None = None
+        self.close_ms: float | None = None
+
+    async def run(self, aim: Aim) -> None:
+        """Does as the aim says until that is reached or its time is over.
+
+        Positions are closed once nothing else works, or after half of the time: a cancel that a venue does not confirm must not
+        leave them in the market. An order that is acknowledged late is cancelled even then.
+        """
+        if aim.policy is StopPolicy.LEAVE:
+            return
+        began = self._now()
+        while self._unwanted_orders() and self._now() < self._cancel_until(aim, began):
+            self._cancel_all()
+            await asyncio.sleep(POLL_S)
+        self.cancel_ms = self._ms_since(began)
+        if aim.policy is StopPolicy.FLATTEN:
+            began = self._now()
+            while (self._unwanted_orders() or self.open_positions()) and self._now() < aim.until:
+                self._cancel_all()
+                self._close_all()
+                await asyncio.sleep(POLL_S)
+            self.close_ms = self._ms_since(began)
+
+    @staticmethod
+    def _cancel_until(aim: Aim, began: float) -> float:
+        return (began + aim.until) / 2 if aim.policy is StopPolicy.FLATTEN else aim.until
+
+    def working_orders(self) -> list[Any]:
+        """The orders that are open, in flight or emulated."""
+        found = [
+            *self._cache.orders_open(strategy_id=self._strategy_id),
+            *self._cache.orders_inflight(strategy_id=self._strategy_id),
+            *self._cache.orders_emulated(strategy_id=self._strategy_id),
+        ]
+        return list({order.client_order_id: order for order in found}.values())
+
+    def open_positions(self) -> list[Any]:
+        """The positions that are open."""
+        return list(self._cache.positions_open(strategy_id=self._strategy_id))
+
+    def presumed_orders(self) -> list[Any]:
+        """The orders that NautilusTrader gave up on: no venue ever said what became of them."""
+        return self._presumed.orders(self._strategy_id)
+
+    def not_confirmed(self, policy: StopPolicy) -> tuple[str, ...]:
+        """What the policy asked for and is not known to be done, in words."""
+        if policy is StopPolicy.LEAVE:
+            return ()
+        orders = [
+            f"order {order.client_order_id} still {order.status_string().lower()}"
+            for order in self.working_orders()
+        ]
+        orders += [
+            f"order {order.client_order_id} taken for {order.status_string().lower()}: the venue never said so"
+            for order in self.presumed_orders()
+        ]
+        if policy is StopPolicy.CANCEL:
+            return tuple(orders)
+        return (*orders, *(_still_open(position) for position in self.open_positions()))
+
+    def _ms_since(self, moment: float) -> float:
+        return round((self._now() - moment) * 1000, 1)
+
+    def _unwanted_orders(self) -> list[Any]:
+        """All that work, but for our own that are closing a position."""
+        open_at = {(position.instrument_id, position.strategy_id) for position in self.open_positions()}
+        return [
+            order
+            for order in self.working_orders()
+            if not _is_closing(order) or (order.instrument_id, order.strategy_id) not in open_at
+        ]
+
+    def _cancel_all(self) -> None:
+        for order in self._unwanted_orders():
+            if order.status != OrderStatus.SUBMITTED and self._is_due(order.client_order_id):
+                self._cancel(order)
+
+    def _close_all(self) -> None:
+        for position in self.open_positions():
+            if not self._is_changing(position) and self._is_due(position.id):
+                self._close(position)
+
+    def _is_changing(self, position: Any) -> bool:
+        """True while a closing order of ours works, or any order is on its way that could change the position any moment."""
+        return any(
+            _is_closing(order) or self._is_fresh(order)
+            for order in self.working_orders()
+            if (order.instrument_id, order.strategy_id) == (position.instrument_id, position.strategy_id)
+        )
+
+    def _is_fresh(self, order: Any) -> bool:
+        if not order.is_inflight:
+            return False
+        since = self._in_flight_since.setdefault(order.client_order_id, self._now())
+        return self._now() - since < STUCK_S
+
+    def _is_due(self, key: Any) -> bool:
+        """True when it was not asked for within RETRY_S: a venue may refuse, and be asked again."""
+        now = self._now()
+        if now - self._asked.get(key, -RETRY_S) < RETRY_S:
+            return False
+        self._asked[key] = now
+        return True
+
+    def _cancel(self, order: Any) -> None:
+        command = CancelOrder(
+            trader_id=order.trader_id,
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            venue_order_id=order.venue_order_id,
+            command_id=UUID4(),
+            ts_init=self._kernel.clock.timestamp_ns(),
+            client_id=self._cache.client_id(order.client_order_id),
+        )
+        with self._gate.ours():
+            endpoint = "OrderEmulator.execute" if order.is_emulated else "ExecEngine.execute"
+            self._kernel.msgbus.send(endpoint=endpoint, msg=command)
+
+    def _close(self, position: Any) -> None:
+        strategies = self._kernel.trader.strategies()
+        owner = next((strategy for strategy in strategies if strategy.id == position.strategy_id), None)
+        with self._gate.ours():
+            if owner is None:
+                close_unowned(self._kernel, position)
+            else:
+                owner.close_position(position, tags=[CLOSING])
+
+
+def _is_closing(order: Any) -> bool:
+    return CLOSING in (order.tags or ())
+
+
+def _still_open(position: Any) -> str:
+    return f"position {position.id} still open: {position.signed_decimal_qty()} {position.instrument_id}"

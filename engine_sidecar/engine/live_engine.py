@@ -1,0 +1,243 @@
+"""One run of one node, from connecting to its last word: every way in which it can end comes together here."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from engine_sidecar.engine.answering import answer
+from engine_sidecar.engine.exit.intervening import Intervening
+from engine_sidecar.engine.exit.stopping import Stopping
+from engine_sidecar.engine.exit.withdrawing import Withdrawing
+from engine_sidecar.engine.feeds import Feeds
+from engine_sidecar.engine.link_thread import LinkThread
+from engine_sidecar.engine.measuring import measure
+from engine_sidecar.engine.node_building import build_node
+from engine_sidecar.engine.own_output import OwnOutput
+from engine_sidecar.engine.running_strategies import Roster
+from engine_sidecar.engine.starting import watch_start, why_not_trading
+from engine_sidecar.engine.tap import Tap
+from engine_sidecar.link.asking import Ask
+from engine_sidecar.link.frames import (
+    CancelOrders,
+    Ended,
+    EndNow,
+    Flatten,
+    GateShut,
+    GoOn,
+    Measured,
+    Phase,
+    Reduce,
+    Run,
+    Stop,
+)
+from engine_sidecar.replay.currencies import Conversions
+from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
+from engine_sidecar.strategies.guard import fault_text
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import Alert, Severity
+
+MEASURE_S: Final = 1.0
+# How much longer than its stop may take an engine whose sidecar is gone has before its process ends.
+PATIENCE_S: Final = 5.0
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the engine ends, and what is to become of its orders and positions."""
+
+    policy: StopPolicy
+    timeout_s: float
+    reason: FailureReason | None = None
+    detail: str = ""
+    is_completed: bool = False
+
+
+class LiveEngine:
+    """Builds the node of `run` (raises PlanRefusedError) and runs it; the first cause to end it counts."""
+
+    def __init__(self, run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop) -> None:
+        self._run, self._link, self._loop = run, link, loop
+        self._output = OwnOutput()
+        link.patience_s = run.stop_timeout_s + PATIENCE_S
+        self._ending: asyncio.Future[Ending] = loop.create_future()
+        self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
+        self._kernel = self._node.kernel
+        self._tap = Tap(self._kernel, link.send)
+        self._conversions = Conversions(self._kernel, self._on_no_rate)
+        self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
+        self._withdrawing = Withdrawing(self._node, loop.time)
+        self._stopping = Stopping(
+            self._node, self._tap, self._withdrawing, loop.time, lambda: link.send(GateShut())
+        )
+        self._intervening = Intervening(
+            self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
+        )
+        self._roster = Roster(self._kernel, self._withdrawing, self._on_strategy_fault, loop.time)
+        self._measure_once = self._tap.guarded(self._take_measure)
+        self._under_way: list[asyncio.Task[None]] = []
+
+    async def live(self) -> Ended:
+        """Runs until something ends it, then stops in order; returns the last word."""
+        if not self._link.begin():
+            self._withdrawing.shut(StopPolicy.CANCEL)
+        self._listen()
+        async with asyncio.TaskGroup() as tasks:
+            node = tasks.create_task(self._run_node(), name="node")
+            others = [
+                tasks.create_task(self._measure(), name="measuring"),
+                tasks.create_task(self._obey(tasks), name="commands"),
+                tasks.create_task(self._node.keep_state(), name="keeping state"),
+            ]
+            ended = await self._end(await self._ending, node)
+            for task in others:
+                task.cancel()
+        self._send_measure()
+        return ended
+
+    def _listen(self) -> None:
+        bus = self._kernel.msgbus
+        self._tap.subscribe()
+        self._tap.restored()
+        self._conversions.subscribe()
+        bus.subscribe(ALERTS, self._tap.guarded(self._on_alert))
+        bus.subscribe(REPLAY_ENDED, self._on_replay_ended)
+        # A strategy that shuts the system down gets the same orderly stop as everybody.
+        bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
+        bus.subscribe("commands.system.shutdown", self._on_shutdown)
+        watch_start(self._kernel, self._on_connected, self._on_reconciled, self._on_started)
+        self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
+
+    async def _run_node(self) -> None:
+        self._link.send(Phase(RunState.CONNECTING))
+        try:
+            await self._node.trading.run_async()
+        except Exception as error:  # noqa: BLE001 - whatever NautilusTrader raises ends the run, in order
+            self._on_crash("the node", error)
+        self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, "the node stopped of itself")
+
+    async def _end(self, ending: Ending, node: asyncio.Task[None]) -> Ended:
+        self._link.send(Phase(RunState.STOPPING, ending.detail))
+        for task in self._under_way:
+            task.cancel()
+        not_confirmed, report = await self._stopping.stop(ending.policy, ending.timeout_s, node)
+        return Ended(ending.reason, ending.detail, not_confirmed, report, ending.is_completed)
+
+    def _end_with(
+        self,
+        policy: StopPolicy,
+        reason: FailureReason | None,
+        detail: str,
+        timeout_s: float | None = None,
+        *,
+        is_completed: bool = False,
+    ) -> None:
+        """Ends the run, unless it is ending already: the first cause is the one that explains the others."""
+        if self._ending.done():
+            return
+        timeout_s = self._run.stop_timeout_s if timeout_s is None else timeout_s
+        ending = Ending(
+            policy=policy, timeout_s=timeout_s, reason=reason, detail=detail, is_completed=is_completed
+        )
+        self._ending.set_result(ending)
+
+    def _on_connected(self) -> bool:
+        if why := self._conversions.why_not():
+            self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
+            return False
+        self._link.send(Phase(RunState.RECONCILING))
+        return True
+
+    def _on_reconciled(self) -> None:
+        self._stopping.is_reconciled = True
+
+    def _on_started(self) -> None:
+        if self._ending.done():
+            return
+        if self._kernel.trader.is_running:
+            # Whether it trades is judged by the measure, so that has to be there first.
+            self._tap.guarded(self._take_whole_measure)(None)
+            self._link.send(Phase(RunState.TRADING))
+        else:
+            self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, why_not_trading(self._kernel))
+
+    def _on_strategy_fault(self, strategy_id: str, method: str, error: BaseException) -> None:
+        reason, text = _blame(strategy_id, method, error)
+        self._kernel.logger.exception(text, error)
+        self._end_with(StopPolicy.CANCEL, reason, text)
+
+    def _on_crash(self, where: str, error: BaseException) -> None:
+        self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, f"{where}: {fault_text(error)}")
+
+    def _on_no_rate(self, why: str) -> None:
+        self._end_with(StopPolicy.CANCEL, FailureReason.CONFIG, why)
+
+    def _on_alert(self, alert: Alert) -> None:
+        self._tap.alert(alert.severity, alert.code, alert.message)
+
+    def _on_replay_ended(self, ended: ReplayEnded) -> None:
+        if ended.error:
+            reason = FailureReason.CONFIG if ended.is_refused else FailureReason.CRASH
+            self._end_with(StopPolicy.CANCEL, reason, f"replay {ended.venue}: {ended.error}")
+        elif ended.must_stop and not self._ending.done():
+            # How it stands when the data is through, before the stop does away with it.
+            self._tap.guarded(self._take_whole_measure)(None)
+            self._end_with(self._run.stop_policy, None, "the replay is finished", is_completed=True)
+
+    def _on_shutdown(self, command: Any) -> None:
+        self._end_with(self._run.stop_policy, None, f"shut down by {command.component_id}: {command.reason}")
+
+    async def _obey(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            match await self._link.receive():
+                case Stop(policy=policy, timeout_s=timeout_s):
+                    self._end_with(policy, None, "", timeout_s)
+                case EndNow(timeout_s=timeout_s):
+                    self._stopping.hurry(timeout_s)
+                    self._end_with(StopPolicy.FLATTEN, None, "", timeout_s)
+                case CancelOrders():
+                    self._begin(tasks, self._intervening.intervene(StopPolicy.CANCEL), "cancelling")
+                case Flatten():
+                    self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
+                case Reduce():
+                    self._withdrawing.limit(is_reducing=True)
+                case GoOn():
+                    self._withdrawing.limit(is_reducing=False)
+                case Ask() as asked:
+                    self._begin(tasks, answer(asked, self._roster, self._kernel, self._link.send), "answer")
+                case Run():
+                    self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
+                case None:
+                    self._output.swallow()
+                    self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
+                    return
+
+    def _begin(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._under_way = [task for task in self._under_way if not task.done()]
+        self._under_way.append(tasks.create_task(work, name=name))
+
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            self._send_measure()
+
+    def _send_measure(self) -> None:
+        self._measure_once(None)
+
+    def _take_measure(self, _: object) -> None:
+        self._link.send(self._measured(), is_lossy=True)
+
+    def _take_whole_measure(self, _: object) -> None:
+        self._link.send(self._measured())
+
+    def _measured(self) -> Measured:
+        return Measured(msgspec.json.encode(measure(self._run, self._kernel, self._tap, self._feeds)))
+
+
+def _blame(strategy_id: str, method: str, error: BaseException) -> tuple[FailureReason, str]:
+    """What a strategy's exception comes down to: one that exits has crashed the engine as surely as by `os._exit`."""
+    if isinstance(error, SystemExit):
+        return FailureReason.CRASH, f"{strategy_id} exited with {error.code} in {method}: {fault_text(error)}"
+    reason = FailureReason.OOM if isinstance(error, MemoryError) else FailureReason.STRATEGY
+    return reason, f"{strategy_id} raised in {method}: {fault_text(error)}"

@@ -1,0 +1,72 @@
+"""The engine process: what the zygote's child runs, from the first frame on its link to its exit code."""
+
+import asyncio
+import socket
+import time
+import traceback
+from pathlib import Path
+from typing import Final
+
+from nautilus_trader.common.component import flush_logger
+
+from engine_sidecar.engine.link_thread import LinkThread
+from engine_sidecar.engine.live_engine import LiveEngine
+from engine_sidecar.engine.node_plan import PlanRefusedError
+from engine_sidecar.link.frames import Ended, Run
+from engine_sidecar.strategies.guard import fault_text
+from schemas.states import FailureReason
+
+FIRST_FRAME_S: Final = 30.0
+LAST_WORD_S: Final = 2.0
+# NautilusTrader writes its log from a thread that flush_logger does not wait for; without this half of the last lines are lost.
+_LOG_S: Final = 0.2
+
+
+def run(sock: socket.socket) -> int:
+    """Runs one engine over the link `sock` and returns the process's exit code: 0, 78 for a bad plan, else 1.
+
+    It leaves threads and the event loop as they are: the caller ends the process at once, and a strategy's own thread that
+    never returns must not hold it.
+    """
+    _offer_to_oom_killer()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    ended = loop.run_until_complete(_converse(sock, loop))
+    if ended.reason is None:
+        return 0
+    return 78 if ended.reason is FailureReason.CONFIG else 1
+
+
+async def _converse(sock: socket.socket, loop: asyncio.AbstractEventLoop) -> Ended:
+    link = LinkThread(sock, loop)
+    link.start()
+    try:
+        ended = await _live(link, loop)
+    except Exception as error:  # noqa: BLE001 - the last word must be said
+        traceback.print_exc()
+        ended = Ended(FailureReason.CRASH, fault_text(error))
+    flush_logger()
+    time.sleep(_LOG_S)  # noqa: ASYNC251 - nothing else runs any more
+    link.send(ended)
+    link.close(LAST_WORD_S)
+    return ended
+
+
+async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
+    try:
+        async with asyncio.timeout(FIRST_FRAME_S):
+            first = await link.receive()
+    except TimeoutError:
+        return Ended(FailureReason.CONFIG, f"nothing to run came within {FIRST_FRAME_S:g} s")
+    if not isinstance(first, Run):
+        return Ended(FailureReason.CONFIG, f"expected what to run, not {type(first).__name__}")
+    try:
+        engine = LiveEngine(first, link, loop)
+    except PlanRefusedError as error:
+        return Ended(error.reason, str(error))
+    return await engine.live()
+
+
+def _offer_to_oom_killer() -> None:
+    """Has the kernel take this process first when memory runs out, so that the sidecar lives to tell."""
+    Path("/proc/self/oom_score_adj").write_text("1000")

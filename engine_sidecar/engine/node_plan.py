@@ -1,0 +1,181 @@
+"""Turns a plan into a TradingNodeConfig, refusing in words what NautilusTrader would take in silence or panic on."""
+
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig, TradingNodeConfig
+from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
+
+from engine_sidecar.engine.client_configs import config_class, decoded, with_secret
+from engine_sidecar.engine.client_factories import data_client_factories, exec_client_factories
+from engine_sidecar.engine.interactive_brokers import with_client_ids
+from engine_sidecar.engine.secrets import Secrets
+from engine_sidecar.link.frames import Run
+from engine_sidecar.replay.currencies import name_currencies
+from schemas.catalog import folder_name
+from schemas.session import CacheAccess
+from schemas.states import FailureReason
+
+_LOG_LEVELS: Final = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR")
+_TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")
+_ENGINES: Final = ("data_engine", "risk_engine", "exec_engine")
+_REPLAY_CONFIG: Final = "engine_sidecar.replay.config:ReplayDataClientConfig"
+_CONTROLLER: Final = {
+    "controller_path": "nautilus_trader.trading.controller:Controller",
+    "config_path": "nautilus_trader.config:ActorConfig",
+    "config": {"component_id": "Controller"},
+}
+_FAULTS: Final = (msgspec.ValidationError, msgspec.DecodeError, AttributeError, TypeError, ValueError)
+
+
+class PlanRefusedError(Exception):
+    """The plan cannot be run as it is. With the reason `config` trying again would change nothing."""
+
+    def __init__(self, text: str, reason: FailureReason = FailureReason.CONFIG) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class NodePlan(msgspec.Struct, frozen=True):
+    """A node's config with its clients' own configs in it, and the factories that make the clients, by client name."""
+
+    config: TradingNodeConfig
+    data_factories: dict[str, type[LiveDataClientFactory]]
+    exec_factories: dict[str, type[LiveExecClientFactory]]
+
+
+def node_plan(run: Run) -> NodePlan:
+    """The plan of `run`, with what every engine of ours needs added; raises PlanRefusedError, never with a secret in it."""
+    secrets = Secrets(run)
+    try:
+        node = _completed(run)
+        clients = {kind: node.pop(kind, None) or {} for kind in ("data_clients", "exec_clients")}
+        config = TradingNodeConfig.parse(msgspec.json.encode(node))
+        _check_logging(config)
+        _check_clients(clients, secrets)
+        if _is_replay(clients["data_clients"]):
+            _check_instruments(run)
+        name_currencies(clients["exec_clients"], run.plan.strategies, Path(run.catalog_path))
+        config = msgspec.structs.replace(config, **_client_configs(clients, secrets))
+    except _FAULTS as error:
+        raise PlanRefusedError(secrets.hidden(f"plan.node: {error}")) from None
+    try:
+        data_factories = data_client_factories(clients["data_clients"])
+        exec_factories = exec_client_factories(clients["exec_clients"], run.plan.exec_factories)
+    except ValueError as error:
+        raise PlanRefusedError(str(error)) from error
+    return NodePlan(config, data_factories, exec_factories)
+
+
+def _completed(run: Run) -> dict[str, Any]:
+    node = deepcopy(run.plan.node)
+    if node.setdefault("trader_id", run.plan.trader_id) != run.plan.trader_id or not _TRADER_ID.match(
+        run.plan.trader_id
+    ):
+        raise ValueError(f"`trader_id` must be {run.plan.trader_id!r}, such as ENGINE-001")
+    if node.get("strategies"):
+        raise ValueError("`strategies` stand beside `node`, not in it")
+    for engine in _ENGINES:
+        node.setdefault(engine, {})["graceful_shutdown_on_exception"] = True
+    node.setdefault("logging", {}).setdefault("log_level", run.log_level)
+    node["logging"].setdefault("log_colors", False)
+    node.setdefault("controller", _CONTROLLER)
+    # Kept by order_limits, which NautilusTrader's own check would cut short; it takes no decimals and no `*` either.
+    (node.get("risk_engine") or {}).pop("max_notional_per_order", None)
+    _add_cache(node, run.cache)
+    for client in (node.get("data_clients") or {}).values():
+        if client.get("path") == _REPLAY_CONFIG:
+            client.setdefault("config", {})["catalog_path"] = run.catalog_path
+    return with_client_ids(run.instance_id, node)
+
+
+def _add_cache(node: dict[str, Any], access: CacheAccess | None) -> None:
+    """Puts the host's Redis into the node: a plan cannot name one, it would hold the password."""
+    if (node.get("cache") or {}).get("database") is not None:
+        raise ValueError("`cache.database` is the host's to give: ask for it by `use_cache_database`")
+    if access is None:
+        return
+    # NautilusTrader's own patience, 100 tries, would hold an engine up for minutes.
+    database = msgspec.to_builtins(access) | {
+        "type": "redis",
+        "connection_timeout": 5,
+        "response_timeout": 5,
+        "number_of_retries": 3,
+    }
+    node["cache"] = (node.get("cache") or {}) | {
+        "database": database,
+        "encoding": "msgpack",
+        "buffer_interval_ms": 10,
+        "flush_on_start": False,
+        "use_trader_prefix": True,
+        "use_instance_id": False,
+    }
+    node["load_state"] = node["save_state"] = True
+
+
+def _check_logging(config: TradingNodeConfig) -> None:
+    logging = config.logging
+    levels = {"log_level": logging.log_level, "log_level_file": logging.log_level_file}
+    levels |= {
+        f"log_component_levels.{name}": level for name, level in (logging.log_component_levels or {}).items()
+    }
+    for field, level in levels.items():
+        if level is not None and level not in _LOG_LEVELS:
+            raise ValueError(f"`logging.{field}` must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
+
+
+def _check_clients(clients: Mapping[str, Any], secrets: Secrets) -> None:
+    for kind, given in clients.items():
+        if not given:
+            raise ValueError(f"`{kind}` is empty: nothing could be traded")
+    if strangers := secrets.clients - clients["data_clients"].keys() - clients["exec_clients"].keys():
+        raise ValueError(f"`secrets` names a client {min(strangers)} that the plan does not have")
+
+
+def _client_configs(clients: Mapping[str, Any], secrets: Secrets) -> dict[str, dict[str, Any]]:
+    data, execution = clients["data_clients"], clients["exec_clients"]
+    made: dict[str, dict[str, Any]] = {"data_clients": {}, "exec_clients": {}}
+    for name in {**data, **execution}:
+        added = with_secret(name, data, execution, secrets.of_client(name))
+        for kind, given, parent, secret in (
+            ("data_clients", data, LiveDataClientConfig, added[0]),
+            ("exec_clients", execution, LiveExecClientConfig, added[1]),
+        ):
+            if name in given:
+                made[kind][name] = _client_config(f"{kind}.{name}", given[name], parent, secret)
+    return made
+
+
+def _client_config(place: str, client: Mapping[str, Any], parent: type, secret: Mapping[str, Any]) -> Any:
+    try:
+        if unknown := client.keys() - {"path", "config", "factory"}:
+            raise ValueError(f"Object contains unknown field `{min(unknown)}`")
+        return decoded(config_class(client, parent), {**(client.get("config") or {}), **secret})
+    except _FAULTS as error:
+        raise ValueError(f"`{place}`: {error}") from None
+
+
+def _is_replay(data_clients: Mapping[str, Any]) -> bool:
+    return any(client.get("path") == _REPLAY_CONFIG for client in data_clients.values())
+
+
+def _check_instruments(run: Run) -> None:
+    """Refuses a replay that counts on an instrument that is not in the catalog."""
+    missing = next(_not_in_catalog(run), None)
+    if missing is not None:
+        raise PlanRefusedError(f"plan.instruments: the catalog has no {missing}")
+
+
+def _not_in_catalog(run: Run) -> Iterator[str]:
+    data = Path(run.catalog_path) / "data"
+    for instrument in run.plan.instruments:
+        if not any(data.glob(f"*/{_literal(folder_name(instrument))}")):
+            yield instrument
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)

@@ -1,0 +1,12 @@
+"""Everything that an engine process of the sandbox template uses: imported by the zygote, so that a fork has it at once."""
+
+import nautilus_trader.examples.strategies.ema_cross
+import nautilus_trader.live.node
+import nautilus_trader.persistence.catalog.parquet
+import nautilus_trader.trading.controller
+
+import engine_sidecar.engine.nautilus_live
+import engine_sidecar.replay.client
+import engine_sidecar.replay.sandbox
+
+__all__ = ["engine_sidecar", "nautilus_trader"]

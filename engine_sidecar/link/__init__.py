@@ -1,0 +1,1 @@
+"""What the sidecar and the processes of NautilusTrader say to each other."""

@@ -1,0 +1,176 @@
+"""What the sidecar, its zygote and the engine process say to each other over a socketpair.
+
+Frames are a 4-byte big-endian length and a msgpack body. The engine writes from one thread only, so frames never mix.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from engine_sidecar.link.asking import Answer, Ask
+from schemas.session import CacheAccess, EnginePlan
+from schemas.states import FailureReason, RunState, StopPolicy
+from schemas.telemetry import EventKind, StopReport
+
+MAX_FRAME_BYTES: Final = 16 << 20
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Tick(msgspec.Struct, frozen=True, tag=True):
+    """Every 0.25 s from the engine's link thread, whatever its loop does. `loop_age_s`: since the loop last answered a ping.
+
+    `loop_lag_s`: how long the loop took for its last answer.
+    """
+
+    loop_age_s: float
+    loop_lag_s: float = 0.0
+
+
+class Phase(msgspec.Struct, frozen=True, tag=True):
+    """The engine entered a state: connecting, reconciling, trading, stopping."""
+
+    state: RunState
+    detail: str = ""
+
+
+class GateShut(msgspec.Struct, frozen=True, tag=True):
+    """The engine is ending: no order that opens or adds leaves it any more, and those that were let through before have left."""
+
+
+class Happened(msgspec.Struct, frozen=True, tag=True):
+    """An order, fill, position, account or alert event; `data` is the JSON of the matching struct of schemas.telemetry."""
+
+    kind: EventKind
+    data: bytes
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """Once a second: the JSON of an EngineMetrics."""
+
+    data: bytes
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The engine's last word before it exits by itself. `reason` null means a clean stop; `stop` is null when nothing ever ran.
+
+    `is_completed`: it ended because its data is through.
+    """
+
+    reason: FailureReason | None
+    detail: str = ""
+    not_confirmed: tuple[str, ...] = ()
+    stop: StopReport | None = None
+    is_completed: bool = False
+
+
+type FromEngine = Tick | Phase | GateShut | Happened | Measured | Answer | Ended
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
+
+    `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one.
+    """
+
+    instance_id: str
+    session_id: str
+    plan: EnginePlan
+    catalog_path: str
+    log_level: str
+    stop_timeout_s: float
+    stop_policy: StopPolicy = StopPolicy.CANCEL
+    cache: CacheAccess | None = None
+    secrets: dict[str, dict[str, Any]] = {}
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """Stop trading by policy, then the node, then exit 0; all within `timeout_s`."""
+
+    policy: StopPolicy
+    timeout_s: float
+
+
+class CancelOrders(msgspec.Struct, frozen=True, tag=True):
+    """Cancel every open order; go on trading."""
+
+
+class Flatten(msgspec.Struct, frozen=True, tag=True):
+    """Cancel every open order and close every position; strategies go on."""
+
+
+class EndNow(msgspec.Struct, frozen=True, tag=True):
+    """Cancel, close and end within `timeout_s`, whatever else is under way: a stop that is takes this policy and deadline."""
+
+    timeout_s: float
+
+
+class Reduce(msgspec.Struct, frozen=True, tag=True):
+    """Let strategies cancel orders and reduce positions only, until `GoOn`."""
+
+
+class GoOn(msgspec.Struct, frozen=True, tag=True):
+    """Trade freely again."""
+
+
+type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | Ask
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """To the zygote, with three file descriptors: the child's end of a link, and where its stdout and stderr go.
+
+    `is_trial`: the child runs one backtest and not an engine.
+    """
+
+    is_trial: bool = False
+
+
+class ZygoteReady(msgspec.Struct, frozen=True, tag=True):
+    """NautilusTrader is imported; forks are cheap from now on."""
+
+    import_s: float
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """The engine process runs as `pid`."""
+
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """The engine process ended: `exit_code` as os.waitstatus_to_exitcode gives it (negative: the signal)."""
+
+    pid: int
+    exit_code: int
+
+
+type FromZygote = ZygoteReady | Forked | Exited
+
+
+def frame(message: object) -> bytes:
+    """The message as one frame."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames[T]:
+    """Cuts a byte stream into messages; raises ValueError on a frame that is too long."""
+
+    def __init__(self, messages: object) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(messages)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[T]:
+        """The messages that `data` completes."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield self._decoder.decode(body)

@@ -1,0 +1,1 @@
+"""Events, logs and telemetry that wait for the bus."""

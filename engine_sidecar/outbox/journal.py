@@ -1,0 +1,92 @@
+"""Numbers the session's durable events, one counter over all kinds, and wraps what the engine says."""
+
+from typing import Final
+
+import msgspec
+
+from engine_sidecar.outbox.redaction import Redaction
+from schemas.session import SessionSpec
+from schemas.telemetry import (
+    AccountUpdate,
+    Alert,
+    EngineEvent,
+    EventKind,
+    Fill,
+    OrderUpdate,
+    PositionUpdate,
+    StateChange,
+)
+
+MAX_DATA_BYTES: Final = 256 << 10
+_PAYLOADS: Final = {
+    EventKind.ORDER: OrderUpdate,
+    EventKind.FILL: Fill,
+    EventKind.POSITION: PositionUpdate,
+    EventKind.ACCOUNT: AccountUpdate,
+    EventKind.ALERT: Alert,
+}
+_FREE_TEXT: Final[dict[EventKind, type[OrderUpdate] | type[Alert]]] = {
+    EventKind.ORDER: OrderUpdate,
+    EventKind.ALERT: Alert,
+}
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One event ready to publish: `payload` is the JSON of its EngineEvent."""
+
+    seq: int
+    kind: EventKind
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        """Roughly the bytes that it takes in memory."""
+        return len(self.payload) + 150
+
+
+class Journal:
+    """The one counter of a session. A number is given once; an event that is then lost leaves a gap that readers see."""
+
+    def __init__(self, spec: SessionSpec, redaction: Redaction) -> None:
+        self._spec = spec
+        self._redaction = redaction
+        self._seq = 0
+        self._encoder = msgspec.json.Encoder()
+        self._decoders = {kind: msgspec.json.Decoder(payload) for kind, payload in _PAYLOADS.items()}
+
+    @property
+    def last_seq(self) -> int:
+        """The number given last; 0 before the first."""
+        return self._seq
+
+    def state(self, change: StateChange, at_ns: int) -> Entry:
+        """The session entered a state."""
+        return self._wrap(EventKind.STATE, self._encoder.encode(self._redaction.said(change)), at_ns)
+
+    def alert(self, alert: Alert, at_ns: int) -> Entry:
+        """The sidecar has something to tell."""
+        return self._wrap(EventKind.ALERT, self._encoder.encode(self._redaction.said(alert)), at_ns)
+
+    def happened(self, kind: EventKind, data: bytes, at_ns: int) -> Entry:
+        """An event of the engine. Raises ValueError when `data` is not what its kind promises, or is too long."""
+        if kind not in self._decoders:
+            raise ValueError(f"the engine may not say {kind}")
+        if len(data) > MAX_DATA_BYTES:
+            raise ValueError(f"event of {len(data)} bytes")
+        self._decoders[kind].decode(data)
+        if kind in _FREE_TEXT:
+            data = self._redaction.data(data, _FREE_TEXT[kind])
+        return self._wrap(kind, data, at_ns)
+
+    def _wrap(self, kind: EventKind, data: bytes, at_ns: int) -> Entry:
+        self._seq += 1
+        event = EngineEvent(
+            instance_id=self._spec.instance_id,
+            session_id=self._spec.session_id,
+            generation=self._spec.generation,
+            seq=self._seq,
+            at_ns=at_ns,
+            kind=kind,
+            data=msgspec.Raw(data),
+        )
+        return Entry(self._seq, kind, self._encoder.encode(event))

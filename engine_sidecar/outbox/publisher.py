@@ -1,0 +1,138 @@
+"""Takes durable events and log lines to the bus, in order, for as long as it takes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from engine_sidecar.outbox.journal import Entry
+from engine_sidecar.outbox.log_book import Batch, LogBook
+from engine_sidecar.outbox.outbox import Outbox
+from schemas.contract import ENGINE_EVENT_FEEDS, LOG
+from schemas.fault import FaultError
+from schemas.session import SessionSpec
+from schemas.telemetry import LogLines
+
+log = get_logger(__name__)
+
+WINDOW: Final = 64
+"""Events in flight at once."""
+BATCH_CHARACTERS: Final = 32 << 10
+BATCH_S: Final = 0.25
+_FEEDS: Final = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
+_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+
+
+class EventPublisher:
+    """Publishes what is in the outbox. An event leaves it only when it and all before it were acknowledged."""
+
+    def __init__(self, spec: SessionSpec, outbox: Outbox) -> None:
+        self._spec = spec
+        self._outbox = outbox
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._wake.set()
+
+    async def run(self, bus: Bus) -> None:
+        """Publishes until it is cancelled; the message id makes a repetition harmless."""
+        window, failures = WINDOW, 0
+        while True:
+            entries = self._outbox.head(window)
+            if not entries:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            settled = await self._publish(bus, entries)
+            self._outbox.settle(settled)
+            is_stored = settled == len(entries)
+            # Nothing new goes out before the first that failed is stored: the stream keeps the order of the sequence.
+            window = WINDOW if is_stored else 1
+            failures = 0 if is_stored else failures + 1
+            if not is_stored:
+                await _pause(failures, "events wait for the bus", queued=len(self._outbox))
+
+    async def _publish(self, bus: Bus, entries: list[Entry]) -> int:
+        sent = [self._publish_one(bus, entry) for entry in entries]
+        stored = await asyncio.gather(*sent)
+        return stored.index(False) if False in stored else len(stored)
+
+    async def _publish_one(self, bus: Bus, entry: Entry) -> bool:
+        try:
+            await bus.publish_durable(
+                _FEEDS[entry.kind],
+                entry.payload,
+                message_id=f"{self._spec.session_id}-{entry.seq}",
+                instance_id=self._spec.instance_id,
+            )
+        except FaultError as error:
+            log.debug("event not acknowledged", seq=entry.seq, fault=error.fault.message)
+            return False
+        return True
+
+
+class LogPublisher:
+    """Publishes the log book in batches, one at a time."""
+
+    def __init__(self, spec: SessionSpec, book: LogBook, now_ns: Callable[[], int]) -> None:
+        self._spec = spec
+        self._book = book
+        self._now_ns = now_ns
+        self._wake = asyncio.Event()
+        self._is_full = asyncio.Event()
+        self._in_flight = 0
+
+    @property
+    def unpublished(self) -> int:
+        """Lines that were not acknowledged yet."""
+        return len(self._book) + self._in_flight
+
+    def wake(self) -> None:
+        """There are new lines in the book."""
+        self._wake.set()
+        if self._book.size >= BATCH_CHARACTERS:
+            self._is_full.set()
+
+    async def run(self, bus: Bus) -> None:
+        """Publishes until it is cancelled."""
+        while True:
+            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BATCH_S):
+                    await self._is_full.wait()
+            self._wake.clear()
+            while batch := self._book.take(BATCH_CHARACTERS):
+                self._in_flight = len(batch.lines)
+                await self._deliver(bus, batch)
+                self._in_flight = 0
+            self._is_full.clear()
+
+    async def _deliver(self, bus: Bus, batch: Batch) -> None:
+        payload = LogLines(
+            instance_id=self._spec.instance_id,
+            session_id=self._spec.session_id,
+            first=batch.first,
+            at_ns=self._now_ns(),
+            lines=batch.lines,
+        )
+        failures = 0
+        while not await self._has_stored(bus, payload):
+            failures += 1
+            await _pause(failures, "log lines wait for the bus", queued=len(self._book))
+
+    async def _has_stored(self, bus: Bus, payload: LogLines) -> bool:
+        try:
+            message_id = f"{payload.session_id}-log-{payload.first}"
+            await bus.publish_durable(LOG, payload, message_id=message_id, instance_id=payload.instance_id)
+        except FaultError:
+            return False
+        return True
+
+
+async def _pause(failures: int, event: str, *, queued: int) -> None:
+    if failures == 1:
+        log.warning(event, queued=queued)
+    await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S)) - 1])

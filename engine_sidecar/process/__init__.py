@@ -1,0 +1,1 @@
+"""The processes beside the sidecar: children, pipes, zygote, what they use."""

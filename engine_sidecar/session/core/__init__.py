@@ -1,0 +1,1 @@
+"""Decides what a session does next: no I/O, no clock, no client."""

@@ -1,0 +1,92 @@
+"""What a sidecar knows of its session, and the moves that every part of the machine shares."""
+
+import math
+from enum import StrEnum
+
+import msgspec
+
+from engine_sidecar.link.frames import Ended
+from engine_sidecar.link.messages import Effect, Publish
+from engine_sidecar.session.core.lease import Lease
+from engine_sidecar.session.core.watch import Pulse
+from schemas.session import SessionSpec
+from schemas.states import RunState
+from schemas.telemetry import Alert, Severity
+
+
+class KillCause(StrEnum):
+    """Why the sidecar killed the engine."""
+
+    FROZEN = "frozen"
+    MEMORY = "memory"
+    BOOT = "boot"
+    STOP = "stop"
+    LINK = "link"
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """What people were told of an engine that was impaired, once or several times, each soon after the last.
+
+    `told` are the problems that they know of. `well_since` (monotonic s) is when it traded again, null while it does not.
+    `is_open`: they were told that it is impaired, and not yet that it is not.
+    """
+
+    told: tuple[str, ...]
+    times: int = 1
+    is_open: bool = True
+    well_since: float | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited.
+
+    `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
+    told of it.
+    """
+
+    spec: SessionSpec
+    state: RunState = RunState.BOOTING
+    pulse: Pulse | None = None
+    loop_lag_s: float = 0.0
+    is_bus_found: bool = False
+    is_zygote_ready: bool = False
+    is_forked: bool = False
+    is_stop_asked: bool = False
+    is_gate_shut: bool = False
+    is_over: bool = False
+    engine_pid: int | None = None
+    boot_until: float = math.inf
+    stop_until: float = math.inf
+    obey_until: float = math.inf
+    reap_until: float = math.inf
+    killed_for: KillCause | None = None
+    is_zygote_killed: bool = False
+    ended: Ended | None = None
+    exit_code: int | None = None
+    zygote_exit: int | None = None
+    link_error: str = ""
+    stop_cause: str = ""
+    lease: Lease | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    alarm: Alarm | None = None
+    at_rest: frozenset[str] = frozenset()
+
+    @property
+    def is_out_of_orders(self) -> bool:
+        """True once no order that opens or adds can leave any more: the engine said so, or there is none any more."""
+        return self.is_gate_shut or self.is_over
+
+    @property
+    def is_frozen(self) -> bool:
+        """True from the alert until the loop turns again."""
+        return self.pulse is not None and self.pulse.is_frozen
+
+
+type Step = tuple[Session, tuple[Effect, ...]]
+
+
+def alert(severity: Severity, code: str, message: str) -> Publish:
+    """The effect that tells a person."""
+    return Publish(Alert(severity=severity, code=code, message=message))

@@ -1,0 +1,156 @@
+"""The life of one session as its sidecar sees it: a message in, the new session and what to do about it out."""
+
+from typing import Final
+
+import msgspec
+
+from engine_sidecar.link.frames import Ended, Exited, Forked, GateShut, Phase, Reduce, Tick, ZygoteReady
+from engine_sidecar.link.messages import (
+    AtRest,
+    BusFound,
+    Checked,
+    EndAsked,
+    Fork,
+    LeaseRenewed,
+    LinkClosed,
+    Message,
+    Observed,
+    Publish,
+    Send,
+    StopAsked,
+    ZygoteGone,
+)
+from engine_sidecar.session.core import ending, trading, watch
+from engine_sidecar.session.core import lease as leases
+from engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
+from engine_sidecar.session.core.facts import KillCause, Session, Step, alert
+from engine_sidecar.session.core.watch import Verdict
+from schemas.session import SessionSpec
+from schemas.states import RunState
+from schemas.telemetry import Severity, StateChange
+
+_NEXT: Final = {
+    RunState.BOOTING: (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
+    RunState.CONNECTING: (RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
+    RunState.RECONCILING: (RunState.TRADING, RunState.STOPPING),
+    RunState.TRADING: (RunState.STOPPING,),
+    RunState.IMPAIRED: (RunState.STOPPING,),
+    RunState.STOPPING: (),
+}
+_BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
+
+
+def begin(spec: SessionSpec, now: float) -> Step:
+    """A session that has just been read from stdin."""
+    lease = leases.granted(spec.lease, now) if spec.lease is not None else None
+    return Session(spec=spec, lease=lease), (Publish(StateChange(state=RunState.BOOTING)),)
+
+
+def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR0911, PLR0912  one row per message
+    """The session after `message`, and the effects in the order in which to carry them out."""
+    match message:
+        case Phase():
+            return _phase(session, message, now)
+        case GateShut():
+            return msgspec.structs.replace(session, is_gate_shut=True), ()
+        case Ended():
+            stop_until = min(session.stop_until, now + END_GRACE_S)
+            return msgspec.structs.replace(session, ended=message, stop_until=stop_until), ()
+        case _ if session.is_over:
+            return session, ()
+        case Tick(loop_age_s=age, loop_lag_s=lag):
+            pulse = watch.ticked(session.pulse or watch.started(now), age, now)
+            return msgspec.structs.replace(session, pulse=pulse, loop_lag_s=lag), ()
+        case Checked():
+            return _checked(session, message, now)
+        case BusFound():
+            boot_until = now + session.spec.boot_timeout_s
+            return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
+        case ZygoteReady():
+            return _fork(msgspec.structs.replace(session, is_zygote_ready=True))
+        case Forked(pid=pid):
+            return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
+        case StopAsked():
+            if not session.is_stop_asked:
+                session = msgspec.structs.replace(session, stop_cause=message.cause)
+            return ending.stop(session, message, f"asked to: {message.policy}", now)
+        case EndAsked(deadline_s=deadline_s):
+            return ending.end_now(session, deadline_s, now)
+        case LeaseRenewed():
+            return trading.lease_renewed(session, message, now)
+        case Observed():
+            return trading.observed(session, message, now)
+        case AtRest(strategy_id=name, is_at_rest=is_at_rest):
+            at_rest = session.at_rest | {name} if is_at_rest else session.at_rest - {name}
+            return msgspec.structs.replace(session, at_rest=at_rest), ()
+        case LinkClosed(error=error):
+            reap_until = min(session.reap_until, now + LINK_GRACE_S)
+            return msgspec.structs.replace(session, reap_until=reap_until, link_error=error), ()
+        case Exited(exit_code=exit_code):
+            return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
+        case ZygoteGone(exit_code=exit_code):
+            return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _fork(session: Session) -> Step:
+    # An engine that cannot be commanded is not safe, so the first one to wait for is the bus.
+    if not (session.is_bus_found and session.is_zygote_ready) or session.is_forked:
+        return session, ()
+    reduce = (Send(Reduce()),) if session.lease and session.lease.is_lost else ()
+    return msgspec.structs.replace(session, is_forked=True), (Fork(), *reduce)
+
+
+def _phase(session: Session, phase: Phase, now: float) -> Step:
+    if phase.state not in _NEXT[session.state]:
+        return session, ()
+    stop_until = session.stop_until
+    if phase.state == RunState.STOPPING:
+        stop_until = min(stop_until, now + session.spec.stop_timeout_s + END_GRACE_S)
+    # A slow boot (a large catalog) is no freeze: the pulse counts from the first phase on.
+    pulse = watch.started(now) if session.state == RunState.BOOTING else session.pulse
+    session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
+    if phase.state == RunState.TRADING:
+        return trading.begun(session, now)
+    session = msgspec.structs.replace(session, state=phase.state)
+    return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
+
+
+def _checked(session: Session, checked: Checked, now: float) -> Step:
+    if now > session.reap_until:
+        return ending.overdue(session, now)
+    if session.killed_for or session.zygote_exit is not None:
+        return session, ()
+    if (checked.engine_rss_bytes or 0) > session.spec.memory_bytes:
+        return ending.kill(session, KillCause.MEMORY, now)
+    if now > session.stop_until:
+        return ending.kill(session, KillCause.STOP, now)
+    if session.state in _BEFORE_TRADING and now > session.boot_until:
+        return ending.kill(session, KillCause.BOOT, now)
+    session, effects = trading.check_lease(session, now)
+    session, more = _check_pulse(session, now)
+    return session, (*effects, *more)
+
+
+def _check_pulse(session: Session, now: float) -> Step:
+    if session.pulse is None or session.state == RunState.BOOTING or session.ended:
+        return session, ()
+    spec = session.spec
+    silent_s = session.pulse.silent_s(now)
+    kill_after_s = spec.kill_frozen_after_s
+    if session.is_stop_asked:
+        kill_after_s = min(kill_after_s, OBEY_S)
+    pulse, verdict = watch.check(
+        session.pulse, now, frozen_after_s=spec.frozen_after_s, kill_after_s=kill_after_s
+    )
+    session = msgspec.structs.replace(session, pulse=pulse)
+    match verdict:
+        case Verdict.FROZEN:
+            message = f"the engine's loop has been silent for {silent_s:.1f} s"
+            return session, (alert(Severity.CRITICAL, "frozen", message),)
+        case Verdict.RECOVERED:
+            return session, (alert(Severity.INFO, "recovered", "the engine's loop turns again"),)
+        # What it does not hear it will not obey; but it may be in the midst of obeying, so it has time to wake up.
+        case Verdict.KILL if now > session.obey_until or not session.is_stop_asked:
+            cause = KillCause.STOP if session.is_stop_asked else KillCause.FROZEN
+            return ending.kill(session, cause, now)
+    return session, ()

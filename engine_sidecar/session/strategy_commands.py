@@ -1,0 +1,87 @@
+"""Commands from the bus about single strategies, answered when the engine has carried them out."""
+
+from typing import Final
+
+from engine_sidecar.link.asking import (
+    AddStrategy,
+    ListStrategies,
+    Question,
+    RemoveStrategy,
+    StartStrategy,
+    StopStrategy,
+)
+from engine_sidecar.link.messages import AtRest
+from engine_sidecar.session.fence import fence
+from engine_sidecar.session.handlers import Handlers
+from engine_sidecar.session.questions import Questions
+from schemas.fault import FaultCode, fault
+from schemas.session import SessionSpec
+from schemas.states import RunState, StopPolicy
+from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList
+
+LOOK_S: Final = 4.0
+CHANGE_S: Final = 15.0
+STOP_S: Final = 25.0
+"""How long the engine may take to stop one strategy; its answer is waited for a little longer."""
+ANSWER_S: Final = 5.0
+
+
+class StrategyDesk:
+    """Checks that the engine trades, asks it, and remembers which strategies rest because somebody wants it so."""
+
+    def __init__(self, spec: SessionSpec, handlers: Handlers, questions: Questions) -> None:
+        self._spec = spec
+        self._handlers = handlers
+        self._questions = questions
+
+    async def list_all(self, question: LookIntoEngine) -> StrategyList:
+        """The strategies of the engine. Raises `conflict` unless it trades, as all here do."""
+        return await self._ask(question.session_id, ListStrategies(), LOOK_S)
+
+    async def add(self, command: AddToEngine) -> StrategyList:
+        """Adds a strategy. Raises `invalid` with field `strategy` for one that cannot be built, `conflict` for a tag in use."""
+        done = await self._ask(command.session_id, AddStrategy(command.strategy, command.start), CHANGE_S)
+        self._note(done.strategy_id, is_at_rest=not command.start)
+        return done
+
+    async def start(self, command: ChangeInEngine) -> StrategyList:
+        """Starts a strategy. Raises `not_found` for one that is not there, as the others do."""
+        done = await self._ask(command.session_id, StartStrategy(command.strategy_id), CHANGE_S)
+        self._note(command.strategy_id, is_at_rest=False)
+        return done
+
+    async def stop(self, command: ChangeInEngine) -> StrategyList:
+        """Stops a strategy by policy, the engine's own where none is given; the others trade on."""
+        question = StopStrategy(command.strategy_id, self._policy(command), STOP_S)
+        done = await self._ask(command.session_id, question, STOP_S + ANSWER_S)
+        self._note(command.strategy_id, is_at_rest=True)
+        return done
+
+    async def remove(self, command: ChangeInEngine) -> StrategyList:
+        """Stops a strategy by policy and removes it."""
+        question = RemoveStrategy(command.strategy_id, self._policy(command), STOP_S)
+        done = await self._ask(command.session_id, question, STOP_S + ANSWER_S)
+        self._note(command.strategy_id, is_at_rest=False)
+        return done
+
+    async def _ask(self, session_id: str | None, question: Question, timeout_s: float) -> StrategyList:
+        fence(self._spec, session_id)
+        session = self._handlers.session
+        if session.state not in (RunState.TRADING, RunState.IMPAIRED) or session.is_over:
+            raise fault(FaultCode.CONFLICT, f"the engine does not trade, it is {session.state}")
+        answer = await self._questions.ask(question, timeout_s)
+        return StrategyList(
+            instance_id=self._spec.instance_id,
+            session_id=self._spec.session_id,
+            strategies=answer.strategies,
+            message=answer.message,
+            strategy_id=answer.strategy_id,
+            not_confirmed=answer.not_confirmed,
+        )
+
+    def _policy(self, command: ChangeInEngine) -> StopPolicy:
+        return command.policy or self._spec.stop_policy
+
+    def _note(self, strategy_id: str | None, *, is_at_rest: bool) -> None:
+        if strategy_id is not None:
+            self._handlers.post(AtRest(strategy_id, is_at_rest))

@@ -1,0 +1,57 @@
+"""One sidecar from launch line to exit code: beside an engine, or as a worker that takes trials."""
+
+import asyncio
+import sys
+from typing import Final
+
+from bus.logs import bind, configure
+from engine_sidecar.process.children import Children, adopt_orphans, kill_all
+from engine_sidecar.process.launch import BadLaunchError, read_launch
+from engine_sidecar.process.ports import Surroundings
+from engine_sidecar.process.resource_meter import session_meter
+from engine_sidecar.process.spawn import Spawned
+from engine_sidecar.process.zygote_client import Zygote
+from engine_sidecar.session.life import Life
+from engine_sidecar.session.settings import Settings
+from schemas.session import Launch
+from schemas.states import FailureReason, RunState
+from schemas.telemetry import StateChange
+
+LAUNCH_S: Final = 30.0
+EX_CONFIG: Final = 78
+
+
+def run(spawned: Spawned) -> int:
+    """Reads the launch line, lives the session, and returns the exit code: 0 stopped, 1 failed, 78 badly configured."""
+    try:
+        settings = Settings.from_env()
+        launch = read_launch(sys.stdin.fileno(), LAUNCH_S)
+    except (BadLaunchError, ValueError) as error:
+        sys.stderr.write(f"engine_sidecar: {error}\n")
+        kill_all()
+        return EX_CONFIG
+    configure("sidecar", launch.spec.log_level)
+    adopt_orphans()
+    try:
+        with bind(instance_id=launch.spec.instance_id, session_id=launch.spec.session_id):
+            change = asyncio.run(_live(launch, spawned, settings))
+    finally:
+        kill_all()
+    return exit_code(change)
+
+
+def exit_code(change: StateChange) -> int:
+    """The exit code of a sidecar whose session ended so."""
+    if change.state in (RunState.COMPLETED, RunState.STOPPED):
+        return 0
+    return EX_CONFIG if change.reason == FailureReason.CONFIG else 1
+
+
+async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
+    if launch.spec.worker is not None:
+        from engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
+
+        return await WorkerLife(launch, launch.spec.worker, spawned, settings).run()
+    zygote = Zygote(spawned, Children())
+    meter = session_meter(launch, lambda: zygote.pids)
+    return await Life(launch, zygote, meter, Surroundings(stdout=sys.stdout.fileno()), settings).run()

@@ -1,0 +1,25 @@
+"""Where people keep modules of their own strategies, for processes that run on this machine and not in an image."""
+
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "FLOTILLA_STRATEGY_PATH"
+
+
+def extend_path(env: Mapping[str, str] = os.environ) -> None:
+    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH: behind Python's own and ours.
+
+    They come before other installed packages, of which some bring a package `tests` or `examples`. Call it once those that we
+    need are imported.
+    """
+    theirs = [os.path.abspath(folder) for folder in env.get(VARIABLE, "").split(os.pathsep) if folder]
+    if not theirs:
+        return
+    ours, installed = str(Path(__file__).parents[2]), sysconfig.get_paths()["purelib"]
+    others = [path for path in sys.path if path not in (ours, *theirs)]
+    first = others.index(installed) if installed in others else len(others)
+    sys.path[:] = [*others[:first], ours, *theirs, *others[first:]]

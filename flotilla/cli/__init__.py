@@ -1,0 +1,1 @@
+"""The command line: its options, and one module for each group of commands."""

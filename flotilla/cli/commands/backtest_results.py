@@ -1,0 +1,129 @@
+"""`flotilla backtest report`, `compare`, `export` and `verify`: what comes of completed backtests."""
+
+import asyncio
+import webbrowser
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from flotilla.cli.following import follow
+from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.session import with_fleet
+from flotilla.client.backtest_calls import LISTS
+from flotilla.client.client import Flotilla
+from flotilla.show.comparison_tables import comparison_report
+from flotilla.show.exporting import FORMATS
+from flotilla.show.exporting import export as export_rows
+from flotilla.show.plots import WIDTH
+from flotilla.show.result_lines import save_report
+from flotilla.show.verdict_report import verdict_report
+from flotilla.state.errors import BacktestFailedError
+from flotilla.state.exits import Exit
+from schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
+from schemas.fault import FaultCode, FaultError
+
+_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
+
+
+@click.command()
+@click.argument("backtest_id", metavar="ID")
+@click.option("--out", type=_FILE, metavar="FILE", help="[default: ID.html in this folder]")
+@click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+@common
+@pass_options
+@with_fleet
+async def report(
+    options: Options, fleet: Flotilla, *, backtest_id: str, out: Path | None, is_opened: bool
+) -> None:
+    """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
+    path = out or _beside(backtest_id)
+    await save_report(fleet, backtest_id, path)
+    size = path.stat().st_size
+    options.output.document(
+        {"backtest_id": backtest_id, "file": str(path), "size_bytes": size}, lambda: Text(str(path))
+    )
+    if is_opened and not webbrowser.open(path.as_uri()):
+        click.echo(f"no browser was found; open {path.as_uri()}", err=True)
+
+
+@click.command()
+@click.argument("backtest_ids", metavar="ID ID…", nargs=-1, required=True)
+@common
+@pass_options
+@with_fleet
+async def compare(options: Options, fleet: Flotilla, *, backtest_ids: tuple[str, ...]) -> None:
+    """Show two to sixteen completed backtests side by side."""
+    if len(set(backtest_ids)) < 2:
+        raise click.UsageError("give at least two different IDs")
+    found = await fleet.compare(backtest_ids)
+    if options.is_json:
+        options.output.json_line(found)
+        return
+    drawn = await asyncio.gather(*(_curve(fleet, one) for one in found.backtests))
+    curves = {one.backtest_id: curve for one, curve in zip(found.backtests, drawn, strict=True)}
+    options.output.show(comparison_report(found, curves, width=WIDTH))
+
+
+@click.command()
+@click.argument("backtest_id", metavar="ID")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
+@click.option("--part", type=click.Choice([str(one) for one in LISTS]), default="trades", show_default=True)
+@click.option("--out", type=_FILE, required=True, metavar="FILE", help="Replaced if it is there.")
+@common
+@pass_options
+@with_fleet
+async def export(
+    options: Options, fleet: Flotilla, *, backtest_id: str, form: str, part: str, out: Path
+) -> None:
+    """Write a list of a completed backtest's result to FILE, whole or not at all."""
+    rows = await fleet.backtest_result(backtest_id, part)
+    await export_rows(rows, ResultPart(part), form, out)
+    options.output.document(
+        {"backtest_id": backtest_id, "part": part, "rows": len(rows), "file": str(out)},
+        lambda: Text(f"{len(rows):,} {part.replace('_', ' ')} in {out}"),
+    )
+
+
+@click.command()
+@click.argument("backtest_id", metavar="ID")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def verify(options: Options, fleet: Flotilla, *, backtest_id: str) -> int:
+    """Run a completed backtest again from its manifest, and say whether everything is the same.
+
+    Exits with 0 when it is equal. With 1 when data, code, parameters or versions are not those of then, each named with its hash, or
+    when another fill or figure came of it, the first of which is shown.
+    """
+    verdict = await fleet.verify(backtest_id, request_id=options.request_id)
+    try:
+        await follow(options, fleet, verdict.verify_id)
+    except BacktestFailedError as error:
+        if error.backtest.reason is None:
+            raise
+    verdict = await fleet.verify(backtest_id, verdict.verify_id)
+    options.output.document(verdict, lambda: verdict_report(verdict))
+    return _exit_of(verdict)
+
+
+def _beside(backtest_id: str) -> Path:
+    return Path(f"{backtest_id}.html").absolute()
+
+
+async def _curve(fleet: Flotilla, backtest: BacktestView) -> list[EquityPoint]:
+    """Its equity; nothing when its result was not saved."""
+    try:
+        curve: list[EquityPoint] = await fleet.backtest_result(backtest.backtest_id, ResultPart.EQUITY_CURVE)
+    except FaultError as error:
+        if error.fault.code != FaultCode.NOT_FOUND:
+            raise
+        return []
+    return curve
+
+
+def _exit_of(verdict: BacktestVerdict) -> Exit:
+    if verdict.is_equal is None:
+        return Exit.OUTCOME_UNKNOWN
+    return Exit.OK if verdict.is_equal else Exit.FAILED

@@ -1,0 +1,160 @@
+"""`flotilla data import`, `ls` and `check`: the catalog in the state folder; no stack has to run."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from flotilla.cli.options import Options, common, pass_options
+from flotilla.client.client import Flotilla
+from flotilla.show import formats as words
+from flotilla.show.data_findings import findings_report
+from flotilla.show.output import console
+from flotilla.show.tables import catalog_table
+from flotilla.state.errors import ProgramFailedError
+from flotilla.state.exits import Exit
+from flotilla.state.programs import output, output_lines, python
+from schemas.catalog import CatalogView, Finding
+from schemas.fault import FaultCode, FaultError, fault
+
+_PROGRAM = ("-m", "engine_sidecar.catalog")
+_UNSOUND = 1
+"""How its check ends when it found bad values."""
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--sample", is_flag=True, help="The sample data: daily S&P 500 and NASDAQ, 1999 to 2018.")
+@click.option("--type", "data_type", type=click.Choice(["bars", "quotes", "trades"]), help="What FILES hold.")
+@click.option("--instrument", metavar="SYMBOL.VENUE")
+@click.option("--bar-type", metavar="TYPE", help="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
+@click.option(
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="What a bar's time is of, where the header does not tell.",
+)
+@click.option("--timezone", metavar="ZONE", help="Of times that name none, such as America/New_York.")
+@click.option("--time-format", metavar="FORMAT", help="Of times, such as '%d.%m.%Y %H:%M'.")
+@click.option("--columns", metavar="NAME,…", help="Names of the columns of FILES that have no header.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark.  [default: .]")
+@click.option(
+    "--fixed-decimals",
+    type=int,
+    metavar="DECIMALS",
+    help="Of prices written as whole numbers: 9 for billionths.",
+)
+@click.option(
+    "--prices", type=click.Choice(["raw", "adjusted"]), help="Which to take where there is an adjusted close."
+)
+@click.option("--price-precision", type=int, metavar="DECIMALS")
+@click.option("--size-precision", type=int, metavar="DECIMALS")
+@click.option("--currency", help="Of a new instrument that is no pair.  [default: USD]")
+@common
+@pass_options
+def import_(
+    options: Options, /, files: tuple[Path, ...], sample: bool, data_type: str | None, **plain: Any
+) -> None:
+    """Bring CSV or Parquet FILES into the catalog; importing the same again changes nothing.
+
+    \b
+    flotilla data import --sample
+    flotilla data import eurusd.csv --type quotes --instrument EUR/USD.SIM --timezone UTC
+    """
+    given = {"type": data_type, **plain}
+    arguments = [str(file) for file in files] + (["--sample"] if sample else [])
+    for name, value in given.items():
+        if value is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    options.folder.create()
+    asyncio.run(_import(options, arguments))
+
+
+@click.command()
+@common
+@pass_options
+def ls(options: Options) -> None:
+    """List what the catalog holds."""
+    view = asyncio.run(_view(options))
+    options.output.document(view, lambda: catalog_table(view))
+
+
+async def _view(options: Options) -> CatalogView:
+    """As the running stack sees it, which is quick; without one, as the importer does."""
+    try:
+        async with Flotilla.connect(options.state, wait_s=2) as fleet:
+            return await fleet.catalog()
+    except FaultError as error:
+        if error.fault.code != FaultCode.UNAVAILABLE:
+            raise
+    text = await output(python(*_PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
+    return msgspec.json.decode(text, type=CatalogView)
+
+
+async def _import(options: Options, arguments: list[str]) -> None:
+    argv = python(*_PROGRAM, "import", "--json", "--catalog", str(options.folder.catalog), *arguments)
+    refusal = ""
+    try:
+        async with aclosing(output_lines(argv)) as lines:
+            with console(stderr=True).status("reading …") as status:
+                async for line in lines:
+                    report = msgspec.json.decode(line)
+                    if report["event"] == "error":
+                        refusal = report["message"]
+                    elif report["event"] == "progress":
+                        status.update(
+                            f"{Path(report['file']).name}: {report['rows']:,} rows {report['step']}"
+                        )
+                    else:
+                        _tell(options, report)
+    except ProgramFailedError:
+        if not refusal:
+            raise
+        raise fault(FaultCode.INVALID, refusal) from None
+
+
+def _tell(options: Options, report: dict[str, Any]) -> None:
+    if options.is_json:
+        options.output.json_line(report)
+        return
+    what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
+    span = f"{words.day(report['first'])} to {words.day(report['last'])}"
+    options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
+    for note in report["notes"]:
+        options.output.show(f"  {note}")
+    if report["ignored"]:
+        options.output.show(f"  columns not read: {', '.join(report['ignored'])}")
+
+
+@click.command()
+@common
+@pass_options
+def check(options: Options) -> int:
+    """Look through the catalog for gaps, and values that no market has. Exits with 1 when there are such values."""
+    return asyncio.run(_check(options))
+
+
+async def _check(options: Options) -> int:
+    argv = python(*_PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
+    findings: list[Finding] = []
+    try:
+        async with aclosing(output_lines(argv)) as lines:
+            with console(stderr=True).status("looking through the catalog …"):
+                async for line in lines:
+                    found = _finding(line)
+                    findings.append(found)
+    except ProgramFailedError as error:
+        if error.exit_code != _UNSOUND or all(one.is_sound for one in findings):
+            raise
+    options.output.document(findings, lambda: findings_report(findings))
+    return Exit.OK if all(one.is_sound for one in findings) else Exit.FAILED
+
+
+def _finding(line: str) -> Finding:
+    report = msgspec.json.decode(line)
+    if report.get("event") == "error":
+        raise fault(FaultCode.INVALID, report["message"])
+    found: Finding = msgspec.convert(report, Finding)
+    return found

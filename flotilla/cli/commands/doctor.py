@@ -1,0 +1,60 @@
+"""`flotilla doctor`."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import click
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from flotilla.cli.options import Options, common, pass_options
+from flotilla.stack.checks import Check, Level, all_checks
+from flotilla.stack.runtime import DockerAnswer, ask_docker
+from flotilla.stack.stack import HTTP_PORT
+from flotilla.state.exits import Exit
+
+WITHOUT_DOCKER: Final = (
+    "mend that, or go on without: engines then run as local processes, not isolated, and none trades live"
+)
+_STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65_535), default=HTTP_PORT, show_default=True)
+@common
+@pass_options
+def doctor(options: Options, *, port: int) -> int:
+    """Check what this machine has, what it lacks, and say how to mend it. Exits with 1 when something has to be mended."""
+    docker = asyncio.run(ask_docker(options.folder.root, look_only=True))
+    checks = [*all_checks(options.folder, port), *docker_checks(docker)]
+    failed = [check for check in checks if check.level == Level.FAIL]
+    options.output.document({"ok": not failed, "checks": checks}, lambda: _shown(checks))
+    return Exit.FAILED if failed else Exit.OK
+
+
+def docker_checks(answer: DockerAnswer) -> Iterator[Check]:
+    """Docker is worth a warning only: without it engines run as local processes."""
+    if not answer.docker:
+        yield Check("docker", Level.WARN, answer.detail, WITHOUT_DOCKER)
+        return
+    network = f"engines' network at {answer.gateway}" if answer.gateway else "`flotilla up` makes the network"
+    yield Check("docker", Level.OK, f"engine answers; {network}")
+    if answer.image:
+        yield Check("engine image", Level.OK, answer.detail)
+    else:
+        yield Check("engine image", Level.WARN, answer.detail, "run deploy/build-engine.sh")
+
+
+def _shown(checks: list[Check]) -> RenderableType:
+    lines: list[Text] = []
+    for check in checks:
+        lines.append(
+            Text.assemble((f"{check.level:<5}", _STYLES[check.level]), f"{check.name:<16}", check.found)
+        )
+        if check.remedy:
+            lines.append(Text.assemble(" " * 5, ("→ ", "dim"), check.remedy))
+    counts = Counter(check.level for check in checks)
+    lines.append(Text("\n" + ", ".join(f"{counts[level]} {level}" for level in Level)))
+    return Group(*lines)

@@ -1,0 +1,106 @@
+"""`flotilla engine ls`, `inspect`, `configure` and `rm`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.text import Text
+
+from flotilla.cli.engine_options import engine_config, engine_options
+from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.session import with_fleet
+from flotilla.client.client import Flotilla
+from flotilla.show.tables import engine_details, engines_table
+from schemas.config import EngineConfig
+from schemas.fault import FaultCode, FaultError
+
+
+@click.command()
+@click.option("--active", is_flag=True, help="Only engines whose session has not ended.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@common
+@pass_options
+@with_fleet
+async def ls(options: Options, fleet: Flotilla, active: bool, limit: int) -> None:
+    """List engines, most recent first."""
+    found = await fleet.engines(active=active, limit=limit)
+    options.output.document(found, lambda: engines_table(found.engines, datetime.now(UTC)))
+
+
+@click.command()
+@click.argument("name")
+@common
+@pass_options
+@with_fleet
+async def inspect(options: Options, fleet: Flotilla, name: str) -> None:
+    """Everything that is known of the engine NAME, and its last sessions."""
+    engine = await fleet.engine(name)
+    sessions = (await fleet.sessions(name)).sessions
+    missing = (await fleet.events(name, limit=1)).missing
+    options.output.document(
+        {"engine": engine, "sessions": sessions, "missing": missing},
+        lambda: engine_details(engine, sessions, datetime.now(UTC), missing=missing),
+    )
+
+
+@click.command()
+@click.argument("name")
+@engine_options
+@request_id
+@common
+@pass_options
+def configure(options: Options, /, **chosen: Any) -> int | None:
+    """Store a configuration for the next start or restart of the engine NAME; what runs now is left as it is.
+
+    Without --config, what is not named stays as it is stored.
+
+    \b
+    flotilla engine configure my-engine --memory 4g --max-order-rate 60
+    """
+    if chosen["config_file"] is not None:
+        return _configure(options, engine_config(**chosen))
+    return _change(options, chosen)
+
+
+@with_fleet
+async def _change(options: Options, fleet: Flotilla, chosen: dict[str, Any]) -> None:
+    config = engine_config(**chosen, ground=await _stored(fleet, chosen["name"]))
+    await _store(options, fleet, config)
+
+
+@with_fleet
+async def _configure(options: Options, fleet: Flotilla, config: EngineConfig) -> None:
+    await _store(options, fleet, config)
+
+
+async def _stored(fleet: Flotilla, name: str) -> EngineConfig | None:
+    try:
+        return (await fleet.engine(name)).config
+    except FaultError as error:
+        if error.fault.code != FaultCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def _store(options: Options, fleet: Flotilla, config: EngineConfig) -> None:
+    accepted = await fleet.configure_engine(config, request_id=options.request_id)
+    options.output.document(
+        accepted,
+        lambda: Group(
+            Text.assemble(("● ", "green"), accepted.message),
+            Text(f"  next       {options.program} engine restart {config.instance_id}", style="dim"),
+        ),
+    )
+
+
+@click.command()
+@click.argument("name")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def rm(options: Options, fleet: Flotilla, name: str) -> None:
+    """Forget the engine NAME, which must not be active; its sessions and events stay on record."""
+    accepted = await fleet.remove_engine(name, request_id=options.request_id)
+    options.output.document(accepted, lambda: Text.assemble(("● ", "dim"), accepted.message))

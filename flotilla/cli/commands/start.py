@@ -1,0 +1,79 @@
+"""`flotilla engine start`."""
+
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.text import Text
+
+from flotilla.cli.commands.waiting import wait_for
+from flotilla.cli.engine_options import engine_config, engine_options
+from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.session import with_fleet
+from flotilla.client.client import Flotilla
+from schemas.contract import ENGINE_START
+from schemas.engine import EngineAccepted, EngineView, StartEngine
+from schemas.states import RunState
+
+
+@click.command()
+@click.argument("name")
+@engine_options
+@click.option(
+    "--stored", is_flag=True, help="With the configuration that `engine configure` stored; no other option."
+)
+@click.option("--confirm-live-trading", is_flag=True, help="Needed for engines that trade money.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Until the engine trades.")
+@click.option("--timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="S")
+@request_id
+@common
+@pass_options
+def start(
+    options: Options,
+    /,
+    *,
+    stored: bool,
+    confirm_live_trading: bool,
+    wait: bool,
+    timeout: float,
+    **chosen: Any,
+) -> None:
+    """Start the engine NAME.
+
+    \b
+    flotilla engine start my-first --strategy ema_cross --set trade_size=100
+    """
+    if stored and any(value for key, value in chosen.items() if key != "name"):
+        raise click.UsageError("--stored goes with no other option that describes the engine")
+    # What is wrong with the command line is said before anybody is asked.
+    request = StartEngine(
+        config=None if stored else engine_config(**chosen),
+        instance_id=chosen["name"] if stored else None,
+        confirm_live_trading=confirm_live_trading,
+        request_id=options.request_id,
+    )
+    _start(options, request=request, wait_s=timeout if wait else None)
+
+
+@with_fleet
+async def _start(options: Options, fleet: Flotilla, *, request: StartEngine, wait_s: float | None) -> None:
+    accepted = await fleet.bus.call(ENGINE_START, request)
+    engine = None
+    if wait_s is not None:
+        engine = await wait_for(fleet, accepted, (RunState.TRADING,), timeout_s=wait_s)
+    options.output.document(
+        {"accepted": accepted, "engine": engine}, lambda: _told(options.program, accepted, engine)
+    )
+
+
+def _told(program: str, accepted: EngineAccepted, engine: EngineView | None) -> Group:
+    session, name = engine.session if engine else None, accepted.instance_id
+    if session is None:
+        return Group(
+            Text(accepted.message), Text(f"  next       {program} engine inspect {name}", style="dim")
+        )
+    return Group(
+        Text.assemble(("● ", "green"), f"engine {name} is {session.state}"),
+        Text(f"  session    {session.session_id}\n  container  {session.container_name}"),
+        Text(f"  next       {program} engine watch {name}", style="dim"),
+    )

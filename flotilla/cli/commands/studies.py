@@ -1,0 +1,138 @@
+"""`flotilla study run`, `ls`, `show` and `cancel`."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.text import Text
+
+from flotilla.cli.backtest_options import backtest_options, given_config
+from flotilla.cli.commands.backtests import new_id, say_how_to_go_on
+from flotilla.cli.option_names import by_option
+from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.session import with_fleet
+from flotilla.cli.study_following import follow_study
+from flotilla.cli.study_options import study_config, study_options
+from flotilla.client.backtest_config import whole_config
+from flotilla.client.client import Flotilla
+from flotilla.show.study_tables import studies_table, study_report
+from flotilla.state.exits import Exit
+from schemas.backtest import BacktestStatus, StudyView
+
+_AXIS_OPTIONS = (
+    "kind",
+    "axes",
+    "best_by",
+    "lowest",
+    "samples",
+    "folds",
+    "train_share",
+    "stop_after",
+    "choice_seed",
+)
+
+
+@click.command()
+@click.argument("study_id", metavar="[ID]", required=False)
+@study_options
+@backtest_options
+@click.option("--detach", is_flag=True, help="Do not wait for the results.")
+@request_id
+@common
+@pass_options
+def run(options: Options, /, study_id: str | None, detach: bool, **plain: Any) -> int | None:
+    """Run a backtest per choice of parameters, show the results as they come and the best at the end.
+
+    Exits with 1 when the study fails. Ctrl-C leaves it running.
+
+    \b
+    flotilla study run --strategy ema_cross --axis fast_ema_period=5,10,20 --axis slow_ema_period=30:90:20
+    """
+    chosen = {name: plain.pop(name) for name in _AXIS_OPTIONS}
+    given = given_config(**plain)
+    name = study_id or new_id(str(given.get("strategy") or "study"))
+    return _run(options, study_id=name, given=given, chosen=chosen, is_followed=not detach)
+
+
+@with_fleet
+async def _run(
+    options: Options,
+    fleet: Flotilla,
+    *,
+    study_id: str,
+    given: dict[str, Any],
+    chosen: dict[str, Any],
+    is_followed: bool,
+) -> int:
+    with by_option():
+        base = await whole_config(fleet, given)
+    with by_option(is_study=True):
+        study = await fleet.run_study(study_id, study_config(base, **chosen), request_id=options.request_id)
+    if is_followed:
+        study = await _follow(options, fleet, study_id)
+        return await _tell(options, fleet, study)
+    options.output.document(
+        {"study": study},
+        lambda: Group(
+            study_report(study, ()),
+            Text(
+                f"  follow  {options.program} study show {study_id} --follow\n"
+                f"  cancel  {options.program} study cancel {study_id}",
+                style="dim",
+            ),
+        ),
+    )
+    return Exit.OK
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@common
+@pass_options
+@with_fleet
+async def ls(options: Options, fleet: Flotilla, *, limit: int) -> None:
+    """List studies, newest first."""
+    found = await fleet.studies(limit=limit)
+    options.output.document(found, lambda: studies_table(found.studies, datetime.now(UTC)))
+
+
+@click.command()
+@click.argument("study_id", metavar="ID")
+@click.option("--follow", "is_followed", is_flag=True, help="Wait until it has ended; 1 when it fails.")
+@common
+@pass_options
+@with_fleet
+async def show(options: Options, fleet: Flotilla, *, study_id: str, is_followed: bool) -> int:
+    """Show a study: how many of its backtests are in which state, and the best of them."""
+    if is_followed:
+        return await _tell(options, fleet, await _follow(options, fleet, study_id))
+    await _tell(options, fleet, await fleet.study(study_id))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("study_id", metavar="ID")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def cancel(options: Options, fleet: Flotilla, *, study_id: str) -> None:
+    """Cancel what has not ended of a study; its results stay. Exits with 5 for one that has completed or failed."""
+    study = await fleet.cancel_study(study_id, request_id=options.request_id)
+    options.output.document({"study": study}, lambda: study_report(study, ()))
+
+
+async def _follow(options: Options, fleet: Flotilla, study_id: str) -> StudyView:
+    try:
+        return await follow_study(options, fleet, study_id)
+    except asyncio.CancelledError:
+        say_how_to_go_on(options, "study", study_id)
+        raise
+
+
+async def _tell(options: Options, fleet: Flotilla, study: StudyView) -> int:
+    members = await fleet.all_backtests(study_id=study.study_id)
+    options.output.document({"study": study, "backtests": members}, lambda: study_report(study, members))
+    return Exit.FAILED if study.status is BacktestStatus.FAILED else Exit.OK

@@ -1,0 +1,110 @@
+"""`flotilla up`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bus import logs
+from flotilla.cli.options import Options, common, pass_options
+from flotilla.show.progress import narrator
+from flotilla.stack.background import start_detached
+from flotilla.stack.checks import require_all
+from flotilla.stack.foreground import run_stack
+from flotilla.stack.stack import HTTP_PORT, StackSettings
+from flotilla.state.settings import Connection
+from schemas.states import OrphanPolicy
+
+
+@click.command()
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "docker", "process"]),
+    default="auto",
+    show_default=True,
+    help="Where engines run: auto takes Docker when an engine and the image are there.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=HTTP_PORT, show_default=True, help="Of the REST API."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the REST API.")
+@click.option(
+    "--templates",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Your own templates, in engines/ and strategies/; may be repeated.",
+)
+@click.option(
+    "--orphans",
+    type=click.Choice([str(one) for one in OrphanPolicy]),
+    help="Containers of ours that no record knows.  [default: stop]",
+)
+@click.option("--leave-engines", is_flag=True, help="Let engines run on when the stack stops.")
+@click.option("--detach", is_flag=True, help="Run in the background; `flotilla down` stops it.")
+@common
+@pass_options
+def up(
+    options: Options,
+    *,
+    runtime: str,
+    port: int,
+    host: str,
+    templates: tuple[Path, ...],
+    orphans: str | None,
+    leave_engines: bool,
+    detach: bool,
+) -> int:
+    """Run the whole stack here: bus, databases, services. Ctrl-C stops engines by their policy, then the stack."""
+    folder = options.folder
+
+    def ready(connection: Connection) -> None:
+        options.output.document(connection, lambda: _summary(connection, options.program, is_detached=detach))
+
+    require_all(folder, port, host)
+    if detach:
+        arguments = ["--runtime", runtime, "--port", str(port), "--host", host]
+        arguments += [word for one in templates for word in ("--templates", str(one))]
+        arguments += ["--orphans", orphans] if orphans else []
+        ready(start_detached(folder, arguments + ["--leave-engines"] * leave_engines))
+        return 0
+    settings = StackSettings(
+        folder=folder,
+        runtime=runtime,
+        http_host=host,
+        http_port=port,
+        templates=tuple(one.absolute() for one in templates),
+        orphan_policy=orphans or "",
+    )
+    folder.create()
+    with (folder.logs / "stack.log").open("a") as log:
+        logs.configure("stack", stream=log)
+        return asyncio.run(
+            run_stack(settings, narrator(is_json=options.is_json), ready, leave_engines=leave_engines)
+        )
+
+
+def _summary(connection: Connection, program: str, *, is_detached: bool) -> RenderableType:
+    """What somebody who just started the stack wants to know."""
+    isolation = (
+        Text("each engine in its own container", style="green")
+        if connection.runtime == "docker"
+        else Text(
+            "LOCAL PROCESSES, NOT ISOLATED: for trying things out, no live trading", style="bold yellow"
+        )
+    )
+    how_to_stop = f"{program} down" if is_detached else "Ctrl-C"
+    return Group(
+        Text("\nFlotilla is ready", style="bold green"),
+        Text.assemble(("  engines   ", "dim"), isolation),
+        Text.assemble(("  REST API  ", "dim"), f"{connection.http_url}/docs"),
+        Text.assemble(("  token     ", "dim"), connection.token_file),
+        Text.assemble(("  bus       ", "dim"), connection.nats_url),
+        Text.assemble(("  stop      ", "dim"), how_to_stop),
+        Text("\nTry, in another terminal" if not is_detached else "\nTry", style="bold"),
+        Text(f"  {program} engine start my-first --strategy ema_cross"),
+        Text(f"  {program} engine watch my-first"),
+        Text(f"  {program} engine ls\n"),
+    )

@@ -1,0 +1,18 @@
+"""How commands wait for an engine: with a line that tells its state, when somebody is looking."""
+
+from collections.abc import Collection
+
+from flotilla.client.client import Flotilla
+from flotilla.show.output import console
+from schemas.engine import EngineAccepted, EngineView
+from schemas.states import RunState
+
+
+async def wait_for(
+    fleet: Flotilla, accepted: EngineAccepted, states: Collection[RunState], *, timeout_s: float
+) -> EngineView:
+    """The engine in one of `states`. Raises as Flotilla.wait_for does."""
+    with console(stderr=True).status(f"{accepted.message} …"):
+        return await fleet.wait_for(
+            accepted.instance_id, states, session_id=accepted.session_id, timeout_s=timeout_s
+        )

@@ -1,0 +1,183 @@
+"""The `flotilla` command: its commands, and how it ends."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from flotilla.cli.lazy import Entry, LazyGroup
+from flotilla.cli.options import Options, common, request_id
+from flotilla.show.error_report import failure_of
+from flotilla.show.remedies import asked_by
+from flotilla.state.errors import ReaderGoneError
+from flotilla.state.exits import MEANING, Exit
+
+_EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
+
+ENGINE = LazyGroup(
+    "engine",
+    help="Start, stop and look at engines.",
+    entries={
+        "start": Entry("flotilla.cli.commands.start:start", "Start an engine."),
+        "stop": Entry("flotilla.cli.commands.stop:stop", "Stop an engine."),
+        "restart": Entry("flotilla.cli.commands.stop:restart", "Stop an engine and start it again."),
+        "ls": Entry("flotilla.cli.commands.engines:ls", "List engines."),
+        "inspect": Entry("flotilla.cli.commands.engines:inspect", "Everything that is known of an engine."),
+        "logs": Entry("flotilla.cli.commands.logs:logs", "Show what an engine printed."),
+        "watch": Entry("flotilla.cli.commands.watching:watch", "Show what engines do, while they do it."),
+        "configure": Entry(
+            "flotilla.cli.commands.engines:configure", "Store a configuration for the next start."
+        ),
+        "rm": Entry("flotilla.cli.commands.engines:rm", "Forget an engine that is not active."),
+    },
+)
+STRATEGY = LazyGroup(
+    "strategy",
+    help="The strategies of a running engine; changes end with its session.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.strategies:ls", "List the strategies of an engine."),
+        "add": Entry("flotilla.cli.commands.strategies:add", "Add a strategy, made from a template."),
+        "start": Entry("flotilla.cli.commands.strategies:start", "Let a strategy trade."),
+        "stop": Entry("flotilla.cli.commands.strategies:stop", "Stop a strategy; the others trade on."),
+        "rm": Entry("flotilla.cli.commands.strategies:rm", "Stop a strategy and remove it."),
+    },
+)
+CONTAINER = LazyGroup(
+    "container",
+    help="The containers of engines.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.containers:ls", "List the engine containers of every host."),
+        "cleanup": Entry("flotilla.cli.commands.containers:cleanup", "Remove those of ended sessions."),
+    },
+)
+SECRET = LazyGroup(
+    "secret",
+    help="Credentials of venues, in the state folder.",
+    entries={
+        "set": Entry("flotilla.cli.commands.secrets:set_", "Store a secret, from stdin or asked for."),
+        "ls": Entry("flotilla.cli.commands.secrets:ls", "List secrets by name; values are never shown."),
+        "rm": Entry("flotilla.cli.commands.secrets:rm", "Delete a secret."),
+    },
+)
+DATA = LazyGroup(
+    "data",
+    help="The market data that engines replay.",
+    entries={
+        "import": Entry("flotilla.cli.commands.data:import_", "Bring CSV or Parquet files into the catalog."),
+        "ls": Entry("flotilla.cli.commands.data:ls", "List what the catalog holds."),
+        "check": Entry("flotilla.cli.commands.data:check", "Find gaps, and values that no market has."),
+    },
+)
+TEMPLATE = LazyGroup(
+    "template",
+    help="Templates of engines and strategies.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.templates:ls", "List templates."),
+        "show": Entry("flotilla.cli.commands.templates:show", "Show a template's parameters."),
+        "validate": Entry(
+            "flotilla.cli.commands.templates:validate", "Check parameters of a strategy template."
+        ),
+    },
+)
+BACKTEST = LazyGroup(
+    "backtest",
+    help="Run strategies over the catalog, and look at what came of it.",
+    entries={
+        "run": Entry("flotilla.cli.commands.backtests:run", "Run a backtest and show its result."),
+        "ls": Entry("flotilla.cli.commands.backtests:ls", "List backtests."),
+        "show": Entry("flotilla.cli.commands.backtests:show", "Show a backtest and its result."),
+        "cancel": Entry("flotilla.cli.commands.backtests:cancel", "Cancel a backtest."),
+        "report": Entry("flotilla.cli.commands.backtest_results:report", "Write the tear sheet, as HTML."),
+        "compare": Entry("flotilla.cli.commands.backtest_results:compare", "Show backtests side by side."),
+        "export": Entry(
+            "flotilla.cli.commands.backtest_results:export", "Write a list of a result to a file."
+        ),
+        "verify": Entry(
+            "flotilla.cli.commands.backtest_results:verify", "Run it again and compare every fill."
+        ),
+    },
+)
+STUDY = LazyGroup(
+    "study",
+    help="Many backtests over a strategy's parameters.",
+    entries={
+        "run": Entry("flotilla.cli.commands.studies:run", "Run a grid, random or walk-forward study."),
+        "ls": Entry("flotilla.cli.commands.studies:ls", "List studies."),
+        "show": Entry("flotilla.cli.commands.studies:show", "Show a study and the best of it."),
+        "cancel": Entry("flotilla.cli.commands.studies:cancel", "Cancel what is left of a study."),
+    },
+)
+GROUPS = {
+    "engine": ENGINE,
+    "strategy": STRATEGY,
+    "template": TEMPLATE,
+    "container": CONTAINER,
+    "secret": SECRET,
+    "data": DATA,
+    "backtest": BACKTEST,
+    "study": STUDY,
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries={
+        "demo": Entry(
+            "flotilla.cli.commands.demo:demo", "Trade real data in a real engine; see what happens."
+        ),
+        "up": Entry("flotilla.cli.commands.up:up", "Run the whole stack here until Ctrl-C."),
+        "down": Entry("flotilla.cli.commands.down:down", "Stop the stack that runs on a state folder."),
+        "doctor": Entry("flotilla.cli.commands.doctor:doctor", "Check what this machine has and lacks."),
+        "engine": Entry("flotilla.cli.main:ENGINE", "Start, stop and look at engines."),
+        "emergency-stop": Entry(
+            "flotilla.cli.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
+        ),
+        "audit": Entry("flotilla.cli.commands.audit:audit", "Who asked for what, and what came of it."),
+        "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
+        "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),
+        "study": Entry("flotilla.cli.main:STUDY", "Many backtests over a strategy's parameters."),
+        "template": Entry("flotilla.cli.main:TEMPLATE", "Templates of engines and strategies."),
+        "container": Entry("flotilla.cli.main:CONTAINER", "The containers of engines."),
+        "secret": Entry("flotilla.cli.main:SECRET", "Credentials of venues, in the state folder."),
+        "data": Entry("flotilla.cli.main:DATA", "The market data that engines replay."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nExit codes:\n{_EXITS}",
+)
+@click.version_option(package_name="flotilla")
+@common
+@request_id
+def cli() -> None:
+    """Run a fleet of NautilusTrader engines.
+
+    `flotilla demo` shows it all in half a minute. The options below may also stand after the command.
+    """
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with a code of flotilla.state.exits."""
+    options = Options()
+    try:
+        code = _run(options)
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        code = Exit.INTERRUPTED
+    except ReaderGoneError:
+        # The interpreter would complain of the same when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.OK
+    except Exception as error:  # those that nobody expected go on as they are
+        if (failure := failure_of(error, asked_by(options.context))) is None:
+            raise
+        failure.show(is_json=options.is_json)
+        code = failure.exit_code
+    sys.exit(code)
+
+
+def _run(options: Options) -> int:
+    done: Any = cli.main(prog_name="flotilla", standalone_mode=False, obj=options)
+    return done if isinstance(done, int) else Exit.OK

@@ -1,0 +1,99 @@
+"""What an operator can ask of hosts: emergency stops, which need nothing but the bus and the supervisors, and containers."""
+
+import asyncio
+
+from bus import fleet_stop
+from bus.bus import Bus
+from bus.receipts import are_confirmed
+from flotilla.client.unseen_engines import active_engines, hosts_of, known_hosts, sessions_of, with_unseen
+from schemas import contract
+from schemas.audit import AuditList, ReadAudit
+from schemas.contract import HEALTH, Actor
+from schemas.engine import EngineView
+from schemas.health import Health, ReadHealth
+from schemas.session import (
+    Cleanup,
+    CleanupReport,
+    ContainerList,
+    EmergencyStop,
+    FleetStopped,
+    LiftStop,
+    ListContainers,
+    StopFlags,
+)
+
+
+class HostCalls:
+    """What runs where, and how to end it."""
+
+    bus: Bus
+
+    async def emergency_stop(
+        self,
+        instance_id: str | None = None,
+        *,
+        deadline_s: float = 20.0,
+        reason: str = "",
+        request_id: str | None = None,
+        own: fleet_stop.OwnHost | None = None,
+    ) -> FleetStopped:
+        """Makes an engine, or all of them, flat and gone by the deadline; nothing it names starts again until `lift_stop`.
+
+        Every supervisor is asked until the deadline: it works without orchestrator, gateway and database. While one is away its
+        engines are asked directly, and those of `own` are stopped without the bus. Believe the receipts only: `is_flat` is true
+        when the engine confirmed it and ended by itself, and what runs on a host in `unreached` is not known: one that did not
+        answer, or that is out of sight while the record, if there is one, says that an engine runs there.
+        """
+        request = EmergencyStop(
+            instance_id=instance_id, deadline_s=deadline_s, reason=reason, request_id=request_id
+        )
+        stop = fleet_stop.FleetStop(self.bus, request, own=own)
+
+        async def on_record() -> tuple[EngineView, ...]:
+            engines = await active_engines(self.bus)
+            stop.know(hosts_of(engines, instance_id))
+            stop.know_sessions(sessions_of(engines, instance_id))
+            stop.know_quiet(await known_hosts(self.bus))
+            return engines
+
+        before, done = await asyncio.gather(on_record(), stop.run())
+        after = await active_engines(self.bus) if before and not are_confirmed(done) else ()
+        return with_unseen(done, before, after, instance_id)
+
+    async def lift_stop(self, instance_id: str | None = None, *, request_id: str | None = None) -> StopFlags:
+        """Lifts the stop flag of an engine, or all of them; the answer has those still in force.
+
+        Every host is asked that is in sight, or where the record has an engine that runs; all others that it knows find the lift
+        when they come back, and are `untold`. Raises FaultError `unavailable` while there is no host to ask, or the bus does not
+        keep the lift: nothing was lifted then.
+        """
+        request = LiftStop(instance_id=instance_id, request_id=request_id)
+        running, known = await asyncio.gather(active_engines(self.bus), known_hosts(self.bus))
+        return await fleet_stop.lift_stops(
+            self.bus, request, known_hosts=hosts_of(running, None), quiet_hosts=known
+        )
+
+    async def audit(
+        self, about: str | None = None, *, limit: int = 100, before: int | None = None
+    ) -> AuditList:
+        """Every change that was asked for, newest first: of one engine, backtest or study, or of all.
+
+        `before` is the number of the last entry that was seen.
+        """
+        question = ReadAudit(about=about, limit=limit, before=before)
+        return await self.bus.call(contract.AUDIT_LIST, question)
+
+    async def containers(self) -> ContainerList:
+        """The engine containers of every host in sight."""
+        return await self.bus.call(contract.CONTAINER_LIST, ListContainers())
+
+    async def cleanup_containers(
+        self, *, force: bool = False, dry_run: bool = False, request_id: str | None = None
+    ) -> CleanupReport:
+        """Removes the containers of ended sessions; `force` stops and removes active ones too, `dry_run` only says which."""
+        request = Cleanup(force=force, dry_run=dry_run, request_id=request_id)
+        return await self.bus.call(contract.CONTAINER_CLEANUP, request)
+
+    async def health(self, service: Actor) -> Health:
+        """How the orchestrator, a supervisor or the gateway is."""
+        return await self.bus.call(HEALTH[service], ReadHealth())

@@ -1,0 +1,59 @@
+"""Lists of a result as files for other programs: CSV, JSON or Parquet, whole or not at all."""
+
+import asyncio
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flotilla.client.backtest_calls import LISTS
+from flotilla.state.environment import of_program
+from flotilla.state.errors import ProgramFailedError
+from flotilla.state.programs import python
+from flotilla.state.whole_file import whole_file
+from schemas.backtest import ResultPart
+
+FORMATS = ("csv", "json", "parquet")
+
+
+async def export(rows: Sequence[Any], part: ResultPart, form: str, out: Path) -> None:
+    """Writes the entries of `part` to `out`. Columns are the fields of its type, also when there are no rows.
+
+    Raises OSError when it cannot be written, ProgramFailedError when the Parquet writer does not work.
+    """
+    with whole_file(out) as made:
+        if form == "csv":
+            _write_csv(rows, part, made)
+        elif form == "json":
+            made.write_bytes(msgspec.json.encode(rows) + b"\n")
+        else:
+            await _write_parquet(rows, part, made)
+
+
+def _write_csv(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
+    names = LISTS[part].__struct_fields__
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([getattr(row, name) for name in names] for row in rows)
+
+
+async def _write_parquet(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
+    argv = python("-m", "engine_sidecar.backtest.export", "--part", str(part), "--out", str(path))
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=of_program(),
+    )
+    try:
+        _, errors = await process.communicate(msgspec.json.encode(rows))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise ProgramFailedError(argv, process.returncode, errors.decode(errors="replace"))

@@ -1,0 +1,148 @@
+"""The figures of a completed backtest for people: of marked equity, NautilusTrader's own beside them, its orders, and what it left open."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Final
+
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flotilla.show import formats as words
+from schemas.backtest import (
+    NOWHERE,
+    BacktestView,
+    ClosedTrade,
+    EquityPoint,
+    Metrics,
+    NautilusStatistics,
+    OpenOrder,
+    OpenPosition,
+    RunSummary,
+)
+from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
+
+_NAMED: Final = 3
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a completed backtest beside its view; all of it is empty where the result was not saved."""
+
+    balances: dict[str, str] = {}
+    fees: dict[str, str] = {}
+    curve: tuple[EquityPoint, ...] = ()
+    trades: tuple[ClosedTrade, ...] = ()
+
+
+def has_old_figures(backtest: BacktestView) -> bool:
+    """True when its metrics are of the time before they came from marked equity."""
+    return backtest.metrics is not None and backtest.summary is None
+
+
+def trades_text(backtest: BacktestView) -> str:
+    """How many trades were closed; of none, how many orders went nowhere: `0 (81 rejected)`."""
+    if backtest.metrics is None:
+        return ""
+    count, orders = backtest.metrics.total_trades, backtest.summary.orders if backtest.summary else None
+    if count or orders is None:
+        return f"{count:,}"
+    lost = [f"{number:,} {name}" for name in NOWHERE if (number := getattr(orders, name))]
+    return f"0 ({', '.join(lost)})" if lost else "0"
+
+
+def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list[RenderableType]:
+    """All figures, in 80 columns."""
+    currency, summary = backtest.currency or "", backtest.summary
+    parts: list[RenderableType] = [_figures(metrics, summary.nautilus_statistics if summary else None)]
+    parts += [Text(""), _money(metrics, currency, told)]
+    if summary is None:
+        text = "these figures are of realized returns, as they were defined before; run it again for marked equity"
+        return [*parts, Text(text, style="yellow")]
+    return [*parts, *_orders(summary, metrics), *_left_open(summary)]
+
+
+def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
+    made = Table(box=None, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    made.add_column("", style="dim", no_wrap=True)
+    made.add_column("marked equity" if theirs else "", justify="right", no_wrap=True)
+    made.add_column("NautilusTrader" if theirs else "", justify="right", style="dim", no_wrap=True)
+    made.add_column("", style="dim", no_wrap=True)
+    made.add_column("closed trades", justify="right", no_wrap=True)
+    for name, other in zip_longest(OF_EQUITY, OF_TRADES):
+        made.add_row(
+            FIGURES[name].label if name else "",
+            written(name, getattr(metrics, name)) if name else "",
+            written(name, getattr(theirs, name)) if theirs and hasattr(theirs, name or "") else "",
+            FIGURES[other].label,
+            written(other, getattr(metrics, other)),
+        )
+    return made
+
+
+def _money(metrics: Metrics, currency: str, told: Told) -> Table:
+    made = _facts()
+    made.add_row("final equity", written("final_equity", metrics.final_equity, currency))
+    made.add_row("final balance", words.money(told.balances) or UNDEFINED)
+    made.add_row("fees", words.money(told.fees) or UNDEFINED)
+    return made
+
+
+def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
+    """What became of them; orders that went nowhere stand out, with why."""
+    made, orders = _facts(), summary.orders
+    ends = fates(orders)
+    sent = "" if orders.submitted == orders.total else f", {orders.submitted:,} sent"
+    made.add_row("orders", f"{orders.total:,}{sent}{f': {ends}' if ends else ''}")
+    yield made
+    for reason in orders.reasons:
+        yield Text(f"{reason.count:,} {reason.status}: {reason.reason}", style="bold yellow")
+    if not metrics.total_trades:
+        yield Text(f"no trade was closed: {_why_none(summary)}", style="yellow")
+
+
+def _why_none(summary: RunSummary) -> str:
+    if not summary.orders.total:
+        return "the strategy made no order"
+    # Also by an order that was filled in part, which does not count as filled.
+    if summary.positions_open or summary.orders.filled:
+        return "what was opened is open still"
+    return "no order was filled"
+
+
+def _left_open(summary: RunSummary) -> Iterator[RenderableType]:
+    yield from _named(
+        "open position", [_position(one) for one in summary.open_positions], summary.positions_open
+    )
+    yield from _named("open order", [_order(one) for one in summary.open_orders], summary.orders.open)
+
+
+def _named(what: str, lines: list[str], count: int) -> Iterator[RenderableType]:
+    if not count:
+        return
+    made = _facts()
+    for index, line in enumerate(lines[:_NAMED]):
+        made.add_row(what if index == 0 else "", line)
+    if left := count - min(count, len(lines), _NAMED):
+        made.add_row("", f"{left:,} more")
+    yield made
+
+
+def _position(one: OpenPosition) -> str:
+    value = f"{words.amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
+    what = f"{one.side} {words.amount(one.quantity)} {one.instrument_id}"
+    return f"{what} at {one.entry_price:,.10g} since {words.day(one.entry_time_ns)}\nunrealized {value}"
+
+
+def _order(one: OpenOrder) -> str:
+    price = f" at {words.amount(one.price)}" if one.price else ""
+    return (
+        f"{one.side} {words.amount(one.quantity)} {one.instrument_id} {one.order_type}{price}, {one.status}"
+    )
+
+
+def _facts() -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True, min_width=17)
+    made.add_column(overflow="fold", max_width=58)
+    return made

@@ -1,0 +1,150 @@
+"""What studies look like to people; all of it fits into 80 columns."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from flotilla.show import formats as words
+from flotilla.show.backtest_tables import status_text, strategy_name
+from flotilla.show.figure_tables import has_old_figures
+from flotilla.show.output import table
+from flotilla.show.study_figures import figure_cells, figure_columns, label, metric, ranking
+from flotilla.show.walk_forward_tables import place_of, walk_forward_report
+from schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
+
+SHOWN: Final = 10
+_FAILED: Final = 3
+_MARKS: Final = {
+    BacktestStatus.COMPLETED: "green",
+    BacktestStatus.FAILED: "red",
+    BacktestStatus.CANCELLED: "magenta",
+}
+
+
+def studies_table(studies: Sequence[StudyView], now: datetime) -> RenderableType:
+    """One row per study, as they come."""
+    if not studies:
+        return Text(
+            "no studies; run one: flotilla study run --strategy ema_cross --axis fast_ema_period=5,10"
+        )
+    made = table("STUDY", "STATUS", "KIND", "STRATEGY", ">AGE", ">DONE", ">BEST")
+    for study in studies:
+        made.add_row(
+            Text(study.study_id, overflow="fold"),
+            Text(study.status, style=_MARKS.get(study.status, "yellow")),
+            str(study.config.kind),
+            strategy_name(study.config.base),
+            words.duration(max(0.0, (now - study.created_at).total_seconds())),
+            f"{done(study):,}/{study.total:,}",
+            metric(study.best, study.config),
+        )
+    return made
+
+
+def study_report(study: StudyView, members: Sequence[BacktestView]) -> RenderableType:
+    """How a study stands: counts, the best so far, and the best few of its backtests, of a walk forward its folds."""
+    parts: list[RenderableType] = [*_head(study)]
+    if study.best is not None:
+        parts.append(Text(f"  {_best(study, study.best)}"))
+    if study.config.kind is StudyKind.WALK_FORWARD and members:
+        parts += [Text(""), walk_forward_report(study, members)]
+    elif ranked := ranking(members, study.config):
+        parts += [Text(""), _ranked(ranked, study)]
+    if any(map(has_old_figures, members)):
+        parts.append(Text("figures of realized returns, as they were defined before", style="yellow"))
+    failed = [one for one in members if one.status is BacktestStatus.FAILED]
+    if failed:
+        parts.append(Text(""))
+    parts += [
+        Text(f"{one.backtest_id} failed: {one.error or one.reason}", style="red") for one in failed[:_FAILED]
+    ]
+    if len(failed) > _FAILED:
+        parts.append(Text(f"{len(failed) - _FAILED:,} more failed", style="red"))
+    return Group(*parts)
+
+
+def result_line(backtest: BacktestView, study: StudyView) -> Text:
+    """One backtest that ended: `st-0007  completed  Sharpe ratio 0.41  fast_ema_period=5`."""
+    config, place = study.config, place_of(study, backtest)
+    return Text.assemble(
+        f"{backtest.backtest_id}  ",
+        status_text(backtest),
+        f"  {place}" if place else "",
+        f"  {label(config)} {metric(backtest, config)}" if backtest.metrics else "",
+        (f"  {chosen(backtest, config)}", "dim"),
+    )
+
+
+def as_json(backtest: BacktestView, study: StudyView) -> str:
+    """The same for programs."""
+    config, place = backtest.config, place_of(study, backtest)
+    line: dict[str, Any] = {
+        "backtest_id": backtest.backtest_id,
+        "status": backtest.status,
+        "metrics": msgspec.to_builtins(backtest.metrics),
+        "parameters": {name: config.strategy_config.get(name) for name in study.config.axes},
+        "start_date": config.start_date,
+        "end_date": config.end_date,
+    }
+    if place is not None:
+        line |= {"fold": place.fold, "sample": place.sample}
+    return msgspec.json.encode(line).decode()
+
+
+def counts(study: StudyView) -> str:
+    """`12 of 16 done: 11 completed, 1 failed, 2 running, 2 pending`."""
+    order = ("completed", "failed", "cancelled", "running", "pending")
+    parts = [f"{study.counts[name]:,} {name}" for name in order if study.counts.get(name)]
+    return f"{done(study):,} of {study.total:,} done: {', '.join(parts) or 'none'}"
+
+
+def done(study: StudyView) -> int:
+    """How many have ended."""
+    return sum(study.counts.get(str(one), 0) for one in BacktestStatus if one.is_final)
+
+
+def chosen(backtest: BacktestView, config: StudyConfig) -> str:
+    """What the backtest tries: `fast_ema_period=5 slow_ema_period=20`."""
+    values: dict[str, Any] = backtest.config.strategy_config
+    return " ".join(f"{name}={words.number(values.get(name))}" for name in config.axes)
+
+
+def _head(study: StudyView) -> Iterator[Text]:
+    config = study.config
+    why = f": {study.why_ended}" if study.why_ended and study.why_ended != study.status else ""
+    style = _MARKS.get(study.status, "yellow")
+    yield Text.assemble(("● ", style), (f"study {study.study_id} ", "bold"), f"{study.status}{why}")
+    kind = str(config.kind).replace("_", " ")
+    yield Text(f"  {kind} over {', '.join(config.axes)} of {strategy_name(config.base)}")
+    yield Text(
+        f"  {', '.join(config.base.instruments)}, {config.base.start_date[:10]} to {config.base.end_date[:10]}"
+    )
+    yield Text(f"  {counts(study)}")
+    if study.left_out:
+        same = " or are the same" if config.kind is StudyKind.RANDOM else ""
+        yield Text(f"  not tried: {study.left_out:,} that break a rule of the strategy{same}", style="yellow")
+
+
+def _best(study: StudyView, best: BacktestView) -> str:
+    place, config = place_of(study, best), study.config
+    where = f" (fold {place.fold})" if place else ""
+    kind = "best out of sample by" if place else "best by"
+    return f"{kind} {label(config)}: {best.backtest_id}{where}, {chosen(best, config)}"
+
+
+def _ranked(ranked: Sequence[BacktestView], study: StudyView) -> RenderableType:
+    config = study.config
+    made = table("BACKTEST", *config.axes, *figure_columns(config))
+    for one in ranked[:SHOWN]:
+        values = one.config.strategy_config
+        made.add_row(
+            Text(one.backtest_id, overflow="fold"),
+            *(words.number(values.get(name)) for name in config.axes),
+            *figure_cells(one, config),
+        )
+    left = len(ranked) - SHOWN
+    return Group(made, Text(f"{left:,} more", style="dim")) if left > 0 else made

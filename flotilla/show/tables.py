@@ -1,0 +1,232 @@
+"""What engines, sessions and data look like to people; all of it fits into 80 columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flotilla.show import formats as words
+from flotilla.show.output import table
+from schemas.catalog import CatalogView
+from schemas.engine import EngineView, SessionView
+from schemas.states import RunState
+from schemas.telemetry import EngineMetrics, FeedProgress, StopReport
+
+_STYLES: Final = {
+    RunState.TRADING: "green",
+    RunState.IMPAIRED: "bold red",
+    RunState.SILENT: "bold red",
+    RunState.COMPLETED: "dim",
+    RunState.STOPPED: "dim",
+    RunState.FAILED: "bold red",
+    RunState.UNKNOWN: "magenta",
+}
+
+
+def state_text(session: SessionView | None, *, is_frozen: bool = False) -> Text:
+    """`trading`, `failed (crash, exit code -9)`."""
+    if session is None:
+        return Text("never started", style="dim")
+    text = str(session.state)
+    if session.reason:
+        text += f" ({session.reason})"
+    if is_frozen:
+        text += " frozen"
+    return Text(text, style="red" if is_frozen else _STYLES.get(session.state, "yellow"))
+
+
+def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableType:
+    """One row per engine."""
+    if not engines:
+        return Text("no engines; start one: flotilla engine start my-engine --strategy ema_cross")
+    made = table("ENGINE", "STATE", "TYPE", ">AGE", ">FILLS", "POSITION", ">REALIZED", ">UNREALIZED")
+    for engine in engines:
+        metrics = engine.metrics
+        made.add_row(
+            Text(engine.instance_id, overflow="fold"),
+            state_text(engine.session, is_frozen=engine.is_frozen),
+            str(engine.config.engine_type),
+            _age(engine.session, now),
+            f"{metrics.fills_total:,}" if metrics else "",
+            words.positions(metrics.net_positions) if metrics else "",
+            words.money(metrics.realized_pnl) if metrics else "",
+            words.money(metrics.unrealized_pnl) if metrics else "",
+        )
+    # A stop of all engines is one line, not one for each.
+    lines = {line.plain: line for engine in engines for line in _troubles(engine)}
+    return Group(made, *lines.values())
+
+
+def engine_details(
+    engine: EngineView,
+    sessions: Sequence[SessionView],
+    now: datetime,
+    *,
+    missing: Sequence[tuple[int, int]] = (),
+) -> RenderableType:
+    """All that is known of one engine; `missing` are the numbers of events of its session that are not on record."""
+    facts = _facts()
+    facts.add_row("engine", Text(engine.instance_id, style="bold"))
+    facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen))
+    for line in _troubles(engine, with_name=False):
+        facts.add_row("", line)
+    facts.add_row("wanted", str(engine.desired))
+    facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
+    if engine.session is not None:
+        _session_facts(facts, engine.session, missing)
+    if engine.restarts or engine.restart_at:
+        facts.add_row("restarts", _restarts(engine))
+    if engine.heartbeat_age_s is not None:
+        facts.add_row("heartbeat", f"{words.duration(engine.heartbeat_age_s)} ago")
+    if (used := engine.resources) is not None:
+        limit = words.size(used.memory_limit_bytes)
+        facts.add_row(
+            "memory", f"{words.size(used.memory_bytes)} of {limit}, {used.pids} processes and threads"
+        )
+        facts.add_row("cpu", f"{used.cpu_fraction:.0%} of one core")
+    if engine.metrics is not None:
+        add_figures(facts, engine.metrics)
+    parts: list[RenderableType] = [facts]
+    if engine.session is not None and engine.session.log_tail:
+        parts += [Text("\nlast log lines", style="bold"), *(Text(line) for line in engine.session.log_tail)]
+    if len(sessions) > 1:
+        parts += [Text(""), sessions_table(sessions, now)]
+    return Group(*parts)
+
+
+def add_figures(facts: Table, metrics: EngineMetrics) -> None:
+    """Orders, positions, money and feeds."""
+    facts.add_row(
+        "orders", f"{metrics.orders_total:,} ({metrics.orders_open} open), {metrics.fills_total:,} fills"
+    )
+    facts.add_row("positions", f"{metrics.positions_total:,} ({metrics.positions_open} open)")
+    facts.add_row("holds", words.positions(metrics.net_positions) or "nothing")
+    facts.add_row("balance", words.money(metrics.balances))
+    facts.add_row("realized pnl", words.money(metrics.realized_pnl))
+    facts.add_row("unrealized pnl", words.money(metrics.unrealized_pnl))
+    for feed in metrics.feeds:
+        facts.add_row(f"feed {feed.venue}", feed_text(feed))
+
+
+def feed_text(feed: FeedProgress) -> str:
+    """`1,204 of 5,030 events, at 2003-10-15`."""
+    total = f" of {feed.total:,}" if feed.total else ""
+    at = f", at {words.day(feed.last_ts_event)}" if feed.last_ts_event else ""
+    end = ", finished" if feed.is_finished else "" if feed.is_connected else ", disconnected"
+    return f"{feed.events:,}{total} events{at}{end}"
+
+
+def sessions_table(sessions: Sequence[SessionView], now: datetime) -> Table:
+    """One row per session, as they come."""
+    made = table("SESSION", "STATE", "STARTED", ">AGE", ">EVENTS", ">EXIT")
+    for session in sessions:
+        made.add_row(
+            session.session_id,
+            state_text(session),
+            words.moment(session.started_at or session.created_at),
+            _age(session, now),
+            f"{session.last_seq:,}",
+            "" if session.exit_code is None else str(session.exit_code),
+        )
+    return made
+
+
+def catalog_table(catalog: CatalogView) -> RenderableType:
+    """One row per data set."""
+    if not catalog.entries:
+        return Text("the catalog is empty; import the sample data: flotilla data import --sample")
+    made = table("DATA", "OF", "FROM", "TO", ">FILES", ">SIZE")
+    for entry in catalog.entries:
+        made.add_row(
+            entry.data_type,
+            Text(entry.identifier, overflow="fold"),
+            f"{entry.start:%Y-%m-%d}",
+            f"{entry.end:%Y-%m-%d}",
+            str(entry.files),
+            words.size(entry.size_bytes),
+        )
+    return made
+
+
+def _session_facts(facts: Table, session: SessionView, missing: Sequence[tuple[int, int]]) -> None:
+    facts.add_row("session", f"{session.session_id} (generation {session.generation})")
+    facts.add_row("container", session.container_name + (f" on {session.host}" if session.host else ""))
+    facts.add_row("started", words.moment(session.started_at or session.created_at))
+    if session.trading_at:
+        facts.add_row("trading since", words.moment(session.trading_at))
+    if session.ended_at:
+        exit_code = "" if session.exit_code is None else f", exit code {session.exit_code}"
+        facts.add_row("ended", words.moment(session.ended_at) + exit_code)
+    if session.detail:
+        facts.add_row("detail", session.detail)
+    if session.stop:
+        facts.add_row("stop", stop_text(session.stop))
+    facts.add_row("events", events_text(session.last_seq, missing))
+
+
+def events_text(last_seq: int, missing: Sequence[tuple[int, int]]) -> str:
+    """`1,204 on record`, or `1,204, 3 of them NOT on record: 1,202 to 1,204`."""
+    if not missing:
+        return f"{last_seq:,} on record"
+    count = sum(last - first + 1 for first, last in missing)
+    ranges = ", ".join(
+        f"{first:,} to {last:,}" if last > first else f"{first:,}" for first, last in missing[:5]
+    )
+    more = ", …" if len(missing) > 5 else ""
+    return f"{last_seq:,}, {count:,} of them NOT on record: {ranges}{more}"
+
+
+def stop_text(stop: StopReport) -> str:
+    """`flatten: 2 orders cancelled, 1 position closed, flat`."""
+    orders = f"{stop.orders_cancelled} {'order' if stop.orders_cancelled == 1 else 'orders'} cancelled"
+    closed = f"{stop.positions_closed} {'position' if stop.positions_closed == 1 else 'positions'} closed"
+    return f"{stop.policy}: {orders}, {closed}, {'flat' if stop.is_flat else 'NOT confirmed flat'}"
+
+
+def not_confirmed(session: SessionView) -> list[Text]:
+    """What a stop could not confirm, a line each."""
+    return [Text(f"NOT CONFIRMED {what}", style="red") for what in session.not_confirmed]
+
+
+def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
+    """Why an engine does not do what it should, for people to see before anything else."""
+    name = f"{engine.instance_id}: " if with_name else ""
+    lines = [Text(f"{name}{problem}", style="yellow") for problem in _problems(engine)]
+    lines += [Text(f"{name}{note}", style="dim") for note in engine.notes]
+    if (flag := engine.stop_flag) is not None:
+        why = f" ({flag.reason})" if flag.reason else ""
+        who = f"{name}does not start" if flag.instance_id else "no engine starts"
+        lines.append(Text(f"{who}: an emergency stop is in force{why}", style="bold red"))
+    if engine.session is not None:
+        lines += [Text.assemble(name, line) for line in not_confirmed(engine.session)]
+    return lines
+
+
+def _problems(engine: EngineView) -> tuple[str, ...]:
+    """Those of its heartbeat; else, as of one that is not heard, what the record has."""
+    session = engine.session
+    if engine.problems or session is None or session.state not in (RunState.IMPAIRED, RunState.SILENT):
+        return engine.problems
+    return (session.detail,) if session.detail else ()
+
+
+def _restarts(engine: EngineView) -> str:
+    next_one = f", next at {words.moment(engine.restart_at)}" if engine.restart_at else ""
+    return f"{engine.restarts} by itself{next_one}"
+
+
+def _facts() -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    return made
+
+
+def _age(session: SessionView | None, now: datetime) -> str:
+    if session is None:
+        return ""
+    end = session.ended_at or now
+    return words.duration(max(0.0, (end - (session.started_at or session.created_at)).total_seconds()))

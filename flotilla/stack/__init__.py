@@ -1,0 +1,1 @@
+"""The stack that `flotilla up` runs on one machine."""

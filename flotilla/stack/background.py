@@ -1,0 +1,78 @@
+"""A stack in the background: starts `flotilla up` as a process of its own, and stops one wherever it was started."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from flotilla.stack.foreground import STOP, STOP_LEAVING_ENGINES
+from flotilla.state.errors import StackError, StackRunsError
+from flotilla.state.folder import StateFolder
+from flotilla.state.lock import holder
+from flotilla.state.programs import python
+from flotilla.state.settings import Connection
+
+_READY_S: Final = 180.0
+_POLL_S: Final = 0.05
+
+
+def start_detached(folder: StateFolder, arguments: Sequence[str]) -> Connection:
+    """Runs `flotilla up` with `arguments` in a session of its own; returns when it is ready.
+
+    Raises StackRunsError when one runs already, StackError with its last words when it ends instead.
+    """
+    if (pid := holder(folder)) is not None:
+        raise StackRunsError(folder.root, pid)
+    folder.create()
+    log_file = folder.logs / "up.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            python("-m", "flotilla", "up", "--state", str(folder.root), *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        if (code := process.poll()) is not None:
+            words = log_file.read_text(errors="replace").strip()
+            raise StackError(f"the stack ended with exit code {code}:\n{words}", f"see {log_file}")
+        if (connection := _ready(folder, process.pid)) is not None:
+            return connection
+        time.sleep(_POLL_S)
+    process.send_signal(signal.SIGTERM)
+    raise StackError(f"the stack was not ready within {_READY_S:g} s", f"see {log_file}")
+
+
+def stop_running(folder: StateFolder, *, leave_engines: bool, timeout_s: float) -> int | None:
+    """Stops the stack on a folder and returns its process id, None when none ran. Raises StackError when it goes on."""
+    pid = holder(folder)
+    if pid is None:
+        return None
+    # By file descriptor: the number cannot come to mean another process in between.
+    process = os.pidfd_open(pid)
+    try:
+        if holder(folder) == pid:
+            signal.pidfd_send_signal(process, STOP_LEAVING_ENGINES if leave_engines else STOP)
+        if not select.select([process], [], [], timeout_s)[0]:
+            raise StackError(
+                f"process {pid} is still stopping after {timeout_s:g} s",
+                f"see {folder.logs}; `flotilla down` again makes it leave what still runs",
+            )
+    finally:
+        os.close(process)
+    return pid
+
+
+def _ready(folder: StateFolder, pid: int) -> Connection | None:
+    try:
+        found = msgspec.json.decode(folder.connection_file.read_bytes(), type=Connection)
+    except FileNotFoundError:
+        return None
+    return found if found.pid == pid else None

@@ -1,0 +1,99 @@
+"""`python -m flotilla.stack.provision FOLDER`: writes what each part of a composed fleet must be given, one folder each.
+
+Run before every start: what was made once is kept (keys, passwords, the administrator's token); configurations and credentials are
+written anew, so that they have the permissions of this version.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
+from flotilla.stack.servers.nats import server_config
+from flotilla.state.programs import output, python
+from schemas.contract import Actor
+
+OWNER: Final = 65532
+"""The uid and gid that every container of ours runs as."""
+_SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY, Actor.OPERATOR)
+_REDIS: Final = """\
+bind {host}
+port {port}
+requirepass {password}
+dir /data
+appendonly yes
+appendfsync everysec
+"""
+
+
+def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> None:
+    """Fills `folder`/<part> for every part; `host` is the address at which the servers listen for engines."""
+    keys = FleetKeys(folder / "keys")
+    postgres = _once(folder / "postgres/password")
+    redis = _once(folder / "supervisor/redis.password")
+    _write(folder / "orchestrator/postgres.password", postgres)
+    nats = server_config(keys, Path("/data/jetstream"), host, nats_port, monitor_port=8222)
+    _write(folder / "nats/nats.conf", nats)
+    _write(folder / "redis/redis.conf", _REDIS.format(host=host, port=redis_port, password=redis))
+    for actor in _SERVICES:
+        _write(folder / actor / "bus.creds", keys.actor_credentials(actor))
+    for key in (ENGINE_KEY_FILE, WORKER_KEY_FILE):
+        _write(folder / "supervisor" / key, keys.engine_key_file.with_name(key).read_text())
+    _write(folder / "supervisor/account", keys.account)
+
+
+async def ensure_token(folder: Path) -> None:
+    """Makes the administrator's token once: its digest for the gateway, its text for whoever operates the fleet."""
+    digests, token = folder / "gateway/tokens.jsonl", folder / "operator/admin.token"
+    if not (digests.exists() and token.exists()):
+        _write(
+            token, await output(python("-m", "services.gateway.web.tokens", str(digests), "admin", "admin"))
+        )
+
+
+def hand_over(folder: Path) -> None:
+    """Gives all of it to the containers' user. Raises OSError."""
+    for path in _everything(folder):
+        shutil.chown(path, OWNER, OWNER)
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.rglob("*")
+
+
+def _once(path: Path) -> str:
+    """The secret in the file, made at the first time."""
+    if not path.exists():
+        _write(path, secrets.token_urlsafe(32))
+    return path.read_text()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m flotilla.stack.provision", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", required=True, help="the address on the engines' network")
+    parser.add_argument("--nats-port", type=int, default=4222)
+    parser.add_argument("--redis-port", type=int, default=6379)
+    given = parser.parse_args()
+    provision(given.folder, host=given.host, nats_port=given.nats_port, redis_port=given.redis_port)
+    asyncio.run(ensure_token(given.folder))
+    hand_over(given.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What engines will run in. Only the supervisor knows Docker, so its own preparation is asked."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flotilla.show.progress import Narrator
+from flotilla.stack.servers.ports import is_free
+from flotilla.state.environment import of_program
+from flotilla.state.errors import ProgramFailedError, StackError
+from flotilla.state.folder import owner_of
+from flotilla.state.programs import output, python
+
+DOCKER: Final = "docker"
+PROCESS: Final = "process"
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind` is docker or process; `bus_host` is the address of this machine on which engines find the bus."""
+
+    kind: str
+    bus_host: str = "127.0.0.1"
+
+
+class DockerAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and their network's gateway."""
+
+    docker: bool
+    detail: str
+    image: bool = False
+    gateway: str = ""
+
+
+async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtime:
+    """Docker when it is wanted, or when `auto` finds that engines can run there; else local processes, and that is said.
+
+    Raises StackError when Docker is wanted and cannot be had.
+    """
+    if wanted == PROCESS:
+        narrator.warn("engines run as local processes, NOT ISOLATED, as you chose")
+        return Runtime(kind=PROCESS)
+    answer = await ask_docker(state)
+    if (problem := _problem(answer)) is None:
+        narrator.say(f"engines run in Docker containers and find the bus at {answer.gateway}")
+        return Runtime(kind=DOCKER, bus_host=answer.gateway)
+    if wanted == DOCKER:
+        raise StackError(
+            f"engines cannot run in Docker: {problem}", "see `flotilla doctor`, or use --runtime process"
+        )
+    narrator.warn(f"engines run as local processes, NOT ISOLATED: {problem}")
+    return Runtime(kind=PROCESS)
+
+
+async def ask_docker(state: Path, *, look_only: bool = False) -> DockerAnswer:
+    """What can be done with Docker here. Makes the engines' network where there is none, unless it is to `look_only`."""
+    look = ("--look",) if look_only else ()
+    env = {**of_program(), "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
+    try:
+        text = await output(python("-m", "services.supervisor.prepare", *look), env=env)
+    except ProgramFailedError as error:
+        return DockerAnswer(docker=False, detail=str(error))
+    return msgspec.json.decode(text, type=DockerAnswer)
+
+
+def _problem(answer: DockerAnswer) -> str | None:
+    if not (answer.docker and answer.image):
+        return answer.detail
+    if not is_free(answer.gateway, 0):
+        return f"the Docker engine is not on this machine: its address {answer.gateway} is not ours"
+    return None

@@ -1,0 +1,1 @@
+"""NATS, PostgreSQL and Redis from wheels, each as a child process."""

@@ -1,0 +1,93 @@
+"""The three services as child processes: what each is told by its environment. Secrets stand in files, never here."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bus.credentials import FleetKeys
+from flotilla.stack.runtime import Runtime
+from flotilla.stack.servers.child import Child
+from flotilla.stack.servers.redis import RedisServer
+from flotilla.state.environment import of_program
+from flotilla.state.folder import StateFolder, owner_of
+from flotilla.state.programs import python
+from schemas.contract import Actor
+
+SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the services of one stack have in common; `orphan_policy` "" leaves it to the user's environment."""
+
+    folder: StateFolder
+    keys: FleetKeys
+    nats_url: str
+    postgres_dsn: str
+    redis: RedisServer
+    http_host: str
+    http_port: int
+    runtime: Runtime
+    templates: tuple[Path, ...] = ()
+    orphan_policy: str = ""
+
+
+def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
+    """A service, not started yet; it shares the stack's lock."""
+    return Child(
+        str(actor),
+        python("-m", f"services.{actor}"),
+        given.folder.logs / f"{actor}.log",
+        env=environment(actor, given),
+        keeps=(lock_fd,),
+        # What it starts is not to find modules where the user happens to be.
+        folder=given.folder.root,
+    )
+
+
+def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
+    """The variables of a service: those of our programs, and above them what this stack decides."""
+    own: Mapping[Actor, dict[str, str]] = {
+        Actor.ORCHESTRATOR: _orchestrator(given),
+        Actor.SUPERVISOR: _supervisor(given),
+        Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
+    }
+    return {
+        **of_program(),
+        "FLOTILLA_STATE": str(given.folder.root),
+        "FLOTILLA_NATS_URL": given.nats_url,
+        "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor)),
+        **own[actor],
+    }
+
+
+def _orchestrator(given: Surroundings) -> dict[str, str]:
+    chosen = {
+        "FLOTILLA_TEMPLATES": os.pathsep.join(map(str, given.templates)),
+        "FLOTILLA_ORPHAN_POLICY": given.orphan_policy,
+    }
+    return {
+        "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
+        "FLOTILLA_CATALOG": str(given.folder.catalog),
+        "FLOTILLA_NATS_STORE": str(given.folder.nats),
+        "FLOTILLA_POSTGRES_STORE": str(given.folder.postgres),
+        **{name: value for name, value in chosen.items() if value},
+    }
+
+
+def _supervisor(given: Surroundings) -> dict[str, str]:
+    return {
+        "FLOTILLA_OWNER": owner_of(given.folder.root),
+        "FLOTILLA_RUNTIME": given.runtime.kind,
+        "FLOTILLA_ENGINE_NATS_URL": given.nats_url,
+        "FLOTILLA_CATALOG": str(given.folder.catalog),
+        "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
+        "FLOTILLA_ACCOUNT": given.keys.account,
+        "FLOTILLA_SECRETS": str(given.folder.secrets),
+        "FLOTILLA_REDIS_URL": given.redis.url,
+        "FLOTILLA_REDIS_PASSWORD_FILE": str(given.redis.password_file),
+        "FLOTILLA_ENGINE_REDIS_HOST": given.redis.host,
+        "FLOTILLA_ENGINE_REDIS_PORT": str(given.redis.port),
+    }

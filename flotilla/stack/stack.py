@@ -1,0 +1,197 @@
+"""The embedded stack: nats-server, PostgreSQL, Redis and the three services on one state folder, kept alive, stopped in order."""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bus.credentials import FleetKeys
+from bus.tasks import Tasks
+from flotilla.client.client import Flotilla
+from flotilla.show.progress import Narrator
+from flotilla.stack.child_restarter import Keeper
+from flotilla.stack.first_start import ensure_sample_data, ensure_token
+from flotilla.stack.readiness import wait_ready
+from flotilla.stack.recovery import restart_when_it_cannot_store
+from flotilla.stack.runtime import choose_runtime
+from flotilla.stack.servers.child import Child
+from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.ports import Ports, free_port, is_free, nats_port, redis_port
+from flotilla.stack.servers.postgres import PostgresServer
+from flotilla.stack.servers.redis import RedisServer
+from flotilla.stack.services import SERVICES, Surroundings, service_child
+from flotilla.stack.stopping import stop_engines
+from flotilla.state.errors import StackError
+from flotilla.state.folder import StateFolder
+from flotilla.state.lock import StackLock
+from flotilla.state.settings import Connection
+from schemas.contract import Actor
+
+HTTP_PORT: Final = 8001
+_SERVICE_STOP_S: Final = 15.0
+_SERVER_STOP_S: Final = 20.0
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """`runtime` is auto, docker or process; `http_port` 0 takes any free one; `templates` are folders of the user's own."""
+
+    folder: StateFolder
+    runtime: str = "auto"
+    http_host: str = "127.0.0.1"
+    http_port: int = HTTP_PORT
+    templates: tuple[Path, ...] = ()
+    orphan_policy: str = ""
+
+
+class Stack:
+    """One stack. After `start` every service is ready, and whatever dies is started again; `stop` is needed in any case.
+
+    It lives on the main thread's event loop, because children end with the thread that started them.
+    """
+
+    def __init__(self, settings: StackSettings, narrator: Narrator) -> None:
+        self._settings = settings
+        self._folder = settings.folder
+        self._narrator = narrator
+        self._services: dict[Actor, Keeper] = {}
+        self._servers: list[Keeper] = []
+        self._watches = Tasks()
+        self._clients = AsyncExitStack()
+        self._fleet: Flotilla | None = None
+        self._lock: StackLock | None = None
+
+    async def start(self) -> Connection:
+        """Brings everything up. Raises StackError, ServerError or StackRunsError."""
+        lock = self._lock = await self._take_folder()
+        http_port = self._http_port()
+        runtime = await choose_runtime(self._settings.runtime, self._folder.root, self._narrator)
+        keys = FleetKeys(self._folder.keys)
+        nats = self._nats(keys, runtime.bus_host, lock)
+        redis = self._redis(runtime.bus_host, lock)
+        postgres, *_ = await _together(
+            self._start_postgres(lock),
+            self._start_nats(nats),
+            self._start_redis(redis),
+            ensure_token(self._folder),
+            ensure_sample_data(self._folder, lock.children_fd, self._narrator),
+        )
+        Ports(nats=nats.port, redis=redis.port).save(self._folder.ports_file)
+        given = Surroundings(
+            folder=self._folder,
+            keys=keys,
+            nats_url=nats.url,
+            postgres_dsn=postgres.dsn,
+            redis=redis,
+            http_host=self._settings.http_host,
+            http_port=http_port,
+            runtime=runtime,
+            templates=self._settings.templates,
+            orphan_policy=self._settings.orphan_policy,
+        )
+        return await self._start_services(given, lock)
+
+    async def stop(self, *, leave_engines: bool = False, hurry: asyncio.Event | None = None) -> None:
+        """Engines by their policy unless they are left or `hurry` is set, then services, then servers."""
+        if self._fleet is not None and not leave_engines:
+            await stop_engines(self._fleet, self._narrator, hurry or asyncio.Event())
+        await self._watches.close()
+        await self._clients.aclose()
+        await _stop((keeper.child for keeper in self._services.values()), _SERVICE_STOP_S)
+        await _stop((keeper.child for keeper in self._servers), _SERVER_STOP_S)
+        if self._lock is not None:
+            self._folder.connection_file.unlink(missing_ok=True)
+            self._lock.release()
+
+    async def _take_folder(self) -> StackLock:
+        self._folder.create()
+        lock = await asyncio.to_thread(
+            StackLock.acquire,
+            self._folder,
+            on_wait=lambda: self._narrator.say("waiting for what is left of the last stack to end"),
+        )
+        self._folder.connection_file.unlink(missing_ok=True)
+        return lock
+
+    def _http_port(self) -> int:
+        host, port = self._settings.http_host, self._settings.http_port
+        if port and not is_free(host, port):
+            raise StackError(f"port {port} is taken by another program", "choose another with --port")
+        return port or free_port(host)
+
+    def _nats(self, keys: FleetKeys, host: str, lock: StackLock) -> NatsServer:
+        port = nats_port(self._folder.ports_file, host, self._narrator)
+        return NatsServer(self._folder.nats, keys, host=host, port=port, keeps=(lock.children_fd,))
+
+    def _redis(self, host: str, lock: StackLock) -> RedisServer:
+        port = redis_port(self._folder.ports_file, host)
+        return RedisServer(self._folder.redis, host=host, port=port, keeps=(lock.children_fd,))
+
+    async def _start_nats(self, nats: NatsServer) -> None:
+        keeper = Keeper(nats.child, self._narrator, prepare=nats.prepare)
+        self._servers.append(keeper)
+        keeper.start()
+        await asyncio.to_thread(nats.wait_ready)
+        self._narrator.say(f"nats-server listens on {nats.url}")
+        self._watch(keeper)
+        self._watches.start(restart_when_it_cannot_store(nats, self._narrator), name="nats-server's store")
+
+    async def _start_redis(self, redis: RedisServer) -> None:
+        keeper = Keeper(redis.child, self._narrator, prepare=redis.prepare)
+        self._servers.append(keeper)
+        keeper.start()
+        await asyncio.to_thread(redis.wait_ready)
+        self._narrator.say("Redis is ready")
+        self._watch(keeper)
+
+    async def _start_postgres(self, lock: StackLock) -> PostgresServer:
+        server = await asyncio.to_thread(PostgresServer, self._folder.postgres, keeps=(lock.children_fd,))
+        await asyncio.to_thread(server.prepare)
+        keeper = Keeper(server.child, self._narrator)
+        self._servers.append(keeper)
+        keeper.start()
+        await asyncio.to_thread(server.wait_ready)
+        self._narrator.say("PostgreSQL is ready")
+        self._watch(keeper)
+        return server
+
+    async def _start_services(self, given: Surroundings, lock: StackLock) -> Connection:
+        for actor in SERVICES:
+            keeper = Keeper(service_child(actor, given, lock_fd=lock.children_fd), self._narrator)
+            self._services[actor] = keeper
+            keeper.start()
+            self._watch(keeper)
+        connection = Connection(
+            nats_url=given.nats_url,
+            nats_creds=str(given.keys.write_credentials(Actor.OPERATOR)),
+            http_url=f"http://{given.http_host}:{given.http_port}",
+            token_file=str(self._folder.token_file),
+            catalog=str(self._folder.catalog),
+            runtime=given.runtime.kind,
+            pid=os.getpid(),
+        )
+        self._fleet = await self._clients.enter_async_context(Flotilla.connect(connection))
+        await wait_ready(self._fleet, self._services)
+        self._narrator.say("orchestrator, supervisor and gateway are ready")
+        connection.save(self._folder.connection_file)
+        return connection
+
+    def _watch(self, keeper: Keeper) -> None:
+        self._watches.start(keeper.run(), name=f"keep:{keeper.child.name}")
+
+
+async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Results of all, or the first error once the others have been cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one, name=f"start {number}") for number, one in enumerate(work)]
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _stop(children: Iterable[Child], timeout_s: float) -> None:
+    await asyncio.gather(*(asyncio.to_thread(child.stop, timeout_s) for child in children))

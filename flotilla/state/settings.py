@@ -1,0 +1,59 @@
+"""How a client finds the stack: the environment, else the connection file of the stack that runs on the state folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flotilla.state.folder import StateFolder
+from flotilla.state.lock import holder
+from flotilla.state.private_file import write_private
+from schemas.fault import FaultCode, FaultError, fault
+
+OPERATOR: Final = "operator"
+"""The name on the bus of everybody who uses this package; its credential allows answers below this name only."""
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running stack writes down for its clients. `nats_creds` and `token_file` are paths; `pid` runs the stack."""
+
+    nats_url: str
+    nats_creds: str
+    http_url: str = ""
+    token_file: str = ""
+    catalog: str = ""
+    runtime: str = ""
+    pid: int = 0
+
+    def save(self, path: Path) -> None:
+        """Writes the file so that nobody sees half of it, for its owner's eyes only."""
+        write_private(path, msgspec.json.format(msgspec.json.encode(self)))
+
+
+def find_connection(state: str | Path | None = None, env: Mapping[str, str] = os.environ) -> Connection:
+    """The stack on the folder `state`; without one, what FLOTILLA_NATS_URL says, else the stack on the usual folder.
+
+    Raises FaultError `unavailable` when none runs.
+    """
+    if state is None and (url := env.get("FLOTILLA_NATS_URL")):
+        return Connection(
+            nats_url=url,
+            nats_creds=env.get("FLOTILLA_NATS_CREDS", ""),
+            http_url=env.get("FLOTILLA_URL", ""),
+            token_file=env.get("FLOTILLA_TOKEN_FILE", ""),
+        )
+    folder = StateFolder.chosen(state)
+    try:
+        if holder(folder) is None:
+            raise _unavailable(f"no stack runs on {folder.root}")
+        return msgspec.json.decode(folder.connection_file.read_bytes(), type=Connection)
+    except FileNotFoundError:
+        raise _unavailable(f"the stack on {folder.root} is not ready yet") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _unavailable(f"the stack on {folder.root} cannot be reached: {error}") from None
+
+
+def _unavailable(reason: str) -> FaultError:
+    return fault(FaultCode.UNAVAILABLE, reason)

@@ -1,0 +1,1 @@
+"""The resources of backtests and studies: handlers, views and replies side by side."""

@@ -1,0 +1,64 @@
+"""What may stand in the queries and bodies of calls about backtests and studies."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.backtest import BacktestConfig, BacktestStatus, ResultPart, StudyConfig
+from schemas.ids import BacktestId, StudyId
+from services.gateway.web.queries import Limit
+
+
+class BacktestListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which backtests; `cursor` is the `next` of the page before."""
+
+    status: BacktestStatus | None = None
+    limit: Limit = 100
+    cursor: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class StudyListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How many studies."""
+
+    limit: Limit = 100
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """From which entry on, and how many at most; a page has fewer when its entries are large."""
+
+    offset: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=5000)] = 1000
+
+
+class ExportQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part, and in which format; a manifest is JSON only, a report is read as it is."""
+
+    part: Annotated[ResultPart, Meta(description="Any part but the report.")] = ResultPart.TRADES
+    format: Literal["csv", "json"] = "csv"
+
+
+class CompareQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Two to sixteen backtests, separated by commas."""
+
+    ids: Annotated[tuple[BacktestId, ...], Meta(min_length=2, max_length=16)]
+
+
+class BacktestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The backtest to run. Its id must be free."""
+
+    backtest_id: BacktestId
+    config: BacktestConfig
+
+
+class VerifyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the run again shall be called; made up when left out."""
+
+    verify_id: BacktestId | None = None
+
+
+class StudyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The study to run. Its id must be free; its backtests are called `<study_id>-0001` and so on."""
+
+    study_id: StudyId
+    config: StudyConfig

@@ -1,0 +1,51 @@
+"""The bodies of answers about studies."""
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.backtest import BacktestStatus, StudyConfig
+from services.gateway.backtests.replies import BacktestSummary
+
+
+class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A study: `counts` of its `total` backtests are in which state, `progress` is the share that ended, 0 to 100.
+
+    `left_out` counts sets of parameters that are not tried, because they break a rule of the strategy's template or are no new ones.
+    """
+
+    id: str
+    study_id: str
+    status: BacktestStatus
+    config: StudyConfig
+    created_at: datetime
+    total: int
+    counts: dict[str, int]
+    progress: float
+    best: BacktestSummary | None
+    left_out: int
+    completed_at: datetime | None
+    why_ended: str | None
+
+
+class StudyReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One study."""
+
+    success: bool = True
+    study: StudySummary
+
+
+class StudiesReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Studies, newest first."""
+
+    success: bool = True
+    studies: tuple[StudySummary, ...]
+
+
+class StudyCommandReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command about a study."""
+
+    success: bool = True
+    message: str
+    study_id: str
+    status: BacktestStatus

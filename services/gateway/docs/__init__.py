@@ -1,0 +1,1 @@
+"""OpenAPI and the page that shows it."""

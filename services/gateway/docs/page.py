@@ -1,0 +1,181 @@
+"""The OpenAPI document as one page: made on the server, without a script, a font or a picture from elsewhere."""
+
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from typing import Any, Final
+
+from services.gateway.docs.schema import fields_table, row, type_words
+
+_PLACES: Final = {
+    "instance_id": "trading-001",
+    "name": "ema_cross",
+    "strategy_id": "EMACross-000",
+    "kind": "engine",
+    "backtest_id": "bt-001",
+    "study_id": "st-001",
+    "part": "trades",
+}
+_PARAMETERS: Final = '{"instrument_id": "SPX.SIM", "bar_type": "SPX.SIM-1-DAY-LAST-EXTERNAL"}'
+_CONFIG: Final = (
+    '{"config": {"engine_type": "sandbox", "instance_id": "trading-001", "template": "sandbox_engine"}}'
+)
+_BACKTEST: Final = '{"strategy": "ema_cross", "instruments": ["SPX.SIM"], "start_date": "2020-01-01", "end_date": "2020-12-31"}'
+_BODIES: Final = {
+    "StartBody": _CONFIG,
+    "ConfigBody": _CONFIG,
+    "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
+    "StrategyAddBody": f'{{"strategy": {{"template": "ema_cross", "parameters": {_PARAMETERS}}}}}',
+    "BacktestBody": f'{{"backtest_id": "bt-001", "config": {_BACKTEST}}}',
+    "StudyBody": f'{{"study_id": "st-001", "config": {{"base": {_BACKTEST}, "axes": {{"fast_ema_period": {{"values": [5, 10]}}}}}}}}',
+}
+"""An example of each body that may not be left out."""
+
+type Operation = tuple[str, str, dict[str, Any]]
+
+
+def render(document: dict[str, Any]) -> str:
+    """The whole page."""
+    info = document["info"]
+    style = (files(__package__) / "page.css").read_text()
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(info['title'])} API</title><style>{style}</style></head><body>"
+        f"<nav>{_navigation(document)}</nav><main>{_heading(info)}"
+        f"{''.join(_section(document, tag['name']) for tag in document['tags'])}"
+        f"{_schemas(document)}</main></body></html>"
+    )
+
+
+def _operations(document: dict[str, Any], tag: str) -> Iterator[Operation]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if tag in operation["tags"]:
+                yield method.upper(), path, operation
+
+
+def _navigation(document: dict[str, Any]) -> str:
+    parts = [f"<h1>{escape(document['info']['title'])}</h1>"]
+    for tag in document["tags"]:
+        links = "".join(
+            f'<li><a href="#{escape(operation["operationId"])}">{_badge(method)}'
+            f"<span>{escape(_short(path))}</span></a></li>"
+            for method, path, operation in _operations(document, tag["name"])
+        )
+        parts.append(f"<h2>{escape(tag['name'])}</h2><ul>{links}</ul>")
+    parts.append('<h2><a href="#schemas">schemas</a></h2>')
+    return "".join(parts)
+
+
+def _heading(info: dict[str, Any]) -> str:
+    paragraphs = "".join(f"<p>{_prose(text)}</p>" for text in info["description"].split("\n\n"))
+    return (
+        f"<header><h1>{escape(info['title'])} <small>API {escape(info['version'])}</small></h1>{paragraphs}"
+        '<p><a href="/openapi.json">openapi.json</a></p></header>'
+    )
+
+
+def _section(document: dict[str, Any], tag: str) -> str:
+    cards = "".join(_card(document, *operation) for operation in _operations(document, tag))
+    return f"<section><h2>{escape(tag.capitalize())}</h2>{cards}</section>"
+
+
+# The id stands on the content, not on <details>: a browser opens what it has to scroll into.
+def _card(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
+    role = operation.get("x-role", "open to all")
+    return (
+        f"<details><summary>{_badge(method)}"
+        f"<code>{escape(path)}</code><span>{escape(operation['summary'])}</span>"
+        f'<i class="role">{escape(role)}</i></summary><div id="{escape(operation["operationId"])}">'
+        f"{_parameters(operation)}{_body(document, operation)}{_responses(operation)}"
+        f"<h4>Try it</h4><pre>{escape(_curl(method, path, operation))}</pre></div></details>"
+    )
+
+
+def _parameters(operation: dict[str, Any]) -> str:
+    if not operation["parameters"]:
+        return ""
+    rows = "".join(
+        row(
+            f"{parameter['name']} ({parameter['in']})",
+            {"description": parameter["description"], **parameter["schema"]}
+            if "description" in parameter
+            else parameter["schema"],
+            is_required=parameter["required"],
+        )
+        for parameter in operation["parameters"]
+    )
+    head = "<tr><th>Name</th><th>Type</th><th>Default</th><th>Remarks</th></tr>"
+    return f"<h4>Parameters</h4><table>{head}{rows}</table>"
+
+
+def _body(document: dict[str, Any], operation: dict[str, Any]) -> str:
+    if "requestBody" not in operation:
+        return ""
+    body = operation["requestBody"]
+    name = _body_name(operation)
+    note = "" if body["required"] else " <small>may be left out</small>"
+    return f"<h4>Body{note}</h4>{fields_table(document['components']['schemas'][name])}"
+
+
+def _body_name(operation: dict[str, Any]) -> str:
+    reference: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return reference.rpartition("/")[2]
+
+
+def _responses(operation: dict[str, Any]) -> str:
+    rows = ""
+    for status, response in operation["responses"].items():
+        media, content = next(iter(response["content"].items()))
+        answer = type_words(content["schema"]) if "schema" in content else escape(media)
+        kind = "good" if status.startswith("2") else "bad"
+        rows += (
+            f'<tr><td><b class="{kind}">{status}</b></td><td>{_prose(response["description"])}</td>'
+            f"<td>{answer}</td></tr>"
+        )
+    return f"<h4>Answers</h4><table><tr><th>Status</th><th>When</th><th>Body</th></tr>{rows}</table>"
+
+
+def _schemas(document: dict[str, Any]) -> str:
+    parts = [
+        f'<details><summary><code>{escape(name)}</code></summary><div id="schema-{escape(name)}">'
+        f"<p>{_prose(schema.get('description', ''))}</p>{fields_table(schema)}</div></details>"
+        for name, schema in document["components"]["schemas"].items()
+    ]
+    return f'<section id="schemas"><h2>Schemas</h2>{"".join(parts)}</section>'
+
+
+def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
+    url = f"http://localhost:8001{path.format_map(_PLACES)}"
+    parts = [
+        "curl",
+        *(["-N"] if operation["tags"] == ["stream"] else []),
+        *(["-X", method] if method != "GET" else []),
+    ]
+    if "x-role" in operation:
+        parts.append('-H "Authorization: Bearer $TOKEN"')
+    lines = [" ".join([*parts, url])]
+    if operation.get("requestBody", {}).get("required"):
+        lines.append(f"-d '{_BODIES[_body_name(operation)]}'")
+    return " \\\n  ".join(lines)
+
+
+def _badge(method: str) -> str:
+    return f'<b class="method {method.lower()}">{method}</b>'
+
+
+def _short(path: str) -> str:
+    return (
+        path.removeprefix("/api/v1/nautilus")
+        .replace("{instance_id}", "{id}")
+        .replace("{strategy_id}", "{id}")
+        .replace("{backtest_id}", "{id}")
+        .replace("{study_id}", "{id}")
+    )
+
+
+def _prose(text: str) -> str:
+    """Escaped, with `code` between back quotes."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

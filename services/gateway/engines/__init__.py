@@ -1,0 +1,1 @@
+"""The resources of engines: handlers, views and replies side by side."""

@@ -1,0 +1,248 @@
+"""What the bus says, in the shapes of the REST contract."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from schemas.catalog import CatalogView, TemplateView
+from schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
+from schemas.session import ContainerFacts, ContainerStatus
+from schemas.states import ClientState, RunState
+from services.gateway.engines import container_replies, replies, strategy_replies
+from services.gateway.engines.figures import resource_usage
+from services.gateway.engines.unconfirmed import listed
+from services.gateway.engines.verdict import last_error
+
+STALE_HEARTBEAT_S: Final = 5.0
+"""Heartbeats come once a second; an engine that is silent for longer is not called healthy."""
+NO_CONTAINERS: Final = "No active containers"
+
+_TRANSITIONS: Final = (ClientState.STARTING, ClientState.STOPPING)
+_CONTAINED: Final = (
+    RunState.BOOTING,
+    RunState.CONNECTING,
+    RunState.RECONCILING,
+    RunState.TRADING,
+    RunState.IMPAIRED,
+    RunState.SILENT,
+    RunState.STOPPING,
+)
+"""The states of a session whose container is up."""
+_UP: Final = (RunState.TRADING, RunState.IMPAIRED)
+
+
+def command_reply(accepted: EngineAccepted) -> replies.CommandReply:
+    """The envelope of a command that was accepted."""
+    return replies.CommandReply(message=accepted.message, state=accepted.state, data=command_data(accepted))
+
+
+def command_data(
+    accepted: EngineAccepted, session: SessionView | None = None, previous: SessionView | None = None
+) -> replies.CommandData:
+    """What a command was about, and how its sessions were seen last."""
+    return replies.CommandData(
+        instance_id=accepted.instance_id,
+        session_id=accepted.session_id,
+        container_name=accepted.container_name,
+        started_at=accepted.started_at,
+        config=accepted.config,
+        request_id=accepted.request_id,
+        session=session,
+        previous_session=previous,
+        is_taken=accepted.is_taken,
+    )
+
+
+def status_view(fleet: FleetStatus, containers: Iterable[ContainerFacts] = ()) -> replies.StatusView:
+    """The contract's status: of the engine meant, with figures of all that are active."""
+    facts = {container.session_id: container for container in containers}
+    engine, active = fleet.engine, fleet.active
+    session = engine.session if engine else None
+    health = _spread(engine, active, health_check) or {"overall_status": "no_containers"}
+    if "status" not in health and active:
+        health = {"overall_status": overall_health(active), **health}
+    return replies.StatusView(
+        state=engine.state if engine else ClientState.STOPPED,
+        config=engine.config if engine else None,
+        started_at=session.started_at if session else None,
+        last_error=last_error(session) if session else None,
+        session_id=session.session_id if session else None,
+        instance_id=engine.instance_id if engine else None,
+        stop_flag=engine.stop_flag if engine else None,
+        container_count=len(active),
+        active_containers=_names(active),
+        resource_usage=_spread(engine, active, lambda one: resource_usage(one.resources))
+        or {"message": NO_CONTAINERS},
+        container_info=_spread(engine, active, lambda one: container_info(one, facts)),
+        health_check=health,
+    )
+
+
+def health_check(engine: EngineView) -> dict[str, Any]:
+    """`status` is healthy, starting, stopping, unhealthy or, while data is quiet that may be due, unknown; the other keys say why."""
+    return {
+        "status": _health(engine),
+        "run_state": engine.session.state if engine.session else None,
+        "heartbeat_age_s": engine.heartbeat_age_s,
+        "is_frozen": engine.is_frozen,
+        "problems": problems(engine),
+        "notes": list(engine.notes),
+        "event_age_s": engine.event_age_s,
+    }
+
+
+def problems(engine: EngineView) -> list[str]:
+    """Why an engine is not well, in words: what it says itself, and what is seen from outside."""
+    found = list(engine.problems)
+    session, age = engine.session, engine.heartbeat_age_s
+    if engine.is_frozen:
+        found.append("its event loop does not turn")
+    if _is_silent(engine) and session is not None and session.state in _UP:
+        found.append("no heartbeat" if age is None else f"no heartbeat for {age:.0f} s")
+    error = last_error(session) if session else None
+    # What an engine that is heard is impaired by, it says itself.
+    if error is not None and not (engine.problems and session and session.state == RunState.IMPAIRED):
+        found.append(error)
+    return found
+
+
+def overall_health(engines: Sequence[EngineView]) -> str:
+    """The worst of them."""
+    found = {_health(engine) for engine in engines}
+    return next(
+        (word for word in ("unhealthy", "unknown", "starting", "stopping", "healthy") if word in found),
+        "no_containers",
+    )
+
+
+def container_info(engine: EngineView, facts: dict[str, ContainerFacts]) -> dict[str, Any]:
+    """The session's container; `status` unknown and `running` null when no host reported it."""
+    session = engine.session
+    seen = facts.get(session.session_id) if session else None
+    return {
+        "status": seen.status if seen else "unknown",
+        "running": seen.status == ContainerStatus.RUNNING if seen else None,
+        "started_at": seen.started_at if seen else session.started_at if session else None,
+        "image": seen.image if seen else None,
+        "name": session.container_name if session else None,
+    }
+
+
+def health_view(
+    active: Sequence[EngineView], latest: EngineView | None, now: datetime
+) -> replies.HealthReply:
+    """The contract's health: of the active engines, or of the one that ran last."""
+    only = active[0] if len(active) == 1 else None
+    shown = active or ([latest] if latest else [])
+    ill = [f"{engine.instance_id}: {problem}" for engine in shown for problem in problems(engine)]
+    return replies.HealthReply(
+        message=listed(ill) or UNSET,
+        status=_api_health(active, latest),
+        timestamp=now,
+        engine_state=_common_state(active) if active else latest.state if latest else ClientState.STOPPED,
+        session_id=only.session.session_id if only and only.session else None,
+        container_count=len(active),
+        active_containers=_names(active),
+        container_running=any(engine.session and engine.session.state in _CONTAINED for engine in active),
+    )
+
+
+def container_view(facts: ContainerFacts) -> container_replies.ContainerView:
+    """One row of the container list."""
+    return container_replies.ContainerView(
+        name=facts.name,
+        status=facts.status,
+        created=facts.created_at,
+        image=facts.image,
+        is_active=facts.status == ContainerStatus.RUNNING,
+        session_id=facts.session_id,
+        instance_id=facts.instance_id,
+        host=facts.host,
+        runtime=facts.runtime,
+        started_at=facts.started_at,
+        finished_at=facts.finished_at,
+        exit_code=facts.exit_code,
+        is_oom_killed=facts.is_oom_killed,
+        health=facts.health,
+    )
+
+
+def strategy_summary(template: TemplateView) -> strategy_replies.StrategySummary:
+    """One row of the template list."""
+    return strategy_replies.StrategySummary(
+        name=template.name,
+        file=template.file,
+        strategy_class=template.strategy_class,
+        description=template.description,
+        risk_parameters=template.risk_parameters,
+        parameters=template.parameters,
+        is_checked=template.is_checked,
+    )
+
+
+def strategy_template(template: TemplateView) -> strategy_replies.StrategyTemplate:
+    """One template."""
+    return strategy_replies.StrategyTemplate(
+        strategy_class=template.strategy_class,
+        config=template.config,
+        description=template.description,
+        risk_parameters=template.risk_parameters,
+        parameters=template.parameters,
+    )
+
+
+def catalog_summary(view: CatalogView) -> replies.CatalogSummary:
+    """The catalog by instrument, venue and data type; the path on the server stays there."""
+    ranges: dict[str, dict[str, replies.DataRange]] = {}
+    for entry in view.entries:
+        ranges.setdefault(entry.data_type, {})[entry.identifier] = replies.DataRange(
+            start=entry.start, end=entry.end, files=entry.files, size_bytes=entry.size_bytes
+        )
+    instruments = sorted({entry.instrument_id for entry in view.entries})
+    return replies.CatalogSummary(
+        instruments=tuple(instruments),
+        venues=tuple(sorted({name.rpartition(".")[2] for name in instruments})),
+        data_types=tuple(sorted(ranges)),
+        ranges=ranges,
+    )
+
+
+def _spread(
+    engine: EngineView | None, active: Sequence[EngineView], describe: Callable[[EngineView], dict[str, Any]]
+) -> dict[str, Any] | None:
+    if not active:
+        return None
+    if len(active) == 1 and engine is not None and engine.instance_id == active[0].instance_id:
+        return describe(active[0])
+    # Keyed also when the only active engine is not the one that was asked for: its figures must not pass for the other's.
+    return {one.session.session_id: describe(one) for one in active if one.session}
+
+
+def _health(engine: EngineView) -> str:
+    if engine.state in _TRANSITIONS and not engine.is_frozen:
+        return str(engine.state)
+    is_trading = engine.session is not None and engine.session.state == RunState.TRADING
+    if not is_trading or problems(engine):
+        return "unhealthy"
+    return "unknown" if engine.notes else "healthy"
+
+
+def _is_silent(engine: EngineView) -> bool:
+    return engine.heartbeat_age_s is None or engine.heartbeat_age_s > STALE_HEARTBEAT_S
+
+
+def _api_health(active: Sequence[EngineView], latest: EngineView | None) -> str:
+    if active:
+        return overall_health(active)
+    return "unhealthy" if latest and latest.state == ClientState.ERROR else "healthy"
+
+
+def _common_state(active: Sequence[EngineView]) -> ClientState:
+    states = {engine.state for engine in active}
+    return ClientState.RUNNING if ClientState.RUNNING in states else active[0].state
+
+
+def _names(engines: Iterable[EngineView]) -> tuple[str, ...]:
+    return tuple(engine.session.container_name for engine in engines if engine.session)

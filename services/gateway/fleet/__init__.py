@@ -1,0 +1,1 @@
+"""What concerns the fleet as a whole: overviews, audit, templates, events, probes."""

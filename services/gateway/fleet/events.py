@@ -1,0 +1,72 @@
+"""Writes one client's stream of server-sent events: at most ten writes a second, and an end to clients that read nothing."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from bus.logs import get_logger
+from services.gateway.live.gateway import Gateway
+from services.gateway.live.streams import Client, Subjects, gap
+from services.gateway.web.connection import abort
+from services.gateway.web.inputs import Ask
+from services.gateway.web.queries import STREAM_KINDS, StreamQuery
+
+log = get_logger(__name__)
+
+PACE_S: Final = 0.1
+"""Between two writes to one client; telemetry that comes faster is conflated."""
+_HELLO: Final = b"retry: 2000\n: connected\n\n"
+_KEEPALIVE: Final = b": keepalive\n\n"
+
+
+async def stream_events(gateway: Gateway, ask: Ask[StreamQuery, None]) -> web.StreamResponse:
+    """Streams until the client leaves, stops reading, or the gateway stops."""
+    with gateway.hub.client(frozenset(ask.query.kinds or STREAM_KINDS), _subjects(ask.query)) as client:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+        )
+        try:
+            await response.prepare(ask.http)
+            await _write_all(gateway, response, client)
+        except TimeoutError:
+            gateway.hub.stats.clients_dropped += 1
+            log.info("stream client dropped, it reads nothing", missed=client.backlog.missed)
+            abort(ask.http)
+        except ConnectionError:
+            log.debug("stream client left")
+    return response
+
+
+async def _write_all(gateway: Gateway, response: web.StreamResponse, client: Client) -> None:
+    settings = gateway.settings
+    data = _HELLO
+    while True:
+        async with asyncio.timeout(settings.stream_write_timeout_s):
+            await response.write(data)
+        if client.is_ended:
+            return
+        await asyncio.sleep(PACE_S)
+        data = await _next(client, settings.keepalive_s)
+
+
+async def _next(client: Client, keepalive_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(keepalive_s):
+            await client.ready.wait()
+    except TimeoutError:
+        return _KEEPALIVE
+    client.ready.clear()
+    missed, frames = client.backlog.take()
+    if missed:
+        frames.insert(0, gap("slow_client", missed))
+    return b"".join(frames)
+
+
+def _subjects(query: StreamQuery) -> Subjects:
+    ids = {
+        "instance_id": query.instance_id,
+        "backtest_id": query.backtest_id,
+        "study_id": query.study_id,
+    }
+    return frozenset((name, value) for name, value in ids.items() if value is not None)

@@ -1,0 +1,92 @@
+"""What load balancers, scrapers and people who want to know the API ask for; open to all, so it names no engine."""
+
+import msgspec
+from aiohttp import web
+
+from schemas.contract import HEALTH, Actor
+from schemas.fault import FaultError
+from schemas.health import Health, ReadHealth
+from services.gateway.engines.replies import ProbeReply
+from services.gateway.live.gateway import Gateway
+from services.gateway.live.http_metrics import Sample, exposition
+from services.gateway.web.inputs import Ask
+from services.gateway.web.queries import NoQuery
+
+_TIMEOUT_S = 1.0
+
+
+async def read_liveness(_: Gateway, __: Ask[NoQuery, None]) -> ProbeReply:
+    """200 as long as the gateway answers at all."""
+    return ProbeReply(status="ok")
+
+
+async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
+    """Whether commands can be carried out: bus and orchestrator."""
+    health = await _orchestrator(gateway)
+    checks = {
+        "bus": _word(is_ok=gateway.bus.is_connected),
+        "orchestrator": _word(is_ok=health is not None and health.is_ready),
+    }
+    is_ready = set(checks.values()) == {"ok"}
+    reply = ProbeReply(status="ready" if is_ready else "not ready", checks=checks)
+    return web.Response(
+        status=200 if is_ready else 503,
+        body=msgspec.json.encode(reply),
+        content_type="application/json",
+        headers={} if is_ready else {"Retry-After": "1"},
+    )
+
+
+async def read_prometheus(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
+    """The figures of the gateway and the orchestrator, without labels that name an engine, a person or an id."""
+    health = await _orchestrator(gateway)
+    orchestrator = health.metrics if health else {}
+    samples = [
+        *gateway.meter.samples(),
+        *(Sample(f"flotilla_gateway_{name}", value) for name, value in own_figures(gateway).items()),
+        *(Sample(f"flotilla_orchestrator_{name}", value) for name, value in orchestrator.items()),
+        Sample("flotilla_up", float(gateway.bus.is_connected), {"service": "bus"}),
+        Sample("flotilla_up", float(health is not None), {"service": "orchestrator"}),
+    ]
+    return web.Response(
+        text=exposition(samples), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    )
+
+
+async def read_document(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
+    """The OpenAPI document."""
+    return web.Response(body=gateway.document, content_type="application/json")
+
+
+async def read_docs(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
+    """The OpenAPI document for people: one page, no script, nothing loaded from elsewhere."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return web.Response(
+        text=gateway.page, content_type="text/html", headers={"Content-Security-Policy": policy}
+    )
+
+
+def own_figures(gateway: Gateway) -> dict[str, float]:
+    """The gateway's figures by name."""
+    hub, bus = gateway.hub.stats, gateway.bus.stats
+    return {
+        "requests_total": gateway.meter.requests,
+        "stream_clients": len(gateway.hub),
+        "stream_frames_total": hub.frames,
+        "stream_events_missed_total": hub.events_missed,
+        "stream_clients_dropped_total": hub.clients_dropped,
+        "bus_reconnects_total": bus.reconnects,
+        "bus_calls_total": bus.calls,
+        "bus_slow_consumer_drops_total": bus.slow_consumer_drops,
+    }
+
+
+async def _orchestrator(gateway: Gateway) -> Health | None:
+    try:
+        return await gateway.bus.call(HEALTH[Actor.ORCHESTRATOR], ReadHealth(), timeout_s=_TIMEOUT_S)
+    except FaultError:
+        return None
+
+
+def _word(*, is_ok: bool) -> str:
+    return "ok" if is_ok else "failing"

@@ -1,0 +1,21 @@
+"""Every route, once: the router, the rights and the OpenAPI document are made from these rows."""
+
+from typing import Final
+
+from services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
+from services.gateway.routes.engine import ENGINE_ROUTES
+from services.gateway.routes.engines import ENGINES_ROUTES, STRATEGY_ROUTES
+from services.gateway.routes.library import AUDIT_ROUTES, LIBRARY_ROUTES, SERVICE_ROUTES, STREAM_ROUTES
+from services.gateway.routes.route import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *ENGINE_ROUTES,
+    *ENGINES_ROUTES,
+    *STRATEGY_ROUTES,
+    *BACKTEST_ROUTES,
+    *STUDY_ROUTES,
+    *STREAM_ROUTES,
+    *LIBRARY_ROUTES,
+    *AUDIT_ROUTES,
+    *SERVICE_ROUTES,
+)

@@ -1,0 +1,1 @@
+"""What every request needs: who asks, what was asked, errors, links."""

@@ -1,0 +1,106 @@
+"""Failures as the REST contract has them: a true status, one text in `detail` and `message`, a code, and an id for the log."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from bus.logs import get_logger
+from schemas.decoding import MAX_BODY_BYTES
+from schemas.fault import STATUS, Fault, FaultCode, FaultError
+from services.gateway.web.failure import Failure
+
+log = get_logger(__name__)
+
+MAX_TEXT: Final = 1_000
+"""An error repeats what was wrong with the input; not all of it when that is a page of rubbish."""
+_RETRY: Final = (FaultCode.UNAVAILABLE, FaultCode.BUSY)
+_BY_STATUS: Final = {
+    status: code for code, status in STATUS.items() if code not in (FaultCode.CONFIRMATION_REQUIRED,)
+}
+_NOTHING: Final[Mapping[str, Any]] = {}
+_FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
+
+
+class RefusedError(FaultError):
+    """A failure whose answer also says what is known: `more` are further keys of its body."""
+
+    def __init__(self, problem: Fault, more: Mapping[str, Any]) -> None:
+        super().__init__(problem)
+        self.more = more
+
+
+def fault_response(error: FaultError) -> web.Response:
+    """The answer to a fault, ours or the bus's."""
+    problem = error.fault
+    failure = _failure(str(problem.code), problem.message, problem.error_id)
+    failure = msgspec.structs.replace(
+        failure,
+        errors=tuple(msgspec.structs.replace(one, message=_cut(one.message)) for one in problem.errors),
+    )
+    more = error.more if isinstance(error, RefusedError) else {}
+    return _response(problem.status, failure, _headers(problem), more)
+
+
+def http_response(error: web.HTTPException) -> web.Response:
+    """The answer to what aiohttp refuses by itself: no such path, not this method, too large."""
+    kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    match error.status:
+        case 404:
+            message = "there is nothing here; /docs lists what there is"
+        case 405:
+            message = f"this path takes {kept.get('Allow', 'another method')}"
+        case 413:
+            message = f"body is over {MAX_BODY_BYTES} bytes"
+        case _:
+            message = error.reason
+    code = (
+        "method_not_allowed"
+        if error.status == 405
+        else str(_BY_STATUS.get(error.status, FaultCode.MALFORMED))
+    )
+    return _response(error.status, _failure(code, message), kept)
+
+
+def internal_response() -> web.Response:
+    """The answer to an exception that nobody foresaw. Called while it is handled: it goes into the log, not into the answer."""
+    error_id = secrets.token_hex(8)
+    log.exception("request failed", error_id=error_id)
+    return _response(500, _failure(str(FaultCode.INTERNAL), _FAILED, error_id), {})
+
+
+def _failure(code: str, message: str, error_id: str = "") -> Failure:
+    text = _cut(message)
+    return Failure(
+        success=False, detail=text, message=text, code=code, error_id=error_id or secrets.token_hex(8)
+    )
+
+
+def _response(
+    status: int, failure: Failure, headers: dict[str, str], more: Mapping[str, Any] = _NOTHING
+) -> web.Response:
+    log.info(
+        "request refused",
+        status=status,
+        code=failure.code,
+        message=failure.message,
+        error_id=failure.error_id,
+    )
+    told = msgspec.to_builtins(failure)
+    body = msgspec.json.encode({**told, **more, **told})
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _headers(problem: Fault) -> dict[str, str]:
+    if problem.code == FaultCode.UNAUTHENTICATED:
+        return {"WWW-Authenticate": 'Bearer realm="flotilla"'}
+    if problem.retry_after_s is not None or problem.code in _RETRY:
+        return {"Retry-After": str(max(1, math.ceil(problem.retry_after_s or 1)))}
+    return {}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

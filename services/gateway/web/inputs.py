@@ -1,0 +1,120 @@
+"""From an untrusted HTTP request to typed values, or to a Fault that names the parameter, header or field."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import inspect
+
+from schemas.decoding import convert, decode
+from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from schemas.ids import RequestId
+from schemas.numbers import infinite_at, read_leniently
+from services.gateway.web.keys import snake_keys, snake_name
+from services.gateway.web.queries import PATH_TYPES
+
+REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
+"""Where a caller's request id may stand; the first that is there counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask[Q, B]:
+    """A request that was found sound: who asks, under which id, and what. `http` is for answers that are streamed."""
+
+    caller: str
+    request_id: str
+    path: Mapping[str, str]
+    query: Q
+    body: B
+    http: web.Request
+
+
+def read_request_id(headers: Mapping[str, str]) -> str | None:
+    """The caller's request id, if it chose one. Raises FaultError `invalid` naming the header."""
+    for header in REQUEST_ID_HEADERS:
+        if (given := headers.get(header)) is not None:
+            return str(convert(given, RequestId, header))
+    return None
+
+
+def read_path(given: Mapping[str, str]) -> dict[str, str]:
+    """The ids that stand in the path. Raises FaultError `invalid` for one that could be no id."""
+    return {name: str(convert(value, PATH_TYPES[name], name)) for name, value in given.items()}
+
+
+def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q]) -> Q:
+    """The query parameters as a struct. Raises FaultError `invalid` that names every one that is wrong, unknown or given twice."""
+    fields = msgspec.structs.fields(into)
+    wanted = {field.name: field.type for field in fields}
+    values: dict[str, Any] = {}
+    problems: list[FieldError] = []
+    named: set[str] = set()
+    for key, text in given:
+        name = key if key in wanted else snake_name(key)
+        if name not in wanted:
+            problems.append(FieldError(key[:100], "unknown query parameter"))
+        elif name in named:
+            problems.append(FieldError(name, "given twice"))
+        else:
+            named.add(name)
+            try:
+                values[name] = _parsed(text, wanted[name])
+            except msgspec.ValidationError as error:
+                problems.append(FieldError(name, str(error)))
+    problems += [
+        FieldError(field.name, "missing") for field in fields if field.required and field.name not in named
+    ]
+    if problems:
+        raise invalid(*problems)
+    return into(**values)
+
+
+def read_body[B](body: bytes, into: type[B], *, is_optional: bool, fill: Mapping[str, str]) -> B:
+    """The body as a struct; keys may be snake_case or camelCase.
+
+    `fill` gives values that stand elsewhere too, by their path in the body (`config.instance_id`): each is put in where it is
+    missing, and a different one is refused. Raises FaultError as schemas.decoding.decode does.
+    """
+    if not body and is_optional:
+        value: Any = {}
+    elif not body:
+        raise fault(FaultCode.MALFORMED, "body is empty; a JSON object is needed")
+    else:
+        value = snake_keys(_decoded(body, into), into)
+    for path, wanted in fill.items():
+        _fill(value, path, wanted)
+    return convert(value, into)
+
+
+def _parsed(text: str, wanted: Any) -> Any:
+    return msgspec.convert(text.split(",") if _is_list(wanted) else text, wanted, strict=False)
+
+
+@cache
+def _is_list(wanted: Any) -> bool:
+    return isinstance(inspect.type_info(wanted), inspect.VarTupleType)
+
+
+def _decoded(body: bytes, into: Any) -> Any:
+    try:
+        return decode(body, Any)
+    except FaultError:
+        # Fields are named as ours, also where the body writes them in camelCase.
+        if (at := infinite_at(snake_keys(read_leniently(body), into))) is not None:
+            raise invalid(FieldError(at or "body", "number out of range")) from None
+        raise
+
+
+def _fill(value: Any, path: str, wanted: str) -> None:
+    *parents, name = path.split(".")
+    for parent in parents:
+        value = value.get(parent) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return  # The conversion says what is wrong with it.
+    if value.get(name) is None:
+        value[name] = wanted
+    elif value[name] != wanted:
+        raise invalid(FieldError(path, f"differs from {wanted!r} in the URL"))

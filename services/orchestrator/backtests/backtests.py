@@ -1,0 +1,146 @@
+"""Backtests put together: what answers which call, and what goes on behind."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.streams import Follower
+from schemas import contract
+from schemas.contract import Call
+from schemas.fault import FaultError
+from services.orchestrator.backtests.announcements import Announcements
+from services.orchestrator.backtests.cancelling import Cancelling
+from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.claims import Claims
+from services.orchestrator.backtests.commands import Commands
+from services.orchestrator.backtests.core.model import Backtest
+from services.orchestrator.backtests.enqueuer import Feeder
+from services.orchestrator.backtests.ports import BacktestRecord
+from services.orchestrator.backtests.progress import Progress
+from services.orchestrator.backtests.reads import Reads
+from services.orchestrator.backtests.results import Results
+from services.orchestrator.backtests.sources import Shelves
+from services.orchestrator.backtests.studies import Studies
+from services.orchestrator.backtests.study_runner import Course
+from services.orchestrator.backtests.verifying import Verifying
+from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.backtests.workers import Workers
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.ledger import Ledger
+from services.orchestrator.engines.planner import Planner
+from services.orchestrator.ports import Catalog
+from services.orchestrator.templates.library import Library
+
+log = get_logger(__name__)
+
+_BATCH: Final = 16
+"""Events of trials at once: a piece of a result is most of a megabyte."""
+_RETRY_S: Final = 1.0
+
+
+class Desk:
+    """All that the orchestrator does about backtests and studies."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: BacktestRecord,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        conductor: Conductor,
+        ledger: Ledger,
+        planner: Planner,
+        library: Library,
+        catalog: Catalog,
+        modules: Sequence[str],
+    ) -> None:
+        shelves = Shelves(library, catalog, modules)
+        self._announcements = Announcements(bus, record, clock)
+        self._turns = Turns(record, self._announcements)
+        self._progress = Progress(bus, record, clock)
+        holders = Holders(fleet)
+        self._claims = Claims(self._turns, self._progress, holders, clock)
+        self._cancelling = Cancelling(bus, self._turns, self._progress, holders, clock, ledger=ledger)
+        self._reads = Reads(record, self._turns, self._progress)
+        known = (record, self._announcements, clock)
+        self._commands = Commands(*known, ledger=ledger, shelves=shelves)
+        self._verifying = Verifying(
+            record, self._turns, self._announcements, clock, reads=self._reads, ledger=ledger
+        )
+        self._course = Course(*known, shelves=shelves, cancelling=self._cancelling)
+        self._studies = Studies(
+            *known,
+            ledger=ledger,
+            shelves=shelves,
+            cancelling=self._cancelling,
+            course=self._course,
+            reads=self._reads,
+        )
+        self._feeder = Feeder(bus, record, self._turns, holders, clock)
+        self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
+        results = Results(record, self._turns, self._progress, clock)
+        self._follower = Follower(
+            bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH
+        )
+        for listener in (self._progress.saw, self._course.saw, self._saw):
+            self._announcements.listen(listener)
+
+    def handlers(self) -> dict[Call[Any, Any], Callable[[Any], Awaitable[Any]]]:
+        """Every call about backtests, with its handler."""
+        return {
+            contract.BACKTEST_RUN: self._commands.run,
+            contract.BACKTEST_GET: self._reads.get,
+            contract.BACKTEST_LIST: self._reads.list,
+            contract.BACKTEST_RESULT: self._reads.result,
+            contract.BACKTEST_CANCEL: self._cancelling.cancel,
+            contract.BACKTEST_VERIFY: self._verifying.verify,
+            contract.BACKTEST_COMPARE: self._reads.compare,
+            contract.STUDY_RUN: self._studies.start,
+            contract.STUDY_GET: self._studies.get,
+            contract.STUDY_LIST: self._studies.list,
+            contract.STUDY_CANCEL: self._studies.cancel,
+            contract.TRIAL_CLAIM: self._claims.claim,
+        }
+
+    async def listen(self) -> None:
+        """Hears how far trials are."""
+        await self._progress.listen()
+
+    async def run(self) -> None:
+        """Follows trials and takes on what is not done, until cancelled; needs the record read and the streams made."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run(), name="trials")
+            group.create_task(self._feeder.run(), name="queue")
+            group.create_task(self._course.run(), name="studies")
+            group.create_task(self._workers.run(), name="workers")
+            group.create_task(self._tell(), name="announcements")
+
+    async def close(self) -> None:
+        """Ends what goes on behind."""
+        await self._announcements.close()
+        await self._progress.close()
+
+    @property
+    def running(self) -> int:
+        """How many backtests run."""
+        return len(self._progress)
+
+    def _saw(self, backtest: Backtest) -> None:
+        self._feeder.wake()
+        if not backtest.is_final:
+            self._workers.wake()
+
+    async def _tell(self) -> None:
+        while True:
+            try:
+                await self._announcements.run()
+            except FaultError as error:
+                log.warning("changes are not told yet", error=str(error))
+                await asyncio.sleep(_RETRY_S)

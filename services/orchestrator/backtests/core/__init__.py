@@ -1,0 +1,1 @@
+"""Decides about backtests and studies: no I/O, no clock, no client."""

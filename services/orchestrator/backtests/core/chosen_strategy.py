@@ -1,0 +1,137 @@
+"""Which strategy a backtest runs, and with what: a template with checked parameters, or a class from an allowed module."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from schemas.backtest import BacktestConfig
+from schemas.catalog import Parameter
+from schemas.fault import FieldError
+from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
+from services.orchestrator.backtests.core.catalog_index import Holdings
+from services.orchestrator.templates.core.parameters import Known, Value, instrument_of
+from services.orchestrator.templates.core.strategies import Rendered, render_template
+from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate, unknown_template
+
+TRADER_ID: Final = "BACKTEST-001"
+_BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
+_INSTRUMENT: Final = re.compile(INSTRUMENT_PATTERN)
+PARAMETERS: Final = "config.strategy_config"
+"""Where the parameters of a strategy stand."""
+_VALUES: Final[Mapping[str, Value]] = {
+    "instance_id": "backtest",
+    "trader_id": TRADER_ID,
+    "log_level": "WARNING",
+    "max_order_rate": None,
+    "max_position_size": None,
+}
+
+
+def template_of(config: BacktestConfig, shelf: Shelf) -> StrategyTemplate | None:
+    """The template that the config means: by its name, or by the bare name of its class. None for an importable class."""
+    if config.strategy is not None:
+        return shelf.strategies.get(config.strategy)
+    found = (shelf.strategies[name] for name in sorted(shelf.strategies))
+    return next((each for each in found if each.strategy_class == config.strategy_class), None)
+
+
+def render_chosen(
+    config: BacktestConfig, shelf: Shelf, known: Known, holdings: Holdings, modules: Sequence[str]
+) -> tuple[Rendered | None, list[FieldError]]:
+    """The strategy as NautilusTrader imports it, or all that is wrong with it. `modules` are those that classes may come from."""
+    template = template_of(config, shelf)
+    if template is None and config.strategy is not None:
+        return None, [
+            unknown_template(
+                "config.strategy", config.strategy, shelf.strategies, faults=shelf.faults_of("strategy")
+            )
+        ]
+    if template is None:
+        return _importable(config, shelf, modules)
+    given = with_defaults(template, config, holdings)
+    rendered, errors = render_template(template, given, known, _VALUES, "config")
+    moved = [
+        FieldError(each.field.replace("config.parameters", PARAMETERS, 1), each.message) for each in errors
+    ]
+    return rendered, moved
+
+
+def with_defaults(template: StrategyTemplate, config: BacktestConfig, holdings: Holdings) -> dict[str, Any]:
+    """The parameters given; an instrument or bar type that was not, and whose default is not traded here, is the run's first."""
+    given = dict(config.strategy_config)
+    for name, parameter in template.parameters.items():
+        if given.get(name) is None and (value := _first(parameter, config, holdings)) is not None:
+            given[name] = value
+    return given
+
+
+def bar_types_in(rendered: Rendered) -> list[str]:
+    """The bar types that the strategy's config names."""
+    return [text for text in _texts(rendered.config["config"]) if _BAR_TYPE.match(text)]
+
+
+def strays(rendered: Rendered, config: BacktestConfig) -> list[FieldError]:
+    """The instruments that the strategy names and the run does not have."""
+    named = {instrument_of(name): name for name in bar_types_in(rendered)}
+    named |= {name: name for name in rendered.instruments}
+    own = rendered.config["config"].get("instrument_id")
+    if isinstance(own, str) and _INSTRUMENT.match(own):
+        named.setdefault(own, own)
+    return [
+        FieldError(PARAMETERS, f"names {text}, which is not among the instruments of this backtest")
+        for instrument, text in sorted(named.items())
+        if instrument not in config.instruments
+    ]
+
+
+def _first(parameter: Parameter, config: BacktestConfig, holdings: Holdings) -> str | None:
+    default = parameter.default if isinstance(parameter.default, str) else ""
+    first = config.instruments[0]
+    if parameter.type == "instrument":
+        return None if default in config.instruments else first
+    if parameter.type != "bar_type" or instrument_of(default) in config.instruments:
+        return None
+    return next(iter((*config.bar_types, *holdings.bar_types(first))), None)
+
+
+def _importable(
+    config: BacktestConfig, shelf: Shelf, modules: Sequence[str]
+) -> tuple[Rendered | None, list[FieldError]]:
+    errors: list[FieldError] = []
+    strategy_path = _path("strategy_class", config.strategy_class or "", shelf, modules, errors)
+    config_path = strategy_path + "Config"
+    if config.config_class is not None:
+        config_path = _path("config_class", config.config_class, shelf, modules, errors)
+    if errors:
+        return None, errors
+    importable = {
+        "strategy_path": strategy_path,
+        "config_path": config_path,
+        "config": dict(config.strategy_config),
+    }
+    return Rendered(importable, ()), []
+
+
+def _path(field: str, text: str, shelf: Shelf, modules: Sequence[str], errors: list[FieldError]) -> str:
+    """`module:Class`, from that or from `module.Class`."""
+    module, _, name = text.partition(":") if ":" in text else text.rpartition(".")
+    if not module:
+        known = sorted(each.strategy_class for each in shelf.strategies.values())
+        errors.append(
+            FieldError(f"config.{field}", f"{name} is no template's class; there are {', '.join(known)}")
+        )
+    elif not any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules):
+        text = f"{module} is outside the modules that strategies may come from: {', '.join(modules)}"
+        errors.append(FieldError(f"config.{field}", text))
+    return f"{module}:{name}"
+
+
+def _texts(body: Any) -> Iterator[str]:
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, dict):
+        for item in body.values():
+            yield from _texts(item)
+    elif isinstance(body, list | tuple):
+        for item in body:
+            yield from _texts(item)

@@ -1,0 +1,160 @@
+"""What a study consists of, and what follows from where its backtests are. Its ids follow from numbers, so nothing is run twice."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+from schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig, StudyKind
+from schemas.fault import FieldError
+from services.orchestrator.backtests.core.axes import choices
+from services.orchestrator.backtests.core.chosen_strategy import template_of
+from services.orchestrator.backtests.core.model import Study, Window
+from services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
+from services.orchestrator.core.record_time import wall
+from services.orchestrator.templates.core.parameters import broken_rules, check_all
+from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
+
+_LEAST_WINDOW_NS: Final = 1_000_000_000
+_TICK_NS: Final = 1_000
+"""The least that an ISO date of ours tells apart."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A backtest of a study: its number from 1, and what it runs."""
+
+    number: int
+    config: BacktestConfig
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What is due: backtests to add, and the end of the study, which cancels what has not ended."""
+
+    add: tuple[Member, ...] = ()
+    end: BacktestStatus | None = None
+    why: str | None = None
+
+
+def settle(
+    study_id: str, config: StudyConfig, shelf: Shelf, now: datetime
+) -> tuple[Study | None, list[FieldError]]:
+    """The study, or what is wrong with it. Combinations that break a rule of the strategy's template are left out."""
+    template = template_of(config.base, shelf)
+    found, errors = choices(config, template.parameters if template else {})
+    if config.best_by not in Metrics.__struct_fields__:
+        metrics = ", ".join(Metrics.__struct_fields__)
+        errors.append(FieldError("config.best_by", f"must be one of {metrics}"))
+    kept = [each for each in found if not _is_ruled_out(template, config.base, each)]
+    if found and not kept:
+        errors.append(FieldError("config.axes", "every combination breaks a rule of the strategy's template"))
+    spans = windows(config) if config.kind is StudyKind.WALK_FORWARD else ()
+    if any(
+        end - start < _LEAST_WINDOW_NS - _TICK_NS for each in spans for start, end in (each.train, each.test)
+    ):
+        errors.append(FieldError("config.folds", "are too many for the range of dates"))
+    if errors:
+        return None, errors
+    study = Study(
+        study_id=study_id, config=config, created_at=wall(now), choices=tuple(kept), windows=tuple(spans)
+    )
+    return study, []
+
+
+def windows(config: StudyConfig) -> tuple[Window, ...]:
+    """The folds of a walk forward, one after the other over the whole range."""
+    start, whole = config.base.start_ns, config.base.end_ns - config.base.start_ns + 1
+    edges = [start + _whole_seconds(whole * index // config.folds) for index in range(config.folds + 1)]
+    found = []
+    for first, after in pairwise(edges):
+        middle = first + _whole_seconds(int((after - first) * config.train_share))
+        found.append(Window(train=(first, middle - _TICK_NS), test=(middle, after - _TICK_NS)))
+    return tuple(found)
+
+
+def members(study: Study) -> list[Member]:
+    """The backtests that a study begins with: all but those that try the choice of a fold."""
+    if not study.windows:
+        return [Member(index + 1, _with(study, each)) for index, each in enumerate(study.choices)]
+    return [
+        Member(_first(study, fold) + index, _with(study, each, window.train))
+        for fold, window in enumerate(study.windows)
+        for index, each in enumerate(study.choices)
+    ]
+
+
+def member_id(study: Study, number: int) -> str:
+    """The id of a study's backtest."""
+    return f"{study.study_id}-{number:04}"
+
+
+def step(study: Study, points: Points) -> Step:
+    """What is due now, from where its backtests are."""
+    if study.status.is_final:
+        return Step()
+    done = sum(point.status is BacktestStatus.COMPLETED for point in points.values())
+    if study.config.stop_after is not None and done >= study.config.stop_after:
+        return Step(end=BacktestStatus.COMPLETED, why=f"stopped after {done} results")
+    due = tuple(_tests_due(study, points))
+    if due or len(points) < _least(study) or not all(point.status.is_final for point in points.values()):
+        return Step(add=due)
+    if done == 0:
+        return Step(end=BacktestStatus.FAILED, why=f"none of its {len(points)} backtests completed")
+    return Step(end=BacktestStatus.COMPLETED)
+
+
+def _tests_due(study: Study, points: Points) -> list[Member]:
+    due = []
+    for fold, window in enumerate(study.windows):
+        number = _first(study, fold) + len(study.choices)
+        trained = _trained(study, fold, points)
+        if number in points or trained is None:
+            continue
+        if (found := best_of(trained, lowest=study.config.lowest)) is not None:
+            chosen = study.choices[found.number - _first(study, fold)]
+            due.append(Member(number, _with(study, chosen, window.test)))
+    return due
+
+
+def _trained(study: Study, fold: int, points: Points) -> Sequence[Point] | None:
+    """The results that a fold's choice is made from; None while some are missing."""
+    first = _first(study, fold)
+    found = [points.get(number) for number in range(first, first + len(study.choices))]
+    there = [point for point in found if point is not None and point.status.is_final]
+    return there if len(there) == len(found) else None
+
+
+def _least(study: Study) -> int:
+    return len(study.choices) * max(1, len(study.windows))
+
+
+def _first(study: Study, fold: int) -> int:
+    return fold * (len(study.choices) + 1) + 1
+
+
+def _with(study: Study, parameters: dict[str, Any], span: tuple[int, int] | None = None) -> BacktestConfig:
+    base = study.config.base
+    changes: dict[str, Any] = {"strategy_config": {**base.strategy_config, **parameters}}
+    if span is not None:
+        changes |= {"start_date": _iso(span[0]), "end_date": _iso(span[1])}
+    return msgspec.structs.replace(base, **changes)
+
+
+def _whole_seconds(ns: int) -> int:
+    return ns // 1_000_000_000 * 1_000_000_000
+
+
+def _iso(ns: int) -> str:
+    moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return moment.replace(microsecond=ns % 1_000_000_000 // 1_000).isoformat()
+
+
+def _is_ruled_out(
+    template: StrategyTemplate | None, base: BacktestConfig, parameters: dict[str, Any]
+) -> bool:
+    """True for values that are sound one by one and do not go together."""
+    if template is None:
+        return False
+    values, _ = check_all(template.parameters, {**base.strategy_config, **parameters}, None, "")
+    return bool(broken_rules(template.rules, values, ""))

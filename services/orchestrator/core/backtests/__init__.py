@@ -1,1 +1,0 @@
-"""What is decided about backtests and studies: plans, claims, results, parameters. Pure."""

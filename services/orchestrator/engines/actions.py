@@ -1,0 +1,214 @@
+"""Performs what the core decided. Each effect may come again: it is sent once at a time, and sending it twice does no harm."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from bus.bus import Bus
+from bus.logs import bind, get_logger
+from bus.tasks import Tasks
+from schemas.contract import (
+    COMMAND_STOP,
+    FLEET_STATE,
+    SESSION_CALL_OFF,
+    SESSION_KILL,
+    SESSION_REMOVE,
+    SESSION_START,
+    SESSION_STOP,
+)
+from schemas.fault import Fault, FaultCode, FaultError, fault
+from schemas.session import (
+    ContainerFacts,
+    ContainerStatus,
+    EngineCommand,
+    StartSession,
+    StopSession,
+    WhichSession,
+)
+from services.orchestrator.engines.alerts import Alerts
+from services.orchestrator.engines.core.effects import (
+    CallOff,
+    CommandStop,
+    ContainerEffect,
+    Effect,
+    KillContainer,
+    LookAgain,
+    PublishState,
+    RaiseAlert,
+    RemoveContainer,
+    StartAgain,
+    StartContainer,
+    StopContainer,
+)
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.views import record_view
+from services.orchestrator.ports import Record
+
+log = get_logger(__name__)
+
+type Clock = Callable[[], datetime]
+type Report = Callable[[ContainerEffect, Fault | None, bool], None]
+type Again = Callable[[StartAgain], Awaitable[None]]
+
+
+class Actions:
+    """The hands of the orchestrator.
+
+    `report` is told how each effect on a container or sidecar went, and of a stop whether its engine has taken it; `look` reconciles an engine; `again` begins restarts.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        alerts: Alerts,
+        report: Report,
+        look: Callable[[str], None],
+        again: Again,
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._alerts = alerts
+        self._report = report
+        self._look = look
+        self._again = again
+        self._tasks = Tasks()
+        self._under_way: set[ContainerEffect | StartAgain] = set()
+        self.unpublished: set[str] = set()
+        """Engines whose present state the fleet has not been told."""
+
+    async def perform(self, effect: Effect) -> None:
+        """Performs an effect: publishes in the order of the turns, and begins all else."""
+        if isinstance(effect, PublishState):
+            await self.publish(effect.engine)
+        else:
+            self.begin(effect)
+
+    def begin(self, effect: Effect) -> None:
+        """Begins an effect, unless the same is under way."""
+        match effect:
+            case PublishState(engine):
+                self._tasks.start(self.publish(engine), name=f"publish:{engine.instance_id}")
+            case LookAgain(instance_id, at):
+                self._tasks.start(self._look_at(instance_id, at), name=f"look:{instance_id}")
+            case RaiseAlert(_, key):
+                self._tasks.start(self._alerts.tell(effect), name=f"alert:{key}")
+            case StartAgain() if effect not in self._under_way:
+                self._under_way.add(effect)
+                self._tasks.start(self._start_again(effect), name=f"again:{effect.session_id}")
+            case StartAgain():
+                pass
+            case _ if effect not in self._under_way:
+                self._under_way.add(effect)
+                self._tasks.start(self._perform(effect), name=f"{type(effect).__name__}:{effect.session_id}")
+
+    async def publish(self, engine: Engine) -> None:
+        """Tells the fleet what the record says of an engine; what fails is noted and told again in the next round."""
+        present = engine.session.session_id if engine.session else engine.instance_id
+        try:
+            await self._bus.publish_durable(
+                FLEET_STATE,
+                record_view(engine, self._clock()),
+                # The stream holds engines' events too, whose ids are <session_id>-<seq>: one id for two messages loses one.
+                message_id=f"fleet-{present}-{engine.version}",
+                instance_id=engine.instance_id,
+            )
+        except FaultError as error:
+            log.warning("state not published", error=str(error), instance_id=engine.instance_id)
+            self.unpublished.add(engine.instance_id)
+        else:
+            self.unpublished.discard(engine.instance_id)
+
+    async def close(self) -> None:
+        """Ends what goes on behind; the next round of whoever comes after us derives it again."""
+        await self._tasks.close()
+
+    async def _look_at(self, instance_id: str, at: datetime) -> None:
+        await asyncio.sleep(max(0.0, (at - self._clock()).total_seconds()))
+        self._look(instance_id)
+
+    async def _start_again(self, effect: StartAgain) -> None:
+        try:
+            await self._again(effect)
+        finally:
+            self._under_way.discard(effect)
+
+    async def _perform(self, effect: ContainerEffect) -> None:
+        with bind(instance_id=effect.instance_id, session_id=effect.session_id):
+            try:
+                is_taken = await self._send(effect)
+            except FaultError as error:
+                self._failed(effect, error.fault)
+            else:
+                log.info("effect done", effect=type(effect).__name__)
+                self._report(effect, None, is_taken)
+            finally:
+                self._under_way.discard(effect)
+
+    async def _send(self, effect: ContainerEffect) -> bool:
+        """Sends an effect; True when it was a stop and the engine itself has taken it. Raises FaultError."""
+        session_id = effect.session_id
+        match effect:
+            case StartContainer(host=host):
+                await self._start(effect, host)
+            case CallOff(host=host):
+                facts = await self._call(SESSION_CALL_OFF, WhichSession(session_id=session_id), host)
+                self._saw(facts)
+                if facts.status != ContainerStatus.GONE:
+                    raise fault(FaultCode.CONFLICT, f"session {session_id} has begun: it is {facts.status}")
+            case StopContainer(host=host, timeout_s=timeout_s):
+                stop = StopSession(session_id=session_id, timeout_s=timeout_s)
+                self._saw(await self._call(SESSION_STOP, stop, host))
+            case KillContainer(host=host):
+                self._saw(await self._call(SESSION_KILL, WhichSession(session_id=session_id), host))
+            case RemoveContainer(host=host):
+                await self._call(SESSION_REMOVE, WhichSession(session_id=session_id), host)
+                self._live.forget_container(session_id)
+            case CommandStop(instance_id, _, policy, until):
+                left_s = max(1.0, (until - self._clock()).total_seconds())
+                command = EngineCommand(session_id=session_id, policy=policy, timeout_s=left_s)
+                answer = await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
+                return answer.is_taken is True
+        return False
+
+    async def _start(self, effect: StartContainer, host: str) -> None:
+        """Has the host start the session, unless it was ordered to end meanwhile."""
+        spec = await self._record.spec(effect.session_id)
+        if spec is None:
+            raise fault(FaultCode.NOT_FOUND, f"session {effect.session_id} is not on record")
+        if not _is_wanted(self._fleet.get(effect.instance_id), effect.session_id):
+            log.info("start left out: it is not wanted any more")
+            return
+        self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
+
+    async def _call(self, call: Any, request: Any, host: str) -> ContainerFacts:
+        facts: ContainerFacts = await self._bus.call(call, request, host=host)
+        return facts
+
+    def _saw(self, facts: ContainerFacts, *, is_new: bool = False) -> None:
+        self._live.saw_container(facts, self._clock(), is_new=is_new)
+
+    def _failed(self, effect: ContainerEffect, problem: Fault) -> None:
+        log.warning(
+            "effect failed", effect=type(effect).__name__, code=str(problem.code), error=problem.message
+        )
+        if problem.code == FaultCode.NOT_FOUND and isinstance(effect, RemoveContainer):
+            self._live.forget_container(effect.session_id)
+        self._report(effect, problem, False)
+
+
+def _is_wanted(engine: Engine | None, session_id: str) -> bool:
+    """True while the session is to begin: it is its engine's present one, and nobody has ordered its end."""
+    session = engine.session if engine else None
+    is_present = session is not None and session.session_id == session_id
+    return session is not None and is_present and session.stop is None and not session.is_over

@@ -1,0 +1,1 @@
+"""Decides about engines: no I/O, no clock, no client."""

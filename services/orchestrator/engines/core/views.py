@@ -1,0 +1,83 @@
+"""The record as people see it."""
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.engine import EngineView, SessionView
+from schemas.states import ClientState, RunState
+from services.orchestrator.core.record_time import on_wall
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine, Session
+from services.orchestrator.engines.core.restarts import recent
+
+
+def client_state(session: Session | None) -> ClientState:
+    """One of the five states that clients of the REST contract know."""
+    return session.state.for_clients if session else ClientState.STOPPED
+
+
+def session_view(session: Session) -> SessionView:
+    """A session as people see it."""
+    return SessionView(
+        session_id=session.session_id,
+        instance_id=session.instance_id,
+        generation=session.generation,
+        state=session.state,
+        container_name=session.container_name,
+        created_at=session.created_at,
+        host=session.host,
+        reason=session.reason,
+        detail=session.detail,
+        exit_code=session.exit_code,
+        log_tail=session.log_tail,
+        started_at=session.started_at,
+        trading_at=session.trading_at,
+        ended_at=session.ended_at,
+        last_seq=session.known_seq,
+        not_confirmed=session.not_confirmed,
+        stop=session.stop_report,
+    )
+
+
+def record_view(engine: Engine, now: datetime) -> EngineView:
+    """An engine as the record has it, without telemetry."""
+    return EngineView(
+        instance_id=engine.instance_id,
+        state=client_state(engine.session),
+        desired=engine.desired,
+        config=engine.shown_config,
+        session=session_view(engine.session) if engine.session else None,
+        restarts=len(engine.restarts),
+        restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
+    )
+
+
+def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
+    """An engine with what was heard of its present session."""
+    view = msgspec.structs.replace(
+        record_view(engine, now),
+        restarts=len(recent(engine, now)),
+        stop_flag=live.stop_flag(engine.instance_id, now, is_worker=engine.is_worker),
+    )
+    session = engine.session
+    heard = live.telemetry(session, now) if session and not session.is_over else None
+    known = _known_problems(session) if session else ()
+    if heard is None:
+        return msgspec.structs.replace(view, problems=known)
+    age_s, beat, metrics = heard
+    return msgspec.structs.replace(
+        view,
+        heartbeat_age_s=round(age_s, 3),
+        is_frozen=beat.is_frozen,
+        problems=beat.problems or known,
+        notes=beat.notes,
+        event_age_s=beat.event_age_s,
+        resources=beat.resources,
+        metrics=metrics,
+    )
+
+
+def _known_problems(session: Session) -> tuple[str, ...]:
+    """What impairs the session as the record has it: its event may come before the heartbeat that says the same."""
+    return (session.detail,) if session.state == RunState.IMPAIRED and session.detail else ()

@@ -1,0 +1,104 @@
+"""Commands by their request ids: the same one twice gives one answer and one effect."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from bus.blanking import blanked
+from bus.caller import asked
+from bus.logs import get_logger
+from schemas.contract import Call
+from schemas.engine import EngineAccepted
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.ids import new_request_id
+from services.orchestrator.core.record_time import wall
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.audit import Audit
+from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
+
+log = get_logger(__name__)
+
+
+class Ledger:
+    """Runs each command once; its answer is on record with what it changed, or added by `note` when it changed no engine."""
+
+    def __init__(self, record: Record, clock: Clock, audit: Audit) -> None:
+        self._record = record
+        self._clock = clock
+        self._audit = audit
+
+    async def once[R](self, call: Call[Any, R], request: Any, run: Callable[[Stamp], Awaitable[R]]) -> R:
+        """Runs a command unless one with its request id ran before; then the answer is that one's."""
+        stamp = self.stamp(call, request)
+        if request.request_id and (earlier := await self._record.command(request.request_id)):
+            return _repeated(call, earlier, stamp)
+        try:
+            return await run(stamp)
+        except AccountHeld as error:
+            raise fault(FaultCode.CONFLICT, str(error)) from error
+        except (RepeatedCommand, FaultError):
+            # Perhaps it was refused because the same command, which came at the same time, was carried out first.
+            earlier = await self._record.command(stamp.request_id)
+            if earlier is None:
+                raise
+            return _repeated(call, earlier, stamp)
+
+    def stamp(self, call: Call[Any, Any], request: Any) -> Stamp:
+        """What makes this command one of a kind."""
+        body = msgspec.json.encode(request, order="deterministic")
+        return Stamp(
+            request_id=request.request_id or new_request_id(),
+            subject=call.subject,
+            body_hash=hashlib.sha256(body).digest(),
+            at=wall(self._clock()),
+            caller=asked().caller,
+            body=blanked(asked().body),
+        )
+
+    async def earlier[R](self, call: Call[Any, R], request: Any, stamp: Stamp, within_s: float) -> R | None:
+        """The answer that is on record for this command; None also when the record does not say in time."""
+        if not request.request_id:
+            return None
+        try:
+            async with asyncio.timeout(within_s):
+                found = await self._record.command(request.request_id)
+        except (FaultError, TimeoutError):
+            return None
+        return _repeated(call, found, stamp) if found else None
+
+    async def complete(self, call: Call[Any, EngineAccepted], reply: EngineAccepted) -> EngineAccepted:
+        """Puts the answer to a stop on record that was not known yet when the stop was recorded; returns what stands there then.
+
+        While the record is away it is answered all the same; the same command then finds out anew.
+        """
+        try:
+            kept = await self._record.complete_command(reply.request_id, msgspec.json.encode(reply))
+        except FaultError as error:
+            log.warning("answer is not on record", request_id=reply.request_id, error=str(error))
+            return reply
+        return msgspec.json.decode(kept, type=call.reply) if kept else reply
+
+    async def note(self, stamp: Stamp, instance_id: str, reply: msgspec.Struct) -> None:
+        """Records a command that changed no engine. Raises RepeatedCommand."""
+        await self._record.add_command(command_of(stamp, instance_id, reply))
+
+    async def note_done(
+        self, stamp: Stamp, instance_id: str, reply: msgspec.Struct, message: str = ""
+    ) -> None:
+        """The same for what is done and cannot be taken back: while the record is away it is noted after. Raises RepeatedCommand."""
+        command = command_of(stamp, instance_id, reply, message)
+        try:
+            await self._record.add_command(command)
+        except FaultError as error:
+            log.warning("command is not on record yet", request_id=stamp.request_id, error=str(error))
+            self._audit.later(command)
+
+
+def _repeated[R](call: Call[Any, R], earlier: Command, stamp: Stamp) -> R:
+    if (earlier.subject, earlier.body_hash) != (stamp.subject, stamp.body_hash):
+        raise fault(FaultCode.CONFLICT, f"request_id {stamp.request_id} was used for another command")
+    return msgspec.json.decode(earlier.reply, type=call.reply)

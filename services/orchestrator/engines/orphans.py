@@ -1,0 +1,113 @@
+"""Sees to containers of ours that no record knows: counts their grace, and acts on each once by the policy of the fleet."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.tasks import Tasks
+from schemas.contract import COMMAND_DESCRIBE
+from schemas.fault import Fault, FaultCode, FaultError
+from schemas.session import ContainerFacts
+from schemas.states import OrphanPolicy
+from schemas.strategy import LookIntoEngine
+from services.orchestrator.engines.actions import Actions, Clock
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core.effects import ContainerEffect
+from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, step
+from services.orchestrator.engines.core.outcomes import noted
+from services.orchestrator.ports import AccountHeld
+
+log = get_logger(__name__)
+
+_MAY_PASS = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
+_ATTEMPTS = 3
+
+
+class Orphans:
+    """The orphans in sight. What is known of each is kept in memory: whoever comes after us counts a grace of his own."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        *,
+        conductor: Conductor,
+        actions: Actions,
+        policy: OrphanPolicy,
+        grace: timedelta,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._conductor = conductor
+        self._actions = actions
+        self._policy = policy
+        self._grace = grace
+        self._known: dict[str, Orphan] = {}
+        self._adopting = Tasks()
+        self._attempts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def see(self, containers: Iterable[ContainerFacts]) -> None:
+        """Takes all the orphans in sight, and does what is due about each."""
+        now = self._clock()
+        seen = {facts.session_id: facts for facts in containers}
+        self._known = {
+            session_id: msgspec.structs.replace(known, container=seen[session_id])
+            for session_id, known in self._known.items()
+            if session_id in seen
+        }
+        self._attempts = {each: count for each, count in self._attempts.items() if each in seen}
+        for session_id, facts in seen.items():
+            known = self._known.get(session_id) or Orphan(container=facts, seen_at=now)
+            self._known[session_id], effects = step(known, self._policy, self._grace, now)
+            for effect in effects:
+                if isinstance(effect, AdoptContainer):
+                    self._adopt(effect.container)
+                else:
+                    self._actions.begin(effect)
+
+    def report(self, effect: ContainerEffect, problem: Fault | None) -> None:
+        """Takes how an effect on an orphan went."""
+        known = self._known.get(effect.session_id)
+        if known is not None and known.stopping is not None and problem is None:
+            stopping = noted(known.stopping, effect, self._clock())
+            self._known[effect.session_id] = msgspec.structs.replace(known, stopping=stopping)
+
+    async def close(self) -> None:
+        """Ends what goes on behind."""
+        await self._adopting.close()
+
+    def _adopt(self, facts: ContainerFacts) -> None:
+        if not len(self._adopting):
+            self._adopting.start(self._try_to_adopt(facts), name=f"adopt:{facts.session_id}")
+
+    async def _try_to_adopt(self, facts: ContainerFacts) -> None:
+        try:
+            question = LookIntoEngine(session_id=facts.session_id)
+            spec = await self._bus.call(COMMAND_DESCRIBE, question, instance_id=facts.instance_id)
+            await self._conductor.turn(
+                facts.instance_id, lambda engine: adopt(engine, spec, facts, self._clock())
+            )
+        except FaultError as error:
+            self._failed(facts, error.fault)
+        except AccountHeld as error:
+            self._refused(facts, str(error))
+        else:
+            self._known.pop(facts.session_id, None)
+            log.info("orphan adopted", session_id=facts.session_id, instance_id=facts.instance_id)
+
+    def _failed(self, facts: ContainerFacts, problem: Fault) -> None:
+        """A sidecar that does not answer is asked again before it is given up."""
+        self._attempts[facts.session_id] = attempts = self._attempts.get(facts.session_id, 0) + 1
+        log.warning("orphan not adopted", session_id=facts.session_id, error=problem.message)
+        if problem.code not in _MAY_PASS or attempts >= _ATTEMPTS:
+            self._refused(facts, problem.message)
+
+    def _refused(self, facts: ContainerFacts, reason: str) -> None:
+        if known := self._known.get(facts.session_id):
+            self._known[facts.session_id] = msgspec.structs.replace(known, refusal=reason)

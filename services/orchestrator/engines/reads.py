@@ -1,0 +1,146 @@
+"""What people ask of the fleet. Engines are answered from memory; sessions and events from the record; logs from their stream."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bus.bus import Bus
+from bus.logs import get_logger
+from bus.streams import history
+from schemas.catalog import CatalogView, ListCatalog
+from schemas.contract import LOG
+from schemas.engine import (
+    EngineList,
+    EngineLogs,
+    EngineView,
+    EventList,
+    FleetStatus,
+    Holdings,
+    ListEngines,
+    ListSessions,
+    ReadEvents,
+    ReadHoldings,
+    ReadLogs,
+    SessionList,
+    WhichEngine,
+)
+from schemas.fault import FaultCode, fault
+from schemas.session import ContainerList, ListContainers
+from schemas.telemetry import LogLines
+from services.orchestrator.core.replies import fitting
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.core import logs
+from services.orchestrator.engines.core.events import MAX_SEQ
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.views import live_view, session_view
+from services.orchestrator.engines.listing import list_containers
+from services.orchestrator.ports import Catalog, Record
+
+log = get_logger(__name__)
+
+_LOG_BATCHES = 1_000
+_LIST_TIMEOUT_S = 3.0
+
+
+async def held_on_record(record: Record, session_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Open positions and orders in words, of those of these sessions that have any. Raises FaultError `unavailable`."""
+    exposures = await record.exposures(session_ids)
+    return {session_id: tuple(exposure.in_words()) for session_id, exposure in exposures.items()}
+
+
+class Reads:
+    """The calls that change nothing."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        live: Live,
+        clock: Clock,
+        *,
+        catalog: Catalog,
+    ) -> None:
+        self._bus = bus
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._catalog = catalog
+
+    async def status(self, request: WhichEngine) -> FleetStatus:
+        """The engine meant, with telemetry, and every active one."""
+        meant = self._fleet.which(request.instance_id)
+        active = (self._view(engine) for engine in self._fleet.active() if not engine.is_worker)
+        return FleetStatus(engine=self._view(meant) if meant else None, active=fitting(active))
+
+    async def engines(self, request: ListEngines) -> EngineList:
+        """Engines, most recent first."""
+        engines = self._fleet.active() if request.active else self._fleet.recent()
+        views = (self._view(engine) for engine in engines[: request.limit])
+        return EngineList(engines=fitting(views), total_count=len(engines))
+
+    async def sessions(self, request: ListSessions) -> SessionList:
+        """The sessions of an engine, newest first."""
+        self._fleet.known(request.instance_id)
+        sessions = await self._record.sessions(request.instance_id, request.limit)
+        return SessionList(sessions=fitting(session_view(session) for session in sessions))
+
+    async def logs(self, request: ReadLogs) -> EngineLogs:
+        """The last lines of an engine's log."""
+        meant = self._fleet.which(request.instance_id)
+        if meant is None:
+            return EngineLogs(lines=(), total_lines=0, instance_id=None)
+        kept = await history(self._bus, LOG, limit=_LOG_BATCHES, instance_id=meant.instance_id)
+        batches = [batch for item in kept if (batch := _log_lines(item.data))]
+        found = logs.select(batches, request, meant.instance_id)
+        newest_first = fitting(reversed(found.lines))
+        return msgspec.structs.replace(found, lines=newest_first[::-1])
+
+    async def events(self, request: ReadEvents) -> EventList:
+        """Durable events of one session of an engine; of its present one when none is named."""
+        engine = self._fleet.known(request.instance_id)
+        present = engine.session.session_id if engine.session else None
+        session_id = request.session_id or present
+        if session_id is None:
+            return EventList(session_id=None, events=())
+        if session_id != present:
+            await self._check_owner(session_id, request.instance_id)
+        after_seq = min(request.after_seq, MAX_SEQ)
+        found = await self._record.events(session_id, after_seq, request.kind, request.limit)
+        events = fitting(msgspec.Raw(body) for body in found)
+        missing = await self._record.gaps(session_id)
+        return EventList(session_id=session_id, events=events, missing=tuple(missing))
+
+    async def holdings(self, request: ReadHoldings) -> Holdings:
+        """What sessions held when they were last heard, by their events on record."""
+        return Holdings(held=await held_on_record(self._record, request.session_ids))
+
+    async def containers(self, _: ListContainers) -> ContainerList:
+        """The engine containers of every host in sight, and which hosts did not list theirs."""
+        found, problems = await list_containers(self._bus, self._live, self._clock, timeout_s=_LIST_TIMEOUT_S)
+        not_listed = tuple(f"{each.name}: {each.message}" for each in problems)
+        return ContainerList(containers=fitting(found), not_listed=not_listed)
+
+    async def catalog(self, request: ListCatalog) -> CatalogView:
+        """What the data catalog holds."""
+        view = await self._catalog.view()
+        return msgspec.structs.replace(view, entries=fitting(view.entries))
+
+    def _view(self, engine: Engine) -> EngineView:
+        return live_view(engine, self._live, self._clock())
+
+    async def _check_owner(self, session_id: str, instance_id: str) -> None:
+        found = await self._record.sessions_named([session_id])
+        if session_id not in found or found[session_id].instance_id != instance_id:
+            raise fault(FaultCode.NOT_FOUND, f"engine {instance_id} has no session {session_id}")
+
+
+def _log_lines(data: bytes) -> LogLines | None:
+    try:
+        return msgspec.json.decode(data, type=LogLines)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        log.warning("log lines passed over", error=str(error))
+        return None

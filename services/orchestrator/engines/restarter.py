@@ -1,0 +1,67 @@
+"""Begins the restarts that are due: what the failed session was told to run, as a new session."""
+
+from bus.logs import get_logger
+from schemas.fault import FaultError
+from schemas.ids import new_session_id
+from schemas.telemetry import Severity
+from services.orchestrator.core.record_time import wall
+from services.orchestrator.engines.actions import Clock
+from services.orchestrator.engines.alerts import Alerts
+from services.orchestrator.engines.conductor import Conductor
+from services.orchestrator.engines.core.again import start_again
+from services.orchestrator.engines.core.alerts import about_engine
+from services.orchestrator.engines.core.decision import Decision
+from services.orchestrator.engines.core.effects import StartAgain
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.ports import AccountHeld, Record
+
+log = get_logger(__name__)
+
+
+class Restarter:
+    """Restarts of engines that failed; core/restarts.py decides which and when."""
+
+    def __init__(
+        self, record: Record, fleet: Fleet, live: Live, clock: Clock, *, conductor: Conductor, alerts: Alerts
+    ) -> None:
+        self._record = record
+        self._fleet = fleet
+        self._live = live
+        self._clock = clock
+        self._conductor = conductor
+        self._alerts = alerts
+
+    async def start_again(self, effect: StartAgain) -> None:
+        """Begins the restart, if it is still due; what fails is tried again in the next round."""
+        try:
+            await self._start_again(effect)
+        except FaultError as error:
+            log.warning("restart not begun", instance_id=effect.instance_id, error=str(error))
+
+    async def _start_again(self, effect: StartAgain) -> None:
+        spec = await self._record.spec(effect.session_id)
+        if spec is None:
+            return
+        session_id = new_session_id(wall(self._clock()))
+
+        def decide(engine: Engine | None) -> Decision | None:
+            now = self._clock()
+            is_worker = engine is not None and engine.is_worker
+            if engine is None or self._live.stop_flag(engine.instance_id, now, is_worker=is_worker):
+                return None
+            hosts = self._fleet.hosts(self._live, now, is_worker=is_worker)
+            return start_again(engine, spec, session_id, hosts, now)
+
+        try:
+            await self._conductor.turn(effect.instance_id, decide)
+        except AccountHeld as error:
+            await self._tell_held(effect, error)
+
+    async def _tell_held(self, effect: StartAgain, error: AccountHeld) -> None:
+        if engine := self._fleet.get(effect.instance_id):
+            message = f"engine {effect.instance_id} is not started again: {error}"
+            await self._alerts.tell(
+                about_engine(engine, Severity.CRITICAL, "account_held", message, self._clock())
+            )

@@ -1,0 +1,138 @@
+"""Strategies of running engines: rendered here, changed by the engine's sidecar, answered when that is done.
+
+What is changed lasts until the session ends: the stored configuration stays as it is.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from bus.bus import Bus
+from schemas import contract
+from schemas.contract import Call
+from schemas.fault import FaultCode, FaultError, fault
+from schemas.session import SessionSpec
+from schemas.states import RunState
+from schemas.strategy import (
+    AddStrategy,
+    AddToEngine,
+    ChangeInEngine,
+    ListStrategies,
+    LookIntoEngine,
+    StrategyList,
+    WhichStrategy,
+)
+from services.orchestrator.engines.conductor import Stamp
+from services.orchestrator.engines.core.fleet import Fleet
+from services.orchestrator.engines.core.model import Session
+from services.orchestrator.engines.ledger import Ledger
+from services.orchestrator.engines.planner import Planner
+from services.orchestrator.ports import Record
+
+type _Ask = Callable[[Session, Stamp], Awaitable[StrategyList]]
+type _Change = Call[ChangeInEngine, StrategyList]
+
+
+class Strategies:
+    """Each call names the session it was meant for, so that one that began meanwhile refuses it."""
+
+    def __init__(self, bus: Bus, record: Record, fleet: Fleet, *, ledger: Ledger, planner: Planner) -> None:
+        self._bus = bus
+        self._record = record
+        self._fleet = fleet
+        self._ledger = ledger
+        self._planner = planner
+
+    async def list(self, request: ListStrategies) -> StrategyList:
+        """The strategies of a running engine."""
+        session = self._running(request.instance_id)
+        question = LookIntoEngine(session_id=session.session_id)
+        return await self._bus.call(
+            contract.COMMAND_LIST_STRATEGIES, question, instance_id=session.instance_id
+        )
+
+    async def add(self, request: AddStrategy) -> StrategyList:
+        """Adds a strategy, rendered as one that the engine was started with."""
+
+        async def ask(session: Session, stamp: Stamp) -> StrategyList:
+            plans = await self._planner.plans()
+            command = AddToEngine(
+                strategy=plans.strategy(request.strategy, await self._spec(session)),
+                start=request.start,
+                session_id=session.session_id,
+                request_id=stamp.request_id,
+            )
+            try:
+                return await self._bus.call(
+                    contract.COMMAND_ADD_STRATEGY, command, instance_id=session.instance_id
+                )
+            except FaultError as error:
+                raise _as_asked(error, has_template=request.strategy.template is not None) from error
+
+        return await self._once(contract.STRATEGY_ADD, request, ask)
+
+    async def start(self, request: WhichStrategy) -> StrategyList:
+        """Starts a strategy that does not run."""
+        return await self._change(contract.STRATEGY_START, contract.COMMAND_START_STRATEGY, request)
+
+    async def stop(self, request: WhichStrategy) -> StrategyList:
+        """Stops a strategy by policy; the others trade on."""
+        return await self._change(contract.STRATEGY_STOP, contract.COMMAND_STOP_STRATEGY, request)
+
+    async def remove(self, request: WhichStrategy) -> StrategyList:
+        """Stops a strategy by policy and removes it."""
+        return await self._change(contract.STRATEGY_REMOVE, contract.COMMAND_REMOVE_STRATEGY, request)
+
+    async def _change(
+        self, call: Call[WhichStrategy, StrategyList], change: _Change, request: WhichStrategy
+    ) -> StrategyList:
+        async def ask(session: Session, stamp: Stamp) -> StrategyList:
+            command = ChangeInEngine(
+                strategy_id=request.strategy_id,
+                policy=request.policy,
+                session_id=session.session_id,
+                request_id=stamp.request_id,
+            )
+            return await self._bus.call(change, command, instance_id=session.instance_id)
+
+        return await self._once(call, request, ask)
+
+    async def _once(
+        self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy, ask: _Ask
+    ) -> StrategyList:
+        async def run(stamp: Stamp) -> StrategyList:
+            session = self._running(request.instance_id)
+            reply = await ask(session, stamp)
+            await self._ledger.note_done(stamp, session.instance_id, reply)
+            return reply
+
+        return await self._ledger.once(call, request, run)
+
+    def _running(self, instance_id: str | None) -> Session:
+        """The session of the engine meant. Raises FaultError `conflict` unless its engine is up."""
+        meant = self._fleet.which(instance_id)
+        if meant is None:
+            raise fault(FaultCode.NOT_FOUND, "no engine ever ran, so there are no strategies")
+        session = meant.session
+        if session is None or session.state not in (RunState.TRADING, RunState.IMPAIRED):
+            state = session.state if session else "not started"
+            raise fault(FaultCode.CONFLICT, f"engine {meant.instance_id} is {state}: it must trade for this")
+        return session
+
+    async def _spec(self, session: Session) -> SessionSpec:
+        spec = await self._record.spec(session.session_id)
+        if spec is None:
+            raise fault(FaultCode.NOT_FOUND, f"session {session.session_id} is not on record")
+        return spec
+
+
+def _as_asked(error: FaultError, *, has_template: bool) -> FaultError:
+    """The sidecar's fault in the words of the request: what it calls a config was given as a template's parameters."""
+    if not has_template:
+        return error
+    renamed = tuple(
+        msgspec.structs.replace(each, field=each.field.replace("strategy.config", "strategy.parameters", 1))
+        for each in error.fault.errors
+    )
+    return FaultError(msgspec.structs.replace(error.fault, errors=renamed))

@@ -1,0 +1,1 @@
+"""Templates, their parameters, and the plans that come of them: no I/O, no clock, no client."""

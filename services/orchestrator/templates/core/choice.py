@@ -1,0 +1,75 @@
+"""What follows from a configuration and the templates without rendering it: the template, the restart policy, the accounts."""
+
+from typing import Final
+
+from schemas.config import EngineConfig, RestartPolicy
+from schemas.fault import FieldError, invalid
+from schemas.session import VenueAccount
+from schemas.states import EngineType, TradingMode
+from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, VenueUse, unknown_template
+
+_BY_TYPE: Final = {
+    EngineType.LIVE: "paper_trading",
+    EngineType.PAPER: "paper_trading",
+    EngineType.SANDBOX: "sandbox_engine",
+    EngineType.BACKTEST: "backtest_engine",
+}
+_LONGEST_VENUE: Final = 31
+
+
+def engine_template(config: EngineConfig, shelf: Shelf) -> EngineTemplate:
+    """The template named, or the one that goes with the engine's type and mode. Raises FaultError `invalid`."""
+    name = _template_name(config)
+    if (template := shelf.engines.get(name)) is None:
+        raise invalid(
+            unknown_template("config.template", name, shelf.engines, faults=shelf.faults_of("engine"))
+        )
+    is_real = template.trading_mode == TradingMode.LIVE
+    if config.trades_money and not is_real:
+        raise invalid(FieldError("config.template", f"template {name} is not for live trading"))
+    if is_real and config.engine_type != EngineType.LIVE:
+        text = f"template {name} trades at venues: it takes engine_type live, on paper or with money"
+        raise invalid(FieldError("config.template", text))
+    return template
+
+
+def restart_policy(config: EngineConfig, shelf: Shelf) -> RestartPolicy:
+    """How often an engine with this configuration is started again by itself; never, if its template is not there any more."""
+    if config.restart is not None:
+        return config.restart
+    template = shelf.engines.get(_template_name(config))
+    return template.defaults.restart if template else RestartPolicy()
+
+
+def leased_accounts(config: EngineConfig, shelf: Shelf) -> tuple[VenueAccount, ...]:
+    """The accounts that no other engine may trade meanwhile, sorted: those at venues that execute the orders themselves.
+
+    An account stands under its adapter, whatever the operator calls the venue; one without a name under that of its secret.
+    """
+    use = engine_template(config, shelf).venues
+    if use is None or use.simulated is not None:
+        return ()
+    named = {
+        VenueAccount(venue=choice.adapter.upper()[:_LONGEST_VENUE], account=account)
+        for choice in config.venues
+        if (adapter := shelf.venues.get(choice.adapter)) and adapter.execution
+        if choice.config.get("execution", {}) is not None
+        if (account := choice.account or choice.secret)
+    }
+    return tuple(sorted(named))
+
+
+def keeps_state(config: EngineConfig, use: VenueUse | None) -> bool:
+    """True when orders and positions are to be kept in the fleet's Redis.
+
+    Where `use_cache_database` is null it is the template's wish, to be dropped when no host has a Redis.
+    """
+    if config.use_cache_database is not None:
+        return config.use_cache_database
+    return bool(config.venues) and use is not None and use.uses_cache
+
+
+def _template_name(config: EngineConfig) -> str:
+    if config.template is not None:
+        return config.template
+    return "live_engine" if config.trades_money else _BY_TYPE[EngineType(config.engine_type)]

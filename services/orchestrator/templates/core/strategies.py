@@ -1,0 +1,145 @@
+"""From strategies chosen to configs that NautilusTrader imports: for an engine that starts, and for one that runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import Parameter
+from schemas.config import EngineConfig, StrategyChoice
+from schemas.fault import FieldError, invalid
+from schemas.session import SessionSpec
+from services.orchestrator.templates.core.parameters import (
+    Known,
+    Value,
+    WrongValue,
+    broken_rules,
+    check_all,
+    instrument_of,
+)
+from services.orchestrator.templates.core.placeholders import substitute
+from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate, unknown_template
+from services.orchestrator.templates.core.traders import repeated_tags, with_order_id_tags
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """One strategy as NautilusTrader imports it, and the instruments that its parameters name."""
+
+    config: dict[str, Any]
+    instruments: tuple[str, ...]
+
+
+def predefined(config: EngineConfig, trader_id: str) -> dict[str, Value]:
+    """The values that every template may use beside its parameters."""
+    return {
+        "instance_id": config.instance_id,
+        "trader_id": trader_id,
+        "log_level": config.log_level,
+        "max_order_rate": config.max_order_rate,
+        "max_position_size": config.max_position_size,
+    }
+
+
+def render_all(
+    choices: Sequence[StrategyChoice], shelf: Shelf, known: Known | None, values: Mapping[str, Value]
+) -> tuple[list[Rendered], list[FieldError]]:
+    """The strategies of an engine that is to start, each with an order id tag of its own, and what is wrong with them.
+
+    `known` is what the data catalog holds, null when the engine does not replay it. `values` are the predefined ones.
+    """
+    rendered: list[Rendered] = []
+    errors: list[FieldError] = []
+    for index, choice in enumerate(choices):
+        one, wrong = _render(choice, shelf, known, values, f"config.strategies[{index}]")
+        errors += wrong
+        rendered += [one] if one else []
+    return (rendered, errors) if errors else _tagged(rendered)
+
+
+def render_strategy(
+    choice: StrategyChoice, shelf: Shelf, known: Known, *, spec: SessionSpec
+) -> dict[str, Any]:
+    """The importable config of a strategy that is to join the session of this spec.
+
+    Its order id tag is left to the engine, which knows those taken. Raises FaultError `invalid` naming every field at fault.
+    """
+    config = spec.config or EngineConfig(instance_id=spec.instance_id, log_level=spec.log_level)
+    values = predefined(config, spec.plan.trader_id)
+    rendered, errors = _render(choice, shelf, None if config.venues else known, values, "strategy")
+    if rendered is None:
+        raise invalid(*errors)
+    return rendered.config
+
+
+def render_template(
+    template: StrategyTemplate,
+    given: Mapping[str, Any],
+    known: Known | None,
+    values: Mapping[str, Value],
+    at: str,
+) -> tuple[Rendered | None, list[FieldError]]:
+    """A strategy template with these parameters, or everything that is wrong with them, named below `at`."""
+    checked, errors = check_all(template.parameters, given, known, f"{at}.parameters")
+    errors += broken_rules(template.rules, checked, f"{at}.parameters")
+    if errors:
+        return None, errors
+    try:
+        config = substitute(template.config, {**values, **checked})
+    except WrongValue as error:
+        return None, [FieldError(f"{at}.parameters", str(error))]
+    importable = {
+        "strategy_path": template.strategy_path,
+        "config_path": template.config_path,
+        "config": config,
+    }
+    return Rendered(importable, tuple(instruments(template.parameters, checked))), []
+
+
+def instruments(parameters: Mapping[str, Parameter], values: Mapping[str, Value]) -> list[str]:
+    """The instruments that typed parameters name."""
+    named: list[str] = []
+    for name, parameter in parameters.items():
+        value = values[name]
+        if isinstance(value, str) and parameter.type == "instrument":
+            named.append(value)
+        elif isinstance(value, str) and parameter.type == "bar_type":
+            named.append(instrument_of(value))
+    return named
+
+
+def _render(
+    choice: StrategyChoice, shelf: Shelf, known: Known | None, values: Mapping[str, Value], at: str
+) -> tuple[Rendered | None, list[FieldError]]:
+    if choice.template is None:
+        return _own(choice), []
+    if (template := shelf.strategies.get(choice.template)) is None:
+        return None, [
+            unknown_template(
+                f"{at}.template", choice.template, shelf.strategies, faults=shelf.faults_of("strategy")
+            )
+        ]
+    return render_template(template, choice.parameters, known, values, at)
+
+
+def _own(choice: StrategyChoice) -> Rendered:
+    """A strategy of the operator's own is passed on as it is; the engine checks it."""
+    config = {
+        "strategy_path": choice.strategy_path,
+        "config_path": choice.config_path,
+        "config": dict(choice.config),
+    }
+    return Rendered(config, ())
+
+
+def _tagged(rendered: list[Rendered]) -> tuple[list[Rendered], list[FieldError]]:
+    """The strategies with order id tags; NautilusTrader refuses two with the same."""
+    configs = [each.config["config"] for each in rendered]
+    errors = [
+        FieldError(f"config.strategies[{index}].config.order_id_tag", f"{tag} is taken by another strategy")
+        for index, tag in repeated_tags(configs).items()
+    ]
+    tagged = [
+        Rendered({**each.config, "config": config}, each.instruments)
+        for each, config in zip(rendered, with_order_id_tags(configs), strict=True)
+    ]
+    return tagged, errors

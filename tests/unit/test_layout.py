@@ -1,0 +1,129 @@
+"""What CONTRIBUTING says of who may import whom is found out by `make check`: each violation is planted in a copy of the tree."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+PACKAGES = ("schemas", "bus", "services", "engine_sidecar", "flotilla", "benchmarks")
+
+IMPORTS = [
+    # (what is planted where, the contract that must name it)
+    ("schemas/ids.py", "import bus.logs", "What is said lies under how it is said"),
+    ("bus/logs.py", "import flotilla.state.exits", "What is said lies under how it is said"),
+    ("services/gateway/settings.py", "import services.supervisor.settings", "Actors never import each other"),
+    ("flotilla/client/retry.py", "import flotilla.show.tables", "The rooms of the client and the stack"),
+    ("services/gateway/web/links.py", "import services.gateway.engines.views", "The rooms of the gateway"),
+    (
+        "services/orchestrator/engines/ledger.py",
+        "import services.orchestrator.backtests.reads",
+        "The rooms of the orchestrator",
+    ),
+    (
+        "services/orchestrator/engines/commands.py",
+        "from services.orchestrator.adapters.postgres import PostgresRecord",
+        "Handlers and rooms know ports",
+    ),
+    (
+        "services/supervisor/handlers.py",
+        "import services.supervisor.adapters.docker_client",
+        "The supervisor's handlers know ports",
+    ),
+    ("engine_sidecar/outbox/outbox.py", "import engine_sidecar.session.settings", "The rooms of the sidecar"),
+    (
+        "engine_sidecar/replay/merge.py",
+        "import engine_sidecar.backtest.accounts",
+        "The rooms of NautilusTrader's processes",
+    ),
+    (
+        "engine_sidecar/session/telemetry.py",
+        "import engine_sidecar.replay.streams",
+        "The sidecar's process knows nothing of NautilusTrader's",
+    ),
+    (
+        "engine_sidecar/process/pipes.py",
+        "import numpy",
+        "The sidecar's process knows nothing of NautilusTrader's",
+    ),
+    ("engine_sidecar/outbox/journal.py", "import pandas", "NautilusTrader has one home"),
+    (
+        "engine_sidecar/engine/tap.py",
+        "import engine_sidecar.session.settings",
+        "NautilusTrader's processes know nothing of the sidecar's",
+    ),
+    ("services/orchestrator/engines/core/choosing.py", "import time", "Cores decide"),
+    ("services/orchestrator/templates/core/risk.py", "import logging", "Cores decide"),
+    ("services/supervisor/core/adopt.py", "from bus.logs import get_logger", "Cores decide"),
+    ("engine_sidecar/session/core/lease.py", "import os", "Cores decide"),
+    ("services/gateway/live/hosts.py", "import nats", "NATS has one home"),
+    ("services/orchestrator/engines/stores.py", "import docker", "Docker has one home"),
+    ("services/supervisor/watcher.py", "import docker", "Docker has one home"),
+    ("services/orchestrator/engines/audit.py", "import asyncpg", "PostgreSQL has one home"),
+    ("flotilla/stack/readiness.py", "import aiohttp", "HTTP has one home"),
+    ("engine_sidecar/engine/cache_watch.py", "import redis", "Redis has one home"),
+    ("bus/settings.py", "import click", "What is typed has one home"),
+]
+CALLS = [
+    (
+        "services/orchestrator/engines/core/choosing.py",
+        "import datetime\nNOW = datetime.datetime.now(datetime.UTC)",
+    ),
+    ("services/orchestrator/backtests/core/pages.py", "import random\nCHANCE = random.random()"),
+    ("services/supervisor/core/adopt.py", "print('adopted')"),
+    ("engine_sidecar/session/core/lease.py", "HELD = open('held')"),
+]
+
+
+def planted(to: Path, plants: list[tuple[str, str]]) -> Path:
+    """A copy of the tree with `plants`, each a file and what is put at its end."""
+    for package in PACKAGES:
+        shutil.copytree(
+            CHECKOUT / package, to / package, ignore=shutil.ignore_patterns("__pycache__", "generated")
+        )
+    for file in ("pyproject.toml", "cores.ruff.toml", "Makefile"):
+        shutil.copy(CHECKOUT / file, to)
+    (to / ".venv").symlink_to(Path(sys.prefix))
+    for file, text in plants:
+        path = to / file
+        path.write_text(f"{path.read_text() if path.exists() else ''}\n{text}\n")
+    return to
+
+
+def step_of_check(tree: Path, part: str) -> subprocess.CompletedProcess[str]:
+    """Runs the one line of `make check` that has `part` in it, in `tree`."""
+    lines = subprocess.run(
+        ["make", "-n", "check"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
+    (line,) = [line for line in lines if part in line]
+    return subprocess.run(
+        ["sh", "-c", line],
+        cwd=tree,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "COLUMNS": "500", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_each_import_that_breaks_the_layout_is_found_by_make_check(tmp_path: Path) -> None:
+    tree = planted(tmp_path, [(file, line) for file, line, _ in IMPORTS])
+    done = step_of_check(tree, "lint-imports")
+    assert done.returncode == 1, done.stdout
+    broken = done.stdout.partition("Broken contracts\n")[2]
+    for file, line, contract in IMPORTS:
+        importer, imported = file.removesuffix(".py").replace("/", "."), line.split()[1]
+        _, found, section = broken.partition(f"\n{contract}")
+        assert found, f"{contract}: kept, with `{line}` in {file}"
+        section = section.partition("\n---")[2].partition("\n---")[0]
+        assert f"{importer} -> {imported} (l." in section, f"{contract}: does not name {file}"
+
+
+def test_each_call_that_no_core_may_make_is_found_by_make_check(tmp_path: Path) -> None:
+    tree = planted(tmp_path, CALLS)
+    done = step_of_check(tree, "cores.ruff.toml")
+    assert done.returncode == 1, done.stdout
+    for file, _ in CALLS:
+        assert f"{file}:" in done.stdout, f"nothing is said of {file}"
