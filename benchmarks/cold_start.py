@@ -133,10 +133,10 @@ def by_hand(client: Any, config: dict[str, Any], host_config: dict[str, Any], pl
 
 async def plan_of(connection: Connection) -> EnginePlan:
     """What our engine runs, rendered by the orchestrator's own code."""
-    shelf = await TemplateFiles([Path("templates")]).shelf()
+    template_set = await TemplateFiles([Path("templates")]).template_set()
     known = Known.of((await CatalogFolder(Path(connection.catalog)).view()).entries)
     config = msgspec.convert({**CONFIG, "instance_id": "by-hand"}, EngineConfig)
-    return render(config, shelf, known, session_id=new_session_id(datetime.now(UTC))).plan
+    return render(config, template_set, known, session_id=new_session_id(datetime.now(UTC))).plan
 
 
 async def measure(connection: Connection) -> int:

@@ -392,7 +392,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-class TrialOrder(msgspec.Struct, frozen=True, kw_only=True):
+class TrialJob(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work in the queue: run this plan. `wants_report` asks for a tear sheet too."""
 
     backtest_id: BacktestId

@@ -780,9 +780,9 @@ FLEET_PROBE: Final = Feed[telemetry.StoreProbe](
     durability=Durability.EVENTS,
     summary="Nothing happened: a write that tries whether the stream stores, every ten seconds and while it does not.",
 )
-TRIAL_QUEUE: Final = Feed[backtest.TrialOrder](
+TRIAL_QUEUE: Final = Feed[backtest.TrialJob](
     subject="trial.queue",
-    payload=backtest.TrialOrder,
+    payload=backtest.TrialJob,
     owner=Actor.ORCHESTRATOR,
     durability=Durability.TRIALS,
     summary="Work for whichever worker has room.",

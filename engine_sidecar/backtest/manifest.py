@@ -10,11 +10,11 @@ from typing import Any
 from engine_sidecar.backtest.feeding import data_set
 from engine_sidecar.backtest.sources import import_strategies
 from engine_sidecar.replay.streams import files_of
-from schemas.backtest import CatalogFile, Manifest, TrialOrder, TrialPlan
+from schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from schemas.catalog import folder_name
 
 
-def manifest_of(order: TrialOrder, catalog: Path, *, host: str, image: str) -> Manifest:
+def manifest_of(order: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
     """The manifest of a run that begins now. Raises TrialRefusedError when a strategy cannot be imported."""
     return Manifest(
         plan=order.plan,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.checking.isolated_check import PATIENCE_S, Trial
+from engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck
 from engine_sidecar.strategies.import_path import extend_path
 from schemas.fault import FieldError
 from schemas.session import PlanCheck, PlanProblems
@@ -25,11 +25,11 @@ def problems_of(check: PlanCheck, patience_s: float = PATIENCE_S) -> PlanProblem
 
     extend_path()
     trials = [
-        Trial(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
+        IsolatedCheck(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
         for index, strategy in enumerate(check.strategies)
     ]
     if (plan := check.plan) is not None:
-        trials.append(Trial("plan", lambda: plan_check.plan_problems(plan)))
+        trials.append(IsolatedCheck("plan", lambda: plan_check.plan_problems(plan)))
     found = [problem for trial in trials for problem in trial.verdict(patience_s)]
     return PlanProblems(problems=tuple(found))
 

@@ -19,7 +19,7 @@ _TAIL_BYTES: Final = 4096
 _TAIL_CHARACTERS: Final = 300
 
 
-class Trial:
+class IsolatedCheck:
     """One judgement, begun at once. `place` is what a problem is put down to when the process does not live to tell."""
 
     def __init__(self, place: str, judge: Callable[[], list[FieldError]]) -> None:

@@ -16,7 +16,7 @@ from engine_sidecar.engine.link_thread import LinkThread
 from engine_sidecar.engine.measuring import measure
 from engine_sidecar.engine.node_building import build_node
 from engine_sidecar.engine.own_output import OwnOutput
-from engine_sidecar.engine.running_strategies import Roster
+from engine_sidecar.engine.running_strategies import RunningStrategies
 from engine_sidecar.engine.starting import watch_start, why_not_trading
 from engine_sidecar.engine.tap import Tap
 from engine_sidecar.link.asking import Ask
@@ -74,7 +74,9 @@ class LiveEngine:
         self._intervening = Intervening(
             self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
         )
-        self._roster = Roster(self._kernel, self._withdrawing, self._on_strategy_fault, loop.time)
+        self._strategies = RunningStrategies(
+            self._kernel, self._withdrawing, self._on_strategy_fault, loop.time
+        )
         self._measure_once = self._tap.guarded(self._take_measure)
         self._under_way: list[asyncio.Task[None]] = []
 
@@ -205,7 +207,9 @@ class LiveEngine:
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
                 case Ask() as asked:
-                    self._begin(tasks, answer(asked, self._roster, self._kernel, self._link.send), "answer")
+                    self._begin(
+                        tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"
+                    )
                 case Run():
                     self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
                 case None:

@@ -26,7 +26,7 @@ POLL_S: Final = 0.01
 _STARTABLE: Final = (ComponentState.READY, ComponentState.STOPPED)
 
 
-class Roster:
+class RunningStrategies:
     """Carries out what is asked, one question at a time, on the engine's loop; `now` is the loop's time (s)."""
 
     def __init__(

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from schemas.backtest import TrialFailure, TrialOrder
+from schemas.backtest import TrialFailure, TrialJob
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag=True):
     """The only frame to a trial's process: what to run, and what its manifest says of where it ran."""
 
-    order: TrialOrder
+    order: TrialJob
     catalog_path: str
     host: str
     image: str

@@ -13,7 +13,7 @@ from engine_sidecar.outbox.outbox import Outbox
 from engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
 from engine_sidecar.session.commands import Commands
 from engine_sidecar.session.handlers import Handlers
-from engine_sidecar.session.strategy_commands import StrategyDesk
+from engine_sidecar.session.strategy_commands import StrategyCommands
 from engine_sidecar.session.telemetry import Telemetry
 from schemas import contract
 from schemas.contract import Call
@@ -26,7 +26,7 @@ CLOSE_S: Final = 3.0
 _LOOK_S: Final = 0.02
 
 
-class Voice:
+class BusSession:
     """All that is said and heard on the bus. Whatever goes wrong here, the engine trades on."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Voice:
         launch: Launch,
         handlers: Handlers,
         commands: Commands,
-        strategies: StrategyDesk,
+        strategies: StrategyCommands,
         *,
         outbox: Outbox,
         events: EventPublisher,
@@ -109,7 +109,7 @@ class Voice:
 
 
 def _served(
-    commands: Commands, strategies: StrategyDesk
+    commands: Commands, strategies: StrategyCommands
 ) -> tuple[tuple[Call[Any, Any], Callable[[Any], Awaitable[Any]]], ...]:
     return (
         (contract.COMMAND_STOP, commands.stop),

@@ -15,13 +15,13 @@ from engine_sidecar.outbox.redaction import Redaction, secrets_of
 from engine_sidecar.process.echo import Echo
 from engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
 from engine_sidecar.process.processes import rss_bytes
-from engine_sidecar.session.bus_session import Voice, keep_going
+from engine_sidecar.session.bus_session import BusSession, keep_going
 from engine_sidecar.session.commands import Commands
 from engine_sidecar.session.core.verdict import final_state
 from engine_sidecar.session.handlers import Handlers
 from engine_sidecar.session.questions import Questions
 from engine_sidecar.session.settings import Settings
-from engine_sidecar.session.strategy_commands import StrategyDesk
+from engine_sidecar.session.strategy_commands import StrategyCommands
 from engine_sidecar.session.telemetry import Telemetry
 from schemas.session import Launch
 from schemas.telemetry import StateChange
@@ -82,11 +82,11 @@ class Life:
             over=self._is_over.set,
         )
         self._commands = Commands(launch, self._handlers, self._zygote)
-        self._voice = Voice(
+        self._bus_session = BusSession(
             launch,
             self._handlers,
             self._commands,
-            StrategyDesk(spec, self._handlers, questions),
+            StrategyCommands(spec, self._handlers, questions),
             outbox=outbox,
             events=events,
             logs=self._logs,
@@ -104,15 +104,15 @@ class Life:
                 tasks.create_task(self._watch(), name="watch"),
                 tasks.create_task(keep_going("heartbeat", self._telemetry.run_heartbeat), name="heartbeat"),
                 tasks.create_task(keep_going("echo", self._echo.run), name="echo"),
-                tasks.create_task(self._voice.run(), name="voice"),
+                tasks.create_task(self._bus_session.run(), name="voice"),
             ]
             await self._is_over.wait()
             change = await self._conclude()
-            await self._voice.flush(self._settings.flush_s)
+            await self._bus_session.flush(self._settings.flush_s)
             for task in running:
                 task.cancel()
         self._echo.finish()
-        await self._voice.hang_up()
+        await self._bus_session.hang_up()
         return change
 
     async def _conclude(self) -> StateChange:

@@ -26,7 +26,7 @@ STOP_S: Final = 25.0
 ANSWER_S: Final = 5.0
 
 
-class StrategyDesk:
+class StrategyCommands:
     """Checks that the engine trades, asks it, and remembers which strategies rest because somebody wants it so."""
 
     def __init__(self, spec: SessionSpec, handlers: Handlers, questions: Questions) -> None:

@@ -17,7 +17,7 @@ from schemas.strategy import LookIntoEngine
 from schemas.telemetry import StateChange
 
 
-class Orders:
+class WorkerCommands:
     """Answers for one worker. `trials` are those that run, `stop` begins the end of the worker."""
 
     def __init__(

@@ -32,12 +32,12 @@ from engine_sidecar.session.core.verdict import describe_exit
 from engine_sidecar.session.settings import Settings
 from engine_sidecar.session.telemetry import Telemetry
 from engine_sidecar.worker.claims import Claims
-from engine_sidecar.worker.commands import Orders
+from engine_sidecar.worker.commands import WorkerCommands
 from engine_sidecar.worker.forks import Forks, ZygoteLostError
-from engine_sidecar.worker.slots import Rooms
+from engine_sidecar.worker.slots import Slots
 from engine_sidecar.worker.trial import Trial
 from engine_sidecar.worker.verdict import KillCause
-from schemas.backtest import TrialOrder, WorkerPlan
+from schemas.backtest import TrialJob, WorkerPlan
 from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from schemas.session import Launch
 from schemas.states import FailureReason, RunState
@@ -90,7 +90,7 @@ class WorkerLife:
             now=since_boot,
             now_ns=time.time_ns,
         )
-        self._rooms = Rooms()
+        self._slots = Slots()
         self._trials: set[Trial] = set()
         self._running = Tasks()
         self._stop = asyncio.Event()
@@ -175,7 +175,7 @@ class WorkerLife:
 
     async def _run_trial(self, taken: Taken, bus: Bus, claims: Claims, room: asyncio.Semaphore) -> None:
         try:
-            order = msgspec.json.decode(taken.data, type=TrialOrder)
+            order = msgspec.json.decode(taken.data, type=TrialJob)
         except msgspec.MsgspecError as error:
             log.error("work that nobody can read is thrown away", error=str(error))  # noqa: TRY400
             await taken.done()
@@ -193,7 +193,7 @@ class WorkerLife:
             bus=bus,
             forks=self._forks,
             claims=claims,
-            rooms=self._rooms,
+            slots=self._slots,
             is_oom=lambda: self._telemetry.oom.has_risen(self._meter.oom_kills()),
             on_line=self._on_line,
         )
@@ -211,7 +211,7 @@ class WorkerLife:
         """The bus, with our orders served on it; None when the worker was stopped before it was found."""
         spec, access = self._launch.spec, self._launch.bus
         settings = BusSettings(url=access.url, name=f"engine_{spec.instance_id}", creds=access.creds)
-        orders = Orders(spec, lambda: tuple(self._trials), self._stop.set)
+        orders = WorkerCommands(spec, lambda: tuple(self._trials), self._stop.set)
         while not self._stop.is_set():
             bus: Bus | None = None
             try:

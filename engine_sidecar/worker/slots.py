@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Rooms:
+class Slots:
     """Those that share go in whenever nobody is alone or waits to be; one that is to be alone waits for all others to leave."""
 
     def __init__(self) -> None:

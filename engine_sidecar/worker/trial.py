@@ -15,13 +15,13 @@ from bus.queue import KEEP_S, Taken
 from engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
 from engine_sidecar.worker.claims import Claims
 from engine_sidecar.worker.forks import Forks, TrialProcess
-from engine_sidecar.worker.slots import Rooms
+from engine_sidecar.worker.slots import Slots
 from engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
 from schemas.backtest import (
     TrialBeat,
     TrialEvent,
     TrialFailure,
-    TrialOrder,
+    TrialJob,
     TrialPart,
     TrialProgress,
     TrialStarted,
@@ -43,19 +43,19 @@ class Trial:
     def __init__(
         self,
         taken: Taken,
-        order: TrialOrder,
+        order: TrialJob,
         launch: Launch,
         *,
         bus: Bus,
         forks: Forks,
         claims: Claims,
-        rooms: Rooms,
+        slots: Slots,
         is_oom: Callable[[], bool],
         on_line: Callable[[str], None],
     ) -> None:
         self.backtest_id = order.backtest_id
         self._taken, self._order, self._launch = taken, order, launch
-        self._bus, self._forks, self._claims, self._rooms = bus, forks, claims, rooms
+        self._bus, self._forks, self._claims, self._slots = bus, forks, claims, slots
         self._is_oom = is_oom
         self._echo = on_line
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
@@ -104,7 +104,7 @@ class Trial:
     async def _work(self) -> None:
         claim = await self._claims.ask(self.backtest_id, self._taken.attempt)
         if claim.is_wanted:
-            async with self._rooms.enter(alone=claim.is_alone):
+            async with self._slots.enter(alone=claim.is_alone):
                 is_over = await self._attempt()
             if not is_over:
                 await self._taken.give_back(0.0)

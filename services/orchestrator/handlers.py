@@ -9,7 +9,7 @@ from bus.bus import Bus
 from schemas import contract
 from schemas.contract import Call
 from schemas.fault import FaultCode, fault
-from services.orchestrator.backtests.backtests import Desk
+from services.orchestrator.backtests.backtests import Backtests
 from services.orchestrator.engines.audit import Audit
 from services.orchestrator.engines.cleanup import Cleaner
 from services.orchestrator.engines.commands import Commands
@@ -31,7 +31,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     library: Library
     reads: Reads
     strategies: Strategies
-    backtests: Desk
+    backtests: Backtests
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:

@@ -15,7 +15,7 @@ from services.orchestrator.engines.core.ends import Exposure
 from services.orchestrator.engines.core.events import StoredEvent
 from services.orchestrator.engines.core.leases import Lease, held_text
 from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.templates.core.templates import Shelf
+from services.orchestrator.templates.core.templates import TemplateSet
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +165,7 @@ class Record(Protocol):
 class Templates(Protocol):
     """Where templates are kept."""
 
-    async def shelf(self) -> Shelf:
+    async def template_set(self) -> TemplateSet:
         """The sound ones. Raises FaultError `unavailable` when they cannot be read at all."""
 
 

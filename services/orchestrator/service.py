@@ -23,7 +23,7 @@ from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.catalog import CatalogFolder
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.backtests.backtests import Desk
+from services.orchestrator.backtests.backtests import Backtests
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.engines.actions import Actions
 from services.orchestrator.engines.alerts import Alerts
@@ -32,13 +32,13 @@ from services.orchestrator.engines.checker import PlanChecker
 from services.orchestrator.engines.cleanup import Cleaner
 from services.orchestrator.engines.clock import RecordClock
 from services.orchestrator.engines.commands import Commands
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core import ends, silence
 from services.orchestrator.engines.core.effects import ContainerEffect, StartAgain
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.restarts import standing_alerts
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.emergency import Emergency
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.engines.event_log import EventLog
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.orphans import Orphans
@@ -81,7 +81,7 @@ class Orchestrator:
         self._record = record = outside.record
         self._clock = clock
         self._fleet = Fleet()
-        self._live = Live(clock())
+        self._sightings = FleetSightings(clock())
         self._alerts = Alerts(bus)
         self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
         self._audit = Audit(bus, record, clock, self._alerts)
@@ -90,20 +90,20 @@ class Orchestrator:
             bus,
             record,
             self._fleet,
-            self._live,
+            self._sightings,
             clock,
             alerts=self._alerts,
             report=self._report,
             look=self._look,
             again=self._again,
         )
-        self._conductor = Conductor(record, self._fleet, self._actions.perform)
-        known = (record, self._fleet, self._live, clock)
-        self._restarter = Restarter(*known, conductor=self._conductor, alerts=self._alerts)
+        self._mailboxes = EngineMailboxes(record, self._fleet, self._actions.perform)
+        known = (record, self._fleet, self._sightings, clock)
+        self._restarter = Restarter(*known, mailboxes=self._mailboxes, alerts=self._alerts)
         self._orphans = Orphans(
             bus,
             clock,
-            conductor=self._conductor,
+            mailboxes=self._mailboxes,
             actions=self._actions,
             policy=settings.orphan_policy,
             grace=timedelta(seconds=settings.orphan_grace_s),
@@ -111,13 +111,13 @@ class Orchestrator:
         self._watch = Watch(
             bus,
             *known,
-            conductor=self._conductor,
+            mailboxes=self._mailboxes,
             actions=self._actions,
             orphans=self._orphans,
         )
-        self._events = EventLog(*known, conductor=self._conductor)
+        self._events = EventLog(*known, mailboxes=self._mailboxes)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
-        checker = PlanChecker(bus, self._live, clock)
+        checker = PlanChecker(bus, self._sightings, clock)
         self._library = Library(outside.templates, checker.ask)
         self._duties = self._made_duties(settings)
         self._is_loaded = False
@@ -156,8 +156,8 @@ class Orchestrator:
         """Lets the turns that are being taken end, and leaves the rest to the next one."""
         await self._duties.backtests.close()
         await self._duties.commands.close()
-        await self._conductor.join(_LAST_TURNS_S)
-        await self._conductor.close()
+        await self._mailboxes.join(_LAST_TURNS_S)
+        await self._mailboxes.close()
         await self._orphans.close()
         await self._renewals.close()
         await self._actions.close()
@@ -178,7 +178,7 @@ class Orchestrator:
             "backtests_running": self._duties.backtests.running,
             "leases_held": len(self._renewals),
             "orphans_in_sight": len(self._orphans),
-            "hosts_in_sight": len(self._live.hosts(self._clock())),
+            "hosts_in_sight": len(self._sightings.hosts(self._clock())),
             **self._stores.metrics(),
             "events_recorded_total": self._events.counts.recorded,
             "audit_entries_lost_total": self._audit.lost,
@@ -186,25 +186,31 @@ class Orchestrator:
         }
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:
-        bus, record, fleet, live, clock = self._bus, self._record, self._fleet, self._live, self._clock
+        bus, record, fleet, sightings, clock = (
+            self._bus,
+            self._record,
+            self._fleet,
+            self._sightings,
+            self._clock,
+        )
         catalog, ledger = self._outside.catalog, Ledger(record, clock, self._audit)
         planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
-        known, conductor = (record, fleet, live, clock), self._conductor
+        known, mailboxes = (record, fleet, sightings, clock), self._mailboxes
         return Duties(
-            commands=Commands(*known, conductor=conductor, ledger=ledger, planner=planner),
-            cleaner=Cleaner(bus, record, live, clock, conductor=conductor, ledger=ledger),
-            emergency=Emergency(bus, record, fleet, live, clock, ledger=ledger, alerts=self._alerts),
+            commands=Commands(*known, mailboxes=mailboxes, ledger=ledger, planner=planner),
+            cleaner=Cleaner(bus, record, sightings, clock, mailboxes=mailboxes, ledger=ledger),
+            emergency=Emergency(bus, record, fleet, sightings, clock, ledger=ledger, alerts=self._alerts),
             audit=self._audit,
             library=self._library,
             reads=Reads(bus, *known, catalog=catalog),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
-            backtests=Desk(
+            backtests=Backtests(
                 bus,
                 self._outside.backtests,
                 fleet,
-                live,
+                sightings,
                 clock,
-                conductor=conductor,
+                mailboxes=mailboxes,
                 ledger=ledger,
                 planner=planner,
                 library=self._library,
@@ -229,7 +235,7 @@ class Orchestrator:
     async def _read_record(self) -> None:
         self._clock.join(await self._record.kept_time())
         await self._record.keep_time(self._clock.keep())
-        self._live.since = self._clock()
+        self._sightings.since = self._clock()
         for engine in await self._record.engines():
             self._fleet.put(engine)
             # What was saved just before we died was perhaps never told.

@@ -24,10 +24,10 @@ from schemas.session import (
 from schemas.telemetry import StopFlag, is_meant
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.assembly import guest_runtime
 from services.supervisor.core.facts import is_running
 from services.supervisor.emergency import Countdown
 from services.supervisor.ports import ContainerRuntime
+from services.supervisor.wiring import guest_runtime
 
 FIRST_S: Final = 1.0
 """For the sidecars that were asked over the bus at the same time: being asked there closes positions whatever the policy."""

@@ -27,7 +27,7 @@ from schemas.session import (
 from schemas.telemetry import is_meant
 from services.supervisor.core.facts import is_running
 from services.supervisor.ports import ContainerRuntime
-from services.supervisor.stop_orders import Starting, StopOrders
+from services.supervisor.stop_gate import Starting, StopGate
 
 log = get_logger(__name__)
 
@@ -92,7 +92,7 @@ class EmergencyStops:
         self,
         bus: Bus,
         runtime: ContainerRuntime,
-        orders: StopOrders,
+        orders: StopGate,
         host: str,
         known: Callable[[], Iterable[ContainerFacts]],
     ) -> None:

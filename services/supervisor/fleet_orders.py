@@ -11,7 +11,7 @@ from schemas.fault import FaultCode, FaultError, fault
 from schemas.session import EmergencyStop, StopOrder
 from services.supervisor.core.fleet_orders import OrderBook
 from services.supervisor.ports import OrderLog
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 
 log = get_logger(__name__)
 
@@ -30,7 +30,7 @@ class FleetOrders:
     def __init__(
         self,
         kept: OrderLog,
-        orders: StopOrders,
+        orders: StopGate,
         *,
         reconnects: Callable[[], int],
         carry_out: Callable[[EmergencyStop], None],

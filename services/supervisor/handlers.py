@@ -33,11 +33,11 @@ from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.core.facts import is_running
 from services.supervisor.emergency import EmergencyStops
+from services.supervisor.keyed_locks import KeyedLocks
 from services.supervisor.launching import Launches
 from services.supervisor.ports import ContainerRuntime
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from services.supervisor.stops import Stops
-from services.supervisor.turns import Turns
 
 log = get_logger(__name__)
 
@@ -56,7 +56,7 @@ class Handlers:
         runtime: ContainerRuntime,
         launches: Launches,
         *,
-        orders: StopOrders,
+        orders: StopGate,
         stops: Stops,
         called_off: CalledOff,
         emergency: EmergencyStops,
@@ -67,7 +67,7 @@ class Handlers:
         self._orders = orders
         self._stops = stops
         self._called_off = called_off
-        self._starts: Turns[str] = Turns()
+        self._starts: KeyedLocks[str] = KeyedLocks()
         self._emergency = emergency
         self._checks = checks
 

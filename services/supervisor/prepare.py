@@ -8,8 +8,8 @@ import sys
 
 import msgspec
 
-from services.supervisor.assembly import Readiness, docker_runtime, prepare
 from services.supervisor.settings import SupervisorSettings
+from services.supervisor.wiring import Readiness, docker_runtime, prepare
 
 
 async def look(settings: SupervisorSettings, *, look_only: bool = False) -> Readiness:

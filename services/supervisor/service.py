@@ -17,7 +17,6 @@ from services.supervisor.adapters.order_log import BusOrderLog
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.adapters.stops_file import StopsFile
-from services.supervisor.assembly import cache_users, choose_runtime, launches
 from services.supervisor.called_off import CalledOff
 from services.supervisor.checks import PlanChecks
 from services.supervisor.emergency import EmergencyStops
@@ -35,10 +34,11 @@ from services.supervisor.ports import (
 )
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.standing import StandingOrders
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from services.supervisor.stops import Stops
 from services.supervisor.telling import CommandTeller
 from services.supervisor.watcher import HostWatch
+from services.supervisor.wiring import cache_users, choose_runtime, launches
 
 log = get_logger(__name__)
 
@@ -115,7 +115,7 @@ async def supervising(
     async def be_current() -> None:
         await fleet_orders.be_current()
 
-    orders = StopOrders(outside.flags, now, changed=watch.tell_flags, be_current=be_current)
+    orders = StopGate(outside.flags, now, changed=watch.tell_flags, be_current=be_current)
     emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
     teller = CommandTeller(bus, host, now)
     bus.witness = teller.saw

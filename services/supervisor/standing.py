@@ -9,7 +9,7 @@ from bus.tasks import Tasks
 from schemas.fault import FaultError
 from schemas.session import EmergencyStop, HostStopped
 from services.supervisor.emergency import EmergencyStops
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ class StandingOrders:
 
     def __init__(
         self,
-        orders: StopOrders,
+        orders: StopGate,
         emergency: EmergencyStops,
         *,
         carried_out: Callable[[EmergencyStop, HostStopped], None],

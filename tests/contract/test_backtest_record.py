@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import BacktestStatus, StudyConfig, TrialOrder
+from schemas.backtest import BacktestStatus, StudyConfig, TrialJob
 from services.orchestrator.adapters.backtests import PostgresBacktests
 from services.orchestrator.adapters.postgres import PostgresRecord
 from services.orchestrator.backtests.core import lifecycle as turns
@@ -35,7 +35,7 @@ def record(shared: PostgresRecord) -> PostgresBacktests:
 
 
 def new(backtest_id: str = "b", **facts: Any) -> NewBacktest:
-    order = TrialOrder(backtest_id=backtest_id, plan=outcome().manifest.plan)
+    order = TrialJob(backtest_id=backtest_id, plan=outcome().manifest.plan)
     return NewBacktest(backtest=backtest(backtest_id=backtest_id, **facts), order=order)
 
 
@@ -126,7 +126,7 @@ async def test_what_never_was_queued_is_found_and_what_was_is_found_when_it_is_l
     assert await record.lost(after(4), 9) == []
     lost = await record.lost(after(6), 9)
     assert {(work.backtest_id, work.queued) for work in lost} == {("b", 1), ("s-1", 1)}
-    assert msgspec.json.decode(lost[0].order, type=TrialOrder).backtest_id in ("b", "s-1")
+    assert msgspec.json.decode(lost[0].order, type=TrialJob).backtest_id in ("b", "s-1")
     assert [work.queued for work in await record.works(["b"])] == [1]
 
 

@@ -16,8 +16,8 @@ from services.supervisor.core.adopt import Existing, Verdict, judge
 from services.supervisor.core.check_output import CheckOutput
 from services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
 from services.supervisor.core.live_guard import refuse_live
+from services.supervisor.keyed_locks import KeyedLocks
 from services.supervisor.ports import RuntimeProbe
-from services.supervisor.turns import Turns
 
 KIND = "memory"
 SIGNAL_AGAIN_S = 1.0
@@ -122,7 +122,7 @@ class MemoryRuntime:
         self._name = name
         self._owner = owner
         self._now = now
-        self._turns: Turns[str] = Turns()
+        self._locks: KeyedLocks[str] = KeyedLocks()
 
     def put(self, spec: SessionSpec, status: ContainerStatus, exit_code: int | None = None) -> None:
         """A session as somebody left it."""
@@ -143,7 +143,7 @@ class MemoryRuntime:
     ) -> ContainerFacts:
         """See ContainerRuntime."""
         refuse_live(spec, is_isolated=self.is_isolated)
-        async with self._turns.take(spec.session_id):
+        async with self._locks.take(spec.session_id):
             await self.creating.wait()
             if (known := self.host.sessions.get(spec.session_id)) is not None:
                 if self._judge(known, spec) == Verdict.ADOPT:

@@ -24,7 +24,7 @@ from schemas.backtest import (
     TrialClaimed,
     TrialEvent,
     TrialGone,
-    TrialOrder,
+    TrialJob,
     TrialPart,
     TrialProgress,
     WhichBacktest,
@@ -83,10 +83,10 @@ async def test_pieces_of_two_attempts_never_mix_and_a_result_counts_once(bench: 
 
     await bench.operator.listen(contract.FLEET_BACKTEST, hear)
     await run(bench)
-    queue = WorkQueue[TrialOrder](bench.operator, TRIAL_QUEUE, TRIAL_CONSUMER)
+    queue = WorkQueue[TrialJob](bench.operator, TRIAL_QUEUE, TRIAL_CONSUMER)
     taken = await until(lambda: queue.take(1.0), lambda found: found is not None, within_s=30)
     assert taken is not None
-    assert msgspec.json.decode(taken.data, type=TrialOrder).backtest_id == "bt-1"
+    assert msgspec.json.decode(taken.data, type=TrialJob).backtest_id == "bt-1"
     assert (await claim(bench)).is_wanted
     assert not (await claim(bench, "w2", 2)).is_wanted
     bench.later(11)
@@ -173,7 +173,7 @@ async def test_progress_is_live_and_told_to_the_fleet(bench: Bench) -> None:
 
 async def test_what_the_queue_lost_is_queued_again(bench: Bench) -> None:
     await run(bench)
-    queue = WorkQueue[TrialOrder](bench.operator, TRIAL_QUEUE, TRIAL_CONSUMER)
+    queue = WorkQueue[TrialJob](bench.operator, TRIAL_QUEUE, TRIAL_CONSUMER)
 
     async def lose() -> bool:
         taken = await queue.take(1.0)

@@ -56,8 +56,8 @@ from schemas.telemetry import (
 )
 from services.supervisor.adapters.place_file import PlaceFile
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.assembly import guest_runtime
 from services.supervisor.fleet_orders import LOOK_S
+from services.supervisor.wiring import guest_runtime
 from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (

@@ -8,16 +8,16 @@ import pytest
 from bus.bus import Bus, connect
 from bus.queue import Taken, WorkQueue
 from flotilla.stack.servers.nats import NatsServer
-from schemas.backtest import TrialOrder, TrialPlan
+from schemas.backtest import TrialJob, TrialPlan
 from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 
-type Worker = Callable[..., Awaitable[WorkQueue[TrialOrder]]]
+type Worker = Callable[..., Awaitable[WorkQueue[TrialJob]]]
 
 PLAN = TrialPlan(venues=(), data=(), instruments=(), strategies=(), start_ns=0, end_ns=1)
 
 
-def order(number: int) -> TrialOrder:
-    return TrialOrder(backtest_id=f"b-{number}", plan=PLAN)
+def order(number: int) -> TrialJob:
+    return TrialJob(backtest_id=f"b-{number}", plan=PLAN)
 
 
 async def put(bus: Bus, count: int) -> None:
@@ -31,7 +31,7 @@ async def worker(bus: Bus, nats: NatsServer) -> AsyncIterator[Worker]:
     await WorkQueue(bus, TRIAL_QUEUE, TRIAL_CONSUMER).ensure()
     made: list[Bus] = []
 
-    async def make(name: str, *, is_worker: bool = True) -> WorkQueue[TrialOrder]:
+    async def make(name: str, *, is_worker: bool = True) -> WorkQueue[TrialJob]:
         made.append(await connect(nats.engine_settings(name, is_worker=is_worker)))
         return WorkQueue(made[-1], TRIAL_QUEUE, TRIAL_CONSUMER)
 
@@ -40,7 +40,7 @@ async def worker(bus: Bus, nats: NatsServer) -> AsyncIterator[Worker]:
         await one.close()
 
 
-async def taken(queue: WorkQueue[TrialOrder], timeout_s: float = 15.0) -> Taken:
+async def taken(queue: WorkQueue[TrialJob], timeout_s: float = 15.0) -> Taken:
     async with asyncio.timeout(timeout_s):
         while (found := await queue.take(1.0)) is None:
             pass
@@ -51,7 +51,7 @@ async def test_each_piece_of_work_goes_to_one_worker(bus: Bus, worker: Worker) -
     await put(bus, 20)
     queues = [await worker(f"w-{number}") for number in range(3)]
 
-    async def work(queue: WorkQueue[TrialOrder]) -> list[bytes]:
+    async def work(queue: WorkQueue[TrialJob]) -> list[bytes]:
         done = []
         while (found := await queue.take(1.0)) is not None:
             done.append(found.data)

@@ -21,7 +21,7 @@ from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.templates.core.checkup import due
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf
+from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
 from services.orchestrator.templates.core.venues import VenueClient, VenueTemplate
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, zygote_process
 
@@ -83,15 +83,15 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def shelf() -> Shelf:
-    found = await TemplateFiles(OrchestratorSettings.from_env({}).templates).shelf()
+async def template_set() -> TemplateSet:
+    found = await TemplateFiles(OrchestratorSettings.from_env({}).templates).template_set()
     assert found.faults == ()
     return found
 
 
-def rendered(shelf: Shelf, name: str, **chosen: Any) -> SessionSpec:
+def rendered(template_set: TemplateSet, name: str, **chosen: Any) -> SessionSpec:
     config = EngineConfig(**{"instance_id": "engine-1", **MODES[name], **chosen})
-    return render(config, shelf, KNOWN, session_id="session-1")
+    return render(config, template_set, KNOWN, session_id="session-1")
 
 
 def boundary_values(template: EngineTemplate) -> list[dict[str, Any]]:
@@ -110,27 +110,29 @@ def _boundary(name: str, parameter: Parameter, bound: float | None) -> Any:
     return int(bound) if parameter.type == "integer" else bound
 
 
-def test_there_is_a_template_for_every_type_of_engine(shelf: Shelf) -> None:
-    assert {each.engine_type for each in shelf.engines.values()} == set(EngineType)
-    assert set(shelf.engines) == {*MODES, "backtest_worker"}  # which trades nothing
+def test_there_is_a_template_for_every_type_of_engine(template_set: TemplateSet) -> None:
+    assert {each.engine_type for each in template_set.engines.values()} == set(EngineType)
+    assert set(template_set.engines) == {*MODES, "backtest_worker"}  # which trades nothing
 
 
 @pytest.mark.parametrize("name", MODES)
 def test_an_engine_template_is_built_with_defaults_limits_and_boundary_values(
-    name: str, shelf: Shelf, check: Check
+    name: str, template_set: TemplateSet, check: Check
 ) -> None:
-    without_venue = (shelf.engines[name].venues is not None) and "venues" not in MODES[name]
-    for values in [{}, *boundary_values(shelf.engines[name])]:
+    without_venue = (template_set.engines[name].venues is not None) and "venues" not in MODES[name]
+    for values in [{}, *boundary_values(template_set.engines[name])]:
         if without_venue:
             values.pop("timeout_connection", None)
-        spec = rendered(shelf, name, parameters=values, max_order_rate=1, max_position_size=0.5)
+        spec = rendered(template_set, name, parameters=values, max_order_rate=1, max_position_size=0.5)
         assert check(PlanCheck(plan=spec.plan)) == (), values
         risk = spec.plan.node["risk_engine"]
         assert (risk["max_order_submit_rate"], risk["max_notional_per_order"]) == ("1/00:01:00", {"*": 0.5})
 
 
-def test_what_nautilustrader_does_not_know_in_a_template_is_refused(shelf: Shelf, check: Check) -> None:
-    plan = rendered(shelf, "sandbox_engine").plan
+def test_what_nautilustrader_does_not_know_in_a_template_is_refused(
+    template_set: TemplateSet, check: Check
+) -> None:
+    plan = rendered(template_set, "sandbox_engine").plan
     for field in ("colour", "risk_engine"):
         node = {**plan.node, field: {"colour": "red"}}
         (problem,) = check(PlanCheck(plan=msgspec.structs.replace(plan, node=node)))
@@ -138,8 +140,8 @@ def test_what_nautilustrader_does_not_know_in_a_template_is_refused(shelf: Shelf
         assert "colour" in problem.message
 
 
-def test_a_live_engine_is_careful_by_default(shelf: Shelf) -> None:
-    spec = rendered(shelf, "live_engine")
+def test_a_live_engine_is_careful_by_default(template_set: TemplateSet) -> None:
+    spec = rendered(template_set, "live_engine")
     node = spec.plan.node
     assert (node["environment"], spec.stop_policy, spec.uses_cache, spec.has_egress) == (
         "live",
@@ -155,27 +157,31 @@ def test_a_live_engine_is_careful_by_default(shelf: Shelf) -> None:
     assert spec.boot_timeout_s > node["timeout_connection"] + node["timeout_reconciliation"]
 
 
-def test_venues_with_simulated_execution_are_built_side_by_side(shelf: Shelf, check: Check) -> None:
+def test_venues_with_simulated_execution_are_built_side_by_side(
+    template_set: TemplateSet, check: Check
+) -> None:
     venues = tuple(VenueChoice(name=name.upper(), adapter=name) for name in ("binance", "bybit", "kraken"))
     chosen: dict[str, Any] = {"timeout_connection": 5, "base_currency": "USDT"}
-    plan = rendered(shelf, "paper_trading", venues=venues, parameters=chosen).plan
+    plan = rendered(template_set, "paper_trading", venues=venues, parameters=chosen).plan
     assert check(PlanCheck(plan=plan)) == ()
     odd = (*venues[:2], VenueChoice(name="KRAKEN", adapter="kraken", config={"colour": "red"}))
-    plan = rendered(shelf, "paper_trading", venues=odd, parameters=chosen).plan
+    plan = rendered(template_set, "paper_trading", venues=odd, parameters=chosen).plan
     (problem,) = check(PlanCheck(plan=plan))
     assert "data_clients.KRAKEN" in problem.message
     assert "colour" in problem.message
 
 
-def test_every_strategy_template_is_taken_with_its_defaults(shelf: Shelf, check: Check) -> None:
-    (checkup,) = due(shelf, {})
-    assert {each.name for each in checkup.contents} == set(shelf.strategies)
+def test_every_strategy_template_is_taken_with_its_defaults(template_set: TemplateSet, check: Check) -> None:
+    (checkup,) = due(template_set, {})
+    assert {each.name for each in checkup.contents} == set(template_set.strategies)
     assert check(checkup.request) == ()
 
 
-def test_nothing_that_a_parameter_says_is_evaluated(shelf: Shelf, check: Check) -> None:
+def test_nothing_that_a_parameter_says_is_evaluated(template_set: TemplateSet, check: Check) -> None:
     for value in ("{trader_id}", "{0.__class__}", "{starting_balance}", "%(x)s"):
-        spec = rendered(shelf, "paper_trading", parameters={"base_currency": value, "starting_balance": "5"})
+        spec = rendered(
+            template_set, "paper_trading", parameters={"base_currency": value, "starting_balance": "5"}
+        )
         client = spec.plan.node["exec_clients"]["SIM"]["config"]
         assert (client["base_currency"], client["starting_balances"]) == (value, ["5"])
         (problem,) = check(PlanCheck(plan=spec.plan))
@@ -200,9 +206,9 @@ def engine_of(
 
 
 def test_a_backtest_engine_replays_everything_and_ends_by_itself(
-    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+    template_set: TemplateSet, zygote: ZygoteProcess, catalog: Path
 ) -> None:
-    spec = rendered(shelf, "backtest_engine", parameters={"start": "1999-01-01", "end": "2001-12-31"})
+    spec = rendered(template_set, "backtest_engine", parameters={"start": "1999-01-01", "end": "2001-12-31"})
     engine = engine_of(zygote, spec, catalog)
     ended, code = engine.until_ended()
     assert (ended.reason, code) == (None, 0)
@@ -211,7 +217,7 @@ def test_a_backtest_engine_replays_everything_and_ends_by_itself(
 
 
 def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(
-    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+    template_set: TemplateSet, zygote: ZygoteProcess, catalog: Path
 ) -> None:
     tape = VenueTemplate(
         name="tape",
@@ -223,7 +229,7 @@ def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(
     )
     venue = VenueChoice(name="SIM", adapter="tape", config={"end": "2001-12-31"})
     spec = rendered(
-        msgspec.structs.replace(shelf, venues={"tape": tape}),
+        msgspec.structs.replace(template_set, venues={"tape": tape}),
         "paper_trading",
         venues=(venue,),
         parameters={"base_currency": "USD"},
@@ -238,11 +244,11 @@ def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(
 
 
 def test_a_live_engine_is_built_and_connects_to_its_venue(
-    shelf: Shelf, zygote: ZygoteProcess, catalog: Path
+    template_set: TemplateSet, zygote: ZygoteProcess, catalog: Path
 ) -> None:
     nobody = {"base_url_http": "http://127.0.0.1:9", "base_url_ws": "ws://127.0.0.1:9"}
     venue = msgspec.structs.replace(BROKER, config=nobody)
-    spec = rendered(shelf, "live_engine", venues=(venue,), parameters={"timeout_connection": 2})
+    spec = rendered(template_set, "live_engine", venues=(venue,), parameters={"timeout_connection": 2})
     engine = engine_of(zygote, spec, catalog, keys={"api_key": "k" * 64, "api_secret": "s" * 64})
     engine.until_state(RunState.CONNECTING)
     ended, _ = engine.until_ended(40.0)

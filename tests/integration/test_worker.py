@@ -29,7 +29,7 @@ from schemas.backtest import (
     TrialEvent,
     TrialFailed,
     TrialFailure,
-    TrialOrder,
+    TrialJob,
     TrialPart,
     TrialPlan,
     TrialStarted,
@@ -133,7 +133,7 @@ class Workers:
         return self._folder / f"{name}.log"
 
     async def put(self, backtest_id: str, *strategies: dict[str, Any], **order: Any) -> None:
-        work = TrialOrder(backtest_id=backtest_id, plan=plan(*strategies), **order)
+        work = TrialJob(backtest_id=backtest_id, plan=plan(*strategies), **order)
         await self._bus.publish_durable(TRIAL_QUEUE, work, message_id=backtest_id)
 
     async def until(self, kind: type[Any], backtest_id: str, timeout_s: float = 60) -> Any:

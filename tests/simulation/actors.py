@@ -23,19 +23,19 @@ from services.orchestrator.backtests.ports import Backlog
 from services.orchestrator.engines.clock import RecordClock
 from services.orchestrator.service import Orchestrator, Outside, running
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.templates.core.templates import Shelf
+from services.orchestrator.templates.core.templates import TemplateSet
 from services.supervisor import service as supervisor
 from services.supervisor.adapters.order_log import BusOrderLog
-from services.supervisor.assembly import OpenBus
 from services.supervisor.core.launch import EngineSurroundings
 from services.supervisor.launching import Launches
 from services.supervisor.ports import LeftOrder, StopUnderWay
+from services.supervisor.wiring import OpenBus
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.simulation.docker import Container, Docker, SimRuntime
 from tests.simulation.engine import NoMeter, Script, SimProcesses, Witness
 from tests.simulation.loop import Process, SimLoop
 from tests.simulation.network import EPOCH, Server, SimClient
-from tests.unit.orchestrator.shelves import SHELF
+from tests.unit.orchestrator.template_sets import SHELF
 
 SETTINGS: Final = OrchestratorSettings(
     dsn="",
@@ -173,10 +173,10 @@ class NoBacktests:
     unqueued = lost = running = works = strays = studies = changed_since = nothing
 
 
-class Shelves:
+class PlanSources:
     """Templates that are always there."""
 
-    async def shelf(self) -> Shelf:
+    async def template_set(self) -> TemplateSet:
         return SHELF
 
 
@@ -199,7 +199,7 @@ def orchestrator(
         outside = Outside(
             record=SimRecord(store, loop, trouble),
             backtests=backtests,
-            templates=Shelves(),
+            templates=PlanSources(),
             catalog=NoCatalog(),
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")

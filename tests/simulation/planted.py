@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from services.orchestrator.engines.actions import Actions
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core import leases
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 
 type Change = tuple[Callable[..., Any], str, str]
 
@@ -22,13 +22,13 @@ DOUBLE_START: Final[tuple[Change, ...]] = (
 """A start is sent to whichever host takes it first: when it is sent again, that may be another one."""
 LOST_COMMAND: Final[tuple[Change, ...]] = (
     (
-        Conductor._decide,
+        EngineMailboxes._decide,
         "                await self._save(instance_id",
         "                turn.done.done() or turn.done.set_result(decision)\n"
         "                await self._save(instance_id",
     ),
     (
-        Conductor._take,
+        EngineMailboxes._take,
         "turn.done.set_result(decision)",
         "turn.done.done() or turn.done.set_result(decision)",
     ),

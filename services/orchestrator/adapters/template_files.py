@@ -14,7 +14,7 @@ from bus.logs import get_logger
 from schemas.catalog import TemplateFault
 from schemas.fault import FaultCode, fault
 from services.orchestrator.templates.core.loading import MAX_BYTES, load
-from services.orchestrator.templates.core.templates import EngineTemplate, Kind, Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import EngineTemplate, Kind, StrategyTemplate, TemplateSet
 from services.orchestrator.templates.core.venues import VenueTemplate
 
 log = get_logger(__name__)
@@ -48,10 +48,10 @@ class TemplateFiles:
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
         self._stamp: _Stamp | None = None
-        self._shelf = Shelf()
+        self._shelf = TemplateSet()
         self._lock = asyncio.Lock()
 
-    async def shelf(self) -> Shelf:
+    async def template_set(self) -> TemplateSet:
         """Every sound template. Raises FaultError `unavailable` when our own folder cannot be read."""
         try:
             async with self._lock:
@@ -94,7 +94,7 @@ class TemplateFiles:
             yield from (_File(kind, root / folder / name, root, index == 0) for name in named[:_MAX_FILES])
 
 
-def _shelf(files: Sequence[_File], faults: Sequence[TemplateFault]) -> Shelf:
+def _shelf(files: Sequence[_File], faults: Sequence[TemplateFault]) -> TemplateSet:
     loaded: dict[Kind, dict[str, Any]] = {kind: {} for kind in _FOLDERS}
     digests: dict[tuple[Kind, str], str] = {}
     found = list(faults)
@@ -112,7 +112,7 @@ def _shelf(files: Sequence[_File], faults: Sequence[TemplateFault]) -> Shelf:
             digests[file.kind, name] = hashlib.sha256(raw).hexdigest()
         except (ValueError, OSError) as error:
             found.append(_fault(file.kind, file.path, _why(error)))
-    return Shelf(
+    return TemplateSet(
         engines=loaded["engine"],
         strategies=loaded["strategy"],
         venues=loaded["venue"],

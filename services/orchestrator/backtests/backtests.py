@@ -12,25 +12,25 @@ from schemas.contract import Call
 from schemas.fault import FaultError
 from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.cancelling import Cancelling
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.claims import Claims
 from services.orchestrator.backtests.commands import Commands
 from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.enqueuer import Feeder
+from services.orchestrator.backtests.enqueuer import Enqueuer
+from services.orchestrator.backtests.plan_sources import PlanSources
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.progress import Progress
 from services.orchestrator.backtests.reads import Reads
 from services.orchestrator.backtests.results import Results
-from services.orchestrator.backtests.sources import Shelves
 from services.orchestrator.backtests.studies import Studies
-from services.orchestrator.backtests.study_runner import Course
+from services.orchestrator.backtests.study_runner import StudyRunner
 from services.orchestrator.backtests.verifying import Verifying
-from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.backtests.worker_liveness import WorkerLiveness
 from services.orchestrator.backtests.workers import Workers
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.planner import Planner
 from services.orchestrator.ports import Catalog
@@ -43,7 +43,7 @@ _BATCH: Final = 16
 _RETRY_S: Final = 1.0
 
 
-class Desk:
+class Backtests:
     """All that the orchestrator does about backtests and studies."""
 
     def __init__(
@@ -51,45 +51,45 @@ class Desk:
         bus: Bus,
         record: BacktestRecord,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
-        conductor: Conductor,
+        mailboxes: EngineMailboxes,
         ledger: Ledger,
         planner: Planner,
         library: Library,
         catalog: Catalog,
         modules: Sequence[str],
     ) -> None:
-        shelves = Shelves(library, catalog, modules)
+        plan_sources = PlanSources(library, catalog, modules)
         self._announcements = Announcements(bus, record, clock)
-        self._turns = Turns(record, self._announcements)
+        self._changes = Changes(record, self._announcements)
         self._progress = Progress(bus, record, clock)
-        holders = Holders(fleet)
-        self._claims = Claims(self._turns, self._progress, holders, clock)
-        self._cancelling = Cancelling(bus, self._turns, self._progress, holders, clock, ledger=ledger)
-        self._reads = Reads(record, self._turns, self._progress)
+        liveness = WorkerLiveness(fleet)
+        self._claims = Claims(self._changes, self._progress, liveness, clock)
+        self._cancelling = Cancelling(bus, self._changes, self._progress, liveness, clock, ledger=ledger)
+        self._reads = Reads(record, self._changes, self._progress)
         known = (record, self._announcements, clock)
-        self._commands = Commands(*known, ledger=ledger, shelves=shelves)
+        self._commands = Commands(*known, ledger=ledger, plan_sources=plan_sources)
         self._verifying = Verifying(
-            record, self._turns, self._announcements, clock, reads=self._reads, ledger=ledger
+            record, self._changes, self._announcements, clock, reads=self._reads, ledger=ledger
         )
-        self._course = Course(*known, shelves=shelves, cancelling=self._cancelling)
+        self._runner = StudyRunner(*known, plan_sources=plan_sources, cancelling=self._cancelling)
         self._studies = Studies(
             *known,
             ledger=ledger,
-            shelves=shelves,
+            plan_sources=plan_sources,
             cancelling=self._cancelling,
-            course=self._course,
+            runner=self._runner,
             reads=self._reads,
         )
-        self._feeder = Feeder(bus, record, self._turns, holders, clock)
-        self._workers = Workers(record, fleet, live, clock, conductor=conductor, planner=planner)
-        results = Results(record, self._turns, self._progress, clock)
+        self._enqueuer = Enqueuer(bus, record, self._changes, liveness, clock)
+        self._workers = Workers(record, fleet, sightings, clock, mailboxes=mailboxes, planner=planner)
+        results = Results(record, self._changes, self._progress, clock)
         self._follower = Follower(
             bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH
         )
-        for listener in (self._progress.saw, self._course.saw, self._saw):
+        for listener in (self._progress.saw, self._runner.saw, self._saw):
             self._announcements.listen(listener)
 
     def handlers(self) -> dict[Call[Any, Any], Callable[[Any], Awaitable[Any]]]:
@@ -117,8 +117,8 @@ class Desk:
         """Follows trials and takes on what is not done, until cancelled; needs the record read and the streams made."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run(), name="trials")
-            group.create_task(self._feeder.run(), name="queue")
-            group.create_task(self._course.run(), name="studies")
+            group.create_task(self._enqueuer.run(), name="queue")
+            group.create_task(self._runner.run(), name="studies")
             group.create_task(self._workers.run(), name="workers")
             group.create_task(self._tell(), name="announcements")
 
@@ -133,7 +133,7 @@ class Desk:
         return len(self._progress)
 
     def _saw(self, backtest: Backtest) -> None:
-        self._feeder.wake()
+        self._enqueuer.wake()
         if not backtest.is_final:
             self._workers.wake()
 

@@ -9,14 +9,14 @@ from bus.logs import get_logger
 from schemas.backtest import BacktestStatus, BacktestView, CancelTrial, WhichBacktest
 from schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
 from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.core import lifecycle as core
 from services.orchestrator.backtests.core.model import Backtest
 from services.orchestrator.backtests.core.views import view
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.backtests.worker_liveness import WorkerLiveness
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.ports import Command
 
@@ -32,12 +32,19 @@ class Cancelling:
     """A backtest is cancelled when its process is gone; where that cannot be found out, it is cancelled and said so."""
 
     def __init__(
-        self, bus: Bus, turns: Turns, progress: Progress, holders: Holders, clock: Clock, *, ledger: Ledger
+        self,
+        bus: Bus,
+        changes: Changes,
+        progress: Progress,
+        liveness: WorkerLiveness,
+        clock: Clock,
+        *,
+        ledger: Ledger,
     ) -> None:
         self._bus = bus
-        self._turns = turns
+        self._changes = changes
         self._progress = progress
-        self._holders = holders
+        self._liveness = liveness
         self._clock = clock
         self._ledger = ledger
         self._limit = asyncio.Semaphore(_AT_ONCE)
@@ -83,7 +90,7 @@ class Cancelling:
             is_changed = backtest.status not in (BacktestStatus.RUNNING, BacktestStatus.CANCELLED)
             return core.cancelled(backtest, self._clock()) if is_changed else None
 
-        backtest = await self._turns.take(backtest_id, decide_pending, command=command)
+        backtest = await self._changes.take(backtest_id, decide_pending, command=command)
         if backtest.status is BacktestStatus.RUNNING:
             return await self._end_running(backtest, command)
         if not is_changed:
@@ -96,7 +103,9 @@ class Cancelling:
             return cancelled
         if problem := await self._kill(cancelled):
             raise _unconfirmed(cancelled.backtest_id, problem)
-        return await self._turns.take(cancelled.backtest_id, lambda each: core.confirmed(each, self._clock()))
+        return await self._changes.take(
+            cancelled.backtest_id, lambda each: core.confirmed(each, self._clock())
+        )
 
     async def _end_running(
         self, running: Backtest, command: Callable[[Backtest], Command] | None
@@ -113,7 +122,7 @@ class Cancelling:
             return core.cancelled(backtest, self._clock(), error=problem, progress=progress)
 
         # What was not confirmed is not on record as done: asked again, it is found out again.
-        backtest = await self._turns.take(backtest_id, decide, command=None if problem else command)
+        backtest = await self._changes.take(backtest_id, decide, command=None if problem else command)
         if problem is not None:
             raise _unconfirmed(backtest_id, problem)
         return backtest, command is not None and not told
@@ -129,14 +138,14 @@ class Cancelling:
         except FaultError as error:
             if error.fault.code == FaultCode.NOT_FOUND:
                 await self._arrived(running.backtest_id)
-            elif not self._holders.is_over(claim):
+            elif not self._liveness.is_over(claim):
                 return f"its process was not confirmed gone: worker {claim.worker} says {error.fault.message}"
         return None
 
     async def _arrived(self, backtest_id: str) -> None:
         """A worker that does not run it any more has perhaps just told us of its end: that comes first."""
         for _ in range(_LOOKS):
-            if (await self._turns.known(backtest_id)).is_final:
+            if (await self._changes.known(backtest_id)).is_final:
                 return
             await asyncio.sleep(_LOOK_S)
 

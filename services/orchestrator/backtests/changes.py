@@ -14,7 +14,7 @@ _ATTEMPTS: Final = 8
 type Decide = Callable[[Backtest], Backtest | None]
 
 
-class Turns:
+class Changes:
     """The one place where backtests are changed."""
 
     def __init__(self, record: BacktestRecord, announcements: Announcements) -> None:

@@ -1,21 +1,21 @@
 """Answers workers that took a trial from the queue: shall they run it?"""
 
 from schemas.backtest import ClaimTrial, TrialClaimed
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.core import lifecycle as core
 from services.orchestrator.backtests.core.model import Backtest
 from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.backtests.worker_liveness import WorkerLiveness
 from services.orchestrator.engines.actions import Clock
 
 
 class Claims:
     """Every claim is on record before it is answered."""
 
-    def __init__(self, turns: Turns, progress: Progress, holders: Holders, clock: Clock) -> None:
-        self._turns = turns
+    def __init__(self, changes: Changes, progress: Progress, liveness: WorkerLiveness, clock: Clock) -> None:
+        self._changes = changes
         self._progress = progress
-        self._holders = holders
+        self._liveness = liveness
         self._clock = clock
 
     async def claim(self, request: ClaimTrial) -> TrialClaimed:
@@ -26,11 +26,11 @@ class Claims:
             nonlocal answer
             heard_at = self._progress.heard_at(backtest.backtest_id)
             held = backtest.facts.claim
-            is_over = held is not None and self._holders.is_over(held)
+            is_over = held is not None and self._liveness.is_over(held)
             changed, answer = core.claim(
                 backtest, request, heard_at=heard_at, is_over=is_over, now=self._clock()
             )
             return changed
 
-        await self._turns.take(request.backtest_id, decide)
+        await self._changes.take(request.backtest_id, decide)
         return answer

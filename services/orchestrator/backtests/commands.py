@@ -5,10 +5,10 @@ from schemas.contract import BACKTEST_RUN
 from schemas.fault import FaultCode, fault
 from services.orchestrator.backtests.announcements import Announcements
 from services.orchestrator.backtests.core.views import view
+from services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from services.orchestrator.backtests.sources import Shelves, new_backtest
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from services.orchestrator.engines.ledger import Ledger
 
 
@@ -22,19 +22,19 @@ class Commands:
         clock: Clock,
         *,
         ledger: Ledger,
-        shelves: Shelves,
+        plan_sources: PlanSources,
     ) -> None:
         self._record = record
         self._announcements = announcements
         self._clock = clock
         self._ledger = ledger
-        self._shelves = shelves
+        self._plan_sources = plan_sources
 
     async def run(self, request: RunBacktest) -> BacktestView:
         """A new backtest, checked as far as that goes without NautilusTrader. Raises FaultError `conflict` for an id that is taken."""
 
         async def run(stamp: Stamp) -> BacktestView:
-            sources = await self._shelves.sources()
+            sources = await self._plan_sources.sources()
             new = new_backtest(request.backtest_id, request.config, sources, self._clock())
             reply = view(new.backtest)
             try:

@@ -8,14 +8,14 @@ from typing import Final
 from bus.bus import Bus
 from bus.logs import get_logger
 from bus.queue import WorkQueue
-from schemas.backtest import TrialOrder
+from schemas.backtest import TrialJob
 from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from schemas.fault import FaultError
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.core import lifecycle as core
 from services.orchestrator.backtests.core.model import Backtest, Claim
 from services.orchestrator.backtests.ports import BacktestRecord, Work
-from services.orchestrator.backtests.worker_liveness import Holders
+from services.orchestrator.backtests.worker_liveness import WorkerLiveness
 from services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
@@ -27,19 +27,19 @@ _LOST_AFTER: Final = timedelta(seconds=15)
 _RETRY_S: Final = 1.0
 
 
-class Feeder:
+class Enqueuer:
     """What is on record and not in the queue goes there; twice does no harm, because workers ask before they run it."""
 
     def __init__(
-        self, bus: Bus, record: BacktestRecord, turns: Turns, holders: Holders, clock: Clock
+        self, bus: Bus, record: BacktestRecord, changes: Changes, liveness: WorkerLiveness, clock: Clock
     ) -> None:
         self._bus = bus
         self._record = record
-        self._turns = turns
-        self._holders = holders
+        self._changes = changes
+        self._liveness = liveness
         self._clock = clock
         self._given_up: dict[str, Claim] = {}
-        self._queue = WorkQueue[TrialOrder](bus, TRIAL_QUEUE, TRIAL_CONSUMER)
+        self._queue = WorkQueue[TrialJob](bus, TRIAL_QUEUE, TRIAL_CONSUMER)
         self._has_news = asyncio.Event()
         self._empty_since: datetime | None = None
 
@@ -75,7 +75,7 @@ class Feeder:
     async def _take_back(self) -> None:
         """What the dead hold goes into the queue again, long before the queue itself gives them up; poison does not."""
         held = {each.backtest_id: each.facts.claim for each in await self._record.running()}
-        dead = {name: claim for name, claim in held.items() if claim and self._holders.is_over(claim)}
+        dead = {name: claim for name, claim in held.items() if claim and self._liveness.is_over(claim)}
         news = [name for name, claim in dead.items() if self._given_up.get(name) != claim]
         if news:
             log.info("trials of workers that ended are queued again", count=len(news))
@@ -89,7 +89,7 @@ class Feeder:
             is_dead = backtest.facts.claim == dead[backtest.backtest_id]
             return core.poisoned(backtest, self._clock()) if is_dead else None
 
-        backtests = [await self._turns.take(name, decide) for name in names]
+        backtests = [await self._changes.take(name, decide) for name in names]
         return [each.backtest_id for each in backtests if not each.is_final]
 
     async def _made(self) -> None:

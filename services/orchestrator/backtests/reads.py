@@ -21,7 +21,7 @@ from schemas.backtest import (
     WhichBacktest,
 )
 from schemas.fault import FaultCode, FieldError, fault, invalid
-from services.orchestrator.backtests.changes import Turns, unknown_backtest
+from services.orchestrator.backtests.changes import Changes, unknown_backtest
 from services.orchestrator.backtests.core.comparing import parameters
 from services.orchestrator.backtests.core.model import Backtest
 from services.orchestrator.backtests.core.pages import page
@@ -40,15 +40,15 @@ _CURSOR: Final = re.compile(r"\A([^~]{1,40})~([0-9]{1,9})~([A-Za-z0-9_-]{1,100})
 class Reads:
     """The calls that change nothing."""
 
-    def __init__(self, record: BacktestRecord, turns: Turns, progress: Progress) -> None:
+    def __init__(self, record: BacktestRecord, changes: Changes, progress: Progress) -> None:
         self._record = record
-        self._turns = turns
+        self._changes = changes
         self._progress = progress
         self._outcomes: OrderedDict[tuple[str, bool], Outcome] = OrderedDict()
 
     async def get(self, request: WhichBacktest) -> BacktestView:
         """One backtest, with its progress as it is now."""
-        return self.view(await self._turns.known(request.backtest_id))
+        return self.view(await self._changes.known(request.backtest_id))
 
     async def list(self, request: ListBacktests) -> BacktestList:
         """Backtests, newest first."""
@@ -61,7 +61,7 @@ class Reads:
 
     async def result(self, request: ReadResult) -> ResultPage:
         """A part of a result. Raises FaultError: `conflict` when it has not completed, `not_found` when nothing was saved."""
-        return page(await self.outcome(await self._turns.known(request.backtest_id)), request)
+        return page(await self.outcome(await self._changes.known(request.backtest_id)), request)
 
     async def compare(self, request: CompareBacktests) -> Comparison:
         """Completed backtests side by side, in the order asked for."""

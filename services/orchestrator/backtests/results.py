@@ -15,7 +15,7 @@ from schemas.backtest import (
     TrialStarted,
 )
 from schemas.fault import FaultCode, FaultError
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.core import lifecycle as core
 from services.orchestrator.backtests.core.model import Backtest
 from services.orchestrator.backtests.core.result_parts import (
@@ -35,9 +35,9 @@ log = get_logger(__name__)
 class Results:
     """Takes events as they come; each may come more than once."""
 
-    def __init__(self, record: BacktestRecord, turns: Turns, progress: Progress, clock: Clock) -> None:
+    def __init__(self, record: BacktestRecord, changes: Changes, progress: Progress, clock: Clock) -> None:
         self._record = record
-        self._turns = turns
+        self._changes = changes
         self._progress = progress
         self._clock = clock
 
@@ -58,7 +58,9 @@ class Results:
         except Unstorable as error:
             log.warning("trial event cannot be recorded", error=str(error))
             text = str(error)
-            await self._turns.take(event.backtest_id, lambda each: core.unreadable(each, text, self._clock()))
+            await self._changes.take(
+                event.backtest_id, lambda each: core.unreadable(each, text, self._clock())
+            )
         except FaultError as error:
             if error.fault.code != FaultCode.NOT_FOUND:
                 raise
@@ -80,10 +82,10 @@ class Results:
         if isinstance(event.data, TrialPart):
             await self._keep(event.backtest_id, event.data)
         else:
-            await self._turns.take(event.backtest_id, decide)
+            await self._changes.take(event.backtest_id, decide)
 
     async def _keep(self, backtest_id: str, part: TrialPart) -> None:
-        backtest = await self._turns.known(backtest_id)
+        backtest = await self._changes.known(backtest_id)
         is_report = part.document == "report"
         if core.reported(backtest, self._clock()) is None if is_report else backtest.is_final:
             return
@@ -105,7 +107,7 @@ class Results:
         except BrokenResultError as error:
             log.warning("tear sheet is broken; there is none", error=str(error))
             return
-        await self._turns.take(backtest_id, lambda each: core.reported(each, self._clock()), report=packed)
+        await self._changes.take(backtest_id, lambda each: core.reported(each, self._clock()), report=packed)
 
     async def _complete(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
         try:
@@ -114,8 +116,8 @@ class Results:
         except BrokenResultError as error:
             log.warning("result is broken", error=str(error))
             text = str(error)
-            await self._turns.take(backtest_id, lambda each: core.unreadable(each, text, self._clock()))
+            await self._changes.take(backtest_id, lambda each: core.unreadable(each, text, self._clock()))
             return
-        await self._turns.take(
+        await self._changes.take(
             backtest_id, lambda each: core.completed(each, outcome, self._clock()), result=packed
         )

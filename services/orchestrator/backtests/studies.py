@@ -16,14 +16,14 @@ from services.orchestrator.backtests.core import studies as core
 from services.orchestrator.backtests.core.model import Study
 from services.orchestrator.backtests.core.study_ranking import best, point_of
 from services.orchestrator.backtests.core.views import study_view
+from services.orchestrator.backtests.plan_sources import PlanSources
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.backtests.reads import Reads
-from services.orchestrator.backtests.sources import Shelves
 from services.orchestrator.backtests.study_backtests import new_members
-from services.orchestrator.backtests.study_runner import Course
+from services.orchestrator.backtests.study_runner import StudyRunner
 from services.orchestrator.core.replies import fitting
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.ports import StaleChange
 
@@ -38,32 +38,32 @@ class Studies:
         clock: Clock,
         *,
         ledger: Ledger,
-        shelves: Shelves,
+        plan_sources: PlanSources,
         cancelling: Cancelling,
-        course: Course,
+        runner: StudyRunner,
         reads: Reads,
     ) -> None:
         self._record = record
         self._announcements = announcements
         self._clock = clock
         self._ledger = ledger
-        self._shelves = shelves
+        self._plan_sources = plan_sources
         self._cancelling = cancelling
         self._reads = reads
-        self._course = course
+        self._runner = runner
 
     async def start(self, request: RunStudy) -> StudyView:
         """A new study; every backtest of it is checked before any is recorded."""
 
         async def run(stamp: Stamp) -> StudyView:
-            sources, now = await self._shelves.sources(), self._clock()
-            study, errors = core.settle(request.study_id, request.config, sources.shelf, now)
+            sources, now = await self._plan_sources.sources(), self._clock()
+            study, errors = core.settle(request.study_id, request.config, sources.template_set, now)
             if study is None:
                 raise invalid(*errors)
             new = await new_members(study, core.members(study), sources, self._clock)
             points = {each.backtest.number: point_of(each.backtest, study.config) for each in new}
             reply = study_view(study, points.values(), None)
-            await self._course.begin(study, points, new, command_of(stamp, study.study_id, reply))
+            await self._runner.begin(study, points, new, command_of(stamp, study.study_id, reply))
             for each in new:
                 self._announcements.tell(each.backtest)
             return reply
@@ -92,7 +92,7 @@ class Studies:
                 raise fault(FaultCode.CONFLICT, text)
             try:
                 if not study.status.is_final:
-                    await self._course.end(study, core.Step(end=BacktestStatus.CANCELLED, why="cancelled"))
+                    await self._runner.end(study, core.Step(end=BacktestStatus.CANCELLED, why="cancelled"))
             except StaleChange:
                 raise fault(FaultCode.CONFLICT, f"study {study.study_id} has just ended") from None
             await self._cancelling.end_all(await self._record.strays(study.study_id))
@@ -109,7 +109,7 @@ class Studies:
         return found[0]
 
     async def _view(self, study: Study) -> StudyView:
-        points = await self._course.points(study)
+        points = await self._runner.points(study)
         found = best(study, points)
         shown = (await self._record.backtests([found.backtest_id])) if found else {}
         view = self._reads.view(shown[found.backtest_id]) if found else None

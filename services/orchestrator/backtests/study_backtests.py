@@ -8,7 +8,7 @@ from schemas.fault import FaultError, FieldError, invalid
 from services.orchestrator.backtests.core.model import NewBacktest, Study
 from services.orchestrator.backtests.core.plans import Sources
 from services.orchestrator.backtests.core.studies import Member, member_id
-from services.orchestrator.backtests.sources import new_backtest
+from services.orchestrator.backtests.plan_sources import new_backtest
 from services.orchestrator.engines.actions import Clock
 
 _BREATH: Final = 50

@@ -17,8 +17,8 @@ from services.orchestrator.backtests.cancelling import Cancelling
 from services.orchestrator.backtests.core import studies as core
 from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from services.orchestrator.backtests.core.study_ranking import Point, Points, point_of
+from services.orchestrator.backtests.plan_sources import PlanSources
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from services.orchestrator.backtests.sources import Shelves
 from services.orchestrator.backtests.study_backtests import new_members
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.engines.actions import Clock
@@ -37,7 +37,7 @@ class _Open(msgspec.Struct):
     points: dict[int, Point]
 
 
-class Course:
+class StudyRunner:
     """The studies that have not ended."""
 
     def __init__(
@@ -46,13 +46,13 @@ class Course:
         announcements: Announcements,
         clock: Clock,
         *,
-        shelves: Shelves,
+        plan_sources: PlanSources,
         cancelling: Cancelling,
     ) -> None:
         self._record = record
         self._announcements = announcements
         self._clock = clock
-        self._shelves = shelves
+        self._plan_sources = plan_sources
         self._cancelling = cancelling
         self._open: dict[str, _Open] = {}
         self._due: set[str] = set()
@@ -152,7 +152,7 @@ class Course:
 
     async def _add(self, study: Study, step: core.Step) -> None:
         try:
-            new = await new_members(study, step.add, await self._shelves.sources(), self._clock)
+            new = await new_members(study, step.add, await self._plan_sources.sources(), self._clock)
         except FaultError as error:
             if error.fault.code != FaultCode.INVALID:
                 raise

@@ -9,7 +9,7 @@ from schemas.backtest import (
     BacktestVerdict,
     Difference,
     Outcome,
-    TrialOrder,
+    TrialJob,
     TrialPlan,
     VerifyBacktest,
 )
@@ -17,14 +17,14 @@ from schemas.contract import BACKTEST_VERIFY
 from schemas.fault import FaultCode, FieldError, fault, invalid
 from schemas.ids import is_backtest_id
 from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.changes import Turns
+from services.orchestrator.backtests.changes import Changes
 from services.orchestrator.backtests.core.comparing import verdict
 from services.orchestrator.backtests.core.model import Backtest, NewBacktest
 from services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from services.orchestrator.backtests.reads import Reads
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from services.orchestrator.engines.ledger import Ledger
 
 _ATTEMPTS: Final = 3
@@ -36,7 +36,7 @@ class Verifying:
     def __init__(
         self,
         record: BacktestRecord,
-        turns: Turns,
+        changes: Changes,
         announcements: Announcements,
         clock: Clock,
         *,
@@ -44,7 +44,7 @@ class Verifying:
         ledger: Ledger,
     ) -> None:
         self._record = record
-        self._turns = turns
+        self._changes = changes
         self._announcements = announcements
         self._clock = clock
         self._reads = reads
@@ -52,7 +52,7 @@ class Verifying:
 
     async def verify(self, request: VerifyBacktest) -> BacktestVerdict:
         """Begins a run again, or tells how the one named (else the one under way) stands. Raises FaultError as reads do."""
-        original = await self._turns.known(request.backtest_id)
+        original = await self._changes.known(request.backtest_id)
         if request.verify_id is not None:
             there = await self._record.backtests([request.verify_id])
             if request.verify_id in there:
@@ -62,7 +62,7 @@ class Verifying:
             return await self._begin(original, request.verify_id, stamp)
 
         begun = await self._ledger.once(BACKTEST_VERIFY, request, run)
-        return await self._standing(original, await self._turns.known(begun.verify_id))
+        return await self._standing(original, await self._changes.known(begun.verify_id))
 
     async def _begin(self, original: Backtest, verify_id: str | None, stamp: Stamp) -> BacktestVerdict:
         outcome = await self._reads.outcome(original)
@@ -93,7 +93,7 @@ class Verifying:
             updated_at=now,
             verifies=original.backtest_id,
         )
-        order = TrialOrder(
+        order = TrialJob(
             backtest_id=verify_id,
             plan=manifest.plan,
             seed=manifest.seed,
@@ -117,7 +117,7 @@ class Verifying:
 
     async def _asked(self, original: Backtest) -> TrialPlan | None:
         for work in await self._record.works([original.backtest_id]):
-            return msgspec.json.decode(work.order, type=TrialOrder).plan
+            return msgspec.json.decode(work.order, type=TrialJob).plan
         return None
 
 

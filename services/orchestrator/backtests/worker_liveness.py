@@ -4,7 +4,7 @@ from services.orchestrator.backtests.core.model import Claim
 from services.orchestrator.engines.core.fleet import Fleet
 
 
-class Holders:
+class WorkerLiveness:
     """Workers are engines: the end of one's session is the end of its processes."""
 
     def __init__(self, fleet: Fleet) -> None:

@@ -10,12 +10,12 @@ from schemas.telemetry import HostHeartbeat
 from services.orchestrator.backtests.core.hosting import wants_worker, worker_config, worker_id
 from services.orchestrator.backtests.ports import BacktestRecord
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core import engine as core
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.engines.planner import Planner
 
 log = get_logger(__name__)
@@ -30,17 +30,17 @@ class Workers:
         self,
         record: BacktestRecord,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
-        conductor: Conductor,
+        mailboxes: EngineMailboxes,
         planner: Planner,
     ) -> None:
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._planner = planner
         self._has_news = asyncio.Event()
 
@@ -66,7 +66,7 @@ class Workers:
         backlog = await self._record.backlog()
         if backlog.open == 0:
             return
-        for beat in self._live.hosts(self._clock()):
+        for beat in self._sightings.hosts(self._clock()):
             engine = self._fleet.get(worker_id(beat.host))
             if wants_worker(beat, engine, newest=backlog.newest, now=self._clock()):
                 await self._start(beat)
@@ -81,7 +81,7 @@ class Workers:
                 if engine is not None and (engine.is_active or engine.restart_at is not None):
                     return None
                 now = self._clock()
-                hosts = self._fleet.hosts(self._live, now, is_worker=True)
+                hosts = self._fleet.hosts(self._sightings, now, is_worker=True)
                 here = [host for host in hosts if host.host == beat.host]
                 return core.start(
                     engine,
@@ -93,7 +93,7 @@ class Workers:
                     policy=plans.policy(config),
                 )
 
-            await self._conductor.turn(config.instance_id, decide)
+            await self._mailboxes.turn(config.instance_id, decide)
         except FaultError as error:
             level = log.info if error.fault.code == FaultCode.CONFLICT else log.warning
             level("no worker is started", host=beat.host, error=str(error))

@@ -42,8 +42,8 @@ from services.orchestrator.engines.core.effects import (
     StopContainer,
 )
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.core.views import record_view
 from services.orchestrator.ports import Record
 
@@ -65,7 +65,7 @@ class Actions:
         bus: Bus,
         record: Record,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
         alerts: Alerts,
@@ -76,7 +76,7 @@ class Actions:
         self._bus = bus
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
         self._alerts = alerts
         self._report = report
@@ -173,7 +173,7 @@ class Actions:
                 self._saw(await self._call(SESSION_KILL, WhichSession(session_id=session_id), host))
             case RemoveContainer(host=host):
                 await self._call(SESSION_REMOVE, WhichSession(session_id=session_id), host)
-                self._live.forget_container(session_id)
+                self._sightings.forget_container(session_id)
             case CommandStop(instance_id, _, policy, until):
                 left_s = max(1.0, (until - self._clock()).total_seconds())
                 command = EngineCommand(session_id=session_id, policy=policy, timeout_s=left_s)
@@ -196,14 +196,14 @@ class Actions:
         return facts
 
     def _saw(self, facts: ContainerFacts, *, is_new: bool = False) -> None:
-        self._live.saw_container(facts, self._clock(), is_new=is_new)
+        self._sightings.saw_container(facts, self._clock(), is_new=is_new)
 
     def _failed(self, effect: ContainerEffect, problem: Fault) -> None:
         log.warning(
             "effect failed", effect=type(effect).__name__, code=str(problem.code), error=problem.message
         )
         if problem.code == FaultCode.NOT_FOUND and isinstance(effect, RemoveContainer):
-            self._live.forget_container(effect.session_id)
+            self._sightings.forget_container(effect.session_id)
         self._report(effect, problem, False)
 
 

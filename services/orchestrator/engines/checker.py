@@ -8,7 +8,7 @@ from schemas.contract import PLAN_CHECK
 from schemas.fault import FaultError
 from schemas.session import PlanCheck, PlanProblems
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
 
 log = get_logger(__name__)
 
@@ -18,14 +18,14 @@ _TIMEOUT_S: Final = 35.0
 class PlanChecker:
     """Asks the hosts in sight, one after the other, until one answers."""
 
-    def __init__(self, bus: Bus, live: Live, clock: Clock) -> None:
+    def __init__(self, bus: Bus, sightings: FleetSightings, clock: Clock) -> None:
         self._bus = bus
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
 
     async def ask(self, request: PlanCheck) -> PlanProblems | None:
         """What NautilusTrader refuses; None when no host could say."""
-        for beat in self._live.hosts(self._clock()):
+        for beat in self._sightings.hosts(self._clock()):
             try:
                 return await self._bus.call(PLAN_CHECK, request, timeout_s=_TIMEOUT_S, host=beat.host)
             except FaultError as error:

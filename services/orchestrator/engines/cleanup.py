@@ -16,12 +16,12 @@ from schemas.session import (
     WhichSession,
 )
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Conductor, Stamp
 from services.orchestrator.engines.core import engine as core
 from services.orchestrator.engines.core.cleanup import Verb, Verdict, judge
 from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.listing import list_containers
 from services.orchestrator.ports import Record
@@ -38,13 +38,20 @@ class Cleaner:
     """Cleanups, each the same whether it comes once or again: what is gone is not found a second time."""
 
     def __init__(
-        self, bus: Bus, record: Record, live: Live, clock: Clock, *, conductor: Conductor, ledger: Ledger
+        self,
+        bus: Bus,
+        record: Record,
+        sightings: FleetSightings,
+        clock: Clock,
+        *,
+        mailboxes: EngineMailboxes,
+        ledger: Ledger,
     ) -> None:
         self._bus = bus
         self._record = record
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._ledger = ledger
 
     async def clean(self, request: Cleanup) -> CleanupReport:
@@ -60,7 +67,7 @@ class Cleaner:
 
     async def _clean(self, request: Cleanup, stamp: Stamp) -> CleanupReport:
         containers, errors = await list_containers(
-            self._bus, self._live, self._clock, timeout_s=_LIST_TIMEOUT_S
+            self._bus, self._sightings, self._clock, timeout_s=_LIST_TIMEOUT_S
         )
         on_record = await self._record.sessions_named([facts.session_id for facts in containers])
         verdicts = [judge(facts, on_record, force=request.force) for facts in containers]
@@ -95,7 +102,7 @@ class Cleaner:
                 return None
             return core.stop(engine, StopEngine(), request_id=stamp.request_id, now=self._clock())
 
-        await self._conductor.turn(facts.instance_id, decide)
+        await self._mailboxes.turn(facts.instance_id, decide)
 
     async def _remove(self, facts: ContainerFacts, *, is_stopping: bool) -> bool:
         """Removes a container, one that stops as soon as it has; False when it was gone before without our doing.
@@ -114,7 +121,7 @@ class Cleaner:
                 if error.fault.code != FaultCode.CONFLICT or loop.time() >= deadline:
                     raise
             else:
-                self._live.forget_container(facts.session_id)
+                self._sightings.forget_container(facts.session_id)
                 return True
             await asyncio.sleep(_POLL_S)
 

@@ -18,16 +18,16 @@ from schemas.engine import (
 from schemas.fault import FaultCode, FieldError, fault, invalid
 from schemas.session import SessionSpec
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Conductor, Stamp
 from services.orchestrator.engines.core import engine as core
 from services.orchestrator.engines.core import stored
 from services.orchestrator.engines.core.answers import idle, told
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.fleet import Fleet, unknown_engine
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.core.stop_flags import refuse_stopped
 from services.orchestrator.engines.core.stopping import is_taken
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.planner import Planner
 from services.orchestrator.ports import AccountHeld, Record
@@ -44,18 +44,18 @@ class Commands:
         self,
         record: Record,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
-        conductor: Conductor,
+        mailboxes: EngineMailboxes,
         ledger: Ledger,
         planner: Planner,
     ) -> None:
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._ledger = ledger
         self._planner = planner
         self._tasks = Tasks()
@@ -77,13 +77,13 @@ class Commands:
                 core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
-                refuse_stopped(instance_id, self._live.stop_flag(instance_id, now, is_worker=is_worker))
+                refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
                 return core.start(
                     engine,
                     config,
                     plans.spec(config),
                     request_id=stamp.request_id,
-                    hosts=self._fleet.hosts(self._live, now, is_worker=is_worker),
+                    hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,
                     policy=plans.policy(config),
                 )
@@ -126,7 +126,7 @@ class Commands:
             # Once it is another, the session that was to stop has ended.
             return session is None or session.session_id != accepted.session_id or is_taken(session)
 
-        has_taken = await self._conductor.reaches(accepted.instance_id, has_taken_it, TOLD_WITHIN_S)
+        has_taken = await self._mailboxes.reaches(accepted.instance_id, has_taken_it, TOLD_WITHIN_S)
         return await self._ledger.complete(ENGINE_STOP, told(accepted, is_taken=has_taken))
 
     async def restart(self, request: RestartEngine) -> EngineAccepted:
@@ -145,13 +145,13 @@ class Commands:
                 core.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = known.is_worker
-                flag = self._live.stop_flag(meant.instance_id, now, is_worker=is_worker)
+                flag = self._sightings.stop_flag(meant.instance_id, now, is_worker=is_worker)
                 refuse_stopped(meant.instance_id, flag)
                 return core.restart(
                     known,
                     plans.spec(config),
                     request_id=stamp.request_id,
-                    hosts=self._fleet.hosts(self._live, now, is_worker=is_worker),
+                    hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,
                     policy=plans.policy(config),
                 )
@@ -190,7 +190,7 @@ class Commands:
     async def _turn(
         self, instance_id: str, decide: Callable[[Engine | None], Decision], stamp: Stamp
     ) -> EngineAccepted:
-        decision = await self._conductor.turn(instance_id, decide, stamp=stamp)
+        decision = await self._mailboxes.turn(instance_id, decide, stamp=stamp)
         if decision is None or decision.reply is None:
             raise RuntimeError(f"the command on {instance_id} was decided without an answer")
         return decision.reply

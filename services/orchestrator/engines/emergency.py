@@ -14,10 +14,10 @@ from schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
 from schemas.telemetry import FleetAlert, Severity
 from services.orchestrator.engines.actions import Clock
 from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.conductor import Stamp
 from services.orchestrator.engines.core.effects import RaiseAlert
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import Stamp
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.reads import held_on_record
 from services.orchestrator.ports import Record, RepeatedCommand
@@ -36,7 +36,7 @@ class Emergency:
         bus: Bus,
         record: Record,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
         ledger: Ledger,
@@ -45,7 +45,7 @@ class Emergency:
         self._bus = bus
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
         self._ledger = ledger
         self._alerts = alerts
@@ -71,7 +71,7 @@ class Emergency:
             self._bus, request, known_hosts=self._hosts(), quiet_hosts=self._quiet_hosts()
         )
         if not answer.unreached:
-            self._live.lifted(request.instance_id)
+            self._sightings.lifted(request.instance_id)
         self._notes.start(self._tell_lifted(request, stamp, answer), name=f"tell:{stamp.request_id}")
         self._notes.start(
             self._note(stamp, request.instance_id, answer, _lifted_text(answer)), name="note:lift"
@@ -104,7 +104,7 @@ class Emergency:
 
     def _hosts(self) -> list[str]:
         """The hosts in sight, and those where something may still run."""
-        seen = {beat.host for beat in self._live.hosts(self._clock())}
+        seen = {beat.host for beat in self._sightings.hosts(self._clock())}
         placed = {
             engine.session.host for engine in self._fleet.active() if engine.session and engine.session.host
         }
@@ -112,7 +112,7 @@ class Emergency:
 
     def _quiet_hosts(self) -> set[str]:
         """All others that the record, or anybody since we started, knows of."""
-        return (self._fleet.all_hosts() | set(self._live.lost_hosts(self._clock()))) - set(self._hosts())
+        return (self._fleet.all_hosts() | set(self._sightings.lost_hosts(self._clock()))) - set(self._hosts())
 
     async def _note(
         self, stamp: Stamp, instance_id: str | None, answer: FleetStopped | StopFlags, message: str

@@ -9,12 +9,12 @@ import msgspec
 from bus.logs import get_logger
 from bus.streams import Delivery
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.events import StoredEvent, apply_states, read
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.ports import Record, Unstorable
 
 log = get_logger(__name__)
@@ -31,13 +31,19 @@ class EventLog:
     """Records what engines publish. A state event goes on record in one transaction with what it does to its session."""
 
     def __init__(
-        self, record: Record, fleet: Fleet, live: Live, clock: Clock, *, conductor: Conductor
+        self,
+        record: Record,
+        fleet: Fleet,
+        sightings: FleetSightings,
+        clock: Clock,
+        *,
+        mailboxes: EngineMailboxes,
     ) -> None:
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self.counts = EventCounts()
 
     async def take(self, batch: Sequence[Delivery]) -> None:
@@ -102,11 +108,11 @@ class EventLog:
             if engine is None:
                 return None
             now = self._clock()
-            hosts = self._fleet.hosts(self._live, now) if engine.pending else ()
+            hosts = self._fleet.hosts(self._sightings, now) if engine.pending else ()
             return apply_states(engine, changes, hosts, now)
 
         try:
-            await self._conductor.turn(instance_id, decide, events=events)
+            await self._mailboxes.turn(instance_id, decide, events=events)
         except Unstorable as error:
             self._poisoned(f"engine.{instance_id}", str(error))
 

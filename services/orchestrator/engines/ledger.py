@@ -17,7 +17,7 @@ from schemas.ids import new_request_id
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.engines.actions import Clock
 from services.orchestrator.engines.audit import Audit
-from services.orchestrator.engines.conductor import Stamp, command_of
+from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
 
 log = get_logger(__name__)

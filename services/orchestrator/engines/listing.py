@@ -8,22 +8,22 @@ from schemas.contract import SESSION_LIST
 from schemas.fault import FaultError
 from schemas.session import CleanupError, ContainerFacts, ListContainers
 from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
 
 log = get_logger(__name__)
 
 
 async def list_containers(
-    bus: Bus, live: Live, clock: Clock, *, timeout_s: float
+    bus: Bus, sightings: FleetSightings, clock: Clock, *, timeout_s: float
 ) -> tuple[list[ContainerFacts], list[CleanupError]]:
     """All containers of ours on hosts in sight, by name; and the hosts whose containers are not among them, with the reason."""
     now = clock()
-    hosts = [beat.host for beat in live.hosts(now)]
+    hosts = [beat.host for beat in sightings.hosts(now)]
     calls = (bus.call(SESSION_LIST, ListContainers(), timeout_s=timeout_s, host=host) for host in hosts)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     containers: list[ContainerFacts] = []
     problems = [
-        CleanupError(name=f"host {host}", message="it is out of sight") for host in live.lost_hosts(now)
+        CleanupError(name=f"host {host}", message="it is out of sight") for host in sightings.lost_hosts(now)
     ]
     for host, answer in zip(hosts, answers, strict=True):
         if isinstance(answer, FaultError):

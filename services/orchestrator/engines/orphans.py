@@ -14,10 +14,10 @@ from schemas.session import ContainerFacts
 from schemas.states import OrphanPolicy
 from schemas.strategy import LookIntoEngine
 from services.orchestrator.engines.actions import Actions, Clock
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core.effects import ContainerEffect
 from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, step
 from services.orchestrator.engines.core.outcomes import noted
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.ports import AccountHeld
 
 log = get_logger(__name__)
@@ -34,14 +34,14 @@ class Orphans:
         bus: Bus,
         clock: Clock,
         *,
-        conductor: Conductor,
+        mailboxes: EngineMailboxes,
         actions: Actions,
         policy: OrphanPolicy,
         grace: timedelta,
     ) -> None:
         self._bus = bus
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._actions = actions
         self._policy = policy
         self._grace = grace
@@ -90,7 +90,7 @@ class Orphans:
         try:
             question = LookIntoEngine(session_id=facts.session_id)
             spec = await self._bus.call(COMMAND_DESCRIBE, question, instance_id=facts.instance_id)
-            await self._conductor.turn(
+            await self._mailboxes.turn(
                 facts.instance_id, lambda engine: adopt(engine, spec, facts, self._clock())
             )
         except FaultError as error:

@@ -12,7 +12,7 @@ from services.orchestrator.templates.core.choice import leased_accounts, restart
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
 from services.orchestrator.templates.core.strategies import render_strategy
-from services.orchestrator.templates.core.templates import Shelf
+from services.orchestrator.templates.core.templates import TemplateSet
 
 _NO_TOKEN = 1
 """Which token a lease has is settled when its accounts are taken."""
@@ -21,8 +21,8 @@ _NO_TOKEN = 1
 class Plans:
     """Renders configurations; a snapshot, so that it can be used where nothing may be waited for."""
 
-    def __init__(self, shelf: Shelf, known: Known, session_id: str, lease_ttl_s: float) -> None:
-        self._shelf = shelf
+    def __init__(self, template_set: TemplateSet, known: Known, session_id: str, lease_ttl_s: float) -> None:
+        self._shelf = template_set
         self._known = known
         self._session_id = session_id
         self._lease_ttl_s = lease_ttl_s
@@ -54,6 +54,6 @@ class Planner:
 
     async def plans(self) -> Plans:
         """Both as they are now, for one new session. Raises FaultError `unavailable` when they cannot be read."""
-        shelf = await self._templates.shelf()
+        template_set = await self._templates.template_set()
         known = Known.of((await self._catalog.view()).entries)
-        return Plans(shelf, known, new_session_id(wall(self._clock())), self._lease_ttl_s)
+        return Plans(template_set, known, new_session_id(wall(self._clock())), self._lease_ttl_s)

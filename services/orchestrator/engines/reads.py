@@ -32,8 +32,8 @@ from services.orchestrator.engines.actions import Clock
 from services.orchestrator.engines.core import logs
 from services.orchestrator.engines.core.events import MAX_SEQ
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.core.views import live_view, session_view
 from services.orchestrator.engines.listing import list_containers
 from services.orchestrator.ports import Catalog, Record
@@ -58,7 +58,7 @@ class Reads:
         bus: Bus,
         record: Record,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
         catalog: Catalog,
@@ -66,7 +66,7 @@ class Reads:
         self._bus = bus
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
         self._catalog = catalog
 
@@ -120,7 +120,9 @@ class Reads:
 
     async def containers(self, _: ListContainers) -> ContainerList:
         """The engine containers of every host in sight, and which hosts did not list theirs."""
-        found, problems = await list_containers(self._bus, self._live, self._clock, timeout_s=_LIST_TIMEOUT_S)
+        found, problems = await list_containers(
+            self._bus, self._sightings, self._clock, timeout_s=_LIST_TIMEOUT_S
+        )
         not_listed = tuple(f"{each.name}: {each.message}" for each in problems)
         return ContainerList(containers=fitting(found), not_listed=not_listed)
 
@@ -130,7 +132,7 @@ class Reads:
         return msgspec.structs.replace(view, entries=fitting(view.entries))
 
     def _view(self, engine: Engine) -> EngineView:
-        return live_view(engine, self._live, self._clock())
+        return live_view(engine, self._sightings, self._clock())
 
     async def _check_owner(self, session_id: str, instance_id: str) -> None:
         found = await self._record.sessions_named([session_id])

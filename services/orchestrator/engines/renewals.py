@@ -21,7 +21,7 @@ from services.orchestrator.engines.alerts import Alerts
 from services.orchestrator.engines.core.alerts import about_engine
 from services.orchestrator.engines.core.fleet import Fleet
 from services.orchestrator.engines.core.leases import Holding, holdings
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.ports import Record
 
 log = get_logger(__name__)
@@ -44,12 +44,19 @@ class Renewals:
     """Which leases are renewed, and how long ago that last succeeded."""
 
     def __init__(
-        self, bus: Bus, record: Record, fleet: Fleet, live: Live, clock: Clock, *, alerts: Alerts
+        self,
+        bus: Bus,
+        record: Record,
+        fleet: Fleet,
+        sightings: FleetSightings,
+        clock: Clock,
+        *,
+        alerts: Alerts,
     ) -> None:
         self._bus = bus
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
         self._alerts = alerts
         self._holdings: list[Holding] = []
@@ -120,7 +127,7 @@ class Renewals:
 
     def _request(self, holding: Holding) -> RenewLease:
         """Raises FaultError `unavailable` for a session that was never heard: what would be sent to it might arrive at any time."""
-        beat = self._live.heard_of(holding.session_id, holding.instance_id)
+        beat = self._sightings.heard_of(holding.session_id, holding.instance_id)
         if beat is None:
             raise fault(FaultCode.UNAVAILABLE, "no heartbeat of it was heard", retry_after_s=ROUND_S)
         return RenewLease(

@@ -7,14 +7,14 @@ from schemas.telemetry import Severity
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.engines.actions import Clock
 from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core.again import start_again
 from services.orchestrator.engines.core.alerts import about_engine
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.effects import StartAgain
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.ports import AccountHeld, Record
 
 log = get_logger(__name__)
@@ -24,13 +24,20 @@ class Restarter:
     """Restarts of engines that failed; core/restarts.py decides which and when."""
 
     def __init__(
-        self, record: Record, fleet: Fleet, live: Live, clock: Clock, *, conductor: Conductor, alerts: Alerts
+        self,
+        record: Record,
+        fleet: Fleet,
+        sightings: FleetSightings,
+        clock: Clock,
+        *,
+        mailboxes: EngineMailboxes,
+        alerts: Alerts,
     ) -> None:
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._alerts = alerts
 
     async def start_again(self, effect: StartAgain) -> None:
@@ -49,13 +56,13 @@ class Restarter:
         def decide(engine: Engine | None) -> Decision | None:
             now = self._clock()
             is_worker = engine is not None and engine.is_worker
-            if engine is None or self._live.stop_flag(engine.instance_id, now, is_worker=is_worker):
+            if engine is None or self._sightings.stop_flag(engine.instance_id, now, is_worker=is_worker):
                 return None
-            hosts = self._fleet.hosts(self._live, now, is_worker=is_worker)
+            hosts = self._fleet.hosts(self._sightings, now, is_worker=is_worker)
             return start_again(engine, spec, session_id, hosts, now)
 
         try:
-            await self._conductor.turn(effect.instance_id, decide)
+            await self._mailboxes.turn(effect.instance_id, decide)
         except AccountHeld as error:
             await self._tell_held(effect, error)
 

@@ -23,9 +23,9 @@ from schemas.strategy import (
     StrategyList,
     WhichStrategy,
 )
-from services.orchestrator.engines.conductor import Stamp
 from services.orchestrator.engines.core.fleet import Fleet
 from services.orchestrator.engines.core.model import Session
+from services.orchestrator.engines.engine_mailboxes import Stamp
 from services.orchestrator.engines.ledger import Ledger
 from services.orchestrator.engines.planner import Planner
 from services.orchestrator.ports import Record

@@ -12,14 +12,14 @@ from schemas.session import ContainerFacts, ListContainers
 from schemas.states import RunState
 from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
 from services.orchestrator.engines.actions import Actions, Clock
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core import outcomes
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.effects import ContainerEffect, PublishState, RemoveContainer
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from services.orchestrator.engines.core.sightings import FleetSightings
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.engines.orphans import Orphans
 from services.orchestrator.ports import Record
 
@@ -39,19 +39,19 @@ class Watch:
         bus: Bus,
         record: Record,
         fleet: Fleet,
-        live: Live,
+        sightings: FleetSightings,
         clock: Clock,
         *,
-        conductor: Conductor,
+        mailboxes: EngineMailboxes,
         actions: Actions,
         orphans: Orphans,
     ) -> None:
         self._bus = bus
         self._record = record
         self._fleet = fleet
-        self._live = live
+        self._sightings = sightings
         self._clock = clock
-        self._conductor = conductor
+        self._mailboxes = mailboxes
         self._actions = actions
         self._orphans = orphans
         self._looking: set[str] = set()
@@ -84,16 +84,16 @@ class Watch:
             return
         ran_at = asyncio.get_running_loop().time()
         if ran_at - self._ran_at > _SUSPENDED_S:
-            self._live.since = now
+            self._sightings.since = now
         self._ran_at = ran_at
         if self._bus.stats.reconnects != self._reconnects:
             self._reconnects = self._bus.stats.reconnects
-            self._live.since = now
-        await asyncio.gather(*(self._list(beat.host) for beat in self._live.hosts(now)))
-        for instance_id in dict.fromkeys((*self._fleet.ids(), *sorted(self._conductor.doubtful))):
+            self._sightings.since = now
+        await asyncio.gather(*(self._list(beat.host) for beat in self._sightings.hosts(now)))
+        for instance_id in dict.fromkeys((*self._fleet.ids(), *sorted(self._mailboxes.doubtful))):
             self.look(instance_id)
         for instance_id in sorted(self._actions.unpublished):
-            self._conductor.post(instance_id, _publish_again)
+            self._mailboxes.post(instance_id, _publish_again)
         await self._see_to_others()
 
     def look(self, instance_id: str) -> None:
@@ -101,7 +101,7 @@ class Watch:
         if instance_id in self._looking:
             return
         engine = self._fleet.get(instance_id)
-        if engine is not None and instance_id not in self._conductor.doubtful:
+        if engine is not None and instance_id not in self._mailboxes.doubtful:
             decision = self._reconcile(engine)
             if decision is None or not decision.is_change:
                 for effect in decision.effects if decision else ():
@@ -113,7 +113,7 @@ class Watch:
             self._looking.discard(instance_id)  # what is seen from now on needs another look
             return self._reconcile(engine)
 
-        turn = self._conductor.post(instance_id, decide)
+        turn = self._mailboxes.post(instance_id, decide)
         turn.add_done_callback(lambda _: self._looking.discard(instance_id))
 
     def report(self, effect: ContainerEffect, problem: Fault | None, is_taken: bool) -> None:
@@ -128,9 +128,9 @@ class Watch:
             now = self._clock()
             if problem is None:
                 return outcomes.done(engine, effect, now, is_taken=is_taken)
-            return outcomes.failed(engine, effect, problem, self._fleet.hosts(self._live, now), now)
+            return outcomes.failed(engine, effect, problem, self._fleet.hosts(self._sightings, now), now)
 
-        self._conductor.post(effect.instance_id, decide)
+        self._mailboxes.post(effect.instance_id, decide)
         self.look(effect.instance_id)
 
     def _reconcile(self, engine: Engine | None) -> Decision | None:
@@ -140,8 +140,8 @@ class Watch:
         # Counting what is placed where takes time, and only an engine that begins a session asks for it.
         begins = engine.session.state == RunState.SCHEDULED or engine.pending is not None
         is_worker = engine.is_worker
-        hosts = self._fleet.hosts(self._live, now, is_worker=is_worker) if begins else ()
-        return reconcile(engine, self._live.sight(engine.session, now, is_worker=is_worker), hosts, now)
+        hosts = self._fleet.hosts(self._sightings, now, is_worker=is_worker) if begins else ()
+        return reconcile(engine, self._sightings.sight(engine.session, now, is_worker=is_worker), hosts, now)
 
     async def _list(self, host: str) -> None:
         asked_at = self._clock()
@@ -152,7 +152,7 @@ class Watch:
         except FaultError as error:
             log.warning("host does not list its containers", host=host, error=str(error))
         else:
-            self._live.listed(host, answer.containers, asked_at)
+            self._sightings.listed(host, answer.containers, asked_at)
 
     async def _see_to_others(self) -> None:
         """Sees to containers that belong to no engine's present session."""
@@ -160,8 +160,8 @@ class Watch:
         now = self._clock()
         others = [
             facts
-            for facts in self._live.containers()
-            if facts.session_id not in present and self._live.is_in_sight(facts.host, now)
+            for facts in self._sightings.containers()
+            if facts.session_id not in present and self._sightings.is_in_sight(facts.host, now)
         ]
         on_record = {}
         if others:
@@ -176,7 +176,7 @@ class Watch:
             return
         engine = self._fleet.get(beat.instance_id)
         newest = engine.generation if engine else None
-        if not self._live.heard_engine(beat, self._clock(), newest=newest):
+        if not self._sightings.heard_engine(beat, self._clock(), newest=newest):
             log.warning("heartbeat of a session that is not on record", generation=beat.generation, **ids)
             return
         if engine and engine.session and _is_news(engine.session):
@@ -184,15 +184,15 @@ class Watch:
 
     async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
         if metrics.instance_id == ids["instance_id"]:
-            self._live.heard_metrics(metrics, self._clock())
+            self._sightings.heard_metrics(metrics, self._clock())
 
     async def _heard_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
         if beat.host != ids["host"]:
             log.warning("heartbeat in another host's name", **ids)
             return
         now = self._clock()
-        is_new = not self._live.is_in_sight(beat.host, now)
-        is_stop = self._live.heard_host(beat, now) and bool(beat.stop_flags)
+        is_new = not self._sightings.is_in_sight(beat.host, now)
+        is_stop = self._sightings.heard_host(beat, now) and bool(beat.stop_flags)
         if is_new:
             log.info("host in sight", host=beat.host, runtime=beat.runtime, cpus=beat.cpus)
         if is_new or is_stop:
@@ -200,7 +200,7 @@ class Watch:
                 self.look(engine.instance_id)
 
     async def _saw_container(self, facts: ContainerFacts, ids: Mapping[str, str]) -> None:
-        if facts.host == ids["host"] and self._live.saw_container(facts, self._clock()):
+        if facts.host == ids["host"] and self._sightings.saw_container(facts, self._clock()):
             self.look(facts.instance_id)
 
 

@@ -17,7 +17,7 @@ from services.orchestrator.templates.core.checkup import (
     verdicts_of,
     without_refused,
 )
-from services.orchestrator.templates.core.templates import Kind, Shelf, view
+from services.orchestrator.templates.core.templates import Kind, TemplateSet, view
 from services.orchestrator.templates.core.validation import examine, judged
 
 log = get_logger(__name__)
@@ -36,28 +36,28 @@ class Library:
         self._ask = ask
         self._verdicts: dict[Content, str | None] = {}
 
-    async def shelf(self) -> Shelf:
+    async def template_set(self) -> TemplateSet:
         """The templates that may be used. Raises FaultError `unavailable` when they cannot be read."""
-        return without_refused(await self._files.shelf(), self._verdicts)
+        return without_refused(await self._files.template_set(), self._verdicts)
 
     async def templates(self, request: ListTemplates) -> TemplateList:
         """Engine or strategy templates, sorted by name, and the files of that kind that are not served."""
-        shelf = await self.shelf()
+        template_set = await self.template_set()
         kind: Kind = "engine" if request.kind == "engine" else "strategy"
-        found = shelf.engines if kind == "engine" else shelf.strategies
+        found = template_set.engines if kind == "engine" else template_set.strategies
         # A venue's file goes with the engines that use it: it has no list of its own.
         kinds = ("strategy",) if kind == "strategy" else ("engine", "venue")
         return TemplateList(
             templates=fitting(
-                view(found[name], is_checked=is_checked(shelf, kind, name, self._verdicts))
+                view(found[name], is_checked=is_checked(template_set, kind, name, self._verdicts))
                 for name in sorted(found)
             ),
-            faults=tuple(each for each in shelf.faults if each.kind in kinds),
+            faults=tuple(each for each in template_set.faults if each.kind in kinds),
         )
 
     async def validate(self, request: ValidateStrategy) -> StrategyVerdict:
         """Whether a strategy template takes these parameters, as far as we and NautilusTrader can tell."""
-        verdict, strategy = examine(request, await self.shelf())
+        verdict, strategy = examine(request, await self.template_set())
         if strategy is None:
             return verdict
         return judged(verdict, await self._ask(PlanCheck(strategies=(strategy.config,))))
@@ -73,10 +73,10 @@ class Library:
     async def check_new(self) -> bool:
         """Asks about every template that is not known yet; False when something stays unanswered."""
         try:
-            shelf = await self._files.shelf()
+            template_set = await self._files.template_set()
         except FaultError:
             return False
-        for checkup in due(shelf, self._verdicts):
+        for checkup in due(template_set, self._verdicts):
             found = await self._ask(checkup.request)
             if found is None:
                 return False

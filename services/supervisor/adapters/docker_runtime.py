@@ -36,8 +36,8 @@ from services.supervisor.core.spec import (
     container_config,
     networks_besides,
 )
+from services.supervisor.keyed_locks import KeyedLocks
 from services.supervisor.ports import RuntimeProbe
-from services.supervisor.turns import Turns
 
 log = get_logger(__name__)
 
@@ -58,7 +58,7 @@ class DockerRuntime:
         self._profile = profile
         self._subnet = subnet
         self._egress_subnet = egress_subnet
-        self._turns: Turns[str] = Turns()
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._info: RuntimeProbe | None = None
         self._checks_under_way = 0
         self._signals = Tasks()
@@ -95,7 +95,7 @@ class DockerRuntime:
         refuse_live(spec, is_isolated=self.is_isolated)
         config = container_config(spec, self._profile, host=await self._room())
         networks = networks_besides(spec, self._profile)
-        async with self._turns.take(spec.session_id):
+        async with self._locks.take(spec.session_id):
             if networks:
                 await self._ensure_egress()
 

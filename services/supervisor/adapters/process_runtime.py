@@ -22,8 +22,8 @@ from services.supervisor.core.check_output import CheckOutput
 from services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
 from services.supervisor.core.live_guard import refuse_live
 from services.supervisor.core.process_state import SessionRecord, existing_of, facts_of
+from services.supervisor.keyed_locks import KeyedLocks
 from services.supervisor.ports import RuntimeProbe
-from services.supervisor.turns import Turns
 
 log = get_logger(__name__)
 
@@ -57,7 +57,7 @@ class ProcessRuntime:
         self._check_command = check_command
         self._owner = owner
         self._host = host
-        self._turns: Turns[str] = Turns()
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._shims: set[int] = set()
         if is_guest:
             return
@@ -83,7 +83,7 @@ class ProcessRuntime:
     ) -> ContainerFacts:
         """See ContainerRuntime. Raises FaultError `forbidden` for live trading."""
         refuse_live(spec, is_isolated=self.is_isolated)
-        async with self._turns.take(spec.session_id):
+        async with self._locks.take(spec.session_id):
             folder = await asyncio.to_thread(self._ensure, spec, launch_line, go_on)
             return await self._until(folder, _is_known)
 
@@ -111,7 +111,7 @@ class ProcessRuntime:
 
     async def remove(self, session_id: str) -> ContainerFacts:
         """See ContainerRuntime."""
-        async with self._turns.take(session_id):
+        async with self._locks.take(session_id):
             folder = SessionFolder(self._root / session_id)
             if (facts := await asyncio.to_thread(self._facts, folder)) is None:
                 name = container_name(session_id)

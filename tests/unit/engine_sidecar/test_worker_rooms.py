@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from engine_sidecar.worker.slots import Rooms
+from engine_sidecar.worker.slots import Slots
 from engine_sidecar.worker.verdict import Ending, KillCause
 from schemas.backtest import TrialFailure
 
 
 async def test_one_that_is_alone_waits_for_the_others_and_they_for_it() -> None:
-    rooms, inside, leave = Rooms(), list[str](), {name: asyncio.Event() for name in "abcd"}
+    rooms, inside, leave = Slots(), list[str](), {name: asyncio.Event() for name in "abcd"}
 
     async def run(name: str, *, alone: bool = False) -> None:
         async with rooms.enter(alone=alone):
@@ -40,7 +40,7 @@ async def test_one_that_is_alone_waits_for_the_others_and_they_for_it() -> None:
 
 
 async def test_one_that_gave_up_waiting_to_be_alone_keeps_nobody_out() -> None:
-    rooms = Rooms()
+    rooms = Slots()
 
     async def enter_alone() -> None:
         async with rooms.enter(alone=True):

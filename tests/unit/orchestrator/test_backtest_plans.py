@@ -9,7 +9,7 @@ from schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPl
 from schemas.catalog import CatalogEntry, Parameter
 from services.orchestrator.backtests.core.plans import Sources, plan_of
 from services.orchestrator.templates.core.parameters import Rule
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 
 SPX, IXIC = "SPX.SIM-1-DAY-LAST-EXTERNAL", "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 
@@ -42,7 +42,7 @@ CROSS = StrategyTemplate(
     rules=(Rule(less=("fast", "slow"), message="must be less than slow"),),
 )
 SOURCES = Sources(
-    shelf=Shelf(strategies={"ema_cross": CROSS}),
+    template_set=TemplateSet(strategies={"ema_cross": CROSS}),
     entries=(
         entry("bars", SPX),
         entry("bars", IXIC),

@@ -17,7 +17,7 @@ from services.orchestrator.engines.core.fleet import Fleet
 from services.orchestrator.engines.core.model import Engine, StopOrder
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf
+from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
 
@@ -44,8 +44,8 @@ def test_the_template_of_workers_makes_the_plan_of_one() -> None:
     body = json.loads((Path(templates.__file__).parent / "engines/backtest_worker.json").read_text())
     template = msgspec.convert(body, EngineTemplate)
     config = EngineConfig(engine_type="backtest", template=template.name, parameters={"slots": 3})
-    shelf = Shelf(engines={template.name: template})
-    spec = render(config, shelf, Known.of(()), session_id="s")
+    template_set = TemplateSet(engines={template.name: template})
+    spec = render(config, template_set, Known.of(()), session_id="s")
     assert spec.worker == WorkerPlan(slots=3, idle_s=600.0)
 
 

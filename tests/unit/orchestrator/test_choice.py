@@ -6,8 +6,8 @@ from schemas.config import EngineConfig, RestartPolicy, VenueChoice
 from schemas.fault import FaultError
 from schemas.session import VenueAccount
 from services.orchestrator.templates.core.choice import engine_template, leased_accounts, restart_policy
-from services.orchestrator.templates.core.templates import Shelf
-from tests.unit.orchestrator.shelves import SHELF, live, paper
+from services.orchestrator.templates.core.templates import TemplateSet
+from tests.unit.orchestrator.template_sets import SHELF, live, paper
 
 VENUES = (
     VenueChoice(name="ONE", adapter="broker", account="U1"),
@@ -58,7 +58,7 @@ def test_an_engine_is_restarted_as_its_template_says_unless_the_operator_does() 
     assert restart_policy(paper(), SHELF).max_restarts == 3
     assert restart_policy(EngineConfig(engine_type="sandbox"), SHELF).max_restarts == 0
     assert restart_policy(live(restart=chosen), SHELF) == chosen
-    assert restart_policy(live(), Shelf()).max_restarts == 0
+    assert restart_policy(live(), TemplateSet()).max_restarts == 0
 
 
 def test_accounts_are_held_only_where_orders_go_to_the_venue() -> None:

@@ -31,9 +31,9 @@ from services.orchestrator.engines.core.effects import (
     StopContainer,
 )
 from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from services.orchestrator.engines.core.sightings import FleetSightings
 from tests.unit.orchestrator.host_model import RUNNING, Clock, Container, HostModel
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, host_beat, spec, state_event
 
@@ -52,7 +52,7 @@ class Run:
         self.clock = Clock(seed)
         self.host = HostModel(self.clock, self._saw, self._said)
         self.host.is_faulty = is_faulty
-        self.live = Live(after(0))
+        self.sightings = FleetSightings(after(0))
         self.engine: Engine | None = None
         self.ended: dict[str, tuple[float, Session]] = {}
         self.asked: set[str] = set()
@@ -97,7 +97,7 @@ class Run:
         """What is on record stays, what was heard and what was under way is lost."""
         self._life += 1
         self._under_way.clear()
-        self.live = Live(after(self.clock.now))
+        self.sightings = FleetSightings(after(self.clock.now))
 
     # -- conductor, actions and watch
 
@@ -159,10 +159,10 @@ class Run:
         self._under_way.discard(effect)
         now = after(self.clock.now)
         if seen is not None:
-            self.live.saw_container(seen, now, is_new=isinstance(effect, StartContainer))
+            self.sightings.saw_container(seen, now, is_new=isinstance(effect, StartContainer))
         if isinstance(effect, RemoveContainer):
             if problem is None:
-                self.live.forget_container(effect.session_id)
+                self.sightings.forget_container(effect.session_id)
             return
         if isinstance(effect, CallOff) and seen is not None and seen.status != "gone":
             problem = Fault(code="conflict", message="it has begun")  # type: ignore[arg-type]
@@ -176,16 +176,16 @@ class Run:
     def _look(self) -> None:
         if self.engine is not None and self.engine.session is not None:
             now = after(self.clock.now)
-            sight = self.live.sight(self.engine.session, now)
+            sight = self.sightings.sight(self.engine.session, now)
             self._take(reconcile(self.engine, sight, HOSTS, now))
 
     def _beat(self) -> None:
         now = after(self.clock.now)
         if self.host.is_up:
-            self.live.heard_host(host_beat(), now)
+            self.sightings.heard_host(host_beat(), now)
         for container in self.host.beats():
             named = {"session_id": container.session_id, "generation": container.generation}
-            self.live.heard_engine(beat(container.state, **named), now)
+            self.sightings.heard_engine(beat(container.state, **named), now)
         running = [each for each in self.host.containers.values() if each.status == RUNNING]
         if sum(not _told_its_end(each) for each in running) > 1:
             self.wrong.append("two containers of one engine run")
@@ -195,16 +195,16 @@ class Run:
         now = after(self.clock.now)
         if self.host.is_up:
             listed = [self.host.facts_of(each) for each in self.host.containers.values()]
-            self.live.listed("h1", listed, now)
+            self.sightings.listed("h1", listed, now)
         self._look()
         present = self.engine.session.session_id if self.engine and self.engine.session else ""
-        others = [each for each in self.live.containers() if each.session_id != present]
+        others = [each for each in self.sightings.containers() if each.session_id != present]
         for effect in leftovers(others, {name: session for name, (_, session) in self.ended.items()}, now):
             self._begin(effect)
         self.clock.at(ROUND_S, self._round)
 
     def _saw(self, seen: ContainerFacts) -> None:
-        if self.live.saw_container(seen, after(self.clock.now)):
+        if self.sightings.saw_container(seen, after(self.clock.now)):
             self._look()
 
     def _said(self, container: Container, state: RunState) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.config import EngineConfig, StrategyChoice, VenueChoice
-from tests.unit.orchestrator.shelves import live, paper, refused, rendered
+from tests.unit.orchestrator.template_sets import live, paper, refused, rendered
 
 
 def bazaar(name: str = "BAZAAR", **more: Any) -> VenueChoice:

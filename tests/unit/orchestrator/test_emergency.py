@@ -9,7 +9,7 @@ import pytest
 from schemas.session import EmergencyStop, FleetStopped
 from services.orchestrator.engines import emergency
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.emergency import Emergency
 from services.orchestrator.engines.ledger import Ledger
 
@@ -44,7 +44,7 @@ async def test_the_same_stop_at_the_same_time_is_one_and_another_engines_is_carr
     nothing: Any = None
     ledger = Ledger(record, lambda: NOW, audit=nothing)
     alerts: Any = Alerts()
-    made = Emergency(nothing, record, Fleet(), Live(NOW), lambda: NOW, ledger=ledger, alerts=alerts)
+    made = Emergency(nothing, record, Fleet(), FleetSightings(NOW), lambda: NOW, ledger=ledger, alerts=alerts)
     one, other = (EmergencyStop(instance_id=name, request_id="r1") for name in ("e1", "e2"))
     await asyncio.gather(made.stop(one), made.stop(one), made.stop(other))
     assert asked == ["e1", "e2"]

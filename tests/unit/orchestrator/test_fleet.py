@@ -4,9 +4,9 @@ from schemas.fault import FaultCode, FaultError
 from schemas.states import ClientState, RunState
 from services.orchestrator.core.replies import fitting
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
 from services.orchestrator.engines.core.placement import HostLoad, choose
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.core.views import client_state, live_view, record_view
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, host_beat, replace, session
 
@@ -72,12 +72,12 @@ def test_the_number_of_the_last_event_only_grows_and_belongs_to_its_session() ->
 
 
 def test_a_host_counts_what_is_placed_on_it_before_it_has_begun_it() -> None:
-    live = Live(NOW)
-    live.heard_host(host_beat("h1", sessions=0), NOW)
-    live.heard_host(host_beat("h2", sessions=3), NOW)
-    live.heard_host(host_beat("h3", is_runtime_up=False), NOW)
+    sightings = FleetSightings(NOW)
+    sightings.heard_host(host_beat("h1", sessions=0), NOW)
+    sightings.heard_host(host_beat("h2", sessions=3), NOW)
+    sightings.heard_host(host_beat("h3", is_runtime_up=False), NOW)
     fleet = Fleet([running("e1"), running("e2"), running("e3", 0, RunState.STOPPED)])
-    assert set(fleet.hosts(live, NOW)) == {HostLoad("h1", 2, 2), HostLoad("h2", 2, 3)}
+    assert set(fleet.hosts(sightings, NOW)) == {HostLoad("h1", 2, 2), HostLoad("h2", 2, 3)}
 
 
 def test_the_least_loaded_host_is_chosen() -> None:
@@ -95,12 +95,12 @@ def test_every_state_is_one_of_the_five_that_clients_know() -> None:
 
 
 def test_a_view_shows_telemetry_of_the_present_session_only() -> None:
-    live = Live(NOW)
-    live.heard_engine(beat(is_frozen=True), NOW)
-    shown = live_view(engine(session()), live, after(1.5))
+    sightings = FleetSightings(NOW)
+    sightings.heard_engine(beat(is_frozen=True), NOW)
+    shown = live_view(engine(session()), sightings, after(1.5))
     assert (shown.heartbeat_age_s, shown.is_frozen) == (1.5, True)
     for other in (session(session_id="s2"), session(RunState.STOPPED), None):
-        assert live_view(engine(other), live, NOW) == record_view(engine(other), NOW)
+        assert live_view(engine(other), sightings, NOW) == record_view(engine(other), NOW)
 
 
 def test_an_answer_takes_only_what_fits() -> None:
@@ -110,11 +110,11 @@ def test_an_answer_takes_only_what_fits() -> None:
 
 
 def test_an_impaired_engine_has_its_reasons_before_its_heartbeat_says_them() -> None:
-    live = Live(NOW)
+    sightings = FleetSightings(NOW)
     impaired = engine(session(RunState.IMPAIRED, detail="A is STOPPED"))
-    assert live_view(impaired, live, NOW).problems == ("A is STOPPED",)
-    live.heard_engine(beat(RunState.RECONCILING), NOW)
-    assert live_view(impaired, live, NOW).problems == ("A is STOPPED",)
-    live.heard_engine(beat(RunState.IMPAIRED, problems=("A is STOPPED", "B is away")), NOW)
-    assert live_view(impaired, live, NOW).problems == ("A is STOPPED", "B is away")
-    assert live_view(engine(session()), Live(NOW), NOW).problems == ()
+    assert live_view(impaired, sightings, NOW).problems == ("A is STOPPED",)
+    sightings.heard_engine(beat(RunState.RECONCILING), NOW)
+    assert live_view(impaired, sightings, NOW).problems == ("A is STOPPED",)
+    sightings.heard_engine(beat(RunState.IMPAIRED, problems=("A is STOPPED", "B is away")), NOW)
+    assert live_view(impaired, sightings, NOW).problems == ("A is STOPPED", "B is away")
+    assert live_view(engine(session()), FleetSightings(NOW), NOW).problems == ()

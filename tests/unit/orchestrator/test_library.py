@@ -12,9 +12,9 @@ from schemas.fault import FieldError
 from schemas.session import PlanCheck, PlanProblems
 from services.orchestrator.templates.core.loading import load
 from services.orchestrator.templates.core.strategies import render_all
-from services.orchestrator.templates.core.templates import Kind, Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import Kind, StrategyTemplate, TemplateSet
 from services.orchestrator.templates.library import Library
-from tests.unit.orchestrator.shelves import SHELF
+from tests.unit.orchestrator.template_sets import SHELF
 from tests.unit.orchestrator.test_rendering import STRATEGY
 
 NAMES = ("alpha", "beta", "gamma")
@@ -45,25 +45,25 @@ class Nautilus:
 class Files:
     """A shelf that the test changes."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.now = shelf
+    def __init__(self, template_set: TemplateSet) -> None:
+        self.now = template_set
 
-    async def shelf(self) -> Shelf:
+    async def template_set(self) -> TemplateSet:
         return self.now
 
 
-def strategies(names: Sequence[str], digest: str = "1") -> Shelf:
+def strategies(names: Sequence[str], digest: str = "1") -> TemplateSet:
     bodies = [{**STRATEGY, "name": name, "strategy_path": f"mod:{name.title()}"} for name in names]
     loaded = {
         each["name"]: load(msgspec.json.encode(each), StrategyTemplate, each["name"]) for each in bodies
     }
     digests: dict[tuple[Kind, str], str] = {("strategy", name): digest for name in names}
     fault = TemplateFault(file="strategies/broken.json", kind="strategy", message="m")
-    return Shelf(strategies=loaded, digests=digests, faults=(fault,))
+    return TemplateSet(strategies=loaded, digests=digests, faults=(fault,))
 
 
-def library(*refused: str, shelf: Shelf | None = None) -> tuple[Library, Nautilus, Files]:
-    nautilus, files = Nautilus(*refused), Files(shelf or strategies(NAMES))
+def library(*refused: str, template_set: TemplateSet | None = None) -> tuple[Library, Nautilus, Files]:
+    nautilus, files = Nautilus(*refused), Files(template_set or strategies(NAMES))
     return Library(files, nautilus.ask), nautilus, files
 
 
@@ -88,7 +88,7 @@ async def test_what_nautilustrader_refuses_is_a_fault_and_served_no_more() -> No
         kind="strategy",
         message="NautilusTrader refuses it: strategy_path: no Beta",
     )
-    assert set((await made.shelf()).strategies) == {"alpha", "gamma"}
+    assert set((await made.template_set()).strategies) == {"alpha", "gamma"}
     (asked,) = nautilus.asked
     assert [each["config"]["trade_size"] for each in asked.strategies] == ["100"] * 3
 
@@ -106,7 +106,7 @@ async def test_a_template_is_listed_as_not_checked_until_nautilustrader_has_spok
 async def test_of_engine_templates_ours_count_as_checked_and_others_do_not_before_their_turn() -> None:
     digests: dict[tuple[Kind, str], str] = {("engine", name): "1" for name in SHELF.engines}
     ours: frozenset[tuple[Kind, str]] = frozenset({("engine", "backtest_engine")})
-    made, _, _ = library(shelf=msgspec.structs.replace(SHELF, digests=digests, ours=ours))
+    made, _, _ = library(template_set=msgspec.structs.replace(SHELF, digests=digests, ours=ours))
     found = await made.templates(ListTemplates(kind="engine"))
     assert {each.name: each.is_checked for each in found.templates} == {
         "backtest_engine": True,
@@ -121,7 +121,7 @@ async def test_a_template_that_is_refused_is_named_with_the_reason_wherever_it_i
     await made.check_new()
     why = "the template beta is not served: NautilusTrader refuses it: strategy_path: no Beta"
     assert (await made.validate(ValidateStrategy(strategy_name="beta"))).message == why
-    _, errors = render_all([StrategyChoice(template="beta")], await made.shelf(), None, {})
+    _, errors = render_all([StrategyChoice(template="beta")], await made.template_set(), None, {})
     assert [error.message for error in errors] == [why]
     unknown = await made.validate(ValidateStrategy(strategy_name="delta"))
     assert unknown.message == "there is no template delta; there are alpha, gamma"
@@ -139,10 +139,10 @@ async def test_only_new_contents_are_asked_about() -> None:
         strategies={**files.now.strategies, **changed.strategies},
         digests={**files.now.digests, **changed.digests},
     )
-    assert set((await made.shelf()).strategies) == set(NAMES)
+    assert set((await made.template_set()).strategies) == set(NAMES)
     await made.check_new()
     assert [each["strategy_path"] for each in nautilus.asked[1].strategies] == ["mod:Beta"]
-    assert set((await made.shelf()).strategies) == set(NAMES)
+    assert set((await made.template_set()).strategies) == set(NAMES)
 
 
 async def test_templates_stay_when_no_host_can_say_and_are_asked_about_again() -> None:
@@ -158,8 +158,8 @@ async def test_templates_stay_when_no_host_can_say_and_are_asked_about_again() -
 async def test_engine_templates_of_peoples_own_are_checked_as_whole_plans() -> None:
     digests: dict[tuple[Kind, str], str] = {("engine", name): "1" for name in SHELF.engines}
     ours: frozenset[tuple[Kind, str]] = frozenset({("engine", "backtest_engine")})
-    shelf = msgspec.structs.replace(SHELF, digests=digests, ours=ours)
-    made, nautilus, _ = library("plan", shelf=shelf)
+    template_set = msgspec.structs.replace(SHELF, digests=digests, ours=ours)
+    made, nautilus, _ = library("plan", template_set=template_set)
     await made.check_new()
     plans = [each.plan for each in nautilus.asked]
     assert (
@@ -183,7 +183,7 @@ async def test_a_template_that_needs_an_operators_choice_is_asked_about_with_a_s
     }
     body = {**STRATEGY, "name": "needs", "parameters": parameters, "config": {"a": "{horizon}{pair}{side}"}}
     free = {**parameters, "note": {"type": "string", "help": "h", "required": True}}
-    shelf = Shelf(
+    template_set = TemplateSet(
         strategies={
             "needs": load(msgspec.json.encode(body), StrategyTemplate, "needs"),
             "free": load(
@@ -192,7 +192,7 @@ async def test_a_template_that_needs_an_operators_choice_is_asked_about_with_a_s
         },
         digests={("strategy", "needs"): "1", ("strategy", "free"): "1"},
     )
-    made, nautilus, _ = library(shelf=shelf)
+    made, nautilus, _ = library(template_set=template_set)
     await made.check_new()
     assert [each["config"]["a"] for each in nautilus.asked[0].strategies] == ["6SPX.SIMBUY"]
 

@@ -7,7 +7,7 @@ import pytest
 from bus.bus import Bus
 from schemas.fault import FaultCode, fault
 from schemas.session import CleanupError, ContainerList
-from services.orchestrator.engines.core.live import Live
+from services.orchestrator.engines.core.sightings import FleetSightings
 from services.orchestrator.engines.listing import list_containers
 from tests.unit.orchestrator.makers import NOW, after, facts, host_beat
 
@@ -53,17 +53,19 @@ def problem(host: str, message: str) -> CleanupError:
 async def test_what_is_listed_and_what_is_not(
     heard: dict[str, float], answers: dict[str, Any], names: list[str], problems: list[CleanupError]
 ) -> None:
-    live = Live(NOW)
+    sightings = FleetSightings(NOW)
     for host, seconds in heard.items():
-        live.heard_host(host_beat(host=host), after(seconds))
+        sightings.heard_host(host_beat(host=host), after(seconds))
     bus = cast("Bus", Hosts(**answers))
-    found, missing = await list_containers(bus, live, lambda: NOW, timeout_s=1.0)
+    found, missing = await list_containers(bus, sightings, lambda: NOW, timeout_s=1.0)
     assert [each.session_id for each in found] == names
     assert missing == problems
 
 
 async def test_an_error_that_is_no_answer_of_a_host_is_not_swallowed() -> None:
-    live = Live(NOW)
-    live.heard_host(host_beat(), NOW)
+    sightings = FleetSightings(NOW)
+    sightings.heard_host(host_beat(), NOW)
     with pytest.raises(ZeroDivisionError):
-        await list_containers(cast("Bus", Hosts(h1=ZeroDivisionError())), live, lambda: NOW, timeout_s=1.0)
+        await list_containers(
+            cast("Bus", Hosts(h1=ZeroDivisionError())), sightings, lambda: NOW, timeout_s=1.0
+        )

@@ -15,9 +15,9 @@ from services.orchestrator.engines.core.effects import (
     RemoveContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
 from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

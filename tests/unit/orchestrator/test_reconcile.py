@@ -17,9 +17,9 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, Session, StopOrder
 from services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

@@ -15,7 +15,7 @@ from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.placeholders import substitute
 from services.orchestrator.templates.core.rendering import render
 from services.orchestrator.templates.core.strategies import render_strategy
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, StrategyTemplate, view
+from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, TemplateSet, view
 from services.orchestrator.templates.core.traders import trader_id
 from tests.unit.orchestrator.makers import config
 
@@ -58,14 +58,14 @@ STRATEGY: dict[str, Any] = {
 }
 
 
-def shelf(**changes: Any) -> Shelf:
+def template_set(**changes: Any) -> TemplateSet:
     template = load(msgspec.json.encode({**ENGINE, **changes}), EngineTemplate, "sandbox_engine")
     strategy = load(msgspec.json.encode(STRATEGY), StrategyTemplate, "ema_cross")
-    return Shelf(engines={"sandbox_engine": template}, strategies={"ema_cross": strategy})
+    return TemplateSet(engines={"sandbox_engine": template}, strategies={"ema_cross": strategy})
 
 
-def rendered(chosen: EngineConfig, on: Shelf | None = None) -> SessionSpec:
-    return render(chosen, on or shelf(), KNOWN, session_id="s1")
+def rendered(chosen: EngineConfig, on: TemplateSet | None = None) -> SessionSpec:
+    return render(chosen, on or template_set(), KNOWN, session_id="s1")
 
 
 def refused(chosen: EngineConfig) -> dict[str, str]:
@@ -192,7 +192,7 @@ def test_all_that_is_wrong_with_the_strategies_is_told_at_once() -> None:
 def test_a_default_that_the_catalog_does_not_hold_is_refused() -> None:
     nothing = Known(instruments=frozenset(), bar_types=frozenset())
     with pytest.raises(FaultError, match=r"SPX\.SIM is not in the data catalog"):
-        render(config(), shelf(), nothing, session_id="s1")
+        render(config(), template_set(), nothing, session_id="s1")
 
 
 PAIR = "BTC/USDT.SIM"
@@ -219,7 +219,7 @@ def test_an_account_that_what_is_replayed_cannot_be_converted_into_is_refused_by
         "config": {"instrument_id": "{instrument_id}"},
     }
     strategy = load(msgspec.json.encode(STRATEGY | holds), StrategyTemplate, "ema_cross")
-    on = msgspec.structs.replace(shelf(**CURRENCY), strategies={"ema_cross": strategy})
+    on = msgspec.structs.replace(template_set(**CURRENCY), strategies={"ema_cross": strategy})
     trades = tuple(
         StrategyChoice(template="ema_cross", parameters={"instrument_id": name}) for name in instruments
     )
@@ -237,14 +237,14 @@ def test_an_account_that_what_is_replayed_cannot_be_converted_into_is_refused_by
 def test_a_missing_value_within_text_is_refused_and_names_it() -> None:
     node = {"note": "at most {max_order_rate}"}
     with pytest.raises(FaultError, match="max_order_rate has no value"):
-        rendered(config(), shelf(node=node))
-    assert rendered(config(max_order_rate=5), shelf(node=node)).plan.node["note"] == "at most 5"
+        rendered(config(), template_set(node=node))
+    assert rendered(config(max_order_rate=5), template_set(node=node)).plan.node["note"] == "at most 5"
 
 
 def test_the_templates_strategies_may_use_its_parameters() -> None:
     parameters = {"size": {"type": "decimal", "help": "h", "default": "7"}}
     defaults = {"strategies": [{"template": "ema_cross", "parameters": {"trade_size": "{size}"}}]}
-    changed = shelf(parameters=parameters, defaults=defaults, node={})
+    changed = template_set(parameters=parameters, defaults=defaults, node={})
     assert rendered(config(), changed).plan.strategies[0]["config"]["trade_size"] == "7"
 
 
@@ -265,12 +265,12 @@ def test_a_trader_id_has_the_form_that_nautilustrader_wants(instance_id: str, ex
 
 
 def test_a_template_is_shown_with_its_config_and_the_kind_of_engine_it_makes() -> None:
-    shown = view(shelf().strategies["ema_cross"], is_checked=True)
+    shown = view(template_set().strategies["ema_cross"], is_checked=True)
     assert (shown.name, shown.kind, shown.file) == ("ema_cross", "strategy", "ema_cross.json")
     assert shown.strategy_class == "EMACross"
     assert shown.risk_parameters == {"trade_size": "h"}
     assert shown.config == STRATEGY["config"]
-    engine = view(shelf().engines["sandbox_engine"], is_checked=True)
+    engine = view(template_set().engines["sandbox_engine"], is_checked=True)
     assert (engine.kind, engine.engine_type, engine.trading_mode) == ("engine", "sandbox", "paper")
     assert engine.config == ENGINE["node"]
 
@@ -283,17 +283,17 @@ def test_the_spec_says_what_the_operator_chose() -> None:
 
 
 def test_a_default_of_the_template_is_taken_for_what_the_operator_leaves_open() -> None:
-    assert rendered(config(), shelf(defaults={"stale_feed_after_s": 9})).stale_feed_after_s == 9
+    assert rendered(config(), template_set(defaults={"stale_feed_after_s": 9})).stale_feed_after_s == 9
 
 
 def test_an_engine_has_time_to_boot_for_as_long_as_its_node_waits() -> None:
     node = {"timeout_connection": "{speed}", "timeout_portfolio": 100}
     assert rendered(config(parameters={"speed": 600})).boot_timeout_s == 60
-    assert rendered(config(parameters={"speed": 600}), shelf(node=node)).boot_timeout_s == 730
+    assert rendered(config(parameters={"speed": 600}), template_set(node=node)).boot_timeout_s == 730
 
 
 def added(choice: StrategyChoice, **chosen: Any) -> dict[str, Any]:
-    return render_strategy(choice, shelf(), KNOWN, spec=rendered(config(**chosen)))
+    return render_strategy(choice, template_set(), KNOWN, spec=rendered(config(**chosen)))
 
 
 def test_a_strategy_for_a_running_engine_leaves_its_tag_to_the_engine() -> None:
@@ -324,7 +324,7 @@ RULES = [{"less": ["fast", "trade_size"], "message": "must be less than trade_si
 
 def test_a_rule_between_parameters_is_kept() -> None:
     ruled = load(msgspec.json.encode({**STRATEGY, "rules": RULES}), StrategyTemplate, "ema_cross")
-    on = msgspec.structs.replace(shelf(), strategies={"ema_cross": ruled})
+    on = msgspec.structs.replace(template_set(), strategies={"ema_cross": ruled})
     for fast, is_sound in ((99, True), (100, False), (101, False)):
         chosen = config(strategies=(StrategyChoice(template="ema_cross", parameters={"fast": fast}),))
         if is_sound:

@@ -20,10 +20,10 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
 )
 from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, StopOrder
 from services.orchestrator.engines.core.reconcile import reconcile
 from services.orchestrator.engines.core.restarts import backoff, is_owed, plan, recent, standing_alerts
+from services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

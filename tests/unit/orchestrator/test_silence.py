@@ -14,9 +14,9 @@ from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.effects import CommandStop, RaiseAlert
 from services.orchestrator.engines.core.engine import stop
 from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
 from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, facts, replace, session, state_event
 
 MUTE = Sight(is_host_in_sight=True, is_listed=True, container=facts(), is_silent=True, is_mute=True)

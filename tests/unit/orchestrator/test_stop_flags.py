@@ -5,9 +5,9 @@ from schemas.states import DesiredState, RunState, StopPolicy
 from schemas.telemetry import StopFlag
 from services.orchestrator.engines.core.effects import CommandStop, KillContainer
 from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.live import Live, Sight
 from services.orchestrator.engines.core.model import StopOrder
 from services.orchestrator.engines.core.reconcile import reconcile
+from services.orchestrator.engines.core.sightings import FleetSightings, Sight
 from services.orchestrator.engines.core.stop_flags import halt, refuse_stopped
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, engine, host_beat, replace, session, spec
 from tests.unit.orchestrator.test_engine import effects_of
@@ -99,15 +99,15 @@ def test_an_engine_that_runs_on_is_wanted_no_more_whoever_stops_it() -> None:
 
 
 def test_a_stop_of_all_engines_is_none_of_a_worker() -> None:
-    live = Live(NOW)
-    live.heard_host(host_beat("h1", stop_flags=(ALL,)), NOW)
-    assert live.stop_flag("worker-h1", NOW, is_worker=True) is None
-    assert live.sight(session(), NOW, is_worker=True).stop_flag is None
-    assert not live.sight(session(), NOW, is_worker=True).is_host_flagged
+    sightings = FleetSightings(NOW)
+    sightings.heard_host(host_beat("h1", stop_flags=(ALL,)), NOW)
+    assert sightings.stop_flag("worker-h1", NOW, is_worker=True) is None
+    assert sightings.sight(session(), NOW, is_worker=True).stop_flag is None
+    assert not sightings.sight(session(), NOW, is_worker=True).is_host_flagged
     named = StopFlag(since=NOW, instance_id="worker-h1")
-    live.heard_host(host_beat("h1", stop_flags=(named,)), NOW)
-    assert live.stop_flag("worker-h1", NOW, is_worker=True) == named
-    assert [host.stop_flags for host in Fleet().hosts(live, NOW, is_worker=True)] == [(named,)]
+    sightings.heard_host(host_beat("h1", stop_flags=(named,)), NOW)
+    assert sightings.stop_flag("worker-h1", NOW, is_worker=True) == named
+    assert [host.stop_flags for host in Fleet().hosts(sightings, NOW, is_worker=True)] == [(named,)]
 
 
 def test_an_engine_that_is_stopped_already_needs_nothing() -> None:
@@ -116,23 +116,23 @@ def test_an_engine_that_is_stopped_already_needs_nothing() -> None:
 
 
 def test_only_the_flags_of_hosts_in_sight_that_name_the_engine_count() -> None:
-    live = Live(NOW)
-    live.heard_host(host_beat("h2", stop_flags=(StopFlag(since=NOW, instance_id="e2"),)), NOW)
-    assert live.stop_flag("e1", NOW) is None
-    live.heard_host(host_beat("h1", stop_flags=(ALL,)), NOW)
-    assert live.stop_flag("e1", NOW) == ALL
-    sight = live.sight(session(), NOW)
+    sightings = FleetSightings(NOW)
+    sightings.heard_host(host_beat("h2", stop_flags=(StopFlag(since=NOW, instance_id="e2"),)), NOW)
+    assert sightings.stop_flag("e1", NOW) is None
+    sightings.heard_host(host_beat("h1", stop_flags=(ALL,)), NOW)
+    assert sightings.stop_flag("e1", NOW) == ALL
+    sight = sightings.sight(session(), NOW)
     assert (sight.stop_flag, sight.is_host_flagged) == (ALL, True)
-    assert not live.sight(session(host="h2"), NOW).is_host_flagged
-    assert live.stop_flag("e1", after(10)) is None
+    assert not sightings.sight(session(host="h2"), NOW).is_host_flagged
+    assert sightings.stop_flag("e1", after(10)) is None
 
 
 def test_a_lifted_flag_counts_no_more_before_the_next_heartbeat() -> None:
-    live = Live(NOW)
+    sightings = FleetSightings(NOW)
     flags = (StopFlag(since=NOW, instance_id="e1"), StopFlag(since=NOW, instance_id="e2"))
-    live.heard_host(host_beat(stop_flags=flags), NOW)
-    live.lifted("e1")
-    assert live.stop_flag("e1", NOW) is None
-    assert live.stop_flag("e2", NOW) is not None
-    live.lifted(None)
-    assert live.stop_flag("e2", NOW) is None
+    sightings.heard_host(host_beat(stop_flags=flags), NOW)
+    sightings.lifted("e1")
+    assert sightings.stop_flag("e1", NOW) is None
+    assert sightings.stop_flag("e2", NOW) is not None
+    sightings.lifted(None)
+    assert sightings.stop_flag("e2", NOW) is None

@@ -28,14 +28,14 @@ def chosen(**more: Any) -> StudyConfig:
 
 
 def study(**more: Any) -> Study:
-    settled, errors = settle("s", chosen(**more), SOURCES.shelf, NOW)
+    settled, errors = settle("s", chosen(**more), SOURCES.template_set, NOW)
     assert errors == []
     assert settled is not None
     return settled
 
 
 def wrong(**more: Any) -> dict[str, str]:
-    settled, errors = settle("s", chosen(**more), SOURCES.shelf, NOW)
+    settled, errors = settle("s", chosen(**more), SOURCES.template_set, NOW)
     assert settled is None
     return {error.field: error.message for error in errors}
 

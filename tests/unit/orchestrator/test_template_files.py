@@ -11,7 +11,7 @@ from services.orchestrator.adapters.template_files import TemplateFiles
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import Shelf
+from services.orchestrator.templates.core.templates import TemplateSet
 from tests.unit.orchestrator.makers import config
 from tests.unit.orchestrator.test_loading import VENUE
 from tests.unit.orchestrator.test_rendering import BARS, ENGINE, STRATEGY
@@ -26,8 +26,8 @@ def write(folder: Path, kind: str, template: dict[str, object]) -> Path:
     return path
 
 
-def faults(shelf: Shelf) -> dict[str, str]:
-    return {each.file: each.message for each in shelf.faults}
+def faults(template_set: TemplateSet) -> dict[str, str]:
+    return {each.file: each.message for each in template_set.faults}
 
 
 @pytest.fixture
@@ -38,16 +38,16 @@ def ours(tmp_path: Path) -> Path:
 
 async def test_the_templates_that_come_with_us_are_sound_and_can_be_rendered() -> None:
     (folder,) = OrchestratorSettings.from_env({}).templates
-    shelf = await TemplateFiles([folder]).shelf()
-    assert shelf.faults == ()
+    template_set = await TemplateFiles([folder]).template_set()
+    assert template_set.faults == ()
     for kind, found in (
-        ("engines", shelf.engines),
-        ("strategies", shelf.strategies),
-        ("venues", shelf.venues),
+        ("engines", template_set.engines),
+        ("strategies", template_set.strategies),
+        ("venues", template_set.venues),
     ):
         assert set(found) == {path.stem for path in (folder / kind).glob("*.json")}
     known = Known(instruments=frozenset({"SPX.SIM"}), bar_types=frozenset({BARS}))
-    plan = render(config(), shelf, known, session_id="s1").plan
+    plan = render(config(), template_set, known, session_id="s1").plan
     assert plan.node["trader_id"] == "E1-001"
     assert plan.instruments == ("SPX.SIM",)
 
@@ -70,8 +70,8 @@ async def test_every_file_that_is_no_sound_template_is_told_with_the_reason(
     (folder / "gone.json").symlink_to(folder / "nothing")
     (folder / "circle.json").symlink_to(folder / "circle.json")
     os.mkfifo(folder / "pipe.json")
-    shelf = await TemplateFiles([ours]).shelf()
-    assert set(shelf.engines) == {"sandbox_engine"}
+    template_set = await TemplateFiles([ours]).template_set()
+    assert set(template_set.engines) == {"sandbox_engine"}
     told = {
         "broken": "truncated",
         "huge": "larger than",
@@ -86,40 +86,40 @@ async def test_every_file_that_is_no_sound_template_is_told_with_the_reason(
         "circle": "symbolic links",
         "pipe": "no plain file",
     }
-    found = faults(shelf)
+    found = faults(template_set)
     assert set(found) == {f"ours/engines/{name}.json" for name in told} | {"ours/engines/SHOUTED.JSON"}
     assert all(text in found[f"ours/engines/{name}.json"] for name, text in told.items())
-    assert {each.kind for each in shelf.faults} == {"engine"}
+    assert {each.kind for each in template_set.faults} == {"engine"}
 
 
 async def test_a_link_within_the_folder_is_followed(ours: Path) -> None:
     (ours / "kept").mkdir()
     (ours / "kept" / "v1").write_bytes(msgspec.json.encode({**ENGINE, "name": "linked"}))
     (ours / "engines" / "linked.json").symlink_to(ours / "kept" / "v1")
-    shelf = await TemplateFiles([ours]).shelf()
-    assert (set(shelf.engines), shelf.faults) == ({"sandbox_engine", "linked"}, ())
+    template_set = await TemplateFiles([ours]).template_set()
+    assert (set(template_set.engines), template_set.faults) == ({"sandbox_engine", "linked"}, ())
 
 
 async def test_people_add_folders_of_their_own(ours: Path, tmp_path: Path) -> None:
     write(tmp_path / "mine", "strategies", STRATEGY)
     write(tmp_path / "yours", "venues", VENUE)
-    shelf = await TemplateFiles([ours, tmp_path / "mine", tmp_path / "yours"]).shelf()
-    assert (set(shelf.engines), set(shelf.strategies), set(shelf.venues)) == (
+    template_set = await TemplateFiles([ours, tmp_path / "mine", tmp_path / "yours"]).template_set()
+    assert (set(template_set.engines), set(template_set.strategies), set(template_set.venues)) == (
         {"sandbox_engine"},
         {"ema_cross"},
         {"bazaar"},
     )
-    assert shelf.ours == {("engine", "sandbox_engine")}
-    assert shelf.faults == ()
+    assert template_set.ours == {("engine", "sandbox_engine")}
+    assert template_set.faults == ()
 
 
 async def test_a_template_with_a_name_of_ours_replaces_nothing_and_is_told(
     ours: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "mine", "engines", {**ENGINE, "description": "mine"})
-    shelf = await TemplateFiles([ours, tmp_path / "mine"]).shelf()
-    assert shelf.engines["sandbox_engine"].description == "d"
-    assert faults(shelf) == {
+    template_set = await TemplateFiles([ours, tmp_path / "mine"]).template_set()
+    assert template_set.engines["sandbox_engine"].description == "d"
+    assert faults(template_set) == {
         "mine/engines/sandbox_engine.json": "its name, sandbox_engine, is that of one of ours"
     }
 
@@ -127,46 +127,46 @@ async def test_a_template_with_a_name_of_ours_replaces_nothing_and_is_told(
 async def test_a_broken_template_of_ours_is_not_replaced_either(ours: Path, tmp_path: Path) -> None:
     (ours / "engines" / "sandbox_engine.json").write_text("{")
     write(tmp_path / "mine", "engines", ENGINE)
-    shelf = await TemplateFiles([ours, tmp_path / "mine"]).shelf()
-    assert shelf.engines == {}
-    assert set(faults(shelf)) == {f"{who}/engines/sandbox_engine.json" for who in ("ours", "mine")}
+    template_set = await TemplateFiles([ours, tmp_path / "mine"]).template_set()
+    assert template_set.engines == {}
+    assert set(faults(template_set)) == {f"{who}/engines/sandbox_engine.json" for who in ("ours", "mine")}
 
 
 async def test_a_folder_of_ones_own_that_is_not_there_is_told(ours: Path, tmp_path: Path) -> None:
-    shelf = await TemplateFiles([ours, tmp_path / "none"]).shelf()
-    assert set(shelf.engines) == {"sandbox_engine"}
-    assert [each.kind for each in shelf.faults] == ["engine", "strategy", "venue"]
-    assert all("no such folder" in each.message for each in shelf.faults)
+    template_set = await TemplateFiles([ours, tmp_path / "none"]).template_set()
+    assert set(template_set.engines) == {"sandbox_engine"}
+    assert [each.kind for each in template_set.faults] == ["engine", "strategy", "venue"]
+    assert all("no such folder" in each.message for each in template_set.faults)
 
 
 async def test_a_change_is_seen_at_the_next_reading(ours: Path) -> None:
     files = TemplateFiles([ours])
-    before = await files.shelf()
+    before = await files.template_set()
     assert before.strategies == {}
-    assert await files.shelf() is before
+    assert await files.template_set() is before
     path = write(ours, "strategies", STRATEGY)
-    found = await files.shelf()
+    found = await files.template_set()
     assert set(found.strategies) == {"ema_cross"}
     path.write_text("{")
-    broken = await files.shelf()
+    broken = await files.template_set()
     assert (broken.strategies, [each.file for each in broken.faults]) == (
         {},
         ["ours/strategies/ema_cross.json"],
     )
     path.unlink()
-    assert await files.shelf() == before
+    assert await files.template_set() == before
 
 
 async def test_contents_are_told_apart_by_their_digest(ours: Path) -> None:
     files = TemplateFiles([ours])
-    first = (await files.shelf()).digests
+    first = (await files.template_set()).digests
     write(ours, "engines", {**ENGINE, "description": "another"})
-    second = (await files.shelf()).digests
+    second = (await files.template_set()).digests
     assert set(first) == set(second) == {("engine", "sandbox_engine")}
     assert first != second
 
 
 async def test_without_our_own_folder_templates_are_unavailable(tmp_path: Path) -> None:
     with pytest.raises(FaultError) as raised:
-        await TemplateFiles([tmp_path / "none"]).shelf()
+        await TemplateFiles([tmp_path / "none"]).template_set()
     assert raised.value.fault.code == FaultCode.UNAVAILABLE

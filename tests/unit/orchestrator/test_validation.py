@@ -9,7 +9,7 @@ from schemas.catalog import StrategyVerdict, ValidateStrategy
 from schemas.fault import FieldError
 from schemas.session import PlanProblems
 from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 from services.orchestrator.templates.core.validation import examine, judged
 from tests.unit.orchestrator.test_rendering import RULES, STRATEGY
 
@@ -24,7 +24,7 @@ BODY = {
     "rules": RULES,
     "config": {**STRATEGY["config"], "h": "{horizon}"},
 }
-SHELF = Shelf(strategies={"ema_cross": load(msgspec.json.encode(BODY), StrategyTemplate, "ema_cross")})
+SHELF = TemplateSet(strategies={"ema_cross": load(msgspec.json.encode(BODY), StrategyTemplate, "ema_cross")})
 GOOD: dict[str, Any] = {"horizon": 3, "label": "a"}
 
 
@@ -70,7 +70,7 @@ def test_a_template_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize("value", ["{trader_id}", "{0.__class__}", "%(x)s", "${HOME}", "__import__('os')"])
 def test_a_value_is_taken_as_it_stands(value: str) -> None:
-    shelf = Shelf(
+    template_set = TemplateSet(
         strategies={
             "ema_cross": load(
                 msgspec.json.encode({**BODY, "config": {"label": "{label}", "within": "<{label}>"}}),
@@ -80,7 +80,7 @@ def test_a_value_is_taken_as_it_stands(value: str) -> None:
         }
     )
     request = ValidateStrategy(strategy_name="ema_cross", parameters={**GOOD, "label": value})
-    found, rendered = examine(request, shelf)
+    found, rendered = examine(request, template_set)
     assert found.config == {"label": value, "within": f"<{value}>"}
     assert rendered is not None
 

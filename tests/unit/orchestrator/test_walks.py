@@ -25,11 +25,11 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
 )
 from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.reconcile import reconcile
 from services.orchestrator.engines.core.restarts import is_owed
 from services.orchestrator.engines.core.session import MOVES
+from services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, facts, spec, state_event
 
 type Turn = Callable[[Engine | None, float], Decision | None]

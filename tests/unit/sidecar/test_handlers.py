@@ -24,7 +24,7 @@ from engine_sidecar.session import commands
 from engine_sidecar.session.commands import Commands
 from engine_sidecar.session.handlers import Handlers
 from engine_sidecar.session.questions import Questions
-from engine_sidecar.session.strategy_commands import StrategyDesk
+from engine_sidecar.session.strategy_commands import StrategyCommands
 from schemas.fault import FaultCode, FaultError
 from schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
 from schemas.states import RunState, StopPolicy
@@ -101,7 +101,7 @@ class Desk:
         )
         self.processes.on_stop = lambda: self.handlers.hear(GateShut())
         self.commands = Commands(launch, self.handlers, self.processes)
-        self.strategies = StrategyDesk(launch.spec, self.handlers, self.questions)
+        self.strategies = StrategyCommands(launch.spec, self.handlers, self.questions)
 
     def _end(self) -> None:
         self.over += 1
@@ -122,141 +122,143 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
+def strategies() -> Desk:
     return Desk()
 
 
-def test_the_first_frame_of_an_engine_says_what_to_run(desk: Desk) -> None:
-    desk.trade()
-    (run,) = desk.processes.did
+def test_the_first_frame_of_an_engine_says_what_to_run(strategies: Desk) -> None:
+    strategies.trade()
+    (run,) = strategies.processes.did
     assert isinstance(run, Run)
     assert (run.instance_id, run.catalog_path, run.stop_policy) == ("e1", "/data", StopPolicy.LEAVE)
 
 
-def test_events_and_metrics_pass_through(desk: Desk) -> None:
-    desk.handlers.hear(Happened(EventKind.FILL, b"{}"))
-    desk.handlers.hear(Measured(b"[]"))
-    assert desk.record.copied == [(EventKind.FILL, b"{}")]
-    assert desk.metrics == [b"[]"]
+def test_events_and_metrics_pass_through(strategies: Desk) -> None:
+    strategies.handlers.hear(Happened(EventKind.FILL, b"{}"))
+    strategies.handlers.hear(Measured(b"[]"))
+    assert strategies.record.copied == [(EventKind.FILL, b"{}")]
+    assert strategies.metrics == [b"[]"]
 
 
-async def test_a_stop_uses_the_policy_of_the_session_unless_told_otherwise(desk: Desk) -> None:
-    desk.trade()
-    await desk.commands.stop(EngineCommand())
-    assert desk.processes.did[-1] == Stop(policy=StopPolicy.LEAVE, timeout_s=27.0)
+async def test_a_stop_uses_the_policy_of_the_session_unless_told_otherwise(strategies: Desk) -> None:
+    strategies.trade()
+    await strategies.commands.stop(EngineCommand())
+    assert strategies.processes.did[-1] == Stop(policy=StopPolicy.LEAVE, timeout_s=27.0)
     other = Desk()
     other.trade()
     await other.commands.stop(EngineCommand(policy=StopPolicy.FLATTEN))
     assert other.processes.did[-1] == Stop(policy=StopPolicy.FLATTEN, timeout_s=27.0)
 
 
-async def test_a_stop_is_answered_as_taken_once_the_engine_has_shut_its_gate(desk: Desk) -> None:
-    desk.trade()
-    desk.processes.on_stop = lambda: None
+async def test_a_stop_is_answered_as_taken_once_the_engine_has_shut_its_gate(strategies: Desk) -> None:
+    strategies.trade()
+    strategies.processes.on_stop = lambda: None
     async with asyncio.TaskGroup() as tasks:
-        answer = tasks.create_task(desk.commands.stop(EngineCommand()))
+        answer = tasks.create_task(strategies.commands.stop(EngineCommand()))
         for message in (Phase(RunState.STOPPING), Happened(EventKind.ORDER, b"{}")):
-            desk.handlers.hear(message)
+            strategies.handlers.hear(message)
             await asyncio.sleep(0)
             assert not answer.done()
-        desk.handlers.hear(GateShut())
+        strategies.handlers.hear(GateShut())
     assert answer.result().is_taken is True
-    assert (await desk.commands.stop(EngineCommand())).is_taken is True
+    assert (await strategies.commands.stop(EngineCommand())).is_taken is True
 
 
 async def test_a_stop_that_the_engine_does_not_take_is_a_success_that_says_so(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    strategies: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "TAKE_S", 0.05)
-    desk.trade()
-    desk.processes.is_read = False
-    answer = await desk.commands.stop(EngineCommand())
+    strategies.trade()
+    strategies.processes.is_read = False
+    answer = await strategies.commands.stop(EngineCommand())
     assert (answer.session_id, answer.is_taken) == (spec().session_id, False)
     assert "has not taken it" in answer.message
-    assert desk.states[-1] is RunState.STOPPING
+    assert strategies.states[-1] is RunState.STOPPING
 
 
-async def test_a_stop_before_there_is_an_engine_is_taken(desk: Desk) -> None:
-    assert (await desk.commands.stop(EngineCommand())).is_taken is True
-    assert desk.over == 1
+async def test_a_stop_before_there_is_an_engine_is_taken(strategies: Desk) -> None:
+    assert (await strategies.commands.stop(EngineCommand())).is_taken is True
+    assert strategies.over == 1
 
 
-async def test_a_stop_of_an_ended_session_is_a_success(desk: Desk) -> None:
-    desk.trade()
-    desk.handlers.hear(Exited(42, 0))
-    before = list(desk.processes.did)
-    assert (await desk.commands.stop(EngineCommand(request_id="r-1"))).is_taken is True
-    assert desk.processes.did == before
-    assert desk.over == 1
+async def test_a_stop_of_an_ended_session_is_a_success(strategies: Desk) -> None:
+    strategies.trade()
+    strategies.handlers.hear(Exited(42, 0))
+    before = list(strategies.processes.did)
+    assert (await strategies.commands.stop(EngineCommand(request_id="r-1"))).is_taken is True
+    assert strategies.processes.did == before
+    assert strategies.over == 1
 
 
 async def test_a_renewal_that_renews_nothing_is_not_answered_as_one() -> None:
-    desk = Desk(lease=AccountLease(token=7, ttl_s=120.0))
-    desk.trade()
-    desk.now = 200.0
-    renewed = await desk.commands.renew_lease(
+    strategies = Desk(lease=AccountLease(token=7, ttl_s=120.0))
+    strategies.trade()
+    strategies.now = 200.0
+    renewed = await strategies.commands.renew_lease(
         RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0, as_of_s=190.0)
     )
     assert renewed.message == "renewed for 30 s"
     # It was under way for 31 s of its 30.
     late = RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0, as_of_s=169.0)
     with pytest.raises(FaultError, match="under way for too long: nothing was renewed"):
-        await desk.commands.renew_lease(late)
-    desk.handlers.hear(Exited(42, 0))
+        await strategies.commands.renew_lease(late)
+    strategies.handlers.hear(Exited(42, 0))
     ended = RenewLease(session_id=spec().session_id, token=7, ttl_s=30.0)
     with pytest.raises(FaultError, match="has ended: nothing was renewed") as refused:
-        await desk.commands.renew_lease(ended)
+        await strategies.commands.renew_lease(ended)
     assert refused.value.fault.code is FaultCode.CONFLICT
 
 
 @pytest.mark.parametrize(("name", "frame"), [("cancel_orders", CancelOrders()), ("flatten", Flatten())])
-async def test_a_command_is_handed_to_the_engine(desk: Desk, name: str, frame: ToEngine) -> None:
-    desk.trade()
+async def test_a_command_is_handed_to_the_engine(strategies: Desk, name: str, frame: ToEngine) -> None:
+    strategies.trade()
     command = EngineCommand(session_id=spec().session_id, request_id="r-1")
-    accepted = await getattr(desk.commands, name)(command)
+    accepted = await getattr(strategies.commands, name)(command)
     assert accepted.request_id == "r-1"
-    assert desk.processes.did[-1] == frame
+    assert strategies.processes.did[-1] == frame
 
 
 @pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
-async def test_a_command_that_the_engine_does_not_read_has_an_unknown_outcome(desk: Desk, name: str) -> None:
-    desk.trade()
-    desk.processes.is_read = False
+async def test_a_command_that_the_engine_does_not_read_has_an_unknown_outcome(
+    strategies: Desk, name: str
+) -> None:
+    strategies.trade()
+    strategies.processes.is_read = False
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.commands, name)(EngineCommand())
+        await getattr(strategies.commands, name)(EngineCommand())
     assert refused.value.fault.code is FaultCode.OUTCOME_UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
-async def test_a_command_before_the_engine_is_up_is_a_conflict(desk: Desk, name: str) -> None:
+async def test_a_command_before_the_engine_is_up_is_a_conflict(strategies: Desk, name: str) -> None:
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.commands, name)(EngineCommand())
+        await getattr(strategies.commands, name)(EngineCommand())
     assert refused.value.fault.code is FaultCode.CONFLICT
-    assert desk.processes.did == []
+    assert strategies.processes.did == []
 
 
 @pytest.mark.parametrize("name", ["stop", "cancel_orders", "flatten"])
-async def test_another_session_is_fenced_off(desk: Desk, name: str) -> None:
-    desk.trade()
-    before = list(desk.processes.did)
+async def test_another_session_is_fenced_off(strategies: Desk, name: str) -> None:
+    strategies.trade()
+    before = list(strategies.processes.did)
     with pytest.raises(FaultError) as refused:
-        await getattr(desk.commands, name)(EngineCommand(session_id="20250101-000000-000000000000"))
+        await getattr(strategies.commands, name)(EngineCommand(session_id="20250101-000000-000000000000"))
     assert refused.value.fault.code is FaultCode.CONFLICT
-    assert desk.processes.did == before
+    assert strategies.processes.did == before
 
 
-def test_a_message_that_an_effect_leads_to_is_decided_after_it(desk: Desk) -> None:
-    desk.trade()
-    desk.processes.on_kill = lambda: desk.handlers.post(Exited(42, -9))
-    desk.handlers.post(ZygoteGone(-9))
-    assert desk.processes.did[-1] == "kill engine"
-    assert desk.handlers.session.exit_code == -9
-    assert desk.over == 1
+def test_a_message_that_an_effect_leads_to_is_decided_after_it(strategies: Desk) -> None:
+    strategies.trade()
+    strategies.processes.on_kill = lambda: strategies.handlers.post(Exited(42, -9))
+    strategies.handlers.post(ZygoteGone(-9))
+    assert strategies.processes.did[-1] == "kill engine"
+    assert strategies.handlers.session.exit_code == -9
+    assert strategies.over == 1
 
 
-def test_the_final_state_is_the_last_on_record(desk: Desk) -> None:
-    desk.trade()
-    desk.handlers.hear(Exited(42, 0))
-    desk.handlers.conclude(StateChange(state=RunState.STOPPED))
-    assert desk.states[-1] is RunState.STOPPED
-    assert desk.handlers.session.state is RunState.STOPPED
+def test_the_final_state_is_the_last_on_record(strategies: Desk) -> None:
+    strategies.trade()
+    strategies.handlers.hear(Exited(42, 0))
+    strategies.handlers.conclude(StateChange(state=RunState.STOPPED))
+    assert strategies.states[-1] is RunState.STOPPED
+    assert strategies.handlers.session.state is RunState.STOPPED

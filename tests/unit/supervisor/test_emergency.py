@@ -26,7 +26,7 @@ from schemas.telemetry import StateChange, StopReport
 from services.supervisor import emergency
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.emergency import EmergencyStops
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 AWAY = fault(FaultCode.UNAVAILABLE, "Docker does not answer")
@@ -138,7 +138,7 @@ class Bench:
     ) -> None:
         self.runtime = runtime or FakeRuntime()
         self.known: list[ContainerFacts] = []
-        self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        self.orders = StopGate(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
         self.bus: Any = FakeBus(answer)
         made: Any = self.runtime
         self.stops = EmergencyStops(self.bus, made, self.orders, "h1", lambda: self.known)

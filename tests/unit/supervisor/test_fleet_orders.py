@@ -14,7 +14,7 @@ from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.core.fleet_orders import OrderBook
 from services.supervisor.core.stop_flags import followed
 from services.supervisor.fleet_orders import FleetOrders
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -103,7 +103,7 @@ class Host:
         self.log = log
         self.reconnects = 0
         self.carried_out: list[EmergencyStop] = []
-        self.orders = StopOrders(StopFlagFile(folder), lambda: NOW, be_current=self._be_current)
+        self.orders = StopGate(StopFlagFile(folder), lambda: NOW, be_current=self._be_current)
         self.fleet = FleetOrders(
             log, self.orders, reconnects=lambda: self.reconnects, carry_out=self.carried_out.append
         )

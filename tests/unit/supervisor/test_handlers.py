@@ -23,7 +23,7 @@ from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.adapters.stops_file import StopsFile
 from services.supervisor.called_off import KEPT, CalledOff
 from services.supervisor.handlers import Handlers
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from services.supervisor.stops import Stops
 from tests.fakes.memory_runtime import MemoryRuntime
 from tests.fakes.supervised import session
@@ -53,7 +53,7 @@ class Host:
 
     def __init__(self, folder: Path, runtime: MemoryRuntime | None = None) -> None:
         self.runtime = runtime or MemoryRuntime()
-        self.orders = StopOrders(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        self.orders = StopGate(StopFlagFile(folder), lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
         self.launches = _Launches()
         self.stops = Stops(self.runtime, StopsFile(folder))

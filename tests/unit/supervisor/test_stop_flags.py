@@ -14,7 +14,7 @@ from schemas.telemetry import StopFlag
 from services.supervisor.adapters.stop_flag_file import StopFlagFile
 from services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
 from services.supervisor.ports import LeftOrder
-from services.supervisor.stop_orders import StopOrders
+from services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
@@ -22,8 +22,8 @@ ONE = StopFlag(since=NOW, instance_id="e1", reason="drill")
 ALL = StopFlag(since=NOW)
 
 
-def orders(folder: Path) -> StopOrders:
-    return StopOrders(StopFlagFile(folder), lambda: NOW)
+def orders(folder: Path) -> StopGate:
+    return StopGate(StopFlagFile(folder), lambda: NOW)
 
 
 def refusal(flags: tuple[StopFlag, ...], instance_id: str) -> Fault | None:
@@ -99,7 +99,7 @@ class FullDisk(StopFlagFile):
 async def test_flags_that_cannot_be_stored_hold_and_each_says_so(tmp_path: Path) -> None:
     await orders(tmp_path).set_flag("e0", "before")
     store = FullDisk(tmp_path)
-    made = StopOrders(store, lambda: NOW)
+    made = StopGate(store, lambda: NOW)
     await made.set_flag("e1", "drill")
     await made.set_flag("e2", "")
     assert [refusal(made.flags, name) is not None for name in ("e0", "e1", "e2", "e3")] == [
@@ -121,7 +121,7 @@ async def test_flags_that_cannot_be_stored_hold_and_each_says_so(tmp_path: Path)
 
 async def test_flags_are_stored_as_soon_as_that_works_again(tmp_path: Path) -> None:
     store = FullDisk(tmp_path)
-    made = StopOrders(store, lambda: NOW)
+    made = StopGate(store, lambda: NOW)
     await made.set_flag("e1", "drill")
     assert await made.take_left() == ()
     assert "not stored" in made.flags[0].reason
@@ -135,7 +135,7 @@ async def test_what_cannot_be_stored_is_logged_in_a_line_when_it_begins_changes_
 ) -> None:
     caplog.set_level(logging.INFO)
     store = FullDisk(tmp_path)
-    made = StopOrders(store, lambda: NOW)
+    made = StopGate(store, lambda: NOW)
     await made.set_flag("e1", "drill")
     for _ in range(20):
         await made.take_left()
@@ -184,7 +184,7 @@ async def test_a_stop_that_was_left_stays_while_its_flag_cannot_be_stored_and_is
 ) -> None:
     store = FullDisk(tmp_path)
     store.leave(EmergencyStop(reason="drill"))
-    made = StopOrders(store, lambda: NOW)
+    made = StopGate(store, lambda: NOW)
     assert len(await made.take_left()) == 1
     assert await made.take_left() == ()
     assert refusal(made.flags, "e1")
@@ -201,7 +201,7 @@ async def test_each_change_of_the_flags_is_told_with_the_flags_as_they_are_then(
         told.append(tuple(flag.instance_id for flag in made.flags))
 
     store = StopFlagFile(tmp_path)
-    made = StopOrders(store, lambda: NOW, changed=tell)
+    made = StopGate(store, lambda: NOW, changed=tell)
     await made.set_flag("e1", "drill")
     store.leave(EmergencyStop(instance_id="e2"))
     await made.take_left()
@@ -220,7 +220,7 @@ class Stuck(StopFlagFile):
 async def test_a_stop_that_was_left_and_cannot_be_taken_away_stays_lifted(tmp_path: Path) -> None:
     store = Stuck(tmp_path)
     store.leave(EmergencyStop(instance_id="e1", reason="drill"))
-    made = StopOrders(store, lambda: NOW)
+    made = StopGate(store, lambda: NOW)
     assert len(await made.take_left()) == 1
     assert await made.lift("e1") == ()
     assert await made.take_left() == ()

@@ -3,11 +3,11 @@
 import asyncio
 
 from services.supervisor.adapters.docker_events import Dirty
-from services.supervisor.turns import Turns
+from services.supervisor.keyed_locks import KeyedLocks
 
 
 async def test_one_key_takes_turns_and_another_does_not_wait() -> None:
-    turns: Turns[str] = Turns()
+    turns: KeyedLocks[str] = KeyedLocks()
     inside: list[str] = []
     most = 0
 
@@ -26,7 +26,7 @@ async def test_one_key_takes_turns_and_another_does_not_wait() -> None:
 
 
 async def test_a_turn_that_fails_or_is_cancelled_is_given_back() -> None:
-    turns: Turns[str] = Turns()
+    turns: KeyedLocks[str] = KeyedLocks()
 
     async def wait() -> None:
         async with turns.take("a"):

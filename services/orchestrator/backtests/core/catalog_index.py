@@ -14,7 +14,7 @@ SLACK: Final = timedelta(days=7)
 """How far a date may lie outside of what there is: weekends and holidays hold no data."""
 
 
-class Holdings(msgspec.Struct, frozen=True):
+class CatalogIndex(msgspec.Struct, frozen=True):
     """A catalog's listing. Identifiers are compared as NautilusTrader's folder names, which leave slashes out."""
 
     entries: tuple[CatalogEntry, ...]

@@ -8,10 +8,10 @@ from schemas.backtest import BacktestConfig
 from schemas.catalog import Parameter
 from schemas.fault import FieldError
 from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
-from services.orchestrator.backtests.core.catalog_index import Holdings
+from services.orchestrator.backtests.core.catalog_index import CatalogIndex
 from services.orchestrator.templates.core.parameters import Known, Value, instrument_of
 from services.orchestrator.templates.core.strategies import Rendered, render_template
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate, unknown_template
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
 
 TRADER_ID: Final = "BACKTEST-001"
 _BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
@@ -27,28 +27,35 @@ _VALUES: Final[Mapping[str, Value]] = {
 }
 
 
-def template_of(config: BacktestConfig, shelf: Shelf) -> StrategyTemplate | None:
+def template_of(config: BacktestConfig, template_set: TemplateSet) -> StrategyTemplate | None:
     """The template that the config means: by its name, or by the bare name of its class. None for an importable class."""
     if config.strategy is not None:
-        return shelf.strategies.get(config.strategy)
-    found = (shelf.strategies[name] for name in sorted(shelf.strategies))
+        return template_set.strategies.get(config.strategy)
+    found = (template_set.strategies[name] for name in sorted(template_set.strategies))
     return next((each for each in found if each.strategy_class == config.strategy_class), None)
 
 
 def render_chosen(
-    config: BacktestConfig, shelf: Shelf, known: Known, holdings: Holdings, modules: Sequence[str]
+    config: BacktestConfig,
+    template_set: TemplateSet,
+    known: Known,
+    catalog_index: CatalogIndex,
+    modules: Sequence[str],
 ) -> tuple[Rendered | None, list[FieldError]]:
     """The strategy as NautilusTrader imports it, or all that is wrong with it. `modules` are those that classes may come from."""
-    template = template_of(config, shelf)
+    template = template_of(config, template_set)
     if template is None and config.strategy is not None:
         return None, [
             unknown_template(
-                "config.strategy", config.strategy, shelf.strategies, faults=shelf.faults_of("strategy")
+                "config.strategy",
+                config.strategy,
+                template_set.strategies,
+                faults=template_set.faults_of("strategy"),
             )
         ]
     if template is None:
-        return _importable(config, shelf, modules)
-    given = with_defaults(template, config, holdings)
+        return _importable(config, template_set, modules)
+    given = with_defaults(template, config, catalog_index)
     rendered, errors = render_template(template, given, known, _VALUES, "config")
     moved = [
         FieldError(each.field.replace("config.parameters", PARAMETERS, 1), each.message) for each in errors
@@ -56,11 +63,13 @@ def render_chosen(
     return rendered, moved
 
 
-def with_defaults(template: StrategyTemplate, config: BacktestConfig, holdings: Holdings) -> dict[str, Any]:
+def with_defaults(
+    template: StrategyTemplate, config: BacktestConfig, catalog_index: CatalogIndex
+) -> dict[str, Any]:
     """The parameters given; an instrument or bar type that was not, and whose default is not traded here, is the run's first."""
     given = dict(config.strategy_config)
     for name, parameter in template.parameters.items():
-        if given.get(name) is None and (value := _first(parameter, config, holdings)) is not None:
+        if given.get(name) is None and (value := _first(parameter, config, catalog_index)) is not None:
             given[name] = value
     return given
 
@@ -84,24 +93,24 @@ def strays(rendered: Rendered, config: BacktestConfig) -> list[FieldError]:
     ]
 
 
-def _first(parameter: Parameter, config: BacktestConfig, holdings: Holdings) -> str | None:
+def _first(parameter: Parameter, config: BacktestConfig, catalog_index: CatalogIndex) -> str | None:
     default = parameter.default if isinstance(parameter.default, str) else ""
     first = config.instruments[0]
     if parameter.type == "instrument":
         return None if default in config.instruments else first
     if parameter.type != "bar_type" or instrument_of(default) in config.instruments:
         return None
-    return next(iter((*config.bar_types, *holdings.bar_types(first))), None)
+    return next(iter((*config.bar_types, *catalog_index.bar_types(first))), None)
 
 
 def _importable(
-    config: BacktestConfig, shelf: Shelf, modules: Sequence[str]
+    config: BacktestConfig, template_set: TemplateSet, modules: Sequence[str]
 ) -> tuple[Rendered | None, list[FieldError]]:
     errors: list[FieldError] = []
-    strategy_path = _path("strategy_class", config.strategy_class or "", shelf, modules, errors)
+    strategy_path = _path("strategy_class", config.strategy_class or "", template_set, modules, errors)
     config_path = strategy_path + "Config"
     if config.config_class is not None:
-        config_path = _path("config_class", config.config_class, shelf, modules, errors)
+        config_path = _path("config_class", config.config_class, template_set, modules, errors)
     if errors:
         return None, errors
     importable = {
@@ -112,11 +121,13 @@ def _importable(
     return Rendered(importable, ()), []
 
 
-def _path(field: str, text: str, shelf: Shelf, modules: Sequence[str], errors: list[FieldError]) -> str:
+def _path(
+    field: str, text: str, template_set: TemplateSet, modules: Sequence[str], errors: list[FieldError]
+) -> str:
     """`module:Class`, from that or from `module.Class`."""
     module, _, name = text.partition(":") if ":" in text else text.rpartition(".")
     if not module:
-        known = sorted(each.strategy_class for each in shelf.strategies.values())
+        known = sorted(each.strategy_class for each in template_set.strategies.values())
         errors.append(
             FieldError(f"config.{field}", f"{name} is no template's class; there are {', '.join(known)}")
         )

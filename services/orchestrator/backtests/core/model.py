@@ -12,7 +12,7 @@ from schemas.backtest import (
     RunSummary,
     StudyConfig,
     TrialFailure,
-    TrialOrder,
+    TrialJob,
     TrialProgress,
 )
 
@@ -71,7 +71,7 @@ class NewBacktest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest that is to be recorded, with the work that goes into the queue for it."""
 
     backtest: Backtest
-    order: TrialOrder
+    order: TrialJob
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 from schemas.backtest import BacktestConfig, DataKind, TrialData, TrialPlan
 from schemas.catalog import CatalogEntry
 from schemas.fault import FieldError
-from services.orchestrator.backtests.core.catalog_index import Holdings, unique
+from services.orchestrator.backtests.core.catalog_index import CatalogIndex, unique
 from services.orchestrator.backtests.core.chosen_strategy import (
     PARAMETERS,
     TRADER_ID,
@@ -20,7 +20,7 @@ from services.orchestrator.backtests.core.simulated_venues import venue_errors, 
 from services.orchestrator.templates.core.money import currency_errors, timezone_errors
 from services.orchestrator.templates.core.parameters import Known, instrument_of
 from services.orchestrator.templates.core.strategies import Rendered
-from services.orchestrator.templates.core.templates import Shelf
+from services.orchestrator.templates.core.templates import TemplateSet
 
 _RATE: Final = "1000000/00:00:01"
 ENGINE: Final[dict[str, Any]] = {
@@ -35,15 +35,15 @@ _INTERNAL: Final = "-INTERNAL"
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is made of beside the choice: templates, the catalog's listing, and the modules strategies may come from."""
 
-    shelf: Shelf
+    template_set: TemplateSet
     entries: tuple[CatalogEntry, ...]
     modules: tuple[str, ...]
 
 
 def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None, list[FieldError]]:
     """The plan, or every field at fault."""
-    holdings = Holdings(sources.entries)
-    missing = _missing(config, holdings)
+    catalog_index = CatalogIndex(sources.entries)
+    missing = _missing(config, catalog_index)
     errors = [
         *missing,
         *venue_errors(config),
@@ -51,15 +51,15 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         *timezone_errors(config),
     ]
     rendered, wrong = render_chosen(
-        config, sources.shelf, Known.of(sources.entries), holdings, sources.modules
+        config, sources.template_set, Known.of(sources.entries), catalog_index, sources.modules
     )
     errors += [error for error in wrong if not (missing and _is_inferred(error, config))]
     if rendered is not None:
         errors += strays(rendered, config)
-    data, wrong = _data(config, bar_types_in(rendered) if rendered else [], holdings)
+    data, wrong = _data(config, bar_types_in(rendered) if rendered else [], catalog_index)
     errors += wrong
     if not errors:
-        errors += holdings.range_errors(data, config.start_ns, config.end_ns)
+        errors += catalog_index.range_errors(data, config.start_ns, config.end_ns)
     if errors or rendered is None:
         return None, errors
     return _plan(config, rendered, data), []
@@ -84,24 +84,24 @@ def _plan(config: BacktestConfig, rendered: Rendered, data: Sequence[TrialData])
     )
 
 
-def _missing(config: BacktestConfig, holdings: Holdings) -> list[FieldError]:
-    missing = [name for name in config.instruments if not holdings.has_instrument(name)]
+def _missing(config: BacktestConfig, catalog_index: CatalogIndex) -> list[FieldError]:
+    missing = [name for name in config.instruments if not catalog_index.has_instrument(name)]
     if not missing:
         return []
-    there = ", ".join(holdings.instruments()[:20]) or "nothing"
+    there = ", ".join(catalog_index.instruments()[:20]) or "nothing"
     return [
         FieldError("config.instruments", f"{', '.join(missing)} not in the data catalog; it holds {there}")
     ]
 
 
 def _data(
-    config: BacktestConfig, named: Sequence[str], holdings: Holdings
+    config: BacktestConfig, named: Sequence[str], catalog_index: CatalogIndex
 ) -> tuple[tuple[TrialData, ...], list[FieldError]]:
     """The data sets to read: those asked for and those the strategy names; without either, all bars there are, else all ticks."""
     errors = [
         FieldError(f"config.bar_types[{index}]", problem)
         for index, bar_type in enumerate(config.bar_types)
-        if (problem := _bar_problem(bar_type, config, holdings))
+        if (problem := _bar_problem(bar_type, config, catalog_index))
     ]
     wanted = {*config.bar_types, *(name for name in named if instrument_of(name) in config.instruments)}
     found = [_bars(name) for name in wanted if not name.endswith(_INTERNAL)]
@@ -110,27 +110,27 @@ def _data(
     if config.tick_data:
         of_ticks |= set(config.instruments)
     for instrument in sorted(of_ticks):
-        ticks = holdings.ticks(instrument)
-        if not ticks and holdings.has_instrument(instrument):
+        ticks = catalog_index.ticks(instrument)
+        if not ticks and catalog_index.has_instrument(instrument):
             errors.append(
                 FieldError("config.tick_data", f"the catalog holds neither quotes nor trades of {instrument}")
             )
         found += ticks
-    return unique(found or _everything(config, holdings)), errors
+    return unique(found or _everything(config, catalog_index)), errors
 
 
-def _bar_problem(bar_type: str, config: BacktestConfig, holdings: Holdings) -> str | None:
+def _bar_problem(bar_type: str, config: BacktestConfig, catalog_index: CatalogIndex) -> str | None:
     if instrument_of(bar_type) not in config.instruments:
         return f"{bar_type} is of an instrument that is not in this backtest"
-    if bar_type.endswith(_INTERNAL) or holdings.has_bars(bar_type):
+    if bar_type.endswith(_INTERNAL) or catalog_index.has_bars(bar_type):
         return None
-    there = ", ".join(holdings.bar_types(instrument_of(bar_type))) or "none"
+    there = ", ".join(catalog_index.bar_types(instrument_of(bar_type))) or "none"
     return f"{bar_type} is not in the data catalog; of this instrument there are {there}"
 
 
-def _everything(config: BacktestConfig, holdings: Holdings) -> list[TrialData]:
-    bars = [_bars(name) for each in config.instruments for name in holdings.bar_types(each)]
-    return bars or [ticks for each in config.instruments for ticks in holdings.ticks(each)]
+def _everything(config: BacktestConfig, catalog_index: CatalogIndex) -> list[TrialData]:
+    bars = [_bars(name) for each in config.instruments for name in catalog_index.bar_types(each)]
+    return bars or [ticks for each in config.instruments for ticks in catalog_index.ticks(each)]
 
 
 def _bars(bar_type: str) -> TrialData:

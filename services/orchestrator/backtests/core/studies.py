@@ -15,7 +15,7 @@ from services.orchestrator.backtests.core.model import Study, Window
 from services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
 from services.orchestrator.core.record_time import wall
 from services.orchestrator.templates.core.parameters import broken_rules, check_all
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 
 _LEAST_WINDOW_NS: Final = 1_000_000_000
 _TICK_NS: Final = 1_000
@@ -38,10 +38,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settle(
-    study_id: str, config: StudyConfig, shelf: Shelf, now: datetime
+    study_id: str, config: StudyConfig, template_set: TemplateSet, now: datetime
 ) -> tuple[Study | None, list[FieldError]]:
     """The study, or what is wrong with it. Combinations that break a rule of the strategy's template are left out."""
-    template = template_of(config.base, shelf)
+    template = template_of(config.base, template_set)
     found, errors = choices(config, template.parameters if template else {})
     if config.best_by not in Metrics.__struct_fields__:
         metrics = ", ".join(Metrics.__struct_fields__)

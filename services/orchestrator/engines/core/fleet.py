@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 
 from schemas.fault import FaultCode, FaultError, FieldError, fault
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine
 from services.orchestrator.engines.core.placement import HostLoad
+from services.orchestrator.engines.core.sightings import FleetSightings
 
 
 class Fleet:
@@ -58,7 +58,9 @@ class Fleet:
         sessions = (engine.session for engine in self._engines.values() if engine.session)
         return {session.host for session in sessions if session.host}
 
-    def hosts(self, live: Live, now: datetime, *, is_worker: bool = False) -> tuple[HostLoad, ...]:
+    def hosts(
+        self, sightings: FleetSightings, now: datetime, *, is_worker: bool = False
+    ) -> tuple[HostLoad, ...]:
         """The hosts that can take a session now, with what is placed on them, whether they have begun it or not.
 
         For a worker (`is_worker`) without the stop flags that are none of its own.
@@ -77,7 +79,7 @@ class Fleet:
                 has_cache=beat.has_cache,
                 stop_flags=tuple(flag for flag in beat.stop_flags if flag.instance_id or not is_worker),
             )
-            for beat in live.hosts(now)
+            for beat in sightings.hosts(now)
             if beat.is_runtime_up
         )
 

@@ -25,11 +25,11 @@ from services.orchestrator.engines.core.effects import (
 )
 from services.orchestrator.engines.core.ends import NO_ACCOUNT
 from services.orchestrator.engines.core.events import MAX_SEQ, storable, storable_code
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.placement import HostLoad, place
 from services.orchestrator.engines.core.restarts import due
 from services.orchestrator.engines.core.session import MOVES, move
+from services.orchestrator.engines.core.sightings import Sight
 from services.orchestrator.engines.core.stop_flags import halt
 from services.orchestrator.engines.core.stopping import in_reach, next_look, stop_step, stop_time
 

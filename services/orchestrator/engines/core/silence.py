@@ -10,9 +10,9 @@ from schemas.states import DesiredState, RunState, SilencePolicy
 from schemas.telemetry import Severity
 from services.orchestrator.engines.core.alerts import about_engine
 from services.orchestrator.engines.core.effects import Effect
-from services.orchestrator.engines.core.live import SILENT_AFTER, Sight
 from services.orchestrator.engines.core.model import Engine, Session, Silence
 from services.orchestrator.engines.core.session import MOVES, move
+from services.orchestrator.engines.core.sightings import SILENT_AFTER, Sight
 from services.orchestrator.engines.core.stopping import order_stop
 
 DETAIL: Final = f"no heartbeat for {SILENT_AFTER.total_seconds():.0f} s while its container is up"

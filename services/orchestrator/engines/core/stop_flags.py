@@ -8,9 +8,9 @@ from schemas.fault import FaultCode, fault
 from schemas.states import DesiredState, RunState, StopPolicy
 from schemas.telemetry import StopFlag
 from services.orchestrator.engines.core.decision import Decision, recorded
-from services.orchestrator.engines.core.live import Sight
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.session import move
+from services.orchestrator.engines.core.sightings import Sight
 from services.orchestrator.engines.core.stopping import order_stop, stop_step
 
 

@@ -7,9 +7,9 @@ import msgspec
 from schemas.engine import EngineView, SessionView
 from schemas.states import ClientState, RunState
 from services.orchestrator.core.record_time import on_wall
-from services.orchestrator.engines.core.live import Live
 from services.orchestrator.engines.core.model import Engine, Session
 from services.orchestrator.engines.core.restarts import recent
+from services.orchestrator.engines.core.sightings import FleetSightings
 
 
 def client_state(session: Session | None) -> ClientState:
@@ -53,15 +53,15 @@ def record_view(engine: Engine, now: datetime) -> EngineView:
     )
 
 
-def live_view(engine: Engine, live: Live, now: datetime) -> EngineView:
+def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> EngineView:
     """An engine with what was heard of its present session."""
     view = msgspec.structs.replace(
         record_view(engine, now),
         restarts=len(recent(engine, now)),
-        stop_flag=live.stop_flag(engine.instance_id, now, is_worker=engine.is_worker),
+        stop_flag=sightings.stop_flag(engine.instance_id, now, is_worker=engine.is_worker),
     )
     session = engine.session
-    heard = live.telemetry(session, now) if session and not session.is_over else None
+    heard = sightings.telemetry(session, now) if session and not session.is_over else None
     known = _known_problems(session) if session else ()
     if heard is None:
         return msgspec.structs.replace(view, problems=known)

@@ -13,7 +13,7 @@ from schemas.session import PlanCheck, PlanProblems
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
 from services.orchestrator.templates.core.strategies import render_template
-from services.orchestrator.templates.core.templates import EngineTemplate, Kind, Shelf
+from services.orchestrator.templates.core.templates import EngineTemplate, Kind, TemplateSet
 from services.orchestrator.templates.core.validation import in_words, plain_values
 
 _INDEX: Final = re.compile(r"\Astrategies\[(\d{1,4})\]")
@@ -40,20 +40,24 @@ type Verdicts = Mapping[Content, str | None]
 """What NautilusTrader refuses a template for; null when it takes it."""
 
 
-def due(shelf: Shelf, verdicts: Verdicts) -> list[Checkup]:
+def due(template_set: TemplateSet, verdicts: Verdicts) -> list[Checkup]:
     """The questions not answered yet: all strategies at once, and each engine template that is not ours (tests build ours).
 
     A template that cannot be rendered without an operator's choices is not asked about.
     """
     strategies: dict[Content, dict[str, Any]] = {}
     engines: list[Checkup] = []
-    for (kind, name), digest in shelf.digests.items():
+    for (kind, name), digest in template_set.digests.items():
         content = Content(kind, name, digest)
         if content in verdicts:
             continue
-        if kind == "strategy" and (config := _strategy(shelf, name)) is not None:
+        if kind == "strategy" and (config := _strategy(template_set, name)) is not None:
             strategies[content] = config
-        elif kind == "engine" and (kind, name) not in shelf.ours and (check := _engine(shelf, name)):
+        elif (
+            kind == "engine"
+            and (kind, name) not in template_set.ours
+            and (check := _engine(template_set, name))
+        ):
             engines.append(Checkup((content,), check))
     if not strategies:
         return engines
@@ -68,21 +72,21 @@ def verdicts_of(checkup: Checkup, found: PlanProblems) -> dict[Content, str | No
     return {content: "; ".join(texts) or None for content, texts in told.items()}
 
 
-def is_checked(shelf: Shelf, kind: Kind, name: str, verdicts: Verdicts) -> bool:
+def is_checked(template_set: TemplateSet, kind: Kind, name: str, verdicts: Verdicts) -> bool:
     """Whether NautilusTrader is known to take a served template as it is now. Our engine templates it takes: tests build them."""
-    is_ours = kind == "engine" and (kind, name) in shelf.ours
-    return is_ours or Content(kind, name, shelf.digests.get((kind, name), "")) in verdicts
+    is_ours = kind == "engine" and (kind, name) in template_set.ours
+    return is_ours or Content(kind, name, template_set.digests.get((kind, name), "")) in verdicts
 
 
-def without_refused(shelf: Shelf, verdicts: Verdicts) -> Shelf:
+def without_refused(template_set: TemplateSet, verdicts: Verdicts) -> TemplateSet:
     """The shelf without the templates that NautilusTrader refuses, which are among its faults instead."""
     refused = {
         (kind, name): problem
-        for (kind, name), digest in shelf.digests.items()
+        for (kind, name), digest in template_set.digests.items()
         if (problem := verdicts.get(Content(kind, name, digest)))
     }
     if not refused:
-        return shelf
+        return template_set
     faults = [
         TemplateFault(
             file=f"{_FOLDER[kind]}/{name}.json", kind=kind, message=f"NautilusTrader refuses it: {problem}"
@@ -90,10 +94,12 @@ def without_refused(shelf: Shelf, verdicts: Verdicts) -> Shelf:
         for (kind, name), problem in refused.items()
     ]
     return msgspec.structs.replace(
-        shelf,
-        engines={name: one for name, one in shelf.engines.items() if ("engine", name) not in refused},
-        strategies={name: one for name, one in shelf.strategies.items() if ("strategy", name) not in refused},
-        faults=(*shelf.faults, *faults),
+        template_set,
+        engines={name: one for name, one in template_set.engines.items() if ("engine", name) not in refused},
+        strategies={
+            name: one for name, one in template_set.strategies.items() if ("strategy", name) not in refused
+        },
+        faults=(*template_set.faults, *faults),
     )
 
 
@@ -106,18 +112,18 @@ def _meant(checkup: Checkup, problem: FieldError) -> Content:
     return checkup.contents[min(index, len(checkup.contents) - 1)]
 
 
-def _strategy(shelf: Shelf, name: str) -> dict[str, Any] | None:
-    template = shelf.strategies[name]
+def _strategy(template_set: TemplateSet, name: str) -> dict[str, Any] | None:
+    template = template_set.strategies[name]
     rendered, _ = render_template(template, dict(_samples(template.parameters)), None, plain_values(), "")
     return rendered.config if rendered else None
 
 
-def _engine(shelf: Shelf, name: str) -> PlanCheck | None:
-    template = shelf.engines[name]
+def _engine(template_set: TemplateSet, name: str) -> PlanCheck | None:
+    template = template_set.engines[name]
     if template.worker is not None:
         return None
     try:
-        spec = render(_config(template), shelf, _SAMPLE_KNOWN, session_id="check")
+        spec = render(_config(template), template_set, _SAMPLE_KNOWN, session_id="check")
     except FaultError:
         return None
     return PlanCheck(plan=msgspec.structs.replace(spec.plan, instruments=()))

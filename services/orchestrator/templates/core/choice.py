@@ -6,7 +6,12 @@ from schemas.config import EngineConfig, RestartPolicy
 from schemas.fault import FieldError, invalid
 from schemas.session import VenueAccount
 from schemas.states import EngineType, TradingMode
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, VenueUse, unknown_template
+from services.orchestrator.templates.core.templates import (
+    EngineTemplate,
+    TemplateSet,
+    VenueUse,
+    unknown_template,
+)
 
 _BY_TYPE: Final = {
     EngineType.LIVE: "paper_trading",
@@ -17,12 +22,14 @@ _BY_TYPE: Final = {
 _LONGEST_VENUE: Final = 31
 
 
-def engine_template(config: EngineConfig, shelf: Shelf) -> EngineTemplate:
+def engine_template(config: EngineConfig, template_set: TemplateSet) -> EngineTemplate:
     """The template named, or the one that goes with the engine's type and mode. Raises FaultError `invalid`."""
     name = _template_name(config)
-    if (template := shelf.engines.get(name)) is None:
+    if (template := template_set.engines.get(name)) is None:
         raise invalid(
-            unknown_template("config.template", name, shelf.engines, faults=shelf.faults_of("engine"))
+            unknown_template(
+                "config.template", name, template_set.engines, faults=template_set.faults_of("engine")
+            )
         )
     is_real = template.trading_mode == TradingMode.LIVE
     if config.trades_money and not is_real:
@@ -33,26 +40,26 @@ def engine_template(config: EngineConfig, shelf: Shelf) -> EngineTemplate:
     return template
 
 
-def restart_policy(config: EngineConfig, shelf: Shelf) -> RestartPolicy:
+def restart_policy(config: EngineConfig, template_set: TemplateSet) -> RestartPolicy:
     """How often an engine with this configuration is started again by itself; never, if its template is not there any more."""
     if config.restart is not None:
         return config.restart
-    template = shelf.engines.get(_template_name(config))
+    template = template_set.engines.get(_template_name(config))
     return template.defaults.restart if template else RestartPolicy()
 
 
-def leased_accounts(config: EngineConfig, shelf: Shelf) -> tuple[VenueAccount, ...]:
+def leased_accounts(config: EngineConfig, template_set: TemplateSet) -> tuple[VenueAccount, ...]:
     """The accounts that no other engine may trade meanwhile, sorted: those at venues that execute the orders themselves.
 
     An account stands under its adapter, whatever the operator calls the venue; one without a name under that of its secret.
     """
-    use = engine_template(config, shelf).venues
+    use = engine_template(config, template_set).venues
     if use is None or use.simulated is not None:
         return ()
     named = {
         VenueAccount(venue=choice.adapter.upper()[:_LONGEST_VENUE], account=account)
         for choice in config.venues
-        if (adapter := shelf.venues.get(choice.adapter)) and adapter.execution
+        if (adapter := template_set.venues.get(choice.adapter)) and adapter.execution
         if choice.config.get("execution", {}) is not None
         if (account := choice.account or choice.secret)
     }

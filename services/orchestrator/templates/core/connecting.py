@@ -30,7 +30,7 @@ class Clients(msgspec.Struct, frozen=True, kw_only=True):
 
 def connect(
     choices: Sequence[VenueChoice],
-    shelf: Mapping[str, VenueTemplate],
+    template_set: Mapping[str, VenueTemplate],
     simulated: SimulatedExecution | None,
     values: Mapping[str, Value],
     *,
@@ -41,7 +41,7 @@ def connect(
     With `simulated` each venue's execution is that, else its own: with real money if `is_live`, else where the venue takes orders
     on paper. `values` are for the placeholders in `simulated`.
     """
-    venues, errors = chosen_venues(choices, shelf, is_simulated=simulated is not None, is_live=is_live)
+    venues, errors = chosen_venues(choices, template_set, is_simulated=simulated is not None, is_live=is_live)
     if errors:
         return Clients(), errors
     trading = [venue for venue in venues if "execution" in venue.sides]

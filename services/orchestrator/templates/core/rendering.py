@@ -17,7 +17,7 @@ from services.orchestrator.templates.core.parameters import Known, Value, WrongV
 from services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
 from services.orchestrator.templates.core.risk import risk_engine
 from services.orchestrator.templates.core.strategies import instruments, predefined, render_all
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf
+from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
 from services.orchestrator.templates.core.traders import trader_id
 
 _WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
@@ -26,13 +26,13 @@ _BOOT_S: Final = 60.0
 _LONGEST_BOOT_S: Final = 3600.0
 
 
-def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str) -> SessionSpec:
+def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, session_id: str) -> SessionSpec:
     """The spec of a session of this engine; its generation is set when it begins, its lease when the accounts are taken.
 
     `known` is what the data catalog holds: an engine without venues trades what is in it. Raises FaultError `invalid` naming every
     field at fault.
     """
-    template = engine_template(config, shelf)
+    template = engine_template(config, template_set)
     body = _body(template, config)
     errors = _unused(template, body, config) + _not_taken(template, config)
     given = predefined(config, trader_id(config.instance_id))
@@ -41,8 +41,8 @@ def render(config: EngineConfig, shelf: Shelf, known: Known, *, session_id: str)
     if wrong or errors:
         raise invalid(*errors, *wrong)
     values = {**given, **values}
-    clients, errors = _clients(template, config, shelf, values)
-    strategies, wrong = render_all(_chosen(template, config, values), shelf, known_here, given)
+    clients, errors = _clients(template, config, template_set, values)
+    strategies, wrong = render_all(_chosen(template, config, values), template_set, known_here, given)
     errors += wrong
     traded = {
         *instruments(template.parameters, values),
@@ -145,12 +145,12 @@ def _unused(template: EngineTemplate, body: dict[str, Any], config: EngineConfig
 
 
 def _clients(
-    template: EngineTemplate, config: EngineConfig, shelf: Shelf, values: Mapping[str, Value]
+    template: EngineTemplate, config: EngineConfig, template_set: TemplateSet, values: Mapping[str, Value]
 ) -> tuple[Clients, list[FieldError]]:
     if not config.venues or template.venues is None:
         return Clients(), []
     return connect(
-        config.venues, shelf.venues, template.venues.simulated, values, is_live=config.trades_money
+        config.venues, template_set.venues, template.venues.simulated, values, is_live=config.trades_money
     )
 
 

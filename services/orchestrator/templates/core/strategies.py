@@ -18,7 +18,7 @@ from services.orchestrator.templates.core.parameters import (
     instrument_of,
 )
 from services.orchestrator.templates.core.placeholders import substitute
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate, unknown_template
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
 from services.orchestrator.templates.core.traders import repeated_tags, with_order_id_tags
 
 
@@ -41,7 +41,10 @@ def predefined(config: EngineConfig, trader_id: str) -> dict[str, Value]:
 
 
 def render_all(
-    choices: Sequence[StrategyChoice], shelf: Shelf, known: Known | None, values: Mapping[str, Value]
+    choices: Sequence[StrategyChoice],
+    template_set: TemplateSet,
+    known: Known | None,
+    values: Mapping[str, Value],
 ) -> tuple[list[Rendered], list[FieldError]]:
     """The strategies of an engine that is to start, each with an order id tag of its own, and what is wrong with them.
 
@@ -50,14 +53,14 @@ def render_all(
     rendered: list[Rendered] = []
     errors: list[FieldError] = []
     for index, choice in enumerate(choices):
-        one, wrong = _render(choice, shelf, known, values, f"config.strategies[{index}]")
+        one, wrong = _render(choice, template_set, known, values, f"config.strategies[{index}]")
         errors += wrong
         rendered += [one] if one else []
     return (rendered, errors) if errors else _tagged(rendered)
 
 
 def render_strategy(
-    choice: StrategyChoice, shelf: Shelf, known: Known, *, spec: SessionSpec
+    choice: StrategyChoice, template_set: TemplateSet, known: Known, *, spec: SessionSpec
 ) -> dict[str, Any]:
     """The importable config of a strategy that is to join the session of this spec.
 
@@ -65,7 +68,7 @@ def render_strategy(
     """
     config = spec.config or EngineConfig(instance_id=spec.instance_id, log_level=spec.log_level)
     values = predefined(config, spec.plan.trader_id)
-    rendered, errors = _render(choice, shelf, None if config.venues else known, values, "strategy")
+    rendered, errors = _render(choice, template_set, None if config.venues else known, values, "strategy")
     if rendered is None:
         raise invalid(*errors)
     return rendered.config
@@ -108,14 +111,21 @@ def instruments(parameters: Mapping[str, Parameter], values: Mapping[str, Value]
 
 
 def _render(
-    choice: StrategyChoice, shelf: Shelf, known: Known | None, values: Mapping[str, Value], at: str
+    choice: StrategyChoice,
+    template_set: TemplateSet,
+    known: Known | None,
+    values: Mapping[str, Value],
+    at: str,
 ) -> tuple[Rendered | None, list[FieldError]]:
     if choice.template is None:
         return _own(choice), []
-    if (template := shelf.strategies.get(choice.template)) is None:
+    if (template := template_set.strategies.get(choice.template)) is None:
         return None, [
             unknown_template(
-                f"{at}.template", choice.template, shelf.strategies, faults=shelf.faults_of("strategy")
+                f"{at}.template",
+                choice.template,
+                template_set.strategies,
+                faults=template_set.faults_of("strategy"),
             )
         ]
     return render_template(template, choice.parameters, known, values, at)

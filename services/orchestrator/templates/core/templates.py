@@ -100,7 +100,7 @@ class StrategyTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 type Template = EngineTemplate | StrategyTemplate | VenueTemplate
 
 
-class Shelf(msgspec.Struct, frozen=True, kw_only=True):
+class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
     """Every sound template, by name; `faults` are the files that hold none.
 
     By (kind, name): `digests` tell contents apart, `ours` came with us.

@@ -11,7 +11,7 @@ from schemas.fault import FieldError
 from schemas.session import PlanProblems
 from services.orchestrator.templates.core.parameters import Value
 from services.orchestrator.templates.core.strategies import Rendered, predefined, render_template
-from services.orchestrator.templates.core.templates import Shelf, StrategyTemplate, unknown_template
+from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
 from services.orchestrator.templates.core.traders import trader_id
 
 _PREFIX = "strategy."
@@ -23,14 +23,17 @@ def plain_values() -> dict[str, Value]:
     return predefined(config, trader_id(config.instance_id))
 
 
-def examine(request: ValidateStrategy, shelf: Shelf) -> tuple[StrategyVerdict, Rendered | None]:
+def examine(request: ValidateStrategy, template_set: TemplateSet) -> tuple[StrategyVerdict, Rendered | None]:
     """What we can tell ourselves, and the strategy for NautilusTrader to look at when that finds nothing wrong.
 
     Instruments need not be in the data catalog: the strategy may be meant for a venue.
     """
-    if (template := shelf.strategies.get(request.strategy_name)) is None:
+    if (template := template_set.strategies.get(request.strategy_name)) is None:
         error = unknown_template(
-            "strategy_name", request.strategy_name, shelf.strategies, faults=shelf.faults_of("strategy")
+            "strategy_name",
+            request.strategy_name,
+            template_set.strategies,
+            faults=template_set.faults_of("strategy"),
         )
         return StrategyVerdict(is_valid=False, message=error.message, errors=(error,)), None
     rendered, errors = render_template(template, request.parameters, None, plain_values(), "strategy")

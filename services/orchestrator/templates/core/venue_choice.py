@@ -44,7 +44,7 @@ class ChosenVenue(msgspec.Struct, frozen=True, kw_only=True):
 
 def chosen_venues(
     choices: Sequence[VenueChoice],
-    shelf: Mapping[str, VenueTemplate],
+    template_set: Mapping[str, VenueTemplate],
     *,
     is_simulated: bool,
     is_live: bool,
@@ -54,8 +54,8 @@ def chosen_venues(
     venues: list[ChosenVenue] = []
     for index, choice in enumerate(choices):
         at = f"config.venues[{index}]"
-        if (template := shelf.get(choice.adapter)) is None:
-            errors.append(unknown_template(f"{at}.adapter", choice.adapter, shelf, "adapter"))
+        if (template := template_set.get(choice.adapter)) is None:
+            errors.append(unknown_template(f"{at}.adapter", choice.adapter, template_set, "adapter"))
             continue
         sides, wrong = _sides(choice, template, at, is_simulated=is_simulated)
         venue = ChosenVenue(at=at, choice=choice, template=template, sides=sides)

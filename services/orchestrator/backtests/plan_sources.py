@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.backtest import BacktestConfig, TrialOrder
+from schemas.backtest import BacktestConfig, TrialJob
 from schemas.fault import invalid
 from services.orchestrator.backtests.core.model import Backtest, NewBacktest
 from services.orchestrator.backtests.core.plans import Sources, plan_of
@@ -12,7 +12,7 @@ from services.orchestrator.ports import Catalog
 from services.orchestrator.templates.library import Library
 
 
-class Shelves:
+class PlanSources:
     """Reads what plans are made of. `modules` are those that strategy classes may come from."""
 
     def __init__(self, library: Library, catalog: Catalog, modules: Sequence[str]) -> None:
@@ -22,9 +22,9 @@ class Shelves:
 
     async def sources(self) -> Sources:
         """A snapshot. Raises FaultError `unavailable` when it cannot be read."""
-        shelf = await self._library.shelf()
+        template_set = await self._library.template_set()
         view = await self._catalog.view()
-        return Sources(shelf=shelf, entries=view.entries, modules=self._modules)
+        return Sources(template_set=template_set, entries=view.entries, modules=self._modules)
 
 
 def new_backtest(
@@ -48,7 +48,7 @@ def new_backtest(
         study_id=study_id,
         number=number,
     )
-    order = TrialOrder(
+    order = TrialJob(
         backtest_id=backtest_id,
         plan=plan,
         seed=config.seed,

@@ -13,13 +13,13 @@ from schemas.fault import FaultCode, FaultError
 from schemas.session import AccountLease, SessionSpec, VenueAccount
 from schemas.states import RunState
 from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.engines.conductor import Conductor, Stamp
 from services.orchestrator.engines.core import engine as core
 from services.orchestrator.engines.core.decision import Decision
 from services.orchestrator.engines.core.effects import Effect, PublishState, RaiseAlert, StartContainer
 from services.orchestrator.engines.core.events import apply_states
 from services.orchestrator.engines.core.fleet import Fleet
 from services.orchestrator.engines.core.model import Engine
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from services.orchestrator.ports import Change, RepeatedCommand
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
@@ -52,8 +52,8 @@ def acts(record: PostgresRecord) -> Acts:
 
 
 @pytest.fixture
-async def conductor(record: PostgresRecord, acts: Acts) -> AsyncIterator[Conductor]:
-    made = Conductor(record, Fleet(), acts)
+async def mailboxes(record: PostgresRecord, acts: Acts) -> AsyncIterator[EngineMailboxes]:
+    made = EngineMailboxes(record, Fleet(), acts)
     yield made
     await made.join(5)
     await made.close()
@@ -72,18 +72,18 @@ def stamp(request_id: str = "r1") -> Stamp:
     return Stamp(request_id=request_id, subject="s", body_hash=b"h", at=datetime.now(UTC))
 
 
-async def test_what_is_done_is_on_record_before(conductor: Conductor, acts: Acts) -> None:
-    decision = await conductor.turn("e1", start)
+async def test_what_is_done_is_on_record_before(mailboxes: EngineMailboxes, acts: Acts) -> None:
+    decision = await mailboxes.turn("e1", start)
     assert decision is not None
-    await conductor.join(5)
+    await mailboxes.join(5)
     assert acts.done == [StartContainer("e1", "s1", "h1"), PublishState(decision.engine)]
     assert acts.versions == [1, 1]
 
 
 async def test_an_overtaken_turn_is_decided_anew(
-    record: PostgresRecord, conductor: Conductor, postgres_dsn: str
+    record: PostgresRecord, mailboxes: EngineMailboxes, postgres_dsn: str
 ) -> None:
-    await conductor.turn("e1", start)
+    await mailboxes.turn("e1", start)
     other = await PostgresRecord.open(postgres_dsn)
     seen: list[int] = []
     overtaken = asyncio.Event()
@@ -104,7 +104,7 @@ async def test_an_overtaken_turn_is_decided_anew(
         await save(change)
 
     record.save = late_save  # type: ignore[method-assign]
-    decision = await conductor.turn("e1", decide)
+    decision = await mailboxes.turn("e1", decide)
     assert seen == [1, 2]
     assert decision is not None
     assert decision.engine.version == 3
@@ -112,7 +112,7 @@ async def test_an_overtaken_turn_is_decided_anew(
     await other.close()
 
 
-async def test_turns_of_one_engine_are_taken_in_order(conductor: Conductor) -> None:
+async def test_turns_of_one_engine_are_taken_in_order(mailboxes: EngineMailboxes) -> None:
     order: list[int] = []
 
     def turn(number: int) -> Decision | None:
@@ -120,35 +120,37 @@ async def test_turns_of_one_engine_are_taken_in_order(conductor: Conductor) -> N
         return None
 
     await asyncio.gather(
-        *(conductor.turn("e1", lambda _, number=number: turn(number)) for number in range(20))  # type: ignore[misc]
+        *(mailboxes.turn("e1", lambda _, number=number: turn(number)) for number in range(20))  # type: ignore[misc]
     )
     assert order == list(range(20))
 
 
 async def test_a_refusal_reaches_whoever_asked_and_the_next_turn_is_taken(
-    conductor: Conductor, acts: Acts
+    mailboxes: EngineMailboxes, acts: Acts
 ) -> None:
-    await conductor.turn("e1", start)
+    await mailboxes.turn("e1", start)
     with pytest.raises(FaultError, match="is active"):
-        await conductor.turn("e1", start)
-    decision = await conductor.turn("e1", stop)
+        await mailboxes.turn("e1", start)
+    decision = await mailboxes.turn("e1", stop)
     assert decision is not None
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.STOPPING
 
 
-async def test_a_command_that_is_on_record_has_no_second_effect(conductor: Conductor, acts: Acts) -> None:
-    await conductor.turn("e1", start, stamp=stamp())
-    await conductor.join(5)
+async def test_a_command_that_is_on_record_has_no_second_effect(
+    mailboxes: EngineMailboxes, acts: Acts
+) -> None:
+    await mailboxes.turn("e1", start, stamp=stamp())
+    await mailboxes.join(5)
     acts.done.clear()
     with pytest.raises(RepeatedCommand):
-        await conductor.turn("e1", stop, stamp=stamp())
-    await conductor.join(5)
+        await mailboxes.turn("e1", stop, stamp=stamp())
+    await mailboxes.join(5)
     assert acts.done == []
 
 
 async def test_an_engine_whose_change_may_be_on_record_is_doubtful_until_it_is_read_again(
-    record: PostgresRecord, conductor: Conductor, acts: Acts, postgres_dsn: str
+    record: PostgresRecord, mailboxes: EngineMailboxes, acts: Acts, postgres_dsn: str
 ) -> None:
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute(
@@ -158,23 +160,23 @@ async def test_an_engine_whose_change_may_be_on_record_is_doubtful_until_it_is_r
         " for each row execute function die()"
     )
     with pytest.raises(FaultError) as raised:
-        await conductor.turn("e1", start, stamp=stamp())
+        await mailboxes.turn("e1", start, stamp=stamp())
     assert raised.value.fault.code == FaultCode.OUTCOME_UNKNOWN
-    assert conductor.doubtful == {"e1"}
+    assert mailboxes.doubtful == {"e1"}
     assert acts.done == []
-    await conductor.turn("e1", lambda _: None)
-    assert conductor.doubtful == set()
+    await mailboxes.turn("e1", lambda _: None)
+    assert mailboxes.doubtful == set()
     await connection.close()
 
 
 async def test_whoever_goes_away_leaves_the_turn_to_be_taken(
-    record: PostgresRecord, conductor: Conductor
+    record: PostgresRecord, mailboxes: EngineMailboxes
 ) -> None:
-    waiting = asyncio.get_running_loop().create_task(conductor.turn("e1", start))
+    waiting = asyncio.get_running_loop().create_task(mailboxes.turn("e1", start))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await conductor.join(5)
+    await mailboxes.join(5)
     assert await record.engine("e1") is not None
 
 
@@ -185,9 +187,9 @@ def leasing(instance_id: str, session_id: str) -> SessionSpec:
 
 
 async def test_an_end_is_on_record_also_when_the_restart_after_it_cannot_have_its_account(
-    record: PostgresRecord, conductor: Conductor, acts: Acts
+    record: PostgresRecord, mailboxes: EngineMailboxes, acts: Acts
 ) -> None:
-    await conductor.turn("e1", start)
+    await mailboxes.turn("e1", start)
     pending = leasing("e1", "s2")
 
     def restart(engine: Engine | None) -> Decision:
@@ -202,14 +204,14 @@ async def test_an_end_is_on_record_also_when_the_restart_after_it_cannot_have_it
         assert engine is not None
         return apply_states(engine, [state_event(9, RunState.STOPPED)], HOSTS, after(3))
 
-    await conductor.turn("e1", restart)
-    await conductor.turn("e2", start_other)
-    decision = await conductor.turn("e1", end)
+    await mailboxes.turn("e1", restart)
+    await mailboxes.turn("e2", start_other)
+    decision = await mailboxes.turn("e1", end)
     assert decision is not None
     assert decision.engine.pending is None
     assert decision.engine.session is not None
     assert (decision.engine.session.session_id, decision.engine.session.state) == ("s1", RunState.STOPPED)
     assert await record.engine("e1") == decision.engine
-    await conductor.join(5)
+    await mailboxes.join(5)
     (told,) = (effect for effect in acts.done if isinstance(effect, RaiseAlert))
     assert "engine e2" in told.alert.message

@@ -41,7 +41,7 @@ class Starting:
             raise fault(FaultCode.CONFLICT, "an emergency stop came while it was being started")
 
 
-class StopOrders:
+class StopGate:
     """Flags that cannot be read count as one on every engine; `is_readable` is False then.
 
     `changed` tells others of a change, before whoever asked for it has an answer. `be_current` returns when all flags that the

@@ -48,7 +48,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     is_host_flagged: bool = False
 
 
-class Live:
+class FleetSightings:
     """The latest of everything. Ages count from `since` at the earliest: what we could not hear is not missing."""
 
     def __init__(self, since: datetime) -> None:

@@ -46,7 +46,7 @@ class _Turn(msgspec.Struct):
     events: Sequence[StoredEvent] = ()
 
 
-class Conductor:
+class EngineMailboxes:
     """Gives every engine its turns, in order for one engine, in parallel across engines."""
 
     def __init__(self, record: Record, fleet: Fleet, act: Callable[[Effect], Awaitable[None]]) -> None:

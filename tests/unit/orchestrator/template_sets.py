@@ -10,7 +10,7 @@ from schemas.session import SessionSpec
 from services.orchestrator.templates.core.loading import load
 from services.orchestrator.templates.core.parameters import Known
 from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, Shelf, StrategyTemplate
+from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, TemplateSet
 from services.orchestrator.templates.core.venues import VenueTemplate
 
 STAND_IN = {
@@ -99,7 +99,7 @@ def sound(kind: type[Any], body: dict[str, Any]) -> Any:
     return load(msgspec.json.encode({"description": "d", **body}), kind, body["name"])
 
 
-SHELF = Shelf(
+SHELF = TemplateSet(
     engines={body["name"]: sound(EngineTemplate, body) for body in ENGINES},
     strategies={"holds": sound(StrategyTemplate, STRATEGY)},
     venues={body["name"]: sound(VenueTemplate, body) for body in VENUES},

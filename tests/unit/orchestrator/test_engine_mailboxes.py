@@ -7,13 +7,13 @@ import pytest
 
 from schemas.fault import FaultCode, fault
 from schemas.states import DesiredState, FailureReason, RunState
-from services.orchestrator.engines.conductor import Conductor
 from services.orchestrator.engines.core.decision import Decision, conclude
 from services.orchestrator.engines.core.effects import Effect
 from services.orchestrator.engines.core.ends import NO_ACCOUNT, UNREAD, Exposure
 from services.orchestrator.engines.core.fleet import Fleet
 from services.orchestrator.engines.core.model import Engine
 from services.orchestrator.engines.core.session import move
+from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from services.orchestrator.ports import Change
 from tests.unit.orchestrator.makers import after, engine, session
 
@@ -44,18 +44,18 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 @pytest.fixture
-async def conductor(record: Record) -> AsyncIterator[Conductor]:
+async def mailboxes(record: Record) -> AsyncIterator[EngineMailboxes]:
     async def act(_: Effect) -> None:
         """Nothing is done here."""
 
-    made = Conductor(record, Fleet(), act)  # type: ignore[arg-type]
+    made = EngineMailboxes(record, Fleet(), act)  # type: ignore[arg-type]
     yield made
     await made.join(5)
     await made.close()
 
 
 async def test_an_end_goes_on_record_although_what_was_held_cannot_be_read(
-    conductor: Conductor, record: Record
+    mailboxes: EngineMailboxes, record: Record
 ) -> None:
     def crash(present: Engine | None) -> Decision:
         assert present is not None
@@ -63,14 +63,16 @@ async def test_an_end_goes_on_record_although_what_was_held_cannot_be_read(
         failed = move(present.session, RunState.FAILED, after(5), reason=FailureReason.CRASH)
         return conclude(present, failed, (), (), after(5))
 
-    await conductor.turn("e1", crash)
+    await mailboxes.turn("e1", crash)
     (change,) = record.saved
     assert change.engine.session is not None
     assert change.engine.session.state == RunState.FAILED
     assert change.engine.session.not_confirmed == (NO_ACCOUNT, UNREAD)
 
 
-async def test_a_wait_for_an_engine_ends_with_the_turn_that_brings_it_there(conductor: Conductor) -> None:
+async def test_a_wait_for_an_engine_ends_with_the_turn_that_brings_it_there(
+    mailboxes: EngineMailboxes,
+) -> None:
     def is_completed(present: Engine | None) -> bool:
         return present is not None and present.desired == DesiredState.STOPPED
 
@@ -79,10 +81,10 @@ async def test_a_wait_for_an_engine_ends_with_the_turn_that_brings_it_there(cond
         assert present.session is not None
         return conclude(present, move(present.session, RunState.COMPLETED, after(1)), (), (), after(1))
 
-    assert not await conductor.reaches("e1", is_completed, 0.02)
+    assert not await mailboxes.reaches("e1", is_completed, 0.02)
     async with asyncio.TaskGroup() as tasks:
-        waits = [tasks.create_task(conductor.reaches("e1", is_completed, 10)) for _ in range(3)]
+        waits = [tasks.create_task(mailboxes.reaches("e1", is_completed, 10)) for _ in range(3)]
         await asyncio.sleep(0)
-        conductor.post("e1", complete)
+        mailboxes.post("e1", complete)
     assert [wait.result() for wait in waits] == [True, True, True]
-    assert await conductor.reaches("e1", is_completed, 0)
+    assert await mailboxes.reaches("e1", is_completed, 0)

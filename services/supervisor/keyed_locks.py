@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns[K]:
+class KeyedLocks[K]:
     """A lock per key that exists only while somebody holds it or waits for it."""
 
     def __init__(self) -> None:
