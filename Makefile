@@ -31,7 +31,7 @@ check: setup ## format, lint, strict types, import contracts, drift of what is g
 	$(BIN)/mypy --strict
 	$(BIN)/ruff check --config cores.ruff.toml services/*/core services/*/*/core engine_sidecar/*/core
 	$(BIN)/lint-imports
-	$(BIN)/python -m schemas.export --check
+	$(BIN)/python -m flotilla.schemas.export --check
 	@scripts/requirements --check
 
 format: setup ## format the code and mend what ruff can mend

@@ -12,8 +12,8 @@ from benchmarks.stack import running_stack
 from benchmarks.study_throughput import BASE
 from benchmarks.trials import finished, plan_of, raw_runs, say, settled, worker_container
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import ResultPart
 from flotilla.state.settings import Connection
-from schemas.backtest import ResultPart
 
 ROUNDS = 9
 LIMIT_S = 0.5

@@ -24,8 +24,8 @@ from benchmarks.trials import (
     worker_container,
 )
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestConfig, ResultPart
 from flotilla.state.settings import Connection
-from schemas.backtest import BacktestConfig, ResultPart
 
 SIZES = ((1_000_000, 5), (5_000_000, 2))
 """Events, and rounds of them."""

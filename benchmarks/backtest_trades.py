@@ -21,8 +21,8 @@ from benchmarks.trials import (
     worker_container,
 )
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestConfig, ResultPart
 from flotilla.state.settings import Connection
-from schemas.backtest import BacktestConfig, ResultPart
 
 BARS = 36_000
 POSITIONS = 7_000

@@ -12,12 +12,12 @@ from nats.aio.client import RawCredentials
 from nats.aio.msg import Msg
 
 from benchmarks.rounds import compare, report
-from bus.bus import connect
-from bus.credentials import FleetKeys
+from flotilla.bus.bus import connect
+from flotilla.bus.credentials import FleetKeys
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineList, ListEngines
 from flotilla.stack.servers.nats import NatsServer
-from schemas import contract
-from schemas.contract import Actor
-from schemas.engine import EngineList, ListEngines
 
 CALLS = 1_000
 LIMIT = 1.5

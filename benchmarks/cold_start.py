@@ -21,17 +21,17 @@ import msgspec
 from benchmarks.rounds import report
 from benchmarks.stack import running_stack
 from flotilla.client.client import Flotilla
+from flotilla.schemas import contract
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.session import EnginePlan
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineEvent, StateChange
+from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
+from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
 from flotilla.state.settings import Connection
-from schemas import contract
-from schemas.config import EngineConfig
-from schemas.ids import new_session_id
-from schemas.session import EnginePlan
-from schemas.states import RunState
-from schemas.telemetry import EngineEvent, StateChange
-from services.orchestrator.adapters.catalog import CatalogFolder
-from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
 
 ROUNDS = 7
 LIMIT = 1.15
@@ -43,7 +43,7 @@ import asyncio, json, os, sys
 from nautilus_trader.common.config import resolve_path
 from nautilus_trader.live.config import TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
-from engine_sidecar.replay.wiring import wire_replay
+from flotilla.engine_sidecar.replay.wiring import wire_replay
 
 async def main():
     node_json, factories = json.loads(sys.argv[1]), json.loads(sys.argv[2])

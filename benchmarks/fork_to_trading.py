@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.cold_start import CONFIG
 from benchmarks.stack import running_stack
 from flotilla.client.client import Flotilla
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.states import RunState
 from flotilla.state.settings import Connection
-from schemas.config import EngineConfig
-from schemas.states import RunState
 
 ROUNDS = 10
 LIMIT_S = 0.2

@@ -5,9 +5,9 @@ import sys
 
 from benchmarks.stack import only, pids_of, rss_bytes, running_stack, sidecar_pid
 from flotilla.client.client import Flotilla
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.states import RunState
 from flotilla.state.settings import Connection
-from schemas.config import EngineConfig
-from schemas.states import RunState
 
 SERVICES_LIMIT_MB = 200
 SIDECAR_LIMIT_MB = 40
@@ -27,7 +27,9 @@ async def measure(connection: Connection) -> int:
                 beats += 1
                 if beats == 10:
                     break
-        services = {name: rss_bytes(only(pids_of("-m", f"services.{name}"))) / 1e6 for name in SERVICES}
+        services = {
+            name: rss_bytes(only(pids_of("-m", f"flotilla.services.{name}"))) / 1e6 for name in SERVICES
+        }
         sidecar = rss_bytes(sidecar_pid()) / 1e6
     sys.stderr.write(", ".join(f"{name} {size:.1f} MB" for name, size in services.items()) + "\n")
     total = sum(services.values())

@@ -55,7 +55,7 @@ def pids_of(*words: str) -> list[int]:
 
 def sidecar_pid() -> int:
     """The process of the only sidecar on this machine. Raises RuntimeError when there is none, or more than one."""
-    return only([pid for pid in pids_of("-m", "engine_sidecar") if _is_sidecar(pid)])
+    return only([pid for pid in pids_of("-m", "flotilla.engine_sidecar") if _is_sidecar(pid)])
 
 
 def only(pids: list[int]) -> int:
@@ -73,4 +73,4 @@ def children_of(pid: int) -> list[int]:
 def _is_sidecar(pid: int) -> bool:
     """Not the shell that started it, whose command line has the same words."""
     arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return b"python" in arguments[0] and b"engine_sidecar" in arguments
+    return b"python" in arguments[0] and b"flotilla.engine_sidecar" in arguments

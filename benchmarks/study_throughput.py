@@ -8,8 +8,8 @@ from benchmarks.rounds import report_at_least
 from benchmarks.stack import running_stack
 from benchmarks.trials import LIMIT_S, finished, plan_of, raw_runs, say, worker_container
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import Axis, BacktestConfig, BacktestStatus, StudyConfig
 from flotilla.state.settings import Connection
-from schemas.backtest import Axis, BacktestConfig, BacktestStatus, StudyConfig
 
 BASE = BacktestConfig(
     start_date="1999-01-04",

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from flotilla.client.client import Flotilla
-from schemas.backtest import BacktestConfig, BacktestView, Manifest, ResultPart, TrialPlan
+from flotilla.schemas.backtest import BacktestConfig, BacktestView, Manifest, ResultPart, TrialPlan
 
 _RAW = Path(__file__).with_name("raw_backtest.py").read_text()
 _CATALOG = "/app/data"

@@ -7,8 +7,8 @@ import sys
 from benchmarks.stack import children_of, only, rss_bytes, running_stack, sidecar_pid
 from benchmarks.trials import LIMIT_S, finished, say
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import Axis, BacktestConfig, StudyConfig
 from flotilla.state.settings import Connection
-from schemas.backtest import Axis, BacktestConfig, StudyConfig
 
 TRIALS = 200
 LIMIT = 1.05

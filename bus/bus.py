@@ -11,17 +11,17 @@ from nats.aio.client import RawCredentials
 from nats.aio.msg import Msg
 from nats.js import errors as js_errors
 
-from bus.caller import Introduction, headers_of
-from bus.client import RobustClient
-from bus.endpoint import Endpoint, Witness
-from bus.logs import get_logger
-from bus.settings import BusSettings
-from bus.subscription import Listener
-from schemas.contract import Call, Feed, on_host
-from schemas.decoding import decode
-from schemas.fault import Fault, FaultCode, FaultError, fault
-from schemas.ids import new_request_id
-from schemas.subjects import subject, wildcard
+from flotilla.bus.caller import Introduction, headers_of
+from flotilla.bus.client import RobustClient
+from flotilla.bus.endpoint import Endpoint, Witness
+from flotilla.bus.logs import get_logger
+from flotilla.bus.settings import BusSettings
+from flotilla.bus.subscription import Listener
+from flotilla.schemas.contract import Call, Feed, on_host
+from flotilla.schemas.decoding import decode
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.subjects import subject, wildcard
 
 log = get_logger(__name__)
 

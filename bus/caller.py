@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.audit import Caller
+from flotilla.schemas.audit import Caller
 
 INBOX: Final = "_INBOX"
 """Answers go to inboxes only: a caller may put any subject into the reply field, and would speak there in our name."""

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bus import jwt
-from bus.permissions import actor_permissions, engine_permissions, worker_permissions
-from schemas.contract import Actor
-from schemas.ids import is_id
+from flotilla.bus import jwt
+from flotilla.bus.permissions import actor_permissions, engine_permissions, worker_permissions
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.ids import is_id
 
 ENGINE_KEY_FILE: Final = "engine-signing.nk"
 WORKER_KEY_FILE: Final = "worker-signing.nk"

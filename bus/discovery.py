@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
-from bus.bus import Bus
-from bus.caller import INBOX
-from bus.endpoint import Endpoint
+from flotilla.bus.bus import Bus
+from flotilla.bus.caller import INBOX
+from flotilla.bus.endpoint import Endpoint
 
 _TYPE = "io.nats.micro.v1"
 

@@ -12,13 +12,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from bus.caller import INBOX, Asked, asking, caller_of
-from bus.logs import bind, get_logger
-from bus.tasks import Tasks
-from schemas.audit import Caller
-from schemas.contract import Call
-from schemas.decoding import decode
-from schemas.fault import Fault, FaultCode, FaultError
+from flotilla.bus.caller import INBOX, Asked, asking, caller_of
+from flotilla.bus.logs import bind, get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.contract import Call
+from flotilla.schemas.decoding import decode
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
 
 log = get_logger(__name__)
 

@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.caller import asked as under_way
-from bus.logs import get_logger
-from bus.receipts import Account, Ending, belied, compared, receipt_of
-from bus.sightings import Sighted, Sightings
-from bus.tasks import Tasks
-from schemas.audit import Caller
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.caller import asked as under_way
+from flotilla.bus.logs import get_logger
+from flotilla.bus.receipts import Account, Ending, belied, compared, receipt_of
+from flotilla.bus.sightings import Sighted, Sightings
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.contract import (
     COMMAND_END_NOW,
     ENGINE_HOLDINGS,
     FLEET_STOP_ORDER,
@@ -23,10 +23,10 @@ from schemas.contract import (
     HOST_LIFT_STOP,
     SESSION_INSPECT,
 )
-from schemas.engine import ReadHoldings
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.ids import is_id, new_request_id
-from schemas.session import (
+from flotilla.schemas.engine import ReadHoldings
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.ids import is_id, new_request_id
+from flotilla.schemas.session import (
     AroundStopped,
     ContainerFacts,
     ContainerStatus,
@@ -42,7 +42,7 @@ from schemas.session import (
     WhichSession,
     container_name,
 )
-from schemas.telemetry import StateChange, StopFlag, is_meant
+from flotilla.schemas.telemetry import StateChange, StopFlag, is_meant
 
 log = get_logger(__name__)
 

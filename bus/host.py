@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol
 
-from bus.alive import say_alive
-from bus.bus import Bus, connect
-from bus.discovery import Discovery
-from bus.logs import get_logger
-from bus.settings import BusSettings
-from bus.tasks import Tasks
-from schemas.contract import HEALTH, Actor
-from schemas.health import Health, ReadHealth
+from flotilla.bus.alive import say_alive
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.discovery import Discovery
+from flotilla.bus.logs import get_logger
+from flotilla.bus.settings import BusSettings
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.health import Health, ReadHealth
 
 log = get_logger(__name__)
 

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bus.logs import get_logger
-from bus.tasks import Tasks
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
 
 log = get_logger(__name__)
 

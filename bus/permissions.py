@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from schemas.contract import (
+from flotilla.schemas.contract import (
     CALLS,
     EMERGENCY_TIMEOUT_S,
     FEEDS,
@@ -14,7 +14,7 @@ from schemas.contract import (
     Durability,
     on_host,
 )
-from schemas.subjects import wildcard
+from flotilla.schemas.subjects import wildcard
 
 RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
 """The slowest answers are those of an emergency stop."""

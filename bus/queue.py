@@ -8,9 +8,9 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import Feed
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import Feed
 
 log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import (
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     EmergencyReceipt,
@@ -17,8 +17,8 @@ from schemas.session import (
     HostStopped,
     SessionEnded,
 )
-from schemas.states import RunState
-from schemas.telemetry import StateChange, StopReport
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import StateChange, StopReport
 
 NO_ACCOUNT: Final = "what became of its orders and positions is not known: "
 NOT_FLAT: Final = "the engine did not confirm that it is flat"

@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 from nats import errors
 
-from bus.bus import Bus
-from schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, STATE, Feed
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerFacts
-from schemas.telemetry import EngineEvent, Heartbeat, HostHeartbeat, StateChange
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, STATE, Feed
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerFacts
+from flotilla.schemas.telemetry import EngineEvent, Heartbeat, HostHeartbeat, StateChange
 
 MOST_ENGINES: Final = 20_000
 """Of how many engines is kept what they say; a stop of more names the hosts that did not answer only."""

@@ -12,11 +12,11 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import STREAMS, Durability, Feed, Stream
-from schemas.fault import FaultCode, fault
-from schemas.subjects import subject, wildcard
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import STREAMS, Durability, Feed, Stream
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.subjects import subject, wildcard
 
 log = get_logger(__name__)
 

@@ -8,9 +8,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from bus.logs import get_logger
-from schemas.contract import Feed
-from schemas.subjects import parse
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import Feed
+from flotilla.schemas.subjects import parse
 
 log = get_logger(__name__)
 

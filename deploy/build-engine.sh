@@ -56,7 +56,7 @@ describe_image() {
     name=flotilla-$kind
     case $kind in
     engine)
-        packages=(schemas bus engine_sidecar templates)
+        packages=(flotilla/__init__.py schemas bus engine_sidecar templates)
         description="A NautilusTrader engine with its sidecar" ;;
     services)
         packages=(schemas bus services flotilla templates)
@@ -73,6 +73,7 @@ stage_context() {
     tar --directory "$ROOT" --exclude __pycache__ --exclude '*.pyc' --exclude node_modules --create \
         pyproject.toml "deploy/requirements-$kind.txt" "deploy/Dockerfile.$kind" "${packages[@]}" |
         tar --directory "$context" --extract
+    find "$context/flotilla" -type l -delete # links to the folders beside it, which the image has in their place
     chmod -R u=rwX,go=rX "$context"
     # Of pyproject.toml only the version goes into the image.
     source_hash=$(cd "$context" && { echo "$version"; find . -type f ! -name pyproject.toml -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; } | sha256sum | cut -c 1-32)

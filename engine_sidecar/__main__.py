@@ -1,17 +1,17 @@
-"""`python -m engine_sidecar`: starts the zygote before anything else, then lives one session."""
+"""`python -m flotilla.engine_sidecar`: starts the zygote before anything else, then lives one session."""
 
 import sys
 from collections.abc import Sequence
 
-from engine_sidecar.process.spawn import spawn_zygote
+from flotilla.engine_sidecar.process.spawn import spawn_zygote
 
 
-def main(zygote: Sequence[str] = (sys.executable, "-m", "engine_sidecar.fork.zygote")) -> int:
+def main(zygote: Sequence[str] = (sys.executable, "-m", "flotilla.engine_sidecar.fork.zygote")) -> int:
     """The exit code of the session; `zygote` is the program to fork engines from."""
     spawned = spawn_zygote(zygote)
     # Only websockets need it, and where it is installed nats-py imports it: 11 MB for nothing.
     sys.modules["aiohttp"] = None  # type: ignore[assignment]
-    from engine_sidecar.sidecar import run  # noqa: PLC0415  the zygote is importing meanwhile
+    from flotilla.engine_sidecar.sidecar import run  # noqa: PLC0415  the zygote is importing meanwhile
 
     return run(spawned)
 

@@ -4,18 +4,18 @@ import asyncio
 import sys
 from typing import Final
 
-from bus.logs import bind, configure
-from engine_sidecar.process.children import Children, adopt_orphans, kill_all
-from engine_sidecar.process.launch import BadLaunchError, read_launch
-from engine_sidecar.process.ports import Surroundings
-from engine_sidecar.process.resource_meter import session_meter
-from engine_sidecar.process.spawn import Spawned
-from engine_sidecar.process.zygote_client import Zygote
-from engine_sidecar.session.life import Life
-from engine_sidecar.session.settings import Settings
-from schemas.session import Launch
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import StateChange
+from flotilla.bus.logs import bind, configure
+from flotilla.engine_sidecar.process.children import Children, adopt_orphans, kill_all
+from flotilla.engine_sidecar.process.launch import BadLaunchError, read_launch
+from flotilla.engine_sidecar.process.ports import Surroundings
+from flotilla.engine_sidecar.process.resource_meter import session_meter
+from flotilla.engine_sidecar.process.spawn import Spawned
+from flotilla.engine_sidecar.process.zygote_client import Zygote
+from flotilla.engine_sidecar.session.life import Life
+from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.schemas.session import Launch
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import StateChange
 
 LAUNCH_S: Final = 30.0
 EX_CONFIG: Final = 78
@@ -49,7 +49,7 @@ def exit_code(change: StateChange) -> int:
 
 async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
     if launch.spec.worker is not None:
-        from engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
+        from flotilla.engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
 
         return await WorkerLife(launch, launch.spec.worker, spawned, settings).run()
     zygote = Zygote(spawned, Children())

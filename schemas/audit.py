@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from schemas.fault import FaultCode
-from schemas.ids import HostId
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.ids import HostId
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

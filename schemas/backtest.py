@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from schemas.config import VenueName
-from schemas.ids import (
+from flotilla.schemas.config import VenueName
+from flotilla.schemas.ids import (
     BacktestId,
     BarType,
     HostId,
@@ -24,7 +24,7 @@ from schemas.ids import (
     SessionId,
     StudyId,
 )
-from schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
 """How many regular moments of a run its equity curve has at most, beside the ends of its days."""

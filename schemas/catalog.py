@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from schemas.fault import FieldError
-from schemas.ids import Name
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import Name
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

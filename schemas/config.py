@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from schemas.ids import InstanceId, Name
-from schemas.states import EngineType, SilencePolicy, TradingMode
+from flotilla.schemas.ids import InstanceId, Name
+from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
 
 WORKER_TEMPLATE: Final = "backtest_worker"
 """The template of engines that run backtests; they come and go by themselves."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import audit, backtest, catalog, engine, health, session, strategy, telemetry
-from schemas.telemetry import EngineEvent
+from flotilla.schemas import audit, backtest, catalog, engine, health, session, strategy, telemetry
+from flotilla.schemas.telemetry import EngineEvent
 
 
 class Actor(StrEnum):

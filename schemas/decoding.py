@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.dict_keys import UNNAMED, with_key
-from schemas.fault import Fault, FaultCode, FaultError, FieldError, invalid
-from schemas.numbers import may_be_out_of_range, out_of_range_at
+from flotilla.schemas.dict_keys import UNNAMED, with_key
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, invalid
+from flotilla.schemas.numbers import may_be_out_of_range, out_of_range_at
 
 MAX_BODY_BYTES: Final = 256 * 1024
 _AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")

@@ -6,10 +6,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from schemas.config import EngineConfig
-from schemas.ids import HostId, InstanceId, RequestId, SessionId
-from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
 
 
 class StartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
-from schemas.contract import Actor as _Actor
+from flotilla.schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
+from flotilla.schemas.contract import Actor as _Actor
 
 FOLDER: Final = Path(__file__).parent / "generated"
 _REF: Final = "#/components/schemas/{name}"

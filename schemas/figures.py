@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
-from schemas.backtest import OrderCounts
+from flotilla.schemas.backtest import OrderCounts
 
 UNDEFINED: Final = "\N{EN DASH}"
 """Stands for a figure that is not defined: no 0, which would be one."""

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from schemas.audit import Caller
-from schemas.backtest import WorkerPlan
-from schemas.config import AccountName, EngineConfig, VenueName
-from schemas.fault import FieldError
-from schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
-from schemas.states import EngineType, StopPolicy, TradingMode
-from schemas.telemetry import StateChange, StopFlag, StopReport
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.config import AccountName, EngineConfig, VenueName
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
+from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
+from flotilla.schemas.telemetry import StateChange, StopFlag, StopReport
 
 
 class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):

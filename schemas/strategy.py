@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from schemas.config import StrategyChoice
-from schemas.ids import InstanceId, RequestId, SessionId
-from schemas.states import StopPolicy
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.ids import InstanceId, RequestId, SessionId
+from flotilla.schemas.states import StopPolicy
 
 type StrategyId = Annotated[
     str,

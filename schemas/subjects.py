@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from schemas.ids import is_backtest_id, is_id
+from flotilla.schemas.ids import is_backtest_id, is_id
 
 _PLACEHOLDER = re.compile(r"<([a-z_]+)>")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.ids import HostId, InstanceId, RequestId, SessionId
-from schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):

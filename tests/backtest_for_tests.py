@@ -20,7 +20,7 @@ from nautilus_trader.model.objects import Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.trading.config import StrategyFactory
 
-from engine_sidecar.engine import translate
+from flotilla.engine_sidecar.engine import translate
 
 SIM = Venue("SIM")
 

@@ -17,8 +17,8 @@ from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_trader.model.identifiers import InstrumentId, Venue
 from nautilus_trader.model.objects import Money, Price, Quantity
 
-from engine_sidecar.catalog.instruments import new_instrument
-from engine_sidecar.strategies.building import build_strategy
+from flotilla.engine_sidecar.catalog.instruments import new_instrument
+from flotilla.engine_sidecar.strategies.building import build_strategy
 from tests.backtest_for_tests import listen
 
 SIM = Venue("SIM")

@@ -24,12 +24,12 @@ from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Currency, Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.backtest import feeding
-from engine_sidecar.backtest.running import run_trial
-from engine_sidecar.engine import translate
-from engine_sidecar.replay import streams
-from engine_sidecar.replay.streams import FOREVER
-from schemas.backtest import TrialPlan
+from flotilla.engine_sidecar.backtest import feeding
+from flotilla.engine_sidecar.backtest.running import run_trial
+from flotilla.engine_sidecar.engine import translate
+from flotilla.engine_sidecar.replay import streams
+from flotilla.engine_sidecar.replay.streams import FOREVER
+from flotilla.schemas.backtest import TrialPlan
 
 KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
 

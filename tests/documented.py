@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from services.gateway.docs.openapi import document
-from services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.docs.openapi import document
+from flotilla.services.gateway.routes.table import ROUTES
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.link.frames import (
     Ended,
     Exited,
     Fork,
@@ -31,9 +31,9 @@ from engine_sidecar.link.frames import (
     ZygoteReady,
     frame,
 )
-from schemas.session import EnginePlan
-from schemas.states import RunState
-from schemas.telemetry import EngineMetrics, EventKind
+from flotilla.schemas.session import EnginePlan
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineMetrics, EventKind
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
@@ -134,7 +134,7 @@ class ZygoteProcess:
         self._waiting: list[FromZygote] = []
         self.engines: list[EngineProcess] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine_sidecar.fork.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "flotilla.engine_sidecar.fork.zygote", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=ROOT,
             env=os.environ | ONE_THREAD,

@@ -10,7 +10,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.instruments import new_instrument
+from flotilla.engine_sidecar.catalog.instruments import new_instrument
 
 DAY: Final = 86_400 * 10**9
 HOUR: Final = 3_600 * 10**9

@@ -11,7 +11,7 @@ from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.instruments import new_instrument
+from flotilla.engine_sidecar.catalog.instruments import new_instrument
 
 BEGIN: Final = 1_600_000_000_000_000_000
 SECOND: Final = 1_000_000_000

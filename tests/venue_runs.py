@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from engine_sidecar.link.frames import Run
-from schemas.session import EnginePlan
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.schemas.session import EnginePlan
 from tests.engine_processes import ROOT
 
 FOLDER = ROOT / "templates/venues"

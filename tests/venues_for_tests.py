@@ -12,8 +12,8 @@ from nautilus_trader.model.data import Bar
 from nautilus_trader.model.identifiers import ClientId, Venue
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.replay.sandbox import SandboxClient
-from engine_sidecar.replay.streams import DataSet, read
+from flotilla.engine_sidecar.replay.sandbox import SandboxClient
+from flotilla.engine_sidecar.replay.streams import DataSet, read
 
 
 class NeverConnects(LiveMarketDataClient):

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.backtest CATALOG`: a TrialPlan as JSON on stdin; on stdout a line per progress, and the result.
+"""`python -m flotilla.engine_sidecar.backtest CATALOG`: a TrialPlan as JSON on stdin; on stdout a line per progress, and the result.
 
 Each line is an object with one key, `progress`, `result` or `refused`. Exit code 0 with a result, 78 for a plan that cannot be run.
 """
@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.backtest.building import TrialRefusedError
-from engine_sidecar.backtest.running import run_trial
-from engine_sidecar.replay.streams import WrongDataError
-from schemas.backtest import TrialPlan
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError
+from flotilla.engine_sidecar.backtest.running import run_trial
+from flotilla.engine_sidecar.replay.streams import WrongDataError
+from flotilla.schemas.backtest import TrialPlan
 
 EX_CONFIG = 78
 
@@ -20,7 +20,7 @@ EX_CONFIG = 78
 def main(argv: list[str]) -> int:
     """The command line; returns the exit code."""
     if len(argv) != 1:
-        print("usage: python -m engine_sidecar.backtest CATALOG < plan.json", file=sys.stderr)
+        print("usage: python -m flotilla.engine_sidecar.backtest CATALOG < plan.json", file=sys.stderr)
         return 2
     try:
         plan = msgspec.json.decode(sys.stdin.buffer.read(), type=TrialPlan)

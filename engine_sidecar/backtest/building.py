@@ -10,8 +10,8 @@ from nautilus_trader.backtest.config import BacktestRunConfig
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.backtest.node import BacktestNode
 
-from engine_sidecar.backtest.feeding import KINDS
-from schemas.backtest import TrialPlan
+from flotilla.engine_sidecar.backtest.feeding import KINDS
+from flotilla.schemas.backtest import TrialPlan
 
 STATISTICS: Final = (CAGR, CalmarRatio, MaxDrawdown)
 """Beside those that NautilusTrader registers itself."""

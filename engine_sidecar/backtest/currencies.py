@@ -13,8 +13,8 @@ from nautilus_trader.model.identifiers import Venue
 from nautilus_trader.model.objects import Currency
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.backtest.building import TrialRefusedError, require_instruments
-from schemas.backtest import QUOTE_CURRENCY, TrialPlan
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError, require_instruments
+from flotilla.schemas.backtest import QUOTE_CURRENCY, TrialPlan
 
 
 def with_currency(plan: TrialPlan, catalog: Path) -> TrialPlan:

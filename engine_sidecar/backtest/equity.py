@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from nautilus_trader.model.identifiers import Venue
 
-from engine_sidecar.backtest.feeding import Looks
-from engine_sidecar.backtest.performance import DAY_NS, day_end
-from engine_sidecar.replay.streams import Extent
-from schemas.backtest import MAX_CURVE_POINTS, EquityPoint
+from flotilla.engine_sidecar.backtest.feeding import Looks
+from flotilla.engine_sidecar.backtest.performance import DAY_NS, day_end
+from flotilla.engine_sidecar.replay.streams import Extent
+from flotilla.schemas.backtest import MAX_CURVE_POINTS, EquityPoint
 
 SHORTEST_NS: Final = 1_000_000_000
 """Between two regular points of an equity curve."""

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.backtest.export --part PART --out FILE`: a list of a result, as JSON on stdin, to a Parquet file.
+"""`python -m flotilla.engine_sidecar.backtest.export --part PART --out FILE`: a list of a result, as JSON on stdin, to a Parquet file.
 
 A program of its own, because the command line has no pyarrow.
 """
@@ -14,8 +14,8 @@ import pyarrow as pa
 from msgspec import inspect
 from pyarrow import parquet
 
-from schemas.backtest import ClosedTrade, EquityPoint, OpenPosition
-from schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.backtest import ClosedTrade, EquityPoint, OpenPosition
+from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "trades": ClosedTrade,
@@ -45,7 +45,9 @@ def write(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], path: Path
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m engine_sidecar.backtest.export", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m flotilla.engine_sidecar.backtest.export", description=__doc__
+    )
     parser.add_argument("--part", choices=list(PARTS), required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     chosen = parser.parse_args(arguments)

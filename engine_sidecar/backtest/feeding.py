@@ -14,8 +14,8 @@ from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import is_backtest_force_stop
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
-from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents, read
-from schemas.backtest import DataKind, TrialData
+from flotilla.engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents, read
+from flotilla.schemas.backtest import DataKind, TrialData
 
 CHUNK: Final = 20_000
 """Events that are read ahead of each data set."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from nautilus_trader.model.enums import PositionSide, PriceType
 
-from engine_sidecar.engine.translate import amount
-from schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
+from flotilla.engine_sidecar.engine.translate import amount
+from flotilla.schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
 
 _ENDS: Final = {
     "INITIALIZED": "unsent",

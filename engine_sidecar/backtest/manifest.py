@@ -7,11 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engine_sidecar.backtest.feeding import data_set
-from engine_sidecar.backtest.sources import import_strategies
-from engine_sidecar.replay.streams import files_of
-from schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
-from schemas.catalog import folder_name
+from flotilla.engine_sidecar.backtest.feeding import data_set
+from flotilla.engine_sidecar.backtest.sources import import_strategies
+from flotilla.engine_sidecar.replay.streams import files_of
+from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
+from flotilla.schemas.catalog import folder_name
 
 
 def manifest_of(order: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:

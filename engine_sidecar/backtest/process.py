@@ -18,14 +18,14 @@ import msgspec
 import numpy
 from nautilus_trader.backtest.engine import BacktestEngine
 
-from engine_sidecar.backtest.building import TrialRefusedError
-from engine_sidecar.backtest.manifest import manifest_of
-from engine_sidecar.backtest.report import tear_sheet
-from engine_sidecar.backtest.running import run_trial
-from engine_sidecar.link.frames import Frames, frame
-from engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
-from engine_sidecar.replay.streams import WrongDataError
-from schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError
+from flotilla.engine_sidecar.backtest.manifest import manifest_of
+from flotilla.engine_sidecar.backtest.report import tear_sheet
+from flotilla.engine_sidecar.backtest.running import run_trial
+from flotilla.engine_sidecar.link.frames import Frames, frame
+from flotilla.engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
+from flotilla.engine_sidecar.replay.streams import WrongDataError
+from flotilla.schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
 
 PIECE_BYTES: Final = 256 << 10
 FIRST_FRAME_S: Final = 30.0

@@ -6,9 +6,19 @@ from typing import Final
 
 from nautilus_trader.backtest.engine import BacktestEngine
 
-from engine_sidecar.backtest.report_charts import curve_chart
-from schemas.backtest import OpenOrder, OpenPosition, OrderCounts, RunSummary, TrialResult
-from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, amount, amounts, fates, money, written
+from flotilla.engine_sidecar.backtest.report_charts import curve_chart
+from flotilla.schemas.backtest import OpenOrder, OpenPosition, OrderCounts, RunSummary, TrialResult
+from flotilla.schemas.figures import (
+    FIGURES,
+    OF_EQUITY,
+    OF_TRADES,
+    UNDEFINED,
+    amount,
+    amounts,
+    fates,
+    money,
+    written,
+)
 
 HEIGHT: Final = 2_300
 """Pixels: in NautilusTrader's own 1,500 the table of statistics is cut off, and twenty years of months lie on each other."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.backtest import EquityPoint
-from schemas.figures import money, share
+from flotilla.schemas.backtest import EquityPoint
+from flotilla.schemas.figures import money, share
 
 _WIDTH, _LEFT, _RIGHT = 1000, 130, 10
 _EQUITY: Final = (20, 280)

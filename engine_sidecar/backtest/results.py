@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from nautilus_trader.backtest.engine import BacktestEngine
 
-from engine_sidecar.backtest.accounts import Together
-from engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
-from engine_sidecar.backtest.performance import Performance, Sample, performance
-from engine_sidecar.engine.translate import amount, amounts, fill, order_update
-from schemas.backtest import (
+from flotilla.engine_sidecar.backtest.accounts import Together
+from flotilla.engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
+from flotilla.engine_sidecar.backtest.performance import Performance, Sample, performance
+from flotilla.engine_sidecar.engine.translate import amount, amounts, fill, order_update
+from flotilla.schemas.backtest import (
     FIGURES_VERSION,
     MAX_NAMED,
     ClosedTrade,

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import set_backtest_force_stop
 
-from engine_sidecar.backtest.building import TrialRefusedError, build_engine
-from engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
-from engine_sidecar.backtest.equity import EquitySampler, looks_of
-from engine_sidecar.backtest.feeding import Span, extent_of, feed
-from engine_sidecar.backtest.results import result_of
-from engine_sidecar.engine.quick_analyzer import quicken
-from engine_sidecar.replay.streams import FOREVER, Extent
-from schemas.backtest import TrialPlan, TrialProgress, TrialResult
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError, build_engine
+from flotilla.engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
+from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
+from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
+from flotilla.engine_sidecar.backtest.results import result_of
+from flotilla.engine_sidecar.engine.quick_analyzer import quicken
+from flotilla.engine_sidecar.replay.streams import FOREVER, Extent
+from flotilla.schemas.backtest import TrialPlan, TrialProgress, TrialResult
 
 TELL_S: Final = 0.5
 

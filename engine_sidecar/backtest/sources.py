@@ -19,7 +19,7 @@ from importlib.machinery import (
 )
 from pathlib import Path
 
-from engine_sidecar.backtest.building import TrialRefusedError
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 
 
 def import_strategies(modules: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.catalog import|ls|check`: exit 0 when done, 2 when data or arguments are refused, 1 when unsound."""
+"""`python -m flotilla.engine_sidecar.catalog import|ls|check`: exit 0 when done, 2 when data or arguments are refused, 1 when unsound."""
 
 import argparse
 import os
@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.catalog.columns import DataType, Stamp
-from engine_sidecar.catalog.importing import ImportOrder, import_data
-from engine_sidecar.catalog.inspection import inspect
-from engine_sidecar.catalog.listing import catalog_view
-from engine_sidecar.catalog.refusal import ImportRefusedError
-from engine_sidecar.catalog.reports import Reports
-from engine_sidecar.catalog.sample import sample_orders
+from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
+from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
+from flotilla.engine_sidecar.catalog.inspection import inspect
+from flotilla.engine_sidecar.catalog.listing import catalog_view
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.reports import Reports
+from flotilla.engine_sidecar.catalog.sample import sample_orders
 
 _UMASK: Final = 0o022
 """What a catalog holds is read by engines in containers, as another account."""
@@ -76,7 +76,7 @@ def _order(chosen: argparse.Namespace) -> ImportOrder:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engine_sidecar.catalog", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flotilla.engine_sidecar.catalog", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("ls", help="what a catalog holds")
     importing = commands.add_parser("import", help="bring CSV or Parquet files into a catalog")

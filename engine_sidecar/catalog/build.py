@@ -10,8 +10,8 @@ from nautilus_trader.model.identifiers import TradeId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price, Quantity
 
-from engine_sidecar.catalog.columns import DataType
-from engine_sidecar.catalog.records import Record
+from flotilla.engine_sidecar.catalog.columns import DataType
+from flotilla.engine_sidecar.catalog.records import Record
 
 type Build = Callable[[Record], Any]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 
 class DataType(StrEnum):

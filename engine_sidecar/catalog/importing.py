@@ -13,16 +13,20 @@ from nautilus_trader.model.enums import BarAggregation
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 
-from engine_sidecar.catalog.build import builder
-from engine_sidecar.catalog.columns import DataType, Layout, Stamp
-from engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument, new_instrument
-from engine_sidecar.catalog.names import check_name, remember_name
-from engine_sidecar.catalog.records import Reading, records
-from engine_sidecar.catalog.refusal import ImportRefusedError
-from engine_sidecar.catalog.store import Target, locked
-from engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
-from schemas.ids import BarType as BarTypeText
-from schemas.ids import InstrumentId as InstrumentText
+from flotilla.engine_sidecar.catalog.build import builder
+from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp
+from flotilla.engine_sidecar.catalog.instruments import (
+    allows_negative_prices,
+    known_instrument,
+    new_instrument,
+)
+from flotilla.engine_sidecar.catalog.names import check_name, remember_name
+from flotilla.engine_sidecar.catalog.records import Reading, records
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.store import Target, locked
+from flotilla.engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
+from flotilla.schemas.ids import BarType as BarTypeText
+from flotilla.schemas.ids import InstrumentId as InstrumentText
 
 type Decimals = Annotated[int, Meta(ge=0, le=MAX_PRECISION)]
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import InstrumentId
 
-from engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
-from engine_sidecar.catalog.listing import catalog_view
-from engine_sidecar.catalog.plausible import looks_fixed_point, split_like
-from engine_sidecar.replay.streams import DataSet, files_of, read_file
-from schemas.catalog import BadValue, CatalogEntry, Finding, Gap
+from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
+from flotilla.engine_sidecar.catalog.listing import catalog_view
+from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point, split_like
+from flotilla.engine_sidecar.replay.streams import DataSet, files_of, read_file
+from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap
 
 MAX_EXAMPLES: Final = 20
 GAP_FACTOR: Final = 5.0

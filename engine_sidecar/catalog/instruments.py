@@ -16,7 +16,7 @@ from nautilus_trader.model.instruments import (
 from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 
 def known_instrument(catalog: Path, instrument_id: InstrumentId) -> Instrument | None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engine_sidecar.catalog.names import names_of
-from schemas.catalog import CatalogView, catalog_entries
+from flotilla.engine_sidecar.catalog.names import names_of
+from flotilla.schemas.catalog import CatalogView, catalog_entries
 
 
 def catalog_view(catalog: Path) -> CatalogView:

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine_sidecar.catalog.columns import Layout, Stamp
-from engine_sidecar.catalog.refusal import ImportRefusedError
-from engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.engine_sidecar.catalog.columns import Layout, Stamp
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
 
 _DAY: Final = timedelta(days=1)
 _NS: Final = 1_000_000_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine_sidecar.catalog.refusal import ImportRefusedError
-from schemas.catalog import NAMES_FILE, folder_name, folder_names
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.schemas.catalog import NAMES_FILE, folder_name, folder_names
 
 
 def names_of(catalog: Path) -> dict[str, str]:

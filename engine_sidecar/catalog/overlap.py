@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby, repeat
 from typing import Any, Final
 
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 _NAMED: Final = 5
 

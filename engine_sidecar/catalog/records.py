@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine_sidecar.catalog.columns import DataType, Layout, Stamp, layout
-from engine_sidecar.catalog.moments import Clock, clock
-from engine_sidecar.catalog.refusal import ImportRefusedError, shown
-from engine_sidecar.catalog.rows import opened
+from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp, layout
+from flotilla.engine_sidecar.catalog.moments import Clock, clock
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, shown
+from flotilla.engine_sidecar.catalog.rows import opened
 
 _SIDES: Final = {
     "buy": "BUYER",

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.catalog.importing import Imported
-from schemas.catalog import CatalogView, Finding
+from flotilla.engine_sidecar.catalog.importing import Imported
+from flotilla.schemas.catalog import CatalogView, Finding
 
 type Print = Callable[[str], None]
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Final, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 type Row = tuple[int, Sequence[str]]
 

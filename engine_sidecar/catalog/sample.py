@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from engine_sidecar.catalog.columns import DataType
-from engine_sidecar.catalog.importing import ImportOrder
+from flotilla.engine_sidecar.catalog.columns import DataType
+from flotilla.engine_sidecar.catalog.importing import ImportOrder
 
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "data"
 

@@ -12,11 +12,11 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.columns import DataType
-from engine_sidecar.catalog.overlap import Overlap
-from engine_sidecar.catalog.refusal import ImportRefusedError
-from engine_sidecar.replay.streams import DataSet, WrongDataError, read
-from schemas.catalog import file_interval, folder_name
+from flotilla.engine_sidecar.catalog.columns import DataType
+from flotilla.engine_sidecar.catalog.overlap import Overlap
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.replay.streams import DataSet, WrongDataError, read
+from flotilla.schemas.catalog import file_interval, folder_name
 
 FOLDERS: Final = {DataType.BARS: "bar", DataType.QUOTES: "quote_tick", DataType.TRADES: "trade_tick"}
 _CLASSES: Final = {DataType.BARS: Bar, DataType.QUOTES: QuoteTick, DataType.TRADES: TradeTick}

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.catalog.columns import Layout
-from engine_sidecar.catalog.plausible import looks_fixed_point
-from engine_sidecar.catalog.records import PRICES, Reading, Record, look, records
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.columns import Layout
+from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point
+from flotilla.engine_sidecar.catalog.records import PRICES, Reading, Record, look, records
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 CHUNK_ROWS: Final = 100_000
 MAX_PRECISION: Final = 16

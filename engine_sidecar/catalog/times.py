@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from engine_sidecar.catalog.refusal import shown
+from flotilla.engine_sidecar.catalog.refusal import shown
 
 _NS: Final = 1_000_000_000
 _MOMENT: Final = re.compile(

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.checking`: one PlanCheck as JSON on stdin, one PlanProblems on stdout; no sidecar, no bus.
+"""`python -m flotilla.engine_sidecar.checking`: one PlanCheck as JSON on stdin, one PlanProblems on stdout; no sidecar, no bus.
 
 Exit code 78 says that the input could not be read. What is checked is not trusted: each strategy, and the plan, has a process of
 its own, which may end or hang as it likes.
@@ -10,18 +10,18 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck
-from engine_sidecar.strategies.import_path import extend_path
-from schemas.fault import FieldError
-from schemas.session import PlanCheck, PlanProblems
+from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck
+from flotilla.engine_sidecar.strategies.import_path import extend_path
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems
 
 MAX_BYTES: Final = 4 << 20
 
 
 def problems_of(check: PlanCheck, patience_s: float = PATIENCE_S) -> PlanProblems:
     """Everything that NautilusTrader refuses. Takes little more than `patience_s`, however much is checked."""
-    from engine_sidecar.checking import plan_check  # noqa: PLC0415 - a second, once for all trials
-    from engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second, once for all trials
+    from flotilla.engine_sidecar.checking import plan_check  # noqa: PLC0415 - a second, once for all trials
+    from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second, once for all trials
 
     extend_path()
     trials = [

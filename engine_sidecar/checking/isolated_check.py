@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FieldError
+from flotilla.schemas.fault import FieldError
 
 PATIENCE_S: Final = 10.0
 _MOST_BYTES: Final = 1 << 20

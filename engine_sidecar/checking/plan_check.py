@@ -8,14 +8,14 @@ import msgspec
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
-from engine_sidecar.engine.client_configs import field_value, imported
-from engine_sidecar.engine.node_building import build_node
-from engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
-from engine_sidecar.link.frames import Run
-from engine_sidecar.replay.currencies import with_base_currency
-from engine_sidecar.strategies.building import build_strategy
-from schemas.fault import FieldError
-from schemas.session import EnginePlan
+from flotilla.engine_sidecar.engine.client_configs import field_value, imported
+from flotilla.engine_sidecar.engine.node_building import build_node
+from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.replay.currencies import with_base_currency
+from flotilla.engine_sidecar.strategies.building import build_strategy
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import EnginePlan
 
 _ANY_CURRENCY: Final = "USD"
 """For accounts that count in what the catalog's instruments are settled in: none is asked here."""

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from engine_sidecar.engine.running_strategies import RunningStrategies
-from engine_sidecar.link.asking import Answer, Ask
-from engine_sidecar.strategies.guard import fault_text
-from schemas.fault import Fault, FaultCode, FaultError
+from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
+from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
 
 
 async def answer(

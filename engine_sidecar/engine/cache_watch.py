@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
-from engine_sidecar.engine.cache_rewriting import rewrite
-from engine_sidecar.engine.redis_wire import RedisRefusedError, RedisWire, fault_of
-from engine_sidecar.replay.messages import ALERTS
-from schemas.session import CacheAccess
-from schemas.telemetry import Alert, Severity
+from flotilla.engine_sidecar.engine.cache_rewriting import rewrite
+from flotilla.engine_sidecar.engine.redis_wire import RedisRefusedError, RedisWire, fault_of
+from flotilla.engine_sidecar.replay.messages import ALERTS
+from flotilla.schemas.session import CacheAccess
+from flotilla.schemas.telemetry import Alert, Severity
 
 SAVE_S: Final = 3.0
 PING_S: Final = 0.5

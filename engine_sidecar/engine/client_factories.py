@@ -5,7 +5,7 @@ from typing import Any
 
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
-from engine_sidecar.engine.client_configs import imported
+from flotilla.engine_sidecar.engine.client_configs import imported
 
 
 def data_client_factories(clients: Mapping[str, Any]) -> dict[str, type[LiveDataClientFactory]]:

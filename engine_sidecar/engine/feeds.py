@@ -17,7 +17,7 @@ from nautilus_trader.model.data import (
 from nautilus_trader.model.enums import MarketStatusAction
 from nautilus_trader.model.instruments import Instrument
 
-from schemas.telemetry import FeedProgress, QuietData
+from flotilla.schemas.telemetry import FeedProgress, QuietData
 
 QUIET_AFTER_S: Final = 2.0
 MOST_QUIET: Final = 20

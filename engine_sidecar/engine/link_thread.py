@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import EndNow, Frames, GateShut, Stop, Tick, ToEngine, frame
+from flotilla.engine_sidecar.link.frames import EndNow, Frames, GateShut, Stop, Tick, ToEngine, frame
 
 TICK_S: Final = 0.25
 # More than this is kept for a sidecar that does not read only of events, never of ticks and metrics.

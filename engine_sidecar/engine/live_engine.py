@@ -7,20 +7,20 @@ from typing import Any, Final
 
 import msgspec
 
-from engine_sidecar.engine.answering import answer
-from engine_sidecar.engine.exit.intervening import Intervening
-from engine_sidecar.engine.exit.stopping import Stopping
-from engine_sidecar.engine.exit.withdrawing import Withdrawing
-from engine_sidecar.engine.feeds import Feeds
-from engine_sidecar.engine.link_thread import LinkThread
-from engine_sidecar.engine.measuring import measure
-from engine_sidecar.engine.node_building import build_node
-from engine_sidecar.engine.own_output import OwnOutput
-from engine_sidecar.engine.running_strategies import RunningStrategies
-from engine_sidecar.engine.starting import watch_start, why_not_trading
-from engine_sidecar.engine.tap import Tap
-from engine_sidecar.link.asking import Ask
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.engine.answering import answer
+from flotilla.engine_sidecar.engine.exit.intervening import Intervening
+from flotilla.engine_sidecar.engine.exit.stopping import Stopping
+from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
+from flotilla.engine_sidecar.engine.feeds import Feeds
+from flotilla.engine_sidecar.engine.link_thread import LinkThread
+from flotilla.engine_sidecar.engine.measuring import measure
+from flotilla.engine_sidecar.engine.node_building import build_node
+from flotilla.engine_sidecar.engine.own_output import OwnOutput
+from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
+from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
+from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.link.asking import Ask
+from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
     EndNow,
@@ -33,11 +33,11 @@ from engine_sidecar.link.frames import (
     Run,
     Stop,
 )
-from engine_sidecar.replay.currencies import Conversions
-from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
-from engine_sidecar.strategies.guard import fault_text
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import Alert, Severity
+from flotilla.engine_sidecar.replay.currencies import Conversions
+from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
+from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert, Severity
 
 MEASURE_S: Final = 1.0
 # How much longer than its stop may take an engine whose sidecar is gone has before its process ends.

@@ -5,12 +5,12 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from engine_sidecar.engine.feeds import Feeds
-from engine_sidecar.engine.tap import Tap
-from engine_sidecar.engine.translate import amount, amounts
-from engine_sidecar.link.frames import Run
-from engine_sidecar.replay.named_instruments import not_loaded
-from schemas.telemetry import EngineMetrics
+from flotilla.engine_sidecar.engine.feeds import Feeds
+from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.translate import amount, amounts
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.replay.named_instruments import not_loaded
+from flotilla.schemas.telemetry import EngineMetrics
 
 
 def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds) -> EngineMetrics:

@@ -9,12 +9,12 @@ from typing import Final
 
 from nautilus_trader.common.component import flush_logger
 
-from engine_sidecar.engine.link_thread import LinkThread
-from engine_sidecar.engine.live_engine import LiveEngine
-from engine_sidecar.engine.node_plan import PlanRefusedError
-from engine_sidecar.link.frames import Ended, Run
-from engine_sidecar.strategies.guard import fault_text
-from schemas.states import FailureReason
+from flotilla.engine_sidecar.engine.link_thread import LinkThread
+from flotilla.engine_sidecar.engine.live_engine import LiveEngine
+from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.link.frames import Ended, Run
+from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.states import FailureReason
 
 FIRST_FRAME_S: Final = 30.0
 LAST_WORD_S: Final = 2.0

@@ -8,21 +8,21 @@ from typing import Any, Final
 import msgspec
 from nautilus_trader.live.node import TradingNode
 
-from engine_sidecar.engine.cache_database import CacheDatabase, caught_database
-from engine_sidecar.engine.cache_watch import CacheWatch
-from engine_sidecar.engine.connecting import watch_connecting
-from engine_sidecar.engine.node_plan import NodePlan, PlanRefusedError, node_plan
-from engine_sidecar.engine.order_gate import OrderGate
-from engine_sidecar.engine.order_limits import limit_orders
-from engine_sidecar.engine.quick_analyzer import quicken
-from engine_sidecar.engine.redis_wire import why_not_there
-from engine_sidecar.engine.secrets import Secrets
-from engine_sidecar.link.frames import Run
-from engine_sidecar.replay.barrier import Barrier
-from engine_sidecar.replay.client import ReplayDataClient
-from engine_sidecar.replay.wiring import calculate_sandbox_accounts, wire_replay
-from engine_sidecar.strategies.building import OnStrategyFault, build_strategy
-from schemas.states import FailureReason
+from flotilla.engine_sidecar.engine.cache_database import CacheDatabase, caught_database
+from flotilla.engine_sidecar.engine.cache_watch import CacheWatch
+from flotilla.engine_sidecar.engine.connecting import watch_connecting
+from flotilla.engine_sidecar.engine.node_plan import NodePlan, PlanRefusedError, node_plan
+from flotilla.engine_sidecar.engine.order_gate import OrderGate
+from flotilla.engine_sidecar.engine.order_limits import limit_orders
+from flotilla.engine_sidecar.engine.quick_analyzer import quicken
+from flotilla.engine_sidecar.engine.redis_wire import why_not_there
+from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.replay.barrier import Barrier
+from flotilla.engine_sidecar.replay.client import ReplayDataClient
+from flotilla.engine_sidecar.replay.wiring import calculate_sandbox_accounts, wire_replay
+from flotilla.engine_sidecar.strategies.building import OnStrategyFault, build_strategy
+from flotilla.schemas.states import FailureReason
 
 type OnCrash = Callable[[str, BaseException], None]
 

@@ -10,15 +10,15 @@ import msgspec
 from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig, TradingNodeConfig
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
-from engine_sidecar.engine.client_configs import config_class, decoded, with_secret
-from engine_sidecar.engine.client_factories import data_client_factories, exec_client_factories
-from engine_sidecar.engine.interactive_brokers import with_client_ids
-from engine_sidecar.engine.secrets import Secrets
-from engine_sidecar.link.frames import Run
-from engine_sidecar.replay.currencies import name_currencies
-from schemas.catalog import folder_name
-from schemas.session import CacheAccess
-from schemas.states import FailureReason
+from flotilla.engine_sidecar.engine.client_configs import config_class, decoded, with_secret
+from flotilla.engine_sidecar.engine.client_factories import data_client_factories, exec_client_factories
+from flotilla.engine_sidecar.engine.interactive_brokers import with_client_ids
+from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.replay.currencies import name_currencies
+from flotilla.schemas.catalog import folder_name
+from flotilla.schemas.session import CacheAccess
+from flotilla.schemas.states import FailureReason
 
 _LOG_LEVELS: Final = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR")
 _TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")

@@ -5,8 +5,8 @@ import nautilus_trader.live.node
 import nautilus_trader.persistence.catalog.parquet
 import nautilus_trader.trading.controller
 
-import engine_sidecar.engine.nautilus_live
-import engine_sidecar.replay.client
-import engine_sidecar.replay.sandbox
+import flotilla.engine_sidecar.engine.nautilus_live
+import flotilla.engine_sidecar.replay.client
+import flotilla.engine_sidecar.replay.sandbox
 
-__all__ = ["engine_sidecar", "nautilus_trader"]
+__all__ = ["flotilla", "nautilus_trader"]

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from schemas.session import CacheAccess
+from flotilla.schemas.session import CacheAccess
 
 PATIENCE_S: Final = 5.0
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from nautilus_trader.common.enums import ComponentState
 
-from engine_sidecar.engine.exit.winding_down import Aim
-from engine_sidecar.engine.exit.withdrawing import Withdrawing
-from engine_sidecar.link.asking import (
+from flotilla.engine_sidecar.engine.exit.winding_down import Aim
+from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
+from flotilla.engine_sidecar.link.asking import (
     AddStrategy,
     ListStrategies,
     Question,
@@ -17,10 +17,10 @@ from engine_sidecar.link.asking import (
     StartStrategy,
     StopStrategy,
 )
-from engine_sidecar.strategies.building import OnStrategyFault, build_strategy
-from engine_sidecar.strategies.guard import fault_text
-from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
-from schemas.strategy import StrategyView
+from flotilla.engine_sidecar.strategies.building import OnStrategyFault, build_strategy
+from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.strategy import StrategyView
 
 POLL_S: Final = 0.01
 _STARTABLE: Final = (ComponentState.READY, ComponentState.STOPPED)

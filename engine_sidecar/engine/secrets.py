@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.link.frames import Run
 
 _SHORTEST: Final = 4
 _HIDDEN: Final = "***"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine_sidecar.engine.connecting import why_not_connected
+from flotilla.engine_sidecar.engine.connecting import why_not_connected
 
 
 def watch_start(

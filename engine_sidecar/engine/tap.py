@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClosed, PositionOpened
 
-from engine_sidecar.engine import translate
-from engine_sidecar.link.frames import Happened
-from schemas.telemetry import Alert, EventKind, Severity
+from flotilla.engine_sidecar.engine import translate
+from flotilla.engine_sidecar.link.frames import Happened
+from flotilla.schemas.telemetry import Alert, EventKind, Severity
 
 type Send = Callable[[object], None]
 

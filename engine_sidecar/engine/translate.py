@@ -14,7 +14,7 @@ from nautilus_trader.model.enums import (
 from nautilus_trader.model.objects import Money
 from nautilus_trader.model.orders import OrderUnpacker
 
-from schemas.telemetry import AccountUpdate, Balance, Fill, OrderUpdate, PositionUpdate
+from flotilla.schemas.telemetry import AccountUpdate, Balance, Fill, OrderUpdate, PositionUpdate
 
 
 def order_update(event: Any, cache: Any) -> OrderUpdate:

@@ -1,1 +1,1 @@
-"""`python -m engine_sidecar.fork.zygote`: the process that engines and trials are forked from."""
+"""`python -m flotilla.engine_sidecar.fork.zygote`: the process that engines and trials are forked from."""

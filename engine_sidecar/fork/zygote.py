@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.fork.zygote FD`: imports NautilusTrader once, then forks engine processes that start in a moment.
+"""`python -m flotilla.engine_sidecar.fork.zygote FD`: imports NautilusTrader once, then forks engine processes that start in a moment.
 
 It imports and does nothing else: a catalog query, a node, a logger or a thread before the fork leaves every child hanging.
 The socket FD is a unix stream to the sidecar; requests are `link.Fork` frames with three file descriptors each.
@@ -17,9 +17,9 @@ import warnings
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from engine_sidecar.link.frames import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
-from engine_sidecar.link.parents_end import signal_at_parents_end
-from engine_sidecar.strategies.import_path import extend_path
+from flotilla.engine_sidecar.link.frames import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
+from flotilla.engine_sidecar.link.parents_end import signal_at_parents_end
+from flotilla.engine_sidecar.strategies.import_path import extend_path
 
 _FDS_PER_FORK: Final = 3
 
@@ -111,10 +111,10 @@ class Zygote:
 def _runner(*, is_trial: bool) -> Runner:
     """What the child runs. Its imports happen here, before the fork: those of a trial once, at the first one."""
     if is_trial:
-        from engine_sidecar.backtest import process  # noqa: PLC0415
+        from flotilla.engine_sidecar.backtest import process  # noqa: PLC0415
 
         return Runner(process.run, signal.SIGKILL)
-    from engine_sidecar.engine import nautilus_live  # noqa: PLC0415 - imported by main already
+    from flotilla.engine_sidecar.engine import nautilus_live  # noqa: PLC0415 - imported by main already
 
     # Not SIGKILL: an engine that is left alone cancels its orders first. One that was stopped must wake up for that.
     return Runner(nautilus_live.run, signal.SIGCONT)
@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     began = time.monotonic()
-    from engine_sidecar.engine import preload  # noqa: F401, PLC0415 - the second that this costs is what a zygote is for
+    from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - the second that this costs is what a zygote is for
 
     extend_path()
     gc.collect()

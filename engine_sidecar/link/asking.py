@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from schemas.fault import Fault
-from schemas.states import StopPolicy
-from schemas.strategy import StrategyView
+from flotilla.schemas.fault import Fault
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.strategy import StrategyView
 
 
 class ListStrategies(msgspec.Struct, frozen=True, tag=True):

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from engine_sidecar.link.asking import Answer, Ask
-from schemas.session import CacheAccess, EnginePlan
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind, StopReport
+from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.schemas.session import CacheAccess, EnginePlan
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind, StopReport
 
 MAX_FRAME_BYTES: Final = 16 << 20
 _LENGTH: Final = struct.Struct(">I")

@@ -2,9 +2,18 @@
 
 import msgspec
 
-from engine_sidecar.link.frames import Ended, Exited, Forked, GateShut, Phase, Tick, ToEngine, ZygoteReady
-from schemas.states import StopPolicy
-from schemas.telemetry import Alert, EngineMetrics, StateChange
+from flotilla.engine_sidecar.link.frames import (
+    Ended,
+    Exited,
+    Forked,
+    GateShut,
+    Phase,
+    Tick,
+    ToEngine,
+    ZygoteReady,
+)
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import Alert, EngineMetrics, StateChange
 
 
 class BusFound(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.backtest import TrialFailure, TrialJob
+from flotilla.schemas.backtest import TrialFailure, TrialJob
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag=True):

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.outbox.redaction import Redaction
-from schemas.session import SessionSpec
-from schemas.telemetry import (
+from flotilla.engine_sidecar.outbox.redaction import Redaction
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.telemetry import (
     AccountUpdate,
     Alert,
     EngineEvent,

@@ -4,8 +4,8 @@ from collections import deque
 from itertools import islice
 from typing import Final
 
-from engine_sidecar.outbox.journal import Entry
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.outbox.journal import Entry
+from flotilla.schemas.telemetry import EventKind
 
 RESERVE: Final = 1_000
 """Room beyond the limit for states and alerts: the news that events are being lost must not be lost."""

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from engine_sidecar.outbox.journal import Entry
-from engine_sidecar.outbox.log_book import Batch, LogBook
-from engine_sidecar.outbox.outbox import Outbox
-from schemas.contract import ENGINE_EVENT_FEEDS, LOG
-from schemas.fault import FaultError
-from schemas.session import SessionSpec
-from schemas.telemetry import LogLines
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.outbox.journal import Entry
+from flotilla.engine_sidecar.outbox.log_book import Batch, LogBook
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, LOG
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.telemetry import LogLines
 
 log = get_logger(__name__)
 

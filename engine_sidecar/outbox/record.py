@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from bus.logs import get_logger
-from engine_sidecar.outbox.journal import Entry, Journal
-from engine_sidecar.outbox.outbox import Outbox
-from schemas.telemetry import Alert, EventKind, Severity, StateChange
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.outbox.journal import Entry, Journal
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.schemas.telemetry import Alert, EventKind, Severity, StateChange
 
 log = get_logger(__name__)
 

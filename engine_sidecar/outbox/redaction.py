@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from engine_sidecar.link.asking import Answer
-from schemas.session import Launch
-from schemas.telemetry import Alert, OrderUpdate, StateChange
+from flotilla.engine_sidecar.link.asking import Answer
+from flotilla.schemas.session import Launch
+from flotilla.schemas.telemetry import Alert, OrderUpdate, StateChange
 
 HIDDEN: Final = "***"
 MIN_LENGTH: Final = 4

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.process.usage import Usage
+from flotilla.engine_sidecar.process.usage import Usage
 
 _UNLIMITED: Final = 1 << 60
 """Version 1 says "no limit" with a number close to 2^63."""

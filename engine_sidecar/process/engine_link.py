@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import Frames, FromEngine, ToEngine, frame
-from engine_sidecar.link.messages import LinkClosed
+from flotilla.engine_sidecar.link.frames import Frames, FromEngine, ToEngine, frame
+from flotilla.engine_sidecar.link.messages import LinkClosed
 
 _CHUNK: Final = 256 << 10
 

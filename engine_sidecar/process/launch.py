@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import Launch
+from flotilla.schemas.session import Launch
 
 MAX_BYTES: Final = 4 << 20
 

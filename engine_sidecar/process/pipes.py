@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from engine_sidecar.outbox.log_book import LineCutter
+from flotilla.engine_sidecar.outbox.log_book import LineCutter
 
 _CHUNK: Final = 64 << 10
 

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import msgspec
 
-from bus.alive import since_boot
-from bus.bus import Bus, connect
-from bus.settings import BusSettings
-from engine_sidecar.link.frames import FromEngine, FromZygote, Run, ToEngine
-from engine_sidecar.link.messages import LinkClosed, ZygoteGone
-from engine_sidecar.process.usage import Usage
-from schemas.telemetry import Alert, EventKind, StateChange
+from flotilla.bus.alive import since_boot
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.settings import BusSettings
+from flotilla.engine_sidecar.link.frames import FromEngine, FromZygote, Run, ToEngine
+from flotilla.engine_sidecar.link.messages import LinkClosed, ZygoteGone
+from flotilla.engine_sidecar.process.usage import Usage
+from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 
 type Heard = FromEngine | FromZygote | LinkClosed | ZygoteGone
 

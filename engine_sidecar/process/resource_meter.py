@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Iterable
 
-from engine_sidecar.process.cgroup import CgroupMeter
-from engine_sidecar.process.ports import Meter
-from engine_sidecar.process.processes import ProcessMeter
-from schemas.session import Launch
+from flotilla.engine_sidecar.process.cgroup import CgroupMeter
+from flotilla.engine_sidecar.process.ports import Meter
+from flotilla.engine_sidecar.process.processes import ProcessMeter
+from flotilla.schemas.session import Launch
 
 
 def session_meter(launch: Launch, pids: Callable[[], Iterable[int]]) -> Meter:

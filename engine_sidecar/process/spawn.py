@@ -5,7 +5,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from engine_sidecar.link.parents_end import die_with_parent
+from flotilla.engine_sidecar.link.parents_end import die_with_parent
 
 _ONE_THREAD: Final = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.telemetry import Resources
+from flotilla.schemas.telemetry import Resources
 
 OOM_MEMORY: Final = 10
 """How many samples back a kill counts as recent: an engine of many gigabytes takes seconds to die."""

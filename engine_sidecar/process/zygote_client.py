@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link import frames as link
-from engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, Run, ToEngine, frame
-from engine_sidecar.link.messages import ZygoteGone
-from engine_sidecar.process.children import Children, kill
-from engine_sidecar.process.engine_link import EngineLink
-from engine_sidecar.process.pipes import read_lines
-from engine_sidecar.process.ports import Heard
-from engine_sidecar.process.spawn import Spawned
+from flotilla.engine_sidecar.link import frames as link
+from flotilla.engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, Run, ToEngine, frame
+from flotilla.engine_sidecar.link.messages import ZygoteGone
+from flotilla.engine_sidecar.process.children import Children, kill
+from flotilla.engine_sidecar.process.engine_link import EngineLink
+from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.engine_sidecar.process.ports import Heard
+from flotilla.engine_sidecar.process.spawn import Spawned
 
 END_S: Final = 0.5
 """What a zygote that closed its socket may take to end by itself."""

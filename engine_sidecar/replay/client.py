@@ -11,11 +11,11 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import ClientId, Venue
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.replay.config import ReplayDataClientConfig
-from engine_sidecar.replay.feed import ReplayFeed, Wiring
-from engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
-from engine_sidecar.replay.streams import FOREVER, DataSet
-from schemas.telemetry import Alert, FeedProgress, Severity
+from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
+from flotilla.engine_sidecar.replay.feed import ReplayFeed, Wiring
+from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
+from flotilla.engine_sidecar.replay.streams import FOREVER, DataSet
+from flotilla.schemas.telemetry import Alert, FeedProgress, Severity
 
 
 class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.replay.named_instruments import named
+from flotilla.engine_sidecar.replay.named_instruments import named
 
 _CONFIG: Final = "engine_sidecar.replay.sandbox:SandboxClientConfig"
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 from nautilus_trader.model.identifiers import Venue
 
-from engine_sidecar.replay.barrier import Barrier
-from engine_sidecar.replay.config import ReplayDataClientConfig
-from engine_sidecar.replay.merge import Merge
-from engine_sidecar.replay.sandbox import SandboxClient
-from engine_sidecar.replay.streams import DataSet, count, read
+from flotilla.engine_sidecar.replay.barrier import Barrier
+from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
+from flotilla.engine_sidecar.replay.merge import Merge
+from flotilla.engine_sidecar.replay.sandbox import SandboxClient
+from flotilla.engine_sidecar.replay.streams import DataSet, count, read
 
 _NS: Final = 1_000_000_000
 

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator
 from typing import Any
 
-from engine_sidecar.replay.streams import DataSet
+from flotilla.engine_sidecar.replay.streams import DataSet
 
 
 class Merge:

@@ -23,9 +23,9 @@ from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency, Money
 
-from engine_sidecar.replay.continuing import continued, tagged
-from engine_sidecar.replay.messages import ALERTS
-from schemas.telemetry import Alert, Severity
+from flotilla.engine_sidecar.replay.continuing import continued, tagged
+from flotilla.engine_sidecar.replay.messages import ALERTS
+from flotilla.schemas.telemetry import Alert, Severity
 
 _NS: Final = 1_000_000_000
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
-from schemas.catalog import file_interval, folder_name
+from flotilla.schemas.catalog import file_interval, folder_name
 
 BATCH_ROWS: Final = 5_000
 FOREVER: Final = (1 << 63) - 1

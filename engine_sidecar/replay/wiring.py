@@ -4,11 +4,11 @@ from typing import Any
 
 from nautilus_trader.accounting.factory import AccountFactory
 
-from engine_sidecar.replay.barrier import Barrier
-from engine_sidecar.replay.client import ReplayDataClient
-from engine_sidecar.replay.feed import Wiring
-from engine_sidecar.replay.messages import ReplayRefusedError
-from engine_sidecar.replay.sandbox import SandboxClient, SandboxClientConfig, deliver_events_at_once
+from flotilla.engine_sidecar.replay.barrier import Barrier
+from flotilla.engine_sidecar.replay.client import ReplayDataClient
+from flotilla.engine_sidecar.replay.feed import Wiring
+from flotilla.engine_sidecar.replay.messages import ReplayRefusedError
+from flotilla.engine_sidecar.replay.sandbox import SandboxClient, SandboxClientConfig, deliver_events_at_once
 
 
 def wire_replay(node: Any) -> tuple[Barrier, tuple[ReplayDataClient, ...]]:

@@ -5,19 +5,19 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.settings import BusSettings
-from engine_sidecar.link.messages import BusFound
-from engine_sidecar.outbox.outbox import Outbox
-from engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
-from engine_sidecar.session.commands import Commands
-from engine_sidecar.session.handlers import Handlers
-from engine_sidecar.session.strategy_commands import StrategyCommands
-from engine_sidecar.session.telemetry import Telemetry
-from schemas import contract
-from schemas.contract import Call
-from schemas.session import Launch
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.settings import BusSettings
+from flotilla.engine_sidecar.link.messages import BusFound
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
+from flotilla.engine_sidecar.session.commands import Commands
+from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.engine_sidecar.session.telemetry import Telemetry
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Call
+from flotilla.schemas.session import Launch
 
 log = get_logger(__name__)
 

@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import CancelOrders, Flatten, ToEngine
-from engine_sidecar.link.messages import EndAsked, LeaseRenewed, StopAsked
-from engine_sidecar.process.ports import EngineProcesses
-from engine_sidecar.session.fence import fence
-from engine_sidecar.session.handlers import Handlers
-from schemas.fault import FaultCode, fault
-from schemas.ids import new_request_id
-from schemas.session import (
+from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, ToEngine
+from flotilla.engine_sidecar.link.messages import EndAsked, LeaseRenewed, StopAsked
+from flotilla.engine_sidecar.process.ports import EngineProcesses
+from flotilla.engine_sidecar.session.fence import fence
+from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.session import (
     CommandAccepted,
     EndNow,
     EngineCommand,
@@ -21,8 +21,8 @@ from schemas.session import (
     SessionEnded,
     SessionSpec,
 )
-from schemas.states import RunState, StopPolicy
-from schemas.strategy import LookIntoEngine
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.strategy import LookIntoEngine
 
 HAND_OVER_S: Final = 2.0
 TAKE_S: Final = 1.5

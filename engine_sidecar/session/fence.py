@@ -1,7 +1,7 @@
 """Keeps commands that were meant for another life of the engine away from this one."""
 
-from schemas.fault import FaultCode, fault
-from schemas.session import SessionSpec
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import SessionSpec
 
 
 def fence(spec: SessionSpec, session_id: str | None) -> None:

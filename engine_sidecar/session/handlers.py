@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from bus.logs import get_logger
-from engine_sidecar.link.asking import Answer
-from engine_sidecar.link.frames import FromEngine, FromZygote, Happened, Measured, Run
-from engine_sidecar.link.messages import (
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.link.asking import Answer
+from flotilla.engine_sidecar.link.frames import FromEngine, FromZygote, Happened, Measured, Run
+from flotilla.engine_sidecar.link.messages import (
     Conclude,
     Effect,
     Fork,
@@ -21,13 +21,13 @@ from engine_sidecar.link.messages import (
     Publish,
     Send,
 )
-from engine_sidecar.outbox.redaction import Redaction
-from engine_sidecar.process.ports import EngineProcesses, Record
-from engine_sidecar.session.core import session as core
-from engine_sidecar.session.core.facts import Session
-from engine_sidecar.session.questions import Questions
-from schemas.session import Launch
-from schemas.telemetry import EngineMetrics, StateChange
+from flotilla.engine_sidecar.outbox.redaction import Redaction
+from flotilla.engine_sidecar.process.ports import EngineProcesses, Record
+from flotilla.engine_sidecar.session.core import session as core
+from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.schemas.session import Launch
+from flotilla.schemas.telemetry import EngineMetrics, StateChange
 
 log = get_logger(__name__)
 

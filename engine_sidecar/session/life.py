@@ -4,27 +4,27 @@ import asyncio
 import signal
 from typing import Final
 
-from bus.logs import get_logger
-from engine_sidecar.link.messages import Checked
-from engine_sidecar.outbox.journal import Journal
-from engine_sidecar.outbox.log_book import LogBook
-from engine_sidecar.outbox.outbox import Outbox
-from engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
-from engine_sidecar.outbox.record import EventRecord
-from engine_sidecar.outbox.redaction import Redaction, secrets_of
-from engine_sidecar.process.echo import Echo
-from engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
-from engine_sidecar.process.processes import rss_bytes
-from engine_sidecar.session.bus_session import BusSession, keep_going
-from engine_sidecar.session.commands import Commands
-from engine_sidecar.session.core.verdict import final_state
-from engine_sidecar.session.handlers import Handlers
-from engine_sidecar.session.questions import Questions
-from engine_sidecar.session.settings import Settings
-from engine_sidecar.session.strategy_commands import StrategyCommands
-from engine_sidecar.session.telemetry import Telemetry
-from schemas.session import Launch
-from schemas.telemetry import StateChange
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.link.messages import Checked
+from flotilla.engine_sidecar.outbox.journal import Journal
+from flotilla.engine_sidecar.outbox.log_book import LogBook
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
+from flotilla.engine_sidecar.outbox.record import EventRecord
+from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
+from flotilla.engine_sidecar.process.echo import Echo
+from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
+from flotilla.engine_sidecar.process.processes import rss_bytes
+from flotilla.engine_sidecar.session.bus_session import BusSession, keep_going
+from flotilla.engine_sidecar.session.commands import Commands
+from flotilla.engine_sidecar.session.core.verdict import final_state
+from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.engine_sidecar.session.telemetry import Telemetry
+from flotilla.schemas.session import Launch
+from flotilla.schemas.telemetry import StateChange
 
 log = get_logger(__name__)
 

@@ -3,9 +3,9 @@
 import asyncio
 from itertools import count
 
-from engine_sidecar.link.asking import Answer, Ask, Question
-from engine_sidecar.process.ports import EngineProcesses
-from schemas.fault import FaultCode, FaultError, fault
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Question
+from flotilla.engine_sidecar.process.ports import EngineProcesses
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 
 
 class Questions:

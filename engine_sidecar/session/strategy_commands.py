@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from engine_sidecar.link.asking import (
+from flotilla.engine_sidecar.link.asking import (
     AddStrategy,
     ListStrategies,
     Question,
@@ -10,14 +10,14 @@ from engine_sidecar.link.asking import (
     StartStrategy,
     StopStrategy,
 )
-from engine_sidecar.link.messages import AtRest
-from engine_sidecar.session.fence import fence
-from engine_sidecar.session.handlers import Handlers
-from engine_sidecar.session.questions import Questions
-from schemas.fault import FaultCode, fault
-from schemas.session import SessionSpec
-from schemas.states import RunState, StopPolicy
-from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList
+from flotilla.engine_sidecar.link.messages import AtRest
+from flotilla.engine_sidecar.session.fence import fence
+from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList
 
 LOOK_S: Final = 4.0
 CHANGE_S: Final = 15.0

@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from bus.alive import say_alive
-from bus.bus import Bus
-from bus.logs import get_logger
-from engine_sidecar.outbox.outbox import Outbox
-from engine_sidecar.process.ports import Meter
-from engine_sidecar.process.usage import OomCounter, Usage, resources
-from engine_sidecar.session.core.facts import Session
-from schemas.contract import HEARTBEAT, METRICS, Feed
-from schemas.session import SessionSpec
-from schemas.telemetry import Heartbeat, Resources
+from flotilla.bus.alive import say_alive
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.process.ports import Meter
+from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
+from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.schemas.contract import HEARTBEAT, METRICS, Feed
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.telemetry import Heartbeat, Resources
 
 log = get_logger(__name__)
 

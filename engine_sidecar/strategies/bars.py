@@ -13,7 +13,7 @@ from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
-from engine_sidecar.strategies.daily_loss import DailyLoss
+from flotilla.engine_sidecar.strategies.daily_loss import DailyLoss
 
 # Markets are shut at nights and on weekends, so that many bars may take this many times as long, and a few days more.
 _SHUT: Final = 4

@@ -9,7 +9,7 @@ from nautilus_trader.common.config import msgspec_encoding_hook, resolve_config_
 from nautilus_trader.trading.config import ImportableStrategyConfig, StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
-from engine_sidecar.strategies.guard import guarded
+from flotilla.engine_sidecar.strategies.guard import guarded
 
 type OnStrategyFault = Callable[[str, str, BaseException], None]
 

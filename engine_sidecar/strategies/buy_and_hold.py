@@ -6,8 +6,8 @@ from decimal import Decimal
 from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide
 
-from engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
-from engine_sidecar.strategies.sizing import whole_quantity
+from flotilla.engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
+from flotilla.engine_sidecar.strategies.sizing import whole_quantity
 
 
 class BuyAndHoldConfig(BarsConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]

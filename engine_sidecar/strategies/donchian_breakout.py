@@ -8,7 +8,7 @@ from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide
 
-from engine_sidecar.strategies.one_position import Entry, OnePosition, OnePositionConfig
+from flotilla.engine_sidecar.strategies.one_position import Entry, OnePosition, OnePositionConfig
 
 
 class DonchianBreakoutConfig(OnePositionConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]

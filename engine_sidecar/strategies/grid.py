@@ -10,8 +10,8 @@ from nautilus_trader.config import PositiveFloat, PositiveInt
 from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide, PositionSide
 
-from engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
-from engine_sidecar.strategies.sizing import whole_quantity
+from flotilla.engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
+from flotilla.engine_sidecar.strategies.sizing import whole_quantity
 
 
 class GridConfig(BarsConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]

@@ -11,15 +11,15 @@ VARIABLE: Final = "FLOTILLA_STRATEGY_PATH"
 
 
 def extend_path(env: Mapping[str, str] = os.environ) -> None:
-    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH: behind Python's own and ours.
+    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH: behind Python's own.
 
-    They come before other installed packages, of which some bring a package `tests` or `examples`. Call it once those that we
-    need are imported.
+    They come before other installed packages, of which some bring a package `tests` or `examples`, and before a checkout of ours,
+    whose folders have names as well. Call it once what we need is imported.
     """
     theirs = [os.path.abspath(folder) for folder in env.get(VARIABLE, "").split(os.pathsep) if folder]
     if not theirs:
         return
-    ours, installed = str(Path(__file__).parents[2]), sysconfig.get_paths()["purelib"]
+    ours, installed = str(Path(__file__).parents[3]), sysconfig.get_paths()["purelib"]
     others = [path for path in sys.path if path not in (ours, *theirs)]
     first = others.index(installed) if installed in others else len(others)
-    sys.path[:] = [*others[:first], ours, *theirs, *others[first:]]
+    sys.path[:] = [*others[:first], *theirs, ours, *others[first:]]

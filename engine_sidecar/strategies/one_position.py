@@ -13,8 +13,8 @@ from nautilus_trader.config import NonNegativeInt, PositiveFloat
 from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide, PositionSide
 
-from engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
-from engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
+from flotilla.engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
+from flotilla.engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
 
 
 class OnePositionConfig(BarsConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.backtest import ClaimTrial, TrialClaimed
-from schemas.contract import TRIAL_CLAIM
-from schemas.fault import FaultCode, FaultError
-from schemas.session import SessionSpec
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.backtest import ClaimTrial, TrialClaimed
+from flotilla.schemas.contract import TRIAL_CLAIM
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import SessionSpec
 
 log = get_logger(__name__)
 

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
-from bus.bus import Bus
-from engine_sidecar.session.fence import fence
-from engine_sidecar.worker.trial import Trial
-from engine_sidecar.worker.verdict import KillCause
-from schemas import contract
-from schemas.backtest import CancelTrial, TrialGone
-from schemas.fault import FaultCode, fault
-from schemas.ids import new_request_id
-from schemas.session import CommandAccepted, EndNow, EngineCommand, SessionEnded, SessionSpec
-from schemas.states import RunState
-from schemas.strategy import LookIntoEngine
-from schemas.telemetry import StateChange
+from flotilla.bus.bus import Bus
+from flotilla.engine_sidecar.session.fence import fence
+from flotilla.engine_sidecar.worker.trial import Trial
+from flotilla.engine_sidecar.worker.verdict import KillCause
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import CancelTrial, TrialGone
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.session import CommandAccepted, EndNow, EngineCommand, SessionEnded, SessionSpec
+from flotilla.schemas.states import RunState
+from flotilla.schemas.strategy import LookIntoEngine
+from flotilla.schemas.telemetry import StateChange
 
 
 class WorkerCommands:

@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import get_logger
-from engine_sidecar.link import frames as link
-from engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, ZygoteReady, frame
-from engine_sidecar.link.trial import FromTrial, RunTrial
-from engine_sidecar.process.children import Children, kill
-from engine_sidecar.process.pipes import read_lines
-from engine_sidecar.process.spawn import Spawned
+from flotilla.bus.logs import get_logger
+from flotilla.engine_sidecar.link import frames as link
+from flotilla.engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, ZygoteReady, frame
+from flotilla.engine_sidecar.link.trial import FromTrial, RunTrial
+from flotilla.engine_sidecar.process.children import Children, kill
+from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.engine_sidecar.process.spawn import Spawned
 
 log = get_logger(__name__)
 

@@ -9,39 +9,39 @@ from typing import Final
 
 import msgspec
 
-from bus.alive import since_boot
-from bus.bus import Bus, connect
-from bus.logs import get_logger
-from bus.queue import Taken, WorkQueue
-from bus.settings import BusSettings
-from bus.tasks import Tasks
-from engine_sidecar.outbox.journal import Journal
-from engine_sidecar.outbox.log_book import LogBook
-from engine_sidecar.outbox.outbox import Outbox
-from engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
-from engine_sidecar.outbox.record import EventRecord
-from engine_sidecar.outbox.redaction import Redaction, secrets_of
-from engine_sidecar.process.children import Children
-from engine_sidecar.process.echo import Echo
-from engine_sidecar.process.processes import rss_bytes
-from engine_sidecar.process.resource_meter import session_meter
-from engine_sidecar.process.spawn import Spawned
-from engine_sidecar.session.bus_session import keep_going
-from engine_sidecar.session.core.facts import Session
-from engine_sidecar.session.core.verdict import describe_exit
-from engine_sidecar.session.settings import Settings
-from engine_sidecar.session.telemetry import Telemetry
-from engine_sidecar.worker.claims import Claims
-from engine_sidecar.worker.commands import WorkerCommands
-from engine_sidecar.worker.forks import Forks, ZygoteLostError
-from engine_sidecar.worker.slots import Slots
-from engine_sidecar.worker.trial import Trial
-from engine_sidecar.worker.verdict import KillCause
-from schemas.backtest import TrialJob, WorkerPlan
-from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
-from schemas.session import Launch
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import StateChange
+from flotilla.bus.alive import since_boot
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.logs import get_logger
+from flotilla.bus.queue import Taken, WorkQueue
+from flotilla.bus.settings import BusSettings
+from flotilla.bus.tasks import Tasks
+from flotilla.engine_sidecar.outbox.journal import Journal
+from flotilla.engine_sidecar.outbox.log_book import LogBook
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
+from flotilla.engine_sidecar.outbox.record import EventRecord
+from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
+from flotilla.engine_sidecar.process.children import Children
+from flotilla.engine_sidecar.process.echo import Echo
+from flotilla.engine_sidecar.process.processes import rss_bytes
+from flotilla.engine_sidecar.process.resource_meter import session_meter
+from flotilla.engine_sidecar.process.spawn import Spawned
+from flotilla.engine_sidecar.session.bus_session import keep_going
+from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.engine_sidecar.session.core.verdict import describe_exit
+from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.engine_sidecar.session.telemetry import Telemetry
+from flotilla.engine_sidecar.worker.claims import Claims
+from flotilla.engine_sidecar.worker.commands import WorkerCommands
+from flotilla.engine_sidecar.worker.forks import Forks, ZygoteLostError
+from flotilla.engine_sidecar.worker.slots import Slots
+from flotilla.engine_sidecar.worker.trial import Trial
+from flotilla.engine_sidecar.worker.verdict import KillCause
+from flotilla.schemas.backtest import TrialJob, WorkerPlan
+from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
+from flotilla.schemas.session import Launch
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import StateChange
 
 log = get_logger(__name__)
 

@@ -9,15 +9,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import bind, get_logger
-from bus.queue import KEEP_S, Taken
-from engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
-from engine_sidecar.worker.claims import Claims
-from engine_sidecar.worker.forks import Forks, TrialProcess
-from engine_sidecar.worker.slots import Slots
-from engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
-from schemas.backtest import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import bind, get_logger
+from flotilla.bus.queue import KEEP_S, Taken
+from flotilla.engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
+from flotilla.engine_sidecar.worker.claims import Claims
+from flotilla.engine_sidecar.worker.forks import Forks, TrialProcess
+from flotilla.engine_sidecar.worker.slots import Slots
+from flotilla.engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
+from flotilla.schemas.backtest import (
     TrialBeat,
     TrialEvent,
     TrialFailure,
@@ -26,9 +26,9 @@ from schemas.backtest import (
     TrialProgress,
     TrialStarted,
 )
-from schemas.contract import TRIAL_BEAT, TRIAL_EVENT
-from schemas.fault import FaultError
-from schemas.session import Launch
+from flotilla.schemas.contract import TRIAL_BEAT, TRIAL_EVENT
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import Launch
 
 log = get_logger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.session.core.verdict import describe_exit
-from schemas.backtest import TrialCancelled, TrialFailed, TrialFailure
+from flotilla.engine_sidecar.session.core.verdict import describe_exit
+from flotilla.schemas.backtest import TrialCancelled, TrialFailed, TrialFailure
 
 TAIL_LINES: Final = 20
 _MAX_TEXT: Final = 2_000

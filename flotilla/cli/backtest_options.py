@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from flotilla.cli.engine_options import pairs
-from schemas.decoding import decode
+from flotilla.schemas.decoding import decode
 
 _NAMES: Final = {
     "start": "start_date",

@@ -6,9 +6,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from schemas.config import EngineConfig
-from schemas.decoding import convert, decode
-from schemas.states import EngineType, TradingMode
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.decoding import convert, decode
+from flotilla.schemas.states import EngineType, TradingMode
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _NAMES: Final = {"mode": "trading_mode", "memory": "max_memory", "cpus": "max_cpu"}

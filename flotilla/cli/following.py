@@ -7,11 +7,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, TrialProgress
 from flotilla.show import formats as words
 from flotilla.show.output import console
 from flotilla.show.progress import narrator
 from flotilla.state.errors import BacktestFailedError
-from schemas.backtest import BacktestStatus, BacktestView, TrialProgress
 
 
 def bar(on: Console) -> Progress:

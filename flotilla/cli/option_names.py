@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from schemas.fault import Fault, FaultError, FieldError
+from flotilla.schemas.fault import Fault, FaultError, FieldError
 
 _RENAMED: Final = {
     "start_date": "start",

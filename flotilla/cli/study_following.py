@@ -13,10 +13,10 @@ from flotilla.cli.options import Options
 from flotilla.client.backtest_watch import BacktestWatch
 from flotilla.client.client import Flotilla
 from flotilla.client.retry import patiently
+from flotilla.schemas.backtest import BacktestView, StudyView
 from flotilla.show.output import console
 from flotilla.show.study_figures import label, metric
 from flotilla.show.study_tables import as_json, chosen, counts, done, result_line
-from schemas.backtest import BacktestView, StudyView
 
 _LOOK_S: Final = 1.0
 _LAST_S: Final = 0.2

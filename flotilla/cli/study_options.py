@@ -6,8 +6,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-from schemas.backtest import BacktestConfig, StudyConfig, StudyKind
-from schemas.decoding import convert
+from flotilla.schemas.backtest import BacktestConfig, StudyConfig, StudyKind
+from flotilla.schemas.decoding import convert
 
 _AXIS: Final = "NAME=VALUE,VALUE… or NAME=LOW:HIGH[:STEP]"
 _OPTIONS: Final = (

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.bus import Bus
+from flotilla.bus.bus import Bus
 from flotilla.client.backtest_watch import BacktestWatch
 from flotilla.client.retry import patiently
-from flotilla.state.errors import BacktestFailedError
-from schemas import contract
-from schemas.backtest import (
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestList,
     BacktestStatus,
@@ -32,8 +31,9 @@ from schemas.backtest import (
     VerifyBacktest,
     WhichBacktest,
 )
-from schemas.fault import FaultCode, fault
-from schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.telemetry import Fill, OrderUpdate
+from flotilla.state.errors import BacktestFailedError
 
 _POLL_S: Final = 1.0
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flotilla.client.client import Flotilla
-from schemas.backtest import BacktestConfig
-from schemas.catalog import CatalogEntry, TemplateView, folder_name
-from schemas.decoding import convert
-from schemas.fault import FieldError, invalid
-from schemas.ids import BarType
+from flotilla.schemas.backtest import BacktestConfig
+from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.ids import BarType
 
 
 async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig:

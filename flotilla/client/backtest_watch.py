@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Self
 
-from bus.bus import Bus
-from bus.subscription import Listener
-from schemas import contract
-from schemas.backtest import BacktestView
+from flotilla.bus.bus import Bus
+from flotilla.bus.subscription import Listener
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import BacktestView
 
 QUEUE: Final = 65_536
 

@@ -11,23 +11,23 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from bus.bus import Bus, connect
-from bus.settings import BusSettings
-from bus.streams import history
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.settings import BusSettings
+from flotilla.bus.streams import history
 from flotilla.client.backtest_calls import BacktestCalls
 from flotilla.client.engine_calls import EngineCalls
 from flotilla.client.host_calls import HostCalls
 from flotilla.client.strategy_calls import StrategyCalls
 from flotilla.client.study_calls import StudyCalls
 from flotilla.client.watch import FEEDS, Watch
+from flotilla.schemas import contract
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineEvent, LogLines
 from flotilla.state.errors import EngineFailedError
 from flotilla.state.settings import OPERATOR, Connection, find_connection
-from schemas import contract
-from schemas.audit import Caller
-from schemas.engine import EngineView
-from schemas.fault import FaultCode, fault
-from schemas.states import RunState
-from schemas.telemetry import EngineEvent, LogLines
 
 ENDED: Final = frozenset({RunState.COMPLETED, RunState.STOPPED, RunState.FAILED})
 _PAGE: Final = 1000

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.config import EngineConfig
-from schemas.engine import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import (
     ConfigureEngine,
     EngineAccepted,
     EngineList,
@@ -24,8 +24,8 @@ from schemas.engine import (
     StopEngine,
     WhichEngine,
 )
-from schemas.fault import FaultCode, fault
-from schemas.states import StopPolicy
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import StopPolicy
 
 
 class EngineCalls:

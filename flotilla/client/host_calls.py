@@ -2,16 +2,16 @@
 
 import asyncio
 
-from bus import fleet_stop
-from bus.bus import Bus
-from bus.receipts import are_confirmed
+from flotilla.bus import fleet_stop
+from flotilla.bus.bus import Bus
+from flotilla.bus.receipts import are_confirmed
 from flotilla.client.unseen_engines import active_engines, hosts_of, known_hosts, sessions_of, with_unseen
-from schemas import contract
-from schemas.audit import AuditList, ReadAudit
-from schemas.contract import HEALTH, Actor
-from schemas.engine import EngineView
-from schemas.health import Health, ReadHealth
-from schemas.session import (
+from flotilla.schemas import contract
+from flotilla.schemas.audit import AuditList, ReadAudit
+from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.health import Health, ReadHealth
+from flotilla.schemas.session import (
     Cleanup,
     CleanupReport,
     ContainerList,

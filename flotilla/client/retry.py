@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
 
 AWAY_S: Final = 60.0
 _AGAIN_S: Final = 1.0

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.catalog import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import (
     CatalogView,
     ListCatalog,
     ListTemplates,
@@ -12,9 +12,9 @@ from schemas.catalog import (
     TemplateList,
     ValidateStrategy,
 )
-from schemas.config import StrategyChoice
-from schemas.states import StopPolicy
-from schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
 
 
 class StrategyCalls:

@@ -1,8 +1,8 @@
 """What an operator can ask of studies: the calls of the typed client that `fleet.study.*` answers."""
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.backtest import ListStudies, RunStudy, StudyConfig, StudyList, StudyView, WhichStudy
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import ListStudies, RunStudy, StudyConfig, StudyList, StudyView, WhichStudy
 
 
 class StudyCalls:

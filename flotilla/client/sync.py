@@ -11,8 +11,8 @@ from typing import Any, Concatenate, Final, Self
 
 from flotilla.client.client import Flotilla
 from flotilla.client.watch import FEEDS, Update
+from flotilla.schemas.backtest import BacktestView
 from flotilla.state.settings import Connection
-from schemas.backtest import BacktestView
 
 _END_S: Final = 15.0
 

@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.sightings import Sighted
-from schemas.config import WORKER_TEMPLATE
-from schemas.contract import ENGINE_LIST
-from schemas.engine import EngineView, ListEngines, SessionView
-from schemas.fault import FaultError
-from schemas.session import EmergencyReceipt, FleetStopped
-from schemas.telemetry import is_meant
+from flotilla.bus.bus import Bus
+from flotilla.bus.sightings import Sighted
+from flotilla.schemas.config import WORKER_TEMPLATE
+from flotilla.schemas.contract import ENGINE_LIST
+from flotilla.schemas.engine import EngineView, ListEngines, SessionView
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import EmergencyReceipt, FleetStopped
+from flotilla.schemas.telemetry import is_meant
 
 _TIMEOUT_S: Final = 1.0
 """Less than hosts are looked for, so that a dead orchestrator delays nothing."""

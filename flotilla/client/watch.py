@@ -6,10 +6,10 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from bus.bus import Bus
-from bus.subscription import Listener
-from schemas import contract
-from schemas.contract import Feed
+from flotilla.bus.bus import Bus
+from flotilla.bus.subscription import Listener
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Feed
 
 QUEUE: Final = 65_536
 

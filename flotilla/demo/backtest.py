@@ -11,12 +11,12 @@ import msgspec
 
 from flotilla.client.backtest_config import whole_config
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestView, ResultPart
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.telemetry import Fill
 from flotilla.show.figure_tables import Told
 from flotilla.show.progress import Narrator
 from flotilla.show.result_lines import save_report, told
-from schemas.backtest import BacktestView, ResultPart
-from schemas.fault import FaultCode, FaultError
-from schemas.telemetry import Fill
 
 BACKTEST: Final = "demo"
 _TIMEOUT_S: Final = 120.0

@@ -15,16 +15,16 @@ from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.watch import Watch
 from flotilla.demo.backtest import Again, run_again
 from flotilla.demo.event_audit import Tally
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineMetrics
 from flotilla.show.progress import Narrator
 from flotilla.stack.checks import require_all
 from flotilla.stack.stack import Stack, StackSettings
 from flotilla.state.errors import StackError
 from flotilla.state.folder import StateFolder
 from flotilla.state.settings import Connection
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.fault import FaultCode, fault
-from schemas.states import RunState
-from schemas.telemetry import EngineMetrics
 
 ENGINE: Final = "demo"
 _START_S: Final = 60.0

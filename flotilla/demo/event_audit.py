@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from flotilla.client.watch import EVENTS, Update
-from schemas.states import RunState
-from schemas.telemetry import (
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import (
     AccountUpdate,
     EngineEvent,
     EngineMetrics,

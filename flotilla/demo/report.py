@@ -12,10 +12,10 @@ from rich.text import Text
 from flotilla.client.watch import EVENTS
 from flotilla.demo.demo import Account
 from flotilla.demo.event_audit import Tally
+from flotilla.schemas.telemetry import AccountUpdate, Fill
 from flotilla.show import formats as words
 from flotilla.show.backtest_tables import result_report
 from flotilla.show.output import table
-from schemas.telemetry import AccountUpdate, Fill
 
 _SHOWN: Final = 3
 _UNKNOWN: Final = "not known"

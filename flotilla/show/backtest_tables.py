@@ -9,18 +9,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flotilla.show import formats as words
-from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
-from flotilla.show.output import table
-from flotilla.show.plots import WIDTH, equity_plot
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestList,
     BacktestStatus,
     BacktestView,
     ClosedTrade,
 )
-from schemas.figures import ratio, share
+from flotilla.schemas.figures import ratio, share
+from flotilla.show import formats as words
+from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
+from flotilla.show.output import table
+from flotilla.show.plots import WIDTH, equity_plot
 
 _STYLES: Final = {
     BacktestStatus.PENDING: "dim",

@@ -9,12 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flotilla.schemas.backtest import BacktestView, Comparison, EquityPoint
+from flotilla.schemas.figures import FIGURES, UNDEFINED, written
 from flotilla.show.backtest_tables import strategy_name
 from flotilla.show.figure_tables import has_old_figures
 from flotilla.show.output import table
 from flotilla.show.plots import COLOURS, Points, overlay
-from schemas.backtest import BacktestView, Comparison, EquityPoint
-from schemas.figures import FIGURES, UNDEFINED, written
 
 _ABREAST: Final = 5
 """Columns of figures that fit beside each other."""

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from flotilla.schemas.catalog import Finding
 from flotilla.show import formats as words
 from flotilla.show.output import table
-from schemas.catalog import Finding
 
 
 def findings_report(findings: Sequence[Finding]) -> RenderableType:

@@ -4,6 +4,7 @@ import sys
 
 import msgspec
 
+from flotilla.schemas.fault import Fault, FaultError
 from flotilla.show.remedies import Asked, remedy_of
 from flotilla.state.errors import (
     BacktestFailedError,
@@ -13,7 +14,6 @@ from flotilla.state.errors import (
     StackRunsError,
 )
 from flotilla.state.exits import OF_FAULT, Exit
-from schemas.fault import Fault, FaultError
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from flotilla.client.watch import EVENTS, Update
-from flotilla.show import formats as words
-from flotilla.show.tables import feed_text
-from schemas.telemetry import (
+from flotilla.schemas.telemetry import (
     AccountUpdate,
     Alert,
     EngineMetrics,
@@ -20,6 +18,8 @@ from schemas.telemetry import (
     PositionUpdate,
     StateChange,
 )
+from flotilla.show import formats as words
+from flotilla.show.tables import feed_text
 
 _STYLES = {
     "fill": "cyan",

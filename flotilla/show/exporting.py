@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from flotilla.client.backtest_calls import LISTS
+from flotilla.schemas.backtest import ResultPart
 from flotilla.state.environment import of_program
 from flotilla.state.errors import ProgramFailedError
 from flotilla.state.programs import python
 from flotilla.state.whole_file import whole_file
-from schemas.backtest import ResultPart
 
 FORMATS = ("csv", "json", "parquet")
 
@@ -41,7 +41,7 @@ def _write_csv(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
 
 
 async def _write_parquet(rows: Sequence[Any], part: ResultPart, path: Path) -> None:
-    argv = python("-m", "engine_sidecar.backtest.export", "--part", str(part), "--out", str(path))
+    argv = python("-m", "flotilla.engine_sidecar.backtest.export", "--part", str(part), "--out", str(path))
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.PIPE,

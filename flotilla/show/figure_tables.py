@@ -9,8 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flotilla.show import formats as words
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     NOWHERE,
     BacktestView,
     ClosedTrade,
@@ -21,7 +20,8 @@ from schemas.backtest import (
     OpenPosition,
     RunSummary,
 )
-from schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
+from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
+from flotilla.show import formats as words
 
 _NAMED: Final = 3
 

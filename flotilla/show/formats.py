@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from schemas import figures
+from flotilla.schemas import figures
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE: Final = 60

@@ -5,9 +5,9 @@ from typing import Final
 
 from rich.text import Text
 
+from flotilla.schemas.backtest import EquityPoint
+from flotilla.schemas.figures import money, share
 from flotilla.show import formats as words
-from schemas.backtest import EquityPoint
-from schemas.figures import money, share
 
 WIDTH: Final = 78
 ROWS: Final = 10

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bus.receipts import are_confirmed, is_confirmed, untold_text
+from flotilla.bus.receipts import are_confirmed, is_confirmed, untold_text
+from flotilla.schemas.session import EmergencyReceipt, FleetStopped, StopFlags
+from flotilla.schemas.telemetry import StopFlag
 from flotilla.show import formats as words
 from flotilla.show.output import table
-from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
-from schemas.telemetry import StopFlag
 
 
 def stopped_report(done: FleetStopped, program: str) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from schemas.fault import Fault, FaultCode
+from flotilla.schemas.fault import Fault, FaultCode
 
 _NAMES: Final = ("name", "engine", "backtest_id", "study_id")
 _LISTS: Final = {

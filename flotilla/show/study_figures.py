@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from schemas.backtest import BacktestStatus, BacktestView, StudyConfig
-from schemas.figures import FIGURES, UNDEFINED, written
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyConfig
+from flotilla.schemas.figures import FIGURES, UNDEFINED, written
 
 _ALWAYS: Final = ("total_return", "total_trades")
 

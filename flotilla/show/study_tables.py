@@ -8,13 +8,13 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.show import formats as words
 from flotilla.show.backtest_tables import status_text, strategy_name
 from flotilla.show.figure_tables import has_old_figures
 from flotilla.show.output import table
 from flotilla.show.study_figures import figure_cells, figure_columns, label, metric, ranking
 from flotilla.show.walk_forward_tables import place_of, walk_forward_report
-from schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
 
 SHOWN: Final = 10
 _FAILED: Final = 3

@@ -8,12 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flotilla.schemas.catalog import CatalogView
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 from flotilla.show import formats as words
 from flotilla.show.output import table
-from schemas.catalog import CatalogView
-from schemas.engine import EngineView, SessionView
-from schemas.states import RunState
-from schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 
 _STYLES: Final = {
     RunState.TRADING: "green",

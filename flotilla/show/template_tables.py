@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flotilla.schemas.catalog import StrategyVerdict, TemplateFault, TemplateList, TemplateView
 from flotilla.show.output import table
-from schemas.catalog import StrategyVerdict, TemplateFault, TemplateList, TemplateView
 
 
 def templates_report(found: Mapping[str, TemplateList]) -> RenderableType:

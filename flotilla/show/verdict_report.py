@@ -6,7 +6,7 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from schemas.backtest import BacktestVerdict, Difference
+from flotilla.schemas.backtest import BacktestVerdict, Difference
 
 _SHOWN: Final = 5
 _KINDS: Final = {"files": "data", "strategy_sources": "code", "plan": "parameters"}

@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flotilla.schemas.backtest import BacktestView, StudyConfig, StudyKind, StudyView
+from flotilla.schemas.figures import share
 from flotilla.show import formats as words
 from flotilla.show.output import table
 from flotilla.show.study_figures import figure_cells, figure_columns, label, plain_metric, ranking, value
-from schemas.backtest import BacktestView, StudyConfig, StudyKind, StudyView
-from schemas.figures import share
 
 IN: Final = "in"
 OUT: Final = "out"

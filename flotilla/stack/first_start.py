@@ -17,7 +17,7 @@ async def ensure_token(folder: StateFolder) -> None:
     if folder.token_file.exists() and folder.digests_file.exists():
         return
     text = await output(
-        python("-m", "services.gateway.web.tokens", str(folder.digests_file), "admin", "admin")
+        python("-m", "flotilla.services.gateway.web.tokens", str(folder.digests_file), "admin", "admin")
     )
     write_private(folder.token_file, text.encode())
 
@@ -29,7 +29,13 @@ async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrat
         return
     narrator.say("importing the sample data (first start only)")
     argv = python(
-        "-m", "engine_sidecar.catalog", "import", "--sample", "--json", "--catalog", str(folder.catalog)
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--sample",
+        "--json",
+        "--catalog",
+        str(folder.catalog),
     )
     last: dict[str, Any] = {}
     try:

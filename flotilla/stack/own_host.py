@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from bus.fleet_stop import OwnHost
+from flotilla.bus.fleet_stop import OwnHost
+from flotilla.schemas.session import AroundStopped, EmergencyStop, OwnPlace
 from flotilla.state.programs import output, python
-from schemas.session import AroundStopped, EmergencyStop, OwnPlace
 
 
 def own_host(folder: Path) -> OwnHost | None:
@@ -21,7 +21,7 @@ def own_host(folder: Path) -> OwnHost | None:
         asked = msgspec.json.encode(request).decode()
         # The clock that all processes of a machine share: starting one is part of the time that is left.
         until = repr(time.monotonic() + request.deadline_s)
-        text = await output(python("-m", "services.supervisor.around", str(folder), asked, until))
+        text = await output(python("-m", "flotilla.services.supervisor.around", str(folder), asked, until))
         return msgspec.json.decode(text, type=AroundStopped)
 
     return OwnHost(place.host, stop)

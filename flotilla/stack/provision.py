@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
+from flotilla.bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
+from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import server_config
 from flotilla.state.programs import output, python
-from schemas.contract import Actor
 
 OWNER: Final = 65532
 """The uid and gid that every container of ours runs as."""
@@ -52,7 +52,10 @@ async def ensure_token(folder: Path) -> None:
     digests, token = folder / "gateway/tokens.jsonl", folder / "operator/admin.token"
     if not (digests.exists() and token.exists()):
         _write(
-            token, await output(python("-m", "services.gateway.web.tokens", str(digests), "admin", "admin"))
+            token,
+            await output(
+                python("-m", "flotilla.services.gateway.web.tokens", str(digests), "admin", "admin")
+            ),
         )
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.fault import FaultError
 from flotilla.stack.child_restarter import Keeper
 from flotilla.state.errors import StackError
-from schemas.contract import Actor
-from schemas.fault import FaultError
 
 _TIMEOUT_S: Final = 45.0
 _TRIES: Final = 3

@@ -57,7 +57,7 @@ async def ask_docker(state: Path, *, look_only: bool = False) -> DockerAnswer:
     look = ("--look",) if look_only else ()
     env = {**of_program(), "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
     try:
-        text = await output(python("-m", "services.supervisor.prepare", *look), env=env)
+        text = await output(python("-m", "flotilla.services.supervisor.prepare", *look), env=env)
     except ProgramFailedError as error:
         return DockerAnswer(docker=False, detail=str(error))
     return msgspec.json.decode(text, type=DockerAnswer)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bus.credentials import FleetKeys
+from flotilla.bus.credentials import FleetKeys
+from flotilla.schemas.contract import Actor
 from flotilla.stack.runtime import Runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.redis import RedisServer
 from flotilla.state.environment import of_program
 from flotilla.state.folder import StateFolder, owner_of
 from flotilla.state.programs import python
-from schemas.contract import Actor
 
 SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
 
@@ -38,7 +38,7 @@ def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
     """A service, not started yet; it shares the stack's lock."""
     return Child(
         str(actor),
-        python("-m", f"services.{actor}"),
+        python("-m", f"flotilla.services.{actor}"),
         given.folder.logs / f"{actor}.log",
         env=environment(actor, given),
         keeps=(lock_fd,),

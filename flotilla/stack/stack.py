@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bus.credentials import FleetKeys
-from bus.tasks import Tasks
+from flotilla.bus.credentials import FleetKeys
+from flotilla.bus.tasks import Tasks
 from flotilla.client.client import Flotilla
+from flotilla.schemas.contract import Actor
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
 from flotilla.stack.first_start import ensure_sample_data, ensure_token
@@ -28,7 +29,6 @@ from flotilla.state.errors import StackError
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
 from flotilla.state.settings import Connection
-from schemas.contract import Actor
 
 HTTP_PORT: Final = 8001
 _SERVICE_STOP_S: Final = 15.0

@@ -5,9 +5,9 @@ from typing import Final
 
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.retry import patiently
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
-from schemas.engine import EngineView
-from schemas.fault import FaultError
 
 TIMEOUT_S: Final = 45.0
 _REMOVED_S: Final = 10.0

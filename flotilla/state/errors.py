@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from schemas.backtest import BacktestView
-from schemas.engine import EngineView
+from flotilla.schemas.backtest import BacktestView
+from flotilla.schemas.engine import EngineView
 
 
 class StackError(Exception):

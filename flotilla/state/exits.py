@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
-from schemas.fault import FaultCode
+from flotilla.schemas.fault import FaultCode
 
 
 class Exit(IntEnum):

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.ids import Name
 from flotilla.state.private_file import write_private
-from schemas.decoding import convert
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from schemas.ids import Name
 
 _SUFFIX: Final = ".json"
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import holder
 from flotilla.state.private_file import write_private
-from schemas.fault import FaultCode, FaultError, fault
 
 OPERATOR: Final = "operator"
 """The name on the bus of everybody who uses this package; its credential allows answers below this name only."""

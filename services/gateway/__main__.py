@@ -1,17 +1,17 @@
-"""`python -m services.gateway`: serves REST, streams and documents until SIGTERM."""
+"""`python -m flotilla.services.gateway`: serves REST, streams and documents until SIGTERM."""
 
 import asyncio
 import sys
 from contextlib import AbstractAsyncContextManager
 
-from bus.bus import Bus
-from bus.host import HealthProbe, host
-from bus.logs import configure, get_logger
-from bus.settings import BusSettings
-from schemas.contract import Actor
-from schemas.fault import FaultError
-from services.gateway.service import serve
-from services.gateway.settings import GatewaySettings
+from flotilla.bus.bus import Bus
+from flotilla.bus.host import HealthProbe, host
+from flotilla.bus.logs import configure, get_logger
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.service import serve
+from flotilla.services.gateway.settings import GatewaySettings
 
 log = get_logger(__name__)
 

@@ -9,17 +9,17 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from bus.logs import bind, get_logger
-from schemas.audit import Caller
-from schemas.decoding import MAX_BODY_BYTES
-from schemas.fault import Fault, FaultCode, FaultError, fault
-from schemas.ids import new_request_id
-from services.gateway.live.gateway import Gateway
-from services.gateway.routes.route import Route
-from services.gateway.routes.table import ROUTES
-from services.gateway.web.auth import Role, authorise
-from services.gateway.web.errors import fault_response, http_response, internal_response
-from services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
+from flotilla.bus.logs import bind, get_logger
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.decoding import MAX_BODY_BYTES
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.ids import new_request_id
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.routes.route import Route
+from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.web.auth import Role, authorise
+from flotilla.services.gateway.web.errors import fault_response, http_response, internal_response
+from flotilla.services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
 
 log = get_logger(__name__)
 

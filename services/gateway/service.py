@@ -11,22 +11,22 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from services.gateway.docs.openapi import document
-from services.gateway.docs.page import render
-from services.gateway.fleet.probes import own_figures
-from services.gateway.http import SPEAKS_FOR, application
-from services.gateway.live.gateway import Gateway
-from services.gateway.live.hosts import HostWatch
-from services.gateway.live.http_metrics import Meter
-from services.gateway.live.refusals import Refusals
-from services.gateway.live.streams import Hub
-from services.gateway.live.watch import FleetWatch
-from services.gateway.routes.table import ROUTES
-from services.gateway.settings import GatewaySettings
-from services.gateway.web.auth import TokenFile
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.services.gateway.docs.openapi import document
+from flotilla.services.gateway.docs.page import render
+from flotilla.services.gateway.fleet.probes import own_figures
+from flotilla.services.gateway.http import SPEAKS_FOR, application
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.hosts import HostWatch
+from flotilla.services.gateway.live.http_metrics import Meter
+from flotilla.services.gateway.live.refusals import Refusals
+from flotilla.services.gateway.live.streams import Hub
+from flotilla.services.gateway.live.watch import FleetWatch
+from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.settings import GatewaySettings
+from flotilla.services.gateway.web.auth import TokenFile
 
 log = get_logger(__name__)
 

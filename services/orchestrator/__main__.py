@@ -1,13 +1,13 @@
-"""`python -m services.orchestrator`."""
+"""`python -m flotilla.services.orchestrator`."""
 
 import asyncio
 
-from bus import logs
-from bus.host import host
-from bus.settings import BusSettings
-from schemas.contract import Actor
-from services.orchestrator.service import orchestrator
-from services.orchestrator.settings import OrchestratorSettings
+from flotilla.bus import logs
+from flotilla.bus.host import host
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import Actor
+from flotilla.services.orchestrator.service import orchestrator
+from flotilla.services.orchestrator.settings import OrchestratorSettings
 
 
 def main() -> None:

@@ -5,18 +5,18 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.contract import Call
-from schemas.fault import FaultCode, fault
-from services.orchestrator.backtests.backtests import Backtests
-from services.orchestrator.engines.audit import Audit
-from services.orchestrator.engines.cleanup import Cleaner
-from services.orchestrator.engines.commands import Commands
-from services.orchestrator.engines.emergency import Emergency
-from services.orchestrator.engines.reads import Reads
-from services.orchestrator.engines.strategies import Strategies
-from services.orchestrator.templates.library import Library
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Call
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.orchestrator.backtests.backtests import Backtests
+from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.cleanup import Cleaner
+from flotilla.services.orchestrator.engines.commands import Commands
+from flotilla.services.orchestrator.engines.emergency import Emergency
+from flotilla.services.orchestrator.engines.reads import Reads
+from flotilla.services.orchestrator.engines.strategies import Strategies
+from flotilla.services.orchestrator.templates.library import Library
 
 type Handler = Callable[[Any], Awaitable[Any]]
 

@@ -6,16 +6,16 @@ from typing import Protocol
 
 import msgspec
 
-from schemas.audit import AuditEntry, Caller, ReadAudit
-from schemas.catalog import CatalogView
-from schemas.fault import FaultCode
-from schemas.session import SessionSpec, VenueAccount
-from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.engines.core.ends import Exposure
-from services.orchestrator.engines.core.events import StoredEvent
-from services.orchestrator.engines.core.leases import Lease, held_text
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.schemas.audit import AuditEntry, Caller, ReadAudit
+from flotilla.schemas.catalog import CatalogView
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.session import SessionSpec, VenueAccount
+from flotilla.services.orchestrator.core.record_time import KeptTime
+from flotilla.services.orchestrator.engines.core.ends import Exposure
+from flotilla.services.orchestrator.engines.core.events import StoredEvent
+from flotilla.services.orchestrator.engines.core.leases import Lease, held_text
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

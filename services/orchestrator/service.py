@@ -8,51 +8,51 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.streams import Follower, ensure_streams
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Follower, ensure_streams
+from flotilla.schemas.contract import (
     ENGINE_EVENT_FEEDS,
     FLEET_AUDIT_ENTRY,
     FLEET_STOP_ORDER,
     GATEWAY_REFUSAL,
     HOST_COMMAND,
 )
-from schemas.fault import Fault, FaultError
-from services.orchestrator.adapters.backtests import PostgresBacktests
-from services.orchestrator.adapters.catalog import CatalogFolder
-from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.backtests.backtests import Backtests
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.engines.actions import Actions
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.audit import Audit
-from services.orchestrator.engines.checker import PlanChecker
-from services.orchestrator.engines.cleanup import Cleaner
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.engines.commands import Commands
-from services.orchestrator.engines.core import ends, silence
-from services.orchestrator.engines.core.effects import ContainerEffect, StartAgain
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.restarts import standing_alerts
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.emergency import Emergency
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.engines.event_log import EventLog
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.orphans import Orphans
-from services.orchestrator.engines.planner import Planner
-from services.orchestrator.engines.reads import Reads
-from services.orchestrator.engines.renewals import Renewals
-from services.orchestrator.engines.restarter import Restarter
-from services.orchestrator.engines.stores import Stores
-from services.orchestrator.engines.strategies import Strategies
-from services.orchestrator.engines.watch import Watch
-from services.orchestrator.handlers import Duties, serve
-from services.orchestrator.ports import Catalog, Record, Templates
-from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.templates.library import Library
+from flotilla.schemas.fault import Fault, FaultError
+from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
+from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
+from flotilla.services.orchestrator.backtests.backtests import Backtests
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.engines.actions import Actions
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.checker import PlanChecker
+from flotilla.services.orchestrator.engines.cleanup import Cleaner
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.engines.commands import Commands
+from flotilla.services.orchestrator.engines.core import ends, silence
+from flotilla.services.orchestrator.engines.core.effects import ContainerEffect, StartAgain
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.restarts import standing_alerts
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.emergency import Emergency
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.event_log import EventLog
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.orphans import Orphans
+from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.engines.reads import Reads
+from flotilla.services.orchestrator.engines.renewals import Renewals
+from flotilla.services.orchestrator.engines.restarter import Restarter
+from flotilla.services.orchestrator.engines.stores import Stores
+from flotilla.services.orchestrator.engines.strategies import Strategies
+from flotilla.services.orchestrator.engines.watch import Watch
+from flotilla.services.orchestrator.handlers import Duties, serve
+from flotilla.services.orchestrator.ports import Catalog, Record, Templates
+from flotilla.services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
 

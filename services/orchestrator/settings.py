@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-import templates
-from schemas.states import OrphanPolicy
+from flotilla import templates
+from flotilla.schemas.states import OrphanPolicy
 
 STRATEGY_MODULES: Final = "nautilus_trader.examples.strategies,engine_sidecar.strategies"
 

@@ -1,15 +1,15 @@
-"""`python -m services.supervisor`."""
+"""`python -m flotilla.services.supervisor`."""
 
 import asyncio
 import os
 from contextlib import suppress
 
-from bus import logs
-from bus.host import host
-from bus.settings import BusSettings
-from schemas.contract import Actor
-from services.supervisor.service import supervisor
-from services.supervisor.settings import SupervisorSettings
+from flotilla.bus import logs
+from flotilla.bus.host import host
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import Actor
+from flotilla.services.supervisor.service import supervisor
+from flotilla.services.supervisor.settings import SupervisorSettings
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m services.supervisor.around FOLDER REQUEST UNTIL`: an emergency stop of this host without its supervisor and without the bus.
+"""`python -m flotilla.services.supervisor.around FOLDER REQUEST UNTIL`: an emergency stop of this host without its supervisor and without the bus.
 
 The stop is left in the state folder, where the supervisor takes it at its start, and every engine that it names is told by its
 runtime: SIGTERM, which has it follow the stop policy of its session, and SIGKILL at the deadline, UNTIL by the monotonic clock.
@@ -13,21 +13,21 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FaultCode, FaultError
-from schemas.session import (
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import (
     AroundStopped,
     ContainerFacts,
     EmergencyStop,
     OwnPlace,
     SessionEnding,
 )
-from schemas.telemetry import StopFlag, is_meant
-from services.supervisor.adapters.place_file import PlaceFile
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.core.facts import is_running
-from services.supervisor.emergency import Countdown
-from services.supervisor.ports import ContainerRuntime
-from services.supervisor.wiring import guest_runtime
+from flotilla.schemas.telemetry import StopFlag, is_meant
+from flotilla.services.supervisor.adapters.place_file import PlaceFile
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.core.facts import is_running
+from flotilla.services.supervisor.emergency import Countdown
+from flotilla.services.supervisor.ports import ContainerRuntime
+from flotilla.services.supervisor.wiring import guest_runtime
 
 FIRST_S: Final = 1.0
 """For the sidecars that were asked over the bus at the same time: being asked there closes positions whatever the policy."""

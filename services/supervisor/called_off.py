@@ -3,10 +3,10 @@
 import asyncio
 from typing import Final
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerStatus
-from services.supervisor.ports import CalledOffStore, ContainerRuntime
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerStatus
+from flotilla.services.supervisor.ports import CalledOffStore, ContainerRuntime
 
 log = get_logger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import PlanCheck, PlanProblems
-from services.supervisor.core.check_output import problems_in
-from services.supervisor.ports import ContainerRuntime
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.supervisor.core.check_output import problems_in
+from flotilla.services.supervisor.ports import ContainerRuntime
 
 AT_ONCE: Final = 2
 WAIT_S: Final = 6.0

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.receipts import Account, Ending, receipt_of
-from bus.tasks import Tasks
-from schemas.contract import COMMAND_END_NOW
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.receipts import Account, Ending, receipt_of
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import COMMAND_END_NOW
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     EmergencyReceipt,
@@ -24,10 +24,10 @@ from schemas.session import (
     StopFlags,
     container_name,
 )
-from schemas.telemetry import is_meant
-from services.supervisor.core.facts import is_running
-from services.supervisor.ports import ContainerRuntime
-from services.supervisor.stop_gate import Starting, StopGate
+from flotilla.schemas.telemetry import is_meant
+from flotilla.services.supervisor.core.facts import is_running
+from flotilla.services.supervisor.ports import ContainerRuntime
+from flotilla.services.supervisor.stop_gate import Starting, StopGate
 
 log = get_logger(__name__)
 

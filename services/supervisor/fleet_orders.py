@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import EmergencyStop, StopOrder
-from services.supervisor.core.fleet_orders import OrderBook
-from services.supervisor.ports import OrderLog
-from services.supervisor.stop_gate import StopGate
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import EmergencyStop, StopOrder
+from flotilla.services.supervisor.core.fleet_orders import OrderBook
+from flotilla.services.supervisor.ports import OrderLog
+from flotilla.services.supervisor.stop_gate import StopGate
 
 log = get_logger(__name__)
 

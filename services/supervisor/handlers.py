@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     PLAN_CHECK,
@@ -19,8 +19,8 @@ from schemas.contract import (
     SESSION_STOP,
     Call,
 )
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import (
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerList,
     ContainerStatus,
@@ -29,15 +29,15 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
-from services.supervisor.called_off import CalledOff
-from services.supervisor.checks import PlanChecks
-from services.supervisor.core.facts import is_running
-from services.supervisor.emergency import EmergencyStops
-from services.supervisor.keyed_locks import KeyedLocks
-from services.supervisor.launching import Launches
-from services.supervisor.ports import ContainerRuntime
-from services.supervisor.stop_gate import StopGate
-from services.supervisor.stops import Stops
+from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.checks import PlanChecks
+from flotilla.services.supervisor.core.facts import is_running
+from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.keyed_locks import KeyedLocks
+from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.ports import ContainerRuntime
+from flotilla.services.supervisor.stop_gate import StopGate
+from flotilla.services.supervisor.stops import Stops
 
 log = get_logger(__name__)
 

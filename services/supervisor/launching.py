@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from schemas.session import SessionSpec
-from services.supervisor.core.launch import EngineSurroundings, launch_line
-from services.supervisor.core.live_guard import refuse_live
-from services.supervisor.ports import CacheUsers, CredentialMint, SecretStore
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.supervisor.core.launch import EngineSurroundings, launch_line
+from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.ports import CacheUsers, CredentialMint, SecretStore
 
 type ImageLook = Callable[[], Awaitable[str | None]]
 """Finds the id of the image that engines run in; None when there is none."""

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
-from schemas.telemetry import StopFlag
-from services.supervisor.core.check_output import CheckOutput
-from services.supervisor.core.stops import StopUnderWay
+from flotilla.schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.stops import StopUnderWay
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):

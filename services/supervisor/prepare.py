@@ -1,4 +1,4 @@
-"""`python -m services.supervisor.prepare [--look]`: prints as JSON whether engines can run in Docker here.
+"""`python -m flotilla.services.supervisor.prepare [--look]`: prints as JSON whether engines can run in Docker here.
 
 It makes the engines' network, unless it shall only look.
 """
@@ -8,8 +8,8 @@ import sys
 
 import msgspec
 
-from services.supervisor.settings import SupervisorSettings
-from services.supervisor.wiring import Readiness, docker_runtime, prepare
+from flotilla.services.supervisor.settings import SupervisorSettings
+from flotilla.services.supervisor.wiring import Readiness, docker_runtime, prepare
 
 
 async def look(settings: SupervisorSettings, *, look_only: bool = False) -> Readiness:

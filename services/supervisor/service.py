@@ -7,23 +7,23 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bus.bus import Bus
-from bus.host import HealthProbe, Service
-from bus.logs import get_logger
-from schemas.fault import FaultError
-from schemas.session import OwnPlace
-from services.supervisor.adapters.called_off_file import CalledOffFile
-from services.supervisor.adapters.order_log import BusOrderLog
-from services.supervisor.adapters.place_file import PlaceFile
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.adapters.stops_file import StopsFile
-from services.supervisor.called_off import CalledOff
-from services.supervisor.checks import PlanChecks
-from services.supervisor.emergency import EmergencyStops
-from services.supervisor.fleet_orders import FleetOrders
-from services.supervisor.handlers import Handlers
-from services.supervisor.launching import Launches
-from services.supervisor.ports import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.host import HealthProbe, Service
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import OwnPlace
+from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
+from flotilla.services.supervisor.adapters.order_log import BusOrderLog
+from flotilla.services.supervisor.adapters.place_file import PlaceFile
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.adapters.stops_file import StopsFile
+from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.checks import PlanChecks
+from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.fleet_orders import FleetOrders
+from flotilla.services.supervisor.handlers import Handlers
+from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.ports import (
     CacheUsers,
     CalledOffStore,
     ContainerRuntime,
@@ -32,13 +32,13 @@ from services.supervisor.ports import (
     OrderLog,
     StopStore,
 )
-from services.supervisor.settings import SupervisorSettings
-from services.supervisor.standing import StandingOrders
-from services.supervisor.stop_gate import StopGate
-from services.supervisor.stops import Stops
-from services.supervisor.telling import CommandTeller
-from services.supervisor.watcher import HostWatch
-from services.supervisor.wiring import cache_users, choose_runtime, launches
+from flotilla.services.supervisor.settings import SupervisorSettings
+from flotilla.services.supervisor.standing import StandingOrders
+from flotilla.services.supervisor.stop_gate import StopGate
+from flotilla.services.supervisor.stops import Stops
+from flotilla.services.supervisor.telling import CommandTeller
+from flotilla.services.supervisor.watcher import HostWatch
+from flotilla.services.supervisor.wiring import cache_users, choose_runtime, launches
 
 log = get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from schemas.ids import is_id
-from services.supervisor.core.spec import ContainerProfile
+from flotilla.schemas.ids import is_id
+from flotilla.services.supervisor.core.spec import ContainerProfile
 
 DOCKER_SOCKET: Final = "unix:///var/run/docker.sock"
 _VARIABLES: Final = {
@@ -129,7 +129,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sidecar_command(self) -> tuple[str, ...]:
         """What the process runtime starts."""
-        return self.process_command or (sys.executable, "-u", "-m", "engine_sidecar")
+        return self.process_command or (sys.executable, "-u", "-m", "flotilla.engine_sidecar")
 
 
 def _read(field: str, variable: str, text: str) -> object:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.fault import FaultError
-from schemas.session import EmergencyStop, HostStopped
-from services.supervisor.emergency import EmergencyStops
-from services.supervisor.stop_gate import StopGate
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import EmergencyStop, HostStopped
+from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.stop_gate import StopGate
 
 log = get_logger(__name__)
 

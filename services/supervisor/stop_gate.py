@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, fault
-from schemas.session import EmergencyStop, SessionSpec, StopOrder
-from schemas.telemetry import StopFlag, is_meant
-from services.supervisor.core.fleet_orders import OrderBook
-from services.supervisor.core.stop_flags import (
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import EmergencyStop, SessionSpec, StopOrder
+from flotilla.schemas.telemetry import StopFlag, is_meant
+from flotilla.services.supervisor.core.fleet_orders import OrderBook
+from flotilla.services.supervisor.core.stop_flags import (
     Flags,
     followed,
     refuse_stopped,
@@ -19,7 +19,7 @@ from services.supervisor.core.stop_flags import (
     with_flag,
     without_flag,
 )
-from services.supervisor.ports import FlagStore
+from flotilla.services.supervisor.ports import FlagStore
 
 log = get_logger(__name__)
 

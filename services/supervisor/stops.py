@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.fault import FaultCode, FaultError
-from schemas.session import ContainerFacts
-from services.supervisor.core.stops import StopUnderWay, stopped_by, with_pulse
-from services.supervisor.ports import ContainerRuntime, StopStore
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import ContainerFacts
+from flotilla.services.supervisor.core.stops import StopUnderWay, stopped_by, with_pulse
+from flotilla.services.supervisor.ports import ContainerRuntime, StopStore
 
 log = get_logger(__name__)
 

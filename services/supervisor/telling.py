@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.blanking import blanked, blanked_text
-from bus.bus import Bus
-from bus.endpoint import Witnessed
-from bus.logs import get_logger
-from bus.receipts import stopped_text
-from schemas.audit import Caller, HostCommand
-from schemas.contract import HOST_COMMAND, HOST_EMERGENCY_STOP, HOST_LIFT_STOP, Actor
-from schemas.fault import FaultError
-from schemas.ids import is_request_id, new_request_id
-from schemas.session import EmergencyStop, HostStopped, StopFlags
+from flotilla.bus.blanking import blanked, blanked_text
+from flotilla.bus.bus import Bus
+from flotilla.bus.endpoint import Witnessed
+from flotilla.bus.logs import get_logger
+from flotilla.bus.receipts import stopped_text
+from flotilla.schemas.audit import Caller, HostCommand
+from flotilla.schemas.contract import HOST_COMMAND, HOST_EMERGENCY_STOP, HOST_LIFT_STOP, Actor
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.ids import is_request_id, new_request_id
+from flotilla.schemas.session import EmergencyStop, HostStopped, StopFlags
 
 log = get_logger(__name__)
 

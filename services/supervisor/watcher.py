@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import HOST_CONTAINER, HOST_HEARTBEAT
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.telemetry import HostHeartbeat, StopFlag
-from services.supervisor.core.facts import is_running
-from services.supervisor.ports import CacheUsers, ContainerRuntime, RuntimeProbe
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import HOST_CONTAINER, HOST_HEARTBEAT
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.telemetry import HostHeartbeat, StopFlag
+from flotilla.services.supervisor.core.facts import is_running
+from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, RuntimeProbe
 
 log = get_logger(__name__)
 

@@ -5,19 +5,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bus.credentials import EngineMint
-from bus.logs import get_logger
-from schemas.fault import FaultError
-from schemas.session import OwnPlace
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.adapters.process_runtime import ProcessRuntime
-from services.supervisor.adapters.redis_users import NoCache, RedisUsers
-from services.supervisor.adapters.secret_folder import SecretFolder
-from services.supervisor.core.launch import EngineSurroundings
-from services.supervisor.core.spec import ContainerProfile
-from services.supervisor.launching import Launches
-from services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
-from services.supervisor.settings import RuntimeChoice, SupervisorSettings
+from flotilla.bus.credentials import EngineMint
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import OwnPlace
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
+from flotilla.services.supervisor.adapters.redis_users import NoCache, RedisUsers
+from flotilla.services.supervisor.adapters.secret_folder import SecretFolder
+from flotilla.services.supervisor.core.launch import EngineSurroundings
+from flotilla.services.supervisor.core.spec import ContainerProfile
+from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
+from flotilla.services.supervisor.settings import RuntimeChoice, SupervisorSettings
 
 log = get_logger(__name__)
 

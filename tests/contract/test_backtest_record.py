@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import BacktestStatus, StudyConfig, TrialJob
-from services.orchestrator.adapters.backtests import PostgresBacktests
-from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.backtests.core import lifecycle as turns
-from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
-from services.orchestrator.backtests.ports import TakenError
-from services.orchestrator.ports import Command, RepeatedCommand, StaleChange
+from flotilla.schemas.backtest import BacktestStatus, StudyConfig, TrialJob
+from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.backtests.core import lifecycle as turns
+from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
+from flotilla.services.orchestrator.backtests.ports import TakenError
+from flotilla.services.orchestrator.ports import Command, RepeatedCommand, StaleChange
 from tests.contract.test_record import command
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import NOW, after

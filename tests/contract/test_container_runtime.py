@@ -11,14 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import EngineType, TradingMode
-from services.supervisor.adapters.called_off_file import CalledOffFile
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.called_off import CalledOff
-from services.supervisor.core.check_output import problems_in
-from services.supervisor.ports import ContainerRuntime
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.core.check_output import problems_in
+from flotilla.services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.memory_runtime import Program, Sidecar
 from tests.fakes.supervised import (

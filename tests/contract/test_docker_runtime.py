@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.session import ContainerStatus
-from schemas.states import EngineType, TradingMode
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.core import names
-from services.supervisor.core.spec import Room, container_config
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.spec import Room, container_config
 from tests.contract.test_container_runtime import OBEDIENT, code_of, has_exited
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.supervised import (

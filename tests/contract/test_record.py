@@ -12,26 +12,25 @@ import asyncpg
 import msgspec
 import pytest
 
-from flotilla.stack.servers.postgres import PostgresServer
-from schemas.audit import AuditEntry, Caller, ReadAudit
-from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
-from schemas.engine import StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.session import AccountLease, VenueAccount
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import StopReport
-from services.orchestrator.adapters.migrator import steps
-from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.again import start_again
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.ends import Exposure
-from services.orchestrator.engines.core.events import StoredEvent, apply_states
-from services.orchestrator.engines.core.model import Engine, Silence
-from services.orchestrator.engines.core.session import move
-from services.orchestrator.engines.core.stored import configure, remove
-from services.orchestrator.ports import (
+from flotilla.schemas.audit import AuditEntry, Caller, ReadAudit
+from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import AccountLease, VenueAccount
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import StopReport
+from flotilla.services.orchestrator.adapters.migrator import steps
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.core.record_time import KeptTime
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.again import start_again
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.ends import Exposure
+from flotilla.services.orchestrator.engines.core.events import StoredEvent, apply_states
+from flotilla.services.orchestrator.engines.core.model import Engine, Silence
+from flotilla.services.orchestrator.engines.core.session import move
+from flotilla.services.orchestrator.engines.core.stored import configure, remove
+from flotilla.services.orchestrator.ports import (
     AccountHeld,
     Change,
     Command,
@@ -41,6 +40,7 @@ from services.orchestrator.ports import (
     StaleChange,
     Unstorable,
 )
+from flotilla.stack.servers.postgres import PostgresServer
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Collection
 
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.watch import Watch
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.engine import EngineView
-from schemas.states import RunState
-from schemas.telemetry import FleetAlert, Heartbeat
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import FleetAlert, Heartbeat
 
 PACED = 86_400 * 20
 """Twenty days a second: the sample data lasts four minutes."""

@@ -14,16 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from flotilla.schemas.fault import FaultError
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.ports import Ports, is_free
 from flotilla.state.folder import StateFolder
 from flotilla.state.settings import Connection, find_connection
-from schemas.fault import FaultError
 
 PROGRAMS = {
-    "orchestrator": "services.orchestrator",
-    "supervisor": "services.supervisor",
-    "gateway": "services.gateway",
+    "orchestrator": "flotilla.services.orchestrator",
+    "supervisor": "flotilla.services.supervisor",
+    "gateway": "flotilla.services.gateway",
     "nats-server": "nats-server",
     "postgres": "bin/postgres",
     "redis": "valkey-server",

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from flotilla.client.client import Flotilla
-from schemas.engine import SessionView
-from schemas.session import container_name
-from schemas.states import RunState
-from schemas.telemetry import EngineEvent
+from flotilla.schemas.engine import SessionView
+from flotilla.schemas.session import container_name
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineEvent
 from tests.e2e.stacks import RunningStack, is_running
 
 RUNTIMES = os.environ.get("FLOTILLA_STOPS_RUNTIMES", "process").split(",")

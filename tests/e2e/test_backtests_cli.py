@@ -16,8 +16,8 @@ import pyarrow.parquet
 import pytest
 
 from flotilla import BacktestFailedError, SyncFlotilla
-from schemas.backtest import BacktestStatus, Manifest, ResultPart
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.backtest import BacktestStatus, Manifest, ResultPart
+from flotilla.schemas.fault import FaultCode, FaultError
 from tests.e2e.stacks import RunningStack, until
 
 EMA = ("--strategy", "ema_cross")

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas import contract
-from schemas.backtest import TrialEvent, TrialStarted
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import TrialEvent, TrialStarted
 from tests.e2e.engines import eventually
 from tests.e2e.rest import API, ENGINE, Rest
 from tests.e2e.stacks import RunningStack, is_running

@@ -8,7 +8,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from bus.bus import Bus
+from flotilla.bus.bus import Bus
 from flotilla.client.client import Flotilla
 from tests.e2e.engines import paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.fault import FaultError
-from schemas.states import ClientState
-from schemas.telemetry import EngineEvent
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.states import ClientState
+from flotilla.schemas.telemetry import EngineEvent
 from tests.e2e.engines import eventually, paced, record_is_complete, stopped, trading
 from tests.e2e.stacks import RunningStack
 

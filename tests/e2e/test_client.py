@@ -6,9 +6,9 @@ import pytest
 
 from flotilla import EngineFailedError, Flotilla, SyncFlotilla
 from flotilla.client.client import ENDED
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.fault import FaultCode, FaultError
-from schemas.states import RunState
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import RunState
 from tests.e2e.engines import paced, stopped, trading
 from tests.e2e.stacks import RunningStack
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.states import DesiredState, RunState
+from flotilla.schemas.telemetry import FleetAlert, Heartbeat
 from flotilla.stack.servers.child import Child
-from schemas.states import DesiredState, RunState
-from schemas.telemetry import FleetAlert, Heartbeat
 from tests.e2e.engines import eventually, follow_alerts, next_heartbeat, paced, stopped
 from tests.e2e.stacks import RunningStack
 from tests.faketime import require_libfaketime, set_wall_clock, under_libfaketime

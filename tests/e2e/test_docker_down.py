@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.fault import FaultError
+from flotilla.schemas.fault import FaultError
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import eventually, paced, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest

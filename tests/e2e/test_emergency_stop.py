@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.receipts import are_confirmed
+from flotilla.bus.receipts import are_confirmed
 from flotilla.client.client import Flotilla
-from schemas.fault import FaultCode, FaultError
-from schemas.session import FleetStopped
-from schemas.states import DesiredState, FailureReason, RunState
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import FleetStopped
+from flotilla.schemas.states import DesiredState, FailureReason, RunState
 from tests.e2e.engines import engine_pids, eventually, paced, resting, stopped, traded_more, trading
 from tests.e2e.stacks import RunningStack, is_running, until
 from tests.e2e.stops import still_running

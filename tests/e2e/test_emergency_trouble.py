@@ -17,18 +17,18 @@ import aiohttp
 import msgspec
 import pytest
 
-from bus.bus import connect
-from bus.credentials import FleetKeys
-from bus.receipts import is_confirmed
-from bus.settings import BusSettings
+from flotilla.bus.bus import connect
+from flotilla.bus.credentials import FleetKeys
+from flotilla.bus.receipts import is_confirmed
+from flotilla.bus.settings import BusSettings
 from flotilla.client.client import Flotilla
 from flotilla.client.watch import Watch
-from schemas.backtest import BacktestStatus, ResultPart
-from schemas.contract import COMMAND_END_NOW
-from schemas.fault import FaultError
-from schemas.session import EndNow, FleetStopped, SessionEnded
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import EngineEvent, EventKind, StateChange, StopReport
+from flotilla.schemas.backtest import BacktestStatus, ResultPart
+from flotilla.schemas.contract import COMMAND_END_NOW
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import EndNow, FleetStopped, SessionEnded
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import EngineEvent, EventKind, StateChange, StopReport
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, trading
 from tests.e2e.rest import API, ENGINE, Rest

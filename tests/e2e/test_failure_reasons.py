@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.states import RunState
+from flotilla.schemas.states import RunState
 from tests.e2e.stacks import RunningStack, until
 
 API = "/api/v1/nautilus/engines"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from services.supervisor.settings import DOCKER_SOCKET
+from flotilla.services.supervisor.settings import DOCKER_SOCKET
 from tests.e2e.clones import ROOT, clone_into
 from tests.e2e.conftest import require_docker
 from tests.e2e.stacks import processes_of

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from flotilla.client.client import ENDED, Flotilla
-from schemas.states import RunState
-from schemas.telemetry import FleetAlert
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import FleetAlert
 from tests.e2e.engines import (
     eventually,
     follow_alerts,

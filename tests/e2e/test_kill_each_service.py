@@ -11,10 +11,10 @@ import urllib.request
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.contract import Actor
-from schemas.engine import EngineView
-from schemas.fault import FaultError
-from schemas.states import ClientState, FailureReason, RunState
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.states import ClientState, FailureReason, RunState
 from tests.e2e.engines import (
     eventually,
     next_heartbeat,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.catalog import TemplateList
+from flotilla.schemas.catalog import TemplateList
 from tests.e2e.stacks import RunningStack
 
 OURS = json.loads((Path(__file__).parents[2] / "templates/strategies/ema_cross.json").read_text())

@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus, connect
+from flotilla.bus.bus import Bus, connect
 from flotilla.client.client import Flotilla, bus_settings
+from flotilla.schemas.contract import CONTAINER_CLEANUP, FLEET_ALERT, SESSION_LIST
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import Cleanup, ListContainers
+from flotilla.schemas.states import EngineType, RunState, TradingMode
+from flotilla.schemas.telemetry import FleetAlert
+from flotilla.services.supervisor.adapters.docker_client import TimedClient, open_client
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.spec import Room, container_config
+from flotilla.services.supervisor.settings import SupervisorSettings
 from flotilla.state.folder import owner_of
-from schemas.contract import CONTAINER_CLEANUP, FLEET_ALERT, SESSION_LIST
-from schemas.fault import FaultError
-from schemas.session import Cleanup, ListContainers
-from schemas.states import EngineType, RunState, TradingMode
-from schemas.telemetry import FleetAlert
-from services.supervisor.adapters.docker_client import TimedClient, open_client
-from services.supervisor.core import names
-from services.supervisor.core.spec import Room, container_config
-from services.supervisor.settings import SupervisorSettings
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, stopped, traded_more, trading
 from tests.e2e.stacks import RunningStack
@@ -209,7 +209,12 @@ async def containers(fleet: Flotilla) -> list[Any]:
 async def _live_and_die(operator: Bus, environment: dict[str, str], *, is_ready_first: bool) -> None:
     """One short life of a supervisor: killed while it starts, or once it answers."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "services.supervisor", env=environment, stderr=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-P",
+        "-m",
+        "flotilla.services.supervisor",
+        env=environment,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         if is_ready_first:

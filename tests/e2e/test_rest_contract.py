@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.telemetry import EngineEvent, Fill, PositionUpdate
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.telemetry import EngineEvent, Fill, PositionUpdate
 from tests.e2e.engines import PACED, eventually, paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack

@@ -17,11 +17,11 @@ import pytest
 
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.watch import Watch
+from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.states import FailureReason, RunState, SilencePolicy
+from flotilla.schemas.telemetry import Alert, FleetAlert, Severity
 from flotilla.state.errors import EngineFailedError
-from schemas.config import EngineConfig, RestartPolicy, StrategyChoice
-from schemas.engine import EngineView, SessionView
-from schemas.states import FailureReason, RunState, SilencePolicy
-from schemas.telemetry import Alert, FleetAlert, Severity
 from tests.e2e.engines import eventually, next_heartbeat, paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack

@@ -19,10 +19,10 @@ import aiohttp
 import pytest
 
 from flotilla.client.client import ENDED, Flotilla
-from schemas.engine import SessionView
-from schemas.session import container_name
-from schemas.states import RunState
-from schemas.telemetry import EngineEvent
+from flotilla.schemas.engine import SessionView
+from flotilla.schemas.session import container_name
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineEvent
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, traded_more, trading
 from tests.e2e.rest import ENGINES, Rest

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from flotilla.client.client import Flotilla
-from schemas.config import StrategyChoice
-from schemas.fault import FaultCode, FaultError
-from schemas.states import StopPolicy
-from schemas.strategy import StrategyList
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.strategy import StrategyList
 from tests.e2e.engines import eventually, paced, resting, stopped, traded_more, trading
 from tests.e2e.stacks import RunningStack
 

@@ -20,12 +20,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.streams import history
+from flotilla.bus.streams import history
 from flotilla.client.client import Flotilla
 from flotilla.client.retry import patiently
-from flotilla.state.folder import owner_of
-from schemas import contract
-from schemas.backtest import (
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     Axis,
     BacktestConfig,
     BacktestStatus,
@@ -34,6 +33,7 @@ from schemas.backtest import (
     StudyConfig,
     StudyView,
 )
+from flotilla.state.folder import owner_of
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import eventually
 from tests.e2e.stacks import PROGRAMS, RunningStack, children_of, command_line

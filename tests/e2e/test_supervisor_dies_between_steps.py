@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from flotilla.client.client import ENDED, Flotilla
-from schemas.states import RunState
+from flotilla.schemas.states import RunState
 from tests.e2e.conftest import require_docker
 from tests.e2e.engines import engine_pids, eventually, paced, trading
 from tests.e2e.stacks import RunningStack, processes_of, until
@@ -57,7 +57,7 @@ class Supervisors:
     def start(self, boundary: str = "") -> None:
         """The next one, once the one before has ended; with a boundary, one that dies there."""
         self.end()
-        argv = ["-m", "services.supervisor"]
+        argv = ["-m", "flotilla.services.supervisor"]
         if boundary:
             # What services are given keeps them from finding the tests by themselves.
             path = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})"

@@ -10,10 +10,10 @@ import pytest
 
 from flotilla.client.client import Flotilla
 from flotilla.client.watch import Watch
-from schemas.config import EngineConfig, StrategyChoice, VenueChoice
-from schemas.engine import EngineView
-from schemas.states import RunState
-from schemas.telemetry import Alert
+from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.engine import EngineView
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import Alert
 from tests.e2e.engines import eventually, stopped
 from tests.e2e.moody_venue import BAR_TYPE
 from tests.e2e.rest import ENGINE, Rest

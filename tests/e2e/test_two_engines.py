@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 
 from flotilla.client.client import Flotilla
-from schemas.states import ClientState
-from schemas.telemetry import EngineEvent, Fill
+from flotilla.schemas.states import ClientState
+from flotilla.schemas.telemetry import EngineEvent, Fill
 from tests.e2e.engines import next_heartbeat, paced, record_is_complete, stopped, traded_more, trading
 
 

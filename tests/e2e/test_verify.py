@@ -12,8 +12,8 @@ import asyncpg
 import msgspec
 import pytest
 
+from flotilla.schemas.backtest import Outcome
 from flotilla.stack.servers.postgres import PostgresServer
-from schemas.backtest import Outcome
 from tests.e2e.stacks import RunningStack, until
 
 BARS = "TOY.SIM-1-DAY-LAST-EXTERNAL"

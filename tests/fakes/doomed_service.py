@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schemas.fault import FaultError
-from schemas.session import ContainerFacts, WhichSession
-from services.supervisor import __main__ as service
-from services.supervisor.adapters import docker_launch, process_runtime
-from services.supervisor.adapters.docker_client import TimedClient
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.adapters.process_runtime import ProcessRuntime
-from services.supervisor.called_off import CalledOff
-from services.supervisor.handlers import Handlers
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import ContainerFacts, WhichSession
+from flotilla.services.supervisor import __main__ as service
+from flotilla.services.supervisor.adapters import docker_launch, process_runtime
+from flotilla.services.supervisor.adapters.docker_client import TimedClient
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
+from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.handlers import Handlers
 
 CALL_OFF_S = 30.0
 """How long a slow start waits for the call-off."""

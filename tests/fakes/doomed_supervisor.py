@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.session import SessionSpec
-from services.supervisor.ports import ContainerRuntime
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.supervisor.ports import ContainerRuntime
 from tests.fakes.supervised import DockerBench, ProcessBench
 
 LINE = b'{"creds":"SECRET-OF-THE-LAUNCH-LINE","exit":42}\n'

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-from schemas.audit import AuditEntry, ReadAudit
-from schemas.session import SessionSpec, VenueAccount
-from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
-from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.engines.core import leases
-from services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
-from services.orchestrator.engines.core.events import StoredEvent
-from services.orchestrator.engines.core.leases import Lease
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.ports import (
+from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.schemas.session import SessionSpec, VenueAccount
+from flotilla.schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
+from flotilla.services.orchestrator.core.record_time import KeptTime
+from flotilla.services.orchestrator.engines.core import leases
+from flotilla.services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
+from flotilla.services.orchestrator.engines.core.events import StoredEvent
+from flotilla.services.orchestrator.engines.core.leases import Lease
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.ports import (
     AccountHeld,
     Change,
     Command,

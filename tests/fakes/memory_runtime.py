@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
-from services.supervisor.core.adopt import Existing, Verdict, judge
-from services.supervisor.core.check_output import CheckOutput
-from services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
-from services.supervisor.core.live_guard import refuse_live
-from services.supervisor.keyed_locks import KeyedLocks
-from services.supervisor.ports import RuntimeProbe
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
+from flotilla.services.supervisor.core.adopt import Existing, Verdict, judge
+from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
+from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.keyed_locks import KeyedLocks
+from flotilla.services.supervisor.ports import RuntimeProbe
 
 KIND = "memory"
 SIGNAL_AGAIN_S = 1.0

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from engine_sidecar.link.asking import Answer, Ask, StartStrategy
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.link.asking import Answer, Ask, StartStrategy
+from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
     EndNow,
@@ -34,10 +34,18 @@ from engine_sidecar.link.frames import (
     ToEngine,
     frame,
 )
-from schemas.fault import Fault, FaultCode
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.strategy import StrategyView
-from schemas.telemetry import Alert, EngineMetrics, EventKind, Fill, OrderUpdate, Severity, StopReport
+from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.strategy import StrategyView
+from flotilla.schemas.telemetry import (
+    Alert,
+    EngineMetrics,
+    EventKind,
+    Fill,
+    OrderUpdate,
+    Severity,
+    StopReport,
+)
 
 
 class Engine:

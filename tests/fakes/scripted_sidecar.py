@@ -2,7 +2,7 @@
 
 import sys
 
-from engine_sidecar.__main__ import main
+from flotilla.engine_sidecar.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main((sys.executable, "-m", "tests.fakes.scripted_zygote")))

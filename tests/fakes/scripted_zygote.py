@@ -12,8 +12,8 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from engine_sidecar.link import frames as link
-from engine_sidecar.link.frames import Exited, Forked, Frames, ZygoteReady, frame
+from flotilla.engine_sidecar.link import frames as link
+from flotilla.engine_sidecar.link.frames import Exited, Forked, Frames, ZygoteReady, frame
 from tests.fakes.scripted_engine import run
 
 

@@ -8,7 +8,7 @@ import select
 import sys
 import time
 
-from engine_sidecar.__main__ import main
+from flotilla.engine_sidecar.__main__ import main
 
 
 def sleep(seconds: float) -> None:
@@ -19,6 +19,6 @@ if __name__ == "__main__":
     vars(time)["sleep"] = sleep
     if sys.argv[1:2] == ["zygote"]:
         del sys.argv[1]
-        runpy.run_module("engine_sidecar.fork.zygote", run_name="__main__")
+        runpy.run_module("flotilla.engine_sidecar.fork.zygote", run_name="__main__")
     else:
         sys.exit(main((sys.executable, "-u", __file__, "zygote")))

@@ -16,19 +16,19 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
-from schemas.states import EngineType, TradingMode
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.docker_client import TimedClient, open_client
-from services.supervisor.adapters.docker_errors import FAILURES
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.adapters.process_folder import SessionFolder
-from services.supervisor.adapters.process_runtime import ProcessRuntime
-from services.supervisor.core import names
-from services.supervisor.core.facts import spec_hash
-from services.supervisor.core.process_state import SessionRecord
-from services.supervisor.core.spec import ContainerProfile, Room, container_config
-from services.supervisor.ports import ContainerRuntime
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.docker_client import TimedClient, open_client
+from flotilla.services.supervisor.adapters.docker_errors import FAILURES
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.adapters.process_folder import SessionFolder
+from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.facts import spec_hash
+from flotilla.services.supervisor.core.process_state import SessionRecord
+from flotilla.services.supervisor.core.spec import ContainerProfile, Room, container_config
+from flotilla.services.supervisor.ports import ContainerRuntime
 from tests.fakes.memory_runtime import MemoryHost, MemoryRuntime, Program
 
 DOCKER_URL: Final = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"

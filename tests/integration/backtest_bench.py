@@ -14,10 +14,9 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from flotilla.stack.servers.nats import NatsServer
-from schemas import contract
-from schemas.backtest import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     BacktestView,
@@ -32,8 +31,9 @@ from schemas.backtest import (
     WhichBacktest,
     WhichStudy,
 )
-from schemas.contract import Actor
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ROOT
 from tests.integration.supervisors import environment_of
 
@@ -80,7 +80,7 @@ class BacktestBench:
             "supervisor": environment_of(nats, folder / "state")
             | {
                 "FLOTILLA_CATALOG": str(catalog),
-                "FLOTILLA_PROCESS_COMMAND": f"/bin/sh -c 'cd {ROOT} && exec {sys.executable} -u -m engine_sidecar'",
+                "FLOTILLA_PROCESS_COMMAND": f"/bin/sh -c 'cd {ROOT} && exec {sys.executable} -u -m flotilla.engine_sidecar'",
             },
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -88,7 +88,7 @@ class BacktestBench:
     def start(self, service: str) -> None:
         with (self._folder / f"{service}.log").open("ab") as log:
             self.processes[service] = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}"],
+                [sys.executable, "-m", f"flotilla.services.{service}"],
                 env=os.environ | self._env[service],
                 cwd=ROOT,
                 stderr=log,

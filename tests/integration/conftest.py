@@ -8,13 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bus.bus import Bus, connect
-from bus.credentials import FleetKeys
-from bus.streams import ensure_streams
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.credentials import FleetKeys
+from flotilla.bus.streams import ensure_streams
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.ids import new_request_id
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.postgres import PostgresServer
-from schemas.contract import Actor
-from schemas.ids import new_request_id
 from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files
 from tests.integration.sidecars import heard, sidecar  # noqa: F401
 from tests.integration.supervisors import environment, supervisor  # noqa: F401

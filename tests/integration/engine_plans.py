@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from engine_sidecar.link.frames import Happened
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.link.frames import Happened
+from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import EngineProcess
 
 BAR_TYPE = "SPX.SIM-1-DAY-LAST-EXTERNAL"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestList,
     BacktestStatus,
@@ -29,7 +29,7 @@ from schemas.backtest import (
     StudyList,
     StudyView,
 )
-from schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 NOW = datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
 CONFIG: dict[str, Any] = {

@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from bus.bus import Bus
-from bus.discovery import Discovery
-from bus.streams import ensure_streams
-from schemas import contract
-from schemas.audit import AuditList
-from schemas.catalog import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.discovery import Discovery
+from flotilla.bus.streams import ensure_streams
+from flotilla.schemas import contract
+from flotilla.schemas.audit import AuditList
+from flotilla.schemas.catalog import (
     CatalogEntry,
     CatalogView,
     Parameter,
@@ -24,9 +24,9 @@ from schemas.catalog import (
     TemplateList,
     TemplateView,
 )
-from schemas.config import EngineConfig
-from schemas.contract import HEALTH, Actor, Call
-from schemas.engine import (
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.contract import HEALTH, Actor, Call
+from flotilla.schemas.engine import (
     EngineAccepted,
     EngineList,
     EngineLogs,
@@ -37,9 +37,9 @@ from schemas.engine import (
     SessionList,
     SessionView,
 )
-from schemas.fault import FaultError
-from schemas.health import Health
-from schemas.session import (
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.health import Health
+from flotilla.schemas.session import (
     CleanupReport,
     ContainerFacts,
     ContainerList,
@@ -51,14 +51,14 @@ from schemas.session import (
     StopFlags,
     container_name,
 )
-from schemas.states import ClientState, DesiredState, RunState, StopPolicy
-from schemas.strategy import StrategyList, StrategyView
-from schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
-from services.gateway.routes.route import Route
-from services.gateway.service import serve
-from services.gateway.settings import GatewaySettings
-from services.gateway.web.auth import Role
-from services.gateway.web.tokens import create_token
+from flotilla.schemas.states import ClientState, DesiredState, RunState, StopPolicy
+from flotilla.schemas.strategy import StrategyList, StrategyView
+from flotilla.schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopReport
+from flotilla.services.gateway.routes.route import Route
+from flotilla.services.gateway.service import serve
+from flotilla.services.gateway.settings import GatewaySettings
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.tokens import create_token
 from tests.documented import comparing
 from tests.integration import gateway_backtests
 from tests.integration.conftest import ConnectAs

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.config import EngineConfig
-from schemas.contract import Actor, Call
-from schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
-from schemas.fault import Fault, FaultCode, FaultError, fault
-from schemas.session import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.contract import Actor, Call
+from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.session import (
     CommandAccepted,
     ContainerFacts,
     ContainerList,
@@ -36,9 +36,9 @@ from schemas.session import (
     WhichSession,
     container_name,
 )
-from schemas.states import RunState, TradingMode
-from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList, StrategyView
-from schemas.telemetry import (
+from flotilla.schemas.states import RunState, TradingMode
+from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList, StrategyView
+from flotilla.schemas.telemetry import (
     EngineEvent,
     EventKind,
     FleetAlert,
@@ -47,9 +47,9 @@ from schemas.telemetry import (
     StateChange,
     StopFlag,
 )
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.service import Orchestrator, orchestrator
-from services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.service import Orchestrator, orchestrator
+from flotilla.services.orchestrator.settings import OrchestratorSettings
 
 if TYPE_CHECKING:
     from tests.integration.conftest import ConnectAs  # which takes its fixtures from here

@@ -14,13 +14,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, HEARTBEAT, LOG, METRICS
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.session import BusAccess, CacheAccess, EnginePlan, Launch, SessionSpec
+from flotilla.schemas.states import EngineType, RunState, TradingMode
+from flotilla.schemas.telemetry import (
+    Alert,
+    EngineEvent,
+    EngineMetrics,
+    Fill,
+    Heartbeat,
+    LogLines,
+    StateChange,
+)
 from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import ENGINE_EVENT_FEEDS, HEARTBEAT, LOG, METRICS
-from schemas.ids import new_session_id
-from schemas.session import BusAccess, CacheAccess, EnginePlan, Launch, SessionSpec
-from schemas.states import EngineType, RunState, TradingMode
-from schemas.telemetry import Alert, EngineEvent, EngineMetrics, Fill, Heartbeat, LogLines, StateChange
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import SESSION_INSPECT, SESSION_LIST, SESSION_START, Actor
-from schemas.fault import FaultError
-from schemas.session import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import SESSION_INSPECT, SESSION_LIST, SESSION_START, Actor
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     ListContainers,
@@ -25,13 +24,14 @@ from schemas.session import (
     StartSession,
     WhichSession,
 )
+from flotilla.stack.servers.nats import NatsServer
 
 # It prints what it was given, as no real sidecar would, and obeys SIGTERM.
 SIDECAR = 'trap "exit 0" TERM; read -r line; printf "%s\\n" "$line"; while :; do sleep 0.05 & wait $!; done'
 
 
 class Supervisor:
-    """`python -m services.supervisor` with its environment."""
+    """`python -m flotilla.services.supervisor` with its environment."""
 
     def __init__(self, env: dict[str, str], log: Path) -> None:
         self._env = env
@@ -41,7 +41,7 @@ class Supervisor:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.supervisor"], env=os.environ | self._env, stderr=log
+                [sys.executable, "-m", "flotilla.services.supervisor"], env=os.environ | self._env, stderr=log
             )
 
     def end(self, number: signal.Signals) -> int:

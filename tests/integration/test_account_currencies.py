@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import EventKind
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import EventKind
 from tests import marked_catalog
 from tests.engine_processes import EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas import contract
-from schemas.backtest import (
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
     CompareBacktests,
@@ -12,7 +12,7 @@ from schemas.backtest import (
     TrialFailure,
     VerifyBacktest,
 )
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
 from tests.integration.backtest_bench import BacktestBench, backtests, chosen, misbehaving, until
 from tests.integration.test_replay_equals_backtest import catalog
 from tests.integration.test_worker import is_alive

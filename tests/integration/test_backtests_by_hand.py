@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.queue import WorkQueue
-from schemas import contract
-from schemas.backtest import (
+from flotilla.bus.queue import WorkQueue
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     BacktestView,
@@ -29,8 +29,8 @@ from schemas.backtest import (
     TrialProgress,
     WhichBacktest,
 )
-from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
-from schemas.fault import FaultCode
+from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
+from flotilla.schemas.fault import FaultCode
 from tests.integration.orchestrator_bench import Actor, Bench, refused, until
 from tests.unit.orchestrator.test_backtest_results import fill
 from tests.unit.orchestrator.test_backtest_turns import outcome

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import BacktestConfig, BacktestStatus, ResultPart
-from schemas.fault import FaultError
+from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, ResultPart
+from flotilla.schemas.fault import FaultError
 from tests import tick_catalog
 from tests.integration.backtest_bench import BacktestBench, backtests
 from tests.integration.test_trials_equal_direct_runs import Pairs, assert_same

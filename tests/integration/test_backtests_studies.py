@@ -6,8 +6,8 @@ import signal
 import msgspec
 import pytest
 
-from schemas import contract
-from schemas.backtest import (
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     Axis,
     BacktestStatus,
     BacktestView,
@@ -18,7 +18,7 @@ from schemas.backtest import (
     TrialFailure,
     WhichStudy,
 )
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
 from tests.integration.backtest_bench import BacktestBench, backtests, chosen, misbehaving, until
 from tests.integration.test_replay_equals_backtest import catalog
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from bus.bus import Bus, connect
-from bus.streams import Delivery, Follower, ensure_streams, history
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.streams import Delivery, Follower, ensure_streams, history
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineList, ListEngines, StartEngine
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, StopSession
+from flotilla.schemas.telemetry import EngineEvent, EventKind, Fill, LogLines
 from flotilla.stack.servers.nats import NatsServer
-from schemas import contract
-from schemas.contract import Actor
-from schemas.engine import EngineList, ListEngines, StartEngine
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ContainerStatus, StopSession
-from schemas.telemetry import EngineEvent, EventKind, Fill, LogLines
 from tests.integration.conftest import ConnectAs
 
 

@@ -14,12 +14,12 @@ import pytest
 from nats import errors
 from nats.aio.client import Client
 
-from bus.bus import connect
-from bus.client import RobustClient, headers_size
-from bus.settings import BusSettings
-from schemas import contract
-from schemas.engine import ListEngines
-from schemas.fault import FaultCode, FaultError
+from flotilla.bus.bus import connect
+from flotilla.bus.client import RobustClient, headers_size
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas import contract
+from flotilla.schemas.engine import ListEngines
+from flotilla.schemas.fault import FaultCode, FaultError
 
 INFO = b'INFO {"server_id":"S","version":"2.15.1","proto":1,"headers":true,"max_payload":4096,"host":"x","port":1}\r\n'
 

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 import redis
 
-from engine_sidecar.link.frames import Run, Stop
+from flotilla.engine_sidecar.link.frames import Run, Stop
+from flotilla.schemas.session import CacheAccess
+from flotilla.schemas.states import FailureReason, StopPolicy
+from flotilla.schemas.telemetry import EventKind
+from flotilla.services.supervisor.core.cache_user import CacheUser
 from flotilla.stack.servers.redis import RedisServer
-from schemas.session import CacheAccess
-from schemas.states import FailureReason, StopPolicy
-from schemas.telemetry import EventKind
-from services.supervisor.core.cache_user import CacheUser
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 
 BAR_TYPE = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -34,7 +34,15 @@ def zygote() -> Iterator[ZygoteProcess]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        str(folder),
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.catalog`: what it writes is what NautilusTrader reads, and what it refuses leaves no trace."""
+"""`python -m flotilla.engine_sidecar.catalog`: what it writes is what NautilusTrader reads, and what it refuses leaves no trace."""
 
 import json
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog import survey
-from engine_sidecar.catalog.__main__ import main
-from engine_sidecar.replay.streams import DataSet, count, read
-from schemas.catalog import CatalogView
+from flotilla.engine_sidecar.catalog import survey
+from flotilla.engine_sidecar.catalog.__main__ import main
+from flotilla.engine_sidecar.replay.streams import DataSet, count, read
+from flotilla.schemas.catalog import CatalogView
 from tests.engine_processes import ROOT
 
 SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -33,7 +33,7 @@ def catalog(tmp_path: Path) -> Path:
 
 def run(*arguments: object) -> tuple[int, list[dict[str, Any]]]:
     """Exit code and what was said, as a process of its own."""
-    command = [sys.executable, "-m", "engine_sidecar.catalog", *map(str, arguments), "--json"]
+    command = [sys.executable, "-m", "flotilla.engine_sidecar.catalog", *map(str, arguments), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
@@ -281,7 +281,7 @@ def test_a_known_instrument_keeps_its_precision(
 def test_two_imports_at_once_do_not_meet(
     tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from engine_sidecar.catalog.store import locked  # noqa: PLC0415
+    from flotilla.engine_sidecar.catalog.store import locked  # noqa: PLC0415
 
     file = csv(tmp_path, "time,price,size", "2024-01-02T10:00:00Z,10,5")
     with locked(catalog):

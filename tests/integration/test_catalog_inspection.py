@@ -1,4 +1,4 @@
-"""What `python -m engine_sidecar.catalog check` finds in a catalog."""
+"""What `python -m flotilla.engine_sidecar.catalog check` finds in a catalog."""
 
 import json
 import subprocess
@@ -23,7 +23,15 @@ BAR_TYPE = "ACME.SIM-1-MINUTE-LAST-EXTERNAL"
 
 def check(folder: Path) -> tuple[int, list[dict[str, Any]]]:
     done = subprocess.run(
-        [sys.executable, "-m", "engine_sidecar.catalog", "check", "--json", "--catalog", str(folder)],
+        [
+            sys.executable,
+            "-m",
+            "flotilla.engine_sidecar.catalog",
+            "check",
+            "--json",
+            "--catalog",
+            str(folder),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""`python -m engine_sidecar.checking`: what NautilusTrader refuses of strategies and plans, whatever they do to the process."""
+"""`python -m flotilla.engine_sidecar.checking`: what NautilusTrader refuses of strategies and plans, whatever they do to the process."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.session import EnginePlan, PlanCheck, PlanProblems
+from flotilla.schemas.session import EnginePlan, PlanCheck, PlanProblems
 from tests.engine_processes import ROOT, ema_cross, sandbox_node
 
 FACTORY = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
@@ -25,7 +25,7 @@ def check(
 
 
 def ask(line: bytes, path: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "engine_sidecar.checking"]
+    command = [sys.executable, "-m", "flotilla.engine_sidecar.checking"]
     env = {"PYTHONPATH": f"{ROOT}:{path}", "PATH": "/usr/bin"}
     return subprocess.run(
         command, input=line, capture_output=True, cwd=ROOT, env=env, timeout=60, check=False

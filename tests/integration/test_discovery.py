@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
-from bus.bus import Bus
-from bus.discovery import Discovery
-from bus.host import HealthProbe, host
+from flotilla.bus.bus import Bus
+from flotilla.bus.discovery import Discovery
+from flotilla.bus.host import HealthProbe, host
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineList, ListEngines
+from flotilla.schemas.health import ReadHealth
 from flotilla.stack.servers.nats import NatsServer
-from schemas import contract
-from schemas.contract import Actor
-from schemas.engine import EngineList, ListEngines
-from schemas.health import ReadHealth
 from tests.integration.conftest import ConnectAs
 
 

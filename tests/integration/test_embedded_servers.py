@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bus.credentials import FleetKeys
+from flotilla.bus.credentials import FleetKeys
 from flotilla.stack.servers import postgres_programs
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.postgres import PostgresServer

@@ -8,19 +8,24 @@ import asyncpg
 import msgspec
 import pytest
 
-from schemas.engine import StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.session import AccountLease, SessionSpec, VenueAccount
-from schemas.states import RunState
-from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import Effect, PublishState, RaiseAlert, StartContainer
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
-from services.orchestrator.ports import Change, RepeatedCommand
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import AccountLease, SessionSpec, VenueAccount
+from flotilla.schemas.states import RunState
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
+    Effect,
+    PublishState,
+    RaiseAlert,
+    StartContainer,
+)
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
+from flotilla.services.orchestrator.ports import Change, RepeatedCommand
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from engine_sidecar.link.asking import Answer, Ask, StopStrategy
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.link.asking import Answer, Ask, StopStrategy
+from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
     EndNow,
@@ -31,8 +31,8 @@ from engine_sidecar.link.frames import (
     Stop,
     Tick,
 )
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import (
     ROOT,
     EngineProcess,
@@ -54,7 +54,15 @@ def zygote() -> Iterator[ZygoteProcess]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder, "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        folder,
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

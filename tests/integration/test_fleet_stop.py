@@ -12,16 +12,14 @@ import msgspec
 import pytest
 from nats.aio.msg import Msg
 
-from bus import fleet_stop
-from bus.bus import Bus, connect
-from bus.fleet_stop import FleetStop, lift_stops, stop_around, stop_fleet
-from bus.receipts import are_confirmed, is_confirmed
-from bus.sightings import Sighted
-from bus.streams import ensure_streams
-from flotilla.stack.own_host import own_host
-from flotilla.stack.servers.nats import NatsServer
-from schemas.backtest import WorkerPlan
-from schemas.contract import (
+from flotilla.bus import fleet_stop
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.fleet_stop import FleetStop, lift_stops, stop_around, stop_fleet
+from flotilla.bus.receipts import are_confirmed, is_confirmed
+from flotilla.bus.sightings import Sighted
+from flotilla.bus.streams import ensure_streams
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.contract import (
     COMMAND_END_NOW,
     ENGINE_HOLDINGS,
     HEARTBEAT,
@@ -32,9 +30,9 @@ from schemas.contract import (
     STATE,
     Actor,
 )
-from schemas.engine import Holdings, ReadHoldings
-from schemas.fault import FaultCode, FaultError
-from schemas.session import (
+from flotilla.schemas.engine import Holdings, ReadHoldings
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     EmergencyReceipt,
@@ -44,8 +42,8 @@ from schemas.session import (
     SessionEnded,
     WhichSession,
 )
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import (
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import (
     EngineEvent,
     EventKind,
     Heartbeat,
@@ -54,10 +52,12 @@ from schemas.telemetry import (
     StopFlag,
     StopReport,
 )
-from services.supervisor.adapters.place_file import PlaceFile
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.fleet_orders import LOOK_S
-from services.supervisor.wiring import guest_runtime
+from flotilla.services.supervisor.adapters.place_file import PlaceFile
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.fleet_orders import LOOK_S
+from flotilla.services.supervisor.wiring import guest_runtime
+from flotilla.stack.own_host import own_host
+from flotilla.stack.servers.nats import NatsServer
 from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (

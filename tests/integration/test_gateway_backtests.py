@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from schemas.backtest import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.backtest import (
     BacktestList,
     BacktestStatus,
     BacktestVerdict,
@@ -26,8 +26,8 @@ from schemas.backtest import (
     VerifyBacktest,
     WhichBacktest,
 )
-from schemas.fault import FaultCode, FaultError, fault
-from services.gateway.web.auth import Role
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import (
     CONFIG,

@@ -9,14 +9,14 @@ import jsonschema
 import msgspec
 import pytest
 
-from schemas.catalog import StrategyVerdict, ValidateStrategy
-from schemas.engine import ConfigureEngine, RemoveEngine, SessionList, StartEngine
-from schemas.fault import FaultCode, FieldError, fault
-from schemas.session import Cleanup, CleanupError, CleanupReport
-from schemas.states import RunState, StopPolicy
-from schemas.strategy import AddStrategy, ListStrategies, WhichStrategy
-from schemas.telemetry import StopReport
-from services.gateway.web.auth import Role
+from flotilla.schemas.catalog import StrategyVerdict, ValidateStrategy
+from flotilla.schemas.engine import ConfigureEngine, RemoveEngine, SessionList, StartEngine
+from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.session import Cleanup, CleanupError, CleanupReport
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.strategy import AddStrategy, ListStrategies, WhichStrategy
+from flotilla.schemas.telemetry import StopReport
+from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import (
     API,

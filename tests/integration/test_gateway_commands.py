@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.config import StrategyChoice
-from schemas.engine import EngineView, SessionList, StartEngine, StopEngine
-from schemas.fault import FaultCode, fault
-from schemas.states import ClientState, FailureReason, RunState, StopPolicy
-from services.gateway.engines import waiting
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.engine import EngineView, SessionList, StartEngine, StopEngine
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import ClientState, FailureReason, RunState, StopPolicy
+from flotilla.services.gateway.engines import waiting
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, NOW, Stage, accepted, engine, session, staged
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from bus import fleet_stop
-from bus.bus import Bus
-from schemas.contract import Actor
-from schemas.fault import FaultCode, fault
-from schemas.session import EmergencyStop, LiftStop
-from services.gateway.engines import emergency
-from services.gateway.web.auth import Role
+from flotilla.bus import fleet_stop
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import EmergencyStop, LiftStop
+from flotilla.services.gateway.engines import emergency
+from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Stage, Supervisor, receipt, staged
 

@@ -8,13 +8,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bus import fleet_stop
-from schemas.backtest import BacktestStatus, ListBacktests
-from schemas.contract import Actor
-from schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
-from schemas.fault import FaultCode, FieldError, fault
-from schemas.states import ClientState, RunState
-from services.gateway.routes.table import ROUTES
+from flotilla.bus import fleet_stop
+from flotilla.schemas.backtest import BacktestStatus, ListBacktests
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
+from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.states import ClientState, RunState
+from flotilla.services.gateway.routes.table import ROUTES
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import CONFIG, STUDY
 from tests.integration.gateways import (

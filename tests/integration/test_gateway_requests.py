@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from schemas.fault import FaultCode, fault
-from services.gateway.routes.table import ROUTES
-from services.gateway.web.auth import Role
-from services.gateway.web.tokens import create_token
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.tokens import create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Stage, concrete, staged
 

@@ -15,13 +15,13 @@ import aiohttp
 import msgspec
 import pytest
 
+from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.health import ReadHealth
+from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.tokens import create_token
 from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import HEALTH, Actor
-from schemas.fault import FaultCode, fault
-from schemas.health import ReadHealth
-from services.gateway.routes.table import ROUTES
-from services.gateway.web.auth import Role
-from services.gateway.web.tokens import create_token
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Orchestrator, Stage, staged
 
@@ -135,7 +135,7 @@ async def test_the_access_log_has_request_id_status_and_time(
 
 
 class Running:
-    """`python -m services.gateway`, and the lines of its log."""
+    """`python -m flotilla.services.gateway`, and the lines of its log."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -162,7 +162,7 @@ async def running(nats: NatsServer, folder: Path, **env: str) -> AsyncIterator[R
         **env,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.gateway", env=variables, stderr=PIPE
+        sys.executable, "-m", "flotilla.services.gateway", env=variables, stderr=PIPE
     )
     try:
         yield Running(process)
@@ -220,7 +220,7 @@ async def test_settings_that_cannot_be_used_end_the_process_with_78(nats: NatsSe
 async def test_the_command_line_makes_tokens(tmp_path: Path) -> None:
     file = tmp_path / "state" / "tokens.jsonl"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.gateway.web.tokens", str(file), "admin", "admin", stdout=PIPE
+        sys.executable, "-m", "flotilla.services.gateway.web.tokens", str(file), "admin", "admin", stdout=PIPE
     )
     out, _ = await process.communicate()
     assert process.returncode == 0
@@ -231,7 +231,7 @@ async def test_the_command_line_makes_tokens(tmp_path: Path) -> None:
     refused = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "services.gateway.web.tokens",
+        "flotilla.services.gateway.web.tokens",
         str(file),
         "../x",
         "admin",

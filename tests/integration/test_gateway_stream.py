@@ -11,13 +11,12 @@ import aiohttp
 import msgspec
 import pytest
 
-from bus.bus import Bus, connect
-from flotilla.stack.servers.nats import NatsServer
-from schemas import contract
-from schemas.backtest import BacktestView
-from schemas.contract import Actor
-from schemas.states import DesiredState, RunState
-from schemas.telemetry import (
+from flotilla.bus.bus import Bus, connect
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import BacktestView
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.states import DesiredState, RunState
+from flotilla.schemas.telemetry import (
     Alert,
     EngineEvent,
     EngineMetrics,
@@ -27,8 +26,9 @@ from schemas.telemetry import (
     Severity,
     StateChange,
 )
-from services.gateway.web.auth import Role
-from services.orchestrator.engines.core.views import record_view
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.orchestrator.engines.core.views import record_view
+from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import backtest, unfinished
 from tests.integration.gateways import API, NOW, Stage, engine, staged

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.engine.interactive_brokers import BAND, first_client_id
-from engine_sidecar.link.frames import Run, Stop
+from flotilla.engine_sidecar.engine.interactive_brokers import BAND, first_client_id
+from flotilla.engine_sidecar.link.frames import Run, Stop
+from flotilla.schemas.session import EnginePlan
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind
 from flotilla.stack.servers.ports import free_port
-from schemas.session import EnginePlan
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, ZygoteProcess, zygote_process
 from tests.fakes.fake_tws import fake_tws
 

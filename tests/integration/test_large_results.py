@@ -13,8 +13,8 @@ import pytest
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.instruments import new_instrument
-from schemas.backtest import MAX_CURVE_POINTS, BacktestConfig, BacktestStatus, ResultPart
+from flotilla.engine_sidecar.catalog.instruments import new_instrument
+from flotilla.schemas.backtest import MAX_CURVE_POINTS, BacktestConfig, BacktestStatus, ResultPart
 from tests.integration.backtest_bench import BacktestBench, backtests, children_of, until
 from tests.tick_catalog import quote, walk
 

@@ -7,11 +7,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.catalog import ListCatalog, ListTemplates
-from schemas.config import EngineConfig
-from schemas.engine import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import ListCatalog, ListTemplates
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import (
     ListEngines,
     ListSessions,
     ReadEvents,
@@ -21,10 +21,10 @@ from schemas.engine import (
     StopEngine,
     WhichEngine,
 )
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import Cleanup, ContainerStatus, ListContainers
-from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import Alert, EventKind, LogLines, Severity, StateChange
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import Cleanup, ContainerStatus, ListContainers
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert, EventKind, LogLines, Severity, StateChange
 from tests.integration.orchestrator_bench import BARS, Bench, refused, until
 
 

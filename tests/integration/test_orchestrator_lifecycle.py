@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bus.bus import Bus
-from flotilla.stack.servers.postgres import PostgresServer
-from schemas import contract
-from schemas.audit import AuditEntry, ReadAudit
-from schemas.config import RestartPolicy
-from schemas.contract import Actor
-from schemas.engine import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.schemas.config import RestartPolicy
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import (
     ConfigureEngine,
     EngineView,
     ListEngines,
@@ -25,10 +24,11 @@ from schemas.engine import (
     StopEngine,
     WhichEngine,
 )
-from schemas.fault import FaultCode
-from schemas.session import ContainerStatus, EmergencyStop, FleetStopped, LiftStop
-from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import Severity, StopReport
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.session import ContainerStatus, EmergencyStop, FleetStopped, LiftStop
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Severity, StopReport
+from flotilla.stack.servers.postgres import PostgresServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import (
     Bench,

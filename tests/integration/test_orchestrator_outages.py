@@ -15,12 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from flotilla.stack.servers.nats import NatsServer
-from flotilla.stack.servers.postgres import PostgresServer
-from schemas import contract
-from schemas.contract import Actor
-from schemas.engine import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import (
     ListEngines,
     ListSessions,
     ReadEvents,
@@ -29,17 +27,19 @@ from schemas.engine import (
     StopEngine,
     WhichEngine,
 )
-from schemas.fault import FaultCode, FaultError
-from schemas.health import ReadHealth
-from schemas.ids import new_session_id
-from schemas.session import ContainerStatus
-from schemas.states import ClientState, RunState
-from schemas.telemetry import Alert, EventKind, Severity
-from services.orchestrator.adapters.postgres import PostgresRecord
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.placement import HostLoad
-from services.orchestrator.ports import Change
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.health import ReadHealth
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import ClientState, RunState
+from flotilla.schemas.telemetry import Alert, EventKind, Severity
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.placement import HostLoad
+from flotilla.services.orchestrator.ports import Change
+from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.postgres import PostgresServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Bench, ScriptedEngine, ScriptedHost, until, write_sources
 from tests.unit.orchestrator.makers import config, spec, state_event
@@ -268,7 +268,7 @@ async def test_the_bus_goes_away_and_comes_back_without_anything_being_unknown_o
 
 
 class OrchestratorProcess:
-    """`python -m services.orchestrator` as a stack starts it."""
+    """`python -m flotilla.services.orchestrator` as a stack starts it."""
 
     def __init__(self, bench: Bench, nats: NatsServer, folder: Path) -> None:
         creds = folder / "orchestrator.creds"
@@ -286,7 +286,7 @@ class OrchestratorProcess:
     def start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "services.orchestrator"], env=self._env, stderr=log
+                [sys.executable, "-m", "flotilla.services.orchestrator"], env=self._env, stderr=log
             )
 
     @property

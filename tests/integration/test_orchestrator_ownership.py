@@ -6,16 +6,23 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from schemas import contract
-from schemas.config import EngineConfig, StrategyChoice, VenueChoice
-from schemas.contract import Actor
-from schemas.engine import EngineAccepted, EngineView, RestartEngine, StartEngine, StopEngine
-from schemas.fault import FaultCode, FaultError, FieldError, invalid
-from schemas.ids import new_session_id
-from schemas.session import AccountLease, Cleanup, ContainerStatus, SessionSpec, VenueAccount
-from schemas.states import ClientState, FailureReason, OrphanPolicy, RunState, StopPolicy, TradingMode
-from schemas.strategy import AddStrategy, AddToEngine, ListStrategies, WhichStrategy
-from schemas.telemetry import Severity
+from flotilla.schemas import contract
+from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.contract import Actor
+from flotilla.schemas.engine import EngineAccepted, EngineView, RestartEngine, StartEngine, StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, invalid
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.session import AccountLease, Cleanup, ContainerStatus, SessionSpec, VenueAccount
+from flotilla.schemas.states import (
+    ClientState,
+    FailureReason,
+    OrphanPolicy,
+    RunState,
+    StopPolicy,
+    TradingMode,
+)
+from flotilla.schemas.strategy import AddStrategy, AddToEngine, ListStrategies, WhichStrategy
+from flotilla.schemas.telemetry import Severity
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Bench, ScriptedEngine, refused, until
 from tests.unit.orchestrator.makers import config, replace, spec

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from bus.bus import Bus, connect
-from bus.queue import Taken, WorkQueue
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.queue import Taken, WorkQueue
+from flotilla.schemas.backtest import TrialJob, TrialPlan
+from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from flotilla.stack.servers.nats import NatsServer
-from schemas.backtest import TrialJob, TrialPlan
-from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 
 type Worker = Callable[..., Awaitable[WorkQueue[TrialJob]]]
 

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import CacheAccess, EnginePlan, SessionSpec
+from flotilla.services.supervisor.adapters.redis_users import RedisUsers
 from flotilla.stack.servers.redis import RedisServer
-from schemas.fault import FaultCode, FaultError
-from schemas.session import CacheAccess, EnginePlan, SessionSpec
-from services.supervisor.adapters.redis_users import RedisUsers
 from tests.fakes.supervised import session
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link.frames import Measured, Stop
-from schemas.states import StopPolicy
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.link.frames import Measured, Stop
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, ZygoteProcess, ema_cross, run_of, sandbox_node, zygote_process
 
 BARS = {symbol: f"{symbol}.SIM-1-DAY-LAST-EXTERNAL" for symbol in ("SPX", "IXIC")}
@@ -28,7 +28,7 @@ def zygote() -> Iterator[ZygoteProcess]:
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
     subprocess.run(
-        [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder, "--sample"],
+        [sys.executable, "-m", "flotilla.engine_sidecar.catalog", "import", "--catalog", folder, "--sample"],
         cwd=ROOT,
         check=True,
     )

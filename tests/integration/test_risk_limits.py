@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link.frames import Measured, Stop
-from schemas.states import FailureReason, StopPolicy
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.link.frames import Measured, Stop
+from flotilla.schemas.states import FailureReason, StopPolicy
+from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 
 BAR_TYPE = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -32,7 +32,15 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imported(folder: Path, *arguments: str) -> Path:
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        str(folder),
+        *arguments,
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from bus.bus import Bus
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP, Actor, Call
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import EngineCommand
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EngineEvent, Fill, StateChange
 from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP, Actor, Call
-from schemas.fault import FaultCode, FaultError
-from schemas.session import EngineCommand
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EngineEvent, Fill, StateChange
 from tests.integration.conftest import ConnectAs
 from tests.integration.sidecars import Heard, Sidecar, is_alive, recorded, until, until_recorded
 
@@ -478,8 +478,8 @@ async def test_the_creds_are_nowhere_to_be_seen(sidecar: Sidecar, heard: Heard) 
 
 def test_the_sidecar_imports_nothing_heavy() -> None:
     code = (
-        "import sys; sys.modules['aiohttp'] = None; import engine_sidecar.sidecar; "
-        "print(*{name.partition('.')[0] for name in sys.modules})"
+        "import sys; sys.modules['aiohttp'] = None; import flotilla.engine_sidecar.sidecar; "
+        "print(*sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {
@@ -490,7 +490,9 @@ def test_the_sidecar_imports_nothing_heavy() -> None:
         "asyncpg",
         "docker",
         "click",
-        "services",
-        "flotilla",
+        "flotilla.services",
+        "flotilla.state",
+        "flotilla.client",
+        "flotilla.cli",
     }
     assert not heavy & set(found.stdout.split())

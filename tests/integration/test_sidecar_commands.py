@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from bus.bus import Bus
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import (
     COMMAND_ADD_STRATEGY,
     COMMAND_DESCRIBE,
     COMMAND_END_NOW,
@@ -17,11 +17,18 @@ from schemas.contract import (
     COMMAND_STOP_STRATEGY,
     Actor,
 )
-from schemas.fault import FaultCode, FaultError
-from schemas.session import AccountLease, CacheAccess, EndNow, EngineCommand, RenewLease, SessionEnded
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine
-from schemas.telemetry import Alert, OrderUpdate
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import (
+    AccountLease,
+    CacheAccess,
+    EndNow,
+    EngineCommand,
+    RenewLease,
+    SessionEnded,
+)
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine
+from flotilla.schemas.telemetry import Alert, OrderUpdate
 from tests.integration.conftest import ConnectAs
 from tests.integration.sidecars import Heard, Sidecar, is_alive, until
 

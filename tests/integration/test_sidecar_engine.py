@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from bus.bus import Bus
-from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import (
     COMMAND_ADD_STRATEGY,
     COMMAND_END_NOW,
     COMMAND_FLATTEN,
@@ -20,11 +19,12 @@ from schemas.contract import (
     COMMAND_STOP,
     COMMAND_STOP_STRATEGY,
 )
-from schemas.fault import FaultCode, FaultError
-from schemas.session import EndNow, EngineCommand, EnginePlan
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.strategy import AddToEngine, ChangeInEngine
-from schemas.telemetry import EventKind
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import EndNow, EngineCommand, EnginePlan
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.strategy import AddToEngine, ChangeInEngine
+from flotilla.schemas.telemetry import EventKind
+from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ema_cross, sandbox_node
 from tests.integration.engine_plans import BAR_TYPE, SLOWLY, strategy
 from tests.integration.sidecars import ROOT, Heard, Sidecar, is_alive, recorded, until
@@ -33,7 +33,15 @@ from tests.integration.sidecars import ROOT, Heard, Sidecar, is_alive, recorded,
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        str(folder),
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 
@@ -42,7 +50,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sidecar(nats: NatsServer, tmp_path: Path) -> Iterator[Sidecar]:
     folder = tmp_path / "sidecar"
     folder.mkdir()
-    one = Sidecar(nats, folder, "engine_sidecar")
+    one = Sidecar(nats, folder, "flotilla.engine_sidecar")
     yield one
     one.end()
 

@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from schemas import contract
-from schemas.engine import EngineAccepted, StopEngine
-from schemas.states import ClientState, RunState
+from flotilla.schemas import contract
+from flotilla.schemas.engine import EngineAccepted, StopEngine
+from flotilla.schemas.states import ClientState, RunState
 from tests.integration.orchestrator_bench import Bench, bench, idle, until
 
 __all__ = ["bench", "idle"]

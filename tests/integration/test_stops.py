@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.link.frames import Ended, EndNow, Stop
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import EventKind, StopReport
+from flotilla.engine_sidecar.link.frames import Ended, EndNow, Stop
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind, StopReport
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 from tests.integration.engine_plans import strategy, until_event
 
@@ -92,7 +92,15 @@ def zygote() -> Iterator[ZygoteProcess]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder, "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        folder,
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

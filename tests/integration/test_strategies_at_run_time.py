@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link.asking import (
+from flotilla.engine_sidecar.link.asking import (
     AddStrategy,
     Answer,
     Ask,
@@ -19,10 +19,10 @@ from engine_sidecar.link.asking import (
     StartStrategy,
     StopStrategy,
 )
-from engine_sidecar.link.frames import Stop
-from schemas.fault import FaultCode
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.link.frames import Stop
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
 from tests.integration.engine_plans import BAR_TYPE, SLOWLY, strategy, until_event
 
@@ -39,7 +39,15 @@ def zygote() -> Iterator[ZygoteProcess]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder, "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        folder,
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

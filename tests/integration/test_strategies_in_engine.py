@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link.frames import Stop
-from schemas.states import RunState, StopPolicy
+from flotilla.engine_sidecar.link.frames import Stop
+from flotilla.schemas.states import RunState, StopPolicy
 from tests.bars_by_hand import (
     DAY,
     FIRST_DAY,
@@ -56,7 +56,15 @@ def backtests() -> Iterator[BacktestsByHand]:
 
 
 def imported(folder: Path, *arguments: str) -> Path:
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        str(folder),
+        *arguments,
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus, connect
-from bus.settings import BusSettings
-from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import (
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import (
     HEALTH,
     HEARTBEAT,
     HOST_CONTAINER,
@@ -28,9 +27,9 @@ from schemas.contract import (
     SESSION_STOP,
     Actor,
 )
-from schemas.fault import FaultCode, FaultError
-from schemas.health import ReadHealth
-from schemas.session import (
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.health import ReadHealth
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     Launch,
@@ -38,8 +37,9 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
-from schemas.states import EngineType, TradingMode
-from schemas.telemetry import HostHeartbeat
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.telemetry import HostHeartbeat
+from flotilla.stack.servers.nats import NatsServer
 from tests.fakes.supervised import NETWORK, SUBNET, DockerBench, docker_network, require_docker_image, session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (
@@ -319,7 +319,10 @@ async def test_the_same_with_containers(
 def test_prepare_prints_what_is_there(environment: dict[str, str], tmp_path: Path) -> None:
     env = os.environ | environment | {"FLOTILLA_DOCKER_URL": f"unix://{tmp_path}/nobody.sock"}
     done = subprocess.run(
-        [sys.executable, "-m", "services.supervisor.prepare"], env=env, capture_output=True, check=True
+        [sys.executable, "-m", "flotilla.services.supervisor.prepare"],
+        env=env,
+        capture_output=True,
+        check=True,
     )
     answer = msgspec.json.decode(done.stdout)
     assert (answer["docker"], answer["image"], answer["gateway"]) == (False, False, "")
@@ -335,7 +338,10 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
     )
     with docker_network():
         done = subprocess.run(
-            [sys.executable, "-m", "services.supervisor.prepare"], env=env, capture_output=True, check=True
+            [sys.executable, "-m", "flotilla.services.supervisor.prepare"],
+            env=env,
+            capture_output=True,
+            check=True,
         )
     answer = msgspec.json.decode(done.stdout)
     assert (answer["docker"], answer["image"], answer["gateway"]) == (
@@ -349,7 +355,7 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
 def test_prepare_that_only_looks_makes_no_network(environment: dict[str, str]) -> None:
     image, absent = require_docker_image(), f"flotilla-absent-{os.getpid()}"
     env = os.environ | environment | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_NETWORK": absent}
-    command = [sys.executable, "-m", "services.supervisor.prepare", "--look"]
+    command = [sys.executable, "-m", "flotilla.services.supervisor.prepare", "--look"]
     done = subprocess.run(command, env=env, capture_output=True, check=True)
     answer = msgspec.json.decode(done.stdout)
     assert (answer["docker"], answer["image"], answer["gateway"]) == (True, True, "")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flotilla.schemas.contract import PLAN_CHECK, Actor
+from flotilla.schemas.session import PlanCheck
 from flotilla.stack.servers.nats import NatsServer
-from schemas.contract import PLAN_CHECK, Actor
-from schemas.session import PlanCheck
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import Supervisor, environment_of, listed, ready
 

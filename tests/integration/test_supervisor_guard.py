@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.session import EnginePlan, Launch, WhichSession
+from flotilla.schemas.telemetry import HostHeartbeat
 from flotilla.stack.servers.redis import RedisServer
-from schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
-from schemas.fault import Fault, FaultCode, FaultError
-from schemas.session import EnginePlan, Launch, WhichSession
-from schemas.telemetry import HostHeartbeat
 from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (

@@ -9,20 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.link.frames import Run, Stop
-from schemas.catalog import Parameter
-from schemas.config import EngineConfig, StrategyChoice, VenueChoice
-from schemas.fault import FieldError
-from schemas.session import PlanCheck, PlanProblems, SessionSpec
-from schemas.states import EngineType, FailureReason, RunState, StopPolicy
-from schemas.telemetry import EventKind
-from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.templates.core.checkup import due
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
-from services.orchestrator.templates.core.venues import VenueClient, VenueTemplate
+from flotilla.engine_sidecar.link.frames import Run, Stop
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems, SessionSpec
+from flotilla.schemas.states import EngineType, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import EventKind
+from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
+from flotilla.services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.templates.core.checkup import due
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
+from flotilla.services.orchestrator.templates.core.venues import VenueClient, VenueTemplate
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, zygote_process
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -39,8 +39,8 @@ TEXTS = {"start": "1999-01-04", "end": "1999-03-31", "base_currency": "EUR"}
 _CHECKS = """
 import sys
 import msgspec
-from engine_sidecar.checking.__main__ import problems_of
-from schemas.session import PlanCheck
+from flotilla.engine_sidecar.checking.__main__ import problems_of
+from flotilla.schemas.session import PlanCheck
 
 for line in sys.stdin.buffer:
     found = problems_of(msgspec.json.decode(line, type=PlanCheck))
@@ -77,7 +77,15 @@ def zygote() -> Iterator[ZygoteProcess]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    command = [sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", str(folder), "--sample"]
+    command = [
+        sys.executable,
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--catalog",
+        str(folder),
+        "--sample",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
 

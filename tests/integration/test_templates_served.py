@@ -1,9 +1,9 @@
 """Templates over the bus: validated, listed with their faults, and taken away when NautilusTrader refuses them."""
 
-from schemas import contract
-from schemas.catalog import ListTemplates, TemplateList, ValidateStrategy
-from schemas.fault import FieldError
-from schemas.session import PlanCheck, PlanProblems
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import ListTemplates, TemplateList, ValidateStrategy
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems
 from tests.integration.orchestrator_bench import BARS, Bench, bench, idle, until  # noqa: F401 - fixtures
 
 

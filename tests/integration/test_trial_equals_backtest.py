@@ -27,10 +27,10 @@ ENGINE = {"logging": {"log_level": "ERROR"}, "risk_engine": {"max_order_submit_r
 
 
 def trial(folder: Path, plan: dict[str, Any], code: int = 0) -> list[dict[str, Any]]:
-    """What `python -m engine_sidecar.backtest` says, line by line."""
+    """What `python -m flotilla.engine_sidecar.backtest` says, line by line."""
     whole = {"engine": ENGINE, "venues": [VENUE], "start_ns": 0, "end_ns": FOREVER} | plan
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "engine_sidecar.backtest", str(folder)],
+        [sys.executable, "-W", "ignore", "-m", "flotilla.engine_sidecar.backtest", str(folder)],
         input=json.dumps(whole).encode(),
         capture_output=True,
         cwd=ROOT,
@@ -105,7 +105,14 @@ def ticks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "ACME.csv").write_text("\n".join(lines))
     imported = subprocess.run(
         [
-            *(sys.executable, "-m", "engine_sidecar.catalog", "import", "--catalog", folder / "catalog"),
+            *(
+                sys.executable,
+                "-m",
+                "flotilla.engine_sidecar.catalog",
+                "import",
+                "--catalog",
+                folder / "catalog",
+            ),
             *("--type", "quotes", "--instrument", "ACME.SIM", folder / "ACME.csv"),
         ],
         cwd=ROOT,

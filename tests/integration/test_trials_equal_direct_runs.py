@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.backtest import MAX_CURVE_POINTS
+from flotilla.schemas.backtest import MAX_CURVE_POINTS
 from tests import tick_catalog
 from tests.engine_processes import ROOT, from_template
 from tests.integration.test_replay_equals_backtest import catalog

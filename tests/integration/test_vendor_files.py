@@ -15,10 +15,10 @@ from nautilus_trader.model.instruments import FuturesContract
 from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.catalog.columns import DataType, Stamp
-from engine_sidecar.catalog.importing import ImportOrder, import_data
-from engine_sidecar.catalog.inspection import inspect
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
+from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
+from flotilla.engine_sidecar.catalog.inspection import inspect
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 FILES = Path(__file__).parents[1] / "vendor_files"
 KLINES = (

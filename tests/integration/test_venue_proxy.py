@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.supervisor.adapters.process_spawn import environment
+from flotilla.services.supervisor.adapters.process_spawn import environment
 from tests.engine_processes import ROOT
 from tests.integration.test_venues import InProcess, in_process
 from tests.venue_runs import NAMES, run_of_venue, venue
@@ -113,7 +113,7 @@ def test_every_venue_but_two_takes_a_proxy_url(in_process: InProcess) -> None:
 
 def failure_of_connecting(proxy_url: str) -> str:
     """Why the data client of a venue whose secret names a proxy does not connect."""
-    from engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
+    from flotilla.engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
 
     given = {"base_url_http": "https://venue.invalid", "instrument_provider": {"load_all": True}}
     run = run_of_venue("binance", "paper", **given)

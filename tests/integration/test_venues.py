@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.link.frames import Run
+from flotilla.engine_sidecar.link.frames import Run
 from tests.venue_runs import GIVEN, NAMES, run_of_venue, venue
 
 type InProcess = Callable[..., Any]
@@ -22,14 +22,14 @@ def in_process() -> Iterator[InProcess]:
     """Calls a function of this module in a fork of a process that has only imported: a node leaves its mark on a process."""
     context = multiprocessing.get_context("forkserver")
     adapters = [f"nautilus_trader.adapters.{name}.factories" for name in NAMES]
-    context.set_forkserver_preload(["engine_sidecar.engine.preload", *adapters])
+    context.set_forkserver_preload(["flotilla.engine_sidecar.engine.preload", *adapters])
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result(120)
 
 
 def built(run: Run) -> tuple[list[str], list[str]]:
     """The data and execution clients of the node, or what refused it."""
-    from engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
+    from flotilla.engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
 
     async def build() -> tuple[list[str], list[str]]:
         kernel = build_node(run, asyncio.get_running_loop(), print, print).kernel

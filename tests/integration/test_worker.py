@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.bus import Bus
-from bus.queue import WorkQueue
-from flotilla.stack.servers.nats import NatsServer
-from schemas.backtest import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.queue import WorkQueue
+from flotilla.schemas.backtest import (
     CancelTrial,
     ClaimTrial,
     Outcome,
@@ -35,7 +34,7 @@ from schemas.backtest import (
     TrialStarted,
     WorkerPlan,
 )
-from schemas.contract import (
+from flotilla.schemas.contract import (
     COMMAND_CANCEL_TRIAL,
     COMMAND_STOP,
     TRIAL_BEAT,
@@ -44,9 +43,10 @@ from schemas.contract import (
     TRIAL_EVENT,
     TRIAL_QUEUE,
 )
-from schemas.ids import new_session_id
-from schemas.session import BusAccess, EngineCommand, EnginePlan, Launch, SessionSpec
-from schemas.states import EngineType, TradingMode
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.session import BusAccess, EngineCommand, EnginePlan, Launch, SessionSpec
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ROOT, ema_cross
 from tests.integration.test_replay_equals_backtest import catalog
 from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE
@@ -115,7 +115,7 @@ class Workers:
         )
         with (self._folder / f"{name}.log").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "engine_sidecar"],
+                [sys.executable, "-m", "flotilla.engine_sidecar"],
                 cwd=ROOT,
                 env=os.environ | {"TMPDIR": str(self._folder)},
                 stdin=subprocess.PIPE,

@@ -10,26 +10,26 @@ from typing import Any, Final
 import msgspec
 from nats import errors
 
-from bus.bus import Bus
-from bus.settings import BusSettings
-from engine_sidecar.process.ports import Surroundings
-from engine_sidecar.session.life import Life, exit_code
-from engine_sidecar.session.settings import Settings
-from schemas.catalog import CatalogView
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import CacheAccess, Launch, SessionSpec
-from schemas.telemetry import StopFlag
-from services.orchestrator.backtests.ports import Backlog
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.service import Orchestrator, Outside, running
-from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.templates.core.templates import TemplateSet
-from services.supervisor import service as supervisor
-from services.supervisor.adapters.order_log import BusOrderLog
-from services.supervisor.core.launch import EngineSurroundings
-from services.supervisor.launching import Launches
-from services.supervisor.ports import LeftOrder, StopUnderWay
-from services.supervisor.wiring import OpenBus
+from flotilla.bus.bus import Bus
+from flotilla.bus.settings import BusSettings
+from flotilla.engine_sidecar.process.ports import Surroundings
+from flotilla.engine_sidecar.session.life import Life, exit_code
+from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.schemas.catalog import CatalogView
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import CacheAccess, Launch, SessionSpec
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.backtests.ports import Backlog
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.service import Orchestrator, Outside, running
+from flotilla.services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.services.supervisor import service as supervisor
+from flotilla.services.supervisor.adapters.order_log import BusOrderLog
+from flotilla.services.supervisor.core.launch import EngineSurroundings
+from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.ports import LeftOrder, StopUnderWay
+from flotilla.services.supervisor.wiring import OpenBus
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.simulation.docker import Container, Docker, SimRuntime
 from tests.simulation.engine import NoMeter, Script, SimProcesses, Witness

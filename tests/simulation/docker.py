@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
-from services.supervisor.core.check_output import CheckOutput
-from services.supervisor.ports import RuntimeProbe
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
+from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.ports import RuntimeProbe
 from tests.simulation.loop import Process, SimLoop
 
 CREATED, RUNNING, EXITED, GONE = ContainerStatus

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.link.frames import (
     Ended,
     EndNow,
     Exited,
@@ -24,11 +24,11 @@ from engine_sidecar.link.frames import (
     ToEngine,
     ZygoteReady,
 )
-from engine_sidecar.link.messages import LinkClosed, ZygoteGone
-from engine_sidecar.process.ports import Heard
-from engine_sidecar.process.usage import Usage
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import StopReport
+from flotilla.engine_sidecar.link.messages import LinkClosed, ZygoteGone
+from flotilla.engine_sidecar.process.ports import Heard
+from flotilla.engine_sidecar.process.usage import Usage
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import StopReport
 from tests.simulation.loop import Process
 
 TICK_S: Final = 1.0

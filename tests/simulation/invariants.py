@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from schemas.engine import EngineAccepted
-from schemas.session import FleetStopped, RenewLease, SessionSpec, VenueAccount
-from schemas.states import EngineType, RunState, TradingMode
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.ports import Change, Command
+from flotilla.schemas.engine import EngineAccepted
+from flotilla.schemas.session import FleetStopped, RenewLease, SessionSpec, VenueAccount
+from flotilla.schemas.states import EngineType, RunState, TradingMode
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.ports import Change, Command
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk
 from tests.simulation.docker import RUNNING, Container, Docker

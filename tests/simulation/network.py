@@ -15,7 +15,7 @@ import msgspec
 from nats import errors
 from nats.js import errors as js_errors
 
-from bus.bus import Bus, BusStats
+from flotilla.bus.bus import Bus, BusStats
 from tests.simulation.loop import Process, SimLoop
 
 EPOCH: Final = datetime(2026, 1, 31, 14, 0, tzinfo=UTC)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from services.orchestrator.engines.actions import Actions
-from services.orchestrator.engines.core import leases
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.actions import Actions
+from flotilla.services.orchestrator.engines.core import leases
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 
 type Change = tuple[Callable[..., Any], str, str]
 

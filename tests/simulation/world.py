@@ -10,16 +10,23 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.fleet_stop import stop_fleet
-from schemas.config import EngineConfig, RestartPolicy, VenueChoice
-from schemas.contract import EMERGENCY_STOP, ENGINE_RESTART, ENGINE_START, ENGINE_STOP, LIFT_STOP, Call
-from schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.session import EmergencyStop, LiftStop
-from schemas.states import RunState
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.ports import Change
+from flotilla.bus.bus import Bus
+from flotilla.bus.fleet_stop import stop_fleet
+from flotilla.schemas.config import EngineConfig, RestartPolicy, VenueChoice
+from flotilla.schemas.contract import (
+    EMERGENCY_STOP,
+    ENGINE_RESTART,
+    ENGINE_START,
+    ENGINE_STOP,
+    LIFT_STOP,
+    Call,
+)
+from flotilla.schemas.engine import EngineAccepted, RestartEngine, StartEngine, StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import EmergencyStop, LiftStop
+from flotilla.schemas.states import RunState
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.ports import Change
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk, Machine, Service, StoreTrouble, live, orchestrator, supervisor_of
 from tests.simulation.docker import RUNNING, Container, Docker

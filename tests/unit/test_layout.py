@@ -7,39 +7,51 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "bus", "services", "engine_sidecar", "flotilla", "benchmarks")
+PACKAGES = ("schemas", "bus", "services", "engine_sidecar", "templates", "data", "flotilla", "benchmarks")
 
 IMPORTS = [
     # (what is planted where, the contract that must name it)
-    ("schemas/ids.py", "import bus.logs", "What is said lies under how it is said"),
+    ("schemas/ids.py", "import flotilla.bus.logs", "What is said lies under how it is said"),
     ("bus/logs.py", "import flotilla.state.exits", "What is said lies under how it is said"),
-    ("services/gateway/settings.py", "import services.supervisor.settings", "Actors never import each other"),
-    ("flotilla/client/retry.py", "import flotilla.show.tables", "The rooms of the client and the stack"),
-    ("services/gateway/web/links.py", "import services.gateway.engines.views", "The rooms of the gateway"),
+    (
+        "services/gateway/settings.py",
+        "import flotilla.services.supervisor.settings",
+        "Actors never import each other",
+    ),
+    ("flotilla/client/retry.py", "import flotilla.show.tables", "What is said lies under how it is said"),
+    (
+        "services/gateway/web/links.py",
+        "import flotilla.services.gateway.engines.views",
+        "The rooms of the gateway",
+    ),
     (
         "services/orchestrator/engines/ledger.py",
-        "import services.orchestrator.backtests.reads",
+        "import flotilla.services.orchestrator.backtests.reads",
         "The rooms of the orchestrator",
     ),
     (
         "services/orchestrator/engines/commands.py",
-        "from services.orchestrator.adapters.postgres import PostgresRecord",
+        "from flotilla.services.orchestrator.adapters.postgres import PostgresRecord",
         "Handlers and rooms know ports",
     ),
     (
         "services/supervisor/handlers.py",
-        "import services.supervisor.adapters.docker_client",
+        "import flotilla.services.supervisor.adapters.docker_client",
         "The supervisor's handlers know ports",
     ),
-    ("engine_sidecar/outbox/outbox.py", "import engine_sidecar.session.settings", "The rooms of the sidecar"),
+    (
+        "engine_sidecar/outbox/outbox.py",
+        "import flotilla.engine_sidecar.session.settings",
+        "The rooms of the sidecar",
+    ),
     (
         "engine_sidecar/replay/merge.py",
-        "import engine_sidecar.backtest.accounts",
+        "import flotilla.engine_sidecar.backtest.accounts",
         "The rooms of NautilusTrader's processes",
     ),
     (
         "engine_sidecar/session/telemetry.py",
-        "import engine_sidecar.replay.streams",
+        "import flotilla.engine_sidecar.replay.streams",
         "The sidecar's process knows nothing of NautilusTrader's",
     ),
     (
@@ -50,14 +62,15 @@ IMPORTS = [
     ("engine_sidecar/outbox/journal.py", "import pandas", "NautilusTrader has one home"),
     (
         "engine_sidecar/engine/tap.py",
-        "import engine_sidecar.session.settings",
+        "import flotilla.engine_sidecar.session.settings",
         "NautilusTrader's processes know nothing of the sidecar's",
     ),
     ("services/orchestrator/engines/core/choosing.py", "import time", "Cores decide"),
     ("services/orchestrator/templates/core/risk.py", "import logging", "Cores decide"),
-    ("services/supervisor/core/adopt.py", "from bus.logs import get_logger", "Cores decide"),
+    ("services/supervisor/core/adopt.py", "from flotilla.bus.logs import get_logger", "Cores decide"),
     ("engine_sidecar/session/core/lease.py", "import os", "Cores decide"),
     ("services/gateway/live/hosts.py", "import nats", "NATS has one home"),
+    ("services/supervisor/service.py", "import flotilla.client.retry", "Actors know the bus, not the client"),
     ("services/orchestrator/engines/stores.py", "import docker", "Docker has one home"),
     ("services/supervisor/watcher.py", "import docker", "Docker has one home"),
     ("services/orchestrator/engines/audit.py", "import asyncpg", "PostgreSQL has one home"),
@@ -80,7 +93,10 @@ def planted(to: Path, plants: list[tuple[str, str]]) -> Path:
     """A copy of the tree with `plants`, each a file and what is put at its end."""
     for package in PACKAGES:
         shutil.copytree(
-            CHECKOUT / package, to / package, ignore=shutil.ignore_patterns("__pycache__", "generated")
+            CHECKOUT / package,
+            to / package,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__", "generated"),
         )
     for file in ("pyproject.toml", "cores.ruff.toml", "Makefile"):
         shutil.copy(CHECKOUT / file, to)
@@ -114,7 +130,8 @@ def test_each_import_that_breaks_the_layout_is_found_by_make_check(tmp_path: Pat
     assert done.returncode == 1, done.stdout
     broken = done.stdout.partition("Broken contracts\n")[2]
     for file, line, contract in IMPORTS:
-        importer, imported = file.removesuffix(".py").replace("/", "."), line.split()[1]
+        importer, imported = f"flotilla.{file.removesuffix('.py').replace('/', '.')}", line.split()[1]
+        importer = importer.replace("flotilla.flotilla.", "flotilla.")
         _, found, section = broken.partition(f"\n{contract}")
         assert found, f"{contract}: kept, with `{line}` in {file}"
         section = section.partition("\n---")[2].partition("\n---")[0]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.telemetry import EngineEvent, EventKind
+from flotilla.schemas.telemetry import EngineEvent, EventKind
 from tests.e2e.stops import growth_after, orders_that_open
 
 type Line = tuple[str, Any]

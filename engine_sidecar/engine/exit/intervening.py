@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine_sidecar.engine.exit.winding_down import Aim
-from engine_sidecar.engine.exit.withdrawing import Withdrawing
-from engine_sidecar.engine.tap import Tap
-from schemas.states import StopPolicy
-from schemas.telemetry import Severity
+from flotilla.engine_sidecar.engine.exit.winding_down import Aim
+from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
+from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import Severity
 
 _CONFIRMED: Final = {
     StopPolicy.CANCEL: "no order is open",

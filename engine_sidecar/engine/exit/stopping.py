@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine_sidecar.engine.exit.winding_down import Aim
-from engine_sidecar.engine.exit.withdrawing import Withdrawing
-from engine_sidecar.engine.node_building import Node
-from engine_sidecar.engine.tap import Tap
-from schemas.states import StopPolicy
-from schemas.telemetry import StopReport
+from flotilla.engine_sidecar.engine.exit.winding_down import Aim
+from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
+from flotilla.engine_sidecar.engine.node_building import Node
+from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import StopReport
 
 POLL_S: Final = 0.01
 NEVER_RECONCILED: Final = (

@@ -9,10 +9,10 @@ from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder
 from nautilus_trader.model.enums import OrderStatus
 
-from engine_sidecar.engine.exit.closing import CLOSING, close_unowned
-from engine_sidecar.engine.exit.unanswered_orders import Presumed
-from engine_sidecar.engine.order_gate import OrderGate
-from schemas.states import StopPolicy
+from flotilla.engine_sidecar.engine.exit.closing import CLOSING, close_unowned
+from flotilla.engine_sidecar.engine.exit.unanswered_orders import Presumed
+from flotilla.engine_sidecar.engine.order_gate import OrderGate
+from flotilla.schemas.states import StopPolicy
 
 POLL_S: Final = 0.005
 RETRY_S: Final = 0.5

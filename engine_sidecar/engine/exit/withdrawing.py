@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from nautilus_trader.model.enums import TradingState
 
-from engine_sidecar.engine.exit.unanswered_orders import Presumed
-from engine_sidecar.engine.exit.winding_down import Aim, WindDown
-from engine_sidecar.engine.node_building import Node
-from engine_sidecar.engine.order_gate import Gate
-from schemas.states import StopPolicy
+from flotilla.engine_sidecar.engine.exit.unanswered_orders import Presumed
+from flotilla.engine_sidecar.engine.exit.winding_down import Aim, WindDown
+from flotilla.engine_sidecar.engine.node_building import Node
+from flotilla.engine_sidecar.engine.order_gate import Gate
+from flotilla.schemas.states import StopPolicy
 
 SETTLE_S: Final = 0.5
 

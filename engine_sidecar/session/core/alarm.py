@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.messages import Publish
-from engine_sidecar.session.core.facts import Alarm, alert
-from schemas.telemetry import Severity
+from flotilla.engine_sidecar.link.messages import Publish
+from flotilla.engine_sidecar.session.core.facts import Alarm, alert
+from flotilla.schemas.telemetry import Severity
 
 CALM_S: Final = 300.0
 """How long an engine that was impaired more than once must trade until people are told that it does."""

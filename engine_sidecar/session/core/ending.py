@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import EndNow, Stop
-from engine_sidecar.link.messages import (
+from flotilla.engine_sidecar.link.frames import EndNow, Stop
+from flotilla.engine_sidecar.link.messages import (
     Conclude,
     Effect,
     KillEngine,
@@ -14,9 +14,9 @@ from engine_sidecar.link.messages import (
     Send,
     StopAsked,
 )
-from engine_sidecar.session.core.facts import KillCause, Session, Step
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import StateChange
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import StateChange
 
 END_GRACE_S: Final = 5.0
 """From the engine's last word to its exit."""

@@ -5,13 +5,13 @@ from enum import StrEnum
 
 import msgspec
 
-from engine_sidecar.link.frames import Ended
-from engine_sidecar.link.messages import Effect, Publish
-from engine_sidecar.session.core.lease import Lease
-from engine_sidecar.session.core.watch import Pulse
-from schemas.session import SessionSpec
-from schemas.states import RunState
-from schemas.telemetry import Alert, Severity
+from flotilla.engine_sidecar.link.frames import Ended
+from flotilla.engine_sidecar.link.messages import Effect, Publish
+from flotilla.engine_sidecar.session.core.lease import Lease
+from flotilla.engine_sidecar.session.core.watch import Pulse
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import Alert, Severity
 
 
 class KillCause(StrEnum):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.session import AccountLease, reducing_s
+from flotilla.schemas.session import AccountLease, reducing_s
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

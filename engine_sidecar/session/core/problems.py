@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from schemas.telemetry import EngineMetrics, QuietData
+from flotilla.schemas.telemetry import EngineMetrics, QuietData
 
 BAR_GRACE_S: Final = 30.0
 """How much later than its interval a bar may come where the market is known to be open and nobody gave a limit."""

@@ -4,8 +4,17 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import Ended, Exited, Forked, GateShut, Phase, Reduce, Tick, ZygoteReady
-from engine_sidecar.link.messages import (
+from flotilla.engine_sidecar.link.frames import (
+    Ended,
+    Exited,
+    Forked,
+    GateShut,
+    Phase,
+    Reduce,
+    Tick,
+    ZygoteReady,
+)
+from flotilla.engine_sidecar.link.messages import (
     AtRest,
     BusFound,
     Checked,
@@ -20,14 +29,14 @@ from engine_sidecar.link.messages import (
     StopAsked,
     ZygoteGone,
 )
-from engine_sidecar.session.core import ending, trading, watch
-from engine_sidecar.session.core import lease as leases
-from engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
-from engine_sidecar.session.core.facts import KillCause, Session, Step, alert
-from engine_sidecar.session.core.watch import Verdict
-from schemas.session import SessionSpec
-from schemas.states import RunState
-from schemas.telemetry import Severity, StateChange
+from flotilla.engine_sidecar.session.core import ending, trading, watch
+from flotilla.engine_sidecar.session.core import lease as leases
+from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert
+from flotilla.engine_sidecar.session.core.watch import Verdict
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import Severity, StateChange
 
 _NEXT: Final = {
     RunState.BOOTING: (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),

@@ -4,15 +4,15 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import GoOn, Reduce
-from engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
-from engine_sidecar.session.core import lease as leases
-from engine_sidecar.session.core.alarm import sounded
-from engine_sidecar.session.core.ending import stop
-from engine_sidecar.session.core.facts import Session, Step, alert
-from engine_sidecar.session.core.problems import notes, problems
-from schemas.states import RunState, StopPolicy, TradingMode
-from schemas.telemetry import Severity, StateChange
+from flotilla.engine_sidecar.link.frames import GoOn, Reduce
+from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
+from flotilla.engine_sidecar.session.core import lease as leases
+from flotilla.engine_sidecar.session.core.alarm import sounded
+from flotilla.engine_sidecar.session.core.ending import stop
+from flotilla.engine_sidecar.session.core.facts import Session, Step, alert
+from flotilla.engine_sidecar.session.core.problems import notes, problems
+from flotilla.schemas.states import RunState, StopPolicy, TradingMode
+from flotilla.schemas.telemetry import Severity, StateChange
 
 UP: Final = (RunState.TRADING, RunState.IMPAIRED)
 """The states of an engine whose start is done."""

@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from engine_sidecar.link.frames import Ended
-from engine_sidecar.session.core.facts import KillCause, Session
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import StateChange
+from flotilla.engine_sidecar.link.frames import Ended
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import StateChange
 
 TAIL_LINES: Final = 20
 MAX_TEXT: Final = 2_000

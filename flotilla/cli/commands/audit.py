@@ -7,9 +7,9 @@ from rich.text import Text
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.audit import AuditEntry, Caller
 from flotilla.show import formats as words
 from flotilla.show.output import table
-from schemas.audit import AuditEntry, Caller
 
 
 @click.command("audit")

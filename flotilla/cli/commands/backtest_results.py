@@ -12,6 +12,8 @@ from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.backtest_calls import LISTS
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.show.comparison_tables import comparison_report
 from flotilla.show.exporting import FORMATS
 from flotilla.show.exporting import export as export_rows
@@ -20,8 +22,6 @@ from flotilla.show.result_lines import save_report
 from flotilla.show.verdict_report import verdict_report
 from flotilla.state.errors import BacktestFailedError
 from flotilla.state.exits import Exit
-from schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
-from schemas.fault import FaultCode, FaultError
 
 _FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 

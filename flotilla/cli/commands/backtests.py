@@ -18,10 +18,10 @@ from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.backtest_config import whole_config
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestStatus, BacktestView
 from flotilla.show.backtest_tables import backtests_table, details, headline, result_report
 from flotilla.show.figure_tables import Told
 from flotilla.show.result_lines import document, save_report, told
-from schemas.backtest import BacktestStatus, BacktestView
 
 
 @click.command()

@@ -9,10 +9,10 @@ from rich.text import Text
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.session import CleanupReport, ContainerFacts, ContainerList, ContainerStatus
 from flotilla.show import formats as words
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
-from schemas.session import CleanupReport, ContainerFacts, ContainerList, ContainerStatus
 
 
 @click.command()

@@ -10,6 +10,8 @@ import msgspec
 
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
+from flotilla.schemas.catalog import CatalogView, Finding
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.show import formats as words
 from flotilla.show.data_findings import findings_report
 from flotilla.show.output import console
@@ -17,10 +19,8 @@ from flotilla.show.tables import catalog_table
 from flotilla.state.errors import ProgramFailedError
 from flotilla.state.exits import Exit
 from flotilla.state.programs import output, output_lines, python
-from schemas.catalog import CatalogView, Finding
-from schemas.fault import FaultCode, FaultError, fault
 
-_PROGRAM = ("-m", "engine_sidecar.catalog")
+_PROGRAM = ("-m", "flotilla.engine_sidecar.catalog")
 _UNSOUND = 1
 """How its check ends when it found bad values."""
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, Progress, TextColumn
 
-from bus import logs
+from flotilla.bus import logs
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.demo.demo import Account, DemoFailedError, run_demo
 from flotilla.demo.report import account_report, document
+from flotilla.schemas.telemetry import EngineMetrics
 from flotilla.show import formats as words
 from flotilla.show.output import console
 from flotilla.show.progress import Narrator, narrator
-from schemas.telemetry import EngineMetrics
 
 
 class ReplayProgress:

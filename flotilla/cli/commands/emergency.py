@@ -12,19 +12,19 @@ from typing import Final
 import click
 import msgspec
 
-from bus.bus import Bus, connect
-from bus.fleet_stop import OwnHost, stop_around
-from bus.receipts import are_confirmed
+from flotilla.bus.bus import Bus, connect
+from flotilla.bus.fleet_stop import OwnHost, stop_around
+from flotilla.bus.receipts import are_confirmed
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla, bus_settings, introduce
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import EmergencyStop, FleetStopped
 from flotilla.show.output import console
 from flotilla.show.receipts import flags_left, stopped_report
 from flotilla.stack.own_host import own_host
 from flotilla.state.exits import Exit
 from flotilla.state.settings import find_connection
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import EmergencyStop, FleetStopped
 
 log = logging.getLogger(__name__)
 

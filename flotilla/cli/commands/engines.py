@@ -11,9 +11,9 @@ from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.show.tables import engine_details, engines_table
-from schemas.config import EngineConfig
-from schemas.fault import FaultCode, FaultError
 
 
 @click.command()

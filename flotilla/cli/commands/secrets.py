@@ -11,9 +11,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from flotilla.cli.options import Options, common, pass_options
+from flotilla.schemas.decoding import decode
 from flotilla.show.output import table
 from flotilla.state.secret_folder import SecretFolder, StoredSecret
-from schemas.decoding import decode
 
 
 @click.command("set")

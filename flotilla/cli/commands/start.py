@@ -11,9 +11,9 @@ from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
-from schemas.contract import ENGINE_START
-from schemas.engine import EngineAccepted, EngineView, StartEngine
-from schemas.states import RunState
+from flotilla.schemas.contract import ENGINE_START
+from flotilla.schemas.engine import EngineAccepted, EngineView, StartEngine
+from flotilla.schemas.states import RunState
 
 
 @click.command()

@@ -8,10 +8,10 @@ from flotilla.cli.commands.waiting import wait_for
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import ENDED, Flotilla
+from flotilla.schemas.engine import EngineAccepted, EngineView
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.show.tables import not_confirmed, stop_text
 from flotilla.state.errors import EngineFailedError
-from schemas.engine import EngineAccepted, EngineView
-from schemas.states import FailureReason, RunState, StopPolicy
 
 _TIMEOUT = click.option(
     "--timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="S", help="To wait."

@@ -11,12 +11,12 @@ from flotilla.cli.engine_options import strategy_choice
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.strategy import StrategyId, StrategyList
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
-from schemas.config import StrategyChoice
-from schemas.decoding import convert
-from schemas.states import StopPolicy
-from schemas.strategy import StrategyId, StrategyList
 
 
 def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

@@ -17,9 +17,9 @@ from flotilla.cli.study_following import follow_study
 from flotilla.cli.study_options import study_config, study_options
 from flotilla.client.backtest_config import whole_config
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestStatus, StudyView
 from flotilla.show.study_tables import studies_table, study_report
 from flotilla.state.exits import Exit
-from schemas.backtest import BacktestStatus, StudyView
 
 _AXIS_OPTIONS = (
     "kind",

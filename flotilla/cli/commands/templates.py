@@ -6,9 +6,9 @@ from flotilla.cli.engine_options import pairs
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.fault import FaultCode, fault
 from flotilla.show.template_tables import template_details, templates_report, verdict_report
 from flotilla.state.exits import Exit
-from schemas.fault import FaultCode, fault
 
 KINDS = ("engine", "strategy")
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.engine import EngineAccepted, EngineView
+from flotilla.schemas.states import RunState
 from flotilla.show.output import console
-from schemas.engine import EngineAccepted, EngineView
-from schemas.states import RunState
 
 
 async def wait_for(

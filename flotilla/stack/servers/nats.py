@@ -7,12 +7,12 @@ from collections.abc import Collection
 from importlib.metadata import files
 from pathlib import Path
 
-from bus.credentials import FleetKeys
-from bus.settings import BusSettings
+from flotilla.bus.credentials import FleetKeys
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import Actor
 from flotilla.stack.servers import nats_health
 from flotilla.stack.servers.child import Child
 from flotilla.state.errors import ServerError
-from schemas.contract import Actor
 
 _CONFIG = """\
 server_name: flotilla

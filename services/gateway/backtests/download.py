@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
-from bus.logs import get_logger
-from schemas.fault import FaultError
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.connection import abort
-from services.gateway.web.inputs import Ask
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.connection import abort
+from flotilla.services.gateway.web.inputs import Ask
 
 log = get_logger(__name__)
 

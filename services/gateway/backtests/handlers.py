@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from bus.logs import get_logger
-from schemas import contract
-from schemas.backtest import (
+from flotilla.bus.logs import get_logger
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestView,
     CompareBacktests,
@@ -14,10 +14,15 @@ from schemas.backtest import (
     VerifyBacktest,
     WhichBacktest,
 )
-from schemas.fault import Fault, FaultCode, FaultError
-from services.gateway.backtests import views
-from services.gateway.backtests.queries import BacktestBody, BacktestListQuery, CompareQuery, VerifyBody
-from services.gateway.backtests.replies import (
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.services.gateway.backtests import views
+from flotilla.services.gateway.backtests.queries import (
+    BacktestBody,
+    BacktestListQuery,
+    CompareQuery,
+    VerifyBody,
+)
+from flotilla.services.gateway.backtests.replies import (
     ActiveBacktest,
     BacktestCommandReply,
     BacktestReply,
@@ -26,11 +31,11 @@ from services.gateway.backtests.replies import (
     Results,
     VerifyReply,
 )
-from services.gateway.backtests.result_pages import first_entries
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.errors import RefusedError
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import NoQuery
+from flotilla.services.gateway.backtests.result_pages import first_entries
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.errors import RefusedError
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import NoQuery
 
 log = get_logger(__name__)
 

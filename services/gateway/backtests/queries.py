@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.backtest import BacktestConfig, BacktestStatus, ResultPart, StudyConfig
-from schemas.ids import BacktestId, StudyId
-from services.gateway.web.queries import Limit
+from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, ResultPart, StudyConfig
+from flotilla.schemas.ids import BacktestId, StudyId
+from flotilla.services.gateway.web.queries import Limit
 
 
 class BacktestListQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     BacktestVerdict,

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from schemas import contract
-from schemas.backtest import ReadResult, ResultPage, ResultPart
-from schemas.fault import FaultCode, fault
-from services.gateway.backtests.views import shown
-from services.gateway.live.gateway import Gateway
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import ReadResult, ResultPage, ResultPart
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.gateway.backtests.views import shown
+from flotilla.services.gateway.live.gateway import Gateway
 
 MAX_ENTRIES: Final = 10_000
 """How many entries of a list an answer about a backtest has; the rest is read in pages."""

@@ -6,17 +6,17 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from schemas import contract
-from schemas.backtest import ReadResult, ResultPart
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from services.gateway.backtests import download, tables
-from services.gateway.backtests.queries import ExportQuery, PageQuery
-from services.gateway.backtests.replies import PartReply
-from services.gateway.backtests.result_pages import pages
-from services.gateway.backtests.views import shown
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import NoQuery
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import ReadResult, ResultPart
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.services.gateway.backtests import download, tables
+from flotilla.services.gateway.backtests.queries import ExportQuery, PageQuery
+from flotilla.services.gateway.backtests.replies import PartReply
+from flotilla.services.gateway.backtests.result_pages import pages
+from flotilla.services.gateway.backtests.views import shown
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import NoQuery
 
 _REPORT_POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "

@@ -1,14 +1,14 @@
 """Studies: run, read, listed and cancelled."""
 
-from schemas import contract
-from schemas.backtest import ListStudies, RunStudy, WhichStudy
-from services.gateway.backtests.handlers import refuse_unless_cancelled
-from services.gateway.backtests.queries import StudyBody, StudyListQuery
-from services.gateway.backtests.study_replies import StudiesReply, StudyCommandReply, StudyReply
-from services.gateway.backtests.views import study_summary
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import NoQuery
+from flotilla.schemas import contract
+from flotilla.schemas.backtest import ListStudies, RunStudy, WhichStudy
+from flotilla.services.gateway.backtests.handlers import refuse_unless_cancelled
+from flotilla.services.gateway.backtests.queries import StudyBody, StudyListQuery
+from flotilla.services.gateway.backtests.study_replies import StudiesReply, StudyCommandReply, StudyReply
+from flotilla.services.gateway.backtests.views import study_summary
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import NoQuery
 
 
 async def run_study(gateway: Gateway, ask: Ask[NoQuery, StudyBody]) -> StudyCommandReply:

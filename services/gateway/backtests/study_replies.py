@@ -4,8 +4,8 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.backtest import BacktestStatus, StudyConfig
-from services.gateway.backtests.replies import BacktestSummary
+from flotilla.schemas.backtest import BacktestStatus, StudyConfig
+from flotilla.services.gateway.backtests.replies import BacktestSummary
 
 
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import OpenPosition, ResultPart
-from schemas.telemetry import Fill, OrderUpdate
-from services.gateway.backtests.replies import CurvePoint, Trade
-from services.gateway.backtests.views import shown
+from flotilla.schemas.backtest import OpenPosition, ResultPart
+from flotilla.schemas.telemetry import Fill, OrderUpdate
+from flotilla.services.gateway.backtests.replies import CurvePoint, Trade
+from flotilla.services.gateway.backtests.views import shown
 
 _LISTS: Final[Mapping[ResultPart, Any]] = {
     ResultPart.TRADES: Trade,

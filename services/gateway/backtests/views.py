@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
     BacktestView,
@@ -17,7 +17,7 @@ from schemas.backtest import (
     RunSummary,
     StudyView,
 )
-from services.gateway.backtests.replies import (
+from flotilla.services.gateway.backtests.replies import (
     ActiveBacktest,
     BacktestDetails,
     BacktestSummary,
@@ -26,8 +26,8 @@ from services.gateway.backtests.replies import (
     ResultsSummary,
     Trade,
 )
-from services.gateway.backtests.study_replies import StudySummary
-from services.gateway.web.links import part_link, part_links, report_link
+from flotilla.services.gateway.backtests.study_replies import StudySummary
+from flotilla.services.gateway.web.links import part_link, part_links, report_link
 
 
 def iso_moment(ns: int) -> str:

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.fault import STATUS, FaultCode
-from schemas.ids import REQUEST_ID_PATTERN
-from services.gateway.routes.route import Route
-from services.gateway.web.failure import Failure
-from services.gateway.web.queries import PATH_TYPES
+from flotilla.schemas.fault import STATUS, FaultCode
+from flotilla.schemas.ids import REQUEST_ID_PATTERN
+from flotilla.services.gateway.routes.route import Route
+from flotilla.services.gateway.web.failure import Failure
+from flotilla.services.gateway.web.queries import PATH_TYPES
 
 _REF: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")

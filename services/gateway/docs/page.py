@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from services.gateway.docs.schema import fields_table, row, type_words
+from flotilla.services.gateway.docs.schema import fields_table, row, type_words
 
 _PLACES: Final = {
     "instance_id": "trading-001",

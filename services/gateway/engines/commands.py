@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import contract
-from schemas.engine import (
+from flotilla.schemas import contract
+from flotilla.schemas.engine import (
     ConfigureEngine,
     EngineAccepted,
     RemoveEngine,
@@ -13,13 +13,13 @@ from schemas.engine import (
     StartEngine,
     StopEngine,
 )
-from services.gateway.engines.replies import CommandReply
-from services.gateway.engines.verdict import Goal
-from services.gateway.engines.views import command_reply
-from services.gateway.engines.waiting import Wait
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import (
+from flotilla.services.gateway.engines.replies import CommandReply
+from flotilla.services.gateway.engines.verdict import Goal
+from flotilla.services.gateway.engines.views import command_reply
+from flotilla.services.gateway.engines.waiting import Wait
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import (
     ConfigBody,
     NoQuery,
     RestartBody,

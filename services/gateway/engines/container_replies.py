@@ -4,8 +4,8 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.session import CleanupError
-from services.gateway.web.failure import Failure
+from flotilla.schemas.session import CleanupError
+from flotilla.services.gateway.web.failure import Failure
 
 
 class ContainerView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,15 +1,15 @@
 """The containers of the fleet: listed, and cleaned up."""
 
-from schemas import contract
-from schemas.fault import Fault, FaultCode
-from schemas.session import Cleanup, CleanupReport, ListContainers
-from services.gateway.engines.container_replies import CleanupReply, ContainersReply
-from services.gateway.engines.unconfirmed import listed
-from services.gateway.engines.views import container_view
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.errors import RefusedError
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import CleanupQuery, NoQuery
+from flotilla.schemas import contract
+from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.session import Cleanup, CleanupReport, ListContainers
+from flotilla.services.gateway.engines.container_replies import CleanupReply, ContainersReply
+from flotilla.services.gateway.engines.unconfirmed import listed
+from flotilla.services.gateway.engines.views import container_view
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.errors import RefusedError
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import CleanupQuery, NoQuery
 
 
 async def list_containers(gateway: Gateway, _: Ask[NoQuery, None]) -> ContainersReply:

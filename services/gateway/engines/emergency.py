@@ -1,16 +1,16 @@
 """Emergency stops: asked of every supervisor directly, so that neither orchestrator nor database is needed."""
 
-from bus.fleet_stop import lift_stops, stop_fleet
-from schemas.fault import Fault, FaultCode, fault
-from schemas.ids import InstanceId
-from schemas.session import EmergencyStop, LiftStop, StopFlags
-from services.gateway.engines import stops
-from services.gateway.engines.stop_replies import EmergencyReply, LiftData, LiftReply
-from services.gateway.live.gateway import Gateway
-from services.gateway.live.hosts import KNOWN_S
-from services.gateway.web.errors import RefusedError
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import EmergencyBody, EngineQuery, NoQuery
+from flotilla.bus.fleet_stop import lift_stops, stop_fleet
+from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.schemas.ids import InstanceId
+from flotilla.schemas.session import EmergencyStop, LiftStop, StopFlags
+from flotilla.services.gateway.engines import stops
+from flotilla.services.gateway.engines.stop_replies import EmergencyReply, LiftData, LiftReply
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.hosts import KNOWN_S
+from flotilla.services.gateway.web.errors import RefusedError
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import EmergencyBody, EngineQuery, NoQuery
 
 
 async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, EmergencyBody]) -> EmergencyReply:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from schemas.telemetry import Resources
+from flotilla.schemas.telemetry import Resources
 
 UNKNOWN: Final = "--"
 """What `docker stats` prints for a figure that it does not have."""

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, SessionView
-from schemas.telemetry import EngineMetrics, Resources, StopFlag
-from services.gateway.backtests.replies import ActiveBacktest
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag
+from flotilla.services.gateway.backtests.replies import ActiveBacktest
 
 type PerSession = Annotated[
     dict[str, Any],

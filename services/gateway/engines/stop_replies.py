@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.telemetry import StopFlag
+from flotilla.schemas.telemetry import StopFlag
 
 
 class StepTimes(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from schemas.ids import InstanceId
-from schemas.session import EmergencyReceipt, FleetStopped, container_name
-from schemas.states import ClientState
-from services.gateway.engines import stop_replies
-from services.gateway.engines.unconfirmed import listed
+from flotilla.schemas.ids import InstanceId
+from flotilla.schemas.session import EmergencyReceipt, FleetStopped, container_name
+from flotilla.schemas.states import ClientState
+from flotilla.services.gateway.engines import stop_replies
+from flotilla.services.gateway.engines.unconfirmed import listed
 
 LIFTED: Final = "stop_lifted"
 IN_FORCE: Final = "stop_in_force"

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from schemas import contract
-from schemas.states import ClientState
-from schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
-from services.gateway.engines.strategy_replies import StrategiesReply, StrategyCommandReply
-from services.gateway.engines.unconfirmed import listed
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import (
+from flotilla.schemas import contract
+from flotilla.schemas.states import ClientState
+from flotilla.schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
+from flotilla.services.gateway.engines.strategy_replies import StrategiesReply, StrategyCommandReply
+from flotilla.services.gateway.engines.unconfirmed import listed
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import (
     NoQuery,
     PolicyQuery,
     StrategyAddBody,

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog import Parameter, TemplateFault, TemplateView
-from schemas.fault import FieldError
-from schemas.strategy import StrategyList, StrategyView
-from services.gateway.web.failure import Failure
+from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.strategy import StrategyList, StrategyView
+from flotilla.services.gateway.web.failure import Failure
 
 
 class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):

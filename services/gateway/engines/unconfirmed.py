@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.engine import SessionView
+from flotilla.schemas.engine import SessionView
 
 _SHOWN = 10
 

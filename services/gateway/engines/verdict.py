@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from schemas.engine import SessionView
-from schemas.fault import FaultCode
-from schemas.states import ClientState, FailureReason, RunState
-from services.gateway.engines.unconfirmed import doubts
+from flotilla.schemas.engine import SessionView
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.states import ClientState, FailureReason, RunState
+from flotilla.services.gateway.engines.unconfirmed import doubts
 
 
 class Goal(StrEnum):

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from schemas.catalog import CatalogView, TemplateView
-from schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import ClientState, RunState
-from services.gateway.engines import container_replies, replies, strategy_replies
-from services.gateway.engines.figures import resource_usage
-from services.gateway.engines.unconfirmed import listed
-from services.gateway.engines.verdict import last_error
+from flotilla.schemas.catalog import CatalogView, TemplateView
+from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import ClientState, RunState
+from flotilla.services.gateway.engines import container_replies, replies, strategy_replies
+from flotilla.services.gateway.engines.figures import resource_usage
+from flotilla.services.gateway.engines.unconfirmed import listed
+from flotilla.services.gateway.engines.verdict import last_error
 
 STALE_HEARTBEAT_S: Final = 5.0
 """Heartbeats come once a second; an engine that is silent for longer is not called healthy."""

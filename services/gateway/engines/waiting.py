@@ -5,18 +5,18 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas.contract import ENGINE_SESSIONS
-from schemas.engine import EngineAccepted, ListSessions, SessionView
-from schemas.fault import Fault, FaultCode, FaultError
-from schemas.states import RunState
-from services.gateway.engines.replies import CommandReply
-from services.gateway.engines.unconfirmed import with_doubts
-from services.gateway.engines.verdict import Goal, Verdict, judge
-from services.gateway.engines.views import command_data
-from services.gateway.live.gateway import Gateway
-from services.gateway.live.watch import Sightings
-from services.gateway.web.errors import RefusedError
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import ENGINE_SESSIONS
+from flotilla.schemas.engine import EngineAccepted, ListSessions, SessionView
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.states import RunState
+from flotilla.services.gateway.engines.replies import CommandReply
+from flotilla.services.gateway.engines.unconfirmed import with_doubts
+from flotilla.services.gateway.engines.verdict import Goal, Verdict, judge
+from flotilla.services.gateway.engines.views import command_data
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.watch import Sightings
+from flotilla.services.gateway.web.errors import RefusedError
 
 log = get_logger(__name__)
 

@@ -1,11 +1,11 @@
 """The audit, as the orchestrator has it."""
 
-from schemas import contract
-from schemas.audit import AuditEntry, ReadAudit
-from services.gateway.fleet.audit_replies import AuditReply, AuditView
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import AuditQuery
+from flotilla.schemas import contract
+from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.services.gateway.fleet.audit_replies import AuditReply, AuditView
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import AuditQuery
 
 
 async def read_audit(gateway: Gateway, ask: Ask[AuditQuery, None]) -> AuditReply:

@@ -5,12 +5,12 @@ from typing import Final
 
 from aiohttp import web
 
-from bus.logs import get_logger
-from services.gateway.live.gateway import Gateway
-from services.gateway.live.streams import Client, Subjects, gap
-from services.gateway.web.connection import abort
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import STREAM_KINDS, StreamQuery
+from flotilla.bus.logs import get_logger
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.streams import Client, Subjects, gap
+from flotilla.services.gateway.web.connection import abort
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import STREAM_KINDS, StreamQuery
 
 log = get_logger(__name__)
 

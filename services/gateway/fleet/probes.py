@@ -3,14 +3,14 @@
 import msgspec
 from aiohttp import web
 
-from schemas.contract import HEALTH, Actor
-from schemas.fault import FaultError
-from schemas.health import Health, ReadHealth
-from services.gateway.engines.replies import ProbeReply
-from services.gateway.live.gateway import Gateway
-from services.gateway.live.http_metrics import Sample, exposition
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import NoQuery
+from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.health import Health, ReadHealth
+from flotilla.services.gateway.engines.replies import ProbeReply
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.http_metrics import Sample, exposition
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import NoQuery
 
 _TIMEOUT_S = 1.0
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas import contract
-from schemas.catalog import ListCatalog
-from schemas.engine import (
+from flotilla.bus.logs import get_logger
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import ListCatalog
+from flotilla.schemas.engine import (
     EngineView,
     ListEngines,
     ListSessions,
@@ -16,13 +16,13 @@ from schemas.engine import (
     ReadLogs,
     WhichEngine,
 )
-from schemas.fault import Fault, FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, ListContainers
-from services.gateway.backtests.handlers import running_backtests
-from services.gateway.engines import replies, views
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import (
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, ListContainers
+from flotilla.services.gateway.backtests.handlers import running_backtests
+from flotilla.services.gateway.engines import replies, views
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import (
     EngineLogQuery,
     EngineQuery,
     EventQuery,

@@ -1,14 +1,14 @@
 """Templates: listed with the files that are not served, and strategies checked against theirs."""
 
-from schemas import contract
-from schemas.catalog import ListTemplates, TemplateList, ValidateStrategy
-from schemas.fault import Fault, FaultCode, fault
-from services.gateway.engines import strategy_replies
-from services.gateway.engines.views import strategy_summary, strategy_template
-from services.gateway.live.gateway import Gateway
-from services.gateway.web.errors import RefusedError
-from services.gateway.web.inputs import Ask
-from services.gateway.web.queries import NoQuery
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import ListTemplates, TemplateList, ValidateStrategy
+from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.services.gateway.engines import strategy_replies
+from flotilla.services.gateway.engines.views import strategy_summary, strategy_template
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web.errors import RefusedError
+from flotilla.services.gateway.web.inputs import Ask
+from flotilla.services.gateway.web.queries import NoQuery
 
 
 async def list_strategy_templates(

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from bus.bus import Bus
-from services.gateway.live.hosts import HostWatch
-from services.gateway.live.http_metrics import Meter
-from services.gateway.live.refusals import Refusals
-from services.gateway.live.streams import Hub
-from services.gateway.live.watch import FleetWatch
-from services.gateway.settings import GatewaySettings
-from services.gateway.web.auth import TokenFile
+from flotilla.bus.bus import Bus
+from flotilla.services.gateway.live.hosts import HostWatch
+from flotilla.services.gateway.live.http_metrics import Meter
+from flotilla.services.gateway.live.refusals import Refusals
+from flotilla.services.gateway.live.streams import Hub
+from flotilla.services.gateway.live.watch import FleetWatch
+from flotilla.services.gateway.settings import GatewaySettings
+from flotilla.services.gateway.web.auth import TokenFile
 
 
 @dataclass(frozen=True, kw_only=True)

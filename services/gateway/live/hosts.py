@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from bus.bus import Bus
-from schemas.contract import HOST_HEARTBEAT
-from schemas.telemetry import HostHeartbeat
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import HOST_HEARTBEAT
+from flotilla.schemas.telemetry import HostHeartbeat
 
 KNOWN_S: Final = 900.0
 """A host that is silent for longer was taken away on purpose, or is at least not waited for."""

@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from bus.blanking import blanked_text
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.audit import Caller, GatewayRefusal
-from schemas.contract import GATEWAY_REFUSAL
-from schemas.fault import Fault, FaultError
+from flotilla.bus.blanking import blanked_text
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.audit import Caller, GatewayRefusal
+from flotilla.schemas.contract import GATEWAY_REFUSAL
+from flotilla.schemas.fault import Fault, FaultError
 
 log = get_logger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.bus import Bus
-from schemas.backtest import BacktestView
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.backtest import BacktestView
+from flotilla.schemas.contract import (
     ENGINE_EVENT_FEEDS,
     FLEET_ALERT,
     FLEET_BACKTEST,
@@ -18,8 +18,8 @@ from schemas.contract import (
     HEARTBEAT,
     METRICS,
 )
-from schemas.fault import FaultCode, fault
-from services.gateway.live.backlog import Backlog
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.gateway.live.backlog import Backlog
 
 _PROGRESS: Final = "backtest_progress"
 _TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS, _PROGRESS: FLEET_PROGRESS}

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from bus.bus import Bus
-from schemas.contract import FLEET_STATE
-from schemas.engine import EngineView, SessionView
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import FLEET_STATE
+from flotilla.schemas.engine import EngineView, SessionView
 
 
 class Sightings:

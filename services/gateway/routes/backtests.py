@@ -2,10 +2,18 @@
 
 from typing import Final
 
-from services.gateway.backtests import handlers as backtests
-from services.gateway.backtests import queries, replies, results, studies, study_replies
-from services.gateway.routes.route import BACKTEST, BACKTESTS, ENGINE, STUDIES, Route, changing, reading
-from services.gateway.web.failure import Failure
+from flotilla.services.gateway.backtests import handlers as backtests
+from flotilla.services.gateway.backtests import queries, replies, results, studies, study_replies
+from flotilla.services.gateway.routes.route import (
+    BACKTEST,
+    BACKTESTS,
+    ENGINE,
+    STUDIES,
+    Route,
+    changing,
+    reading,
+)
+from flotilla.services.gateway.web.failure import Failure
 
 _ONE: Final = f"{BACKTESTS}/{{backtest_id}}"
 _NOT_COMPLETED: Final = {409: Failure}

@@ -2,10 +2,25 @@
 
 from typing import Final
 
-from services.gateway.engines import commands, container_replies, containers, emergency, replies, stop_replies
-from services.gateway.fleet import reads
-from services.gateway.routes.route import ENGINE, Route, changing, commanding, configuring, deleting, reading
-from services.gateway.web import queries
+from flotilla.services.gateway.engines import (
+    commands,
+    container_replies,
+    containers,
+    emergency,
+    replies,
+    stop_replies,
+)
+from flotilla.services.gateway.fleet import reads
+from flotilla.services.gateway.routes.route import (
+    ENGINE,
+    Route,
+    changing,
+    commanding,
+    configuring,
+    deleting,
+    reading,
+)
+from flotilla.services.gateway.web import queries
 
 ENGINE_ROUTES: Final[tuple[Route, ...]] = (
     commanding(

@@ -2,9 +2,16 @@
 
 from typing import Final
 
-from services.gateway.engines import commands, emergency, replies, stop_replies, strategies, strategy_replies
-from services.gateway.fleet import reads
-from services.gateway.routes.route import (
+from flotilla.services.gateway.engines import (
+    commands,
+    emergency,
+    replies,
+    stop_replies,
+    strategies,
+    strategy_replies,
+)
+from flotilla.services.gateway.fleet import reads
+from flotilla.services.gateway.routes.route import (
     ENGINES,
     ONE,
     STRATEGIES,
@@ -16,8 +23,8 @@ from services.gateway.routes.route import (
     deleting,
     reading,
 )
-from services.gateway.web import queries
-from services.gateway.web.failure import Failure
+from flotilla.services.gateway.web import queries
+from flotilla.services.gateway.web.failure import Failure
 
 ENGINES_ROUTES: Final[tuple[Route, ...]] = (
     reading(

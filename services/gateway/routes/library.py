@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from schemas.catalog import ValidateStrategy
-from services.gateway.engines import replies, strategy_replies
-from services.gateway.fleet import audit, audit_replies, probes, reads, templates
-from services.gateway.fleet import events as sse
-from services.gateway.routes.route import API, ENGINE, TEMPLATES, Route, reading, unguarded
-from services.gateway.web import queries
-from services.gateway.web.auth import Role
+from flotilla.schemas.catalog import ValidateStrategy
+from flotilla.services.gateway.engines import replies, strategy_replies
+from flotilla.services.gateway.fleet import audit, audit_replies, probes, reads, templates
+from flotilla.services.gateway.fleet import events as sse
+from flotilla.services.gateway.routes.route import API, ENGINE, TEMPLATES, Route, reading, unguarded
+from flotilla.services.gateway.web import queries
+from flotilla.services.gateway.web.auth import Role
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
     reading(

@@ -5,10 +5,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from services.gateway.live.gateway import Gateway
-from services.gateway.web import links, queries
-from services.gateway.web.auth import Role
-from services.gateway.web.inputs import Ask
+from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.web import links, queries
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.inputs import Ask
 
 API: Final = links.API
 ENGINE: Final = f"{API}/engine"

@@ -2,11 +2,16 @@
 
 from typing import Final
 
-from services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
-from services.gateway.routes.engine import ENGINE_ROUTES
-from services.gateway.routes.engines import ENGINES_ROUTES, STRATEGY_ROUTES
-from services.gateway.routes.library import AUDIT_ROUTES, LIBRARY_ROUTES, SERVICE_ROUTES, STREAM_ROUTES
-from services.gateway.routes.route import Route
+from flotilla.services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
+from flotilla.services.gateway.routes.engine import ENGINE_ROUTES
+from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, STRATEGY_ROUTES
+from flotilla.services.gateway.routes.library import (
+    AUDIT_ROUTES,
+    LIBRARY_ROUTES,
+    SERVICE_ROUTES,
+    STREAM_ROUTES,
+)
+from flotilla.services.gateway.routes.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *ENGINE_ROUTES,

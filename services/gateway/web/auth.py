@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, fault
-from schemas.ids import ID_PATTERN
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.ids import ID_PATTERN
 
 log = get_logger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from bus.logs import get_logger
-from schemas.decoding import MAX_BODY_BYTES
-from schemas.fault import STATUS, Fault, FaultCode, FaultError
-from services.gateway.web.failure import Failure
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.decoding import MAX_BODY_BYTES
+from flotilla.schemas.fault import STATUS, Fault, FaultCode, FaultError
+from flotilla.services.gateway.web.failure import Failure
 
 log = get_logger(__name__)
 

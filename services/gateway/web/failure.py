@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.fault import FieldError
+from flotilla.schemas.fault import FieldError
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

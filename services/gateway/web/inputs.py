@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 from msgspec import inspect
 
-from schemas.decoding import convert, decode
-from schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
-from schemas.ids import RequestId
-from schemas.numbers import infinite_at, read_leniently
-from services.gateway.web.keys import snake_keys, snake_name
-from services.gateway.web.queries import PATH_TYPES
+from flotilla.schemas.decoding import convert, decode
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.ids import RequestId
+from flotilla.schemas.numbers import infinite_at, read_leniently
+from flotilla.services.gateway.web.keys import snake_keys, snake_name
+from flotilla.services.gateway.web.queries import PATH_TYPES
 
 REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
 """Where a caller's request id may stand; the first that is there counts."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from schemas.fault import FieldError, invalid
+from flotilla.schemas.fault import FieldError, invalid
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

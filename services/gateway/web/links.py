@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from schemas.backtest import ResultPart
+from flotilla.schemas.backtest import ResultPart
 
 API: Final = "/api/v1/nautilus"
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
-from schemas.states import StopPolicy
-from schemas.strategy import StrategyId
-from schemas.telemetry import EventKind
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.strategy import StrategyId
+from flotilla.schemas.telemetry import EventKind
 
 _LEVELS: Final = (
     r"\A(?:[Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn][Ii][Nn][Gg]|[Ee][Rr][Rr][Oo][Rr])\Z"

@@ -1,4 +1,4 @@
-"""Makes tokens: `python -m services.gateway.web.tokens <file> <name> <role>` prints a new one and keeps its digest in the file."""
+"""Makes tokens: `python -m flotilla.services.gateway.web.tokens <file> <name> <role>` prints a new one and keeps its digest in the file."""
 
 import os
 import secrets
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.gateway.web.auth import Role, TokenRecord, digest, read_tokens
+from flotilla.services.gateway.web.auth import Role, TokenRecord, digest, read_tokens
 
 
 def create_token(path: Path, name: str, role: Role) -> str:
@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     """The command line; returns the exit code."""
     if len(argv) != 3 or argv[2] not in list(Role):
         print(
-            f"usage: python -m services.gateway.web.tokens <file> <name> <{'|'.join(Role)}>", file=sys.stderr
+            f"usage: python -m flotilla.services.gateway.web.tokens <file> <name> <{'|'.join(Role)}>",
+            file=sys.stderr,
         )
         return 2
     try:

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from schemas.backtest import BacktestConfig, BacktestStatus, StudyConfig
-from services.orchestrator.adapters.postgres import PostgresRecord, add_command
-from services.orchestrator.adapters.rows import to_json
-from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
-from services.orchestrator.backtests.core.study_ranking import Point, Points, point
-from services.orchestrator.backtests.ports import Backlog, TakenError, Work
-from services.orchestrator.ports import Command, StaleChange
+from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, StudyConfig
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
+from flotilla.services.orchestrator.adapters.rows import to_json
+from flotilla.services.orchestrator.adapters.statements import SQL
+from flotilla.services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
+from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point
+from flotilla.services.orchestrator.backtests.ports import Backlog, TakenError, Work
+from flotilla.services.orchestrator.ports import Command, StaleChange
 
 
 class PostgresBacktests:

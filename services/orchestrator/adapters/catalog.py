@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.catalog import NAMES_FILE, CatalogEntry, CatalogView, catalog_entries, folder_names
+from flotilla.schemas.catalog import NAMES_FILE, CatalogEntry, CatalogView, catalog_entries, folder_names
 
 type _Stamp = tuple[tuple[str, int], ...]
 

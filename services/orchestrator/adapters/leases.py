@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from schemas.session import SessionSpec
-from services.orchestrator.adapters import rows
-from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.engines.core import leases
-from services.orchestrator.engines.core.model import Session
-from services.orchestrator.ports import AccountHeld
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.adapters import rows
+from flotilla.services.orchestrator.adapters.statements import SQL
+from flotilla.services.orchestrator.engines.core import leases
+from flotilla.services.orchestrator.engines.core.model import Session
+from flotilla.services.orchestrator.ports import AccountHeld
 
 
 async def take(connection: Any, spec: SessionSpec, now: datetime) -> SessionSpec:

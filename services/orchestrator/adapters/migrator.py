@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Any, Final
 
-from bus.logs import get_logger
+from flotilla.bus.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -13,7 +13,7 @@ _TABLE: Final = "create table if not exists migrations (name text primary key, a
 
 def steps() -> list[tuple[str, str]]:
     """The migrations as (name, SQL), in the order they are applied."""
-    folder = files("services.orchestrator.adapters.migrations")
+    folder = files("flotilla.services.orchestrator.adapters.migrations")
     found = (file for file in folder.iterdir() if file.name.endswith(".sql"))
     return [(file.name, file.read_text()) for file in sorted(found, key=lambda file: file.name)]
 

@@ -8,20 +8,20 @@ from typing import Any, Final, Self
 import asyncpg
 import msgspec
 
-from bus.logs import get_logger
-from schemas.audit import AuditEntry, ReadAudit
-from schemas.fault import FaultCode, fault
-from schemas.session import SessionSpec, VenueAccount
-from schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
-from services.orchestrator.adapters import leases, rows
-from services.orchestrator.adapters.migrator import migrate
-from services.orchestrator.adapters.statements import SQL
-from services.orchestrator.core.record_time import KeptTime
-from services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
-from services.orchestrator.engines.core.events import StoredEvent
-from services.orchestrator.engines.core.leases import Lease
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.ports import (
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import SessionSpec, VenueAccount
+from flotilla.schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
+from flotilla.services.orchestrator.adapters import leases, rows
+from flotilla.services.orchestrator.adapters.migrator import migrate
+from flotilla.services.orchestrator.adapters.statements import SQL
+from flotilla.services.orchestrator.core.record_time import KeptTime
+from flotilla.services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
+from flotilla.services.orchestrator.engines.core.events import StoredEvent
+from flotilla.services.orchestrator.engines.core.leases import Lease
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.ports import (
     Change,
     Command,
     Refusal,

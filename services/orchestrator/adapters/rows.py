@@ -5,15 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.audit import AuditEntry, Caller
-from schemas.config import EngineConfig, RestartPolicy
-from schemas.fault import FaultCode
-from schemas.session import SessionSpec, VenueAccount
-from schemas.telemetry import StopReport
-from services.orchestrator.engines.core.events import StoredEvent
-from services.orchestrator.engines.core.leases import Lease
-from services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
-from services.orchestrator.ports import Command, Refusal
+from flotilla.schemas.audit import AuditEntry, Caller
+from flotilla.schemas.config import EngineConfig, RestartPolicy
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.session import SessionSpec, VenueAccount
+from flotilla.schemas.telemetry import StopReport
+from flotilla.services.orchestrator.engines.core.events import StoredEvent
+from flotilla.services.orchestrator.engines.core.leases import Lease
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
+from flotilla.services.orchestrator.ports import Command, Refusal
 
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),

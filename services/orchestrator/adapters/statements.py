@@ -5,6 +5,6 @@ from typing import Final
 
 SQL: Final = {
     file.name.removesuffix(".sql"): file.read_text()
-    for file in files("services.orchestrator.adapters.queries").iterdir()
+    for file in files("flotilla.services.orchestrator.adapters.queries").iterdir()
     if file.name.endswith(".sql")
 }

@@ -10,12 +10,17 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas.catalog import TemplateFault
-from schemas.fault import FaultCode, fault
-from services.orchestrator.templates.core.loading import MAX_BYTES, load
-from services.orchestrator.templates.core.templates import EngineTemplate, Kind, StrategyTemplate, TemplateSet
-from services.orchestrator.templates.core.venues import VenueTemplate
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.catalog import TemplateFault
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.orchestrator.templates.core.loading import MAX_BYTES, load
+from flotilla.services.orchestrator.templates.core.templates import (
+    EngineTemplate,
+    Kind,
+    StrategyTemplate,
+    TemplateSet,
+)
+from flotilla.services.orchestrator.templates.core.venues import VenueTemplate
 
 log = get_logger(__name__)
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.mailbox import Mailboxes
-from schemas.contract import FLEET_BACKTEST
-from schemas.fault import FaultError
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.views import view
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.engines.actions import Clock
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.mailbox import Mailboxes
+from flotilla.schemas.contract import FLEET_BACKTEST
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.views import view
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
 

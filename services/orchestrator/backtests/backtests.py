@@ -4,37 +4,37 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.streams import Follower
-from schemas import contract
-from schemas.contract import Call
-from schemas.fault import FaultError
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.cancelling import Cancelling
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.claims import Claims
-from services.orchestrator.backtests.commands import Commands
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.enqueuer import Enqueuer
-from services.orchestrator.backtests.plan_sources import PlanSources
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.reads import Reads
-from services.orchestrator.backtests.results import Results
-from services.orchestrator.backtests.studies import Studies
-from services.orchestrator.backtests.study_runner import StudyRunner
-from services.orchestrator.backtests.verifying import Verifying
-from services.orchestrator.backtests.worker_liveness import WorkerLiveness
-from services.orchestrator.backtests.workers import Workers
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.planner import Planner
-from services.orchestrator.ports import Catalog
-from services.orchestrator.templates.library import Library
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Follower
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Call
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.cancelling import Cancelling
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.claims import Claims
+from flotilla.services.orchestrator.backtests.commands import Commands
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
+from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.backtests.results import Results
+from flotilla.services.orchestrator.backtests.studies import Studies
+from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
+from flotilla.services.orchestrator.backtests.verifying import Verifying
+from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.backtests.workers import Workers
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.ports import Catalog
+from flotilla.services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
 

@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.backtest import BacktestStatus, BacktestView, CancelTrial, WhichBacktest
-from schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
-from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.core import lifecycle as core
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.views import view
-from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.worker_liveness import WorkerLiveness
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.ports import Command
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, CancelTrial, WhichBacktest
+from flotilla.schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.views import view
+from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.ports import Command
 
 log = get_logger(__name__)
 

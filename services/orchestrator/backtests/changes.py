@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.ports import Command, StaleChange
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.ports import Command, StaleChange
 
 _ATTEMPTS: Final = 8
 

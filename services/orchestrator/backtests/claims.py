@@ -1,12 +1,12 @@
 """Answers workers that took a trial from the queue: shall they run it?"""
 
-from schemas.backtest import ClaimTrial, TrialClaimed
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.core import lifecycle as core
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.backtests.worker_liveness import WorkerLiveness
-from services.orchestrator.engines.actions import Clock
+from flotilla.schemas.backtest import ClaimTrial, TrialClaimed
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.engines.actions import Clock
 
 
 class Claims:

@@ -1,15 +1,15 @@
 """Runs backtests. Each is recorded with the answer in one transaction, and goes into the queue after that."""
 
-from schemas.backtest import BacktestView, RunBacktest
-from schemas.contract import BACKTEST_RUN
-from schemas.fault import FaultCode, fault
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.core.views import view
-from services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
-from services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from services.orchestrator.engines.ledger import Ledger
+from flotilla.schemas.backtest import BacktestView, RunBacktest
+from flotilla.schemas.contract import BACKTEST_RUN
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.core.views import view
+from flotilla.services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
+from flotilla.services.orchestrator.engines.ledger import Ledger
 
 
 class Commands:

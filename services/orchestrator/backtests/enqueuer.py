@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.queue import WorkQueue
-from schemas.backtest import TrialJob
-from schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
-from schemas.fault import FaultError
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.core import lifecycle as core
-from services.orchestrator.backtests.core.model import Backtest, Claim
-from services.orchestrator.backtests.ports import BacktestRecord, Work
-from services.orchestrator.backtests.worker_liveness import WorkerLiveness
-from services.orchestrator.engines.actions import Clock
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.queue import WorkQueue
+from flotilla.schemas.backtest import TrialJob
+from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core.model import Backtest, Claim
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, Work
+from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.backtest import BacktestConfig, TrialJob
-from schemas.fault import invalid
-from services.orchestrator.backtests.core.model import Backtest, NewBacktest
-from services.orchestrator.backtests.core.plans import Sources, plan_of
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.ports import Catalog
-from services.orchestrator.templates.library import Library
+from flotilla.schemas.backtest import BacktestConfig, TrialJob
+from flotilla.schemas.fault import invalid
+from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest
+from flotilla.services.orchestrator.backtests.core.plans import Sources, plan_of
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.ports import Catalog
+from flotilla.services.orchestrator.templates.library import Library
 
 
 class PlanSources:

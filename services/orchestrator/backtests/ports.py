@@ -6,10 +6,10 @@ from typing import Protocol
 
 import msgspec
 
-from schemas.backtest import BacktestStatus
-from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
-from services.orchestrator.backtests.core.study_ranking import Points
-from services.orchestrator.ports import Command
+from flotilla.schemas.backtest import BacktestStatus
+from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
+from flotilla.services.orchestrator.backtests.core.study_ranking import Points
+from flotilla.services.orchestrator.ports import Command
 
 
 class TakenError(Exception):

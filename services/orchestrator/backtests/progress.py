@@ -6,16 +6,16 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.backtest import BacktestStatus, CancelTrial, TrialBeat, TrialProgress
-from schemas.contract import COMMAND_CANCEL_TRIAL, FLEET_PROGRESS, TRIAL_BEAT
-from schemas.fault import FaultError
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.views import view
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.engines.actions import Clock
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.backtest import BacktestStatus, CancelTrial, TrialBeat, TrialProgress
+from flotilla.schemas.contract import COMMAND_CANCEL_TRIAL, FLEET_PROGRESS, TRIAL_BEAT
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.views import view
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestList,
     BacktestStatus,
     BacktestView,
@@ -20,16 +20,16 @@ from schemas.backtest import (
     ResultPage,
     WhichBacktest,
 )
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from services.orchestrator.backtests.changes import Changes, unknown_backtest
-from services.orchestrator.backtests.core.comparing import parameters
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.pages import page
-from services.orchestrator.backtests.core.result_parts import unpacked, unpacked_report
-from services.orchestrator.backtests.core.views import view
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.core.replies import fitting
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.services.orchestrator.backtests.changes import Changes, unknown_backtest
+from flotilla.services.orchestrator.backtests.core.comparing import parameters
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.pages import page
+from flotilla.services.orchestrator.backtests.core.result_parts import unpacked, unpacked_report
+from flotilla.services.orchestrator.backtests.core.views import view
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.core.replies import fitting
 
 _KEPT: Final = 4
 """Results that are kept unpacked, because they are read page by page."""

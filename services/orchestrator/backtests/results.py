@@ -5,29 +5,29 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from bus.logs import bind, get_logger
-from bus.streams import Delivery
-from schemas.backtest import (
+from flotilla.bus.logs import bind, get_logger
+from flotilla.bus.streams import Delivery
+from flotilla.schemas.backtest import (
     TrialCancelled,
     TrialEvent,
     TrialFailed,
     TrialPart,
     TrialStarted,
 )
-from schemas.fault import FaultCode, FaultError
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.core import lifecycle as core
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.result_parts import (
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.result_parts import (
     BrokenResultError,
     joined,
     unpacked,
     unpacked_report,
 )
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.backtests.progress import Progress
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.ports import Unstorable
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.ports import Unstorable
 
 log = get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """What people ask of studies: run, look, cancel."""
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestStatus,
     ListStudies,
     RunStudy,
@@ -8,24 +8,24 @@ from schemas.backtest import (
     StudyView,
     WhichStudy,
 )
-from schemas.contract import STUDY_CANCEL, STUDY_RUN
-from schemas.fault import FaultCode, fault, invalid
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.cancelling import Cancelling
-from services.orchestrator.backtests.core import studies as core
-from services.orchestrator.backtests.core.model import Study
-from services.orchestrator.backtests.core.study_ranking import best, point_of
-from services.orchestrator.backtests.core.views import study_view
-from services.orchestrator.backtests.plan_sources import PlanSources
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.backtests.reads import Reads
-from services.orchestrator.backtests.study_backtests import new_members
-from services.orchestrator.backtests.study_runner import StudyRunner
-from services.orchestrator.core.replies import fitting
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.ports import StaleChange
+from flotilla.schemas.contract import STUDY_CANCEL, STUDY_RUN
+from flotilla.schemas.fault import FaultCode, fault, invalid
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.cancelling import Cancelling
+from flotilla.services.orchestrator.backtests.core import studies as core
+from flotilla.services.orchestrator.backtests.core.model import Study
+from flotilla.services.orchestrator.backtests.core.study_ranking import best, point_of
+from flotilla.services.orchestrator.backtests.core.views import study_view
+from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.backtests.study_backtests import new_members
+from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
+from flotilla.services.orchestrator.core.replies import fitting
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.ports import StaleChange
 
 
 class Studies:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from schemas.fault import FaultError, FieldError, invalid
-from services.orchestrator.backtests.core.model import NewBacktest, Study
-from services.orchestrator.backtests.core.plans import Sources
-from services.orchestrator.backtests.core.studies import Member, member_id
-from services.orchestrator.backtests.plan_sources import new_backtest
-from services.orchestrator.engines.actions import Clock
+from flotilla.schemas.fault import FaultError, FieldError, invalid
+from flotilla.services.orchestrator.backtests.core.model import NewBacktest, Study
+from flotilla.services.orchestrator.backtests.core.plans import Sources
+from flotilla.services.orchestrator.backtests.core.studies import Member, member_id
+from flotilla.services.orchestrator.backtests.plan_sources import new_backtest
+from flotilla.services.orchestrator.engines.actions import Clock
 
 _BREATH: Final = 50
 """Plans that are rendered before others get their turn."""

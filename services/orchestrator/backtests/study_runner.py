@@ -9,20 +9,20 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas.backtest import BacktestStatus
-from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.cancelling import Cancelling
-from services.orchestrator.backtests.core import studies as core
-from services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
-from services.orchestrator.backtests.core.study_ranking import Point, Points, point_of
-from services.orchestrator.backtests.plan_sources import PlanSources
-from services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from services.orchestrator.backtests.study_backtests import new_members
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.ports import Command, StaleChange
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.backtest import BacktestStatus
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.cancelling import Cancelling
+from flotilla.services.orchestrator.backtests.core import studies as core
+from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
+from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point_of
+from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from flotilla.services.orchestrator.backtests.study_backtests import new_members
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.ports import Command, StaleChange
 
 log = get_logger(__name__)
 

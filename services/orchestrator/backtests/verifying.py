@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
     Difference,
@@ -13,19 +13,19 @@ from schemas.backtest import (
     TrialPlan,
     VerifyBacktest,
 )
-from schemas.contract import BACKTEST_VERIFY
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from schemas.ids import is_backtest_id
-from services.orchestrator.backtests.announcements import Announcements
-from services.orchestrator.backtests.changes import Changes
-from services.orchestrator.backtests.core.comparing import verdict
-from services.orchestrator.backtests.core.model import Backtest, NewBacktest
-from services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from services.orchestrator.backtests.reads import Reads
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from services.orchestrator.engines.ledger import Ledger
+from flotilla.schemas.contract import BACKTEST_VERIFY
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.ids import is_backtest_id
+from flotilla.services.orchestrator.backtests.announcements import Announcements
+from flotilla.services.orchestrator.backtests.changes import Changes
+from flotilla.services.orchestrator.backtests.core.comparing import verdict
+from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
+from flotilla.services.orchestrator.engines.ledger import Ledger
 
 _ATTEMPTS: Final = 3
 

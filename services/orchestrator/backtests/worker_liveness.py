@@ -1,7 +1,7 @@
 """Whether the workers that hold trials can still be running them, by what is known of their sessions."""
 
-from services.orchestrator.backtests.core.model import Claim
-from services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.backtests.core.model import Claim
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
 
 
 class WorkerLiveness:

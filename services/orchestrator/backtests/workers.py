@@ -3,20 +3,20 @@
 import asyncio
 from typing import Final
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError
-from schemas.ids import new_request_id
-from schemas.telemetry import HostHeartbeat
-from services.orchestrator.backtests.core.hosting import wants_worker, worker_config, worker_id
-from services.orchestrator.backtests.ports import BacktestRecord
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.engines.planner import Planner
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.telemetry import HostHeartbeat
+from flotilla.services.orchestrator.backtests.core.hosting import wants_worker, worker_config, worker_id
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.planner import Planner
 
 log = get_logger(__name__)
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from bus.bus import Bus
-from bus.logs import bind, get_logger
-from bus.tasks import Tasks
-from schemas.contract import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import bind, get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import (
     COMMAND_STOP,
     FLEET_STATE,
     SESSION_CALL_OFF,
@@ -17,8 +17,8 @@ from schemas.contract import (
     SESSION_START,
     SESSION_STOP,
 )
-from schemas.fault import Fault, FaultCode, FaultError, fault
-from schemas.session import (
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     EngineCommand,
@@ -26,8 +26,8 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.core.effects import (
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
@@ -41,11 +41,11 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.core.views import record_view
-from services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.core.views import record_view
+from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 

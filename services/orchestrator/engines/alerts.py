@@ -1,10 +1,10 @@
 """Publishes the alerts of the fleet: each once, and again until the bus has taken it."""
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import FLEET_ALERT
-from schemas.fault import FaultError
-from services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import FLEET_ALERT
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 
 log = get_logger(__name__)
 

@@ -8,18 +8,18 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.endpoint import Witnessed
-from bus.logs import get_logger
-from bus.streams import Delivery
-from schemas.audit import AuditList, GatewayRefusal, HostCommand, ReadAudit, WaitingEntry
-from schemas.contract import FLEET_AUDIT_ENTRY
-from schemas.fault import FaultError
-from schemas.session import StopOrder
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.audit_entries import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.endpoint import Witnessed
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Delivery
+from flotilla.schemas.audit import AuditList, GatewayRefusal, HostCommand, ReadAudit, WaitingEntry
+from flotilla.schemas.contract import FLEET_AUDIT_ENTRY
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import StopOrder
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.audit_entries import (
     alert_of,
     alert_of_order,
     entry_of_gateway,
@@ -27,7 +27,7 @@ from services.orchestrator.engines.audit_entries import (
     entry_of_order,
     refusal_of,
 )
-from services.orchestrator.ports import Command, Record, Refusal, RepeatedCommand, Unstorable
+from flotilla.services.orchestrator.ports import Command, Record, Refusal, RepeatedCommand, Unstorable
 
 log = get_logger(__name__)
 

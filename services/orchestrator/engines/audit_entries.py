@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.blanking import blanked, blanked_text
-from bus.endpoint import Witnessed
-from schemas.audit import GatewayRefusal, HostCommand
-from schemas.contract import (
+from flotilla.bus.blanking import blanked, blanked_text
+from flotilla.bus.endpoint import Witnessed
+from flotilla.schemas.audit import GatewayRefusal, HostCommand
+from flotilla.schemas.contract import (
     EMERGENCY_STOP,
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
@@ -16,12 +16,12 @@ from schemas.contract import (
     TRIAL_CLAIM,
     Actor,
 )
-from schemas.ids import is_id, new_request_id
-from schemas.session import StopOrder
-from schemas.telemetry import FleetAlert, Severity
-from services.orchestrator.engines.core.effects import RaiseAlert
-from services.orchestrator.engines.core.events import storable
-from services.orchestrator.ports import Command, Refusal
+from flotilla.schemas.ids import is_id, new_request_id
+from flotilla.schemas.session import StopOrder
+from flotilla.schemas.telemetry import FleetAlert, Severity
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.engines.core.events import storable
+from flotilla.services.orchestrator.ports import Command, Refusal
 
 _ABOUT: Final = ("instance_id", "backtest_id", "study_id")
 _LONGEST: Final = 2_000

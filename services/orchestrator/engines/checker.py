@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import PLAN_CHECK
-from schemas.fault import FaultError
-from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import PLAN_CHECK
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
 log = get_logger(__name__)
 

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Final
 
-from bus.bus import Bus
-from schemas.contract import CONTAINER_CLEANUP, SESSION_REMOVE, SESSION_STOP
-from schemas.engine import StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.session import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas.contract import CONTAINER_CLEANUP, SESSION_REMOVE, SESSION_STOP
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import (
     Cleanup,
     CleanupError,
     CleanupReport,
@@ -15,16 +15,16 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.cleanup import Verb, Verdict, judge
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.listing import list_containers
-from services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.cleanup import Verb, Verdict, judge
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.listing import list_containers
+from flotilla.services.orchestrator.ports import Record
 
 _LIST_TIMEOUT_S: Final = 5.0
 _PATIENCE_S: Final = 45.0

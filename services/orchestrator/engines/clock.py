@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from schemas.ids import new_request_id
-from services.orchestrator.core.record_time import KeptTime, RecordTime, resumed
+from flotilla.schemas.ids import new_request_id
+from flotilla.services.orchestrator.core.record_time import KeptTime, RecordTime, resumed
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JITTER: Final = timedelta(milliseconds=5)

@@ -4,10 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from bus.tasks import Tasks
-from schemas.config import WORKER_TEMPLATE, EngineConfig
-from schemas.contract import ENGINE_CONFIGURE, ENGINE_REMOVE, ENGINE_RESTART, ENGINE_START, ENGINE_STOP
-from schemas.engine import (
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig
+from flotilla.schemas.contract import (
+    ENGINE_CONFIGURE,
+    ENGINE_REMOVE,
+    ENGINE_RESTART,
+    ENGINE_START,
+    ENGINE_STOP,
+)
+from flotilla.schemas.engine import (
     ConfigureEngine,
     EngineAccepted,
     RemoveEngine,
@@ -15,22 +21,22 @@ from schemas.engine import (
     StartEngine,
     StopEngine,
 )
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from schemas.session import SessionSpec
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core import stored
-from services.orchestrator.engines.core.answers import idle, told
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.fleet import Fleet, unknown_engine
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.core.stop_flags import refuse_stopped
-from services.orchestrator.engines.core.stopping import is_taken
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.planner import Planner
-from services.orchestrator.ports import AccountHeld, Record
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import stored
+from flotilla.services.orchestrator.engines.core.answers import idle, told
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.fleet import Fleet, unknown_engine
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.core.stop_flags import refuse_stopped
+from flotilla.services.orchestrator.engines.core.stopping import is_taken
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.ports import AccountHeld, Record
 
 TOLD_WITHIN_S: Final = 2.0
 """How long a stop that is on record waits for its engine to take it before it is answered."""

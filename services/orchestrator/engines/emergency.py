@@ -4,23 +4,23 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from bus.bus import Bus
-from bus.fleet_stop import lift_stops, stop_fleet
-from bus.logs import get_logger
-from bus.receipts import stopped_text
-from bus.tasks import Tasks
-from schemas.contract import EMERGENCY_STOP, LIFT_STOP
-from schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
-from schemas.telemetry import FleetAlert, Severity
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.core.effects import RaiseAlert
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import Stamp
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.reads import held_on_record
-from services.orchestrator.ports import Record, RepeatedCommand
+from flotilla.bus.bus import Bus
+from flotilla.bus.fleet_stop import lift_stops, stop_fleet
+from flotilla.bus.logs import get_logger
+from flotilla.bus.receipts import stopped_text
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import EMERGENCY_STOP, LIFT_STOP
+from flotilla.schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
+from flotilla.schemas.telemetry import FleetAlert, Severity
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.reads import held_on_record
+from flotilla.services.orchestrator.ports import Record, RepeatedCommand
 
 log = get_logger(__name__)
 

@@ -7,19 +7,19 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import bind, get_logger
-from bus.mailbox import Mailboxes
-from schemas.audit import Caller
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.telemetry import Severity
-from services.orchestrator.engines.core import ends
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import Effect
-from services.orchestrator.engines.core.events import StoredEvent
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.ports import AccountHeld, Change, Command, Record, StaleChange
+from flotilla.bus.logs import bind, get_logger
+from flotilla.bus.mailbox import Mailboxes
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.core import ends
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import Effect
+from flotilla.services.orchestrator.engines.core.events import StoredEvent
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.ports import AccountHeld, Change, Command, Record, StaleChange
 
 log = get_logger(__name__)
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bus.logs import get_logger
-from bus.streams import Delivery
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.events import StoredEvent, apply_states, read
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.ports import Record, Unstorable
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Delivery
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.events import StoredEvent, apply_states, read
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.ports import Record, Unstorable
 
 log = get_logger(__name__)
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from bus.blanking import blanked
-from bus.caller import asked
-from bus.logs import get_logger
-from schemas.contract import Call
-from schemas.engine import EngineAccepted
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.ids import new_request_id
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.audit import Audit
-from services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
+from flotilla.bus.blanking import blanked
+from flotilla.bus.caller import asked
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import Call
+from flotilla.schemas.engine import EngineAccepted
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.ids import new_request_id
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
+from flotilla.services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
 
 log = get_logger(__name__)
 

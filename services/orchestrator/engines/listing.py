@@ -2,13 +2,13 @@
 
 import asyncio
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import SESSION_LIST
-from schemas.fault import FaultError
-from schemas.session import CleanupError, ContainerFacts, ListContainers
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import SESSION_LIST
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import CleanupError, ContainerFacts, ListContainers
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
 log = get_logger(__name__)
 

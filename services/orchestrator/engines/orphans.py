@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.contract import COMMAND_DESCRIBE
-from schemas.fault import Fault, FaultCode, FaultError
-from schemas.session import ContainerFacts
-from schemas.states import OrphanPolicy
-from schemas.strategy import LookIntoEngine
-from services.orchestrator.engines.actions import Actions, Clock
-from services.orchestrator.engines.core.effects import ContainerEffect
-from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, step
-from services.orchestrator.engines.core.outcomes import noted
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.ports import AccountHeld
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import COMMAND_DESCRIBE
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.session import ContainerFacts
+from flotilla.schemas.states import OrphanPolicy
+from flotilla.schemas.strategy import LookIntoEngine
+from flotilla.services.orchestrator.engines.actions import Actions, Clock
+from flotilla.services.orchestrator.engines.core.effects import ContainerEffect
+from flotilla.services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, step
+from flotilla.services.orchestrator.engines.core.outcomes import noted
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.ports import AccountHeld
 
 log = get_logger(__name__)
 

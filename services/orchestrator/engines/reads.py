@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.streams import history
-from schemas.catalog import CatalogView, ListCatalog
-from schemas.contract import LOG
-from schemas.engine import (
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import history
+from flotilla.schemas.catalog import CatalogView, ListCatalog
+from flotilla.schemas.contract import LOG
+from flotilla.schemas.engine import (
     EngineList,
     EngineLogs,
     EngineView,
@@ -24,19 +24,19 @@ from schemas.engine import (
     SessionList,
     WhichEngine,
 )
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerList, ListContainers
-from schemas.telemetry import LogLines
-from services.orchestrator.core.replies import fitting
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.core import logs
-from services.orchestrator.engines.core.events import MAX_SEQ
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.core.views import live_view, session_view
-from services.orchestrator.engines.listing import list_containers
-from services.orchestrator.ports import Catalog, Record
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerList, ListContainers
+from flotilla.schemas.telemetry import LogLines
+from flotilla.services.orchestrator.core.replies import fitting
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.core import logs
+from flotilla.services.orchestrator.engines.core.events import MAX_SEQ
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.core.views import live_view, session_view
+from flotilla.services.orchestrator.engines.listing import list_containers
+from flotilla.services.orchestrator.ports import Catalog, Record
 
 log = get_logger(__name__)
 

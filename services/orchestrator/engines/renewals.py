@@ -9,20 +9,20 @@ from typing import Final
 
 import msgspec
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.contract import COMMAND_RENEW_LEASE
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import RenewLease
-from schemas.telemetry import Severity
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.leases import Holding, holdings
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.ports import Record
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.contract import COMMAND_RENEW_LEASE
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import RenewLease
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.leases import Holding, holdings
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 

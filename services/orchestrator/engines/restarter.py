@@ -1,21 +1,21 @@
 """Begins the restarts that are due: what the failed session was told to run, as a new session."""
 
-from bus.logs import get_logger
-from schemas.fault import FaultError
-from schemas.ids import new_session_id
-from schemas.telemetry import Severity
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.actions import Clock
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.core.again import start_again
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import StartAgain
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.ports import AccountHeld, Record
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.ids import new_session_id
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.core.again import start_again
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import StartAgain
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.ports import AccountHeld, Record
 
 log = get_logger(__name__)
 

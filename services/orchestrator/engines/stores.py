@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import FLEET_PROBE
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.telemetry import FleetAlert, Severity, StoreProbe
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.engines.core.disk import Space, is_low
-from services.orchestrator.engines.core.effects import RaiseAlert
-from services.orchestrator.ports import Record
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import FLEET_PROBE
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.telemetry import FleetAlert, Severity, StoreProbe
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.engines.core.disk import Space, is_low
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 

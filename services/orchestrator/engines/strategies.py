@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from bus.bus import Bus
-from schemas import contract
-from schemas.contract import Call
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import SessionSpec
-from schemas.states import RunState
-from schemas.strategy import (
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.contract import Call
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import RunState
+from flotilla.schemas.strategy import (
     AddStrategy,
     AddToEngine,
     ChangeInEngine,
@@ -23,12 +23,12 @@ from schemas.strategy import (
     StrategyList,
     WhichStrategy,
 )
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Session
-from services.orchestrator.engines.engine_mailboxes import Stamp
-from services.orchestrator.engines.ledger import Ledger
-from services.orchestrator.engines.planner import Planner
-from services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Session
+from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
+from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.ports import Record
 
 type _Ask = Callable[[Session, Stamp], Awaitable[StrategyList]]
 type _Change = Call[ChangeInEngine, StrategyList]

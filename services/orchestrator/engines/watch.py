@@ -4,24 +4,24 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from bus.bus import Bus
-from bus.logs import get_logger
-from schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, METRICS, SESSION_LIST
-from schemas.fault import Fault, FaultError
-from schemas.session import ContainerFacts, ListContainers
-from schemas.states import RunState
-from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
-from services.orchestrator.engines.actions import Actions, Clock
-from services.orchestrator.engines.core import outcomes
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import ContainerEffect, PublishState, RemoveContainer
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.reconcile import leftovers, reconcile
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.engines.orphans import Orphans
-from services.orchestrator.ports import Record
+from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, METRICS, SESSION_LIST
+from flotilla.schemas.fault import Fault, FaultError
+from flotilla.schemas.session import ContainerFacts, ListContainers
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
+from flotilla.services.orchestrator.engines.actions import Actions, Clock
+from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import ContainerEffect, PublishState, RemoveContainer
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.orphans import Orphans
+from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 

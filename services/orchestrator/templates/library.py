@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bus.logs import get_logger
-from schemas.catalog import ListTemplates, StrategyVerdict, TemplateList, ValidateStrategy
-from schemas.fault import FaultError
-from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.core.replies import fitting
-from services.orchestrator.ports import Templates
-from services.orchestrator.templates.core.checkup import (
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.catalog import ListTemplates, StrategyVerdict, TemplateList, ValidateStrategy
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.orchestrator.core.replies import fitting
+from flotilla.services.orchestrator.ports import Templates
+from flotilla.services.orchestrator.templates.core.checkup import (
     Content,
     due,
     is_checked,
     verdicts_of,
     without_refused,
 )
-from services.orchestrator.templates.core.templates import Kind, TemplateSet, view
-from services.orchestrator.templates.core.validation import examine, judged
+from flotilla.services.orchestrator.templates.core.templates import Kind, TemplateSet, view
+from flotilla.services.orchestrator.templates.core.validation import examine, judged
 
 log = get_logger(__name__)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.supervisor.adapters.durable_file import write_durably
+from flotilla.services.supervisor.adapters.durable_file import write_durably
 
 
 class CalledOffFile:

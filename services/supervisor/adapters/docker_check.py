@@ -10,11 +10,11 @@ from docker.errors import NotFound
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
-from bus.logs import get_logger
-from services.supervisor.adapters.docker_errors import FAILURES
-from services.supervisor.adapters.docker_launch import stdin_of
-from services.supervisor.core import names
-from services.supervisor.core.check_output import MAX_BYTES, CheckOutput
+from flotilla.bus.logs import get_logger
+from flotilla.services.supervisor.adapters.docker_errors import FAILURES
+from flotilla.services.supervisor.adapters.docker_launch import stdin_of
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput
 
 log = get_logger(__name__)
 

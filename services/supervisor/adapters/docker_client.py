@@ -10,7 +10,7 @@ from typing import Any, Final
 from docker import APIClient
 from docker.errors import APIError
 
-from services.supervisor.adapters.docker_errors import FAILURES, NotPermittedError, fault_of
+from flotilla.services.supervisor.adapters.docker_errors import FAILURES, NotPermittedError, fault_of
 
 STARTS_AT_ONCE: Final = 4
 READS_AT_ONCE: Final = 2

@@ -14,7 +14,7 @@ import msgspec
 from docker.errors import APIError, DockerException
 from urllib3.exceptions import HTTPError
 
-from schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 
 FAILURES: Final = (DockerException, HTTPError, OSError, json.JSONDecodeError)
 """All that the SDK lets out; requests' own exceptions are OSErrors."""

@@ -9,10 +9,10 @@ from typing import Final
 
 from docker.errors import StreamParseError
 
-from bus.logs import get_logger
-from services.supervisor.adapters.docker_client import open_client
-from services.supervisor.adapters.docker_errors import FAILURES
-from services.supervisor.core import names
+from flotilla.bus.logs import get_logger
+from flotilla.services.supervisor.adapters.docker_client import open_client
+from flotilla.services.supervisor.adapters.docker_errors import FAILURES
+from flotilla.services.supervisor.core import names
 
 log = get_logger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError, fault
-from services.supervisor.adapters.docker_errors import FAILURES, is_name_taken
-from services.supervisor.core import names
-from services.supervisor.core.adopt import Verdict, judge
-from services.supervisor.core.inspected import Inspected, existing_of, inspected
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor.adapters.docker_errors import FAILURES, is_name_taken
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.adopt import Verdict, judge
+from flotilla.services.supervisor.core.inspected import Inspected, existing_of, inspected
 
 log = get_logger(__name__)
 

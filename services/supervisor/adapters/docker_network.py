@@ -7,8 +7,8 @@ import msgspec
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from schemas.fault import FaultCode, FaultError, fault
-from services.supervisor.core import names
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor.core import names
 
 _ICC = "com.docker.network.bridge.enable_icc"
 

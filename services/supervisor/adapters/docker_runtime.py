@@ -8,27 +8,27 @@ from typing import Any, Final
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from bus.logs import get_logger
-from bus.tasks import Tasks
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import ContainerFacts, SessionSpec, container_name
-from services.supervisor.adapters.docker_check import run_check, sweep_checks
-from services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
-from services.supervisor.adapters.docker_errors import is_network_missing
-from services.supervisor.adapters.docker_events import Dirty, EventThread
-from services.supervisor.adapters.docker_launch import ensure_container, find, remove_if_not_running
-from services.supervisor.adapters.docker_network import (
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import ContainerFacts, SessionSpec, container_name
+from flotilla.services.supervisor.adapters.docker_check import run_check, sweep_checks
+from flotilla.services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
+from flotilla.services.supervisor.adapters.docker_errors import is_network_missing
+from flotilla.services.supervisor.adapters.docker_events import Dirty, EventThread
+from flotilla.services.supervisor.adapters.docker_launch import ensure_container, find, remove_if_not_running
+from flotilla.services.supervisor.adapters.docker_network import (
     BusNetwork,
     ensure_egress,
     ensure_network,
     find_network,
 )
-from services.supervisor.core import names
-from services.supervisor.core.check_output import CheckOutput
-from services.supervisor.core.facts import as_gone, never_seen
-from services.supervisor.core.inspected import Inspected, facts_of, is_engine
-from services.supervisor.core.live_guard import refuse_live
-from services.supervisor.core.spec import (
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.facts import as_gone, never_seen
+from flotilla.services.supervisor.core.inspected import Inspected, facts_of, is_engine
+from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.core.spec import (
     HEARTBEAT_FILE,
     ContainerProfile,
     Room,
@@ -36,8 +36,8 @@ from services.supervisor.core.spec import (
     container_config,
     networks_besides,
 )
-from services.supervisor.keyed_locks import KeyedLocks
-from services.supervisor.ports import RuntimeProbe
+from flotilla.services.supervisor.keyed_locks import KeyedLocks
+from flotilla.services.supervisor.ports import RuntimeProbe
 
 log = get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from bus.bus import Bus
-from bus.streams import next_kept
-from schemas.contract import FLEET_STOP_ORDER
+from flotilla.bus.bus import Bus
+from flotilla.bus.streams import next_kept
+from flotilla.schemas.contract import FLEET_STOP_ORDER
 
 _ANSWER_S: Final = 2.0
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.session import OwnPlace
-from services.supervisor.adapters.durable_file import write_durably
+from flotilla.schemas.session import OwnPlace
+from flotilla.services.supervisor.adapters.durable_file import write_durably
 
 
 class PlaceFile:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from services.supervisor.adapters.process_spawn import environment
-from services.supervisor.core.check_output import MAX_BYTES, CheckOutput
+from flotilla.services.supervisor.adapters.process_spawn import environment
+from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput
 
 _KILLED_BY: Final = 128
 _REAP_S: Final = 2.0

@@ -15,9 +15,9 @@ from typing import Final, Self
 
 import msgspec
 
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.process_table import Identity
-from services.supervisor.core.process_state import Observed, SessionRecord
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.process_table import Identity
+from flotilla.services.supervisor.core.process_state import Observed, SessionRecord
 
 OUTPUT_BYTES: Final = 4 << 20
 KEPT_BYTES: Final = 1 << 20

@@ -10,20 +10,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerFacts, SessionSpec, container_name
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.process_check import run_check
-from services.supervisor.adapters.process_folder import SessionFolder, session_folders, sweep_remnants
-from services.supervisor.adapters.process_spawn import spawn
-from services.supervisor.core.adopt import Verdict, judge
-from services.supervisor.core.check_output import CheckOutput
-from services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
-from services.supervisor.core.live_guard import refuse_live
-from services.supervisor.core.process_state import SessionRecord, existing_of, facts_of
-from services.supervisor.keyed_locks import KeyedLocks
-from services.supervisor.ports import RuntimeProbe
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerFacts, SessionSpec, container_name
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.process_check import run_check
+from flotilla.services.supervisor.adapters.process_folder import (
+    SessionFolder,
+    session_folders,
+    sweep_remnants,
+)
+from flotilla.services.supervisor.adapters.process_spawn import spawn
+from flotilla.services.supervisor.core.adopt import Verdict, judge
+from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
+from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.core.process_state import SessionRecord, existing_of, facts_of
+from flotilla.services.supervisor.keyed_locks import KeyedLocks
+from flotilla.services.supervisor.ports import RuntimeProbe
 
 log = get_logger(__name__)
 
@@ -49,7 +53,7 @@ class ProcessRuntime:
         *,
         owner: str,
         host: str,
-        check_command: tuple[str, ...] = (sys.executable, "-m", "engine_sidecar.checking"),
+        check_command: tuple[str, ...] = (sys.executable, "-m", "flotilla.engine_sidecar.checking"),
         is_guest: bool = False,
     ) -> None:
         self._root = root

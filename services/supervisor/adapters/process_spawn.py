@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from schemas.fault import FaultCode, fault
-from services.supervisor.adapters.process_folder import HEARTBEAT_FILE
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.supervisor.adapters.process_folder import HEARTBEAT_FILE
 
 _SHIM: Final = Path(__file__).with_name("session_shim.sh")
 _LOCK_FD: Final = 9

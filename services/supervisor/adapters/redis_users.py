@@ -12,11 +12,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from bus.logs import get_logger
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import CacheAccess, SessionSpec
-from services.supervisor.adapters.durable_file import write_durably
-from services.supervisor.core.cache_user import CacheUser
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import CacheAccess, SessionSpec
+from flotilla.services.supervisor.adapters.durable_file import write_durably
+from flotilla.services.supervisor.core.cache_user import CacheUser
 
 log = get_logger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.fault import FaultError, FieldError, invalid
-from schemas.ids import Name
+from flotilla.schemas.fault import FaultError, FieldError, invalid
+from flotilla.schemas.ids import Name
 
 MAX_BYTES: Final = 64 << 10
 _FIELD: Final = "spec.plan.secrets"

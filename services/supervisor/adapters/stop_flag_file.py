@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from bus.logs import get_logger
-from schemas.session import EmergencyStop
-from schemas.telemetry import StopFlag
-from services.supervisor.adapters.durable_file import give_as_above, make_folder, write_durably
-from services.supervisor.ports import LeftOrder
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.session import EmergencyStop
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.supervisor.adapters.durable_file import give_as_above, make_folder, write_durably
+from flotilla.services.supervisor.ports import LeftOrder
 
 log = get_logger(__name__)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.durable_file import write_durably
-from services.supervisor.core.stops import StopUnderWay
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.durable_file import write_durably
+from flotilla.services.supervisor.core.stops import StopUnderWay
 
 
 class _Kept(msgspec.Struct, frozen=True):

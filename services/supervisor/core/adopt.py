@@ -4,8 +4,8 @@ from enum import StrEnum, auto
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerStatus
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerStatus
 
 
 class Existing(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from schemas.ids import InstanceId, SessionId
+from flotilla.schemas.ids import InstanceId, SessionId
 
 
 class CacheUser(msgspec.Struct, frozen=True, kw_only=True):

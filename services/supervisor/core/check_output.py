@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import PlanProblems
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import PlanProblems
 
 MAX_BYTES: Final = 1 << 20
 KILLED: Final = 137

@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from schemas.session import ContainerFacts, ContainerStatus, SessionSpec
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec
 
 _HIGHEST_SIGNAL = 64
 

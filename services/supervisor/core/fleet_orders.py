@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.session import StopOrder
+from flotilla.schemas.session import StopOrder
 
 
 class OrderBook(msgspec.Struct):

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.ids import is_id
-from schemas.session import ContainerFacts, ContainerStatus, container_name
-from schemas.states import EngineType, TradingMode
-from services.supervisor.core import names
-from services.supervisor.core.adopt import Existing
-from services.supervisor.core.facts import exit_code_of
+from flotilla.schemas.ids import is_id
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, container_name
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.adopt import Existing
+from flotilla.services.supervisor.core.facts import exit_code_of
 
 _STATUS: Final = {
     "created": ContainerStatus.CREATED,

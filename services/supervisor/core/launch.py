@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.session import BusAccess, CacheAccess, Launch, SessionSpec
+from flotilla.schemas.session import BusAccess, CacheAccess, Launch, SessionSpec
 
 
 class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):

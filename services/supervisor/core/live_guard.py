@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import EnginePlan, SessionSpec
-from schemas.states import EngineType, TradingMode
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import EnginePlan, SessionSpec
+from flotilla.schemas.states import EngineType, TradingMode
 
 SIMULATED: Final = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
 """The only execution that is known to trade no money."""

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.ids import HostId
-from schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
-from services.supervisor.core.adopt import Existing
-from services.supervisor.core.facts import exit_code_of
+from flotilla.schemas.ids import HostId
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
+from flotilla.services.supervisor.core.adopt import Existing
+from flotilla.services.supervisor.core.facts import exit_code_of
 
 SIGKILL_STATUS = 137
 LOST = "its exit code was lost: shim and sidecar were killed from outside"

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.session import SessionSpec
-from services.supervisor.core import names
-from services.supervisor.core.facts import spec_hash
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.facts import spec_hash
 
 USER: Final = "65532:65532"
 HEARTBEAT_FILE: Final = "/tmp/heartbeat"  # noqa: S108 - the container's own tmpfs
@@ -42,7 +42,7 @@ class ContainerProfile(msgspec.Struct, frozen=True, kw_only=True):
     network: str
     egress: str = "flotilla-egress"
     command: tuple[str, ...] = ()
-    check_command: tuple[str, ...] = ("python", "-m", "engine_sidecar.checking")
+    check_command: tuple[str, ...] = ("python", "-m", "flotilla.engine_sidecar.checking")
     catalog: str = ""
     catalog_target: str = "/app/data"
 

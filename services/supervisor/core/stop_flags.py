@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import StopOrder
-from schemas.telemetry import StopFlag
-from services.supervisor.core.fleet_orders import OrderBook
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import StopOrder
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.supervisor.core.fleet_orders import OrderBook
 
 type Flags = tuple[StopFlag, ...]
 

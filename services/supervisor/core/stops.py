@@ -5,7 +5,7 @@ Times are seconds of the monotonic clock, which all processes of one boot of a h
 
 import msgspec
 
-from schemas.ids import SessionId
+from flotilla.schemas.ids import SessionId
 
 
 class StopUnderWay(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.alive import say_alive
-from services.supervisor.core.spec import HEARTBEAT_FILE, ContainerProfile, Room, container_config
+from flotilla.bus.alive import say_alive
+from flotilla.services.supervisor.core.spec import HEARTBEAT_FILE, ContainerProfile, Room, container_config
 from tests.fakes.supervised import session
 
 COMPOSE = Path(__file__).resolve().parents[3] / "deploy" / "compose.yaml"

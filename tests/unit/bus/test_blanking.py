@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bus.blanking import LONGEST, blanked, blanked_text
+from flotilla.bus.blanking import LONGEST, blanked, blanked_text
 
 
 def kept(body: object) -> object:

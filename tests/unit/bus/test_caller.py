@@ -2,8 +2,8 @@
 
 import pytest
 
-from bus.caller import Asked, asked, asking, caller_of, headers_of
-from schemas.audit import Caller
+from flotilla.bus.caller import Asked, asked, asking, caller_of, headers_of
+from flotilla.schemas.audit import Caller
 
 
 def test_what_is_said_of_a_caller_arrives_with_the_connection_that_hears_the_answer() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.credentials import FleetKeys
+from flotilla.bus.credentials import FleetKeys
+from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import server_config
-from schemas.contract import Actor
 
 LINE_BYTES = 16 * 1024
 REST_OF_THE_LINE = 1024

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from nats import errors
 
-from bus.caller import asked
-from bus.endpoint import FAILED, Endpoint, Witnessed
-from schemas import contract
-from schemas.audit import Caller
-from schemas.engine import EngineAccepted, EngineList, ListEngines, StopEngine
-from schemas.fault import Fault, FaultCode, FaultError, FieldError, fault
+from flotilla.bus.caller import asked
+from flotilla.bus.endpoint import FAILED, Endpoint, Witnessed
+from flotilla.schemas import contract
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.engine import EngineAccepted, EngineList, ListEngines, StopEngine
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, fault
 
 INBOX = "_INBOX.abc.1"
 

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus import fleet_stop
-from bus.fleet_stop import FleetStop, OwnHost
-from bus.receipts import are_confirmed
-from schemas.fault import FaultCode, fault
-from schemas.session import AroundStopped, EmergencyReceipt, EmergencyStop, HostStopped
+from flotilla.bus import fleet_stop
+from flotilla.bus.fleet_stop import FleetStop, OwnHost
+from flotilla.bus.receipts import are_confirmed
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import AroundStopped, EmergencyReceipt, EmergencyStop, HostStopped
 
 
 class Listening:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bus.mailbox import Mailboxes
+from flotilla.bus.mailbox import Mailboxes
 
 
 async def test_messages_of_one_key_are_handled_in_order_and_one_at_a_time() -> None:

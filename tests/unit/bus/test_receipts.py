@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.receipts import (
+from flotilla.bus.receipts import (
     NO_ACCOUNT,
     NOT_BELIEVED,
     NOT_FLAT,
@@ -16,9 +16,9 @@ from bus.receipts import (
     is_confirmed,
     receipt_of,
 )
-from schemas.session import ContainerFacts, ContainerStatus, SessionEnded
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import StateChange, StopReport
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionEnded
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import StateChange, StopReport
 
 RUNNING = ContainerFacts(
     session_id="s1",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.replay.barrier import Barrier
+from flotilla.engine_sidecar.replay.barrier import Barrier
 
 
 class Enqueuer:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas.catalog import catalog_entries, file_interval, folder_name
+from flotilla.schemas.catalog import catalog_entries, file_interval, folder_name
 
 NAME = "1999-01-05T00-00-00-000000000Z_2019-01-01T00-00-00-000000001Z.parquet"
 

@@ -7,8 +7,8 @@ import pytest
 from nautilus_trader.model.currencies import USD, USDT
 from nautilus_trader.model.objects import Money
 
-from engine_sidecar.replay.continuing import continued
-from engine_sidecar.replay.sandbox import SandboxClientConfig
+from flotilla.engine_sidecar.replay.continuing import continued
+from flotilla.engine_sidecar.replay.sandbox import SandboxClientConfig
 
 
 def config() -> SandboxClientConfig:

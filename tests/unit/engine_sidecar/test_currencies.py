@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from engine_sidecar.backtest.building import TrialRefusedError
-from engine_sidecar.backtest.currencies import with_currency
-from schemas.backtest import TrialPlan
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError
+from flotilla.engine_sidecar.backtest.currencies import with_currency
+from flotilla.schemas.backtest import TrialPlan
 
 
 def test_an_instrument_that_is_not_there_is_named_and_no_currency_asked_for(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.backtest.equity import looks_of
-from engine_sidecar.replay.streams import Extent
-from schemas.backtest import MAX_CURVE_POINTS
+from flotilla.engine_sidecar.backtest.equity import looks_of
+from flotilla.engine_sidecar.replay.streams import Extent
+from flotilla.schemas.backtest import MAX_CURVE_POINTS
 
 DAY = 86_400 * 10**9
 START = int(datetime(2020, 1, 1, 9, 30, tzinfo=UTC).timestamp()) * 10**9

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from nautilus_trader.model.data import QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from engine_sidecar.backtest.feeding import Looks, chunks, data_set, extent_of, watched
-from engine_sidecar.replay import streams
-from engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents
-from schemas.backtest import TrialData
+from flotilla.engine_sidecar.backtest.feeding import Looks, chunks, data_set, extent_of, watched
+from flotilla.engine_sidecar.replay import streams
+from flotilla.engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents
+from flotilla.schemas.backtest import TrialData
 from tests.tick_catalog import quote, trade
 
 FOREVER = 9_223_372_036_854_775_807

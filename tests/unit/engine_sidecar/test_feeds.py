@@ -12,8 +12,8 @@ from nautilus_trader.model.enums import AggressorSide, MarketStatusAction
 from nautilus_trader.model.identifiers import ClientId, InstrumentId, TradeId
 from nautilus_trader.model.objects import Price, Quantity
 
-from engine_sidecar.engine.feeds import Feeds
-from engine_sidecar.replay.named_instruments import named
+from flotilla.engine_sidecar.engine.feeds import Feeds
+from flotilla.engine_sidecar.replay.named_instruments import named
 
 X = InstrumentId.from_str("X.SIM")
 MINUTES = BarType.from_str("X.SIM-1-MINUTE-LAST-EXTERNAL")

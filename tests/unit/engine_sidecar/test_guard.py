@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from nautilus_trader.trading.strategy import Strategy
 
-from engine_sidecar.strategies.building import build_strategy
-from engine_sidecar.strategies.guard import fault_text, guarded
+from flotilla.engine_sidecar.strategies.building import build_strategy
+from flotilla.engine_sidecar.strategies.guard import fault_text, guarded
 
 
 class Parent(Strategy):

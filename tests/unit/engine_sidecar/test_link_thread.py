@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from engine_sidecar.engine.link_thread import LinkThread
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.engine.link_thread import LinkThread
+from flotilla.engine_sidecar.link.frames import (
     Ended,
     EndNow,
     Flatten,
@@ -20,7 +20,7 @@ from engine_sidecar.link.frames import (
     Tick,
     frame,
 )
-from schemas.states import RunState, StopPolicy
+from flotilla.schemas.states import RunState, StopPolicy
 
 
 class Sidecar:

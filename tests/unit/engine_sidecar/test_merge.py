@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
-from engine_sidecar.replay.merge import Merge
-from engine_sidecar.replay.streams import DataSet
+from flotilla.engine_sidecar.replay.merge import Merge
+from flotilla.engine_sidecar.replay.streams import DataSet
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine_sidecar.engine.interactive_brokers import first_client_id
-from engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
-from engine_sidecar.link.frames import Run
-from schemas.session import CacheAccess
+from flotilla.engine_sidecar.engine.interactive_brokers import first_client_id
+from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
+from flotilla.engine_sidecar.link.frames import Run
+from flotilla.schemas.session import CacheAccess
 from tests.engine_processes import run_of, sandbox_node
 from tests.venue_runs import GIVEN, NAMES, run_of_venue
 

@@ -14,7 +14,7 @@ from nautilus_trader.model.events import OrderDenied
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId, TraderId
 from nautilus_trader.model.objects import Quantity
 
-from engine_sidecar.engine.order_gate import Gate, OrderGate
+from flotilla.engine_sidecar.engine.order_gate import Gate, OrderGate
 
 
 class Kernel:

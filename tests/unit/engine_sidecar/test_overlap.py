@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine_sidecar.catalog.overlap import Overlap
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.overlap import Overlap
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 
 class Event(NamedTuple):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine_sidecar.catalog.plausible import looks_fixed_point, split_like
+from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point, split_like
 
 CENT = 0.01
 

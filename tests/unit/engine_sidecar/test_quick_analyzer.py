@@ -12,7 +12,7 @@ from nautilus_trader.model.currencies import EUR, USD
 from nautilus_trader.model.identifiers import PositionId
 from nautilus_trader.model.objects import Money
 
-from engine_sidecar.engine.quick_analyzer import quicken
+from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 
 REPLACED = ("_append_pnl_record", "realized_pnls", "add_positions")
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine_sidecar.catalog.columns import DataType, Stamp
-from engine_sidecar.catalog.records import Reading, records
-from engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
+from flotilla.engine_sidecar.catalog.records import Reading, records
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 BARS = Reading(data_type=DataType.BARS, step=timedelta(days=1))
 QUOTES = Reading(data_type=DataType.QUOTES)

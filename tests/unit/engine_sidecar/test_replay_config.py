@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine_sidecar.replay.config import ReplayDataClientConfig
+from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
 
 FOREVER = 9_223_372_036_854_775_807
 

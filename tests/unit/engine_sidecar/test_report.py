@@ -4,9 +4,9 @@ import re
 
 import msgspec
 
-from engine_sidecar.backtest.report import own_figures
-from engine_sidecar.backtest.report_charts import curve_chart
-from schemas.backtest import EquityPoint, OrderReason, TrialResult
+from flotilla.engine_sidecar.backtest.report import own_figures
+from flotilla.engine_sidecar.backtest.report_charts import curve_chart
+from flotilla.schemas.backtest import EquityPoint, OrderReason, TrialResult
 from tests.integration.gateway_backtests import DAY_NS, METRICS, SUMMARY
 
 

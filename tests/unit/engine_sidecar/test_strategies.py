@@ -9,14 +9,14 @@ from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 
-from engine_sidecar.catalog.instruments import new_instrument
-from engine_sidecar.strategies.bollinger_reversion import BollingerReversionConfig
-from engine_sidecar.strategies.buy_and_hold import BuyAndHoldConfig
-from engine_sidecar.strategies.daily_loss import DailyLoss
-from engine_sidecar.strategies.donchian_breakout import DonchianBreakoutConfig
-from engine_sidecar.strategies.grid import GridConfig, wanted_lines
-from engine_sidecar.strategies.simple_momentum import SimpleMomentumConfig
-from engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
+from flotilla.engine_sidecar.catalog.instruments import new_instrument
+from flotilla.engine_sidecar.strategies.bollinger_reversion import BollingerReversionConfig
+from flotilla.engine_sidecar.strategies.buy_and_hold import BuyAndHoldConfig
+from flotilla.engine_sidecar.strategies.daily_loss import DailyLoss
+from flotilla.engine_sidecar.strategies.donchian_breakout import DonchianBreakoutConfig
+from flotilla.engine_sidecar.strategies.grid import GridConfig, wanted_lines
+from flotilla.engine_sidecar.strategies.simple_momentum import SimpleMomentumConfig
+from flotilla.engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
 
 HOUR = 3_600 * 10**9
 DAY = 24 * HOUR

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-_RUN = "from engine_sidecar.strategies.import_path import extend_path; extend_path(); import bus.bus, json, examples.mine, my_turns; print(my_turns.WHOSE)"
+_RUN = "from flotilla.engine_sidecar.strategies.import_path import extend_path; extend_path(); import bus, json, examples.mine, my_turns; print(my_turns.WHOSE, bus.WHOSE)"
 
 
-def test_they_are_found_before_packages_of_others_and_hide_none_of_ours_or_of_python(tmp_path: Path) -> None:
+def test_they_are_found_before_packages_of_others_and_hide_none_of_python(tmp_path: Path) -> None:
     for name, code in (
-        ("bus", "raise SystemExit('not ours')"),
+        ("bus", "WHOSE = 'theirs'"),
         ("json", "raise SystemExit('not Python')"),
         ("examples", ""),
     ):
@@ -21,4 +21,4 @@ def test_they_are_found_before_packages_of_others_and_hide_none_of_ours_or_of_py
     done = subprocess.run(
         [sys.executable, "-I", "-c", _RUN], env=env, capture_output=True, text=True, check=False, timeout=30
     )
-    assert (done.stdout, done.stderr) == ("theirs\n", "")
+    assert (done.stdout, done.stderr) == ("theirs theirs\n", "")

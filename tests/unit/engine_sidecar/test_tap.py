@@ -11,9 +11,9 @@ from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
-from engine_sidecar.engine.tap import Tap
-from engine_sidecar.link.frames import Happened
-from schemas.telemetry import EventKind
+from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.link.frames import Happened
+from flotilla.schemas.telemetry import EventKind
 
 
 class Log:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = int(datetime(2010, 1, 4, 12, tzinfo=UTC).timestamp()) * 10**9

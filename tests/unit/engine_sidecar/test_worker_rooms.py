@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from engine_sidecar.worker.slots import Slots
-from engine_sidecar.worker.verdict import Ending, KillCause
-from schemas.backtest import TrialFailure
+from flotilla.engine_sidecar.worker.slots import Slots
+from flotilla.engine_sidecar.worker.verdict import Ending, KillCause
+from flotilla.schemas.backtest import TrialFailure
 
 
 async def test_one_that_is_alone_waits_for_the_others_and_they_for_it() -> None:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flotilla.cli.commands.audit import audit_table
-from schemas.audit import AuditEntry, Caller
-from schemas.fault import FaultCode
+from flotilla.schemas.audit import AuditEntry, Caller
+from flotilla.schemas.fault import FaultCode
 from tests.unit.flotilla.test_tables import drawn
 
 

@@ -10,10 +10,10 @@ import pytest
 from flotilla.cli.backtest_options import given_config
 from flotilla.cli.study_options import axis, study_config
 from flotilla.client.backtest_config import with_instruments, with_range
-from schemas.backtest import Axis, BacktestConfig, FillModelChoice, StudyKind
-from schemas.catalog import CatalogEntry, Parameter, TemplateView
-from schemas.decoding import convert
-from schemas.fault import FaultError
+from flotilla.schemas.backtest import Axis, BacktestConfig, FillModelChoice, StudyKind
+from flotilla.schemas.catalog import CatalogEntry, Parameter, TemplateView
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.fault import FaultError
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 TEMPLATE = TemplateView(

@@ -9,17 +9,7 @@ from rich.console import RenderableType
 
 from flotilla.cli.following import progress_text
 from flotilla.demo.backtest import count_equal
-from flotilla.show.backtest_tables import backtests_table, details, result_report
-from flotilla.show.comparison_tables import best_of, comparison_report
-from flotilla.show.data_findings import findings_report
-from flotilla.show.error_report import failure_of
-from flotilla.show.figure_tables import Told
-from flotilla.show.output import console
-from flotilla.show.study_figures import ranking
-from flotilla.show.study_tables import as_json, result_line, studies_table, study_report
-from flotilla.show.verdict_report import verdict_report
-from flotilla.state.errors import BacktestFailedError
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     Axis,
     BacktestConfig,
     BacktestList,
@@ -42,8 +32,18 @@ from schemas.backtest import (
     TrialFailure,
     TrialProgress,
 )
-from schemas.catalog import BadValue, Finding, Gap
-from schemas.telemetry import Fill
+from flotilla.schemas.catalog import BadValue, Finding, Gap
+from flotilla.schemas.telemetry import Fill
+from flotilla.show.backtest_tables import backtests_table, details, result_report
+from flotilla.show.comparison_tables import best_of, comparison_report
+from flotilla.show.data_findings import findings_report
+from flotilla.show.error_report import failure_of
+from flotilla.show.figure_tables import Told
+from flotilla.show.output import console
+from flotilla.show.study_figures import ranking
+from flotilla.show.study_tables import as_json, result_line, studies_table, study_report
+from flotilla.show.verdict_report import verdict_report
+from flotilla.state.errors import BacktestFailedError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DAY = 86_400_000_000_000

@@ -11,9 +11,9 @@ from flotilla.demo.backtest import Again
 from flotilla.demo.demo import Account
 from flotilla.demo.event_audit import Tally
 from flotilla.demo.report import account_report
+from flotilla.schemas.telemetry import EventKind, PositionUpdate
 from flotilla.show.figure_tables import Told
 from flotilla.state.settings import Connection
-from schemas.telemetry import EventKind, PositionUpdate
 from tests.unit.flotilla.test_backtest_tables import shown, view
 from tests.unit.flotilla.test_tally import BEAT, FILL, STOPPED, TRADING, event, metrics, tally_of
 

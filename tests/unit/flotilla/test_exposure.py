@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from flotilla.client.unseen_engines import hosts_of, with_unseen
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, SessionView
-from schemas.session import EmergencyReceipt, FleetStopped
-from schemas.states import ClientState, DesiredState, RunState
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.session import EmergencyReceipt, FleetStopped
+from flotilla.schemas.states import ClientState, DesiredState, RunState
 
 
 def engine(name: str, host: str | None = "attic") -> EngineView:

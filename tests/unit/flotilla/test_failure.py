@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState
 from flotilla.show.error_report import failure_of
 from flotilla.state.errors import EngineFailedError, ServerError, StackError, StackRunsError
 from flotilla.state.exits import MEANING, OF_FAULT, Exit
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, SessionView
-from schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid
-from schemas.states import ClientState, DesiredState, FailureReason, RunState
 
 CRASHED = EngineView(
     instance_id="a",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.tasks import Tasks
+from flotilla.bus.tasks import Tasks
 from flotilla.stack.child_restarter import Keeper, ended_how
 from flotilla.stack.servers.child import Child
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flotilla.schemas.backtest import EquityPoint
 from flotilla.show.plots import ROWS, braille, equity_plot, overlay, spans
-from schemas.backtest import EquityPoint
 
 DAY = 86_400_000_000_000
 

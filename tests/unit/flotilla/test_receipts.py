@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bus.receipts import are_confirmed, is_confirmed
+from flotilla.bus.receipts import are_confirmed, is_confirmed
+from flotilla.schemas.session import EmergencyReceipt, FleetStopped, StopFlags
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import StopFlag, StopReport
 from flotilla.show.receipts import flags_left, stopped_report
-from schemas.session import EmergencyReceipt, FleetStopped, StopFlags
-from schemas.states import StopPolicy
-from schemas.telemetry import StopFlag, StopReport
 from tests.unit.flotilla.test_tables import drawn
 
 FLAT = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=3, positions_closed=1, is_flat=True)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from bus.credentials import FleetKeys
+from flotilla.bus.credentials import FleetKeys
 from flotilla.stack import recovery
 from flotilla.stack.servers import nats_health
 from flotilla.stack.servers.nats import NatsServer

@@ -9,8 +9,8 @@ import click
 import pytest
 
 from flotilla.cli.main import cli
+from flotilla.schemas.fault import Fault, FaultCode
 from flotilla.show.remedies import Asked, asked_by, remedy_of
-from schemas.fault import Fault, FaultCode
 
 ROOT = Path(__file__).parents[3]
 SPOKEN = ("flotilla", "services", "engine_sidecar", "bus", "schemas")

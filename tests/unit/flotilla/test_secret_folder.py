@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.state.secret_folder import SecretFolder, StoredSecret
-from schemas.fault import FaultCode, FaultError
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from flotilla.client.client import bus_settings
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
 from flotilla.state.settings import Connection, find_connection
-from schemas.fault import FaultCode, FaultError
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import click
 import pytest
 
 from flotilla.cli.engine_options import engine_config, pairs
-from schemas.config import EngineConfig
-from schemas.fault import FaultCode, FaultError
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FaultCode, FaultError
 
 
 def config(**given: Any) -> EngineConfig:

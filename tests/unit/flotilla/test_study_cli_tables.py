@@ -9,10 +9,10 @@ import pytest
 from flotilla.cli.commands.backtests import run as backtest_run
 from flotilla.cli.option_names import by_option, option_of
 from flotilla.cli.study_options import study_config
+from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
+from flotilla.schemas.fault import FaultError, FieldError, invalid
 from flotilla.show.study_tables import as_json, result_line, study_report
 from flotilla.show.walk_forward_tables import folds_of, place_of
-from schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
-from schemas.fault import FaultError, FieldError, invalid
 from tests.unit.flotilla.test_backtest_tables import metrics, shown, study, view
 
 

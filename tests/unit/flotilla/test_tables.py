@@ -7,9 +7,7 @@ import msgspec
 from rich.console import Console, RenderableType
 
 from flotilla.client.watch import Update
-from flotilla.show import tables, template_tables
-from flotilla.show.event_lines import line_of
-from schemas.catalog import (
+from flotilla.schemas.catalog import (
     CatalogEntry,
     CatalogView,
     Parameter,
@@ -18,11 +16,11 @@ from schemas.catalog import (
     TemplateList,
     TemplateView,
 )
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, SessionView
-from schemas.fault import FieldError
-from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import (
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import (
     Alert,
     EngineEvent,
     EngineMetrics,
@@ -35,6 +33,8 @@ from schemas.telemetry import (
     StopFlag,
     StopReport,
 )
+from flotilla.show import tables, template_tables
+from flotilla.show.event_lines import line_of
 
 NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
 SESSION = SessionView(

@@ -7,8 +7,8 @@ import pytest
 
 from flotilla.client.watch import Update
 from flotilla.demo.event_audit import Tally
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import (
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import (
     EngineEvent,
     EngineMetrics,
     EventKind,

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from flotilla.client.client import _arrived, _last
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.states import ClientState, DesiredState, RunState
+from flotilla.schemas.telemetry import LogLines
 from flotilla.state.errors import EngineFailedError
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, SessionView
-from schemas.states import ClientState, DesiredState, RunState
-from schemas.telemetry import LogLines
 
 OLD, OURS, NEWER = "20260101-000000-a", "20260101-000001-b", "20260101-000002-c"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from services.gateway.web import auth
-from services.gateway.web.auth import Role, TokenFile, TokenRecord, authorise, digest, read_tokens
-from services.gateway.web.tokens import create_token, main
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.services.gateway.web import auth
+from flotilla.services.gateway.web.auth import Role, TokenFile, TokenRecord, authorise, digest, read_tokens
+from flotilla.services.gateway.web.tokens import create_token, main
 
 
 @pytest.mark.parametrize(("has", "needs"), list(itertools.product(Role, Role)))

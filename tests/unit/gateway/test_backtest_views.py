@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     BacktestVerdict,
@@ -19,8 +19,8 @@ from schemas.backtest import (
     StudyConfig,
     StudyView,
 )
-from services.gateway.backtests.tables import TABLES, columns, csv_text, rows
-from services.gateway.backtests.views import (
+from flotilla.services.gateway.backtests.tables import TABLES, columns, csv_text, rows
+from flotilla.services.gateway.backtests.views import (
     backtest_summary,
     iso_moment,
     results_summary,

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.gateway.docs.openapi import document
-from services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.docs.openapi import document
+from flotilla.services.gateway.routes.table import ROUTES
 
 
 def test_a_generator_makes_a_function_for_every_route_and_no_warning(tmp_path: Path) -> None:

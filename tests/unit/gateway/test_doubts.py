@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from schemas.engine import SessionView
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import StopReport
-from services.gateway.engines.unconfirmed import doubts, listed, with_doubts
+from flotilla.schemas.engine import SessionView
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import StopReport
+from flotilla.services.gateway.engines.unconfirmed import doubts, listed, with_doubts
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 FLAT = StopReport(policy=StopPolicy.FLATTEN, is_flat=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.telemetry import Resources
-from services.gateway.engines.figures import binary_size, decimal_size, resource_usage
+from flotilla.schemas.telemetry import Resources
+from flotilla.services.gateway.engines.figures import binary_size, decimal_size, resource_usage
 
 
 @pytest.mark.parametrize(

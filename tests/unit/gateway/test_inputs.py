@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from schemas.fault import FaultError
-from services.gateway.web.inputs import read_body, read_path, read_query, read_request_id
+from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.web.inputs import read_body, read_path, read_query, read_request_id
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

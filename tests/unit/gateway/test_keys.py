@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fault import FaultError
-from services.gateway.web.keys import snake_keys
-from services.gateway.web.queries import StartBody
+from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.web.keys import snake_keys
+from flotilla.services.gateway.web.queries import StartBody
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Figures for Prometheus."""
 
-from services.gateway.live.http_metrics import Meter, Sample, exposition
+from flotilla.services.gateway.live.http_metrics import Meter, Sample, exposition
 
 
 def test_answers_are_counted_by_method_route_and_status() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas.decoding import convert
-from schemas.fault import FaultError
-from services.gateway.docs.openapi import document
-from services.gateway.docs.page import render
-from services.gateway.routes.table import ROUTES
-from services.gateway.web.auth import Role
-from services.gateway.web.queries import StartBody
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.docs.openapi import document
+from flotilla.services.gateway.docs.page import render
+from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.queries import StartBody
 
 DOCUMENT = document(ROUTES, "1.2.3")
 

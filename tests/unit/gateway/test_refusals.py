@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.audit import Caller, GatewayRefusal
-from schemas.fault import Fault, FaultCode, fault
-from services.gateway.live import refusals
-from services.gateway.live.refusals import Refusals
+from flotilla.schemas.audit import Caller, GatewayRefusal
+from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.services.gateway.live import refusals
+from flotilla.services.gateway.live.refusals import Refusals
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 STOP = "POST /api/v1/nautilus/engine/stop"

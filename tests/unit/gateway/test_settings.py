@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.settings import GatewaySettings
+from flotilla.services.gateway.settings import GatewaySettings
 
 
 def test_without_a_word_it_listens_to_this_machine_only() -> None:

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.engine import SessionView
-from schemas.fault import FaultCode
-from schemas.states import ClientState, FailureReason, RunState
-from services.gateway.engines.verdict import Goal, judge
+from flotilla.schemas.engine import SessionView
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.states import ClientState, FailureReason, RunState
+from flotilla.services.gateway.engines.verdict import Goal, judge
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

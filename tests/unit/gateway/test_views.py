@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from schemas.catalog import Parameter, TemplateView
-from schemas.config import EngineConfig
-from schemas.engine import EngineView, FleetStatus, SessionView
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import ClientState, DesiredState, FailureReason, RunState
-from schemas.telemetry import Resources, StopFlag
-from services.gateway.engines.views import (
+from flotilla.schemas.catalog import Parameter, TemplateView
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import EngineView, FleetStatus, SessionView
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState
+from flotilla.schemas.telemetry import Resources, StopFlag
+from flotilla.services.gateway.engines.views import (
     health_check,
     health_view,
     overall_health,

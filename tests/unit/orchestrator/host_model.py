@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from schemas.fault import Fault, FaultCode
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import RunState
+from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import RunState
 from tests.unit.orchestrator.makers import after, facts
 
 CREATED, RUNNING, EXITED = ContainerStatus.CREATED, ContainerStatus.RUNNING, ContainerStatus.EXITED

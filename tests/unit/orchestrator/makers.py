@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from schemas.config import EngineConfig
-from schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
-from schemas.states import DesiredState, EngineType, RunState, TradingMode
-from schemas.telemetry import EngineEvent, EventKind, Heartbeat, HostHeartbeat, StateChange
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.placement import HostLoad
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
+from flotilla.schemas.states import DesiredState, EngineType, RunState, TradingMode
+from flotilla.schemas.telemetry import EngineEvent, EventKind, Heartbeat, HostHeartbeat, StateChange
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.placement import HostLoad
 
 NOW = datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
 HOSTS = (HostLoad("h1", 2, 0),)

@@ -4,14 +4,18 @@ from typing import Any
 
 import msgspec
 
-from schemas.config import EngineConfig, VenueChoice
-from schemas.fault import FaultError
-from schemas.session import SessionSpec
-from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, TemplateSet
-from services.orchestrator.templates.core.venues import VenueTemplate
+from flotilla.schemas.config import EngineConfig, VenueChoice
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.templates.core.loading import load
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.templates import (
+    EngineTemplate,
+    StrategyTemplate,
+    TemplateSet,
+)
+from flotilla.services.orchestrator.templates.core.venues import VenueTemplate
 
 STAND_IN = {
     "path": "sim.config:Config",

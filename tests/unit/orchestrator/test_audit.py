@@ -7,17 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.endpoint import Witnessed
-from bus.streams import Delivery
-from schemas import contract
-from schemas.audit import Caller, GatewayRefusal, HostCommand
-from schemas.fault import Fault, FaultCode, fault
-from schemas.session import StopOrder
-from schemas.telemetry import FleetAlert, Severity
-from services.orchestrator.engines import audit
-from services.orchestrator.engines.audit import Audit
-from services.orchestrator.engines.audit_entries import alert_of, alert_of_order, entry_of_host, refusal_of
-from services.orchestrator.ports import Command, Refusal, RepeatedCommand
+from flotilla.bus.endpoint import Witnessed
+from flotilla.bus.streams import Delivery
+from flotilla.schemas import contract
+from flotilla.schemas.audit import Caller, GatewayRefusal, HostCommand
+from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.schemas.session import StopOrder
+from flotilla.schemas.telemetry import FleetAlert, Severity
+from flotilla.services.orchestrator.engines import audit
+from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.audit_entries import (
+    alert_of,
+    alert_of_order,
+    entry_of_host,
+    refusal_of,
+)
+from flotilla.services.orchestrator.ports import Command, Refusal, RepeatedCommand
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ANN = Caller(credential="gateway", name="ann", origin="10.0.0.5", via="rest")

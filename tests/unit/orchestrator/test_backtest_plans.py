@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPlan
-from schemas.catalog import CatalogEntry, Parameter
-from services.orchestrator.backtests.core.plans import Sources, plan_of
-from services.orchestrator.templates.core.parameters import Rule
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
+from flotilla.schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPlan
+from flotilla.schemas.catalog import CatalogEntry, Parameter
+from flotilla.services.orchestrator.backtests.core.plans import Sources, plan_of
+from flotilla.services.orchestrator.templates.core.parameters import Rule
+from flotilla.services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 
 SPX, IXIC = "SPX.SIM-1-DAY-LAST-EXTERNAL", "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     CatalogFile,
     ClosedTrade,
     EquityPoint,
@@ -20,11 +20,11 @@ from schemas.backtest import (
     ResultPart,
     RunSummary,
 )
-from schemas.fault import FaultCode, FaultError
-from schemas.telemetry import Fill
-from services.orchestrator.backtests.core.comparing import parameters, verdict
-from services.orchestrator.backtests.core.pages import page
-from services.orchestrator.backtests.core.result_parts import BrokenResultError, joined, unpacked
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.telemetry import Fill
+from flotilla.services.orchestrator.backtests.core.comparing import parameters, verdict
+from flotilla.services.orchestrator.backtests.core.pages import page
+from flotilla.services.orchestrator.backtests.core.result_parts import BrokenResultError, joined, unpacked
 from tests.unit.orchestrator.test_backtest_turns import CONFIG, outcome
 
 REPORT_CHARACTERS = 96 * 1024

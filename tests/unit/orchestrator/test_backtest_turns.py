@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     ClaimTrial,
@@ -22,10 +22,10 @@ from schemas.backtest import (
     TrialResult,
     TrialStarted,
 )
-from schemas.fault import FaultError
-from services.orchestrator.backtests.core import lifecycle as turns
-from services.orchestrator.backtests.core.model import Backtest
-from services.orchestrator.backtests.core.views import view
+from flotilla.schemas.fault import FaultError
+from flotilla.services.orchestrator.backtests.core import lifecycle as turns
+from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.views import view
 from tests.unit.orchestrator.makers import NOW, after
 
 CONFIG = BacktestConfig(

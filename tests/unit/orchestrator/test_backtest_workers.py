@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-import templates
-from schemas.backtest import WorkerPlan
-from schemas.config import EngineConfig
-from schemas.states import RunState
-from schemas.telemetry import HostHeartbeat, StopFlag
-from services.orchestrator.backtests.core.hosting import wants_worker, worker_config
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine, StopOrder
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
+from flotilla import templates
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import HostHeartbeat, StopFlag
+from flotilla.services.orchestrator.backtests.core.hosting import wants_worker, worker_config
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine, StopOrder
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from services.orchestrator.adapters.catalog import CatalogFolder
+from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
 
 FILE = "1999-01-05T00-00-00-000000000Z_2008-12-31T00-00-00-000000000Z.parquet"
 

@@ -2,11 +2,15 @@
 
 import pytest
 
-from schemas.config import EngineConfig, RestartPolicy, VenueChoice
-from schemas.fault import FaultError
-from schemas.session import VenueAccount
-from services.orchestrator.templates.core.choice import engine_template, leased_accounts, restart_policy
-from services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.schemas.config import EngineConfig, RestartPolicy, VenueChoice
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import VenueAccount
+from flotilla.services.orchestrator.templates.core.choice import (
+    engine_template,
+    leased_accounts,
+    restart_policy,
+)
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 from tests.unit.orchestrator.template_sets import SHELF, live, paper
 
 VENUES = (

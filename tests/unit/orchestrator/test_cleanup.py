@@ -1,9 +1,9 @@
 import pytest
 
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import RunState, TradingMode
-from services.orchestrator.engines.core.cleanup import Verb, judge
-from services.orchestrator.engines.core.model import Session
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import RunState, TradingMode
+from flotilla.services.orchestrator.engines.core.cleanup import Verb, judge
+from flotilla.services.orchestrator.engines.core.model import Session
 from tests.unit.orchestrator.makers import facts, session
 
 ACTIVE, ENDED, UNKNOWN = session(), session(RunState.STOPPED), None

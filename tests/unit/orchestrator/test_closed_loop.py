@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.engine import StopEngine
-from schemas.fault import Fault
-from schemas.session import ContainerFacts
-from schemas.states import RunState, StopPolicy
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core import outcomes
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import Fault
+from flotilla.schemas.session import ContainerFacts
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
@@ -30,10 +30,10 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.reconcile import leftovers, reconcile
-from services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from tests.unit.orchestrator.host_model import RUNNING, Clock, Container, HostModel
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, host_beat, spec, state_event
 

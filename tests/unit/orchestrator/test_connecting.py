@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
 from tests.unit.orchestrator.template_sets import live, paper, refused, rendered
 
 

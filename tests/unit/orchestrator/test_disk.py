@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.orchestrator.engines.core.disk import Space, is_low
+from flotilla.services.orchestrator.engines.core.disk import Space, is_low
 
 MIB, GIB = 1 << 20, 1 << 30
 

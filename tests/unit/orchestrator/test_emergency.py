@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from schemas.session import EmergencyStop, FleetStopped
-from services.orchestrator.engines import emergency
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.emergency import Emergency
-from services.orchestrator.engines.ledger import Ledger
+from flotilla.schemas.session import EmergencyStop, FleetStopped
+from flotilla.services.orchestrator.engines import emergency
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.emergency import Emergency
+from flotilla.services.orchestrator.engines.ledger import Ledger
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.config import EngineConfig
-from schemas.engine import StopEngine
-from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import FleetAlert, OrderUpdate, PositionUpdate, StopReport
-from services.orchestrator.engines.core import ends
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.effects import PublishState, RaiseAlert
-from services.orchestrator.engines.core.ends import NO_ACCOUNT, Exposure
-from services.orchestrator.engines.core.engine import stop
-from services.orchestrator.engines.core.model import Engine, Session, StopOrder
-from services.orchestrator.engines.core.session import move
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import FleetAlert, OrderUpdate, PositionUpdate, StopReport
+from flotilla.services.orchestrator.engines.core import ends
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.effects import PublishState, RaiseAlert
+from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT, Exposure
+from flotilla.services.orchestrator.engines.core.engine import stop
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.session import move
 from tests.unit.orchestrator.makers import NOW, after, engine, session, spec
 
 HELD = PositionUpdate(

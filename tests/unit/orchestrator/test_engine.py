@@ -1,11 +1,11 @@
 import pytest
 
-from schemas.engine import EngineAccepted, StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.engine import EngineAccepted, StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     KillContainer,
@@ -13,7 +13,7 @@ from services.orchestrator.engines.core.effects import (
     PublishState,
     StartContainer,
 )
-from services.orchestrator.engines.core.model import Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Session, StopOrder
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, replace, session, spec
 
 LOOK = LookAgain("e1", after(5))

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.fault import FaultCode, fault
-from schemas.states import DesiredState, FailureReason, RunState
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.effects import Effect
-from services.orchestrator.engines.core.ends import NO_ACCOUNT, UNREAD, Exposure
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.session import move
-from services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from services.orchestrator.ports import Change
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import DesiredState, FailureReason, RunState
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.effects import Effect
+from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT, UNREAD, Exposure
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.session import move
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.ports import Change
 from tests.unit.orchestrator.makers import after, engine, session
 
 SLOW = fault(FaultCode.UNAVAILABLE, "the statement took too long")

@@ -1,11 +1,11 @@
 import msgspec
 import pytest
 
-from schemas.fault import Fault, FaultCode
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import Alert, EngineEvent, EventKind, Severity
-from services.orchestrator.engines.core import outcomes
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert, EngineEvent, EventKind, Severity
+from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
@@ -14,8 +14,8 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.events import apply_states, read, time_of
-from services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.events import apply_states, read, time_of
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
 from tests.unit.orchestrator.makers import HOSTS, NOW, STARTED, after, engine, session, spec, state_event
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.states import ClientState, RunState
-from services.orchestrator.core.replies import fitting
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.placement import HostLoad, choose
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.core.views import client_state, live_view, record_view
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import ClientState, RunState
+from flotilla.services.orchestrator.core.replies import fitting
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.placement import HostLoad, choose
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.core.views import client_state, live_view, record_view
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, host_beat, replace, session
 
 

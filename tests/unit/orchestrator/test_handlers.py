@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas import contract
-from schemas.fault import FaultCode, FaultError, fault
-from services.orchestrator import handlers
+from flotilla.schemas import contract
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.orchestrator import handlers
 
 ENDS = (
     contract.ENGINE_STOP,

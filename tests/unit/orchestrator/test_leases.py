@@ -1,10 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.engine import StopEngine
-from schemas.states import FailureReason, RunState
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.leases import Lease, free_at, held_text, holdings, next_token
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.leases import Lease, free_at, held_text, holdings, next_token
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
 HELD = Lease(venue="IB", account="U1", token=4, instance_id="e1", session_id="s1", ttl_s=120.0, taken_at=NOW)

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog import ListTemplates, TemplateFault, TemplateList, ValidateStrategy
-from schemas.config import StrategyChoice
-from schemas.fault import FieldError
-from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.strategies import render_all
-from services.orchestrator.templates.core.templates import Kind, StrategyTemplate, TemplateSet
-from services.orchestrator.templates.library import Library
+from flotilla.schemas.catalog import ListTemplates, TemplateFault, TemplateList, ValidateStrategy
+from flotilla.schemas.config import StrategyChoice
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.orchestrator.templates.core.loading import load
+from flotilla.services.orchestrator.templates.core.strategies import render_all
+from flotilla.services.orchestrator.templates.core.templates import Kind, StrategyTemplate, TemplateSet
+from flotilla.services.orchestrator.templates.library import Library
 from tests.unit.orchestrator.template_sets import SHELF
 from tests.unit.orchestrator.test_rendering import STRATEGY
 

@@ -4,11 +4,11 @@ from typing import Any, cast
 
 import pytest
 
-from bus.bus import Bus
-from schemas.fault import FaultCode, fault
-from schemas.session import CleanupError, ContainerList
-from services.orchestrator.engines.core.sightings import FleetSightings
-from services.orchestrator.engines.listing import list_containers
+from flotilla.bus.bus import Bus
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import CleanupError, ContainerList
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.services.orchestrator.engines.listing import list_containers
 from tests.unit.orchestrator.makers import NOW, after, facts, host_beat
 
 

@@ -1,7 +1,7 @@
-from schemas.session import ContainerStatus
-from schemas.states import RunState
-from schemas.telemetry import EngineMetrics
-from services.orchestrator.engines.core.sightings import FleetSightings, Sight
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import EngineMetrics
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings, Sight
 from tests.unit.orchestrator.makers import NOW, after, beat, facts, host_beat, session
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate
-from services.orchestrator.templates.core.venues import VenueTemplate
+from flotilla.services.orchestrator.templates.core.loading import load
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate
+from flotilla.services.orchestrator.templates.core.venues import VenueTemplate
 from tests.unit.orchestrator.test_rendering import ENGINE, RULES, STRATEGY
 
 MAX_BYTES = 256 * 1024

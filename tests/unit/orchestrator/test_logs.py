@@ -2,9 +2,9 @@ from datetime import datetime
 
 import pytest
 
-from schemas.engine import ReadLogs
-from schemas.telemetry import LogLines
-from services.orchestrator.engines.core.logs import select
+from flotilla.schemas.engine import ReadLogs
+from flotilla.schemas.telemetry import LogLines
+from flotilla.services.orchestrator.engines.core.logs import select
 from tests.unit.orchestrator.makers import NOW, after
 
 LINES = (

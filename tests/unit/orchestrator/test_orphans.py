@@ -4,20 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fault import FaultError
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
-from schemas.telemetry import Severity
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.core.effects import (
     CommandStop,
     KillContainer,
     RaiseAlert,
     RemoveContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, may_trade_live, step
-from services.orchestrator.engines.core.reconcile import reconcile
-from services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.orphans import (
+    AdoptContainer,
+    Orphan,
+    adopt,
+    may_trade_live,
+    step,
+)
+from flotilla.services.orchestrator.engines.core.reconcile import reconcile
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

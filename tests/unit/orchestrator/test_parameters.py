@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.catalog import CatalogEntry, Parameter
-from services.orchestrator.templates.core.parameters import Known, WrongValue, check, check_all, instrument_of
+from flotilla.schemas.catalog import CatalogEntry, Parameter
+from flotilla.services.orchestrator.templates.core.parameters import (
+    Known,
+    WrongValue,
+    check,
+    check_all,
+    instrument_of,
+)
 from tests.unit.orchestrator.makers import NOW
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"

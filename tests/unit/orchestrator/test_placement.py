@@ -1,11 +1,11 @@
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.states import EngineType, RunState, TradingMode
-from schemas.telemetry import StopFlag
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.effects import RaiseAlert
-from services.orchestrator.engines.core.placement import (
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import EngineType, RunState, TradingMode
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.engines.core.placement import (
     HostLoad,
     check_runtime,
     choose,

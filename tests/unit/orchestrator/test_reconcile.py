@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import FailureReason, RunState, StopPolicy
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     Effect,
@@ -17,9 +17,9 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.model import Engine, Session, StopOrder
-from services.orchestrator.engines.core.reconcile import leftovers, reconcile
-from services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.reconcile import leftovers, reconcile
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

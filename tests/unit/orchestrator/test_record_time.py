@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from services.orchestrator.core.record_time import KeptTime, on_wall, wall
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.engines.core.views import record_view
+from flotilla.services.orchestrator.core.record_time import KeptTime, on_wall, wall
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.engines.core.views import record_view
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

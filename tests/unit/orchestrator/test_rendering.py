@@ -6,17 +6,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.config import EngineConfig, StrategyChoice, VenueChoice
-from schemas.fault import FaultCode, FaultError
-from schemas.session import SessionSpec
-from schemas.states import StopPolicy
-from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.placeholders import substitute
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.strategies import render_strategy
-from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, TemplateSet, view
-from services.orchestrator.templates.core.traders import trader_id
+from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import StopPolicy
+from flotilla.services.orchestrator.templates.core.loading import load
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.placeholders import substitute
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.strategies import render_strategy
+from flotilla.services.orchestrator.templates.core.templates import (
+    EngineTemplate,
+    StrategyTemplate,
+    TemplateSet,
+    view,
+)
+from flotilla.services.orchestrator.templates.core.traders import trader_id
 from tests.unit.orchestrator.makers import config
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"

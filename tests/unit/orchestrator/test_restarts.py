@@ -4,26 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import RestartPolicy
-from schemas.engine import StopEngine
-from schemas.session import ContainerStatus
-from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import Severity
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.again import start_again
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.config import RestartPolicy
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.again import start_again
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
     Effect,
     LookAgain,
     RaiseAlert,
     StartAgain,
     StartContainer,
 )
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.model import Engine, StopOrder
-from services.orchestrator.engines.core.reconcile import reconcile
-from services.orchestrator.engines.core.restarts import backoff, is_owed, plan, recent, standing_alerts
-from services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.model import Engine, StopOrder
+from flotilla.services.orchestrator.engines.core.reconcile import reconcile
+from flotilla.services.orchestrator.engines.core.restarts import (
+    backoff,
+    is_owed,
+    plan,
+    recent,
+    standing_alerts,
+)
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.states import RunState
-from services.orchestrator.engines.core.session import MOVES, IllegalMove, is_older, move
+from flotilla.schemas.states import RunState
+from flotilla.services.orchestrator.engines.core.session import MOVES, IllegalMove, is_older, move
 from tests.unit.orchestrator.makers import NOW, after, session
 
 IN_ORDER = (

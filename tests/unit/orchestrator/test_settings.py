@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.settings import OrchestratorSettings
 
 
 def test_everything_has_a_default() -> None:

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from schemas.config import RestartPolicy
-from schemas.engine import StopEngine
-from schemas.session import ContainerStatus
-from schemas.states import DesiredState, FailureReason, RunState, SilencePolicy, StopPolicy
-from schemas.telemetry import FleetAlert
-from services.orchestrator.engines.core import ends, silence
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import CommandStop, RaiseAlert
-from services.orchestrator.engines.core.engine import stop
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
-from services.orchestrator.engines.core.reconcile import reconcile
-from services.orchestrator.engines.core.sightings import Sight
+from flotilla.schemas.config import RestartPolicy
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import DesiredState, FailureReason, RunState, SilencePolicy, StopPolicy
+from flotilla.schemas.telemetry import FleetAlert
+from flotilla.services.orchestrator.engines.core import ends, silence
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import CommandStop, RaiseAlert
+from flotilla.services.orchestrator.engines.core.engine import stop
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
+from flotilla.services.orchestrator.engines.core.reconcile import reconcile
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, facts, replace, session, state_event
 
 MUTE = Sight(is_host_in_sight=True, is_listed=True, container=facts(), is_silent=True, is_mute=True)

@@ -1,14 +1,14 @@
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.states import DesiredState, RunState, StopPolicy
-from schemas.telemetry import StopFlag
-from services.orchestrator.engines.core.effects import CommandStop, KillContainer
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.model import StopOrder
-from services.orchestrator.engines.core.reconcile import reconcile
-from services.orchestrator.engines.core.sightings import FleetSightings, Sight
-from services.orchestrator.engines.core.stop_flags import halt, refuse_stopped
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import DesiredState, RunState, StopPolicy
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines.core.effects import CommandStop, KillContainer
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import StopOrder
+from flotilla.services.orchestrator.engines.core.reconcile import reconcile
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings, Sight
+from flotilla.services.orchestrator.engines.core.stop_flags import halt, refuse_stopped
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, engine, host_beat, replace, session, spec
 from tests.unit.orchestrator.test_engine import effects_of
 

@@ -1,13 +1,13 @@
 import pytest
 
-from schemas.engine import StopEngine
-from schemas.fault import FaultCode, FaultError
-from schemas.states import ClientState, DesiredState, RunState
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.fleet import Fleet
-from services.orchestrator.engines.core.stored import configure, remove
-from services.orchestrator.engines.core.views import record_view
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import ClientState, DesiredState, RunState
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.stored import configure, remove
+from flotilla.services.orchestrator.engines.core.views import record_view
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, session, spec, state_event
 
 NEW = config(log_level="DEBUG")

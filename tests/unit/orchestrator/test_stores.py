@@ -8,15 +8,15 @@ from typing import Any, cast
 
 import pytest
 
-from schemas import contract
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.telemetry import FleetAlert, StoreProbe
-from services.orchestrator.engines import stores
-from services.orchestrator.engines.alerts import Alerts
-from services.orchestrator.engines.clock import RecordClock
-from services.orchestrator.engines.core.disk import Space
-from services.orchestrator.engines.stores import Stores
-from services.orchestrator.handlers import BEGINNINGS
+from flotilla.schemas import contract
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.telemetry import FleetAlert, StoreProbe
+from flotilla.services.orchestrator.engines import stores
+from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.engines.core.disk import Space
+from flotilla.services.orchestrator.engines.stores import Stores
+from flotilla.services.orchestrator.handlers import BEGINNINGS
 
 GIB = 1 << 30
 AWAY = fault(FaultCode.UNAVAILABLE, "no space left on device", retry_after_s=1.0)

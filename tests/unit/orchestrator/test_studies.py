@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
-from services.orchestrator.backtests.core.axes import choices
-from services.orchestrator.backtests.core.model import Study
-from services.orchestrator.backtests.core.studies import member_id, members, settle, step, windows
-from services.orchestrator.backtests.core.study_ranking import Point, best, best_of
-from services.orchestrator.backtests.core.views import study_view
+from flotilla.schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
+from flotilla.services.orchestrator.backtests.core.axes import choices
+from flotilla.services.orchestrator.backtests.core.model import Study
+from flotilla.services.orchestrator.backtests.core.studies import member_id, members, settle, step, windows
+from flotilla.services.orchestrator.backtests.core.study_ranking import Point, best, best_of
+from flotilla.services.orchestrator.backtests.core.views import study_view
 from tests.unit.orchestrator.makers import NOW
 from tests.unit.orchestrator.test_backtest_plans import CROSS, SOURCES, config
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from services.orchestrator.adapters.template_files import TemplateFiles
-from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
+from flotilla.services.orchestrator.settings import OrchestratorSettings
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 from tests.unit.orchestrator.makers import config
 from tests.unit.orchestrator.test_loading import VENUE
 from tests.unit.orchestrator.test_rendering import BARS, ENGINE, STRATEGY

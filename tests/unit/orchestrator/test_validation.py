@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.catalog import StrategyVerdict, ValidateStrategy
-from schemas.fault import FieldError
-from schemas.session import PlanProblems
-from services.orchestrator.templates.core.loading import load
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
-from services.orchestrator.templates.core.validation import examine, judged
+from flotilla.schemas.catalog import StrategyVerdict, ValidateStrategy
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanProblems
+from flotilla.services.orchestrator.templates.core.loading import load
+from flotilla.services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
+from flotilla.services.orchestrator.templates.core.validation import examine, judged
 from tests.unit.orchestrator.test_rendering import RULES, STRATEGY
 
 PARAMETERS: dict[str, Any] = {

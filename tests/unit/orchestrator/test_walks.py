@@ -7,29 +7,29 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.config import RestartPolicy
-from schemas.engine import StopEngine
-from schemas.fault import Fault, FaultCode, FaultError
-from schemas.session import ContainerStatus
-from schemas.states import RunState
-from schemas.telemetry import StopFlag
-from services.orchestrator.engines.core import engine as core
-from services.orchestrator.engines.core import outcomes
-from services.orchestrator.engines.core.again import start_again
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.config import RestartPolicy
+from flotilla.schemas.engine import StopEngine
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.again import start_again
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
     PublishState,
     StartContainer,
 )
-from services.orchestrator.engines.core.events import apply_states
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.reconcile import reconcile
-from services.orchestrator.engines.core.restarts import is_owed
-from services.orchestrator.engines.core.session import MOVES
-from services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.reconcile import reconcile
+from flotilla.services.orchestrator.engines.core.restarts import is_owed
+from flotilla.services.orchestrator.engines.core.session import MOVES
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import HOSTS, after, beat, config, facts, spec, state_event
 
 type Turn = Callable[[Engine | None, float], Decision | None]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas.catalog import catalog_entries
+from flotilla.schemas.catalog import catalog_entries
 
 FIRST = "1999-01-05T00-00-00-000000000Z_2008-12-31T00-00-00-000000000Z.parquet"
 SECOND = "2009-01-02T00-00-00-000000000Z_2018-12-31T00-00-00-000000000Z.parquet"

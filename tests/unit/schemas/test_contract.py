@@ -10,14 +10,14 @@ import jsonschema
 import msgspec
 import pytest
 
-from bus.permissions import actor_permissions, engine_permissions
-from schemas import export
-from schemas.config import EngineConfig
-from schemas.contract import CALLS, FEEDS, STREAMS, Actor, Durability
-from schemas.decoding import decode
-from schemas.engine import ConfigureEngine, StartEngine
-from schemas.fault import STATUS, FaultCode, FaultError
-from schemas.subjects import wildcard
+from flotilla.bus.permissions import actor_permissions, engine_permissions
+from flotilla.schemas import export
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.contract import CALLS, FEEDS, STREAMS, Actor, Durability
+from flotilla.schemas.decoding import decode
+from flotilla.schemas.engine import ConfigureEngine, StartEngine
+from flotilla.schemas.fault import STATUS, FaultCode, FaultError
+from flotilla.schemas.subjects import wildcard
 
 MAX_BODY_BYTES = 256 * 1024
 

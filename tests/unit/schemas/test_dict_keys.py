@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import StudyConfig
-from schemas.decoding import convert, decode
-from schemas.fault import FaultError
+from flotilla.schemas.backtest import StudyConfig
+from flotilla.schemas.decoding import convert, decode
+from flotilla.schemas.fault import FaultError
 
 BASE = {"start_date": "2000-01-01", "end_date": "2001-01-01", "instruments": ["A.X"], "strategy": "s"}
 

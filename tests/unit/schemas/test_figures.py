@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.backtest import Metrics
-from schemas.figures import FIGURES, UNDEFINED, written
+from flotilla.schemas.backtest import Metrics
+from flotilla.schemas.figures import FIGURES, UNDEFINED, written
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import contract
-from schemas.ids import BarType, InstanceId, InstrumentId, Name, RequestId, is_id, new_session_id
-from schemas.subjects import parse, subject, wildcard
+from flotilla.schemas import contract
+from flotilla.schemas.ids import BarType, InstanceId, InstrumentId, Name, RequestId, is_id, new_session_id
+from flotilla.schemas.subjects import parse, subject, wildcard
 
 TRICKS = ["", "a.b", "a*", ">", "a b", "a\n", "\na", "A", "-a", "a/b", "../a", "a" * 64, "é", "a\x00", "a_b"]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from schemas.decoding import decode
-from schemas.engine import StartEngine
-from schemas.fault import FaultError
-from schemas.numbers import out_of_range_at
+from flotilla.schemas.decoding import decode
+from flotilla.schemas.engine import StartEngine
+from flotilla.schemas.fault import FaultError
+from flotilla.schemas.numbers import out_of_range_at
 
 LONG = "9" * 5000
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from schemas.session import EnginePlan, SessionSpec
-from schemas.states import EngineType, TradingMode
-from schemas.telemetry import EngineMetrics
+from flotilla.schemas.session import EnginePlan, SessionSpec
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.telemetry import EngineMetrics
 
 
 def spec(**changes: Any) -> SessionSpec:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engine_sidecar.process.cgroup import CgroupMeter, group_folders
-from engine_sidecar.process.processes import ProcessMeter, rss_bytes
-from engine_sidecar.process.usage import OomCounter, Usage, resources
+from flotilla.engine_sidecar.process.cgroup import CgroupMeter, group_folders
+from flotilla.engine_sidecar.process.processes import ProcessMeter, rss_bytes
+from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
 
 NET = (
     "Inter-|   Receive                                                |  Transmit\n"

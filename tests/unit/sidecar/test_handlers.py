@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine_sidecar.link.frames import (
+from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
     Exited,
     Flatten,
@@ -18,17 +18,17 @@ from engine_sidecar.link.frames import (
     ToEngine,
     ZygoteReady,
 )
-from engine_sidecar.link.messages import BusFound, ZygoteGone
-from engine_sidecar.outbox.redaction import Redaction, secrets_of
-from engine_sidecar.session import commands
-from engine_sidecar.session.commands import Commands
-from engine_sidecar.session.handlers import Handlers
-from engine_sidecar.session.questions import Questions
-from engine_sidecar.session.strategy_commands import StrategyCommands
-from schemas.fault import FaultCode, FaultError
-from schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import Alert, EventKind, StateChange
+from flotilla.engine_sidecar.link.messages import BusFound, ZygoteGone
+from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
+from flotilla.engine_sidecar.session import commands
+from flotilla.engine_sidecar.session.commands import Commands
+from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 from tests.unit.sidecar.samples import spec
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine_sidecar.link.frames import EndNow, Forked, GoOn, Phase, Reduce, Stop, Tick
-from engine_sidecar.link.messages import (
+from flotilla.engine_sidecar.link.frames import EndNow, Forked, GoOn, Phase, Reduce, Stop, Tick
+from flotilla.engine_sidecar.link.messages import (
     BusFound,
     Checked,
     Effect,
@@ -15,11 +15,11 @@ from engine_sidecar.link.messages import (
     StopAsked,
     ZygoteReady,
 )
-from engine_sidecar.session.core import session as core
-from engine_sidecar.session.core.facts import Session
-from schemas.session import AccountLease
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import Alert
+from flotilla.engine_sidecar.session.core import session as core
+from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.schemas.session import AccountLease
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert
 from tests.unit.sidecar.samples import spec
 
 

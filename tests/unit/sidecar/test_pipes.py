@@ -8,13 +8,13 @@ import time
 import msgspec
 import pytest
 
-from engine_sidecar.link.frames import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
-from engine_sidecar.link.messages import LinkClosed
-from engine_sidecar.process.echo import Echo
-from engine_sidecar.process.engine_link import EngineLink
-from engine_sidecar.process.launch import BadLaunchError, read_launch
-from engine_sidecar.process.pipes import read_lines
-from schemas.session import BusAccess, Launch
+from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
+from flotilla.engine_sidecar.link.messages import LinkClosed
+from flotilla.engine_sidecar.process.echo import Echo
+from flotilla.engine_sidecar.process.engine_link import EngineLink
+from flotilla.engine_sidecar.process.launch import BadLaunchError, read_launch
+from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.schemas.session import BusAccess, Launch
 from tests.unit.sidecar.samples import spec
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -2,13 +2,21 @@
 
 import pytest
 
-from engine_sidecar.link.frames import Forked, Phase
-from engine_sidecar.link.messages import AtRest, BusFound, Effect, Message, Observed, Publish, ZygoteReady
-from engine_sidecar.session.core import session as core
-from engine_sidecar.session.core.facts import Session
-from engine_sidecar.session.core.problems import notes, problems
-from schemas.states import RunState, TradingMode
-from schemas.telemetry import Alert, EngineMetrics, FeedProgress, QuietData, Severity, StateChange
+from flotilla.engine_sidecar.link.frames import Forked, Phase
+from flotilla.engine_sidecar.link.messages import (
+    AtRest,
+    BusFound,
+    Effect,
+    Message,
+    Observed,
+    Publish,
+    ZygoteReady,
+)
+from flotilla.engine_sidecar.session.core import session as core
+from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.engine_sidecar.session.core.problems import notes, problems
+from flotilla.schemas.states import RunState, TradingMode
+from flotilla.schemas.telemetry import Alert, EngineMetrics, FeedProgress, QuietData, Severity, StateChange
 from tests.unit.sidecar.samples import measure, spec
 
 

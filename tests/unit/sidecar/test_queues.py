@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.outbox.journal import Entry, Journal
-from engine_sidecar.outbox.log_book import LineCutter, LogBook
-from engine_sidecar.outbox.outbox import Outbox
-from engine_sidecar.outbox.redaction import Redaction
-from schemas.states import RunState
-from schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
+from flotilla.engine_sidecar.outbox.journal import Entry, Journal
+from flotilla.engine_sidecar.outbox.log_book import LineCutter, LogBook
+from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.outbox.redaction import Redaction
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from tests.unit.sidecar.samples import spec
 
 RESERVE = 1_000

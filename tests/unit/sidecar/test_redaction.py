@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from engine_sidecar.link.asking import Answer
-from engine_sidecar.outbox.redaction import Redaction, secrets_of
-from schemas.fault import Fault, FaultCode, FieldError
-from schemas.session import BusAccess, CacheAccess, Launch
-from schemas.states import RunState
-from schemas.telemetry import Alert, Severity, StateChange
+from flotilla.engine_sidecar.link.asking import Answer
+from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
+from flotilla.schemas.fault import Fault, FaultCode, FieldError
+from flotilla.schemas.session import BusAccess, CacheAccess, Launch
+from flotilla.schemas.states import RunState
+from flotilla.schemas.telemetry import Alert, Severity, StateChange
 from tests.unit.sidecar.samples import spec
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.link.frames import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
-from engine_sidecar.link.messages import (
+from flotilla.engine_sidecar.link.frames import Ended, Exited, Forked, Phase, Stop, Tick, ZygoteReady
+from flotilla.engine_sidecar.link.messages import (
     AtRest,
     BusFound,
     Checked,
@@ -27,11 +27,11 @@ from engine_sidecar.link.messages import (
     StopAsked,
     ZygoteGone,
 )
-from engine_sidecar.session.core import session as core
-from engine_sidecar.session.core.facts import KillCause, Session
-from schemas.session import AccountLease
-from schemas.states import FailureReason, RunState, StopPolicy
-from schemas.telemetry import Alert, StateChange
+from flotilla.engine_sidecar.session.core import session as core
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session
+from flotilla.schemas.session import AccountLease
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import Alert, StateChange
 from tests.unit.sidecar.samples import measure, spec
 
 LATEST_END_S = 10.0

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from engine_sidecar.link.frames import Ended
-from engine_sidecar.session.core.facts import KillCause, Session
-from engine_sidecar.session.core.verdict import describe_exit, final_state
-from schemas.states import FailureReason, RunState
+from flotilla.engine_sidecar.link.frames import Ended
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session
+from flotilla.engine_sidecar.session.core.verdict import describe_exit, final_state
+from flotilla.schemas.states import FailureReason, RunState
 from tests.unit.sidecar.samples import spec
 
 TRADING: dict[str, Any] = {

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_sidecar.session.core import watch
-from engine_sidecar.session.core.watch import Pulse, Verdict
+from flotilla.engine_sidecar.session.core import watch
+from flotilla.engine_sidecar.session.core.watch import Pulse, Verdict
 
 
 def run(pulse: Pulse, times: list[float], **limits: float) -> tuple[Pulse, list[Verdict]]:

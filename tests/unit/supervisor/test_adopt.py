@@ -2,9 +2,9 @@
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.session import ContainerStatus
-from services.supervisor.core.adopt import Existing, Verdict, judge
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import ContainerStatus
+from flotilla.services.supervisor.core.adopt import Existing, Verdict, judge
 
 
 def existing(

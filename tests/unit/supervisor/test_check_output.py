@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError, FieldError
-from schemas.session import PlanCheck, PlanProblems
-from services.supervisor.checks import PlanChecks
-from services.supervisor.core.check_output import CheckOutput, problems_in
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.supervisor.checks import PlanChecks
+from flotilla.services.supervisor.core.check_output import CheckOutput, problems_in
 
 AT_ONCE = 2
 

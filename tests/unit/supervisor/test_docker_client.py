@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bus.tasks import Tasks
-from services.supervisor.adapters import docker_client
-from services.supervisor.adapters.docker_client import DockerCalls, _in_daemon_thread
-from services.supervisor.adapters.docker_runtime import DockerRuntime
-from services.supervisor.core.spec import ContainerProfile
+from flotilla.bus.tasks import Tasks
+from flotilla.services.supervisor.adapters import docker_client
+from flotilla.services.supervisor.adapters.docker_client import DockerCalls, _in_daemon_thread
+from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.core.spec import ContainerProfile
 
 MORE_THAN_EVER_AT_ONCE = 150
 

@@ -11,8 +11,8 @@ import requests
 from docker.errors import APIError
 from urllib3.exceptions import ProtocolError
 
-from schemas.fault import FaultCode
-from services.supervisor.adapters.docker_errors import (
+from flotilla.schemas.fault import FaultCode
+from flotilla.services.supervisor.adapters.docker_errors import (
     NotPermittedError,
     fault_of,
     is_name_taken,

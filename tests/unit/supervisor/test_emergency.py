@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import WorkerPlan
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import (
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     EmergencyStop,
@@ -21,12 +21,12 @@ from schemas.session import (
     SessionSpec,
     container_name,
 )
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import StateChange, StopReport
-from services.supervisor import emergency
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.emergency import EmergencyStops
-from services.supervisor.stop_gate import StopGate
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import StateChange, StopReport
+from flotilla.services.supervisor import emergency
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 AWAY = fault(FaultCode.UNAVAILABLE, "Docker does not answer")

@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.fault import FaultCode, FaultError, fault
-from schemas.session import EmergencyStop, StopOrder
-from schemas.telemetry import StopFlag
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.core.fleet_orders import OrderBook
-from services.supervisor.core.stop_flags import followed
-from services.supervisor.fleet_orders import FleetOrders
-from services.supervisor.stop_gate import StopGate
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.session import EmergencyStop, StopOrder
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.core.fleet_orders import OrderBook
+from flotilla.services.supervisor.core.stop_flags import followed
+from flotilla.services.supervisor.fleet_orders import FleetOrders
+from flotilla.services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.session import (
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     SessionSpec,
@@ -17,14 +17,14 @@ from schemas.session import (
     StopSession,
     WhichSession,
 )
-from services.supervisor import handlers as module
-from services.supervisor.adapters.called_off_file import CalledOffFile
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.adapters.stops_file import StopsFile
-from services.supervisor.called_off import KEPT, CalledOff
-from services.supervisor.handlers import Handlers
-from services.supervisor.stop_gate import StopGate
-from services.supervisor.stops import Stops
+from flotilla.services.supervisor import handlers as module
+from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.adapters.stops_file import StopsFile
+from flotilla.services.supervisor.called_off import KEPT, CalledOff
+from flotilla.services.supervisor.handlers import Handlers
+from flotilla.services.supervisor.stop_gate import StopGate
+from flotilla.services.supervisor.stops import Stops
 from tests.fakes.memory_runtime import MemoryRuntime
 from tests.fakes.supervised import session
 

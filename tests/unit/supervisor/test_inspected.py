@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from schemas.session import ContainerStatus
-from services.supervisor.core import names
-from services.supervisor.core.inspected import existing_of, facts_of, inspected, is_engine
+from flotilla.schemas.session import ContainerStatus
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.inspected import existing_of, facts_of, inspected, is_engine
 
 NEVER = "0001-01-01T00:00:00Z"
 

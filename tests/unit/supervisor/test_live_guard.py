@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from schemas.session import EnginePlan, SessionSpec
-from schemas.states import EngineType, TradingMode
-from services.supervisor.core.live_guard import refuse_live
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.session import EnginePlan, SessionSpec
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.supervisor.core.live_guard import refuse_live
 from tests.fakes.supervised import session
 
 SIMULATED = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.process_folder import (
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.process_folder import (
     OUTPUT_BYTES,
     SessionFolder,
     session_folders,
     sweep_remnants,
 )
-from services.supervisor.adapters.process_table import Identity
-from services.supervisor.core.process_state import SessionRecord
+from flotilla.services.supervisor.adapters.process_table import Identity
+from flotilla.services.supervisor.core.process_state import SessionRecord
 from tests.fakes.supervised import session
 
 KEPT_BYTES = 1024 * 1024

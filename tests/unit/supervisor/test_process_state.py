@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.backtest import WorkerPlan
-from schemas.session import ContainerStatus
-from services.supervisor.core.process_state import (
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.session import ContainerStatus
+from flotilla.services.supervisor.core.process_state import (
     LOST,
     RESTARTED,
     Observed,

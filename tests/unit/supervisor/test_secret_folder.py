@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.fault import FaultCode, FaultError
-from services.supervisor.adapters.secret_folder import SecretFolder
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.services.supervisor.adapters.secret_folder import SecretFolder
 
 MAX_BYTES = 64 * 1024
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.supervisor.settings import RuntimeChoice, SupervisorSettings
+from flotilla.services.supervisor.settings import RuntimeChoice, SupervisorSettings
 
 
 def test_without_variables_there_is_a_sound_default() -> None:
@@ -14,7 +14,7 @@ def test_without_variables_there_is_a_sound_default() -> None:
     assert settings.docker_url == "unix:///var/run/docker.sock"
     assert settings.profile.image == "flotilla-engine:latest"
     assert settings.profile.command == ()
-    assert settings.sidecar_command[-2:] == ("-m", "engine_sidecar")
+    assert settings.sidecar_command[-2:] == ("-m", "flotilla.engine_sidecar")
     assert settings.signing_key is None
     assert settings.secret_folder == Path("/home/ann/.local/state/flotilla/secrets")
 

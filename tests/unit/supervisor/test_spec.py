@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from schemas.backtest import WorkerPlan
-from services.supervisor.core import names
-from services.supervisor.core.spec import (
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.spec import (
     CHECK_ROOM,
     FLUSH_S,
     ContainerProfile,
@@ -117,7 +117,7 @@ def test_a_check_is_as_hardened_as_a_session_without_a_network_and_is_none() -> 
         "29",
         "python",
         "-m",
-        "engine_sidecar.checking",
+        "flotilla.engine_sidecar.checking",
     ]
 
 

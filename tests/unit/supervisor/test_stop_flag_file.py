@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.session import EmergencyStop
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.schemas.session import EmergencyStop
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
 
 OTHER = 65534
 LEFT_BY_ROOT = EmergencyStop(reason="drill", request_id="req-1234567890")

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.fault import Fault, FaultCode, FaultError
-from schemas.session import EmergencyStop
-from schemas.telemetry import StopFlag
-from services.supervisor.adapters.stop_flag_file import StopFlagFile
-from services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
-from services.supervisor.ports import LeftOrder
-from services.supervisor.stop_gate import StopGate
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.session import EmergencyStop
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
+from flotilla.services.supervisor.core.stop_flags import flag_on, refuse_stopped, with_flag, without_flag
+from flotilla.services.supervisor.ports import LeftOrder
+from flotilla.services.supervisor.stop_gate import StopGate
 from tests.fakes.supervised import session
 
 NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerFacts, ContainerStatus
-from services.supervisor import stops as module
-from services.supervisor.adapters import process_table
-from services.supervisor.adapters.stops_file import StopsFile
-from services.supervisor.core.stops import StopUnderWay, stopped_by, with_pulse
-from services.supervisor.stops import Stops
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.services.supervisor import stops as module
+from flotilla.services.supervisor.adapters import process_table
+from flotilla.services.supervisor.adapters.stops_file import StopsFile
+from flotilla.services.supervisor.core.stops import StopUnderWay, stopped_by, with_pulse
+from flotilla.services.supervisor.stops import Stops
 from tests.fakes.memory_runtime import MemoryRuntime
 from tests.fakes.supervised import session
 

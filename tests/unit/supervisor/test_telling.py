@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.endpoint import Witnessed
-from schemas.audit import Caller, HostCommand
-from schemas.contract import HOST_EMERGENCY_STOP, SESSION_KILL
-from schemas.fault import Fault, FaultCode, fault
-from schemas.session import EmergencyReceipt, HostStopped
-from services.supervisor import telling
-from services.supervisor.telling import CommandTeller
+from flotilla.bus.endpoint import Witnessed
+from flotilla.schemas.audit import Caller, HostCommand
+from flotilla.schemas.contract import HOST_EMERGENCY_STOP, SESSION_KILL
+from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.schemas.session import EmergencyReceipt, HostStopped
+from flotilla.services.supervisor import telling
+from flotilla.services.supervisor.telling import CommandTeller
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 OPERATOR = Caller(credential="operator", name="ann")

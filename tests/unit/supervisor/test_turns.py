@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.supervisor.adapters.docker_events import Dirty
-from services.supervisor.keyed_locks import KeyedLocks
+from flotilla.services.supervisor.adapters.docker_events import Dirty
+from flotilla.services.supervisor.keyed_locks import KeyedLocks
 
 
 async def test_one_key_takes_turns_and_another_does_not_wait() -> None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import Axis, StudyConfig, StudyKind
-from schemas.catalog import Parameter
-from schemas.fault import FieldError
+from flotilla.schemas.backtest import Axis, StudyConfig, StudyKind
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.fault import FieldError
 
 MAX_TRIALS: Final = 10_000
 """Of one study."""

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.backtest import DataKind, TrialData
-from schemas.catalog import CatalogEntry, folder_name
-from schemas.fault import FieldError
+from flotilla.schemas.backtest import DataKind, TrialData
+from flotilla.schemas.catalog import CatalogEntry, folder_name
+from flotilla.schemas.fault import FieldError
 
 SLACK: Final = timedelta(days=7)
 """How far a date may lie outside of what there is: weekends and holidays hold no data."""

@@ -4,14 +4,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from schemas.backtest import BacktestConfig
-from schemas.catalog import Parameter
-from schemas.fault import FieldError
-from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
-from services.orchestrator.backtests.core.catalog_index import CatalogIndex
-from services.orchestrator.templates.core.parameters import Known, Value, instrument_of
-from services.orchestrator.templates.core.strategies import Rendered, render_template
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
+from flotilla.schemas.backtest import BacktestConfig
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
+from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex
+from flotilla.services.orchestrator.templates.core.parameters import Known, Value, instrument_of
+from flotilla.services.orchestrator.templates.core.strategies import Rendered, render_template
+from flotilla.services.orchestrator.templates.core.templates import (
+    StrategyTemplate,
+    TemplateSet,
+    unknown_template,
+)
 
 TRADER_ID: Final = "BACKTEST-001"
 _BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)

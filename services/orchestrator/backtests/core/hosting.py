@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from schemas.config import WORKER_TEMPLATE, EngineConfig
-from schemas.states import EngineType, RunState
-from schemas.telemetry import HostHeartbeat
-from services.orchestrator.engines.core.model import Engine
+from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig
+from flotilla.schemas.states import EngineType, RunState
+from flotilla.schemas.telemetry import HostHeartbeat
+from flotilla.services.orchestrator.engines.core.model import Engine
 
 PAUSE: Final = timedelta(seconds=30)
 """After a worker that failed for good, before another is tried."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestStatus,
     ClaimTrial,
     Outcome,
@@ -15,9 +15,9 @@ from schemas.backtest import (
     TrialProgress,
     TrialStarted,
 )
-from schemas.fault import FaultCode, fault
-from services.orchestrator.backtests.core.model import Backtest, Claim
-from services.orchestrator.core.record_time import wall
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.orchestrator.backtests.core.model import Backtest, Claim
+from flotilla.services.orchestrator.core.record_time import wall
 
 MAX_ATTEMPTS: Final = 5
 """A trial that was begun this often and never came to an end is poison."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.backtest import (
+from flotilla.schemas.backtest import (
     BacktestConfig,
     BacktestStatus,
     Metrics,

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import Outcome, ReadResult, ResultPage, ResultPart
-from schemas.fault import FaultCode, fault
-from services.orchestrator.core.replies import fitting
+from flotilla.schemas.backtest import Outcome, ReadResult, ResultPage, ResultPart
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.services.orchestrator.core.replies import fitting
 
 REPORT_CHARACTERS: Final = 96 * 1024
 """Of a report in one page: JSON may make six bytes of a character."""

@@ -5,22 +5,22 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import BacktestConfig, DataKind, TrialData, TrialPlan
-from schemas.catalog import CatalogEntry
-from schemas.fault import FieldError
-from services.orchestrator.backtests.core.catalog_index import CatalogIndex, unique
-from services.orchestrator.backtests.core.chosen_strategy import (
+from flotilla.schemas.backtest import BacktestConfig, DataKind, TrialData, TrialPlan
+from flotilla.schemas.catalog import CatalogEntry
+from flotilla.schemas.fault import FieldError
+from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex, unique
+from flotilla.services.orchestrator.backtests.core.chosen_strategy import (
     PARAMETERS,
     TRADER_ID,
     bar_types_in,
     render_chosen,
     strays,
 )
-from services.orchestrator.backtests.core.simulated_venues import venue_errors, venues
-from services.orchestrator.templates.core.money import currency_errors, timezone_errors
-from services.orchestrator.templates.core.parameters import Known, instrument_of
-from services.orchestrator.templates.core.strategies import Rendered
-from services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.services.orchestrator.backtests.core.simulated_venues import venue_errors, venues
+from flotilla.services.orchestrator.templates.core.money import currency_errors, timezone_errors
+from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of
+from flotilla.services.orchestrator.templates.core.strategies import Rendered
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 _RATE: Final = "1000000/00:00:01"
 ENGINE: Final[dict[str, Any]] = {

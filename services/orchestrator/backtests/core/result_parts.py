@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.backtest import Outcome
+from flotilla.schemas.backtest import Outcome
 
 MAX_BYTES: Final = 2 << 30
 """What a document may unpack to."""

@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Any, Final
 
-from schemas.backtest import QUOTE_CURRENCY, BacktestConfig, FillModelChoice
-from schemas.fault import FieldError
+from flotilla.schemas.backtest import QUOTE_CURRENCY, BacktestConfig, FillModelChoice
+from flotilla.schemas.fault import FieldError
 
 _CONFIGS: Final = "nautilus_trader.backtest.config"
 _MODELS: Final = "nautilus_trader.backtest.models"

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig, StudyKind
-from schemas.fault import FieldError
-from services.orchestrator.backtests.core.axes import choices
-from services.orchestrator.backtests.core.chosen_strategy import template_of
-from services.orchestrator.backtests.core.model import Study, Window
-from services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.templates.core.parameters import broken_rules, check_all
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
+from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig, StudyKind
+from flotilla.schemas.fault import FieldError
+from flotilla.services.orchestrator.backtests.core.axes import choices
+from flotilla.services.orchestrator.backtests.core.chosen_strategy import template_of
+from flotilla.services.orchestrator.backtests.core.model import Study, Window
+from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.templates.core.parameters import broken_rules, check_all
+from flotilla.services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 
 _LEAST_WINDOW_NS: Final = 1_000_000_000
 _TICK_NS: Final = 1_000

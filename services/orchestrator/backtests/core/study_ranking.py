@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from schemas.backtest import BacktestStatus, Metrics, StudyConfig
-from services.orchestrator.backtests.core.model import Backtest, Facts, Study
+from flotilla.schemas.backtest import BacktestStatus, Metrics, StudyConfig
+from flotilla.services.orchestrator.backtests.core.model import Backtest, Facts, Study
 
 
 class Point(msgspec.Struct, frozen=True):

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from schemas.backtest import BacktestStatus, BacktestView, StudyView, TrialProgress
-from services.orchestrator.backtests.core.axes import asked
-from services.orchestrator.backtests.core.model import Backtest, Study
-from services.orchestrator.backtests.core.study_ranking import Point
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyView, TrialProgress
+from flotilla.services.orchestrator.backtests.core.axes import asked
+from flotilla.services.orchestrator.backtests.core.model import Backtest, Study
+from flotilla.services.orchestrator.backtests.core.study_ranking import Point
 
 _DONE: Final = (BacktestStatus.COMPLETED, BacktestStatus.FAILED)
 

@@ -5,11 +5,11 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.session import SessionSpec
-from services.orchestrator.engines.core.decision import Decision, begin, recorded
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.placement import HostLoad, has_place
-from services.orchestrator.engines.core.restarts import due, recent, restarted
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.engines.core.decision import Decision, begin, recorded
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.placement import HostLoad, has_place
+from flotilla.services.orchestrator.engines.core.restarts import due, recent, restarted
 
 
 def start_again(

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from schemas.session import ContainerFacts
-from schemas.telemetry import FleetAlert, Severity
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core.effects import RaiseAlert
-from services.orchestrator.engines.core.model import Engine, Session
+from flotilla.schemas.session import ContainerFacts
+from flotilla.schemas.telemetry import FleetAlert, Severity
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
 
 
 def about_engine(

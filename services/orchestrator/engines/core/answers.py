@@ -2,10 +2,10 @@
 
 import msgspec
 
-from schemas.engine import EngineAccepted
-from schemas.session import container_name
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.views import client_state
+from flotilla.schemas.engine import EngineAccepted
+from flotilla.schemas.session import container_name
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.views import client_state
 
 
 def accepted(engine: Engine, request_id: str, message: str, session_id: str | None) -> EngineAccepted:

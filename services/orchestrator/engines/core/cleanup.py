@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from schemas.session import ContainerFacts, ContainerStatus
-from services.orchestrator.engines.core.model import Session
-from services.orchestrator.engines.core.orphans import may_trade_live
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.services.orchestrator.engines.core.model import Session
+from flotilla.services.orchestrator.engines.core.orphans import may_trade_live
 
 
 class Verb(StrEnum):

@@ -5,14 +5,14 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.engine import EngineAccepted
-from schemas.session import SessionSpec
-from schemas.states import DesiredState, RunState
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core import restarts
-from services.orchestrator.engines.core.effects import Effect, PublishState
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.placement import HostLoad, needs_docker, place
+from flotilla.schemas.engine import EngineAccepted
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import DesiredState, RunState
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core import restarts
+from flotilla.services.orchestrator.engines.core.effects import Effect, PublishState
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.placement import HostLoad, needs_docker, place
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

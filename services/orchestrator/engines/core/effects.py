@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.states import StopPolicy
-from schemas.telemetry import FleetAlert
-from services.orchestrator.engines.core.model import Engine
+from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.telemetry import FleetAlert
+from flotilla.services.orchestrator.engines.core.model import Engine
 
 
 class StartContainer(msgspec.Struct, frozen=True):

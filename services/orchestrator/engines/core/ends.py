@@ -6,14 +6,14 @@ from typing import Final
 
 import msgspec
 
-from schemas.states import FailureReason, RunState
-from schemas.telemetry import OrderUpdate, PositionUpdate, Severity
-from services.orchestrator.engines.core.alerts import about_session
-from services.orchestrator.engines.core.decision import Decision
-from services.orchestrator.engines.core.effects import Effect, PublishState
-from services.orchestrator.engines.core.events import storable
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.restarts import was_asked
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.schemas.telemetry import OrderUpdate, PositionUpdate, Severity
+from flotilla.services.orchestrator.engines.core.alerts import about_session
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.effects import Effect, PublishState
+from flotilla.services.orchestrator.engines.core.events import storable
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.restarts import was_asked
 
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
 UNREAD: Final = "what it held when last heard could not be read from the record"

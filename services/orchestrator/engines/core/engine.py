@@ -6,21 +6,27 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.config import EngineConfig, RestartPolicy
-from schemas.engine import EngineAccepted, StopEngine
-from schemas.fault import FaultCode, FieldError, fault, invalid
-from schemas.session import SessionSpec
-from schemas.states import DesiredState, FailureReason, RunState
-from schemas.telemetry import Severity
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.answers import accepted, told
-from services.orchestrator.engines.core.decision import Decision, begin, recorded
-from services.orchestrator.engines.core.effects import Effect
-from services.orchestrator.engines.core.model import Engine, Session, new_engine
-from services.orchestrator.engines.core.placement import HostLoad, check_runtime, settle_cache
-from services.orchestrator.engines.core.session import move
-from services.orchestrator.engines.core.stopping import ask_again, is_taken, next_look, order_stop, stop_step
+from flotilla.schemas.config import EngineConfig, RestartPolicy
+from flotilla.schemas.engine import EngineAccepted, StopEngine
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import DesiredState, FailureReason, RunState
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.answers import accepted, told
+from flotilla.services.orchestrator.engines.core.decision import Decision, begin, recorded
+from flotilla.services.orchestrator.engines.core.effects import Effect
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, new_engine
+from flotilla.services.orchestrator.engines.core.placement import HostLoad, check_runtime, settle_cache
+from flotilla.services.orchestrator.engines.core.session import move
+from flotilla.services.orchestrator.engines.core.stopping import (
+    ask_again,
+    is_taken,
+    next_look,
+    order_stop,
+    stop_step,
+)
 
 NOT_SEEN: Final = "nobody saw it end: its orders and positions are not known"
 

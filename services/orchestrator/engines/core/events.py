@@ -6,14 +6,14 @@ from typing import Final
 
 import msgspec
 
-from schemas.contract import ENGINE_EVENT_FEEDS
-from schemas.states import RunState
-from schemas.subjects import parse
-from schemas.telemetry import EngineEvent, EventKind, StateChange
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.placement import HostLoad
-from services.orchestrator.engines.core.session import MOVES, is_older, move
+from flotilla.schemas.contract import ENGINE_EVENT_FEEDS
+from flotilla.schemas.states import RunState
+from flotilla.schemas.subjects import parse
+from flotilla.schemas.telemetry import EngineEvent, EventKind, StateChange
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.placement import HostLoad
+from flotilla.services.orchestrator.engines.core.session import MOVES, is_older, move
 
 MAX_SEQ: Final = 2**62
 _MAX_AT_NS: Final = 4_102_444_800_000_000_000  # 2100-01-01

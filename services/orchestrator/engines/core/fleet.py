@@ -6,10 +6,10 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.fault import FaultCode, FaultError, FieldError, fault
-from services.orchestrator.engines.core.model import Engine
-from services.orchestrator.engines.core.placement import HostLoad
-from services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.placement import HostLoad
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
 
 class Fleet:

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import VenueAccount, reducing_s
-from services.orchestrator.core.record_time import on_wall
-from services.orchestrator.engines.core.model import Session
+from flotilla.schemas.session import VenueAccount, reducing_s
+from flotilla.services.orchestrator.core.record_time import on_wall
+from flotilla.services.orchestrator.engines.core.model import Session
 
 MARGIN_S: Final = 15.0
 """For the sidecar's checks and for readers of the record that are not quite at the same time."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.engine import EngineLogs, ReadLogs
-from schemas.telemetry import LogLines
+from flotilla.schemas.engine import EngineLogs, ReadLogs
+from flotilla.schemas.telemetry import LogLines
 
 _LEVEL: Final = re.compile(r"\[(DEBUG|INFO|WARN|WARNING|ERROR)\]")
 _RANK: Final = {"DEBUG": 0, "INFO": 1, "WARN": 2, "WARNING": 2, "ERROR": 3}

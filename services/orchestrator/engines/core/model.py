@@ -5,11 +5,11 @@ from typing import Final
 
 import msgspec
 
-from schemas.config import WORKER_TEMPLATE, EngineConfig, RestartPolicy
-from schemas.session import SessionSpec, container_name
-from schemas.states import DesiredState, FailureReason, RunState, StopPolicy
-from schemas.telemetry import StopReport
-from services.orchestrator.core.record_time import wall
+from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig, RestartPolicy
+from flotilla.schemas.session import SessionSpec, container_name
+from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.telemetry import StopReport
+from flotilla.services.orchestrator.core.record_time import wall
 
 STARTING: Final = (
     RunState.SCHEDULED,

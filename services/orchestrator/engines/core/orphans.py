@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import ContainerFacts, ContainerStatus, SessionSpec
-from schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, TradingMode
-from schemas.telemetry import Severity
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core.alerts import about_container, about_engine
-from services.orchestrator.engines.core.decision import Decision, recorded
-from services.orchestrator.engines.core.effects import Effect, RemoveContainer
-from services.orchestrator.engines.core.model import Engine, Session, StopOrder, new_engine
-from services.orchestrator.engines.core.placement import needs_docker
-from services.orchestrator.engines.core.stopping import stop_step
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec
+from flotilla.schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, TradingMode
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core.alerts import about_container, about_engine
+from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
+from flotilla.services.orchestrator.engines.core.effects import Effect, RemoveContainer
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder, new_engine
+from flotilla.services.orchestrator.engines.core.placement import needs_docker
+from flotilla.services.orchestrator.engines.core.stopping import stop_step
 
 
 class AdoptContainer(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import Fault, FaultCode
-from schemas.states import FailureReason, RunState
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     ContainerEffect,
@@ -18,11 +18,11 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.events import storable
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.placement import HostLoad
-from services.orchestrator.engines.core.session import move
-from services.orchestrator.engines.core.stopping import next_look
+from flotilla.services.orchestrator.engines.core.events import storable
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.placement import HostLoad
+from flotilla.services.orchestrator.engines.core.session import move
+from flotilla.services.orchestrator.engines.core.stopping import next_look
 
 CALLED_OFF: Final = "stopped before it began"
 SIGNAL_AGAIN: Final = timedelta(milliseconds=300)

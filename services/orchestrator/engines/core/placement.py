@@ -6,13 +6,13 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.session import SessionSpec
-from schemas.states import EngineType, FailureReason, RunState, TradingMode
-from schemas.telemetry import StopFlag
-from services.orchestrator.engines.core.effects import Effect, StartContainer
-from services.orchestrator.engines.core.model import Session
-from services.orchestrator.engines.core.session import move
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.states import EngineType, FailureReason, RunState, TradingMode
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines.core.effects import Effect, StartContainer
+from flotilla.services.orchestrator.engines.core.model import Session
+from flotilla.services.orchestrator.engines.core.session import move
 
 NO_HOST_AFTER: Final = timedelta(seconds=30)
 PROCESS_RUNTIME: Final = "process"

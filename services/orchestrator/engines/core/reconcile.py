@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.states import FailureReason, RunState
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core import silence
-from services.orchestrator.engines.core.decision import Decision, conclude
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.states import FailureReason, RunState
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core import silence
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     Effect,
     LookAgain,
@@ -23,15 +23,15 @@ from services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from services.orchestrator.engines.core.ends import NO_ACCOUNT
-from services.orchestrator.engines.core.events import MAX_SEQ, storable, storable_code
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.placement import HostLoad, place
-from services.orchestrator.engines.core.restarts import due
-from services.orchestrator.engines.core.session import MOVES, move
-from services.orchestrator.engines.core.sightings import Sight
-from services.orchestrator.engines.core.stop_flags import halt
-from services.orchestrator.engines.core.stopping import in_reach, next_look, stop_step, stop_time
+from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT
+from flotilla.services.orchestrator.engines.core.events import MAX_SEQ, storable, storable_code
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.placement import HostLoad, place
+from flotilla.services.orchestrator.engines.core.restarts import due
+from flotilla.services.orchestrator.engines.core.session import MOVES, move
+from flotilla.services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.stop_flags import halt
+from flotilla.services.orchestrator.engines.core.stopping import in_reach, next_look, stop_step, stop_time
 
 FINAL_EVENT_GRACE: Final = timedelta(seconds=2)
 """How long the sidecar's own account of the end is waited for once its container is seen to be over."""

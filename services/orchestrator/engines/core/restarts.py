@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from schemas.config import RestartPolicy
-from schemas.states import DesiredState, FailureReason, RunState
-from schemas.telemetry import Severity
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.effects import Effect, LookAgain, StartAgain
-from services.orchestrator.engines.core.model import Engine, Session
+from flotilla.schemas.config import RestartPolicy
+from flotilla.schemas.states import DesiredState, FailureReason, RunState
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.effects import Effect, LookAgain, StartAgain
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
 
 MAY_PASS: Final = frozenset(
     {

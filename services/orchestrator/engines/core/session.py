@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.states import RunState
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core.model import Session
+from flotilla.schemas.states import RunState
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core.model import Session
 
 _S: Final = RunState
 _COLUMNS: Final = (

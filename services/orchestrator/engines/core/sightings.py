@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import ContainerFacts, ContainerStatus
-from schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
-from services.orchestrator.engines.core.model import Session
+from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
+from flotilla.services.orchestrator.engines.core.model import Session
 
 HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
 HEARTBEAT_STALE: Final = timedelta(seconds=10)

@@ -5,15 +5,15 @@ from typing import Final
 
 import msgspec
 
-from schemas.session import ContainerStatus
-from schemas.states import DesiredState, RunState, SilencePolicy
-from schemas.telemetry import Severity
-from services.orchestrator.engines.core.alerts import about_engine
-from services.orchestrator.engines.core.effects import Effect
-from services.orchestrator.engines.core.model import Engine, Session, Silence
-from services.orchestrator.engines.core.session import MOVES, move
-from services.orchestrator.engines.core.sightings import SILENT_AFTER, Sight
-from services.orchestrator.engines.core.stopping import order_stop
+from flotilla.schemas.session import ContainerStatus
+from flotilla.schemas.states import DesiredState, RunState, SilencePolicy
+from flotilla.schemas.telemetry import Severity
+from flotilla.services.orchestrator.engines.core.alerts import about_engine
+from flotilla.services.orchestrator.engines.core.effects import Effect
+from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence
+from flotilla.services.orchestrator.engines.core.session import MOVES, move
+from flotilla.services.orchestrator.engines.core.sightings import SILENT_AFTER, Sight
+from flotilla.services.orchestrator.engines.core.stopping import order_stop
 
 DETAIL: Final = f"no heartbeat for {SILENT_AFTER.total_seconds():.0f} s while its container is up"
 

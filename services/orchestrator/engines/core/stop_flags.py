@@ -4,14 +4,14 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.fault import FaultCode, fault
-from schemas.states import DesiredState, RunState, StopPolicy
-from schemas.telemetry import StopFlag
-from services.orchestrator.engines.core.decision import Decision, recorded
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.session import move
-from services.orchestrator.engines.core.sightings import Sight
-from services.orchestrator.engines.core.stopping import order_stop, stop_step
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import DesiredState, RunState, StopPolicy
+from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.session import move
+from flotilla.services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.core.stopping import order_stop, stop_step
 
 
 def refuse_stopped(instance_id: str, flag: StopFlag | None) -> None:

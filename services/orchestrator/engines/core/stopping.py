@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.states import RunState, StopPolicy
-from schemas.telemetry import Heartbeat
-from services.orchestrator.engines.core.effects import (
+from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import Heartbeat
+from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     CommandStop,
     Effect,
@@ -15,8 +15,8 @@ from services.orchestrator.engines.core.effects import (
     LookAgain,
     StopContainer,
 )
-from services.orchestrator.engines.core.model import Session, StopOrder
-from services.orchestrator.engines.core.session import MOVES, move
+from flotilla.services.orchestrator.engines.core.model import Session, StopOrder
+from flotilla.services.orchestrator.engines.core.session import MOVES, move
 
 COMMAND_PATIENCE: Final = timedelta(seconds=5)
 """How long a sidecar may leave a stop unanswered."""

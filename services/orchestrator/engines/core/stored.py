@@ -4,13 +4,13 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.config import EngineConfig
-from schemas.fault import FaultCode, fault
-from schemas.states import DesiredState
-from services.orchestrator.core.record_time import wall
-from services.orchestrator.engines.core.answers import accepted
-from services.orchestrator.engines.core.decision import Decision, recorded
-from services.orchestrator.engines.core.model import Engine, new_engine
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.states import DesiredState
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.core.answers import accepted
+from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
+from flotilla.services.orchestrator.engines.core.model import Engine, new_engine
 
 
 def configure(engine: Engine | None, config: EngineConfig, *, request_id: str, now: datetime) -> Decision:

@@ -4,12 +4,12 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.engine import EngineView, SessionView
-from schemas.states import ClientState, RunState
-from services.orchestrator.core.record_time import on_wall
-from services.orchestrator.engines.core.model import Engine, Session
-from services.orchestrator.engines.core.restarts import recent
-from services.orchestrator.engines.core.sightings import FleetSightings
+from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.states import ClientState, RunState
+from flotilla.services.orchestrator.core.record_time import on_wall
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
+from flotilla.services.orchestrator.engines.core.restarts import recent
+from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
 
 def client_state(session: Session | None) -> ClientState:

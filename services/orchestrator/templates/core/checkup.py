@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.catalog import Parameter, TemplateFault
-from schemas.config import EngineConfig
-from schemas.fault import FaultError, FieldError
-from schemas.session import PlanCheck, PlanProblems
-from services.orchestrator.templates.core.parameters import Known
-from services.orchestrator.templates.core.rendering import render
-from services.orchestrator.templates.core.strategies import render_template
-from services.orchestrator.templates.core.templates import EngineTemplate, Kind, TemplateSet
-from services.orchestrator.templates.core.validation import in_words, plain_values
+from flotilla.schemas.catalog import Parameter, TemplateFault
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FaultError, FieldError
+from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.rendering import render
+from flotilla.services.orchestrator.templates.core.strategies import render_template
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, Kind, TemplateSet
+from flotilla.services.orchestrator.templates.core.validation import in_words, plain_values
 
 _INDEX: Final = re.compile(r"\Astrategies\[(\d{1,4})\]")
 _BARS: Final = "SPX.SIM-1-DAY-LAST-EXTERNAL"

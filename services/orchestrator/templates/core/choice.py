@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from schemas.config import EngineConfig, RestartPolicy
-from schemas.fault import FieldError, invalid
-from schemas.session import VenueAccount
-from schemas.states import EngineType, TradingMode
-from services.orchestrator.templates.core.templates import (
+from flotilla.schemas.config import EngineConfig, RestartPolicy
+from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.session import VenueAccount
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.orchestrator.templates.core.templates import (
     EngineTemplate,
     TemplateSet,
     VenueUse,

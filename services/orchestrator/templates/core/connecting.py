@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.config import VenueChoice
-from schemas.fault import FieldError
-from services.orchestrator.templates.core.parameters import Value, WrongValue
-from services.orchestrator.templates.core.placeholders import merged, substitute
-from services.orchestrator.templates.core.templates import SimulatedExecution
-from services.orchestrator.templates.core.venue_choice import ChosenVenue, chosen_venues
-from services.orchestrator.templates.core.venues import BySide, Side, VenueTemplate
+from flotilla.schemas.config import VenueChoice
+from flotilla.schemas.fault import FieldError
+from flotilla.services.orchestrator.templates.core.parameters import Value, WrongValue
+from flotilla.services.orchestrator.templates.core.placeholders import merged, substitute
+from flotilla.services.orchestrator.templates.core.templates import SimulatedExecution
+from flotilla.services.orchestrator.templates.core.venue_choice import ChosenVenue, chosen_venues
+from flotilla.services.orchestrator.templates.core.venues import BySide, Side, VenueTemplate
 
 # NautilusTrader makes a client by the part before the hyphen, and ours is to be told from the venue's own, which has a secret.
 _SIMULATED: Final = "SIMULATED"

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.catalog import Parameter
-from schemas.ids import NAME_PATTERN
-from services.orchestrator.templates.core.parameters import Value, WrongValue, broken_rules, check
-from services.orchestrator.templates.core.placeholders import placeholders
-from services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, Template
-from services.orchestrator.templates.core.venues import VenueTemplate
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.ids import NAME_PATTERN
+from flotilla.services.orchestrator.templates.core.parameters import Value, WrongValue, broken_rules, check
+from flotilla.services.orchestrator.templates.core.placeholders import placeholders
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, StrategyTemplate, Template
+from flotilla.services.orchestrator.templates.core.venues import VenueTemplate
 
 MAX_BYTES: Final = 256 << 10
 PREDEFINED: Final = ("instance_id", "trader_id", "log_level", "max_order_rate", "max_position_size")

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from schemas.backtest import BacktestConfig
-from schemas.fault import FieldError
+from flotilla.schemas.backtest import BacktestConfig
+from flotilla.schemas.fault import FieldError
 
 
 def currency_errors(

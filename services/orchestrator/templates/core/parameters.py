@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.catalog import CatalogEntry, Parameter
-from schemas.fault import FieldError
-from schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
+from flotilla.schemas.catalog import CatalogEntry, Parameter
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
 
 type Value = str | int | float | bool | None
 

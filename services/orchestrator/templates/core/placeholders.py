@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from services.orchestrator.templates.core.parameters import Value, WrongValue
+from flotilla.services.orchestrator.templates.core.parameters import Value, WrongValue
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z][a-z0-9_]{0,62})\}")
 

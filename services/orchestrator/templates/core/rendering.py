@@ -5,20 +5,20 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.backtest import WorkerPlan
-from schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
-from schemas.fault import FieldError, invalid
-from schemas.session import EnginePlan, SessionSpec
-from schemas.states import EngineType, TradingMode
-from services.orchestrator.templates.core.choice import engine_template, keeps_state
-from services.orchestrator.templates.core.connecting import Clients, connect
-from services.orchestrator.templates.core.money import currency_errors
-from services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
-from services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
-from services.orchestrator.templates.core.risk import risk_engine
-from services.orchestrator.templates.core.strategies import instruments, predefined, render_all
-from services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
-from services.orchestrator.templates.core.traders import trader_id
+from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
+from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.session import EnginePlan, SessionSpec
+from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.services.orchestrator.templates.core.choice import engine_template, keeps_state
+from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
+from flotilla.services.orchestrator.templates.core.money import currency_errors
+from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
+from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
+from flotilla.services.orchestrator.templates.core.risk import risk_engine
+from flotilla.services.orchestrator.templates.core.strategies import instruments, predefined, render_all
+from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
+from flotilla.services.orchestrator.templates.core.traders import trader_id
 
 _WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
 _BASE_CURRENCY: Final = "base_currency"

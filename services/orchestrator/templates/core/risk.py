@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from schemas.config import EngineConfig
+from flotilla.schemas.config import EngineConfig
 
 _EVERY_INSTRUMENT: Final = "*"
 """As the engine process reads it: also for strategies that join later, and for those that do not say what they trade."""

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog import Parameter
-from schemas.config import EngineConfig, StrategyChoice
-from schemas.fault import FieldError, invalid
-from schemas.session import SessionSpec
-from services.orchestrator.templates.core.parameters import (
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.templates.core.parameters import (
     Known,
     Value,
     WrongValue,
@@ -17,9 +17,13 @@ from services.orchestrator.templates.core.parameters import (
     check_all,
     instrument_of,
 )
-from services.orchestrator.templates.core.placeholders import substitute
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
-from services.orchestrator.templates.core.traders import repeated_tags, with_order_id_tags
+from flotilla.services.orchestrator.templates.core.placeholders import substitute
+from flotilla.services.orchestrator.templates.core.templates import (
+    StrategyTemplate,
+    TemplateSet,
+    unknown_template,
+)
+from flotilla.services.orchestrator.templates.core.traders import repeated_tags, with_order_id_tags
 
 
 class Rendered(msgspec.Struct, frozen=True):

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.catalog import Parameter, TemplateFault, TemplateView
-from schemas.config import RestartPolicy, StrategyChoice
-from schemas.fault import FieldError
-from schemas.ids import Name
-from schemas.states import EngineType, StopPolicy, TradingMode
-from services.orchestrator.templates.core.parameters import Rule
-from services.orchestrator.templates.core.venues import ImportPath, VenueTemplate
+from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
+from flotilla.schemas.config import RestartPolicy, StrategyChoice
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import Name
+from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
+from flotilla.services.orchestrator.templates.core.parameters import Rule
+from flotilla.services.orchestrator.templates.core.venues import ImportPath, VenueTemplate
 
 type Kind = Literal["engine", "strategy", "venue"]
 

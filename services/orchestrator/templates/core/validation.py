@@ -5,14 +5,18 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog import Parameter, StrategyVerdict, ValidateStrategy
-from schemas.config import EngineConfig
-from schemas.fault import FieldError
-from schemas.session import PlanProblems
-from services.orchestrator.templates.core.parameters import Value
-from services.orchestrator.templates.core.strategies import Rendered, predefined, render_template
-from services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet, unknown_template
-from services.orchestrator.templates.core.traders import trader_id
+from flotilla.schemas.catalog import Parameter, StrategyVerdict, ValidateStrategy
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.session import PlanProblems
+from flotilla.services.orchestrator.templates.core.parameters import Value
+from flotilla.services.orchestrator.templates.core.strategies import Rendered, predefined, render_template
+from flotilla.services.orchestrator.templates.core.templates import (
+    StrategyTemplate,
+    TemplateSet,
+    unknown_template,
+)
+from flotilla.services.orchestrator.templates.core.traders import trader_id
 
 _PREFIX = "strategy."
 

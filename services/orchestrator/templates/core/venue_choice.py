@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.config import VenueChoice
-from schemas.fault import FieldError
-from services.orchestrator.templates.core.parameters import shown
-from services.orchestrator.templates.core.placeholders import merged
-from services.orchestrator.templates.core.templates import unknown_template
-from services.orchestrator.templates.core.venues import (
+from flotilla.schemas.config import VenueChoice
+from flotilla.schemas.fault import FieldError
+from flotilla.services.orchestrator.templates.core.parameters import shown
+from flotilla.services.orchestrator.templates.core.placeholders import merged
+from flotilla.services.orchestrator.templates.core.templates import unknown_template
+from flotilla.services.orchestrator.templates.core.venues import (
     Side,
     VenueClient,
     VenueTemplate,

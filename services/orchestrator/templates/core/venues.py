@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.ids import Name
+from flotilla.schemas.ids import Name
 
 type ImportPath = Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")]
 type Side = Literal["data", "execution"]
