@@ -1,17 +1,98 @@
 """What a run depended on: versions, the sources of its strategies, and every catalog file that it reads, by hash."""
 
 import hashlib
+import importlib
 import platform
-from collections.abc import Iterator
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
-from flotilla.engine_sidecar.backtest.sources import import_strategies
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
+
+
+def import_strategies(modules: Iterable[str]) -> dict[str, str]:
+    """Imports modules in this process, which runs one trial; the SHA-256 of each one's source by name.
+
+    What they import is told too, but for what is installed: Python's own modules and packages. Raises TrialRefusedError.
+    """
+    digests: dict[str, str] = {}
+    _take_sources(digests)
+    for name in sorted(set(modules)):
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:
+            raise TrialRefusedError(f"{name}: {type(error).__name__}: {error}") from error
+        if name not in digests:
+            file = getattr(module, "__file__", None)
+            digests[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return dict(sorted(digests.items()))
+
+
+def _take_sources(digests: dict[str, str]) -> None:
+    """From here on modules outside of what is installed come from their source; `digests` gets what of."""
+    installed = _installed()
+
+    def load(name: str, path: str) -> SourceFileLoader:
+        return _FromSource(name, path, digests)
+
+    def find(path: str) -> FileFinder:
+        if not Path(path or ".").is_dir() or _is_below(path, installed):
+            raise ImportError(path=path)
+        return FileFinder(
+            path,
+            (ExtensionFileLoader, EXTENSION_SUFFIXES),
+            (load, SOURCE_SUFFIXES),  # type: ignore[arg-type]  # any callable will do
+            (SourcelessFileLoader, BYTECODE_SUFFIXES),
+        )
+
+    sys.path_hooks.insert(0, find)
+    # Also what the process that we were forked from knew of folders.
+    sys.path_importer_cache.clear()
+
+
+class _FromSource(SourceFileLoader):
+    """Neither takes a .pyc nor leaves one."""
+
+    def __init__(self, name: str, path: str, digests: dict[str, str]) -> None:
+        super().__init__(name, path)
+        self._digests = digests
+
+    def path_stats(self, path: str) -> dict[str, float]:
+        """Not known, so that there is nothing that a .pyc could be compared with."""
+        raise OSError(f"{path} is read each time")
+
+    def get_data(self, path: str) -> bytes:
+        """What is compiled next."""
+        data = super().get_data(path)
+        if path == self.path:
+            self._digests[self.name] = hashlib.sha256(data).hexdigest()
+        return data
+
+
+def _installed() -> Sequence[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({Path(sysconfig.get_path(name)).resolve() for name in names})
+
+
+def _is_below(path: str, folders: Sequence[Path]) -> bool:
+    whole = Path(path).resolve()
+    return any(whole.is_relative_to(folder) for folder in folders)
 
 
 def manifest_of(order: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.model.objects import Money
 
-from flotilla.engine_sidecar.backtest.accounts import Together
 from flotilla.engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
 from flotilla.engine_sidecar.backtest.performance import Performance, Sample, performance
 from flotilla.engine_sidecar.engine.translate import amount, amounts, fill, order_update
@@ -23,6 +23,59 @@ from flotilla.schemas.backtest import (
     RunSummary,
     TrialResult,
 )
+
+type Balances = dict[Any, Money]
+"""By currency."""
+
+
+class Balance(NamedTuple):
+    """A balance, as the analyzer reads it."""
+
+    currency: Any
+    total: Money
+
+
+class State(NamedTuple):
+    """All accounts after a change of one."""
+
+    ts_event: int
+    balances: tuple[Balance, ...]
+
+
+class Together:
+    """What the analyzer asks an account for, of the sums of `accounts`."""
+
+    def __init__(self, accounts: Sequence[Any]) -> None:
+        self._accounts = accounts
+
+    def starting_balances(self) -> Balances:
+        """What they began with."""
+        return _summed(account.starting_balances() for account in self._accounts)
+
+    def balances_total(self) -> Balances:
+        """What they have."""
+        return _summed(account.balances_total() for account in self._accounts)
+
+    @property
+    def events(self) -> list[State]:
+        """The sums after every change, in time order."""
+        held = {account.id: account.starting_balances() for account in self._accounts}
+        changes = [state for account in self._accounts for state in account.events]
+        states = []
+        for change in sorted(changes, key=lambda state: int(state.ts_event)):
+            held[change.account_id] = {each.currency: each.total for each in change.balances}
+            sums = _summed(held.values())
+            states.append(State(change.ts_event, tuple(Balance(*each) for each in sums.items())))
+        return states
+
+
+def _summed(balances: Iterable[Balances]) -> Balances:
+    sums: dict[Any, Decimal] = {}
+    for held in balances:
+        for currency, money in held.items():
+            sums[currency] = sums.get(currency, Decimal(0)) + money.as_decimal()
+    return {currency: Money(total, currency) for currency, total in sums.items()}
+
 
 _RETURNS = "returns"
 

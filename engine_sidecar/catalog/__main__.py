@@ -14,7 +14,25 @@ from flotilla.engine_sidecar.catalog.inspection import inspect
 from flotilla.engine_sidecar.catalog.listing import catalog_view
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.reports import Reports
-from flotilla.engine_sidecar.catalog.sample import sample_orders
+
+_FOLDER: Final = Path(__file__).resolve().parents[2] / "data"
+
+
+def sample_orders() -> tuple[ImportOrder, ...]:
+    """S&P 500 and NASDAQ as SPX.SIM and IXIC.SIM: daily from 1999 to 2018, in dollars and cents, closing at midnight UTC."""
+    return tuple(
+        ImportOrder(
+            files=(_FOLDER / f"{symbol.lower()}-daily.csv.gz",),
+            data_type=DataType.BARS,
+            instrument=f"{symbol}.SIM",
+            bar_type=f"{symbol}.SIM-1-DAY-LAST-EXTERNAL",
+            timezone="UTC",
+            price_precision=2,
+            size_precision=0,
+        )
+        for symbol in ("SPX", "IXIC")
+    )
+
 
 _UMASK: Final = 0o022
 """What a catalog holds is read by engines in containers, as another account."""

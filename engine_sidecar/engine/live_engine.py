@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 
-from flotilla.engine_sidecar.engine.answering import answer
 from flotilla.engine_sidecar.engine.exit.intervening import Intervening
 from flotilla.engine_sidecar.engine.exit.stopping import Stopping
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
@@ -19,7 +18,7 @@ from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
 from flotilla.engine_sidecar.engine.tap import Tap
-from flotilla.engine_sidecar.link.asking import Ask
+from flotilla.engine_sidecar.link.asking import Answer, Ask
 from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
     Ended,
@@ -36,8 +35,29 @@ from flotilla.engine_sidecar.link.frames import (
 from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import Alert, Severity
+
+
+async def answer(
+    asked: Ask, strategies: RunningStrategies, kernel: Any, send: Callable[[object], None]
+) -> None:
+    """Has the roster do what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
+    try:
+        message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+    except FaultError as error:
+        send(Answer(asked.number, fault=error.fault))
+    except asyncio.CancelledError:
+        text = "the engine stops; what was asked may be half done"
+        send(Answer(asked.number, fault=Fault(code=FaultCode.CONFLICT, message=text)))
+        raise
+    except Exception as error:
+        kernel.logger.exception("a question could not be answered", error)  # noqa: TRY401, PLE1205 - it is NautilusTrader's
+        send(Answer(asked.number, fault=Fault(code=FaultCode.INTERNAL, message=fault_text(error))))
+    else:
+        send(Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed))
+
 
 MEASURE_S: Final = 1.0
 # How much longer than its stop may take an engine whose sidecar is gone has before its process ends.

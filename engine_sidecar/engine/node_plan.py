@@ -1,6 +1,7 @@
 """Turns a plan into a TradingNodeConfig, refusing in words what NautilusTrader would take in silence or panic on."""
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -10,15 +11,92 @@ import msgspec
 from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig, TradingNodeConfig
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
-from flotilla.engine_sidecar.engine.client_configs import config_class, decoded, with_secret
-from flotilla.engine_sidecar.engine.client_factories import data_client_factories, exec_client_factories
-from flotilla.engine_sidecar.engine.interactive_brokers import with_client_ids
+from flotilla.engine_sidecar.engine.client_configs import config_class, decoded, imported, with_secret
 from flotilla.engine_sidecar.engine.secrets import Secrets
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.currencies import name_currencies
 from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason
+
+BAND: Final = 16
+"""Client ids per engine: the data client has the first half, the execution client the second."""
+_BANDS: Final = 1 << 22
+_MODULE: Final = "nautilus_trader.adapters.interactive_brokers."
+_ID: Final = "ibg_client_id"
+
+
+def first_client_id(instance_id: str) -> int:
+    """The first client id of an engine's band."""
+    return (1 + zlib.crc32(instance_id.encode()) % _BANDS) * BAND
+
+
+def with_client_ids(instance_id: str, node: dict[str, Any]) -> dict[str, Any]:
+    """`node` with a client id for each IB client that has none; raises ValueError for what an engine cannot have."""
+    given = deepcopy(node)
+    first = first_client_id(instance_id)
+    data = [config.setdefault(_ID, first) for config in _configs(given.get("data_clients"))]
+    execution = [config.setdefault(_ID, first + BAND // 2) for config in _configs(given.get("exec_clients"))]
+    if shared := set(data) & set(execution):
+        raise ValueError(
+            f"`{_ID}` {shared.pop()} is given to data and execution: each needs its own, so that neither holds up the other"
+        )
+    return given
+
+
+def _configs(clients: Any) -> Iterator[dict[str, Any]]:
+    for name, client in (clients or {}).items():
+        if str(client.get("path")).startswith(_MODULE):
+            config = client.setdefault("config", {})
+            if config.get("dockerized_gateway") is not None:
+                raise ValueError(
+                    f"`dockerized_gateway` of {name}: an engine starts no containers; run the gateway beside it "
+                    "and give `ibg_host` and `ibg_port`"
+                )
+            yield config
+
+
+def data_client_factories(clients: Mapping[str, Any]) -> dict[str, type[LiveDataClientFactory]]:
+    """By the name that NautilusTrader asks for: the client's, up to its hyphen. Raises ValueError."""
+    found = {}
+    for name, client in clients.items():
+        path = (client.get("factory") or {}).get("path")
+        if path is None:
+            raise ValueError(f"plan.node: `data_clients.{name}` has no `factory`")
+        place = f"plan.node: `data_clients.{name}`"
+        found[_asked_for(name)] = _factory(place, path, LiveDataClientFactory)
+    return found
+
+
+def exec_client_factories(
+    clients: Mapping[str, Any], paths: Mapping[str, str]
+) -> dict[str, type[LiveExecClientFactory]]:
+    """Likewise; `paths` gives an import path for each. Raises ValueError."""
+    for name, client in clients.items():
+        if client.get("factory"):
+            raise ValueError(
+                f"plan.node: `exec_clients.{name}` has a `factory`: it belongs into `exec_factories`"
+            )
+    names = {_asked_for(name) for name in clients}
+    return {
+        name: _factory(f"plan.exec_factories.{name}", paths.get(name), LiveExecClientFactory)
+        for name in names
+    }
+
+
+def _asked_for(client: str) -> str:
+    return client.partition("-")[0]
+
+
+def _factory(place: str, path: object, parent: type) -> Any:
+    try:
+        found = imported(path)
+    except ValueError as error:
+        raise ValueError(f"{place}: the factory {error}") from error
+    if not isinstance(found, type) or not issubclass(found, parent):
+        raise ValueError(f"{place}: {path!r} is no {parent.__name__}")  # noqa: TRY004 - it is the plan's text that is wrong
+    return found
+
 
 _LOG_LEVELS: Final = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR")
 _TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")

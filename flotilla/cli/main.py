@@ -1,17 +1,53 @@
 """The `flotilla` command: its commands, and how it ends."""
 
+import importlib
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
 
-from flotilla.cli.lazy import Entry, LazyGroup
 from flotilla.cli.options import Options, common, request_id
 from flotilla.show.error_report import failure_of
 from flotilla.show.remedies import asked_by
 from flotilla.state.errors import ReaderGoneError
 from flotilla.state.exits import MEANING, Exit
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command is, as `module:attribute`, and what it does, in one line."""
+
+    target: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and help; imports one when it is asked for."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were given."""
+        return list(self._entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads it."""
+        if cmd_name not in self._entries:
+            return None
+        module, attribute = self._entries[cmd_name].target.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from what is known without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
+
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
 

@@ -23,17 +23,50 @@ from flotilla.schemas.backtest import (
     Comparison,
     EquityPoint,
     ListBacktests,
+    ListStudies,
     Manifest,
     OpenPosition,
     ReadResult,
     ResultPart,
     RunBacktest,
+    RunStudy,
+    StudyConfig,
+    StudyList,
+    StudyView,
     VerifyBacktest,
     WhichBacktest,
+    WhichStudy,
 )
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 from flotilla.state.errors import BacktestFailedError
+
+
+class StudyCalls:
+    """Studies, by id; their backtests are listed by `backtests(study_id=…)`. Every call raises FaultError when refused."""
+
+    bus: Bus
+
+    async def run_study(
+        self, study_id: str, config: StudyConfig, *, request_id: str | None = None
+    ) -> StudyView:
+        """Puts a study's backtests into the queue; returns when all that is known of them now is on record."""
+        request = RunStudy(study_id=study_id, config=config, request_id=request_id)
+        return await self.bus.call(contract.STUDY_RUN, request)
+
+    async def study(self, study_id: str) -> StudyView:
+        """How a study stands, and the best of it so far."""
+        return await self.bus.call(contract.STUDY_GET, WhichStudy(study_id=study_id))
+
+    async def studies(self, *, limit: int = 100) -> StudyList:
+        """Studies, newest first."""
+        return await self.bus.call(contract.STUDY_LIST, ListStudies(limit=limit))
+
+    async def cancel_study(self, study_id: str, *, request_id: str | None = None) -> StudyView:
+        """Cancels what has not ended of a study. Raises `conflict` for one that has ended."""
+        request = WhichStudy(study_id=study_id, request_id=request_id)
+        return await self.bus.call(contract.STUDY_CANCEL, request)
+
 
 _POLL_S: Final = 1.0
 

@@ -14,11 +14,10 @@ import msgspec
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.streams import history
-from flotilla.client.backtest_calls import BacktestCalls
+from flotilla.client.backtest_calls import BacktestCalls, StudyCalls
 from flotilla.client.engine_calls import EngineCalls
 from flotilla.client.host_calls import HostCalls
 from flotilla.client.strategy_calls import StrategyCalls
-from flotilla.client.study_calls import StudyCalls
 from flotilla.client.watch import FEEDS, Watch
 from flotilla.schemas import contract
 from flotilla.schemas.audit import Caller

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.tasks import Tasks
 from flotilla.client.client import Flotilla
 from flotilla.schemas.contract import Actor
+from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
 from flotilla.stack.first_start import ensure_sample_data, ensure_token
-from flotilla.stack.readiness import wait_ready
-from flotilla.stack.recovery import restart_when_it_cannot_store
 from flotilla.stack.runtime import choose_runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.nats import NatsServer
+from flotilla.stack.servers.nats_health import LOOK_S, STOP_S, has_room
 from flotilla.stack.servers.ports import Ports, free_port, is_free, nats_port, redis_port
 from flotilla.stack.servers.postgres import PostgresServer
 from flotilla.stack.servers.redis import RedisServer
@@ -29,6 +29,44 @@ from flotilla.state.errors import StackError
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
 from flotilla.state.settings import Connection
+
+_TIMEOUT_S: Final = 45.0
+_TRIES: Final = 3
+_POLL_S: Final = 0.05
+
+
+async def wait_ready(fleet: Flotilla, services: Mapping[Actor, Keeper]) -> None:
+    """Returns when all are ready. Raises StackError naming one that is not in time, or that keeps ending."""
+    deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
+    for actor, keeper in services.items():
+        while (problem := await _problem(fleet, actor)) is not None:
+            if keeper.restarts >= _TRIES or asyncio.get_running_loop().time() > deadline:
+                tail = keeper.child.log_tail(5)
+                raise StackError(
+                    f"the {actor} is not ready: {problem}\n{tail}", f"see {keeper.child.log_file}"
+                )
+            await asyncio.sleep(_POLL_S)
+
+
+async def _problem(fleet: Flotilla, actor: Actor) -> str | None:
+    try:
+        health = await fleet.health(actor)
+    except FaultError as error:
+        return error.fault.message
+    if health.is_ready:
+        return None
+    return ", ".join(f"{name}: {state}" for name, state in health.checks.items() if state != "ok")
+
+
+async def restart_when_it_cannot_store(nats: NatsServer, narrator: Narrator) -> None:
+    """Looks once a second, until cancelled. It is ended here; its keeper starts it again."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        problem = await asyncio.to_thread(nats.write_error)
+        if problem and has_room(nats.folder):
+            narrator.warn(f"nats-server cannot store although there is room ({problem}); starting it again")
+            await asyncio.to_thread(nats.child.stop, STOP_S)
+
 
 HTTP_PORT: Final = 8001
 _SERVICE_STOP_S: Final = 15.0

@@ -12,7 +12,7 @@ from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.engine import EngineView, SessionList, StartEngine, StopEngine
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import ClientState, FailureReason, RunState, StopPolicy
-from flotilla.services.gateway.engines import waiting
+from flotilla.services.gateway.engines import commands as waiting
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, NOW, Stage, accepted, engine, session, staged
 

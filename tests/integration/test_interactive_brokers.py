@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flotilla.engine_sidecar.engine.interactive_brokers import BAND, first_client_id
+from flotilla.engine_sidecar.engine.node_plan import BAND, first_client_id
 from flotilla.engine_sidecar.link.frames import Run, Stop
 from flotilla.schemas.session import EnginePlan
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy

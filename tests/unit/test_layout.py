@@ -45,8 +45,8 @@ IMPORTS = [
         "The rooms of the sidecar",
     ),
     (
-        "engine_sidecar/replay/merge.py",
-        "import flotilla.engine_sidecar.backtest.accounts",
+        "engine_sidecar/replay/feed.py",
+        "import flotilla.engine_sidecar.backtest.results",
         "The rooms of NautilusTrader's processes",
     ),
     (
@@ -66,7 +66,7 @@ IMPORTS = [
         "NautilusTrader's processes know nothing of the sidecar's",
     ),
     ("services/orchestrator/engines/core/choosing.py", "import time", "Cores decide"),
-    ("services/orchestrator/templates/core/risk.py", "import logging", "Cores decide"),
+    ("services/orchestrator/templates/core/rendering.py", "import logging", "Cores decide"),
     ("services/supervisor/core/adopt.py", "from flotilla.bus.logs import get_logger", "Cores decide"),
     ("engine_sidecar/session/core/lease.py", "import os", "Cores decide"),
     ("services/gateway/live/hosts.py", "import nats", "NATS has one home"),
@@ -74,7 +74,7 @@ IMPORTS = [
     ("services/orchestrator/engines/stores.py", "import docker", "Docker has one home"),
     ("services/supervisor/watcher.py", "import docker", "Docker has one home"),
     ("services/orchestrator/engines/audit.py", "import asyncpg", "PostgreSQL has one home"),
-    ("flotilla/stack/readiness.py", "import aiohttp", "HTTP has one home"),
+    ("flotilla/stack/stack.py", "import aiohttp", "HTTP has one home"),
     ("engine_sidecar/engine/cache_watch.py", "import redis", "Redis has one home"),
     ("bus/settings.py", "import click", "What is typed has one home"),
 ]

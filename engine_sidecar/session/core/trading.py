@@ -1,5 +1,6 @@
 """What is watched while an engine trades: whether it may, by its lease, and whether it does, by its measure."""
 
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -7,12 +8,105 @@ import msgspec
 from flotilla.engine_sidecar.link.frames import GoOn, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
 from flotilla.engine_sidecar.session.core import lease as leases
-from flotilla.engine_sidecar.session.core.alarm import sounded
 from flotilla.engine_sidecar.session.core.ending import stop
-from flotilla.engine_sidecar.session.core.facts import Session, Step, alert
-from flotilla.engine_sidecar.session.core.problems import notes, problems
+from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert
 from flotilla.schemas.states import RunState, StopPolicy, TradingMode
-from flotilla.schemas.telemetry import Severity, StateChange
+from flotilla.schemas.telemetry import EngineMetrics, QuietData, Severity, StateChange
+
+CALM_S: Final = 300.0
+"""How long an engine that was impaired more than once must trade until people are told that it does."""
+
+type Sounded = tuple[Alarm | None, tuple[Publish, ...]]
+
+
+def sounded(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity, now: float) -> Sounded:
+    """The alarm at `now` (monotonic s) while these are the problems, and the alerts that go with that."""
+    if problems:
+        return _impaired(alarm, problems, gravity, now)
+    if alarm is None or not alarm.is_open:
+        return alarm, ()
+    well_since = now if alarm.well_since is None else alarm.well_since
+    is_well = alarm.times == 1 or now - well_since >= CALM_S
+    after = msgspec.structs.replace(alarm, well_since=well_since, is_open=not is_well)
+    if not is_well:
+        return after, ()
+    often = f" for {CALM_S:g} s, after {alarm.times} times" if alarm.times > 1 else ""
+    text = f"no longer so{often}: {'; '.join(alarm.told)}"
+    return after, (alert(Severity.INFO, "trading_again", text),)
+
+
+def _impaired(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity, now: float) -> Sounded:
+    if alarm is None or (alarm.well_since is not None and now - alarm.well_since >= CALM_S):
+        return Alarm(told=problems), (alert(gravity, "impaired", "; ".join(problems)),)
+    is_again = alarm.well_since is not None
+    times = alarm.times + 1 if is_again else alarm.times
+    known = alarm.told if alarm.is_open else ()
+    new = tuple(problem for problem in problems if problem not in known)
+    after = Alarm(told=(*known, *new), times=times)
+    if not new:
+        return after, ()
+    often = f"again within {CALM_S:g} s, {times} times by now: " if is_again else ""
+    return after, (alert(gravity, "impaired", f"{often}{'; '.join(new)}"),)
+
+
+BAR_GRACE_S: Final = 30.0
+"""How much later than its interval a bar may come where the market is known to be open and nobody gave a limit."""
+NOTED_AFTER_S: Final = 30.0
+_AT_WORK: Final = ("RUNNING", "STARTING", "RESUMING")
+
+
+def problems(
+    metrics: EngineMetrics, *, stale_feed_after_s: float | None, at_rest: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Each problem in words that stay the same while it lasts. `at_rest` are strategies that somebody stopped on purpose.
+
+    `stale_feed_after_s` is how long data may be silent, where the operator or the template says so.
+    """
+    found = [
+        f"strategy {name} is {state}"
+        for name, state in metrics.strategies.items()
+        if state not in _AT_WORK and name not in at_rest
+    ]
+    found += metrics.not_loaded
+    found += [f"{client} is not connected" for client in metrics.not_connected]
+    for feed in metrics.feeds:
+        found += [f"the replay of {feed.venue} has no {what}" for what in feed.not_there]
+        if feed.is_finished:
+            found.append(f"the replay of {feed.venue} is through: no more data comes")
+    found += [
+        f"no {quiet.what} for more than {limit_s:g} s"
+        for quiet, limit_s in _judged(metrics, stale_feed_after_s)
+        if limit_s is not None and quiet.age_s > limit_s
+    ]
+    return tuple(found)
+
+
+def notes(metrics: EngineMetrics, *, stale_feed_after_s: float | None) -> tuple[str, ...]:
+    """What is quiet while nobody knows whether it should be: how long, and nothing more."""
+    return tuple(
+        f"no {quiet.what} for {quiet.age_s:.0f} s"
+        for quiet, limit_s in _judged(metrics, stale_feed_after_s)
+        if limit_s is None and quiet.age_s > NOTED_AFTER_S + quiet.interval_s
+    )
+
+
+def _judged(
+    metrics: EngineMetrics, stale_feed_after_s: float | None
+) -> Iterator[tuple[QuietData, float | None]]:
+    """What is quiet while its market is not known to be closed, and the limit of its silence if it has one."""
+    for feed in metrics.feeds:
+        for quiet in feed.quiet:
+            if quiet.is_market_open is not False:
+                yield quiet, _limit_s(quiet, stale_feed_after_s)
+
+
+def _limit_s(quiet: QuietData, stale_feed_after_s: float | None) -> float | None:
+    if stale_feed_after_s is not None:
+        return quiet.interval_s + stale_feed_after_s
+    if quiet.interval_s and quiet.is_market_open:
+        return quiet.interval_s + BAR_GRACE_S
+    return None
+
 
 UP: Final = (RunState.TRADING, RunState.IMPAIRED)
 """The states of an engine whose start is done."""

@@ -11,9 +11,8 @@ from flotilla.bus import logs
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.schemas.states import OrphanPolicy
 from flotilla.show.progress import narrator
-from flotilla.stack.background import start_detached
+from flotilla.stack.background import run_stack, start_detached
 from flotilla.stack.checks import require_all
-from flotilla.stack.foreground import run_stack
 from flotilla.stack.stack import HTTP_PORT, StackSettings
 from flotilla.state.settings import Connection
 

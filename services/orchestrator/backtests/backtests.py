@@ -8,13 +8,14 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Follower
 from flotilla.schemas import contract
+from flotilla.schemas.backtest import ClaimTrial, TrialClaimed
 from flotilla.schemas.contract import Call
 from flotilla.schemas.fault import FaultError
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.claims import Claims
 from flotilla.services.orchestrator.backtests.commands import Commands
+from flotilla.services.orchestrator.backtests.core import lifecycle as core
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
 from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
@@ -37,6 +38,34 @@ from flotilla.services.orchestrator.ports import Catalog
 from flotilla.services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
+
+
+class Claims:
+    """Every claim is on record before it is answered."""
+
+    def __init__(self, changes: Changes, progress: Progress, liveness: WorkerLiveness, clock: Clock) -> None:
+        self._changes = changes
+        self._progress = progress
+        self._liveness = liveness
+        self._clock = clock
+
+    async def claim(self, request: ClaimTrial) -> TrialClaimed:
+        """Whether to run it. Raises FaultError `not_found` for a backtest that nobody knows."""
+        answer = TrialClaimed(is_wanted=False)
+
+        def decide(backtest: Backtest) -> Backtest | None:
+            nonlocal answer
+            heard_at = self._progress.heard_at(backtest.backtest_id)
+            held = backtest.facts.claim
+            is_over = held is not None and self._liveness.is_over(held)
+            changed, answer = core.claim(
+                backtest, request, heard_at=heard_at, is_over=is_over, now=self._clock()
+            )
+            return changed
+
+        await self._changes.take(request.backtest_id, decide)
+        return answer
+
 
 _BATCH: Final = 16
 """Events of trials at once: a piece of a result is most of a megabyte."""

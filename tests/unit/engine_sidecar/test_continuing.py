@@ -7,8 +7,7 @@ import pytest
 from nautilus_trader.model.currencies import USD, USDT
 from nautilus_trader.model.objects import Money
 
-from flotilla.engine_sidecar.replay.continuing import continued
-from flotilla.engine_sidecar.replay.sandbox import SandboxClientConfig
+from flotilla.engine_sidecar.replay.sandbox import SandboxClientConfig, continued
 
 
 def config() -> SandboxClientConfig:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
-from flotilla.engine_sidecar.replay.merge import Merge
+from flotilla.engine_sidecar.replay.feed import Merge
 from flotilla.engine_sidecar.replay.streams import DataSet
 
 

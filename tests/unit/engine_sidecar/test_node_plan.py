@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flotilla.engine_sidecar.engine.interactive_brokers import first_client_id
-from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
+from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError, first_client_id, node_plan
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.schemas.session import CacheAccess
 from tests.engine_processes import run_of, sandbox_node

@@ -4,8 +4,7 @@ import re
 
 import msgspec
 
-from flotilla.engine_sidecar.backtest.report import own_figures
-from flotilla.engine_sidecar.backtest.report_charts import curve_chart
+from flotilla.engine_sidecar.backtest.report import curve_chart, own_figures
 from flotilla.schemas.backtest import EquityPoint, OrderReason, TrialResult
 from tests.integration.gateway_backtests import DAY_NS, METRICS, SUMMARY
 

@@ -11,7 +11,7 @@ from typing import Any
 _RUN = """
 import json, sys
 if sys.argv[1] == "ours":
-    from flotilla.engine_sidecar.backtest.sources import import_strategies
+    from flotilla.engine_sidecar.backtest.manifest import import_strategies
     digests = import_strategies(["mine.strategy"])
 else:
     digests = {}
@@ -56,7 +56,7 @@ def test_an_edit_that_python_takes_for_none_runs_and_is_told_with_what_the_strat
 
 def test_what_is_installed_is_told_by_the_module_that_was_asked_for_alone(tmp_path: Path) -> None:
     code = (
-        "import json; from flotilla.engine_sidecar.backtest.sources import import_strategies;"
+        "import json; from flotilla.engine_sidecar.backtest.manifest import import_strategies;"
         "print(json.dumps(import_strategies(['nautilus_trader.examples.strategies.ema_cross'])))"
     )
     done = subprocess.run(

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from flotilla.bus.credentials import FleetKeys
-from flotilla.stack import recovery
+from flotilla.stack import stack as recovery
 from flotilla.stack.servers import nats_health
 from flotilla.stack.servers.nats import NatsServer
 from tests.e2e.stacks import until

@@ -11,8 +11,7 @@ from flotilla.cli.option_names import by_option, option_of
 from flotilla.cli.study_options import study_config
 from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.schemas.fault import FaultError, FieldError, invalid
-from flotilla.show.study_tables import as_json, result_line, study_report
-from flotilla.show.walk_forward_tables import folds_of, place_of
+from flotilla.show.study_tables import as_json, folds_of, place_of, result_line, study_report
 from tests.unit.flotilla.test_backtest_tables import metrics, shown, study, view
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flotilla.services.gateway.live.backlog import Backlog
+from flotilla.services.gateway.live.streams import Backlog
 
 
 def test_events_keep_their_order_and_telemetry_only_its_latest() -> None:

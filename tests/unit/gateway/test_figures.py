@@ -3,7 +3,7 @@
 import pytest
 
 from flotilla.schemas.telemetry import Resources
-from flotilla.services.gateway.engines.figures import binary_size, decimal_size, resource_usage
+from flotilla.services.gateway.engines.views import binary_size, decimal_size, resource_usage
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flotilla.schemas.fault import FaultError
-from flotilla.services.gateway.web.keys import snake_keys
+from flotilla.services.gateway.web.inputs import snake_keys
 from flotilla.services.gateway.web.queries import StartBody
 
 

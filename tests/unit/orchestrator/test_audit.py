@@ -15,8 +15,8 @@ from flotilla.schemas.fault import Fault, FaultCode, fault
 from flotilla.schemas.session import StopOrder
 from flotilla.schemas.telemetry import FleetAlert, Severity
 from flotilla.services.orchestrator.engines import audit
-from flotilla.services.orchestrator.engines.audit import Audit
-from flotilla.services.orchestrator.engines.audit_entries import (
+from flotilla.services.orchestrator.engines.audit import (
+    Audit,
     alert_of,
     alert_of_order,
     entry_of_host,

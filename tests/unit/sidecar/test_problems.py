@@ -14,7 +14,7 @@ from flotilla.engine_sidecar.link.messages import (
 )
 from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
-from flotilla.engine_sidecar.session.core.problems import notes, problems
+from flotilla.engine_sidecar.session.core.trading import notes, problems
 from flotilla.schemas.states import RunState, TradingMode
 from flotilla.schemas.telemetry import Alert, EngineMetrics, FeedProgress, QuietData, Severity, StateChange
 from tests.unit.sidecar.samples import measure, spec

@@ -1,17 +1,150 @@
 """From the venues an operator chose to the data and execution clients of a node. Everything that is wrong is told at once."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from flotilla.schemas.config import VenueChoice
 from flotilla.schemas.fault import FieldError
-from flotilla.services.orchestrator.templates.core.parameters import Value, WrongValue
+from flotilla.services.orchestrator.templates.core.parameters import Value, WrongValue, shown
 from flotilla.services.orchestrator.templates.core.placeholders import merged, substitute
-from flotilla.services.orchestrator.templates.core.templates import SimulatedExecution
-from flotilla.services.orchestrator.templates.core.venue_choice import ChosenVenue, chosen_venues
-from flotilla.services.orchestrator.templates.core.venues import BySide, Side, VenueTemplate
+from flotilla.services.orchestrator.templates.core.templates import SimulatedExecution, unknown_template
+from flotilla.services.orchestrator.templates.core.venues import (
+    BySide,
+    Side,
+    VenueClient,
+    VenueTemplate,
+    fields_within,
+    with_password,
+)
+
+_SIDES: Final[tuple[Side, Side]] = ("data", "execution")
+
+
+class ChosenVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice with its adapter; `at` names it in errors, `sides` are the clients that it is to have."""
+
+    at: str
+    choice: VenueChoice
+    template: VenueTemplate
+    sides: tuple[Side, ...]
+
+    def client(self, side: Side) -> VenueClient:
+        """The adapter's client of one side. Raises LookupError where it has none."""
+        if (client := self.template.client(side)) is None:
+            raise LookupError(f"{self.template.name} has no client for {side}")
+        return client
+
+    def given(self, side: Side) -> dict[str, Any]:
+        """What the operator says for one client: what is common to both, and over it what is for this one."""
+        common = {key: value for key, value in self.choice.config.items() if key not in _SIDES}
+        return merged(common, self.choice.config.get(side) or {})
+
+
+def chosen_venues(
+    choices: Sequence[VenueChoice],
+    template_set: Mapping[str, VenueTemplate],
+    *,
+    is_simulated: bool,
+    is_live: bool,
+) -> tuple[list[ChosenVenue], list[FieldError]]:
+    """The venues, and what is wrong with them. Execution is simulated, or at the venue: with money if `is_live`, else on paper."""
+    errors = _repeated(choices)
+    venues: list[ChosenVenue] = []
+    for index, choice in enumerate(choices):
+        at = f"config.venues[{index}]"
+        if (template := template_set.get(choice.adapter)) is None:
+            errors.append(unknown_template(f"{at}.adapter", choice.adapter, template_set, "adapter"))
+            continue
+        sides, wrong = _sides(choice, template, at, is_simulated=is_simulated)
+        venue = ChosenVenue(at=at, choice=choice, template=template, sides=sides)
+        errors += wrong or _problems(venue, is_simulated=is_simulated, is_live=is_live)
+        venues.append(venue)
+    if not errors:
+        errors = [
+            FieldError("config.venues", f"none of them has a client for {side}")
+            for side in _SIDES
+            if not any(side in venue.sides for venue in venues)
+        ]
+    return venues, errors
+
+
+def _repeated(choices: Sequence[VenueChoice]) -> list[FieldError]:
+    seen: Counter[str] = Counter()
+    errors: list[FieldError] = []
+    for index, choice in enumerate(choices):
+        if seen[choice.name]:
+            errors.append(FieldError(f"config.venues[{index}].name", f"{choice.name} is named twice"))
+        seen[choice.name] += 1
+    return errors
+
+
+def _sides(
+    choice: VenueChoice, template: VenueTemplate, at: str, *, is_simulated: bool
+) -> tuple[tuple[Side, ...], list[FieldError]]:
+    """The clients that a venue is to have: those it has and the operator did not switch off with null."""
+    sides: list[Side] = []
+    errors: list[FieldError] = []
+    for side in _SIDES:
+        has_client = template.client(side) is not None or (is_simulated and side == "execution")
+        given = choice.config.get(side, {})
+        if given is not None and not isinstance(given, dict):
+            errors.append(FieldError(f"{at}.config.{side}", "must be an object, or null for no such client"))
+        elif given and not has_client:
+            errors.append(FieldError(f"{at}.config.{side}", f"{choice.adapter} has no client for {side}"))
+        elif has_client and given is not None:
+            sides.append(side)
+    if not sides and not errors:
+        errors.append(FieldError(f"{at}.config", "leaves the venue without a client"))
+    return tuple(sides), errors
+
+
+def _problems(venue: ChosenVenue, *, is_simulated: bool, is_live: bool) -> list[FieldError]:
+    choice, template, at = venue.choice, venue.template, venue.at
+    trades = "execution" in venue.sides and not is_simulated
+    errors = [
+        FieldError(
+            f"{at}.config", f"{field} is a credential: it may only come from a secret, named in `secret`"
+        )
+        for field in fields_within(choice.config, template.credentials)
+    ]
+    errors += [
+        FieldError(
+            f"{at}.config", f"{field} holds a password: it may only come from a secret, named in `secret`"
+        )
+        for field in with_password(choice.config)
+    ]
+    if template.account_field and template.account_field in venue.given("execution") and trades:
+        errors.append(FieldError(f"{at}.config.{template.account_field}", "is to be given as `account`"))
+    is_needed = template.needs_secret_for("execution") if trades else False
+    is_needed = is_needed or ("data" in venue.sides and template.needs_secret_for("data"))
+    if is_needed and choice.secret is None:
+        text = f"{choice.adapter} needs credentials: name an entry of the secret store"
+        errors.append(FieldError(f"{at}.secret", text))
+    if template.needs_account and trades and choice.account is None:
+        errors.append(FieldError(f"{at}.account", f"{choice.adapter} needs the account to trade"))
+    if trades and not is_live:
+        errors += _paper_problems(venue)
+    return errors
+
+
+def _paper_problems(venue: ChosenVenue) -> Iterator[FieldError]:
+    """Why a venue's own execution might trade money although the mode is paper."""
+    template = venue.template
+    if template.paper is None:
+        text = f"{template.name} has no paper trading of its own: take the template paper_trading"
+        yield FieldError(f"{venue.at}.adapter", text)
+        return
+    given = venue.given("execution")
+    for field, value in given.items():
+        allowed = [template.paper.execution.get(field), *template.paper_choices.get(field, ())]
+        if field in template.paper.execution and value not in allowed:
+            yield FieldError(f"{venue.at}.config.{field}", "must have a value for paper trading")
+        elif "url" in field:
+            yield FieldError(f"{venue.at}.config.{shown(field)}", "cannot be chosen for paper trading")
+
 
 # NautilusTrader makes a client by the part before the hyphen, and ours is to be told from the venue's own, which has a secret.
 _SIMULATED: Final = "SIMULATED"

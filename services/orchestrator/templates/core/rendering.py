@@ -15,10 +15,25 @@ from flotilla.services.orchestrator.templates.core.connecting import Clients, co
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
-from flotilla.services.orchestrator.templates.core.risk import risk_engine
 from flotilla.services.orchestrator.templates.core.strategies import instruments, predefined, render_all
 from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
 from flotilla.services.orchestrator.templates.core.traders import trader_id
+
+_EVERY_INSTRUMENT: Final = "*"
+"""As the engine process reads it: also for strategies that join later, and for those that do not say what they trade."""
+
+
+def risk_engine(config: EngineConfig, template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template's `risk_engine` with the operator's limits in it."""
+    risk = dict(template)
+    if not config.risk_engine_enabled:
+        risk["bypass"] = True
+    if config.max_order_rate is not None:
+        risk["max_order_submit_rate"] = f"{config.max_order_rate}/00:01:00"
+    if config.max_position_size is not None:
+        risk["max_notional_per_order"] = {_EVERY_INSTRUMENT: config.max_position_size}
+    return risk
+
 
 _WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
 _BASE_CURRENCY: Final = "base_currency"
