@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from multiprocessing.pool import Pool
 
-from tests.simulation.many import found, run_many
+from tests.simulation.many import found, run_many, workers
 from tests.simulation.planted import BUGS
 from tests.simulation.world import run
 
@@ -28,9 +28,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.seed is not None:
         return _tell(chosen.seed)
-    is_sound = _simulate(range(chosen.first, chosen.first + chosen.seeds), chosen.jobs)
     bugs = range(chosen.first, chosen.first + chosen.bug_seeds)
-    are_found = [_find(bug, bugs, chosen.jobs) for bug in BUGS]
+    with workers(chosen.jobs) as pool:
+        is_sound = _simulate(pool, range(chosen.first, chosen.first + chosen.seeds))
+        are_found = [_find(pool, bug, bugs) for bug in BUGS]
     return 0 if is_sound and all(are_found) else 1
 
 
@@ -44,11 +45,11 @@ def _tell(seed: int) -> int:
     return 1 if report.wrong else 0
 
 
-def _simulate(seeds: range, jobs: int) -> bool:
+def _simulate(pool: Pool, seeds: range) -> bool:
     began = told = time.monotonic()
     wrong = done = turns = 0
     virtual_s = 0.0
-    for report in run_many(seeds, jobs):
+    for report in run_many(pool, seeds):
         done, turns, virtual_s = done + 1, turns + report.turns, virtual_s + report.virtual_s
         if report.wrong:
             wrong += 1
@@ -66,8 +67,8 @@ def _simulate(seeds: range, jobs: int) -> bool:
     return wrong == 0
 
 
-def _find(bug: str, seeds: Iterable[int], jobs: int) -> bool:
-    report = found(bug, seeds, jobs)
+def _find(pool: Pool, bug: str, seeds: range) -> bool:
+    report = found(pool, bug, seeds)
     if report is None:
         _say(f"{bug}, planted on purpose, is NOT FOUND")
         return False

@@ -4,30 +4,35 @@ import gc
 import logging
 import multiprocessing
 from collections.abc import Iterable, Iterator
+from multiprocessing.pool import Pool
 
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.world import Report, run
 
 CHUNK = 8
 _COLLECT_EVERY = 40
+_AT_ONCE = 16
 _done = 0
 
 
-def run_many(seeds: Iterable[int], jobs: int) -> Iterator[Report]:
-    """A report of each, in order; the stories only of those in which something is wrong."""
-    with _pool(jobs) as pool:
-        yield from pool.imap(_run_one, seeds, CHUNK)
-
-
-def found(bug: str, seeds: Iterable[int], jobs: int) -> Report | None:
-    """The first seed in which something is wrong while this bug is planted; None when none is."""
-    with _pool(jobs) as pool:
-        reports = pool.imap(_run_with, ((seed, bug) for seed in seeds), 2)
-        return next((report for report in reports if report.wrong), None)
-
-
-def _pool(jobs: int) -> "multiprocessing.pool.Pool":  # type: ignore[name-defined]
+def workers(jobs: int) -> Pool:
+    """Processes that run seeds; leave the pool when done with it."""
     return multiprocessing.get_context("spawn").Pool(jobs, _begin)
+
+
+def run_many(pool: Pool, seeds: Iterable[int]) -> Iterator[Report]:
+    """A report of each, in order; the stories only of those in which something is wrong."""
+    return pool.imap(_run_one, seeds, CHUNK)
+
+
+def found(pool: Pool, bug: str, seeds: range) -> Report | None:
+    """The first seed in which something is wrong while this bug is planted; None when none is."""
+    for first in range(seeds.start, seeds.stop, _AT_ONCE):
+        some = [(seed, bug) for seed in range(first, min(first + _AT_ONCE, seeds.stop))]
+        for report in pool.map(_run_with, some, 1):
+            if report.wrong:
+                return report
+    return None
 
 
 def _begin() -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
+from flotilla.engine_sidecar.session.core import trading
 from flotilla.services.orchestrator.engines.actions import Actions
-from flotilla.services.orchestrator.engines.core import leases
+from flotilla.services.orchestrator.engines.core import engine, events, leases
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.supervisor.called_off import CalledOff
 
 type Change = tuple[Callable[..., Any], str, str]
 
@@ -36,10 +38,38 @@ LOST_COMMAND: Final[tuple[Change, ...]] = (
 """A command is answered before it is on record: whoever dies in between has lost it."""
 LEASE_HELD_TWICE: Final[tuple[Change, ...]] = ((leases.free_at, "if not session.is_given_up:", "if True:"),)
 """The account of a session that was given up is free at once, while its engine may still trade it."""
+CALL_OFF_FORGOTTEN: Final[tuple[Change, ...]] = (
+    (CalledOff.refuse, "if session_id in self._sessions:", "if False:"),
+)
+"""A start that was called off is let through when it comes late."""
+OLDER_SESSION_HEARD: Final[tuple[Change, ...]] = (
+    (
+        events.apply_states,
+        "if event.session_id == session.session_id and not is_older(event.generation, session):",
+        "if True:",
+    ),
+)
+"""What the sidecar of an earlier session says is taken for the present one."""
+LEASE_NEVER_LOST: Final[tuple[Change, ...]] = (
+    (trading.check_lease, "if lease is None or session.is_stop_asked or now <= lease.until:", "if True:"),
+)
+"""An engine whose lease has run out trades on."""
+GIVEN_UP_IN_SIGHT: Final[tuple[Change, ...]] = (
+    (
+        engine._stopped,
+        "elif session.state == RunState.UNKNOWN and request.force:",
+        "elif request.force:",
+    ),
+)
+"""A session that is to be killed is given up instead, though its host is in sight."""
 BUGS: Final = {
     "a double start": DOUBLE_START,
     "a lost command": LOST_COMMAND,
     "a lease held twice": LEASE_HELD_TWICE,
+    "a call-off that is forgotten": CALL_OFF_FORGOTTEN,
+    "an older session that is heard": OLDER_SESSION_HEARD,
+    "a lease that is never lost": LEASE_NEVER_LOST,
+    "a session that is given up in sight": GIVEN_UP_IN_SIGHT,
 }
 
 

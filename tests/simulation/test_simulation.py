@@ -7,10 +7,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from multiprocessing.pool import Pool
 
 import pytest
 
-from tests.simulation.many import found, run_many
+from tests.simulation.many import found, run_many, workers
 from tests.simulation.planted import BUGS
 from tests.simulation.world import run
 
@@ -20,16 +22,21 @@ JOBS = 2
 BUG_SEEDS = 300
 
 
-def test_whatever_goes_wrong_all_that_must_hold_does_and_in_the_end_what_is_asked_for_is() -> None:
-    wrong = {
-        report.seed: report.wrong for report in run_many(range(FIRST, FIRST + SEEDS), JOBS) if report.wrong
-    }
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with workers(JOBS) as made:
+        yield made
+
+
+def test_whatever_goes_wrong_all_that_must_hold_does_and_in_the_end_what_is_asked_for_is(pool: Pool) -> None:
+    reports = run_many(pool, range(FIRST, FIRST + SEEDS))
+    wrong = {report.seed: report.wrong for report in reports if report.wrong}
     assert not wrong, "a seed tells its story by: make simulate ARGS='--seed N'"
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_bug_that_is_planted_is_found(bug: str) -> None:
-    assert found(bug, range(BUG_SEEDS), JOBS) is not None
+def test_a_bug_that_is_planted_is_found(pool: Pool, bug: str) -> None:
+    assert found(pool, bug, range(BUG_SEEDS)) is not None
 
 
 TELL = "import sys; from tests.simulation.test_simulation import digest; print(digest(range(20)))"
