@@ -14,8 +14,8 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.settings import BusSettings
 from flotilla.engine_sidecar.process.ports import Surroundings
 from flotilla.engine_sidecar.session.life import Life
-from flotilla.engine_sidecar.sidecar import exit_code
 from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.engine_sidecar.sidecar import exit_code
 from flotilla.schemas.catalog import CatalogView
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import CacheAccess, Launch, SessionSpec

@@ -148,6 +148,11 @@ class SimProcesses:
         return self._runs
 
     @property
+    def is_reduced(self) -> bool:
+        """True while it may only reduce, since its lease has run out."""
+        return self._is_reduced
+
+    @property
     def is_silent(self) -> bool:
         """True while its loop is stuck."""
         return self._silent_s > 0

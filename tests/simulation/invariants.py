@@ -147,7 +147,8 @@ class Judge:
         name = seen.container.spec.session_id
         session = self._store.sessions[name]
         is_asked = session.stop is not None or session.state in OVER or seen.container.is_told
-        if not is_asked and name not in self._ending and self.loop.time() < seen.lease_until:
+        is_without_lease = seen.engine is not None and seen.engine.is_reduced
+        if not is_asked and name not in self._ending and not is_without_lease:
             self._say(f"{name} stops and nobody has asked for it")
 
     def heard(self, verb: str, body: bytes) -> None:
