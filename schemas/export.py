@@ -1,6 +1,6 @@
-"""Writes what the contract says into schemas/generated: JSON Schemas, an AsyncAPI 3 document, and a table for people.
+"""Writes what the contract says into schemas/generated: JSON Schemas, an AsyncAPI 3 document, a table and a picture for people.
 
-`python -m schemas.export` writes, `--check` only compares and exits 1 on a difference, so that a change of the wire is seen in
+`python -m flotilla.schemas.export` writes, `--check` only compares and exits 1 on a difference, so that a change of the wire is seen in
 review.
 """
 
@@ -13,6 +13,7 @@ import msgspec
 
 from flotilla.schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
 from flotilla.schemas.contract import Actor as _Actor
+from flotilla.schemas.picture import picture
 
 FOLDER: Final = Path(__file__).parent / "generated"
 _REF: Final = "#/components/schemas/{name}"
@@ -95,6 +96,7 @@ def documents() -> dict[str, str]:
         "schemas.json": _pretty(json_schemas()),
         "asyncapi.json": _pretty(asyncapi()),
         "subjects.md": subjects_table(),
+        "contract.svg": picture(),
     }
 
 
@@ -109,12 +111,12 @@ def drift(folder: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Writes or checks; 1 when --check finds a difference."""
-    parser = argparse.ArgumentParser(prog="python -m schemas.export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flotilla.schemas.export", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only")
     if parser.parse_args(arguments).check:
         for name in (differing := drift(FOLDER)):
             sys.stderr.write(
-                f"schemas/generated/{name} is out of date: run `python -m schemas.export` and commit\n"
+                f"schemas/generated/{name} is out of date: run `python -m flotilla.schemas.export` and commit\n"
             )
         return 1 if differing else 0
     FOLDER.mkdir(exist_ok=True)

@@ -45,7 +45,7 @@ class ClientState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a session is. It only moves forward: orchestrator/core/session.py has the table.
+    """Where a session is. It only moves forward: services/orchestrator/engines/core/session.py has the table.
 
     `trading`: every client is connected, every strategy runs, data arrives where it is due; all less than that is `impaired`.
     `silent`: its container is up, and nothing is heard of it. `completed`: a replay whose data is through.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jsonschema
 import msgspec
@@ -42,13 +43,29 @@ def test_each_durable_feed_is_captured_by_its_stream_and_by_no_other(stream: obj
 def test_generated_documents_are_up_to_date() -> None:
     # In a process of its own: where NautilusTrader is imported first, a limit of 0 is typing's cached one of 0.0.
     done = subprocess.run(
-        [sys.executable, "-m", "schemas.export", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "flotilla.schemas.export", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_drift_is_noticed(tmp_path: object) -> None:
-    assert export.drift(tmp_path) == ["schemas.json", "asyncapi.json", "subjects.md"]  # type: ignore[arg-type]
+    assert export.drift(tmp_path) == ["schemas.json", "asyncapi.json", "subjects.md", "contract.svg"]  # type: ignore[arg-type]
+
+
+def test_the_picture_has_a_lane_for_everybody_and_an_arrow_for_what_each_may_ask_of_another() -> None:
+    picture = ElementTree.fromstring(export.picture())
+    shown = [text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"operator", "gateway", "orchestrator", "supervisor", "sidecar", "worker"} <= set(shown)
+    assert "worker → orchestrator: 1 command" in shown
+    assert "supervisor → sidecar: 1 command" in shown
+    assert "engine.<instance_id>.command.end_now" in shown
+    assert "gateway: 1 feed, all kept in EVENTS" in shown
+    asked = {text.partition(":")[0] for text in shown if " → " in text}
+    told = {f"{caller} → {call.owner}" for call in CALLS for caller in call.callers if caller != call.owner}
+    assert asked == told
 
 
 def test_an_instance_fits_the_schema_that_is_published_for_it_and_a_wrong_one_does_not() -> None:
