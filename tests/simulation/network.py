@@ -311,7 +311,7 @@ class Server:
         self.is_up = True
         self.clients: list[SimClient] = []
         self.subscriptions: list[Subscription] = []
-        self.routes: dict[str, list[Subscription]] = {}
+        self.routes: dict[str, tuple[list[Subscription], list[list[Subscription]]]] = {}
         self.streams: dict[str, Stream] = {}
         self.heard: Callable[[str, bytes], None] = lambda *_: None
         """Told of every command to an engine that reaches the server."""
@@ -387,19 +387,18 @@ class Server:
     def _takers(self, subject: str) -> list[Subscription]:
         found = self.routes.get(subject)
         if found is None:
-            found = self.routes[subject] = [
-                each
-                for each in self.subscriptions
-                if not each.client.link.is_lost and fits(each.pattern, subject)
-            ]
-        groups: dict[str, list[Subscription]] = {}
+            found = self.routes[subject] = self._found(subject)
+        takers, groups = found
+        return takers + [self.loop.random.choice(group) for group in groups]
+
+    def _found(self, subject: str) -> tuple[list[Subscription], list[list[Subscription]]]:
+        """Who gets it, and the queue groups of which one member does."""
         takers: list[Subscription] = []
-        for each in found:
-            if each.queue:
-                groups.setdefault(each.queue, []).append(each)
-            else:
-                takers.append(each)
-        return takers + [self.loop.random.choice(group) for group in groups.values()]
+        groups: dict[str, list[Subscription]] = {}
+        for each in self.subscriptions:
+            if not each.client.link.is_lost and fits(each.pattern, subject):
+                (groups.setdefault(each.queue, []) if each.queue else takers).append(each)
+        return takers, list(groups.values())
 
 
 @lru_cache(maxsize=20_000)
@@ -428,12 +427,16 @@ class Stream:
 
     def __init__(self, subjects: list[str]) -> None:
         self._patterns = subjects
+        self._takes: dict[str, bool] = {}
         self.messages: list[Stored] = []
         self._ids: dict[str, tuple[int, float]] = {}
         self.consumers: dict[str, Consumer] = {}
 
     def takes(self, subject: str) -> bool:
-        return any(fits(pattern, subject) for pattern in self._patterns)
+        known = self._takes.get(subject)
+        if known is None:
+            known = self._takes[subject] = any(fits(pattern, subject) for pattern in self._patterns)
+        return known
 
     def store(self, subject: str, data: bytes, message_id: str | None, at: float) -> int:
         """The number of the message; of the first one where it comes again within two minutes."""
