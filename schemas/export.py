@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.alerts import ALERTS, AlertKind, RaisedBy
 from flotilla.schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
 from flotilla.schemas.contract import Actor as _Actor
 from flotilla.schemas.picture import picture
@@ -90,6 +91,31 @@ def subjects_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+_FEED_OF: Final = {RaisedBy.ENGINE: "alert", RaisedBy.FLEET: "fleet_alert"}
+
+
+def alerts_table() -> str:
+    """A Markdown table of every alert."""
+    rows = ["# Alerts", "", "Generated from `schemas/alerts.py`.", ""]
+    rows += ["| Code | Severity | Feed | Meaning | What to do | Closed by |", "|---|---|---|---|---|---|"]
+    rows += [_alert_row(kind) for _, kind in sorted(ALERTS.items())]
+    return "\n".join(rows) + "\n"
+
+
+def _alert_row(kind: AlertKind) -> str:
+    grave = f"; critical when {kind.critical_when}" if kind.critical_when else ""
+    closers = ", ".join(f"`{each.code}`" for each in (kind.closed_by, kind.closed_by_end) if each)
+    cells = (
+        f"`{kind.code}`",
+        f"{kind.severity}{grave}",
+        _FEED_OF[kind.raised_by],
+        kind.meaning,
+        kind.remedy,
+        closers,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
 def documents() -> dict[str, str]:
     """File name → text of everything that is generated."""
     return {
@@ -97,6 +123,7 @@ def documents() -> dict[str, str]:
         "asyncapi.json": _pretty(asyncapi()),
         "subjects.md": subjects_table(),
         "contract.svg": picture(),
+        "alerts.md": alerts_table(),
     }
 
 

@@ -14,8 +14,15 @@ from nautilus_trader.model.position import Position
 
 from flotilla.engine_sidecar.engine.redis_wire import RedisRefusedError, RedisWire, fault_of
 from flotilla.engine_sidecar.replay.messages import ALERTS
+from flotilla.schemas.alerts import (
+    CACHE_BACK,
+    CACHE_INCOMPLETE,
+    CACHE_LOST,
+    STATE_NOT_SAVED,
+    STATE_RESTORED,
+)
 from flotilla.schemas.session import CacheAccess
-from flotilla.schemas.telemetry import Alert, Severity
+from flotilla.schemas.telemetry import Alert
 
 _AT_ONCE: Final = 50
 
@@ -144,13 +151,13 @@ class CacheWatch:
             text = f"the state of {strategy.id} is not kept: {type(error).__name__}: {error}"
             if text not in self._told:
                 self._told.add(text)
-                self._alert(Severity.WARNING, "state_not_saved", text)
+                self._tell(STATE_NOT_SAVED.alert(text))
 
     async def _watch(self) -> None:
         while True:
             fault = await self._until_lost()
             since = self._now()
-            self._alert(Severity.CRITICAL, "cache_lost", self._lost_text(fault))
+            self._tell(CACHE_LOST.alert(self._lost_text(fault)))
             wire = await self._until_there()
             try:
                 await self._until_written(wire)
@@ -196,18 +203,15 @@ class CacheWatch:
             f"{written.positions} positions, {written.accounts} accounts and the strategies' states"
         )
         if written.failed:
-            self._alert(Severity.CRITICAL, "cache_incomplete", f"{text}; not: {_some(written.failed)}")
+            self._tell(CACHE_INCOMPLETE.alert(f"{text}; not: {_some(written.failed)}"))
         else:
-            self._alert(Severity.INFO, "cache_back", text)
+            self._tell(CACHE_BACK.alert(text))
 
     def _lost_text(self, fault: str) -> str:
         return (
             f"Redis at {self._access.host}:{self._access.port} is lost ({fault}): the engine trades on, but what changes "
             "until it is back would not survive a crash of the engine"
         )
-
-    def _alert(self, severity: Severity, code: str, message: str) -> None:
-        self._tell(Alert(severity=severity, code=code, message=message))
 
     def _tell(self, alert: Alert) -> None:
         self._kernel.msgbus.publish(topic=ALERTS, msg=alert)
@@ -221,14 +225,14 @@ def _restored(cache: Any, database: Any) -> list[Alert]:
             f"from the last session: {cache.orders_open_count()} open orders of {cache.orders_total_count()}, "
             f"{cache.positions_open_count()} open positions of {cache.positions_total_count()}"
         )
-        alerts.append(Alert(severity=Severity.INFO, code="state_restored", message=text))
+        alerts.append(STATE_RESTORED.alert(text))
     lost = [
         *_missing("order", database.keys("orders:*"), map(str, cache.client_order_ids())),
         *_missing("position", database.keys("positions:*"), map(str, cache.position_ids())),
     ]
     if lost:
         text = f"Redis has them, but they could not be restored: {_some(lost)}"
-        alerts.append(Alert(severity=Severity.CRITICAL, code="cache_incomplete", message=text))
+        alerts.append(CACHE_INCOMPLETE.alert(text))
     return alerts
 
 

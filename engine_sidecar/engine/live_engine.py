@@ -35,9 +35,9 @@ from flotilla.engine_sidecar.link.frames import (
 from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.schemas.alerts import UNEXPECTED_COMMAND
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-from flotilla.schemas.telemetry import Alert, Severity
 
 
 async def answer(
@@ -123,7 +123,7 @@ class LiveEngine:
         self._tap.subscribe()
         self._tap.restored()
         self._conversions.subscribe()
-        bus.subscribe(ALERTS, self._tap.guarded(self._on_alert))
+        bus.subscribe(ALERTS, self._tap.guarded(self._tap.alert))
         bus.subscribe(REPLAY_ENDED, self._on_replay_ended)
         # A strategy that shuts the system down gets the same orderly stop as everybody.
         bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
@@ -195,9 +195,6 @@ class LiveEngine:
     def _on_no_rate(self, why: str) -> None:
         self._end_with(StopPolicy.CANCEL, FailureReason.CONFIG, why)
 
-    def _on_alert(self, alert: Alert) -> None:
-        self._tap.alert(alert.severity, alert.code, alert.message)
-
     def _on_replay_ended(self, ended: ReplayEnded) -> None:
         if ended.error:
             reason = FailureReason.CONFIG if ended.is_refused else FailureReason.CRASH
@@ -231,7 +228,7 @@ class LiveEngine:
                         tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"
                     )
                 case Run():
-                    self._tap.alert(Severity.WARNING, "unexpected_command", "the engine runs already")
+                    self._tap.alert(UNEXPECTED_COMMAND.alert("the engine runs already"))
                 case None:
                     self._output.swallow()
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")

@@ -12,7 +12,8 @@ from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClo
 
 from flotilla.engine_sidecar.engine import translate
 from flotilla.engine_sidecar.link.frames import Happened
-from flotilla.schemas.telemetry import Alert, EventKind, Severity
+from flotilla.schemas.alerts import TELEMETRY_LOST
+from flotilla.schemas.telemetry import Alert, EventKind
 
 type Send = Callable[[object], None]
 
@@ -58,9 +59,9 @@ class Tap:
             total[currency] = total.get(currency, Decimal()) + pnl
         return total
 
-    def alert(self, severity: Severity, code: str, message: str) -> None:
+    def alert(self, alert: Alert) -> None:
         """Sends an alert."""
-        self._happened(EventKind.ALERT, Alert(severity=severity, code=code, message=message))
+        self._happened(EventKind.ALERT, alert)
 
     def guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
         """`handler`, but what it raises is logged, and told in an alert the first time."""
@@ -73,7 +74,7 @@ class Tap:
                 self._kernel.logger.exception(text, error)  # noqa: TRY401 - it is NautilusTrader's
                 if handler.__name__ not in self._failed:
                     self._failed.add(handler.__name__)
-                    self.alert(Severity.WARNING, "telemetry_lost", text)
+                    self.alert(TELEMETRY_LOST.alert(text))
 
         return handle
 

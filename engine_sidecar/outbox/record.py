@@ -5,7 +5,8 @@ from collections.abc import Callable
 from flotilla.bus.logs import get_logger
 from flotilla.engine_sidecar.outbox.journal import Entry, Journal
 from flotilla.engine_sidecar.outbox.outbox import Outbox
-from flotilla.schemas.telemetry import Alert, EventKind, Severity, StateChange
+from flotilla.schemas.alerts import EVENTS_DROPPED, UNREADABLE_EVENT
+from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 
 log = get_logger(__name__)
 
@@ -55,7 +56,7 @@ class EventRecord:
             if kind not in self._unreadable:
                 self._unreadable.add(kind)
                 log.exception("event unreadable", kind=kind)
-                self._alert("unreadable_event", f"an event of kind {kind} was not published: {error}")
+                self.write(UNREADABLE_EVENT.alert(f"an event of kind {kind} was not published: {error}"))
             return
         self._add(entry)
 
@@ -66,8 +67,5 @@ class EventRecord:
         if not self._outbox.add(entry) and not self._is_full:
             self._is_full = True
             log.error("events are being dropped", queued=len(self._outbox), seq=entry.seq)
-            self._alert("events_dropped", f"the queue is full; events from seq {entry.seq} on are lost")
+            self.write(EVENTS_DROPPED.alert(f"the queue is full; events from seq {entry.seq} on are lost"))
         self._wake()
-
-    def _alert(self, code: str, message: str) -> None:
-        self.write(Alert(severity=Severity.CRITICAL, code=code, message=message))

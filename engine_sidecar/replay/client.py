@@ -15,7 +15,8 @@ from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
 from flotilla.engine_sidecar.replay.feed import ReplayFeed, Wiring
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
 from flotilla.engine_sidecar.replay.streams import FOREVER, DataSet
-from flotilla.schemas.telemetry import Alert, FeedProgress, Severity
+from flotilla.schemas.alerts import NO_DATA
+from flotilla.schemas.telemetry import FeedProgress
 
 
 class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
@@ -99,9 +100,7 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
         if not self._feed.open(data_set):
             message = f"the catalog has no {_named(data_set)} to replay"
             self._log.warning(message)
-            self._msgbus.publish(
-                topic=ALERTS, msg=Alert(severity=Severity.WARNING, code="no_data", message=message)
-            )
+            self._msgbus.publish(topic=ALERTS, msg=NO_DATA.alert(message))
 
     def subscribe_bars(self, command: Any) -> None:
         """Plays these bars from now on."""

@@ -27,7 +27,7 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency, Money
 
 from flotilla.engine_sidecar.replay.messages import ALERTS
-from flotilla.schemas.telemetry import Alert, Severity
+from flotilla.schemas.alerts import ORDERS_FORGOTTEN
 
 
 def tagged(fill: OrderFilled, tag: str) -> OrderFilled:
@@ -116,8 +116,7 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
             text = (
                 f"the simulated venue {self.venue} forgot what the last session left open; cancelled: {names}"
             )
-            alert = Alert(severity=Severity.WARNING, code="orders_forgotten", message=text)
-            self._msgbus.publish(topic=ALERTS, msg=alert)
+            self._msgbus.publish(topic=ALERTS, msg=ORDERS_FORGOTTEN.alert(text))
 
     def on_data(self, data: Any) -> None:
         """Takes market data from the bus; while a replay drives, only instruments."""

@@ -7,12 +7,22 @@ from typing import Any, Final
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.schemas.alerts import (
+    CANCEL_CONFIRMED,
+    CANCEL_NOT_CONFIRMED,
+    FLATTEN_CONFIRMED,
+    FLATTEN_NOT_CONFIRMED,
+    NOTHING_TO_DO,
+)
 from flotilla.schemas.states import StopPolicy
-from flotilla.schemas.telemetry import Severity
 
 _CONFIRMED: Final = {
-    StopPolicy.CANCEL: "no order is open",
-    StopPolicy.FLATTEN: "no order and no position is open",
+    StopPolicy.CANCEL: CANCEL_CONFIRMED.alert("no order is open"),
+    StopPolicy.FLATTEN: FLATTEN_CONFIRMED.alert("no order and no position is open"),
+}
+_NOT_CONFIRMED: Final = {
+    StopPolicy.CANCEL: CANCEL_NOT_CONFIRMED,
+    StopPolicy.FLATTEN: FLATTEN_NOT_CONFIRMED,
 }
 
 
@@ -31,13 +41,13 @@ class Intervening:
         async with self._one_at_a_time:
             if not self._kernel.trader.is_running:
                 text = f"nothing to {policy}: the engine does not trade yet"
-                self._tap.alert(Severity.WARNING, "nothing_to_do", text)
+                self._tap.alert(NOTHING_TO_DO.alert(text))
                 return
             wind_down = self._withdrawing.wind_down_of()
             await self._withdrawing.withdraw(wind_down, Aim(policy, self._now() + self._timeout_s))
             left = wind_down.not_confirmed(policy)
             self._withdrawing.go_on()
         if left:
-            self._tap.alert(Severity.CRITICAL, f"{policy}_not_confirmed", "; ".join(left))
+            self._tap.alert(_NOT_CONFIRMED[policy].alert("; ".join(left)))
         else:
-            self._tap.alert(Severity.INFO, f"{policy}_confirmed", _CONFIRMED[policy])
+            self._tap.alert(_CONFIRMED[policy])

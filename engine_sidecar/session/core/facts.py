@@ -9,9 +9,9 @@ from flotilla.engine_sidecar.link.frames import Ended
 from flotilla.engine_sidecar.link.messages import Effect, Publish
 from flotilla.engine_sidecar.session.core.lease import Lease
 from flotilla.engine_sidecar.session.core.watch import Pulse
+from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState
-from flotilla.schemas.telemetry import Alert, Severity
 
 
 class KillCause(StrEnum):
@@ -87,6 +87,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 type Step = tuple[Session, tuple[Effect, ...]]
 
 
-def alert(severity: Severity, code: str, message: str) -> Publish:
+def alert(kind: AlertKind, message: str, *, is_critical: bool = False) -> Publish:
     """The effect that tells a person."""
-    return Publish(Alert(severity=severity, code=code, message=message))
+    return Publish(kind.alert(message, is_critical=is_critical))

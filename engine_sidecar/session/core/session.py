@@ -34,9 +34,10 @@ from flotilla.engine_sidecar.session.core import lease as leases
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert
 from flotilla.engine_sidecar.session.core.watch import Verdict
+from flotilla.schemas.alerts import FROZEN, RECOVERED
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState
-from flotilla.schemas.telemetry import Severity, StateChange
+from flotilla.schemas.telemetry import StateChange
 
 _NEXT: Final = {
     RunState.BOOTING: (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
@@ -155,9 +156,9 @@ def _check_pulse(session: Session, now: float) -> Step:
     match verdict:
         case Verdict.FROZEN:
             message = f"the engine's loop has been silent for {silent_s:.1f} s"
-            return session, (alert(Severity.CRITICAL, "frozen", message),)
+            return session, (alert(FROZEN, message),)
         case Verdict.RECOVERED:
-            return session, (alert(Severity.INFO, "recovered", "the engine's loop turns again"),)
+            return session, (alert(RECOVERED, "the engine's loop turns again"),)
         # What it does not hear it will not obey; but it may be in the midst of obeying, so it has time to wake up.
         case Verdict.KILL if now > session.obey_until or not session.is_stop_asked:
             cause = KillCause.STOP if session.is_stop_asked else KillCause.FROZEN

@@ -10,8 +10,9 @@ from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed
 from flotilla.engine_sidecar.session.core import lease as leases
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert
+from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN
 from flotilla.schemas.states import RunState, StopPolicy, TradingMode
-from flotilla.schemas.telemetry import EngineMetrics, QuietData, Severity, StateChange
+from flotilla.schemas.telemetry import EngineMetrics, QuietData, StateChange
 
 CALM_S: Final = 300.0
 """How long an engine that was impaired more than once must trade until people are told that it does."""
@@ -19,10 +20,10 @@ CALM_S: Final = 300.0
 type Sounded = tuple[Alarm | None, tuple[Publish, ...]]
 
 
-def sounded(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity, now: float) -> Sounded:
+def sounded(alarm: Alarm | None, problems: tuple[str, ...], now: float, *, is_live: bool) -> Sounded:
     """The alarm at `now` (monotonic s) while these are the problems, and the alerts that go with that."""
     if problems:
-        return _impaired(alarm, problems, gravity, now)
+        return _impaired(alarm, problems, now, is_live=is_live)
     if alarm is None or not alarm.is_open:
         return alarm, ()
     well_since = now if alarm.well_since is None else alarm.well_since
@@ -32,12 +33,12 @@ def sounded(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity, n
         return after, ()
     often = f" for {CALM_S:g} s, after {alarm.times} times" if alarm.times > 1 else ""
     text = f"no longer so{often}: {'; '.join(alarm.told)}"
-    return after, (alert(Severity.INFO, "trading_again", text),)
+    return after, (alert(TRADING_AGAIN, text),)
 
 
-def _impaired(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity, now: float) -> Sounded:
+def _impaired(alarm: Alarm | None, problems: tuple[str, ...], now: float, *, is_live: bool) -> Sounded:
     if alarm is None or (alarm.well_since is not None and now - alarm.well_since >= CALM_S):
-        return Alarm(told=problems), (alert(gravity, "impaired", "; ".join(problems)),)
+        return Alarm(told=problems), (alert(IMPAIRED, "; ".join(problems), is_critical=is_live),)
     is_again = alarm.well_since is not None
     times = alarm.times + 1 if is_again else alarm.times
     known = alarm.told if alarm.is_open else ()
@@ -46,7 +47,7 @@ def _impaired(alarm: Alarm | None, problems: tuple[str, ...], gravity: Severity,
     if not new:
         return after, ()
     often = f"again within {CALM_S:g} s, {times} times by now: " if is_again else ""
-    return after, (alert(gravity, "impaired", f"{often}{'; '.join(new)}"),)
+    return after, (alert(IMPAIRED, f"{often}{'; '.join(new)}", is_critical=is_live),)
 
 
 BAR_GRACE_S: Final = 30.0
@@ -122,7 +123,7 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     if not before.is_lost or after.is_lost:
         return session, ()
     text = "the lease on its accounts was renewed: it trades freely again"
-    return session, (alert(Severity.INFO, "lease_regained", text), Send(GoOn()))
+    return session, (alert(LEASE_REGAINED, text), Send(GoOn()))
 
 
 def check_lease(session: Session, now: float) -> Step:
@@ -136,7 +137,7 @@ def check_lease(session: Session, now: float) -> Step:
         text = (
             f"the lease on its accounts was not renewed: it only reduces now, and is stopped in {left_s:g} s"
         )
-        return session, (alert(Severity.CRITICAL, "lease_lost", text), Send(Reduce()))
+        return session, (alert(LEASE_LOST, text), Send(Reduce()))
     if now <= lease.stop_at:
         return session, ()
     cause = "the lease on its accounts was not renewed"
@@ -171,9 +172,6 @@ def _judge(session: Session, lasting: tuple[str, ...], now: float) -> Step:
         state = RunState.IMPAIRED if lasting else RunState.TRADING
         session = msgspec.structs.replace(session, problems=lasting, state=state)
         effects.append(Publish(StateChange(state=state, detail="; ".join(lasting))))
-    alarm, alerts = sounded(session.alarm, lasting, _gravity(session), now)
+    is_live = session.spec.trading_mode == TradingMode.LIVE
+    alarm, alerts = sounded(session.alarm, lasting, now, is_live=is_live)
     return msgspec.structs.replace(session, alarm=alarm), (*effects, *alerts)
-
-
-def _gravity(session: Session) -> Severity:
-    return Severity.CRITICAL if session.spec.trading_mode == TradingMode.LIVE else Severity.WARNING

@@ -13,6 +13,8 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import Witnessed
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Delivery
+from flotilla.schemas import alerts
+from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.audit import AuditList, GatewayRefusal, HostCommand, ReadAudit, WaitingEntry
 from flotilla.schemas.contract import (
     EMERGENCY_STOP,
@@ -26,10 +28,10 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.ids import is_id, new_request_id
 from flotilla.schemas.session import StopOrder
-from flotilla.schemas.telemetry import FleetAlert, Severity
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.engines.core.events import storable
 from flotilla.services.orchestrator.ports import Command, Record, Refusal, RepeatedCommand, Unstorable
@@ -101,16 +103,14 @@ def alert_of(told: HostCommand) -> RaiseAlert | None:
         is_stop or told.subject == HOST_LIFT_STOP.subject
     ):
         return None
-    code, text = _stop_text(told) if is_stop else _lift_text(told)
-    alert = FleetAlert(
-        at=told.at,
-        severity=Severity.CRITICAL if is_stop else Severity.WARNING,
-        code=code,
-        message=f"host {told.host}: {text}: {told.message}",
+    kind, text = _stop_text(told) if is_stop else _lift_text(told)
+    alert = kind.fleet_alert(
+        f"host {told.host}: {text}: {told.message}",
+        told.at,
         instance_id=told.about if told.about != "all" and is_id(told.about) else None,
         host=told.host,
     )
-    return RaiseAlert(alert, f"{code}-{_request_id(told)}")
+    return once_per(_request_id(told), alert)
 
 
 def entry_of_gateway(told: GatewayRefusal) -> Refusal:
@@ -146,33 +146,31 @@ def entry_of_order(order: StopOrder) -> Command:
 
 def alert_of_order(order: StopOrder) -> RaiseAlert:
     """People hear of a stop and of a lift as soon as it is asked for: whoever carries it out may die of it."""
-    code = "stop_lift_asked" if order.is_lift else "emergency_stop_asked"
+    kind = alerts.STOP_LIFT_ASKED if order.is_lift else alerts.EMERGENCY_STOP_ASKED
     of_whom = f"engine {order.instance_id}" if order.instance_id else "all engines"
     who = order.caller.name or order.caller.credential or "somebody"
     why = f" ({storable(order.reason)[:200]})" if order.reason else ""
     what = "the lift of the emergency stop" if order.is_lift else "an emergency stop"
-    alert = FleetAlert(
-        at=order.at,
-        severity=Severity.WARNING if order.is_lift else Severity.CRITICAL,
-        code=code,
-        message=f"{what} of {of_whom} is asked for by {storable(who)[:200]}{why}",
+    alert = kind.fleet_alert(
+        f"{what} of {of_whom} is asked for by {storable(who)[:200]}{why}",
+        order.at,
         instance_id=order.instance_id,
     )
-    return RaiseAlert(alert, f"{code}-{order.order_id}-{order.at}")
+    return once_per(f"{order.order_id}-{order.at}", alert)
 
 
-def _stop_text(told: HostCommand) -> tuple[str, str]:
+def _stop_text(told: HostCommand) -> tuple[AlertKind, str]:
     stop = f"emergency stop of {_of_whom(told)}"
     if told.code is None:
-        return "emergency_stop", f"{stop} by {_who(told)}"
-    return "emergency_stop_failed", f"{stop}, asked for by {_who(told)}, failed"
+        return alerts.EMERGENCY_STOP, f"{stop} by {_who(told)}"
+    return alerts.EMERGENCY_STOP_FAILED, f"{stop}, asked for by {_who(told)}, failed"
 
 
-def _lift_text(told: HostCommand) -> tuple[str, str]:
+def _lift_text(told: HostCommand) -> tuple[AlertKind, str]:
     if told.code is None:
-        return "stop_lifted", f"emergency stop lifted of {_of_whom(told)} by {_who(told)}"
+        return alerts.STOP_LIFTED, f"emergency stop lifted of {_of_whom(told)} by {_who(told)}"
     return (
-        "stop_not_lifted",
+        alerts.STOP_NOT_LIFTED,
         f"emergency stop of {_of_whom(told)} not lifted, as {_who(told)} asked for",
     )
 

@@ -9,12 +9,13 @@ from flotilla.bus.fleet_stop import lift_stops, stop_fleet
 from flotilla.bus.logs import get_logger
 from flotilla.bus.receipts import stopped_text
 from flotilla.bus.tasks import Tasks
+from flotilla.schemas import alerts
+from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.contract import EMERGENCY_STOP, LIFT_STOP
 from flotilla.schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
-from flotilla.schemas.telemetry import FleetAlert, Severity
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.alerts import Alerts
-from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
+from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
@@ -125,19 +126,15 @@ class Emergency:
     async def _tell(self, request: EmergencyStop, stamp: Stamp, answer: FleetStopped) -> None:
         why = f" ({request.reason})" if request.reason else ""
         message = f"emergency stop of {_what(request.instance_id)}{why}: {stopped_text(answer)}"
-        await self._raise(stamp, Severity.CRITICAL, "emergency_stop", message, request.instance_id)
+        await self._raise(stamp, alerts.EMERGENCY_STOP, message, request.instance_id)
 
     async def _tell_lifted(self, request: LiftStop, stamp: Stamp, answer: StopFlags) -> None:
         message = f"emergency stop of {_what(request.instance_id)} lifted: {_lifted_text(answer)}"
-        await self._raise(stamp, Severity.WARNING, "stop_lifted", message, request.instance_id)
+        await self._raise(stamp, alerts.STOP_LIFTED, message, request.instance_id)
 
-    async def _raise(
-        self, stamp: Stamp, severity: Severity, code: str, message: str, instance_id: str | None
-    ) -> None:
-        alert = FleetAlert(
-            at=stamp.at, severity=severity, code=code, message=message, instance_id=instance_id
-        )
-        await self._alerts.tell(RaiseAlert(alert, f"{code}-{stamp.request_id}"))
+    async def _raise(self, stamp: Stamp, kind: AlertKind, message: str, instance_id: str | None) -> None:
+        alert = kind.fleet_alert(message, stamp.at, instance_id=instance_id)
+        await self._alerts.tell(once_per(stamp.request_id, alert))
 
 
 def _what(instance_id: str | None) -> str:

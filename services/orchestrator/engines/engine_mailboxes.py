@@ -9,9 +9,9 @@ import msgspec
 
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.mailbox import Mailboxes
+from flotilla.schemas.alerts import ACCOUNT_HELD
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.engines.core import ends
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.decision import Decision
@@ -221,7 +221,7 @@ def _change(decision: Decision, turn: _Turn) -> Change:
 def _with_alert(decision: Decision, held: AccountHeld) -> Decision:
     engine = decision.engine
     message = f"engine {engine.instance_id} has ended and is not restarted: {held}"
-    alert = about_engine(engine, Severity.CRITICAL, "account_held", message, engine.updated_at)
+    alert = about_engine(engine, ACCOUNT_HELD, message, engine.updated_at)
     return msgspec.structs.replace(decision, effects=(*decision.effects, alert))
 
 

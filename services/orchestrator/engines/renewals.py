@@ -12,10 +12,10 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
+from flotilla.schemas.alerts import LEASE_NOT_RENEWED
 from flotilla.schemas.contract import COMMAND_RENEW_LEASE
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import RenewLease
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.alerts import Alerts
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
@@ -150,5 +150,5 @@ class Renewals:
                 f" renewed for {holding.ttl_s:g} s: it trades no more until it is. {problem}"
             )
             key = f"{holding.session_id}-{renewal.since:%Y%m%d%H%M%S}"
-            alert = about_engine(engine, Severity.CRITICAL, "lease_not_renewed", message, now, key=key)
+            alert = about_engine(engine, LEASE_NOT_RENEWED, message, now, key=key)
             await self._alerts.tell(alert)

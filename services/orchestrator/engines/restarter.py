@@ -1,9 +1,9 @@
 """Begins the restarts that are due: what the failed session was told to run, as a new session."""
 
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.alerts import ACCOUNT_HELD
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.ids import new_session_id
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.alerts import Alerts
@@ -69,6 +69,4 @@ class Restarter:
     async def _tell_held(self, effect: StartAgain, error: AccountHeld) -> None:
         if engine := self._fleet.get(effect.instance_id):
             message = f"engine {effect.instance_id} is not started again: {error}"
-            await self._alerts.tell(
-                about_engine(engine, Severity.CRITICAL, "account_held", message, self._clock())
-            )
+            await self._alerts.tell(about_engine(engine, ACCOUNT_HELD, message, self._clock()))

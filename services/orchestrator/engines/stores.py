@@ -9,14 +9,15 @@ from typing import Final
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.alerts import DISK_LOW, DISK_LOW_OVER
 from flotilla.schemas.contract import FLEET_PROBE
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.telemetry import FleetAlert, Severity, StoreProbe
+from flotilla.schemas.telemetry import StoreProbe
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.alerts import Alerts
 from flotilla.services.orchestrator.engines.clock import RecordClock
+from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.disk import Space, is_low
-from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
@@ -126,13 +127,11 @@ class Stores:
         if key is None:
             key = self._low[disk] = f"{at:%Y%m%d%H%M%S%f}-{disk}"
             text = f"{_text(folder, space)}; below {space.full_bytes >> 20} MiB nothing is started"
-            alert = FleetAlert(at=at, severity=Severity.CRITICAL, code="disk_low", message=text)
-            await self._alerts.tell(RaiseAlert(alert, f"disk_low-{key}"))
+            await self._alerts.tell(once_per(key, DISK_LOW.fleet_alert(text, at)))
         else:
             del self._low[disk]
             text = f"there is room again: {_text(folder, space)}"
-            alert = FleetAlert(at=at, severity=Severity.INFO, code="disk_low_over", message=text)
-            await self._alerts.tell(RaiseAlert(alert, f"disk_low_over-{key}"))
+            await self._alerts.tell(once_per(key, DISK_LOW_OVER.fleet_alert(text, at)))
 
 
 def _spaces(folders: Sequence[Path]) -> dict[int, tuple[Path, Space]]:

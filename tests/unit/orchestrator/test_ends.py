@@ -100,8 +100,9 @@ def test_the_alerts_that_an_engine_left_open_are_closed_with_its_end(to: str) ->
     decision = conclude(engine(present), move(present, RunState(to), after(5)), (), (), after(5))
     over = ends.ended_by(engine(present), decision)
     assert over is not None
-    left = Exposure(open_alerts=("impaired", "frozen"))
-    for exposure, closed in ((left, ["impaired_over", "frozen_over"]), (Exposure(), [])):
+    left = Exposure(open_alerts=("impaired", "frozen", "lease_lost", "cache_lost"))
+    over_with_it = ["impaired_over", "frozen_over", "lease_lost_over", "cache_lost_over"]
+    for exposure, closed in ((left, over_with_it), (Exposure(), [])):
         effects = ends.concluded(engine(present), decision, over, exposure, after(5)).effects
         codes = [effect.alert.code for effect in effects if isinstance(effect, RaiseAlert)]
         assert [code for code in codes if code.endswith("_over")] == closed

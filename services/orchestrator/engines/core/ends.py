@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.alerts import ALERTS, ENGINE_ENDED, ENGINE_FAILED, SILENT, RaisedBy, closers
 from flotilla.schemas.states import FailureReason, RunState
-from flotilla.schemas.telemetry import OrderUpdate, PositionUpdate, Severity
+from flotilla.schemas.telemetry import OrderUpdate, PositionUpdate
 from flotilla.services.orchestrator.engines.core.alerts import about_session
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import Effect, PublishState
@@ -18,12 +19,7 @@ from flotilla.services.orchestrator.engines.core.restarts import was_asked
 NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
 UNREAD: Final = "what it held when last heard could not be read from the record"
 _LONGEST: Final = 500
-CLOSED_BY: Final = {
-    "impaired": "trading_again",
-    "frozen": "recovered",
-    "lease_lost": "lease_regained",
-    "cache_lost": "cache_back",
-}
+CLOSED_BY: Final = closers(of=RaisedBy.ENGINE)
 """The alerts of a sidecar that another one takes back."""
 _TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
 
@@ -107,10 +103,10 @@ def unasked(engine: Engine, ended: Session, now: datetime) -> tuple[Effect, ...]
     return (
         about_session(
             ended,
-            Severity.CRITICAL if is_grave else Severity.WARNING,
-            "engine_failed" if ended.state == RunState.FAILED else "engine_ended",
+            ENGINE_FAILED if ended.state == RunState.FAILED else ENGINE_ENDED,
             f"engine {ended.instance_id} {how}, and nobody asked it to{detail}{doubts}",
             now,
+            is_critical=is_grave,
         ),
     )
 
@@ -118,16 +114,16 @@ def unasked(engine: Engine, ended: Session, now: datetime) -> tuple[Effect, ...]
 def closings(ended: Session, exposure: Exposure, now: datetime) -> tuple[Effect, ...]:
     """What closes the alerts about the session that people were told of and that nobody else closes: it is gone."""
     is_silent = ended.silence is not None and ended.silence.is_open
-    open_codes = (*(("silent",) if is_silent else ()), *exposure.open_alerts)
+    open_codes = (*((SILENT.code,) if is_silent else ()), *exposure.open_alerts)
     return tuple(
         about_session(
             ended,
-            Severity.INFO,
-            f"{code}_over",
+            kind,
             f"the alert {code} of engine {ended.instance_id} is over: it has ended ({ended.state})",
             now,
         )
         for code in open_codes
+        if (kind := ALERTS[code].closed_by_end) is not None
     )
 
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.alerts import CACHE_NOT_AVAILABLE
 from flotilla.schemas.config import EngineConfig, RestartPolicy
 from flotilla.schemas.engine import EngineAccepted, StopEngine
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import DesiredState, FailureReason, RunState
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.answers import accepted, told
@@ -164,7 +164,7 @@ def _fitted(
         " do not come back after a crash"
     )
     key = spec.session_id
-    return fitted, (about_engine(engine, Severity.WARNING, "cache_not_available", message, now, key=key),)
+    return fitted, (about_engine(engine, CACHE_NOT_AVAILABLE, message, now, key=key),)
 
 
 def _with(decision: Decision, reply: EngineAccepted, effects: tuple[Effect, ...]) -> Decision:

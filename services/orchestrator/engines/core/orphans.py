@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from flotilla.schemas.alerts import ORPHAN_ADOPTED, ORPHAN_CONTAINER, ORPHAN_STOPPED
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec
 from flotilla.schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, TradingMode
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core.alerts import about_container, about_engine
 from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
@@ -95,7 +95,7 @@ def adopt(engine: Engine | None, spec: SessionSpec, container: ContainerFacts, n
         removed_at=None,
     )
     message = f"{_text(container)}; it is on record again"
-    alert = about_engine(adopted, Severity.WARNING, "orphan_adopted", message, now)
+    alert = about_engine(adopted, ORPHAN_ADOPTED, message, now)
     ended = before.session
     return recorded(engine, Decision(engine=adopted, spec=spec, ended=ended, effects=(alert,)), now)
 
@@ -119,14 +119,13 @@ def _session(spec: SessionSpec, container: ContainerFacts, now: datetime) -> Ses
 
 def _reported(orphan: Orphan, now: datetime) -> Step:
     is_live = may_trade_live(orphan.container)
-    severity = Severity.CRITICAL if is_live else Severity.WARNING
     is_running = orphan.container.status == ContainerStatus.RUNNING
     trades = "; it may trade live, so it is left alone until somebody stops it" if is_live else ""
     if is_live and not is_running:
         trades = "; it may have traded live, so what is left of it is kept until somebody removes it"
     refusal = f"; it could not be adopted: {orphan.refusal}" if orphan.refusal else ""
     message = f"{_text(orphan.container)}{trades}{refusal}"
-    alert = about_container(orphan.container, severity, "orphan_container", message, now)
+    alert = about_container(orphan.container, ORPHAN_CONTAINER, message, now, is_critical=is_live)
     return msgspec.structs.replace(orphan, is_reported=True), (alert,)
 
 
@@ -147,7 +146,7 @@ def _stopped(orphan: Orphan, now: datetime) -> Step:
     )
     refusal = f"; it could not be adopted: {orphan.refusal}" if orphan.refusal else ""
     message = f"{_text(container)}; it is being stopped{refusal}"
-    alert = about_container(container, Severity.WARNING, "orphan_stopped", message, now)
+    alert = about_container(container, ORPHAN_STOPPED, message, now)
     changed = msgspec.structs.replace(orphan, stopping=stopping)
     return changed, (alert, *stop_step(stopping, now))
 

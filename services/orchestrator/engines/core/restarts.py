@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.alerts import ENGINE_RESTARTED, RESTART_BUDGET_SPENT
 from flotilla.schemas.config import RestartPolicy
 from flotilla.schemas.states import DesiredState, FailureReason, RunState
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.effects import Effect, LookAgain, StartAgain
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
@@ -98,7 +98,7 @@ def restarted(engine: Engine, policy: RestartPolicy, now: datetime) -> Effect:
         f"engine {engine.instance_id} failed and is started again: restart {len(engine.restarts)} of at most"
         f" {policy.max_restarts} within {policy.window_s:g} s"
     )
-    return about_engine(engine, Severity.WARNING, "engine_restarted", message, now)
+    return about_engine(engine, ENGINE_RESTARTED, message, now)
 
 
 def _may_pass(session: Session) -> bool:
@@ -112,4 +112,4 @@ def _spent(engine: Engine, policy: RestartPolicy, now: datetime) -> Effect:
         f"engine {engine.instance_id} failed ({reason}) after {policy.max_restarts} restarts within"
         f" {policy.window_s:g} s: it stays down until somebody starts it"
     )
-    return about_engine(engine, Severity.CRITICAL, "restart_budget_spent", message, now)
+    return about_engine(engine, RESTART_BUDGET_SPENT, message, now)

@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.alerts import HEARD_AGAIN, SILENT
 from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import DesiredState, RunState, SilencePolicy
-from flotilla.schemas.telemetry import Severity
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.effects import Effect
 from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence
@@ -76,7 +76,7 @@ def told(engine: Engine, after: Session, now: datetime) -> tuple[Session, tuple[
     )
     message = f"engine {engine.instance_id} is heard again{often}: it is {after.state}"
     key = _key(after, now)
-    return again, (about_engine(engine, Severity.INFO, "heard_again", message, now, key=key),)
+    return again, (about_engine(engine, HEARD_AGAIN, message, now, key=key),)
 
 
 def _fallen(
@@ -105,7 +105,7 @@ def _silent(engine: Engine, session: Session, times: int, now: datetime) -> Effe
     often = f" again within {CALM.total_seconds():.0f} s, {times} times by now" if times > 1 else ""
     message = f"engine {engine.instance_id} is silent{often}: {DETAIL}; what follows: {policy_of(engine)}"
     key = _key(session, session.changed_at)
-    return about_engine(engine, Severity.CRITICAL, "silent", message, now, key=key)
+    return about_engine(engine, SILENT, message, now, key=key)
 
 
 def _key(session: Session, at: datetime) -> str:
