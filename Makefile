@@ -3,6 +3,8 @@
 
 BIN := .venv/bin
 ARGS ?=
+# What also runs on Python 3.11.
+CLIENT := $(addprefix -p flotilla., cli client demo show stack state sync bus schemas templates)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test simulate check format bench image clean
@@ -29,6 +31,7 @@ check: setup ## format, lint, strict types, import contracts, drift of what is g
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict --python-version 3.11 $(CLIENT)
 	$(BIN)/ruff check --config cores.ruff.toml services/*/core services/*/*/core engine_sidecar/*/core
 	$(BIN)/lint-imports
 	$(BIN)/python -m flotilla.schemas.export --check

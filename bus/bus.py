@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from nats import errors
@@ -22,6 +22,10 @@ from flotilla.schemas.decoding import decode
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.subjects import subject, wildcard
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -68,9 +72,7 @@ class Bus:
         """What this connection serves."""
         return tuple(self._endpoints)
 
-    async def call[Q, R](
-        self, call: Call[Q, R], request: Q, *, timeout_s: float | None = None, **ids: str
-    ) -> R:
+    async def call(self, call: Call[Q, R], request: Q, *, timeout_s: float | None = None, **ids: str) -> R:
         """Asks and waits for the answer.
 
         `ids` fill the subject; `host` sends a supervisor's call to that host. A command without a request id gets one. Raises
@@ -115,7 +117,7 @@ class Bus:
                 raise fault(FaultCode.UNAVAILABLE, reason, retry_after_s=1.0)
             await asyncio.sleep(0.05)
 
-    async def serve[Q, R](
+    async def serve(
         self,
         call: Call[Q, R],
         handler: Callable[[Q], Awaitable[R]],
@@ -135,7 +137,7 @@ class Bus:
         await endpoint.start()
         self._endpoints.append(endpoint)
 
-    async def publish[T](self, feed: Feed[T], payload: T | bytes, **ids: str) -> bool:
+    async def publish(self, feed: Feed[T], payload: T | bytes, **ids: str) -> bool:
         """Publishes a fact that may be lost; False, and counted, while the bus is away. Never waits for the server."""
         if not self.is_connected:
             self.stats.dropped += 1
@@ -148,7 +150,7 @@ class Bus:
         self.stats.published += 1
         return True
 
-    async def publish_durable[T](
+    async def publish_durable(
         self,
         feed: Feed[T],
         payload: T | bytes,
@@ -178,7 +180,7 @@ class Bus:
         self.stats.published += 1
         return int(ack.seq)
 
-    async def listen[T](
+    async def listen(
         self,
         feed: Feed[T],
         handler: Callable[[T, Mapping[str, str]], Awaitable[None]],

@@ -7,7 +7,7 @@ names a connection, and nobody else may listen there; what the headers add is th
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -18,7 +18,7 @@ INBOX: Final = "_INBOX"
 _HEADERS: Final = {"name": "Flotilla-Caller", "origin": "Flotilla-Origin", "via": "Flotilla-Via"}
 _LONGEST: Final = 200
 
-type Introduction = Callable[[], Caller | None]
+Introduction: TypeAlias = Callable[[], Caller | None]
 """What a connection says of whoever it speaks for, at this moment."""
 
 

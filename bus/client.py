@@ -39,11 +39,13 @@ class RobustClient(Client):
 
     async def _process_err(self, err_msg: str) -> None:
         # Stock: everything but a permissions error (an expired JWT, a payload too large) closes the client for good.
-        if PERMISSIONS_ERR in f"nats: {err_msg.strip("'")}":
+        bare = err_msg.strip("'")
+        told = f"nats: {bare}"
+        if PERMISSIONS_ERR in told:
             self.denied += 1
             await super()._process_err(err_msg)
             return
-        error = errors.Error(f"nats: {err_msg.strip("'")}")
+        error = errors.Error(told)
         await self._error_cb(error)
         await self._process_op_err(error)
 

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from nats import errors
@@ -22,7 +22,7 @@ from flotilla.schemas.fault import Fault, FaultCode, FaultError
 
 log = get_logger(__name__)
 
-type Witness = Callable[["Witnessed"], None]
+Witness: TypeAlias = Callable[["Witnessed"], None]
 """Is told of every command that an endpoint has answered. Must not raise."""
 
 FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"

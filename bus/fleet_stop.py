@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import batched
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -69,9 +68,9 @@ HELD_ANSWER_S: Final = 1.0
 MOST_COMPARED: Final = 1_000
 """In one question to the record; more sessions are more questions."""
 
-type Held = Callable[[tuple[str, ...]], Awaitable[Mapping[str, tuple[str, ...]]]]
+Held: TypeAlias = Callable[[tuple[str, ...]], Awaitable[Mapping[str, tuple[str, ...]]]]
 """What of these sessions is open on record, in words. Raises FaultError when the record is away."""
-type Around = Callable[[EmergencyStop], Awaitable[AroundStopped]]
+Around: TypeAlias = Callable[[EmergencyStop], Awaitable[AroundStopped]]
 """Stops what runs on one's own host, without the bus; see OwnHost."""
 
 
@@ -175,7 +174,8 @@ class FleetStop:
         while asked:
             try:
                 async with asyncio.timeout_at(last_s):
-                    for some in batched(asked, MOST_COMPARED, strict=False):
+                    for at in range(0, len(asked), MOST_COMPARED):
+                        some = asked[at : at + MOST_COMPARED]
                         held = await self._held(some)
                         known |= {session_id: held.get(session_id, ()) for session_id in some}
             except FaultError as error:

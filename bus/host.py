@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from flotilla.bus.alive import say_alive
 from flotilla.bus.bus import Bus, connect
@@ -35,7 +35,7 @@ class HealthProbe(Protocol):
         """Its figures by name."""
 
 
-type Service = Callable[[Bus], AbstractAsyncContextManager[HealthProbe]]
+Service: TypeAlias = Callable[[Bus], AbstractAsyncContextManager[HealthProbe]]
 
 
 async def host(

@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
 
+K = TypeVar("K")
+M = TypeVar("M")
+
 log = get_logger(__name__)
 
 
-class Mailboxes[K, M]:
+class Mailboxes(Generic[K, M]):
     """Runs `handle(key, message)` for every message posted. A message whose handling fails is logged; the mailbox goes on."""
 
     def __init__(self, handle: Callable[[K, M], Awaitable[Any]], *, name: str) -> None:

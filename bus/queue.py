@@ -1,7 +1,7 @@
 """A durable queue of work on JetStream: any number of takers share one consumer, and what a taker loses is handed out again."""
 
 from collections.abc import Awaitable
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
 
 from nats import errors
 from nats.aio.msg import Msg
@@ -11,6 +11,8 @@ from nats.js import errors as js_errors
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import Feed
+
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -51,7 +53,7 @@ class Taken:
         return True
 
 
-class WorkQueue[T]:
+class WorkQueue(Generic[T]):
     """The queue of one durable feed. `consumer` names the takers' common place in it."""
 
     def __init__(self, bus: Bus, feed: Feed[T], consumer: str) -> None:

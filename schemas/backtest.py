@@ -7,7 +7,7 @@ they are not defined; times that end in `_ns` are UNIX nanoseconds.
 import math
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -95,8 +95,8 @@ class TrialFailure(StrEnum):
     POISON = "poison"
 
 
-type Share = Annotated[float, Meta(ge=0, le=1)]
-type _Path = Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}(?::[A-Za-z_]\w{0,100})?\Z")]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+_Path: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}(?::[A-Za-z_]\w{0,100})?\Z")]
 
 
 class FillModelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -233,8 +233,8 @@ class NautilusStatistics(msgspec.Struct, frozen=True, kw_only=True):
     profit_factor: float | None
 
 
-type Nowhere = Literal["rejected", "denied", "unsent"]
-NOWHERE: Final[tuple[Nowhere, ...]] = get_args(Nowhere.__value__)
+Nowhere: TypeAlias = Literal["rejected", "denied", "unsent"]
+NOWHERE: Final[tuple[Nowhere, ...]] = get_args(Nowhere)
 """What became of an order that went nowhere: a count of OrderCounts each."""
 
 

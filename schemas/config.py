@@ -3,7 +3,7 @@
 import math
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -35,14 +35,14 @@ def cpu_count(text: str) -> float:
     return count
 
 
-type VenueName = Annotated[
+VenueName: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"\A[A-Z][A-Z0-9_]{0,30}\Z",
         description="A venue as NautilusTrader names it, such as BINANCE.",
     ),
 ]
-type AccountName = Annotated[
+AccountName: TypeAlias = Annotated[
     str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", description="An account at a venue.")
 ]
 

@@ -4,12 +4,16 @@ Publishers, subscribers, permissions, discovery, AsyncAPI and the documentation 
 """
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from flotilla.schemas import audit, backtest, catalog, engine, health, session, strategy, telemetry
 from flotilla.schemas.telemetry import EngineEvent
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Actor(StrEnum):
@@ -34,7 +38,7 @@ class Durability(StrEnum):
     STOPS = "STOPS"
 
 
-class Call[Q, R](msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
     """A request and its reply. `is_command` means it changes something: it carries a request id and is safe to repeat."""
 
     subject: str
@@ -47,7 +51,7 @@ class Call[Q, R](msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
 
 
-class Feed[T](msgspec.Struct, frozen=True, kw_only=True):
+class Feed(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Facts that are published; nobody answers."""
 
     subject: str

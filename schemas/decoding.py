@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, invalid
 from flotilla.schemas.numbers import may_be_out_of_range, out_of_range_at
+
+T = TypeVar("T")
 
 UNNAMED: Final = "[...]"
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -49,7 +51,7 @@ _CHECKED = re.compile(r"\A`(?P<name>\w+)` ")  # how __post_init__ of our structs
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
-def decode[T](body: bytes, into: type[T] | Any) -> T:
+def decode(body: bytes, into: type[T] | Any) -> T:
     """Decodes JSON strictly.
 
     Raises FaultError: `too_large` over 256 KiB, `malformed` for what is not JSON (empty, NaN, nested too deep, not UTF-8),
@@ -78,7 +80,7 @@ def _out_of_range(body: bytes) -> Fault | None:
     return None if at is None else invalid(FieldError(at or "body", "number out of range")).fault
 
 
-def convert[T](value: object, into: type[T] | Any, root: str = "") -> T:
+def convert(value: object, into: type[T] | Any, root: str = "") -> T:
     """Like decode, for a value that is decoded already; `root` is put before the field's path."""
     try:
         converted: T = msgspec.convert(value, type=into)

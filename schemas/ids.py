@@ -7,7 +7,7 @@ subject, a route, a container name and a file name.
 import re
 import secrets
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
@@ -20,36 +20,36 @@ BAR_TYPE_PATTERN: Final = (
     + r"-[1-9][0-9]{0,5}-[A-Z]{3,12}-(?:BID|ASK|MID|LAST)-(?:EXTERNAL|INTERNAL)\Z"
 )
 
-type InstanceId = Annotated[
+InstanceId: TypeAlias = Annotated[
     str, Meta(pattern=ID_PATTERN, description="An engine: lower case letters, digits and '-', 1 to 63.")
 ]
-type SessionId = Annotated[str, Meta(pattern=ID_PATTERN, description="One life of one engine.")]
-type HostId = Annotated[str, Meta(pattern=ID_PATTERN, description="The host that a supervisor owns.")]
-type Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="A template or parameter name.")]
-type RequestId = Annotated[
+SessionId: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN, description="One life of one engine.")]
+HostId: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN, description="The host that a supervisor owns.")]
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN, description="A template or parameter name.")]
+RequestId: TypeAlias = Annotated[
     str,
     Meta(
         pattern=REQUEST_ID_PATTERN,
         description="Chosen by the caller; the same id twice gives the same answer and one effect.",
     ),
 ]
-type InstrumentId = Annotated[
+InstrumentId: TypeAlias = Annotated[
     str, Meta(pattern=INSTRUMENT_PATTERN, description="SYMBOL.VENUE as NautilusTrader writes it.")
 ]
-type BarType = Annotated[
+BarType: TypeAlias = Annotated[
     str, Meta(pattern=BAR_TYPE_PATTERN, description="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
 ]
 
 BACKTEST_ID_PATTERN: Final = r"\A(?!(?i:test|admin|system|root|config|data|logs)\Z)[A-Za-z0-9_-]{1,100}\Z"
 
-type BacktestId = Annotated[
+BacktestId: TypeAlias = Annotated[
     str,
     Meta(
         pattern=BACKTEST_ID_PATTERN,
         description="A backtest: letters, digits, '_' and '-', 1 to 100; test, admin, system, root, config, data and logs are not free.",
     ),
 ]
-type StudyId = Annotated[
+StudyId: TypeAlias = Annotated[
     str,
     Meta(
         pattern=BACKTEST_ID_PATTERN.replace("{1,100}", "{1,90}"),

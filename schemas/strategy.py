@@ -1,6 +1,6 @@
 """Strategies of a running engine: added, started, stopped and removed while it trades. What is changed here ends with the session."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -9,7 +9,7 @@ from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.ids import InstanceId, RequestId, SessionId
 from flotilla.schemas.states import StopPolicy
 
-type StrategyId = Annotated[
+StrategyId: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[A-Za-z0-9_.-]{1,60}\Z",

@@ -5,12 +5,14 @@ Money, prices and quantities are decimal strings as NautilusTrader prints them; 
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+
+T = TypeVar("T")
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ class EventKind(StrEnum):
     ALERT = "alert"
 
 
-class EngineEvent[T](msgspec.Struct, frozen=True, kw_only=True):
+class EngineEvent(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A durable event. `seq` counts from 1 without gaps over all kinds of one session; (session_id, seq) names the event."""
 
     instance_id: InstanceId

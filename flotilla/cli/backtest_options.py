@@ -1,12 +1,14 @@
 """The options that describe a backtest, and what they come to together with what the fleet knows."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from flotilla.cli.engine_options import pairs
 from flotilla.schemas.decoding import decode
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NAMES: Final = {
     "start": "start_date",
@@ -61,7 +63,7 @@ _OPTIONS: Final = (
 )
 
 
-def backtest_options[F: Callable[..., Any]](command: F) -> F:
+def backtest_options(command: F) -> F:
     """Adds the options that describe a backtest, in the order in which they stand above."""
     for option in reversed(_OPTIONS):
         command = option(command)

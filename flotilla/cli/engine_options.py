@@ -1,7 +1,7 @@
 """The options that describe an engine, and the configuration that they come to."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -9,6 +9,8 @@ import msgspec
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
 from flotilla.schemas.states import EngineType, TradingMode
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _NAMES: Final = {"mode": "trading_mode", "memory": "max_memory", "cpus": "max_cpu"}
@@ -51,7 +53,7 @@ _OPTIONS: Final = (
 )
 
 
-def engine_options[F: Callable[..., Any]](command: F) -> F:
+def engine_options(command: F) -> F:
     """Adds the options that describe an engine, in the order in which they stand above."""
     for option in reversed(_OPTIONS):
         command = option(command)

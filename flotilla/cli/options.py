@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from flotilla.show.output import Output
 from flotilla.state.folder import StateFolder
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
@@ -50,7 +52,7 @@ def _typed(script: Path, on_path: str | None, cwd: Path) -> str:
 pass_options = click.make_pass_decorator(Options, ensure=True)
 
 
-def common[F: Callable[..., Any]](command: F) -> F:
+def common(command: F) -> F:
     """Adds --state and --json to a command."""
     state = click.option(
         "--state",
@@ -66,7 +68,7 @@ def common[F: Callable[..., Any]](command: F) -> F:
     return state(is_json(command))
 
 
-def request_id[F: Callable[..., Any]](command: F) -> F:
+def request_id(command: F) -> F:
     """Adds --request-id to a command that changes something."""
     option = click.option(
         "--request-id",

@@ -4,15 +4,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Any, Concatenate, Final
+from typing import Any, Concatenate, Final, ParamSpec
 
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
 
+P = ParamSpec("P")
+
 _CONNECT_S: Final = 3.0
 
 
-def with_fleet[**P](
+def with_fleet(
     work: Callable[Concatenate[Options, Flotilla, P], Coroutine[Any, Any, int | None]],
 ) -> Callable[Concatenate[Options, P], int | None]:
     """Makes a command of an async function, which gets the options and a connected client first.

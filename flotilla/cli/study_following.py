@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -21,7 +21,7 @@ from flotilla.show.study_tables import as_json, chosen, counts, done, result_lin
 _LOOK_S: Final = 1.0
 _LAST_S: Final = 0.2
 
-type Tell = Callable[[BacktestView], None]
+Tell: TypeAlias = Callable[[BacktestView], None]
 
 
 async def follow_study(options: Options, fleet: Flotilla, study_id: str) -> StudyView:

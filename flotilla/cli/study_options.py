@@ -1,13 +1,15 @@
 """The options that describe a study, and the configuration that they come to."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
 from flotilla.schemas.backtest import BacktestConfig, StudyConfig, StudyKind
 from flotilla.schemas.decoding import convert
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _AXIS: Final = "NAME=VALUE,VALUE… or NAME=LOW:HIGH[:STEP]"
 _OPTIONS: Final = (
@@ -34,7 +36,7 @@ _OPTIONS: Final = (
 )
 
 
-def study_options[F: Callable[..., Any]](command: F) -> F:
+def study_options(command: F) -> F:
     """Adds the options that describe a study, in the order in which they stand above."""
     for option in reversed(_OPTIONS):
         command = option(command)

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from flotilla.schemas.fault import FaultCode, FaultError
+
+T = TypeVar("T")
 
 AWAY_S: Final = 60.0
 _AGAIN_S: Final = 1.0
 _AWAY: Final = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
 
 
-async def patiently[T](ask: Callable[[], Awaitable[T]], *, away_s: float = AWAY_S) -> T:
+async def patiently(ask: Callable[[], Awaitable[T]], *, away_s: float = AWAY_S) -> T:
     """The answer to what may be asked twice. Raises its FaultError after `away_s` without one, others at once."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + away_s

@@ -7,17 +7,21 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from flotilla.client.client import Flotilla
 from flotilla.client.watch import FEEDS, Update
 from flotilla.schemas.backtest import BacktestView
 from flotilla.state.settings import Connection
 
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
 _END_S: Final = 15.0
 
 
-def _blocking[**P, R](
+def _blocking(
     method: Callable[Concatenate[Flotilla, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate["SyncFlotilla", P], R]:
     """The same method, with its signature and documentation, for code that waits."""
@@ -116,7 +120,7 @@ class SyncFlotilla:
         finally:
             self.run(watch.__aexit__())
 
-    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What a coroutine of `fleet` comes to. Raises RuntimeError once this client is closed."""
         if not self._thread.is_alive():
             coroutine.close()

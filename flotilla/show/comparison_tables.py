@@ -1,7 +1,6 @@
 """Backtests side by side, for people: figures with the best one marked, what their configurations differ in, their equity."""
 
 from collections.abc import Mapping, Sequence
-from itertools import batched
 from string import ascii_uppercase
 from typing import Any, Final
 
@@ -34,8 +33,8 @@ def comparison_report(
         parts.append(
             Text.assemble((letters[one.backtest_id], colour), f"  {one.backtest_id}", (about, "dim"))
         )
-    for some in batched(found.backtests, _ABREAST, strict=False):
-        parts += [Text(""), _figures(found.backtests, some, letters)]
+    for at in range(0, len(found.backtests), _ABREAST):
+        parts += [Text(""), _figures(found.backtests, found.backtests[at : at + _ABREAST], letters)]
     parts += [Text("\nthe best of each row is marked with *", style="dim")]
     if old := [letters[one.backtest_id] for one in found.backtests if has_old_figures(one)]:
         why = "are of realized returns, as they were defined before: run it again to compare"
@@ -89,7 +88,8 @@ def _parameters(found: Comparison, letters: Mapping[str, str]) -> list[Renderabl
     if not found.parameters:
         return [Text("\nthe configurations are the same", style="dim")]
     parts: list[RenderableType] = [Text("\nwhat differs", style="bold")]
-    for some in batched(range(len(found.backtests)), _ABREAST, strict=False):
+    for at in range(0, len(found.backtests), _ABREAST):
+        some = range(len(found.backtests))[at : at + _ABREAST]
         made = table("", *(f">{letters[found.backtests[index].backtest_id]} " for index in some))
         for path, values in found.parameters.items():
             name = path.removeprefix("strategy_config.")

@@ -1,7 +1,7 @@
 """Curves drawn with characters, for terminals: one in braille dots with its drawdown, or several over each other."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from rich.text import Text
 
@@ -16,9 +16,9 @@ COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue")
 _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BLANK: Final = 0x2800
 
-type Points = Sequence[tuple[int, float]]
+Points: TypeAlias = Sequence[tuple[int, float]]
 """Times (UNIX ns), ascending, and what was so from each on."""
-type Spans = list[tuple[float, float] | None]
+Spans: TypeAlias = list[tuple[float, float] | None]
 """Per column from left to right, the lowest and highest value in it; None where the curve is not."""
 
 

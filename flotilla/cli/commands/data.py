@@ -16,6 +16,7 @@ from flotilla.show import formats as words
 from flotilla.show.data_findings import findings_report
 from flotilla.show.output import console
 from flotilla.show.tables import catalog_table
+from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import ProgramFailedError
 from flotilla.state.exits import Exit
 from flotilla.state.programs import output, output_lines, python
@@ -68,6 +69,7 @@ def import_(
     for name, value in given.items():
         if value is not None:
             arguments += [f"--{name.replace('_', '-')}", str(value)]
+    require_engine_package()
     options.folder.create()
     asyncio.run(_import(options, arguments))
 
@@ -89,6 +91,7 @@ async def _view(options: Options) -> CatalogView:
     except FaultError as error:
         if error.fault.code != FaultCode.UNAVAILABLE:
             raise
+    require_engine_package()
     text = await output(python(*_PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
     return msgspec.json.decode(text, type=CatalogView)
 
@@ -133,6 +136,7 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
 @pass_options
 def check(options: Options) -> int:
     """Look through the catalog for gaps, and values that no market has. Exits with 1 when there are such values."""
+    require_engine_package()
     return asyncio.run(_check(options))
 
 

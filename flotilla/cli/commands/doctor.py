@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import click
@@ -10,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.cli.options import Options, common, pass_options
-from flotilla.stack.checks import Check, Level, all_checks
+from flotilla.stack.checks import Check, Level, all_checks, check_python, check_services_packages
 from flotilla.stack.runtime import DockerAnswer, ask_docker
 from flotilla.stack.stack import HTTP_PORT
 from flotilla.state.exits import Exit
@@ -27,11 +28,17 @@ _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red
 @pass_options
 def doctor(options: Options, *, port: int) -> int:
     """Check what this machine has, what it lacks, and say how to mend it. Exits with 1 when something has to be mended."""
-    docker = asyncio.run(ask_docker(options.folder.root, look_only=True))
-    checks = [*all_checks(options.folder, port), *docker_checks(docker)]
+    checks = [*all_checks(options.folder, port), *docker_checks(_docker(options.folder.root))]
     failed = [check for check in checks if check.level == Level.FAIL]
     options.output.document({"ok": not failed, "checks": checks}, lambda: _shown(checks))
     return Exit.FAILED if failed else Exit.OK
+
+
+def _docker(state: Path) -> DockerAnswer:
+    """What the services find, where they can be run."""
+    if any(check().level != Level.OK for check in (check_python, check_services_packages)):
+        return DockerAnswer(docker=False, detail="not looked for: it is the services that ask it")
+    return asyncio.run(ask_docker(state, look_only=True))
 
 
 def docker_checks(answer: DockerAnswer) -> Iterator[Check]:

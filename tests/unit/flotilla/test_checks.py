@@ -2,6 +2,7 @@
 
 import re
 import socket
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,20 @@ def test_a_port_that_is_taken_is_found(folder: StateFolder) -> None:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         assert checks.check_ports(folder, port).level == Level.WARN
+
+
+def test_packages_of_the_services_that_are_missing_are_named_with_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert checks.check_services_packages().level == Level.OK
+    there = metadata.distribution
+
+    def without_two(name: str) -> metadata.Distribution:
+        if name in {"asyncpg", "redis"}:
+            raise metadata.PackageNotFoundError(name)
+        return there(name)
+
+    monkeypatch.setattr(metadata, "distribution", without_two)
+    check = checks.check_services_packages()
+    assert (check.level, check.found) == (Level.FAIL, "not installed: asyncpg, redis")
+    assert check.remedy == "install the `services` extra"
