@@ -14,6 +14,7 @@ import msgspec
 from flotilla.schemas.alerts import ALERTS, AlertKind, RaisedBy
 from flotilla.schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
 from flotilla.schemas.contract import Actor as _Actor
+from flotilla.schemas.environment import VARIABLES, Variable
 from flotilla.schemas.picture import picture
 
 FOLDER: Final = Path(__file__).parent / "generated"
@@ -116,6 +117,19 @@ def _alert_row(kind: AlertKind) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def environment_table() -> str:
+    """A Markdown table of every variable that is read."""
+    rows = ["# Environment", "", "Generated from `schemas/environment.py`.", ""]
+    rows += ["| Variable | Read by | Type, unit | Without it | Meaning |", "|---|---|---|---|---|"]
+    rows += [_variable_row(each) for each in sorted(VARIABLES, key=lambda each: each.name)]
+    return "\n".join(rows) + "\n"
+
+
+def _variable_row(row: Variable) -> str:
+    default = f"`{row.default}`" if row.default else row.without
+    return f"| `{row.name}` | {', '.join(row.readers)} | {row.kind} | {default} | {row.meaning} |"
+
+
 def documents() -> dict[str, str]:
     """File name → text of everything that is generated."""
     return {
@@ -124,6 +138,7 @@ def documents() -> dict[str, str]:
         "subjects.md": subjects_table(),
         "contract.svg": picture(),
         "alerts.md": alerts_table(),
+        "environment.md": environment_table(),
     }
 
 

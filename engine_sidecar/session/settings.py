@@ -21,10 +21,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From FLOTILLA_HEARTBEAT_FILE, FLOTILLA_QUEUE_EVENTS and FLOTILLA_FLUSH_S. Raises ValueError for what is no number."""
+        """From FLOTILLA_HEARTBEAT_FILE, FLOTILLA_QUEUE_EVENTS and FLOTILLA_FLUSH_S. Raises ValueError that names the variable."""
         default = Path(env.get("TMPDIR") or tempfile.gettempdir()) / "heartbeat"
         return cls(
             heartbeat_file=Path(env.get("FLOTILLA_HEARTBEAT_FILE") or default),
-            queue_events=int(env.get("FLOTILLA_QUEUE_EVENTS", "100000")),
-            flush_s=float(env.get("FLOTILLA_FLUSH_S", "120")),
+            queue_events=_number(int, env, "FLOTILLA_QUEUE_EVENTS", 100_000),
+            flush_s=_number(float, env, "FLOTILLA_FLUSH_S", 120.0),
         )
+
+
+def _number[N: (int, float)](kind: type[N], env: Mapping[str, str], name: str, default: N) -> N:
+    text = env.get(name, "")
+    try:
+        return kind(text) if text else default
+    except ValueError:
+        raise ValueError(f"{name} {text!r} must be a number") from None

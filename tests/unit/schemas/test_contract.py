@@ -52,7 +52,14 @@ def test_generated_documents_are_up_to_date() -> None:
 
 
 def test_drift_is_noticed(tmp_path: object) -> None:
-    generated = ["schemas.json", "asyncapi.json", "subjects.md", "contract.svg", "alerts.md"]
+    generated = [
+        "schemas.json",
+        "asyncapi.json",
+        "subjects.md",
+        "contract.svg",
+        "alerts.md",
+        "environment.md",
+    ]
     assert export.drift(tmp_path) == generated  # type: ignore[arg-type]
 
 
