@@ -11,12 +11,10 @@ from nats.aio.client import RawCredentials
 from nats.aio.msg import Msg
 from nats.js import errors as js_errors
 
-from flotilla.bus.caller import Introduction, headers_of
-from flotilla.bus.client import RobustClient
-from flotilla.bus.endpoint import Endpoint, Witness
+from flotilla.bus.client import Listener, RobustClient
+from flotilla.bus.endpoint import Endpoint, Introduction, Witness, headers_of
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings
-from flotilla.bus.subscription import Listener
 from flotilla.schemas.contract import Call, Feed, on_host
 from flotilla.schemas.decoding import decode
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault

@@ -4,12 +4,16 @@ A leaked engine credential can speak for that engine only; the signing keys, whi
 credentials, because the server applies the scope's permissions whatever the user's JWT says.
 """
 
+import base64
+import hashlib
 import os
 import time
 from pathlib import Path
 from typing import Any, Final, Self
 
-from flotilla.bus import jwt
+import msgspec
+import nkeys
+
 from flotilla.schemas.contract import (
     CALLS,
     EMERGENCY_TIMEOUT_S,
@@ -24,6 +28,58 @@ from flotilla.schemas.contract import (
 )
 from flotilla.schemas.ids import is_id
 from flotilla.schemas.subjects import wildcard
+
+_HEADER: Final = msgspec.json.encode({"typ": "JWT", "alg": "ed25519-nkey"})
+
+OPERATOR: Final = nkeys.PREFIX_BYTE_OPERATOR
+ACCOUNT: Final = nkeys.PREFIX_BYTE_ACCOUNT
+USER: Final = nkeys.PREFIX_BYTE_USER
+
+
+class Key:
+    """An nkey pair. `seed` is the secret."""
+
+    def __init__(self, seed: bytes) -> None:
+        self.seed = seed
+        self._pair = nkeys.from_seed(bytearray(seed))
+        self.public: str = self._pair.public_key.decode()
+
+    @classmethod
+    def new(cls, kind: int) -> "Key":
+        """A fresh key of a kind, from the system's randomness."""
+        return cls(bytes(nkeys.encode_seed(os.urandom(32), kind)))
+
+    def sign(self, text: bytes) -> bytes:
+        """The Ed25519 signature, 64 bytes."""
+        return bytes(self._pair.sign(text))
+
+
+def encode(issuer: Key, subject: str, name: str, claims: dict[str, Any], *, issued_at: int) -> str:
+    """A signed JWT. `claims` is its `nats` part; `issued_at` is in UNIX seconds."""
+    body = {
+        "iat": issued_at,
+        "iss": issuer.public,
+        "name": name,
+        "sub": subject,
+        "nats": {**claims, "version": 2},
+    }
+    digest = hashlib.new("sha512_256", msgspec.json.encode(body)).digest()
+    body["jti"] = base64.b32encode(digest).decode().rstrip("=")
+    signed = f"{_b64(_HEADER)}.{_b64(msgspec.json.encode(body))}"
+    return f"{signed}.{_b64(issuer.sign(signed.encode()))}"
+
+
+def credentials(jwt: str, user: Key) -> str:
+    """The text of a NATS credentials file."""
+    return (
+        f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
+    )
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
 
 RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
 """The slowest answers are those of an emergency stop."""
@@ -94,7 +150,7 @@ def _subjects(call: Any) -> list[str]:
 
 ENGINE_KEY_FILE: Final = "engine-signing.nk"
 WORKER_KEY_FILE: Final = "worker-signing.nk"
-_KINDS: Final = {"operator": jwt.OPERATOR, "system": jwt.ACCOUNT, "account": jwt.ACCOUNT}
+_KINDS: Final = {"operator": OPERATOR, "system": ACCOUNT, "account": ACCOUNT}
 _UNLIMITED: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
     **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
@@ -112,8 +168,8 @@ class FleetKeys:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._keys = {name: _load(folder / f"{name}.nk", kind) for name, kind in _KINDS.items()}
-        self._engine = _load(folder / ENGINE_KEY_FILE, jwt.ACCOUNT)
-        self._worker = _load(folder / WORKER_KEY_FILE, jwt.ACCOUNT)
+        self._engine = _load(folder / ENGINE_KEY_FILE, ACCOUNT)
+        self._worker = _load(folder / WORKER_KEY_FILE, ACCOUNT)
 
     @property
     def engine_key_file(self) -> Path:
@@ -141,11 +197,11 @@ class FleetKeys:
 
     def actor_credentials(self, actor: Actor) -> str:
         """The text of a credentials file for a service or a person, signed by the account itself."""
-        user = jwt.Key.new(jwt.USER)
+        user = Key.new(USER)
         limits = {"subs": -1, "data": -1, "payload": -1}
         claims = {"type": "user", **actor_permissions(actor), **limits}
-        token = jwt.encode(self._keys["account"], user.public, actor, claims, issued_at=int(time.time()))
-        return jwt.credentials(token, user)
+        token = encode(self._keys["account"], user.public, actor, claims, issued_at=int(time.time()))
+        return credentials(token, user)
 
     def write_credentials(self, actor: Actor) -> Path:
         """The credentials file of an actor, made anew so that it has the permissions of this version."""
@@ -166,45 +222,43 @@ class FleetKeys:
         return self._sign(self.account, "fleet", claims)
 
     def _sign(self, subject: str, name: str, claims: dict[str, Any]) -> str:
-        return jwt.encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
+        return encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
 
 
 class EngineMint:
     """Mints credentials for engines and workers: each good for the subjects of one instance only."""
 
-    def __init__(self, engine: jwt.Key, worker: jwt.Key, account: str) -> None:
+    def __init__(self, engine: Key, worker: Key, account: str) -> None:
         self._engine, self._worker = engine, worker
         self._account = account
 
     @classmethod
     def from_file(cls, path: Path, account: str) -> Self:
         """From the signing keys' files, `path` and the workers' beside it, and the account's public key. Raises OSError."""
-        engine, worker = (
-            jwt.Key(file.read_bytes().strip()) for file in (path, path.with_name(WORKER_KEY_FILE))
-        )
+        engine, worker = (Key(file.read_bytes().strip()) for file in (path, path.with_name(WORKER_KEY_FILE)))
         return cls(engine, worker, account)
 
     def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
         """The text of a credentials file for this engine. Raises ValueError when the id is none (it goes into subjects)."""
         if not is_id(instance_id):
             raise ValueError(f"{instance_id!r} is no instance id")
-        user = jwt.Key.new(jwt.USER)
+        user = Key.new(USER)
         claims = {"type": "user", "issuer_account": self._account}
         key = self._worker if is_worker else self._engine
-        token = jwt.encode(key, user.public, instance_id, claims, issued_at=int(time.time()))
-        return jwt.credentials(token, user)
+        token = encode(key, user.public, instance_id, claims, issued_at=int(time.time()))
+        return credentials(token, user)
 
 
-def _scope(role: str, key: jwt.Key, permissions: dict[str, Any]) -> dict[str, Any]:
+def _scope(role: str, key: Key, permissions: dict[str, Any]) -> dict[str, Any]:
     template = {**permissions, "subs": 64, "data": -1, "payload": 1 << 20}
     return {"kind": "user_scope", "key": key.public, "role": role, "template": template}
 
 
-def _load(path: Path, kind: int) -> jwt.Key:
+def _load(path: Path, kind: int) -> Key:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(path, jwt.Key.new(kind).seed)
-    return jwt.Key(path.read_bytes().strip())
+        _write_private(path, Key.new(kind).seed)
+    return Key(path.read_bytes().strip())
 
 
 def _write_private(path: Path, data: bytes) -> None:

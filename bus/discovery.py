@@ -13,8 +13,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from flotilla.bus.bus import Bus
-from flotilla.bus.caller import INBOX
-from flotilla.bus.endpoint import Endpoint
+from flotilla.bus.endpoint import INBOX, Endpoint
 
 _TYPE = "io.nats.micro.v1"
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from flotilla.bus.bus import Bus
-from flotilla.bus.caller import asked as under_way
+from flotilla.bus.endpoint import asked as under_way
 from flotilla.bus.logs import get_logger
 from flotilla.bus.receipts import Account, Ending, belied, compared, receipt_of
 from flotilla.bus.sightings import Sighted, Sightings

@@ -1,19 +1,20 @@
 """One import from files to catalog: check every row first, then stage, compare and move in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
-from nautilus_trader.model.data import BarType
-from nautilus_trader.model.enums import BarAggregation
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
+from nautilus_trader.model.enums import AggressorSide, BarAggregation
+from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Price, Quantity
 
-from flotilla.engine_sidecar.catalog.build import builder
 from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp
 from flotilla.engine_sidecar.catalog.instruments import (
     allows_negative_prices,
@@ -21,12 +22,51 @@ from flotilla.engine_sidecar.catalog.instruments import (
     new_instrument,
 )
 from flotilla.engine_sidecar.catalog.names import check_name, remember_name
-from flotilla.engine_sidecar.catalog.records import Reading, records
+from flotilla.engine_sidecar.catalog.records import Reading, Record, records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import Target, locked
 from flotilla.engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
+
+type Build = Callable[[Record], Any]
+
+
+def builder(data_type: DataType, instrument: Instrument, bar_type: BarType | None) -> Build:
+    """A function from record to bar, quote or trade, at the instrument's precisions; `ts_init` equals `ts_event`."""
+
+    def price(number: Decimal) -> Price:
+        return Price.from_str(f"{number:.{instrument.price_precision}f}")
+
+    def size(number: Decimal) -> Quantity:
+        return Quantity.from_str(f"{number:.{instrument.size_precision}f}")
+
+    def bar(record: Record) -> Bar:
+        of = record.numbers
+        prices = (price(of[field]) for field in ("open", "high", "low", "close"))
+        return Bar(bar_type, *prices, size(of["volume"]), record.ts, record.ts)
+
+    def quote(record: Record) -> QuoteTick:
+        of = record.numbers
+        prices = price(of["bid_price"]), price(of["ask_price"])
+        return QuoteTick(
+            instrument.id, *prices, size(of["bid_size"]), size(of["ask_size"]), record.ts, record.ts
+        )
+
+    def trade(record: Record) -> TradeTick:
+        of = record.numbers
+        return TradeTick(
+            instrument.id,
+            price(of["price"]),
+            size(of["size"]),
+            AggressorSide[record.side],
+            TradeId(record.trade_id or f"T-{record.ts}"),
+            record.ts,
+            record.ts,
+        )
+
+    return {DataType.BARS: bar, DataType.QUOTES: quote, DataType.TRADES: trade}[data_type]
+
 
 type Decimals = Annotated[int, Meta(ge=0, le=MAX_PRECISION)]
 

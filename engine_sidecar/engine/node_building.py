@@ -13,13 +13,13 @@ from nautilus_trader.serialization.base import Serializer
 from nautilus_trader.system import kernel as kernel_module
 
 from flotilla.engine_sidecar.engine.cache_watch import CacheWatch
-from flotilla.engine_sidecar.engine.connecting import watch_connecting
 from flotilla.engine_sidecar.engine.node_plan import NodePlan, PlanRefusedError, node_plan
 from flotilla.engine_sidecar.engine.order_gate import OrderGate
 from flotilla.engine_sidecar.engine.order_limits import limit_orders
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.engine.redis_wire import why_not_there
 from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.engine.starting import watch_connecting
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.barrier import Barrier
 from flotilla.engine_sidecar.replay.client import ReplayDataClient

@@ -8,8 +8,7 @@ import msgspec
 from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, ToEngine
 from flotilla.engine_sidecar.link.messages import EndAsked, LeaseRenewed, StopAsked
 from flotilla.engine_sidecar.process.ports import EngineProcesses
-from flotilla.engine_sidecar.session.fence import fence
-from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.session import (

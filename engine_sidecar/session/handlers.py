@@ -26,10 +26,17 @@ from flotilla.engine_sidecar.process.ports import EngineProcesses, Record
 from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.session import Launch
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.session import Launch, SessionSpec
 from flotilla.schemas.telemetry import EngineMetrics, StateChange
 
 log = get_logger(__name__)
+
+
+def fence(spec: SessionSpec, session_id: str | None) -> None:
+    """Raises `conflict` when a session is named and it is not this one."""
+    if session_id not in (None, spec.session_id):
+        raise fault(FaultCode.CONFLICT, f"the engine's session is {spec.session_id}, not {session_id}")
 
 
 class Handlers:

@@ -11,8 +11,7 @@ from flotilla.engine_sidecar.link.asking import (
     StopStrategy,
 )
 from flotilla.engine_sidecar.link.messages import AtRest
-from flotilla.engine_sidecar.session.fence import fence
-from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import SessionSpec

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from flotilla.bus.bus import Bus
-from flotilla.engine_sidecar.session.fence import fence
+from flotilla.engine_sidecar.session.handlers import fence
 from flotilla.engine_sidecar.worker.trial import Trial
 from flotilla.engine_sidecar.worker.verdict import KillCause
 from flotilla.schemas import contract

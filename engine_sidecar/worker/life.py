@@ -31,11 +31,10 @@ from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.verdict import describe_exit
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.session.telemetry import Telemetry
-from flotilla.engine_sidecar.worker.claims import Claims
 from flotilla.engine_sidecar.worker.commands import WorkerCommands
 from flotilla.engine_sidecar.worker.forks import Forks, ZygoteLostError
 from flotilla.engine_sidecar.worker.slots import Slots
-from flotilla.engine_sidecar.worker.trial import Trial
+from flotilla.engine_sidecar.worker.trial import Claims, Trial
 from flotilla.engine_sidecar.worker.verdict import KillCause
 from flotilla.schemas.backtest import TrialJob, WorkerPlan
 from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE

@@ -15,8 +15,7 @@ from flotilla.client.client import Flotilla
 from flotilla.client.retry import patiently
 from flotilla.schemas.backtest import BacktestView, StudyView
 from flotilla.show.output import console
-from flotilla.show.study_figures import label, metric
-from flotilla.show.study_tables import as_json, chosen, counts, done, result_line
+from flotilla.show.study_tables import as_json, chosen, counts, done, label, metric, result_line
 
 _LOOK_S: Final = 1.0
 _LAST_S: Final = 0.2

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, Self
 
 from flotilla.bus.bus import Bus
-from flotilla.bus.subscription import Listener
+from flotilla.bus.client import Listener
 from flotilla.schemas import contract
 from flotilla.schemas.backtest import BacktestView
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from flotilla.bus.bus import Bus
-from flotilla.bus.subscription import Listener
+from flotilla.bus.client import Listener
 from flotilla.schemas import contract
 from flotilla.schemas.contract import Feed
 

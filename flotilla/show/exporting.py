@@ -12,8 +12,8 @@ from flotilla.client.backtest_calls import LISTS
 from flotilla.schemas.backtest import ResultPart
 from flotilla.state.environment import of_program
 from flotilla.state.errors import ProgramFailedError
+from flotilla.state.private_file import whole_file
 from flotilla.state.programs import python
-from flotilla.state.whole_file import whole_file
 
 FORMATS = ("csv", "json", "parquet")
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.tasks import Tasks
@@ -15,7 +17,6 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
-from flotilla.stack.first_start import ensure_sample_data, ensure_token
 from flotilla.stack.runtime import choose_runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.nats import NatsServer
@@ -25,10 +26,51 @@ from flotilla.stack.servers.postgres import PostgresServer
 from flotilla.stack.servers.redis import RedisServer
 from flotilla.stack.services import SERVICES, Surroundings, service_child
 from flotilla.stack.stopping import stop_engines
-from flotilla.state.errors import StackError
+from flotilla.state.errors import ProgramFailedError, StackError
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
+from flotilla.state.private_file import write_private
+from flotilla.state.programs import output, output_lines, python
 from flotilla.state.settings import Connection
+
+
+async def ensure_token(folder: StateFolder) -> None:
+    """Makes the administrator's token, and writes it where only its owner can read it."""
+    if folder.token_file.exists() and folder.digests_file.exists():
+        return
+    text = await output(
+        python("-m", "flotilla.services.gateway.web.tokens", str(folder.digests_file), "admin", "admin")
+    )
+    write_private(folder.token_file, text.encode())
+
+
+async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrator) -> None:
+    """Imports the sample data, unless that was done once. Raises StackError."""
+    done = folder.catalog / ".sample"
+    if done.exists():
+        return
+    narrator.say("importing the sample data (first start only)")
+    argv = python(
+        "-m",
+        "flotilla.engine_sidecar.catalog",
+        "import",
+        "--sample",
+        "--json",
+        "--catalog",
+        str(folder.catalog),
+    )
+    last: dict[str, Any] = {}
+    try:
+        async with aclosing(output_lines(argv, keeps=(lock_fd,))) as lines:
+            async for line in lines:
+                last = msgspec.json.decode(line)
+                if last.get("event") == "imported":
+                    narrator.say(f"imported {last['rows']:,} {last['data_type']} of {last['identifier']}")
+    except ProgramFailedError as error:
+        why = last.get("message") or str(error)
+        raise StackError(f"the sample data could not be imported: {why}", "see `flotilla doctor`") from None
+    done.touch()
+
 
 _TIMEOUT_S: Final = 45.0
 _TRIES: Final = 3

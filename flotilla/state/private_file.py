@@ -1,7 +1,26 @@
 """Files that hold secrets: nobody sees half of one, and nobody but its owner any of it."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write into, which takes its place when the block ends well and is deleted otherwise.
+
+    Raises OSError.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield made
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -25,8 +25,7 @@ from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
 from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
-from flotilla.services.orchestrator.engines.actions import Actions
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Actions, Alerts
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.checker import PlanChecker
 from flotilla.services.orchestrator.engines.cleanup import Cleaner

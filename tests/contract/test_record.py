@@ -19,8 +19,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, VenueAccount
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopReport
-from flotilla.services.orchestrator.adapters.migrator import steps
-from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, steps
 from flotilla.services.orchestrator.core.record_time import KeptTime
 from flotilla.services.orchestrator.engines.core import engine as core
 from flotilla.services.orchestrator.engines.core.again import start_again

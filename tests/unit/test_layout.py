@@ -69,7 +69,7 @@ IMPORTS = [
     ("services/orchestrator/engines/core/choosing.py", "import time", "Cores decide"),
     ("services/orchestrator/templates/core/rendering.py", "import logging", "Cores decide"),
     ("services/supervisor/core/adopt.py", "from flotilla.bus.logs import get_logger", "Cores decide"),
-    ("engine_sidecar/session/core/lease.py", "import os", "Cores decide"),
+    ("engine_sidecar/session/core/facts.py", "import os", "Cores decide"),
     ("services/gateway/live/hosts.py", "import nats", "NATS has one home"),
     ("services/supervisor/service.py", "import flotilla.client.retry", "Actors know the bus, not the client"),
     ("services/orchestrator/engines/stores.py", "import docker", "Docker has one home"),
@@ -86,7 +86,7 @@ CALLS = [
     ),
     ("services/orchestrator/backtests/core/pages.py", "import random\nCHANCE = random.random()"),
     ("services/supervisor/core/adopt.py", "print('adopted')"),
-    ("engine_sidecar/session/core/lease.py", "HELD = open('held')"),
+    ("engine_sidecar/session/core/facts.py", "HELD = open('held')"),
 ]
 
 

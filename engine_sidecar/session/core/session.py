@@ -30,7 +30,7 @@ from flotilla.engine_sidecar.link.messages import (
     ZygoteGone,
 )
 from flotilla.engine_sidecar.session.core import ending, trading, watch
-from flotilla.engine_sidecar.session.core import lease as leases
+from flotilla.engine_sidecar.session.core import facts as leases
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert
 from flotilla.engine_sidecar.session.core.watch import Verdict

@@ -7,7 +7,7 @@ import msgspec
 
 from flotilla.engine_sidecar.link.frames import GoOn, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
-from flotilla.engine_sidecar.session.core import lease as leases
+from flotilla.engine_sidecar.session.core import facts as leases
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert
 from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN

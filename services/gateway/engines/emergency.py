@@ -1,16 +1,113 @@
 """Emergency stops: asked of every supervisor directly, so that neither orchestrator nor database is needed."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from flotilla.bus.fleet_stop import lift_stops, stop_fleet
 from flotilla.schemas.fault import Fault, FaultCode, fault
 from flotilla.schemas.ids import InstanceId
-from flotilla.schemas.session import EmergencyStop, LiftStop, StopFlags
-from flotilla.services.gateway.engines import stops
+from flotilla.schemas.session import (
+    EmergencyReceipt,
+    EmergencyStop,
+    FleetStopped,
+    LiftStop,
+    StopFlags,
+    container_name,
+)
+from flotilla.schemas.states import ClientState
+from flotilla.services.gateway.engines import stop_replies
 from flotilla.services.gateway.engines.stop_replies import EmergencyReply, LiftData, LiftReply
+from flotilla.services.gateway.engines.unconfirmed import listed
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.hosts import KNOWN_S
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import EmergencyBody, EngineQuery, NoQuery
+
+LIFTED: Final = "stop_lifted"
+IN_FORCE: Final = "stop_in_force"
+UNKNOWN: Final = "unknown"
+
+
+def open_questions(stopped: FleetStopped) -> tuple[str, ...]:
+    """Everything that the stop could not confirm; none: every engine is flat and gone."""
+    return (
+        *(
+            f"{receipt.instance_id}: {question}"
+            for receipt in stopped.receipts
+            for question in _questions(receipt)
+        ),
+        *(f"host {host} did not answer, what runs there is not known" for host in stopped.unreached),
+    )
+
+
+def emergency_reply(
+    stopped: FleetStopped, instance_id: InstanceId | None, request_id: str
+) -> stop_replies.EmergencyReply:
+    """The envelope with a receipt per engine. `state` is unknown while an engine may still run."""
+    all_gone = not stopped.unreached and all(receipt.is_gone for receipt in stopped.receipts)
+    return stop_replies.EmergencyReply(
+        message=_message(stopped, instance_id),
+        state=ClientState.STOPPED if all_gone else UNKNOWN,
+        data=stop_replies.EmergencyData(
+            receipts=tuple(receipt_view(receipt) for receipt in stopped.receipts),
+            flags=stopped.flags,
+            unreached=stopped.unreached,
+            milliseconds=stopped.milliseconds,
+            request_id=request_id,
+            untold=stopped.untold,
+            is_kept=stopped.is_kept,
+        ),
+    )
+
+
+def receipt_view(receipt: EmergencyReceipt) -> stop_replies.ReceiptView:
+    """What became of one engine. Counts are null when the engine did not live to give them."""
+    stop = receipt.stop
+    return stop_replies.ReceiptView(
+        instance_id=receipt.instance_id,
+        session_id=receipt.session_id,
+        container_name=container_name(receipt.session_id),
+        host=receipt.host,
+        orders_cancelled=stop.orders_cancelled if stop else None,
+        positions_closed=stop.positions_closed if stop else None,
+        confirmed_flat=receipt.is_flat,
+        not_confirmed=tuple(_questions(receipt)),
+        container_gone=receipt.is_gone,
+        killed=receipt.is_killed,
+        milliseconds=stop_replies.StepTimes(
+            cancel=stop.cancel_ms if stop else None,
+            close=stop.close_ms if stop else None,
+            stop=stop.stop_ms if stop else None,
+            engine=receipt.engine_ms,
+            container_gone=receipt.gone_ms,
+        ),
+    )
+
+
+def lifted(instance_id: InstanceId | None) -> str:
+    """What to say of a stop that is lifted. Nothing starts by itself because of it."""
+    return f"{instance_id or 'every engine'} may be started again"
+
+
+def _questions(receipt: EmergencyReceipt) -> Iterator[str]:
+    yield from receipt.not_confirmed
+    if not receipt.not_confirmed and (receipt.is_killed or not receipt.is_flat):
+        yield "not confirmed to be flat"
+    if not receipt.is_gone:
+        yield "its container is not confirmed to be gone"
+
+
+def _message(stopped: FleetStopped, instance_id: InstanceId | None) -> str:
+    questions = open_questions(stopped)
+    if questions:
+        return f"not confirmed: {listed(questions)}"
+    names = sorted({receipt.instance_id for receipt in stopped.receipts})
+    what = instance_id or "an engine"
+    if not names:
+        return f"nothing ran; {what} starts again only once the stop is lifted"
+    were = f"{listed(names)} {'is' if len(names) == 1 else 'are'} flat and gone"
+    return f"{were}; {what} starts again only once the stop is lifted"
 
 
 async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, EmergencyBody]) -> EmergencyReply:
@@ -32,8 +129,8 @@ async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, Emerg
     if not stopped.flags and not stopped.unreached:
         message = "no host is in sight: nothing was stopped and no stop is in force"
         raise fault(FaultCode.UNAVAILABLE, message, retry_after_s=1.0)
-    reply = stops.emergency_reply(stopped, body.instance_id, ask.request_id)
-    if stops.open_questions(stopped):
+    reply = emergency_reply(stopped, body.instance_id, ask.request_id)
+    if open_questions(stopped):
         problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message=reply.message)
         raise RefusedError(problem, {"state": reply.state, "data": reply.data})
     return reply
@@ -57,8 +154,8 @@ async def _lift(gateway: Gateway, instance_id: InstanceId | None, request_id: st
     )
     data = LiftData(flags=left.flags, unreached=left.unreached, untold=left.untold, request_id=request_id)
     if problem := _still_in_force(left, instance_id):
-        raise RefusedError(problem, {"state": stops.IN_FORCE, "data": data})
-    return LiftReply(message=stops.lifted(instance_id), state=stops.LIFTED, data=data)
+        raise RefusedError(problem, {"state": IN_FORCE, "data": data})
+    return LiftReply(message=lifted(instance_id), state=LIFTED, data=data)
 
 
 def _still_in_force(left: StopFlags, instance_id: InstanceId | None) -> Fault | None:

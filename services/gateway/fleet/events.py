@@ -8,7 +8,7 @@ from aiohttp import web
 from flotilla.bus.logs import get_logger
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.streams import Client, Subjects, gap
-from flotilla.services.gateway.web.connection import abort
+from flotilla.services.gateway.web.errors import abort
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import STREAM_KINDS, StreamQuery
 

@@ -8,8 +8,7 @@ import msgspec
 
 from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, StudyConfig
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
-from flotilla.services.orchestrator.adapters.rows import to_json
-from flotilla.services.orchestrator.adapters.statements import SQL
+from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point
 from flotilla.services.orchestrator.backtests.ports import Backlog, TakenError, Work

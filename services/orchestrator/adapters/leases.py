@@ -7,7 +7,7 @@ import msgspec
 
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.orchestrator.adapters import rows
-from flotilla.services.orchestrator.adapters.statements import SQL
+from flotilla.services.orchestrator.adapters.rows import SQL
 from flotilla.services.orchestrator.engines.core import leases
 from flotilla.services.orchestrator.engines.core.model import Session
 from flotilla.services.orchestrator.ports import AccountHeld

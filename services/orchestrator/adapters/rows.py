@@ -1,6 +1,7 @@
 """Between the record's rows and the core's values."""
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,13 @@ from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease
 from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
 from flotilla.services.orchestrator.ports import Command, Refusal
+
+SQL: Final = {
+    file.name.removesuffix(".sql"): file.read_text()
+    for file in files("flotilla.services.orchestrator.adapters.queries").iterdir()
+    if file.name.endswith(".sql")
+}
+
 
 _MOVING: Final = (
     *("state", "host", "reason", "detail", "exit_code", "log_tail", "stop", "state_seq", "is_provisional"),

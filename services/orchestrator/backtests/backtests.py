@@ -8,36 +8,71 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Follower
 from flotilla.schemas import contract
-from flotilla.schemas.backtest import ClaimTrial, TrialClaimed
-from flotilla.schemas.contract import Call
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.backtest import BacktestView, ClaimTrial, RunBacktest, TrialClaimed
+from flotilla.schemas.contract import BACKTEST_RUN, Call
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.commands import Commands
 from flotilla.services.orchestrator.backtests.core import lifecycle as core
 from flotilla.services.orchestrator.backtests.core.model import Backtest
+from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
-from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
-from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from flotilla.services.orchestrator.backtests.progress import Progress
 from flotilla.services.orchestrator.backtests.reads import Reads
 from flotilla.services.orchestrator.backtests.results import Results
 from flotilla.services.orchestrator.backtests.studies import Studies
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
 from flotilla.services.orchestrator.backtests.verifying import Verifying
-from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
-from flotilla.services.orchestrator.backtests.workers import Workers
+from flotilla.services.orchestrator.backtests.workers import WorkerLiveness, Workers
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
-from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
 from flotilla.services.orchestrator.ports import Catalog
 from flotilla.services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
+
+
+class Commands:
+    """What puts a backtest on record."""
+
+    def __init__(
+        self,
+        record: BacktestRecord,
+        announcements: Announcements,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        plan_sources: PlanSources,
+    ) -> None:
+        self._record = record
+        self._announcements = announcements
+        self._clock = clock
+        self._ledger = ledger
+        self._plan_sources = plan_sources
+
+    async def run(self, request: RunBacktest) -> BacktestView:
+        """A new backtest, checked as far as that goes without NautilusTrader. Raises FaultError `conflict` for an id that is taken."""
+
+        async def run(stamp: Stamp) -> BacktestView:
+            sources = await self._plan_sources.sources()
+            new = new_backtest(request.backtest_id, request.config, sources, self._clock())
+            reply = view(new.backtest)
+            try:
+                await self._record.add([new], command_of(stamp, request.backtest_id, reply))
+            except TakenError:
+                text = f"there is a backtest {request.backtest_id} already"
+                raise fault(FaultCode.CONFLICT, text) from None
+            self._announcements.tell(new.backtest)
+            return reply
+
+        return await self._ledger.once(BACKTEST_RUN, request, run)
 
 
 class Claims:

@@ -14,7 +14,7 @@ from flotilla.services.orchestrator.backtests.core import lifecycle as core
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.progress import Progress
-from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.backtests.workers import WorkerLiveness
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger

@@ -15,7 +15,7 @@ from flotilla.services.orchestrator.backtests.changes import Changes
 from flotilla.services.orchestrator.backtests.core import lifecycle as core
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Claim
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord, Work
-from flotilla.services.orchestrator.backtests.worker_liveness import WorkerLiveness
+from flotilla.services.orchestrator.backtests.workers import WorkerLiveness
 from flotilla.services.orchestrator.engines.actions import Clock
 
 log = get_logger(__name__)

@@ -8,6 +8,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.telemetry import HostHeartbeat
 from flotilla.services.orchestrator.backtests.core.hosting import wants_worker, worker_config, worker_id
+from flotilla.services.orchestrator.backtests.core.model import Claim
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import engine as core
@@ -19,6 +20,22 @@ from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailbo
 from flotilla.services.orchestrator.engines.planner import Planner
 
 log = get_logger(__name__)
+
+
+class WorkerLiveness:
+    """Workers are engines: the end of one's session is the end of its processes."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def is_over(self, claim: Claim) -> bool:
+        """True when the session that made the claim has surely ended."""
+        engine = self._fleet.get(claim.worker)
+        session = engine.session if engine else None
+        if session is None or session.is_given_up:
+            return False
+        return session.session_id != claim.session_id or session.is_over
+
 
 ROUND_S: Final = 2.0
 

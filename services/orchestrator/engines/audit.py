@@ -29,8 +29,7 @@ from flotilla.schemas.fault import FaultError
 from flotilla.schemas.ids import is_id, new_request_id
 from flotilla.schemas.session import StopOrder
 from flotilla.services.orchestrator.core.record_time import wall
-from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts, Clock
 from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.engines.core.events import storable

@@ -13,8 +13,7 @@ from flotilla.schemas import alerts
 from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.contract import EMERGENCY_STOP, LIFT_STOP
 from flotilla.schemas.session import EmergencyStop, FleetStopped, LiftStop, StopFlags
-from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts, Clock
 from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from flotilla.bus.blanking import blanked
-from flotilla.bus.caller import asked
+from flotilla.bus.endpoint import asked
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import Call
 from flotilla.schemas.engine import EngineAccepted

@@ -16,8 +16,7 @@ from flotilla.schemas.alerts import LEASE_NOT_RENEWED
 from flotilla.schemas.contract import COMMAND_RENEW_LEASE
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import RenewLease
-from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts, Clock
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.leases import Holding, holdings

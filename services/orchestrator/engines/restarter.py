@@ -5,8 +5,7 @@ from flotilla.schemas.alerts import ACCOUNT_HELD
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.ids import new_session_id
 from flotilla.services.orchestrator.core.record_time import wall
-from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts, Clock
 from flotilla.services.orchestrator.engines.core.again import start_again
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.decision import Decision

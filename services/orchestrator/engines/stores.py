@@ -14,7 +14,7 @@ from flotilla.schemas.contract import FLEET_PROBE
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.telemetry import StoreProbe
 from flotilla.services.orchestrator.core.record_time import wall
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts
 from flotilla.services.orchestrator.engines.clock import RecordClock
 from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.disk import Space, is_low

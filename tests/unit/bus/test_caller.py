@@ -2,7 +2,7 @@
 
 import pytest
 
-from flotilla.bus.caller import Asked, asked, asking, caller_of, headers_of
+from flotilla.bus.endpoint import Asked, asked, asking, caller_of, headers_of
 from flotilla.schemas.audit import Caller
 
 

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 from nats import errors
 
-from flotilla.bus.caller import asked
-from flotilla.bus.endpoint import FAILED, Endpoint, Witnessed
+from flotilla.bus.endpoint import FAILED, Endpoint, Witnessed, asked
 from flotilla.schemas import contract
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.engine import EngineAccepted, EngineList, ListEngines, StopEngine

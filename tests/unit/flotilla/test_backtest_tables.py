@@ -40,8 +40,7 @@ from flotilla.show.data_findings import findings_report
 from flotilla.show.error_report import failure_of
 from flotilla.show.figure_tables import Told
 from flotilla.show.output import console
-from flotilla.show.study_figures import ranking
-from flotilla.show.study_tables import as_json, result_line, studies_table, study_report
+from flotilla.show.study_tables import as_json, ranking, result_line, studies_table, study_report
 from flotilla.show.verdict_report import verdict_report
 from flotilla.state.errors import BacktestFailedError
 

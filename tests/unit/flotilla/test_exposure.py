@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from flotilla.client.unseen_engines import hosts_of, with_unseen
+from flotilla.client.host_calls import hosts_of, with_unseen
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.session import EmergencyReceipt, FleetStopped

@@ -19,7 +19,7 @@ from flotilla.schemas.backtest import (
     StudyConfig,
     StudyView,
 )
-from flotilla.services.gateway.backtests.tables import TABLES, columns, csv_text, rows
+from flotilla.services.gateway.backtests.results import TABLES, columns, csv_text, rows
 from flotilla.services.gateway.backtests.views import (
     backtest_summary,
     iso_moment,

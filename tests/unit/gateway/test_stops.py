@@ -8,7 +8,7 @@ import pytest
 from flotilla.schemas.session import EmergencyReceipt, FleetStopped
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import StopFlag, StopReport
-from flotilla.services.gateway.engines.stops import emergency_reply, open_questions
+from flotilla.services.gateway.engines.emergency import emergency_reply, open_questions
 
 FLAG = StopFlag(since=datetime(2026, 1, 31, tzinfo=UTC))
 REPORT = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=1, positions_closed=2, is_flat=True)

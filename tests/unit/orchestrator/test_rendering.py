@@ -14,14 +14,13 @@ from flotilla.services.orchestrator.templates.core.loading import load
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.placeholders import substitute
 from flotilla.services.orchestrator.templates.core.rendering import render
-from flotilla.services.orchestrator.templates.core.strategies import render_strategy
+from flotilla.services.orchestrator.templates.core.strategies import render_strategy, trader_id
 from flotilla.services.orchestrator.templates.core.templates import (
     EngineTemplate,
     StrategyTemplate,
     TemplateSet,
     view,
 )
-from flotilla.services.orchestrator.templates.core.traders import trader_id
 from tests.unit.orchestrator.makers import config
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"

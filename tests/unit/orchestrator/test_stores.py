@@ -12,7 +12,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.telemetry import FleetAlert, StoreProbe
 from flotilla.services.orchestrator.engines import stores
-from flotilla.services.orchestrator.engines.alerts import Alerts
+from flotilla.services.orchestrator.engines.actions import Alerts
 from flotilla.services.orchestrator.engines.clock import RecordClock
 from flotilla.services.orchestrator.engines.core.disk import Space
 from flotilla.services.orchestrator.engines.stores import Stores

@@ -12,8 +12,8 @@ from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, Frames, T
 from flotilla.engine_sidecar.link.messages import LinkClosed
 from flotilla.engine_sidecar.process.echo import Echo
 from flotilla.engine_sidecar.process.engine_link import EngineLink
-from flotilla.engine_sidecar.process.launch import BadLaunchError, read_launch
 from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.engine_sidecar.sidecar import BadLaunchError, read_launch
 from flotilla.schemas.session import BusAccess, Launch
 from tests.unit.sidecar.samples import spec
 

@@ -15,9 +15,13 @@ from flotilla.services.orchestrator.templates.core.connecting import Clients, co
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
-from flotilla.services.orchestrator.templates.core.strategies import instruments, predefined, render_all
+from flotilla.services.orchestrator.templates.core.strategies import (
+    instruments,
+    predefined,
+    render_all,
+    trader_id,
+)
 from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
-from flotilla.services.orchestrator.templates.core.traders import trader_id
 
 _EVERY_INSTRUMENT: Final = "*"
 """As the engine process reads it: also for strategies that join later, and for those that do not say what they trade."""

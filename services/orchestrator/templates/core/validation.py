@@ -10,13 +10,17 @@ from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.session import PlanProblems
 from flotilla.services.orchestrator.templates.core.parameters import Value
-from flotilla.services.orchestrator.templates.core.strategies import Rendered, predefined, render_template
+from flotilla.services.orchestrator.templates.core.strategies import (
+    Rendered,
+    predefined,
+    render_template,
+    trader_id,
+)
 from flotilla.services.orchestrator.templates.core.templates import (
     StrategyTemplate,
     TemplateSet,
     unknown_template,
 )
-from flotilla.services.orchestrator.templates.core.traders import trader_id
 
 _PREFIX = "strategy."
 
