@@ -1,4 +1,4 @@
-"""Chooses the counters of a session: its container's, or those of its own processes where there is no container."""
+"""The counters of a session: those of its container (cgroups 1 and 2), or of its own processes where there is none."""
 
 import os
 from collections.abc import Callable, Iterable

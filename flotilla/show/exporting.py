@@ -12,7 +12,7 @@ from flotilla.client.backtest_calls import LISTS
 from flotilla.schemas.backtest import ResultPart
 from flotilla.state.environment import of_program
 from flotilla.state.errors import ProgramFailedError
-from flotilla.state.private_file import whole_file
+from flotilla.state.files import whole_file
 from flotilla.state.programs import python
 
 FORMATS = ("csv", "json", "parquet")

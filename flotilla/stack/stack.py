@@ -27,9 +27,9 @@ from flotilla.stack.servers.redis import RedisServer
 from flotilla.stack.services import SERVICES, Surroundings, service_child
 from flotilla.stack.stopping import stop_engines
 from flotilla.state.errors import ProgramFailedError, StackError
+from flotilla.state.files import write_private
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
-from flotilla.state.private_file import write_private
 from flotilla.state.programs import output, output_lines, python
 from flotilla.state.settings import Connection
 

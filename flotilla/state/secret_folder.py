@@ -9,7 +9,7 @@ import msgspec
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.ids import Name
-from flotilla.state.private_file import write_private
+from flotilla.state.files import write_private
 
 _SUFFIX: Final = ".json"
 

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.state.files import write_private
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import holder
-from flotilla.state.private_file import write_private
 
 OPERATOR: Final = "operator"
 """The name on the bus of everybody who uses this package; its credential allows answers below this name only."""

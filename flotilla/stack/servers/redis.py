@@ -16,7 +16,7 @@ from typing import Final
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.ports import free_port
 from flotilla.state.errors import ServerError
-from flotilla.state.private_file import write_private
+from flotilla.state.files import write_private
 
 _SETTINGS: Final = {
     "aclfile": "users.acl",

@@ -109,6 +109,7 @@ async def test_one_that_turned_meanwhile_has_all_of_the_time_that_it_was_given(h
     await first.close()
     (seen,) = host.stored
     StopsFile(host.folder).save((with_pulse(seen, seen.pulse or "", seen.seen_at - 12.0),))
+    await until(lambda: str(host.runtime.host.sessions["s1"].sidecar.beats) != seen.pulse)
     await host.supervisor().resume()
     await until(lambda: host.runtime.pulses_taken == 2)
     assert host.signals == ["SIGTERM", "SIGTERM"]

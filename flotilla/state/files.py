@@ -1,4 +1,4 @@
-"""Files that hold secrets: nobody sees half of one, and nobody but its owner any of it."""
+"""Files of which nobody sees half: those for anybody, and those that hold secrets, which only their owner may read."""
 
 import errno
 import os
