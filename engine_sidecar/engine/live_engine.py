@@ -13,8 +13,8 @@ from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.feeds import Feeds
 from flotilla.engine_sidecar.engine.link_thread import LinkThread
 from flotilla.engine_sidecar.engine.measuring import measure
-from flotilla.engine_sidecar.engine.nautilus_live import OwnOutput
 from flotilla.engine_sidecar.engine.node_building import build_node
+from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
 from flotilla.engine_sidecar.engine.tap import Tap

@@ -1,10 +1,7 @@
 """The engine process: what the zygote's child runs, from the first frame on its link to its exit code."""
 
 import asyncio
-import os
 import socket
-import stat
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -18,30 +15,6 @@ from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
 from flotilla.engine_sidecar.link.frames import Ended, Run
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.schemas.states import FailureReason
-
-_CHUNK: Final = 65536
-
-
-class OwnOutput:
-    """Holds a reading end of each of the two pipes, so that they never break; reads from it only once told to."""
-
-    def __init__(self) -> None:
-        self._ends = [
-            os.open(f"/proc/self/fd/{number}", os.O_RDONLY)
-            for number in (1, 2)
-            if stat.S_ISFIFO(os.fstat(number).st_mode)
-        ]
-
-    def swallow(self) -> None:
-        """Reads in the sidecar's place, so that nobody who prints is held up by a full pipe."""
-        for end in self._ends:
-            threading.Thread(target=_drain, args=(end,), name="own output", daemon=True).start()
-
-
-def _drain(end: int) -> None:
-    while os.read(end, _CHUNK):
-        pass
-
 
 FIRST_FRAME_S: Final = 30.0
 LAST_WORD_S: Final = 2.0
