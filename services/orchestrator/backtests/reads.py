@@ -48,7 +48,10 @@ class Reads:
 
     async def get(self, request: WhichBacktest) -> BacktestView:
         """One backtest, with its progress as it is now."""
-        return self.view(await self._changes.known(request.backtest_id))
+        # Heard before the record is read: the progress of a trial that ends meanwhile is forgotten, and it would be back at nothing.
+        heard = self._progress.of(request.backtest_id)
+        backtest = await self._changes.known(request.backtest_id)
+        return view(backtest, self._progress.of(request.backtest_id) or heard)
 
     async def list(self, request: ListBacktests) -> BacktestList:
         """Backtests, newest first."""
