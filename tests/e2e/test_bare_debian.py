@@ -21,11 +21,10 @@ LIMIT_S = 480
 TOLD = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 TOLD += ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 SETTINGS = {
-    Path("/etc/pip.conf"): "/etc/pip.conf",
-    Path("/etc/uv/uv.toml"): "/etc/uv/uv.toml",
-    Path.home() / ".config/pip/pip.conf": "/root/.config/pip/pip.conf",
-    Path.home() / ".config/uv/uv.toml": "/root/.config/uv/uv.toml",
+    "/etc/pip.conf": (Path.home() / ".config/pip/pip.conf", Path("/etc/pip.conf")),
+    "/etc/uv/uv.toml": (Path.home() / ".config/uv/uv.toml", Path("/etc/uv/uv.toml")),
 }
+"""Where the container has a setting for all accounts; here the account's own comes first."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,9 @@ def as_this_machine_reaches_its_indexes() -> list[str]:
     bundle = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
     if bundle.is_file():
         told += [f"--volume={bundle}:/ca.pem:ro", "--env=SSL_CERT_FILE=/ca.pem"]
-    return [*told, *(f"--volume={file}:{there}:ro" for file, there in SETTINGS.items() if file.is_file())]
+    for there, files in SETTINGS.items():
+        told += [f"--volume={file}:{there}:ro" for file in files if file.is_file()][:1]
+    return told
 
 
 @pytest.fixture
