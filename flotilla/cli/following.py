@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, BacktestView, TrialProgress
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import console
 from flotilla.show.progress import narrator
 from flotilla.state.errors import BacktestFailedError
@@ -51,6 +51,6 @@ async def follow(options: Options, fleet: Flotilla, backtest_id: str) -> Backtes
 
 def progress_text(trial: TrialProgress) -> str:
     """`2003-10-15 · 1,204 of 5,030 events · 2,100/s · 2.5s left`."""
-    left = f" · {words.duration(trial.remaining_s)} left" if trial.remaining_s else ""
-    at = f"{words.day(trial.simulated_ns)} · " if trial.simulated_ns else ""
+    left = f" · {formats.duration(trial.remaining_s)} left" if trial.remaining_s else ""
+    at = f"{formats.day(trial.simulated_ns)} · " if trial.simulated_ns else ""
     return f"{at}{trial.events:,} of {trial.total:,} · {trial.events_per_s:,.0f}/s{left}"

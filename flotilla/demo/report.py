@@ -13,7 +13,7 @@ from flotilla.client.watch import EVENTS
 from flotilla.demo.demo import Account
 from flotilla.demo.event_audit import Tally
 from flotilla.schemas.telemetry import AccountUpdate, Fill
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.backtest_tables import result_report
 from flotilla.show.output import table
 
@@ -102,21 +102,21 @@ def _fills(fills: Sequence[Fill]) -> Table:
 
 def _row(fill: Fill) -> tuple[str, ...]:
     return (
-        words.day(fill.ts_event),
+        formats.day(fill.ts_event),
         fill.side,
-        words.amount(fill.last_qty),
+        formats.amount(fill.last_qty),
         fill.instrument_id,
-        words.amount(fill.last_px),
+        formats.amount(fill.last_px),
         f"{fill.commission} {fill.currency}",
     )
 
 
 def _standing(account: Account) -> Table:
     metrics, facts = account.before_stop, _grid()
-    facts.add_row("position", words.positions(metrics.net_positions) or "flat")
-    facts.add_row("realized pnl", words.money(metrics.realized_pnl))
-    facts.add_row("unrealized pnl", words.money(metrics.unrealized_pnl))
-    facts.add_row("balance", words.money(metrics.balances))
+    facts.add_row("position", formats.positions(metrics.net_positions) or "flat")
+    facts.add_row("realized pnl", formats.money(metrics.realized_pnl))
+    facts.add_row("unrealized pnl", formats.money(metrics.unrealized_pnl))
+    facts.add_row("balance", formats.money(metrics.balances))
     return facts
 
 
@@ -130,7 +130,7 @@ def _after(tally: Tally) -> Table:
 def _held(tally: Tally) -> str:
     """Nothing that was heard of tells of an open position, but it means that there is none only when all was heard."""
     held = [position for position in tally.positions.values() if position.side != "FLAT"]
-    told = ", ".join(f"{one.instrument_id} {one.side} {words.amount(one.quantity)}" for one in held)
+    told = ", ".join(f"{one.instrument_id} {one.side} {formats.amount(one.quantity)}" for one in held)
     if tally.is_complete:
         return told or "flat"
     return f"{_UNKNOWN}; heard of last: {told}" if told else _UNKNOWN
@@ -160,7 +160,7 @@ def _sequence(tally: Tally, recorded: int) -> str:
 def _balances(account: AccountUpdate | None) -> str:
     if account is None:
         return ""
-    return words.money({balance.currency: balance.total for balance in account.balances})
+    return formats.money({balance.currency: balance.total for balance in account.balances})
 
 
 def _counted(counts: Counter[str] | dict[str, int]) -> str:

@@ -17,7 +17,7 @@ from flotilla.schemas.backtest import (
     ClosedTrade,
 )
 from flotilla.schemas.figures import ratio, share
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
 from flotilla.show.output import table
 from flotilla.show.plots import WIDTH, equity_plot
@@ -58,7 +58,7 @@ def backtests_table(found: BacktestList, now: datetime) -> RenderableType:
             Text(backtest.backtest_id, overflow="fold"),
             status_text(backtest),
             strategy_name(backtest.config),
-            words.duration(max(0.0, (now - backtest.created_at).total_seconds())),
+            formats.duration(max(0.0, (now - backtest.created_at).total_seconds())),
             share(metrics.total_return) + mark if metrics else "",
             ratio(metrics.sharpe_ratio) + mark if metrics else "",
             trades_text(backtest),
@@ -93,7 +93,7 @@ def headline(backtest: BacktestView) -> Text:
     )
     if backtest.events is not None and backtest.elapsed_s:
         text.append(
-            f"\n  {backtest.events:,} events in {words.duration(backtest.elapsed_s)}"
+            f"\n  {backtest.events:,} events in {formats.duration(backtest.elapsed_s)}"
             f", {backtest.events / backtest.elapsed_s:,.0f} a second"
         )
     return text
@@ -133,10 +133,10 @@ def _configuration(backtest: BacktestView) -> Table:
     for name, value in plain.items():
         if value is not None and value not in ((), {}):
             made.add_row(name, _value(value))
-    made.add_row("created", words.moment(backtest.created_at))
+    made.add_row("created", formats.moment(backtest.created_at))
     for name in ("started_at", "completed_at", "cancelled_at"):
         if at := getattr(backtest, name):
-            made.add_row(name.removesuffix("_at"), words.moment(at))
+            made.add_row(name.removesuffix("_at"), formats.moment(at))
     if backtest.worker:
         tries = f", try {backtest.attempts}" if backtest.attempts > 1 else ""
         host = f" on {backtest.host}" if backtest.host else ""
@@ -154,11 +154,11 @@ def _value(value: Any) -> Text:
 
 def _trade(trade: ClosedTrade) -> tuple[str, ...]:
     return (
-        words.day(trade.entry_time_ns),
-        words.day(trade.exit_time_ns),
-        f"{trade.side} {words.amount(trade.quantity)}",
+        formats.day(trade.entry_time_ns),
+        formats.day(trade.exit_time_ns),
+        f"{trade.side} {formats.amount(trade.quantity)}",
         trade.instrument_id,
         f"{trade.entry_price:,.10g}",
         f"{trade.exit_price:,.10g}",
-        words.amount(trade.pnl),
+        formats.amount(trade.pnl),
     )

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.schemas.catalog import Finding
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import table
 
 
@@ -21,7 +21,7 @@ def findings_report(findings: Sequence[Finding]) -> RenderableType:
             one.data_type,
             Text(one.identifier, overflow="fold"),
             f"{one.events:,}",
-            words.duration(one.usual_s) if one.usual_s else "",
+            formats.duration(one.usual_s) if one.usual_s else "",
             f"{one.gap_count:,}",
             Text(f"{one.bad_count:,}", style="" if one.is_sound else "bold red"),
         )
@@ -38,4 +38,4 @@ def findings_report(findings: Sequence[Finding]) -> RenderableType:
 
 
 def _moment(ns: int) -> str:
-    return words.moment(datetime.fromtimestamp(ns // 1_000_000_000, UTC))
+    return formats.moment(datetime.fromtimestamp(ns // 1_000_000_000, UTC))

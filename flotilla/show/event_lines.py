@@ -18,7 +18,7 @@ from flotilla.schemas.telemetry import (
     PositionUpdate,
     StateChange,
 )
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.tables import feed_text
 
 _STYLES = {
@@ -46,8 +46,8 @@ def line_of(update: Update, *, with_name: bool) -> Text:
 
 def _clock(payload: Any) -> str:
     if isinstance(payload, FleetAlert):
-        return words.clock(round(payload.at.timestamp() * 1e9))
-    return words.clock(payload.at_ns) if hasattr(payload, "at_ns") else " " * 12
+        return formats.clock(round(payload.at.timestamp() * 1e9))
+    return formats.clock(payload.at_ns) if hasattr(payload, "at_ns") else " " * 12
 
 
 def _what(update: Update) -> str:
@@ -70,25 +70,25 @@ def _(change: StateChange) -> str:
 
 @_told.register
 def _(fill: Fill) -> str:
-    price = words.amount(fill.last_px)
-    return f"{fill.side} {words.amount(fill.last_qty)} {fill.instrument_id} @ {price}  fee {fill.commission} {fill.currency}"
+    price = formats.amount(fill.last_px)
+    return f"{fill.side} {formats.amount(fill.last_qty)} {fill.instrument_id} @ {price}  fee {fill.commission} {fill.currency}"
 
 
 @_told.register
 def _(order: OrderUpdate) -> str:
     why = f": {order.reason}" if order.reason else ""
-    return f"{order.event} {order.side} {words.amount(order.quantity)} {order.instrument_id} {order.order_type}{why}"
+    return f"{order.event} {order.side} {formats.amount(order.quantity)} {order.instrument_id} {order.order_type}{why}"
 
 
 @_told.register
 def _(position: PositionUpdate) -> str:
-    held = f"{position.side} {words.amount(position.quantity)} {position.instrument_id}"
+    held = f"{position.side} {formats.amount(position.quantity)} {position.instrument_id}"
     return f"{position.event} {held}  realized {position.realized_pnl}"
 
 
 @_told.register
 def _(account: AccountUpdate) -> str:
-    return ", ".join(f"{words.amount(one.total)} {one.currency}" for one in account.balances)
+    return ", ".join(f"{formats.amount(one.total)} {one.currency}" for one in account.balances)
 
 
 @_told.register(Alert)
@@ -114,7 +114,7 @@ def _(metrics: EngineMetrics) -> str:
         *(feed_text(feed) for feed in metrics.feeds),
         f"{metrics.orders_total:,} orders",
         f"{metrics.fills_total:,} fills",
-        words.positions(metrics.net_positions),
-        f"pnl {words.money(metrics.realized_pnl)}" if metrics.realized_pnl else "",
+        formats.positions(metrics.net_positions),
+        f"pnl {formats.money(metrics.realized_pnl)}" if metrics.realized_pnl else "",
     ]
     return " · ".join(part for part in parts if part)

@@ -21,7 +21,7 @@ from flotilla.schemas.backtest import (
     RunSummary,
 )
 from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
-from flotilla.show import formats as words
+from flotilla.show import formats
 
 _NAMED: Final = 3
 
@@ -83,8 +83,8 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
 def _money(metrics: Metrics, currency: str, told: Told) -> Table:
     made = _facts()
     made.add_row("final equity", written("final_equity", metrics.final_equity, currency))
-    made.add_row("final balance", words.money(told.balances) or UNDEFINED)
-    made.add_row("fees", words.money(told.fees) or UNDEFINED)
+    made.add_row("final balance", formats.money(told.balances) or UNDEFINED)
+    made.add_row("fees", formats.money(told.fees) or UNDEFINED)
     return made
 
 
@@ -129,15 +129,15 @@ def _named(what: str, lines: list[str], count: int) -> Iterator[RenderableType]:
 
 
 def _position(one: OpenPosition) -> str:
-    value = f"{words.amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
-    what = f"{one.side} {words.amount(one.quantity)} {one.instrument_id}"
-    return f"{what} at {one.entry_price:,.10g} since {words.day(one.entry_time_ns)}\nunrealized {value}"
+    value = f"{formats.amount(one.unrealized_pnl)} {one.currency}" if one.unrealized_pnl else "not known"
+    what = f"{one.side} {formats.amount(one.quantity)} {one.instrument_id}"
+    return f"{what} at {one.entry_price:,.10g} since {formats.day(one.entry_time_ns)}\nunrealized {value}"
 
 
 def _order(one: OpenOrder) -> str:
-    price = f" at {words.amount(one.price)}" if one.price else ""
+    price = f" at {formats.amount(one.price)}" if one.price else ""
     return (
-        f"{one.side} {words.amount(one.quantity)} {one.instrument_id} {one.order_type}{price}, {one.status}"
+        f"{one.side} {formats.amount(one.quantity)} {one.instrument_id} {one.order_type}{price}, {one.status}"
     )
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from flotilla.schemas.backtest import EquityPoint
 from flotilla.schemas.figures import money, share
-from flotilla.show import formats as words
+from flotilla.show import formats
 
 WIDTH: Final = 78
 ROWS: Final = 10
@@ -136,9 +136,9 @@ def _edge(row: int, rows: int, labels: Sequence[str], margin: int) -> str:
 
 
 def _dates(first: int, last: int, margin: int, columns: int) -> str:
-    left, right = words.day(first), words.day(last)
+    left, right = formats.day(first), formats.day(last)
     if left == right:
-        left, right = (f"{words.day(at)} {_time(at)}" for at in (first, last))
+        left, right = (f"{formats.day(at)} {_time(at)}" for at in (first, last))
     return " " * margin + left + right.rjust(max(1, columns - len(left)))
 
 

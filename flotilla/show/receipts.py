@@ -8,7 +8,7 @@ from rich.text import Text
 from flotilla.bus.receipts import are_confirmed, is_confirmed, untold_text
 from flotilla.schemas.session import EmergencyReceipt, FleetStopped, StopFlags
 from flotilla.schemas.telemetry import StopFlag
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import table
 
 
@@ -83,4 +83,4 @@ def _silent(host: str) -> Text:
 def _flag(flag: StopFlag) -> Text:
     who = f"engine {flag.instance_id} does" if flag.instance_id else "engines do"
     why = f" ({flag.reason})" if flag.reason else ""
-    return Text(f"{who} not start, since {words.moment(flag.since)}{why}")
+    return Text(f"{who} not start, since {formats.moment(flag.since)}{why}")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.schemas.figures import FIGURES, UNDEFINED, share, written
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.backtest_tables import status_text, strategy_name
 from flotilla.show.figure_tables import has_old_figures
 from flotilla.show.output import table
@@ -148,7 +148,7 @@ def _choices(folds: Sequence[Fold], config: StudyConfig) -> Table:
     for fold in folds:
         if (one := fold.chosen) is not None:
             values = one.config.strategy_config
-            names = (words.number(values.get(name)) for name in config.axes)
+            names = (formats.number(values.get(name)) for name in config.axes)
             made.add_row(str(fold.number), Text(one.backtest_id, overflow="fold"), *names)
     return made
 
@@ -204,7 +204,7 @@ def studies_table(studies: Sequence[StudyView], now: datetime) -> RenderableType
             Text(study.status, style=_MARKS.get(study.status, "yellow")),
             str(study.config.kind),
             strategy_name(study.config.base),
-            words.duration(max(0.0, (now - study.created_at).total_seconds())),
+            formats.duration(max(0.0, (now - study.created_at).total_seconds())),
             f"{done(study):,}/{study.total:,}",
             metric(study.best, study.config),
         )
@@ -276,7 +276,7 @@ def done(study: StudyView) -> int:
 def chosen(backtest: BacktestView, config: StudyConfig) -> str:
     """What the backtest tries: `fast_ema_period=5 slow_ema_period=20`."""
     values: dict[str, Any] = backtest.config.strategy_config
-    return " ".join(f"{name}={words.number(values.get(name))}" for name in config.axes)
+    return " ".join(f"{name}={formats.number(values.get(name))}" for name in config.axes)
 
 
 def _head(study: StudyView) -> Iterator[Text]:
@@ -309,7 +309,7 @@ def _ranked(ranked: Sequence[BacktestView], study: StudyView) -> RenderableType:
         values = one.config.strategy_config
         made.add_row(
             Text(one.backtest_id, overflow="fold"),
-            *(words.number(values.get(name)) for name in config.axes),
+            *(formats.number(values.get(name)) for name in config.axes),
             *figure_cells(one, config),
         )
     left = len(ranked) - SHOWN

@@ -12,7 +12,7 @@ from flotilla.schemas.catalog import CatalogView
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics, FeedProgress, StopReport
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import table
 
 _STYLES: Final = {
@@ -51,9 +51,9 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
             str(engine.config.engine_type),
             _age(engine.session, now),
             f"{metrics.fills_total:,}" if metrics else "",
-            words.positions(metrics.net_positions) if metrics else "",
-            words.money(metrics.realized_pnl) if metrics else "",
-            words.money(metrics.unrealized_pnl) if metrics else "",
+            formats.positions(metrics.net_positions) if metrics else "",
+            formats.money(metrics.realized_pnl) if metrics else "",
+            formats.money(metrics.unrealized_pnl) if metrics else "",
         )
     # A stop of all engines is one line, not one for each.
     lines = {line.plain: line for engine in engines for line in _troubles(engine)}
@@ -80,11 +80,11 @@ def engine_details(
     if engine.restarts or engine.restart_at:
         facts.add_row("restarts", _restarts(engine))
     if engine.heartbeat_age_s is not None:
-        facts.add_row("heartbeat", f"{words.duration(engine.heartbeat_age_s)} ago")
+        facts.add_row("heartbeat", f"{formats.duration(engine.heartbeat_age_s)} ago")
     if (used := engine.resources) is not None:
-        limit = words.size(used.memory_limit_bytes)
+        limit = formats.size(used.memory_limit_bytes)
         facts.add_row(
-            "memory", f"{words.size(used.memory_bytes)} of {limit}, {used.pids} processes and threads"
+            "memory", f"{formats.size(used.memory_bytes)} of {limit}, {used.pids} processes and threads"
         )
         facts.add_row("cpu", f"{used.cpu_fraction:.0%} of one core")
     if engine.metrics is not None:
@@ -103,10 +103,10 @@ def add_figures(facts: Table, metrics: EngineMetrics) -> None:
         "orders", f"{metrics.orders_total:,} ({metrics.orders_open} open), {metrics.fills_total:,} fills"
     )
     facts.add_row("positions", f"{metrics.positions_total:,} ({metrics.positions_open} open)")
-    facts.add_row("holds", words.positions(metrics.net_positions) or "nothing")
-    facts.add_row("balance", words.money(metrics.balances))
-    facts.add_row("realized pnl", words.money(metrics.realized_pnl))
-    facts.add_row("unrealized pnl", words.money(metrics.unrealized_pnl))
+    facts.add_row("holds", formats.positions(metrics.net_positions) or "nothing")
+    facts.add_row("balance", formats.money(metrics.balances))
+    facts.add_row("realized pnl", formats.money(metrics.realized_pnl))
+    facts.add_row("unrealized pnl", formats.money(metrics.unrealized_pnl))
     for feed in metrics.feeds:
         facts.add_row(f"feed {feed.venue}", feed_text(feed))
 
@@ -114,7 +114,7 @@ def add_figures(facts: Table, metrics: EngineMetrics) -> None:
 def feed_text(feed: FeedProgress) -> str:
     """`1,204 of 5,030 events, at 2003-10-15`."""
     total = f" of {feed.total:,}" if feed.total else ""
-    at = f", at {words.day(feed.last_ts_event)}" if feed.last_ts_event else ""
+    at = f", at {formats.day(feed.last_ts_event)}" if feed.last_ts_event else ""
     end = ", finished" if feed.is_finished else "" if feed.is_connected else ", disconnected"
     return f"{feed.events:,}{total} events{at}{end}"
 
@@ -126,7 +126,7 @@ def sessions_table(sessions: Sequence[SessionView], now: datetime) -> Table:
         made.add_row(
             session.session_id,
             state_text(session),
-            words.moment(session.started_at or session.created_at),
+            formats.moment(session.started_at or session.created_at),
             _age(session, now),
             f"{session.last_seq:,}",
             "" if session.exit_code is None else str(session.exit_code),
@@ -146,7 +146,7 @@ def catalog_table(catalog: CatalogView) -> RenderableType:
             f"{entry.start:%Y-%m-%d}",
             f"{entry.end:%Y-%m-%d}",
             str(entry.files),
-            words.size(entry.size_bytes),
+            formats.size(entry.size_bytes),
         )
     return made
 
@@ -154,12 +154,12 @@ def catalog_table(catalog: CatalogView) -> RenderableType:
 def _session_facts(facts: Table, session: SessionView, missing: Sequence[tuple[int, int]]) -> None:
     facts.add_row("session", f"{session.session_id} (generation {session.generation})")
     facts.add_row("container", session.container_name + (f" on {session.host}" if session.host else ""))
-    facts.add_row("started", words.moment(session.started_at or session.created_at))
+    facts.add_row("started", formats.moment(session.started_at or session.created_at))
     if session.trading_at:
-        facts.add_row("trading since", words.moment(session.trading_at))
+        facts.add_row("trading since", formats.moment(session.trading_at))
     if session.ended_at:
         exit_code = "" if session.exit_code is None else f", exit code {session.exit_code}"
-        facts.add_row("ended", words.moment(session.ended_at) + exit_code)
+        facts.add_row("ended", formats.moment(session.ended_at) + exit_code)
     if session.detail:
         facts.add_row("detail", session.detail)
     if session.stop:
@@ -214,7 +214,7 @@ def _problems(engine: EngineView) -> tuple[str, ...]:
 
 
 def _restarts(engine: EngineView) -> str:
-    next_one = f", next at {words.moment(engine.restart_at)}" if engine.restart_at else ""
+    next_one = f", next at {formats.moment(engine.restart_at)}" if engine.restart_at else ""
     return f"{engine.restarts} by itself{next_one}"
 
 
@@ -229,4 +229,4 @@ def _age(session: SessionView | None, now: datetime) -> str:
     if session is None:
         return ""
     end = session.ended_at or now
-    return words.duration(max(0.0, (end - (session.started_at or session.created_at)).total_seconds()))
+    return formats.duration(max(0.0, (end - (session.started_at or session.created_at)).total_seconds()))

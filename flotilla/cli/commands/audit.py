@@ -8,7 +8,7 @@ from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.audit import AuditEntry, Caller
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import table
 
 
@@ -41,7 +41,7 @@ def audit_table(entries: tuple[AuditEntry, ...]) -> RenderableType:
     for one in entries:
         made.add_row(
             str(one.number),
-            words.moment(one.at),
+            formats.moment(one.at),
             Text(_who(one.caller), overflow="fold"),
             Text(one.caller.origin, overflow="fold"),
             Text(_call(one), overflow="fold"),

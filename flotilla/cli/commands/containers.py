@@ -10,7 +10,7 @@ from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.session import CleanupReport, ContainerFacts, ContainerList, ContainerStatus
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
 
@@ -76,7 +76,7 @@ def _table(containers: tuple[ContainerFacts, ...], now: datetime) -> RenderableT
 
 
 def _age(one: ContainerFacts, now: datetime) -> str:
-    return words.duration(max(0.0, (now - one.created_at).total_seconds())) if one.created_at else ""
+    return formats.duration(max(0.0, (now - one.created_at).total_seconds())) if one.created_at else ""
 
 
 def _status(one: ContainerFacts) -> str:

@@ -12,7 +12,7 @@ from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.catalog import CatalogView, Finding
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.data_findings import findings_report
 from flotilla.show.output import console
 from flotilla.show.tables import catalog_table
@@ -123,7 +123,7 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
         options.output.json_line(report)
         return
     what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
-    span = f"{words.day(report['first'])} to {words.day(report['last'])}"
+    span = f"{formats.day(report['first'])} to {formats.day(report['last'])}"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
     for note in report["notes"]:
         options.output.show(f"  {note}")

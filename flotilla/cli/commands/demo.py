@@ -13,7 +13,7 @@ from flotilla.cli.options import Options, common, pass_options
 from flotilla.demo.demo import Account, DemoFailedError, run_demo
 from flotilla.demo.report import account_report, document
 from flotilla.schemas.telemetry import EngineMetrics
-from flotilla.show import formats as words
+from flotilla.show import formats
 from flotilla.show.output import console
 from flotilla.show.progress import Narrator, narrator
 
@@ -29,8 +29,8 @@ class ReplayProgress:
     def show(self, metrics: EngineMetrics) -> None:
         """See flotilla.demo.demo.Progress."""
         for feed in metrics.feeds:
-            at = f" · {words.day(feed.last_ts_event)}" if feed.last_ts_event else ""
-            figures = f"{metrics.fills_total:,} fills · pnl {words.money(metrics.realized_pnl) or '0'}"
+            at = f" · {formats.day(feed.last_ts_event)}" if feed.last_ts_event else ""
+            figures = f"{metrics.fills_total:,} fills · pnl {formats.money(metrics.realized_pnl) or '0'}"
             text = f"{feed.events:,} bars{at} · {figures}"
             if not self._bar.console.is_terminal:
                 self._tell.say(text)

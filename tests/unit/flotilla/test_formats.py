@@ -2,7 +2,7 @@
 
 import pytest
 
-from flotilla.show import formats as words
+from flotilla.show import formats
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from flotilla.show import formats as words
     [(0, "0.0s"), (4.23, "4.2s"), (59.9, "59s"), (187, "3m07s"), (18_720, "5h12m"), (183_600, "2d03h")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -25,18 +25,18 @@ def test_durations(seconds: float, text: str) -> None:
     ],
 )
 def test_sizes(count: int, text: str) -> None:
-    assert words.size(count) == text
+    assert formats.size(count) == text
 
 
 def test_money_keeps_every_digit_and_sorts_currencies() -> None:
-    assert words.money({"USD": "1234567.50", "EUR": "-0.10"}) == "-0.10 EUR, 1,234,567.50 USD"
+    assert formats.money({"USD": "1234567.50", "EUR": "-0.10"}) == "-0.10 EUR, 1,234,567.50 USD"
 
 
 def test_money_that_is_no_number_is_shown_as_it_is() -> None:
-    assert words.money({"USD": "n/a"}) == "n/a USD"
+    assert formats.money({"USD": "n/a"}) == "n/a USD"
 
 
 def test_positions_leave_out_what_is_flat() -> None:
-    assert words.positions({"SPX.SIM": "100", "IXIC.SIM": "-2500.5", "EUR/USD.SIM": "0"}) == (
+    assert formats.positions({"SPX.SIM": "100", "IXIC.SIM": "-2500.5", "EUR/USD.SIM": "0"}) == (
         "IXIC.SIM -2,500.5, SPX.SIM +100"
     )
