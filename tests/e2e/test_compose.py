@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -160,8 +161,12 @@ def test_an_engine_trades_in_the_composed_fleet(composed: Fleet) -> None:
     config["parameters"] = {"speed": 86_400 * 20}
     started = composed.ask("POST", "engine/start?wait=true", {"config": config})
     assert (started["success"], started["state"]) == (True, "running"), started
-    listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")
-    assert json.loads(listed.stdout)["payload"]["fills_total"] > 0, listed
+    # The first crossing is some dozens of days away: seconds at this speed.
+    deadline, filled = time.monotonic() + 60, 0
+    while not filled and time.monotonic() < deadline:
+        listed = composed.cli("--json", "engine", "watch", "composed-1", "--kind", "metrics", "--count", "1")
+        filled = json.loads(listed.stdout)["payload"]["fills_total"]
+    assert filled > 0
     stopped = composed.ask("POST", "engine/stop?wait=true&instance_id=composed-1")
     assert (stopped["success"], stopped["state"]) == (True, "stopped"), stopped
 
