@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 
 from flotilla.bus.logs import bind, get_logger
@@ -17,6 +16,7 @@ from flotilla.schemas.ids import new_request_id
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.routes.table import ROUTES
+from flotilla.services.gateway.web.answer import response
 from flotilla.services.gateway.web.auth import Role, authorise
 from flotilla.services.gateway.web.errors import fault_response, http_response, internal_response
 from flotilla.services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
@@ -91,10 +91,7 @@ def _endpoint(gateway: Gateway, route: Route) -> Next:
         except FaultError as error:
             _turned_away(gateway, request, route, error.fault)
             raise
-        reply = await route.handler(gateway, ask)
-        if isinstance(reply, web.StreamResponse):
-            return reply
-        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+        return response(await route.handler(gateway, ask))
 
     return answer
 
@@ -122,14 +119,15 @@ def _turned_away(gateway: Gateway, request: web.Request, route: Route, problem: 
 
 async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:
     path = read_path(request.match_info)
-    query = read_query(request.query.items(), route.query)
+    takes = route.signature
+    query = read_query(request.query.items(), takes.query)
     body = None
-    if route.body is not None:
+    if takes.body is not None:
         instance_id = path.get("instance_id") or getattr(query, "instance_id", None)
         body = read_body(
             await _received(request),
-            route.body,
-            is_optional=route.is_body_optional,
+            takes.body,
+            is_optional=takes.is_body_optional,
             fill={route.id_in_body: instance_id} if instance_id else {},
         )
     return Ask(

@@ -63,8 +63,12 @@ class _Schemas:
     def __init__(self, routes: Iterable[Route]) -> None:
         types = [Failure, *PATH_TYPES.values()]
         for route in routes:
-            types += [one for one in (route.reply, route.body, *route.failures.values()) if one is not None]
-            types += [field.type for field in msgspec.structs.fields(route.query)]
+            types += [
+                one
+                for one in (route.signature.reply, route.signature.body, *route.failures.values())
+                if one is not None
+            ]
+            types += [field.type for field in msgspec.structs.fields(route.signature.query)]
         self._types = types
         found, components = msgspec.json.schema_components(types, ref_template=_REF)
         self._found = [_portable(schema) for schema in found]
@@ -84,9 +88,9 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "parameters": [*_path(route, schemas), *_query(route, schemas), *_headers(route)],
         "responses": _responses(route, schemas),
     }
-    if route.body is not None:
-        content = {"application/json": {"schema": schemas.of(route.body)}}
-        operation["requestBody"] = {"required": not route.is_body_optional, "content": content}
+    if (body := route.signature.body) is not None:
+        content = {"application/json": {"schema": schemas.of(body)}}
+        operation["requestBody"] = {"required": not route.signature.is_body_optional, "content": content}
     if route.role is not None:
         operation["security"] = [{"token": []}]
         operation["x-role"] = str(route.role)
@@ -102,7 +106,7 @@ def _path(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
 
 def _query(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     parameters = []
-    for field in msgspec.structs.fields(route.query):
+    for field in msgspec.structs.fields(route.signature.query):
         schema = dict(_not_null(schemas.of(field.type)))
         if isinstance(field.default, bool | int | float | str):
             schema["default"] = field.default
@@ -135,7 +139,8 @@ def _headers(route: Route) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
-    schema = {"schema": schemas.of(route.reply)} if route.reply is not None else {}
+    reply = route.signature.reply
+    schema = {"schema": schemas.of(reply)} if reply is not None else {}
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": {route.media: schema}}}
     if route.name == "readyz":
         responses["503"] = {"description": "Not ready.", "content": {route.media: schema}}
@@ -155,9 +160,9 @@ def _failures(route: Route) -> set[int]:
     if route.role is None:
         return {422, 500}  # A query or a request id that cannot be one is refused everywhere.
     statuses = {401, 403, 422, 500, 503} | set(route.failures)
-    if _PLACEHOLDER.search(route.path) or "instance_id" in route.query.__struct_fields__:
+    if _PLACEHOLDER.search(route.path) or "instance_id" in route.signature.query.__struct_fields__:
         statuses |= {404}
-    if "instance_id" in route.query.__struct_fields__ and route.media == "application/json":
+    if "instance_id" in route.signature.query.__struct_fields__ and route.media == "application/json":
         statuses |= {409}
     if route.method != "GET":
         statuses |= {400, 404, 409, 413, STATUS[FaultCode.BUSY], 504}

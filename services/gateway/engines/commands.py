@@ -30,6 +30,7 @@ from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import (
     ConfigBody,
+    EngineWaitQuery,
     NoQuery,
     RestartBody,
     StartBody,
@@ -167,6 +168,11 @@ async def start_named_engine(gateway: Gateway, ask: Ask[WaitQuery, StoredStartBo
     return await _carry_out(gateway, ask.query, contract.ENGINE_START, request, Goal.TRADING)
 
 
+async def stop_active_engine(gateway: Gateway, ask: Ask[EngineWaitQuery, StopBody]) -> CommandReply:
+    """The end of a session of the engine in query or body, or of the one that is active."""
+    return await stop_engine(gateway, ask)
+
+
 async def stop_engine(gateway: Gateway, ask: Ask[WaitQuery, StopBody]) -> CommandReply:
     """The end of an engine's session; a success when it has ended already."""
     body = ask.body
@@ -174,6 +180,11 @@ async def stop_engine(gateway: Gateway, ask: Ask[WaitQuery, StopBody]) -> Comman
         instance_id=body.instance_id, force=body.force, policy=body.policy, request_id=ask.request_id
     )
     return await _carry_out(gateway, ask.query, contract.ENGINE_STOP, request, Goal.ENDED)
+
+
+async def restart_active_engine(gateway: Gateway, ask: Ask[EngineWaitQuery, RestartBody]) -> CommandReply:
+    """A new session of the engine in query or body, or of the one that is active."""
+    return await restart_engine(gateway, ask)
 
 
 async def restart_engine(gateway: Gateway, ask: Ask[WaitQuery, RestartBody]) -> CommandReply:

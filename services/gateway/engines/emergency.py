@@ -110,17 +110,26 @@ def _message(stopped: FleetStopped, instance_id: InstanceId | None) -> str:
     return f"{were}; {what} starts again only once the stop is lifted"
 
 
-async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, EmergencyBody]) -> EmergencyReply:
-    """Every engine, or the one that is named, flat and gone; a success only when all of it is confirmed.
+async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery, EmergencyBody]) -> EmergencyReply:
+    """Every engine, or the one in query or body, flat and gone. Raises FaultError `unavailable`, `outcome_unknown`."""
+    return await _stop(gateway, ask.body, ask.request_id)
+
+
+async def emergency_stop_engine(gateway: Gateway, ask: Ask[NoQuery, EmergencyBody]) -> EmergencyReply:
+    """The engine in the path flat and gone. Raises FaultError `unavailable`, `outcome_unknown`."""
+    return await _stop(gateway, ask.body, ask.request_id)
+
+
+async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> EmergencyReply:
+    """A success only when all of it is confirmed.
 
     Raises FaultError `unavailable` when there is no host to ask, `outcome_unknown` with every receipt when something is not confirmed.
     """
-    body = ask.body
     request = EmergencyStop(
         instance_id=body.instance_id,
         deadline_s=body.deadline_s,
         reason=body.reason,
-        request_id=ask.request_id,
+        request_id=request_id,
     )
     hosts = gateway.hosts
     stopped = await stop_fleet(
@@ -129,7 +138,7 @@ async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery | NoQuery, Emerg
     if not stopped.flags and not stopped.unreached:
         message = "no host is in sight: nothing was stopped and no stop is in force"
         raise fault(FaultCode.UNAVAILABLE, message, retry_after_s=1.0)
-    reply = emergency_reply(stopped, body.instance_id, ask.request_id)
+    reply = emergency_reply(stopped, body.instance_id, request_id)
     if open_questions(stopped):
         problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message=reply.message)
         raise RefusedError(problem, {"state": reply.state, "data": reply.data})

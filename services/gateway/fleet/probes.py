@@ -1,6 +1,5 @@
 """What load balancers, scrapers and people who want to know the API ask for; open to all, so it names no engine."""
 
-import msgspec
 from aiohttp import web
 
 from flotilla.schemas.contract import HEALTH, Actor
@@ -9,6 +8,7 @@ from flotilla.schemas.health import Health, ReadHealth
 from flotilla.services.gateway.engines.replies import ProbeReply
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.live.http_metrics import Sample, exposition
+from flotilla.services.gateway.web.answer import Answer
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import NoQuery
 
@@ -20,7 +20,7 @@ async def read_liveness(_: Gateway, __: Ask[NoQuery, None]) -> ProbeReply:
     return ProbeReply(status="ok")
 
 
-async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:
+async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> Answer[ProbeReply]:
     """Whether commands can be carried out: bus and orchestrator."""
     health = await _orchestrator(gateway)
     checks = {
@@ -29,12 +29,9 @@ async def read_readiness(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Respons
     }
     is_ready = set(checks.values()) == {"ok"}
     reply = ProbeReply(status="ready" if is_ready else "not ready", checks=checks)
-    return web.Response(
-        status=200 if is_ready else 503,
-        body=msgspec.json.encode(reply),
-        content_type="application/json",
-        headers={} if is_ready else {"Retry-After": "1"},
-    )
+    if is_ready:
+        return Answer(reply=reply, status=200)
+    return Answer(reply=reply, status=503, headers={"Retry-After": "1"})
 
 
 async def read_prometheus(gateway: Gateway, _: Ask[NoQuery, None]) -> web.Response:

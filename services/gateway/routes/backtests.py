@@ -3,7 +3,7 @@
 from typing import Final
 
 from flotilla.services.gateway.backtests import handlers as backtests
-from flotilla.services.gateway.backtests import queries, replies, results, studies, study_replies
+from flotilla.services.gateway.backtests import results, studies
 from flotilla.services.gateway.routes.route import (
     BACKTEST,
     BACKTESTS,
@@ -20,20 +20,12 @@ _NOT_COMPLETED: Final = {409: Failure}
 
 BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
     changing(
-        "backtest_run",
-        BACKTEST,
-        backtests.run_backtest,
-        replies.BacktestCommandReply,
-        "Put a backtest into the queue.",
-        tag="backtests",
-        body=queries.BacktestBody,
-        is_body_optional=False,
+        "backtest_run", BACKTEST, backtests.run_backtest, "Put a backtest into the queue.", tag="backtests"
     ),
     reading(
         "backtest",
         f"{BACKTEST}/{{backtest_id}}",
         backtests.read_backtest,
-        replies.BacktestReply,
         "A backtest, how far it is, and once it is completed its results.",
         tag="backtests",
     ),
@@ -41,7 +33,6 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "backtest_cancel",
         f"{BACKTEST}/{{backtest_id}}",
         backtests.cancel_backtest,
-        replies.BacktestCommandReply,
         "Cancel a backtest; its process is gone when this answers.",
         tag="backtests",
         method="DELETE",
@@ -50,36 +41,29 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "backtests",
         f"{ENGINE}/backtests",
         backtests.list_backtests,
-        replies.BacktestsReply,
         "Backtests of no study, newest first.",
         tag="backtests",
-        query=queries.BacktestListQuery,
     ),
     reading(
         "backtest_compare",
         f"{BACKTESTS}/compare",
         backtests.compare_backtests,
-        replies.ComparisonReply,
         "Backtests side by side, and in which parameters they differ.",
         tag="backtests",
-        query=queries.CompareQuery,
         failures={404: Failure, **_NOT_COMPLETED},
     ),
     reading(
         "backtest_part",
         f"{_ONE}/results/{{part}}",
         results.read_part,
-        replies.PartReply,
         "A part of a completed backtest's result, in pages.",
         tag="backtests",
-        query=queries.PageQuery,
         failures=_NOT_COMPLETED,
     ),
     reading(
         "backtest_report",
         f"{_ONE}/report",
         results.read_report,
-        None,
         "The tear sheet as one page of HTML that loads nothing.",
         tag="backtests",
         media="text/html",
@@ -89,10 +73,8 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "backtest_export",
         f"{_ONE}/export",
         results.export_part,
-        None,
         "A whole part of a completed backtest's result as a file.",
         tag="backtests",
-        query=queries.ExportQuery,
         media="text/csv",
         failures=_NOT_COMPLETED,
     ),
@@ -100,39 +82,19 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "backtest_verify",
         f"{_ONE}/verify",
         backtests.verify_backtest,
-        replies.VerifyReply,
         "Run a completed backtest again from its manifest and compare; asked again, how that stands.",
         tag="backtests",
-        body=queries.VerifyBody,
     ),
 )
 
 
 STUDY_ROUTES: Final[tuple[Route, ...]] = (
-    reading(
-        "studies",
-        STUDIES,
-        studies.list_studies,
-        study_replies.StudiesReply,
-        "Studies, newest first.",
-        tag="studies",
-        query=queries.StudyListQuery,
-    ),
-    changing(
-        "study_run",
-        STUDIES,
-        studies.run_study,
-        study_replies.StudyCommandReply,
-        "Put a study into the queue.",
-        tag="studies",
-        body=queries.StudyBody,
-        is_body_optional=False,
-    ),
+    reading("studies", STUDIES, studies.list_studies, "Studies, newest first.", tag="studies"),
+    changing("study_run", STUDIES, studies.run_study, "Put a study into the queue.", tag="studies"),
     reading(
         "study",
         f"{STUDIES}/{{study_id}}",
         studies.read_study,
-        study_replies.StudyReply,
         "A study: how many of its backtests are where, and the best of them.",
         tag="studies",
     ),
@@ -140,7 +102,6 @@ STUDY_ROUTES: Final[tuple[Route, ...]] = (
         "study_cancel",
         f"{STUDIES}/{{study_id}}",
         studies.cancel_study,
-        study_replies.StudyCommandReply,
         "Cancel what is left of a study.",
         tag="studies",
         method="DELETE",
@@ -149,9 +110,7 @@ STUDY_ROUTES: Final[tuple[Route, ...]] = (
         "study_backtests",
         f"{STUDIES}/{{study_id}}/backtests",
         backtests.list_backtests,
-        replies.BacktestsReply,
         "The backtests of a study, newest first.",
         tag="studies",
-        query=queries.BacktestListQuery,
     ),
 )

@@ -2,14 +2,7 @@
 
 from typing import Final
 
-from flotilla.services.gateway.engines import (
-    commands,
-    emergency,
-    replies,
-    stop_replies,
-    strategies,
-    strategy_replies,
-)
+from flotilla.services.gateway.engines import commands, emergency, strategies
 from flotilla.services.gateway.fleet import reads
 from flotilla.services.gateway.routes.route import (
     ENGINES,
@@ -18,83 +11,56 @@ from flotilla.services.gateway.routes.route import (
     STRATEGY,
     Route,
     changing,
-    commanding,
     configuring,
     deleting,
     reading,
 )
-from flotilla.services.gateway.web import queries
 from flotilla.services.gateway.web.failure import Failure
 
 ENGINES_ROUTES: Final[tuple[Route, ...]] = (
-    reading(
-        "engines",
-        ENGINES,
-        reads.list_engines,
-        replies.EnginesReply,
-        "Engines, most recent first.",
-        tag="engines",
-        query=queries.ListQuery,
-    ),
-    reading(
-        "engine",
-        ONE,
-        reads.read_engine,
-        replies.EngineReply,
-        "All that is known of one engine.",
-        tag="engines",
-    ),
+    reading("engines", ENGINES, reads.list_engines, "Engines, most recent first.", tag="engines"),
+    reading("engine", ONE, reads.read_engine, "All that is known of one engine.", tag="engines"),
     deleting(
         "engine_remove",
         ONE,
         commands.remove_engine,
-        replies.CommandReply,
         "Forget an engine that is not active; its sessions and events stay on record.",
         tag="engines",
     ),
-    commanding(
+    changing(
         "engine_start",
         f"{ONE}/start",
         commands.start_named_engine,
-        replies.CommandReply,
         "Start this engine, without a body with the configuration that is stored for it.",
         tag="engines",
-        body=queries.StoredStartBody,
         id_in_body="config.instance_id",
     ),
-    commanding(
+    changing(
         "engine_stop",
         f"{ONE}/stop",
         commands.stop_engine,
-        replies.CommandReply,
         "Stop this engine; one that has stopped already is a success. Answered once the engine has taken it, at most two seconds"
         " later: `data.is_taken` says which.",
         tag="engines",
-        body=queries.StopBody,
     ),
-    commanding(
+    changing(
         "engine_restart",
         f"{ONE}/restart",
         commands.restart_engine,
-        replies.CommandReply,
         "Start a new session of this engine with its last configuration.",
         tag="engines",
-        body=queries.RestartBody,
     ),
     changing(
         "engine_emergency_stop",
         f"{ONE}/emergency-stop",
-        emergency.emergency_stop,
-        stop_replies.EmergencyReply,
+        emergency.emergency_stop_engine,
         "Make this engine flat and gone now; it stays stopped until that is lifted.",
         tag="engines",
-        body=queries.EmergencyBody,
     ),
     deleting(
         "engine_lift_stop",
         f"{ONE}/emergency-stop",
         emergency.lift_stop,
-        stop_replies.LiftReply,
         "Lift the emergency stop of this engine.",
         tag="engines",
     ),
@@ -102,7 +68,6 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "engine_config",
         f"{ONE}/config",
         commands.configure_engine,
-        replies.CommandReply,
         "Store a configuration for its next start.",
         tag="engines",
     ),
@@ -110,36 +75,23 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "engine_logs",
         f"{ONE}/logs",
         reads.read_logs,
-        replies.LogsReply,
         "The last lines of its output, also after its container is gone.",
         tag="engines",
-        query=queries.LogQuery,
     ),
     reading(
         "engine_events",
         f"{ONE}/events",
         reads.read_events,
-        replies.EventsReply,
         "Its states, orders, fills, positions, accounts and alerts, from the record.",
         tag="engines",
-        query=queries.EventQuery,
     ),
-    reading(
-        "engine_metrics",
-        f"{ONE}/metrics",
-        reads.read_metrics,
-        replies.MetricsReply,
-        "Its latest figures.",
-        tag="engines",
-    ),
+    reading("engine_metrics", f"{ONE}/metrics", reads.read_metrics, "Its latest figures.", tag="engines"),
     reading(
         "engine_sessions",
         f"{ONE}/sessions",
         reads.list_sessions,
-        replies.SessionsReply,
         "Its sessions, newest first.",
         tag="engines",
-        query=queries.SessionQuery,
     ),
 )
 
@@ -149,7 +101,6 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         "engine_strategies",
         STRATEGIES,
         strategies.list_strategies,
-        strategy_replies.StrategiesReply,
         "The strategies that it runs; it has to be up.",
         tag="strategies",
         failures={409: Failure},
@@ -158,38 +109,29 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         "strategy_add",
         STRATEGIES,
         strategies.add_strategy,
-        strategy_replies.StrategyCommandReply,
         "Add a strategy while it runs, until its session ends.",
         tag="strategies",
-        body=queries.StrategyAddBody,
-        is_body_optional=False,
     ),
     changing(
         "strategy_start",
         f"{STRATEGY}/start",
         strategies.start_strategy,
-        strategy_replies.StrategyCommandReply,
         "Start a strategy.",
         tag="strategies",
-        body=queries.StrategyStartBody,
     ),
     changing(
         "strategy_stop",
         f"{STRATEGY}/stop",
         strategies.stop_strategy,
-        strategy_replies.StrategyCommandReply,
         "Stop a strategy by policy; the others trade on.",
         tag="strategies",
-        body=queries.StrategyStopBody,
     ),
     changing(
         "strategy_remove",
         STRATEGY,
         strategies.remove_strategy,
-        strategy_replies.StrategyCommandReply,
         "Stop a strategy by policy and remove it.",
         tag="strategies",
         method="DELETE",
-        query=queries.PolicyQuery,
     ),
 )

@@ -2,12 +2,10 @@
 
 from typing import Final
 
-from flotilla.schemas.catalog import ValidateStrategy
-from flotilla.services.gateway.engines import replies, strategy_replies
-from flotilla.services.gateway.fleet import audit, audit_replies, probes, reads, templates
+from flotilla.services.gateway.engines import strategy_replies
+from flotilla.services.gateway.fleet import audit, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.routes.route import API, ENGINE, TEMPLATES, Route, reading, unguarded
-from flotilla.services.gateway.web import queries
 from flotilla.services.gateway.web.auth import Role
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
@@ -15,10 +13,8 @@ STREAM_ROUTES: Final[tuple[Route, ...]] = (
         "stream",
         f"{API}/stream",
         sse.stream_events,
-        None,
         "What engines, the fleet and backtests do, as it happens, as server-sent events.",
         tag="stream",
-        query=queries.StreamQuery,
         media="text/event-stream",
     ),
 )
@@ -29,7 +25,6 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "strategy_templates",
         TEMPLATES,
         templates.list_strategy_templates,
-        strategy_replies.StrategyTemplatesReply,
         "Strategy templates, sorted by name.",
         tag="templates and data",
     ),
@@ -37,7 +32,6 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "strategy_template",
         f"{TEMPLATES}/{{name}}",
         templates.read_strategy_template,
-        strategy_replies.StrategyTemplateReply,
         "One strategy template.",
         tag="templates and data",
     ),
@@ -45,32 +39,21 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         "strategy_validate",
         f"{ENGINE}/strategies/validate",
         templates.validate_strategy,
-        strategy_replies.StrategyVerdictReply,
         "Whether a strategy template takes these parameters; nothing is started.",
         tag="templates and data",
         method="POST",
-        body=ValidateStrategy,
-        is_body_optional=False,
         failures={422: strategy_replies.StrategyVerdictFailure},
     ),
     reading(
         "templates",
         f"{API}/templates/{{kind}}",
         templates.list_templates,
-        strategy_replies.TemplatesReply,
         "Engine or strategy templates, sorted by name.",
         tag="templates and data",
     ),
     # The contract has it below /engine; it belongs to no engine, so it stands beside it too.
     *(
-        reading(
-            name,
-            path,
-            reads.read_catalog,
-            replies.CatalogReply,
-            "What the data catalog holds.",
-            tag="templates and data",
-        )
+        reading(name, path, reads.read_catalog, "What the data catalog holds.", tag="templates and data")
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
     ),
 )
@@ -81,34 +64,25 @@ AUDIT_ROUTES: Final[tuple[Route, ...]] = (
         "audit",
         f"{API}/audit",
         audit.read_audit,
-        audit_replies.AuditReply,
         "Every change that was asked for, newest first: by whom, from where, what was sent, and what was answered.",
         tag="audit",
         role=Role.ADMIN,
-        query=queries.AuditQuery,
     ),
 )
 
 
 SERVICE_ROUTES: Final[tuple[Route, ...]] = (
+    unguarded("healthz", "/healthz", probes.read_liveness, "Whether the gateway answers."),
     unguarded(
-        "healthz", "/healthz", probes.read_liveness, replies.ProbeReply, "Whether the gateway answers."
-    ),
-    unguarded(
-        "readyz",
-        "/readyz",
-        probes.read_readiness,
-        replies.ProbeReply,
-        "Whether commands can be carried out; 503 when not.",
+        "readyz", "/readyz", probes.read_readiness, "Whether commands can be carried out; 503 when not."
     ),
     unguarded(
         "metrics",
         "/metrics",
         probes.read_prometheus,
-        None,
         "Figures for Prometheus; they name no engine.",
         media="text/plain",
     ),
-    unguarded("openapi", "/openapi.json", probes.read_document, None, "This document."),
-    unguarded("docs", "/docs", probes.read_docs, None, "This document for people.", media="text/html"),
+    unguarded("openapi", "/openapi.json", probes.read_document, "This document."),
+    unguarded("docs", "/docs", probes.read_docs, "This document for people.", media="text/html"),
 )
