@@ -20,8 +20,13 @@ BAR_TYPE = f"{INSTRUMENT}-1-SECOND-LAST-EXTERNAL"
 _STATUS = {"closed": MarketStatusAction.CLOSE, "plays": MarketStatusAction.TRADING}
 
 
+def _said(file: Path, otherwise: str) -> str:
+    """What the file says; `otherwise` while there is none, or it is just being written."""
+    return (file.read_text() if file.exists() else "") or otherwise
+
+
 class MoodyConfig(LiveDataClientConfig, frozen=True, kw_only=True):
-    """`mood` is the file: plays, silent, closed or away."""
+    """`mood` is the file: plays (as without it), silent, closed or away."""
 
     mood: str
 
@@ -49,12 +54,13 @@ class Moody(LiveMarketDataClient):
     async def _live(self) -> None:
         was = ""
         while True:
-            mood = self._file.read_text()
+            mood = _said(self._file, "plays")
             if mood != was:
                 was = mood
                 self._set_connected(mood != "away")
                 self._tell(mood)
-            if mood == "plays":
+            # While away too: or silence would soon be a second reason.
+            if mood in ("plays", "away"):
                 for bar_type in self._bars:
                     self._handle_data(self._bar(bar_type))
             await asyncio.sleep(0.25)
@@ -85,7 +91,7 @@ class DoesAsTold(OnBars):
     """Stops itself, or faults, once the file `how` says so."""
 
     def act(self, bar: Bar) -> None:
-        match Path(self.config.how).read_text():
+        match _said(Path(self.config.how), ""):
             case "stop":
                 self.stop()
             case "fault":

@@ -4,12 +4,12 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flotilla.schemas.states import RunState
+from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, until
 
 API = "/api/v1/nautilus/engines"
@@ -22,14 +22,12 @@ WAYS = {
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[RunningStack]:
+def stack(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """One whose engines can import the strategies of this folder."""
-    made = RunningStack("process", env={"PYTHONPATH": str(Path(__file__).parents[2])})
-    made.start()
-    for name, (strategy, _, _) in WAYS.items():
-        start(made, name, strategy)
-    yield made
-    made.remove()
+    with stack_with_own_code(runtime, tmp_path_factory.mktemp("image")) as made:
+        for name, (strategy, _, _) in WAYS.items():
+            start(made, name, strategy)
+        yield made
 
 
 def start(stack: RunningStack, name: str, strategy: str) -> None:

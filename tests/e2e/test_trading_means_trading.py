@@ -1,6 +1,7 @@
 """What goes wrong while an engine trades is said wherever it is looked at, and so is its end: real NautilusTrader nodes on a venue's feed."""
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import Alert
 from tests.e2e.engines import eventually, stopped
 from tests.e2e.moody_venue import BAR_TYPE
+from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.rest import ENGINE, Rest
 from tests.e2e.stacks import RunningStack
 
@@ -31,15 +33,14 @@ AWAY = "MOODY data is not connected"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """One whose engines can import the venue and the strategies of this folder."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "venues").mkdir()
     (folder / "venues" / "moody.json").write_text(json.dumps(MOODY))
-    made = RunningStack("process", env={"PYTHONPATH": str(Path(__file__).parents[2])})
-    made.start("--templates", str(folder))
-    yield made
-    made.remove()
+    image = tmp_path_factory.mktemp("image")
+    with stack_with_own_code(runtime, image, "--templates", str(folder)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -51,21 +52,46 @@ async def rest(stack: RunningStack) -> AsyncIterator[Rest]:
 class Scene:
     """An engine that trades on the moody venue's bars, and the files that its venue and its strategy obey."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, stack: RunningStack, fleet: Flotilla, name: str, folder: Path) -> None:
         self.name = name
-        self.venue, self.strategy = folder / "venue", folder / "strategy"
-        self.venue.write_text("plays")
-        self.strategy.write_text("")
+        self._fleet = fleet
+        self._container: str | None = None
+        # In a container /tmp is a place of its own, and there only while it runs.
+        folder = Path("/tmp") if stack.runtime == "docker" else folder
+        self._is_docker = stack.runtime == "docker"
+        self._venue, self._strategy = folder / "venue", folder / "strategy"
+
+    async def trade(self) -> None:
+        """Starts the engine and returns when it trades."""
+        accepted = await self._fleet.start_engine(self.config)
+        self._container = accepted.container_name
+        await self._fleet.wait_for(self.name, session_id=accepted.session_id, timeout_s=60)
+
+    def venue(self, mood: str) -> None:
+        """Has the venue be in this mood."""
+        self._put(self._venue, mood)
+
+    def strategy(self, order: str) -> None:
+        """Has the strategy do so."""
+        self._put(self._strategy, order)
+
+    def _put(self, file: Path, text: str) -> None:
+        if not self._is_docker:
+            file.write_text(text)
+            return
+        assert self._container is not None
+        argv = ["docker", "exec", self._container, "sh", "-c", f"printf %s {text} > {file}"]
+        subprocess.run(argv, check=True, capture_output=True)
 
     @property
     def config(self) -> EngineConfig:
-        told = {"bar_type": BAR_TYPE, "how": str(self.strategy)}
+        told = {"bar_type": BAR_TYPE, "how": str(self._strategy)}
         does = StrategyChoice(
             strategy_path="tests.e2e.moody_venue:DoesAsTold",
             config_path="tests.strategies_for_tests:BarsConfig",
             config=told,
         )
-        venue = VenueChoice(name="MOODY", adapter="moody", config={"data": {"mood": str(self.venue)}})
+        venue = VenueChoice(name="MOODY", adapter="moody", config={"data": {"mood": str(self._venue)}})
         return EngineConfig(
             instance_id=self.name,
             engine_type="paper",
@@ -123,15 +149,14 @@ async def expect_trading(fleet: Flotilla, rest: Rest, name: str) -> None:
 async def test_a_feed_that_is_away_or_silent_impairs_until_it_is_back(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path, mood: str, why: str
 ) -> None:
-    scene = Scene(f"feed-{mood}", tmp_path)
-    accepted = await fleet.start_engine(scene.config)
-    await fleet.wait_for(scene.name, session_id=accepted.session_id, timeout_s=60)
+    scene = Scene(stack, fleet, f"feed-{mood}", tmp_path)
+    await scene.trade()
     await expect_trading(fleet, rest, scene.name)
     async with fleet.watch(scene.name, kinds=("alert",)) as alerts:
-        scene.venue.write_text(mood)
+        scene.venue(mood)
         assert await alerted(alerts, "impaired") == why
         await expect_impaired(stack, fleet, rest, scene.name, why)
-        scene.venue.write_text("plays")
+        scene.venue("plays")
         assert await alerted(alerts, "trading_again") == f"no longer so: {why}"
     await expect_trading(fleet, rest, scene.name)
     await stopped(fleet, scene.name)
@@ -140,11 +165,10 @@ async def test_a_feed_that_is_away_or_silent_impairs_until_it_is_back(
 async def test_a_feed_that_is_silent_while_its_market_is_closed_is_none(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path
 ) -> None:
-    scene = Scene("night", tmp_path)
-    accepted = await fleet.start_engine(scene.config)
-    await fleet.wait_for(scene.name, session_id=accepted.session_id, timeout_s=60)
+    scene = Scene(stack, fleet, "night", tmp_path)
+    await scene.trade()
     async with fleet.watch(scene.name, kinds=("alert",)) as alerts:
-        scene.venue.write_text("closed")
+        scene.venue("closed")
 
         async def is_quiet_for_long() -> bool:
             view = await fleet.engine(scene.name)
@@ -154,29 +178,28 @@ async def test_a_feed_that_is_silent_while_its_market_is_closed_is_none(
         await eventually(is_quiet_for_long, 40, "silence for twice the limit")
         await expect_trading(fleet, rest, scene.name)
         # Open again, and nothing comes: now it is missed.
-        scene.venue.write_text("plays")
+        scene.venue("plays")
         await eventually(lambda: _is_heard(fleet, scene.name), 20, "bars again")
-        scene.venue.write_text("silent")
+        scene.venue("silent")
         assert await alerted(alerts, "impaired") == SILENT
     await stopped(fleet, scene.name)
 
 
 async def _is_heard(fleet: Flotilla, name: str) -> bool:
     view = await fleet.engine(name)
-    return bool(view.metrics) and not any(feed.quiet for feed in view.metrics.feeds)
+    return view.metrics is not None and not any(feed.quiet for feed in view.metrics.feeds)
 
 
 @pytest.mark.parametrize(("order", "state"), [("stop", "STOPPED"), ("fault", "FAULTED")])
 async def test_a_strategy_that_ends_itself_while_it_trades_impairs(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path, order: str, state: str
 ) -> None:
-    scene = Scene(f"will-{order}", tmp_path)
-    accepted = await fleet.start_engine(scene.config)
-    await fleet.wait_for(scene.name, session_id=accepted.session_id, timeout_s=60)
+    scene = Scene(stack, fleet, f"will-{order}", tmp_path)
+    await scene.trade()
     await expect_trading(fleet, rest, scene.name)
     why = f"strategy DoesAsTold-001 is {state}"
     async with fleet.watch(scene.name, kinds=("alert", "fleet_alert")) as alerts:
-        scene.strategy.write_text(order)
+        scene.strategy(order)
         assert await alerted(alerts, "impaired") == why
         await expect_impaired(stack, fleet, rest, scene.name, why)
         await stopped(fleet, scene.name)
