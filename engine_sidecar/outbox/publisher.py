@@ -1,16 +1,16 @@
 """Takes durable events and log lines to the bus, in order, for as long as it takes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.engine_sidecar.outbox.journal import Entry
 from flotilla.engine_sidecar.outbox.log_book import Batch, LogBook
 from flotilla.engine_sidecar.outbox.outbox import Outbox
-from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, LOG
+from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, LOG, Feed
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.telemetry import LogLines
@@ -21,7 +21,7 @@ WINDOW: Final = 64
 """Events in flight at once."""
 BATCH_CHARACTERS: Final = 32 << 10
 BATCH_S: Final = 0.25
-_FEEDS: Final = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
+_FEEDS: Final[Mapping[str, Feed[Any]]] = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 
 

@@ -18,6 +18,7 @@ from flotilla.schemas.contract import (
     FLEET_STATE,
     HEARTBEAT,
     METRICS,
+    Feed,
 )
 from flotilla.schemas.fault import FaultCode, fault
 
@@ -61,8 +62,12 @@ class Backlog:
 
 
 _PROGRESS: Final = "backtest_progress"
-_TELEMETRY: Final = {"heartbeat": HEARTBEAT, "metrics": METRICS, _PROGRESS: FLEET_PROGRESS}
-_EVENTS: Final = {
+_TELEMETRY: Final[Mapping[str, Feed[Any]]] = {
+    "heartbeat": HEARTBEAT,
+    "metrics": METRICS,
+    _PROGRESS: FLEET_PROGRESS,
+}
+_EVENTS: Final[Mapping[str, Feed[Any]]] = {
     **{feed.subject.rpartition(".")[2]: feed for feed in ENGINE_EVENT_FEEDS},
     "fleet": FLEET_STATE,
     "fleet_alert": FLEET_ALERT,

@@ -12,15 +12,22 @@ import msgspec
 import pytest
 
 from flotilla.bus.credentials import actor_permissions, engine_permissions
-from flotilla.schemas import export
+from flotilla.schemas import contract, export
 from flotilla.schemas.config import EngineConfig
-from flotilla.schemas.contract import CALLS, FEEDS, STREAMS, Actor, Durability
+from flotilla.schemas.contract import CALLS, FEEDS, STREAMS, Actor, Call, Durability, Feed
 from flotilla.schemas.decoding import decode
 from flotilla.schemas.engine import ConfigureEngine, StartEngine
 from flotilla.schemas.fault import STATUS, FaultCode, FaultError
 from flotilla.schemas.subjects import wildcard
 
 MAX_BODY_BYTES = 256 * 1024
+
+
+def test_no_row_is_left_out_of_the_list_of_calls_or_that_of_feeds() -> None:
+    named = list(vars(contract).values())
+    found = named + [row for group in named if isinstance(group, dict) for row in group.values()]
+    assert {row.subject for row in found if isinstance(row, Call)} == {call.subject for call in CALLS}
+    assert {row.subject for row in found if isinstance(row, Feed)} == {feed.subject for feed in FEEDS}
 
 
 def test_no_two_rows_share_a_subject() -> None:

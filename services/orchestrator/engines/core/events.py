@@ -45,7 +45,7 @@ def read(subject: str, data: bytes) -> StoredEvent:
     if entry is None or ids is None:
         raise ValueError("no engine event has this subject")
     try:
-        event: EngineEvent[object] = entry[1].decode(data)
+        event = entry[1].decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"the body does not fit: {error}") from None
     if event.instance_id != ids["instance_id"]:
