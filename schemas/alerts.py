@@ -221,6 +221,13 @@ UNEXPECTED_COMMAND: Final = _engine(
     "The sidecar told a running engine to run; it went on as it was.",
     "Report it: it is a fault of Flotilla.",
 )
+UNEXPECTED_PHASE: Final = _engine(
+    "unexpected_phase",
+    Severity.WARNING,
+    "The engine's process said that it is in a state that cannot follow the one before, such as connecting while it trades. The state on"
+    " record stays as it was; each such step is told once.",
+    "Report it: it is a fault of Flotilla, or of code that speaks on the engine's link. Compare orders and positions with the venue's.",
+)
 NO_DATA: Final = _engine(
     "no_data",
     Severity.WARNING,

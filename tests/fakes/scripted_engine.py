@@ -228,6 +228,15 @@ def flood(engine: Engine, events: int) -> int:
     return serve(engine)
 
 
+def babbles(engine: Engine) -> int:
+    """Trades, and says over and over that it is in states in which it cannot be."""
+    start(engine)
+    for _ in range(1_000):
+        engine.enter(RunState.CONNECTING, RunState.STOPPED)
+    engine.alert("babbled")
+    return serve(engine)
+
+
 def serve(engine: Engine) -> int:
     while not any(isinstance(command, Stop) for command in list(engine.commands)):
         engine.turn()
@@ -363,6 +372,7 @@ SCRIPTS: dict[str, Callable[..., int]] = {
     script.__name__: script
     for script in (
         trade,
+        babbles,
         ails,
         blabs,
         flood,

@@ -301,6 +301,18 @@ async def test_events_that_are_none_are_told_of_once_and_leave_no_gap(
     assert_complete(await recorded(bus))
 
 
+async def test_states_that_cannot_be_are_told_of_once_and_change_nothing(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    sidecar.start("babbles")
+    await until(lambda: "babbled" in heard.alerts)
+    assert heard.alerts == ["unexpected_phase", "unexpected_phase", "babbled"]
+    assert heard.states == SOUND
+    await bus.call(COMMAND_STOP, EngineCommand(), instance_id="e1")
+    await heard.state(RunState.STOPPED)
+    assert heard.states == [*SOUND, RunState.STOPPING, RunState.STOPPED]
+
+
 async def test_twenty_thousand_events_at_once_all_arrive_in_order(
     sidecar: Sidecar, heard: Heard, bus: Bus, record_property: Callable[[str, object], None]
 ) -> None:

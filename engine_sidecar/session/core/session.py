@@ -34,19 +34,28 @@ from flotilla.engine_sidecar.session.core import facts as leases
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert
 from flotilla.engine_sidecar.session.core.watch import Verdict
-from flotilla.schemas.alerts import FROZEN, RECOVERED
+from flotilla.schemas.alerts import FROZEN, RECOVERED, UNEXPECTED_PHASE
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import StateChange
 
-_NEXT: Final = {
-    RunState.BOOTING: (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
-    RunState.CONNECTING: (RunState.RECONCILING, RunState.TRADING, RunState.STOPPING),
-    RunState.RECONCILING: (RunState.TRADING, RunState.STOPPING),
-    RunState.TRADING: (RunState.STOPPING,),
-    RunState.IMPAIRED: (RunState.STOPPING,),
-    RunState.STOPPING: (),
+_S: Final = RunState
+_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.STOPPING)
+"""All that an engine may say of itself."""
+# n: the next phase · s: a skip · e: may come at any time · a: said again, which changes nothing · .: illegal
+_ROWS: Final = {
+    #                con rec tra sto
+    _S.BOOTING: "     n   s   s   e ",
+    _S.CONNECTING: "  a   n   s   e ",
+    _S.RECONCILING: " .   a   n   e ",
+    _S.TRADING: "     .   .   a   n ",
+    _S.STOPPING: "    .   .   .   a ",
 }
+FOLLOWS: Final = {
+    phase: frozenset(said for said, mark in zip(_PHASES, row.split(), strict=True) if mark != ".")
+    for phase, row in _ROWS.items()
+}
+"""What an engine may say after each phase. Whatever else it says is refused: its session stays as it was, and people are alerted."""
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
 
@@ -111,18 +120,35 @@ def _fork(session: Session) -> Step:
 
 
 def _phase(session: Session, phase: Phase, now: float) -> Step:
-    if phase.state not in _NEXT[session.state]:
+    if session.state.is_terminal:
+        return session, ()  # its last state is on record, and nothing follows that
+    if phase.state not in FOLLOWS[session.phase]:
+        return _refuse(session, phase.state)
+    is_first = session.phase == RunState.BOOTING
+    is_news = phase.state != session.phase
+    session = msgspec.structs.replace(session, phase=phase.state)
+    # One that was asked to stop may have said more before it heard of it.
+    if not is_news or session.state == RunState.STOPPING:
         return session, ()
     stop_until = session.stop_until
     if phase.state == RunState.STOPPING:
         stop_until = min(stop_until, now + session.spec.stop_timeout_s + END_GRACE_S)
     # A slow boot (a large catalog) is no freeze: the pulse counts from the first phase on.
-    pulse = watch.started(now) if session.state == RunState.BOOTING else session.pulse
+    pulse = watch.started(now) if is_first else session.pulse
     session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
     if phase.state == RunState.TRADING:
         return trading.begun(session, now)
     session = msgspec.structs.replace(session, state=phase.state)
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
+
+
+def _refuse(session: Session, said: RunState) -> Step:
+    pair = (session.phase, said)
+    if pair in session.refused:
+        return session, ()
+    text = f"the engine says {said} after {session.phase}, which cannot be: its session stays {session.state}"
+    session = msgspec.structs.replace(session, refused=session.refused | {pair})
+    return session, (alert(UNEXPECTED_PHASE, text),)
 
 
 def _checked(session: Session, checked: Checked, now: float) -> Step:

@@ -65,6 +65,7 @@ SAID = {
     "telemetry_lost": "warning",
     "trading_again": "info",
     "unexpected_command": "warning",
+    "unexpected_phase": "warning",
     "unreadable_event": "critical",
 }
 

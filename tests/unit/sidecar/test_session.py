@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session
 from flotilla.schemas.session import AccountLease
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-from flotilla.schemas.telemetry import Alert, StateChange
+from flotilla.schemas.telemetry import Alert, Severity, StateChange
 from tests.unit.sidecar.samples import measure, spec
 
 LATEST_END_S = 10.0
@@ -107,10 +108,90 @@ def test_the_engine_starts_once_the_bus_and_the_zygote_are_there(order: tuple[in
     assert Fork() not in play([BusFound(), ZygoteReady(0.1)], session=session)[1]
 
 
-def test_a_phase_that_leads_backwards_changes_nothing() -> None:
-    session, _ = play(UP)
-    for state in (RunState.CONNECTING, RunState.TRADING, RunState.BOOTING, RunState.FAILED, RunState.STOPPED):
-        assert play([Phase(state)], session=session) == (session, [])
+# What an engine says of itself, in the order of its life; what it skips, and what it says again, is no lie.
+LIFE = (
+    RunState.BOOTING,
+    RunState.CONNECTING,
+    RunState.RECONCILING,
+    RunState.TRADING,
+    RunState.STOPPING,
+)
+CANNOT_BE = [
+    (before, said)
+    for before in LIFE
+    for said in RunState
+    if said not in LIFE[1:] or LIFE.index(said) < LIFE.index(before)
+]
+
+
+def said_last(phase: RunState) -> Session:
+    return play([*UP[:3], *map(Phase, LIFE[1 : LIFE.index(phase) + 1])])[0]
+
+
+@pytest.mark.parametrize(("before", "said"), CANNOT_BE)
+def test_a_phase_that_cannot_be_is_refused_and_told_once(before: RunState, said: RunState) -> None:
+    session = said_last(before)
+    after, effects = play([Phase(said)], session=session, now=5.0)
+    assert msgspec.structs.replace(after, refused=session.refused) == session
+    (told,) = effects
+    assert isinstance(told, Publish)
+    assert isinstance(told.data, Alert)
+    assert told.data.code == "unexpected_phase"
+    assert told.data.severity is Severity.WARNING
+    assert (
+        told.data.message
+        == f"the engine says {said} after {before}, which cannot be: its session stays {before}"
+    )
+    assert play([Phase(said)] * 3, session=after, now=6.0) == (after, [])
+    for following in LIFE[LIFE.index(before) + 1 :]:
+        after, effects = play([Phase(following)], session=after, now=7.0)
+        assert states(effects) == [following]
+
+
+@pytest.mark.parametrize("before", LIFE)
+def test_an_engine_that_tells_its_life_raises_no_alert(before: RunState) -> None:
+    session = said_last(before)
+    assert before is RunState.BOOTING or play([Phase(before)] * 3, session=session) == (session, [])
+    for said in LIFE[LIFE.index(before) + 1 :]:
+        _, effects = play([Phase(said)], session=session)
+        assert (states(effects), alerts(effects)) == ([said], [])
+
+
+@pytest.mark.parametrize("before", LIFE[:-1])
+def test_what_an_engine_says_before_it_hears_of_its_stop_changes_nothing_and_is_no_lie(
+    before: RunState,
+) -> None:
+    session, _ = play([StopAsked(StopPolicy.CANCEL)], session=said_last(before))
+    late = [Phase(said) for said in LIFE[LIFE.index(before) + 1 :]]
+    after, effects = play(late, session=session)
+    assert effects == []
+    assert msgspec.structs.replace(after, phase=session.phase) == session
+
+
+def test_an_engine_that_says_again_that_it_trades_is_still_impaired() -> None:
+    session, _ = play(
+        [Observed(measure(strategies={"A-000": "FAULTED"}))] * 2, session=said_last(RunState.TRADING)
+    )
+    assert session.state is RunState.IMPAIRED
+    assert play([Phase(RunState.TRADING)], session=session) == (session, [])
+    session, effects = play([Phase(RunState.CONNECTING)], session=session)
+    assert (alerts(effects), session.state) == (["unexpected_phase"], RunState.IMPAIRED)
+
+
+@given(st.lists(st.sampled_from(RunState), min_size=500, max_size=2_000))
+def test_an_engine_that_babbles_does_not_flood_the_record(said: list[RunState]) -> None:
+    _, effects = play([*UP[:3], *map(Phase, said)])
+    told = [
+        effect.data for effect in effects if isinstance(effect, Publish) and isinstance(effect.data, Alert)
+    ]
+    assert len(told) == len(set(told)) <= len(CANNOT_BE)
+
+
+@pytest.mark.parametrize("last", [state for state in RunState if state.is_terminal])
+def test_a_phase_that_comes_after_the_last_state_is_dropped(last: RunState) -> None:
+    session = msgspec.structs.replace(said_last(RunState.TRADING), is_over=True, state=last)
+    for said in RunState:
+        assert play([Phase(said)], session=session) == (session, [])
 
 
 def test_stopping_twice_changes_nothing() -> None:
