@@ -90,6 +90,7 @@ class SimProcesses:
         self._is_reduced = False
         self._is_stopping = False
         self._is_up = False
+        self._ahead = [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
         self.has_ended = False
         process.at_end.append(self._die)
 
@@ -113,9 +114,7 @@ class SimProcesses:
         self._say(Forked(ENGINE_PID))
         self._after(self._script.crash_at, self._exit, self._script.crash_code)
         at = 0.0
-        for state, step_s in zip(
-            (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING), self._script.steps_s, strict=True
-        ):
+        for state, step_s in zip(self._ahead, self._script.steps_s, strict=True):
             at += step_s
             self._after(at, self._enter, state)
         self._after(TICK_S, self._tick)
@@ -190,10 +189,11 @@ class SimProcesses:
     def _enter(self, state: RunState) -> None:
         if not self._runs or self._is_stopping:
             return
-        if self._silent_s > 0:
+        if self._silent_s > 0 or state != self._ahead[0]:
+            # Its loop is stuck, or was when the state before this one was due.
             self._after(1.0, self._enter, state)
             return
-        self._say(Phase(state))
+        self._say(Phase(self._ahead.pop(0)))
         if state == RunState.TRADING:
             self._is_up = True
             self._judge()
