@@ -24,6 +24,7 @@ from flotilla.schemas.contract import (
 )
 from flotilla.schemas.engine import ReadHoldings
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.heartbeats import HOST_AWAY_S
 from flotilla.schemas.ids import is_id, new_request_id
 from flotilla.schemas.session import (
     AroundStopped,
@@ -47,8 +48,6 @@ log = get_logger(__name__)
 
 SEARCH_S: Final = 1.2
 """How long hosts are looked for: every supervisor beats once a second."""
-SILENT_S: Final = 2.5
-"""A host that has not beaten for so long is away, and its engines are asked directly."""
 ASK_AGAIN_S: Final = 3.0
 """A supervisor that died after it was asked never answers; the next one does. Asking again is safe."""
 ANSWER_S: Final = 2.5
@@ -227,18 +226,18 @@ class FleetStop:
         if self._hosts:
             return not self._unreached()
         # Nobody to set a flag, and nothing to stop: there is nothing to wait for.
-        return now >= self._began + SILENT_S and not any(self._meant())
+        return now >= self._began + HOST_AWAY_S and not any(self._meant())
 
     def _is_around_under_way(self) -> bool:
         return self._around is not None and not self._around.done()
 
     def _is_some_host_away(self) -> bool:
-        return self._began + SILENT_S <= self._now() and (
+        return self._began + HOST_AWAY_S <= self._now() and (
             not self._hosts or any(self._is_away(host) for host in self._hosts if host not in self._answers)
         )
 
     def _is_away(self, host: str) -> bool:
-        return self._now() - max(self._began, self._seen.hosts.get(host, 0.0)) >= SILENT_S
+        return self._now() - max(self._began, self._seen.hosts.get(host, 0.0)) >= HOST_AWAY_S
 
     @property
     def _left_s(self) -> float:

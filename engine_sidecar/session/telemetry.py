@@ -15,12 +15,12 @@ from flotilla.engine_sidecar.process.ports import Meter
 from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.schemas.contract import HEARTBEAT, METRICS, Feed
+from flotilla.schemas.heartbeats import BEAT_S
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.telemetry import Heartbeat, Resources
 
 log = get_logger(__name__)
 
-PERIOD_S = 1.0
 _MOST_WAITING: Final = 4
 
 
@@ -80,7 +80,7 @@ class Telemetry:
             self.oom.sample(self._meter.oom_kills())
             self._touch()
             await self.beat()
-            due = max(due + PERIOD_S, loop.time())
+            due = max(due + BEAT_S, loop.time())
             await asyncio.sleep(due - loop.time())
 
     async def beat(self) -> None:

@@ -6,14 +6,13 @@ from typing import Final
 from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.heartbeats import SIDECAR_STUCK_S
 from flotilla.schemas.session import ContainerFacts
 from flotilla.services.supervisor.core.stops import StopUnderWay, stopped_by, with_pulse
 from flotilla.services.supervisor.ports import ContainerRuntime, StopStore
 
 log = get_logger(__name__)
 
-SILENT_S: Final = 12.0
-"""A sidecar that has not turned its loop for so long after SIGTERM will not obey it."""
 PULSE_S: Final = 3.0
 RETRY_S: Final = 1.0
 
@@ -83,9 +82,11 @@ class Stops:
                 return
             stop = with_pulse(self._under_way.get(stop.session_id, stop), pulse, _now())
             await self._keep(stop)
-        await asyncio.wait({stopping}, timeout=max(0.0, stop.seen_at + SILENT_S - _now()))
+        await asyncio.wait({stopping}, timeout=max(0.0, stop.seen_at + SIDECAR_STUCK_S - _now()))
         if await self._seen(stop.session_id, stopping) == stop.pulse:
-            log.warning("sidecar is silent and is killed", session_id=stop.session_id, silent_s=SILENT_S)
+            log.warning(
+                "sidecar is silent and is killed", session_id=stop.session_id, silent_s=SIDECAR_STUCK_S
+            )
             await self._runtime.kill(stop.session_id)
 
     async def _seen(self, session_id: str, stopping: asyncio.Task[None]) -> str | None:

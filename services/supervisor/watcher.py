@@ -10,6 +10,7 @@ from typing import Final
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import HOST_CONTAINER, HOST_HEARTBEAT
+from flotilla.schemas.heartbeats import BEAT_S
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.telemetry import HostHeartbeat, StopFlag
 from flotilla.services.supervisor.core.facts import is_running
@@ -17,7 +18,6 @@ from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, Run
 
 log = get_logger(__name__)
 
-BEAT_S: Final = 1.0
 RETELL_S: Final = 30.0
 PROBE_S: Final = 2.0
 _VERSION: Final = version("flotilla")

@@ -137,7 +137,7 @@ async def test_a_host_that_is_silent_for_long_was_taken_away(
     await gone.start()
     await send(stage, "POST", STOP)
     await gone.bus.close()
-    monkeypatch.setattr(emergency, "KNOWN_S", 0.0)
+    monkeypatch.setattr(emergency, "HOST_GONE_S", 0.0)
     await send(stage, "POST", STOP, status=503)
 
 

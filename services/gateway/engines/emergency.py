@@ -5,6 +5,7 @@ from typing import Final
 
 from flotilla.bus.fleet_stop import lift_stops, stop_fleet
 from flotilla.schemas.fault import Fault, FaultCode, fault
+from flotilla.schemas.heartbeats import HOST_GONE_S
 from flotilla.schemas.ids import InstanceId
 from flotilla.schemas.session import (
     EmergencyReceipt,
@@ -19,7 +20,6 @@ from flotilla.services.gateway.engines import stop_replies
 from flotilla.services.gateway.engines.stop_replies import EmergencyReply, LiftData, LiftReply
 from flotilla.services.gateway.engines.unconfirmed import listed
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.hosts import KNOWN_S
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import EmergencyBody, EngineQuery, NoQuery
@@ -133,7 +133,7 @@ async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> Emerg
     )
     hosts = gateway.hosts
     stopped = await stop_fleet(
-        gateway.bus, request, known_hosts=hosts.heard_within(KNOWN_S), quiet_hosts=hosts.quiet()
+        gateway.bus, request, known_hosts=hosts.heard_within(HOST_GONE_S), quiet_hosts=hosts.quiet()
     )
     if not stopped.flags and not stopped.unreached:
         message = "no host is in sight: nothing was stopped and no stop is in force"
@@ -159,7 +159,7 @@ async def _lift(gateway: Gateway, instance_id: InstanceId | None, request_id: st
     request = LiftStop(instance_id=instance_id, request_id=request_id)
     hosts = gateway.hosts
     left = await lift_stops(
-        gateway.bus, request, known_hosts=hosts.heard_within(KNOWN_S), quiet_hosts=hosts.quiet()
+        gateway.bus, request, known_hosts=hosts.heard_within(HOST_GONE_S), quiet_hosts=hosts.quiet()
     )
     data = LiftData(flags=left.flags, unreached=left.unreached, untold=left.untold, request_id=request_id)
     if problem := _still_in_force(left, instance_id):

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from flotilla.schemas.catalog import CatalogView, TemplateView
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
+from flotilla.schemas.heartbeats import UNHEALTHY_AFTER_S
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.schemas.telemetry import Resources
@@ -62,8 +63,6 @@ def _size(count: int, base: int, units: tuple[str, ...], digits: int) -> str:
     return f"{size:.{digits}g}{units[unit]}"
 
 
-STALE_HEARTBEAT_S: Final = 5.0
-"""Heartbeats come once a second; an engine that is silent for longer is not called healthy."""
 NO_CONTAINERS: Final = "No active containers"
 
 _TRANSITIONS: Final = (ClientState.STARTING, ClientState.STOPPING)
@@ -277,7 +276,7 @@ def _health(engine: EngineView) -> str:
 
 
 def _is_silent(engine: EngineView) -> bool:
-    return engine.heartbeat_age_s is None or engine.heartbeat_age_s > STALE_HEARTBEAT_S
+    return engine.heartbeat_age_s is None or engine.heartbeat_age_s > UNHEALTHY_AFTER_S
 
 
 def _api_health(active: Sequence[EngineView], latest: EngineView | None) -> str:

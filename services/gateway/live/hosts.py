@@ -6,10 +6,9 @@ from typing import Final
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas.contract import HOST_HEARTBEAT
+from flotilla.schemas.heartbeats import HOST_GONE_S
 from flotilla.schemas.telemetry import HostHeartbeat
 
-KNOWN_S: Final = 900.0
-"""A host that is silent for longer was taken away on purpose, or is at least not waited for."""
 FORGOTTEN_S: Final = 7 * 86_400.0
 
 
@@ -30,8 +29,8 @@ class HostWatch:
         return tuple(sorted(host for host, at in self._heard.items() if at >= since))
 
     def quiet(self) -> tuple[str, ...]:
-        """Those that were not heard of for KNOWN_S, but before."""
-        return tuple(sorted(self._heard.keys() - set(self.heard_within(KNOWN_S))))
+        """Those that were not heard of for HOST_GONE_S, but before."""
+        return tuple(sorted(self._heard.keys() - set(self.heard_within(HOST_GONE_S))))
 
     async def _receive(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
         now = asyncio.get_running_loop().time()

@@ -50,7 +50,7 @@ class FlatBus(DeafBus):
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SEARCH_S", "SILENT_S", "ANSWER_S"):
+    for name in ("SEARCH_S", "HOST_AWAY_S", "ANSWER_S"):
         monkeypatch.setattr(fleet_stop, name, 0.1)
 
 

@@ -60,7 +60,7 @@ async def until(is_so: Callable[[], object]) -> None:
 async def test_only_a_sidecar_that_is_silent_is_killed_before_its_time(
     host: Host, is_silent: bool, signals: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    monkeypatch.setattr(module, "SIDECAR_STUCK_S", 0.05)
     host.runtime.is_silent = is_silent
     await host.supervisor().begin("s1", 60.0)
     await until(lambda: host.runtime.pulses_taken == 2 and len(host.signals) >= len(signals))
@@ -71,7 +71,7 @@ async def test_a_pulse_that_cannot_be_told_is_looked_at_again(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a machine that is so busy that looking into a container takes too long."""
-    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    monkeypatch.setattr(module, "SIDECAR_STUCK_S", 0.05)
     monkeypatch.setattr(module, "RETRY_S", 0.01)
     pulse, looks = host.runtime.pulse, 0
 

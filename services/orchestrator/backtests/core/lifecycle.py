@@ -1,6 +1,6 @@
 """What happens to a backtest: claimed, told of by its worker, cancelled. Nothing follows an end."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ from flotilla.schemas.backtest import (
     TrialStarted,
 )
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.heartbeats import TRIAL_SILENT_AFTER
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Claim
 from flotilla.services.orchestrator.core.record_time import wall
 
@@ -23,8 +24,6 @@ MAX_ATTEMPTS: Final = 5
 """A trial that was begun this often and never came to an end is poison."""
 ALONE_AFTER: Final = 2
 """One that was begun this often runs alone from then on, so that no other is taken for poison in its place."""
-SILENT_AFTER: Final = timedelta(seconds=10)
-"""A worker that told nothing of its trial for this long does not run it any more."""
 
 
 def claim(
@@ -43,7 +42,7 @@ def claim(
         if is_same and held.delivery == request.attempt:
             return None, _granted(backtest)  # our answer was lost
         last = max(held.at, heard_at or held.at)
-        if not (is_over or is_same) and now - last < SILENT_AFTER:
+        if not (is_over or is_same) and now - last < TRIAL_SILENT_AFTER:
             return None, TrialClaimed(is_wanted=False, why=f"worker {held.worker} runs it")
     if (failed := poisoned(backtest, now)) is not None:
         return failed, TrialClaimed(is_wanted=False, why="it was begun too often")

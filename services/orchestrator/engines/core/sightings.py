@@ -1,18 +1,16 @@
 """What was heard last of every engine, host and container, and how long ago. Kept in memory only: it is heard again soon."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from flotilla.schemas.heartbeats import ENGINE_SILENT_AFTER, HEARTBEAT_STALE, HOST_OUT_OF_SIGHT
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat, StopFlag
 from flotilla.services.orchestrator.engines.core.model import Session
 
-HOST_OUT_OF_SIGHT: Final = timedelta(seconds=6)
-HEARTBEAT_STALE: Final = timedelta(seconds=10)
-SILENT_AFTER: Final = timedelta(seconds=15)
 _ORDER: Final = (
     ContainerStatus.CREATED,
     ContainerStatus.RUNNING,
@@ -33,7 +31,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_listed`: its host has listed its containers since the session last changed, so that no container means there is none.
     `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came; `is_mute` when none
-    came for SILENT_AFTER in which its host was in sight. `last_seq` is the highest number that a heartbeat of the session named,
+    came for ENGINE_SILENT_AFTER in which its host was in sight. `last_seq` is the highest number that a heartbeat of the session named,
     however long ago. `stop_flag` is an emergency stop in force that names the engine, anywhere; `is_host_flagged` when its own host has one.
     """
 
@@ -135,7 +133,7 @@ class FleetSightings:
             container=container.value if container else None,
             heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
             is_silent=now - heard_at >= HEARTBEAT_STALE,
-            is_mute=now - audible_at >= SILENT_AFTER,
+            is_mute=now - audible_at >= ENGINE_SILENT_AFTER,
             last_seq=heartbeat.value.last_seq if heartbeat else 0,
             stop_flag=_oldest(flags),
             is_host_flagged=host in flags,

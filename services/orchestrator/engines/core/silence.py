@@ -6,16 +6,17 @@ from typing import Final
 import msgspec
 
 from flotilla.schemas.alerts import HEARD_AGAIN, SILENT
+from flotilla.schemas.heartbeats import ENGINE_SILENT_AFTER
 from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import DesiredState, RunState, SilencePolicy
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.effects import Effect
 from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence
 from flotilla.services.orchestrator.engines.core.session import MOVES, move
-from flotilla.services.orchestrator.engines.core.sightings import SILENT_AFTER, Sight
+from flotilla.services.orchestrator.engines.core.sightings import Sight
 from flotilla.services.orchestrator.engines.core.stopping import order_stop
 
-DETAIL: Final = f"no heartbeat for {SILENT_AFTER.total_seconds():.0f} s while its container is up"
+DETAIL: Final = f"no heartbeat for {ENGINE_SILENT_AFTER.total_seconds():.0f} s while its container is up"
 
 CALM: Final = timedelta(seconds=300)
 """How long an engine that fell silent more than once must be heard until people are told that it is."""
