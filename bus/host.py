@@ -1,7 +1,6 @@
 """Runs one service: connects, serves, answers health and discovery, and on SIGTERM lets what it is doing finish."""
 
 import asyncio
-import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.contract import HEALTH, Actor
+from flotilla.schemas.environment import HEALTH_FILE
 from flotilla.schemas.health import Health, ReadHealth
 
 log = get_logger(__name__)
@@ -82,8 +82,8 @@ async def _announced(
 
     await bus.serve(HEALTH[actor], read_health)
     await Discovery(bus, actor, secrets.token_hex(8), version("flotilla"), metadata).start()
-    if file := os.environ.get("FLOTILLA_HEALTH_FILE"):
-        tasks.start(_say_while_well(probe, Path(file)), name="health file")
+    if file := HEALTH_FILE.given():
+        tasks.start(_say_while_well(probe, file), name="health file")
     try:
         yield
     finally:

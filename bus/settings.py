@@ -1,10 +1,12 @@
 """Where the bus is and who we are on it."""
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
+
+from flotilla.schemas.environment import NATS_CREDS, NATS_URL
 
 
 class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,14 +17,10 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     creds: str = ""
 
     @classmethod
-    def from_env(cls, name: str) -> Self:
-        """From FLOTILLA_NATS_URL and FLOTILLA_NATS_CREDS (the path of a credentials file). Raises OSError when it cannot be read."""
-        path = os.environ.get("FLOTILLA_NATS_CREDS", "")
-        return cls(
-            url=os.environ.get("FLOTILLA_NATS_URL", "nats://127.0.0.1:4222"),
-            name=name,
-            creds=Path(path).read_text() if path else "",
-        )
+    def from_env(cls, name: str, env: Mapping[str, str] = os.environ) -> Self:
+        """The bus and the file of credentials that the environment names. Raises OSError when that cannot be read."""
+        file = NATS_CREDS.given(env)
+        return cls(url=NATS_URL.read(env), name=name, creds=file.read_text() if file else "")
 
     def __repr__(self) -> str:
         return f"BusSettings(url={self.url!r}, name={self.name!r})"

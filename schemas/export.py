@@ -14,8 +14,9 @@ import msgspec
 from flotilla.schemas.alerts import ALERTS, AlertKind, RaisedBy
 from flotilla.schemas.contract import CALLS, FEEDS, Call, Durability, Feed, on_host
 from flotilla.schemas.contract import Actor as _Actor
-from flotilla.schemas.environment import VARIABLES, Variable
+from flotilla.schemas.environment import VARIABLES
 from flotilla.schemas.picture import picture
+from flotilla.schemas.variable import Variable
 
 FOLDER: Final = Path(__file__).parent / "generated"
 _REF: Final = "#/components/schemas/{name}"
@@ -125,9 +126,9 @@ def environment_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _variable_row(row: Variable) -> str:
+def _variable_row(row: Variable[Any]) -> str:
     default = f"`{row.default}`" if row.default else row.without
-    return f"| `{row.name}` | {', '.join(row.readers)} | {row.kind} | {default} | {row.meaning} |"
+    return f"| `{row.name}` | {', '.join(row.readers)} | {row.kind.text} | {default} | {row.meaning} |"
 
 
 def documents() -> dict[str, str]:

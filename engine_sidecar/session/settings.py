@@ -8,31 +8,25 @@ from typing import Self
 
 import msgspec
 
+from flotilla.schemas.environment import FLUSH_S, HEARTBEAT_FILE, QUEUE_EVENTS
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of what is kept while the bus is away, and where the container's health check looks."""
 
     heartbeat_file: Path
-    queue_events: int = 100_000
+    queue_events: int
+    flush_s: float
     queue_bytes: int = 96 << 20
     log_lines: int = 10_000
     log_bytes: int = 4 << 20
-    flush_s: float = 120.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From FLOTILLA_HEARTBEAT_FILE, FLOTILLA_QUEUE_EVENTS and FLOTILLA_FLUSH_S. Raises ValueError that names the variable."""
-        default = Path(env.get("TMPDIR") or tempfile.gettempdir()) / "heartbeat"
+        """Reads the environment. Raises ValueError that names the variable at fault."""
+        folder = Path(env.get("TMPDIR") or tempfile.gettempdir())
         return cls(
-            heartbeat_file=Path(env.get("FLOTILLA_HEARTBEAT_FILE") or default),
-            queue_events=_number(int, env, "FLOTILLA_QUEUE_EVENTS", 100_000),
-            flush_s=_number(float, env, "FLOTILLA_FLUSH_S", 120.0),
+            heartbeat_file=HEARTBEAT_FILE.given(env) or folder / "heartbeat",
+            queue_events=QUEUE_EVENTS.read(env),
+            flush_s=FLUSH_S.read(env),
         )
-
-
-def _number[N: (int, float)](kind: type[N], env: Mapping[str, str], name: str, default: N) -> N:
-    text = env.get(name, "")
-    try:
-        return kind(text) if text else default
-    except ValueError:
-        raise ValueError(f"{name} {text!r} must be a number") from None

@@ -5,18 +5,17 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-VARIABLE: Final = "FLOTILLA_STRATEGY_PATH"
+from flotilla.schemas.environment import STRATEGY_PATH
 
 
 def extend_path(env: Mapping[str, str] = os.environ) -> None:
-    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, parted as in PATH: behind Python's own.
+    """Has modules looked for in the folders that FLOTILLA_STRATEGY_PATH names, separated as in PATH: behind Python's own.
 
     They come before other installed packages, of which some bring a package `tests` or `examples`, and before a checkout of ours,
     whose folders have names as well. Call it once what we need is imported.
     """
-    theirs = [os.path.abspath(folder) for folder in env.get(VARIABLE, "").split(os.pathsep) if folder]
+    theirs = [os.path.abspath(folder) for folder in STRATEGY_PATH.given(env) or ()]
     if not theirs:
         return
     ours, installed = str(Path(__file__).parents[3]), sysconfig.get_paths()["purelib"]

@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from flotilla.schemas.environment import STRATEGY_PATH
+
 UMASK: Final = 0o077
 """Of every server and service: what they write is for their owner's eyes only, whatever the user's own umask is."""
-STRATEGY_PATH: Final = "FLOTILLA_STRATEGY_PATH"
-"""Folders with modules of people's own strategies, parted as in PATH: engines look there after everything else."""
 _PASSED_ON: Final = (
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
     *("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -27,6 +27,8 @@ def of_server(env: Mapping[str, str] = os.environ) -> dict[str, str]:
 def of_program(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a program of ours finds: its place on this machine, FLOTILLA_*, and PYTHONPATH as where strategies are looked for."""
     ours = {name: text for name, text in env.items() if name in _PASSED_ON or name.startswith("FLOTILLA_")}
-    if (path := env.get("PYTHONPATH")) and STRATEGY_PATH not in env:
-        ours[STRATEGY_PATH] = os.pathsep.join(os.path.abspath(one) for one in path.split(os.pathsep) if one)
+    if (path := env.get("PYTHONPATH")) and STRATEGY_PATH.given(env) is None:
+        ours[STRATEGY_PATH.name] = os.pathsep.join(
+            os.path.abspath(one) for one in path.split(os.pathsep) if one
+        )
     return ours

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from flotilla.schemas.environment import STATE
 from flotilla.state.errors import StackError
 
 CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
@@ -31,8 +32,7 @@ class StateFolder:
 
         Raises StackError.
         """
-        named = path or os.environ.get("FLOTILLA_STATE")
-        if named:
+        if named := path or STATE.given():
             return cls(Path(named).expanduser().absolute())
         if os.geteuid() == 0:
             return cls(Path("/var/lib/flotilla"))

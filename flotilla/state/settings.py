@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.environment import NATS_CREDS, NATS_URL, TOKEN_FILE, URL
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.state.files import write_private
 from flotilla.state.folder import StateFolder
@@ -37,12 +38,12 @@ def find_connection(state: str | Path | None = None, env: Mapping[str, str] = os
 
     Raises FaultError `unavailable` when none runs.
     """
-    if state is None and (url := env.get("FLOTILLA_NATS_URL")):
+    if state is None and (url := NATS_URL.given(env)):
         return Connection(
             nats_url=url,
-            nats_creds=env.get("FLOTILLA_NATS_CREDS", ""),
-            http_url=env.get("FLOTILLA_URL", ""),
-            token_file=env.get("FLOTILLA_TOKEN_FILE", ""),
+            nats_creds=str(NATS_CREDS.given(env) or ""),
+            http_url=URL.given(env) or "",
+            token_file=str(TOKEN_FILE.given(env) or ""),
         )
     folder = StateFolder.chosen(state)
     try:

@@ -1,23 +1,21 @@
 """How a gateway is set up, from FLOTILLA_* environment variables; tokens stand in a file, never here."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Self
 
 import msgspec
-from msgspec import Meta
 
-_VARIABLES: Final = {
-    "host": "FLOTILLA_HTTP_HOST",
-    "port": "FLOTILLA_HTTP_PORT",
-    "origins": "FLOTILLA_HTTP_ORIGINS",
-    "tokens_file": "FLOTILLA_TOKENS_FILE",
-    "max_streams": "FLOTILLA_MAX_STREAMS",
-    "log_level": "FLOTILLA_LOG_LEVEL",
-}
-_ORIGIN = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,260}\Z")
+from flotilla.schemas.environment import (
+    HTTP_HOST,
+    HTTP_ORIGINS,
+    HTTP_PORT,
+    LOG_LEVEL,
+    MAX_STREAMS,
+    TOKENS_FILE,
+    state_folder,
+)
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,38 +26,23 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tokens_file: Path
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 8001
-    origins: tuple[str, ...] = ()
-    max_streams: Annotated[int, Meta(ge=1, le=100_000)] = 500
+    host: str
+    port: int
+    origins: tuple[str, ...]
+    max_streams: int
+    log_level: str
     stream_backlog: int = 1_000
     stream_write_timeout_s: float = 20.0
     keepalive_s: float = 15.0
-    log_level: str = "INFO"
-
-    def __post_init__(self) -> None:
-        for origin in self.origins:
-            if not _ORIGIN.match(origin):
-                raise ValueError(
-                    f"FLOTILLA_HTTP_ORIGINS: {origin!r} is no origin such as https://desk.example"
-                )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Reads the environment. Raises ValueError that names the variable at fault."""
-        state = Path(env.get("FLOTILLA_STATE") or Path(env.get("HOME", "/")) / ".local/state/flotilla")
-        values: dict[str, Any] = {"tokens_file": state / "tokens.jsonl"}
-        for field, variable in _VARIABLES.items():
-            if text := env.get(variable):
-                values[field] = _read(cls, field, variable, text)
-        return cls(**values)
-
-
-def _read(settings: type[GatewaySettings], field: str, variable: str, text: str) -> object:
-    if field == "origins":
-        return tuple(origin.strip() for origin in text.split(",") if origin.strip())
-    wanted = next(known.type for known in msgspec.structs.fields(settings) if known.name == field)
-    try:
-        return Path(text) if wanted is Path else msgspec.convert(text, wanted, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{variable} {text!r}: {error}") from None
+        return cls(
+            tokens_file=TOKENS_FILE.given(env) or state_folder(env) / "tokens.jsonl",
+            host=HTTP_HOST.read(env),
+            port=HTTP_PORT.read(env),
+            origins=HTTP_ORIGINS.given(env) or (),
+            max_streams=MAX_STREAMS.read(env),
+            log_level=LOG_LEVEL.read(env),
+        )

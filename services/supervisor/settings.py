@@ -2,54 +2,44 @@
 
 import os
 import re
-import shlex
 import socket
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
-from flotilla.schemas.ids import is_id
+from flotilla.schemas.environment import (
+    ACCOUNT,
+    CATALOG,
+    CATALOG_TARGET,
+    DOCKER_URL,
+    EGRESS_NETWORK,
+    EGRESS_SUBNET,
+    ENGINE_COMMAND,
+    ENGINE_IMAGE,
+    ENGINE_NATS_URL,
+    ENGINE_REDIS_HOST,
+    ENGINE_REDIS_PORT,
+    HOST,
+    LOG_LEVEL,
+    NATS_URL,
+    NETWORK,
+    NETWORK_SUBNET,
+    OWNER,
+    PROCESS_COMMAND,
+    REDIS_PASSWORD_FILE,
+    REDIS_URL,
+    RUNTIME,
+    SECRETS,
+    SIGNING_KEY,
+    RuntimeChoice,
+    state_folder,
+)
 from flotilla.services.supervisor.core.spec import ContainerProfile
 
 DOCKER_SOCKET: Final = "unix:///var/run/docker.sock"
-_VARIABLES: Final = {
-    "host": "FLOTILLA_HOST",
-    "owner": "FLOTILLA_OWNER",
-    "runtime": "FLOTILLA_RUNTIME",
-    "state": "FLOTILLA_STATE",
-    "docker_url": "FLOTILLA_DOCKER_URL",
-    "image": "FLOTILLA_ENGINE_IMAGE",
-    "network": "FLOTILLA_NETWORK",
-    "subnet": "FLOTILLA_NETWORK_SUBNET",
-    "catalog": "FLOTILLA_CATALOG",
-    "catalog_target": "FLOTILLA_CATALOG_TARGET",
-    "engine_bus_url": "FLOTILLA_ENGINE_NATS_URL",
-    "process_bus_url": "FLOTILLA_NATS_URL",
-    "engine_command": "FLOTILLA_ENGINE_COMMAND",
-    "process_command": "FLOTILLA_PROCESS_COMMAND",
-    "signing_key": "FLOTILLA_SIGNING_KEY",
-    "account": "FLOTILLA_ACCOUNT",
-    "secrets": "FLOTILLA_SECRETS",
-    "redis_url": "FLOTILLA_REDIS_URL",
-    "redis_password_file": "FLOTILLA_REDIS_PASSWORD_FILE",
-    "engine_redis_host": "FLOTILLA_ENGINE_REDIS_HOST",
-    "engine_redis_port": "FLOTILLA_ENGINE_REDIS_PORT",
-    "egress_network": "FLOTILLA_EGRESS_NETWORK",
-    "egress_subnet": "FLOTILLA_EGRESS_SUBNET",
-    "log_level": "FLOTILLA_LOG_LEVEL",
-}
-
-
-class RuntimeChoice(StrEnum):
-    """AUTO takes Docker when an engine answers and the image is there, else local processes."""
-
-    DOCKER = "docker"
-    PROCESS = "process"
-    AUTO = "auto"
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,47 +55,59 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     host: str
-    owner: str = "flotilla"
-    runtime: RuntimeChoice = RuntimeChoice.AUTO
+    owner: str
+    runtime: RuntimeChoice
     state: Path
-    docker_url: str = DOCKER_SOCKET
-    image: str = "flotilla-engine:latest"
-    network: str = "flotilla-bus"
-    subnet: str = "10.231.0.0/24"
-    catalog: str = ""
-    catalog_target: str = "/app/data"
-    engine_bus_url: str = "nats://10.231.0.1:4222"
-    process_bus_url: str = "nats://127.0.0.1:4222"
-    engine_command: tuple[str, ...] = ()
-    process_command: tuple[str, ...] = ()
-    signing_key: Path | None = None
-    account: str = ""
-    secrets: Path | None = None
-    redis_url: str = ""
-    redis_password_file: Path | None = None
-    engine_redis_host: str = ""
-    engine_redis_port: int = 0
-    egress_network: str = "flotilla-egress"
-    egress_subnet: str = "10.231.1.0/24"
-    log_level: str = "INFO"
-
-    def __post_init__(self) -> None:
-        for field, value in (("FLOTILLA_HOST", self.host), ("FLOTILLA_OWNER", self.owner)):
-            if not is_id(value):
-                raise ValueError(f"{field} {value!r} must be lower case letters, digits and '-', 1 to 63")
+    docker_url: str
+    image: str
+    network: str
+    subnet: str
+    catalog: str
+    catalog_target: str
+    engine_bus_url: str
+    process_bus_url: str
+    engine_command: tuple[str, ...]
+    process_command: tuple[str, ...]
+    signing_key: Path | None
+    account: str
+    secrets: Path | None
+    redis_url: str
+    redis_password_file: Path | None
+    engine_redis_host: str
+    engine_redis_port: int
+    egress_network: str
+    egress_subnet: str
+    log_level: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Reads the environment. Raises ValueError that names the variable at fault."""
-        values: dict[str, Any] = {
-            "host": _host_id(socket.gethostname()),
-            "docker_url": env.get("DOCKER_HOST") or DOCKER_SOCKET,
-            "state": Path(env.get("HOME", "/")) / ".local/state/flotilla",
-        }
-        for field, variable in _VARIABLES.items():
-            if text := env.get(variable):
-                values[field] = _read(field, variable, text)
-        return cls(**values)
+        return cls(
+            host=HOST.given(env) or _host_id(socket.gethostname()),
+            owner=OWNER.read(env),
+            runtime=RUNTIME.read(env),
+            state=state_folder(env),
+            docker_url=DOCKER_URL.given(env) or env.get("DOCKER_HOST") or DOCKER_SOCKET,
+            image=ENGINE_IMAGE.read(env),
+            network=NETWORK.read(env),
+            subnet=NETWORK_SUBNET.read(env),
+            catalog=CATALOG.given(env) or "",
+            catalog_target=CATALOG_TARGET.read(env),
+            engine_bus_url=ENGINE_NATS_URL.read(env),
+            process_bus_url=NATS_URL.read(env),
+            engine_command=ENGINE_COMMAND.given(env) or (),
+            process_command=PROCESS_COMMAND.given(env) or (),
+            signing_key=SIGNING_KEY.given(env),
+            account=ACCOUNT.given(env) or "",
+            secrets=SECRETS.given(env),
+            redis_url=REDIS_URL.given(env) or "",
+            redis_password_file=REDIS_PASSWORD_FILE.given(env),
+            engine_redis_host=ENGINE_REDIS_HOST.given(env) or "",
+            engine_redis_port=ENGINE_REDIS_PORT.given(env) or 0,
+            egress_network=EGRESS_NETWORK.read(env),
+            egress_subnet=EGRESS_SUBNET.read(env),
+            log_level=LOG_LEVEL.read(env),
+        )
 
     @property
     def profile(self) -> ContainerProfile:
@@ -130,23 +132,6 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     def sidecar_command(self) -> tuple[str, ...]:
         """What the process runtime starts."""
         return self.process_command or (sys.executable, "-u", "-m", "flotilla.engine_sidecar")
-
-
-def _read(field: str, variable: str, text: str) -> object:
-    match field:
-        case "state" | "signing_key" | "secrets" | "redis_password_file":
-            return Path(text)
-        case "engine_command" | "process_command":
-            return tuple(shlex.split(text))
-        case "engine_redis_port" if not (text.isdecimal() and 0 < int(text) < 65536):
-            raise ValueError(f"{variable} {text!r} must be a port")
-        case "engine_redis_port":
-            return int(text)
-        case "runtime" if text not in list(RuntimeChoice):
-            raise ValueError(f"{variable} {text!r} must be one of {', '.join(RuntimeChoice)}")
-        case "runtime":
-            return RuntimeChoice(text)
-    return text
 
 
 def _host_id(name: str) -> str:

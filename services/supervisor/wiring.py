@@ -7,6 +7,7 @@ import msgspec
 
 from flotilla.bus.credentials import EngineMint
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
@@ -17,7 +18,7 @@ from flotilla.services.supervisor.core.launch import EngineSurroundings
 from flotilla.services.supervisor.core.spec import ContainerProfile
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
-from flotilla.services.supervisor.settings import RuntimeChoice, SupervisorSettings
+from flotilla.services.supervisor.settings import SupervisorSettings
 
 log = get_logger(__name__)
 

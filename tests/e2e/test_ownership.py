@@ -69,7 +69,7 @@ class Yard:
         """The name and the labels that a session's container has, of a session that nobody started."""
         mode = TradingMode.LIVE if engine == EngineType.LIVE else TradingMode.PAPER
         spec = session(instance_id="orphan", engine_type=engine, trading_mode=mode)
-        profile = SupervisorSettings(host="h1", owner=self.owner, state=Path("/nowhere")).profile
+        profile = SupervisorSettings.from_env({"FLOTILLA_HOST": "h1", "FLOTILLA_OWNER": self.owner}).profile
         config = container_config(spec, profile, host=Room(cpus=1, memory_bytes=0))
         return spec.container_name, config["Labels"]
 

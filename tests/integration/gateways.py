@@ -326,7 +326,9 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
     orchestrator = Orchestrator(bus)
     await orchestrator.start()
     gateway = await connect_as(Actor.GATEWAY)
-    chosen = GatewaySettings(**{"tokens_file": file, "port": 0, **settings})
+    chosen = msgspec.structs.replace(
+        GatewaySettings.from_env({}), **{"tokens_file": file, "port": 0, **settings}
+    )
     async with (
         serve(gateway, chosen) as probe,
         aiohttp.ClientSession(

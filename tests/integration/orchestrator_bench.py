@@ -549,12 +549,11 @@ def write_sources(folder: Path, dsn: str) -> OrchestratorSettings:
     bars = folder / "catalog" / "data" / "bar" / BARS
     bars.mkdir(parents=True)
     (bars / "1999-01-04T00-00-00-000000000Z_2018-12-31T00-00-00-000000000Z.parquet").write_bytes(b"x" * 10)
-    return OrchestratorSettings(
+    return msgspec.structs.replace(
+        OrchestratorSettings.from_env({}),
         dsn=dsn,
-        password_file=None,
         catalog=folder / "catalog",
         templates=(folder / "templates",),
-        log_level="INFO",
     )
 
 

@@ -38,15 +38,16 @@ from tests.simulation.loop import Process, SimLoop
 from tests.simulation.network import EPOCH, Server, SimClient
 from tests.unit.orchestrator.template_sets import SHELF
 
-SETTINGS: Final = OrchestratorSettings(
+SETTINGS: Final = msgspec.structs.replace(
+    OrchestratorSettings.from_env({}),
     dsn="",
-    password_file=None,
     catalog=Path("/nowhere"),
     templates=(),
-    log_level="INFO",
     orphan_grace_s=20.0,
 )
-_SIDECAR: Final = Settings(heartbeat_file=Path(os.devnull), flush_s=20.0)
+_SIDECAR: Final = msgspec.structs.replace(
+    Settings.from_env({}), heartbeat_file=Path(os.devnull), flush_s=20.0
+)
 
 
 class Machine:

@@ -18,6 +18,7 @@ from flotilla.bus.receipts import are_confirmed
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla, bus_settings, introduce
+from flotilla.schemas.environment import NATS_URL, STATE
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import EmergencyStop, FleetStopped
 from flotilla.show.output import console
@@ -141,7 +142,7 @@ def _age_s() -> float:
 
 def _own_host(options: Options) -> OwnHost | None:
     """This machine's, unless the environment names a bus elsewhere: what runs here is none of that fleet's then."""
-    is_elsewhere = "FLOTILLA_NATS_URL" in os.environ and "FLOTILLA_STATE" not in os.environ
+    is_elsewhere = NATS_URL.given() is not None and STATE.given() is None
     return None if options.state is None and is_elsewhere else own_host(options.folder.root)
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from flotilla.bus.settings import BusSettings
 from flotilla.engine_sidecar.session.settings import Settings
-from flotilla.schemas.environment import VARIABLES, Reader
+from flotilla.schemas import environment
+from flotilla.schemas.environment import VARIABLES
 from flotilla.schemas.export import environment_table
+from flotilla.schemas.variable import Reader, Variable
 from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.supervisor.settings import SupervisorSettings
@@ -37,6 +40,7 @@ READ_IN = {
     Reader.BUILD: {"deploy/build-base.sh", "deploy/build-engine.sh", "scripts/compose"},
     Reader.SCRIPTS: {"scripts/test", "scripts/docker-engine"},
 }
+TABLE = "schemas/environment.py"
 # What these name they give to others, pass on, or tell people of.
 GIVERS = {
     "flotilla/stack/services.py",
@@ -105,6 +109,7 @@ OTHER: dict[Reader, dict[str, str]] = {
     },
 }
 FROM_ENV: dict[Reader, Callable[[Mapping[str, str]], object]] = {
+    Reader.SERVICES: lambda env: BusSettings.from_env("x", env),
     Reader.ORCHESTRATOR: OrchestratorSettings.from_env,
     Reader.SUPERVISOR: SupervisorSettings.from_env,
     Reader.GATEWAY: GatewaySettings.from_env,
@@ -116,36 +121,124 @@ def read(reader: Reader, env: Mapping[str, str]) -> object:
     return FROM_ENV[reader]({"HOME": "/home/ann", "TMPDIR": "/tmp", **env})
 
 
+def python_files() -> list[Path]:
+    return [path for folder in PRODUCT for path in (CHECKOUT / folder).rglob("*.py", recurse_symlinks=False)]
+
+
+def place(path: Path) -> str:
+    return path.relative_to(CHECKOUT).as_posix()
+
+
 def named() -> dict[str, set[str]]:
     """Variable → the files that name it: as a string of its own in Python, or as `$NAME` in what builds and runs the stack."""
     found: dict[str, set[str]] = {}
-    python = [
-        path for folder in PRODUCT for path in (CHECKOUT / folder).rglob("*.py", recurse_symlinks=False)
-    ]
-    for path in (*python, CHECKOUT / "test-engine-integration.py"):
+    for path in (*python_files(), CHECKOUT / "test-engine-integration.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.match(node.value):
-                found.setdefault(node.value, set()).add(path.relative_to(CHECKOUT).as_posix())
+                found.setdefault(node.value, set()).add(place(path))
     for path in (each for folder in ("deploy", "scripts") for each in (CHECKOUT / folder).iterdir()):
         if path.is_file():
             for name in IN_SHELL.findall(path.read_text()):
-                found.setdefault(name, set()).add(path.relative_to(CHECKOUT).as_posix())
+                found.setdefault(name, set()).add(place(path))
     return found
 
 
-def test_every_variable_that_is_named_is_in_the_table_and_no_other() -> None:
-    rows = [row.name for row in VARIABLES]
-    assert sorted(rows) == sorted(named())
+def imported() -> dict[str, set[str]]:
+    """Variable → the files that import its row, or what reads it for them."""
+    rows = {key: row.name for key, row in vars(environment).items() if isinstance(row, Variable)}
+    rows[environment.state_folder.__name__] = environment.STATE.name
+    found: dict[str, set[str]] = {}
+    for path in python_files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == environment.__name__:
+                for name in node.names:
+                    if name.name in rows:
+                        found.setdefault(rows[name.name], set()).add(place(path))
+    return found
+
+
+def test_every_variable_that_is_named_is_in_the_table() -> None:
+    assert set(named()) == {row.name for row in VARIABLES}
+
+
+def test_a_row_is_called_as_its_variable_is() -> None:
+    rows = {key: row for key, row in vars(environment).items() if isinstance(row, Variable)}
+    assert [row.name for row in rows.values()] == [f"FLOTILLA_{key}" for key in rows]
+    assert tuple(rows.values()) == VARIABLES
 
 
 def test_each_variable_is_read_by_those_whom_the_table_names_and_by_nobody_else() -> None:
-    files = named()
+    rows, files = imported(), named()
     for row in VARIABLES:
         theirs = [READ_IN[reader] for reader in row.readers]
-        assert all(files[row.name] & some for some in theirs), f"{row.name}: one of {row.readers} does not"
-        others = files[row.name] - set().union(*theirs) - GIVERS
+        reading = rows.get(row.name, set()) | (files[row.name] - {TABLE})
+        assert all(reading & some for some in theirs), f"{row.name}: one of {row.readers} does not"
+        others = reading - set().union(*theirs) - GIVERS
         # The stack in containers hands some of its own environment on to the service that reads it.
         assert others <= {"deploy/compose.yaml"}, f"{row.name} is named by {others} too"
+
+
+BAD = {
+    "FLOTILLA_LOG_LEVEL": ["LOUD"],
+    "FLOTILLA_POSTGRES_DSN": ["postgresql://u:hunter2@db/flotilla", "postgresql://[hunter2"],
+    "FLOTILLA_STRATEGY_MODULES": ["mine,your-s"],
+    "FLOTILLA_ORPHAN_POLICY": ["kill"],
+    "FLOTILLA_ORPHAN_GRACE_S": ["-1", "nan", "86401"],
+    "FLOTILLA_LEASE_TTL_S": ["4", "soon"],
+    "FLOTILLA_AUDIT_DAYS": ["0", "for ever"],
+    "FLOTILLA_HTTP_PORT": ["many", "65536", "-1"],
+    "FLOTILLA_HTTP_ORIGINS": [
+        "*",
+        "null",
+        "https://desk.example/path",
+        "https://a.example,x",
+        "https://desk.example\r\nX: y",
+    ],
+    "FLOTILLA_MAX_STREAMS": ["0", "100001", "1.5"],
+    "FLOTILLA_HOST": ["Not.An.Id", "h1\n"],
+    "FLOTILLA_OWNER": ["a b"],
+    "FLOTILLA_RUNTIME": ["podman"],
+    "FLOTILLA_NETWORK_SUBNET": ["10.231.0.0/33"],
+    "FLOTILLA_EGRESS_SUBNET": ["here"],
+    "FLOTILLA_ENGINE_COMMAND": ["sh -c 'read"],
+    "FLOTILLA_PROCESS_COMMAND": ['python "'],
+    "FLOTILLA_ENGINE_REDIS_PORT": ["0", "x", "65536"],
+    "FLOTILLA_QUEUE_EVENTS": ["many", "0"],
+    "FLOTILLA_FLUSH_S": ["many", "-1"],
+}
+ANY_TEXT = {"/x", "", "x y", "é"}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
+def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_variable(name: str, text: str) -> None:
+    (row,) = (row for row in VARIABLES if row.name == name)
+    readers = [reader for reader in row.readers if reader in FROM_ENV]
+    assert readers
+    for reader in readers:
+        with pytest.raises(ValueError, match=rf"\A{name} ") as caught:
+            read(reader, {name: text})
+        said = str(caught.value)
+        assert "hunter2" not in said
+        assert said.endswith(f" must be {row.kind.text.replace('`', '')}")
+        assert (repr(text) in said) != row.kind.may_hold_secret
+
+
+def test_what_is_in_no_list_of_values_that_do_not_fit_takes_any_text() -> None:
+    for row in VARIABLES:
+        if row.name not in BAD and set(row.readers) & set(FROM_ENV):
+            for text in ANY_TEXT:
+                row.given({row.name: text})
+
+
+@pytest.mark.parametrize("reader", FROM_ENV)
+def test_a_variable_that_is_empty_is_one_that_is_not_set(reader: Reader) -> None:
+    rows = [row for row in VARIABLES if reader in row.readers]
+    assert read(reader, {row.name: "" for row in rows}) == read(reader, {})
+
+
+def test_a_variable_without_a_default_that_has_to_be_there_is_named() -> None:
+    with pytest.raises(ValueError, match=r"\AFLOTILLA_TOKEN must be set\Z"):
+        environment.TOKEN.read({})
 
 
 @pytest.mark.parametrize("reader", OTHER)
@@ -178,4 +271,4 @@ def test_the_page_has_a_line_for_each_variable() -> None:
     page = environment_table()
     for row in VARIABLES:
         assert f"\n| `{row.name}` |" in page
-    assert "| `FLOTILLA_HTTP_PORT` | gateway | port; 0 is any free one | `8001` |" in page
+    assert "| `FLOTILLA_HTTP_PORT` | gateway | a port, or 0 for any free one | `8001` |" in page
