@@ -115,7 +115,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     from the strategy to the venue. `base_currency` is what accounts are kept and results counted in; without it that is the currency in
     which the instruments are settled (their quote currency), if it is one for all of them. Another one needs rates among the run's data.
     `commission` is an amount per order in that currency, in place of the instrument's fees. `timezone` (IANA, such as America/New_York)
-    is where days end; null is UTC. `seed` is that of every chance in the run.
+    is where days end; null is UTC. `seed` is that of every chance in the run. `output_path` and `data_sources` are the contract's and
+    decide nothing: any value but the default is refused.
     """
 
     start_date: Annotated[str, Meta(max_length=40)]

@@ -99,7 +99,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     guard. `strategies: null` takes those of the template, as `restart: null` does. `use_cache_database` keeps orders and positions in
     the fleet's Redis, from where they come back after a crash; null leaves it to the template. `stale_feed_after_s`: a
     subscription that is silent for longer, and the interval of its bars, impairs the engine, unless the venue says that its market is
-    closed; there is no calendar of market hours. Null leaves it to the template.
+    closed; there is no calendar of market hours. Null leaves it to the template. `data_catalog_path` and `cache_database_path` are
+    the contract's and decide nothing: any value but the default is refused.
     """
 
     engine_type: str = "live"

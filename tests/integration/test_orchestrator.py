@@ -474,6 +474,19 @@ def strategy(parameters: str) -> bytes:
     return b'{"config": {"strategies": [{"template": "ema_cross", "parameters": %s}]}}' % parameters.encode()
 
 
+RUN = b'"strategy": "ema_cross", "start_date": "2020-01-01", "end_date": "2020-12-31", "instruments": ["SPX.SIM"], '
+
+
+def backtest(field: bytes) -> bytes:
+    return b'{"backtest_id": "b1", "config": {%s%s}}' % (RUN, field)
+
+
+STUDY = (
+    b'{"study_id": "s1", "config": {"base": {%s"output_path": "/srv"}, "axes": {"fast": {"values": [3, 5]}}}}'
+    % RUN
+)
+
+
 BAD: list[tuple[contract.Call, bytes, int, str]] = [  # type: ignore[type-arg]
     (contract.ENGINE_START, b"", 400, ""),
     (contract.ENGINE_START, b"{", 400, ""),
@@ -505,6 +518,21 @@ BAD: list[tuple[contract.Call, bytes, int, str]] = [  # type: ignore[type-arg]
     (contract.ENGINE_CONFIGURE, b"{}", 422, "config"),
     (contract.ENGINE_CONFIGURE, b'{"config": {"template": "none_such"}}', 422, "config.template"),
     (contract.ENGINE_CONFIGURE, b'{"config": {"parameters": {"speed": -1}}}', 422, "config.parameters.speed"),
+    (
+        contract.ENGINE_START,
+        b'{"config": {"data_catalog_path": "/srv/data"}}',
+        422,
+        "config.data_catalog_path",
+    ),
+    (
+        contract.ENGINE_CONFIGURE,
+        b'{"config": {"cache_database_path": "/srv/cache"}}',
+        422,
+        "config.cache_database_path",
+    ),
+    (contract.BACKTEST_RUN, backtest(b'"output_path": "/srv/results"'), 422, "config.output_path"),
+    (contract.BACKTEST_RUN, backtest(b'"data_sources": []'), 422, "config.data_sources"),
+    (contract.STUDY_RUN, STUDY, 422, "config.base.output_path"),
     (contract.ENGINE_REMOVE, b"{}", 422, "instance_id"),
     (contract.ENGINE_REMOVE, b'{"instance_id": "nobody"}', 404, ""),
     (contract.EMERGENCY_STOP, b'{"deadline_s": 0}', 422, "deadline_s"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from flotilla.bus.bus import Bus
@@ -81,6 +82,35 @@ async def test_a_stored_configuration_is_used_by_the_next_start_and_restart(benc
     await engine.enter(RunState.STOPPED)
     assert (await successor(bench, engine)).spec.log_level == "ERROR"
     assert (await bench.view()).config.log_level == "ERROR"
+
+
+async def test_an_engine_that_was_stored_with_fields_now_refused_is_shown_and_started_as_it_is(
+    idle: Bench, connect_as: ConnectAs
+) -> None:
+    """Of a fleet before today: the fields decided nothing then either."""
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await idle.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=config()))
+    old = '{"data_catalog_path": "/srv/data", "cache_database_path": "/srv/cache"}'
+    connection = await asyncpg.connect(idle.settings.dsn)
+    try:
+        await connection.execute(
+            "update engines set config = (config::jsonb || $1::jsonb)::json, "
+            "configured = (configured::jsonb || $1::jsonb)::json",
+            old,
+        )
+    finally:
+        await connection.close()
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        assert (await idle.view()).config.data_catalog_path == "/srv/data"
+        accepted = await idle.call(contract.ENGINE_START, StartEngine(instance_id="e1"))
+        engine = await idle.engine(accepted.session_id)
+        await engine.enter(RunState.TRADING)
+        await idle.state(RunState.TRADING)
+        await idle.call(contract.ENGINE_RESTART, RestartEngine(instance_id="e1"))
+        await engine.enter(RunState.STOPPED)
+        again = await successor(idle, engine)
+        assert again.spec.config is not None
+        assert again.spec.config.cache_database_path == "/srv/cache"
 
 
 async def test_without_anything_stored_a_start_without_config_is_not_found(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from flotilla.services.orchestrator.backtests.studies import Studies
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
 from flotilla.services.orchestrator.backtests.verifying import Verifying
 from flotilla.services.orchestrator.backtests.workers import WorkerLiveness, Workers
+from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -61,6 +62,7 @@ class Commands:
         """A new backtest, checked as far as that goes without NautilusTrader. Raises FaultError `conflict` for an id that is taken."""
 
         async def run(stamp: Stamp) -> BacktestView:
+            refuse_unhonoured(request.config)
             sources = await self._plan_sources.sources()
             new = new_backtest(request.backtest_id, request.config, sources, self._clock())
             reply = view(new.backtest)

@@ -22,6 +22,7 @@ from flotilla.services.orchestrator.backtests.reads import Reads
 from flotilla.services.orchestrator.backtests.study_backtests import new_members
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
 from flotilla.services.orchestrator.core.replies import fitting
+from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
@@ -56,6 +57,7 @@ class Studies:
         """A new study; every backtest of it is checked before any is recorded."""
 
         async def run(stamp: Stamp) -> StudyView:
+            refuse_unhonoured(request.config.base, "config.base")
             sources, now = await self._plan_sources.sources(), self._clock()
             study, errors = core.settle(request.study_id, request.config, sources.template_set, now)
             if study is None:

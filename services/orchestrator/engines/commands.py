@@ -23,6 +23,7 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.session import SessionSpec
+from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import engine as core
 from flotilla.services.orchestrator.engines.core import stored
@@ -171,6 +172,7 @@ class Commands:
 
         async def run(stamp: Stamp) -> EngineAccepted:
             config = request.config
+            refuse_unhonoured(config)
             core.guard_live(config, is_confirmed=True)
             (await self._planner.plans()).spec(config)
 
@@ -221,8 +223,9 @@ def _named(request: StartEngine) -> str:
 
 
 def _chosen(request: StartEngine, instance_id: str, engine: Engine | None) -> EngineConfig:
-    """The configuration given, else what is stored. Raises FaultError `not_found` when neither is there."""
+    """The configuration given, else what is stored. Raises FaultError `not_found` when neither is there, `invalid`."""
     if request.config is not None:
+        refuse_unhonoured(request.config)
         return request.config
     if engine is not None and not engine.is_removed:
         return engine.next_config

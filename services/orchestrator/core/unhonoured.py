@@ -1,0 +1,33 @@
+"""Fields of the REST contract that decide nothing here: what a request says in them is the contract's default, or is refused.
+
+Only requests are held to this. What was stored before with another value is read, shown and started as it is.
+"""
+
+from typing import Final
+
+import msgspec
+
+from flotilla.schemas.backtest import BacktestConfig
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.fault import FieldError, invalid
+
+_WHY: Final = {
+    "data_catalog_path": "the catalog is that of the engine's host, and stands where its supervisor says: "
+    "FLOTILLA_CATALOG, in containers at FLOTILLA_CATALOG_TARGET",
+    "cache_database_path": "what an engine keeps is kept in its host's Redis, see `use_cache_database`",
+    "output_path": "results are kept on record: read or export them from there",
+    "data_sources": "backtests read the catalog",
+}
+
+
+def refuse_unhonoured(config: EngineConfig | BacktestConfig, at: str = "config") -> None:
+    """Raises FaultError `invalid` that names each such field which is not at its default; `at` is where `config` stands."""
+    errors = [
+        FieldError(
+            f"{at}.{field.name}", f"must be {msgspec.json.encode(field.default).decode()}: {_WHY[field.name]}"
+        )
+        for field in msgspec.structs.fields(config)
+        if field.name in _WHY and getattr(config, field.name) != field.default
+    ]
+    if errors:
+        raise invalid(*errors)
