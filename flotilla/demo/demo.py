@@ -4,10 +4,10 @@ import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -32,13 +32,6 @@ _REPLAY_S: Final = 180.0
 _STOP_S: Final = 60.0
 
 
-class Progress(Protocol):
-    """Shows how far the replay is."""
-
-    def show(self, metrics: EngineMetrics) -> None:
-        """Called about once a second."""
-
-
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What the demo did. `before_stop` is how the engine stood when the data was through; `recorded` is from PostgreSQL."""
 
@@ -60,15 +53,21 @@ class DemoFailedError(StackError):
         self.account = account
 
 
-async def run_demo(narrator: Narrator, progress: Progress, *, runtime: str, report: Path | None) -> Account:
-    """Does it all, and cleans up; the tear sheet of its backtest stays in the file `report`, None for the usual one. Raises FaultError, EngineFailedError or StackError when a part of it does not work."""
+async def run_demo(
+    narrator: Narrator, show: Callable[[EngineMetrics], None], *, runtime: str, report: Path | None
+) -> Account:
+    """Does it all, and cleans up. `show` is called about once a second while data are replayed.
+
+    The tear sheet of its backtest stays in the file `report`, None for the usual one. Raises FaultError, EngineFailedError or StackError
+    when a part of it does not work.
+    """
     _end_on_sigterm()
     async with _own_folder(narrator) as folder:
         stack = Stack(StackSettings(folder=folder, runtime=runtime, http_port=0), narrator)
         try:
             connection = await stack.start()
             async with Flotilla.connect(connection) as fleet, fleet.watch(ENGINE) as updates:
-                account = await _trade(fleet, updates, connection, narrator, progress, report=report)
+                account = await _trade(fleet, updates, connection, narrator, show, report=report)
         finally:
             await stack.stop()
         if account.problems:
@@ -106,7 +105,7 @@ async def _trade(
     updates: Watch,
     connection: Connection,
     narrator: Narrator,
-    progress: Progress,
+    show: Callable[[EngineMetrics], None],
     *,
     report: Path | None,
 ) -> Account:
@@ -118,11 +117,11 @@ async def _trade(
         ENGINE, (RunState.TRADING,), session_id=accepted.session_id, timeout_s=_START_S
     )
     narrator.say(f"trading after {loop.time() - began:.1f} s")
-    await _listen(updates, tally, progress, until="is_replayed", timeout_s=_REPLAY_S)
+    await _listen(updates, tally, show, until="is_replayed", timeout_s=_REPLAY_S)
     narrator.say("all market data is through; the engine flattens and is completed")
     before_stop = tally.at_end
     await fleet.wait_for(ENGINE, ENDED, session_id=accepted.session_id, timeout_s=_STOP_S)
-    await _listen(updates, tally, progress, until="is_over", timeout_s=_STOP_S)
+    await _listen(updates, tally, show, until="is_over", timeout_s=_STOP_S)
     recorded, missing = await _recorded(fleet, tally.events)
     if view.session is None or before_stop is None:
         raise fault(FaultCode.INTERNAL, "the engine traded without a session or metrics")
@@ -139,7 +138,9 @@ async def _trade(
     )
 
 
-async def _listen(updates: Watch, tally: Tally, progress: Progress, *, until: str, timeout_s: float) -> None:
+async def _listen(
+    updates: Watch, tally: Tally, show: Callable[[EngineMetrics], None], *, until: str, timeout_s: float
+) -> None:
     """Counts what comes in until the tally says so, or time is up; what is missing then, the tally knows."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -149,7 +150,7 @@ async def _listen(updates: Watch, tally: Tally, progress: Progress, *, until: st
             return
         tally.take(update)
         if update.kind == "metrics":
-            progress.show(update.payload)
+            show(update.payload)
 
 
 async def _recorded(fleet: Flotilla, expected: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:

@@ -29,6 +29,7 @@ from flotilla.schemas.telemetry import (
     StateChange,
 )
 from flotilla.stack.servers.nats import NatsServer
+from tests.integration.logins import engine_login
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +76,7 @@ class Sidecar:
     ) -> None:
         """Starts it and hands it its launch line."""
         self.spec = session_spec(script, node=node or {}, **changes)
-        settings = self._nats.engine_settings(self.spec.instance_id)
+        settings = engine_login(self._nats, self.spec.instance_id)
         launch = Launch(
             bus=BusAccess(url=settings.url, creds=settings.creds),
             spec=self.spec,

@@ -16,6 +16,7 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus, StopSessio
 from flotilla.schemas.telemetry import EngineEvent, EventKind, Fill, LogLines
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
+from tests.integration.logins import engine_login
 
 
 async def no_engines(_: ListEngines) -> EngineList:
@@ -147,7 +148,7 @@ async def test_draining_answers_what_was_asked_before(connect_as: ConnectAs) -> 
 
 
 async def test_an_engine_may_speak_for_itself_only(nats: NatsServer, connect_as: ConnectAs) -> None:
-    engine = await connect(nats.engine_settings("mine"))
+    engine = await connect(engine_login(nats, "mine"))
     gateway = await connect_as(Actor.GATEWAY)
     heard: list[str] = []
 
@@ -238,7 +239,7 @@ async def test_durable_events_are_stored_once_and_survive_a_kill_of_the_server(
     nats: NatsServer, connect_as: ConnectAs
 ) -> None:
     await ensure_streams(await connect_as(Actor.ORCHESTRATOR))
-    engine = await connect(nats.engine_settings("e1"))
+    engine = await connect(engine_login(nats, "e1"))
     for seq in range(1, 51):
         await engine.publish_durable(contract.FILL, _fill(seq), message_id=f"s1-{seq}", instance_id="e1")
     nats.kill()
@@ -276,7 +277,7 @@ async def test_a_follower_tries_a_batch_again_until_it_succeeds_and_keeps_the_or
 ) -> None:
     orchestrator = await connect_as(Actor.ORCHESTRATOR)
     await ensure_streams(orchestrator)
-    engine = await connect(nats.engine_settings("e1"))
+    engine = await connect(engine_login(nats, "e1"))
     for seq in range(1, 21):
         await engine.publish_durable(contract.FILL, _fill(seq), message_id=f"s1-{seq}", instance_id="e1")
     seen: list[int] = []
@@ -301,7 +302,7 @@ async def test_a_follower_tries_a_batch_again_until_it_succeeds_and_keeps_the_or
 
 
 async def test_history_gives_the_last_messages_of_one_engine(nats: NatsServer, bus: object) -> None:
-    engine, other = await connect(nats.engine_settings("e1")), await connect(nats.engine_settings("e2"))
+    engine, other = await connect(engine_login(nats, "e1")), await connect(engine_login(nats, "e2"))
     for number in range(1, 31):
         for who, instance_id in ((engine, "e1"), (other, "e2")):
             lines = LogLines(

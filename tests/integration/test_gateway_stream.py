@@ -32,6 +32,7 @@ from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import backtest, unfinished
 from tests.integration.gateways import API, NOW, Stage, engine, staged
+from tests.integration.logins import engine_login
 from tests.unit.orchestrator.makers import engine as on_record
 from tests.unit.orchestrator.makers import session
 
@@ -76,7 +77,7 @@ async def stage(connect_as: ConnectAs, tmp_path: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def sidecar(nats: NatsServer) -> AsyncIterator[Bus]:
-    bus = await connect(nats.engine_settings("e1"))
+    bus = await connect(engine_login(nats, "e1"))
     yield bus
     await bus.close()
 
@@ -181,7 +182,7 @@ async def test_a_stream_tells_of_an_engine_that_does_not_trade_as_the_record_doe
 async def test_a_client_gets_the_kinds_and_the_engine_it_asked_for(
     stage: Stage, sidecar: Bus, nats: NatsServer
 ) -> None:
-    other = await connect(nats.engine_settings("e2"))
+    other = await connect(engine_login(nats, "e2"))
     async with Opened(stage, "?kinds=state,alert&instanceId=e1") as reader:
         await other.publish(contract.STATE, state("e2"), instance_id="e2")
         await other.flush()

@@ -10,6 +10,7 @@ from flotilla.bus.queue import Taken, WorkQueue
 from flotilla.schemas.backtest import TrialJob, TrialPlan
 from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from flotilla.stack.servers.nats import NatsServer
+from tests.integration.logins import engine_login
 
 type Worker = Callable[..., Awaitable[WorkQueue[TrialJob]]]
 
@@ -32,7 +33,7 @@ async def worker(bus: Bus, nats: NatsServer) -> AsyncIterator[Worker]:
     made: list[Bus] = []
 
     async def make(name: str, *, is_worker: bool = True) -> WorkQueue[TrialJob]:
-        made.append(await connect(nats.engine_settings(name, is_worker=is_worker)))
+        made.append(await connect(engine_login(nats, name, is_worker=is_worker)))
         return WorkQueue(made[-1], TRIAL_QUEUE, TRIAL_CONSUMER)
 
     yield make

@@ -48,6 +48,7 @@ from flotilla.schemas.session import BusAccess, EngineCommand, EnginePlan, Launc
 from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ROOT, ema_cross
+from tests.integration.logins import engine_login
 from tests.integration.test_replay_equals_backtest import catalog
 from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE
 
@@ -95,7 +96,7 @@ class Workers:
         await self._bus.listen(TRIAL_BEAT, self._beat)
 
     def start(self, name: str, catalog: Path | None = None, **spec: Any) -> None:
-        settings = self._nats.engine_settings(name, is_worker=True)
+        settings = engine_login(self._nats, name, is_worker=True)
         values: dict[str, Any] = {
             "instance_id": name,
             "session_id": new_session_id(datetime.now(UTC)),

@@ -27,7 +27,7 @@ class ReplayProgress:
         self._task = bar.add_task("", visible=False)
 
     def show(self, metrics: EngineMetrics) -> None:
-        """See flotilla.demo.demo.Progress."""
+        """Shows how far the replay is; called about once a second."""
         for feed in metrics.feeds:
             at = f" · {formats.day(feed.last_ts_event)}" if feed.last_ts_event else ""
             figures = f"{metrics.fills_total:,} fills · pnl {formats.money(metrics.realized_pnl) or '0'}"
@@ -84,7 +84,7 @@ def demo(options: Options, *, runtime: str, report: Path | None) -> None:
         try:
             with bar:
                 account = asyncio.run(
-                    run_demo(tell, ReplayProgress(tell, bar), runtime=runtime, report=report)
+                    run_demo(tell, ReplayProgress(tell, bar).show, runtime=runtime, report=report)
                 )
         except DemoFailedError as error:
             _show(options, error.account)

@@ -61,11 +61,6 @@ class NatsServer:
         return f"nats://{self._host}:{self._port}"
 
     @property
-    def monitor_url(self) -> str:
-        """Where the server tells about itself."""
-        return f"http://127.0.0.1:{self._monitor_port}"
-
-    @property
     def port(self) -> int:
         """The port that clients connect to; -1 before the first start of a server that may choose."""
         return self._port
@@ -108,11 +103,6 @@ class NatsServer:
     def settings(self, actor: Actor) -> BusSettings:
         """How a service connects."""
         return BusSettings(url=self.url, name=actor, creds=self.keys.actor_credentials(actor))
-
-    def engine_settings(self, instance_id: str, *, is_worker: bool = False) -> BusSettings:
-        """How the sidecar of an engine connects, or that of a worker."""
-        creds = self.keys.mint().mint(instance_id, is_worker=is_worker)
-        return BusSettings(url=self.url, name=f"engine_{instance_id}", creds=creds)
 
     def _write_config(self) -> None:
         store = Path("jetstream")
