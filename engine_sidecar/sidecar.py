@@ -86,10 +86,11 @@ def exit_code(change: StateChange) -> int:
 
 
 async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
+    around = Surroundings(stdout=sys.stdout.fileno())
     if launch.spec.worker is not None:
         from flotilla.engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
 
-        return await WorkerLife(launch, launch.spec.worker, spawned, settings).run()
+        return await WorkerLife(launch, launch.spec.worker, spawned, around, settings).run()
     zygote = Zygote(spawned, Children())
     meter = session_meter(launch, lambda: zygote.pids)
-    return await Life(launch, zygote, meter, Surroundings(stdout=sys.stdout.fileno()), settings).run()
+    return await Life(launch, zygote, meter, around, settings).run()

@@ -355,7 +355,7 @@ FLUSH_S: Final = Variable(
     name="FLOTILLA_FLUSH_S",
     readers=(Reader.SIDECAR,),
     kind=variable.number("seconds", 0, 86_400),
-    meaning="How long a sidecar whose engine has ended goes on trying to get its events to the bus.",
+    meaning="How long a sidecar whose engine or worker has ended waits for the bus to take one more of its events.",
     default="120",
 )
 STRATEGY_PATH: Final = Variable(

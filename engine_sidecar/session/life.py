@@ -4,29 +4,20 @@ import asyncio
 import signal
 from typing import Final
 
-from flotilla.bus.logs import get_logger
-from flotilla.engine_sidecar.link.messages import Checked
-from flotilla.engine_sidecar.outbox.journal import Journal
-from flotilla.engine_sidecar.outbox.log_book import LogBook
-from flotilla.engine_sidecar.outbox.outbox import Outbox
-from flotilla.engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
-from flotilla.engine_sidecar.outbox.record import EventRecord
-from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
-from flotilla.engine_sidecar.process.echo import Echo
+from flotilla.engine_sidecar.link.messages import BusFound, Checked
 from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
 from flotilla.engine_sidecar.process.processes import rss_bytes
-from flotilla.engine_sidecar.session.bus_session import BusSession, keep_going
+from flotilla.engine_sidecar.session.bus_session import BusSession, Served
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.core.verdict import final_state
 from flotilla.engine_sidecar.session.handlers import Handlers
 from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
-from flotilla.engine_sidecar.session.telemetry import Telemetry
+from flotilla.schemas import contract
 from flotilla.schemas.session import Launch
 from flotilla.schemas.telemetry import StateChange
-
-log = get_logger(__name__)
 
 CHECK_S: Final = 0.2
 LAST_OUTPUT_S: Final = 1.0
@@ -44,54 +35,30 @@ class Life:
         around: Surroundings,
         settings: Settings,
     ) -> None:
-        spec = launch.spec
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
         self._zygote = zygote
-        self._book = LogBook(max_lines=settings.log_lines, max_bytes=settings.log_bytes)
-        self._echo = Echo(around.stdout)
-        outbox = Outbox(max_events=settings.queue_events, max_bytes=settings.queue_bytes)
-        events = EventPublisher(spec, outbox)
-        self._logs = LogPublisher(spec, self._book, around.now_ns)
-        self._redaction = Redaction(secrets_of(launch))
-        journal = Journal(spec, self._redaction)
-        self._record = EventRecord(journal, outbox, now=around.now, now_ns=around.now_ns, wake=events.wake)
         self._meter = meter
-        self._telemetry = Telemetry(
-            spec,
-            session=lambda: self._handlers.session,
-            outbox=outbox,
-            event_age_s=self._record.age_s,
-            last_seq=lambda: self._record.last_seq,
-            logs_dropped=lambda: self._book.dropped,
-            meter=self._meter,
-            heartbeat_file=settings.heartbeat_file,
-            now=around.now,
-            now_ns=around.now_ns,
-        )
-        questions = Questions(self._zygote)
+        self._reporter = Reporter(launch, settings, around, meter, lambda: self._handlers.session)
+        questions = Questions(zygote)
         self._handlers = Handlers(
             launch,
-            self._zygote,
-            self._record,
+            zygote,
+            self._reporter.record,
             questions,
-            self._redaction,
+            self._reporter.redaction,
             now=around.now,
-            measured=self._telemetry.measured,
+            measured=self._reporter.telemetry.measured,
             over=self._is_over.set,
         )
-        self._commands = Commands(launch, self._handlers, self._zygote)
+        self._commands = Commands(launch, self._handlers, zygote)
         self._bus_session = BusSession(
             launch,
-            self._handlers,
-            self._commands,
-            StrategyCommands(spec, self._handlers, questions),
-            outbox=outbox,
-            events=events,
-            logs=self._logs,
-            telemetry=self._telemetry,
+            _served(self._commands, StrategyCommands(launch.spec, self._handlers, questions)),
+            self._reporter,
             connect=around.connect,
+            on_found=lambda _: self._handlers.post(BusFound()),
         )
 
     async def run(self) -> StateChange:
@@ -100,25 +67,26 @@ class Life:
             asyncio.get_running_loop().add_signal_handler(number, self._ask_to_stop)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self._zygote.run(self._handlers.hear, self._on_line), name="zygote"),
+                tasks.create_task(
+                    self._zygote.run(self._handlers.hear, self._reporter.add_line), name="zygote"
+                ),
                 tasks.create_task(self._watch(), name="watch"),
-                tasks.create_task(keep_going("heartbeat", self._telemetry.run_heartbeat), name="heartbeat"),
-                tasks.create_task(keep_going("echo", self._echo.run), name="echo"),
-                tasks.create_task(self._bus_session.run(), name="voice"),
+                tasks.create_task(self._reporter.run(), name="reporter"),
+                tasks.create_task(self._bus_session.run(), name="bus session"),
             ]
             await self._is_over.wait()
             change = await self._conclude()
-            await self._bus_session.flush(self._settings.flush_s)
+            await self._reporter.flush(self._settings.flush_s)
             for task in running:
                 task.cancel()
-        self._echo.finish()
+        self._reporter.finish()
         await self._bus_session.hang_up()
         return change
 
     async def _conclude(self) -> StateChange:
         await self._zygote.drain(LAST_OUTPUT_S)
-        is_oom = self._telemetry.oom.has_risen(self._meter.oom_kills())
-        change = final_state(self._handlers.session, is_oom=is_oom, log_tail=self._book.tail)
+        is_oom = self._reporter.telemetry.oom.has_risen(self._meter.oom_kills())
+        change = final_state(self._handlers.session, is_oom=is_oom, log_tail=self._reporter.log_tail)
         self._handlers.conclude(change)
         self._zygote.kill_engine()
         self._zygote.kill_zygote()
@@ -133,8 +101,18 @@ class Life:
     def _ask_to_stop(self) -> None:
         self._commands.ask_to_stop(self._launch.spec.stop_policy, "its container was told to end (SIGTERM)")
 
-    def _on_line(self, line: str) -> None:
-        line = self._redaction.text(line)
-        self._book.add(line)
-        self._logs.wake()
-        self._echo.add(line)
+
+def _served(commands: Commands, strategies: StrategyCommands) -> Served:
+    return (
+        (contract.COMMAND_STOP, commands.stop),
+        (contract.COMMAND_END_NOW, commands.end_now),
+        (contract.COMMAND_CANCEL_ORDERS, commands.cancel_orders),
+        (contract.COMMAND_FLATTEN, commands.flatten),
+        (contract.COMMAND_RENEW_LEASE, commands.renew_lease),
+        (contract.COMMAND_DESCRIBE, commands.describe),
+        (contract.COMMAND_LIST_STRATEGIES, strategies.list_all),
+        (contract.COMMAND_ADD_STRATEGY, strategies.add),
+        (contract.COMMAND_START_STRATEGY, strategies.start),
+        (contract.COMMAND_STOP_STRATEGY, strategies.stop),
+        (contract.COMMAND_REMOVE_STRATEGY, strategies.remove),
+    )

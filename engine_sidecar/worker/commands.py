@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from flotilla.bus.bus import Bus
+from flotilla.engine_sidecar.session.bus_session import Served
 from flotilla.engine_sidecar.session.handlers import fence
 from flotilla.engine_sidecar.worker.trial import Trial
 from flotilla.engine_sidecar.worker.verdict import KillCause
@@ -25,13 +25,15 @@ class WorkerCommands:
     ) -> None:
         self._spec, self._trials, self._stop = spec, trials, stop
 
-    async def serve(self, bus: Bus) -> None:
-        """Answers on the worker's own subjects."""
-        instance_id = self._spec.instance_id
-        await bus.serve(contract.COMMAND_STOP, self.stop, instance_id=instance_id)
-        await bus.serve(contract.COMMAND_END_NOW, self.end_now, instance_id=instance_id)
-        await bus.serve(contract.COMMAND_DESCRIBE, self.describe, instance_id=instance_id)
-        await bus.serve(contract.COMMAND_CANCEL_TRIAL, self.cancel, instance_id=instance_id)
+    @property
+    def served(self) -> Served:
+        """The calls that they are, each with what answers it."""
+        return (
+            (contract.COMMAND_STOP, self.stop),
+            (contract.COMMAND_END_NOW, self.end_now),
+            (contract.COMMAND_DESCRIBE, self.describe),
+            (contract.COMMAND_CANCEL_TRIAL, self.cancel),
+        )
 
     async def stop(self, command: EngineCommand) -> CommandAccepted:
         """Ends the worker; its trials are given back to the queue."""

@@ -45,10 +45,11 @@ from flotilla.schemas.contract import (
 )
 from flotilla.schemas.ids import new_session_id
 from flotilla.schemas.session import BusAccess, EngineCommand, EnginePlan, Launch, SessionSpec
-from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.states import EngineType, RunState, TradingMode
 from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ROOT, ema_cross
 from tests.integration.logins import engine_login
+from tests.integration.sidecars import recorded, until
 from tests.integration.test_replay_equals_backtest import catalog
 from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE
 
@@ -335,12 +336,31 @@ async def test_a_worker_that_finds_no_bus_ends_when_it_is_told_to(workers: Worke
     nats.kill()
     workers.start("w-1")
     process, log = workers.processes["w-1"], workers.log("w-1")
-    async with asyncio.timeout(30):
-        while "bus cannot be used yet" not in log.read_text():
-            await asyncio.sleep(0.05)
+    await until(lambda: "bus error" in log.read_text())
     process.terminate()
     assert await asyncio.to_thread(process.wait, 15) == 0
     nats.start()
+
+
+async def test_a_worker_that_ends_while_the_bus_is_away_tells_of_it_when_the_bus_is_back(
+    workers: Workers, bus: Bus, nats: NatsServer
+) -> None:
+    async def states() -> list[RunState]:
+        return [event.data.state for event in await recorded(bus, "w-1")]
+
+    workers.start("w-1")
+    process = workers.processes["w-1"]
+    async with asyncio.timeout(60):
+        while RunState.TRADING not in await states():
+            await asyncio.sleep(0.1)
+    nats.kill()
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):  # how long it is away is what is tested
+        await asyncio.to_thread(process.wait, 8)
+    nats.start()
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    await until(lambda: bus.is_connected)
+    assert (await states())[-2:] == [RunState.STOPPING, RunState.STOPPED]
 
 
 async def test_two_slots_run_two_trials_at_once(workers: Workers) -> None:
