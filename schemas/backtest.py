@@ -85,7 +85,8 @@ class BacktestStatus(StrEnum):
 
 
 class TrialFailure(StrEnum):
-    """Why a trial failed: its plan or data, its strategy, its process, memory, time, or too many workers that it took along."""
+    """Why a trial failed: its plan or data, its strategy, its process, memory, time, too many workers that it took along, or that
+    none began it."""
 
     CONFIG = "config"
     STRATEGY = "strategy"
@@ -93,6 +94,7 @@ class TrialFailure(StrEnum):
     OOM = "oom"
     TIMEOUT = "timeout"
     POISON = "poison"
+    NEVER_BEGUN = "never_begun"
 
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
@@ -393,6 +395,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
+TRIAL_FORMAT: Final = 1
+"""Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
+running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
+
+
 class TrialJob(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work in the queue: run this plan. `wants_report` asks for a tear sheet too."""
 
@@ -478,7 +485,7 @@ class TrialBeat(msgspec.Struct, frozen=True, kw_only=True):
     progress: TrialProgress
 
 
-class CancelTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tells a worker to end a trial's process; it answers when that is gone. `not_found` when it does not run it."""
 
     backtest_id: BacktestId
@@ -738,7 +745,11 @@ class StudyList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker does: runs trials from the queue, `slots` at once, and ends by itself after `idle_s` without any."""
+    """What a worker does: runs trials from the queue, `slots` at once, and ends by itself after `idle_s` without any.
+
+    `trial_format` is the TRIAL_FORMAT of who started it; 0: it is from before there was one.
+    """
 
     slots: Annotated[int, Meta(ge=1, le=256)] = 1
     idle_s: Annotated[float, Meta(gt=0)] | None = None
+    trial_format: int = 0

@@ -202,7 +202,9 @@ class ContainerList(msgspec.Struct, frozen=True, kw_only=True):
     not_listed: tuple[str, ...] = ()
 
 
-class EngineCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EngineCommand(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A command to a running engine through its sidecar. `session_id` fences: another session refuses it.
 
     `timeout_s` is what is left of the time for a stop, when that is less than the session's own.
@@ -334,7 +336,7 @@ class StopFlags(msgspec.Struct, frozen=True, kw_only=True):
     untold: tuple[HostId, ...] = ()
 
 
-class EndNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EndNow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tells a sidecar to cancel, close and end within `deadline_s`, and to answer when that is done."""
 
     session_id: SessionId | None = None
@@ -350,7 +352,7 @@ class SessionEnded(msgspec.Struct, frozen=True, kw_only=True):
     end: StateChange
 
 
-class RenewLease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RenewLease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Renews the lease of a session. A sidecar refuses another session's, and a token older than its own.
 
     `as_of_s` is `monotonic_s` of the heartbeat that was heard last: the lease lasts `ttl_s` from then on, so that a renewal which is

@@ -69,7 +69,7 @@ class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     instance_id: InstanceId | None = None
 
 
-class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tells a sidecar to add a strategy: `strategy` is an importable config, rendered already."""
 
     strategy: dict[str, Any]
@@ -78,7 +78,9 @@ class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     request_id: RequestId | None = None
 
 
-class ChangeInEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChangeInEngine(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Tells a sidecar to start, stop or remove a strategy."""
 
     strategy_id: StrategyId
@@ -87,7 +89,9 @@ class ChangeInEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     request_id: RequestId | None = None
 
 
-class LookIntoEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LookIntoEngine(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Asks a sidecar what its engine runs."""
 
     session_id: SessionId | None = None

@@ -215,6 +215,7 @@ class Orchestrator:
                 library=self._library,
                 catalog=catalog,
                 modules=settings.strategy_modules,
+                engines=self._outside.record,
             ),
         )
 

@@ -229,6 +229,32 @@ async def put_on_record_as_before(bench: Bench, name: str) -> None:
     bench.forget(name)
 
 
+async def test_a_worker_of_services_from_before_is_replaced_before_it_is_given_work(bench: Bench) -> None:
+    """It runs on while the services are exchanged, and would throw away what it cannot read, or count as it did before."""
+    bench.run("last-of-before")
+    before = worker_session(bench)
+    connection = await asyncpg.connect(PostgresServer(bench.stack.folder.root / "postgres").dsn)
+    try:
+        unmarked = (
+            "update sessions set spec = spec::jsonb #- '{worker,trial_format}' where session_id = $1 returning spec"
+        )
+        spec = json.loads(await connection.fetchval(unmarked, before))
+    finally:
+        await connection.close()
+    assert "slots" in spec["worker"]
+    bench.forget("last-of-before")
+    until(lambda: worker_session(bench) != before, 30, "another worker")
+    bench.run("first-of-now")
+    assert bench.verify("first-of-now", 0) == {}
+
+
+def worker_session(bench: Bench) -> str:
+    """The session of the stack's only worker."""
+    engines = bench.stack.json("engine", "ls")["engines"]
+    (worker,) = [each for each in engines if each["instance_id"].startswith("worker-")]
+    return str(worker["session"]["session_id"])
+
+
 async def test_of_a_result_from_before_figures_had_versions_all_but_its_figures_is_compared(
     bench: Bench,
 ) -> None:

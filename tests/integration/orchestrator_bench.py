@@ -16,7 +16,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
-from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.session import (
     CommandAccepted,
     ContainerFacts,
@@ -140,6 +140,8 @@ class ScriptedEngine:
         """Renewals are not heard."""
         self.does_take = True
         """Stops are taken by the engine, and not only by its sidecar."""
+        self.is_from_before = False
+        """It does not know that a stop may say how long it has, as those of before did not."""
         self.may_answer = asyncio.Event()
         """Stops are answered."""
         self.may_answer.set()
@@ -252,6 +254,8 @@ class ScriptedEngine:
 
     async def _stop(self, command: EngineCommand) -> CommandAccepted:
         self._check(command.session_id)
+        if self.is_from_before and command.timeout_s is not None:
+            raise invalid(FieldError("timeout_s", "Object contains unknown field `timeout_s`"))
         self.commands.append(command)
         await self.may_answer.wait()
         return CommandAccepted(

@@ -5,7 +5,7 @@ import time
 
 from flotilla.schemas import contract
 from flotilla.schemas.engine import EngineAccepted, StopEngine
-from flotilla.schemas.states import ClientState, RunState
+from flotilla.schemas.states import ClientState, RunState, StopPolicy
 from tests.integration.orchestrator_bench import Bench, bench, idle, until
 
 __all__ = ["bench", "idle"]
@@ -89,3 +89,13 @@ async def test_a_stop_before_the_start_has_a_host_is_taken_at_once(bench: Bench)
     answer = await stop(bench, "r1")
     assert (answer.is_taken, answer.state) == (True, ClientState.STOPPED)
     assert time.monotonic() - began < 1.5
+
+
+async def test_a_sidecar_from_before_a_stop_could_say_how_long_it_has_is_stopped_by_its_policy_too(
+    bench: Bench,
+) -> None:
+    engine = await bench.trading()
+    engine.is_from_before = True
+    request = StopEngine(instance_id="e1", policy=StopPolicy.LEAVE, request_id="r1")
+    assert (await bench.call(contract.ENGINE_STOP, request)).is_taken is True
+    assert [(command.policy, command.timeout_s) for command in engine.commands] == [(StopPolicy.LEAVE, None)]

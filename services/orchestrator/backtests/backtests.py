@@ -34,7 +34,7 @@ from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
-from flotilla.services.orchestrator.ports import Catalog
+from flotilla.services.orchestrator.ports import Catalog, Record
 from flotilla.services.orchestrator.templates.library import Library
 
 log = get_logger(__name__)
@@ -126,6 +126,7 @@ class Backtests:
         library: Library,
         catalog: Catalog,
         modules: Sequence[str],
+        engines: Record,
     ) -> None:
         plan_sources = PlanSources(library, catalog, modules)
         self._announcements = Announcements(bus, record, clock)
@@ -150,7 +151,9 @@ class Backtests:
             reads=self._reads,
         )
         self._enqueuer = Enqueuer(bus, record, self._changes, liveness, clock)
-        self._workers = Workers(record, fleet, sightings, clock, mailboxes=mailboxes, planner=planner)
+        self._workers = Workers(
+            record, engines, fleet, sightings, clock, mailboxes=mailboxes, planner=planner
+        )
         results = Results(record, self._changes, self._progress, clock)
         self._follower = Follower(
             bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH

@@ -92,6 +92,14 @@ class Enqueuer:
         backtests = [await self._changes.take(name, decide) for name in names]
         return [each.backtest_id for each in backtests if not each.is_final]
 
+    async def _is_never_begun(self, work: Work) -> bool:
+        """True for one that no worker reads: it ends here."""
+
+        def decide(backtest: Backtest) -> Backtest | None:
+            return core.never_begun(backtest, work.queued, self._clock())
+
+        return (await self._changes.take(work.backtest_id, decide)).is_final
+
     async def _made(self) -> None:
         while True:
             try:
@@ -119,7 +127,11 @@ class Enqueuer:
         self._empty_since = self._empty_since or now
         if now - self._empty_since < _LOST_AFTER:
             return
-        lost = await self._record.lost(now - _LOST_AFTER, AHEAD)
+        lost = [
+            work
+            for work in await self._record.lost(now - _LOST_AFTER, AHEAD)
+            if not await self._is_never_begun(work)
+        ]
         if lost:
             log.warning("backtests are queued again: the queue has lost them", count=len(lost))
             await self._put(lost)

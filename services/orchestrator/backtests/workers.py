@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.backtest import TRIAL_FORMAT
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.telemetry import HostHeartbeat
@@ -18,6 +19,7 @@ from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Workers:
     def __init__(
         self,
         record: BacktestRecord,
+        engines: Record,
         fleet: Fleet,
         sightings: FleetSightings,
         clock: Clock,
@@ -54,12 +57,14 @@ class Workers:
         planner: Planner,
     ) -> None:
         self._record = record
+        self._engines = engines
         self._fleet = fleet
         self._sightings = sightings
         self._clock = clock
         self._mailboxes = mailboxes
         self._planner = planner
         self._has_news = asyncio.Event()
+        self._formats: dict[str, int] = {}
 
     def wake(self) -> None:
         """There is something to run."""
@@ -79,7 +84,13 @@ class Workers:
                 continue
 
     async def round(self) -> None:
-        """Starts a worker wherever one is missing and wanted."""
+        """Replaces workers of another format, and starts one wherever one is missing and wanted."""
+        workers = [engine for engine in self._fleet.active() if engine.is_worker]
+        sessions = {engine.session.session_id for engine in workers if engine.session}
+        self._formats = {name: known for name, known in self._formats.items() if name in sessions}
+        for worker in workers:
+            if await self._is_outdated(worker):
+                await self._replace(worker)
         backlog = await self._record.backlog()
         if backlog.open == 0:
             return
@@ -87,6 +98,42 @@ class Workers:
             engine = self._fleet.get(worker_id(beat.host))
             if wants_worker(beat, engine, newest=backlog.newest, now=self._clock()):
                 await self._start(beat)
+
+    async def _is_outdated(self, engine: Engine) -> bool:
+        """True for a worker that was started by services of another trial format, unless it ends already."""
+        session = engine.session
+        if session is None or session.stop is not None or engine.pending is not None:
+            return False
+        if session.session_id not in self._formats:
+            spec = await self._engines.spec(session.session_id)
+            self._formats[session.session_id] = spec.worker.trial_format if spec and spec.worker else 0
+        return self._formats[session.session_id] != TRIAL_FORMAT
+
+    async def _replace(self, worker: Engine) -> None:
+        meant = worker.session
+        try:
+            plans = await self._planner.plans()
+            spec = plans.spec(worker.next_config)
+
+            def decide(engine: Engine | None) -> Decision | None:
+                is_same = engine is not None and engine.session == meant and engine.pending is None
+                if engine is None or not is_same:
+                    return None
+                now = self._clock()
+                return core.restart(
+                    engine,
+                    spec,
+                    request_id=new_request_id(),
+                    hosts=self._fleet.hosts(self._sightings, now, is_worker=True),
+                    now=now,
+                    policy=plans.policy(engine.next_config),
+                )
+
+            await self._mailboxes.turn(worker.instance_id, decide)
+        except FaultError as error:
+            log.warning("a worker of another release goes on", worker=worker.instance_id, error=str(error))
+        else:
+            log.info("a worker of another release is replaced", worker=worker.instance_id)
 
     async def _start(self, beat: HostHeartbeat) -> None:
         config = worker_config(beat)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.tasks import Tasks
@@ -215,12 +217,23 @@ class Actions:
             case RemoveContainer(host=host):
                 await self._call(SESSION_REMOVE, WhichSession(session_id=session_id), host)
                 self._sightings.forget_container(session_id)
-            case CommandStop(instance_id, _, policy, until):
-                left_s = max(1.0, (until - self._clock()).total_seconds())
-                command = EngineCommand(session_id=session_id, policy=policy, timeout_s=left_s)
-                answer = await self._bus.call(COMMAND_STOP, command, instance_id=instance_id)
-                return answer.is_taken is True
+            case CommandStop():
+                return await self._command_stop(effect)
         return False
+
+    async def _command_stop(self, effect: CommandStop) -> bool:
+        """Tells the sidecar to stop; whether the engine has taken it, as far as the sidecar knows."""
+        left_s = max(1.0, (effect.until - self._clock()).total_seconds())
+        command = EngineCommand(session_id=effect.session_id, policy=effect.policy, timeout_s=left_s)
+        try:
+            answer = await self._bus.call(COMMAND_STOP, command, instance_id=effect.instance_id)
+        except FaultError as error:
+            if error.fault.code != FaultCode.INVALID:
+                raise
+            # Its sidecar is from before a stop could say how long it may take: the session's own time holds.
+            command = msgspec.structs.replace(command, timeout_s=None)
+            answer = await self._bus.call(COMMAND_STOP, command, instance_id=effect.instance_id)
+        return answer.is_taken is True
 
     async def _start(self, effect: StartContainer, host: str) -> None:
         """Has the host start the session, unless it was ordered to end meanwhile."""

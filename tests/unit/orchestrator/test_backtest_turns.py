@@ -143,6 +143,16 @@ def test_poison_ends_without_one_more_worker() -> None:
     assert turns.poisoned(ended, NOW) is None
 
 
+def test_what_left_the_queue_eight_times_and_was_never_begun_ends() -> None:
+    assert turns.never_begun(backtest(), 7, NOW) is None
+    ended = turns.never_begun(backtest(), 8, NOW)
+    assert ended is not None
+    assert (ended.status, ended.facts.reason) == (BacktestStatus.FAILED, TrialFailure.NEVER_BEGUN)
+    assert "queued 8 times" in (ended.facts.error or "")
+    assert turns.never_begun(running(), 99, NOW) is None
+    assert turns.never_begun(ended, 99, NOW) is None
+
+
 def test_a_worker_that_asks_again_for_what_it_holds_does_not_run_it_any_more() -> None:
     again, is_wanted = claimed(running(), "w1", 2, heard_at=NOW)
     assert (is_wanted, again.facts.attempts) == (True, 2)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from flotilla import templates
-from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.backtest import TRIAL_FORMAT, WorkerPlan
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import HostHeartbeat, StopFlag
@@ -46,7 +46,7 @@ def test_the_template_of_workers_makes_the_plan_of_one() -> None:
     config = EngineConfig(engine_type="backtest", template=template.name, parameters={"slots": 3})
     template_set = TemplateSet(engines={template.name: template})
     spec = render(config, template_set, Known.of(()), session_id="s")
-    assert spec.worker == WorkerPlan(slots=3, idle_s=600.0)
+    assert spec.worker == WorkerPlan(slots=3, idle_s=600.0, trial_format=TRIAL_FORMAT)
 
 
 def test_a_host_without_a_worker_gets_one_and_one_with_a_worker_does_not() -> None:

@@ -35,6 +35,13 @@ def test_no_two_rows_share_a_subject() -> None:
     assert len(subjects) == len(set(subjects))
 
 
+def test_what_is_asked_of_engines_names_only_what_is_meant() -> None:
+    """Engines outlive the services that started them: a field that is new and not used must not reach a sidecar that refuses it."""
+    for call in CALLS:
+        if call.owner is Actor.SIDECAR:
+            assert call.request.__struct_config__.omit_defaults, call.subject
+
+
 def test_every_command_can_carry_a_request_id_and_refuses_unknown_fields() -> None:
     for call in CALLS:
         assert call.request.__struct_config__.forbid_unknown_fields, call.subject

@@ -24,6 +24,8 @@ MAX_ATTEMPTS: Final = 5
 """A trial that was begun this often and never came to an end is poison."""
 ALONE_AFTER: Final = 2
 """One that was begun this often runs alone from then on, so that no other is taken for poison in its place."""
+MAX_QUEUED: Final = 8
+"""One that left the queue this often and was never begun is read by no worker."""
 
 
 def claim(
@@ -60,6 +62,14 @@ def poisoned(backtest: Backtest, now: datetime) -> Backtest | None:
     last = facts.claim.worker if facts.claim else "unknown"
     error = f"begun {facts.attempts} times, and each time its process or its worker was killed; the last was {last}"
     return _ended(backtest, BacktestStatus.FAILED, now, reason=TrialFailure.POISON, error=error)
+
+
+def never_begun(backtest: Backtest, queued: int, now: datetime) -> Backtest | None:
+    """It is not queued once more when workers took it from the queue `queued` times and none asked to run it."""
+    if backtest.is_final or backtest.facts.attempts > 0 or queued < MAX_QUEUED:
+        return None
+    error = f"queued {queued} times, and no worker began it: are the engines' image and the services of one release?"
+    return _ended(backtest, BacktestStatus.FAILED, now, reason=TrialFailure.NEVER_BEGUN, error=error)
 
 
 def _granted(backtest: Backtest) -> TrialClaimed:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.backtest import TRIAL_FORMAT, WorkerPlan
 from flotilla.schemas.config import EngineConfig, StrategyChoice, cpu_count, memory_bytes
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.session import EnginePlan, SessionSpec
@@ -131,7 +131,10 @@ def _spec(
 
 
 def _worker(template: EngineTemplate, values: Mapping[str, Value]) -> WorkerPlan | None:
-    return None if template.worker is None else msgspec.convert(_filled(template.worker, values), WorkerPlan)
+    if template.worker is None:
+        return None
+    plan = msgspec.convert(_filled(template.worker, values), WorkerPlan)
+    return msgspec.structs.replace(plan, trial_format=TRIAL_FORMAT)
 
 
 def _body(template: EngineTemplate, config: EngineConfig) -> dict[str, Any]:
