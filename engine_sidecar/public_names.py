@@ -35,3 +35,8 @@ def serve_public_names() -> None:
     """Has `engine_sidecar` mean ours in this process, whatever else on the path is called so."""
     if not any(isinstance(finder, _PublicNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _PublicNames())
+
+
+def public_name(module: str) -> str:
+    """What people call a module of ours; any other keeps its name."""
+    return module.removeprefix("flotilla.") if module.startswith(f"flotilla.{_NAME}.") else module

@@ -21,6 +21,7 @@ from typing import Any
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
+from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
@@ -81,7 +82,7 @@ class _FromSource(SourceFileLoader):
         """What is compiled next."""
         data = super().get_data(path)
         if path == self.path:
-            self._digests[self.name] = hashlib.sha256(data).hexdigest()
+            self._digests[public_name(self.name)] = hashlib.sha256(data).hexdigest()
         return data
 
 

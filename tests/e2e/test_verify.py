@@ -235,9 +235,7 @@ async def test_a_worker_of_services_from_before_is_replaced_before_it_is_given_w
     before = worker_session(bench)
     connection = await asyncpg.connect(PostgresServer(bench.stack.folder.root / "postgres").dsn)
     try:
-        unmarked = (
-            "update sessions set spec = spec::jsonb #- '{worker,trial_format}' where session_id = $1 returning spec"
-        )
+        unmarked = "update sessions set spec = spec::jsonb #- '{worker,trial_format}' where session_id = $1 returning spec"
         spec = json.loads(await connection.fetchval(unmarked, before))
     finally:
         await connection.close()

@@ -65,3 +65,16 @@ def test_what_is_installed_is_told_by_the_module_that_was_asked_for_alone(tmp_pa
     told = json.loads(done.stdout)
     assert list(told) == ["nautilus_trader.examples.strategies.ema_cross"]
     assert len(told["nautilus_trader.examples.strategies.ema_cross"]) == 64
+
+
+def test_our_own_code_is_told_by_the_names_that_stand_on_record_from_before_it_moved() -> None:
+    code = (
+        "import json; from flotilla.engine_sidecar.backtest.manifest import import_strategies;"
+        "print(json.dumps(import_strategies(['engine_sidecar.strategies.grid'])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    told = json.loads(done.stdout)
+    assert "engine_sidecar.strategies.bars" in told
+    assert not [name for name in told if name.startswith("flotilla.")]
