@@ -33,10 +33,12 @@ Its session is over when its host lists no container of it, and unknown when its
 """
 TRIAL_SILENT_AFTER: Final = timedelta(seconds=10)
 """A worker that told nothing of its trial for so long does not run it any more: another may. It tells twice a second."""
-SIDECAR_STUCK_S: Final = 12.0
+SIDECAR_STUCK_S: Final = 9.0
 """A sidecar whose own sign of life on its host has not moved for so long after SIGTERM will not obey it, and is killed.
 
-It does not go over the bus, so that no other limit bears on it; the sidecar gives that sign with each beat.
+It does not go over the bus, so that no other limit bears on it; the sidecar gives that sign with each beat. Nine are enough to
+tell a slow machine from one that is stuck, and leave time: a session is gone within 25 s of its stop, also when it was first
+asked in vain and its supervisor died then.
 """
 ENGINE_SILENT_AFTER: Final = timedelta(seconds=15)
 """An engine that was not heard for so long, in which its host was in sight, is silent while its container is up.
