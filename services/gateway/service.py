@@ -19,7 +19,7 @@ from flotilla.services.gateway.docs.page import render
 from flotilla.services.gateway.fleet.probes import own_figures
 from flotilla.services.gateway.http import SPEAKS_FOR, application
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.hosts import HostWatch
+from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
 from flotilla.services.gateway.live.refusals import Refusals
 from flotilla.services.gateway.live.streams import Hub
@@ -58,7 +58,7 @@ def assemble(bus: Bus, settings: GatewaySettings) -> Gateway:
         bus=bus,
         hub=Hub(bus, max_clients=settings.max_streams, backlog=settings.stream_backlog),
         watch=FleetWatch(bus),
-        hosts=HostWatch(bus),
+        hosts=KnownHosts(bus),
         tokens=TokenFile(settings.tokens_file),
         meter=Meter(),
         refusals=Refusals(bus, lambda: datetime.now(UTC)),

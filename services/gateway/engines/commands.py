@@ -20,12 +20,12 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import RunState
+from flotilla.services.gateway.engines.command_outcome import CommandOutcome, Goal, judge
 from flotilla.services.gateway.engines.replies import CommandReply
 from flotilla.services.gateway.engines.unconfirmed import with_doubts
-from flotilla.services.gateway.engines.verdict import Goal, Verdict, judge
 from flotilla.services.gateway.engines.views import command_data, command_reply
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.watch import Sightings
+from flotilla.services.gateway.live.watch import SeenSessions
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import (
@@ -57,7 +57,7 @@ class Wait:
         accepted: EngineAccepted,
         session_id: str,
         goal: Goal,
-        seen: Sightings,
+        seen: SeenSessions,
         *,
         ends_another: bool = False,
     ) -> None:
@@ -71,20 +71,20 @@ class Wait:
 
     async def reply(self, timeout_s: float) -> CommandReply:
         """The answer: what was reached, or soon after `timeout_s` how far it has got."""
-        verdict = await self._verdict(timeout_s)
+        outcome = await self._outcome(timeout_s)
         session = self._seen.get(self._session_id)
         if session is not None:
             # Of a restart, what was accepted still has the time of the session before.
             self._accepted = msgspec.structs.replace(self._accepted, started_at=session.started_at)
-        if verdict is None:
+        if outcome is None:
             return self._still(timeout_s)
         if self._ends_another:
             await self._poll()  # for the end of the session before, which the feed may have passed over
-        if verdict.code is not None:
-            raise self._failed(verdict.code, verdict.message, verdict.state)
-        return self._answer(verdict.message, verdict.state)
+        if outcome.code is not None:
+            raise self._failed(outcome.code, outcome.message, outcome.state)
+        return self._answer(outcome.message, outcome.state)
 
-    async def _verdict(self, timeout_s: float) -> Verdict | None:
+    async def _outcome(self, timeout_s: float) -> CommandOutcome | None:
         loop = asyncio.get_running_loop()
         deadline, next_poll = loop.time() + timeout_s, 0.0
         while True:
@@ -92,8 +92,8 @@ class Wait:
                 await self._poll()
                 next_poll = loop.time() + POLL_S
             session = self._seen.get(self._session_id)
-            if session is not None and (verdict := judge(self._goal, session)) is not None:
-                return verdict
+            if session is not None and (outcome := judge(self._goal, session)) is not None:
+                return outcome
             if loop.time() >= deadline:
                 return None
             await self._seen.change(min(deadline, next_poll) - loop.time())
@@ -217,7 +217,7 @@ async def _carry_out(
     request: Any,
     goal: Goal,
 ) -> CommandReply:
-    with gateway.watch.sightings() as seen:
+    with gateway.watch.look() as seen:
         accepted = await gateway.bus.call(call, request)
         if not query.wait or accepted.session_id is None:
             return command_reply(accepted)

@@ -13,8 +13,8 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.schemas.telemetry import Resources
 from flotilla.services.gateway.engines import container_replies, replies, strategy_replies
+from flotilla.services.gateway.engines.command_outcome import last_error
 from flotilla.services.gateway.engines.unconfirmed import listed
-from flotilla.services.gateway.engines.verdict import last_error
 
 UNKNOWN: Final = "--"
 """What `docker stats` prints for a figure that it does not have."""
@@ -145,7 +145,7 @@ def problems(engine: EngineView) -> list[str]:
     session, age = engine.session, engine.heartbeat_age_s
     if engine.is_frozen:
         found.append("its event loop does not turn")
-    if _is_silent(engine) and session is not None and session.state in _UP:
+    if _is_unheard(engine) and session is not None and session.state in _UP:
         found.append("no heartbeat" if age is None else f"no heartbeat for {age:.0f} s")
     error = last_error(session) if session else None
     # What an engine that is heard is impaired by, it says itself.
@@ -275,7 +275,7 @@ def _health(engine: EngineView) -> str:
     return "unknown" if engine.notes else "healthy"
 
 
-def _is_silent(engine: EngineView) -> bool:
+def _is_unheard(engine: EngineView) -> bool:
     return engine.heartbeat_age_s is None or engine.heartbeat_age_s > UNHEALTHY_AFTER_S
 
 

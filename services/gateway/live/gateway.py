@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flotilla.bus.bus import Bus
-from flotilla.services.gateway.live.hosts import HostWatch
+from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
 from flotilla.services.gateway.live.refusals import Refusals
 from flotilla.services.gateway.live.streams import Hub
@@ -20,7 +20,7 @@ class Gateway:
     bus: Bus
     hub: Hub
     watch: FleetWatch
-    hosts: HostWatch
+    hosts: KnownHosts
     tokens: TokenFile
     meter: Meter
     refusals: Refusals

@@ -12,7 +12,7 @@ from flotilla.schemas.telemetry import HostHeartbeat
 FORGOTTEN_S: Final = 7 * 86_400.0
 
 
-class HostWatch:
+class KnownHosts:
     """When each host was last heard of, from its heartbeats."""
 
     def __init__(self, bus: Bus) -> None:

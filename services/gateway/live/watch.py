@@ -9,7 +9,7 @@ from flotilla.schemas.contract import FLEET_STATE
 from flotilla.schemas.engine import EngineView, SessionView
 
 
-class Sightings:
+class SeenSessions:
     """The sessions that were seen to change since we began to look, each as it was seen last."""
 
     def __init__(self) -> None:
@@ -48,16 +48,16 @@ class FleetWatch:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._open: set[Sightings] = set()
+        self._open: set[SeenSessions] = set()
 
     async def start(self) -> None:
         """Subscribes; returns when the server knows of it. The bus unsubscribes when it drains."""
         await self._bus.listen(FLEET_STATE, self._receive)
 
     @contextmanager
-    def sightings(self) -> Iterator[Sightings]:
+    def look(self) -> Iterator[SeenSessions]:
         """What is seen from now on; to be entered before the command is sent."""
-        seen = Sightings()
+        seen = SeenSessions()
         self._open.add(seen)
         try:
             yield seen

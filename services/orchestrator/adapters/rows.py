@@ -13,7 +13,7 @@ from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, Silence
 from flotilla.services.orchestrator.ports import Command, Refusal
 
 SQL: Final = {
@@ -95,7 +95,7 @@ def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:
 def session_of(row: Mapping[str, Any]) -> Session:
     """A session from a row of session_facts."""
     documents = {
-        "stop": _decoded(row["stop"], StopOrder),
+        "stop": _decoded(row["stop"], OrderedStop),
         "stop_report": _decoded(row["stop_report"], StopReport),
         "silence": _decoded(row["silence"], Silence),
     }
@@ -120,7 +120,7 @@ def _decoded[T](document: str | None, kind: type[T]) -> T | None:
 def _column(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, StopOrder | StopReport | Silence):
+    if isinstance(value, OrderedStop | StopReport | Silence):
         return to_json(value)
     return str(value) if isinstance(value, str) else value
 

@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
 from flotilla.services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
 from flotilla.services.orchestrator.backtests.progress import Progress
-from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.backtests.reads import BacktestReads
 from flotilla.services.orchestrator.backtests.results import Results
 from flotilla.services.orchestrator.backtests.studies import Studies
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
@@ -40,7 +40,7 @@ from flotilla.services.orchestrator.templates.library import Library
 log = get_logger(__name__)
 
 
-class Commands:
+class BacktestCommands:
     """What puts a backtest on record."""
 
     def __init__(
@@ -135,9 +135,9 @@ class Backtests:
         liveness = WorkerLiveness(fleet)
         self._claims = Claims(self._changes, self._progress, liveness, clock)
         self._cancelling = Cancelling(bus, self._changes, self._progress, liveness, clock, ledger=ledger)
-        self._reads = Reads(record, self._changes, self._progress)
+        self._reads = BacktestReads(record, self._changes, self._progress)
         known = (record, self._announcements, clock)
-        self._commands = Commands(*known, ledger=ledger, plan_sources=plan_sources)
+        self._commands = BacktestCommands(*known, ledger=ledger, plan_sources=plan_sources)
         self._verifying = Verifying(
             record, self._changes, self._announcements, clock, reads=self._reads, ledger=ledger
         )

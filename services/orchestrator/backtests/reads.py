@@ -37,7 +37,7 @@ _PARTED: Final = "~"
 _CURSOR: Final = re.compile(r"\A([^~]{1,40})~([0-9]{1,9})~([A-Za-z0-9_-]{1,100})\Z")
 
 
-class Reads:
+class BacktestReads:
     """The calls that change nothing."""
 
     def __init__(self, record: BacktestRecord, changes: Changes, progress: Progress) -> None:

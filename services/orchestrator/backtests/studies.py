@@ -18,7 +18,7 @@ from flotilla.services.orchestrator.backtests.core.study_ranking import best, po
 from flotilla.services.orchestrator.backtests.core.views import study_view
 from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
-from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.backtests.reads import BacktestReads
 from flotilla.services.orchestrator.backtests.study_backtests import new_members
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
 from flotilla.services.orchestrator.core.replies import fitting
@@ -42,7 +42,7 @@ class Studies:
         plan_sources: PlanSources,
         cancelling: Cancelling,
         runner: StudyRunner,
-        reads: Reads,
+        reads: BacktestReads,
     ) -> None:
         self._record = record
         self._announcements = announcements

@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.backtests.changes import Changes
 from flotilla.services.orchestrator.backtests.core.comparing import verdict
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
-from flotilla.services.orchestrator.backtests.reads import Reads
+from flotilla.services.orchestrator.backtests.reads import BacktestReads
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
@@ -40,7 +40,7 @@ class Verifying:
         announcements: Announcements,
         clock: Clock,
         *,
-        reads: Reads,
+        reads: BacktestReads,
         ledger: Ledger,
     ) -> None:
         self._record = record

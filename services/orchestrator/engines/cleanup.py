@@ -17,7 +17,7 @@ from flotilla.schemas.session import (
 )
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import engine as core
-from flotilla.services.orchestrator.engines.core.cleanup import Verb, Verdict, judge
+from flotilla.services.orchestrator.engines.core.cleanup import CleanupStep, Verb, judge
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -70,9 +70,9 @@ class Cleaner:
             self._bus, self._sightings, self._clock, timeout_s=_LIST_TIMEOUT_S
         )
         on_record = await self._record.sessions_named([facts.session_id for facts in containers])
-        verdicts = [judge(facts, on_record, force=request.force) for facts in containers]
-        errors += [_error(each.container, each.reason) for each in verdicts if each.verb == Verb.REFUSE]
-        chosen = [each for each in verdicts if each.is_cleaned]
+        steps = [judge(facts, on_record, force=request.force) for facts in containers]
+        errors += [_error(each.container, each.reason) for each in steps if each.verb == Verb.REFUSE]
+        chosen = [each for each in steps if each.is_cleaned]
         if request.dry_run:
             cleaned = tuple(each.container for each in chosen)
             return CleanupReport(cleaned=cleaned, errors=tuple(errors), is_dry_run=True)
@@ -81,14 +81,14 @@ class Cleaner:
         gone = tuple(each for each in outcomes if isinstance(each, ContainerFacts))
         return CleanupReport(cleaned=gone, errors=tuple(errors))
 
-    async def _clear(self, verdict: Verdict, stamp: Stamp) -> _Outcome:
-        facts = verdict.container
+    async def _clear(self, step: CleanupStep, stamp: Stamp) -> _Outcome:
+        facts = step.container
         try:
-            if verdict.verb == Verb.STOP_ENGINE:
+            if step.verb == Verb.STOP_ENGINE:
                 await self._stop_engine(facts, stamp)
-            elif verdict.verb == Verb.STOP_CONTAINER:
+            elif step.verb == Verb.STOP_CONTAINER:
                 await self._bus.call(SESSION_STOP, StopSession(session_id=facts.session_id), host=facts.host)
-            is_ours = await self._remove(facts, is_stopping=verdict.verb != Verb.REMOVE)
+            is_ours = await self._remove(facts, is_stopping=step.verb != Verb.REMOVE)
         except FaultError as error:
             return _error(facts, error.fault.message)
         return facts if is_ours else None

@@ -14,7 +14,7 @@ from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import HostHeartbeat, StopFlag
 from flotilla.services.orchestrator.backtests.core.hosting import wants_worker, worker_config
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
-from flotilla.services.orchestrator.engines.core.model import Engine, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.rendering import render
 from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, TemplateSet
@@ -73,7 +73,7 @@ def test_after_a_worker_that_failed_for_good_there_is_a_pause(seconds: float, wa
 def test_a_worker_that_somebody_stopped_comes_back_for_what_is_asked_for_later(
     newest: float, wanted: bool
 ) -> None:
-    stopped = worker(RunState.STOPPED, stop=StopOrder(asked_at=NOW, policy=None))
+    stopped = worker(RunState.STOPPED, stop=OrderedStop(asked_at=NOW, policy=None))
     assert is_wanted(stopped, newest=newest) == wanted
 
 

@@ -12,9 +12,9 @@ from flotilla.schemas.telemetry import FleetAlert, OrderUpdate, PositionUpdate, 
 from flotilla.services.orchestrator.engines.core import ends
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import PublishState, RaiseAlert
-from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT, Exposure
+from flotilla.services.orchestrator.engines.core.ends import UNACCOUNTED_FOR, Exposure
 from flotilla.services.orchestrator.engines.core.engine import stop
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session
 from flotilla.services.orchestrator.engines.core.session import move
 from tests.unit.orchestrator.makers import NOW, after, engine, session, spec
 
@@ -70,7 +70,7 @@ def ended(
 @pytest.mark.parametrize("state", ["trading", "impaired", "silent"])
 def test_a_crash_tells_what_was_held_on_record_and_in_an_alert(state: str, reason: FailureReason) -> None:
     _, over, alerts = ended(session(RunState(state)), RunState.FAILED, reason=reason, detail="it died")
-    assert over.not_confirmed == (NO_ACCOUNT, *IN_WORDS)
+    assert over.not_confirmed == (UNACCOUNTED_FOR, *IN_WORDS)
     (alert,) = alerts
     assert (alert.severity, alert.code) == ("critical", "engine_failed")
     assert f"failed ({reason})" in alert.message
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_of_it_is_said_not_to_be_known() -> None:
         session(RunState.BOOTING), RunState.FAILED, Exposure(is_read=False), reason=FailureReason.CRASH
     )
     unread = "what it held when last heard could not be read from the record"
-    assert over.not_confirmed == (NO_ACCOUNT, unread)
+    assert over.not_confirmed == (UNACCOUNTED_FOR, unread)
     assert unread in alerts[0].message
 
 
@@ -131,7 +131,7 @@ def test_an_engine_that_gave_its_own_account_is_believed() -> None:
 
 def test_nothing_that_was_open_is_still_not_known() -> None:
     _, over, alerts = ended(session(trading_at=NOW), RunState.FAILED, Exposure(), reason=FailureReason.CRASH)
-    assert over.not_confirmed == (NO_ACCOUNT,)
+    assert over.not_confirmed == (UNACCOUNTED_FOR,)
     assert alerts[0].severity == "critical"
 
 
@@ -146,9 +146,9 @@ def test_one_that_failed_before_it_could_trade_left_nothing_open() -> None:
 
 
 def test_a_stop_that_was_asked_for_raises_none_but_a_kill_says_what_was_held() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN, is_forced=True)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN, is_forced=True)
     _, over, alerts = ended(session(RunState.STOPPING, stop=order, trading_at=NOW), RunState.STOPPED)
-    assert (alerts, over.not_confirmed) == ([], (NO_ACCOUNT, *IN_WORDS))
+    assert (alerts, over.not_confirmed) == ([], (UNACCOUNTED_FOR, *IN_WORDS))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_start_that_was_taken_back_is_no_alert() -> None:
 
 
 def test_a_silent_engine_that_its_policy_ended_is_told() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, is_for_silence=True)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, is_for_silence=True)
     present = session(RunState.STOPPING, stop=order, trading_at=NOW)
     _, _, alerts = ended(present, RunState.FAILED, reason=FailureReason.FROZEN)
     assert [alert.code for alert in alerts] == ["engine_failed"]
@@ -194,7 +194,7 @@ def test_what_is_left_open_at_completion_is_named(left: dict[str, int]) -> None:
 
 
 def test_the_session_that_a_restart_ends_is_told_of_too() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     present = session(RunState.STOPPING, stop=order, trading_at=NOW)
     before = engine(present, pending=spec("s2", 2), desired=DesiredState.RUNNING)
     decision = conclude(before, move(present, RunState.STOPPED, after(5)), (), (), after(5))
@@ -202,7 +202,7 @@ def test_the_session_that_a_restart_ends_is_told_of_too() -> None:
     assert over is not None
     told = ends.concluded(before, decision, over, EXPOSED, after(5))
     assert told.ended is not None
-    assert told.ended.not_confirmed == (NO_ACCOUNT, *IN_WORDS)
+    assert told.ended.not_confirmed == (UNACCOUNTED_FOR, *IN_WORDS)
     assert told.engine.session is not None
     assert told.engine.session.session_id == "s2"
 

@@ -13,7 +13,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     PublishState,
     StartContainer,
 )
-from flotilla.services.orchestrator.engines.core.model import Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import OrderedStop, Session
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, engine, replace, session, spec
 
 LOOK = LookAgain("e1", after(5))
@@ -122,7 +122,7 @@ def stopped_reply(present: Session | None, **asked: bool) -> EngineAccepted:
 
 
 def ordered(**done: object) -> Session:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, **done)  # type: ignore[arg-type]
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, **done)  # type: ignore[arg-type]
     return session(RunState.STOPPING, stop=order)
 
 

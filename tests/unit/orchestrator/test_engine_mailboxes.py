@@ -9,7 +9,7 @@ from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import DesiredState, FailureReason, RunState
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import Effect
-from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT, UNREAD, Exposure
+from flotilla.services.orchestrator.engines.core.ends import UNACCOUNTED_FOR, UNREAD, Exposure
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.session import move
@@ -67,7 +67,7 @@ async def test_an_end_goes_on_record_although_what_was_held_cannot_be_read(
     (change,) = record.saved
     assert change.engine.session is not None
     assert change.engine.session.state == RunState.FAILED
-    assert change.engine.session.not_confirmed == (NO_ACCOUNT, UNREAD)
+    assert change.engine.session.not_confirmed == (UNACCOUNTED_FOR, UNREAD)
 
 
 async def test_a_wait_for_an_engine_ends_with_the_turn_that_brings_it_there(

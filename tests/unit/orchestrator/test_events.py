@@ -15,7 +15,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     StopContainer,
 )
 from flotilla.services.orchestrator.engines.core.events import apply_states, read, time_of
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session
 from tests.unit.orchestrator.makers import HOSTS, NOW, STARTED, after, engine, session, spec, state_event
 
 
@@ -171,7 +171,7 @@ KILL = KillContainer("e1", "s1", "h1")
 
 
 def stopping() -> Engine:
-    return engine(session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)))
+    return engine(session(RunState.STOPPING, stop=OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def called_off(present: Session) -> Session:
 
 
 def test_a_stop_whose_start_was_called_off_is_over_and_nothing_is_in_doubt() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     over = called_off(session(RunState.STOPPING, started_at=None, stop=order))
     assert (over.state, over.detail) == (RunState.STOPPED, "stopped before it began")
     assert (over.not_confirmed, over.ended_at) == ((), after(3))
@@ -244,13 +244,13 @@ def test_a_start_that_took_too_long_fails_once_it_is_called_off() -> None:
 
 
 def test_a_session_that_was_seen_to_run_does_not_end_by_a_call_off() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     assert called_off(session(RunState.STOPPING, stop=order)).state == RunState.STOPPING
 
 
 @pytest.mark.parametrize("code", list(FaultCode))
 def test_a_call_off_that_is_not_confirmed_ends_nothing(code: FaultCode) -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     present = engine(session(RunState.STOPPING, started_at=None, stop=order))
     problem = Fault(code=code, message="no")
     assert not outcomes.failed(present, CALL_OFF, problem, HOSTS, NOW).is_change
@@ -265,7 +265,7 @@ def test_the_outcome_of_an_effect_for_another_session_changes_nothing(present: S
 
 @pytest.mark.parametrize("effect", [STOP, KILL])
 def test_a_signal_that_its_host_did_not_take_is_not_left_to_the_next_round(effect: ContainerEffect) -> None:
-    present = engine(session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)))
+    present = engine(session(RunState.STOPPING, stop=OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)))
     problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message="no answer")
     decision = outcomes.failed(present, effect, problem, HOSTS, NOW)
     assert (decision.engine, decision.is_change) == (present, False)
@@ -273,7 +273,7 @@ def test_a_signal_that_its_host_did_not_take_is_not_left_to_the_next_round(effec
 
 
 NEXT = {"session_id": "s2", "generation": 2, "started_at": None}
-ORDERED = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+ORDERED = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
 
 
 @pytest.mark.parametrize("effect", [CALL_OFF, COMMAND, STOP, KILL])

@@ -16,8 +16,8 @@ def test_a_host_is_in_sight_for_a_few_seconds_after_it_was_heard() -> None:
 
 def test_what_there_was_no_time_to_hear_is_not_missing() -> None:
     sightings = FleetSightings(after(100))
-    assert not sightings.sight(session(), after(109)).is_silent
-    assert sightings.sight(session(), after(110)).is_silent
+    assert not sightings.sight(session(), after(109)).is_unheard
+    assert sightings.sight(session(), after(110)).is_unheard
 
 
 def test_a_stale_heartbeat_is_none() -> None:
@@ -25,7 +25,7 @@ def test_a_stale_heartbeat_is_none() -> None:
     sightings.heard_engine(beat(), after(5))
     assert sightings.sight(session(), after(14)).heartbeat == beat()
     later = sightings.sight(session(), after(15))
-    assert (later.heartbeat, later.is_silent) == (None, True)
+    assert (later.heartbeat, later.is_unheard) == (None, True)
 
 
 def test_an_older_session_is_not_heard_over_a_newer_one() -> None:
@@ -78,7 +78,7 @@ def test_a_container_that_the_list_does_not_name_is_gone() -> None:
     sightings.listed("h1", [], asked_at=after(10))
     assert {each.session_id for each in sightings.containers()} == {"s2", "s3"}
     assert sightings.sight(session(), after(11)) == Sight(
-        is_host_in_sight=True, is_listed=True, is_silent=True
+        is_host_in_sight=True, is_listed=True, is_unheard=True
     )
 
 
@@ -110,22 +110,22 @@ def test_metrics_of_another_session_are_not_shown() -> None:
     assert sightings.telemetry(session(RunState.TRADING, session_id="s9"), NOW) is None
 
 
-def test_an_engine_is_mute_when_it_could_have_been_heard_for_fifteen_seconds() -> None:
+def test_an_engine_is_silent_when_it_could_have_been_heard_for_fifteen_seconds() -> None:
     sightings = FleetSightings(NOW)
     sightings.heard_engine(beat(last_seq=7), after(1))
     for second in range(0, 60, 5):
         sightings.heard_host(host_beat(), after(second))
-    assert not sightings.sight(session(), after(15.9)).is_mute
-    assert sightings.sight(session(), after(16)).is_mute
+    assert not sightings.sight(session(), after(15.9)).is_silent
+    assert sightings.sight(session(), after(16)).is_silent
     assert sightings.sight(session(), after(59)).last_seq == 7
 
 
 def test_while_its_host_was_out_of_sight_an_engine_could_not_be_heard() -> None:
     sightings = FleetSightings(NOW)
     sightings.heard_host(host_beat(), NOW)
-    assert sightings.sight(session(), after(30)).is_mute
+    assert sightings.sight(session(), after(30)).is_silent
     sightings.heard_host(host_beat(), after(31))
-    assert not sightings.sight(session(), after(45)).is_mute
+    assert not sightings.sight(session(), after(45)).is_silent
     sightings.heard_host(host_beat(), after(36))
     sightings.heard_host(host_beat(), after(41))
-    assert sightings.sight(session(), after(46)).is_mute
+    assert sightings.sight(session(), after(46)).is_silent

@@ -17,7 +17,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session
 from flotilla.services.orchestrator.engines.core.reconcile import leftovers, reconcile
 from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import (
@@ -37,7 +37,7 @@ FINAL_EVENT_GRACE = timedelta(seconds=2)
 
 SEEN = Sight(is_host_in_sight=True, is_listed=True)
 RUNNING = replace(SEEN, container=facts(), heartbeat=beat())
-LOST = Sight(is_silent=True)
+LOST = Sight(is_unheard=True)
 
 
 def exited(code: int = 1, **more: object) -> Sight:
@@ -158,19 +158,21 @@ def test_a_container_that_ended_cleanly_is_a_stopped_session() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 137])
 def test_a_container_that_ended_while_stopping_is_a_stopped_session(code: int) -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     stopped = ended(session(RunState.STOPPING, stop=order), exited(code))
     assert (stopped.state, stopped.exit_code) == (RunState.STOPPED, code)
 
 
 def test_a_killed_session_is_over_as_soon_as_its_container_is() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, is_forced=True)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, is_forced=True)
     stopped, effects = step(session(RunState.STOPPING, stop=order), exited(137))
     assert stopped.state == RunState.STOPPED
     assert effects == [RemoveContainer("e1", "s1", "h1")]
 
 
-UNBEGUN = session(RunState.STOPPING, started_at=None, stop=StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN))
+UNBEGUN = session(
+    RunState.STOPPING, started_at=None, stop=OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN)
+)
 
 
 @pytest.mark.parametrize("status", [None, ContainerStatus.GONE, ContainerStatus.CREATED])
@@ -202,14 +204,14 @@ def test_a_session_that_came_up_although_it_was_to_stop_is_told_by_its_policy_be
 def test_a_session_that_ended_without_an_account_says_what_is_not_known(
     state: RunState, code: int, trading_at: datetime | None
 ) -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN) if state == RunState.STOPPING else None
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN) if state == RunState.STOPPING else None
     over = ended(session(state, stop=order, trading_at=trading_at), exited(code))
     assert over.not_confirmed == ("the engine gave no account of its orders and positions",)
 
 
 @pytest.mark.parametrize("code", [-15, 78])
 def test_a_sidecar_that_ended_before_there_was_an_engine_leaves_nothing_in_doubt(code: int) -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN)
     assert ended(session(RunState.STOPPING, stop=order), exited(code)).not_confirmed == ()
     heard = session(RunState.STOPPING, stop=order, state_seq=1)
     assert ended(heard, exited(code)).not_confirmed != ()
@@ -242,7 +244,7 @@ def test_a_session_out_of_sight_is_unknown(state: RunState) -> None:
 
 def test_a_session_is_not_unknown_while_either_host_or_sidecar_is_heard() -> None:
     assert reconcile(engine(session()), replace(RUNNING, is_host_in_sight=False), (), NOW) is None
-    assert reconcile(engine(session()), replace(SEEN, container=facts(), is_silent=True), (), NOW) is None
+    assert reconcile(engine(session()), replace(SEEN, container=facts(), is_unheard=True), (), NOW) is None
 
 
 @pytest.mark.parametrize("state", [*STARTED, RunState.STOPPING])
@@ -255,14 +257,14 @@ def test_an_unknown_session_whose_container_is_merely_seen_stays_unknown() -> No
 
 
 def test_a_stop_that_was_asked_for_out_of_sight_goes_on_when_it_is_back() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN)
     back, effects = step(session(RunState.UNKNOWN, stop=order), RUNNING)
     assert back.state == RunState.STOPPING
     assert effects == [CommandStop("e1", "s1", StopPolicy.FLATTEN, after(30))]
 
 
 def stopping(**done: Any) -> Session:
-    return session(RunState.STOPPING, stop=StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, **done))
+    return session(RunState.STOPPING, stop=OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, **done))
 
 
 COMMAND = CommandStop("e1", "s1", StopPolicy.CANCEL, after(30))
@@ -323,7 +325,7 @@ def test_containers_of_older_sessions_are_tidied_and_unknown_ones_left_alone() -
 
 
 def restarting(state: RunState) -> Engine:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, is_forced=True)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, is_forced=True)
     return engine(session(state, stop=order), pending=spec("s2", 2))
 
 

@@ -20,7 +20,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     StartContainer,
 )
 from flotilla.services.orchestrator.engines.core.events import apply_states
-from flotilla.services.orchestrator.engines.core.model import Engine, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop
 from flotilla.services.orchestrator.engines.core.reconcile import reconcile
 from flotilla.services.orchestrator.engines.core.restarts import (
     backoff,
@@ -97,7 +97,7 @@ def test_what_an_operator_a_configuration_or_a_strategy_did_is_left(reason: Fail
 def test_an_engine_that_nobody_wants_any_more_is_left() -> None:
     stopped = failing(desired=DesiredState.STOPPED)
     assert stopped.engine.restart_at is None
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     stopping = engine(session(RunState.STOPPING, stop=order), restart_policy=POLICY)
     event = state_event(9, RunState.FAILED, reason=FailureReason.CRASH)
     assert apply_states(stopping, [event], HOSTS, NOW).engine.restart_at is None
@@ -126,7 +126,7 @@ def test_what_is_wanted_and_failed_is_owed_a_session_and_nothing_else_is() -> No
     assert not is_owed(replace(failed, session=None))
     for state in (RunState.TRADING, RunState.STOPPED, RunState.UNKNOWN):
         assert not is_owed(replace(failed, session=replace(failed.session, state=state)))
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
     assert not is_owed(replace(failed, session=replace(failed.session, stop=order)))
 
 

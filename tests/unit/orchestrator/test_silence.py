@@ -14,12 +14,12 @@ from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import CommandStop, RaiseAlert
 from flotilla.services.orchestrator.engines.core.engine import stop
 from flotilla.services.orchestrator.engines.core.events import apply_states
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, Silence, StopOrder
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, Silence
 from flotilla.services.orchestrator.engines.core.reconcile import reconcile
 from flotilla.services.orchestrator.engines.core.sightings import Sight
 from tests.unit.orchestrator.makers import NOW, after, beat, engine, facts, replace, session, state_event
 
-MUTE = Sight(is_host_in_sight=True, is_listed=True, container=facts(), is_silent=True, is_mute=True)
+UNHEARD = Sight(is_host_in_sight=True, is_listed=True, container=facts(), is_unheard=True, is_silent=True)
 HEARD = Sight(is_host_in_sight=True, is_listed=True, container=facts(), heartbeat=beat())
 UP = ("booting", "connecting", "reconciling", "trading", "impaired")
 
@@ -43,7 +43,7 @@ def silent(policy: SilencePolicy, **facts_of_session: Any) -> Engine:
 
 @pytest.mark.parametrize("state", UP)
 def test_an_engine_that_is_not_heard_is_silent_and_somebody_is_told(state: str) -> None:
-    _, found, alerts = after_look(engine(session(RunState(state))), MUTE)
+    _, found, alerts = after_look(engine(session(RunState(state))), UNHEARD)
     assert found.state == RunState.SILENT
     assert found.detail == "no heartbeat for 15 s while its container is up"
     assert [(alert.severity, alert.code) for alert in alerts] == [("critical", "silent")]
@@ -53,9 +53,9 @@ def test_an_engine_that_is_not_heard_is_silent_and_somebody_is_told(state: str) 
     "sight",
     [
         HEARD,
-        replace(MUTE, is_mute=False),
-        replace(MUTE, container=None, is_listed=False),
-        replace(MUTE, container=facts(ContainerStatus.CREATED)),
+        replace(UNHEARD, is_silent=False),
+        replace(UNHEARD, container=None, is_listed=False),
+        replace(UNHEARD, container=facts(ContainerStatus.CREATED)),
     ],
 )
 def test_it_takes_fifteen_seconds_and_a_container_that_is_up(sight: Sight) -> None:
@@ -63,18 +63,18 @@ def test_it_takes_fifteen_seconds_and_a_container_that_is_up(sight: Sight) -> No
 
 
 def test_out_of_sight_it_is_unknown_and_not_silent() -> None:
-    _, found, _ = after_look(engine(session()), replace(MUTE, is_host_in_sight=False))
+    _, found, _ = after_look(engine(session()), replace(UNHEARD, is_host_in_sight=False))
     assert found.state == RunState.UNKNOWN
-    _, found, _ = after_look(silent(SilencePolicy.REPORT), replace(MUTE, is_host_in_sight=False))
+    _, found, _ = after_look(silent(SilencePolicy.REPORT), replace(UNHEARD, is_host_in_sight=False))
     assert found.state == RunState.UNKNOWN
-    _, found, alerts = after_look(engine(session(RunState.UNKNOWN)), MUTE)
+    _, found, alerts = after_look(engine(session(RunState.UNKNOWN)), UNHEARD)
     assert (found.state, len(alerts)) == (RunState.SILENT, 1)
 
 
 def test_a_stop_has_a_bound_of_its_own() -> None:
-    ordered = StopOrder(asked_at=NOW, policy=StopPolicy.CANCEL, acknowledged_at=NOW)
+    ordered = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, acknowledged_at=NOW)
     for state in (RunState.STOPPING, RunState.UNKNOWN):
-        assert looked(engine(session(state, stop=ordered)), MUTE, 1) is None
+        assert looked(engine(session(state, stop=ordered)), UNHEARD, 1) is None
 
 
 @pytest.mark.parametrize("state", ["trading", "impaired", "connecting"])
@@ -87,9 +87,10 @@ def test_heard_again_it_is_where_its_sidecar_says(state: str) -> None:
 
 
 def test_where_the_policy_is_to_report_nothing_else_is_done() -> None:
-    assert looked(silent(SilencePolicy.REPORT), MUTE, 3600) is None
+    assert looked(silent(SilencePolicy.REPORT), UNHEARD, 3600) is None
     assert (
-        looked(engine(session(RunState.SILENT, silence=Silence()), restart_policy=None), MUTE, 3600) is None
+        looked(engine(session(RunState.SILENT, silence=Silence()), restart_policy=None), UNHEARD, 3600)
+        is None
     )
 
 
@@ -98,11 +99,11 @@ def test_where_the_policy_is_to_report_nothing_else_is_done() -> None:
     [(SilencePolicy.STOP, DesiredState.STOPPED), (SilencePolicy.RESTART, DesiredState.RUNNING)],
 )
 def test_where_the_policy_ends_it_a_stop_is_ordered(policy: SilencePolicy, desired: DesiredState) -> None:
-    found, stopping, _ = after_look(silent(policy), MUTE, 1)
+    found, stopping, _ = after_look(silent(policy), UNHEARD, 1)
     assert (found.desired, stopping.state) == (desired, RunState.STOPPING)
     assert stopping.stop is not None
     assert stopping.stop.is_for_silence
-    decision = looked(silent(policy), MUTE, 1)
+    decision = looked(silent(policy), UNHEARD, 1)
     assert decision is not None
     commands = [effect for effect in decision.effects if isinstance(effect, CommandStop)]
     assert [(command.session_id, command.policy) for command in commands] == [("s1", StopPolicy.CANCEL)]
@@ -115,11 +116,11 @@ def test_where_the_policy_ends_it_a_stop_is_ordered(policy: SilencePolicy, desir
 def test_its_end_is_a_failure_for_silence_and_only_a_restart_follows(
     policy: SilencePolicy, is_restarted: bool, is_orderly: bool
 ) -> None:
-    stopping, _, _ = after_look(silent(policy), MUTE, 1)
+    stopping, _, _ = after_look(silent(policy), UNHEARD, 1)
     if is_orderly:  # heard again, it obeys the stop
         ended = apply_states(stopping, [state_event(9, RunState.STOPPED)], (), after(3)).engine
     else:
-        gone = replace(MUTE, container=facts(ContainerStatus.EXITED, exit_code=-9))
+        gone = replace(UNHEARD, container=facts(ContainerStatus.EXITED, exit_code=-9))
         waiting, _, _ = after_look(stopping, gone, 40)
         ended, found, _ = after_look(waiting, gone, 43)
         assert (found.state, found.reason) == (RunState.FAILED, FailureReason.FROZEN)
@@ -133,7 +134,7 @@ def test_one_that_ended_before_its_policy_came_to_it_failed_as_its_container_say
     policy: SilencePolicy,
 ) -> None:
     out_of_memory = facts(ContainerStatus.EXITED, exit_code=-9, is_oom_killed=True)
-    gone = replace(MUTE, container=out_of_memory)
+    gone = replace(UNHEARD, container=out_of_memory)
     waiting, found, _ = after_look(silent(policy), gone, 1)
     assert found.stop is None
     _, found, _ = after_look(waiting, gone, 4)
@@ -146,7 +147,7 @@ def test_a_stop_that_somebody_asks_for_takes_the_place_of_the_policy() -> None:
     assert asked.session.stop is not None
     assert not asked.session.stop.is_for_silence
     # And when the policy was first.
-    stopping, _, _ = after_look(silent(SilencePolicy.RESTART), MUTE, 1)
+    stopping, _, _ = after_look(silent(SilencePolicy.RESTART), UNHEARD, 1)
     asked = stop(stopping, StopEngine(), request_id="r", now=after(2)).engine
     ended = apply_states(asked, [state_event(9, RunState.STOPPED)], (), after(3)).engine
     assert ended.restart_at is None
@@ -170,7 +171,7 @@ def told(*spells: tuple[float, Sight]) -> tuple[Engine, list[tuple[float, str, s
 def test_one_that_falls_silent_again_and_again_is_told_twice_and_is_heard_when_it_has_been_for_a_while() -> (
     None
 ):
-    flapping = [(16.0 * number, HEARD if number % 2 == 0 else MUTE) for number in range(1, 41)]
+    flapping = [(16.0 * number, HEARD if number % 2 == 0 else UNHEARD) for number in range(1, 41)]
     present, alerts = told(*flapping, (939.0, HEARD), (941.0, HEARD), (1300.0, HEARD))
     assert [(at, code) for at, code, _ in alerts] == [
         (16.0, "silent"),
@@ -186,14 +187,14 @@ def test_one_that_falls_silent_again_and_again_is_told_twice_and_is_heard_when_i
 
 
 def test_one_that_falls_silent_long_after_is_told_as_the_first_time() -> None:
-    _, alerts = told((16.0, MUTE), (32.0, HEARD), (332.0, MUTE), (348.0, HEARD))
+    _, alerts = told((16.0, UNHEARD), (32.0, HEARD), (332.0, UNHEARD), (348.0, HEARD))
     assert [code for _, code, _ in alerts] == ["silent", "heard_again", "silent", "heard_again"]
     assert "again within" not in alerts[2][2]
 
 
 def test_one_that_was_out_of_sight_while_it_was_silent_is_told_of_once() -> None:
-    away = replace(MUTE, is_host_in_sight=False)
-    _, alerts = told((16.0, MUTE), (20.0, away), (30.0, MUTE), (40.0, HEARD))
+    away = replace(UNHEARD, is_host_in_sight=False)
+    _, alerts = told((16.0, UNHEARD), (20.0, away), (30.0, UNHEARD), (40.0, HEARD))
     assert [code for _, code, _ in alerts] == ["silent", "heard_again"]
 
 
@@ -210,7 +211,7 @@ def test_an_end_that_follows_silence_closes_its_alert(is_asked: bool) -> None:
         present = stop(present, StopEngine(), request_id="r", now=after(1)).engine
         decision = apply_states(present, [state_event(9, RunState.STOPPED)], (), after(3))
     else:
-        gone = replace(MUTE, container=facts(ContainerStatus.EXITED, exit_code=-9))
+        gone = replace(UNHEARD, container=facts(ContainerStatus.EXITED, exit_code=-9))
         waiting, _, _ = after_look(present, gone, 1)
         found = looked(waiting, gone, 4)
         assert found is not None
@@ -224,7 +225,7 @@ def test_an_end_that_follows_silence_closes_its_alert(is_asked: bool) -> None:
 
 
 def test_who_takes_over_tells_of_a_silence_under_the_same_key_and_of_none_that_was_not_told() -> None:
-    decision = looked(engine(session()), MUTE, 16)
+    decision = looked(engine(session()), UNHEARD, 16)
     assert decision is not None
     (told_first,) = [effect for effect in decision.effects if isinstance(effect, RaiseAlert)]
     (told_again,) = silence.standing(decision.engine, after(40))

@@ -5,7 +5,7 @@ from flotilla.schemas.states import DesiredState, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.orchestrator.engines.core.effects import CommandStop, KillContainer
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
-from flotilla.services.orchestrator.engines.core.model import StopOrder
+from flotilla.services.orchestrator.engines.core.model import OrderedStop
 from flotilla.services.orchestrator.engines.core.reconcile import reconcile
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings, Sight
 from flotilla.services.orchestrator.engines.core.stop_flags import halt, refuse_stopped
@@ -30,7 +30,7 @@ def test_an_engine_that_its_host_stops_is_wanted_no_more_and_not_asked_twice() -
     assert decision.engine.desired == DesiredState.STOPPED
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.STOPPING
-    assert decision.engine.session.stop == StopOrder(
+    assert decision.engine.session.stop == OrderedStop(
         asked_at=after(1), policy=StopPolicy.FLATTEN, acknowledged_at=after(1)
     )
     assert effects_of(decision) == []
@@ -44,7 +44,7 @@ def test_an_engine_whose_own_host_missed_the_stop_is_asked_to_flatten() -> None:
 
 
 def test_a_stop_that_its_host_does_not_finish_is_carried_through() -> None:
-    order = StopOrder(asked_at=NOW, policy=StopPolicy.FLATTEN, acknowledged_at=NOW)
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.FLATTEN, acknowledged_at=NOW)
     stopping = engine(session(RunState.STOPPING, stop=order), desired=DesiredState.STOPPED)
     decision = reconcile(stopping, FLAGGED, HOSTS, after(36))
     assert decision is not None
@@ -64,7 +64,7 @@ def test_restarts_that_were_asked_for_or_due_are_taken_back() -> None:
     decision = halt(waiting, FLAGGED, NOW)
     assert decision is not None
     assert (decision.engine.restart_at, decision.engine.desired) == (None, DesiredState.STOPPED)
-    order = StopOrder(asked_at=NOW, policy=None)
+    order = OrderedStop(asked_at=NOW, policy=None)
     restarting = engine(session(RunState.STOPPING, stop=order), pending=spec("s2", 2))
     decision = halt(restarting, FLAGGED, NOW)
     assert decision is not None

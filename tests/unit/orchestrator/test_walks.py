@@ -73,7 +73,7 @@ def _seen(data: st.DataObject, present: Engine | None, now: float) -> Decision |
         is_listed=data.draw(st.booleans()),
         container=facts(status, exit_code=code, **name) if status else None,
         heartbeat=beat(state, **name) if state else None,
-        is_silent=data.draw(st.booleans()),
+        is_unheard=data.draw(st.booleans()),
         stop_flag=data.draw(st.none() | st.none() | st.just(FLAG)),
         is_host_flagged=data.draw(st.booleans()),
     )

@@ -20,7 +20,7 @@ class Verb(StrEnum):
     STOP_CONTAINER = "stop_container"
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class CleanupStep(msgspec.Struct, frozen=True):
     """What is to be done about a container, and why not."""
 
     container: ContainerFacts
@@ -33,15 +33,15 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.verb in (Verb.REMOVE, Verb.STOP_ENGINE, Verb.STOP_CONTAINER)
 
 
-def judge(container: ContainerFacts, on_record: Mapping[str, Session], *, force: bool) -> Verdict:
+def judge(container: ContainerFacts, on_record: Mapping[str, Session], *, force: bool) -> CleanupStep:
     """What a cleanup does about a container. What may trade live is never stopped by one."""
     session = on_record.get(container.session_id)
     is_active = session is not None and not session.is_over
     if not is_active and container.status != ContainerStatus.RUNNING:
-        return Verdict(container, Verb.REMOVE)
+        return CleanupStep(container, Verb.REMOVE)
     if not force:
-        return Verdict(container, Verb.LEAVE)
+        return CleanupStep(container, Verb.LEAVE)
     if may_trade_live(container):
         reason = f"engine {container.instance_id} may trade live: stop it by name"
-        return Verdict(container, Verb.REFUSE, reason)
-    return Verdict(container, Verb.STOP_ENGINE if is_active else Verb.STOP_CONTAINER)
+        return CleanupStep(container, Verb.REFUSE, reason)
+    return CleanupStep(container, Verb.STOP_ENGINE if is_active else Verb.STOP_CONTAINER)

@@ -16,7 +16,7 @@ from flotilla.services.orchestrator.engines.core.events import storable
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.restarts import was_asked
 
-NO_ACCOUNT: Final = "the engine gave no account of its orders and positions"
+UNACCOUNTED_FOR: Final = "the engine gave no account of its orders and positions"
 UNREAD: Final = "what it held when last heard could not be read from the record"
 _LONGEST: Final = 500
 CLOSED_BY: Final = closers(of=RaisedBy.ENGINE)
@@ -152,6 +152,6 @@ def _with_doubts(was: Session | None, ended: Session, exposure: Exposure) -> Ses
         left = (*ended.not_confirmed, *(f"left open: {words}" for words in known))
         return msgspec.structs.replace(ended, not_confirmed=left)
     has_traded = ended.trading_at is not None or (was is not None and was.state in _TRADED)
-    first: Sequence[str] = ended.not_confirmed or ((NO_ACCOUNT,) if known or has_traded else ())
+    first: Sequence[str] = ended.not_confirmed or ((UNACCOUNTED_FOR,) if known or has_traded else ())
     doubts = dict.fromkeys((*first, *known))
     return msgspec.structs.replace(ended, not_confirmed=tuple(doubts))

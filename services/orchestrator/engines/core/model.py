@@ -20,7 +20,7 @@ STARTING: Final = (
 )
 
 
-class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
+class OrderedStop(msgspec.Struct, frozen=True, kw_only=True):
     """A stop that was asked for, and how far it got. Without a `policy` the sidecar takes its own.
 
     `in_reach_at`: when the session could be told at last, if that was later; `until`: when it is to have ended then.
@@ -81,7 +81,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     trading_at: datetime | None = None
     ended_at: datetime | None = None
     exit_seen_at: datetime | None = None
-    stop: StopOrder | None = None
+    stop: OrderedStop | None = None
     state_seq: int = 0
     is_provisional: bool = False
     last_seq: int = 0

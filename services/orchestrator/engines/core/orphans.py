@@ -16,7 +16,7 @@ from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core.alerts import about_container, about_engine
 from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
 from flotilla.services.orchestrator.engines.core.effects import Effect, RemoveContainer
-from flotilla.services.orchestrator.engines.core.model import Engine, Session, StopOrder, new_engine
+from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, new_engine
 from flotilla.services.orchestrator.engines.core.placement import needs_docker
 from flotilla.services.orchestrator.engines.core.stopping import stop_step
 
@@ -142,7 +142,7 @@ def _stopped(orphan: Orphan, now: datetime) -> Step:
         changed_at=now,
         host=container.host,
         started_at=container.started_at or wall(now),
-        stop=StopOrder(asked_at=now, policy=None),
+        stop=OrderedStop(asked_at=now, policy=None),
     )
     refusal = f"; it could not be adopted: {orphan.refusal}" if orphan.refusal else ""
     message = f"{_text(container)}; it is being stopped{refusal}"

@@ -23,7 +23,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     StartContainer,
     StopContainer,
 )
-from flotilla.services.orchestrator.engines.core.ends import NO_ACCOUNT
+from flotilla.services.orchestrator.engines.core.ends import UNACCOUNTED_FOR
 from flotilla.services.orchestrator.engines.core.events import MAX_SEQ, storable, storable_code
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.placement import HostLoad, place
@@ -112,7 +112,7 @@ def _step(session: Session, sight: Sight, hosts: Sequence[HostLoad], now: dateti
         return step
     if session.state in (RunState.UNKNOWN, RunState.SILENT):
         session = _heard_again(session, sight, now)
-    if session.state != RunState.UNKNOWN and not sight.is_host_in_sight and sight.is_silent:
+    if session.state != RunState.UNKNOWN and not sight.is_host_in_sight and sight.is_unheard:
         return move(session, RunState.UNKNOWN, now), ()
     if silent := silence.noticed(session, sight, now):
         return silent, ()
@@ -207,7 +207,7 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
     detail = _exit_text(container)
     is_silenced = session.stop is not None and session.stop.is_for_silence
     is_asked = session.stop is not None or session.state == RunState.STOPPING
-    doubts = () if _never_began(session, code) else (NO_ACCOUNT,)
+    doubts = () if _never_began(session, code) else (UNACCOUNTED_FOR,)
     if (is_asked and not is_silenced) or code == 0:
         facts = {"exit_code": code, "detail": detail, "not_confirmed": doubts, "is_provisional": True}
         return move(session, RunState.STOPPED, now, at=finished_at, **facts)

@@ -30,7 +30,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one session's whereabouts.
 
     `is_listed`: its host has listed its containers since the session last changed, so that no container means there is none.
-    `heartbeat` is null when it is stale; `is_silent` when there was time enough to hear one, and none came; `is_mute` when none
+    `heartbeat` is null when it is stale; `is_unheard` when there was time enough to hear one, and none came; `is_silent` when none
     came for ENGINE_SILENT_AFTER in which its host was in sight. `last_seq` is the highest number that a heartbeat of the session named,
     however long ago. `stop_flag` is an emergency stop in force that names the engine, anywhere; `is_host_flagged` when its own host has one.
     """
@@ -39,8 +39,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     is_listed: bool = False
     container: ContainerFacts | None = None
     heartbeat: Heartbeat | None = None
+    is_unheard: bool = False
     is_silent: bool = False
-    is_mute: bool = False
     last_seq: int = 0
     stop_flag: StopFlag | None = None
     is_host_flagged: bool = False
@@ -132,8 +132,8 @@ class FleetSightings:
             is_listed=listed_at is not None and listed_at >= session.changed_at,
             container=container.value if container else None,
             heartbeat=heartbeat.value if heartbeat and now - heartbeat.at < HEARTBEAT_STALE else None,
-            is_silent=now - heard_at >= HEARTBEAT_STALE,
-            is_mute=now - audible_at >= ENGINE_SILENT_AFTER,
+            is_unheard=now - heard_at >= HEARTBEAT_STALE,
+            is_silent=now - audible_at >= ENGINE_SILENT_AFTER,
             last_seq=heartbeat.value.last_seq if heartbeat else 0,
             stop_flag=_oldest(flags),
             is_host_flagged=host in flags,

@@ -24,7 +24,7 @@ CALM: Final = timedelta(seconds=300)
 
 def noticed(session: Session, sight: Sight, now: datetime) -> Session | None:
     """The session that has fallen silent, if it has. A stop that was ordered has a bound of its own."""
-    if not (sight.is_mute and sight.is_host_in_sight and _is_up(sight)) or session.stop is not None:
+    if not (sight.is_silent and sight.is_host_in_sight and _is_up(sight)) or session.stop is not None:
         return None
     return (
         move(session, RunState.SILENT, now, detail=DETAIL)

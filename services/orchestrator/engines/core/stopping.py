@@ -15,7 +15,7 @@ from flotilla.services.orchestrator.engines.core.effects import (
     LookAgain,
     StopContainer,
 )
-from flotilla.services.orchestrator.engines.core.model import Session, StopOrder
+from flotilla.services.orchestrator.engines.core.model import OrderedStop, Session
 from flotilla.services.orchestrator.engines.core.session import MOVES, move
 
 COMMAND_PATIENCE: Final = timedelta(seconds=5)
@@ -36,7 +36,7 @@ def order_stop(session: Session, policy: StopPolicy | None, *, is_forced: bool, 
     order = session.stop
     if order is None or (is_forced and not order.is_forced):
         asked = order.asked_at if order else now
-        order = StopOrder(asked_at=asked, policy=policy or session.stop_policy, is_forced=is_forced)
+        order = OrderedStop(asked_at=asked, policy=policy or session.stop_policy, is_forced=is_forced)
     elif order.is_for_silence:
         order = msgspec.structs.replace(order, is_for_silence=False)
     session = msgspec.structs.replace(session, stop=order)
@@ -93,7 +93,7 @@ def is_taken(session: Session) -> bool:
 
 
 def _kill_step(
-    session: Session, order: StopOrder, host: str, kill_at: datetime, now: datetime
+    session: Session, order: OrderedStop, host: str, kill_at: datetime, now: datetime
 ) -> tuple[Effect, ...]:
     if now < kill_at:
         return (LookAgain(session.instance_id, kill_at),)
@@ -120,7 +120,7 @@ def _delivers(heartbeat: Heartbeat | None) -> bool:
     return heartbeat is not None and heartbeat.state.is_terminal
 
 
-def _kill_at(session: Session, order: StopOrder) -> datetime | None:
+def _kill_at(session: Session, order: OrderedStop) -> datetime | None:
     """When the session is killed if all that was done about its stop has led nowhere; None before it was told."""
     if order.terminated_at is not None:
         # The supervisor kills a little earlier; this is for one that did not live to do it.
@@ -130,15 +130,15 @@ def _kill_at(session: Session, order: StopOrder) -> datetime | None:
     return None
 
 
-def _began(order: StopOrder) -> datetime:
+def _began(order: OrderedStop) -> datetime:
     return order.in_reach_at or order.asked_at
 
 
-def _until(session: Session, order: StopOrder) -> datetime:
+def _until(session: Session, order: OrderedStop) -> datetime:
     return order.until or order.asked_at + stop_time(session)
 
 
-def _termination(session: Session, order: StopOrder) -> timedelta:
+def _termination(session: Session, order: OrderedStop) -> timedelta:
     """From SIGTERM to SIGKILL: what is left of its time once asking it led nowhere."""
     left = _until(session, order) + KILL_AFTER - (_began(order) + COMMAND_PATIENCE)
     return max(left, timedelta(seconds=min(session.stop_timeout_s, LEAST_TERMINATION_S)))

@@ -7,7 +7,7 @@ import pytest
 from flotilla.schemas.engine import SessionView
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.states import ClientState, FailureReason, RunState
-from flotilla.services.gateway.engines.verdict import Goal, judge
+from flotilla.services.gateway.engines.command_outcome import Goal, judge
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -68,9 +68,9 @@ def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: R
 def test_a_start_succeeds_only_when_it_traded_and_did_not_fail(
     one: SessionView, code: FaultCode | None
 ) -> None:
-    verdict = judge(Goal.TRADING, one)
-    assert verdict is not None
-    assert verdict.code == code
+    outcome = judge(Goal.TRADING, one)
+    assert outcome is not None
+    assert outcome.code == code
 
 
 def test_a_stop_succeeds_however_the_session_ended_and_says_how() -> None:

@@ -18,7 +18,7 @@ class Goal(StrEnum):
     ENDED = "ended"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class CommandOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it. `code` is null when the goal was reached."""
 
     state: ClientState
@@ -34,7 +34,7 @@ _AT_FAULT: Final = {
 }
 
 
-def judge(goal: Goal, session: SessionView) -> Verdict | None:
+def judge(goal: Goal, session: SessionView) -> CommandOutcome | None:
     """What the session has become with regard to the goal; None while that is open."""
     return _judge_start(session) if goal == Goal.TRADING else _judge_end(session)
 
@@ -62,24 +62,26 @@ def last_error(session: SessionView) -> str | None:
     return why_failed(session)
 
 
-def _judge_start(session: SessionView) -> Verdict | None:
+def _judge_start(session: SessionView) -> CommandOutcome | None:
     name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:
-        return Verdict(state=state, message=f"{name} is trading")
+        return CommandOutcome(state=state, message=f"{name} is trading")
     if session.state == RunState.IMPAIRED:
         message = f"{name} is up, but it does not trade: {session.detail or 'it does not say why'}"
-        return Verdict(state=state, message=message, code=FaultCode.INTERNAL)
+        return CommandOutcome(state=state, message=message, code=FaultCode.INTERNAL)
     if session.state == RunState.FAILED:
         code = _AT_FAULT.get(session.reason, FaultCode.INTERNAL) if session.reason else FaultCode.INTERNAL
-        return Verdict(state=state, message=f"{name} failed: {why_failed(session)}", code=code)
+        return CommandOutcome(state=state, message=f"{name} failed: {why_failed(session)}", code=code)
     if session.state in (RunState.STOPPING, RunState.COMPLETED, RunState.STOPPED):
         if session.trading_at is not None:
-            return Verdict(state=state, message=f"{name} traded and is {session.state} by now")
-        return Verdict(state=state, message=f"{name} was stopped before it traded", code=FaultCode.CONFLICT)
+            return CommandOutcome(state=state, message=f"{name} traded and is {session.state} by now")
+        return CommandOutcome(
+            state=state, message=f"{name} was stopped before it traded", code=FaultCode.CONFLICT
+        )
     return None
 
 
-def _judge_end(session: SessionView) -> Verdict | None:
+def _judge_end(session: SessionView) -> CommandOutcome | None:
     if not session.state.is_terminal:
         return None
     doubt = doubts(session)
@@ -87,4 +89,6 @@ def _judge_end(session: SessionView) -> Verdict | None:
         message = f"{session.instance_id} has {session.state}"
     else:
         message = f"{session.instance_id} no longer runs; its session failed: {why_failed(session)}"
-    return Verdict(state=session.state.for_clients, message=f"{message}; {doubt}" if doubt else message)
+    return CommandOutcome(
+        state=session.state.for_clients, message=f"{message}; {doubt}" if doubt else message
+    )
