@@ -14,7 +14,7 @@ from flotilla.engine_sidecar.process.children import Children, adopt_orphans, ki
 from flotilla.engine_sidecar.process.ports import Surroundings
 from flotilla.engine_sidecar.process.resource_meter import session_meter
 from flotilla.engine_sidecar.process.spawn import Spawned
-from flotilla.engine_sidecar.process.zygote_client import Zygote
+from flotilla.engine_sidecar.process.zygote_client import ForkedEngine, ZygoteClient
 from flotilla.engine_sidecar.session.life import Life
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.schemas.session import Launch
@@ -91,6 +91,6 @@ async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateCh
         from flotilla.engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
 
         return await WorkerLife(launch, launch.spec.worker, spawned, around, settings).run()
-    zygote = Zygote(spawned, Children())
-    meter = session_meter(launch, lambda: zygote.pids)
-    return await Life(launch, zygote, meter, around, settings).run()
+    processes = ForkedEngine(ZygoteClient(spawned, Children()))
+    meter = session_meter(launch, lambda: processes.pids)
+    return await Life(launch, processes, meter, around, settings).run()

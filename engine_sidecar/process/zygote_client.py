@@ -1,125 +1,203 @@
-"""The sidecar's side of the zygote: has it fork the engine process, and hears from it how that ended."""
+"""The sidecar's side of the zygote: has it fork engines and trials, and hears from it how they ended."""
 
 import asyncio
 import os
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link import frames as link
-from flotilla.engine_sidecar.link.frames import Exited, Forked, Frames, FromZygote, Run, ToEngine, frame
-from flotilla.engine_sidecar.link.messages import ZygoteGone
+from flotilla.engine_sidecar.link.frames import (
+    Exited,
+    Fork,
+    Forked,
+    Frames,
+    FromEngine,
+    FromZygote,
+    Run,
+    ToEngine,
+    ZygoteReady,
+    frame,
+)
+from flotilla.engine_sidecar.link.messages import LinkClosed, ZygoteGone
 from flotilla.engine_sidecar.process.children import Children, kill
-from flotilla.engine_sidecar.process.engine_link import EngineLink
-from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.engine_sidecar.process.forked import ForkedProcess, Link, read_lines
 from flotilla.engine_sidecar.process.ports import Heard
 from flotilla.engine_sidecar.process.spawn import Spawned
 
 END_S: Final = 0.5
-"""What a zygote that closed its socket may take to end by itself."""
+"""What a zygote that closed its socket may take to end by itself, and its last lines to come."""
 _CHUNK: Final = 4096
 
 
-class Zygote:
-    """The zygote and its one engine. What they say, print, and how they end goes to the callbacks of `run`."""
+class ZygoteLostError(Exception):
+    """The zygote ended: no process can be started, and it is not known how those that it forked ended."""
+
+
+class ZygoteClient:
+    """The zygote and all that it forked. `is_lost`: it ended, or is about to; then `exit_code` follows."""
 
     def __init__(self, spawned: Spawned, children: Children) -> None:
         spawned.socket.setblocking(False)
-        self._pid = spawned.pid
-        self._socket = spawned.socket
-        self._output_fd = spawned.output_fd
+        self._spawned = spawned
         self._children = children
-        self._link: EngineLink | None = None
-        self._engine_pid: int | None = None
-        self._readers: list[asyncio.Task[None]] = []
+        self._starting: deque[ForkedProcess] = deque()
+        self._running: dict[int, ForkedProcess] = {}
+        self.is_ready = asyncio.Event()
+        self.is_lost = False
+        self.exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def run(self, on_message: Callable[[Heard], None], on_line: Callable[[str], None]) -> None:
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The zygote and the processes that run, as far as is known."""
+        return (self._spawned.pid, *self._running)
+
+    async def run(
+        self, on_message: Callable[[FromZygote | ZygoteGone], None], on_line: Callable[[str], None]
+    ) -> None:
         """Listens until it is cancelled."""
         self._children.watch()
-        self._on_message = on_message
-        self._on_line = on_line
         async with asyncio.TaskGroup() as self._tasks:
-            output = self._tasks.create_task(read_lines(self._output_fd, on_line), name="zygote output")
-            await self._follow()
-            # Without its socket it is of no use; an engine that it leaves becomes our child. One that is just ending by
+            output = self._tasks.create_task(
+                read_lines(self._spawned.output_fd, on_line), name="zygote output"
+            )
+            await self._follow(on_message, on_line)
+            self.is_lost = True
+            self._lose_trials()
+            # Without its socket it is of no use; what it leaves becomes our children. One that is just ending by
             # itself may do so: its own exit code says why.
-            ended = self._tasks.create_task(self._children.exit_code(self._pid), name="zygote end")
+            ended = self._tasks.create_task(self._children.exit_code(self._spawned.pid), name="zygote end")
             await asyncio.wait({ended}, timeout=END_S)
             if not ended.done():
-                self.kill_zygote()
-            self._readers.append(output)
-            if self._engine_pid is not None:
-                self._tasks.create_task(self._await_orphan(self._engine_pid), name="orphan")
-            on_message(ZygoteGone(await ended))
+                self.kill()
+            for pid in self._running:
+                self._tasks.create_task(self._await_orphan(pid, on_message), name="orphan")
+            exit_code = await ended
+            await asyncio.wait({output}, timeout=END_S)
+            self.exit_code.set_result(exit_code)
+            on_message(ZygoteGone(exit_code))
 
-    async def _follow(self) -> None:
+    async def _follow(
+        self, on_message: Callable[[FromZygote | ZygoteGone], None], on_line: Callable[[str], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         frames = Frames[FromZygote](FromZygote)
         try:
-            while data := await loop.sock_recv(self._socket, _CHUNK):
+            while data := await loop.sock_recv(self._spawned.socket, _CHUNK):
                 for message in frames.feed(data):
-                    self._hear(message)
+                    self._note(message)
+                    on_message(message)
         except (OSError, ValueError, msgspec.DecodeError) as error:
-            self._on_line(f"the zygote cannot be understood: {error!r}")
+            on_line(f"the zygote cannot be understood: {error!r}")
 
-    def _hear(self, message: FromZygote) -> None:
+    async def _await_orphan(self, pid: int, on_message: Callable[[FromZygote | ZygoteGone], None]) -> None:
+        exited = Exited(pid, await self._children.exit_code(pid))
+        self._note(exited)
+        on_message(exited)
+
+    def _note(self, message: FromZygote) -> None:
         match message:
-            case Forked(pid=pid):
-                self._engine_pid = pid
-            case Exited():
-                self._engine_pid = None
-        self._on_message(message)
+            case ZygoteReady():
+                self.is_ready.set()
+            case Forked(pid=pid) if self._starting:
+                self._running[pid] = process = self._starting.popleft()
+                if not process.pid.done():
+                    process.pid.set_result(pid)
+            case Exited(pid=pid, exit_code=exit_code) if pid in self._running:
+                process = self._running.pop(pid)
+                if not process.exit_code.done():
+                    process.exit_code.set_result(exit_code)
+
+    def fork[M](
+        self,
+        messages: object,
+        on_message: Callable[[M | LinkClosed], None],
+        on_line: Callable[[str], None],
+        *,
+        is_trial: bool = False,
+    ) -> ForkedProcess:
+        """Has a process forked that says `messages`. One that a lost zygote cannot fork is lost itself."""
+        ours, theirs = socket.socketpair()
+        outputs = [os.pipe(), os.pipe()]
+        process = ForkedProcess(Link(ours), is_trial=is_trial)
+        given = [theirs.fileno(), *(write_fd for _, write_fd in outputs)]
+        try:
+            socket.send_fds(self._spawned.socket, [frame(Fork(is_trial=is_trial))], given)
+        except OSError as error:
+            self.is_lost = True
+            on_line(f"the zygote takes no orders: {error!r}")
+            process.lose(ZygoteLostError(repr(error)))
+            process.link.close()
+            for read_fd, _ in outputs:
+                os.close(read_fd)
+        else:
+            self._starting.append(process)
+            for read_fd, _ in outputs:
+                self._read(process, read_lines(read_fd, on_line), "output")
+            self._read(process, process.link.run(messages, on_message), "link")
+        theirs.close()
+        for _, write_fd in outputs:
+            os.close(write_fd)
+        return process
+
+    def _read(self, process: ForkedProcess, reading: "asyncio._CoroutineLike[None]", name: str) -> None:
+        process.readers.append(self._tasks.create_task(reading, name=name))
+
+    def kill(self) -> None:
+        """SIGKILL to the zygote; what it forked becomes our child, whose exit is told as if the zygote told it."""
+        kill(self._spawned.pid)
+
+    def _lose_trials(self) -> None:
+        # An engine is not killed here: what becomes of one that lives is decided where its session is.
+        for process in (*self._starting, *self._running.values()):
+            if process.is_trial:
+                process.lose(ZygoteLostError("the process that trials are forked from ended"))
+
+
+class ForkedEngine:
+    """An EngineProcesses: the zygote and the one engine that it forks."""
+
+    def __init__(self, zygote: ZygoteClient) -> None:
+        self._zygote = zygote
+        self._engine: ForkedProcess | None = None
+
+    async def run(self, on_message: Callable[[Heard], None], on_line: Callable[[str], None]) -> None:
+        """Hands on what they say and print, and how they end, until it is cancelled."""
+        self._on_message = on_message
+        self._on_line = on_line
+        await self._zygote.run(on_message, on_line)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Waits until everything that the engine left in its link and pipes was handed on."""
+        if self._engine is not None:
+            await self._engine.drain(timeout_s)
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The processes of the session that live, as far as is known."""
-        return (self._pid,) if self._engine_pid is None else (self._pid, self._engine_pid)
+        return self._zygote.pids
 
     def fork(self, run: Run) -> None:
         """Starts the engine process; what it runs is the first frame on its link."""
-        ours, theirs = socket.socketpair()
-        outputs = [os.pipe(), os.pipe()]
-        given = [theirs.fileno(), *(write_fd for _, write_fd in outputs)]
-        try:
-            socket.send_fds(self._socket, [frame(link.Fork())], given)
-        except OSError as error:
-            self._on_line(f"the zygote takes no orders: {error!r}")
-        theirs.close()
-        for read_fd, write_fd in outputs:
-            os.close(write_fd)
-            self._read(read_lines(read_fd, self._on_line), "engine output")
-        self._link = EngineLink(ours)
-        self._read(self._link.run(self._on_message), "engine link")
+        self._engine = self._zygote.fork(FromEngine, self._on_message, self._on_line)
         self.send(run)
 
     def send(self, message: ToEngine) -> None:
         """Queues a frame for the engine; nothing happens when its link is closed."""
-        if self._link is not None:
-            self._link.send(message)
+        if self._engine is not None:
+            self._engine.link.send(message)
 
     async def has_received(self, timeout_s: float) -> bool:
         """True as soon as every queued frame was handed to the engine's process."""
-        return self._link is not None and await self._link.has_sent(timeout_s)
+        return self._engine is not None and await self._engine.link.has_sent(timeout_s)
 
     def kill_engine(self) -> None:
         """SIGKILL; no engine, no error."""
-        if self._engine_pid is not None:
-            kill(self._engine_pid)
+        if self._engine is not None:
+            self._engine.kill()
 
     def kill_zygote(self) -> None:
-        """SIGKILL to the zygote; its engine becomes our child, and its exit is told as if the zygote had told it."""
-        kill(self._pid)
-
-    async def drain(self, timeout_s: float) -> None:
-        """Waits until everything that the engine left in its link and pipes was handed on."""
-        if self._readers:
-            await asyncio.wait(self._readers, timeout=timeout_s)
-
-    async def _await_orphan(self, pid: int) -> None:
-        exit_code = await self._children.exit_code(pid)
-        self._hear(Exited(pid, exit_code))
-
-    def _read(self, reading: "asyncio._CoroutineLike[None]", name: str) -> None:
-        self._readers.append(self._tasks.create_task(reading, name=name))
+        """SIGKILL to the zygote; how an engine of its own then ends is told all the same."""
+        self._zygote.kill()

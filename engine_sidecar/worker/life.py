@@ -15,13 +15,13 @@ from flotilla.engine_sidecar.process.ports import Surroundings
 from flotilla.engine_sidecar.process.processes import rss_bytes
 from flotilla.engine_sidecar.process.resource_meter import session_meter
 from flotilla.engine_sidecar.process.spawn import Spawned
+from flotilla.engine_sidecar.process.zygote_client import ZygoteClient, ZygoteLostError
 from flotilla.engine_sidecar.session.bus_session import BusSession
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.verdict import describe_exit
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.worker.commands import WorkerCommands
-from flotilla.engine_sidecar.worker.forks import Forks, ZygoteLostError
 from flotilla.engine_sidecar.worker.slots import Slots
 from flotilla.engine_sidecar.worker.trial import Claims, Trial
 from flotilla.engine_sidecar.worker.verdict import KillCause
@@ -46,10 +46,9 @@ class WorkerLife:
         self, launch: Launch, plan: WorkerPlan, spawned: Spawned, around: Surroundings, settings: Settings
     ) -> None:
         self._launch, self._plan, self._settings = launch, plan, settings
-        self._children = Children()
-        self._forks = Forks(spawned, self._children)
+        self._zygote = ZygoteClient(spawned, Children())
         self._session = Session(spec=launch.spec)
-        self._meter = session_meter(launch, lambda: self._forks.pids)
+        self._meter = session_meter(launch, lambda: self._zygote.pids)
         self._reporter = Reporter(launch, settings, around, self._meter, lambda: self._session)
         self._slots = Slots()
         self._trials: set[Trial] = set()
@@ -66,13 +65,12 @@ class WorkerLife:
 
     async def run(self) -> StateChange:
         """Works until it is stopped, has been idle for long enough, or its zygote dies."""
-        self._children.watch()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         self._enter(StateChange(state=RunState.BOOTING))
         async with asyncio.TaskGroup() as tasks:
-            zygote = tasks.create_task(self._forks.run(self._reporter.add_line), name="zygote")
-            others = [
+            running = [
+                tasks.create_task(self._zygote.run(lambda _: None, self._reporter.add_line), name="zygote"),
                 tasks.create_task(self._reporter.run(), name="reporter"),
                 tasks.create_task(self._bus_session.run(), name="bus session"),
                 tasks.create_task(self._watch_memory(), name="memory"),
@@ -80,28 +78,29 @@ class WorkerLife:
             stopping: asyncio.Task[Any] = tasks.create_task(self._stop.wait(), name="stop")
             await asyncio.wait({self._bus, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self._bus.done():
-                change = await self._work(self._bus.result(), zygote, stopping)
+                change = await self._work(self._bus.result(), stopping)
                 self._enter(change)
                 await self._reporter.flush(self._settings.flush_s)
             else:
                 # It was never heard of, and has run no trial: nobody waits for what it could tell.
                 change = StateChange(state=RunState.STOPPED, detail="stopped before the bus was found")
                 self._enter(change)
-            for task in (zygote, stopping, *others):
+            for task in (stopping, *running):
                 task.cancel()
         self._reporter.finish()
         await self._bus_session.hang_up()
         return change
 
-    async def _work(self, bus: Bus, zygote: asyncio.Task[int], stopping: asyncio.Task[Any]) -> StateChange:
+    async def _work(self, bus: Bus, stopping: asyncio.Task[Any]) -> StateChange:
         tasks = Tasks()
-        ready = tasks.start(self._forks.is_ready.wait(), name="zygote ready")
-        await asyncio.wait({zygote, ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not (zygote.done() or stopping.done()):
+        ended: asyncio.Future[Any] = self._zygote.exit_code
+        ready = tasks.start(self._zygote.is_ready.wait(), name="zygote ready")
+        await asyncio.wait({ended, ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not (ended.done() or stopping.done()):
             self._enter(StateChange(state=RunState.TRADING, detail=f"{self._plan.slots} slots"))
         taking = tasks.start(self._take_trials(bus), name="take")
-        await asyncio.wait({zygote, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        is_lost = self._forks.is_lost and not stopping.done()
+        await asyncio.wait({ended, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        is_lost = self._zygote.is_lost and not stopping.done()
         if not is_lost:
             self._enter(StateChange(state=RunState.STOPPING))
         taking.cancel()
@@ -111,7 +110,7 @@ class WorkerLife:
         await self._running.close()
         await tasks.close()
         if is_lost:
-            detail = f"the process that trials are forked from {describe_exit(await zygote)}"
+            detail = f"the process that trials are forked from {describe_exit(await ended)}"
             return StateChange(state=RunState.FAILED, reason=FailureReason.CRASH, detail=detail)
         return StateChange(state=RunState.STOPPED, exit_code=0)
 
@@ -124,7 +123,7 @@ class WorkerLife:
         idle_since = loop.time()
         while True:
             await room.acquire()
-            if self._forks.is_lost:
+            if self._zygote.is_lost:
                 # Whatever we claimed now would count as begun, and never begin.
                 return
             taken = await queue.take(TAKE_S)
@@ -157,7 +156,7 @@ class WorkerLife:
             order,
             self._launch,
             bus=bus,
-            forks=self._forks,
+            zygote=self._zygote,
             claims=claims,
             slots=self._slots,
             is_oom=lambda: self._reporter.telemetry.oom.has_risen(self._meter.oom_kills()),

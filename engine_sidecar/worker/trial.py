@@ -12,8 +12,10 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.queue import KEEP_S, Taken
+from flotilla.engine_sidecar.link.messages import LinkClosed
 from flotilla.engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
-from flotilla.engine_sidecar.worker.forks import Forks, TrialProcess
+from flotilla.engine_sidecar.process.forked import ForkedProcess
+from flotilla.engine_sidecar.process.zygote_client import ZygoteClient
 from flotilla.engine_sidecar.worker.slots import Slots
 from flotilla.engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
 from flotilla.schemas.backtest import (
@@ -92,7 +94,7 @@ class Trial:
         launch: Launch,
         *,
         bus: Bus,
-        forks: Forks,
+        zygote: ZygoteClient,
         claims: Claims,
         slots: Slots,
         is_oom: Callable[[], bool],
@@ -100,7 +102,7 @@ class Trial:
     ) -> None:
         self.backtest_id = order.backtest_id
         self._taken, self._order, self._launch = taken, order, launch
-        self._bus, self._forks, self._claims, self._slots = bus, forks, claims, slots
+        self._bus, self._zygote, self._claims, self._slots = bus, zygote, claims, slots
         self._is_oom = is_oom
         self._echo = on_line
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
@@ -113,7 +115,7 @@ class Trial:
         self._told = 0
         self._progress: TrialBeat | None = None
         self._has_progress = asyncio.Event()
-        self._process: TrialProcess | None = None
+        self._process: ForkedProcess | None = None
 
     async def run(self) -> None:
         """Runs it to its end. What the bus does not take is tried again for as long as it takes."""
@@ -130,10 +132,7 @@ class Trial:
     @property
     def pid(self) -> int | None:
         """Of its process, once it has one."""
-        process = self._process
-        return (
-            process.pid.result() if process and process.pid.done() and not process.exit_code.done() else None
-        )
+        return self._process.running_pid if self._process is not None else None
 
     def kill(self, cause: KillCause) -> None:
         """Ends its process; the first cause is the one that is told."""
@@ -175,7 +174,6 @@ class Trial:
         return True
 
     async def _run_process(self) -> Ending:
-        process = TrialProcess(self._hear, self._print)
         launch = self._launch
         order = RunTrial(
             order=self._order,
@@ -183,9 +181,9 @@ class Trial:
             host=launch.host,
             image=launch.image,
         )
-        self._forks.start(order, process)
-        self._process = process
-        pid = await process.pid
+        self._process = process = self._zygote.fork(FromTrial, self._hear, self._print, is_trial=True)
+        process.link.send(order)
+        pid = await asyncio.shield(process.pid)
         if self._killed_for is not None:  # while it was being forked
             process.kill()
         started = TrialStarted(
@@ -198,7 +196,7 @@ class Trial:
         await self._tell(started)
         return await self._ended(process)
 
-    async def _ended(self, process: TrialProcess) -> Ending:
+    async def _ended(self, process: ForkedProcess) -> Ending:
         try:
             async with asyncio.timeout(self._order.timeout_s):
                 await asyncio.shield(process.exit_code)
@@ -269,7 +267,7 @@ class Trial:
             if self._progress is not None:
                 await self._bus.publish(TRIAL_BEAT, self._progress, instance_id=self._launch.spec.instance_id)
 
-    def _hear(self, message: FromTrial) -> None:
+    def _hear(self, message: FromTrial | LinkClosed) -> None:
         match message:
             case Produced(data=data, is_last=is_last, is_report=is_report):
                 pieces = self._report if is_report else self._pieces
@@ -281,6 +279,9 @@ class Trial:
                 self._refused = (reason, detail)
             case Progressed(data=data):
                 self._beat(data)
+            case LinkClosed(error=error) if error and self._process is not None:
+                log.warning("a trial cannot be understood", error=error)
+                self._process.kill()
 
     def _beat(self, data: bytes) -> None:
         self._progress = TrialBeat(

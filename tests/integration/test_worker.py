@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
@@ -45,7 +46,7 @@ from flotilla.schemas.contract import (
 )
 from flotilla.schemas.ids import new_session_id
 from flotilla.schemas.session import BusAccess, EngineCommand, EnginePlan, Launch, SessionSpec
-from flotilla.schemas.states import EngineType, RunState, TradingMode
+from flotilla.schemas.states import EngineType, FailureReason, RunState, TradingMode
 from flotilla.stack.servers.nats import NatsServer
 from tests.engine_processes import ROOT, ema_cross
 from tests.integration.logins import engine_login
@@ -316,6 +317,26 @@ async def test_the_trial_of_a_killed_worker_is_run_by_another(workers: Workers) 
     second = workers.events[-1].data
     assert isinstance(second, TrialStarted)
     assert (second.worker, second.attempt, is_alive(first.pid)) == ("w-2", 2, False)
+
+
+async def test_a_worker_whose_zygote_is_killed_fails_and_another_runs_its_trial(
+    workers: Workers, bus: Bus
+) -> None:
+    workers.start("w-1")
+    await workers.put("bt-1", misbehaving("loop"))
+    first = await workers.until(TrialStarted, "bt-1")
+    worker = workers.processes["w-1"]
+    zygotes = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    assert len(zygotes) == 1
+    os.kill(int(zygotes[0]), signal.SIGKILL)
+    assert await asyncio.to_thread(worker.wait, 30) == 1
+    end = (await recorded(bus, "w-1"))[-1].data
+    assert (end.state, end.reason) == (RunState.FAILED, FailureReason.CRASH)
+    assert end.detail == "the process that trials are forked from was ended by signal 9 (SIGKILL)"
+    assert not is_alive(first.pid)
+    workers.start("w-2")
+    await until(lambda: [claim.worker for claim in workers.claims] == ["w-1", "w-2"], timeout_s=60)
+    assert {type(event.data) for event in workers.events} == {TrialStarted}
 
 
 async def test_a_worker_that_is_stopped_gives_its_trial_back(workers: Workers, bus: Bus) -> None:

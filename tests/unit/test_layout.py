@@ -56,7 +56,7 @@ IMPORTS = [
         "The sidecar's process knows nothing of NautilusTrader's",
     ),
     (
-        "engine_sidecar/process/pipes.py",
+        "engine_sidecar/process/forked.py",
         "import numpy",
         "The sidecar's process knows nothing of NautilusTrader's",
     ),

@@ -8,11 +8,18 @@ import time
 import msgspec
 import pytest
 
-from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, Frames, Tick, ToEngine, frame
+from flotilla.engine_sidecar.link.frames import (
+    CancelOrders,
+    Flatten,
+    Frames,
+    FromEngine,
+    Tick,
+    ToEngine,
+    frame,
+)
 from flotilla.engine_sidecar.link.messages import LinkClosed
 from flotilla.engine_sidecar.process.echo import Echo
-from flotilla.engine_sidecar.process.engine_link import EngineLink
-from flotilla.engine_sidecar.process.pipes import read_lines
+from flotilla.engine_sidecar.process.forked import Link, read_lines
 from flotilla.engine_sidecar.sidecar import BadLaunchError, read_launch
 from flotilla.schemas.session import BusAccess, Launch
 from tests.unit.sidecar.samples import spec
@@ -110,7 +117,7 @@ async def test_an_echo_writes_long_lines_whole() -> None:
 
 async def test_frames_reach_an_engine_that_reads_and_wait_for_one_that_does_not() -> None:
     ours, theirs = socket.socketpair()
-    link = EngineLink(ours)
+    link = Link(ours)
     link.send(Flatten())
     assert await link.has_sent(1.0)
     for _ in range(200_000):
@@ -128,11 +135,11 @@ async def test_frames_reach_an_engine_that_reads_and_wait_for_one_that_does_not(
 
 async def test_a_link_hands_on_frames_and_then_its_end() -> None:
     ours, theirs = socket.socketpair()
-    link = EngineLink(ours)
+    link = Link(ours)
     theirs.sendall(frame(Tick(0.5)) + frame(Tick(0.6)))
     theirs.close()
     heard: list[object] = []
-    await link.run(heard.append)
+    await link.run(FromEngine, heard.append)
     assert heard == [Tick(0.5), Tick(0.6), LinkClosed()]
     link.send(Flatten())
     assert not await link.has_sent(1.0)
@@ -146,7 +153,7 @@ async def test_a_link_that_carries_rubbish_ends(rubbish: bytes) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(rubbish)
     heard: list[LinkClosed] = []
-    await EngineLink(ours).run(heard.append)  # type: ignore[arg-type]
+    await Link(ours).run(FromEngine, heard.append)  # type: ignore[arg-type]
     assert heard[-1].error
     theirs.close()
     ours.close()
