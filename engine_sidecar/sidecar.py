@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.process.ports import Surroundings
 from flotilla.engine_sidecar.process.resource_meter import session_meter
 from flotilla.engine_sidecar.process.spawn import Spawned
 from flotilla.engine_sidecar.process.zygote_client import ForkedEngine, ZygoteClient
-from flotilla.engine_sidecar.session.life import Life
+from flotilla.engine_sidecar.session.engine_session import EngineSession
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.schemas.session import Launch
 from flotilla.schemas.states import FailureReason, RunState
@@ -88,9 +88,9 @@ def exit_code(change: StateChange) -> int:
 async def _live(launch: Launch, spawned: Spawned, settings: Settings) -> StateChange:
     around = Surroundings(stdout=sys.stdout.fileno())
     if launch.spec.worker is not None:
-        from flotilla.engine_sidecar.worker.life import WorkerLife  # noqa: PLC0415  engines do without
+        from flotilla.engine_sidecar.worker.worker_session import WorkerSession  # noqa: PLC0415  engines do without
 
-        return await WorkerLife(launch, launch.spec.worker, spawned, around, settings).run()
+        return await WorkerSession(launch, launch.spec.worker, spawned, around, settings).run()
     processes = ForkedEngine(ZygoteClient(spawned, Children()))
     meter = session_meter(launch, lambda: processes.pids)
-    return await Life(launch, processes, meter, around, settings).run()
+    return await EngineSession(launch, processes, meter, around, settings).run()

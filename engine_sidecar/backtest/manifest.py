@@ -96,18 +96,18 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
     return any(whole.is_relative_to(folder) for folder in folders)
 
 
-def manifest_of(order: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
+def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
     """The manifest of a run that begins now. Raises TrialRefusedError when a strategy cannot be imported."""
     return Manifest(
-        plan=order.plan,
+        plan=job.plan,
         nautilus_version=version("nautilus_trader"),
         flotilla_version=version("flotilla"),
         image=image,
         host=host,
         python=platform.python_version(),
-        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(order.plan.strategies)),
-        files=tuple(_catalog_file(catalog, file) for file in sorted({*_files(order.plan, catalog)})),
-        seed=order.seed,
+        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(job.plan.strategies)),
+        files=tuple(_catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
+        seed=job.seed,
     )
 
 

@@ -40,11 +40,11 @@ def run(sock: socket.socket) -> int:
     os.setsid()
     Path("/proc/self/oom_score_adj").write_text("1000")
     link = _Link(sock)
-    order = link.receive()
-    random.seed(order.order.seed)
-    numpy.random.seed(order.order.seed)
+    trial = link.receive()
+    random.seed(trial.job.seed)
+    numpy.random.seed(trial.job.seed)
     try:
-        outcome, engine = _run(order, link)
+        outcome, engine = _run(trial, link)
     except (TrialRefusedError, WrongDataError) as error:
         link.send(Refused(TrialFailure.CONFIG, str(error)))
         return 1
@@ -56,16 +56,16 @@ def run(sock: socket.socket) -> int:
         link.send(Refused(TrialFailure.STRATEGY, f"{type(error).__name__}: {error}"))
         return 1
     link.hand_over(msgspec.json.encode(outcome))
-    if order.order.wants_report:
-        link.hand_over(tear_sheet(engine, order.order.backtest_id, outcome.result).encode(), is_report=True)
+    if trial.job.wants_report:
+        link.hand_over(tear_sheet(engine, trial.job.backtest_id, outcome.result).encode(), is_report=True)
     return 0
 
 
-def _run(order: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
-    catalog = Path(order.catalog_path)
-    manifest = manifest_of(order.order, catalog, host=order.host, image=order.image)
+def _run(trial: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
+    catalog = Path(trial.catalog_path)
+    manifest = manifest_of(trial.job, catalog, host=trial.host, image=trial.image)
     stamps = _stamps(catalog, manifest.files)
-    ran = run_trial(order.order.plan, catalog, link.progress)
+    ran = run_trial(trial.job.plan, catalog, link.progress)
     for path, stamp in _stamps(catalog, manifest.files).items():
         if stamp != stamps[path]:
             raise WrongDataError(f"{path} was changed while the trial ran")
@@ -96,9 +96,9 @@ class _Link:
         self._socket.settimeout(FIRST_FRAME_S)
         frames = Frames[RunTrial](RunTrial)
         while data := self._socket.recv(1 << 16):
-            for order in frames.feed(data):
+            for trial in frames.feed(data):
                 self._socket.settimeout(None)
-                return order
+                return trial
         raise EOFError("the worker is gone")
 
     def send(self, message: object) -> None:

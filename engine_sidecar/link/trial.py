@@ -1,4 +1,4 @@
-"""What a worker and the process of a trial say to each other over a socketpair, in the frames of link.py."""
+"""What a worker and the process of a trial say to each other over a socketpair, in the frames of frames.py."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from flotilla.schemas.backtest import TrialFailure, TrialJob
 class RunTrial(msgspec.Struct, frozen=True, tag=True):
     """The only frame to a trial's process: what to run, and what its manifest says of where it ran."""
 
-    order: TrialJob
+    job: TrialJob
     catalog_path: str
     host: str
     image: str

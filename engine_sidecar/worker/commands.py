@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flotilla.engine_sidecar.session.bus_session import Served
 from flotilla.engine_sidecar.session.handlers import fence
 from flotilla.engine_sidecar.worker.trial import Trial
-from flotilla.engine_sidecar.worker.verdict import KillCause
+from flotilla.engine_sidecar.worker.trial_end import TrialKill
 from flotilla.schemas import contract
 from flotilla.schemas.backtest import CancelTrial, TrialGone
 from flotilla.schemas.fault import FaultCode, fault
@@ -51,7 +51,7 @@ class WorkerCommands:
         """The same at once: a worker has neither orders nor positions."""
         fence(self._spec, command.session_id)
         for trial in self._trials():
-            trial.kill(KillCause.LEFT)
+            trial.kill(TrialKill.LEFT)
         self._stop()
         end = StateChange(state=RunState.STOPPED, detail="a worker trades nothing")
         return SessionEnded(instance_id=self._spec.instance_id, session_id=self._spec.session_id, end=end)
@@ -69,7 +69,7 @@ class WorkerCommands:
         if found is None:
             raise fault(FaultCode.NOT_FOUND, f"backtest {command.backtest_id} does not run here")
         pid = found.pid
-        found.kill(KillCause.CANCEL)
+        found.kill(TrialKill.CANCEL)
         await found.gone()
         milliseconds = round((loop.time() - began) * 1000, 1)
         return TrialGone(backtest_id=command.backtest_id, pid=pid, milliseconds=milliseconds)

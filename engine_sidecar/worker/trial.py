@@ -1,4 +1,4 @@
-"""One piece of work from the queue to its end: asked for, run in its process, told of, and done with."""
+"""One trial from the queue to its end: claimed, run in its process, told of, and done with."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from flotilla.engine_sidecar.link.trial import FromTrial, Produced, Progressed, 
 from flotilla.engine_sidecar.process.forked import ForkedProcess
 from flotilla.engine_sidecar.process.zygote_client import ZygoteClient
 from flotilla.engine_sidecar.worker.slots import Slots
-from flotilla.engine_sidecar.worker.verdict import TAIL_LINES, Ending, KillCause, verdict
+from flotilla.engine_sidecar.worker.trial_end import TAIL_LINES, TrialEnd, TrialKill, told_of
 from flotilla.schemas.backtest import (
     ClaimTrial,
     TrialBeat,
@@ -90,7 +90,7 @@ class Trial:
     def __init__(
         self,
         taken: Taken,
-        order: TrialJob,
+        job: TrialJob,
         launch: Launch,
         *,
         bus: Bus,
@@ -100,8 +100,8 @@ class Trial:
         is_oom: Callable[[], bool],
         on_line: Callable[[str], None],
     ) -> None:
-        self.backtest_id = order.backtest_id
-        self._taken, self._order, self._launch = taken, order, launch
+        self.backtest_id = job.backtest_id
+        self._taken, self._job, self._launch = taken, job, launch
         self._bus, self._zygote, self._claims, self._slots = bus, zygote, claims, slots
         self._is_oom = is_oom
         self._echo = on_line
@@ -111,7 +111,7 @@ class Trial:
         self._report: list[bytes] = []
         self._has_report = False
         self._refused: tuple[TrialFailure, str] | None = None
-        self._killed_for: KillCause | None = None
+        self._killed_for: TrialKill | None = None
         self._told = 0
         self._progress: TrialBeat | None = None
         self._has_progress = asyncio.Event()
@@ -134,7 +134,7 @@ class Trial:
         """Of its process, once it has one."""
         return self._process.running_pid if self._process is not None else None
 
-    def kill(self, cause: KillCause) -> None:
+    def kill(self, cause: TrialKill) -> None:
         """Ends its process; the first cause is the one that is told."""
         self._killed_for = self._killed_for or cause
         if self._process is not None:
@@ -161,28 +161,28 @@ class Trial:
     async def _attempt(self) -> bool:
         """Runs it once and tells what came of it; False when that is nothing and it shall be run again."""
         if self._killed_for is not None:
-            return self._killed_for is not KillCause.LEFT
+            return self._killed_for is not TrialKill.LEFT
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell_outcome(), name="outcome")
-            ending = await self._run_process()
-            if not ending.is_whole:
+            end = await self._run_process()
+            if not end.is_whole:
                 telling.cancel()
-        if ending.is_open:
-            log.info("trial is given back", killed_for=ending.killed_for)
+        if end.is_open:
+            log.info("trial is given back", killed_for=end.killed_for)
             return False
-        await self._tell_end(ending)
+        await self._tell_end(end)
         return True
 
-    async def _run_process(self) -> Ending:
+    async def _run_process(self) -> TrialEnd:
         launch = self._launch
-        order = RunTrial(
-            order=self._order,
+        run = RunTrial(
+            job=self._job,
             catalog_path=launch.catalog_path,
             host=launch.host,
             image=launch.image,
         )
         self._process = process = self._zygote.fork(FromTrial, self._hear, self._print, is_trial=True)
-        process.link.send(order)
+        process.link.send(run)
         pid = await asyncio.shield(process.pid)
         if self._killed_for is not None:  # while it was being forked
             process.kill()
@@ -196,26 +196,26 @@ class Trial:
         await self._tell(started)
         return await self._ended(process)
 
-    async def _ended(self, process: ForkedProcess) -> Ending:
+    async def _ended(self, process: ForkedProcess) -> TrialEnd:
         try:
-            async with asyncio.timeout(self._order.timeout_s):
+            async with asyncio.timeout(self._job.timeout_s):
                 await asyncio.shield(process.exit_code)
         except TimeoutError:
-            self.kill(KillCause.TIMEOUT)
+            self.kill(TrialKill.TIMEOUT)
         exit_code = await process.ended()
-        return Ending(
+        return TrialEnd(
             exit_code=exit_code,
             is_whole=self._whole.is_set(),
             refused=self._refused,
             killed_for=self._killed_for,
             is_oom=self._is_oom(),
-            timeout_s=self._order.timeout_s,
+            timeout_s=self._job.timeout_s,
             log_tail=tuple(self._lines),
         )
 
-    async def _tell_end(self, ending: Ending) -> None:
-        said = verdict(ending)
-        log.info("trial ended", end=type(said).__name__ if said else "result", exit_code=ending.exit_code)
+    async def _tell_end(self, end: TrialEnd) -> None:
+        said = told_of(end)
+        log.info("trial ended", end=type(said).__name__ if said else "result", exit_code=end.exit_code)
         if said is not None:
             await self._tell(said)
             return

@@ -13,7 +13,7 @@ from nats import errors
 from flotilla.bus.bus import Bus
 from flotilla.bus.settings import BusSettings
 from flotilla.engine_sidecar.process.ports import Surroundings
-from flotilla.engine_sidecar.session.life import Life
+from flotilla.engine_sidecar.session.engine_session import EngineSession
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.sidecar import exit_code
 from flotilla.schemas.catalog import CatalogView
@@ -341,7 +341,7 @@ def live(
             now=machine.loop.time,
             now_ns=lambda: round(machine.wall().astimezone(UTC).timestamp() * 1e9),
         )
-        change = await Life(launch, processes, NoMeter(), around, _SIDECAR).run()
+        change = await EngineSession(launch, processes, NoMeter(), around, _SIDECAR).run()
         container.exit(exit_code(change))
 
     process.run(main())

@@ -30,10 +30,9 @@ from flotilla.engine_sidecar.link.messages import (
     ZygoteGone,
 )
 from flotilla.engine_sidecar.session.core import ending, trading, watch
-from flotilla.engine_sidecar.session.core import facts as leases
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
-from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert
-from flotilla.engine_sidecar.session.core.watch import Verdict
+from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert, granted
+from flotilla.engine_sidecar.session.core.watch import Finding
 from flotilla.schemas.alerts import FROZEN, RECOVERED, UNEXPECTED_PHASE
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState
@@ -61,7 +60,7 @@ _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONC
 
 def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
-    lease = leases.granted(spec.lease, now) if spec.lease is not None else None
+    lease = granted(spec.lease, now) if spec.lease is not None else None
     return Session(spec=spec, lease=lease), (Publish(StateChange(state=RunState.BOOTING)),)
 
 
@@ -175,18 +174,18 @@ def _check_pulse(session: Session, now: float) -> Step:
     kill_after_s = spec.kill_frozen_after_s
     if session.is_stop_asked:
         kill_after_s = min(kill_after_s, OBEY_S)
-    pulse, verdict = watch.check(
+    pulse, finding = watch.check(
         session.pulse, now, frozen_after_s=spec.frozen_after_s, kill_after_s=kill_after_s
     )
     session = msgspec.structs.replace(session, pulse=pulse)
-    match verdict:
-        case Verdict.FROZEN:
+    match finding:
+        case Finding.FROZEN:
             message = f"the engine's loop has been silent for {silent_s:.1f} s"
             return session, (alert(FROZEN, message),)
-        case Verdict.RECOVERED:
+        case Finding.RECOVERED:
             return session, (alert(RECOVERED, "the engine's loop turns again"),)
         # What it does not hear it will not obey; but it may be in the midst of obeying, so it has time to wake up.
-        case Verdict.KILL if now > session.obey_until or not session.is_stop_asked:
+        case Finding.KILL if now > session.obey_until or not session.is_stop_asked:
             cause = KillCause.STOP if session.is_stop_asked else KillCause.FROZEN
             return ending.kill(session, cause, now)
     return session, ()

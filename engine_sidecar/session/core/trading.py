@@ -7,9 +7,8 @@ import msgspec
 
 from flotilla.engine_sidecar.link.frames import GoOn, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
-from flotilla.engine_sidecar.session.core import facts as leases
 from flotilla.engine_sidecar.session.core.ending import stop
-from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert
+from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert, renewed
 from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN
 from flotilla.schemas.states import RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import EngineMetrics, QuietData, StateChange
@@ -118,7 +117,7 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     before = session.lease
     if before is None:
         return session, ()
-    after = leases.renewed(before, message.token, message.ttl_s, now, message.as_of_s)
+    after = renewed(before, message.token, message.ttl_s, now, message.as_of_s)
     session = msgspec.structs.replace(session, lease=after)
     if not before.is_lost or after.is_lost:
         return session, ()

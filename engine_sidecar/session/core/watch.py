@@ -23,7 +23,7 @@ class Pulse(msgspec.Struct, frozen=True):
         return max(0.0, now - self.alive_at)
 
 
-class Verdict(StrEnum):
+class Finding(StrEnum):
     """What a check found."""
 
     SAME = auto()
@@ -42,16 +42,16 @@ def ticked(pulse: Pulse, loop_age_s: float, now: float) -> Pulse:
     return msgspec.structs.replace(pulse, alive_at=max(pulse.alive_at, now - loop_age_s))
 
 
-def check(pulse: Pulse, now: float, *, frozen_after_s: float, kill_after_s: float) -> tuple[Pulse, Verdict]:
+def check(pulse: Pulse, now: float, *, frozen_after_s: float, kill_after_s: float) -> tuple[Pulse, Finding]:
     """Looks at the pulse several times a second. KILL is said at every check until somebody acts on it."""
     gap = now - pulse.checked_at
     forgiven = gap if gap > PAUSE_S else 0.0
     alive_at = pulse.alive_at + forgiven
     silent = now - alive_at
     is_frozen = silent > max(frozen_after_s, MIN_FROZEN_S)
-    verdict = Verdict.SAME
+    finding = Finding.SAME
     if is_frozen and silent > kill_after_s:
-        verdict = Verdict.KILL
+        finding = Finding.KILL
     if is_frozen != pulse.is_frozen:
-        verdict = Verdict.FROZEN if is_frozen else Verdict.RECOVERED
-    return Pulse(alive_at, now, is_frozen), verdict
+        finding = Finding.FROZEN if is_frozen else Finding.RECOVERED
+    return Pulse(alive_at, now, is_frozen), finding

@@ -9,7 +9,7 @@ from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surrou
 from flotilla.engine_sidecar.process.processes import rss_bytes
 from flotilla.engine_sidecar.session.bus_session import BusSession, Served
 from flotilla.engine_sidecar.session.commands import Commands
-from flotilla.engine_sidecar.session.core.verdict import final_state
+from flotilla.engine_sidecar.session.core.final_state import final_state
 from flotilla.engine_sidecar.session.handlers import Handlers
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.engine_sidecar.session.reporter import Reporter
@@ -24,13 +24,13 @@ LAST_OUTPUT_S: Final = 1.0
 """For what a dead engine left in its pipes; a process that it started may hold them open for ever."""
 
 
-class Life:
+class EngineSession:
     """The parts of one sidecar, and the tasks that run them. Made within the running loop."""
 
     def __init__(
         self,
         launch: Launch,
-        zygote: EngineProcesses,
+        processes: EngineProcesses,
         meter: Meter,
         around: Surroundings,
         settings: Settings,
@@ -38,13 +38,13 @@ class Life:
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
-        self._zygote = zygote
+        self._processes = processes
         self._meter = meter
         self._reporter = Reporter(launch, settings, around, meter, lambda: self._handlers.session)
-        questions = Questions(zygote)
+        questions = Questions(processes)
         self._handlers = Handlers(
             launch,
-            zygote,
+            processes,
             self._reporter.record,
             questions,
             self._reporter.redaction,
@@ -52,7 +52,7 @@ class Life:
             measured=self._reporter.telemetry.measured,
             over=self._is_over.set,
         )
-        self._commands = Commands(launch, self._handlers, zygote)
+        self._commands = Commands(launch, self._handlers, processes)
         self._bus_session = BusSession(
             launch,
             _served(self._commands, StrategyCommands(launch.spec, self._handlers, questions)),
@@ -68,7 +68,7 @@ class Life:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(
-                    self._zygote.run(self._handlers.hear, self._reporter.add_line), name="zygote"
+                    self._processes.run(self._handlers.hear, self._reporter.add_line), name="processes"
                 ),
                 tasks.create_task(self._watch(), name="watch"),
                 tasks.create_task(self._reporter.run(), name="reporter"),
@@ -84,12 +84,12 @@ class Life:
         return change
 
     async def _conclude(self) -> StateChange:
-        await self._zygote.drain(LAST_OUTPUT_S)
+        await self._processes.drain(LAST_OUTPUT_S)
         is_oom = self._reporter.telemetry.oom.has_risen(self._meter.oom_kills())
         change = final_state(self._handlers.session, is_oom=is_oom, log_tail=self._reporter.log_tail)
         self._handlers.conclude(change)
-        self._zygote.kill_engine()
-        self._zygote.kill_zygote()
+        self._processes.kill_engine()
+        self._processes.kill_zygote()
         return change
 
     async def _watch(self) -> None:

@@ -18,13 +18,13 @@ from flotilla.engine_sidecar.process.spawn import Spawned
 from flotilla.engine_sidecar.process.zygote_client import ZygoteClient, ZygoteLostError
 from flotilla.engine_sidecar.session.bus_session import BusSession
 from flotilla.engine_sidecar.session.core.facts import Session
-from flotilla.engine_sidecar.session.core.verdict import describe_exit
+from flotilla.engine_sidecar.session.core.final_state import describe_exit
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.worker.commands import WorkerCommands
 from flotilla.engine_sidecar.worker.slots import Slots
 from flotilla.engine_sidecar.worker.trial import Claims, Trial
-from flotilla.engine_sidecar.worker.verdict import KillCause
+from flotilla.engine_sidecar.worker.trial_end import TrialKill
 from flotilla.schemas.backtest import TrialJob, WorkerPlan
 from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from flotilla.schemas.session import Launch
@@ -39,7 +39,7 @@ LEAVE_S: Final = 10.0
 """For killing the trials that run, and giving them back."""
 
 
-class WorkerLife:
+class WorkerSession:
     """The parts of one worker. Made within the running loop."""
 
     def __init__(
@@ -105,7 +105,7 @@ class WorkerLife:
             self._enter(StateChange(state=RunState.STOPPING))
         taking.cancel()
         for trial in self._trials:
-            trial.kill(KillCause.LEFT)
+            trial.kill(TrialKill.LEFT)
         await self._running.join(LEAVE_S)
         await self._running.close()
         await tasks.close()
@@ -115,7 +115,7 @@ class WorkerLife:
         return StateChange(state=RunState.STOPPED, exit_code=0)
 
     async def _take_trials(self, bus: Bus) -> None:
-        """Takes work while there is room and a zygote; returns when there was none for `idle_s`."""
+        """Takes trials while there is room and a zygote; returns when there was none for `idle_s`."""
         queue = WorkQueue(bus, TRIAL_QUEUE, TRIAL_CONSUMER)
         claims = Claims(bus, self._launch.spec)
         room = asyncio.Semaphore(self._plan.slots)
@@ -140,20 +140,20 @@ class WorkerLife:
 
     async def _run_trial(self, taken: Taken, bus: Bus, claims: Claims, room: asyncio.Semaphore) -> None:
         try:
-            order = msgspec.json.decode(taken.data, type=TrialJob)
+            job = msgspec.json.decode(taken.data, type=TrialJob)
         except msgspec.MsgspecError as error:
-            log.error("work that nobody can read is thrown away", error=str(error))  # noqa: TRY400
+            log.error("a trial that nobody can read is thrown away", error=str(error))  # noqa: TRY400
             await taken.done()
             room.release()
             return
-        if any(trial.backtest_id == order.backtest_id for trial in self._trials):
-            # Handed out again because the queue was not told in time that it is being worked at. Whoever works at it is done with it.
-            log.info("work comes again while it runs here", backtest_id=order.backtest_id)
+        if any(trial.backtest_id == job.backtest_id for trial in self._trials):
+            # Handed out again because the queue was not told in time that it is running. Whoever runs it is done with it.
+            log.info("a trial comes again while it runs here", backtest_id=job.backtest_id)
             room.release()
             return
         trial = Trial(
             taken,
-            order,
+            job,
             self._launch,
             bus=bus,
             zygote=self._zygote,
@@ -167,7 +167,7 @@ class WorkerLife:
             await trial.run()
         except* ZygoteLostError as error:
             # The queue hands it out again, sooner if the orchestrator hears that we ended.
-            log.warning("trial is lost", backtest_id=order.backtest_id, error=str(error.exceptions[0]))
+            log.warning("trial is lost", backtest_id=job.backtest_id, error=str(error.exceptions[0]))
         finally:
             self._trials.discard(trial)
             room.release()
@@ -178,7 +178,7 @@ class WorkerLife:
         while self._launch.enforce_memory:
             for trial in tuple(self._trials):
                 if (pid := trial.pid) is not None and (rss_bytes(pid) or 0) > share:
-                    trial.kill(KillCause.MEMORY)
+                    trial.kill(TrialKill.MEMORY)
             await asyncio.sleep(CHECK_S)
 
     def _enter(self, change: StateChange) -> None:

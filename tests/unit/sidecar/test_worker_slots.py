@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from flotilla.engine_sidecar.worker.slots import Slots
-from flotilla.engine_sidecar.worker.verdict import Ending, KillCause
+from flotilla.engine_sidecar.worker.trial_end import TrialEnd, TrialKill
 from flotilla.schemas.backtest import TrialFailure
 
 
@@ -55,21 +55,21 @@ async def test_one_that_gave_up_waiting_to_be_alone_keeps_nobody_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "is_open"),
+    ("end", "is_open"),
     [
-        (Ending(exit_code=-9), True),
-        (Ending(exit_code=-9, killed_for=KillCause.LEFT), True),
-        (Ending(exit_code=-9, killed_for=KillCause.CANCEL), False),
-        (Ending(exit_code=-9, killed_for=KillCause.MEMORY), False),
-        (Ending(exit_code=-9, is_oom=True), False),
-        (Ending(exit_code=-9, is_whole=True), False),
-        (Ending(exit_code=-9, killed_for=KillCause.LEFT, is_whole=True), False),
-        (Ending(exit_code=-9, refused=(TrialFailure.STRATEGY, "boom")), False),
-        (Ending(exit_code=-11), False),
-        (Ending(exit_code=3), False),
+        (TrialEnd(exit_code=-9), True),
+        (TrialEnd(exit_code=-9, killed_for=TrialKill.LEFT), True),
+        (TrialEnd(exit_code=-9, killed_for=TrialKill.CANCEL), False),
+        (TrialEnd(exit_code=-9, killed_for=TrialKill.MEMORY), False),
+        (TrialEnd(exit_code=-9, is_oom=True), False),
+        (TrialEnd(exit_code=-9, is_whole=True), False),
+        (TrialEnd(exit_code=-9, killed_for=TrialKill.LEFT, is_whole=True), False),
+        (TrialEnd(exit_code=-9, refused=(TrialFailure.STRATEGY, "boom")), False),
+        (TrialEnd(exit_code=-11), False),
+        (TrialEnd(exit_code=3), False),
     ],
 )
 def test_only_a_kill_from_outside_and_the_workers_own_end_leave_a_trial_open(
-    ending: Ending, is_open: bool
+    end: TrialEnd, is_open: bool
 ) -> None:
-    assert ending.is_open == is_open
+    assert end.is_open == is_open

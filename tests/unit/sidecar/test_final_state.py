@@ -6,7 +6,7 @@ import pytest
 
 from flotilla.engine_sidecar.link.frames import Ended
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session
-from flotilla.engine_sidecar.session.core.verdict import describe_exit, final_state
+from flotilla.engine_sidecar.session.core.final_state import describe_exit, final_state
 from flotilla.schemas.states import FailureReason, RunState
 from tests.unit.sidecar.samples import spec
 

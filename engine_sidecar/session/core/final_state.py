@@ -22,7 +22,7 @@ _SIGKILL: Final = "SIGKILL that neither the fleet nor its memory limit sent"
 
 def final_state(session: Session, *, is_oom: bool, log_tail: Sequence[str]) -> StateChange:
     """The last state of the session. `is_oom`: the kernel killed for memory within the last seconds."""
-    found = _verdict(session, is_oom=is_oom)
+    found = _judged(session, is_oom=is_oom)
     if found.state != RunState.FAILED:
         return msgspec.structs.replace(found, exit_code=session.exit_code, detail=_cut(found.detail))
     tail = tuple(_cut(line) for line in log_tail[-TAIL_LINES:])
@@ -43,7 +43,7 @@ def describe_exit(exit_code: int | None) -> str:
         return f"was ended by signal {-exit_code}"
 
 
-def _verdict(session: Session, *, is_oom: bool) -> StateChange:  # noqa: PLR0911  most certain first, one per line
+def _judged(session: Session, *, is_oom: bool) -> StateChange:  # noqa: PLR0911  most certain first, one per line
     if session.ended is not None:
         return _ended(session, session.ended)
     was_killed = session.exit_code in (None, _KILLED)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.session.core.verdict import describe_exit
+from flotilla.engine_sidecar.session.core.final_state import describe_exit
 from flotilla.schemas.backtest import TrialCancelled, TrialFailed, TrialFailure
 
 TAIL_LINES: Final = 20
@@ -14,7 +14,7 @@ _MAX_TEXT: Final = 2_000
 _KILLED: Final = -9
 
 
-class KillCause(StrEnum):
+class TrialKill(StrEnum):
     """Why the worker killed a trial's process. LEFT: the worker ends, and another one shall run it."""
 
     CANCEL = "cancel"
@@ -23,13 +23,13 @@ class KillCause(StrEnum):
     LEFT = "left"
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
+class TrialEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a trial whose process is gone. `refused` is its own last word; `is_whole`: all of its result came."""
 
     exit_code: int
     is_whole: bool = False
     refused: tuple[TrialFailure, str] | None = None
-    killed_for: KillCause | None = None
+    killed_for: TrialKill | None = None
     is_oom: bool = False
     timeout_s: float | None = None
     log_tail: Sequence[str] = ()
@@ -40,30 +40,30 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_whole or self.refused is not None:
             return False
         was_killed = self.killed_for is None and self.exit_code == _KILLED and not self.is_oom
-        return was_killed or self.killed_for is KillCause.LEFT
+        return was_killed or self.killed_for is TrialKill.LEFT
 
 
-def verdict(ending: Ending) -> TrialFailed | TrialCancelled | None:  # noqa: PLR0911  one row per ending
+def told_of(end: TrialEnd) -> TrialFailed | TrialCancelled | None:  # noqa: PLR0911  one row per end
     """What to tell of the trial; None when it gave its result, which counts whatever came after."""
-    if ending.is_whole:
+    if end.is_whole:
         return None
-    if ending.refused is not None:
-        return _failed(ending, *ending.refused)
-    match ending.killed_for:
-        case KillCause.CANCEL:
+    if end.refused is not None:
+        return _failed(end, *end.refused)
+    match end.killed_for:
+        case TrialKill.CANCEL:
             return TrialCancelled()
-        case KillCause.TIMEOUT:
-            return _failed(ending, TrialFailure.TIMEOUT, f"it did not end within {ending.timeout_s:g} s")
-        case KillCause.MEMORY:
-            return _failed(ending, TrialFailure.OOM, "it used more than its share of the worker's memory")
-    if ending.is_oom and ending.exit_code == _KILLED:
-        return _failed(ending, TrialFailure.OOM, "killed by the kernel: out of memory")
-    return _failed(ending, TrialFailure.CRASH, f"its process {describe_exit(ending.exit_code)}")
+        case TrialKill.TIMEOUT:
+            return _failed(end, TrialFailure.TIMEOUT, f"it did not end within {end.timeout_s:g} s")
+        case TrialKill.MEMORY:
+            return _failed(end, TrialFailure.OOM, "it used more than its share of the worker's memory")
+    if end.is_oom and end.exit_code == _KILLED:
+        return _failed(end, TrialFailure.OOM, "killed by the kernel: out of memory")
+    return _failed(end, TrialFailure.CRASH, f"its process {describe_exit(end.exit_code)}")
 
 
-def _failed(ending: Ending, reason: TrialFailure, detail: str) -> TrialFailed:
-    tail = tuple(_cut(line) for line in ending.log_tail[-TAIL_LINES:])
-    return TrialFailed(reason=reason, detail=_cut(detail), exit_code=ending.exit_code, log_tail=tail)
+def _failed(end: TrialEnd, reason: TrialFailure, detail: str) -> TrialFailed:
+    tail = tuple(_cut(line) for line in end.log_tail[-TAIL_LINES:])
+    return TrialFailed(reason=reason, detail=_cut(detail), exit_code=end.exit_code, log_tail=tail)
 
 
 def _cut(text: str) -> str:
