@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
+from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import Imported, ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect
-from flotilla.engine_sidecar.catalog.listing import catalog_view
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import CatalogView, Finding
 

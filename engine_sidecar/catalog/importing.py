@@ -16,12 +16,12 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price, Quantity
 
 from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp
+from flotilla.engine_sidecar.catalog.entries import check_name, remember_name
 from flotilla.engine_sidecar.catalog.instruments import (
     allows_negative_prices,
     known_instrument,
     new_instrument,
 )
-from flotilla.engine_sidecar.catalog.names import check_name, remember_name
 from flotilla.engine_sidecar.catalog.records import Reading, Record, records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import Target, locked

@@ -10,8 +10,8 @@ from typing import Any, Final
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import InstrumentId
 
+from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
-from flotilla.engine_sidecar.catalog.listing import catalog_view
 from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point, split_like
 from flotilla.engine_sidecar.replay.streams import DataSet, files_of, read_file
 from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap

@@ -5,8 +5,9 @@ import signal
 from typing import Final
 
 from flotilla.engine_sidecar.link.messages import BusFound, Checked
+from flotilla.engine_sidecar.process.forked import LAST_OUTPUT_S
 from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
-from flotilla.engine_sidecar.process.processes import rss_bytes
+from flotilla.engine_sidecar.process.resource_meter import rss_bytes
 from flotilla.engine_sidecar.session.bus_session import BusSession, Served
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.core.final_state import final_state
@@ -20,8 +21,6 @@ from flotilla.schemas.session import Launch
 from flotilla.schemas.telemetry import StateChange
 
 CHECK_S: Final = 0.2
-LAST_OUTPUT_S: Final = 1.0
-"""For what a dead engine left in its pipes; a process that it started may hold them open for ever."""
 
 
 class EngineSession:

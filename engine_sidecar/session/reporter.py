@@ -9,9 +9,8 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.engine_sidecar.outbox.journal import Journal
 from flotilla.engine_sidecar.outbox.log_book import LogBook
-from flotilla.engine_sidecar.outbox.outbox import Outbox
+from flotilla.engine_sidecar.outbox.outbox import EventRecord, Outbox
 from flotilla.engine_sidecar.outbox.publisher import EventPublisher, LogPublisher
-from flotilla.engine_sidecar.outbox.record import EventRecord
 from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
 from flotilla.engine_sidecar.process.echo import Echo
 from flotilla.engine_sidecar.process.ports import Meter, Surroundings

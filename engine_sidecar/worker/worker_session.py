@@ -12,8 +12,7 @@ from flotilla.bus.queue import Taken, WorkQueue
 from flotilla.bus.tasks import Tasks
 from flotilla.engine_sidecar.process.children import Children
 from flotilla.engine_sidecar.process.ports import Surroundings
-from flotilla.engine_sidecar.process.processes import rss_bytes
-from flotilla.engine_sidecar.process.resource_meter import session_meter
+from flotilla.engine_sidecar.process.resource_meter import rss_bytes, session_meter
 from flotilla.engine_sidecar.process.spawn import Spawned
 from flotilla.engine_sidecar.process.zygote_client import ZygoteClient, ZygoteLostError
 from flotilla.engine_sidecar.session.bus_session import BusSession

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.engine_sidecar.process.processes import ProcessMeter, rss_bytes
-from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, group_folders
+from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, ProcessMeter, group_folders, rss_bytes
 from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
 
 NET = (

@@ -1,4 +1,7 @@
-"""Keeps which identifier each folder of a catalog stands for, where NautilusTrader left a slash out of the name."""
+"""What a catalog holds, from the names and sizes of its files alone.
+
+Which identifier a folder stands for is kept in a file, where NautilusTrader left a slash out of the folder's name.
+"""
 
 import os
 from pathlib import Path
@@ -6,7 +9,16 @@ from pathlib import Path
 import msgspec
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.catalog import NAMES_FILE, folder_name, folder_names
+from flotilla.schemas.catalog import NAMES_FILE, CatalogView, catalog_entries, folder_name, folder_names
+
+
+def catalog_view(catalog: Path) -> CatalogView:
+    """The data sets of a catalog; an absent folder is an empty catalog."""
+    files = [
+        (file.relative_to(catalog).as_posix(), file.stat().st_size)
+        for file in catalog.glob("data/*/*/*.parquet")
+    ]
+    return CatalogView(path=str(catalog), entries=catalog_entries(files, names_of(catalog)))
 
 
 def names_of(catalog: Path) -> dict[str, str]:
