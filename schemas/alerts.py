@@ -224,9 +224,10 @@ UNEXPECTED_COMMAND: Final = _engine(
 UNEXPECTED_PHASE: Final = _engine(
     "unexpected_phase",
     Severity.WARNING,
-    "The engine's process said that it is in a state that cannot follow the one before, such as connecting while it trades. The state on"
-    " record stays as it was; each such step is told once.",
-    "Report it: it is a fault of Flotilla, or of code that speaks on the engine's link. Compare orders and positions with the venue's.",
+    "The engine's process said that it is in a state that cannot follow the one before, such as connecting while it"
+    " trades. The state on record stays as it was; each such step is told once.",
+    "Report it: it is a fault of Flotilla, or of code that speaks on the engine's link. Compare orders and positions"
+    " with the venue's.",
 )
 NO_DATA: Final = _engine(
     "no_data",

@@ -1,4 +1,4 @@
-"""Durable events on their way to the record: numbered, then kept in order and bounded until the bus has acknowledged them."""
+"""Durable events on their way to the record: numbered, then kept in order, and bounded, until the bus has them."""
 
 from collections import deque
 from collections.abc import Callable

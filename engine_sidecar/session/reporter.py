@@ -26,9 +26,10 @@ _LOOK_S: Final = 0.02
 
 
 class Reporter:
-    """Tells for an engine or for a worker; nothing leaves with a secret in it. `session` is what is known of the session now.
+    """Tells for an engine or for a worker; nothing leaves with a secret in it. `session` is what is known of it now.
 
-    Events are written to `record`; lines that processes print come through `add_line`, an engine's metrics through `telemetry`.
+    Events are written to `record`; lines that processes print come through `add_line`, an engine's metrics through
+    `telemetry`.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Reporter:
             tasks.create_task(_keep_going("metrics", self.telemetry.run_metrics), name="metrics")
 
     async def flush(self, patience_s: float) -> None:
-        """Waits until all was delivered, or until nothing was for `patience_s`; then the rest is given up, and counted."""
+        """Waits until all was delivered, or nothing was for `patience_s`; then the rest is given up, and counted."""
         loop = asyncio.get_running_loop()
         least, deadline = math.inf, 0.0
         while left := len(self._outbox) + self._logs.unpublished:

@@ -146,7 +146,7 @@ class WorkerSession:
             room.release()
             return
         if any(trial.backtest_id == job.backtest_id for trial in self._trials):
-            # Handed out again because the queue was not told in time that it is running. Whoever runs it is done with it.
+            # Handed out again since the queue was not told in time that it runs. Whoever runs it is done with it.
             log.info("a trial comes again while it runs here", backtest_id=job.backtest_id)
             room.release()
             return

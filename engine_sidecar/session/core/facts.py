@@ -73,8 +73,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited.
 
-    `phase` is what the engine last said of itself; `state` follows it, and knows of problems and of stops besides. `refused` are the
-    phases that came where they cannot (before, said), each alerted once.
+    `phase` is what the engine last said of itself; `state` follows it, and knows of problems and of stops besides.
+    `refused` are the phases that came where they cannot (before, said), each alerted once.
     `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
     told of it.
     """

@@ -54,7 +54,7 @@ FOLLOWS: Final = {
     phase: frozenset(said for said, mark in zip(_PHASES, row.split(), strict=True) if mark != ".")
     for phase, row in _ROWS.items()
 }
-"""What an engine may say after each phase. Whatever else it says is refused: its session stays as it was, and people are alerted."""
+"""What an engine may say after each phase. All else is refused: its session stays as it was, people are alerted."""
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
 
