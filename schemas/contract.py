@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from flotilla.schemas import audit, backtest, catalog, engine, health, session, strategy, telemetry
+from flotilla.schemas import audit, backtest, catalog, engine, health, host, session, strategy, telemetry
 from flotilla.schemas.telemetry import EngineEvent
 
 Q = TypeVar("Q")
@@ -204,6 +204,12 @@ ENGINE_HOLDINGS: Final = _ORCHESTRATOR.query(
     engine.ReadHoldings,
     engine.Holdings,
     "What sessions held when they were last heard, by their events on record.",
+)
+HOST_LIST: Final = _ORCHESTRATOR.query(
+    "fleet.host.list",
+    host.ListHosts,
+    host.HostList,
+    "The hosts that were heard, with what they said of themselves.",
 )
 CONTAINER_LIST: Final = _ORCHESTRATOR.query(
     "fleet.container.list",

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
+from flotilla.schemas.labels import Labels
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
 
@@ -77,10 +78,14 @@ class WhichEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ListEngines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for engines, most recent first; `active` keeps those whose session has not ended."""
+    """Asks for engines, most recent first.
+
+    `active` keeps those whose session has not ended, `labels` those whose configuration, as it is shown, has all of them.
+    """
 
     active: bool = False
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    labels: Labels = {}
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +142,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineList(msgspec.Struct, frozen=True, kw_only=True):
-    """Engines, most recent first."""
+    """Engines, most recent first; `total_count` counts all that were asked for, whatever the limit."""
 
     engines: tuple[EngineView, ...]
     total_count: int

@@ -202,6 +202,13 @@ HOST: Final = Variable(
     meaning="The host's name in the fleet.",
     without="made from the machine's name; `local` in `deploy/compose.yaml`",
 )
+HOST_LABELS: Final = Variable(
+    name="FLOTILLA_HOST_LABELS",
+    readers=(Reader.SUPERVISOR, Reader.COMPOSE),
+    kind=variable.LABELS,
+    meaning="The host's labels, such as `desk=rates,zone=b`; `host ls --label` finds it by them.",
+    without="none",
+)
 OWNER: Final = Variable(
     name="FLOTILLA_OWNER",
     readers=(Reader.SUPERVISOR,),

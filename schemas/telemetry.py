@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
+from flotilla.schemas.labels import Labels
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 T = TypeVar("T")
@@ -329,7 +330,8 @@ def is_meant(target: str | None, instance_id: str, *, is_worker: bool = False) -
 class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """Every second from a supervisor: what its host is and how many sessions run there.
 
-    `has_cache`: engines there can keep their state in Redis. `stop_flags` are the emergency stops in force.
+    `has_cache`: engines there can keep their state in Redis. `stop_flags` are the emergency stops in force, `labels` those of
+    the supervisor's settings.
     """
 
     host: HostId
@@ -343,3 +345,4 @@ class HostHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     has_cache: bool = False
     stop_flags: tuple[StopFlag, ...] = ()
     detail: dict[str, Any] = {}
+    labels: Labels = {}

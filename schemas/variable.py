@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from flotilla.schemas.ids import is_id
+from flotilla.schemas.labels import FORM, MOST_LABELS, parse_labels
 
 T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -152,6 +153,10 @@ def _level(given: str) -> str:
     return level
 
 
+def _labels(given: str) -> dict[str, str]:
+    return parse_labels(pair.strip() for pair in given.split(","))
+
+
 PATH: Final = Kind("a path", Path)
 PATHS: Final = Kind("paths, separated as in PATH", _paths)
 URL: Final = Kind("a URL", str, may_hold_secret=True)
@@ -170,4 +175,7 @@ WORDS: Final = Kind("words, as a shell splits them", lambda given: tuple(shlex.s
 MODULES: Final = Kind("modules, separated by commas", lambda given: _listed(given, _is_module))
 ORIGINS: Final = Kind(
     "origins such as `https://desk.example`, separated by commas", lambda given: _listed(given, _ORIGIN.match)
+)
+LABELS: Final = Kind(
+    f"at most {MOST_LABELS} labels with different keys, separated by commas, each {FORM}", _labels
 )

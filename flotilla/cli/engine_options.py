@@ -1,11 +1,12 @@
 """The options that describe an engine, and the configuration that they come to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
+from flotilla.cli.options import labels as label_option
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
 from flotilla.schemas.states import EngineType, TradingMode
@@ -42,6 +43,7 @@ _OPTIONS: Final = (
     click.option("--cpus", metavar="NUMBER", help="CPU limit, such as 1.5."),
     click.option("--max-order-rate", type=int, metavar="NUMBER", help="Orders per minute, at most."),
     click.option("--max-position-size", type=float, metavar="AMOUNT", help="Of one order, at most."),
+    label_option("A label such as desk=rates, to find it by; may be repeated."),
     click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False)),
     click.option(
         "--config",
@@ -69,6 +71,7 @@ def engine_config(
     settings: Iterable[str],
     venue_options: Iterable[str] = (),
     venues_file: Any = None,
+    labels: Mapping[str, str] | None = None,
     ground: EngineConfig | None = None,
     **plain: Any,
 ) -> EngineConfig:
@@ -84,8 +87,9 @@ def engine_config(
         over["venues"] = connected
     default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
     config = {**default, **given, **over, "instance_id": name}
-    if parameters := pairs(param, "--param"):
-        config["parameters"] = {**config.get("parameters", {}), **parameters}
+    for field, added in (("parameters", pairs(param, "--param")), ("labels", labels)):
+        if added and isinstance(config.setdefault(field, {}), dict):
+            config[field] = {**config[field], **added}
     if strategy:
         config["strategies"] = [strategy_choice(strategy, settings)]
     elif pairs(settings, "--set"):

@@ -79,6 +79,11 @@ STRATEGY = LazyGroup(
         "rm": Entry("flotilla.cli.commands.strategies:rm", "Stop a strategy and remove it."),
     },
 )
+HOST = LazyGroup(
+    "host",
+    help="The hosts that engines run on.",
+    entries={"ls": Entry("flotilla.cli.commands.hosts:ls", "List hosts.")},
+)
 CONTAINER = LazyGroup(
     "container",
     help="The containers of engines.",
@@ -148,6 +153,7 @@ GROUPS = {
     "engine": ENGINE,
     "strategy": STRATEGY,
     "template": TEMPLATE,
+    "host": HOST,
     "container": CONTAINER,
     "secret": SECRET,
     "data": DATA,
@@ -174,6 +180,7 @@ GROUPS = {
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),
         "study": Entry("flotilla.cli.main:STUDY", "Many backtests over a strategy's parameters."),
         "template": Entry("flotilla.cli.main:TEMPLATE", "Templates of engines and strategies."),
+        "host": Entry("flotilla.cli.main:HOST", "The hosts that engines run on."),
         "container": Entry("flotilla.cli.main:CONTAINER", "The containers of engines."),
         "secret": Entry("flotilla.cli.main:SECRET", "Credentials of venues, in the state folder."),
         "data": Entry("flotilla.cli.main:DATA", "The market data that engines replay."),

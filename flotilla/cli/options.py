@@ -1,15 +1,16 @@
-"""What every command takes: --state, --json and --request-id, before the command's name or after it."""
+"""What every command takes: --state, --json and --request-id, before the command's name or after it; and --label, where it goes."""
 
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from flotilla.schemas.labels import read_labels
 from flotilla.show.output import Output
 from flotilla.state.folder import StateFolder
 
@@ -78,6 +79,17 @@ def request_id(command: F) -> F:
         callback=_keep,
     )
     return option(command)
+
+
+def labels(meaning: str) -> Callable[[F], F]:
+    """Adds --label to a command, which gets `labels`. A label that is none is refused before anybody is asked."""
+    return click.option(
+        "--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_read_labels, help=meaning
+    )
+
+
+def _read_labels(_: click.Context, __: click.Parameter, given: Iterable[str]) -> dict[str, str]:
+    return read_labels(given, "--label")
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:

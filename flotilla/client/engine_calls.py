@@ -1,5 +1,6 @@
 """What an operator can ask of engines: the calls of the typed client that `fleet.engine.*` answers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from flotilla.bus.bus import Bus
@@ -106,9 +107,15 @@ class EngineCalls:
             raise fault(FaultCode.NOT_FOUND, f"no engine {instance_id}")
         return found
 
-    async def engines(self, *, active: bool = False, limit: int = 100) -> EngineList:
-        """Engines, most recent first; `active` keeps those whose session has not ended."""
-        return await self.bus.call(contract.ENGINE_LIST, ListEngines(active=active, limit=limit))
+    async def engines(
+        self, *, active: bool = False, limit: int = 100, labels: Mapping[str, str] | None = None
+    ) -> EngineList:
+        """Engines, most recent first.
+
+        `active` keeps those whose session has not ended, `labels` those that carry all of them.
+        """
+        request = ListEngines(active=active, limit=limit, labels=dict(labels or {}))
+        return await self.bus.call(contract.ENGINE_LIST, request)
 
     async def sessions(self, instance_id: str, *, limit: int = 20) -> SessionList:
         """The sessions of an engine, newest first."""

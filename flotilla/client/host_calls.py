@@ -1,7 +1,7 @@
-"""What an operator can ask of hosts: emergency stops, which need nothing but the bus and the supervisors, and containers."""
+"""What an operator can ask of hosts: which there are, emergency stops, which need nothing but bus and supervisors, and containers."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -17,6 +17,7 @@ from flotilla.schemas.contract import ENGINE_LIST, HEALTH, Actor
 from flotilla.schemas.engine import EngineView, ListEngines, SessionView
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health, ReadHealth
+from flotilla.schemas.host import HostList, ListHosts
 from flotilla.schemas.session import (
     Cleanup,
     CleanupReport,
@@ -168,6 +169,10 @@ class HostCalls:
         """
         question = ReadAudit(about=about, limit=limit, before=before)
         return await self.bus.call(contract.AUDIT_LIST, question)
+
+    async def hosts(self, *, labels: Mapping[str, str] | None = None) -> HostList:
+        """The hosts that the orchestrator has heard since it started, by name; `labels` keeps those that carry all of them."""
+        return await self.bus.call(contract.HOST_LIST, ListHosts(labels=dict(labels or {})))
 
     async def containers(self) -> ContainerList:
         """The engine containers of every host in sight."""

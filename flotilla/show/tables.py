@@ -1,6 +1,6 @@
 """What engines, sessions and data look like to people; all of it fits into 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from flotilla.schemas.catalog import CatalogView
 from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.host import HostView
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 from flotilla.show import formats
@@ -39,10 +40,12 @@ def state_text(session: SessionView | None, *, is_frozen: bool = False) -> Text:
 
 
 def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableType:
-    """One row per engine."""
+    """One row per engine; labels have a column where one has any."""
     if not engines:
         return Text("no engines; start one: flotilla engine start my-engine --strategy ema_cross")
-    made = table("ENGINE", "STATE", "TYPE", ">AGE", ">FILLS", "POSITION", ">REALIZED", ">UNREALIZED")
+    has_labels = any(engine.config.labels for engine in engines)
+    columns = ("ENGINE", "STATE", "TYPE", ">AGE", ">FILLS", "POSITION", ">REALIZED", ">UNREALIZED")
+    made = table(*columns, *["LABELS"] * has_labels)
     for engine in engines:
         metrics = engine.metrics
         made.add_row(
@@ -54,10 +57,45 @@ def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableTyp
             formats.positions(metrics.net_positions) if metrics else "",
             formats.money(metrics.realized_pnl) if metrics else "",
             formats.money(metrics.unrealized_pnl) if metrics else "",
+            *[labels_text(engine.config.labels)] * has_labels,
         )
     # A stop of all engines is one line, not one for each.
     lines = {line.plain: line for engine in engines for line in _troubles(engine)}
     return Group(made, *lines.values())
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """`desk=rates, zone=b`, by key."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def hosts_table(hosts: Sequence[HostView]) -> RenderableType:
+    """One row per host; labels have a column where one has any."""
+    if not hosts:
+        return Text("no hosts")
+    has_labels = any(host.labels for host in hosts)
+    made = table("HOST", "STATE", "RUNTIME", ">CPUS", ">MEMORY", ">SESSIONS", *["LABELS"] * has_labels)
+    for host in hosts:
+        made.add_row(
+            Text(host.host, overflow="fold"),
+            _host_state(host),
+            host.runtime,
+            str(host.cpus),
+            formats.size(host.memory_bytes),
+            str(host.sessions),
+            *[labels_text(host.labels)] * has_labels,
+        )
+    return made
+
+
+def _host_state(host: HostView) -> Text:
+    if not host.is_in_sight:
+        return Text(f"not heard for {formats.duration(host.heartbeat_age_s)}", style="bold red")
+    if not host.is_runtime_up:
+        return Text("runtime down", style="bold red")
+    if any(flag.instance_id is None for flag in host.stop_flags):
+        return Text("emergency stop in force", style="bold red")
+    return Text("ready", style="green")
 
 
 def engine_details(
@@ -75,6 +113,8 @@ def engine_details(
         facts.add_row("", line)
     facts.add_row("wanted", str(engine.desired))
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
+    if engine.config.labels:
+        facts.add_row("labels", labels_text(engine.config.labels))
     if engine.session is not None:
         _session_facts(facts, engine.session, missing)
     if engine.restarts or engine.restart_at:

@@ -50,6 +50,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_LOGS: reads.logs,
         contract.ENGINE_EVENTS: reads.events,
         contract.ENGINE_HOLDINGS: reads.holdings,
+        contract.HOST_LIST: reads.hosts,
         contract.CONTAINER_LIST: reads.containers,
         contract.CONTAINER_CLEANUP: duties.cleaner.clean,
         contract.STRATEGY_LIST: strategies.list,

@@ -44,9 +44,10 @@ log = get_logger(__name__)
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor of one host acts on and keeps, besides the bus."""
+    """What the supervisor of one host acts on and keeps, besides the bus. `labels` are the host's."""
 
     host: str
+    labels: dict[str, str] = {}
     runtime: ContainerRuntime
     cache: CacheUsers
     launches: Launches
@@ -91,6 +92,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
     cache = cache_users(settings)
     outside = Outside(
         host=settings.host,
+        labels=settings.labels,
         runtime=runtime,
         cache=cache,
         launches=launches(settings, runtime, cache),
@@ -110,7 +112,9 @@ async def supervising(
 ) -> AsyncIterator[HealthProbe]:
     """The supervisor of one host answers calls and looks after its sessions within this. `now` is the wall clock."""
     runtime, cache, host = outside.runtime, outside.cache, outside.host
-    watch = HostWatch(bus, runtime, cache, host, stop_flags=lambda: orders.flags, now=now)
+    watch = HostWatch(
+        bus, runtime, cache, host, labels=outside.labels, stop_flags=lambda: orders.flags, now=now
+    )
 
     async def be_current() -> None:
         await fleet_orders.be_current()

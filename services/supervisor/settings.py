@@ -23,6 +23,7 @@ from flotilla.schemas.environment import (
     ENGINE_REDIS_HOST,
     ENGINE_REDIS_PORT,
     HOST,
+    HOST_LABELS,
     LOG_LEVEL,
     NATS_URL,
     NETWORK,
@@ -45,7 +46,7 @@ DOCKER_SOCKET: Final = "unix:///var/run/docker.sock"
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One host's supervisor.
 
-    `owner` marks what is ours: two supervisors of one Docker engine need different ones. `catalog` is a path of the Docker
+    `labels` are the host's. `owner` marks what is ours: two supervisors of one Docker engine need different ones. `catalog` is a path of the Docker
     host or a volume's name, mounted at `catalog_target`; the process runtime uses it as it is. `engine_bus_url` is the bus as
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
     `process_command` what the process runtime starts. `signing_key` with `account` mints credentials; without, engines get
@@ -55,6 +56,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     host: str
+    labels: dict[str, str]
     owner: str
     runtime: RuntimeChoice
     state: Path
@@ -84,6 +86,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Reads the environment. Raises ValueError that names the variable at fault."""
         return cls(
             host=HOST.given(env) or _host_id(socket.gethostname()),
+            labels=HOST_LABELS.given(env) or {},
             owner=OWNER.read(env),
             runtime=RUNTIME.read(env),
             state=state_folder(env),

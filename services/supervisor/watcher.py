@@ -1,7 +1,7 @@
 """What the supervisor tells unasked: that the host lives, and every change of a container."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,6 +33,7 @@ class HostWatch:
         cache: CacheUsers,
         host: str,
         *,
+        labels: Mapping[str, str],
         stop_flags: Callable[[], tuple[StopFlag, ...]],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -42,6 +43,7 @@ class HostWatch:
         self._has_cache = False
         self._has_beaten = False
         self._host = host
+        self._labels = dict(labels)
         self._stop_flags = stop_flags
         self._now = now
         self._containers: dict[str, ContainerFacts] = {}
@@ -121,6 +123,7 @@ class HostWatch:
             has_cache=self._has_cache,
             stop_flags=self._stop_flags(),
             detail={"runtime_version": probe.version, "text": probe.detail},
+            labels=self._labels,
         )
 
     def _remember(self, facts: ContainerFacts) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import EngineType, TradingMode
@@ -52,7 +53,7 @@ async def runtime(docker: DockerBench) -> AsyncIterator[DockerRuntime]:
 async def test_what_docker_runs_is_what_the_specification_says(
     docker: DockerBench, runtime: DockerRuntime
 ) -> None:
-    spec = session()
+    spec = session(config=EngineConfig(labels={"desk": "rates"}))
     await runtime.ensure(spec, LINE)
     wanted = container_config(spec, docker.profile(OBEDIENT), host=Room(cpus=64, memory_bytes=0))
     host_config, env, labels = wanted.pop("HostConfig"), wanted.pop("Env"), wanted.pop("Labels")

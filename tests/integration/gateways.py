@@ -39,6 +39,7 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health
+from flotilla.schemas.host import HostList, HostView
 from flotilla.schemas.session import (
     CleanupReport,
     ContainerFacts,
@@ -137,6 +138,20 @@ CONTAINER = ContainerFacts(
     created_at=NOW,
     started_at=NOW,
 )
+HOST = HostView(
+    host="h1",
+    is_in_sight=True,
+    heartbeat_age_s=0.4,
+    labels={"zone": "b"},
+    runtime="docker",
+    is_runtime_up=True,
+    cpus=2,
+    memory_bytes=4 << 30,
+    sessions=1,
+    version="1",
+    has_cache=True,
+    stop_flags=(StopFlag(since=NOW),),
+)
 STRATEGIES = StrategyList(
     instance_id="e1",
     session_id="s1",
@@ -164,6 +179,7 @@ class Orchestrator:
             "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),
             "fleet.engine.holdings": Holdings(held={}),
             "fleet.audit.list": AuditList(entries=()),
+            "fleet.host.list": HostList(hosts=(HOST,)),
             "fleet.container.list": ContainerList(containers=(CONTAINER,)),
             "fleet.container.cleanup": CleanupReport(cleaned=(CONTAINER,)),
             **{f"fleet.strategy.{verb}": STRATEGIES for verb in ("list", "add", "start", "stop", "remove")},

@@ -58,6 +58,7 @@ def environment_of(nats: NatsServer, state: Path, host: str = "h1") -> dict[str,
     keys = nats.keys
     return {
         "FLOTILLA_HOST": host,
+        "FLOTILLA_HOST_LABELS": "zone=b",
         "FLOTILLA_NATS_URL": nats.url,
         "FLOTILLA_NATS_CREDS": str(keys.write_credentials(Actor.SUPERVISOR)),
         "FLOTILLA_STATE": str(state),

@@ -11,8 +11,16 @@ import pytest
 from flotilla.bus import fleet_stop
 from flotilla.schemas.backtest import BacktestStatus, ListBacktests
 from flotilla.schemas.contract import Actor
-from flotilla.schemas.engine import EngineList, EngineLogs, FleetStatus, ReadLogs, WhichEngine
+from flotilla.schemas.engine import (
+    EngineList,
+    EngineLogs,
+    FleetStatus,
+    ListEngines,
+    ReadLogs,
+    WhichEngine,
+)
 from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.host import ListHosts
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.services.gateway.routes.table import ROUTES
 from tests.integration.conftest import ConnectAs
@@ -71,7 +79,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 50
+    assert len(checked) == 51
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -183,6 +191,23 @@ async def test_events_pass_through_as_they_were_published(stage: Stage) -> None:
     assert reply == {"success": True, "session_id": "s1", "events": [{"seq": 1}], "missing": []}
     (asked,) = stage.orchestrator.requests
     assert (asked.instance_id, asked.kind, asked.after_seq, asked.limit) == ("e1", "fill", 3, 5)
+
+
+async def test_engines_and_hosts_are_asked_for_by_the_labels_of_the_query(stage: Stage) -> None:
+    await read(stage, f"{API}/engines?label=desk=rates,zone=b&active=true&limit=3")
+    await read(stage, f"{API}/engines?label=desk%3Drates%2Czone%3Db")
+    await read(stage, f"{API}/engines")
+    reply = await read(stage, f"{API}/hosts?label=zone=b")
+    await read(stage, f"{API}/hosts")
+    labels = {"desk": "rates", "zone": "b"}
+    assert stage.orchestrator.requests == [
+        ListEngines(labels=labels, active=True, limit=3),
+        ListEngines(labels=labels),
+        ListEngines(),
+        ListHosts(labels={"zone": "b"}),
+        ListHosts(),
+    ]
+    assert [(host["host"], host["labels"]) for host in reply["hosts"]] == [("h1", {"zone": "b"})]
 
 
 async def test_an_unknown_engine_is_404(stage: Stage) -> None:

@@ -25,6 +25,9 @@ STOP = f"{ENGINE}/stop"
 PLURAL = f"{API}/engines"
 
 
+MANY_LABELS = b",".join(b'"k%d":"v"' % number for number in range(10_000))
+
+
 def config(fields: bytes) -> bytes:
     return b'{"config":{' + fields + b"}}"
 
@@ -84,6 +87,12 @@ BODIES: list[Row] = [
     ("POST", START, config(b'"instance_id":""'), 422, "invalid", "config.instance_id"),
     ("POST", START, config(b'"instance_id":"A"'), 422, "invalid", "config.instance_id"),
     ("POST", START, config(b'"instance_id":"' + b"a" * 64 + b'"'), 422, "invalid", "config.instance_id"),
+    ("POST", START, config(b'"labels":[]'), 422, "invalid", "config.labels"),
+    ("POST", START, config(b'"labels":{"Desk":"rates"}'), 422, "invalid", "config.labels"),
+    ("POST", START, config(b'"labels":{"desk":"a\\n"}'), 422, "invalid", "config.labels.desk"),
+    ("POST", START, config(b'"labels":{"zone":"b","desk":"a=b"}'), 422, "invalid", "config.labels.desk"),
+    ("POST", START, config(b'"labels":{"desk":"' + b"v" * 64 + b'"}'), 422, "invalid", "config.labels.desk"),
+    ("POST", START, config(b'"labels":{' + MANY_LABELS + b"}"), 422, "invalid", "config.labels"),
     ("POST", f"{PLURAL}/e1/start", config(b'"instance_id":"e2"'), 422, "invalid", "config.instance_id"),
     ("POST", f"{PLURAL}/e1/stop", b'{"instance_id":"e2"}', 422, "invalid", "instance_id"),
     ("POST", f"{STOP}?instance_id=e1", b'{"instanceId":"e2"}', 422, "invalid", "instance_id"),
@@ -134,6 +143,7 @@ NEW_BODIES: list[Row] = [
     ("PUT", CONFIG, b'{"config":{},"confirm_live_trading":true}', 422, "invalid", "confirm_live_trading"),
     ("PUT", CONFIG, config(b'"unheard_of":1'), 422, "invalid", "config.unheard_of"),
     ("PUT", CONFIG, config(b'"max_cpu":"many"'), 422, "invalid", "config.max_cpu"),
+    ("PUT", CONFIG, config(b'"labels":{"desk":""}'), 422, "invalid", "config.labels.desk"),
     ("PUT", CONFIG, config(b'"instance_id":"../x"'), 422, "invalid", "config.instance_id"),
     ("PUT", f"{PLURAL}/e1/config", config(b'"instance_id":"e2"'), 422, "invalid", "config.instance_id"),
     (
@@ -205,6 +215,27 @@ QUERIES: list[Row] = [
     ("GET", f"{ENGINE}/health?x=1", None, 422, "invalid", "x"),
     ("GET", f"{PLURAL}?limit=1e9", None, 422, "invalid", "limit"),
     ("GET", f"{PLURAL}?active=perhaps", None, 422, "invalid", "active"),
+    *(
+        ("GET", f"{path}?label={bad}", None, 422, "invalid", "label")
+        for path in (PLURAL, f"{API}/hosts")
+        for bad in (
+            "",
+            "desk",
+            "desk=",
+            "=a",
+            "Desk=a",
+            "desk=a=b",
+            "desk=a,",
+            "desk=a%0A",
+            "desk=%C3%A9",
+            "desk=a+b",
+            "desk=a,desk=b",
+            "desk=a&label=zone=b",
+            "desk=" + "v" * 64,
+            ",".join(f"k{number}=v" for number in range(17)),
+        )
+    ),
+    ("GET", f"{PLURAL}?labels=desk=a", None, 422, "invalid", "labels"),
     ("GET", f"{PLURAL}/e1/events?after_seq=-1", None, 422, "invalid", "after_seq"),
     ("GET", f"{PLURAL}/e1/events?kind=rumour", None, 422, "invalid", "kind"),
     ("GET", f"{API}/stream?kinds=state,rumour", None, 422, "invalid", "kinds"),

@@ -147,6 +147,7 @@ async def test_the_host_beats_once_a_second(orchestrator: Bus) -> None:
             await asyncio.sleep(0.05)
     last = beats[-1]
     assert (last.host, last.runtime, last.sessions, last.is_runtime_up) == ("h1", "process", 1, True)
+    assert last.labels == {"zone": "b"}
     assert last.cpus >= 1
     assert "isolates nothing" in last.detail["text"]
     gap_s = (last.at_ns - beats[0].at_ns) / 1e9 / (len(beats) - 1)

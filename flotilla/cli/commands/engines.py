@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.engine_options import engine_config, engine_options
-from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.options import Options, common, labels, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import EngineConfig
@@ -19,12 +19,13 @@ from flotilla.show.tables import engine_details, engines_table
 @click.command()
 @click.option("--active", is_flag=True, help="Only engines whose session has not ended.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@labels("Only engines that carry this label; may be repeated: then all of them.")
 @common
 @pass_options
 @with_fleet
-async def ls(options: Options, fleet: Flotilla, active: bool, limit: int) -> None:
+async def ls(options: Options, fleet: Flotilla, active: bool, limit: int, labels: dict[str, str]) -> None:
     """List engines, most recent first."""
-    found = await fleet.engines(active=active, limit=limit)
+    found = await fleet.engines(active=active, limit=limit, labels=labels)
     options.output.document(found, lambda: engines_table(found.engines, datetime.now(UTC)))
 
 

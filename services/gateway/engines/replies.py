@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.host import HostView
 from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag
 from flotilla.services.gateway.backtests.replies import ActiveBacktest
 
@@ -126,11 +127,18 @@ class CatalogReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnginesReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Engines, most recent first; `total_count` counts all of them."""
+    """Engines, most recent first; `total_count` counts all that were asked for, whatever the limit."""
 
     success: bool = True
     engines: tuple[EngineView, ...]
     total_count: int
+
+
+class HostsReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Hosts by name: those that the orchestrator has heard since it started."""
+
+    success: bool = True
+    hosts: tuple[HostView, ...]
 
 
 class EngineReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from flotilla.schemas.engine import (
     WhichEngine,
 )
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.host import ListHosts
+from flotilla.schemas.labels import read_labels
 from flotilla.schemas.session import ContainerFacts, ListContainers
 from flotilla.services.gateway.backtests.handlers import running_backtests
 from flotilla.services.gateway.engines import replies, views
@@ -26,6 +28,7 @@ from flotilla.services.gateway.web.queries import (
     EngineLogQuery,
     EngineQuery,
     EventQuery,
+    HostsQuery,
     ListQuery,
     LogQuery,
     NoQuery,
@@ -92,9 +95,17 @@ async def read_catalog(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.Catal
 
 async def list_engines(gateway: Gateway, ask: Ask[ListQuery, None]) -> replies.EnginesReply:
     """Engines, most recent first."""
-    request = ListEngines(active=ask.query.active, limit=ask.query.limit)
+    labels = read_labels(ask.query.label, "label")
+    request = ListEngines(active=ask.query.active, limit=ask.query.limit, labels=labels)
     found = await gateway.bus.call(contract.ENGINE_LIST, request)
     return replies.EnginesReply(engines=found.engines, total_count=found.total_count)
+
+
+async def list_hosts(gateway: Gateway, ask: Ask[HostsQuery, None]) -> replies.HostsReply:
+    """Hosts, by name."""
+    request = ListHosts(labels=read_labels(ask.query.label, "label"))
+    found = await gateway.bus.call(contract.HOST_LIST, request)
+    return replies.HostsReply(hosts=found.hosts)
 
 
 async def read_engine(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.EngineReply:

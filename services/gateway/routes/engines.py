@@ -1,4 +1,4 @@
-"""The routes of clients that know of many engines, and of the strategies in each."""
+"""The routes of clients that know of many engines, of the strategies in each, and of the hosts."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ from flotilla.services.gateway.engines import commands, emergency, strategies
 from flotilla.services.gateway.fleet import reads
 from flotilla.services.gateway.routes.route import (
     ENGINES,
+    HOSTS,
     ONE,
     STRATEGIES,
     STRATEGY,
@@ -92,6 +93,17 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         reads.list_sessions,
         "Its sessions, newest first.",
         tag="engines",
+    ),
+)
+
+
+HOST_ROUTES: Final[tuple[Route, ...]] = (
+    reading(
+        "hosts",
+        HOSTS,
+        reads.list_hosts,
+        "The hosts that were heard, with what they said of themselves.",
+        tag="hosts",
     ),
 )
 

@@ -12,6 +12,7 @@ from flotilla.services.gateway.web.auth import Role
 API: Final = links.API
 ENGINE: Final = f"{API}/engine"
 ENGINES: Final = f"{API}/engines"
+HOSTS: Final = f"{API}/hosts"
 ONE: Final = f"{ENGINES}/{{instance_id}}"
 STRATEGIES: Final = f"{ONE}/strategies"
 STRATEGY: Final = f"{STRATEGIES}/{{strategy_id}}"

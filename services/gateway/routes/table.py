@@ -4,7 +4,7 @@ from typing import Final
 
 from flotilla.services.gateway.routes.backtests import BACKTEST_ROUTES, STUDY_ROUTES
 from flotilla.services.gateway.routes.engine import ENGINE_ROUTES
-from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, STRATEGY_ROUTES
+from flotilla.services.gateway.routes.engines import ENGINES_ROUTES, HOST_ROUTES, STRATEGY_ROUTES
 from flotilla.services.gateway.routes.library import (
     AUDIT_ROUTES,
     LIBRARY_ROUTES,
@@ -16,6 +16,7 @@ from flotilla.services.gateway.routes.route import Route
 ROUTES: Final[tuple[Route, ...]] = (
     *ENGINE_ROUTES,
     *ENGINES_ROUTES,
+    *HOST_ROUTES,
     *STRATEGY_ROUTES,
     *BACKTEST_ROUTES,
     *STUDY_ROUTES,

@@ -142,7 +142,10 @@ def _parsed(text: str, wanted: Any) -> Any:
 
 @cache
 def _is_list(wanted: Any) -> bool:
-    return isinstance(inspect.type_info(wanted), inspect.VarTupleType)
+    shape = inspect.type_info(wanted)
+    while isinstance(shape, inspect.Metadata):
+        shape = shape.type
+    return isinstance(shape, inspect.VarTupleType)
 
 
 def _decoded(body: bytes, into: Any) -> Any:

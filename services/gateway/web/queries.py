@@ -55,6 +55,11 @@ PATH_TYPES: Final[Mapping[str, Any]] = {
 }
 """What may stand in a path, by the name of its placeholder."""
 type Limit = Annotated[int, Meta(ge=1, le=1000)]
+type LabelFilter = Annotated[
+    tuple[str, ...],
+    Meta(description="Only what carries all of these labels: `key=value`, separated by commas."),
+]
+"""What it is checked by is schemas.labels.read_labels, which says what is wrong with a label."""
 
 
 class NoQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +117,17 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """`active` keeps engines whose session has not ended."""
+    """`active` keeps engines whose session has not ended, `label` those that carry all of its labels."""
 
     active: bool = False
     limit: Limit = 100
+    label: LabelFilter = ()
+
+
+class HostsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """`label` keeps the hosts that carry all of its labels."""
+
+    label: LabelFilter = ()
 
 
 class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):

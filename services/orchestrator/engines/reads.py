@@ -25,6 +25,8 @@ from flotilla.schemas.engine import (
     WhichEngine,
 )
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.host import HostList, ListHosts
+from flotilla.schemas.labels import matches
 from flotilla.schemas.session import ContainerList, ListContainers
 from flotilla.schemas.telemetry import LogLines
 from flotilla.services.orchestrator.core.replies import fitting
@@ -34,7 +36,7 @@ from flotilla.services.orchestrator.engines.core.events import MAX_SEQ
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
-from flotilla.services.orchestrator.engines.core.views import live_view, session_view
+from flotilla.services.orchestrator.engines.core.views import host_views, live_view, session_view
 from flotilla.services.orchestrator.engines.listing import list_containers
 from flotilla.services.orchestrator.ports import Catalog, Record
 
@@ -78,7 +80,8 @@ class Reads:
 
     async def engines(self, request: ListEngines) -> EngineList:
         """Engines, most recent first."""
-        engines = self._fleet.active() if request.active else self._fleet.recent()
+        known = self._fleet.active() if request.active else self._fleet.recent()
+        engines = [engine for engine in known if matches(engine.shown_config.labels, request.labels)]
         views = (self._view(engine) for engine in engines[: request.limit])
         return EngineList(engines=fitting(views), total_count=len(engines))
 
@@ -117,6 +120,11 @@ class Reads:
     async def holdings(self, request: ReadHoldings) -> Holdings:
         """What sessions held when they were last heard, by their events on record."""
         return Holdings(held=await held_on_record(self._record, request.session_ids))
+
+    async def hosts(self, request: ListHosts) -> HostList:
+        """The hosts that were heard, by name."""
+        hosts = host_views(self._sightings, self._clock())
+        return HostList(hosts=fitting(host for host in hosts if matches(host.labels, request.labels)))
 
     async def containers(self, _: ListContainers) -> ContainerList:
         """The engine containers of every host in sight, and which hosts did not list theirs."""

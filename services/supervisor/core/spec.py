@@ -123,6 +123,9 @@ def _labels(spec: SessionSpec, profile: ContainerProfile) -> dict[str, str]:
         names.ENGINE_TYPE: spec.engine_type,
         names.TRADING_MODE: spec.trading_mode,
         **({names.WORKER: "true"} if spec.worker is not None else {}),
+        **{
+            f"{names.LABEL}{key}": value for key, value in (spec.config.labels if spec.config else {}).items()
+        },
     }
 
 

@@ -48,6 +48,15 @@ def test_a_file_is_the_ground_and_options_stand_above_it() -> None:
     assert made.parameters == {"speed": 2, "start": "2001-01-01"}
 
 
+def test_labels_are_put_over_those_of_the_file_or_of_what_is_stored() -> None:
+    file = io.BytesIO(b'{"labels": {"desk": "rates", "zone": "b"}}')
+    made = config(config_file=file, labels={"desk": "fx"})
+    assert made.labels == {"desk": "fx", "zone": "b"}
+    assert config(ground=made, labels={"floor": "1"}).labels == {"desk": "fx", "zone": "b", "floor": "1"}
+    assert config(ground=made, labels={}).labels == made.labels
+    assert config(labels={}).labels == {}
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -56,6 +65,8 @@ def test_a_file_is_the_ground_and_options_stand_above_it() -> None:
         ({"cpus": "nan"}, "config.max_cpu"),
         ({"strategy": "../x"}, "config.strategies[0].template"),
         ({"config_file": io.BytesIO(b'{"bogus": 1}')}, "config.bogus"),
+        ({"config_file": io.BytesIO(b'{"labels": []}'), "labels": {"desk": "fx"}}, "config.labels"),
+        ({"config_file": io.BytesIO(b'{"parameters": 7}'), "param": ("speed=1",)}, "config.parameters"),
     ],
 )
 def test_a_value_that_is_wrong_is_refused_naming_its_field(given: dict[str, Any], field: str) -> None:

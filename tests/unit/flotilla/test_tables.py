@@ -19,6 +19,7 @@ from flotilla.schemas.catalog import (
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.fault import FieldError
+from flotilla.schemas.host import HostView
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import (
     Alert,
@@ -95,6 +96,50 @@ def test_an_engine_takes_one_line() -> None:
             "USD",
         ]
     )
+
+
+def test_labels_have_a_column_where_an_engine_has_any() -> None:
+    config = msgspec.structs.replace(ENGINE.config, labels={"zone": "b", "desk": "rates"})
+    labelled = msgspec.structs.replace(ENGINE, instance_id="momentum-2", config=config)
+    assert "LABELS" not in drawn(tables.engines_table([ENGINE], NOW))
+    text = drawn(tables.engines_table([ENGINE, labelled], NOW), width=200)
+    head, first, second = text.splitlines()
+    assert head.endswith("LABELS")
+    assert first.endswith("-67.80 USD")
+    assert second.endswith("desk=rates, zone=b")
+    assert max(map(len, drawn(tables.engines_table([ENGINE, labelled], NOW)).splitlines())) <= 80
+    assert "desk=rates, zone=b" in drawn(tables.engine_details(labelled, [], NOW))
+    assert "labels" not in drawn(tables.engine_details(ENGINE, [], NOW))
+
+
+def test_a_host_takes_one_line_that_says_what_keeps_engines_from_it() -> None:
+    ready = HostView(
+        host="h1",
+        is_in_sight=True,
+        heartbeat_age_s=0.4,
+        labels={},
+        runtime="docker",
+        is_runtime_up=True,
+        cpus=8,
+        memory_bytes=32 << 30,
+        sessions=3,
+        version="1",
+        has_cache=True,
+        stop_flags=(),
+    )
+    head, line = drawn(tables.hosts_table([ready])).splitlines()
+    assert head.split() == ["HOST", "STATE", "RUNTIME", "CPUS", "MEMORY", "SESSIONS"]
+    assert line.split() == ["h1", "ready", "docker", "8", "32", "GiB", "3"]
+    lost = msgspec.structs.replace(ready, is_in_sight=False, heartbeat_age_s=90.0, labels={"zone": "b"})
+    assert "not heard for 1m30s" in drawn(tables.hosts_table([lost]))
+    assert drawn(tables.hosts_table([ready, lost])).splitlines()[2].endswith("zone=b")
+    down = msgspec.structs.replace(ready, is_runtime_up=False)
+    assert "runtime down" in drawn(tables.hosts_table([down]))
+    halted = msgspec.structs.replace(ready, stop_flags=(StopFlag(since=NOW),))
+    assert "emergency stop in force" in drawn(tables.hosts_table([halted]))
+    others_start = msgspec.structs.replace(ready, stop_flags=(StopFlag(since=NOW, instance_id="e1"),))
+    assert "ready" in drawn(tables.hosts_table([others_start]))
+    assert drawn(tables.hosts_table([])) == "no hosts"
 
 
 def test_no_engines_say_how_to_start_one() -> None:

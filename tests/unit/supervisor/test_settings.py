@@ -15,6 +15,7 @@ def test_without_variables_there_is_a_sound_default() -> None:
     assert settings.profile.command == ()
     assert settings.sidecar_command[-2:] == ("-m", "flotilla.engine_sidecar")
     assert settings.signing_key is None
+    assert settings.labels == {}
     assert settings.secret_folder == Path("/home/ann/.local/state/flotilla/secrets")
 
 
@@ -22,6 +23,7 @@ def test_every_variable_is_read() -> None:
     settings = SupervisorSettings.from_env(
         {
             "FLOTILLA_HOST": "h1",
+            "FLOTILLA_HOST_LABELS": "desk=rates, zone=b",
             "FLOTILLA_OWNER": "me",
             "FLOTILLA_RUNTIME": "process",
             "FLOTILLA_STATE": "/s",
@@ -47,6 +49,7 @@ def test_every_variable_is_read() -> None:
         }
     )
     assert (settings.host, settings.owner, settings.runtime) == ("h1", "me", RuntimeChoice.PROCESS)
+    assert settings.labels == {"desk": "rates", "zone": "b"}
     assert (settings.state, settings.signing_key) == (Path("/s"), Path("/k.nk"))
     assert (settings.docker_url, settings.subnet) == ("unix:///other.sock", "10.9.0.0/24")
     assert settings.profile.command == ("sh", "-c", "read line")

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.config import EngineConfig
 from flotilla.services.supervisor.core import names
 from flotilla.services.supervisor.core.spec import (
     CHECK_ROOM,
@@ -65,6 +66,15 @@ def test_the_labels_name_the_session() -> None:
         names.ENGINE_TYPE: "sandbox",
         names.TRADING_MODE: "paper",
     }
+
+
+def test_the_engines_own_labels_stand_beside_ours_and_cannot_replace_them() -> None:
+    config = EngineConfig(instance_id="e1", labels={"desk": "rates", "owner": "me"})
+    spec = session("s1", instance_id="e1", config=config)
+    labels = container_config(spec, PROFILE, host=HOST)["Labels"]
+    plain = container_config(session("s1", instance_id="e1"), PROFILE, host=HOST)["Labels"]
+    own = {"flotilla.label.desk": "rates", "flotilla.label.owner": "me"}
+    assert {**labels, names.SPEC: ""} == {**plain, **own, names.SPEC: ""}
 
 
 def test_a_worker_is_labelled_so_and_nothing_else_is() -> None:

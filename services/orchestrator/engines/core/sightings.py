@@ -162,6 +162,10 @@ class FleetSightings:
         """The hosts in sight."""
         return tuple(seen.value for host, seen in self._hosts.items() if self.is_in_sight(host, now))
 
+    def known_hosts(self) -> tuple[Seen[HostHeartbeat], ...]:
+        """The last heartbeat of every host that was heard, by name."""
+        return tuple(self._hosts[host] for host in sorted(self._hosts))
+
     def lost_hosts(self, now: datetime) -> tuple[str, ...]:
         """The hosts that were heard once and are out of sight."""
         return tuple(host for host in self._hosts if not self.is_in_sight(host, now))

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from flotilla.schemas.engine import EngineView, SessionView
+from flotilla.schemas.host import HostView
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.services.orchestrator.core.record_time import on_wall
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
@@ -75,6 +76,27 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
+    )
+
+
+def host_views(sightings: FleetSightings, now: datetime) -> tuple[HostView, ...]:
+    """Every host that was heard, by name."""
+    return tuple(
+        HostView(
+            host=seen.value.host,
+            is_in_sight=sightings.is_in_sight(seen.value.host, now),
+            heartbeat_age_s=round(max(0.0, (now - seen.at).total_seconds()), 3),
+            labels=seen.value.labels,
+            runtime=seen.value.runtime,
+            is_runtime_up=seen.value.is_runtime_up,
+            cpus=seen.value.cpus,
+            memory_bytes=seen.value.memory_bytes,
+            sessions=seen.value.sessions,
+            version=seen.value.version,
+            has_cache=seen.value.has_cache,
+            stop_flags=seen.value.stop_flags,
+        )
+        for seen in sightings.known_hosts()
     )
 
 
