@@ -628,6 +628,7 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a run again gave the same. Null while it has not ended.
 
     `differences` begin with what both depended on (plan, code, data, versions); then the first fill that differs, and figures.
+    `changed_without_effect` is what it ran with: Flotilla's own code, image and versions, where another release gave the same.
     `figures_versions` has the definitions of both runs' figures where those are not the same: then metrics and equity curve are not compared.
     """
 
@@ -637,6 +638,7 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
     fills_compared: int = 0
     figures_versions: tuple[int, int] | None = None
+    changed_without_effect: tuple[Difference, ...] = ()
 
 
 class CompareBacktests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

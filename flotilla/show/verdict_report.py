@@ -18,7 +18,7 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     compared = f"{verdict.fills_compared:,} fills compared, run again as {verdict.verify_id}"
     if verdict.is_equal:
         equal = Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
-        return Group(equal, *_redefined(verdict))
+        return Group(equal, *_released(verdict), *_redefined(verdict))
     if verdict.is_equal is None:
         return Text(f"backtest {verdict.backtest_id}: {verdict.verify_id} has not ended")
     lines = [Text.assemble(("● ", "red"), f"backtest {verdict.backtest_id} is DIFFERENT: {compared}")]
@@ -37,6 +37,16 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     if others := [one.where for one in effects[1:]]:
         lines.append(Text(f"  also in  {', '.join(others[:_SHOWN])}{_more(others)}", style="dim"))
     return Group(*lines, *_redefined(verdict))
+
+
+def _released(verdict: BacktestVerdict) -> list[Text]:
+    """What of ours is another now, and made no difference."""
+    if not (changed := verdict.changed_without_effect):
+        return []
+    names = [" ".join(_named(one).removesuffix(", SHA-256").split()) for one in changed]
+    return [
+        Text(f"it ran with another release, to the same effect: {', '.join(names[:_SHOWN])}{_more(names)}")
+    ]
 
 
 def _redefined(verdict: BacktestVerdict) -> list[Text]:

@@ -166,7 +166,8 @@ def verdict_message(verdict: BacktestVerdict) -> str:
             f"; the definition of figures has changed (version {then}, now {now}), they were not compared"
         )
     if verdict.is_equal:
-        return f"{both} are equal, {verdict.fills_compared} fills compared{redefined}"
+        released = "; they ran with different releases" if verdict.changed_without_effect else ""
+        return f"{both} are equal, {verdict.fills_compared} fills compared{released}{redefined}"
     where = f", first in {verdict.differences[0].where}" if verdict.differences else ""
     return f"{both} differ{where}{redefined}"
 

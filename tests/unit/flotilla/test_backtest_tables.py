@@ -384,6 +384,13 @@ def test_a_verdict_names_what_changed_and_the_first_difference() -> None:
     assert "first in\n  fills[12].last_px\n    then  1\n    now   2\n  also in  trades[3].pnl" in text
     no_effect = msgspec.structs.replace(differs, differences=differs.differences[:2])
     assert "everything that was compared is the same" in shown(verdict_report(no_effect))
+    image = Difference(where="image", first="sha256:1", second="sha256:2")
+    grid = Difference(where="strategy_sources[engine_sidecar.strategies.grid]", first="1", second="2")
+    released = shown(verdict_report(msgspec.structs.replace(same, changed_without_effect=(grid, image))))
+    assert "a is equal: 443 fills" in released
+    assert "another release, to the same effect: code engine_sidecar.strategies.grid, image" in " ".join(
+        released.split()
+    )
     redefined = shown(verdict_report(msgspec.structs.replace(same, figures_versions=(1, 2))))
     assert "a is equal: 443 fills" in redefined
     assert "definition of its figures has changed since (version 1, now 2)" in " ".join(redefined.split())

@@ -170,14 +170,37 @@ def test_the_first_fill_that_differs_is_named_before_the_rest() -> None:
     [
         ({"files": (CatalogFile(path="a/p", size_bytes=1, sha256="1"),)}, "files[a/p]"),
         ({"strategy_sources": {"m.n": "1"}}, "strategy_sources[m.n]"),
-        ({"nautilus_version": "2"}, "nautilus_version"),
+        ({"seed": 7}, "seed"),
     ],
 )
-def test_the_same_figures_of_other_data_code_or_versions_are_not_equal(
-    changes: dict[str, Any], where: str
-) -> None:
+def test_the_same_figures_of_other_data_or_code_are_not_equal(changes: dict[str, Any], where: str) -> None:
     found = verdict("b", "v", outcome(), with_manifest(outcome(), **changes))
     assert (found.is_equal, found.differences[0].where) == (False, where)
+
+
+RELEASED = {
+    "image": "sha256:2",
+    "nautilus_version": "2",
+    "strategy_sources": {"engine_sidecar.strategies.grid": "2"},
+}
+
+
+def test_another_release_that_gives_the_same_is_equal_and_named() -> None:
+    then = with_manifest(outcome(), strategy_sources={"engine_sidecar.strategies.grid": "1"})
+    found = verdict("b", "v", then, with_manifest(outcome(), **RELEASED))
+    assert (found.is_equal, found.differences) == (True, ())
+    named = [each.where for each in found.changed_without_effect]
+    assert named == ["strategy_sources[engine_sidecar.strategies.grid]", "nautilus_version", "image"]
+
+
+@pytest.mark.parametrize("also", [{"strategy_sources": {"m.n": "1"}}, {"seed": 7}])
+def test_another_release_excuses_nothing_else(also: dict[str, Any]) -> None:
+    found = verdict("b", "v", outcome(), with_manifest(outcome(), **RELEASED | also))
+    assert (found.is_equal, found.changed_without_effect) == (False, ())
+    other = with_manifest(outcome(fills=(fill(1, "9.0"),)), **RELEASED)
+    found = verdict("b", "v", outcome(fills=(fill(1),)), other)
+    assert (found.is_equal, found.changed_without_effect) == (False, ())
+    assert [each.where for each in found.differences][-2:] == ["image", "fills[0].last_px"]
 
 
 def test_what_it_depended_on_is_named_with_both_hashes_before_what_came_of_it_however_much_it_is() -> None:

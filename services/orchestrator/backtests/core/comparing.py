@@ -19,7 +19,8 @@ MAX_DIFFERENCES: Final = 40
 MAX_CAUSES: Final = 20
 """Of what both depended on: what came of it is to be named too."""
 _ABSENT: Final = None
-_VERSIONS: Final = ("nautilus_version", "flotilla_version", "image", "python", "seed")
+_RELEASE: Final = ("nautilus_version", "flotilla_version", "image", "python")
+_VERSIONS: Final = (*_RELEASE, "seed")
 
 
 def parameters(configs: Sequence[BacktestConfig]) -> dict[str, tuple[Any, ...]]:
@@ -33,8 +34,9 @@ def parameters(configs: Sequence[BacktestConfig]) -> dict[str, tuple[Any, ...]]:
 def verdict(
     backtest_id: str, verify_id: str, first: Outcome, second: Outcome, *, asked: TrialPlan | None = None
 ) -> BacktestVerdict:
-    """What both depended on, then what came of it: the same figures of other data or code are not equal.
+    """What both depended on, then what came of it: the same figures of other data or code of its user's are not equal.
 
+    What is ours may change with each release: while that is all, and it gives the same, the two are equal, and it is named.
     `asked` is the plan that the first one was asked to run; a manifest with another one was changed since. Figures that were defined
     otherwise are not compared: they would differ for everybody, and say nothing of the run.
     """
@@ -42,7 +44,7 @@ def verdict(
     is_same = versions[0] == versions[1]
     found = list(_of_values("plan", asked, first.manifest.plan)) if asked else []
     found += _of_manifests(first.manifest, second.manifest)
-    found = found[:MAX_CAUSES]
+    causes, found = found, found[:MAX_CAUSES]
     found += _of_lists("fills", first.result.fills, second.result.fills)
     found += _of_lists("trades", _nameless(first.result.trades), _nameless(second.result.trades))
     found += _of_lists("orders", first.result.orders, second.result.orders)
@@ -50,14 +52,21 @@ def verdict(
         found += _of_lists("equity_curve", first.result.equity_curve, second.result.equity_curve)
     for name in (*(("metrics", "summary") if is_same else ()), "statistics", "balances", "fees", "events"):
         found += _of_values(name, getattr(first.result, name), getattr(second.result, name))
+    is_equal = len(found) == len(causes[:MAX_CAUSES]) and all(map(_is_ours, causes))
     return BacktestVerdict(
         backtest_id=backtest_id,
         verify_id=verify_id,
-        is_equal=not found,
-        differences=tuple(found[:MAX_DIFFERENCES]),
+        is_equal=is_equal,
+        differences=() if is_equal else tuple(found[:MAX_DIFFERENCES]),
         fills_compared=min(len(first.result.fills), len(second.result.fills)),
         figures_versions=None if is_same else versions,
+        changed_without_effect=tuple(causes[:MAX_CAUSES]) if is_equal else (),
     )
+
+
+def _is_ours(difference: Difference) -> bool:
+    """True for what comes with a release: versions, the image, and the code of our own strategies."""
+    return difference.where in _RELEASE or difference.where.startswith("strategy_sources[engine_sidecar.")
 
 
 def _nameless(trades: Sequence[ClosedTrade]) -> list[ClosedTrade]:
