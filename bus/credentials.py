@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import msgspec
 import nkeys
 
+from flotilla.bus.files import write_whole
 from flotilla.schemas.contract import (
     CALLS,
     EMERGENCY_TIMEOUT_S,
@@ -206,7 +207,7 @@ class FleetKeys:
     def write_credentials(self, actor: Actor) -> Path:
         """The credentials file of an actor, made anew so that it has the permissions of this version."""
         path = self._folder / f"{actor}.creds"
-        _write_private(path, self.actor_credentials(actor).encode())
+        write_whole(path, self.actor_credentials(actor).encode())
         return path
 
     def mint(self) -> "EngineMint":
@@ -257,12 +258,5 @@ def _scope(role: str, key: Key, permissions: dict[str, Any]) -> dict[str, Any]:
 def _load(path: Path, kind: int) -> Key:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(path, Key.new(kind).seed)
+        write_whole(path, Key.new(kind).seed)
     return Key(path.read_bytes().strip())
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    temporary.replace(path)

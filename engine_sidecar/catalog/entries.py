@@ -3,11 +3,11 @@
 Which identifier a folder stands for is kept in a file, where NautilusTrader left a slash out of the folder's name.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import NAMES_FILE, CatalogView, catalog_entries, folder_name, folder_names
 
@@ -41,6 +41,5 @@ def remember_name(catalog: Path, identifier: str) -> None:
     if folder == identifier:
         return
     names = names_of(catalog) | {folder: identifier}
-    draft = catalog / f"{NAMES_FILE}.draft"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(dict(sorted(names.items())))))
-    os.replace(draft, catalog / NAMES_FILE)
+    text = msgspec.json.format(msgspec.json.encode(dict(sorted(names.items()))))
+    write_whole(catalog / NAMES_FILE, text, mode=0o666)

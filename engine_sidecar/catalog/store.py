@@ -1,7 +1,6 @@
 """Puts imported data into a catalog: staged beside it first, compared with what is there, then moved in by renames."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from flotilla.bus.files import move_whole, sync_folder
 from flotilla.engine_sidecar.catalog.columns import DataType
 from flotilla.engine_sidecar.catalog.overlap import Overlap
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
@@ -78,7 +78,10 @@ class Target:
         self._staged.write_data([instrument])
 
     def move_in(self) -> None:
-        """Renames everything staged into the catalog, instruments first so that data never stands without its own."""
+        """Renames everything staged into the catalog, instruments first so that data never stands without its own.
+
+        When it returns all of it is on disk, names of folders too. Raises OSError.
+        """
         data_folder = FOLDERS[self._data_type]
         files = sorted(
             self._staging.glob("data/*/*/*.parquet"), key=lambda file: (file.parts[-3] == data_folder, file)
@@ -86,4 +89,6 @@ class Target:
         for file in files:
             there = self._catalog / file.relative_to(self._staging)
             there.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, there)
+            move_whole(file, there)
+            for folder in there.parent.relative_to(self._catalog).parents:
+                sync_folder(self._catalog / folder)

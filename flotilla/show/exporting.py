@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from flotilla.bus.files import whole_file
 from flotilla.client.backtest_calls import LISTS
 from flotilla.schemas.backtest import ResultPart
 from flotilla.state.environment import of_program
 from flotilla.state.errors import ProgramFailedError
-from flotilla.state.files import whole_file
 from flotilla.state.programs import python
 
 FORMATS = ("csv", "json", "parquet")

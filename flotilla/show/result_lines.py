@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from flotilla.bus.files import whole_file
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.show.figure_tables import Told
-from flotilla.state.files import whole_file
 
 REPORT_S: Final = 30.0
 """A tear sheet is made after its backtest has completed."""

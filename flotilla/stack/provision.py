@@ -6,7 +6,6 @@ written anew, so that they have the permissions of this version.
 
 import argparse
 import asyncio
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from flotilla.bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
+from flotilla.bus.files import write_whole
 from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import server_config
 from flotilla.state.programs import output, python
@@ -79,10 +79,7 @@ def _once(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(path)
+    write_whole(path, text.encode())
 
 
 def main() -> None:

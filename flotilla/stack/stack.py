@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.bus.credentials import FleetKeys
+from flotilla.bus.files import write_whole
 from flotilla.bus.tasks import Tasks
 from flotilla.client.client import Flotilla
 from flotilla.schemas.contract import Actor
@@ -27,7 +28,6 @@ from flotilla.stack.servers.redis import RedisServer
 from flotilla.stack.services import SERVICES, Surroundings, service_child
 from flotilla.stack.stopping import stop_engines
 from flotilla.state.errors import ProgramFailedError, StackError
-from flotilla.state.files import write_private
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
 from flotilla.state.programs import output, output_lines, python
@@ -41,7 +41,7 @@ async def ensure_token(folder: StateFolder) -> None:
     text = await output(
         python("-m", "flotilla.services.gateway.web.tokens", str(folder.digests_file), "admin", "admin")
     )
-    write_private(folder.token_file, text.encode())
+    write_whole(folder.token_file, text.encode())
 
 
 async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrator) -> None:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.ids import Name
-from flotilla.state.files import write_private
 
 _SUFFIX: Final = ".json"
 
@@ -34,7 +34,7 @@ class SecretFolder:
         if not values or not all(values):
             raise invalid(FieldError("values", "must be a JSON object of config fields to values"))
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, msgspec.json.encode(values))
+        write_whole(path, msgspec.json.encode(values))
 
     def remove(self, name: str) -> None:
         """Deletes a secret. Raises FaultError `not_found`."""

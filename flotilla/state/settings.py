@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.schemas.environment import NATS_CREDS, NATS_URL, TOKEN_FILE, URL
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.state.files import write_private
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import holder
 
@@ -30,7 +30,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self, path: Path) -> None:
         """Writes the file so that nobody sees half of it, for its owner's eyes only."""
-        write_private(path, msgspec.json.format(msgspec.json.encode(self)))
+        write_whole(path, msgspec.json.format(msgspec.json.encode(self)))
 
 
 def find_connection(state: str | Path | None = None, env: Mapping[str, str] = os.environ) -> Connection:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.show.progress import Narrator
 
 NATS_PORT: Final = 4222
@@ -25,7 +26,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self, path: Path) -> None:
         """For the next run."""
-        path.write_bytes(msgspec.json.encode(self))
+        write_whole(path, msgspec.json.encode(self), mode=0o666)
 
 
 def nats_port(path: Path, host: str, narrator: Narrator) -> int:

@@ -13,10 +13,10 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final
 
+from flotilla.bus.files import write_whole
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.ports import free_port
 from flotilla.state.errors import ServerError
-from flotilla.state.files import write_private
 
 _SETTINGS: Final = {
     "aclfile": "users.acl",
@@ -66,12 +66,12 @@ class RedisServer:
     def prepare(self) -> None:
         """Makes the password at the first start, and the administrator's user of it."""
         if not self.password_file.exists():
-            write_private(self.password_file, secrets.token_urlsafe(32).encode())
+            write_whole(self.password_file, secrets.token_urlsafe(32).encode())
         users = self._folder / "users.acl"
         known = users.read_text().splitlines() if users.exists() else []
         engines = [line for line in known if line and not line.startswith("user default ")]
         digest = hashlib.sha256(self._password().encode()).hexdigest()
-        write_private(users, "\n".join([_ADMIN.format(digest=digest), *engines, ""]).encode())
+        write_whole(users, "\n".join([_ADMIN.format(digest=digest), *engines, ""]).encode())
 
     def wait_ready(self, timeout_s: float = 15.0) -> None:
         """Returns when it answers. Raises ServerError, and kills it, when that does not happen in time."""

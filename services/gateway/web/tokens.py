@@ -1,19 +1,19 @@
 """Makes tokens: `python -m flotilla.services.gateway.web.tokens <file> <name> <role>` prints a new one and keeps its digest in the file."""
 
-import os
 import secrets
 import sys
 from pathlib import Path
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.services.gateway.web.auth import Role, TokenRecord, digest, read_tokens
 
 
 def create_token(path: Path, name: str, role: Role) -> str:
     """A new token for `name`, which replaces the one it had; the text is returned once and kept nowhere.
 
-    The file is written anew with mode 0600 and put in place in one step. Raises ValueError for a name that is no id, OSError
+    The file is written anew with mode 0600 and put in place in one step, on disk. Raises ValueError for a name that is no id, OSError
     when the file cannot be written.
     """
     token = secrets.token_urlsafe(32)
@@ -22,15 +22,8 @@ def create_token(path: Path, name: str, role: Role) -> str:
     )
     kept = [known for known in read_tokens(path) if known.name != name]
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write_private(path, b"".join(msgspec.json.encode(one) + b"\n" for one in (*kept, record)))
+    write_whole(path, b"".join(msgspec.json.encode(one) + b"\n" for one in (*kept, record)))
     return token
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    temporary.replace(path)
 
 
 def main(argv: list[str]) -> int:

@@ -1,9 +1,9 @@
-"""Small files of the state folder that survive a loss of power: every write is whole or did not happen."""
+"""Small files of the state folder that survive a loss of power, and that a supervisor of another account can read."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from flotilla.bus.files import give, opened_folder, write_whole
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -13,16 +13,7 @@ def write_durably(path: Path, content: bytes) -> None:
     the supervisor of another account has to read it.
     """
     make_folder(path.parent)
-    new = f"{path.name}.new"
-    with _opened(path.parent) as folder:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(new, flags, 0o600, dir_fd=folder), "wb") as file:
-            _give(file.fileno(), os.fstat(folder))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
+    write_whole(path, content, as_folder=True)
 
 
 def make_folder(path: Path) -> None:
@@ -36,19 +27,5 @@ def make_folder(path: Path) -> None:
 
 def give_as_above(path: Path) -> None:
     """As root, gives a folder to the owner of the one above it; a link, which that owner may have put there, is followed nowhere."""
-    with _opened(path.parent) as above, _opened(path, os.O_NOFOLLOW) as folder:
-        _give(folder, os.fstat(above))
-
-
-@contextmanager
-def _opened(path: Path, flags: int = 0) -> Iterator[int]:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | flags)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _give(file: int, owner: os.stat_result) -> None:
-    if os.geteuid() == 0 and os.fstat(file).st_uid != owner.st_uid:
-        os.fchown(file, owner.st_uid, owner.st_gid)
+    with opened_folder(path.parent) as above, opened_folder(path, os.O_NOFOLLOW) as folder:
+        give(folder, os.fstat(above))

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
+from flotilla.bus.files import write_whole
 from flotilla.services.supervisor.adapters import process_table
 from flotilla.services.supervisor.adapters.process_table import Identity
 from flotilla.services.supervisor.core.process_state import Observed, SessionRecord
@@ -34,12 +35,12 @@ class SessionFolder:
     def claim(cls, root: Path, record: SessionRecord) -> tuple[Self, int]:
         """A new folder with its record, and the descriptor of its lock, held. Raises FileExistsError when there is one.
 
-        It is made aside and renamed, so that a folder with a session's name is always whole.
+        It is made aside and renamed, so that a folder with a session's name is always whole, after a loss of power too.
         """
         new = root / f".new-{secrets.token_hex(8)}"
         new.mkdir(mode=0o700)
         (new / "tmp").mkdir()
-        (new / "session.json").write_bytes(msgspec.json.encode(record))
+        write_whole(new / "session.json", msgspec.json.encode(record), mode=0o666)
         lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         path = root / record.spec.session_id
@@ -52,7 +53,7 @@ class SessionFolder:
         return cls(path), lock
 
     def record(self) -> SessionRecord | None:
-        """What was asked; None when there is no such session, or its file is damaged, as after a loss of power."""
+        """What was asked; None when there is no such session, or its file is damaged."""
         try:
             return msgspec.json.decode((self.path / "session.json").read_bytes(), type=SessionRecord)
         except (FileNotFoundError, msgspec.DecodeError):
@@ -149,9 +150,8 @@ class SessionFolder:
             return ""
 
     def _write(self, name: str, text: str) -> None:
-        new = self.path / f"{name}.new-{secrets.token_hex(4)}"
-        new.write_text(text)
-        new.rename(self.path / name)
+        # Worth nothing after a loss of power, which ends the session, and a kill does not wait for a busy disk.
+        write_whole(self.path / name, text.encode(), mode=0o666, is_durable=False)
 
     def _written_at(self, name: str) -> datetime | None:
         try:

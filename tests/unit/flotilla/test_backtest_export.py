@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from flotilla.bus.files import whole_file
 from flotilla.schemas.backtest import EquityPoint, ResultPart
 from flotilla.schemas.telemetry import OrderUpdate
 from flotilla.show.exporting import export
-from flotilla.state.files import whole_file
 
 POINTS = [
     EquityPoint(at_ns=1_000_000_000_000_000_001, equity=1.5, balance=1.0, unrealized_pnl=0.5, drawdown=0.0),

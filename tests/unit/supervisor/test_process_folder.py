@@ -46,6 +46,19 @@ def test_a_session_is_claimed_once(tmp_path: Path, folder: SessionFolder) -> Non
     assert folder.record() == RECORD
 
 
+def test_what_was_asked_is_on_disk_and_a_stop_or_kill_waits_for_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    folder, lock = SessionFolder.claim(tmp_path, RECORD)
+    os.close(lock)
+    assert [".session.json." in path for path in synced] == [True, False]
+    folder.stop_by(1.0)
+    folder.mark_killed()
+    assert len(synced) == 2
+
+
 def test_the_lock_is_held_from_the_claim_until_it_is_closed(tmp_path: Path) -> None:
     folder, lock = SessionFolder.claim(tmp_path, RECORD)
     assert folder.is_locked()
