@@ -241,7 +241,7 @@ class Orchestrator:
             # What was saved just before we died was perhaps never told.
             is_recent = self._clock() - engine.updated_at < _TOLD_AGAIN
             if engine.is_active or is_recent:
-                self._actions.unpublished.add(engine.instance_id)
+                self._actions.untold.add(engine.instance_id)
             now = self._clock()
             alerts = (
                 *standing_alerts(engine, now),

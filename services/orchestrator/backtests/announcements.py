@@ -15,6 +15,7 @@ from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.untold import Untold
 
 log = get_logger(__name__)
 
@@ -27,12 +28,12 @@ class Announcements:
     """`tell` is called after each change that is on record; listeners hear of it at once, the bus in the background."""
 
     def __init__(self, bus: Bus, record: BacktestRecord, clock: Clock) -> None:
-        self._bus = bus
         self._record = record
         self._clock = clock
         self._listeners: list[Callable[[Backtest], None]] = []
         self._outgoing = Mailboxes[str, Backtest](self._publish, name="backtest")
-        self._untold: set[str] = set()
+        self._untold = Untold[str](bus)
+        self._doubted: set[str] = set()
         self._versions: OrderedDict[str, int] = OrderedDict()
 
     def listen(self, listener: Callable[[Backtest], None]) -> None:
@@ -52,7 +53,7 @@ class Announcements:
 
     def doubt(self, backtest_id: str) -> None:
         """The backtest may have changed: it is told how it is, once the record says so."""
-        self._untold.add(backtest_id)
+        self._doubted.add(backtest_id)
 
     async def tell_of(self, backtest_ids: list[str]) -> None:
         """These changed by a statement of their own."""
@@ -65,12 +66,13 @@ class Announcements:
             self._outgoing.post(backtest.backtest_id, backtest)
         while True:
             await asyncio.sleep(_ROUND_S)
-            untold, self._untold = self._untold, set()
+            untold = {*self._doubted, *self._untold.take()}
+            self._doubted = set()
             try:
                 found = await self._record.backtests(sorted(untold)) if untold else {}
             except FaultError as error:
                 log.warning("changes are not told yet", error=str(error))
-                self._untold |= untold
+                self._doubted |= untold
                 continue
             for backtest in found.values():
                 self.tell(backtest)
@@ -80,13 +82,10 @@ class Announcements:
         await self._outgoing.close()
 
     async def _publish(self, backtest_id: str, backtest: Backtest) -> None:
-        try:
-            await self._bus.publish_durable(
-                FLEET_BACKTEST,
-                view(backtest),
-                message_id=f"backtest-{backtest_id}-{backtest.version}",
-                backtest_id=backtest_id,
-            )
-        except FaultError as error:
-            log.warning("backtest not published", backtest_id=backtest_id, error=str(error))
-            self._untold.add(backtest_id)
+        await self._untold.publish(
+            backtest_id,
+            FLEET_BACKTEST,
+            view(backtest),
+            message_id=f"backtest-{backtest_id}-{backtest.version}",
+            backtest_id=backtest_id,
+        )

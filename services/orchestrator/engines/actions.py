@@ -47,6 +47,7 @@ from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.core.views import record_view
+from flotilla.services.orchestrator.engines.untold import Untold
 from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
@@ -56,9 +57,8 @@ class Alerts:
     """What people were told since we started, and what they are still to be told."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
         self._told: set[str] = set()
-        self._waiting: dict[str, RaiseAlert] = {}
+        self._untold = Untold[RaiseAlert](bus)
 
     async def tell(self, effect: RaiseAlert) -> None:
         """Tells people, unless the same was told before."""
@@ -78,18 +78,12 @@ class Alerts:
 
     async def tell_again(self) -> None:
         """Publishes what the bus did not take before."""
-        for effect in list(self._waiting.values()):
+        for effect in self._untold:
             await self._publish(effect)
 
     async def _publish(self, effect: RaiseAlert) -> None:
-        try:
-            # The stream compares ids: whoever takes over from us may publish the same once more.
-            await self._bus.publish_durable(FLEET_ALERT, effect.alert, message_id=effect.key)
-        except FaultError as error:
-            log.warning("alert not published", key=effect.key, error=str(error))
-            self._waiting[effect.key] = effect
-        else:
-            self._waiting.pop(effect.key, None)
+        # The stream compares ids: whoever takes over from us may publish the same once more.
+        await self._untold.publish(effect, FLEET_ALERT, effect.alert, message_id=effect.key)
 
 
 type Clock = Callable[[], datetime]
@@ -127,7 +121,7 @@ class Actions:
         self._again = again
         self._tasks = Tasks()
         self._under_way: set[ContainerEffect | StartAgain] = set()
-        self.unpublished: set[str] = set()
+        self.untold = Untold[str](bus)
         """Engines whose present state the fleet has not been told."""
 
     async def perform(self, effect: Effect) -> None:
@@ -158,19 +152,14 @@ class Actions:
     async def publish(self, engine: Engine) -> None:
         """Tells the fleet what the record says of an engine; what fails is noted and told again in the next round."""
         present = engine.session.session_id if engine.session else engine.instance_id
-        try:
-            await self._bus.publish_durable(
-                FLEET_STATE,
-                record_view(engine, self._clock()),
-                # The stream holds engines' events too, whose ids are <session_id>-<seq>: one id for two messages loses one.
-                message_id=f"fleet-{present}-{engine.version}",
-                instance_id=engine.instance_id,
-            )
-        except FaultError as error:
-            log.warning("state not published", error=str(error), instance_id=engine.instance_id)
-            self.unpublished.add(engine.instance_id)
-        else:
-            self.unpublished.discard(engine.instance_id)
+        await self.untold.publish(
+            engine.instance_id,
+            FLEET_STATE,
+            record_view(engine, self._clock()),
+            # The stream holds engines' events too, whose ids are <session_id>-<seq>: one id for two messages loses one.
+            message_id=f"fleet-{present}-{engine.version}",
+            instance_id=engine.instance_id,
+        )
 
     async def close(self) -> None:
         """Ends what goes on behind; the next round of whoever comes after us derives it again."""

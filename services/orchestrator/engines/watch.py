@@ -92,7 +92,7 @@ class Watch:
         await asyncio.gather(*(self._list(beat.host) for beat in self._sightings.hosts(now)))
         for instance_id in dict.fromkeys((*self._fleet.ids(), *sorted(self._mailboxes.doubtful))):
             self.look(instance_id)
-        for instance_id in sorted(self._actions.unpublished):
+        for instance_id in self._actions.untold:
             self._mailboxes.post(instance_id, _publish_again)
         await self._see_to_others()
 
