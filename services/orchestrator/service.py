@@ -42,6 +42,7 @@ from flotilla.services.orchestrator.engines.event_log import EventLog
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.orphans import Orphans
 from flotilla.services.orchestrator.engines.planner import Planner
+from flotilla.services.orchestrator.engines.ports import Record
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.renewals import Renewals
 from flotilla.services.orchestrator.engines.restarter import Restarter
@@ -49,9 +50,9 @@ from flotilla.services.orchestrator.engines.stores import Stores
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.engines.watch import Watch
 from flotilla.services.orchestrator.handlers import Duties, serve
-from flotilla.services.orchestrator.ports import Catalog, Record, Templates
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.orchestrator.templates.library import Library
+from flotilla.services.orchestrator.templates.ports import Catalog, Templates
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.backtests.core import lifecycle as turns
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.ports import TakenError
-from flotilla.services.orchestrator.ports import Command, RepeatedCommand, StaleChange
+from flotilla.services.orchestrator.engines.ports import Command, RepeatedCommand, StaleChange
 from tests.contract.test_record import command
 from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import NOW, after

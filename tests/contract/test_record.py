@@ -30,7 +30,7 @@ from flotilla.services.orchestrator.engines.core.events import StoredEvent, appl
 from flotilla.services.orchestrator.engines.core.model import Engine, Silence
 from flotilla.services.orchestrator.engines.core.session import move
 from flotilla.services.orchestrator.engines.core.stored import configure, remove
-from flotilla.services.orchestrator.ports import (
+from flotilla.services.orchestrator.engines.ports import (
     AccountHeld,
     Change,
     Command,

@@ -25,7 +25,7 @@ from flotilla.services.orchestrator.engines.core.events import apply_states
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
-from flotilla.services.orchestrator.ports import Change, RepeatedCommand
+from flotilla.services.orchestrator.engines.ports import Change, RepeatedCommand
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
 

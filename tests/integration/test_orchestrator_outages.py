@@ -37,7 +37,7 @@ from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.engines.core import engine as core
 from flotilla.services.orchestrator.engines.core.events import apply_states
 from flotilla.services.orchestrator.engines.core.placement import HostLoad
-from flotilla.services.orchestrator.ports import Change
+from flotilla.services.orchestrator.engines.ports import Change
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.postgres import PostgresServer
 from tests.integration.conftest import ConnectAs

@@ -10,7 +10,7 @@ from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.session import FleetStopped, RenewLease, SessionSpec, VenueAccount
 from flotilla.schemas.states import EngineType, RunState, TradingMode
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
-from flotilla.services.orchestrator.ports import Change, Command
+from flotilla.services.orchestrator.engines.ports import Change, Command
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk
 from tests.simulation.docker import RUNNING, Container, Docker

@@ -26,7 +26,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import EmergencyStop, LiftStop
 from flotilla.schemas.states import RunState
 from flotilla.services.orchestrator.engines.core.model import Engine
-from flotilla.services.orchestrator.ports import Change
+from flotilla.services.orchestrator.engines.ports import Change
 from tests.fakes.memory_record import Store
 from tests.simulation.actors import Disk, Machine, Service, StoreTrouble, live, orchestrator, supervisor_of
 from tests.simulation.docker import RUNNING, Container, Docker

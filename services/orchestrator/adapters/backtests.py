@@ -12,7 +12,7 @@ from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Facts, NewBacktest, Study, Window
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point
 from flotilla.services.orchestrator.backtests.ports import Backlog, TakenError, Work
-from flotilla.services.orchestrator.ports import Command, StaleChange
+from flotilla.services.orchestrator.engines.ports import Command, StaleChange
 
 
 class PostgresBacktests:

@@ -10,7 +10,7 @@ from flotilla.services.orchestrator.adapters import rows
 from flotilla.services.orchestrator.adapters.rows import SQL
 from flotilla.services.orchestrator.engines.core import leases
 from flotilla.services.orchestrator.engines.core.model import Session
-from flotilla.services.orchestrator.ports import AccountHeld
+from flotilla.services.orchestrator.engines.ports import AccountHeld
 
 
 async def take(connection: Any, spec: SessionSpec, now: datetime) -> SessionSpec:

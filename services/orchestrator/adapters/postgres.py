@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
-from flotilla.services.orchestrator.ports import (
+from flotilla.services.orchestrator.engines.ports import (
     Change,
     Command,
     Refusal,

@@ -14,7 +14,7 @@ from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease
 from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, Silence
-from flotilla.services.orchestrator.ports import Command, Refusal
+from flotilla.services.orchestrator.engines.ports import Command, Refusal
 
 SQL: Final = {
     file.name.removesuffix(".sql"): file.read_text()

@@ -34,8 +34,9 @@ from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
-from flotilla.services.orchestrator.ports import Catalog, Record
+from flotilla.services.orchestrator.engines.ports import Record
 from flotilla.services.orchestrator.templates.library import Library
+from flotilla.services.orchestrator.templates.ports import Catalog
 
 log = get_logger(__name__)
 

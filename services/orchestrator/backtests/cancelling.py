@@ -18,7 +18,7 @@ from flotilla.services.orchestrator.backtests.workers import WorkerLiveness
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
-from flotilla.services.orchestrator.ports import Command
+from flotilla.services.orchestrator.engines.ports import Command
 
 log = get_logger(__name__)
 

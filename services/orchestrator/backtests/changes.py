@@ -7,7 +7,7 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
-from flotilla.services.orchestrator.ports import Command, StaleChange
+from flotilla.services.orchestrator.engines.ports import Command, StaleChange
 
 _ATTEMPTS: Final = 8
 

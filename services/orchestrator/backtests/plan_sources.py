@@ -8,8 +8,8 @@ from flotilla.schemas.fault import invalid
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest
 from flotilla.services.orchestrator.backtests.core.plans import Sources, plan_of
 from flotilla.services.orchestrator.core.record_time import wall
-from flotilla.services.orchestrator.ports import Catalog
 from flotilla.services.orchestrator.templates.library import Library
+from flotilla.services.orchestrator.templates.ports import Catalog
 
 
 class PlanSources:

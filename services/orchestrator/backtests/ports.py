@@ -9,7 +9,7 @@ import msgspec
 from flotilla.schemas.backtest import BacktestStatus
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import Points
-from flotilla.services.orchestrator.ports import Command
+from flotilla.services.orchestrator.engines.ports import Command
 
 
 class TakenError(Exception):

@@ -27,7 +27,7 @@ from flotilla.services.orchestrator.backtests.core.result_parts import (
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.backtests.progress import Progress
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.ports import Unstorable
+from flotilla.services.orchestrator.engines.ports import Unstorable
 
 log = get_logger(__name__)
 

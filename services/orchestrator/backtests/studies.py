@@ -26,7 +26,7 @@ from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
 from flotilla.services.orchestrator.engines.ledger import Ledger
-from flotilla.services.orchestrator.ports import StaleChange
+from flotilla.services.orchestrator.engines.ports import StaleChange
 
 
 class Studies:

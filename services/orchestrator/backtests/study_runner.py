@@ -22,7 +22,7 @@ from flotilla.services.orchestrator.backtests.ports import BacktestRecord, Taken
 from flotilla.services.orchestrator.backtests.study_backtests import new_members
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.ports import Command, StaleChange
+from flotilla.services.orchestrator.engines.ports import Command, StaleChange
 
 log = get_logger(__name__)
 

@@ -19,7 +19,7 @@ from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.orchestrator.engines.planner import Planner
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 log = get_logger(__name__)
 

@@ -47,8 +47,8 @@ from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.core.views import record_view
+from flotilla.services.orchestrator.engines.ports import Record
 from flotilla.services.orchestrator.engines.untold import Untold
-from flotilla.services.orchestrator.ports import Record
 
 log = get_logger(__name__)
 

@@ -33,7 +33,7 @@ from flotilla.services.orchestrator.engines.actions import Alerts, Clock
 from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.engines.core.events import storable
-from flotilla.services.orchestrator.ports import Command, Record, Refusal, RepeatedCommand, Unstorable
+from flotilla.services.orchestrator.engines.ports import Command, Record, Refusal, RepeatedCommand, Unstorable
 
 log = get_logger(__name__)
 

@@ -24,7 +24,7 @@ from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.listing import list_containers
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 _LIST_TIMEOUT_S: Final = 5.0
 _PATIENCE_S: Final = 45.0

@@ -37,7 +37,7 @@ from flotilla.services.orchestrator.engines.core.stopping import is_taken
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
-from flotilla.services.orchestrator.ports import AccountHeld, Record
+from flotilla.services.orchestrator.engines.ports import AccountHeld, Record
 
 TOLD_WITHIN_S: Final = 2.0
 """How long a stop that is on record waits for its engine to take it before it is answered."""

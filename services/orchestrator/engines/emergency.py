@@ -19,8 +19,8 @@ from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
+from flotilla.services.orchestrator.engines.ports import Record, RepeatedCommand
 from flotilla.services.orchestrator.engines.reads import held_on_record
-from flotilla.services.orchestrator.ports import Record, RepeatedCommand
 
 log = get_logger(__name__)
 

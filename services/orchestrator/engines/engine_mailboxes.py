@@ -19,7 +19,7 @@ from flotilla.services.orchestrator.engines.core.effects import Effect
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
-from flotilla.services.orchestrator.ports import AccountHeld, Change, Command, Record, StaleChange
+from flotilla.services.orchestrator.engines.ports import AccountHeld, Change, Command, Record, StaleChange
 
 log = get_logger(__name__)
 

@@ -18,7 +18,7 @@ from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp, command_of
-from flotilla.services.orchestrator.ports import AccountHeld, Command, Record, RepeatedCommand
+from flotilla.services.orchestrator.engines.ports import AccountHeld, Command, Record, RepeatedCommand
 
 log = get_logger(__name__)
 

@@ -18,7 +18,7 @@ from flotilla.services.orchestrator.engines.core.effects import ContainerEffect
 from flotilla.services.orchestrator.engines.core.orphans import AdoptContainer, Orphan, adopt, step
 from flotilla.services.orchestrator.engines.core.outcomes import noted
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from flotilla.services.orchestrator.ports import AccountHeld
+from flotilla.services.orchestrator.engines.ports import AccountHeld
 
 log = get_logger(__name__)
 

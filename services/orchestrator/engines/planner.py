@@ -7,12 +7,12 @@ from flotilla.schemas.ids import new_session_id
 from flotilla.schemas.session import AccountLease, SessionSpec
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.ports import Catalog, Templates
 from flotilla.services.orchestrator.templates.core.choice import leased_accounts, restart_policy
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.rendering import render
 from flotilla.services.orchestrator.templates.core.strategies import render_strategy
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.services.orchestrator.templates.ports import Catalog, Templates
 
 _NO_TOKEN = 1
 """Which token a lease has is settled when its accounts are taken."""

@@ -38,7 +38,8 @@ from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.core.views import host_views, live_view, session_view
 from flotilla.services.orchestrator.engines.listing import list_containers
-from flotilla.services.orchestrator.ports import Catalog, Record
+from flotilla.services.orchestrator.engines.ports import Record
+from flotilla.services.orchestrator.templates.ports import Catalog
 
 log = get_logger(__name__)
 

@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.leases import Holding, holdings
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 log = get_logger(__name__)
 

@@ -14,7 +14,7 @@ from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from flotilla.services.orchestrator.ports import AccountHeld, Record
+from flotilla.services.orchestrator.engines.ports import AccountHeld, Record
 
 log = get_logger(__name__)
 

@@ -18,7 +18,7 @@ from flotilla.services.orchestrator.engines.actions import Alerts
 from flotilla.services.orchestrator.engines.clock import RecordClock
 from flotilla.services.orchestrator.engines.core.alerts import once_per
 from flotilla.services.orchestrator.engines.core.disk import Space, is_low
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 log = get_logger(__name__)
 

@@ -28,7 +28,7 @@ from flotilla.services.orchestrator.engines.core.model import Session
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 type _Ask = Callable[[Session, Stamp], Awaitable[StrategyList]]
 type _Change = Call[ChangeInEngine, StrategyList]

@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.engines.core.reconcile import leftovers, rec
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.orchestrator.engines.orphans import Orphans
-from flotilla.services.orchestrator.ports import Record
+from flotilla.services.orchestrator.engines.ports import Record
 
 log = get_logger(__name__)
 

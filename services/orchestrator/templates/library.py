@@ -9,7 +9,6 @@ from flotilla.schemas.catalog import ListTemplates, StrategyVerdict, TemplateLis
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import PlanCheck, PlanProblems
 from flotilla.services.orchestrator.core.replies import fitting
-from flotilla.services.orchestrator.ports import Templates
 from flotilla.services.orchestrator.templates.core.checkup import (
     Content,
     due,
@@ -19,6 +18,7 @@ from flotilla.services.orchestrator.templates.core.checkup import (
 )
 from flotilla.services.orchestrator.templates.core.templates import Kind, TemplateSet, view
 from flotilla.services.orchestrator.templates.core.validation import examine, judged
+from flotilla.services.orchestrator.templates.ports import Templates
 
 log = get_logger(__name__)
 

@@ -22,7 +22,7 @@ from flotilla.services.orchestrator.engines.audit import (
     entry_of_host,
     refusal_of,
 )
-from flotilla.services.orchestrator.ports import Command, Refusal, RepeatedCommand
+from flotilla.services.orchestrator.engines.ports import Command, Refusal, RepeatedCommand
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ANN = Caller(credential="gateway", name="ann", origin="10.0.0.5", via="rest")

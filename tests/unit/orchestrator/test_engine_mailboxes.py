@@ -14,7 +14,7 @@ from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.session import move
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
-from flotilla.services.orchestrator.ports import Change
+from flotilla.services.orchestrator.engines.ports import Change
 from tests.unit.orchestrator.makers import after, engine, session
 
 SLOW = fault(FaultCode.UNAVAILABLE, "the statement took too long")

@@ -1,4 +1,4 @@
-"""What the orchestrator needs from outside, by what it is for."""
+"""What engines need from outside: the record of intent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,6 @@ from typing import Protocol
 import msgspec
 
 from flotilla.schemas.audit import AuditEntry, Caller, ReadAudit
-from flotilla.schemas.catalog import CatalogView
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.services.orchestrator.core.record_time import KeptTime
@@ -15,7 +14,6 @@ from flotilla.services.orchestrator.engines.core.ends import Exposure
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.leases import Lease, held_text
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
-from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,17 +158,3 @@ class Record(Protocol):
 
     async def keep_time(self, kept: KeptTime) -> None:
         """Keeps a point of the record's time, unless a later one is kept. It writes, so that it tells whether that is possible."""
-
-
-class Templates(Protocol):
-    """Where templates are kept."""
-
-    async def template_set(self) -> TemplateSet:
-        """The sound ones. Raises FaultError `unavailable` when they cannot be read at all."""
-
-
-class Catalog(Protocol):
-    """The data catalog."""
-
-    async def view(self) -> CatalogView:
-        """What it holds; nothing when it is not there."""
