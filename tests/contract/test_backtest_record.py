@@ -11,7 +11,7 @@ import pytest
 from flotilla.schemas.backtest import BacktestStatus, StudyConfig, TrialJob
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
-from flotilla.services.orchestrator.backtests.core import lifecycle as turns
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.ports import TakenError
 from flotilla.services.orchestrator.engines.ports import Command, RepeatedCommand, StaleChange
@@ -77,8 +77,8 @@ async def test_of_two_changes_of_one_version_the_second_is_stale_and_leaves_no_r
     record: PostgresBacktests,
 ) -> None:
     await record.add([new()])
-    await record.change(turns.cancelled(backtest(), NOW))
-    done = turns.completed(backtest(), outcome(), NOW)
+    await record.change(lifecycle.cancelled(backtest(), NOW))
+    done = lifecycle.completed(backtest(), outcome(), NOW)
     assert done is not None
     with pytest.raises(StaleChange):
         await record.change(done, result=b"whole")
@@ -95,7 +95,7 @@ async def test_a_result_comes_with_the_change_that_completes_and_its_pieces_go(
     assert await record.add_part("b", "other", 1, b"??") == 1
     assert await record.add_part("b", "x", 1, b"le") == 2
     assert await record.parts("b", "x") == {0: b"who", 1: b"le"}
-    done = turns.completed(backtest(), outcome(), NOW)
+    done = lifecycle.completed(backtest(), outcome(), NOW)
     assert done is not None
     noted = Command(**msgspec.structs.asdict(command("r9")))
     await record.change(done, result=b"whole", command=noted)

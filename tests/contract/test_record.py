@@ -22,7 +22,7 @@ from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, steps
 from flotilla.services.orchestrator.core.record_time import KeptTime
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.again import start_again
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.ends import Exposure
@@ -73,7 +73,7 @@ def change_of(decision: Decision, **more: Any) -> Change:
 
 
 def started(chosen: EngineConfig | None = None) -> Decision:
-    return core.start(None, chosen or config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
+    return lifecycle.start(None, chosen or config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
 
 
 def command(request_id: str = "r1", body: bytes = b"hash") -> Command:
@@ -124,7 +124,7 @@ async def test_what_is_saved_is_read_back_as_it_was(record: Record) -> None:
 
 async def test_every_fact_of_a_session_is_kept(record: Record) -> None:
     await record.save(change_of(started()))
-    stopping = core.stop(await loaded(record), StopEngine(force=True), request_id="r", now=after(1))
+    stopping = lifecycle.stop(await loaded(record), StopEngine(force=True), request_id="r", now=after(1))
     await record.save(change_of(stopping))
     failed = apply_states(
         await loaded(record),
@@ -149,7 +149,9 @@ async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_on
     record: Record,
 ) -> None:
     await record.save(change_of(started()))
-    restarting = core.restart(await loaded(record), spec("s2"), request_id="r", hosts=HOSTS, now=after(1))
+    restarting = lifecycle.restart(
+        await loaded(record), spec("s2"), request_id="r", hosts=HOSTS, now=after(1)
+    )
     await record.save(change_of(restarting))
     assert (await loaded(record)).pending == spec("s2", 2)
     begun = apply_states(await loaded(record), [state_event(9, RunState.STOPPED)], HOSTS, after(2))
@@ -164,7 +166,7 @@ async def test_a_restart_is_kept_and_its_session_takes_the_place_of_the_ended_on
 
 async def test_what_is_stored_removed_and_restarted_is_kept(record: Record) -> None:
     policy = RestartPolicy(max_restarts=2, backoff_s=5)
-    begun = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW, policy=policy)
+    begun = lifecycle.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW, policy=policy)
     await record.save(change_of(begun))
     failure = state_event(5, RunState.FAILED, reason=FailureReason.CRASH)
     failed = apply_states(await loaded(record), [failure], HOSTS, after(1))
@@ -173,7 +175,7 @@ async def test_what_is_stored_removed_and_restarted_is_kept(record: Record) -> N
     again = start_again(await loaded(record), spec(), "s2", HOSTS, after(6))
     await record.save(change_of(again))
     assert (await loaded(record)).restarts == (after(6),)
-    stopped = core.stop(await loaded(record), StopEngine(), request_id="r", now=after(7))
+    stopped = lifecycle.stop(await loaded(record), StopEngine(), request_id="r", now=after(7))
     report = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=2, cancel_ms=1.5)
     await record.save(change_of(stopped))
     end = state_event(6, RunState.STOPPED, generation=2, not_confirmed=("order O-1",), stop=report)
@@ -196,7 +198,7 @@ def leasing(instance_id: str, session_id: str, *accounts: str, token: int = 1) -
         spec(session_id), instance_id=instance_id, lease=AccountLease(token=token, accounts=held)
     )
     chosen = config(instance_id=instance_id)
-    return core.start(None, chosen, asked, request_id="r", hosts=HOSTS, now=NOW)
+    return lifecycle.start(None, chosen, asked, request_id="r", hosts=HOSTS, now=NOW)
 
 
 async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: Record) -> None:
@@ -208,7 +210,7 @@ async def test_an_account_has_one_holder_and_each_has_a_higher_token(record: Rec
     assert await record.command("r1") is None
     assert {lease.account for lease in await record.held_leases()} == {"U1", "U2"}
     before = await loaded(record)
-    end = core.stop(before, StopEngine(), request_id="r", now=after(1))
+    end = lifecycle.stop(before, StopEngine(), request_id="r", now=after(1))
     assert end.engine.session is not None
     over = msgspec.structs.replace(
         end.engine, session=msgspec.structs.replace(end.engine.session, state=RunState.STOPPED)
@@ -248,8 +250,8 @@ async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothin
 ) -> None:
     await record.save(change_of(started()))
     before = await loaded(record)
-    first = core.stop(before, StopEngine(), request_id="r", now=after(1))
-    second = core.stop(before, StopEngine(force=True), request_id="r", now=after(2))
+    first = lifecycle.stop(before, StopEngine(), request_id="r", now=after(1))
+    second = lifecycle.stop(before, StopEngine(force=True), request_id="r", now=after(2))
     await record.save(change_of(first))
     with pytest.raises(StaleChange):
         await record.save(change_of(second, command=command()))
@@ -262,7 +264,7 @@ async def test_a_change_of_what_somebody_else_changed_is_stale_and_leaves_nothin
 async def test_a_repeated_command_changes_nothing(record: Record) -> None:
     await record.save(change_of(started(), command=command()))
     before = await loaded(record)
-    stop = core.stop(before, StopEngine(), request_id="r", now=after(1))
+    stop = lifecycle.stop(before, StopEngine(), request_id="r", now=after(1))
     with pytest.raises(RepeatedCommand):
         await record.save(change_of(stop, command=command(body=b"other")))
     assert await loaded(record) == before
@@ -541,7 +543,7 @@ async def test_while_the_database_is_away_everything_says_so_and_it_comes_back(
     await record.migrate()
     await record.save(change_of(started()))
     before = await loaded(record)
-    stop = change_of(core.stop(before, StopEngine(), request_id="r", now=after(1)))
+    stop = change_of(lifecycle.stop(before, StopEngine(), request_id="r", now=after(1)))
     server.kill()
     # A backend that is given a statement before it notices that its postmaster is dead still answers that.
     async with asyncio.timeout(10):

@@ -13,7 +13,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, SessionSpec, VenueAccount
 from flotilla.schemas.states import RunState
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
     Effect,
@@ -65,12 +65,12 @@ async def mailboxes(record: PostgresRecord, acts: Acts) -> AsyncIterator[EngineM
 
 
 def start(engine: Engine | None) -> Decision:
-    return core.start(engine, config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
+    return lifecycle.start(engine, config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
 
 
 def stop(engine: Engine | None) -> Decision:
     assert engine is not None
-    return core.stop(engine, StopEngine(), request_id="r", now=after(1))
+    return lifecycle.stop(engine, StopEngine(), request_id="r", now=after(1))
 
 
 def stamp(request_id: str = "r1") -> Stamp:
@@ -100,7 +100,7 @@ async def test_an_overtaken_turn_is_decided_anew(
             loop = asyncio.get_running_loop()
             saving = loop.create_task(other.save(Change(engine=stop(engine).engine)))
             saving.add_done_callback(lambda _: overtaken.set())
-        return core.stop(engine, StopEngine(force=True), request_id="r", now=after(2))
+        return lifecycle.stop(engine, StopEngine(force=True), request_id="r", now=after(2))
 
     save = record.save
 
@@ -199,11 +199,11 @@ async def test_an_end_is_on_record_also_when_the_restart_after_it_cannot_have_it
 
     def restart(engine: Engine | None) -> Decision:
         assert engine is not None
-        return core.restart(engine, pending, request_id="r", hosts=HOSTS, now=after(1))
+        return lifecycle.restart(engine, pending, request_id="r", hosts=HOSTS, now=after(1))
 
     def start_other(engine: Engine | None) -> Decision:
         other = config(instance_id="e2")
-        return core.start(engine, other, leasing("e2", "s9"), request_id="r", hosts=HOSTS, now=after(2))
+        return lifecycle.start(engine, other, leasing("e2", "s9"), request_id="r", hosts=HOSTS, now=after(2))
 
     def end(engine: Engine | None) -> Decision:
         assert engine is not None

@@ -34,7 +34,7 @@ from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.schemas.telemetry import Alert, EventKind, Severity
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.events import apply_states
 from flotilla.services.orchestrator.engines.core.placement import HostLoad
 from flotilla.services.orchestrator.engines.ports import Change
@@ -103,7 +103,7 @@ async def test_what_was_recorded_and_not_done_is_done_by_the_next_orchestrator(
     idle: Bench, record: PostgresRecord, connect_as: ConnectAs
 ) -> None:
     now = datetime.now(UTC)
-    decision = core.start(
+    decision = lifecycle.start(
         None, config(), spec(new_session_id(now)), request_id="r", hosts=[HostLoad("h1", 2, 0)], now=now
     )
     await record.save(Change(engine=decision.engine, spec=decision.spec))
@@ -119,13 +119,13 @@ async def test_a_restart_that_was_cut_short_is_completed(
     now = datetime.now(UTC)
     hosts = [HostLoad("h1", 2, 0)]
     first, second = new_session_id(now), new_session_id(now)
-    started = core.start(None, config(), spec(first), request_id="r", hosts=hosts, now=now)
+    started = lifecycle.start(None, config(), spec(first), request_id="r", hosts=hosts, now=now)
     await record.save(Change(engine=started.engine, spec=started.spec))
     trading = state_event(1, RunState.TRADING)
     trading = msgspec.structs.replace(trading, session_id=first)
     moved = apply_states(started.engine, [trading], (), now)
     await record.save(Change(engine=moved.engine))
-    restarting = core.restart(moved.engine, spec(second), request_id="r2", hosts=hosts, now=now)
+    restarting = lifecycle.restart(moved.engine, spec(second), request_id="r2", hosts=hosts, now=now)
     await record.save(Change(engine=restarting.engine))
     idle.host.put(first)
     engine = ScriptedEngine(idle.host.bus, spec(first))

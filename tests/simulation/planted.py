@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flotilla.engine_sidecar.session.core import trading
 from flotilla.services.orchestrator.engines.actions import Actions
-from flotilla.services.orchestrator.engines.core import engine, events, leases
+from flotilla.services.orchestrator.engines.core import events, leases, lifecycle
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.supervisor.called_off import CalledOff
 
@@ -56,7 +56,7 @@ LEASE_NEVER_LOST: Final[tuple[Change, ...]] = (
 """An engine whose lease has run out trades on."""
 GIVEN_UP_IN_SIGHT: Final[tuple[Change, ...]] = (
     (
-        engine._stopped,
+        lifecycle._stopped,
         "elif session.state == RunState.UNKNOWN and request.force:",
         "elif request.force:",
     ),

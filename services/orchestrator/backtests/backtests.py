@@ -14,7 +14,7 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
@@ -96,7 +96,7 @@ class Claims:
             heard_at = self._progress.heard_at(backtest.backtest_id)
             held = backtest.facts.claim
             is_over = held is not None and self._liveness.is_over(held)
-            changed, answer = core.claim(
+            changed, answer = lifecycle.claim(
                 backtest, request, heard_at=heard_at, is_over=is_over, now=self._clock()
             )
             return changed

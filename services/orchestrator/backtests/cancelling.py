@@ -10,7 +10,7 @@ from flotilla.schemas.backtest import BacktestStatus, BacktestView, CancelTrial,
 from flotilla.schemas.contract import BACKTEST_CANCEL, COMMAND_CANCEL_TRIAL
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.progress import Progress
@@ -88,7 +88,7 @@ class Cancelling:
         def decide_pending(backtest: Backtest) -> Backtest | None:
             nonlocal is_changed
             is_changed = backtest.status not in (BacktestStatus.RUNNING, BacktestStatus.CANCELLED)
-            return core.cancelled(backtest, self._clock()) if is_changed else None
+            return lifecycle.cancelled(backtest, self._clock()) if is_changed else None
 
         backtest = await self._changes.take(backtest_id, decide_pending, command=command)
         if backtest.status is BacktestStatus.RUNNING:
@@ -104,7 +104,7 @@ class Cancelling:
         if problem := await self._kill(cancelled):
             raise _unconfirmed(cancelled.backtest_id, problem)
         return await self._changes.take(
-            cancelled.backtest_id, lambda each: core.confirmed(each, self._clock())
+            cancelled.backtest_id, lambda each: lifecycle.confirmed(each, self._clock())
         )
 
     async def _end_running(
@@ -119,7 +119,7 @@ class Cancelling:
             told = backtest.status is BacktestStatus.CANCELLED
             if told:  # its worker told us first
                 return None
-            return core.cancelled(backtest, self._clock(), error=problem, progress=progress)
+            return lifecycle.cancelled(backtest, self._clock(), error=problem, progress=progress)
 
         # What was not confirmed is not on record as done: asked again, it is found out again.
         backtest = await self._changes.take(backtest_id, decide, command=None if problem else command)

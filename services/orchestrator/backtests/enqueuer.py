@@ -12,7 +12,7 @@ from flotilla.schemas.backtest import TrialJob
 from flotilla.schemas.contract import TRIAL_CONSUMER, TRIAL_QUEUE
 from flotilla.schemas.fault import FaultError
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest, Claim
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord, Work
 from flotilla.services.orchestrator.backtests.workers import WorkerLiveness
@@ -87,7 +87,7 @@ class Enqueuer:
 
         def decide(backtest: Backtest) -> Backtest | None:
             is_dead = backtest.facts.claim == dead[backtest.backtest_id]
-            return core.poisoned(backtest, self._clock()) if is_dead else None
+            return lifecycle.poisoned(backtest, self._clock()) if is_dead else None
 
         backtests = [await self._changes.take(name, decide) for name in names]
         return [each.backtest_id for each in backtests if not each.is_final]
@@ -96,7 +96,7 @@ class Enqueuer:
         """True for one that no worker reads: it ends here."""
 
         def decide(backtest: Backtest) -> Backtest | None:
-            return core.never_begun(backtest, work.queued, self._clock())
+            return lifecycle.never_begun(backtest, work.queued, self._clock())
 
         return (await self._changes.take(work.backtest_id, decide)).is_final
 

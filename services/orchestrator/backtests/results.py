@@ -16,7 +16,7 @@ from flotilla.schemas.backtest import (
 )
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.services.orchestrator.backtests.changes import Changes
-from flotilla.services.orchestrator.backtests.core import lifecycle as core
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.result_parts import (
     BrokenResultError,
@@ -59,7 +59,7 @@ class Results:
             log.warning("trial event cannot be recorded", error=str(error))
             text = str(error)
             await self._changes.take(
-                event.backtest_id, lambda each: core.unreadable(each, text, self._clock())
+                event.backtest_id, lambda each: lifecycle.unreadable(each, text, self._clock())
             )
         except FaultError as error:
             if error.fault.code != FaultCode.NOT_FOUND:
@@ -71,11 +71,11 @@ class Results:
             now, last = self._clock(), self._progress.of(event.backtest_id)
             match event.data:
                 case TrialStarted() as data:
-                    return core.started(backtest, data, now)
+                    return lifecycle.started(backtest, data, now)
                 case TrialFailed() as data:
-                    return core.failed(backtest, worker, event.attempt, data, now, progress=last)
+                    return lifecycle.failed(backtest, worker, event.attempt, data, now, progress=last)
                 case TrialCancelled():
-                    return core.killed(backtest, worker, event.attempt, now, progress=last)
+                    return lifecycle.killed(backtest, worker, event.attempt, now, progress=last)
                 case _:
                     return None
 
@@ -87,7 +87,7 @@ class Results:
     async def _keep(self, backtest_id: str, part: TrialPart) -> None:
         backtest = await self._changes.known(backtest_id)
         is_report = part.document == "report"
-        if core.reported(backtest, self._clock()) is None if is_report else backtest.is_final:
+        if lifecycle.reported(backtest, self._clock()) is None if is_report else backtest.is_final:
             return
         pieces: Mapping[int, bytes] = {part.index: part.data}
         if part.count > 1:
@@ -107,7 +107,9 @@ class Results:
         except BrokenResultError as error:
             log.warning("tear sheet is broken; there is none", error=str(error))
             return
-        await self._changes.take(backtest_id, lambda each: core.reported(each, self._clock()), report=packed)
+        await self._changes.take(
+            backtest_id, lambda each: lifecycle.reported(each, self._clock()), report=packed
+        )
 
     async def _complete(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
         try:
@@ -116,8 +118,10 @@ class Results:
         except BrokenResultError as error:
             log.warning("result is broken", error=str(error))
             text = str(error)
-            await self._changes.take(backtest_id, lambda each: core.unreadable(each, text, self._clock()))
+            await self._changes.take(
+                backtest_id, lambda each: lifecycle.unreadable(each, text, self._clock())
+            )
             return
         await self._changes.take(
-            backtest_id, lambda each: core.completed(each, outcome, self._clock()), result=packed
+            backtest_id, lambda each: lifecycle.completed(each, outcome, self._clock()), result=packed
         )

@@ -12,7 +12,7 @@ from flotilla.schemas.contract import STUDY_CANCEL, STUDY_RUN
 from flotilla.schemas.fault import FaultCode, fault, invalid
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
-from flotilla.services.orchestrator.backtests.core import studies as core
+from flotilla.services.orchestrator.backtests.core import study_plan
 from flotilla.services.orchestrator.backtests.core.model import Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import best, point_of
 from flotilla.services.orchestrator.backtests.core.views import study_view
@@ -59,10 +59,10 @@ class Studies:
         async def run(stamp: Stamp) -> StudyView:
             refuse_unhonoured(request.config.base, "config.base")
             sources, now = await self._plan_sources.sources(), self._clock()
-            study, errors = core.settle(request.study_id, request.config, sources.template_set, now)
+            study, errors = study_plan.settle(request.study_id, request.config, sources.template_set, now)
             if study is None:
                 raise invalid(*errors)
-            new = await new_members(study, core.members(study), sources, self._clock)
+            new = await new_members(study, study_plan.members(study), sources, self._clock)
             points = {each.backtest.number: point_of(each.backtest, study.config) for each in new}
             reply = study_view(study, points.values(), None)
             await self._runner.begin(study, points, new, command_of(stamp, study.study_id, reply))
@@ -94,7 +94,9 @@ class Studies:
                 raise fault(FaultCode.CONFLICT, text)
             try:
                 if not study.status.is_final:
-                    await self._runner.end(study, core.Step(end=BacktestStatus.CANCELLED, why="cancelled"))
+                    await self._runner.end(
+                        study, study_plan.Step(end=BacktestStatus.CANCELLED, why="cancelled")
+                    )
             except StaleChange:
                 raise fault(FaultCode.CONFLICT, f"study {study.study_id} has just ended") from None
             await self._cancelling.end_all(await self._record.strays(study.study_id))

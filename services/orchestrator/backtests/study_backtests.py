@@ -7,7 +7,7 @@ from typing import Final
 from flotilla.schemas.fault import FaultError, FieldError, invalid
 from flotilla.services.orchestrator.backtests.core.model import NewBacktest, Study
 from flotilla.services.orchestrator.backtests.core.plans import Sources
-from flotilla.services.orchestrator.backtests.core.studies import Member, member_id
+from flotilla.services.orchestrator.backtests.core.study_plan import Member, member_id
 from flotilla.services.orchestrator.backtests.plan_sources import new_backtest
 from flotilla.services.orchestrator.engines.actions import Clock
 

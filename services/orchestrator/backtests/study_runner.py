@@ -14,7 +14,7 @@ from flotilla.schemas.backtest import BacktestStatus
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
-from flotilla.services.orchestrator.backtests.core import studies as core
+from flotilla.services.orchestrator.backtests.core import study_plan
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, point_of
 from flotilla.services.orchestrator.backtests.plan_sources import PlanSources
@@ -81,7 +81,7 @@ class StudyRunner:
         known = self._open.get(study.study_id)
         return known.points if known else await self._record.points(study)
 
-    async def end(self, study: Study, step: core.Step) -> None:
+    async def end(self, study: Study, step: study_plan.Step) -> None:
         """Ends a study with what is pending of it; what runs of it is ended next. Raises StaleChange when it had ended."""
         now = self._clock()
         ended = msgspec.structs.replace(
@@ -140,7 +140,7 @@ class StudyRunner:
 
     async def _step(self, known: _Open) -> None:
         study = known.study
-        step = core.step(study, known.points)
+        step = study_plan.step(study, known.points)
         try:
             if step.add:
                 await self._add(study, step)
@@ -150,14 +150,14 @@ class StudyRunner:
             log.info("study was ended by somebody else", study_id=study.study_id)
             self._open.pop(study.study_id, None)
 
-    async def _add(self, study: Study, step: core.Step) -> None:
+    async def _add(self, study: Study, step: study_plan.Step) -> None:
         try:
             new = await new_members(study, step.add, await self._plan_sources.sources(), self._clock)
         except FaultError as error:
             if error.fault.code != FaultCode.INVALID:
                 raise
             why = f"a choice cannot be tried: {error.fault.message}"
-            await self.end(study, core.Step(end=BacktestStatus.FAILED, why=why))
+            await self.end(study, study_plan.Step(end=BacktestStatus.FAILED, why=why))
             return
         await self._record.add_missing(new)
         await self._announcements.tell_of([each.backtest.backtest_id for each in new])

@@ -12,7 +12,7 @@ from flotilla.services.orchestrator.backtests.core.hosting import wants_worker, 
 from flotilla.services.orchestrator.backtests.core.model import Claim
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
@@ -120,7 +120,7 @@ class Workers:
                 if engine is None or not is_same:
                     return None
                 now = self._clock()
-                return core.restart(
+                return lifecycle.restart(
                     engine,
                     spec,
                     request_id=new_request_id(),
@@ -147,7 +147,7 @@ class Workers:
                 now = self._clock()
                 hosts = self._fleet.hosts(self._sightings, now, is_worker=True)
                 here = [host for host in hosts if host.host == beat.host]
-                return core.start(
+                return lifecycle.start(
                     engine,
                     config,
                     spec,

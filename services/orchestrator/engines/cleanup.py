@@ -16,7 +16,7 @@ from flotilla.schemas.session import (
     WhichSession,
 )
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.cleanup import CleanupStep, Verb, judge
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.model import Engine
@@ -100,7 +100,7 @@ class Cleaner:
             session = engine.session if engine else None
             if engine is None or session is None or session.session_id != facts.session_id:
                 return None
-            return core.stop(engine, StopEngine(), request_id=stamp.request_id, now=self._clock())
+            return lifecycle.stop(engine, StopEngine(), request_id=stamp.request_id, now=self._clock())
 
         await self._mailboxes.turn(facts.instance_id, decide)
 

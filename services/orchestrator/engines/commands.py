@@ -25,8 +25,7 @@ from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
-from flotilla.services.orchestrator.engines.core import engine as core
-from flotilla.services.orchestrator.engines.core import stored
+from flotilla.services.orchestrator.engines.core import lifecycle, stored
 from flotilla.services.orchestrator.engines.core.answers import idle, told
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.fleet import Fleet, unknown_engine
@@ -81,11 +80,11 @@ class Commands:
 
             def decide(engine: Engine | None) -> Decision:
                 config = _chosen(request, instance_id, engine)
-                core.guard_live(config, is_confirmed=request.confirm_live_trading)
+                lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
                 refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
-                return core.start(
+                return lifecycle.start(
                     engine,
                     config,
                     plans.spec(config),
@@ -111,7 +110,7 @@ class Commands:
 
             def decide(engine: Engine | None) -> Decision:
                 known = _known(engine, meant.instance_id)
-                return core.stop(known, request, request_id=stamp.request_id, now=self._clock())
+                return lifecycle.stop(known, request, request_id=stamp.request_id, now=self._clock())
 
             return await self._turn(meant.instance_id, decide, stamp)
 
@@ -149,12 +148,12 @@ class Commands:
             def decide(engine: Engine | None) -> Decision:
                 known = _known(engine, meant.instance_id)
                 config = known.next_config
-                core.guard_live(config, is_confirmed=request.confirm_live_trading)
+                lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = known.is_worker
                 flag = self._sightings.stop_flag(meant.instance_id, now, is_worker=is_worker)
                 refuse_stopped(meant.instance_id, flag)
-                return core.restart(
+                return lifecycle.restart(
                     known,
                     plans.spec(config),
                     request_id=stamp.request_id,
@@ -173,7 +172,7 @@ class Commands:
         async def run(stamp: Stamp) -> EngineAccepted:
             config = request.config
             refuse_unhonoured(config)
-            core.guard_live(config, is_confirmed=True)
+            lifecycle.guard_live(config, is_confirmed=True)
             (await self._planner.plans()).spec(config)
 
             def decide(engine: Engine | None) -> Decision:

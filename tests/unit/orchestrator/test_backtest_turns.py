@@ -23,7 +23,7 @@ from flotilla.schemas.backtest import (
     TrialStarted,
 )
 from flotilla.schemas.fault import FaultError
-from flotilla.services.orchestrator.backtests.core import lifecycle as turns
+from flotilla.services.orchestrator.backtests.core import lifecycle
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from tests.unit.orchestrator.makers import NOW, after
@@ -75,7 +75,7 @@ def claimed(
     now: datetime = NOW,
 ) -> tuple[Backtest, bool]:
     request = ClaimTrial(backtest_id="b", worker=worker, session_id=f"s-{worker}", attempt=delivery)
-    changed, answer = turns.claim(one, request, heard_at=heard_at, is_over=is_over, now=now)
+    changed, answer = lifecycle.claim(one, request, heard_at=heard_at, is_over=is_over, now=now)
     return changed or one, answer.is_wanted
 
 
@@ -105,9 +105,9 @@ def test_a_worker_that_is_told_no_is_told_why() -> None:
     request = ClaimTrial(backtest_id="b", worker="w2", session_id="s-w2", attempt=2)
 
     def why(one: Backtest, seconds: float = 0) -> str:
-        return turns.claim(one, request, heard_at=None, is_over=False, now=after(seconds))[1].why
+        return lifecycle.claim(one, request, heard_at=None, is_over=False, now=after(seconds))[1].why
 
-    done = turns.completed(running(), outcome(), NOW)
+    done = lifecycle.completed(running(), outcome(), NOW)
     assert done is not None
     assert why(done).startswith("it has completed")
     assert why(running()) == "worker w1 runs it"
@@ -135,22 +135,22 @@ def test_poison_ends_without_one_more_worker() -> None:
     one = backtest()
     for number in range(1, 5):
         one, _ = claimed(one, f"w{number}", number, is_over=True)
-        assert turns.poisoned(one, NOW) is None
+        assert lifecycle.poisoned(one, NOW) is None
     one, _ = claimed(one, "w5", 5, is_over=True)
-    ended = turns.poisoned(one, NOW)
+    ended = lifecycle.poisoned(one, NOW)
     assert ended is not None
     assert (ended.status, ended.facts.reason) == (BacktestStatus.FAILED, TrialFailure.POISON)
-    assert turns.poisoned(ended, NOW) is None
+    assert lifecycle.poisoned(ended, NOW) is None
 
 
 def test_what_left_the_queue_eight_times_and_was_never_begun_ends() -> None:
-    assert turns.never_begun(backtest(), 7, NOW) is None
-    ended = turns.never_begun(backtest(), 8, NOW)
+    assert lifecycle.never_begun(backtest(), 7, NOW) is None
+    ended = lifecycle.never_begun(backtest(), 8, NOW)
     assert ended is not None
     assert (ended.status, ended.facts.reason) == (BacktestStatus.FAILED, TrialFailure.NEVER_BEGUN)
     assert "queued 8 times" in (ended.facts.error or "")
-    assert turns.never_begun(running(), 99, NOW) is None
-    assert turns.never_begun(ended, 99, NOW) is None
+    assert lifecycle.never_begun(running(), 99, NOW) is None
+    assert lifecycle.never_begun(ended, 99, NOW) is None
 
 
 def test_a_worker_that_asks_again_for_what_it_holds_does_not_run_it_any_more() -> None:
@@ -163,7 +163,7 @@ def test_what_was_begun_twice_in_vain_runs_alone_also_when_the_answer_was_lost()
     for number in range(1, 5):
         request = ClaimTrial(backtest_id="b", worker="w1", session_id="s", attempt=number)
         for _ in range(2):
-            changed, answer = turns.claim(one, request, heard_at=None, is_over=False, now=NOW)
+            changed, answer = lifecycle.claim(one, request, heard_at=None, is_over=False, now=NOW)
             one = changed or one
             alone.append(answer.is_alone)
     assert alone == [False] * 4 + [True] * 4
@@ -171,15 +171,15 @@ def test_what_was_begun_twice_in_vain_runs_alone_also_when_the_answer_was_lost()
 
 def test_a_start_is_told_by_the_worker_that_holds_it_only() -> None:
     told = TrialStarted(worker="w1", session_id="s-w1", host="h1", pid=7, attempt=1)
-    begun = turns.started(running(), told, NOW)
+    begun = lifecycle.started(running(), told, NOW)
     assert begun is not None
     assert (begun.facts.host, begun.facts.started_at) == ("h1", NOW)
-    assert turns.started(running(), msgspec.structs.replace(told, worker="w2"), NOW) is None
+    assert lifecycle.started(running(), msgspec.structs.replace(told, worker="w2"), NOW) is None
 
 
 def test_what_is_run_unasked_is_claimed_by_its_start_so_that_it_can_be_cancelled() -> None:
     told = TrialStarted(worker="w1", session_id="s-w1", host="h1", pid=7, attempt=1)
-    begun = turns.started(backtest(), told, NOW)
+    begun = lifecycle.started(backtest(), told, NOW)
     assert begun is not None
     assert begun.facts.claim is not None
     assert (begun.facts.claim.worker, begun.facts.claim.session_id) == ("w1", "s-w1")
@@ -189,16 +189,16 @@ def test_what_is_run_unasked_is_claimed_by_its_start_so_that_it_can_be_cancelled
 
 def test_a_failure_of_an_attempt_that_was_given_up_does_not_count_but_its_result_does() -> None:
     second = claimed(running(), "w2", 2, is_over=True)[0]
-    assert turns.failed(second, "w1", 1, FAILED, NOW) is None
-    assert turns.killed(second, "w1", 1, NOW) is None
-    assert turns.completed(second, outcome(), NOW) is not None
-    ended = turns.failed(second, "w2", 2, FAILED, NOW)
+    assert lifecycle.failed(second, "w1", 1, FAILED, NOW) is None
+    assert lifecycle.killed(second, "w1", 1, NOW) is None
+    assert lifecycle.completed(second, outcome(), NOW) is not None
+    ended = lifecycle.failed(second, "w2", 2, FAILED, NOW)
     assert ended is not None
     assert (ended.facts.error, ended.facts.log_tail) == ("boom", ("a",))
 
 
 def test_a_completed_backtest_shows_its_figures() -> None:
-    done = turns.completed(running(), outcome(), after(3))
+    done = lifecycle.completed(running(), outcome(), after(3))
     assert done is not None
     shown = view(done)
     assert (shown.progress, shown.metrics, shown.events) == (100.0, METRICS, 3)
@@ -208,71 +208,71 @@ def test_a_completed_backtest_shows_its_figures() -> None:
 
 def test_a_result_that_shall_not_be_saved_leaves_its_metrics() -> None:
     unsaved = backtest(config=msgspec.structs.replace(CONFIG, save_results=False))
-    done = turns.completed(unsaved, outcome(), NOW)
+    done = lifecycle.completed(unsaved, outcome(), NOW)
     assert done is not None
     assert (done.facts.has_result, done.facts.metrics) == (False, METRICS)
 
 
 def test_a_cancel_of_what_has_ended_says_how_it_ended() -> None:
-    done = turns.completed(running(), outcome(), NOW)
+    done = lifecycle.completed(running(), outcome(), NOW)
     assert done is not None
     with pytest.raises(FaultError, match="has completed at 2026-01-31 14:25:01"):
-        turns.cancelled(done, NOW)
+        lifecycle.cancelled(done, NOW)
 
 
 def test_progress_is_that_of_the_worker_while_it_runs_and_stays_where_it_was_cancelled() -> None:
     half = TrialProgress(events=50, total=100, simulated_ns=1, events_per_s=1.0)
     assert view(running(), half).progress == 50.0
-    stopped = turns.cancelled(running(), NOW, progress=half)
+    stopped = lifecycle.cancelled(running(), NOW, progress=half)
     assert (view(stopped).progress, view(stopped).cancelled_at) == (50.0, NOW)
 
 
 def test_progress_stays_where_it_was_when_its_worker_says_that_it_failed_or_was_cancelled() -> None:
     half = TrialProgress(events=50, total=100, simulated_ns=1, events_per_s=1.0)
     for ended in (
-        turns.failed(running(), "w1", 1, FAILED, NOW, progress=half),
-        turns.killed(running(), "w1", 1, NOW, progress=half),
+        lifecycle.failed(running(), "w1", 1, FAILED, NOW, progress=half),
+        lifecycle.killed(running(), "w1", 1, NOW, progress=half),
     ):
         assert ended is not None
         assert view(ended).progress == 50.0
-    unheard = turns.failed(running(), "w1", 1, FAILED, NOW)
+    unheard = lifecycle.failed(running(), "w1", 1, FAILED, NOW)
     assert unheard is not None
     assert view(unheard).progress == 0.0
 
 
 def test_a_tear_sheet_is_noted_once_and_only_of_a_result() -> None:
-    assert turns.reported(running(), NOW) is None
-    done = turns.completed(running(), outcome(), NOW)
+    assert lifecycle.reported(running(), NOW) is None
+    done = lifecycle.completed(running(), outcome(), NOW)
     assert done is not None
-    drawn = turns.reported(done, after(5))
+    drawn = lifecycle.reported(done, after(5))
     assert drawn is not None
     assert (drawn.facts.has_report, drawn.status, drawn.version) == (
         True,
         BacktestStatus.COMPLETED,
         done.version + 1,
     )
-    assert turns.reported(drawn, after(6)) is None
+    assert lifecycle.reported(drawn, after(6)) is None
 
 
 def test_a_result_that_cannot_be_read_is_a_failure_that_says_so() -> None:
-    broken = turns.unreadable(running(), "cut off", after(3))
+    broken = lifecycle.unreadable(running(), "cut off", after(3))
     assert broken is not None
     assert (broken.status, broken.facts.reason) == (BacktestStatus.FAILED, TrialFailure.CRASH)
     assert (broken.facts.error, broken.ended_at) == ("its result cannot be read: cut off", after(3))
-    assert turns.unreadable(broken, "again", after(4)) is None
+    assert lifecycle.unreadable(broken, "again", after(4)) is None
 
 
 def test_a_cancel_is_confirmed_once_and_nothing_else_is() -> None:
-    doubtful = turns.cancelled(running(), NOW, error="its process may be there still")
-    confirmed = turns.confirmed(doubtful, after(2))
+    doubtful = lifecycle.cancelled(running(), NOW, error="its process may be there still")
+    confirmed = lifecycle.confirmed(doubtful, after(2))
     assert confirmed is not None
     assert (confirmed.status, confirmed.facts.error) == (BacktestStatus.CANCELLED, None)
-    assert turns.confirmed(confirmed, after(3)) is None
-    failed = turns.failed(running(), "w1", 1, FAILED, NOW)
+    assert lifecycle.confirmed(confirmed, after(3)) is None
+    failed = lifecycle.failed(running(), "w1", 1, FAILED, NOW)
     assert failed is not None
     assert failed.facts.error == "boom"
-    assert turns.confirmed(failed, after(3)) is None
-    assert turns.confirmed(running(), after(3)) is None
+    assert lifecycle.confirmed(failed, after(3)) is None
+    assert lifecycle.confirmed(running(), after(3)) is None
 
 
 type Move = tuple[str, int, int]
@@ -295,7 +295,7 @@ def test_no_order_of_events_makes_anything_follow_an_end(moves: list[Move]) -> N
             assert after_move is one
         else:
             assert after_move is one or after_move.version == one.version + 1
-        assert after_move.facts.attempts <= turns.MAX_ATTEMPTS
+        assert after_move.facts.attempts <= lifecycle.MAX_ATTEMPTS
         assert after_move.is_final == (after_move.ended_at is not None)
         assert (after_move.status is BacktestStatus.COMPLETED) == (after_move.facts.metrics is not None)
         one = after_move
@@ -307,17 +307,17 @@ def _moved(one: Backtest, what: str, worker: str, delivery: int) -> Backtest:
             return claimed(one, worker, delivery, is_over=delivery > 3)[0]
         case "start":
             event = TrialStarted(worker=worker, session_id=f"s-{worker}", host="h1", pid=1, attempt=delivery)
-            return turns.started(one, event, NOW) or one
+            return lifecycle.started(one, event, NOW) or one
         case "fail":
-            return turns.failed(one, worker, delivery, FAILED, NOW) or one
+            return lifecycle.failed(one, worker, delivery, FAILED, NOW) or one
         case "kill":
-            return turns.killed(one, worker, delivery, NOW) or one
+            return lifecycle.killed(one, worker, delivery, NOW) or one
         case "result":
-            return turns.completed(one, outcome(), NOW) or one
+            return lifecycle.completed(one, outcome(), NOW) or one
         case "break":
-            return turns.unreadable(one, "cut off", NOW) or one
+            return lifecycle.unreadable(one, "cut off", NOW) or one
         case _:
             try:
-                return turns.cancelled(one, NOW)
+                return lifecycle.cancelled(one, NOW)
             except FaultError:
                 return one

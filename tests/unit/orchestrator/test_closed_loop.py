@@ -13,8 +13,7 @@ from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.fault import Fault
 from flotilla.schemas.session import ContainerFacts
 from flotilla.schemas.states import RunState, StopPolicy
-from flotilla.services.orchestrator.engines.core import engine as core
-from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core import lifecycle, outcomes
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
@@ -65,7 +64,7 @@ class Run:
     def run(self) -> list[str]:
         """What went wrong."""
         clock = self.clock
-        self._take(core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=after(0)))
+        self._take(lifecycle.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=after(0)))
         self._beat()
         self._round()
         self.is_forced = clock.chance(0.1)
@@ -86,12 +85,12 @@ class Run:
         assert self.engine is not None
         self.stopped_at = self.clock.now
         request = StopEngine(force=self.is_forced, policy=StopPolicy.FLATTEN)
-        self._take(core.stop(self.engine, request, request_id="r2", now=after(self.clock.now)))
+        self._take(lifecycle.stop(self.engine, request, request_id="r2", now=after(self.clock.now)))
 
     def _restart(self) -> None:
         assert self.engine is not None
         now = after(self.clock.now)
-        self._take(core.restart(self.engine, spec("s2", 2), request_id="r3", hosts=HOSTS, now=now))
+        self._take(lifecycle.restart(self.engine, spec("s2", 2), request_id="r3", hosts=HOSTS, now=now))
 
     def _restart_orchestrator(self) -> None:
         """What is on record stays, what was heard and what was under way is lost."""

@@ -13,7 +13,7 @@ from flotilla.services.orchestrator.engines.core import ends
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import PublishState, RaiseAlert
 from flotilla.services.orchestrator.engines.core.ends import UNACCOUNTED_FOR, Exposure
-from flotilla.services.orchestrator.engines.core.engine import stop
+from flotilla.services.orchestrator.engines.core.lifecycle import stop
 from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session
 from flotilla.services.orchestrator.engines.core.session import move
 from tests.unit.orchestrator.makers import NOW, after, engine, session, spec

@@ -3,7 +3,7 @@ import pytest
 from flotilla.schemas.engine import EngineAccepted, StopEngine
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
@@ -26,7 +26,7 @@ def effects_of(decision: Decision) -> list[object]:
 
 
 def test_a_first_start_records_the_host_before_the_host_hears_of_it() -> None:
-    decision = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW)
     present = decision.engine.session
     assert present is not None
     assert (present.state, present.host, present.generation) == (RunState.CREATING, "h1", 1)
@@ -36,7 +36,7 @@ def test_a_first_start_records_the_host_before_the_host_hears_of_it() -> None:
 
 
 def test_a_start_answers_what_the_rest_contract_promises() -> None:
-    reply = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW).reply
+    reply = lifecycle.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=NOW).reply
     assert reply is not None
     assert (reply.request_id, reply.instance_id, reply.session_id) == ("r", "e1", "s1")
     assert (reply.container_name, reply.started_at) == ("nautilus-engine-s1", NOW)
@@ -44,7 +44,7 @@ def test_a_start_answers_what_the_rest_contract_promises() -> None:
 
 
 def test_without_a_host_a_session_waits() -> None:
-    decision = core.start(None, config(), spec(), request_id="r", hosts=(), now=NOW)
+    decision = lifecycle.start(None, config(), spec(), request_id="r", hosts=(), now=NOW)
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.SCHEDULED
     assert effects_of(decision) == []
@@ -53,14 +53,16 @@ def test_without_a_host_a_session_waits() -> None:
 @pytest.mark.parametrize("state", ACTIVE)
 def test_starting_an_active_engine_is_a_conflict_that_names_the_session(state: RunState) -> None:
     with pytest.raises(FaultError, match="session s1 is") as raised:
-        core.start(engine(session(state)), config(), spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
+        lifecycle.start(engine(session(state)), config(), spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
     assert raised.value.fault.code == FaultCode.CONFLICT
 
 
 @pytest.mark.parametrize("state", [RunState.STOPPED, RunState.FAILED])
 def test_starting_an_ended_engine_makes_a_new_session_of_the_next_generation(state: RunState) -> None:
     before = engine(session(state))
-    decision = core.start(before, config(log_level="DEBUG"), spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.start(
+        before, config(log_level="DEBUG"), spec("s2"), request_id="r", hosts=HOSTS, now=NOW
+    )
     assert decision.engine.session is not None
     assert (decision.engine.session.session_id, decision.engine.generation) == ("s2", 2)
     assert decision.engine.version == before.version + 1
@@ -72,7 +74,7 @@ def test_starting_an_ended_engine_makes_a_new_session_of_the_next_generation(sta
 
 def test_stopping_a_trading_engine_asks_its_sidecar() -> None:
     request = StopEngine(policy=StopPolicy.FLATTEN)
-    decision = core.stop(engine(session()), request, request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(session()), request, request_id="r", now=NOW)
     assert decision.engine.desired == DesiredState.STOPPED
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.STOPPING
@@ -83,12 +85,12 @@ def test_stopping_a_trading_engine_asks_its_sidecar() -> None:
 
 def test_a_stop_takes_the_policy_of_the_session_when_it_names_none() -> None:
     present = session(stop_policy=StopPolicy.LEAVE)
-    decision = core.stop(engine(present), StopEngine(), request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(present), StopEngine(), request_id="r", now=NOW)
     assert effects_of(decision) == [CommandStop("e1", "s1", StopPolicy.LEAVE, after(30)), LOOK]
 
 
 def test_a_session_that_was_not_placed_stops_at_once() -> None:
-    decision = core.stop(engine(session(RunState.SCHEDULED)), StopEngine(), request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(session(RunState.SCHEDULED)), StopEngine(), request_id="r", now=NOW)
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.STOPPED
     assert effects_of(decision) == []
@@ -97,7 +99,7 @@ def test_a_session_that_was_not_placed_stops_at_once() -> None:
 @pytest.mark.parametrize("is_forced", [False, True])
 def test_a_session_that_was_not_seen_to_begin_is_called_off_and_signalled_by_nobody(is_forced: bool) -> None:
     request = StopEngine(force=is_forced)
-    decision = core.stop(engine(session(RunState.CREATING)), request, request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(session(RunState.CREATING)), request, request_id="r", now=NOW)
     assert effects_of(decision) == [CallOff("e1", "s1", "h1")]
 
 
@@ -105,18 +107,18 @@ def test_a_session_that_was_not_seen_to_begin_is_called_off_and_signalled_by_nob
     "state", [RunState.BOOTING, RunState.RECONCILING, RunState.TRADING, RunState.STOPPING]
 )
 def test_force_kills_without_waiting(state: RunState) -> None:
-    decision = core.stop(engine(session(state)), StopEngine(force=True), request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(session(state)), StopEngine(force=True), request_id="r", now=NOW)
     assert effects_of(decision)[0] == KillContainer("e1", "s1", "h1")
 
 
 def test_force_overtakes_a_stop_that_is_under_way() -> None:
-    stopping = core.stop(engine(session()), StopEngine(), request_id="r", now=NOW).engine
-    decision = core.stop(stopping, StopEngine(force=True), request_id="r2", now=NOW)
+    stopping = lifecycle.stop(engine(session()), StopEngine(), request_id="r", now=NOW).engine
+    decision = lifecycle.stop(stopping, StopEngine(force=True), request_id="r2", now=NOW)
     assert effects_of(decision)[0] == KillContainer("e1", "s1", "h1")
 
 
 def stopped_reply(present: Session | None, **asked: bool) -> EngineAccepted:
-    reply = core.stop(engine(present), StopEngine(**asked), request_id="r", now=NOW).reply
+    reply = lifecycle.stop(engine(present), StopEngine(**asked), request_id="r", now=NOW).reply
     assert reply is not None
     return reply
 
@@ -139,18 +141,18 @@ def test_whether_a_stop_is_taken_is_open_until_the_engine_says_so_or_has_ended()
 
 
 def test_a_stop_that_only_the_sidecar_took_is_asked_about_when_it_is_ordered_again() -> None:
-    again = core.stop(engine(ordered(acknowledged_at=NOW)), StopEngine(), request_id="r2", now=after(3))
+    again = lifecycle.stop(engine(ordered(acknowledged_at=NOW)), StopEngine(), request_id="r2", now=after(3))
     assert CommandStop("e1", "s1", StopPolicy.CANCEL, after(30)) in effects_of(again)
     taken = ordered(acknowledged_at=NOW, taken_at=NOW)
-    again = core.stop(engine(taken), StopEngine(), request_id="r2", now=after(3))
+    again = lifecycle.stop(engine(taken), StopEngine(), request_id="r2", now=after(3))
     assert not [effect for effect in effects_of(again) if isinstance(effect, CommandStop)]
 
 
 def test_stopping_twice_keeps_the_first_order() -> None:
-    stopping = core.stop(
+    stopping = lifecycle.stop(
         engine(session()), StopEngine(policy=StopPolicy.LEAVE), request_id="r", now=NOW
     ).engine
-    again = core.stop(stopping, StopEngine(policy=StopPolicy.FLATTEN), request_id="r2", now=NOW).engine
+    again = lifecycle.stop(stopping, StopEngine(policy=StopPolicy.FLATTEN), request_id="r2", now=NOW).engine
     assert stopping.session is not None
     assert again.session is not None
     assert again.session.stop == stopping.session.stop
@@ -158,7 +160,7 @@ def test_stopping_twice_keeps_the_first_order() -> None:
 
 @pytest.mark.parametrize("present", [None, session(RunState.STOPPED), session(RunState.FAILED)])
 def test_stopping_a_stopped_engine_succeeds(present: Session | None) -> None:
-    decision = core.stop(engine(present), StopEngine(force=True), request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(present), StopEngine(force=True), request_id="r", now=NOW)
     assert effects_of(decision) == []
     assert decision.engine.session == present
     assert decision.reply is not None
@@ -166,7 +168,7 @@ def test_stopping_a_stopped_engine_succeeds(present: Session | None) -> None:
 
 
 def test_a_stop_of_an_engine_out_of_sight_stays_on_record() -> None:
-    decision = core.stop(engine(session(RunState.UNKNOWN)), StopEngine(), request_id="r", now=NOW)
+    decision = lifecycle.stop(engine(session(RunState.UNKNOWN)), StopEngine(), request_id="r", now=NOW)
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.UNKNOWN
     assert decision.engine.session.stop is not None
@@ -175,14 +177,16 @@ def test_a_stop_of_an_engine_out_of_sight_stays_on_record() -> None:
 
 
 def test_force_gives_up_an_engine_out_of_sight() -> None:
-    decision = core.stop(engine(session(RunState.UNKNOWN)), StopEngine(force=True), request_id="r", now=NOW)
+    decision = lifecycle.stop(
+        engine(session(RunState.UNKNOWN)), StopEngine(force=True), request_id="r", now=NOW
+    )
     assert decision.engine.session is not None
     assert decision.engine.session.state == RunState.FAILED
     assert decision.engine.session.reason == FailureReason.OPERATOR
 
 
 def test_a_restart_stops_first_and_keeps_the_next_session_on_record() -> None:
-    decision = core.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
     assert decision.engine.session is not None
     assert decision.engine.session.session_id == "s1"
     assert decision.engine.session.state == RunState.STOPPING
@@ -195,7 +199,7 @@ def test_a_restart_stops_first_and_keeps_the_next_session_on_record() -> None:
 
 def test_a_restart_of_an_ended_engine_begins_at_once_with_its_last_configuration() -> None:
     before = engine(session(RunState.FAILED), config=config(log_level="ERROR"))
-    decision = core.restart(before, spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.restart(before, spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
     assert decision.engine.session is not None
     assert decision.engine.session.session_id == "s2"
     assert decision.engine.config == before.config
@@ -203,7 +207,7 @@ def test_a_restart_of_an_ended_engine_begins_at_once_with_its_last_configuration
 
 def test_a_restart_of_a_session_that_was_not_placed_begins_in_the_same_change() -> None:
     before = engine(session(RunState.SCHEDULED))
-    decision = core.restart(before, spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.restart(before, spec("s2"), request_id="r", hosts=HOSTS, now=NOW)
     assert decision.ended is not None
     assert (decision.ended.session_id, decision.ended.state) == ("s1", RunState.STOPPED)
     assert decision.engine.session is not None
@@ -212,14 +216,14 @@ def test_a_restart_of_a_session_that_was_not_placed_begins_in_the_same_change() 
 
 
 def test_restarting_twice_is_a_conflict_that_names_the_next_session() -> None:
-    restarting = core.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW).engine
+    restarting = lifecycle.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW).engine
     with pytest.raises(FaultError, match="session s2"):
-        core.restart(restarting, spec("s3"), request_id="r2", hosts=HOSTS, now=NOW)
+        lifecycle.restart(restarting, spec("s3"), request_id="r2", hosts=HOSTS, now=NOW)
 
 
 def test_a_stop_takes_back_a_restart() -> None:
-    restarting = core.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW).engine
-    stopped = core.stop(restarting, StopEngine(), request_id="r2", now=NOW).engine
+    restarting = lifecycle.restart(engine(session()), spec("s2"), request_id="r", hosts=HOSTS, now=NOW).engine
+    stopped = lifecycle.stop(restarting, StopEngine(), request_id="r2", now=NOW).engine
     assert stopped.pending is None
     assert stopped.desired == DesiredState.STOPPED
 
@@ -227,22 +231,22 @@ def test_a_stop_takes_back_a_restart() -> None:
 def test_only_a_confirmed_start_trades_money() -> None:
     live = config(engine_type="LIVE", trading_mode="Live")
     with pytest.raises(FaultError) as raised:
-        core.guard_live(live, is_confirmed=False)
+        lifecycle.guard_live(live, is_confirmed=False)
     assert raised.value.fault.code == FaultCode.CONFIRMATION_REQUIRED
-    core.guard_live(live, is_confirmed=True)
+    lifecycle.guard_live(live, is_confirmed=True)
     for engine_type, mode in (("live", "paper"), ("paper", "live"), ("sandbox", "live")):
-        core.guard_live(config(engine_type=engine_type, trading_mode=mode), is_confirmed=False)
+        lifecycle.guard_live(config(engine_type=engine_type, trading_mode=mode), is_confirmed=False)
 
 
 def test_live_trading_needs_the_risk_engine() -> None:
     live = config(engine_type="live", trading_mode="live", risk_engine_enabled=False)
     with pytest.raises(FaultError, match="risk_engine_enabled"):
-        core.guard_live(live, is_confirmed=True)
+        lifecycle.guard_live(live, is_confirmed=True)
 
 
 def test_every_change_counts_the_version_up_and_is_published() -> None:
     before = engine(session())
-    decision = core.stop(before, StopEngine(), request_id="r", now=NOW)
+    decision = lifecycle.stop(before, StopEngine(), request_id="r", now=NOW)
     assert decision.engine.version == before.version + 1
     assert PublishState(decision.engine) in decision.effects
     assert replace(decision.engine, version=0).updated_at == NOW

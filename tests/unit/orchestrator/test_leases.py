@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.states import FailureReason, RunState
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.leases import Lease, free_at, held_text, holdings, next_token
 from tests.unit.orchestrator.makers import NOW, after, engine, session
 
@@ -24,7 +24,7 @@ def test_the_end_of_a_session_frees_its_accounts_at_once() -> None:
 
 def test_a_session_that_nobody_saw_end_keeps_them_until_its_sidecar_has_surely_stopped_it() -> None:
     lost = engine(session(RunState.UNKNOWN))
-    given_up = core.stop(lost, StopEngine(force=True), request_id="r", now=after(5)).engine.session
+    given_up = lifecycle.stop(lost, StopEngine(force=True), request_id="r", now=after(5)).engine.session
     assert given_up is not None
     assert (given_up.state, given_up.reason) == (RunState.FAILED, FailureReason.OPERATOR)
     assert given_up.not_confirmed

@@ -3,7 +3,7 @@ import pytest
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import EngineType, RunState, TradingMode
 from flotilla.schemas.telemetry import StopFlag
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.effects import RaiseAlert
 from flotilla.services.orchestrator.engines.core.placement import (
     HostLoad,
@@ -98,11 +98,11 @@ def test_the_host_with_the_fewest_sessions_per_cpu_is_chosen(
 
 def test_a_dropped_cache_is_told() -> None:
     cached = replace(spec(), uses_cache=True)
-    decision = core.start(None, config(), cached, request_id="r", hosts=HOSTS, now=NOW)
+    decision = lifecycle.start(None, config(), cached, request_id="r", hosts=HOSTS, now=NOW)
     (alert,) = (effect for effect in decision.effects if isinstance(effect, RaiseAlert))
     assert alert.alert.code == "cache_not_available"
     assert decision.spec is not None
     assert not decision.spec.uses_cache
     demanded = config(use_cache_database=True)
     with pytest.raises(FaultError, match="use_cache_database"):
-        core.start(None, demanded, cached, request_id="r", hosts=HOSTS, now=NOW)
+        lifecycle.start(None, demanded, cached, request_id="r", hosts=HOSTS, now=NOW)

@@ -9,7 +9,7 @@ from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import Severity
-from flotilla.services.orchestrator.engines.core import engine as core
+from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.again import start_again
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
@@ -209,10 +209,10 @@ def test_a_reason_that_turns_out_otherwise_takes_the_restart_back() -> None:
 
 def test_a_stop_takes_the_restart_back_and_a_start_renews_the_budget() -> None:
     failed = replace(failing().engine, restarts=(after(-10),))
-    stopped = core.stop(failed, StopEngine(), request_id="r", now=after(1)).engine
+    stopped = lifecycle.stop(failed, StopEngine(), request_id="r", now=after(1)).engine
     assert (stopped.desired, stopped.restart_at) == (DesiredState.STOPPED, None)
     assert due(stopped, after(60)) == []
-    started = core.start(
+    started = lifecycle.start(
         stopped, stopped.config, spec("s2"), request_id="r", hosts=HOSTS, now=after(2), policy=POLICY
     )
     assert started.engine.restarts == ()

@@ -12,8 +12,8 @@ from flotilla.schemas.telemetry import FleetAlert
 from flotilla.services.orchestrator.engines.core import ends, silence
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import CommandStop, RaiseAlert
-from flotilla.services.orchestrator.engines.core.engine import stop
 from flotilla.services.orchestrator.engines.core.events import apply_states
+from flotilla.services.orchestrator.engines.core.lifecycle import stop
 from flotilla.services.orchestrator.engines.core.model import Engine, OrderedStop, Session, Silence
 from flotilla.services.orchestrator.engines.core.reconcile import reconcile
 from flotilla.services.orchestrator.engines.core.sightings import Sight

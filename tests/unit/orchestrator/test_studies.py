@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flotilla.schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
 from flotilla.services.orchestrator.backtests.core.axes import choices
 from flotilla.services.orchestrator.backtests.core.model import Study
-from flotilla.services.orchestrator.backtests.core.studies import member_id, members, settle, step, windows
+from flotilla.services.orchestrator.backtests.core.study_plan import member_id, members, settle, step, windows
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, best, best_of
 from flotilla.services.orchestrator.backtests.core.views import study_view
 from tests.unit.orchestrator.makers import NOW

@@ -13,8 +13,7 @@ from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.session import ContainerStatus
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import StopFlag
-from flotilla.services.orchestrator.engines.core import engine as core
-from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core import lifecycle, outcomes
 from flotilla.services.orchestrator.engines.core.again import start_again
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
@@ -44,8 +43,8 @@ def _started(data: st.DataObject, present: Engine | None, now: float) -> Decisio
     hosts = data.draw(MAYBE_HOSTS)
     new = spec(f"s{now:.0f}")
     if present is not None and data.draw(st.booleans()):
-        return core.restart(present, new, request_id="r", hosts=hosts, now=after(now))
-    return core.start(present, config(), new, request_id="r", hosts=hosts, now=after(now), policy=POLICY)
+        return lifecycle.restart(present, new, request_id="r", hosts=hosts, now=after(now))
+    return lifecycle.start(present, config(), new, request_id="r", hosts=hosts, now=after(now), policy=POLICY)
 
 
 def _started_again(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
@@ -58,7 +57,7 @@ def _started_again(data: st.DataObject, present: Engine | None, now: float) -> D
 def _stopped(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
     if present is None:
         return None
-    return core.stop(present, StopEngine(force=data.draw(st.booleans())), request_id="r", now=after(now))
+    return lifecycle.stop(present, StopEngine(force=data.draw(st.booleans())), request_id="r", now=after(now))
 
 
 def _seen(data: st.DataObject, present: Engine | None, now: float) -> Decision | None:
@@ -179,10 +178,10 @@ def _until_over(engine: Engine, status: ContainerStatus | None, seconds: float) 
 def test_a_session_always_ends_once_its_container_has(
     status: ContainerStatus | None, is_stopped: bool
 ) -> None:
-    started = core.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=after(0)).engine
+    started = lifecycle.start(None, config(), spec(), request_id="r", hosts=HOSTS, now=after(0)).engine
     trading = apply_states(started, [state_event(1, RunState.TRADING)], (), after(0)).engine
     if is_stopped:
-        trading = core.stop(trading, StopEngine(), request_id="r2", now=after(0)).engine
+        trading = lifecycle.stop(trading, StopEngine(), request_id="r2", now=after(0)).engine
     ended = _until_over(trading, status, 10)
     assert ended.session is not None
     assert ended.session.state == (RunState.STOPPED if is_stopped else RunState.FAILED)
