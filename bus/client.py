@@ -22,6 +22,9 @@ log = get_logger(__name__)
 
 PENDING_MESSAGES: Final = 65_536
 PENDING_BYTES: Final = 64 << 20
+_PING: Final = b"PING\r\n"
+_HEADER_OVERHEAD: Final = len("NATS/1.0\r\n\r\n")
+_FIELD_OVERHEAD: Final = len(": \r\n")
 
 
 class Listener:
@@ -61,11 +64,6 @@ class Listener:
             await self._handler(payload, parse(self._feed.subject, message.subject) or {})
         except Exception:  # a poisoned message must not end the subscription
             log.exception("message failed", subject=message.subject, bytes=len(message.data))
-
-
-_PING: Final = b"PING\r\n"
-_HEADER_OVERHEAD: Final = len("NATS/1.0\r\n\r\n")
-_FIELD_OVERHEAD: Final = len(": \r\n")
 
 
 class RobustClient(Client):

@@ -35,6 +35,28 @@ _HEADER: Final = msgspec.json.encode({"typ": "JWT", "alg": "ed25519-nkey"})
 OPERATOR: Final = nkeys.PREFIX_BYTE_OPERATOR
 ACCOUNT: Final = nkeys.PREFIX_BYTE_ACCOUNT
 USER: Final = nkeys.PREFIX_BYTE_USER
+RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
+"""The slowest answers are those of an emergency stop."""
+_JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
+_DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
+_QUEUE: Final = (
+    f"$JS.API.CONSUMER.MSG.NEXT.{Durability.TRIALS}.{TRIAL_CONSUMER}",
+    f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
+)
+_STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
+_LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
+ENGINE_KEY_FILE: Final = "engine-signing.nk"
+WORKER_KEY_FILE: Final = "worker-signing.nk"
+_KINDS: Final = {"operator": OPERATOR, "system": ACCOUNT, "account": ACCOUNT}
+_UNLIMITED: Final = {
+    **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
+    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
+    "wildcards": True,
+}
+_SYSTEM_LIMITS: Final = {
+    **_UNLIMITED,
+    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), 0),
+}
 
 
 class Key:
@@ -80,18 +102,6 @@ def credentials(jwt: str, user: Key) -> str:
 
 def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
-"""The slowest answers are those of an emergency stop."""
-_JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
-_DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
-_QUEUE: Final = (
-    f"$JS.API.CONSUMER.MSG.NEXT.{Durability.TRIALS}.{TRIAL_CONSUMER}",
-    f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
-)
-_STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
-_LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 
 
 def actor_permissions(actor: Actor) -> dict[str, Any]:
@@ -147,20 +157,6 @@ def _subjects(call: Any) -> list[str]:
     plain = wildcard(call.subject)
     is_host_call = call.owner == Actor.SUPERVISOR and call is not HEALTH[Actor.SUPERVISOR]
     return [plain, wildcard(on_host(call))] if is_host_call else [plain]
-
-
-ENGINE_KEY_FILE: Final = "engine-signing.nk"
-WORKER_KEY_FILE: Final = "worker-signing.nk"
-_KINDS: Final = {"operator": OPERATOR, "system": ACCOUNT, "account": ACCOUNT}
-_UNLIMITED: Final = {
-    **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
-    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
-    "wildcards": True,
-}
-_SYSTEM_LIMITS: Final = {
-    **_UNLIMITED,
-    **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), 0),
-}
 
 
 class FleetKeys:

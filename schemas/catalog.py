@@ -11,6 +11,13 @@ from msgspec import Meta
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
 
+_FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
+_STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
+_FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
+_BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
+NAMES_FILE: Final = "names.json"
+"""Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
+
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One typed parameter of a template. `type` is one of integer, number, decimal, boolean, string, instrument, bar_type."""
@@ -134,12 +141,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.bad_count == 0
 
 
-_FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
-_STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
-_FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
-_BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
-
-
 def folder_name(identifier: str) -> str:
     """The folder NautilusTrader keeps an instrument or bar type in: the slashes are left out, `EURUSD.SIM` for `EUR/USD.SIM`.
 
@@ -152,10 +153,6 @@ def file_interval(name: str) -> tuple[int, int] | None:
     """The times (UNIX ns) of the first and last event in a catalog file, from its name; None for any other file."""
     match = _FILE.match(name)
     return (_time_ns(match[1], match[2]), _time_ns(match[3], match[4])) if match else None
-
-
-NAMES_FILE: Final = "names.json"
-"""Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
 
 
 def folder_names(text: bytes) -> dict[str, str]:

@@ -14,6 +14,11 @@ T = TypeVar("T")
 UNNAMED: Final = "[...]"
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _MOST: Final = 64
+MAX_BODY_BYTES: Final = 256 * 1024
+_AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]{0,100})`")
+_CHECKED = re.compile(r"\A`(?P<name>\w+)` ")  # how __post_init__ of our structs names the field
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
 def with_key(value: Any, text: str, complaint: Callable[[Any], str | None]) -> str:
@@ -42,13 +47,6 @@ def _alone(value: Any, steps: Sequence[int | str], key: str) -> Any:
     copy = value.copy()
     copy[steps[0]] = _alone(value[steps[0]], steps[1:], key)
     return copy
-
-
-MAX_BODY_BYTES: Final = 256 * 1024
-_AT = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
-_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]{0,100})`")
-_CHECKED = re.compile(r"\A`(?P<name>\w+)` ")  # how __post_init__ of our structs names the field
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
 
 def decode(body: bytes, into: type[T] | Any) -> T:

@@ -15,6 +15,8 @@ from flotilla.show.remedies import asked_by
 from flotilla.state.errors import ReaderGoneError
 from flotilla.state.exits import MEANING, Exit
 
+_EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -48,8 +50,6 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
 
-
-_EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANING.items())
 
 ENGINE = LazyGroup(
     "engine",

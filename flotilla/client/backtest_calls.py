@@ -41,6 +41,16 @@ from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 from flotilla.state.errors import BacktestFailedError
 
+_POLL_S: Final = 1.0
+LISTS: Final[dict[ResultPart, type[Any]]] = {
+    ResultPart.TRADES: ClosedTrade,
+    ResultPart.ORDERS: OrderUpdate,
+    ResultPart.FILLS: Fill,
+    ResultPart.EQUITY_CURVE: EquityPoint,
+    ResultPart.OPEN_POSITIONS: OpenPosition,
+}
+"""The parts of a result that are lists, and what of."""
+
 
 class StudyCalls:
     """Studies, by id; their backtests are listed by `backtests(study_id=…)`. Every call raises FaultError when refused."""
@@ -66,18 +76,6 @@ class StudyCalls:
         """Cancels what has not ended of a study. Raises `conflict` for one that has ended."""
         request = WhichStudy(study_id=study_id, request_id=request_id)
         return await self.bus.call(contract.STUDY_CANCEL, request)
-
-
-_POLL_S: Final = 1.0
-
-LISTS: Final[dict[ResultPart, type[Any]]] = {
-    ResultPart.TRADES: ClosedTrade,
-    ResultPart.ORDERS: OrderUpdate,
-    ResultPart.FILLS: Fill,
-    ResultPart.EQUITY_CURVE: EquityPoint,
-    ResultPart.OPEN_POSITIONS: OpenPosition,
-}
-"""The parts of a result that are lists, and what of."""
 
 
 class BacktestCalls:

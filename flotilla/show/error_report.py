@@ -15,6 +15,8 @@ from flotilla.state.errors import (
 )
 from flotilla.state.exits import OF_FAULT, Exit
 
+_NOTHING = Asked()
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is told of a failure. `errors` are (field, message)."""
@@ -42,9 +44,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"  remedy: {self.remedy}"] if self.remedy else []
         lines += [f"  error id: {self.error_id}"] if self.error_id else []
         return "\n".join(lines)
-
-
-_NOTHING = Asked()
 
 
 def failure_of(error: Exception, asked: Asked = _NOTHING) -> Failure | None:

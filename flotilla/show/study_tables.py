@@ -18,6 +18,15 @@ from flotilla.show.figure_tables import has_old_figures
 from flotilla.show.output import table
 
 _ALWAYS: Final = ("total_return", "total_trades")
+IN: Final = "in"
+OUT: Final = "out"
+SHOWN: Final = 10
+_FAILED: Final = 3
+_MARKS: Final = {
+    BacktestStatus.COMPLETED: "green",
+    BacktestStatus.FAILED: "red",
+    BacktestStatus.CANCELLED: "magenta",
+}
 
 
 def label(config: StudyConfig) -> str:
@@ -68,10 +77,6 @@ def _written(name: str, found: float | None) -> str:
     if found is None:
         return UNDEFINED
     return written(name, found) if name in FIGURES else f"{found:,.10g}"
-
-
-IN: Final = "in"
-OUT: Final = "out"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -180,15 +185,6 @@ def _period(backtest: BacktestView | None) -> tuple[str, str]:
 def _number(backtest: BacktestView) -> int:
     """From its id, `<study>-0007`."""
     return int(backtest.backtest_id.rpartition("-")[2])
-
-
-SHOWN: Final = 10
-_FAILED: Final = 3
-_MARKS: Final = {
-    BacktestStatus.COMPLETED: "green",
-    BacktestStatus.FAILED: "red",
-    BacktestStatus.CANCELLED: "magenta",
-}
 
 
 def studies_table(studies: Sequence[StudyView], now: datetime) -> RenderableType:

@@ -23,6 +23,8 @@ from flotilla.state.settings import Connection
 STOP: Final = signal.SIGTERM
 STOP_LEAVING_ENGINES: Final = signal.SIGUSR1
 """What `flotilla down` sends."""
+_READY_S: Final = 180.0
+_POLL_S: Final = 0.05
 
 
 class Ending:
@@ -86,10 +88,6 @@ async def _started(stack: Stack, ending: Ending, on_ready: Callable[[Connection]
         return False
     on_ready(starting.result())
     return True
-
-
-_READY_S: Final = 180.0
-_POLL_S: Final = 0.05
 
 
 def start_detached(folder: StateFolder, arguments: Sequence[str]) -> Connection:

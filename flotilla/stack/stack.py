@@ -33,6 +33,13 @@ from flotilla.state.lock import StackLock
 from flotilla.state.programs import output, output_lines, python
 from flotilla.state.settings import Connection
 
+_TIMEOUT_S: Final = 45.0
+_TRIES: Final = 3
+_POLL_S: Final = 0.05
+HTTP_PORT: Final = 8001
+_SERVICE_STOP_S: Final = 15.0
+_SERVER_STOP_S: Final = 20.0
+
 
 async def ensure_token(folder: StateFolder) -> None:
     """Makes the administrator's token, and writes it where only its owner can read it."""
@@ -72,11 +79,6 @@ async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrat
     done.touch()
 
 
-_TIMEOUT_S: Final = 45.0
-_TRIES: Final = 3
-_POLL_S: Final = 0.05
-
-
 async def wait_ready(fleet: Flotilla, services: Mapping[Actor, Keeper]) -> None:
     """Returns when all are ready. Raises StackError naming one that is not in time, or that keeps ending."""
     deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
@@ -108,11 +110,6 @@ async def restart_when_it_cannot_store(nats: NatsServer, narrator: Narrator) -> 
         if problem and has_room(nats.folder):
             narrator.warn(f"nats-server cannot store although there is room ({problem}); starting it again")
             await asyncio.to_thread(nats.child.stop, STOP_S)
-
-
-HTTP_PORT: Final = 8001
-_SERVICE_STOP_S: Final = 15.0
-_SERVER_STOP_S: Final = 20.0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,23 @@ from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.templates.library import Library
 
+BEGINNINGS: Final = (
+    contract.ENGINE_START,
+    contract.ENGINE_RESTART,
+    contract.ENGINE_CONFIGURE,
+    contract.ENGINE_REMOVE,
+    contract.STRATEGY_ADD,
+    contract.STRATEGY_START,
+    contract.BACKTEST_RUN,
+    contract.BACKTEST_VERIFY,
+    contract.STUDY_RUN,
+)
+"""Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
+_AT_ONCE: Final = {contract.ENGINE_STOP.subject: 2048}
+"""How many of a call are answered at the same time, where they wait for engines: none that is silent keeps others from being told."""
+_OTHERS_AT_ONCE: Final = 64
+
+
 type Handler = Callable[[Any], Awaitable[Any]]
 
 
@@ -71,25 +88,6 @@ def emergency_handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.EMERGENCY_STOP: duties.emergency.stop,
         contract.LIFT_STOP: duties.emergency.lift,
     }
-
-
-BEGINNINGS: Final = (
-    contract.ENGINE_START,
-    contract.ENGINE_RESTART,
-    contract.ENGINE_CONFIGURE,
-    contract.ENGINE_REMOVE,
-    contract.STRATEGY_ADD,
-    contract.STRATEGY_START,
-    contract.BACKTEST_RUN,
-    contract.BACKTEST_VERIFY,
-    contract.STUDY_RUN,
-)
-"""Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
-
-
-_AT_ONCE: Final = {contract.ENGINE_STOP.subject: 2048}
-"""How many of a call are answered at the same time, where they wait for engines: none that is silent keeps others from being told."""
-_OTHERS_AT_ONCE: Final = 64
 
 
 async def serve(

@@ -19,6 +19,11 @@ from flotilla.show.output import table
 from flotilla.state.exits import Exit
 
 F = TypeVar("F", bound=Callable[..., Any])
+_POLICY = click.option(
+    "--policy",
+    type=click.Choice([str(one) for one in StopPolicy]),
+    help="About its orders and positions.  [default: the engine's]",
+)
 
 
 def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -29,13 +34,6 @@ def _which(command: F) -> F:
     """Adds ENGINE and STRATEGY, a strategy's id in the engine."""
     named = click.argument("strategy_id", metavar="STRATEGY", callback=_checked)(command)
     return click.argument("engine")(named)
-
-
-_POLICY = click.option(
-    "--policy",
-    type=click.Choice([str(one) for one in StopPolicy]),
-    help="About its orders and positions.  [default: the engine's]",
-)
 
 
 @click.command()

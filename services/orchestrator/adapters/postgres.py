@@ -34,6 +34,21 @@ log = get_logger(__name__)
 
 _LOCK: Final = 0x466C6F74  # "Flot"; any number that nobody else uses
 _TABLE: Final = "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
+_CONNECT_S: Final = 3.0
+_STATEMENT_S: Final = 10.0
+_MAX_CONNECTIONS: Final = 4
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresIOError,
+    asyncpg.ReadOnlySQLTransactionError,
+    # A statement for a connection that was told of the server's end and has not come to its own.
+    asyncpg.InternalClientError,
+)
 
 
 def steps() -> list[tuple[str, str]]:
@@ -57,23 +72,6 @@ async def migrate(connection: Any) -> None:
                 log.info("record migrated", step=name)
     finally:
         await connection.execute("select pg_advisory_unlock($1)", _LOCK)
-
-
-_CONNECT_S: Final = 3.0
-_STATEMENT_S: Final = 10.0
-_MAX_CONNECTIONS: Final = 4
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresIOError,
-    asyncpg.ReadOnlySQLTransactionError,
-    # A statement for a connection that was told of the server's end and has not come to its own.
-    asyncpg.InternalClientError,
-)
 
 
 class PostgresRecord:

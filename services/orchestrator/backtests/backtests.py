@@ -39,6 +39,9 @@ from flotilla.services.orchestrator.templates.library import Library
 from flotilla.services.orchestrator.templates.ports import Catalog
 
 log = get_logger(__name__)
+_BATCH: Final = 16
+"""Events of trials at once: a piece of a result is most of a megabyte."""
+_RETRY_S: Final = 1.0
 
 
 class BacktestCommands:
@@ -103,11 +106,6 @@ class Claims:
 
         await self._changes.take(request.backtest_id, decide)
         return answer
-
-
-_BATCH: Final = 16
-"""Events of trials at once: a piece of a result is most of a megabyte."""
-_RETRY_S: Final = 1.0
 
 
 class Backtests:

@@ -22,6 +22,7 @@ from flotilla.services.orchestrator.engines.planner import Planner
 from flotilla.services.orchestrator.engines.ports import Record
 
 log = get_logger(__name__)
+ROUND_S: Final = 2.0
 
 
 class WorkerLiveness:
@@ -37,9 +38,6 @@ class WorkerLiveness:
         if session is None or session.is_given_up:
             return False
         return session.session_id != claim.session_id or session.is_over
-
-
-ROUND_S: Final = 2.0
 
 
 class Workers:

@@ -40,6 +40,10 @@ log = get_logger(__name__)
 _ABOUT: Final = ("instance_id", "backtest_id", "study_id")
 _LONGEST: Final = 2_000
 _FROM_HOST: Final = b"null"
+MOST: Final = 10_000
+"""Entries that wait while neither bus nor record takes them; the oldest are given up for newer ones, and counted."""
+RETRY_S: Final = 1.0
+FORGET_S: Final = 3_600.0
 
 
 def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
@@ -192,12 +196,6 @@ def _about(said: dict[str, Any]) -> str:
     places = (said, config if isinstance(config, dict) else {})
     found = (place[name] for name in _ABOUT for place in places if isinstance(place.get(name), str))
     return storable(next(found, ""))[:100]
-
-
-MOST: Final = 10_000
-"""Entries that wait while neither bus nor record takes them; the oldest are given up for newer ones, and counted."""
-RETRY_S: Final = 1.0
-FORGET_S: Final = 3_600.0
 
 
 class Audit:

@@ -18,6 +18,10 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 
 FAILURES: Final = (DockerException, HTTPError, OSError, json.JSONDecodeError)
 """All that the SDK lets out; requests' own exceptions are OSErrors."""
+_NAME_TAKEN: Final = re.compile(r"The container name .* is already in use")
+_NETWORK_MISSING: Final = re.compile(r"network \S+ not found")
+_START: Final = "start one: scripts/docker-engine"
+_NEVER_SENT: Final = (FileNotFoundError, ConnectionRefusedError, PermissionError)
 
 
 class NotPermittedError(PermissionError):
@@ -46,8 +50,6 @@ class Meaning(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-_NAME_TAKEN: Final = re.compile(r"The container name .* is already in use")
-_NETWORK_MISSING: Final = re.compile(r"network \S+ not found")
 _BY_TEXT: Final = (
     (_NAME_TAKEN, Meaning(FaultCode.CONFLICT)),
     (re.compile("no space left on device"), Meaning(FaultCode.UNAVAILABLE, 30.0, "free some disk space")),
@@ -70,8 +72,6 @@ _BY_STATUS: Final = {
     409: Meaning(FaultCode.CONFLICT),
 }
 _OTHER: Final = Meaning(FaultCode.UNAVAILABLE)
-_START: Final = "start one: scripts/docker-engine"
-_NEVER_SENT: Final = (FileNotFoundError, ConnectionRefusedError, PermissionError)
 
 
 def fault_of(error: BaseException, *, is_change: bool) -> FaultError:

@@ -31,6 +31,14 @@ from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 _CONFIGS: Final = "nautilus_trader.backtest.config"
 _MODELS: Final = "nautilus_trader.backtest.models"
+_RATE: Final = "1000000/00:00:01"
+ENGINE: Final[dict[str, Any]] = {
+    "trader_id": TRADER_ID,
+    "logging": {"log_level": "WARNING", "log_colors": False},
+    "risk_engine": {"max_order_submit_rate": _RATE, "max_order_modify_rate": _RATE},
+}
+"""A simulated trader is not slowed down."""
+_INTERNAL: Final = "-INTERNAL"
 
 
 def venues(config: BacktestConfig) -> tuple[dict[str, Any], ...]:
@@ -95,16 +103,6 @@ def _money(amount: float, currency: str) -> str:
 
 def _venue(instrument: str) -> str:
     return instrument.rpartition(".")[2]
-
-
-_RATE: Final = "1000000/00:00:01"
-ENGINE: Final[dict[str, Any]] = {
-    "trader_id": TRADER_ID,
-    "logging": {"log_level": "WARNING", "log_colors": False},
-    "risk_engine": {"max_order_submit_rate": _RATE, "max_order_modify_rate": _RATE},
-}
-"""A simulated trader is not slowed down."""
-_INTERNAL: Final = "-INTERNAL"
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):

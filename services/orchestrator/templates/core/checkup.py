@@ -19,6 +19,7 @@ from flotilla.services.orchestrator.templates.core.validation import in_words, p
 _INDEX: Final = re.compile(r"\Astrategies\[(\d{1,4})\]")
 _BARS: Final = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 _SAMPLE_KNOWN: Final = Known(instruments=frozenset({"SPX.SIM"}), bar_types=frozenset({_BARS}))
+_FOLDER: Final[dict[Kind, str]] = {"engine": "engines", "strategy": "strategies", "venue": "venues"}
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -101,9 +102,6 @@ def without_refused(template_set: TemplateSet, verdicts: Verdicts) -> TemplateSe
         },
         faults=(*template_set.faults, *faults),
     )
-
-
-_FOLDER: Final[dict[Kind, str]] = {"engine": "engines", "strategy": "strategies", "venue": "venues"}
 
 
 def _meant(checkup: Checkup, problem: FieldError) -> Content:

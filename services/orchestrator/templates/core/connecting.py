@@ -21,6 +21,8 @@ from flotilla.services.orchestrator.templates.core.venues import (
 )
 
 _SIDES: Final[tuple[Side, Side]] = ("data", "execution")
+# NautilusTrader makes a client by the part before the hyphen, and ours is to be told from the venue's own, which has a secret.
+_SIMULATED: Final = "SIMULATED"
 
 
 class ChosenVenue(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,10 +146,6 @@ def _paper_problems(venue: ChosenVenue) -> Iterator[FieldError]:
             yield FieldError(f"{venue.at}.config.{field}", "must have a value for paper trading")
         elif "url" in field:
             yield FieldError(f"{venue.at}.config.{shown(field)}", "cannot be chosen for paper trading")
-
-
-# NautilusTrader makes a client by the part before the hyphen, and ours is to be told from the venue's own, which has a secret.
-_SIMULATED: Final = "SIMULATED"
 
 
 class Clients(msgspec.Struct, frozen=True, kw_only=True):

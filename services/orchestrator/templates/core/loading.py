@@ -18,6 +18,7 @@ PREDEFINED: Final = ("instance_id", "trader_id", "log_level", "max_order_rate", 
 _MAX_DEPTH: Final = 32
 _NAME: Final = re.compile(NAME_PATTERN)
 _NUMERIC: Final = ("integer", "number", "decimal")
+_TOO_DEEP: Final = f"it is nested deeper than {_MAX_DEPTH} levels"
 
 
 def load[T: (EngineTemplate, StrategyTemplate, VenueTemplate)](raw: bytes, kind: type[T], name: str) -> T:
@@ -36,9 +37,6 @@ def load[T: (EngineTemplate, StrategyTemplate, VenueTemplate)](raw: bytes, kind:
     if problems:
         raise ValueError("; ".join(problems))
     return template
-
-
-_TOO_DEEP: Final = f"it is nested deeper than {_MAX_DEPTH} levels"
 
 
 def _check_depth(body: Any) -> None:

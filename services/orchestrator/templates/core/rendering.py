@@ -25,6 +25,10 @@ from flotilla.services.orchestrator.templates.core.templates import EngineTempla
 
 _EVERY_INSTRUMENT: Final = "*"
 """As the engine process reads it: also for strategies that join later, and for those that do not say what they trade."""
+_WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
+_BASE_CURRENCY: Final = "base_currency"
+_BOOT_S: Final = 60.0
+_LONGEST_BOOT_S: Final = 3600.0
 
 
 def risk_engine(config: EngineConfig, template: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,12 +41,6 @@ def risk_engine(config: EngineConfig, template: Mapping[str, Any]) -> dict[str, 
     if config.max_position_size is not None:
         risk["max_notional_per_order"] = {_EVERY_INSTRUMENT: config.max_position_size}
     return risk
-
-
-_WAITS: Final = ("timeout_connection", "timeout_reconciliation", "timeout_portfolio")
-_BASE_CURRENCY: Final = "base_currency"
-_BOOT_S: Final = 60.0
-_LONGEST_BOOT_S: Final = 3600.0
 
 
 def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, session_id: str) -> SessionSpec:
