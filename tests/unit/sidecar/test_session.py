@@ -291,6 +291,23 @@ def test_a_stop_takes_no_longer_than_what_is_left_of_its_time() -> None:
     assert session.stop_until == 35.0
 
 
+def test_a_stop_at_once_gives_a_frozen_engine_no_more_time_to_wake_up() -> None:
+    session, _ = alive(10.0)
+    session, _ = play([StopAsked(StopPolicy.CANCEL)], session=session, now=10.0)
+    session, _ = wait(session, 10.0, 20.0, ticks=False)
+    session, _ = play([EndAsked(30.0)], session=session, now=20.0)
+    session, _ = wait(session, 20.0, 26.0, ticks=False)
+    assert session.killed_for is KillCause.STOP
+
+
+def test_a_stop_after_the_engines_last_word_gives_it_no_more_time_to_exit() -> None:
+    session, _ = alive(10.0)
+    session, _ = play([Ended(None)], session=session, now=10.0)
+    session, _ = play([StopAsked(StopPolicy.CANCEL)], session=session, now=11.0)
+    session, effects = wait(session, 11.0, 15.5, ticks=True)
+    assert effects.count(KillEngine()) == 1
+
+
 def test_a_slow_boot_is_no_freeze() -> None:
     session, _ = play(UP[:3])
     session, effects = wait(session, 0.0, 50.0, ticks=False)
