@@ -39,8 +39,10 @@ def state_text(session: SessionView | None, *, is_frozen: bool = False) -> Text:
     return Text(text, style="red" if is_frozen else _STYLES.get(session.state, "yellow"))
 
 
-def engines_table(engines: Sequence[EngineView], now: datetime) -> RenderableType:
-    """One row per engine; labels have a column where one has any."""
+def engines_table(engines: Sequence[EngineView], now: datetime, *, is_choice: bool = False) -> RenderableType:
+    """One row per engine; labels have a column where one has any. `is_choice`: there may be engines that were not asked for."""
+    if not engines and is_choice:
+        return Text("no such engine; all of them: flotilla engine ls")
     if not engines:
         return Text("no engines; start one: flotilla engine start my-engine --strategy ema_cross")
     has_labels = any(engine.config.labels for engine in engines)
@@ -69,10 +71,10 @@ def labels_text(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-def hosts_table(hosts: Sequence[HostView]) -> RenderableType:
-    """One row per host; labels have a column where one has any."""
+def hosts_table(hosts: Sequence[HostView], *, is_choice: bool = False) -> RenderableType:
+    """One row per host; labels have a column where one has any. `is_choice`: there may be hosts that were not asked for."""
     if not hosts:
-        return Text("no hosts")
+        return Text("no such host; all of them: flotilla host ls" if is_choice else "no host was heard yet")
     has_labels = any(host.labels for host in hosts)
     made = table("HOST", "STATE", "RUNTIME", ">CPUS", ">MEMORY", ">SESSIONS", *["LABELS"] * has_labels)
     for host in hosts:

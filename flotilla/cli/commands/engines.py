@@ -26,7 +26,10 @@ from flotilla.show.tables import engine_details, engines_table
 async def ls(options: Options, fleet: Flotilla, active: bool, limit: int, labels: dict[str, str]) -> None:
     """List engines, most recent first."""
     found = await fleet.engines(active=active, limit=limit, labels=labels)
-    options.output.document(found, lambda: engines_table(found.engines, datetime.now(UTC)))
+    is_choice = active or bool(labels)
+    options.output.document(
+        found, lambda: engines_table(found.engines, datetime.now(UTC), is_choice=is_choice)
+    )
 
 
 @click.command()

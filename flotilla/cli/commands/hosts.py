@@ -16,4 +16,4 @@ from flotilla.show.tables import hosts_table
 async def ls(options: Options, fleet: Flotilla, labels: dict[str, str]) -> None:
     """List the hosts that the orchestrator has heard since it started, by name."""
     found = await fleet.hosts(labels=labels)
-    options.output.document(found, lambda: hosts_table(found.hosts))
+    options.output.document(found, lambda: hosts_table(found.hosts, is_choice=bool(labels)))

@@ -139,7 +139,6 @@ def test_a_host_takes_one_line_that_says_what_keeps_engines_from_it() -> None:
     assert "emergency stop in force" in drawn(tables.hosts_table([halted]))
     others_start = msgspec.structs.replace(ready, stop_flags=(StopFlag(since=NOW, instance_id="e1"),))
     assert "ready" in drawn(tables.hosts_table([others_start]))
-    assert drawn(tables.hosts_table([])) == "no hosts"
 
 
 def test_no_engines_say_how_to_start_one() -> None:
@@ -312,3 +311,10 @@ def test_an_impaired_engine_shows_its_reasons_also_when_only_the_record_has_them
         assert text.count("momentum-1: strategy A-000 is STOPPED") == 1
     quiet = msgspec.structs.replace(ENGINE, notes=("no trades of X for 95 s",))
     assert "momentum-1: no trades of X for 95 s" in drawn(tables.engines_table([quiet], NOW))
+
+
+def test_none_of_those_that_were_asked_for_is_not_said_to_be_none_at_all() -> None:
+    assert drawn(tables.engines_table([], NOW)).startswith("no engines; start one")
+    assert drawn(tables.engines_table([], NOW, is_choice=True)).startswith("no such engine; all of them")
+    assert drawn(tables.hosts_table([])).startswith("no host was heard yet")
+    assert drawn(tables.hosts_table([], is_choice=True)).startswith("no such host; all of them")
