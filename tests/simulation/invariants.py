@@ -135,8 +135,11 @@ class Judge:
     # -- engines
 
     def forked(self, seen: Seen) -> None:
-        """An engine begins to run."""
+        """An engine begins to run; one that somebody gave up unseen may do so late, beside the one that came after it."""
         name = seen.container.spec.session_id
+        session = self._store.sessions.get(name)
+        if session is not None and session.is_given_up:
+            return
         for other in self._running(seen.container.spec.instance_id):
             engine = self.of(other).engine
             if other is not seen.container and engine and engine.is_forked and not self._is_done(other):
