@@ -127,11 +127,12 @@ class Workers:
                     policy=plans.policy(engine.next_config),
                 )
 
-            await self._mailboxes.turn(worker.instance_id, decide)
+            decision = await self._mailboxes.turn(worker.instance_id, decide)
         except FaultError as error:
             log.warning("a worker of another release goes on", worker=worker.instance_id, error=str(error))
         else:
-            log.info("a worker of another release is replaced", worker=worker.instance_id)
+            if decision is not None:
+                log.info("a worker of another release is replaced", worker=worker.instance_id)
 
     async def _start(self, beat: HostHeartbeat) -> None:
         config = worker_config(beat)
