@@ -36,6 +36,8 @@ from flotilla.state.settings import Connection
 ROUNDS = 7
 LIMIT = 1.15
 HAND_LIMIT_S = 30.0
+CURRENCY = "USD"
+"""What the sample data's instrument is settled in."""
 CONFIG: dict[str, Any] = {"engine_type": "sandbox", "parameters": {"speed": 86_400}}
 
 BY_HAND = """
@@ -102,6 +104,12 @@ def by_hand(client: Any, config: dict[str, Any], host_config: dict[str, Any], pl
     node = {**plan.node, "trader_id": plan.trader_id, "strategies": list(plan.strategies)}
     for data_client in node["data_clients"].values():
         data_client["config"] = {**data_client["config"], "catalog_path": "/app/data"}
+    # The sidecar finds out which currency an account counts in; by hand it is written down.
+    for exec_client in node["exec_clients"].values():
+        amounts = [
+            f"{each.partition(' ')[0]} {CURRENCY}" for each in exec_client["config"]["starting_balances"]
+        ]
+        exec_client["config"] |= {"starting_balances": amounts, "base_currency": CURRENCY}
     command = ["/venv/bin/python", "-c", BY_HAND, json.dumps(node), json.dumps(plan.exec_factories)]
     body = {
         **config,

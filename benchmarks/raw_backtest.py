@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ from nautilus_trader.backtest.config import BacktestRunConfig
 from nautilus_trader.backtest.node import BacktestNode
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
+from flotilla.engine_sidecar.backtest.currencies import with_currency
+from flotilla.schemas.backtest import TrialPlan
 
 KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
 
@@ -61,4 +65,6 @@ def run(plan: dict[str, Any], folder: str) -> dict[str, Any]:
 
 
 for line in sys.stdin:
-    print(json.dumps(run(json.loads(line), sys.argv[1])), flush=True)
+    # An account in a currency that nobody named holds no money: every fill would be refused, and the run be another one.
+    named = with_currency(msgspec.json.decode(line, type=TrialPlan), Path(sys.argv[1]))
+    print(json.dumps(run(msgspec.to_builtins(named), sys.argv[1])), flush=True)
