@@ -309,10 +309,17 @@ ACCOUNT: Final = Variable(
 )
 SECRETS: Final = Variable(
     name="FLOTILLA_SECRETS",
-    readers=(Reader.SUPERVISOR,),
+    readers=(Reader.SUPERVISOR, Reader.CLIENT),
     kind=variable.PATH,
     meaning="The folder of the secret store.",
     without="`secrets` in the state folder",
+)
+SECRETS_KEY_FILE: Final = Variable(
+    name="FLOTILLA_SECRETS_KEY_FILE",
+    readers=(Reader.SUPERVISOR, Reader.CLIENT),
+    kind=variable.PATH,
+    meaning="File with the keys of the secret store, such as a systemd credential or a Docker secret. It is made when there is none.",
+    without="`keys/secrets.key` in the state folder",
 )
 REDIS_URL: Final = Variable(
     name="FLOTILLA_REDIS_URL",

@@ -97,8 +97,12 @@ SECRET = LazyGroup(
     help="Credentials of venues, in the state folder.",
     entries={
         "set": Entry("flotilla.cli.commands.secrets:set_", "Store a secret, from stdin or asked for."),
+        "bind": Entry("flotilla.cli.commands.secrets:bind", "Say anew what a secret may be used for."),
         "ls": Entry("flotilla.cli.commands.secrets:ls", "List secrets by name; values are never shown."),
         "rm": Entry("flotilla.cli.commands.secrets:rm", "Delete a secret."),
+        "rotate-key": Entry(
+            "flotilla.cli.commands.secrets:rotate_key", "Encrypt all secrets with a new key."
+        ),
     },
 )
 DATA = LazyGroup(

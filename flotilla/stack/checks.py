@@ -19,6 +19,7 @@ from flotilla.stack.servers.postgres_programs import COPIES, account_for, can_ru
 from flotilla.state.errors import ServerError, StackError
 from flotilla.state.folder import CHOOSE, StateFolder
 from flotilla.state.lock import holder
+from flotilla.state.secret_places import secret_store
 
 _GIB: Final = 1 << 30
 _LOW_DISK: Final = 5 * _GIB
@@ -129,6 +130,16 @@ def check_state(folder: StateFolder) -> Check:
     )
 
 
+def check_secrets(folder: StateFolder) -> Check:
+    """Credentials of venues that no engine could be given, or that are bound to nothing."""
+    secrets = list(secret_store(folder).all())
+    wrong = [f"{secret.name} {secret.problem}" for secret in secrets if secret.problem]
+    if wrong:
+        remedy = "`flotilla secret bind NAME --adapter ADAPTER` binds one, `flotilla secret set NAME` stores it again"
+        return Check("secrets", Level.WARN, "; ".join(wrong), remedy)
+    return Check("secrets", Level.OK, f"{len(secrets)}, encrypted and bound" if secrets else "none")
+
+
 def check_disk(folder: StateFolder) -> Check:
     """Room for events, logs and market data."""
     parent = next(path for path in (folder.root, *folder.root.parents) if path.exists())
@@ -184,6 +195,7 @@ def all_checks(folder: StateFolder, http_port: int, http_host: str = "127.0.0.1"
         lambda: check_state(folder),
         lambda: check_disk(folder),
         lambda: check_catalog(folder),
+        lambda: check_secrets(folder),
         lambda: check_ports(folder, http_port, http_host),
     )
     for look in looks:

@@ -8,12 +8,14 @@ import argparse
 import asyncio
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from flotilla.bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
 from flotilla.bus.files import write_whole
+from flotilla.bus.secret_store import SecretStore
 from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import server_config
 from flotilla.state.programs import output, python
@@ -45,6 +47,19 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     for key in (ENGINE_KEY_FILE, WORKER_KEY_FILE):
         _write(folder / "supervisor" / key, keys.engine_key_file.with_name(key).read_text())
     _write(folder / "supervisor/account", keys.account)
+    encrypt_secrets(folder)
+
+
+def encrypt_secrets(folder: Path) -> None:
+    """Encrypts secrets of an earlier release, and says what is to be done about them: the supervisor only reads the store."""
+    store = SecretStore(folder / "secrets", folder / "secret-keys/secrets.key")
+    done, failed = store.encrypt_plain()
+    for name in done:
+        print(
+            f"secret {name} is encrypted and needs a binding: flotilla secret bind {name} --adapter ADAPTER"
+        )
+    for problem in failed:
+        print(problem, file=sys.stderr)
 
 
 async def ensure_token(folder: Path) -> None:

@@ -14,6 +14,7 @@ from flotilla.stack.servers.redis import RedisServer
 from flotilla.state.environment import of_program
 from flotilla.state.folder import StateFolder, owner_of
 from flotilla.state.programs import python
+from flotilla.state.secret_places import secret_folder, secret_key_file
 
 SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
 
@@ -85,7 +86,8 @@ def _supervisor(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_CATALOG": str(given.folder.catalog),
         "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
         "FLOTILLA_ACCOUNT": given.keys.account,
-        "FLOTILLA_SECRETS": str(given.folder.secrets),
+        "FLOTILLA_SECRETS": str(secret_folder(given.folder)),
+        "FLOTILLA_SECRETS_KEY_FILE": str(secret_key_file(given.folder)),
         "FLOTILLA_REDIS_URL": given.redis.url,
         "FLOTILLA_REDIS_PASSWORD_FILE": str(given.redis.password_file),
         "FLOTILLA_ENGINE_REDIS_HOST": given.redis.host,

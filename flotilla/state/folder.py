@@ -75,6 +75,11 @@ class StateFolder:
         return self.root / "keys"
 
     @property
+    def secret_key_file(self) -> Path:
+        """The keys under which credentials of venues are encrypted."""
+        return self.keys / "secrets.key"
+
+    @property
     def nats(self) -> Path:
         """nats-server's folder."""
         return self.root / "nats"
@@ -91,7 +96,7 @@ class StateFolder:
 
     @property
     def secrets(self) -> Path:
-        """Credentials of venues, one file per name: for its owner's eyes only."""
+        """Credentials of venues, one file per name, encrypted."""
         return self.root / "secrets"
 
     @property

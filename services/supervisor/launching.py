@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.supervisor.core.launch import EngineSurroundings, launch_line
 from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.core.secret_use import refuse_misuse
 from flotilla.services.supervisor.ports import CacheUsers, CredentialMint, SecretStore
 
 type ImageLook = Callable[[], Awaitable[str | None]]
@@ -33,9 +34,11 @@ class Launches:
         self._image = image
 
     async def line(self, spec: SessionSpec) -> bytes:
-        """The session's launch line. Raises FaultError: the guard's, a secret's that is not fit, or that Redis is away."""
+        """The session's launch line. Raises FaultError: a guard's, a secret's that is not fit, or that Redis is away."""
         refuse_live(spec, is_isolated=self._is_isolated)
-        secrets = await asyncio.to_thread(self._secrets.read, spec.plan.secrets.values())
+        bound = await asyncio.to_thread(self._secrets.read, spec.plan.secrets.values())
+        refuse_misuse(spec, bound)
+        secrets = {name: secret.values for name, secret in bound.items()}
         # Once more with them: a secret's fields become part of a client's config.
         refuse_live(spec, is_isolated=self._is_isolated, secrets=secrets)
         cache = await self._cache.admit(spec) if spec.uses_cache else None

@@ -1,10 +1,11 @@
 """What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
+from flotilla.schemas.secrets import BoundSecret
 from flotilla.schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
@@ -98,7 +99,7 @@ class CredentialMint(Protocol):
 class SecretStore(Protocol):
     """Where this host keeps what engines need to log in at venues."""
 
-    def read(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def read(self, names: Iterable[str]) -> dict[str, BoundSecret]:
         """The entries of these names, never logged. Raises FaultError `invalid` for one that is not there or not fit."""
 
 

@@ -38,7 +38,7 @@ from flotilla.services.supervisor.stop_gate import StopGate
 from flotilla.services.supervisor.stops import Stops
 from flotilla.services.supervisor.telling import CommandTeller
 from flotilla.services.supervisor.watcher import HostWatch
-from flotilla.services.supervisor.wiring import cache_users, choose_runtime, launches
+from flotilla.services.supervisor.wiring import cache_users, choose_runtime, launches, secret_store
 
 log = get_logger(__name__)
 
@@ -95,7 +95,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         labels=settings.labels,
         runtime=runtime,
         cache=cache,
-        launches=launches(settings, runtime, cache),
+        launches=launches(settings, runtime, cache, await asyncio.to_thread(secret_store, settings)),
         flags=StopFlagFile(settings.state),
         called_off=CalledOffFile(settings.state),
         stops=StopsFile(settings.state),

@@ -34,6 +34,7 @@ from flotilla.schemas.environment import (
     REDIS_URL,
     RUNTIME,
     SECRETS,
+    SECRETS_KEY_FILE,
     SIGNING_KEY,
     RuntimeChoice,
     state_folder,
@@ -50,7 +51,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     host or a volume's name, mounted at `catalog_target`; the process runtime uses it as it is. `engine_bus_url` is the bus as
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
     `process_command` what the process runtime starts. `signing_key` with `account` mints credentials; without, engines get
-    none. `secrets` is the folder of the secret store, by default in the state folder. `redis_url` is Redis as an administrator
+    none. `secrets` is the folder of the secret store and `secrets_key_file` has its keys, by default in the state folder. `redis_url` is Redis as an administrator
     reaches it; engines do under `engine_redis_host` and `engine_redis_port`, by default those of the URL. `egress_network` is
     the way out for engines that need venues.
     """
@@ -73,6 +74,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key: Path | None
     account: str
     secrets: Path | None
+    secrets_key_file: Path | None
     redis_url: str
     redis_password_file: Path | None
     engine_redis_host: str
@@ -103,6 +105,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             signing_key=SIGNING_KEY.given(env),
             account=ACCOUNT.given(env) or "",
             secrets=SECRETS.given(env),
+            secrets_key_file=SECRETS_KEY_FILE.given(env),
             redis_url=REDIS_URL.given(env) or "",
             redis_password_file=REDIS_PASSWORD_FILE.given(env),
             engine_redis_host=ENGINE_REDIS_HOST.given(env) or "",
@@ -130,6 +133,11 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     def secret_folder(self) -> Path:
         """Where the secret store is."""
         return self.secrets or self.state / "secrets"
+
+    @property
+    def secret_key_file(self) -> Path:
+        """Where its keys are."""
+        return self.secrets_key_file or self.state / "keys" / "secrets.key"
 
     @property
     def sidecar_command(self) -> tuple[str, ...]:

@@ -7,13 +7,13 @@ import msgspec
 
 from flotilla.bus.credentials import EngineMint
 from flotilla.bus.logs import get_logger
+from flotilla.bus.secret_store import SecretStore
 from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
 from flotilla.services.supervisor.adapters.redis_users import NoCache, RedisUsers
-from flotilla.services.supervisor.adapters.secret_folder import SecretFolder
 from flotilla.services.supervisor.core.launch import EngineSurroundings
 from flotilla.services.supervisor.core.spec import ContainerProfile
 from flotilla.services.supervisor.launching import Launches
@@ -117,11 +117,28 @@ def cache_users(settings: SupervisorSettings) -> CacheUsers:
     )
 
 
-def launches(settings: SupervisorSettings, runtime: ContainerRuntime, cache: CacheUsers) -> Launches:
+def secret_store(settings: SupervisorSettings) -> SecretStore:
+    """The secrets of this host. Those that an earlier release stored are encrypted first, bound to nothing; what cannot be is told."""
+    store = SecretStore(settings.secret_folder, settings.secret_key_file, at="spec.plan.secrets")
+    done, failed = store.encrypt_plain()
+    for name in done:
+        log.warning(
+            "secret encrypted: it needs a binding",
+            secret=name,
+            remedy=f"flotilla secret bind {name} --adapter ADAPTER",
+        )
+    for problem in failed:
+        log.error("secret not encrypted", problem=problem)
+    return store
+
+
+def launches(
+    settings: SupervisorSettings, runtime: ContainerRuntime, cache: CacheUsers, secrets: SecretStore
+) -> Launches:
     """What engines of this host are given."""
     return Launches(
         credential_mint(settings),
-        SecretFolder(settings.secret_folder),
+        secrets,
         cache,
         surroundings(settings, runtime.kind),
         is_isolated=runtime.is_isolated,

@@ -1,11 +1,13 @@
-"""Strategies that end their engine in four different ways, on the third bar, so that it has traded before."""
+"""Strategies that end their engine in four different ways, on the third bar, so that it has traded before; and one that tells secrets."""
 
+import gc
 import os
 from typing import ClassVar
 
+from nautilus_trader.adapters.binance.config import BinanceDataClientConfig
 from nautilus_trader.model.data import Bar
 
-from tests.strategies_for_tests import OnBars
+from tests.strategies_for_tests import BarsConfig, OnBars
 
 _CHUNK = 32 << 20
 
@@ -47,3 +49,15 @@ class EatsMemory(Faulty):
 class ExitsOnABar(Faulty):
     def harm(self) -> None:
         os._exit(7)
+
+
+class TellsSecrets(OnBars):
+    """Finds the credentials of its engine's venue, which its process needs, prints them and dies with them on its lips."""
+
+    def __init__(self, config: BarsConfig) -> None:
+        super().__init__(config)
+        configs = [one for one in gc.get_objects() if isinstance(one, BinanceDataClientConfig)]
+        found = {(one.api_key, one.api_secret) for one in configs}
+        print(f"{len(found)} found: {found}", flush=True)
+        self.log.error(f"{len(found)} found: {found}")
+        raise RuntimeError(f"{len(found)} found: {found}")

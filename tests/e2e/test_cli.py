@@ -140,24 +140,75 @@ def test_a_template_is_validated_with_everything_that_is_wrong(stack: RunningSta
 def test_secrets_are_stored_from_stdin_and_shown_by_name_only(tmp_path: Path) -> None:
     folder = ("--state", str(tmp_path / "state"))
     keys = json.dumps({"api_key": "AKIA", "api_secret": "hunter2"})
-    done = run_flotilla(*folder, "secret", "set", "binance_main", stdin=keys)
-    assert (done.returncode, done.stdout) == (0, "secret binance_main is stored, with api_key, api_secret\n")
+    options = (
+        "--adapter",
+        "binance",
+        "--endpoint",
+        "https://api.binance.us",
+        "--account",
+        "main",
+        "--mode",
+        "live",
+    )
+    done = run_flotilla(*folder, "secret", "set", "binance_main", *options, stdin=keys)
+    bound = "nautilus_trader.adapters.binance at https://api.binance.us, accounts main, live trading"
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"secret binance_main is stored, with api_key, api_secret; for {bound}\n",
+    )
     file = tmp_path / "state/secrets/binance_main.json"
-    assert json.loads(file.read_text()) == json.loads(keys)
     assert file.stat().st_mode & 0o777 == 0o600
     listed = run_flotilla(*folder, "secret", "ls")
-    assert re.search(r"^binance_main +api_key, api_secret$", listed.stdout, re.MULTILINE)
+    assert re.search(rf"^binance_main +api_key, api_secret +{re.escape(bound)}$", listed.stdout, re.MULTILINE)
+    rotated = run_flotilla(*folder, "secret", "rotate-key")
+    assert (rotated.returncode, rotated.stdout) == (0, "key 2 encrypts binance_main\n")
     said = listed.stdout + run_flotilla(*folder, "--json", "secret", "ls").stdout + done.stdout + done.stderr
-    assert "hunter2" not in said
-    assert "AKIA" not in said
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    for value in ("hunter2", "AKIA"):
+        assert value not in said
+        assert value.encode() not in stored
     for stdin in ("not json: hunter2", "[]", "{}"):
-        refused = run_flotilla(*folder, "secret", "set", "other", stdin=stdin)
+        refused = run_flotilla(*folder, "secret", "set", "other", "--adapter", "binance", stdin=stdin)
         assert refused.returncode == 3
         assert "hunter2" not in refused.stderr
-    assert run_flotilla(*folder, "secret", "set", "../x", stdin=keys).returncode == 3
+    assert run_flotilla(*folder, "secret", "set", "../x", *options, stdin=keys).returncode == 3
     assert run_flotilla(*folder, "secret", "rm", "binance_main").returncode == 0
     assert run_flotilla(*folder, "secret", "rm", "binance_main").returncode == 4
     assert list(file.parent.iterdir()) == []
+
+
+def test_a_secret_is_bound_or_not_stored(tmp_path: Path) -> None:
+    folder, keys = ("--state", str(tmp_path / "state")), json.dumps({"api_key": "AKIA"})
+    for options, code, said in (
+        ((), 3, "--adapter binance"),
+        (("--adapter", "binanace"), 3, "binance, bitmex"),
+        (("--mode", "live"), 2, "go with --adapter"),
+        (("--adapter", "binance", "--mode", "sandbox"), 2, "--mode"),
+        (("--adapter", "binance", "--endpoint", "https://u:hunter2@proxy"), 3, "binding.endpoints[0]"),
+        (("--adapter", "binance", "--endpoint", "https://a b"), 3, "binding.endpoints[0]"),
+        (("--adapter", "binance", "--account", "a/b"), 3, "binding.accounts[0]"),
+    ):
+        refused = run_flotilla(*folder, "secret", "set", "keys", *options, stdin=keys)
+        assert (refused.returncode, said in refused.stderr) == (code, True), (options, refused.stderr)
+        assert "hunter2" not in refused.stderr
+    assert run_flotilla(*folder, "secret", "ls").stdout.startswith("no secrets")
+    # One of an earlier release is bound as it is, and a newer value keeps what it is bound to.
+    old = tmp_path / "state/secrets/old.json"
+    old.write_text(keys)
+    old.chmod(0o600)
+    assert "needs a binding" in run_flotilla(*folder, "secret", "ls").stdout
+    assert run_flotilla(*folder, "secret", "bind", "old", "--adapter", "okx").returncode == 0
+    assert run_flotilla(*folder, "secret", "set", "old", stdin=keys).returncode == 0
+    listed = json.loads(run_flotilla(*folder, "--json", "secret", "ls").stdout)["secrets"]
+    assert listed == [
+        {
+            "name": "old",
+            "fields": ["api_key"],
+            "binding": {"adapter": "nautilus_trader.adapters.okx"},
+            "problem": "",
+        }
+    ]
+    assert run_flotilla(*folder, "secret", "bind", "none", "--adapter", "okx").returncode == 4
 
 
 # What programs get.

@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.secret_store import SecretStore
 from flotilla.schemas.contract import HOST_HEARTBEAT, SESSION_KILL, SESSION_REMOVE, Actor
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
-from flotilla.schemas.session import EnginePlan, Launch, WhichSession
+from flotilla.schemas.secrets import SecretBinding
+from flotilla.schemas.session import EnginePlan, Launch, SessionSpec, WhichSession
+from flotilla.schemas.states import TradingMode
 from flotilla.schemas.telemetry import HostHeartbeat
 from flotilla.stack.servers.redis import RedisServer
 from tests.fakes.supervised import session
@@ -27,6 +30,7 @@ from tests.integration.supervisors import (
 )
 
 BINANCE = "nautilus_trader.adapters.binance.factories:BinanceLiveExecClientFactory"
+BINANCE_CONFIG = "nautilus_trader.adapters.binance.config:BinanceExecClientConfig"
 SIMULATED = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
 VALUE = "VERY-SECRET-VALUE"
 
@@ -48,9 +52,15 @@ async def orchestrator(connect_as: ConnectAs, supervisor: Supervisor) -> AsyncIt
         await bus.call(SESSION_KILL, WhichSession(session_id=session_id), host="h1")
 
 
-def plan(factory: str, config: dict[str, Any] | None = None, **change: Any) -> EnginePlan:
-    node = {"exec_clients": {"X": {"path": "m:C", "config": config or {}}}}
+def plan(
+    factory: str, config: dict[str, Any] | None = None, *, path: str = "m:C", **change: Any
+) -> EnginePlan:
+    node = {"exec_clients": {"X": {"path": path, "config": config or {}}}}
     return EnginePlan(**({"trader_id": "E1-001", "node": node, "exec_factories": {"X": factory}} | change))
+
+
+def store_of(folder: Path) -> SecretStore:
+    return SecretStore(folder / "state" / "secrets", folder / "state" / "keys" / "secrets.key")
 
 
 async def answer_to(bus: Bus, **change: Any) -> Fault:
@@ -99,24 +109,41 @@ async def test_no_disguise_of_live_trading_passes_and_nothing_is_left(
 async def test_secrets_reach_the_engine_by_name_and_stand_nowhere_else(
     orchestrator: Bus, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "state" / "secrets"
-    folder.mkdir(mode=0o700)
-    file = folder / "keys.json"
-    paper = plan(BINANCE, {"environment": "TESTNET"}, secrets={"X": "keys"})
+    store = store_of(tmp_path)
+    file = tmp_path / "state" / "secrets" / "keys.json"
+    paper = plan(BINANCE, {"environment": "TESTNET"}, secrets={"X": "keys"}, path=BINANCE_CONFIG)
     spec = session(engine_type="paper", plan=paper)
-    for text, mode, problem in (
-        (None, 0o600, "is not in the secret store"),
-        (f'{{"api_key": "{VALUE}"', 0o600, "is not valid JSON"),
-        (f'{{"api_key": "{VALUE}"}}', 0o644, "chmod 600"),
-    ):
-        if text is not None:
-            file.write_text(text)
-            file.chmod(mode)
+
+    async def refusal(problem: str, given: SessionSpec = spec) -> None:
         with pytest.raises(FaultError) as caught:
-            await start(orchestrator, spec)
+            await start(orchestrator, given)
         assert caught.value.fault.code == FaultCode.INVALID
         assert problem in caught.value.fault.message
         assert VALUE not in caught.value.fault.message
+
+    await refusal("is not in the secret store")
+    store.save("keys", {"api_key": VALUE}, SecretBinding(adapter="nautilus_trader.adapters.bybit"))
+    await refusal("is bound to another adapter")
+    store.bind("keys", SecretBinding(adapter="nautilus_trader.adapters.binance", modes=(TradingMode.LIVE,)))
+    await refusal("spec.trading_mode: ")
+    store.bind("keys", SecretBinding(adapter="nautilus_trader.adapters.binance"))
+    elsewhere = plan(
+        BINANCE,
+        {"environment": "TESTNET", "proxy_url": "http://evil.example"},
+        secrets={"X": "keys"},
+        path=BINANCE_CONFIG,
+    )
+    await refusal(
+        "spec.plan.node.exec_clients.X.config.proxy_url: ", session(engine_type="paper", plan=elsewhere)
+    )
+    kept = file.read_text()
+    file.write_text(f'{{"api_key": "{VALUE}"}}')
+    await refusal("is not encrypted yet")
+    file.write_text(kept.replace("adapters.binance", "adapters.binancf"))
+    await refusal("was edited")
+    file.write_text(kept)
+    file.chmod(0o644)
+    await refusal("chmod 600")
     file.chmod(0o600)
     facts = await start(orchestrator, spec)
     output = tmp_path / "state" / "sessions" / spec.session_id / "output.log"
@@ -129,11 +156,39 @@ async def test_secrets_reach_the_engine_by_name_and_stand_nowhere_else(
     assert launch.spec == spec
     assert VALUE not in msgspec.json.encode(facts).decode()
     assert VALUE not in (tmp_path / "supervisor.log").read_text()
-    others = [
-        path for path in (tmp_path / "state").rglob("*") if path.is_file() and path not in (file, output)
-    ]
-    assert others
+    others = [path for path in (tmp_path / "state").rglob("*") if path.is_file() and path != output]
+    assert file in others
     assert not any(VALUE.encode() in path.read_bytes() for path in others)
+
+
+async def test_secrets_of_an_earlier_release_are_encrypted_at_the_supervisors_start(
+    orchestrator: Bus, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    supervisor.end(signal.SIGTERM)
+    file = tmp_path / "state" / "secrets" / "keys.json"
+    file.parent.mkdir(mode=0o700)
+    file.write_text(f'{{"api_key": "{VALUE}"}}')
+    file.chmod(0o600)
+    supervisor.start()
+    await ready(orchestrator)
+    assert VALUE not in file.read_text()
+    warned = [line for line in supervisor.log() if line.get("secret") == "keys"]
+    assert warned
+    for config, is_given in (
+        ({"environment": "TESTNET"}, True),
+        ({"environment": "TESTNET", "proxy_url": "http://a"}, False),
+    ):
+        spec = session(
+            instance_id=f"e-{is_given}".lower(),
+            engine_type="paper",
+            plan=plan(BINANCE, config, secrets={"X": "keys"}, path=BINANCE_CONFIG),
+        )
+        if is_given:
+            await start(orchestrator, spec)
+        else:
+            with pytest.raises(FaultError, match="flotilla secret bind keys"):
+                await start(orchestrator, spec)
+        assert (spec.session_id in await listed(orchestrator)) == is_given
 
 
 async def test_an_engine_that_keeps_state_gets_its_own_user_and_needs_redis(

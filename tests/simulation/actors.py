@@ -18,6 +18,7 @@ from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.sidecar import exit_code
 from flotilla.schemas.catalog import CatalogView
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.secrets import BoundSecret
 from flotilla.schemas.session import CacheAccess, Launch, SessionSpec
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.orchestrator.backtests.ports import Backlog
@@ -286,8 +287,8 @@ class Cache:
 class Secrets:
     """A SecretStore that has every secret."""
 
-    def read(self, names: Any) -> dict[str, dict[str, Any]]:
-        return {name: {"api_key": "k", "api_secret": "s"} for name in names}
+    def read(self, names: Any) -> dict[str, BoundSecret]:
+        return {name: BoundSecret(values={"api_key": "k", "api_secret": "s"}) for name in names}
 
 
 def supervisor_of(machine: Machine, docker: Docker, disk: Disk, tell: Callable[[str], None]) -> Service:

@@ -71,6 +71,7 @@ IMPORTS = [
     ("services/supervisor/core/adopt.py", "from flotilla.bus.logs import get_logger", "Cores decide"),
     ("engine_sidecar/session/core/facts.py", "import os", "Cores decide"),
     ("services/gateway/live/hosts.py", "import nats", "NATS has one home"),
+    ("services/supervisor/launching.py", "import nacl", "Ciphers have one home"),
     ("services/supervisor/service.py", "import flotilla.client.retry", "Actors know the bus, not the client"),
     ("services/orchestrator/engines/stores.py", "import docker", "Docker has one home"),
     ("services/supervisor/watcher.py", "import docker", "Docker has one home"),

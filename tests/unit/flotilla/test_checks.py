@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from flotilla.schemas.secrets import SecretBinding
 from flotilla.stack import checks
-from flotilla.stack.checks import Level
+from flotilla.stack.checks import Check, Level
 from flotilla.stack.servers.ports import Ports
 from flotilla.state.errors import StackError
 from flotilla.state.folder import StateFolder
+from flotilla.state.secret_places import secret_store
 
 
 @pytest.fixture
@@ -98,3 +100,17 @@ def test_packages_of_the_services_that_are_missing_are_named_with_the_extra(
     check = checks.check_services_packages()
     assert (check.level, check.found) == (Level.FAIL, "not installed: asyncpg, redis")
     assert check.remedy == "install the `services` extra"
+
+
+def test_a_secret_that_is_bound_to_nothing_is_found(folder: StateFolder) -> None:
+    assert checks.check_secrets(folder).level == Level.OK
+    folder.create()
+    file = folder.secrets / "old.json"
+    file.write_text('{"api_key": "hunter2"}')
+    file.chmod(0o600)
+    check = checks.check_secrets(folder)
+    assert (check.level, "old" in check.found, "secret bind" in check.remedy) == (Level.WARN, True, True)
+    secret_store(folder).encrypt_plain()
+    assert checks.check_secrets(folder).level == Level.WARN
+    secret_store(folder).bind("old", SecretBinding(adapter="nautilus_trader.adapters.binance"))
+    assert checks.check_secrets(folder) == Check("secrets", Level.OK, "1, encrypted and bound")

@@ -17,6 +17,7 @@ def test_without_variables_there_is_a_sound_default() -> None:
     assert settings.signing_key is None
     assert settings.labels == {}
     assert settings.secret_folder == Path("/home/ann/.local/state/flotilla/secrets")
+    assert settings.secret_key_file == Path("/home/ann/.local/state/flotilla/keys/secrets.key")
 
 
 def test_every_variable_is_read() -> None:
@@ -39,6 +40,7 @@ def test_every_variable_is_read() -> None:
             "FLOTILLA_SIGNING_KEY": "/k.nk",
             "FLOTILLA_ACCOUNT": "AB",
             "FLOTILLA_SECRETS": "/secrets",
+            "FLOTILLA_SECRETS_KEY_FILE": "/key",
             "FLOTILLA_REDIS_URL": "redis://r:6379",
             "FLOTILLA_REDIS_PASSWORD_FILE": "/p",
             "FLOTILLA_ENGINE_REDIS_HOST": "redis",
@@ -58,6 +60,7 @@ def test_every_variable_is_read() -> None:
     assert settings.engine_bus_url == "nats://10.9.0.1:4222"
     assert settings.process_bus_url == "nats://127.0.0.1:5222"
     assert (settings.secret_folder, settings.redis_password_file) == (Path("/secrets"), Path("/p"))
+    assert settings.secret_key_file == Path("/key")
     assert (settings.redis_url, settings.engine_redis_host) == ("redis://r:6379", "redis")
     assert settings.engine_redis_port == 7000
     assert (settings.profile.egress, settings.egress_subnet) == ("out", "10.8.0.0/24")

@@ -1,0 +1,45 @@
+"""Adapters by the names that venues have in templates/venues, for what is bound to one."""
+
+import re
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+
+from flotilla.schemas.fault import FieldError, invalid
+
+_MODULE: Final = re.compile(r"\A[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\Z", re.ASCII)
+
+
+def adapter_module(name: str) -> str:
+    """The package of an adapter: that of a venue of ours by its name, or the one that is named, such as `my_adapters.bazaar`.
+
+    A module at the top is named by an import path within it, such as `bazaar:BazaarDataClientConfig`. Raises FaultError `invalid`.
+    """
+    ours = known_adapters()
+    module = name.partition(":")[0]
+    if name in ours:
+        return ours[name]
+    if _MODULE.match(module) and ("." in module or ":" in name):
+        return module
+    raise invalid(
+        FieldError(
+            "adapter",
+            f"must be one of {', '.join(sorted(ours))}, or the package of your own, such as my_adapters.bazaar",
+        )
+    )
+
+
+def known_adapters() -> dict[str, str]:
+    """The package of each adapter of templates/venues, by its name there."""
+    folder = resources.files("flotilla.templates") / "venues"
+    files = [file for file in folder.iterdir() if file.name.endswith(".json")]
+    return {
+        file.name.removesuffix(".json"): _package(msgspec.json.decode(file.read_bytes())) for file in files
+    }
+
+
+def _package(template: dict[str, Any]) -> str:
+    client = template["data"] or template["execution"]
+    path: str = client["path"]
+    return path.partition(":")[0].rpartition(".")[0]

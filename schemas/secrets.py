@@ -1,0 +1,60 @@
+"""What a secret of the store is, and what it is bound to: which adapter may have it, where that may send it, and who trades with it."""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from flotilla.schemas.config import AccountName
+from flotilla.schemas.states import TradingMode
+
+AdapterModule: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,60}(?:\.[A-Za-z_][A-Za-z0-9_]{0,60}){0,8}\Z",
+        description="The Python package of an adapter, such as nautilus_trader.adapters.binance.",
+    ),
+]
+Endpoint: TypeAlias = Annotated[
+    str,
+    Meta(
+        # Neither blanks nor `@`, before which a password could stand.
+        pattern=r"\A[!-?A-~]{1,300}\Z",
+        description="An address as a config field names it: a URL, a host, or host:port. Without a password.",
+    ),
+]
+
+
+class SecretBinding(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What a secret may be used for.
+
+    `adapter` is the package that the config classes and factories of its client come from. `endpoints` are the addresses that
+    the client's config may name, exactly as they stand here: without any, the adapter's own hold and none may be named.
+    `accounts` are those that it may trade; without any, every account. `modes`: live is trading with money, paper all else.
+    """
+
+    adapter: AdapterModule
+    endpoints: Annotated[tuple[Endpoint, ...], Meta(max_length=64)] = ()
+    accounts: Annotated[tuple[AccountName, ...], Meta(max_length=64)] = ()
+    modes: Annotated[tuple[TradingMode, ...], Meta(min_length=1, max_length=2)] = (TradingMode.PAPER,)
+
+
+class BoundSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the secret store, open: config fields and their values. `binding` is null for one of an earlier release."""
+
+    values: dict[str, Any]
+    binding: SecretBinding | None = None
+
+    def __repr__(self) -> str:
+        return f"BoundSecret(binding={self.binding!r})"
+
+
+class StoredSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a secret: its name, the names of its fields, what it is bound to, and what is wrong with it."""
+
+    name: str
+    fields: tuple[str, ...] = ()
+    binding: SecretBinding | None = None
+    problem: str = ""
