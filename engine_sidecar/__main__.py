@@ -1,4 +1,4 @@
-"""`python -m flotilla.engine_sidecar`: starts the zygote before anything else, then lives one session."""
+"""`python -m flotilla.engine_sidecar`: starts the zygote before anything else, hides, then lives one session."""
 
 import sys
 from collections.abc import Sequence
@@ -9,6 +9,10 @@ from flotilla.engine_sidecar.process.spawn import spawn_zygote
 def main(zygote: Sequence[str] = (sys.executable, "-m", "flotilla.engine_sidecar.fork.zygote")) -> int:
     """The exit code of the session; `zygote` is the program to fork engines from."""
     spawned = spawn_zygote(zygote)
+    from flotilla.engine_sidecar.confinement.system_calls import hide_memory  # noqa: PLC0415  the zygote does not wait for that
+
+    # Before the launch line is read, and long before there is anybody to hide from.
+    hide_memory()
     # Only websockets need it, and where it is installed nats-py imports it: 11 MB for nothing.
     sys.modules["aiohttp"] = None  # type: ignore[assignment]
     from flotilla.engine_sidecar.sidecar import run  # noqa: PLC0415  the zygote is importing meanwhile

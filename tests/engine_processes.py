@@ -31,6 +31,7 @@ from flotilla.engine_sidecar.link.frames import (
     ZygoteReady,
     frame,
 )
+from flotilla.engine_sidecar.session.core.outbound import tcp_ports
 from flotilla.schemas.session import EnginePlan
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics, EventKind
@@ -40,9 +41,9 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 
 class EngineProcess:
-    """One forked engine. Frames are kept in `heard`, lines of its log in `log`."""
+    """One forked engine, which may connect to `ports`. Frames are kept in `heard`, lines of its log in `log`."""
 
-    def __init__(self, zygote: "ZygoteProcess") -> None:
+    def __init__(self, zygote: "ZygoteProcess", ports: tuple[int, ...] | None = ()) -> None:
         self._zygote = zygote
         self.link, theirs = socket.socketpair()
         zygote.engines.append(self)
@@ -53,7 +54,7 @@ class EngineProcess:
         self._pending: deque[FromEngine] = deque()
         self._frames: Frames[FromEngine] = Frames(FromEngine)
         self.forked_at = time.monotonic()
-        socket.send_fds(zygote.socket, [frame(Fork())], [theirs.fileno(), write_fd, write_fd])
+        socket.send_fds(zygote.socket, [frame(Fork(tcp_ports=ports))], [theirs.fileno(), write_fd, write_fd])
         theirs.close()
         os.close(write_fd)
         self._reader = threading.Thread(target=self._read_log, args=(read_fd,), daemon=True)
@@ -161,7 +162,7 @@ class ZygoteProcess:
             self._waiting.extend(self._frames.feed(data))
 
     def fork(self, run: Run) -> EngineProcess:
-        engine = EngineProcess(self)
+        engine = EngineProcess(self, tcp_ports(run.plan, run.cache))
         engine.send(run)
         return engine
 

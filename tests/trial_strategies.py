@@ -16,6 +16,8 @@ from nautilus_trader.model.identifiers import ExecAlgorithmId, InstrumentId
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
+from tests import hostile
+
 
 class MisbehavesConfig(StrategyConfig, frozen=True):
     """`how`: a method below, called at the tenth bar, or `start` or `stop`. `where` is a folder that it may use."""
@@ -68,9 +70,11 @@ class Misbehaves(Strategy):
     def _kill(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _kill_zygote(self) -> None:
-        os.kill(os.getppid(), signal.SIGKILL)
-        self._loop()
+    def _attack(self) -> None:
+        """`where` is the bus as ADDRESS:PORT."""
+        address, _, port = self.config.where.partition(":")
+        found = list(hostile.attack(hostile.above(), (address, int(port))))
+        print(f"tried {len(found)}, let through: {hostile.through(found)}")
 
     def _print(self) -> None:
         for number in range(int(self.config.where)):

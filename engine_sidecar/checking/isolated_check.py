@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from flotilla.engine_sidecar.confinement.confine import KernelLocks, confine
 from flotilla.schemas.fault import FieldError
 
 PATIENCE_S: Final = 10.0
@@ -74,13 +75,14 @@ class IsolatedCheck:
         return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
 
     def _judge(self, judge: Callable[[], list[FieldError]], verdict: int) -> None:
-        """In the child: no terminal, no input, no output but the verdict."""
+        """In the child: no terminal, no input, no output but the verdict, and out of reach of whoever else has our account."""
         code = 1
         try:
             os.setsid()
             nothing = os.open(os.devnull, os.O_RDONLY)
             for source, number in ((nothing, 0), (self._output, 1), (self._output, 2)):
                 os.dup2(source, number)
+            confine(KernelLocks.offered())
             with os.fdopen(verdict, "wb") as pipe:
                 pipe.write(msgspec.json.encode(judge()))
             code = 0

@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from flotilla.engine_sidecar.confinement.confine import KernelLocks, confine
+from flotilla.engine_sidecar.confinement.system_calls import hide_memory
 from flotilla.engine_sidecar.link.frames import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
 from flotilla.engine_sidecar.link.parents_end import signal_at_parents_end
 from flotilla.engine_sidecar.strategies.import_path import extend_path
@@ -34,8 +36,9 @@ class Runner(NamedTuple):
 class Zygote:
     """Forks on request and reports how its children end; `run` returns when the sidecar is gone."""
 
-    def __init__(self, sidecar: socket.socket) -> None:
+    def __init__(self, sidecar: socket.socket, locks: KernelLocks) -> None:
         self._sidecar = sidecar
+        self._locks = locks
         self._selector = selectors.DefaultSelector()
         self._selector.register(sidecar, selectors.EVENT_READ)
         self._frames: Frames[Fork] = Frames(Fork)
@@ -55,21 +58,21 @@ class Zygote:
         except ConnectionResetError:
             return False
         for request in self._frames.feed(data):
-            self._fork(fds, _runner(is_trial=request.is_trial))
+            self._fork(fds, request, _runner(is_trial=request.is_trial))
         return bool(data)
 
-    def _fork(self, fds: list[int], run: Runner) -> None:
+    def _fork(self, fds: list[int], request: Fork, run: Runner) -> None:
         zygote = os.getpid()
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             pid = os.fork()  # Python warns of pyarrow's allocator thread, which is made for forks
         if pid == 0:
-            self._become(fds, zygote, run)
+            self._become(fds, zygote, request, run)
         for fd in fds:
             os.close(fd)
         self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
         self._say(Forked(pid))
 
-    def _become(self, fds: list[int], zygote: int, run: Runner) -> None:
+    def _become(self, fds: list[int], zygote: int, request: Fork, run: Runner) -> None:
         code = 1
         try:
             signal_at_parents_end(zygote, run.at_parents_end)
@@ -78,6 +81,8 @@ class Zygote:
             for number, fd in enumerate(outputs, start=1):
                 os.dup2(fd, number)
                 os.close(fd)
+            # While it has one thread, and nothing of the strategies' in it.
+            confine(self._locks, request.tcp_ports)
             code = run.main(socket.socket(fileno=link))
         except BaseException:  # noqa: BLE001 - nothing of the zygote may run on in its child
             traceback.print_exc()
@@ -122,6 +127,7 @@ def _runner(*, is_trial: bool) -> Runner:
 
 def main(arguments: list[str]) -> int:
     """Imports, tells the sidecar, serves."""
+    hide_memory()
     # Ctrl-C and a terminal's hang-up reach the whole group; the sidecar decides what follows from them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -132,8 +138,12 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()
     sidecar = socket.socket(fileno=int(arguments[0]))
-    sidecar.sendall(frame(ZygoteReady(time.monotonic() - began)))
-    Zygote(sidecar).run()
+    locks = KernelLocks.offered()
+    if locks.shortcoming:
+        print(f"WARNING: {locks.shortcoming}", file=sys.stderr, flush=True)
+    cannot_confine = "" if locks.is_enough else locks.shortcoming
+    sidecar.sendall(frame(ZygoteReady(time.monotonic() - began, cannot_confine)))
+    Zygote(sidecar, locks).run()
     return 0
 
 

@@ -120,16 +120,21 @@ type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | A
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """To the zygote, with three file descriptors: the child's end of a link, and where its stdout and stderr go.
 
-    `is_trial`: the child runs one backtest and not an engine.
+    `is_trial`: the child runs one backtest and not an engine. `tcp_ports`: the only ones that it may connect to, null being all.
     """
 
     is_trial: bool = False
+    tcp_ports: tuple[int, ...] | None = ()
 
 
 class ZygoteReady(msgspec.Struct, frozen=True, tag=True):
-    """NautilusTrader is imported; forks are cheap from now on."""
+    """NautilusTrader is imported; forks are cheap from now on.
+
+    `cannot_confine`: why what is forked could stop and kill its sidecar; empty where the kernel keeps it from that.
+    """
 
     import_s: float
+    cannot_confine: str = ""
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):

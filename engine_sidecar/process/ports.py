@@ -30,8 +30,8 @@ class EngineProcesses(Protocol):
     def pids(self) -> tuple[int, ...]:
         """The processes of the session that live, as far as is known."""
 
-    def fork(self, run: Run) -> None:
-        """Starts the engine process; what it runs is the first frame on its link."""
+    def fork(self, run: Run, tcp_ports: tuple[int, ...] | None) -> None:
+        """Starts the engine process; what it runs is the first frame on its link. It may connect to `tcp_ports`, None being all."""
 
     def send(self, message: ToEngine) -> None:
         """Queues a frame for the engine; nothing happens when its link is closed."""

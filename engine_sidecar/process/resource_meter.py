@@ -1,7 +1,8 @@
 """The counters of a session: those of its container (cgroups 1 and 2), or of its own processes where there is none."""
 
 import os
-from collections.abc import Callable, Iterable
+import resource
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from flotilla.schemas.session import Launch
 
 _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_BLOCK_BYTES: Final = 512
+"""In which getrusage(2) counts."""
 _UNLIMITED: Final = 1 << 60
 """Version 1 says "no limit" with a number close to 2^63."""
 
@@ -139,15 +142,22 @@ def _number(file: Path) -> int:
 
 
 class ProcessMeter:
-    """Sums over the processes that `pids` names. Memory shared by a fork is counted once (PSS), so parts add up."""
+    """Sums over this process, the zygote, and what the zygote forked: `pids` names them in that order, but for this one.
 
-    def __init__(self, pids: Callable[[], Iterable[int]], oom_kills: Callable[[], int]) -> None:
+    What a fork shares is counted once, with the zygote, so that parts add up. Block I/O of a process that hides its own, as the
+    zygote does, is not counted.
+    """
+
+    def __init__(self, pids: Callable[[], tuple[int, ...]], oom_kills: Callable[[], int]) -> None:
         self._pids = pids
         self._oom_kills = oom_kills
 
     def read(self) -> Usage | None:
         """The counters now; a process that is gone counts nothing from then on."""
-        found = [usage for pid in self._pids() if (usage := _usage(Path(f"/proc/{pid}"))) is not None]
+        zygote, *forked = self._pids()
+        looks = [_usage(os.getpid(), _private), _usage(zygote, _resident)]
+        looks += [_usage(pid, _private) for pid in forked]
+        found = [usage for usage in looks if usage is not None]
         return Usage(
             cpu_ns=sum(usage.cpu_ns for usage in found),
             memory_bytes=sum(usage.memory_bytes for usage in found),
@@ -164,25 +174,52 @@ class ProcessMeter:
 def rss_bytes(pid: int) -> int | None:
     """Resident memory of one process; None when it is gone."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        return _resident(Path(f"/proc/{pid}"))
     except (OSError, IndexError):
         return None
 
 
-def _usage(folder: Path) -> Usage | None:
+def _usage(pid: int, memory: Callable[[Path], int]) -> Usage | None:
+    folder = Path(f"/proc/{pid}")
     try:
         # The name, in parentheses, may hold spaces.
         stat = (folder / "stat").read_text().rpartition(")")[2].split()
-        blocks = _named(folder / "io")
+        blocks = _blocks(pid)
         return Usage(
             cpu_ns=(int(stat[11]) + int(stat[12])) * _TICK_NS,
-            memory_bytes=_named(folder / "smaps_rollup").get("Pss", 0) << 10,
+            memory_bytes=memory(folder),
             pids=int(stat[17]),
-            block_read_bytes=blocks.get("read_bytes"),
-            block_write_bytes=blocks.get("write_bytes"),
+            block_read_bytes=blocks[0],
+            block_write_bytes=blocks[1],
         )
-    except OSError:
+    except (OSError, IndexError):
         return None
+
+
+def _resident(folder: Path) -> int:
+    return int((folder / "statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def _private(folder: Path) -> int:
+    """What it shares with nobody; all that it has where it hides that."""
+    try:
+        rows = _named(folder / "smaps_rollup")
+    except PermissionError:
+        return _resident(folder)
+    return (rows.get("Private_Clean", 0) + rows.get("Private_Dirty", 0)) << 10
+
+
+def _blocks(pid: int) -> tuple[int | None, int | None]:
+    """Bytes read from and written to block devices."""
+    if pid == os.getpid():
+        # Its file in /proc is root's.
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        return own.ru_inblock * _BLOCK_BYTES, own.ru_oublock * _BLOCK_BYTES
+    try:
+        rows = _named(Path(f"/proc/{pid}/io"))
+    except PermissionError:
+        return None, None
+    return rows.get("read_bytes"), rows.get("write_bytes")
 
 
 def _named(file: Path) -> dict[str, int]:
@@ -194,9 +231,9 @@ def _named(file: Path) -> dict[str, int]:
     }
 
 
-def session_meter(launch: Launch, pids: Callable[[], Iterable[int]]) -> Meter:
-    """The meter that fits; `pids` are the session's processes besides ourselves."""
+def session_meter(launch: Launch, pids: Callable[[], tuple[int, ...]]) -> Meter:
+    """The meter that fits; `pids` are the zygote and the processes that it forked."""
     group = CgroupMeter()
     if not launch.enforce_memory and group.read() is not None:
         return group
-    return ProcessMeter(lambda: (os.getpid(), *pids()), group.oom_kills)
+    return ProcessMeter(pids, group.oom_kills)

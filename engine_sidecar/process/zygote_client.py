@@ -117,14 +117,18 @@ class ZygoteClient:
         on_line: Callable[[str], None],
         *,
         is_trial: bool = False,
+        tcp_ports: tuple[int, ...] | None = (),
     ) -> ForkedProcess:
-        """Has a process forked that says `messages`. One that a lost zygote cannot fork is lost itself."""
+        """Has a process forked that says `messages`. One that a lost zygote cannot fork is lost itself.
+
+        It may make TCP connections to `tcp_ports` only, None being all.
+        """
         ours, theirs = socket.socketpair()
         outputs = [os.pipe(), os.pipe()]
         process = ForkedProcess(Link(ours), is_trial=is_trial)
         given = [theirs.fileno(), *(write_fd for _, write_fd in outputs)]
         try:
-            socket.send_fds(self._spawned.socket, [frame(Fork(is_trial=is_trial))], given)
+            socket.send_fds(self._spawned.socket, [frame(Fork(is_trial, tcp_ports))], given)
         except OSError as error:
             self.is_lost = True
             on_line(f"the zygote takes no orders: {error!r}")
@@ -179,9 +183,9 @@ class ForkedEngine:
         """The processes of the session that live, as far as is known."""
         return self._zygote.pids
 
-    def fork(self, run: Run) -> None:
-        """Starts the engine process; what it runs is the first frame on its link."""
-        self._engine = self._zygote.fork(FromEngine, self._on_message, self._on_line)
+    def fork(self, run: Run, tcp_ports: tuple[int, ...] | None) -> None:
+        """See EngineProcesses."""
+        self._engine = self._zygote.fork(FromEngine, self._on_message, self._on_line, tcp_ports=tcp_ports)
         self.send(run)
 
     def send(self, message: ToEngine) -> None:

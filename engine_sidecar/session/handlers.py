@@ -25,6 +25,7 @@ from flotilla.engine_sidecar.outbox.redaction import Redaction
 from flotilla.engine_sidecar.process.ports import EngineProcesses, Record
 from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
+from flotilla.engine_sidecar.session.core.outbound import tcp_ports
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import Launch, SessionSpec
@@ -111,7 +112,9 @@ class Handlers:
                 case Publish(data=data):
                     self._record.write(data)
                 case Fork():
-                    self._processes.fork(_run(self._launch))
+                    self._processes.fork(
+                        _run(self._launch), tcp_ports(self._launch.spec.plan, self._launch.cache)
+                    )
                 case Send(message=message):
                     self._processes.send(message)
                 case KillEngine():

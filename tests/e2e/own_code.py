@@ -12,19 +12,22 @@ from tests.e2e.stacks import RunningStack
 ROOT = Path(__file__).parents[2]
 MODULES = (
     "tests/__init__.py",
+    "tests/hostile.py",
     "tests/strategies_for_tests.py",
     "tests/e2e/__init__.py",
     "tests/e2e/faulty_strategies.py",
+    "tests/e2e/hostile_strategies.py",
     "tests/e2e/moody_venue.py",
 )
-DOCKERFILE = "FROM flotilla-engine:latest\nCOPY tests /app/own/tests\nENV FLOTILLA_STRATEGY_PATH=/app/own\n"
+ENGINE_IMAGE = os.environ.get("FLOTILLA_ENGINE_IMAGE", "flotilla-engine:latest")
+DOCKERFILE = f"FROM {ENGINE_IMAGE}\nCOPY tests /app/own/tests\nENV FLOTILLA_STRATEGY_PATH=/app/own\n"
 
 
 @contextmanager
 def stack_with_own_code(runtime: str, folder: Path, *arguments: str) -> Iterator[RunningStack]:
     """A stack that is ready, started with these arguments; `folder` is for what the image is built from."""
     image = f"flotilla-engine-for-tests:{os.getpid()}"
-    env = {"PYTHONPATH": str(ROOT)}
+    env = {"PYTHONPATH": str(ROOT), "FLOTILLA_STRATEGY_MODULES": "tests"}
     if runtime == "docker":
         _build(image, folder)
         env["FLOTILLA_ENGINE_IMAGE"] = image

@@ -201,7 +201,9 @@ def processes_of(folder: Path) -> list[int]:
             told = str(folder).encode() in (process / "cmdline").read_bytes()
             if told or (process / "cwd").readlink().is_relative_to(folder):
                 found.append(int(process.name))
-    return [pid for pid in found if pid != os.getpid()]
+    found = [pid for pid in found if pid != os.getpid()]
+    # A sidecar hides where it runs from an ordinary user, but not whose child it is.
+    return [*dict.fromkeys([*found, *(child for pid in found for child in children_of(pid))])]
 
 
 def is_running(pid: int) -> bool:

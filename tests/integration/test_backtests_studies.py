@@ -25,7 +25,7 @@ from tests.integration.test_replay_equals_backtest import catalog
 __all__ = ["backtests", "catalog"]
 
 POISON = tuple(os.environ.get("FLOTILLA_POISON", "kill").split(","))
-"""What the bad ones do: kill_zygote too takes five workers along, which takes half a minute."""
+"""What the bad ones do."""
 
 
 def _total_return(view: BacktestView) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -303,6 +305,17 @@ async def test_what_a_trial_leaves_behind_is_gone_and_its_result_counts(
         while is_alive(left):
             await asyncio.sleep(0.05)
     assert "line 19999" in workers.log("w-1").read_text()
+
+
+async def test_a_trial_that_attacks_its_worker_gets_nowhere(workers: Workers, nats: NatsServer) -> None:
+    workers.start("w1")
+    bus = urlsplit(nats.url)
+    await workers.put("b1", misbehaving("attack", f"{bus.hostname}:{bus.port}"))
+    await workers.outcome("b1")
+    await workers.put("b2")
+    await workers.outcome("b2")
+    said = workers.log("w1").read_text()
+    assert re.search(r"tried \d\d, let through: \[\]", said), said[-2000:]
 
 
 async def test_the_trial_of_a_killed_worker_is_run_by_another(workers: Workers) -> None:

@@ -108,7 +108,7 @@ class SimProcesses:
     def pids(self) -> tuple[int, ...]:
         return (ZYGOTE_PID, ENGINE_PID) if self._runs else (ZYGOTE_PID,)
 
-    def fork(self, run: Run) -> None:
+    def fork(self, run: Run, _: tuple[int, ...] | None) -> None:
         self._forked_at = self._now
         self._witness.forked()
         self._say(Forked(ENGINE_PID))

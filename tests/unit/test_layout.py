@@ -62,6 +62,11 @@ IMPORTS = [
     ),
     ("engine_sidecar/outbox/journal.py", "import pandas", "NautilusTrader has one home"),
     (
+        "engine_sidecar/confinement/confine.py",
+        "import flotilla.engine_sidecar.link.frames",
+        "The rooms of the sidecar",
+    ),
+    (
         "engine_sidecar/engine/tap.py",
         "import flotilla.engine_sidecar.session.settings",
         "NautilusTrader's processes know nothing of the sidecar's",

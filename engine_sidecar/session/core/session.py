@@ -35,7 +35,7 @@ from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step,
 from flotilla.engine_sidecar.session.core.watch import Finding
 from flotilla.schemas.alerts import FROZEN, RECOVERED, UNEXPECTED_PHASE
 from flotilla.schemas.session import SessionSpec
-from flotilla.schemas.states import RunState
+from flotilla.schemas.states import FailureReason, RunState, TradingMode
 from flotilla.schemas.telemetry import StateChange
 
 _S: Final = RunState
@@ -84,8 +84,13 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case BusFound():
             boot_until = now + session.spec.boot_timeout_s
             return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
-        case ZygoteReady():
-            return _fork(msgspec.structs.replace(session, is_zygote_ready=True))
+        case ZygoteReady(cannot_confine=why):
+            session = msgspec.structs.replace(session, is_zygote_ready=True)
+            if why and session.spec.trading_mode == TradingMode.LIVE:
+                text = f"live trading is refused here: {why}"
+                ended = Ended(FailureReason.CONFIG, text)
+                return ending.over(msgspec.structs.replace(session, ended=ended))
+            return _fork(session)
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
         case StopAsked():

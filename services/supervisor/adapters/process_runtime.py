@@ -1,4 +1,4 @@
-"""Sessions as local processes, for a machine without Docker. It isolates nothing, says so, and refuses live trading."""
+"""Sessions as local processes, for a machine without Docker. It does not isolate, says so, and refuses live trading."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from flotilla.services.supervisor.ports import RuntimeProbe
 log = get_logger(__name__)
 
 KIND: Final = "process"
-WARNING: Final = "the process runtime isolates nothing: engines run as this user, see its files and share its network; no live trading"
+WARNING: Final = "the process runtime does not isolate: engines run as this user, see its files and share its network; no live trading"
 POLL_S: Final = 0.2
 STEP_S: Final = 0.02
 SIGNAL_AGAIN_S: Final = 1.0

@@ -27,13 +27,22 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def is_alive(process: Identity) -> bool:
-    """True while this very process runs; a zombie does not."""
+    """True while this very process runs; a zombie does not. Of one that /proc does not show, only its number is looked at."""
     try:
         line = (_PROC / str(process.pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return _is_hidden(process.pid)
     state = line.rpartition(")")[2].split()[:1]
     return Identity.from_stat(line) == process and state not in (["Z"], ["X"])
+
+
+def _is_hidden(pid: int) -> bool:
+    """True for a process of ours that /proc keeps from us, as it does with sidecars where it is mounted with `hidepid`."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def send(process: Identity, number: signal.Signals) -> None:

@@ -63,7 +63,7 @@ def refuse_live(spec: SessionSpec, *, is_isolated: bool, secrets: Secrets | None
         return
     if not is_isolated:
         raise fault(
-            FaultCode.FORBIDDEN, "live trading is refused in the process runtime: it isolates nothing"
+            FaultCode.FORBIDDEN, "live trading is refused in the process runtime: it does not isolate"
         )
     if bypasses_risk_engine(spec.plan):
         raise fault(FaultCode.FORBIDDEN, "live trading is refused with the risk engine bypassed")

@@ -1,13 +1,16 @@
 """Counters of control groups as real files spell them, and what is made of them."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, ProcessMeter, group_folders, rss_bytes
+from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, group_folders, rss_bytes
 from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
 
+ROOT = Path(__file__).parents[3]
 NET = (
     "Inter-|   Receive                                                |  Transmit\n"
     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
@@ -109,16 +112,53 @@ def test_this_machine_has_readable_groups() -> None:
     assert CgroupMeter().oom_kills() >= 0
 
 
-def test_processes_are_summed_and_one_that_is_gone_counts_nothing() -> None:
-    own = ProcessMeter(lambda: [os.getpid()], lambda: 0).read()
-    with_gone = ProcessMeter(lambda: [os.getpid(), 1 << 22], lambda: 0).read()
-    assert own is not None
-    assert with_gone is not None
-    assert own.memory_bytes > 1 << 20
-    assert own.cpu_ns > 0
-    assert with_gone.pids == own.pids >= 1
-    assert (rss_bytes(os.getpid()) or 0) >= own.memory_bytes // 2
-    assert rss_bytes(1 << 22) is None
+GONE = 1 << 22
+HIDDEN = """
+import os, resource, sys, time
+from flotilla.engine_sidecar.confinement.system_calls import hide_memory, show_memory
+from flotilla.engine_sidecar.process.resource_meter import ProcessMeter
+from tests.fakes.confined import be_ordinary
+SHARED, PRIVATE = 64 << 20, 32 << 20
+be_ordinary()
+hide_memory()
+reader, writer = os.pipe()
+zygote = os.fork()
+if zygote == 0:
+    shared = b"x" * SHARED
+    child = os.fork()
+    if child == 0:
+        show_memory()
+        private = b"y" * PRIVATE
+        os.write(writer, os.getpid().to_bytes(4, "big"))
+    time.sleep(60)
+    os._exit(0)
+child = int.from_bytes(os.read(reader, 4), "big")
+try:
+    for pids in ((zygote,), (zygote, child), (zygote, child, 1 << 22)):
+        usage = ProcessMeter(lambda: pids, lambda: 0).read()
+        print(usage.memory_bytes >> 20, usage.pids, usage.cpu_ns, usage.block_read_bytes)
+finally:
+    os.kill(child, 9)
+    os.kill(zygote, 9)
+"""
+"""A sidecar that measures a zygote, which hides, and what that forked."""
+
+
+def test_an_ordinary_user_measures_a_zygote_that_hides_and_what_they_share_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", HIDDEN], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    zygote, both, with_gone = ([int(word) for word in line.split()] for line in done.stdout.splitlines())
+    assert zygote[0] >= 64
+    assert 30 <= both[0] - zygote[0] <= 60, "what is private to the fork is added, and what it shares is not"
+    assert (zygote[1], both[1], with_gone[1]) == (2, 3, 3)
+    assert zygote[2] > 0
+
+
+def test_one_that_is_gone_has_no_memory() -> None:
+    assert (rss_bytes(os.getpid()) or 0) > 1 << 20
+    assert rss_bytes(GONE) is None
 
 
 def test_a_fraction_of_one_is_one_core() -> None:

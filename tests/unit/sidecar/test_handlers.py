@@ -41,7 +41,7 @@ class Processes:
         self.on_kill = lambda: None
         self.on_stop = lambda: None
 
-    def fork(self, run: Run) -> None:
+    def fork(self, run: Run, _: tuple[int, ...] | None) -> None:
         self.did.append(run)
 
     def send(self, message: ToEngine) -> None:

@@ -30,13 +30,15 @@ from flotilla.engine_sidecar.link.messages import (
 )
 from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session
+from flotilla.engine_sidecar.session.core.final_state import final_state
 from flotilla.schemas.session import AccountLease
-from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.states import EngineType, FailureReason, RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import Alert, Severity, StateChange
 from tests.unit.sidecar.samples import measure, spec
 
 LATEST_END_S = 10.0
 
+UNKEPT = ZygoteReady(1.0, cannot_confine="no lock")
 UP_STATES = (RunState.TRADING, RunState.IMPAIRED)
 UP: Sequence[Message] = (
     BusFound(),
@@ -84,6 +86,28 @@ def wait(
         session, found = core.decide(session, Checked(rss), now)
         effects += found
     return session, effects
+
+
+def live() -> Session:
+    changes = {"engine_type": EngineType.LIVE, "trading_mode": TradingMode.LIVE, "confirm_live_trading": True}
+    return core.begin(spec(**changes), 0.0)[0]
+
+
+@pytest.mark.parametrize("messages", [(BusFound(), UNKEPT), (UNKEPT, BusFound())], ids=["late", "early"])
+def test_live_trading_is_refused_where_nothing_keeps_an_engine_from_its_sidecar(
+    messages: Sequence[Message],
+) -> None:
+    session, effects = play(messages, session=live())
+    assert session.is_over
+    assert (Conclude() in effects, Fork() in effects) == (True, False)
+    found = final_state(session, is_oom=False, log_tail=())
+    assert (found.state, found.reason) == (RunState.FAILED, FailureReason.CONFIG)
+    assert found.detail == "live trading is refused here: no lock"
+
+
+def test_elsewhere_it_is_not_and_without_money_neither() -> None:
+    assert Fork() in play((BusFound(), UNKEPT))[1]
+    assert Fork() in play((BusFound(), ZygoteReady(1.0)), session=live())[1]
 
 
 def test_a_session_goes_through_its_states_in_order() -> None:

@@ -126,6 +126,20 @@ def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:
     process_table.send(identity, signal.SIGKILL)
 
 
+def test_one_that_proc_does_not_show_is_alive_until_its_number_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a sidecar of an ordinary user where /proc is mounted with `hidepid`."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        identity = Identity.from_stat(Path(f"/proc/{child.pid}/stat").read_text())
+        assert identity is not None
+        monkeypatch.setattr(process_table, "_PROC", tmp_path)
+        assert process_table.is_alive(identity)
+        process_table.send(identity, signal.SIGTERM)
+        assert child.wait(10) == -15
+    assert not process_table.is_alive(identity)
+
+
 def test_a_command_may_be_called_anything() -> None:
     line = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 1 2 3 4 20 0 1 0 987654 1000 10"
     assert Identity.from_stat(line) == Identity(42, 987654)
