@@ -24,12 +24,16 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DockerAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and their network's gateway."""
+    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and their network's gateway.
+
+    `seccomp`: the Docker engine keeps containers to a profile of system calls.
+    """
 
     docker: bool
     detail: str
     image: bool = False
     gateway: str = ""
+    seccomp: bool = True
 
 
 async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtime:

@@ -13,13 +13,17 @@ from flotilla.services.supervisor.core.stops import StopUnderWay
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a runtime can start anything now, and what its host has. Zeros while that was never learnt."""
+    """Whether a runtime can start anything now, and what its host has. Zeros while that was never learnt.
+
+    `has_seccomp`: it keeps engines to a profile of system calls, where it has one.
+    """
 
     is_up: bool
     cpus: int = 0
     memory_bytes: int = 0
     version: str = ""
     detail: str = ""
+    has_seccomp: bool = True
 
 
 class ContainerRuntime(Protocol):

@@ -26,7 +26,8 @@ log = get_logger(__name__)
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether engines can run in Docker here. `gateway` is the host's address on their network, for nats-server to bind.
 
-    `docker` says that an engine answers and the network is there, `image` that the engines' image is.
+    `docker` says that an engine answers and the network is there, `image` that the engines' image is, `seccomp` that the engine keeps
+    containers to a profile of system calls.
     """
 
     docker: bool
@@ -34,6 +35,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     image: bool = False
     image_id: str = ""
     gateway: str = ""
+    seccomp: bool = True
 
     @property
     def is_ready(self) -> bool:
@@ -49,6 +51,7 @@ async def prepare(runtime: DockerRuntime, image: str, *, look_only: bool = False
     try:
         network = await (runtime.find_network() if look_only else runtime.ensure_network())
         image_id = await runtime.image_id()
+        probe = await runtime.probe()
     except FaultError as error:
         return Readiness(docker=False, detail=error.fault.message)
     return Readiness(
@@ -57,6 +60,7 @@ async def prepare(runtime: DockerRuntime, image: str, *, look_only: bool = False
         image=image_id is not None,
         image_id=image_id or "",
         gateway=network.gateway if network else "",
+        seccomp=probe.has_seccomp,
     )
 
 

@@ -422,3 +422,36 @@ def _foreign(docker: DockerBench, name: str, labels: dict[str, str]) -> str:
     container_id: str = docker.client.create_container_from_config(config, name)["Id"]
     docker.client.start(container_id)
     return container_id
+
+
+async def test_a_container_of_an_earlier_release_is_adopted_under_the_profile_that_it_has(
+    docker: DockerBench, runtime: DockerRuntime
+) -> None:
+    spec = session()
+    await runtime.ensure_network()
+    config = container_config(spec, docker.profile("sleep 60"), host=Room(cpus=1, memory_bytes=0))
+    config["HostConfig"]["SecurityOpt"] = ["no-new-privileges:true"]
+    earlier = docker.client.create_container_from_config(config, spec.container_name)["Id"]
+    docker.client.start(earlier)
+    facts = await runtime.ensure(spec, LINE)
+    assert (facts.container_id, facts.status) == (earlier, ContainerStatus.RUNNING)
+    assert [one.container_id for one in await runtime.list()] == [earlier]
+
+
+async def test_the_kernel_keeps_it_to_the_profile_of_system_calls(docker: DockerBench) -> None:
+    script = (
+        "import ctypes, resource, socket\n"
+        "def said(attempt):\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except OSError as error:\n"
+        "        return error.errno\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "print([said(lambda: socket.socket(*each).close()) for each in ((1, 1), (2, 1), (10, 2), (16, 3), (40, 1), (2, 1, 262))],\n"
+        "      said(lambda: resource.prlimit(1, resource.RLIMIT_CORE)), said(lambda: resource.prlimit(0, resource.RLIMIT_CORE)),\n"
+        "      libc.syscall(425, 1, ctypes.create_string_buffer(120)), ctypes.get_errno())\n"
+    )
+    runtime = docker.runtime(OBEDIENT, check=f"python3 - <<'E'\n{script}E\n")
+    output = await runtime.check(b"", 20)
+    assert output.stdout.decode().strip() == "[None, None, None, 1, 1, 1] 1 None -1 1", output
+    await runtime.close()

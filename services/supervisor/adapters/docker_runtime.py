@@ -28,6 +28,7 @@ from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.facts import as_gone, never_seen
 from flotilla.services.supervisor.core.inspected import Inspected, facts_of, is_engine
 from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.core.seccomp import keeps_seccomp
 from flotilla.services.supervisor.core.spec import (
     HEARTBEAT_FILE,
     ContainerProfile,
@@ -46,6 +47,7 @@ RESYNC_S: Final = 30.0
 RETRY_S: Final = 0.5
 SIGNAL_AGAIN_S: Final = 1.0
 SIGNALS: Final = 5
+NO_SECCOMP: Final = "this Docker engine keeps no seccomp profiles: engines run without one"
 
 
 class DockerRuntime:
@@ -93,7 +95,8 @@ class DockerRuntime:
     ) -> ContainerFacts:
         """See ContainerRuntime."""
         refuse_live(spec, is_isolated=self.is_isolated)
-        config = container_config(spec, self._profile, host=await self._room())
+        host = await self._learn()
+        config = container_config(spec, self._profile, host=_room(host), has_seccomp=host.has_seccomp)
         networks = networks_besides(spec, self._profile)
         async with self._locks.take(spec.session_id):
             if networks:
@@ -182,7 +185,10 @@ class DockerRuntime:
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """See ContainerRuntime."""
         # Docker ends it a little later than we would, should we not live to do it.
-        config = check_config(self._profile, host=await self._room(), timeout_s=timeout_s + 5)
+        host = await self._learn()
+        config = check_config(
+            self._profile, host=_room(host), timeout_s=timeout_s + 5, has_seccomp=host.has_seccomp
+        )
         self._checks_under_way += 1
         output = await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
         self._checks_under_way -= 1
@@ -242,11 +248,6 @@ class DockerRuntime:
             )
         )
 
-    async def _room(self) -> Room:
-        """What the host has. Raises FaultError."""
-        probe = await self._learn()
-        return Room(cpus=float(probe.cpus), memory_bytes=probe.memory_bytes)
-
     async def _find(self, session_id: str) -> Inspected:
         name = container_name(session_id)
         found = await self._calls.read(lambda client: find(client, name))
@@ -275,7 +276,7 @@ class DockerRuntime:
             return None
 
     async def _learn(self) -> RuntimeProbe:
-        """What the host has; asked for again after the daemon was away."""
+        """What the host has; asked for again after the daemon was away. Raises FaultError."""
         if self._info is None:
             info: dict[str, Any] = await self._calls.read(lambda client: client.info())
             self._info = RuntimeProbe(
@@ -283,8 +284,15 @@ class DockerRuntime:
                 cpus=int(info["NCPU"]),
                 memory_bytes=int(info["MemTotal"]),
                 version=str(info["ServerVersion"]),
+                has_seccomp=keeps_seccomp(info),
             )
+            if not self._info.has_seccomp:
+                log.warning(NO_SECCOMP)
         return self._info
+
+
+def _room(host: RuntimeProbe) -> Room:
+    return Room(cpus=float(host.cpus), memory_bytes=host.memory_bytes)
 
 
 def _list(client: APIClient, owner: str) -> list[Inspected]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.schemas.session import SessionSpec
-from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core import names, seccomp
 from flotilla.services.supervisor.core.facts import spec_hash
 
 USER: Final = "65532:65532"
@@ -65,8 +65,13 @@ CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=1 << 30)
 """For NautilusTrader and the classes of one plan."""
 
 
-def container_config(spec: SessionSpec, profile: ContainerProfile, *, host: Room) -> dict[str, Any]:
-    """The body of Docker's `POST /containers/create` for a session; what it may use is clamped to the host."""
+def container_config(
+    spec: SessionSpec, profile: ContainerProfile, *, host: Room, has_seccomp: bool = True
+) -> dict[str, Any]:
+    """The body of Docker's `POST /containers/create` for a session; what it may use is clamped to the host.
+
+    Without `has_seccomp` it has no profile of system calls: a Docker engine that cannot keep one starts nothing that asks for it.
+    """
     room = Room(cpus=spec.cpus, memory_bytes=spec.memory_bytes).within(host)
     config: dict[str, Any] = {
         **_process(profile),
@@ -74,7 +79,7 @@ def container_config(spec: SessionSpec, profile: ContainerProfile, *, host: Room
         "StopSignal": "SIGTERM",
         "StopTimeout": math.ceil(spec.stop_timeout_s) + FLUSH_S,
         "Healthcheck": _healthcheck(spec.boot_timeout_s),
-        "HostConfig": _host_config(profile, room, profile.network),
+        "HostConfig": _host_config(profile, room, profile.network, has_seccomp=has_seccomp),
     }
     if profile.command:
         config["Entrypoint"] = list(profile.command)
@@ -86,7 +91,9 @@ def networks_besides(spec: SessionSpec, profile: ContainerProfile) -> tuple[str,
     return (profile.egress,) if spec.has_egress else ()
 
 
-def check_config(profile: ContainerProfile, *, host: Room, timeout_s: float) -> dict[str, Any]:
+def check_config(
+    profile: ContainerProfile, *, host: Room, timeout_s: float, has_seccomp: bool = True
+) -> dict[str, Any]:
     """The same for the check of a plan: as hardened, without any network, and it ends by itself although we might not.
 
     It carries a label of its own, so that nobody takes it for a session.
@@ -95,7 +102,7 @@ def check_config(profile: ContainerProfile, *, host: Room, timeout_s: float) -> 
         **_process(profile),
         "Labels": {names.CHECK: profile.owner},
         "Entrypoint": ["timeout", "-s", "KILL", str(math.ceil(timeout_s)), *profile.check_command],
-        "HostConfig": _host_config(profile, CHECK_ROOM.within(host), "none"),
+        "HostConfig": _host_config(profile, CHECK_ROOM.within(host), "none", has_seccomp=has_seccomp),
     }
 
 
@@ -144,12 +151,13 @@ def _healthcheck(start_period_s: float) -> dict[str, Any]:
     }
 
 
-def _host_config(profile: ContainerProfile, room: Room, network: str) -> dict[str, Any]:
+def _host_config(profile: ContainerProfile, room: Room, network: str, *, has_seccomp: bool) -> dict[str, Any]:
+    calls = [f"seccomp={seccomp.PROFILE}"] if has_seccomp else []
     return {
         "Init": True,
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true"],
+        "SecurityOpt": ["no-new-privileges:true", *calls],
         "PidsLimit": PIDS,
         "Memory": room.memory_bytes,
         "MemorySwap": room.memory_bytes,

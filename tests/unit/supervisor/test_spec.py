@@ -6,6 +6,7 @@ import pytest
 from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.config import EngineConfig
 from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.seccomp import PROFILE as PROFILE_OF_CALLS
 from flotilla.services.supervisor.core.spec import (
     CHECK_ROOM,
     FLUSH_S,
@@ -33,7 +34,7 @@ def test_it_is_hardened() -> None:
     assert host["ReadonlyRootfs"] is True
     assert host["Init"] is True
     assert host["CapDrop"] == ["ALL"]
-    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true", f"seccomp={PROFILE_OF_CALLS}"]
     assert host["PidsLimit"] == 256
     assert host["Memory"] == host["MemorySwap"] == 2 << 30
     assert host["NanoCpus"] == 2_000_000_000
