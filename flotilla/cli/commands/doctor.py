@@ -11,7 +11,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from flotilla.cli.options import Options, common, pass_options
-from flotilla.stack.checks import Check, Level, all_checks, check_python, check_services_packages
+from flotilla.stack.checks import (
+    NEWER_KERNEL,
+    Check,
+    Level,
+    all_checks,
+    check_kernel,
+    check_python,
+    check_services_packages,
+)
 from flotilla.stack.runtime import DockerAnswer, ask_docker
 from flotilla.stack.stack import HTTP_PORT
 from flotilla.state.exits import Exit
@@ -19,6 +27,7 @@ from flotilla.state.exits import Exit
 WITHOUT_DOCKER: Final = (
     "mend that, or go on without: engines then run as local processes, not isolated, and none trades live"
 )
+NO_PROFILE: Final = "the Docker engine keeps containers to no seccomp profile: engines run without one"
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -28,7 +37,7 @@ _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red
 @pass_options
 def doctor(options: Options, *, port: int) -> int:
     """Check what this machine has, what it lacks, and say how to mend it. Exits with 1 when something has to be mended."""
-    checks = [*all_checks(options.folder, port), *docker_checks(_docker(options.folder.root))]
+    checks = [*all_checks(options.folder, port), check_kernel(), *docker_checks(_docker(options.folder.root))]
     failed = [check for check in checks if check.level == Level.FAIL]
     options.output.document({"ok": not failed, "checks": checks}, lambda: _shown(checks))
     return Exit.FAILED if failed else Exit.OK
@@ -48,6 +57,8 @@ def docker_checks(answer: DockerAnswer) -> Iterator[Check]:
         return
     network = f"engines' network at {answer.gateway}" if answer.gateway else "`flotilla up` makes the network"
     yield Check("docker", Level.OK, f"engine answers; {network}")
+    if not answer.seccomp:
+        yield Check("docker seccomp", Level.WARN, NO_PROFILE, NEWER_KERNEL)
     if answer.image:
         yield Check("engine image", Level.OK, answer.detail)
     else:

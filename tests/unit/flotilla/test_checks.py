@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from flotilla.cli.commands.doctor import docker_checks
 from flotilla.schemas.secrets import SecretBinding
 from flotilla.stack import checks
-from flotilla.stack.checks import Check, Level
+from flotilla.stack.checks import Check, KernelAnswer, Level
+from flotilla.stack.runtime import DockerAnswer
 from flotilla.stack.servers.ports import Ports
 from flotilla.state.errors import StackError
 from flotilla.state.folder import StateFolder
@@ -114,3 +116,31 @@ def test_a_secret_that_is_bound_to_nothing_is_found(folder: StateFolder) -> None
     assert checks.check_secrets(folder).level == Level.WARN
     secret_store(folder).bind("old", SecretBinding(adapter="nautilus_trader.adapters.binance"))
     assert checks.check_secrets(folder) == Check("secrets", Level.OK, "1, encrypted and bound")
+
+
+def test_this_kernel_is_looked_at_by_the_sidecars_own_program() -> None:
+    check = checks.check_kernel()
+    assert check.name == "kernel"
+    assert re.search(r"Landlock|seccomp", check.found)
+
+
+def test_a_kernel_that_lacks_something_is_a_warning_that_says_what_follows() -> None:
+    whole = checks.judge_kernel(KernelAnswer(7, is_enough=True, shortcoming=""))
+    assert (whole.level, "Landlock 7" in whole.found) == (Level.OK, True)
+    lacking = checks.judge_kernel(KernelAnswer(5, is_enough=True, shortcoming="they cannot x"))
+    assert (lacking.level, lacking.found) == (Level.WARN, "they cannot x")
+    without = checks.judge_kernel(KernelAnswer(0, is_enough=False, shortcoming="they can kill"))
+    assert (without.level, without.found) == (Level.WARN, "they can kill; no engine trades live here")
+    assert "6.12" in lacking.remedy == without.remedy
+
+
+def test_a_docker_engine_without_seccomp_is_a_warning() -> None:
+    found = {
+        has: {
+            check.name: check.level
+            for check in docker_checks(DockerAnswer(docker=True, detail="", seccomp=has))
+        }
+        for has in (True, False)
+    }
+    assert "docker seccomp" not in found[True]
+    assert found[False]["docker seccomp"] == Level.WARN
