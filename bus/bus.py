@@ -56,6 +56,8 @@ class Bus:
         self._endpoints: list[Endpoint] = []
         self.introduction: Introduction = lambda: None
         """Says with each command whom this connection speaks for."""
+        self.scope: Callable[[], Mapping[str, str]] = dict
+        """The labels that an engine must carry for that: says so with each command."""
         self.witness: Witness | None = None
         """Told of every command that is answered from now on; set it before `serve`."""
         self._listeners: list[Listener] = []
@@ -89,7 +91,7 @@ class Bus:
 
     async def _ask(self, call: Call[Any, Any], to: str, body: bytes, timeout_s: float) -> Msg:
         loop = asyncio.get_running_loop()
-        headers = headers_of(self.introduction()) if call.is_command else None
+        headers = headers_of(self.introduction(), self.scope()) if call.is_command else None
         deadline = loop.time() + timeout_s
         patience = loop.time() + min(PATIENCE_S, timeout_s / 2)
         while True:

@@ -20,12 +20,17 @@ from flotilla.schemas.audit import Caller
 from flotilla.schemas.contract import Call
 from flotilla.schemas.decoding import decode
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.labels import Labels, parse_labels, text_of
 
 log = get_logger(__name__)
 
 INBOX: Final = "_INBOX"
 """Answers go to inboxes only: a caller may put any subject into the reply field, and would speak there in our name."""
 _HEADERS: Final = {"name": "Flotilla-Caller", "origin": "Flotilla-Origin", "via": "Flotilla-Via"}
+_SCOPE: Final = "Flotilla-Scope"
+_NONE_HAS: Final = {"": ""}
+"""Labels that no engine can carry."""
+_EVERYTHING: Final[Mapping[str, str]] = {}
 _LONGEST: Final = 200
 
 Introduction: TypeAlias = Callable[[], Caller | None]
@@ -33,10 +38,14 @@ Introduction: TypeAlias = Callable[[], Caller | None]
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """The command that is being handled: who asked, and the body as it came."""
+    """The command that is being handled: who asked, the body as it came, and the labels that an engine must carry for it.
+
+    A scope only takes away: whoever may ask at all may do so for every engine, unless it says that it may not.
+    """
 
     caller: Caller = Caller()
     body: bytes = b""
+    scope: Labels = {}
 
 
 _ASKED: ContextVar[Asked | None] = ContextVar("asked", default=None)
@@ -57,12 +66,22 @@ def asking(what: Asked) -> Iterator[None]:
         _ASKED.reset(token)
 
 
-def headers_of(caller: Caller | None) -> dict[str, str] | None:
-    """The headers that introduce whoever a call is made for; None when nobody is named."""
-    if caller is None:
-        return None
-    said = {header: _plain(getattr(caller, field)) for field, header in _HEADERS.items()}
+def headers_of(caller: Caller | None, scope: Mapping[str, str] = _EVERYTHING) -> dict[str, str] | None:
+    """The headers that introduce whoever a call is made for, and limit it; None when nobody is named."""
+    said = {header: _plain(getattr(caller, field)) for field, header in _HEADERS.items()} if caller else {}
+    said[_SCOPE] = text_of(scope)
     return {header: text for header, text in said.items() if text} or None
+
+
+def scope_of(headers: Mapping[str, str] | None) -> Labels:
+    """The labels to which a request is limited. What cannot be read limits it to nothing."""
+    text = (headers or {}).get(_SCOPE)
+    if text is None:
+        return {}
+    try:
+        return parse_labels(text.split(","))
+    except ValueError:
+        return _NONE_HAS
 
 
 def caller_of(reply: str, headers: Mapping[str, str] | None) -> Caller:
@@ -160,7 +179,7 @@ class Endpoint:
         started = time.perf_counter_ns()
         caller = caller_of(message.reply, message.headers)
         try:
-            with asking(Asked(caller, message.data)):
+            with asking(Asked(caller, message.data, scope_of(message.headers))):
                 body, problem = await self._answer(message.data)
         finally:
             self._slots.release()

@@ -179,11 +179,32 @@ HTTP_ORIGINS: Final = Variable(
     meaning="The web origins whose pages may call the gateway, such as `https://desk.example`.",
     without="none may",
 )
+HTTP_NAMES: Final = Variable(
+    name="FLOTILLA_HTTP_NAMES",
+    readers=(Reader.GATEWAY, Reader.COMPOSE),
+    kind=variable.HOST_NAMES,
+    meaning="The names by which clients may call the gateway; by its addresses, as `localhost` and by `FLOTILLA_HTTP_HOST` they always may.",
+    without="no others",
+)
+HTTP_RATE: Final = Variable(
+    name="FLOTILLA_HTTP_RATE",
+    readers=(Reader.GATEWAY, Reader.COMPOSE),
+    kind=variable.number("requests a second", 1, 100_000),
+    meaning="How often one token may ask, after five times as many at once; emergency stops are not counted.",
+    default="200",
+)
+HTTP_CONNECTIONS: Final = Variable(
+    name="FLOTILLA_HTTP_CONNECTIONS",
+    readers=(Reader.GATEWAY, Reader.COMPOSE),
+    kind=variable.whole("a number", 8, 100_000),
+    meaning="How many connections one address may hold; everybody behind a reverse proxy has its address.",
+    default="256",
+)
 TOKENS_FILE: Final = Variable(
     name="FLOTILLA_TOKENS_FILE",
-    readers=(Reader.GATEWAY,),
+    readers=(Reader.GATEWAY, Reader.CLIENT),
     kind=variable.PATH,
-    meaning="The tokens that the gateway accepts.",
+    meaning="The tokens that the gateway accepts, and `flotilla access` makes.",
     without="`tokens.jsonl` in the state folder",
 )
 MAX_STREAMS: Final = Variable(

@@ -56,6 +56,11 @@ def parse_labels(pairs: Iterable[str]) -> dict[str, str]:
     return labels
 
 
+def text_of(labels: Mapping[str, str]) -> str:
+    """Labels as `parse_labels` reads them, one after the other separated by commas."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 def read_labels(pairs: Iterable[str], field: str) -> dict[str, str]:
     """As parse_labels. Raises FaultError `invalid` that names `field`."""
     try:

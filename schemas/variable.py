@@ -20,6 +20,7 @@ T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
 N = TypeVar("N", int, float)
 
+_HOST_NAME: Final = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
 _ORIGIN: Final = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,260}\Z")
 
 
@@ -175,6 +176,10 @@ WORDS: Final = Kind("words, as a shell splits them", lambda given: tuple(shlex.s
 MODULES: Final = Kind("modules, separated by commas", lambda given: _listed(given, _is_module))
 ORIGINS: Final = Kind(
     "origins such as `https://desk.example`, separated by commas", lambda given: _listed(given, _ORIGIN.match)
+)
+HOST_NAMES: Final = Kind(
+    "names of hosts such as `desk.example`, without a port, separated by commas",
+    lambda given: tuple(name.lower() for name in _listed(given, _HOST_NAME.match)),
 )
 LABELS: Final = Kind(
     f"at most {MOST_LABELS} labels with different keys, separated by commas, each {FORM}", _labels

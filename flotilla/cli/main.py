@@ -105,6 +105,16 @@ SECRET = LazyGroup(
         ),
     },
 )
+ACCESS = LazyGroup(
+    "access",
+    help="Who may use the REST API, with which role and for which engines.",
+    entries={
+        "add": Entry("flotilla.cli.commands.access:add", "Make a token and print it, once."),
+        "ls": Entry("flotilla.cli.commands.access:ls", "List tokens by name; they are never shown."),
+        "rm": Entry("flotilla.cli.commands.access:rm", "Take a token away, at once."),
+        "code": Entry("flotilla.cli.commands.access:code", "Print a code with which a browser signs in."),
+    },
+)
 DATA = LazyGroup(
     "data",
     help="The market data that engines replay.",
@@ -160,6 +170,7 @@ GROUPS = {
     "host": HOST,
     "container": CONTAINER,
     "secret": SECRET,
+    "access": ACCESS,
     "data": DATA,
     "backtest": BACKTEST,
     "study": STUDY,
@@ -187,6 +198,7 @@ GROUPS = {
         "host": Entry("flotilla.cli.main:HOST", "The hosts that engines run on."),
         "container": Entry("flotilla.cli.main:CONTAINER", "The containers of engines."),
         "secret": Entry("flotilla.cli.main:SECRET", "Credentials of venues, in the state folder."),
+        "access": Entry("flotilla.cli.main:ACCESS", "Who may use the REST API."),
         "data": Entry("flotilla.cli.main:DATA", "The market data that engines replay."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -18,6 +18,7 @@ _LISTS: Final = {
     "study": "`flotilla study ls` lists the studies",
     "template": "`flotilla template ls` lists the templates",
     "secret": "`flotilla secret ls` lists the secrets",
+    "access": "`flotilla access ls` lists the tokens",
 }
 _SHOWS: Final = {
     "engine": "`flotilla engine inspect {name}` shows its present state",
@@ -26,6 +27,7 @@ _SHOWS: Final = {
     "backtest": "`flotilla backtest show {name}` shows its present state",
     "study": "`flotilla study show {name}` shows its present state",
     "container": "`flotilla container ls` shows what is there now",
+    "access": "add --replace to give {name} a new one; the old one then stops working at once",
 }
 
 

@@ -5,20 +5,21 @@ written anew, so that they have the permissions of this version.
 """
 
 import argparse
-import asyncio
 import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from flotilla.bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
 from flotilla.bus.files import write_whole
 from flotilla.bus.secret_store import SecretStore
+from flotilla.bus.tokens import add_token
+from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import server_config
-from flotilla.state.programs import output, python
 
 OWNER: Final = 65532
 """The uid and gid that every container of ours runs as."""
@@ -62,16 +63,12 @@ def encrypt_secrets(folder: Path) -> None:
         print(problem, file=sys.stderr)
 
 
-async def ensure_token(folder: Path) -> None:
+def ensure_token(folder: Path) -> None:
     """Makes the administrator's token once: its digest for the gateway, its text for whoever operates the fleet."""
-    digests, token = folder / "gateway/tokens.jsonl", folder / "operator/admin.token"
-    if not (digests.exists() and token.exists()):
-        _write(
-            token,
-            await output(
-                python("-m", "flotilla.services.gateway.web.tokens", str(digests), "admin", "admin")
-            ),
-        )
+    digests, file = folder / "gateway/tokens.jsonl", folder / "operator/admin.token"
+    if not (digests.exists() and file.exists()):
+        token, _ = add_token(digests, "admin", Role.ADMIN, now=datetime.now(UTC), replace=True)
+        _write(file, token)
 
 
 def hand_over(folder: Path) -> None:
@@ -106,7 +103,7 @@ def main() -> None:
     parser.add_argument("--redis-port", type=int, default=6379)
     given = parser.parse_args()
     provision(given.folder, host=given.host, nats_port=given.nats_port, redis_port=given.redis_port)
-    asyncio.run(ensure_token(given.folder))
+    ensure_token(given.folder)
     hand_over(given.folder)
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ import msgspec
 from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.files import write_whole
 from flotilla.bus.tasks import Tasks
+from flotilla.bus.tokens import add_token
 from flotilla.client.client import Flotilla
+from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
@@ -30,7 +33,7 @@ from flotilla.stack.stopping import stop_engines
 from flotilla.state.errors import ProgramFailedError, StackError
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import StackLock
-from flotilla.state.programs import output, output_lines, python
+from flotilla.state.programs import output_lines, python
 from flotilla.state.settings import Connection
 
 _TIMEOUT_S: Final = 45.0
@@ -41,14 +44,12 @@ _SERVICE_STOP_S: Final = 15.0
 _SERVER_STOP_S: Final = 20.0
 
 
-async def ensure_token(folder: StateFolder) -> None:
+def ensure_token(folder: StateFolder) -> None:
     """Makes the administrator's token, and writes it where only its owner can read it."""
     if folder.token_file.exists() and folder.digests_file.exists():
         return
-    text = await output(
-        python("-m", "flotilla.services.gateway.web.tokens", str(folder.digests_file), "admin", "admin")
-    )
-    write_whole(folder.token_file, text.encode())
+    token, _ = add_token(folder.digests_file, "admin", Role.ADMIN, now=datetime.now(UTC), replace=True)
+    write_whole(folder.token_file, token.encode())
 
 
 async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrator) -> None:
@@ -149,11 +150,11 @@ class Stack:
         keys = FleetKeys(self._folder.keys)
         nats = self._nats(keys, runtime.bus_host, lock)
         redis = self._redis(runtime.bus_host, lock)
+        ensure_token(self._folder)
         postgres, *_ = await _together(
             self._start_postgres(lock),
             self._start_nats(nats),
             self._start_redis(redis),
-            ensure_token(self._folder),
             ensure_sample_data(self._folder, lock.children_fd, self._narrator),
         )
         Ports(nats=nats.port, redis=redis.port).save(self._folder.ports_file)

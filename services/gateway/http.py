@@ -2,33 +2,41 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Final
 
 from aiohttp import web
 
 from flotilla.bus.logs import bind, get_logger
+from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.decoding import MAX_BODY_BYTES
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.scope import narrowed
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.routes.table import ROUTES
 from flotilla.services.gateway.web.answer import response
-from flotilla.services.gateway.web.auth import Role, authorise
+from flotilla.services.gateway.web.auth import identify, permit
 from flotilla.services.gateway.web.errors import fault_response, http_response, internal_response
 from flotilla.services.gateway.web.inputs import Ask, read_body, read_path, read_query, read_request_id
+from flotilla.services.gateway.web.origins import check_host, check_origin
+from flotilla.services.gateway.web.sessions import COOKIE, CSRF_HEADER, check_csrf
 
 log = get_logger(__name__)
 
-BODY_TIMEOUT_S: Final = 30.0
+_NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'"
+"""For everything that is no page."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID: Final = web.RequestKey("request_id", str)
-_CALLER: Final = web.RequestKey("caller", str)
+_TOKEN: Final = web.RequestKey("token", TokenRecord)
 SPEAKS_FOR: ContextVar[Caller | None] = ContextVar("speaks for", default=None)
 """Whose request this task answers: what the gateway asks of others for it is asked in that name."""
+SCOPE: ContextVar[Mapping[str, str]] = ContextVar("scope", default=MappingProxyType({}))
+"""The labels to which that request is limited: the orchestrator holds its commands against them too."""
 
 type Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,7 +65,7 @@ def _conversation(gateway: Gateway) -> Any:
         except FaultError as error:
             request[_REQUEST_ID] = new_request_id()
             refusal = error
-        with bind(request_id=request[_REQUEST_ID]):
+        with bind(request_id=request[_REQUEST_ID]), gateway.door.handling(request.transport):
             response = fault_response(refusal) if refusal else await _answer(gateway, request, handler)
             seconds = time.perf_counter() - started
             route = _route_path(request)
@@ -70,9 +78,10 @@ def _conversation(gateway: Gateway) -> Any:
 
 
 async def _answer(gateway: Gateway, request: web.Request, handler: Next) -> web.StreamResponse:
-    if preflight := _preflight(gateway, request):
-        return preflight
     try:
+        _check_names(gateway, request)
+        if preflight := _preflight(gateway, request):
+            return preflight
         return await handler(request)
     except FaultError as error:
         return fault_response(error)
@@ -82,12 +91,21 @@ async def _answer(gateway: Gateway, request: web.Request, handler: Next) -> web.
         return internal_response()
 
 
+def _check_names(gateway: Gateway, request: web.Request) -> None:
+    """Raises FaultError for a request that a page of somebody else's may have made a browser send."""
+    hosts = request.headers.getall("Host", [])
+    check_host(hosts, gateway.settings.names)
+    check_origin(request.headers.getall("Origin", []), hosts, gateway.settings.origins)
+
+
 def _endpoint(gateway: Gateway, route: Route) -> Next:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             if route.role is not None:
-                _admit(gateway, request, route.role)
-            ask = await _read(request, route)
+                _admit(gateway, request, route)
+            ask = await _read(gateway, request, route)
+            if ask.token is not None:
+                ask = await narrowed(gateway, route.about, ask.token, ask)
         except FaultError as error:
             _turned_away(gateway, request, route, error.fault)
             raise
@@ -96,15 +114,35 @@ def _endpoint(gateway: Gateway, route: Route) -> Next:
     return answer
 
 
-def _admit(gateway: Gateway, request: web.Request, role: Role) -> None:
-    """Raises FaultError for who may not do it."""
-    try:
-        token = authorise(gateway.tokens, request.headers.get("Authorization"), role)
-    except FaultError:
-        SPEAKS_FOR.set(Caller(origin=request.remote or "", via="rest"))
-        raise
-    request[_CALLER] = token.name
+def _admit(gateway: Gateway, request: web.Request, route: Route) -> None:
+    """Raises FaultError for who may not do it: `busy` for who asks too often, with or without a good token."""
+    SPEAKS_FOR.set(Caller(origin=request.remote or "", via="rest"))
+    token = _whose(gateway, request)
+    request[_TOKEN] = token
+    SCOPE.set(token.labels)
     SPEAKS_FOR.set(Caller(name=token.name, origin=request.remote or "", via="rest"))
+    if not route.is_urgent and (wait_s := gateway.limits.spend(token.name, time.monotonic())) is not None:
+        per_s = gateway.settings.rate
+        message = f"{token.name} asks more than {per_s:g} times a second"
+        raise fault(FaultCode.BUSY, message, retry_after_s=wait_s)
+    if route.role is not None:
+        permit(token, route.role)
+
+
+def _whose(gateway: Gateway, request: web.Request) -> TokenRecord:
+    """A good token counts also where others of its address have tried too many that are not."""
+    headers = request.headers.getall("Authorization", [])
+    try:
+        if not headers and (cookie := request.cookies.get(COOKIE)):
+            return _signed_in(gateway, request, cookie)
+        return identify(gateway.tokens, headers)
+    except FaultError as error:
+        if error.fault.code == FaultCode.UNAUTHENTICATED:
+            wait_s = gateway.limits.failed(request.remote or "", time.monotonic())
+            if wait_s is not None:
+                message = "too many requests without a good token came from this address"
+                raise fault(FaultCode.BUSY, message, retry_after_s=wait_s) from None
+        raise
 
 
 def _turned_away(gateway: Gateway, request: web.Request, route: Route, problem: Fault) -> None:
@@ -117,7 +155,20 @@ def _turned_away(gateway: Gateway, request: web.Request, route: Route, problem: 
     gateway.refusals.saw(request[_REQUEST_ID], subject, caller, problem)
 
 
-async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:
+def _signed_in(gateway: Gateway, request: web.Request, cookie: str) -> TokenRecord:
+    """Whose cookie it is. Raises FaultError `unauthenticated`, and `forbidden` for a change that no page of ours asked for."""
+    session = gateway.sessions.find(cookie)
+    if session is None:
+        raise fault(FaultCode.UNAUTHENTICATED, "the session is over, or was none: sign in again")
+    if (why := gateway.tokens.ending(session.token)) is not None:
+        gateway.sessions.close(cookie)
+        raise fault(FaultCode.UNAUTHENTICATED, f"the token of {session.token.name} is no longer good: {why}")
+    if request.method not in ("GET", "HEAD"):
+        check_csrf(session, request.headers.getall(CSRF_HEADER, []))
+    return session.token
+
+
+async def _read(gateway: Gateway, request: web.Request, route: Route) -> Ask[Any, Any]:
     path = read_path(request.match_info)
     takes = route.signature
     query = read_query(request.query.items(), takes.query)
@@ -125,13 +176,13 @@ async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:
     if takes.body is not None:
         instance_id = path.get("instance_id") or getattr(query, "instance_id", None)
         body = read_body(
-            await _received(request),
+            await _received(request, gateway.settings.request_s),
             takes.body,
             is_optional=takes.is_body_optional,
             fill={route.id_in_body: instance_id} if instance_id else {},
         )
     return Ask(
-        caller=request.get(_CALLER, ""),
+        token=request.get(_TOKEN),
         request_id=request[_REQUEST_ID],
         path=path,
         query=query,
@@ -140,14 +191,25 @@ async def _read(request: web.Request, route: Route) -> Ask[Any, Any]:
     )
 
 
-async def _received(request: web.Request) -> bytes:
+async def _received(request: web.Request, within_s: float) -> bytes:
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
+        async with asyncio.timeout(within_s):
+            body = await request.read()
     except TimeoutError:
-        raise fault(FaultCode.MALFORMED, f"body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+        raise fault(FaultCode.MALFORMED, f"body did not arrive within {within_s:g} s") from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise fault(FaultCode.MALFORMED, f"body did not arrive whole: {error}") from None
+    if body:
+        _check_type(request)
+    return body
+
+
+def _check_type(request: web.Request) -> None:
+    """Raises HTTPUnsupportedMediaType for a body that says it is something else than JSON; one that does not say is read as JSON."""
+    types = request.headers.getall("Content-Type", [])
+    is_json = request.content_type == "application/json" and (request.charset or "utf-8").lower() == "utf-8"
+    if len(types) > 1 or (types and not is_json):
+        raise web.HTTPUnsupportedMediaType
 
 
 def _preflight(gateway: Gateway, request: web.Request) -> web.Response | None:
@@ -170,6 +232,10 @@ def _common_headers(origins: tuple[str, ...]) -> Callable[[web.Request, web.Stre
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = "flotilla"
         response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Frame-Options"] = "DENY"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers.setdefault("Content-Security-Policy", _NOTHING_RUNS)
         if origins:
             response.headers["Vary"] = "Origin"
         if (origin := request.headers.get("Origin")) in origins and origin is not None:
@@ -185,14 +251,16 @@ def _route_path(request: web.Request) -> str:
 
 
 def _log_access(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-    # Probes come every few seconds and would hide what people do.
-    say = log.debug if request.path in ("/healthz", "/readyz", "/metrics") else log.info
+    token = request.get(_TOKEN)
+    # Probes come every few seconds, and whoever asks too often by the hundred: both would hide what people do.
+    is_noise = request.path in ("/healthz", "/readyz", "/metrics") or response.status == 429
+    say = log.debug if is_noise else log.info
     say(
         "request",
         method=request.method,
         path=request.path,
         status=response.status,
         ms=round(seconds * 1000, 1),
-        caller=request.get(_CALLER),
+        caller=token.name if token else None,
         peer=request.remote,
     )

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,6 +212,47 @@ def test_a_secret_is_bound_or_not_stored(tmp_path: Path) -> None:
     assert run_flotilla(*folder, "secret", "bind", "none", "--adapter", "okx").returncode == 4
 
 
+def test_tokens_are_made_listed_and_taken_away_without_a_stack(tmp_path: Path) -> None:
+    folder = ("--state", str(tmp_path / "state"))
+    add = (*folder, "access", "add", "desk-a", "--role", "trader")
+    made = run_flotilla(*add, "--label", "desk=a", "--label", "zone=b", "--expires", "30d")
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.removesuffix("\n")
+    assert re.fullmatch(r"[\w-]{43}", token), "nothing but the token stands on stdout"
+    assert "desk-a is trader for engines labelled desk=a,zone=b until 20" in made.stderr
+    assert (
+        run_flotilla(*folder, "access", "add", "old", "--role", "viewer", "--expires", "1s").returncode == 0
+    )
+    again = run_flotilla(*add)
+    assert (again.returncode, again.stdout) == (5, "")
+    assert "--replace" in again.stderr
+    for more, field in (
+        (("../x", "--role", "viewer"), "name"),
+        (("x", "--role", "viewer", "--expires", "1y"), "--expires"),
+        (("x", "--role", "viewer", "--label", "Desk=a"), "--label"),
+    ):
+        refused = run_flotilla(*folder, "access", "add", *more)
+        assert refused.returncode == 3
+        assert field in refused.stderr
+    assert run_flotilla(*folder, "access", "add", "x", "--role", "god").returncode == 2
+    assert run_flotilla(*folder, "access", "add", "x").returncode == 2
+    deadline = time.monotonic() + 10
+    while "expired" not in run_flotilla(*folder, "access", "ls").stdout:
+        assert time.monotonic() < deadline
+    listed = run_flotilla(*folder, "access", "ls").stdout
+    assert re.search(r"^desk-a +trader +desk=a,zone=b +20\S+ \S+Z +20\S+ \S+Z$", listed, re.MULTILINE)
+    assert re.search(r"^old +viewer +20.* expired$", listed, re.MULTILINE)
+    known = json.loads(run_flotilla(*folder, "--json", "access", "ls").stdout)
+    assert [(one["name"], one["is_expired"]) for one in known["tokens"]] == [("desk-a", False), ("old", True)]
+    assert token not in str(known) + listed
+    assert "sha256" not in str(known)
+    replaced = json.loads(run_flotilla(*add, "--replace", "--json").stdout)
+    assert replaced["token"] != token
+    assert (replaced["labels"], replaced["expires_at"]) == ({}, None)
+    assert run_flotilla(*folder, "access", "rm", "desk-a").stdout == "the token of desk-a no longer works\n"
+    assert run_flotilla(*folder, "access", "rm", "desk-a").returncode == 4
+
+
 # What programs get.
 
 
@@ -225,6 +267,7 @@ def test_a_secret_is_bound_or_not_stored(tmp_path: Path) -> None:
         ("strategy", "ls", "trader"),
         ("container", "ls"),
         ("secret", "ls"),
+        ("access", "ls"),
         ("data", "ls"),
         ("doctor",),
     ],

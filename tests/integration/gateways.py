@@ -14,6 +14,7 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.discovery import Discovery
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas import contract
+from flotilla.schemas.access import Role
 from flotilla.schemas.audit import AuditList
 from flotilla.schemas.catalog import (
     CatalogEntry,
@@ -58,8 +59,7 @@ from flotilla.schemas.telemetry import HostHeartbeat, Resources, StopFlag, StopR
 from flotilla.services.gateway.routes.route import Route
 from flotilla.services.gateway.service import serve
 from flotilla.services.gateway.settings import GatewaySettings
-from flotilla.services.gateway.web.auth import Role
-from flotilla.services.gateway.web.tokens import create_token
+from tests.access import create_token
 from tests.documented import comparing
 from tests.integration import gateway_backtests
 from tests.integration.conftest import ConnectAs
@@ -342,9 +342,9 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
     orchestrator = Orchestrator(bus)
     await orchestrator.start()
     gateway = await connect_as(Actor.GATEWAY)
-    chosen = msgspec.structs.replace(
-        GatewaySettings.from_env({}), **{"tokens_file": file, "port": 0, **settings}
-    )
+    # Tests ask faster than people, and often without a good token.
+    usual = {"tokens_file": file, "port": 0, "rate": 100_000.0, "failures": 100_000}
+    chosen = msgspec.structs.replace(GatewaySettings.from_env({}), **{**usual, **settings})
     async with (
         serve(gateway, chosen) as probe,
         aiohttp.ClientSession(

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus
+from flotilla.schemas.access import Role
 from flotilla.schemas.backtest import (
     BacktestList,
     BacktestStatus,
@@ -27,7 +28,6 @@ from flotilla.schemas.backtest import (
     WhichBacktest,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import (
     CONFIG,

@@ -175,7 +175,8 @@ async def test_bad_requests_are_refused_naming_the_field_and_never_reach_the_orc
 ) -> None:
     for method, path, body, status, field in rows:
         url = URL(stage.address + path, encoded=True)
-        async with stage.http.request(method, url, data=body) as answer:
+        headers = {"Content-Type": "application/json"}
+        async with stage.http.request(method, url, data=body, headers=headers) as answer:
             told = await answer.json(content_type="application/json")
         what = f"{method} {path} {(body or b'')[-120:]!r}: {str(told)[:300]}"
         assert answer.status == status, what

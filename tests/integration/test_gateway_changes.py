@@ -9,6 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from flotilla.schemas.access import Role
 from flotilla.schemas.catalog import StrategyVerdict, ValidateStrategy
 from flotilla.schemas.engine import ConfigureEngine, RemoveEngine, SessionList, StartEngine
 from flotilla.schemas.fault import FaultCode, FieldError, fault
@@ -16,7 +17,6 @@ from flotilla.schemas.session import Cleanup, CleanupError, CleanupReport
 from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.strategy import AddStrategy, ListStrategies, WhichStrategy
 from flotilla.schemas.telemetry import StopReport
-from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import (
     API,

@@ -8,11 +8,11 @@ import pytest
 
 from flotilla.bus import fleet_stop
 from flotilla.bus.bus import Bus
+from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import EmergencyStop, LiftStop
 from flotilla.services.gateway.engines import emergency
-from flotilla.services.gateway.web.auth import Role
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateways import API, ENGINE, Stage, Supervisor, receipt, staged
 

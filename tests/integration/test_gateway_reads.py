@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import jsonschema
 import pytest
 
 from flotilla.bus import fleet_stop
+from flotilla.bus.tokens import add_code
 from flotilla.schemas.backtest import BacktestStatus, ListBacktests
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import (
@@ -63,7 +65,7 @@ async def read(stage: Stage, path: str, status: int = 200) -> Any:
 
 
 async def test_every_answer_is_as_the_document_says(
-    stage: Stage, connect_as: ConnectAs, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, connect_as: ConnectAs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_stop, "SEARCH_S", 0.4)
     host = Supervisor(await connect_as(Actor.SUPERVISOR))
@@ -71,15 +73,17 @@ async def test_every_answer_is_as_the_document_says(
     await host.start()
     document = await read(stage, "/openapi.json")
     checked = [route for route in ROUTES if route.signature.reply is not None]
+    code, _ = add_code(tmp_path / "tokens.jsonl", "admin", now=datetime.now(UTC))
+    bodies = {**BODIES, "sign_in": {"code": code}}
     for route in checked:
         path = concrete(route) + QUERIES.get(route.name, "")
-        async with stage.http.request(route.method, path, json=BODIES.get(route.name)) as answer:
+        async with stage.http.request(route.method, path, json=bodies.get(route.name)) as answer:
             assert answer.status == 200, (route.name, await answer.text())
             reply = await answer.json()
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 51
+    assert len(checked) == 54
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from flotilla.bus.bus import Bus, connect
 from flotilla.schemas import contract
+from flotilla.schemas.access import Role
 from flotilla.schemas.backtest import BacktestView
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.states import DesiredState, RunState
@@ -26,7 +27,6 @@ from flotilla.schemas.telemetry import (
     Severity,
     StateChange,
 )
-from flotilla.services.gateway.web.auth import Role
 from flotilla.services.orchestrator.engines.core.views import record_view
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
@@ -309,7 +309,7 @@ async def test_clients_that_never_read_are_dropped_and_the_others_do_not_notice(
     loop = asyncio.get_running_loop()
     await loop.sock_connect(deaf, (host, int(port)))
     token = stage.bearer(Role.VIEWER)["Authorization"]
-    request = f"GET {STREAM}?kinds=alert HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n"
+    request = f"GET {STREAM}?kinds=alert HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\r\n"
     await loop.sock_sendall(deaf, request.encode())
 
     async with Opened(stage, "?kinds=alert") as reader:

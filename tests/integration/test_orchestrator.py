@@ -12,6 +12,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.catalog import ListCatalog, ListTemplates
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import (
+    ConfigureEngine,
     ListEngines,
     ListSessions,
     ReadEvents,
@@ -24,6 +25,7 @@ from flotilla.schemas.engine import (
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import Cleanup, ContainerStatus, ListContainers
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.strategy import WhichStrategy
 from flotilla.schemas.telemetry import Alert, EventKind, LogLines, Severity, StateChange
 from tests.integration.orchestrator_bench import BARS, Bench, refused, until
 
@@ -103,6 +105,30 @@ async def test_a_repeated_stop_does_not_stop_the_next_session(bench: Bench) -> N
     await bench.trading()
     assert await bench.call(contract.ENGINE_STOP, stop) == answer
     assert (await bench.view()).session.state == RunState.TRADING  # type: ignore[union-attr]
+
+
+async def test_a_command_that_is_limited_to_labels_changes_no_other_engine(bench: Bench) -> None:
+    """Also one that the gateway has let through, because the engine was another when it looked."""
+    await bench.trading(labels={"desk": "b"})
+    stored = EngineConfig(instance_id="e1", engine_type="sandbox", labels={"desk": "a"})
+    bench.operator.scope = lambda: {"desk": "a"}
+    for call, request in (
+        (contract.ENGINE_STOP, StopEngine(instance_id="e1", force=True)),
+        (contract.ENGINE_RESTART, RestartEngine(instance_id="e1")),
+        (contract.ENGINE_CONFIGURE, ConfigureEngine(config=stored)),
+        (contract.ENGINE_START, StartEngine(config=stored)),
+        (contract.STRATEGY_STOP, WhichStrategy(instance_id="e1", strategy_id="X-001")),
+    ):
+        error = await refused(bench, call, request)
+        assert (error.code, error.message) == (FaultCode.NOT_FOUND, "no engine e1 is known"), call.subject
+    bare = EngineConfig(instance_id="e2", engine_type="sandbox")
+    error = await refused(bench, contract.ENGINE_START, StartEngine(config=bare))
+    assert (error.code, error.errors[0].field) == (FaultCode.FORBIDDEN, "config.labels")
+    assert (await bench.view()).session.state == RunState.TRADING  # type: ignore[union-attr]
+    bench.operator.scope = lambda: {"desk": "b"}
+    assert (
+        await bench.call(contract.ENGINE_STOP, StopEngine(instance_id="e1"))
+    ).state == ClientState.STOPPING
 
 
 async def test_starting_an_active_engine_is_a_conflict(bench: Bench) -> None:

@@ -18,12 +18,13 @@ _ANY_CASE: Final = re.compile(r"\(\?i:([a-z|]+)\)")
 _MEANING: Final = {
     400: "Malformed: not JSON, empty, nested too deep; or live trading without its confirmation.",
     401: "No bearer token, or one that is not known.",
-    403: "The token's role is too low.",
+    403: "The token's role is too low; or a page of another site asks.",
     404: "Not known.",
     409: "Illegal now, or several engines are active and none was named.",
     413: "The body is over 256 KiB.",
+    415: "The body says that it is something else than JSON in UTF-8.",
     422: "A value is invalid; `errors` names each field.",
-    429: "Too many at once; see Retry-After.",
+    429: "Too many at once, too often, or too often without a good token; see Retry-After.",
     500: "A failure of ours; `error_id` finds it in the log.",
     503: "A dependency does not answer and nothing was done; see Retry-After.",
     504: "Sent, and the outcome is not known: it may or may not have been carried out. Repeat it with the same request id.",
@@ -31,12 +32,15 @@ _MEANING: Final = {
 _INTRODUCTION: Final = """\
 Starts, stops and watches NautilusTrader engines.
 
-Every call except the service's own needs `Authorization: Bearer <token>`. A viewer reads, a trader also starts, stops,
-restarts and backtests, an admin may do everything: clean up, remove an engine, lift an emergency stop. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
+Every call except the service's own needs `Authorization: Bearer <token>`. An observer sees what engines
+are and do, a viewer reads all but the audit, a trader also starts, stops, restarts and backtests, an admin may do
+everything: clean up, remove an engine, lift an emergency stop. `flotilla access add` makes tokens. A token with labels
+sees and commands only engines that carry them: `x-about` says what that means for a call; `fleet` is not for it. Keys of a body may be snake_case or camelCase. The same request id twice gives the same
 answer and has one effect.
 
 A stream is of server-sent events: `event` is the kind, `data` its JSON. `event: gap` says that events are missing at this
-place, `missed` how many (null when nobody knows); read the engine's events for them."""
+place, `missed` how many (null when nobody knows); read the engine's events for them. `event: end` is the last one of a stream
+whose token is no longer good; `reason` says why. An observer's stream has no backtests."""
 
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
@@ -94,6 +98,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.role is not None:
         operation["security"] = [{"token": []}]
         operation["x-role"] = str(route.role)
+        operation["x-about"] = str(route.about)
     return operation
 
 
@@ -158,17 +163,19 @@ def _failure(route: Route, status: int, schemas: _Schemas) -> dict[str, Any]:
 
 def _failures(route: Route) -> set[int]:
     if route.role is None:
-        return {422, 500}  # A query or a request id that cannot be one is refused everywhere.
-    statuses = {401, 403, 422, 500, 503} | set(route.failures)
+        # A query or a request id that cannot be one is refused everywhere.
+        takes_body = {400, 413, 415, STATUS[FaultCode.BUSY]} if route.signature.body is not None else set()
+        return {403, 422, 500} | takes_body | set(route.failures)
+    statuses = {401, 403, 422, STATUS[FaultCode.BUSY], 500, 503} | set(route.failures)
+    if route.signature.body is not None:
+        statuses |= {415}
     if _PLACEHOLDER.search(route.path) or "instance_id" in route.signature.query.__struct_fields__:
         statuses |= {404}
     if "instance_id" in route.signature.query.__struct_fields__ and route.media == "application/json":
         statuses |= {409}
     if route.method != "GET":
-        statuses |= {400, 404, 409, 413, STATUS[FaultCode.BUSY], 504}
-    if route.media == "text/event-stream":
-        statuses = statuses - {404} | {STATUS[FaultCode.BUSY]}
-    return statuses
+        statuses |= {400, 404, 409, 413, 504}
+    return statuses - {404} if route.media == "text/event-stream" else statuses
 
 
 def _portable(schema: Any) -> Any:

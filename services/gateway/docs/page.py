@@ -100,6 +100,7 @@ _CONFIG: Final = (
 )
 _BACKTEST: Final = '{"strategy": "ema_cross", "instruments": ["SPX.SIM"], "start_date": "2020-01-01", "end_date": "2020-12-31"}'
 _BODIES: Final = {
+    "SignInBody": '{"code": "ABCDE-FGHIJ"}',
     "StartBody": _CONFIG,
     "ConfigBody": _CONFIG,
     "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
@@ -235,7 +236,8 @@ def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
         parts.append('-H "Authorization: Bearer $TOKEN"')
     lines = [" ".join([*parts, url])]
     if operation.get("requestBody", {}).get("required"):
-        lines.append(f"-d '{_BODIES[_body_name(operation)]}'")
+        body = _BODIES[_body_name(operation)]
+        lines.append(f"-H \"Content-Type: application/json\" -d '{body}'")
     return " \\\n  ".join(lines)
 
 

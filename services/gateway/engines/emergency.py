@@ -1,7 +1,9 @@
 """Emergency stops: asked of every supervisor directly, so that neither orchestrator nor database is needed."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from flotilla.bus.fleet_stop import lift_stops, stop_fleet
 from flotilla.schemas.fault import Fault, FaultCode, fault
@@ -16,10 +18,12 @@ from flotilla.schemas.session import (
     container_name,
 )
 from flotilla.schemas.states import ClientState
+from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.gateway.engines import stop_replies
 from flotilla.services.gateway.engines.stop_replies import EmergencyReply, LiftData, LiftReply
 from flotilla.services.gateway.engines.unconfirmed import listed
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.scope import scope_of
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import EmergencyBody, EngineQuery, NoQuery
@@ -112,15 +116,15 @@ def _message(stopped: FleetStopped, instance_id: InstanceId | None) -> str:
 
 async def emergency_stop(gateway: Gateway, ask: Ask[EngineQuery, EmergencyBody]) -> EmergencyReply:
     """Every engine, or the one in query or body, flat and gone. Raises FaultError `unavailable`, `outcome_unknown`."""
-    return await _stop(gateway, ask.body, ask.request_id)
+    return await _stop(gateway, ask.body, ask)
 
 
 async def emergency_stop_engine(gateway: Gateway, ask: Ask[NoQuery, EmergencyBody]) -> EmergencyReply:
     """The engine in the path flat and gone. Raises FaultError `unavailable`, `outcome_unknown`."""
-    return await _stop(gateway, ask.body, ask.request_id)
+    return await _stop(gateway, ask.body, ask)
 
 
-async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> EmergencyReply:
+async def _stop(gateway: Gateway, body: EmergencyBody, ask: Ask[Any, Any]) -> EmergencyReply:
     """A success only when all of it is confirmed.
 
     Raises FaultError `unavailable` when there is no host to ask, `outcome_unknown` with every receipt when something is not confirmed.
@@ -129,7 +133,7 @@ async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> Emerg
         instance_id=body.instance_id,
         deadline_s=body.deadline_s,
         reason=body.reason,
-        request_id=request_id,
+        request_id=ask.request_id,
     )
     hosts = gateway.hosts
     stopped = await stop_fleet(
@@ -138,7 +142,9 @@ async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> Emerg
     if not stopped.flags and not stopped.unreached:
         message = "no host is in sight: nothing was stopped and no stop is in force"
         raise fault(FaultCode.UNAVAILABLE, message, retry_after_s=1.0)
-    reply = emergency_reply(stopped, body.instance_id, request_id)
+    flags = _visible(stopped.flags, body.instance_id, ask)
+    shown = msgspec.structs.replace(stopped, flags=flags)
+    reply = emergency_reply(shown, body.instance_id, ask.request_id)
     if open_questions(stopped):
         problem = Fault(code=FaultCode.OUTCOME_UNKNOWN, message=reply.message)
         raise RefusedError(problem, {"state": reply.state, "data": reply.data})
@@ -147,21 +153,33 @@ async def _stop(gateway: Gateway, body: EmergencyBody, request_id: str) -> Emerg
 
 async def lift_active_stop(gateway: Gateway, ask: Ask[EngineQuery, None]) -> LiftReply:
     """Lifts the stop of the engine in the query, or every stop."""
-    return await _lift(gateway, ask.query.instance_id, ask.request_id)
+    return await _lift(gateway, ask.query.instance_id, ask)
 
 
 async def lift_stop(gateway: Gateway, ask: Ask[NoQuery, None]) -> LiftReply:
     """Lifts the stop of the engine in the path."""
-    return await _lift(gateway, ask.path["instance_id"], ask.request_id)
+    return await _lift(gateway, ask.path["instance_id"], ask)
 
 
-async def _lift(gateway: Gateway, instance_id: InstanceId | None, request_id: str) -> LiftReply:
-    request = LiftStop(instance_id=instance_id, request_id=request_id)
+def _visible(
+    flags: tuple[StopFlag, ...], instance_id: InstanceId | None, ask: Ask[Any, Any]
+) -> tuple[StopFlag, ...]:
+    """The flags that whoever asks may know of: with labels, those of all engines and of the one that it asks about."""
+    return tuple(flag for flag in flags if not scope_of(ask) or flag.instance_id in (None, instance_id))
+
+
+async def _lift(gateway: Gateway, instance_id: InstanceId | None, ask: Ask[Any, Any]) -> LiftReply:
+    request = LiftStop(instance_id=instance_id, request_id=ask.request_id)
     hosts = gateway.hosts
     left = await lift_stops(
         gateway.bus, request, known_hosts=hosts.heard_within(HOST_GONE_S), quiet_hosts=hosts.quiet()
     )
-    data = LiftData(flags=left.flags, unreached=left.unreached, untold=left.untold, request_id=request_id)
+    data = LiftData(
+        flags=_visible(left.flags, instance_id, ask),
+        unreached=left.unreached,
+        untold=left.untold,
+        request_id=ask.request_id,
+    )
     if problem := _still_in_force(left, instance_id):
         raise RefusedError(problem, {"state": IN_FORCE, "data": data})
     return LiftReply(message=lifted(instance_id), state=LIFTED, data=data)

@@ -6,8 +6,11 @@ from typing import Final
 from aiohttp import web
 
 from flotilla.bus.logs import get_logger
+from flotilla.schemas.access import Role, TokenRecord
+from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.gateway.live.gateway import Gateway
-from flotilla.services.gateway.live.streams import Client, Subjects, gap
+from flotilla.services.gateway.live.scope import scope_of
+from flotilla.services.gateway.live.streams import BACKTEST_KINDS, Client, Subjects, Wish, gap
 from flotilla.services.gateway.web.errors import abort
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import STREAM_KINDS, StreamQuery
@@ -22,10 +25,11 @@ _KEEPALIVE: Final = b": keepalive\n\n"
 
 async def stream_events(gateway: Gateway, ask: Ask[StreamQuery, None]) -> web.StreamResponse:
     """Streams until the client leaves, stops reading, or the gateway stops."""
-    with gateway.hub.client(frozenset(ask.query.kinds or STREAM_KINDS), _subjects(ask.query)) as client:
+    with gateway.hub.client(_wish(ask), lambda: abort(ask.http)) as client:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
         )
+        await gateway.hub.learn(scope_of(ask))
         try:
             await response.prepare(ask.http)
             await _write_all(gateway, response, client)
@@ -44,7 +48,7 @@ async def _write_all(gateway: Gateway, response: web.StreamResponse, client: Cli
     while True:
         async with asyncio.timeout(settings.stream_write_timeout_s):
             await response.write(data)
-        if client.is_ended:
+        if client.is_ended and not len(client.backlog):
             return
         await asyncio.sleep(PACE_S)
         data = await _next(client, settings.keepalive_s)
@@ -61,6 +65,22 @@ async def _next(client: Client, keepalive_s: float) -> bytes:
     if missed:
         frames.insert(0, gap("slow_client", missed))
     return b"".join(frames)
+
+
+def _wish(ask: Ask[StreamQuery, None]) -> Wish:
+    """What the client asked for. Raises FaultError `forbidden` for a kind that its role does not see."""
+    if ask.token is None:
+        raise RuntimeError("a stream without a token")
+    kinds, sees = ask.query.kinds, kinds_for(ask.token)
+    if unseen := [kind for kind in kinds if kind not in sees]:
+        raise fault(FaultCode.FORBIDDEN, f"kinds: {ask.token.name} does not see {', '.join(unseen)}")
+    return Wish(token=ask.token, kinds=frozenset(kinds) or sees, subjects=_subjects(ask.query))
+
+
+def kinds_for(token: TokenRecord) -> frozenset[str]:
+    """The kinds that a token sees: all, but no backtests for an observer, nor for a token with labels, which backtests have not."""
+    sees_all = token.role.includes(Role.VIEWER) and not token.labels
+    return frozenset(STREAM_KINDS if sees_all else set(STREAM_KINDS) - BACKTEST_KINDS)
 
 
 def _subjects(query: StreamQuery) -> Subjects:

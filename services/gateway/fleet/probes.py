@@ -1,4 +1,4 @@
-"""What load balancers, scrapers and people who want to know the API ask for; open to all, so it names no engine."""
+"""What load balancers, scrapers and people who want to know the API ask for; it names no engine, and all but the figures is open to all."""
 
 from aiohttp import web
 
@@ -72,6 +72,9 @@ def own_figures(gateway: Gateway) -> dict[str, float]:
         "stream_frames_total": hub.frames,
         "stream_events_missed_total": hub.events_missed,
         "stream_clients_dropped_total": hub.clients_dropped,
+        "connections": len(gateway.door),
+        "connections_refused_total": gateway.door.stats.refused,
+        "connections_cut_total": gateway.door.stats.cut,
         "bus_reconnects_total": bus.reconnects,
         "bus_calls_total": bus.calls,
         "bus_slow_consumer_drops_total": bus.slow_consumer_drops,

@@ -7,6 +7,7 @@ import msgspec
 
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
+from flotilla.schemas.access import Role
 from flotilla.schemas.catalog import ListCatalog
 from flotilla.schemas.engine import (
     EngineView,
@@ -18,11 +19,12 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.host import ListHosts
-from flotilla.schemas.labels import read_labels
+from flotilla.schemas.labels import matches, read_labels
 from flotilla.schemas.session import ContainerFacts, ListContainers
 from flotilla.services.gateway.backtests.handlers import running_backtests
 from flotilla.services.gateway.engines import replies, views
 from flotilla.services.gateway.live.gateway import Gateway
+from flotilla.services.gateway.live.scope import both, scope_of
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import (
     EngineLogQuery,
@@ -52,21 +54,28 @@ async def read_status(gateway: Gateway, ask: Ask[EngineQuery, None]) -> replies.
         if error.fault.code not in _DEPENDENCY:
             raise
         return _unknown_status(error.fault, ask.query.instance_id)
+    scope = scope_of(ask)
+    active = tuple(engine for engine in fleet.active if matches(engine.config.labels, scope))
+    fleet = msgspec.structs.replace(fleet, active=active)
     containers = await _containers(gateway) if fleet.active else ()
     status = views.status_view(fleet, containers)
-    running, count = await running_backtests(gateway)
+    sees_backtests = ask.token is not None and ask.token.role.includes(Role.VIEWER) and not scope
+    running, count = await running_backtests(gateway) if sees_backtests else ({}, None)
     told = msgspec.structs.replace(status, active_backtests=running, backtest_count=count)
     return replies.StatusReply(status=told)
 
 
-async def read_health(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.HealthReply:
+async def read_health(gateway: Gateway, ask: Ask[NoQuery, None]) -> replies.HealthReply:
     """How the engines are; 200 with the truth in the body also when nobody answers."""
     now = datetime.now(UTC)
+    scope = scope_of(ask)
     try:
-        active = (await gateway.bus.call(contract.ENGINE_LIST, ListEngines(active=True, limit=1000))).engines
+        request = ListEngines(active=True, limit=1000, labels=scope)
+        active = (await gateway.bus.call(contract.ENGINE_LIST, request)).engines
         latest = None
         if not active:
-            recent = (await gateway.bus.call(contract.ENGINE_LIST, ListEngines(limit=1))).engines
+            request = ListEngines(limit=1, labels=scope)
+            recent = (await gateway.bus.call(contract.ENGINE_LIST, request)).engines
             latest = recent[0] if recent else None
     except FaultError as error:
         if error.fault.code not in _DEPENDENCY:
@@ -95,7 +104,9 @@ async def read_catalog(gateway: Gateway, _: Ask[NoQuery, None]) -> replies.Catal
 
 async def list_engines(gateway: Gateway, ask: Ask[ListQuery, None]) -> replies.EnginesReply:
     """Engines, most recent first."""
-    labels = read_labels(ask.query.label, "label")
+    labels = both(scope_of(ask), read_labels(ask.query.label, "label"))
+    if labels is None:
+        return replies.EnginesReply(engines=(), total_count=0)
     request = ListEngines(active=ask.query.active, limit=ask.query.limit, labels=labels)
     found = await gateway.bus.call(contract.ENGINE_LIST, request)
     return replies.EnginesReply(engines=found.engines, total_count=found.total_count)

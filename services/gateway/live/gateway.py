@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 
 from flotilla.bus.bus import Bus
+from flotilla.services.gateway.live.connections import Door
 from flotilla.services.gateway.live.hosts import KnownHosts
 from flotilla.services.gateway.live.http_metrics import Meter
+from flotilla.services.gateway.live.labels import KnownLabels
 from flotilla.services.gateway.live.refusals import Refusals
 from flotilla.services.gateway.live.streams import Hub
 from flotilla.services.gateway.live.watch import FleetWatch
 from flotilla.services.gateway.settings import GatewaySettings
 from flotilla.services.gateway.web.auth import TokenFile
+from flotilla.services.gateway.web.limits import Limits
+from flotilla.services.gateway.web.sessions import Sessions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +23,13 @@ class Gateway:
     settings: GatewaySettings
     bus: Bus
     hub: Hub
+    labels: KnownLabels
     watch: FleetWatch
     hosts: KnownHosts
     tokens: TokenFile
+    sessions: Sessions
+    limits: Limits
+    door: Door
     meter: Meter
     refusals: Refusals
     document: bytes

@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.backtest import BacktestView
 from flotilla.schemas.contract import (
     ENGINE_EVENT_FEEDS,
+    ENGINE_LIST,
     FLEET_ALERT,
     FLEET_BACKTEST,
     FLEET_PROGRESS,
@@ -20,7 +23,16 @@ from flotilla.schemas.contract import (
     METRICS,
     Feed,
 )
+from flotilla.schemas.engine import EngineView, ListEngines
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.labels import Labels, text_of
+from flotilla.services.gateway.live.labels import KnownLabels
+from flotilla.services.gateway.web.auth import Ending
+
+log = get_logger(__name__)
+
+LAST_WORDS_S: Final = 0.5
+"""How long a stream whose token is no longer good may take to be sent its end."""
 
 
 class Backlog:
@@ -74,6 +86,9 @@ _EVENTS: Final[Mapping[str, Feed[Any]]] = {
     "backtest": FLEET_BACKTEST,
 }
 
+BACKTEST_KINDS: Final = frozenset({"backtest", _PROGRESS})
+"""The kinds that are about no engine."""
+
 type Subjects = frozenset[tuple[str, str]]
 """What something is about: names of ids, each with its value."""
 
@@ -88,24 +103,60 @@ def gap(reason: str, missed: int | None = None) -> bytes:
     return frame("gap", {"reason": reason, "missed": missed})
 
 
-class Client:
-    """One client of the stream: what it wants, and what it has yet to be sent."""
+def ended(ending: Ending) -> bytes:
+    """The last event of a stream whose token is no longer good."""
+    return frame("end", {"reason": str(ending)})
 
-    def __init__(self, kinds: frozenset[str], subjects: Subjects, backlog: Backlog) -> None:
-        self._kinds = kinds
-        self._subjects = subjects
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose stream it is, and what it wants: of these kinds, about any of these subjects; about everything without any.
+
+    The labels of its token say which engines it may hear of at all.
+    """
+
+    token: TokenRecord
+    kinds: frozenset[str]
+    subjects: Subjects
+
+
+class Client:
+    """One client of the stream: what it wants, and what it has yet to be sent. `cut` ends its connection at once."""
+
+    def __init__(self, wish: Wish, backlog: Backlog, cut: Callable[[], None]) -> None:
+        self._wish = wish
+        self.cut = cut
         self.backlog = backlog
         self.ready = asyncio.Event()
         self.is_ended = False
 
-    def wants(self, kind: str, subjects: Subjects) -> bool:
-        """True for the kinds it asked for, about any of what it named; about everything when it named nothing."""
-        return kind in self._kinds and (not self._subjects or not self._subjects.isdisjoint(subjects))
+    @property
+    def token(self) -> TokenRecord:
+        """Whose stream it is."""
+        return self._wish.token
+
+    def wants(self, kind: str, subjects: Subjects, labels: KnownLabels) -> bool:
+        """True for the kinds it asked for, about any of what it named; about everything when it named nothing.
+
+        To a token with labels everything is what engines do that are known to carry them.
+        """
+        wish = self._wish
+        if self.is_ended or kind not in wish.kinds or (wish.subjects and wish.subjects.isdisjoint(subjects)):
+            return False
+        scope = wish.token.labels
+        return not scope or any(
+            name == "instance_id" and labels.has(value, scope) for name, value in subjects
+        )
 
     def end(self) -> None:
         """Ends its stream after what is waiting."""
         self.is_ended = True
         self.ready.set()
+
+    def revoke(self, ending: Ending) -> None:
+        """Ends its stream with the reason, and without what is waiting: it may no longer see that."""
+        self.backlog.take()
+        self.backlog.add_event(ended(ending))
+        self.end()
 
 
 class HubStats(msgspec.Struct):
@@ -119,8 +170,10 @@ class HubStats(msgspec.Struct):
 class Hub:
     """Listens to every feed of the engines and of the fleet once, for all clients."""
 
-    def __init__(self, bus: Bus, *, max_clients: int, backlog: int) -> None:
+    def __init__(self, bus: Bus, labels: KnownLabels, *, max_clients: int, backlog: int) -> None:
         self._bus = bus
+        self._labels = labels
+        self._learned: set[str] = set()
         self._max_clients = max_clients
         self._backlog = backlog
         self._clients: set[Client] = set()
@@ -144,15 +197,49 @@ class Hub:
         for client in self._clients:
             client.end()
 
+    def revoke(self, ending: Callable[[TokenRecord], Ending | None]) -> None:
+        """Ends the streams whose token is no longer good; what does not read its end soon is cut."""
+        loop = asyncio.get_running_loop()
+        for client in self._clients:
+            if not client.is_ended and (why := ending(client.token)) is not None:
+                log.info("stream ended", caller=client.token.name, reason=str(why))
+                client.revoke(why)
+                loop.call_later(LAST_WORDS_S, self._cut, client)
+
+    def unlearned(self) -> list[Labels]:
+        """The labels of streams whose engines were not asked for since something may have been missed."""
+        scopes = {text_of(client.token.labels): client.token.labels for client in self._clients}
+        return [scope for text, scope in scopes.items() if text and text not in self._learned]
+
+    async def learn(self, scope: Labels) -> None:
+        """Asks for the engines that carry these labels, at most a thousand; of others is known what the fleet tells of them.
+
+        Raises FaultError.
+        """
+        if not scope or text_of(scope) in self._learned:
+            return
+        self._announce_disturbance()
+        before = self._disturbances
+        with self._labels.asking() as learn:
+            found = await self._bus.call(ENGINE_LIST, ListEngines(active=True, limit=1000, labels=scope))
+            learn(found.engines)
+        self._announce_disturbance()
+        if before == self._disturbances:
+            self._learned.add(text_of(scope))
+
+    def _cut(self, client: Client) -> None:
+        if client in self._clients:
+            client.cut()
+
     @contextmanager
-    def client(self, kinds: frozenset[str], subjects: Subjects) -> Iterator[Client]:
+    def client(self, wish: Wish, cut: Callable[[], None]) -> Iterator[Client]:
         """A client while it is connected. Raises FaultError `busy` when there are too many, `unavailable` while closing."""
         if self._is_closed:
             raise fault(FaultCode.UNAVAILABLE, "the gateway is stopping", retry_after_s=1.0)
         if len(self._clients) >= self._max_clients:
             message = f"{len(self._clients)} streams are open, more are not admitted"
             raise fault(FaultCode.BUSY, message, retry_after_s=5.0)
-        client = Client(kinds, subjects, Backlog(self._backlog))
+        client = Client(wish, Backlog(self._backlog), cut)
         self._clients.add(client)
         try:
             yield client
@@ -162,6 +249,8 @@ class Hub:
     def _event(self, kind: str) -> Callable[[Any, Mapping[str, str]], Awaitable[None]]:
         async def receive(payload: Any, ids: Mapping[str, str]) -> None:
             self._announce_disturbance()
+            if isinstance(payload, EngineView):
+                self._labels.saw(payload)
             if clients := self._wanting(kind, payload, ids):
                 encoded = frame(kind, payload)
                 for client in clients:
@@ -186,7 +275,7 @@ class Hub:
 
     def _wanting(self, kind: str, payload: Any, ids: Mapping[str, str]) -> list[Client]:
         subjects = _subjects(payload, ids)
-        clients = [client for client in self._clients if client.wants(kind, subjects)]
+        clients = [client for client in self._clients if client.wants(kind, subjects, self._labels)]
         self.stats.frames += len(clients)
         return clients
 
@@ -195,6 +284,8 @@ class Hub:
         disturbances = self._bus.stats.reconnects + self._bus.stats.slow_consumer_drops
         if disturbances != self._disturbances:
             self._disturbances = disturbances
+            self._labels.forget()
+            self._learned.clear()
             for client in self._clients:
                 client.backlog.add_event(gap("bus"))
                 client.ready.set()

@@ -14,13 +14,19 @@ from flotilla.services.gateway.routes.route import (
     reading,
 )
 from flotilla.services.gateway.web.failure import Failure
+from flotilla.services.gateway.web.scope import About
 
 _ONE: Final = f"{BACKTESTS}/{{backtest_id}}"
 _NOT_COMPLETED: Final = {409: Failure}
 
 BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
     changing(
-        "backtest_run", BACKTEST, backtests.run_backtest, "Put a backtest into the queue.", tag="backtests"
+        "backtest_run",
+        BACKTEST,
+        backtests.run_backtest,
+        "Put a backtest into the queue.",
+        tag="backtests",
+        about=About.FLEET,
     ),
     reading(
         "backtest",
@@ -28,6 +34,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         backtests.read_backtest,
         "A backtest, how far it is, and once it is completed its results.",
         tag="backtests",
+        about=About.FLEET,
     ),
     changing(
         "backtest_cancel",
@@ -35,6 +42,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         backtests.cancel_backtest,
         "Cancel a backtest; its process is gone when this answers.",
         tag="backtests",
+        about=About.FLEET,
         method="DELETE",
     ),
     reading(
@@ -43,6 +51,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         backtests.list_backtests,
         "Backtests of no study, newest first.",
         tag="backtests",
+        about=About.FLEET,
     ),
     reading(
         "backtest_compare",
@@ -50,6 +59,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         backtests.compare_backtests,
         "Backtests side by side, and in which parameters they differ.",
         tag="backtests",
+        about=About.FLEET,
         failures={404: Failure, **_NOT_COMPLETED},
     ),
     reading(
@@ -58,6 +68,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         results.read_part,
         "A part of a completed backtest's result, in pages.",
         tag="backtests",
+        about=About.FLEET,
         failures=_NOT_COMPLETED,
     ),
     reading(
@@ -66,6 +77,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         results.read_report,
         "The tear sheet as one page of HTML that loads nothing.",
         tag="backtests",
+        about=About.FLEET,
         media="text/html",
         failures=_NOT_COMPLETED,
     ),
@@ -75,6 +87,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         results.export_part,
         "A whole part of a completed backtest's result as a file.",
         tag="backtests",
+        about=About.FLEET,
         media="text/csv",
         failures=_NOT_COMPLETED,
     ),
@@ -84,19 +97,30 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         backtests.verify_backtest,
         "Run a completed backtest again from its manifest and compare; asked again, how that stands.",
         tag="backtests",
+        about=About.FLEET,
     ),
 )
 
 
 STUDY_ROUTES: Final[tuple[Route, ...]] = (
-    reading("studies", STUDIES, studies.list_studies, "Studies, newest first.", tag="studies"),
-    changing("study_run", STUDIES, studies.run_study, "Put a study into the queue.", tag="studies"),
+    reading(
+        "studies", STUDIES, studies.list_studies, "Studies, newest first.", tag="studies", about=About.FLEET
+    ),
+    changing(
+        "study_run",
+        STUDIES,
+        studies.run_study,
+        "Put a study into the queue.",
+        tag="studies",
+        about=About.FLEET,
+    ),
     reading(
         "study",
         f"{STUDIES}/{{study_id}}",
         studies.read_study,
         "A study: how many of its backtests are where, and the best of them.",
         tag="studies",
+        about=About.FLEET,
     ),
     changing(
         "study_cancel",
@@ -104,6 +128,7 @@ STUDY_ROUTES: Final[tuple[Route, ...]] = (
         studies.cancel_study,
         "Cancel what is left of a study.",
         tag="studies",
+        about=About.FLEET,
         method="DELETE",
     ),
     reading(
@@ -112,5 +137,6 @@ STUDY_ROUTES: Final[tuple[Route, ...]] = (
         backtests.list_backtests,
         "The backtests of a study, newest first.",
         tag="studies",
+        about=About.FLEET,
     ),
 )

@@ -4,7 +4,16 @@ from typing import Final
 
 from flotilla.services.gateway.engines import commands, container_replies, containers, emergency
 from flotilla.services.gateway.fleet import reads
-from flotilla.services.gateway.routes.route import ENGINE, Route, changing, configuring, deleting, reading
+from flotilla.services.gateway.routes.route import (
+    ENGINE,
+    Route,
+    changing,
+    configuring,
+    deleting,
+    observing,
+    reading,
+)
+from flotilla.services.gateway.web.scope import About
 
 ENGINE_ROUTES: Final[tuple[Route, ...]] = (
     changing(
@@ -13,6 +22,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         commands.start_engine,
         "Start the engine that the configuration names.",
         tag="engine",
+        about=About.ENGINE,
         id_in_body="config.instance_id",
     ),
     changing(
@@ -22,6 +32,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         "Stop an engine; one that has stopped already is a success. Answered once the engine has taken it, at most two seconds"
         " later: `data.is_taken` says which.",
         tag="engine",
+        about=About.ENGINE,
     ),
     changing(
         "restart",
@@ -29,6 +40,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         commands.restart_active_engine,
         "Start a new session with the last configuration, also after a stop.",
         tag="engine",
+        about=About.ENGINE,
     ),
     changing(
         "emergency_stop",
@@ -36,6 +48,8 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         emergency.emergency_stop,
         "Make every engine, or the one that is named, flat and gone now; it stays stopped until that is lifted.",
         tag="engine",
+        about=About.ENGINE_OR_FLEET,
+        is_urgent=True,
     ),
     deleting(
         "lift_stop",
@@ -43,6 +57,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         emergency.lift_active_stop,
         "Lift an emergency stop; nothing starts by itself because of it.",
         tag="engine",
+        about=About.ENGINE_OR_FLEET,
     ),
     configuring(
         "config",
@@ -50,21 +65,31 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         commands.configure_engine,
         "Store a configuration for the next start of the engine that it names.",
         tag="engine",
+        about=About.ENGINE,
     ),
-    reading(
+    observing(
         "status",
         f"{ENGINE}/status",
         reads.read_status,
         "State, figures, container and health of an engine.",
         tag="engine",
+        about=About.ENGINE,
     ),
-    reading("health", f"{ENGINE}/health", reads.read_health, "Whether the engines are well.", tag="engine"),
+    observing(
+        "health",
+        f"{ENGINE}/health",
+        reads.read_health,
+        "Whether the engines are well.",
+        tag="engine",
+        about=About.ENGINES,
+    ),
     reading(
         "logs",
         f"{ENGINE}/logs",
         reads.read_active_logs,
         "The last lines of an engine's output, also after its container is gone.",
         tag="engine",
+        about=About.ENGINE,
     ),
     reading(
         "containers",
@@ -72,6 +97,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         containers.list_containers,
         "The engine containers of every host in sight.",
         tag="engine",
+        about=About.FLEET,
     ),
     deleting(
         "cleanup",
@@ -79,6 +105,7 @@ ENGINE_ROUTES: Final[tuple[Route, ...]] = (
         containers.clean_up,
         "Remove what is left of ended sessions; with force stop and remove active ones too.",
         tag="engine",
+        about=About.FLEET,
         failures={500: container_replies.CleanupFailure},
     ),
 )

@@ -14,19 +14,36 @@ from flotilla.services.gateway.routes.route import (
     changing,
     configuring,
     deleting,
+    observing,
     reading,
 )
 from flotilla.services.gateway.web.failure import Failure
+from flotilla.services.gateway.web.scope import About
 
 ENGINES_ROUTES: Final[tuple[Route, ...]] = (
-    reading("engines", ENGINES, reads.list_engines, "Engines, most recent first.", tag="engines"),
-    reading("engine", ONE, reads.read_engine, "All that is known of one engine.", tag="engines"),
+    observing(
+        "engines",
+        ENGINES,
+        reads.list_engines,
+        "Engines, most recent first.",
+        tag="engines",
+        about=About.ENGINES,
+    ),
+    observing(
+        "engine",
+        ONE,
+        reads.read_engine,
+        "All that is known of one engine.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
     deleting(
         "engine_remove",
         ONE,
         commands.remove_engine,
         "Forget an engine that is not active; its sessions and events stay on record.",
         tag="engines",
+        about=About.ENGINE,
     ),
     changing(
         "engine_start",
@@ -34,6 +51,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         commands.start_named_engine,
         "Start this engine, without a body with the configuration that is stored for it.",
         tag="engines",
+        about=About.ENGINE,
         id_in_body="config.instance_id",
     ),
     changing(
@@ -43,6 +61,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         "Stop this engine; one that has stopped already is a success. Answered once the engine has taken it, at most two seconds"
         " later: `data.is_taken` says which.",
         tag="engines",
+        about=About.ENGINE,
     ),
     changing(
         "engine_restart",
@@ -50,6 +69,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         commands.restart_engine,
         "Start a new session of this engine with its last configuration.",
         tag="engines",
+        about=About.ENGINE,
     ),
     changing(
         "engine_emergency_stop",
@@ -57,6 +77,8 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         emergency.emergency_stop_engine,
         "Make this engine flat and gone now; it stays stopped until that is lifted.",
         tag="engines",
+        about=About.ENGINE,
+        is_urgent=True,
     ),
     deleting(
         "engine_lift_stop",
@@ -64,6 +86,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         emergency.lift_stop,
         "Lift the emergency stop of this engine.",
         tag="engines",
+        about=About.ENGINE,
     ),
     configuring(
         "engine_config",
@@ -71,6 +94,7 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         commands.configure_engine,
         "Store a configuration for its next start.",
         tag="engines",
+        about=About.ENGINE,
     ),
     reading(
         "engine_logs",
@@ -78,21 +102,31 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         reads.read_logs,
         "The last lines of its output, also after its container is gone.",
         tag="engines",
+        about=About.ENGINE,
     ),
-    reading(
+    observing(
         "engine_events",
         f"{ONE}/events",
         reads.read_events,
         "Its states, orders, fills, positions, accounts and alerts, from the record.",
         tag="engines",
+        about=About.ENGINE,
     ),
-    reading("engine_metrics", f"{ONE}/metrics", reads.read_metrics, "Its latest figures.", tag="engines"),
-    reading(
+    observing(
+        "engine_metrics",
+        f"{ONE}/metrics",
+        reads.read_metrics,
+        "Its latest figures.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    observing(
         "engine_sessions",
         f"{ONE}/sessions",
         reads.list_sessions,
         "Its sessions, newest first.",
         tag="engines",
+        about=About.ENGINE,
     ),
 )
 
@@ -104,6 +138,7 @@ HOST_ROUTES: Final[tuple[Route, ...]] = (
         reads.list_hosts,
         "The hosts that were heard, with what they said of themselves.",
         tag="hosts",
+        about=About.FLEET,
     ),
 )
 
@@ -115,6 +150,7 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         strategies.list_strategies,
         "The strategies that it runs; it has to be up.",
         tag="strategies",
+        about=About.ENGINE,
         failures={409: Failure},
     ),
     changing(
@@ -123,6 +159,7 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         strategies.add_strategy,
         "Add a strategy while it runs, until its session ends.",
         tag="strategies",
+        about=About.ENGINE,
     ),
     changing(
         "strategy_start",
@@ -130,6 +167,7 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         strategies.start_strategy,
         "Start a strategy.",
         tag="strategies",
+        about=About.ENGINE,
     ),
     changing(
         "strategy_stop",
@@ -137,6 +175,7 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         strategies.stop_strategy,
         "Stop a strategy by policy; the others trade on.",
         tag="strategies",
+        about=About.ENGINE,
     ),
     changing(
         "strategy_remove",
@@ -144,6 +183,7 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         strategies.remove_strategy,
         "Stop a strategy by policy and remove it.",
         tag="strategies",
+        about=About.ENGINE,
         method="DELETE",
     ),
 )

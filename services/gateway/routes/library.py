@@ -2,19 +2,31 @@
 
 from typing import Final
 
+from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
 from flotilla.services.gateway.fleet import audit, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
-from flotilla.services.gateway.routes.route import API, ENGINE, TEMPLATES, Route, reading, unguarded
-from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.fleet import sign_in as session
+from flotilla.services.gateway.routes.route import (
+    API,
+    ENGINE,
+    TEMPLATES,
+    Route,
+    observing,
+    reading,
+    unguarded,
+)
+from flotilla.services.gateway.web.failure import Failure
+from flotilla.services.gateway.web.scope import About
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
-    reading(
+    observing(
         "stream",
         f"{API}/stream",
         sse.stream_events,
         "What engines, the fleet and backtests do, as it happens, as server-sent events.",
         tag="stream",
+        about=About.ENGINES,
         media="text/event-stream",
     ),
 )
@@ -27,6 +39,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         templates.list_strategy_templates,
         "Strategy templates, sorted by name.",
         tag="templates and data",
+        about=About.SHARED,
     ),
     reading(
         "strategy_template",
@@ -34,6 +47,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         templates.read_strategy_template,
         "One strategy template.",
         tag="templates and data",
+        about=About.SHARED,
     ),
     reading(
         "strategy_validate",
@@ -41,6 +55,7 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         templates.validate_strategy,
         "Whether a strategy template takes these parameters; nothing is started.",
         tag="templates and data",
+        about=About.SHARED,
         method="POST",
         failures={422: strategy_replies.StrategyVerdictFailure},
     ),
@@ -50,10 +65,18 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         templates.list_templates,
         "Engine or strategy templates, sorted by name.",
         tag="templates and data",
+        about=About.SHARED,
     ),
     # The contract has it below /engine; it belongs to no engine, so it stands beside it too.
     *(
-        reading(name, path, reads.read_catalog, "What the data catalog holds.", tag="templates and data")
+        reading(
+            name,
+            path,
+            reads.read_catalog,
+            "What the data catalog holds.",
+            tag="templates and data",
+            about=About.SHARED,
+        )
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
     ),
 )
@@ -66,7 +89,38 @@ AUDIT_ROUTES: Final[tuple[Route, ...]] = (
         audit.read_audit,
         "Every change that was asked for, newest first: by whom, from where, what was sent, and what was answered.",
         tag="audit",
+        about=About.FLEET,
         role=Role.ADMIN,
+    ),
+)
+
+
+SESSION: Final = "/api/v1/session"
+SESSION_ROUTES: Final[tuple[Route, ...]] = (
+    unguarded(
+        "sign_in",
+        SESSION,
+        session.sign_in,
+        "Exchange a code of `flotilla access code` for the cookie of a browser's session.",
+        method="POST",
+        failures={401: Failure},
+    ),
+    observing(
+        "session",
+        SESSION,
+        session.read_session,
+        "Who asks, and what it may.",
+        tag="service",
+        about=About.SHARED,
+    ),
+    observing(
+        "sign_out",
+        SESSION,
+        session.sign_out,
+        "End a browser's session.",
+        tag="service",
+        about=About.SHARED,
+        method="DELETE",
     ),
 )
 
@@ -76,11 +130,13 @@ SERVICE_ROUTES: Final[tuple[Route, ...]] = (
     unguarded(
         "readyz", "/readyz", probes.read_readiness, "Whether commands can be carried out; 503 when not."
     ),
-    unguarded(
+    observing(
         "metrics",
         "/metrics",
         probes.read_prometheus,
         "Figures for Prometheus; they name no engine.",
+        tag="service",
+        about=About.FLEET,
         media="text/plain",
     ),
     unguarded("openapi", "/openapi.json", probes.read_document, "This document."),

@@ -5,9 +5,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from flotilla.schemas.access import Role
 from flotilla.services.gateway.routes.signature import Handler, Signature, read_signature
 from flotilla.services.gateway.web import links
-from flotilla.services.gateway.web.auth import Role
+from flotilla.services.gateway.web.scope import About
 
 API: Final = links.API
 ENGINE: Final = f"{API}/engine"
@@ -24,7 +25,8 @@ STUDIES: Final = f"{API}/studies"
 
 @dataclass(frozen=True)
 class Route:
-    """One row; its handler's signature says the rest. `role` None is open to all.
+    """One row; its handler's signature says the rest. `role` None is open to all, `about` says what is held against a token's
+    labels, `is_urgent` counts towards no limit.
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
     `failures` are the bodies of failures that say more than the common one, by status.
@@ -36,8 +38,10 @@ class Route:
     summary: str
     _: KW_ONLY
     tag: str
+    role: Role | None
+    about: About
     method: str = "GET"
-    role: Role | None = None
+    is_urgent: bool = False
     id_in_body: str = "instance_id"
     media: str = "application/json"
     failures: Mapping[int, Any] = field(default_factory=dict)
@@ -48,8 +52,9 @@ class Route:
         object.__setattr__(self, "signature", read_signature(self.handler))
 
 
+observing = partial(Route, role=Role.OBSERVER)
 reading = partial(Route, role=Role.VIEWER)
 changing = partial(Route, method="POST", role=Role.TRADER)
 configuring = partial(changing, method="PUT", id_in_body="config.instance_id")
 deleting = partial(Route, method="DELETE", role=Role.ADMIN)
-unguarded = partial(Route, tag="service")
+unguarded = partial(Route, role=None, about=About.SHARED, tag="service")

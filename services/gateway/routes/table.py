@@ -9,6 +9,7 @@ from flotilla.services.gateway.routes.library import (
     AUDIT_ROUTES,
     LIBRARY_ROUTES,
     SERVICE_ROUTES,
+    SESSION_ROUTES,
     STREAM_ROUTES,
 )
 from flotilla.services.gateway.routes.route import Route
@@ -23,5 +24,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *STREAM_ROUTES,
     *LIBRARY_ROUTES,
     *AUDIT_ROUTES,
+    *SESSION_ROUTES,
     *SERVICE_ROUTES,
 )

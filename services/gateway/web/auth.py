@@ -1,101 +1,119 @@
-"""Who may do what: bearer tokens from a file of digests, and three roles that contain one another."""
+"""Whose request it is: bearer tokens, by the digests in a file that is read again whenever it changes."""
 
-import hashlib
 import hmac
 import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
+from typing import Final
 
 from flotilla.bus.logs import get_logger
+from flotilla.bus.tokens import digest, read_lines
+from flotilla.schemas.access import Role, TokenRecord
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.ids import ID_PATTERN
 
 log = get_logger(__name__)
 
-
-class Role(StrEnum):
-    """A viewer reads, a trader also starts and stops, an admin may do everything."""
-
-    VIEWER = "viewer"
-    TRADER = "trader"
-    ADMIN = "admin"
-
-    def includes(self, needed: "Role") -> bool:
-        """True when whoever has this role may do what `needed` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(needed)
+NEEDED: Final = "a bearer token is needed: `Authorization: Bearer <token>`"
 
 
-class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of the tokens file: whose token it is, what it may do, and its SHA-256; never the token."""
+class Ending(StrEnum):
+    """Why a token that was good no longer is."""
 
-    name: Annotated[str, Meta(pattern=ID_PATTERN)]
-    role: Role
-    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-
-
-def digest(token: str) -> str:
-    """What is kept of a token. Tokens are 256 random bits, so a plain hash cannot be guessed backwards."""
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
-
-
-def read_tokens(path: Path) -> tuple[TokenRecord, ...]:
-    """The records of a tokens file; none when there is no file. A line that cannot be read admits nobody and is logged."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return ()
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(msgspec.json.decode(line, type=TokenRecord))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if line.strip():
-                log.warning("token line unreadable", path=str(path), line=number, error=str(error))
-    return tuple(records)
+    REMOVED = "token_removed"
+    REPLACED = "token_replaced"
+    CHANGED = "token_changed"
+    EXPIRED = "token_expired"
+    UNREADABLE = "tokens_unreadable"
 
 
 class TokenFile:
-    """The tokens that are good now: the file is read again when it changes, so that a token can be added or withdrawn."""
+    """The tokens that are good now, so that one can be made or withdrawn while we run. A file that cannot be read admits nobody."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], datetime]) -> None:
         self._path = path
+        self._now = now
         self._stamp: tuple[int, int, int] | None = None
         self._records: tuple[TokenRecord, ...] = ()
+        self._problem = ""
 
     def find(self, token: str) -> TokenRecord | None:
-        """Whose token it is. Every record is compared, in constant time, whichever matches."""
+        """Whose token it is, good or expired. Every record is compared, in constant time, whichever matches.
+
+        Raises FaultError `unavailable` when the file cannot be read.
+        """
         self._refresh()
+        if self._problem:
+            raise fault(FaultCode.UNAVAILABLE, "the tokens cannot be read", retry_after_s=5.0)
         presented, found = digest(token), None
         for record in self._records:
             if hmac.compare_digest(record.sha256, presented):
                 found = record
         return found
 
+    def is_expired(self, record: TokenRecord) -> bool:
+        """True when it has expired by now."""
+        return record.is_expired(self._now())
+
+    def ending(self, record: TokenRecord) -> Ending | None:
+        """Why a token that was found before is no longer good; None while it is, with the same rights."""
+        self._refresh()
+        if self._problem:
+            return Ending.UNREADABLE
+        if record in self._records:
+            return Ending.EXPIRED if self.is_expired(record) else None
+        if any(record.sha256 == known.sha256 for known in self._records):
+            return Ending.CHANGED
+        named = any(record.name == known.name for known in self._records)
+        return Ending.REPLACED if named else Ending.REMOVED
+
     def _refresh(self) -> None:
         try:
             info = os.stat(self._path)
-        except FileNotFoundError:
-            stamp = None
-        else:
             stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
-        if stamp is None or stamp != self._stamp:
-            self._records = read_tokens(self._path)
-        self._stamp = stamp
+            if stamp != self._stamp:
+                self._records = _read(self._path)
+            self._stamp, self._problem = stamp, ""
+        except FileNotFoundError:
+            self._records, self._stamp, self._problem = (), None, ""
+        except OSError as error:
+            if not self._problem:
+                log.warning("tokens unreadable", path=str(self._path), error=str(error))
+            self._records, self._stamp, self._problem = (), None, str(error)
 
 
-def authorise(tokens: TokenFile, authorization: str | None, needed: Role) -> TokenRecord:
-    """Whose request it is. Raises FaultError: `unauthenticated` without a good token, `forbidden` when the role is too low."""
-    scheme, _, token = (authorization or "").partition(" ")
+def _read(path: Path) -> tuple[TokenRecord, ...]:
+    """The records; a line that is none admits nobody, and is logged."""
+    lines = read_lines(path)
+    for line in lines:
+        if line.record is None:
+            log.warning("token line unreadable", path=str(path), line=line.number, error=line.problem)
+    return tuple(line.record for line in lines if line.record is not None)
+
+
+def identify(tokens: TokenFile, headers: Sequence[str]) -> TokenRecord:
+    """Whose token it is, by the `Authorization` headers of a request, of which there must be one.
+
+    Raises FaultError `unauthenticated` without a good token, `unavailable` when the tokens cannot be read.
+    """
+    if len(headers) > 1:
+        raise fault(FaultCode.UNAUTHENTICATED, f"{len(headers)} Authorization headers; exactly one is needed")
+    scheme, _, token = (headers[0] if headers else "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise fault(FaultCode.UNAUTHENTICATED, "a bearer token is needed: `Authorization: Bearer <token>`")
+        raise fault(FaultCode.UNAUTHENTICATED, NEEDED)
     record = tokens.find(token.strip())
     if record is None:
         raise fault(FaultCode.UNAUTHENTICATED, "the bearer token is not known")
+    if tokens.is_expired(record):
+        raise fault(
+            FaultCode.UNAUTHENTICATED,
+            f"the token of {record.name} expired at {record.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        )
+    return record
+
+
+def permit(record: TokenRecord, needed: Role) -> None:
+    """Raises FaultError `forbidden` when the token's role is too low."""
     if not record.role.includes(needed):
         raise fault(FaultCode.FORBIDDEN, f"this needs the role {needed}; {record.name} is a {record.role}")
-    return record

@@ -28,6 +28,8 @@ _RETRY: Final = (FaultCode.UNAVAILABLE, FaultCode.BUSY)
 _BY_STATUS: Final = {
     status: code for code, status in STATUS.items() if code not in (FaultCode.CONFIRMATION_REQUIRED,)
 }
+_OF_HTTP: Final = {405: "method_not_allowed", 415: "unsupported_media_type"}
+"""Codes of what only HTTP knows."""
 _NOTHING: Final[Mapping[str, Any]] = {}
 _FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
 
@@ -62,13 +64,11 @@ def http_response(error: web.HTTPException) -> web.Response:
             message = f"this path takes {kept.get('Allow', 'another method')}"
         case 413:
             message = f"body is over {MAX_BODY_BYTES} bytes"
+        case 415:
+            message = "the body must be application/json, in UTF-8"
         case _:
             message = error.reason
-    code = (
-        "method_not_allowed"
-        if error.status == 405
-        else str(_BY_STATUS.get(error.status, FaultCode.MALFORMED))
-    )
+    code = _OF_HTTP.get(error.status) or str(_BY_STATUS.get(error.status, FaultCode.MALFORMED))
     return _response(error.status, _failure(code, message), kept)
 
 
@@ -89,7 +89,9 @@ def _failure(code: str, message: str, error_id: str = "") -> Failure:
 def _response(
     status: int, failure: Failure, headers: dict[str, str], more: Mapping[str, Any] = _NOTHING
 ) -> web.Response:
-    log.info(
+    # Whoever asks too often is told so as often: that is no news for the log.
+    say = log.debug if status == 429 else log.info
+    say(
         "request refused",
         status=status,
         code=failure.code,

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import inspect
 
+from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.decoding import convert, decode
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.ids import RequestId
@@ -69,9 +70,12 @@ REQUEST_ID_HEADERS: Final = ("Idempotency-Key", "X-Request-Id")
 
 @dataclass(frozen=True, kw_only=True)
 class Ask[Q, B]:
-    """A request that was found sound: who asks, under which id, and what. `http` is for answers that are streamed."""
+    """A request that was found sound: by which token, under which id, and what. `http` is for answers that are streamed.
 
-    caller: str
+    `token` is None where the route is open to all.
+    """
+
+    token: TokenRecord | None
     request_id: str
     path: Mapping[str, str]
     query: Q

@@ -12,6 +12,7 @@ from flotilla.bus.mailbox import Mailboxes
 from flotilla.schemas.alerts import ACCOUNT_HELD
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.labels import Labels
 from flotilla.services.orchestrator.engines.core import ends
 from flotilla.services.orchestrator.engines.core.alerts import about_engine
 from flotilla.services.orchestrator.engines.core.decision import Decision
@@ -19,6 +20,7 @@ from flotilla.services.orchestrator.engines.core.effects import Effect
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.scope import refuse_leaving, refuse_outside
 from flotilla.services.orchestrator.engines.ports import AccountHeld, Change, Command, Record, StaleChange
 
 log = get_logger(__name__)
@@ -29,7 +31,10 @@ type Decide = Callable[[Engine | None], Decision | None]
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a command one of a kind: its id, where it was sent, the hash of its body; and who sent what, for the audit."""
+    """What makes a command one of a kind: its id, where it was sent, the hash of its body; and who sent what, for the audit.
+
+    `scope` are the labels that an engine must carry for it to be changed by this command.
+    """
 
     request_id: str
     subject: str
@@ -37,6 +42,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     caller: Caller = Caller()
     body: bytes | None = None
+    scope: Labels = {}
 
 
 class _Turn(msgspec.Struct):
@@ -131,7 +137,7 @@ class EngineMailboxes:
             engine = await self._load(instance_id)
             if engine is not None and given_up is not None:
                 engine = msgspec.structs.replace(engine, pending=None)
-            decision = turn.decide(engine)
+            decision = _within_scope(turn, instance_id, engine)
             if decision is None or not decision.is_change:
                 if turn.events:
                     await self._record.add_events(turn.events)
@@ -187,6 +193,18 @@ class EngineMailboxes:
         self._fleet.put(change.engine)
         if change_seen := self._changes.pop(instance_id, None):
             change_seen.set()
+
+
+def _within_scope(turn: _Turn, instance_id: str, engine: Engine | None) -> Decision | None:
+    """What is decided, unless it is a command that may not change this engine, or so. Raises FaultError."""
+    scope = turn.stamp.scope if turn.stamp is not None else {}
+    if not scope:
+        return turn.decide(engine)
+    refuse_outside(instance_id, engine, scope)
+    decision = turn.decide(engine)
+    if decision is not None:
+        refuse_leaving(engine, decision, scope)
+    return decision
 
 
 def command_of(stamp: Stamp, subject_id: str, reply: msgspec.Struct, message: str = "") -> Command:

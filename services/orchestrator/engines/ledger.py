@@ -57,6 +57,7 @@ class Ledger:
             at=wall(self._clock()),
             caller=asked().caller,
             body=blanked(asked().body),
+            scope=asked().scope,
         )
 
     async def earlier[R](self, call: Call[Any, R], request: Any, stamp: Stamp, within_s: float) -> R | None:

@@ -25,6 +25,7 @@ from flotilla.schemas.strategy import (
 )
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Session
+from flotilla.services.orchestrator.engines.core.scope import refuse_outside
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
 from flotilla.services.orchestrator.engines.planner import Planner
@@ -102,6 +103,8 @@ class Strategies:
         self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy, ask: _Ask
     ) -> StrategyList:
         async def run(stamp: Stamp) -> StrategyList:
+            if stamp.scope and request.instance_id is not None:
+                refuse_outside(request.instance_id, self._fleet.get(request.instance_id), stamp.scope)
             session = self._running(request.instance_id)
             reply = await ask(session, stamp)
             await self._ledger.note_done(stamp, session.instance_id, reply)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from flotilla.bus.endpoint import Asked, asked, asking, caller_of, headers_of
+from flotilla.bus.endpoint import Asked, asked, asking, caller_of, headers_of, scope_of
 from flotilla.schemas.audit import Caller
+from flotilla.schemas.labels import matches
 
 
 def test_what_is_said_of_a_caller_arrives_with_the_connection_that_hears_the_answer() -> None:
@@ -63,3 +64,18 @@ def test_what_is_asked_is_known_while_it_is_handled_and_not_after() -> None:
     with asking(one):
         assert asked() == one
     assert asked() == Asked()
+
+
+def test_the_labels_that_limit_a_request_arrive_whole() -> None:
+    scope = {f"k{number}": "v" * 63 for number in range(16)}
+    assert scope_of(headers_of(Caller(name="ann"), scope)) == scope
+    assert scope_of(headers_of(None, {"desk": "a"})) == {"desk": "a"}
+    assert scope_of(headers_of(Caller(name="ann"))) == {}
+    assert scope_of(None) == {}
+
+
+@pytest.mark.parametrize("text", ["", "desk", "Desk=a", "desk=a,desk=b", "desk=a;zone=b", "*"])
+def test_labels_that_cannot_be_read_limit_a_request_to_nothing(text: str) -> None:
+    scope = scope_of({"Flotilla-Scope": text})
+    assert scope
+    assert not any(matches(labels, scope) for labels in ({}, {"desk": "a"}, {"desk": "a", "zone": "b"}))

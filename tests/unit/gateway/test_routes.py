@@ -13,6 +13,7 @@ from flotilla.services.gateway.routes.route import Route, changing, reading
 from flotilla.services.gateway.web.answer import Answer
 from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import NoQuery
+from flotilla.services.gateway.web.scope import About
 
 if TYPE_CHECKING:
     from flotilla.schemas.health import Health
@@ -66,7 +67,7 @@ async def draw(gateway: Gateway, _: Ask[NoQuery, None]) -> web.StreamResponse:
 
 
 def route(handler: Any) -> Route:
-    return reading("made_up", "/made/up", handler, "Made up.", tag="made up")
+    return reading("made_up", "/made/up", handler, "Made up.", tag="made up", about=About.SHARED)
 
 
 def operation(row: Route) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -76,7 +77,9 @@ def operation(row: Route) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def test_the_document_of_a_made_up_route_has_what_its_handler_takes_and_returns() -> None:
-    told, schemas = operation(changing("moor", "/berths", moor, "Moor a ship.", tag="berths"))
+    told, schemas = operation(
+        changing("moor", "/berths", moor, "Moor a ship.", tag="berths", about=About.SHARED)
+    )
     (pier,) = [one for one in told["parameters"] if one["in"] == "query"]
     assert pier == {
         "name": "pier",
@@ -93,7 +96,7 @@ def test_the_document_of_a_made_up_route_has_what_its_handler_takes_and_returns(
 
 
 def test_a_body_may_be_left_out_when_all_of_it_has_a_default() -> None:
-    told, _ = operation(changing("leave", "/berths", leave, "Leave.", tag="berths"))
+    told, _ = operation(changing("leave", "/berths", leave, "Leave.", tag="berths", about=About.SHARED))
     assert told["requestBody"]["required"] is False
 
 
