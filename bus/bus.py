@@ -7,12 +7,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from nats import errors
-from nats.aio.client import RawCredentials
 from nats.aio.msg import Msg
 from nats.js import errors as js_errors
 
 from flotilla.bus.client import Listener, RobustClient
 from flotilla.bus.endpoint import Endpoint, Introduction, Witness, headers_of
+from flotilla.bus.jwt import Login
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings
 from flotilla.schemas.contract import Call, Feed, on_host
@@ -49,9 +49,13 @@ class BusStats(msgspec.Struct):
 class Bus:
     """One connection to NATS. Made by `connect`; `drain` lets running handlers finish before it closes."""
 
-    def __init__(self, client: RobustClient, stats: BusStats) -> None:
+    def __init__(
+        self, client: RobustClient, stats: BusStats, *, login: Login | None = None, obeys: str = ""
+    ) -> None:
         self.client = client
         self.stats = stats
+        self._login = login
+        self._obeys = obeys
         self._js = client.jetstream(timeout=5)
         self._endpoints: list[Endpoint] = []
         self.introduction: Introduction = lambda: None
@@ -61,6 +65,11 @@ class Bus:
         self.witness: Witness | None = None
         """Told of every command that is answered from now on; set it before `serve`."""
         self._listeners: list[Listener] = []
+
+    def renew(self, jwt: str) -> None:
+        """Shows these claims from the next (re)connection on: the server cuts one whose claims have ended, and lets it in again."""
+        if self._login is not None:
+            self._login.jwt = jwt
 
     @property
     def is_connected(self) -> bool:
@@ -125,7 +134,7 @@ class Bus:
         concurrency: int = 64,
         **ids: str,
     ) -> None:
-        """Answers a call, in a queue group of its owner. See Endpoint for how bad input and failures are answered."""
+        """Answers a call, in a queue group of its owner unless that is an engine. See Endpoint for how bad input and failures are answered."""
         endpoint = Endpoint(
             call,
             _subject(call, ids),
@@ -133,6 +142,7 @@ class Bus:
             self.client,
             concurrency=concurrency,
             witness=self.witness,
+            obeys=self._obeys,
         )
         await endpoint.start()
         self._endpoints.append(endpoint)
@@ -225,15 +235,16 @@ class Bus:
 async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
     """Connects, waiting up to `wait_s` for the server. Raises FaultError `unavailable` when it does not come."""
     client, stats = RobustClient(), BusStats()
+    login = Login(settings.creds) if settings.creds else None
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     last_error = "no answer"
     while (left := deadline - loop.time()) > 0:
         try:
-            await asyncio.wait_for(_connect(client, settings, stats), min(left, 5.0))
+            await asyncio.wait_for(_connect(client, settings, stats, login), min(left, 5.0))
             # A server that closes before its first PONG leaves connect() returning without a connection.
             if client.is_connected:
-                return Bus(client, stats)
+                return Bus(client, stats, login=login, obeys=settings.obeys)
         except (errors.Error, OSError, TimeoutError) as error:
             last_error = repr(error)
         await client.close()
@@ -246,7 +257,7 @@ async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
     )
 
 
-async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats) -> None:
+async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats, login: Login | None) -> None:
     told = ""
 
     async def on_error(error: Exception) -> None:
@@ -270,7 +281,8 @@ async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats)
     await client.connect(
         settings.url,
         name=settings.name,
-        user_credentials=RawCredentials(settings.creds) if settings.creds else None,
+        user_jwt_cb=login.show if login else None,
+        signature_cb=login.prove if login else None,
         error_cb=on_error,
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,

@@ -1,176 +1,89 @@
-"""Keys of a fleet: an operator, one account, signing keys that can only mint engines and workers; made once, kept in files.
+"""Keys of a fleet: an operator, two accounts, signing keys that can only mint engines and workers; made once, kept in files.
 
-A leaked engine credential can speak for that engine only; the signing keys, which the supervisor holds, can only mint such
-credentials, because the server applies the scope's permissions whatever the user's JWT says.
+Services live in the fleet's account and engines in one of their own, from which nothing comes out but what the two exchange
+(bus/accounts.py). A leaked engine credential can speak for that session only; the signing keys, which the supervisor holds, can only mint
+such credentials, because the server applies the scope's permissions whatever the user's JWT says. It is good for an hour, renewed in time by
+the supervisor of its host, and revoked when the session ends (ADR 30).
 """
 
-import base64
-import hashlib
-import os
 import time
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
-import nkeys
 
+from flotilla.bus.accounts import engines_exchange, fleet_exchange
+from flotilla.bus.crossing import session_tag
 from flotilla.bus.files import write_whole
-from flotilla.schemas.contract import (
-    CALLS,
-    EMERGENCY_TIMEOUT_S,
-    FEEDS,
-    FLEET_STOP_ORDER,
-    HEALTH,
-    TRIAL_CLAIM,
-    TRIAL_CONSUMER,
-    Actor,
-    Durability,
-    on_host,
+from flotilla.bus.jwt import ACCOUNT, OPERATOR, USER, Key, claims_of, credentials, encode
+from flotilla.bus.permissions import (
+    OLDER_INBOX,
+    OWN_INBOX,
+    actor_permissions,
+    engine_permissions,
+    inbox,
+    renewal_permissions,
+    worker_permissions,
 )
+from flotilla.bus.revoking import LONGEST_LIFE_S, UPDATE, lookup_of, still_revoked
+from flotilla.schemas.contract import Actor
 from flotilla.schemas.ids import is_id
-from flotilla.schemas.subjects import wildcard
+from flotilla.schemas.session import RenewedCredential, SessionUsers
 
-_HEADER: Final = msgspec.json.encode({"typ": "JWT", "alg": "ed25519-nkey"})
-
-OPERATOR: Final = nkeys.PREFIX_BYTE_OPERATOR
-ACCOUNT: Final = nkeys.PREFIX_BYTE_ACCOUNT
-USER: Final = nkeys.PREFIX_BYTE_USER
-RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
-"""The slowest answers are those of an emergency stop."""
-_JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
-_DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
-_QUEUE: Final = (
-    f"$JS.API.CONSUMER.MSG.NEXT.{Durability.TRIALS}.{TRIAL_CONSUMER}",
-    f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
-)
-_STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
-_LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 ENGINE_KEY_FILE: Final = "engine-signing.nk"
 WORKER_KEY_FILE: Final = "worker-signing.nk"
-_KINDS: Final = {"operator": OPERATOR, "system": ACCOUNT, "account": ACCOUNT}
+RENEWAL_KEY_FILE: Final = "renewal-signing.nk"
+REVOKING_KEY_FILE: Final = "revoking.nk"
+SYSTEM_CREDS_FILE: Final = "supervisor-system.creds"
+SUPERVISOR_FILES: Final = (
+    ENGINE_KEY_FILE,
+    WORKER_KEY_FILE,
+    RENEWAL_KEY_FILE,
+    REVOKING_KEY_FILE,
+    SYSTEM_CREDS_FILE,
+)
+"""What a supervisor needs to let engines onto the bus, and to put them off it; in one folder."""
+LIFE_S: Final = 3_600
+"""How long an engine's credential is good, in seconds; it is renewed when a third of that is over."""
+_ENGINES: Final = "engines"
+_OLDER: Final = "engines-of-older-releases"
+_KINDS: Final = {
+    "operator": OPERATOR,
+    "system": ACCOUNT,
+    "account": ACCOUNT,
+    _ENGINES: ACCOUNT,
+    ENGINE_KEY_FILE.removesuffix(".nk"): ACCOUNT,
+    WORKER_KEY_FILE.removesuffix(".nk"): ACCOUNT,
+    RENEWAL_KEY_FILE.removesuffix(".nk"): ACCOUNT,
+    REVOKING_KEY_FILE.removesuffix(".nk"): OPERATOR,
+}
 _UNLIMITED: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
     **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
     "wildcards": True,
 }
-_SYSTEM_LIMITS: Final = {
+_NO_STREAMS: Final = {
     **_UNLIMITED,
     **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), 0),
 }
 
 
-class Key:
-    """An nkey pair. `seed` is the secret."""
-
-    def __init__(self, seed: bytes) -> None:
-        self.seed = seed
-        self._pair = nkeys.from_seed(bytearray(seed))
-        self.public: str = self._pair.public_key.decode()
-
-    @classmethod
-    def new(cls, kind: int) -> "Key":
-        """A fresh key of a kind, from the system's randomness."""
-        return cls(bytes(nkeys.encode_seed(os.urandom(32), kind)))
-
-    def sign(self, text: bytes) -> bytes:
-        """The Ed25519 signature, 64 bytes."""
-        return bytes(self._pair.sign(text))
-
-
-def encode(issuer: Key, subject: str, name: str, claims: dict[str, Any], *, issued_at: int) -> str:
-    """A signed JWT. `claims` is its `nats` part; `issued_at` is in UNIX seconds."""
-    body = {
-        "iat": issued_at,
-        "iss": issuer.public,
-        "name": name,
-        "sub": subject,
-        "nats": {**claims, "version": 2},
-    }
-    digest = hashlib.new("sha512_256", msgspec.json.encode(body)).digest()
-    body["jti"] = base64.b32encode(digest).decode().rstrip("=")
-    signed = f"{_b64(_HEADER)}.{_b64(msgspec.json.encode(body))}"
-    return f"{signed}.{_b64(issuer.sign(signed.encode()))}"
-
-
-def credentials(jwt: str, user: Key) -> str:
-    """The text of a NATS credentials file."""
-    return (
-        f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
-        f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
-    )
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def actor_permissions(actor: Actor) -> dict[str, Any]:
-    """The publish and subscribe lists of one service; an operator may do everything."""
-    if actor == Actor.OPERATOR:
-        return {"pub": {"allow": [">"]}, "sub": {"allow": [">"]}}
-    said = [subject for call in CALLS if actor in call.callers for subject in _subjects(call)]
-    said += [wildcard(feed.subject) for feed in FEEDS if feed.owner == actor]
-    heard = [subject for call in CALLS if call.owner == actor for subject in _subjects(call)]
-    if actor in _LISTENERS:
-        heard += [wildcard(feed.subject) for feed in FEEDS]
-    if actor == Actor.ORCHESTRATOR:
-        said += _JETSTREAM
-    if actor == Actor.GATEWAY:
-        said.append(FLEET_STOP_ORDER.subject)
-    if actor == Actor.SUPERVISOR:
-        said.append(_STOPS)
-    return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])
-
-
-def worker_permissions() -> dict[str, Any]:
-    """The template of a worker's permissions: those of an engine, and to take trials from the queue."""
-    return _engine_permissions(TRIAL_CLAIM.subject, *_QUEUE)
-
-
-def engine_permissions() -> dict[str, Any]:
-    """The template of an engine's permissions: its own subjects only. `{{name()}}` is the instance id in its credential."""
-    return _engine_permissions()
-
-
-def _engine_permissions(*more: str) -> dict[str, Any]:
-    own = "engine.{{name()}}"
-    said = [f"{own}.{feed.subject.rsplit('.', 1)[1]}" for feed in FEEDS if feed.owner == Actor.SIDECAR]
-    heard = [f"{own}.command.*", "_INBOX_engine_{{name()}}.>"]
-    return _allow([*said, *more], heard)
-
-
-def inbox(name: str) -> str:
-    """The inbox prefix of a connection's name: nobody else may subscribe below it."""
-    return f"_INBOX_{name}"
-
-
-def _allow(said: list[str], heard: list[str]) -> dict[str, Any]:
-    return {
-        "pub": {"allow": sorted(set(said))},
-        "sub": {"allow": sorted(set(heard))},
-        # Answers go to whatever inbox asked, once each.
-        "resp": {"max": 1, "ttl": RESPONSE_TTL_S * 1_000_000_000},
-    }
-
-
-def _subjects(call: Any) -> list[str]:
-    plain = wildcard(call.subject)
-    is_host_call = call.owner == Actor.SUPERVISOR and call is not HEALTH[Actor.SUPERVISOR]
-    return [plain, wildcard(on_host(call))] if is_host_call else [plain]
-
-
 class FleetKeys:
-    """The keys of one fleet, in files that only their owner can read."""
+    """The keys of one fleet, in files that only their owner can read.
+
+    A folder of a release that had one account only gets the second one. Engines that such a release started trade on with the
+    credentials that they have, which the fleet's account admits until `retire_older` is called.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        if (folder / "account.nk").exists() and not (folder / f"{_ENGINES}.nk").exists():
+            write_whole(folder / _OLDER, b"")
         self._keys = {name: _load(folder / f"{name}.nk", kind) for name, kind in _KINDS.items()}
-        self._engine = _load(folder / ENGINE_KEY_FILE, ACCOUNT)
-        self._worker = _load(folder / WORKER_KEY_FILE, ACCOUNT)
 
     @property
     def engine_key_file(self) -> Path:
-        """The signing key that a supervisor needs; that of workers lies beside it."""
+        """The signing key that a supervisor needs; the other files that it needs lie beside it."""
         return self._folder / ENGINE_KEY_FILE
 
     @property
@@ -178,19 +91,56 @@ class FleetKeys:
         """The public key of the fleet's account."""
         return self._keys["account"].public
 
-    def server_config(self) -> str:
-        """The authentication part of a nats-server configuration: nobody without a credential of this fleet gets in."""
+    @property
+    def engines_account(self) -> str:
+        """The public key of the engines' account."""
+        return self._keys[_ENGINES].public
+
+    def retire_older(self) -> None:
+        """No engine of a release that had one account runs any more: the next server admits none."""
+        (self._folder / _OLDER).unlink(missing_ok=True)
+
+    def server_config(self, accounts: Path) -> str:
+        """The authentication part of a nats-server configuration: nobody without a credential of this fleet gets in.
+
+        `accounts` is the folder of `write_accounts` as the server sees it; it must need no escapes.
+        """
         operator, system = self._keys["operator"], self._keys["system"]
-        preload = {
-            self.account: self._account_jwt(),
-            system.public: self._sign(system.public, "SYS", {"type": "account", "limits": _SYSTEM_LIMITS}),
+        claims = {
+            "type": "operator",
+            "system_account": system.public,
+            "signing_keys": [self._keys["revoking"].public],
         }
-        claims = {"type": "operator", "system_account": system.public}
-        lines = "\n".join(f'  {key}: "{token}"' for key, token in preload.items())
         return (
-            f'operator: "{self._sign(operator.public, "flotilla", claims)}"\n'
-            f"system_account: {system.public}\nresolver: MEMORY\nresolver_preload: {{\n{lines}\n}}\n"
+            f'operator: "{self._sign(operator.public, "flotilla", claims)}"\nsystem_account: {system.public}\n'
+            f'resolver: {{\n  type: full\n  dir: "{accounts}"\n  allow_delete: false\n  interval: "2m"\n}}\n'
         )
+
+    def write_accounts(self, folder: Path) -> None:
+        """Writes the accounts of this version where a server that does not run reads them at its start; what was revoked stays so."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        system = self._keys["system"].public
+        for account, jwt in (
+            (self.account, self._fleet_jwt()),
+            (self.engines_account, self._engines_jwt(_revoked(folder / f"{self.engines_account}.jwt"))),
+            (system, self._sign(system, "SYS", {"type": "account", "limits": _NO_STREAMS})),
+        ):
+            write_whole(folder / f"{account}.jwt", jwt.encode())
+
+    def write_system_credentials(self) -> Path:
+        """The file with which a supervisor tells the server that credentials of engines are good no longer, and nothing else."""
+        user, path = Key.new(USER), self._folder / SYSTEM_CREDS_FILE
+        claims = {
+            "type": "user",
+            "pub": {"allow": [UPDATE, lookup_of(self.engines_account)]},
+            "sub": {"allow": [f"{inbox(Actor.SUPERVISOR)}.>"]},
+            **dict.fromkeys(("subs", "data", "payload"), -1),
+        }
+        token = encode(
+            self._keys["system"], user.public, Actor.SUPERVISOR, claims, issued_at=int(time.time())
+        )
+        write_whole(path, credentials(token, user).encode())
+        return path
 
     def actor_credentials(self, actor: Actor) -> str:
         """The text of a credentials file for a service or a person, signed by the account itself."""
@@ -208,42 +158,99 @@ class FleetKeys:
 
     def mint(self) -> "EngineMint":
         """The mint that a supervisor uses."""
-        return EngineMint(self._engine, self._worker, self.account)
+        return EngineMint.from_file(self.engine_key_file, self.engines_account)
 
-    def _account_jwt(self) -> str:
-        scopes = [
-            _scope("engine", self._engine, engine_permissions()),
-            _scope("worker", self._worker, worker_permissions()),
-        ]
-        claims = {"type": "account", "limits": _UNLIMITED, "signing_keys": scopes}
+    def _fleet_jwt(self) -> str:
+        claims: dict[str, Any] = {
+            "type": "account",
+            "limits": _UNLIMITED,
+            **fleet_exchange(self.engines_account),
+        }
+        if (self._folder / _OLDER).exists():
+            claims["signing_keys"] = self._scopes(OLDER_INBOX)
         return self._sign(self.account, "fleet", claims)
+
+    def _engines_jwt(self, revoked: dict[str, int]) -> str:
+        renewal = _scope("renewal", self._keys["renewal-signing"], renewal_permissions())
+        claims = {
+            "type": "account",
+            "limits": _NO_STREAMS,
+            "signing_keys": [*self._scopes(OWN_INBOX), renewal],
+            "revocations": revoked,
+            **engines_exchange(self.account),
+        }
+        return self._sign(self.engines_account, "engines", claims)
+
+    def _scopes(self, own_inbox: str) -> list[dict[str, Any]]:
+        return [
+            _scope("engine", self._keys["engine-signing"], engine_permissions(own_inbox)),
+            _scope("worker", self._keys["worker-signing"], worker_permissions(own_inbox)),
+        ]
 
     def _sign(self, subject: str, name: str, claims: dict[str, Any]) -> str:
         return encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
 
 
-class EngineMint:
-    """Mints credentials for engines and workers: each good for the subjects of one instance only."""
+class Minted(msgspec.Struct, frozen=True, kw_only=True):
+    """Two files of credentials for one session, the second for renewals only."""
 
-    def __init__(self, engine: Key, worker: Key, account: str) -> None:
-        self._engine, self._worker = engine, worker
+    creds: str
+    renewal: str
+    users: SessionUsers
+
+
+class EngineMint:
+    """Mints credentials for engines and workers: each good for the subjects of one session only, and for `life_s` at a time."""
+
+    def __init__(self, keys: dict[str, Key], account: str, life_s: int = LIFE_S) -> None:
+        self._keys = keys
         self._account = account
+        self.life_s = life_s
 
     @classmethod
-    def from_file(cls, path: Path, account: str) -> Self:
-        """From the signing keys' files, `path` and the workers' beside it, and the account's public key. Raises OSError."""
-        engine, worker = (Key(file.read_bytes().strip()) for file in (path, path.with_name(WORKER_KEY_FILE)))
-        return cls(engine, worker, account)
+    def from_file(cls, path: Path, account: str, life_s: int = LIFE_S) -> Self:
+        """From the file of the signing key of engines, beside which the others lie, and the public key of the engines' account.
 
-    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
-        """The text of a credentials file for this engine. Raises ValueError when the id is none (it goes into subjects)."""
-        if not is_id(instance_id):
-            raise ValueError(f"{instance_id!r} is no instance id")
-        user = Key.new(USER)
-        claims = {"type": "user", "issuer_account": self._account}
-        key = self._worker if is_worker else self._engine
-        token = encode(key, user.public, instance_id, claims, issued_at=int(time.time()))
-        return credentials(token, user)
+        Raises OSError.
+        """
+        keys = {
+            role: Key(path.with_name(file).read_bytes().strip())
+            for role, file in (
+                ("engine", path.name),
+                ("worker", WORKER_KEY_FILE),
+                ("renewal", RENEWAL_KEY_FILE),
+            )
+        }
+        return cls(keys, account, life_s)
+
+    def mint(self, instance_id: str, session_id: str, *, is_worker: bool = False) -> Minted:
+        """Credentials for this session. Raises ValueError for what is no id (both go into subjects)."""
+        user, renewal = Key.new(USER), Key.new(USER)
+        users = SessionUsers(engine=user.public, renewal=renewal.public, is_worker=is_worker)
+        renewed = self.renew(users, instance_id, session_id)
+        return Minted(
+            creds=credentials(renewed.jwt, user),
+            renewal=credentials(renewed.renewal, renewal),
+            users=users,
+        )
+
+    def renew(self, users: SessionUsers, instance_id: str, session_id: str) -> RenewedCredential:
+        """JWTs for users that were minted, good from now on. Raises ValueError for what is no id."""
+        role = "worker" if users.is_worker else "engine"
+        return RenewedCredential(
+            jwt=self._jwt(role, users.engine, instance_id, session_id, life_s=self.life_s),
+            # It can do nothing but ask for renewals, and must be able to when nobody could renew for days.
+            renewal=self._jwt("renewal", users.renewal, instance_id, session_id, life_s=LONGEST_LIFE_S),
+            life_s=self.life_s,
+        )
+
+    def _jwt(self, role: str, user: str, instance_id: str, session_id: str, *, life_s: int) -> str:
+        for given in (instance_id, session_id):
+            if not is_id(given):
+                raise ValueError(f"{given!r} is no id")
+        claims = {"type": "user", "issuer_account": self._account, "tags": [session_tag(session_id)]}
+        now = int(time.time())
+        return encode(self._keys[role], user, instance_id, claims, issued_at=now, expires_at=now + life_s)
 
 
 def _scope(role: str, key: Key, permissions: dict[str, Any]) -> dict[str, Any]:
@@ -256,3 +263,11 @@ def _load(path: Path, kind: int) -> Key:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, Key.new(kind).seed)
     return Key(path.read_bytes().strip())
+
+
+def _revoked(jwt: Path) -> dict[str, int]:
+    """What an account's file says of revoked users; nothing when there is none."""
+    try:
+        return still_revoked(claims_of(jwt.read_text()), int(time.time()))
+    except FileNotFoundError:
+        return {}

@@ -14,10 +14,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from flotilla.bus.crossing import REPLIES, Crossing, crossing_of
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.audit import Caller
-from flotilla.schemas.contract import Call
+from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.decoding import decode
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.labels import Labels, parse_labels, text_of
@@ -40,12 +41,14 @@ Introduction: TypeAlias = Callable[[], Caller | None]
 class Asked(msgspec.Struct, frozen=True):
     """The command that is being handled: who asked, the body as it came, and the labels that an engine must carry for it.
 
-    A scope only takes away: whoever may ask at all may do so for every engine, unless it says that it may not.
+    A scope only takes away: whoever may ask at all may do so for every engine, unless it says that it may not. `crossing` is what the
+    server says of whoever asked across accounts.
     """
 
     caller: Caller = Caller()
     body: bytes = b""
     scope: Labels = {}
+    crossing: Crossing | None = None
 
 
 _ASKED: ContextVar[Asked | None] = ContextVar("asked", default=None)
@@ -84,10 +87,13 @@ def scope_of(headers: Mapping[str, str] | None) -> Labels:
         return _NONE_HAS
 
 
-def caller_of(reply: str, headers: Mapping[str, str] | None) -> Caller:
-    """Whoever is behind a request: the connection that hears the answer, and what it says."""
+def caller_of(reply: str, headers: Mapping[str, str] | None, crossing: Crossing | None = None) -> Caller:
+    """Whoever is behind a request, and what it says of itself.
+
+    That is whom the server names, when it came out of another account; else the connection that hears the answer.
+    """
     given = {field: _plain((headers or {}).get(header, "")) for field, header in _HEADERS.items()}
-    return Caller(credential=_connection(reply), **given)
+    return Caller(credential=_connection(reply) if crossing is None else crossing.credential, **given)
 
 
 def _connection(reply: str) -> str:
@@ -104,6 +110,9 @@ def _plain(text: str) -> str:
 
 Witness: TypeAlias = Callable[["Witnessed"], None]
 """Is told of every command that an endpoint has answered. Must not raise."""
+
+_ATTEMPTS_S: Final = 60.0
+"""How often an endpoint tells of messages that it passes over."""
 
 FAILED: Final = "the request failed for a reason of ours; the error id finds it in the log"
 
@@ -132,6 +141,9 @@ class Endpoint:
 
     A body that does not decode, and a FaultError that the handler raises, are answered as ADR-32 error headers with the Fault as
     body. Any other exception is logged under an error id and answered as `internal`, without its text.
+
+    With `obeys`, the public key of an account, it hears what clients of that account sent, and nothing else. Without, it hears
+    whatever stayed in its own account, and what clients of others sent. What it does not hear is told of as an attempt, once a minute.
     """
 
     def __init__(
@@ -143,6 +155,7 @@ class Endpoint:
         *,
         concurrency: int,
         witness: Witness | None = None,
+        obeys: str = "",
     ) -> None:
         self.call = call
         self.subject = subject
@@ -150,15 +163,18 @@ class Endpoint:
         self._handler = handler
         self._client = client
         self._witness = witness
+        self._obeys = obeys
+        self._attempts = 0
+        self._told_at = -_ATTEMPTS_S
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks = Tasks()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Subscribes, and returns when the server knows of it."""
-        self._subscription = await self._client.subscribe(
-            self.subject, queue=self.call.owner, cb=self._receive
-        )
+        # Whoever else held an engine's credential could take its commands away in a group; so each hears all.
+        queue = "" if self.call.owner == Actor.SIDECAR else self.call.owner
+        self._subscription = await self._client.subscribe(self.subject, queue=queue, cb=self._receive)
         await self._client.flush(timeout=5)
 
     async def drain(self, grace_s: float) -> None:
@@ -171,15 +187,37 @@ class Endpoint:
             await self._tasks.close()
 
     async def _receive(self, message: Msg) -> None:
+        crossing = crossing_of(message.headers)
+        if not self._hears(crossing):
+            self._note_attempt(message, crossing)
+            return
         # Waiting here, not in the task, keeps what is not yet begun in the subscription, where it is bounded.
         await self._slots.acquire()
-        self._tasks.start(self._handle(message), name=f"serve:{self.subject}")
+        self._tasks.start(self._handle(message, crossing), name=f"serve:{self.subject}")
 
-    async def _handle(self, message: Msg) -> None:
+    def _hears(self, crossing: Crossing | None) -> bool:
+        if crossing is None:
+            return not self._obeys
+        return crossing.is_client and self._obeys in ("", crossing.account)
+
+    def _note_attempt(self, message: Msg, crossing: Crossing | None) -> None:
+        self._attempts += 1
+        if (now := time.monotonic()) < self._told_at + _ATTEMPTS_S:
+            return
+        times, self._attempts, self._told_at = self._attempts, 0, now
+        caller = caller_of("", message.headers, crossing or Crossing())
+        log.warning("not heard: no client that may ask sent it", subject=self.subject, times=times)
+        if self._witness is not None:
+            problem = Fault(
+                code=FaultCode.FORBIDDEN, message=f"no client that may ask sent this ({times} times)"
+            )
+            self._witness(Witnessed(self.call, caller, message.data, b"", problem))
+
+    async def _handle(self, message: Msg, crossing: Crossing | None) -> None:
         started = time.perf_counter_ns()
-        caller = caller_of(message.reply, message.headers)
+        caller = caller_of(message.reply, message.headers, crossing)
         try:
-            with asking(Asked(caller, message.data, scope_of(message.headers))):
+            with asking(Asked(caller, message.data, scope_of(message.headers), crossing)):
                 body, problem = await self._answer(message.data)
         finally:
             self._slots.release()
@@ -188,7 +226,7 @@ class Endpoint:
         if problem is not None:
             self.stats.num_errors += 1
             self.stats.last_error = f"{problem.code}: {problem.message}"
-        await self._respond(message.reply, body, problem)
+        await self._respond(message.reply, body, problem, crossed=crossing is not None)
         if self._witness is not None and self.call.is_command:
             self._witness(Witnessed(self.call, caller, message.data, body, problem))
 
@@ -213,8 +251,8 @@ class Endpoint:
             problem = Fault(code=FaultCode.INTERNAL, message=FAILED, error_id=error_id)
         return msgspec.json.encode(problem), problem
 
-    async def _respond(self, reply: str, body: bytes, problem: Fault | None) -> None:
-        if not reply.startswith(INBOX):
+    async def _respond(self, reply: str, body: bytes, problem: Fault | None, *, crossed: bool) -> None:
+        if not reply.startswith(REPLIES if crossed else INBOX):
             return
         headers = None
         if problem is not None:

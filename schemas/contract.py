@@ -390,6 +390,13 @@ HOST_LIFT_STOP: Final = _SUPERVISOR.command(
     "Lift stop flags of this host.",
     callers=_EMERGENCY,
 )
+RENEW_CREDENTIAL: Final = _SUPERVISOR.command(
+    "engine.renew_credential",
+    session.RenewCredential,
+    session.RenewedCredential,
+    "Renew the bus credential of the session that asks, for as long as it runs.",
+    callers=(Actor.SIDECAR,),
+)
 PLAN_CHECK: Final = _SUPERVISOR.query(
     "engine.check",
     session.PlanCheck,

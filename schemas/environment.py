@@ -318,15 +318,29 @@ SIGNING_KEY: Final = Variable(
     name="FLOTILLA_SIGNING_KEY",
     readers=(Reader.SUPERVISOR,),
     kind=variable.PATH,
-    meaning="File with the key that signs the engines' NATS credentials; needs `FLOTILLA_ACCOUNT`.",
+    meaning="File with the key that signs the engines' NATS credentials; needs `FLOTILLA_ACCOUNT` and `FLOTILLA_ENGINES_ACCOUNT`.",
     without="engines get no credentials",
 )
 ACCOUNT: Final = Variable(
     name="FLOTILLA_ACCOUNT",
     readers=(Reader.SUPERVISOR,),
     kind=variable.text("the public key of a NATS account"),
+    meaning="The account of the fleet's services, whose commands engines obey.",
+    without="engines obey whoever reaches them",
+)
+ENGINES_ACCOUNT: Final = Variable(
+    name="FLOTILLA_ENGINES_ACCOUNT",
+    readers=(Reader.SUPERVISOR,),
+    kind=variable.text("the public key of a NATS account"),
     meaning="The account that the engines' credentials are for.",
     without="engines get no credentials",
+)
+CREDENTIAL_S: Final = Variable(
+    name="FLOTILLA_CREDENTIAL_S",
+    readers=(Reader.SUPERVISOR,),
+    kind=variable.whole("seconds", 5, 86_400),
+    meaning="How many seconds an engine's bus credential is good for; it is renewed when a third of that is over.",
+    default="3600",
 )
 SECRETS: Final = Variable(
     name="FLOTILLA_SECRETS",

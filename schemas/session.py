@@ -98,10 +98,40 @@ def container_name(session_id: str) -> str:
 
 
 class BusAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sidecar reaches the bus. `creds` is the text of a NATS credentials file, good for this engine only."""
+    """How a sidecar reaches the bus. `creds` is the text of a NATS credentials file, good for this session only.
+
+    `fleet` is the public key of the account whose commands it obeys; empty on a bus without accounts. `renewal` is the text of a second
+    file, with which it asks for renewals and can do nothing else; empty where credentials do not end. `life_s` is how long `creds` is good
+    for, from when it was made.
+    """
 
     url: str
     creds: str
+    fleet: str = ""
+    renewal: str = ""
+    life_s: int = 0
+
+
+class SessionUsers(msgspec.Struct, frozen=True, kw_only=True):
+    """The public keys of the two users that a session is on the bus, for its own subjects and for renewals. Nothing of it is secret."""
+
+    engine: str
+    renewal: str
+    is_worker: bool = False
+
+
+class RenewCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sidecar asks for its credential anew. Which session it is, the credential says that it shows."""
+
+    request_id: RequestId | None = None
+
+
+class RenewedCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """The claims of a session's two users, good for `life_s` seconds from now; without the keys that the sidecar has they are of no use."""
+
+    jwt: str
+    renewal: str
+    life_s: int
 
 
 class CacheAccess(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.settings import BusSettings, engine_name
+from flotilla.bus.tasks import Tasks
+from flotilla.engine_sidecar.session.renewal import Renewal
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.schemas.contract import Call
 from flotilla.schemas.session import Launch
@@ -39,16 +41,26 @@ class BusSession:
         self._served = served
         self._reporter = reporter
         self._connect = connect
+        self._renewal = Renewal(launch, connect)
         self._on_found = on_found
         self._bus: Bus | None = None
 
     async def run(self) -> None:
         """Speaks until it is cancelled. The engine starts only after the bus was found once."""
-        self._bus = bus = await self._find()
-        # A stop may wait for this session to be heard. It is told before there is an engine.
-        await self._reporter.appear(bus)
-        self._on_found(bus)
-        await self._reporter.publish(bus)
+        tasks = Tasks()
+        tasks.start(self._renewal.run(self._renewed), name="credential")
+        try:
+            self._bus = bus = await self._find()
+            # A stop may wait for this session to be heard. It is told before there is an engine.
+            await self._reporter.appear(bus)
+            self._on_found(bus)
+            await self._reporter.publish(bus)
+        finally:
+            await tasks.close()
+
+    def _renewed(self, jwt: str) -> None:
+        if self._bus is not None:
+            self._bus.renew(jwt)
 
     async def hang_up(self) -> None:
         """Closes the connection; what is lost with it was lossy anyway."""
@@ -62,9 +74,10 @@ class BusSession:
 
     async def _find(self) -> Bus:
         spec, access = self._launch.spec, self._launch.bus
-        settings = BusSettings(url=access.url, name=f"engine_{spec.instance_id}", creds=access.creds)
+        name = engine_name(spec.instance_id, spec.session_id)
         while True:
             bus: Bus | None = None
+            settings = BusSettings(url=access.url, name=name, creds=self._renewal.creds, obeys=access.fleet)
             try:
                 bus = await self._connect(settings)
                 for call, handler in self._served:

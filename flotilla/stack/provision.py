@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from flotilla.bus.credentials import ENGINE_KEY_FILE, WORKER_KEY_FILE, FleetKeys
+from flotilla.bus.credentials import SUPERVISOR_FILES, FleetKeys
 from flotilla.bus.files import write_whole
 from flotilla.bus.secret_store import SecretStore
 from flotilla.bus.tokens import add_token
 from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
-from flotilla.stack.servers.nats import server_config
+from flotilla.stack.servers.nats import ACCOUNTS, server_config
 
 OWNER: Final = 65532
 """The uid and gid that every container of ours runs as."""
@@ -40,14 +40,18 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     postgres = _once(folder / "postgres/password")
     redis = _once(folder / "supervisor/redis.password")
     _write(folder / "orchestrator/postgres.password", postgres)
-    nats = server_config(keys, Path("/data/jetstream"), host, nats_port, monitor_port=8222)
+    accounts = Path("/data", ACCOUNTS)
+    nats = server_config(keys, Path("/data/jetstream"), accounts, host, nats_port, monitor_port=8222)
+    keys.write_accounts(folder / "nats-data" / ACCOUNTS)
     _write(folder / "nats/nats.conf", nats)
     _write(folder / "redis/redis.conf", _REDIS.format(host=host, port=redis_port, password=redis))
     for actor in _SERVICES:
         _write(folder / actor / "bus.creds", keys.actor_credentials(actor))
-    for key in (ENGINE_KEY_FILE, WORKER_KEY_FILE):
+    keys.write_system_credentials()
+    for key in SUPERVISOR_FILES:
         _write(folder / "supervisor" / key, keys.engine_key_file.with_name(key).read_text())
     _write(folder / "supervisor/account", keys.account)
+    _write(folder / "supervisor/engines-account", keys.engines_account)
     encrypt_secrets(folder)
 
 

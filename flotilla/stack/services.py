@@ -79,6 +79,7 @@ def _orchestrator(given: Surroundings) -> dict[str, str]:
 
 
 def _supervisor(given: Surroundings) -> dict[str, str]:
+    given.keys.write_system_credentials()
     return {
         "FLOTILLA_OWNER": owner_of(given.folder.root),
         "FLOTILLA_RUNTIME": given.runtime.kind,
@@ -86,6 +87,7 @@ def _supervisor(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_CATALOG": str(given.folder.catalog),
         "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
         "FLOTILLA_ACCOUNT": given.keys.account,
+        "FLOTILLA_ENGINES_ACCOUNT": given.keys.engines_account,
         "FLOTILLA_SECRETS": str(secret_folder(given.folder)),
         "FLOTILLA_SECRETS_KEY_FILE": str(secret_key_file(given.folder)),
         "FLOTILLA_REDIS_URL": given.redis.url,

@@ -141,13 +141,14 @@ class Stack:
         self._clients = AsyncExitStack()
         self._fleet: Flotilla | None = None
         self._lock: StackLock | None = None
+        self._keys: FleetKeys | None = None
 
     async def start(self) -> Connection:
         """Brings everything up. Raises StackError, ServerError or StackRunsError."""
         lock = self._lock = await self._take_folder()
         http_port = self._http_port()
         runtime = await choose_runtime(self._settings.runtime, self._folder.root, self._narrator)
-        keys = FleetKeys(self._folder.keys)
+        keys = self._keys = FleetKeys(self._folder.keys)
         nats = self._nats(keys, runtime.bus_host, lock)
         redis = self._redis(runtime.bus_host, lock)
         ensure_token(self._folder)
@@ -175,7 +176,9 @@ class Stack:
     async def stop(self, *, leave_engines: bool = False, hurry: asyncio.Event | None = None) -> None:
         """Engines by their policy unless they are left or `hurry` is set, then services, then servers."""
         if self._fleet is not None and not leave_engines:
-            await stop_engines(self._fleet, self._narrator, hurry or asyncio.Event())
+            is_over = await stop_engines(self._fleet, self._narrator, hurry or asyncio.Event())
+            if is_over and self._keys is not None:
+                self._keys.retire_older()
         await self._watches.close()
         await self._clients.aclose()
         await _stop((keeper.child for keeper in self._services.values()), _SERVICE_STOP_S)

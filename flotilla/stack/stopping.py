@@ -15,11 +15,11 @@ _AWAY_S: Final = 10.0
 """For a service that is being started again just now."""
 
 
-async def stop_engines(fleet: Flotilla, narrator: Narrator, hurry: asyncio.Event) -> None:
+async def stop_engines(fleet: Flotilla, narrator: Narrator, hurry: asyncio.Event) -> bool:
     """Stops every engine that runs or is about to, and says how each ended; gives up after TIMEOUT_S or when `hurry` is set.
 
     Returns when the containers of ended sessions are gone too: nobody would remove them once the stack is. What cannot be
-    stopped is said and left as it is.
+    stopped is said and left as it is. True when no container of an engine is left on any host in sight.
     """
     seen: set[str] = set()
     try:
@@ -31,8 +31,10 @@ async def stop_engines(fleet: Flotilla, narrator: Narrator, hurry: asyncio.Event
             await _until_hurried(work, hurry, narrator)
             seen |= {engine.instance_id for engine in going}
         await _until_removed(fleet, hurry)
+        return not (await fleet.containers()).containers
     except FaultError as error:
         narrator.warn(f"engines are left as they are: {error.fault.message}")
+        return False
 
 
 async def _going(fleet: Flotilla) -> list[EngineView]:

@@ -10,6 +10,7 @@ from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     PLAN_CHECK,
+    RENEW_CREDENTIAL,
     SESSION_CALL_OFF,
     SESSION_INSPECT,
     SESSION_KILL,
@@ -74,13 +75,14 @@ class Handlers:
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
 
-        Some things are for a host that was named, never for whichever comes first: an emergency stop, and the promise that a
-        session never begins.
+        Some things are for a host that was named, never for whichever comes first: an emergency stop, the promise that a session
+        never begins, and the renewal of a credential that only its own host knows.
         """
         for call, handler in self._table():
             await bus.serve(call, handler)
             await bus.serve(call, handler, host=host)
         await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
+        await bus.serve(RENEW_CREDENTIAL, self._launches.desk.renew, host=host)
         await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
         await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)
 

@@ -7,7 +7,7 @@ from flotilla.schemas.session import SessionSpec
 from flotilla.services.supervisor.core.launch import EngineSurroundings, launch_line
 from flotilla.services.supervisor.core.live_guard import refuse_live
 from flotilla.services.supervisor.core.secret_use import refuse_misuse
-from flotilla.services.supervisor.ports import CacheUsers, CredentialMint, SecretStore
+from flotilla.services.supervisor.ports import CacheUsers, CredentialDesk, SecretStore
 
 type ImageLook = Callable[[], Awaitable[str | None]]
 """Finds the id of the image that engines run in; None when there is none."""
@@ -18,7 +18,7 @@ class Launches:
 
     def __init__(
         self,
-        mint: CredentialMint,
+        desk: CredentialDesk,
         secrets: SecretStore,
         cache: CacheUsers,
         surroundings: EngineSurroundings,
@@ -26,7 +26,7 @@ class Launches:
         is_isolated: bool,
         image: ImageLook | None = None,
     ) -> None:
-        self._mint = mint
+        self.desk = desk
         self._secrets = secrets
         self._cache = cache
         self._surroundings = surroundings
@@ -42,10 +42,10 @@ class Launches:
         # Once more with them: a secret's fields become part of a client's config.
         refuse_live(spec, is_isolated=self._is_isolated, secrets=secrets)
         cache = await self._cache.admit(spec) if spec.uses_cache else None
-        creds = self._mint.mint(spec.instance_id, is_worker=spec.worker is not None)
+        access = await self.desk.issue(spec)
         # A worker names the image in the manifests of what it runs.
         image = await self._image() if self._image and spec.worker else None
-        return launch_line(spec, creds, self._surroundings, cache=cache, secrets=secrets, image=image or "")
+        return launch_line(spec, access, self._surroundings, cache=cache, secrets=secrets, image=image or "")
 
     async def forget(self, session_id: str) -> None:
         """The session is over for good, and so is its place in Redis. Raises FaultError."""

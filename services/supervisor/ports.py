@@ -6,9 +6,17 @@ from typing import Protocol
 import msgspec
 
 from flotilla.schemas.secrets import BoundSecret
-from flotilla.schemas.session import CacheAccess, ContainerFacts, EmergencyStop, SessionSpec
+from flotilla.schemas.session import (
+    CacheAccess,
+    ContainerFacts,
+    EmergencyStop,
+    RenewCredential,
+    RenewedCredential,
+    SessionSpec,
+)
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.identity import Access, Identity
 from flotilla.services.supervisor.core.stops import StopUnderWay
 
 
@@ -93,11 +101,43 @@ class ContainerRuntime(Protocol):
         """Lets go of threads and connections; the sessions run on."""
 
 
-class CredentialMint(Protocol):
-    """Makes the bus credential of an engine."""
+class CredentialDesk(Protocol):
+    """Gives sessions what they need to get onto the bus, and takes it back when they are over."""
 
-    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
-        """The text of a NATS credentials file that is good for this engine's subjects only, and a worker's for the queue too."""
+    async def issue(self, spec: SessionSpec) -> Access:
+        """Credentials that are good for this session's subjects only, and a worker's for the queue too."""
+
+    async def renew(self, request: RenewCredential) -> RenewedCredential:
+        """For the session that asks. Raises FaultError `forbidden` for one that is over or not of this host."""
+
+    def saw(self, facts: ContainerFacts) -> None:
+        """Takes note of what a container does."""
+
+    async def run(self, runtime: ContainerRuntime) -> None:
+        """Revokes the credentials of sessions that have ended, until cancelled."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+
+
+class IdentityStore(Protocol):
+    """Keeps which users the sessions of this host are on the bus, also over a loss of power."""
+
+    def load(self) -> tuple[Identity, ...]:
+        """As last saved, none when none ever were. Raises OSError or ValueError when it cannot be told."""
+
+    def save(self, identities: tuple[Identity, ...]) -> None:
+        """Returns when they are on disk. Raises OSError."""
+
+
+class Revoking(Protocol):
+    """Tells the bus that users are good no longer."""
+
+    async def revoke(self, users: Collection[str]) -> None:
+        """Returns when the server knows of it: they are cut off, and get in no more. Raises FaultError `unavailable`."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
 
 
 class SecretStore(Protocol):

@@ -112,8 +112,16 @@ async def supervising(
 ) -> AsyncIterator[HealthProbe]:
     """The supervisor of one host answers calls and looks after its sessions within this. `now` is the wall clock."""
     runtime, cache, host = outside.runtime, outside.cache, outside.host
+    desk = outside.launches.desk
     watch = HostWatch(
-        bus, runtime, cache, host, labels=outside.labels, stop_flags=lambda: orders.flags, now=now
+        bus,
+        runtime,
+        cache,
+        host,
+        labels=outside.labels,
+        stop_flags=lambda: orders.flags,
+        saw=desk.saw,
+        now=now,
     )
 
     async def be_current() -> None:
@@ -152,6 +160,7 @@ async def supervising(
                 group.create_task(fleet_orders.run(), name="fleet's stops"),
                 group.create_task(teller.run(), name="audit"),
                 group.create_task(called_off.sweep(runtime), name="sweep"),
+                group.create_task(desk.run(runtime), name="credentials"),
             )
             await handlers.serve(bus, host)
             yield SupervisorHealth(watch)
@@ -161,6 +170,7 @@ async def supervising(
         await standing.close()
         await stops.close()
         await emergency.close()
+        await desk.close()
         await cache.close()
         await runtime.close()
 

@@ -14,6 +14,7 @@ from flotilla.schemas.environment import (
     ACCOUNT,
     CATALOG,
     CATALOG_TARGET,
+    CREDENTIAL_S,
     DOCKER_URL,
     EGRESS_NETWORK,
     EGRESS_SUBNET,
@@ -22,6 +23,7 @@ from flotilla.schemas.environment import (
     ENGINE_NATS_URL,
     ENGINE_REDIS_HOST,
     ENGINE_REDIS_PORT,
+    ENGINES_ACCOUNT,
     HOST,
     HOST_LABELS,
     LOG_LEVEL,
@@ -50,8 +52,9 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     `labels` are the host's. `owner` marks what is ours: two supervisors of one Docker engine need different ones. `catalog` is a path of the Docker
     host or a volume's name, mounted at `catalog_target`; the process runtime uses it as it is. `engine_bus_url` is the bus as
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
-    `process_command` what the process runtime starts. `signing_key` with `account` mints credentials; without, engines get
-    none. `secrets` is the folder of the secret store and `secrets_key_file` has its keys, by default in the state folder. `redis_url` is Redis as an administrator
+    `process_command` what the process runtime starts. `signing_key` mints credentials of `engines_account`, and engines obey what
+    comes from `account`; without, they get none and obey everybody. `credential_s` is how long one is good for before it is renewed.
+    `secrets` is the folder of the secret store and `secrets_key_file` has its keys, by default in the state folder. `redis_url` is Redis as an administrator
     reaches it; engines do under `engine_redis_host` and `engine_redis_port`, by default those of the URL. `egress_network` is
     the way out for engines that need venues.
     """
@@ -73,6 +76,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     process_command: tuple[str, ...]
     signing_key: Path | None
     account: str
+    engines_account: str
+    credential_s: int
     secrets: Path | None
     secrets_key_file: Path | None
     redis_url: str
@@ -104,6 +109,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             process_command=PROCESS_COMMAND.given(env) or (),
             signing_key=SIGNING_KEY.given(env),
             account=ACCOUNT.given(env) or "",
+            engines_account=ENGINES_ACCOUNT.given(env) or "",
+            credential_s=CREDENTIAL_S.read(env),
             secrets=SECRETS.given(env),
             secrets_key_file=SECRETS_KEY_FILE.given(env),
             redis_url=REDIS_URL.given(env) or "",

@@ -24,7 +24,10 @@ _VERSION: Final = version("flotilla")
 
 
 class HostWatch:
-    """Publishes the host's heartbeat and its containers' facts, and keeps the last of each for whoever asks."""
+    """Publishes the host's heartbeat and its containers' facts, and keeps the last of each for whoever asks.
+
+    `saw` is told of every change of a container as well.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class HostWatch:
         *,
         labels: Mapping[str, str],
         stop_flags: Callable[[], tuple[StopFlag, ...]],
+        saw: Callable[[ContainerFacts], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._bus = bus
@@ -45,6 +49,7 @@ class HostWatch:
         self._host = host
         self._labels = dict(labels)
         self._stop_flags = stop_flags
+        self._saw = saw
         self._now = now
         self._containers: dict[str, ContainerFacts] = {}
         self.probe = RuntimeProbe(is_up=False, detail="not looked at yet")
@@ -64,6 +69,7 @@ class HostWatch:
         async with aclosing(self._runtime.watch()) as changes:
             async for facts in changes:
                 self._remember(facts)
+                self._saw(facts)
                 await self._tell(facts)
 
     async def beat(self) -> None:

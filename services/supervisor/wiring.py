@@ -5,19 +5,25 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flotilla.bus.credentials import EngineMint
+from flotilla.bus.credentials import REVOKING_KEY_FILE, SYSTEM_CREDS_FILE, EngineMint
+from flotilla.bus.jwt import Key
 from flotilla.bus.logs import get_logger
+from flotilla.bus.revoking import Revoker
 from flotilla.bus.secret_store import SecretStore
+from flotilla.bus.settings import BusSettings
+from flotilla.schemas.contract import Actor
 from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.adapters.identity_file import IdentityFile
 from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
 from flotilla.services.supervisor.adapters.redis_users import NoCache, RedisUsers
 from flotilla.services.supervisor.core.launch import EngineSurroundings
 from flotilla.services.supervisor.core.spec import ContainerProfile
+from flotilla.services.supervisor.identities import Identities, NoIdentities
 from flotilla.services.supervisor.launching import Launches
-from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialMint
+from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialDesk
 from flotilla.services.supervisor.settings import SupervisorSettings
 
 log = get_logger(__name__)
@@ -141,7 +147,7 @@ def launches(
 ) -> Launches:
     """What engines of this host are given."""
     return Launches(
-        credential_mint(settings),
+        credential_desk(settings),
         secrets,
         cache,
         surroundings(settings, runtime.kind),
@@ -158,26 +164,36 @@ def surroundings(settings: SupervisorSettings, kind: str) -> EngineSurroundings:
             catalog_path=settings.catalog_target,
             enforce_memory=False,
             host=settings.host,
+            fleet=settings.account,
         )
     return EngineSurroundings(
         bus_url=settings.process_bus_url,
         catalog_path=settings.catalog,
         enforce_memory=True,
         host=settings.host,
+        fleet=settings.account,
     )
 
 
-def credential_mint(settings: SupervisorSettings) -> CredentialMint:
-    """The mint of the fleet's engine key; without a key, engines get no credential. Raises OSError when it cannot be read."""
-    if settings.signing_key is None:
+def credential_desk(settings: SupervisorSettings) -> CredentialDesk:
+    """Who gives out the fleet's engine credentials; without a key, engines get none.
+
+    Raises ValueError when it is not said which accounts they are for, OSError when a key cannot be read.
+    """
+    key = settings.signing_key
+    if key is None:
         log.warning("engines get no credentials: FLOTILLA_SIGNING_KEY is not set")
-        return OpenBus()
-    return EngineMint.from_file(Path(settings.signing_key), settings.account)
-
-
-class OpenBus:
-    """Mints for a bus that asks nobody who they are, as on a developer's machine."""
-
-    def mint(self, instance_id: str, *, is_worker: bool = False) -> str:
-        """Nothing."""
-        return ""
+        return NoIdentities()
+    if not (settings.account and settings.engines_account):
+        raise ValueError("FLOTILLA_SIGNING_KEY needs FLOTILLA_ACCOUNT and FLOTILLA_ENGINES_ACCOUNT")
+    system = BusSettings(
+        url=settings.process_bus_url,
+        name=Actor.SUPERVISOR,
+        creds=key.with_name(SYSTEM_CREDS_FILE).read_text(),
+    )
+    revoking = Key(key.with_name(REVOKING_KEY_FILE).read_bytes().strip())
+    return Identities(
+        EngineMint.from_file(key, settings.engines_account, settings.credential_s),
+        IdentityFile(settings.state),
+        Revoker(system, revoking, settings.engines_account),
+    )

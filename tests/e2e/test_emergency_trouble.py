@@ -20,7 +20,7 @@ import pytest
 from flotilla.bus.bus import connect
 from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.receipts import is_confirmed
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.settings import BusSettings, engine_name
 from flotilla.client.client import Flotilla
 from flotilla.client.watch import Watch
 from flotilla.schemas.backtest import BacktestStatus, ResultPart
@@ -229,8 +229,8 @@ async def test_whoever_stole_an_engines_credential_makes_no_killed_engine_flat(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
     engines = await two_engines(stack, fleet)
-    thief = await connect(thieves_settings(stack, "left"))
     stolen = engines.sessions["left"]
+    thief = await connect(thieves_settings(stack, "left", stolen))
     forged = SessionEnded(instance_id="left", session_id=stolen, end=FORGED_END)
     asked: list[EndNow] = []
 
@@ -260,10 +260,10 @@ async def test_whoever_stole_an_engines_credential_makes_no_killed_engine_flat(
     assert is_confirmed(receipts["right"])
 
 
-def thieves_settings(stack: RunningStack, name: str) -> BusSettings:
-    """What the supervisor gives an engine of this name, and strategy code in it may read."""
-    stolen = FleetKeys(stack.folder.keys).mint().mint(name)
-    return BusSettings(url=stack.connection.nats_url, name=f"engine_{name}", creds=stolen)
+def thieves_settings(stack: RunningStack, name: str, session_id: str) -> BusSettings:
+    """What the supervisor gives this session, as if strategy code in it could read it."""
+    stolen = FleetKeys(stack.folder.keys).mint().mint(name, session_id).creds
+    return BusSettings(url=stack.connection.nats_url, name=engine_name(name, session_id), creds=stolen)
 
 
 @on_both

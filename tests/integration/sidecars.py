@@ -76,9 +76,9 @@ class Sidecar:
     ) -> None:
         """Starts it and hands it its launch line."""
         self.spec = session_spec(script, node=node or {}, **changes)
-        settings = engine_login(self._nats, self.spec.instance_id)
+        settings = engine_login(self._nats, self.spec.instance_id, self.spec.session_id)
         launch = Launch(
-            bus=BusAccess(url=settings.url, creds=settings.creds),
+            bus=BusAccess(url=settings.url, creds=settings.creds, fleet=settings.obeys),
             spec=self.spec,
             catalog_path=str(catalog),
             enforce_memory=enforce_memory,

@@ -56,6 +56,7 @@ class Supervisor:
 def environment_of(nats: NatsServer, state: Path, host: str = "h1") -> dict[str, str]:
     """The variables of a supervisor that runs processes."""
     keys = nats.keys
+    keys.write_system_credentials()
     return {
         "FLOTILLA_HOST": host,
         "FLOTILLA_HOST_LABELS": "zone=b",
@@ -64,6 +65,7 @@ def environment_of(nats: NatsServer, state: Path, host: str = "h1") -> dict[str,
         "FLOTILLA_STATE": str(state),
         "FLOTILLA_SIGNING_KEY": str(keys.engine_key_file),
         "FLOTILLA_ACCOUNT": keys.account,
+        "FLOTILLA_ENGINES_ACCOUNT": keys.engines_account,
         "FLOTILLA_RUNTIME": "process",
         "FLOTILLA_CATALOG": "/the/catalog",
         "FLOTILLA_PROCESS_COMMAND": f"/bin/sh -c '{SIDECAR}'",

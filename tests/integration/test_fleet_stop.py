@@ -60,6 +60,7 @@ from flotilla.stack.own_host import own_host
 from flotilla.stack.servers.nats import NatsServer
 from tests.fakes.supervised import session
 from tests.integration.conftest import ConnectAs
+from tests.integration.logins import engine_login
 from tests.integration.supervisors import (
     SIDECAR,
     Supervisor,
@@ -480,10 +481,7 @@ async def _refused(bus: Bus, instance_id: str) -> bool:
 
 
 async def test_an_engine_cannot_pretend_to_be_a_host(fleet: Bus, nats: NatsServer) -> None:
-    creds = nats.keys.mint().mint("eve")
-    eve = await connect(
-        msgspec.structs.replace(nats.settings(Actor.OPERATOR), name="engine_eve", creds=creds)
-    )
+    eve = await connect(engine_login(nats, "eve"))
 
     async def pretend(message: Msg) -> None:
         ping = {"name": "supervisor", "id": "x", "version": "1", "metadata": {"host": "ghost"}}

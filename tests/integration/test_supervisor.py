@@ -14,12 +14,14 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus, connect
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.jwt import claims_of, with_claims
+from flotilla.bus.settings import BusSettings, engine_name, renewal_name
 from flotilla.schemas.contract import (
     HEALTH,
     HEARTBEAT,
     HOST_CONTAINER,
     HOST_HEARTBEAT,
+    RENEW_CREDENTIAL,
     SESSION_INSPECT,
     SESSION_KILL,
     SESSION_REMOVE,
@@ -33,6 +35,8 @@ from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
     Launch,
+    RenewCredential,
+    RenewedCredential,
     StartSession,
     StopSession,
     WhichSession,
@@ -74,6 +78,22 @@ async def launch_of(tmp_path: Path, session_id: str) -> Launch:
 
     text = await eventually(read, lambda text: text.endswith(b"\n"))
     return msgspec.json.decode(text, type=Launch)
+
+
+def as_engine(launch: Launch) -> BusSettings:
+    """How its sidecar connects, and whoever has stolen what it was given."""
+    name = engine_name(launch.spec.instance_id, launch.spec.session_id)
+    return BusSettings(url=launch.bus.url, creds=launch.bus.creds, name=name, obeys=launch.bus.fleet)
+
+
+async def renewed(launch: Launch) -> RenewedCredential:
+    """What the supervisor answers to the session's second credential."""
+    name = renewal_name(launch.spec.instance_id, launch.spec.session_id)
+    bus = await connect(BusSettings(url=launch.bus.url, creds=launch.bus.renewal, name=name), wait_s=2)
+    try:
+        return await bus.call(RENEW_CREDENTIAL, RenewCredential(), host=launch.host)
+    finally:
+        await bus.close()
 
 
 async def test_a_session_lives_and_ends_on_command(orchestrator: Bus) -> None:
@@ -130,13 +150,66 @@ async def test_the_engine_gets_a_credential_that_is_good_for_its_own_subjects_on
     assert launch.bus.url == nats.url
 
     beats = await heard(orchestrator, HEARTBEAT)
-    engine = await connect(BusSettings(url=launch.bus.url, creds=launch.bus.creds, name="engine_e7"))
+    engine = await connect(as_engine(launch))
     await engine.client.publish("engine.e8.heartbeat", b"{}")
     await engine.client.publish("host.h1.engine.kill", b"{}")
     await engine.flush()
     assert engine.client.denied == 2
     await engine.client.close()
     assert beats == []
+
+
+async def test_a_credential_is_renewed_while_the_session_runs_and_good_for_nothing_within_a_second_of_its_end(
+    orchestrator: Bus, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    spec, other = session(instance_id="e7"), session(instance_id="e8")
+    await start(orchestrator, spec)
+    await start(orchestrator, other)
+    launch, neighbour = (
+        await launch_of(tmp_path, spec.session_id),
+        await launch_of(tmp_path, other.session_id),
+    )
+    answer = await renewed(launch)
+    assert claims_of(answer.jwt)["sub"] != claims_of(answer.renewal)["sub"]
+    supervisor.end(signal.SIGKILL)
+    supervisor.start()
+    await ready(orchestrator)
+    answer = await renewed(launch)
+    assert answer.life_s == launch.bus.life_s == 3600
+
+    thief, honest = await connect(as_engine(launch)), await connect(as_engine(neighbour))
+    which = WhichSession(session_id=spec.session_id)
+    await orchestrator.call(SESSION_KILL, which, host="h1")
+    async with asyncio.timeout(1.0):
+        while thief.is_connected:
+            await asyncio.sleep(0.01)
+    assert honest.stats.reconnects == 0
+    for creds in (launch.bus.creds, with_claims(launch.bus.creds, answer.jwt)):
+        with pytest.raises(FaultError):
+            await connect(msgspec.structs.replace(as_engine(launch), creds=creds), wait_s=0.5)
+    with pytest.raises(FaultError):
+        await renewed(launch)
+    await thief.close()
+    await honest.close()
+
+
+async def test_what_ended_while_no_supervisor_looked_is_revoked_by_the_next_one(
+    orchestrator: Bus, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    spec = session(instance_id="e7")
+    facts = await start(orchestrator, spec)
+    launch = await launch_of(tmp_path, spec.session_id)
+    thief = await connect(as_engine(launch))
+    supervisor.end(signal.SIGKILL)
+    os.killpg(int(facts.container_id.removeprefix("pid-")), signal.SIGKILL)
+    assert thief.is_connected
+    supervisor.start()
+    await eventually(lambda: answered(not thief.is_connected), bool)
+    await thief.close()
+
+
+async def answered(value: bool) -> bool:
+    return value
 
 
 async def test_the_host_beats_once_a_second(orchestrator: Bus) -> None:

@@ -100,10 +100,11 @@ class Workers:
         await self._bus.listen(TRIAL_BEAT, self._beat)
 
     def start(self, name: str, catalog: Path | None = None, **spec: Any) -> None:
-        settings = engine_login(self._nats, name, is_worker=True)
+        session_id = new_session_id(datetime.now(UTC))
+        settings = engine_login(self._nats, name, session_id, is_worker=True)
         values: dict[str, Any] = {
             "instance_id": name,
-            "session_id": new_session_id(datetime.now(UTC)),
+            "session_id": session_id,
             "generation": 1,
             "engine_type": EngineType.BACKTEST,
             "trading_mode": TradingMode.PAPER,
@@ -111,7 +112,7 @@ class Workers:
             "worker": WorkerPlan(slots=1),
         }
         launch = Launch(
-            bus=BusAccess(url=settings.url, creds=settings.creds),
+            bus=BusAccess(url=settings.url, creds=settings.creds, fleet=settings.obeys),
             spec=SessionSpec(**values | spec),
             catalog_path=str(catalog or self._catalog),
             enforce_memory=True,

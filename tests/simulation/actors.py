@@ -29,9 +29,9 @@ from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 from flotilla.services.supervisor import service as supervisor
 from flotilla.services.supervisor.adapters.order_log import BusOrderLog
 from flotilla.services.supervisor.core.launch import EngineSurroundings
+from flotilla.services.supervisor.identities import NoIdentities
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.ports import LeftOrder, StopUnderWay
-from flotilla.services.supervisor.wiring import OpenBus
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.simulation.docker import Container, Docker, SimRuntime
 from tests.simulation.engine import NoMeter, Script, SimProcesses, Witness
@@ -300,7 +300,7 @@ def supervisor_of(machine: Machine, docker: Docker, disk: Disk, tell: Callable[[
             bus_url="nats://bus", catalog_path="/catalog", enforce_memory=False, host=docker.host
         )
         launches = Launches(
-            OpenBus(), Secrets(), cache, surroundings, is_isolated=runtime.is_isolated, image=None
+            NoIdentities(), Secrets(), cache, surroundings, is_isolated=runtime.is_isolated, image=None
         )
         outside = supervisor.Outside(
             host=docker.host,

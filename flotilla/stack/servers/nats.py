@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Final
 
 from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.settings import BusSettings
@@ -14,7 +15,9 @@ from flotilla.stack.servers import nats_health
 from flotilla.stack.servers.child import Child
 from flotilla.state.errors import ServerError
 
-_CONFIG = """\
+ACCOUNTS: Final = "accounts"
+"""The folder of the accounts' claims: those of this version at each start, with what was revoked."""
+_CONFIG: Final = """\
 server_name: flotilla
 listen: "{host}:{port}"
 http: "127.0.0.1:{monitor_port}"
@@ -106,8 +109,11 @@ class NatsServer:
 
     def _write_config(self) -> None:
         store = Path("jetstream")
-        config = server_config(self.keys, store, self._host, self._port, monitor_port=self._monitor_port)
+        config = server_config(
+            self.keys, store, Path(ACCOUNTS), self._host, self._port, monitor_port=self._monitor_port
+        )
         (self.folder / "nats.conf").write_text(config)
+        self.keys.write_accounts(self.folder / ACCOUNTS)
 
     def _is_healthy(self) -> bool:
         ports = self.folder / f"nats-server_{self.child.pid}.ports"
@@ -124,17 +130,19 @@ class NatsServer:
         return answer is not None and answer[0] == 200
 
 
-def server_config(keys: FleetKeys, store: Path, host: str, port: int, *, monitor_port: int) -> str:
+def server_config(
+    keys: FleetKeys, store: Path, accounts: Path, host: str, port: int, *, monitor_port: int
+) -> str:
     """The configuration of a nats-server that admits this fleet only; its monitoring listens on this machine alone.
 
-    `store` must need no escapes.
+    `store` and `accounts`, the folder of the accounts' claims, must need no escapes.
     """
     return _CONFIG.format(
         host=host,
         port=port,
         monitor_port=monitor_port,
         store=f'"{store}"',
-        auth=keys.server_config(),
+        auth=keys.server_config(accounts),
     )
 
 

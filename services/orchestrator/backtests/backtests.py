@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.endpoint import asked
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import Follower
 from flotilla.schemas import contract
@@ -91,7 +92,8 @@ class Claims:
         self._clock = clock
 
     async def claim(self, request: ClaimTrial) -> TrialClaimed:
-        """Whether to run it. Raises FaultError `not_found` for a backtest that nobody knows."""
+        """Whether to run it. Raises FaultError: `not_found` for a backtest that nobody knows, `forbidden` for another worker's claim."""
+        _require_own(request)
         answer = TrialClaimed(is_wanted=False)
 
         def decide(backtest: Backtest) -> Backtest | None:
@@ -106,6 +108,15 @@ class Claims:
 
         await self._changes.take(request.backtest_id, decide)
         return answer
+
+
+def _require_own(request: ClaimTrial) -> None:
+    """What a worker says of itself is held against what the server says of it; on a bus without accounts that is nothing."""
+    crossing = asked().crossing
+    if crossing is None:
+        return
+    if (crossing.name, crossing.session_id) != (request.worker, request.session_id):
+        raise fault(FaultCode.FORBIDDEN, f"this claim is not made by worker {request.worker}")
 
 
 class Backtests:

@@ -25,7 +25,7 @@ from flotilla.schemas.contract import (
     TRIAL_CLAIM,
     Actor,
 )
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.ids import is_id, new_request_id
 from flotilla.schemas.session import StopOrder
 from flotilla.services.orchestrator.core.record_time import wall
@@ -49,9 +49,12 @@ FORGET_S: Final = 3_600.0
 def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
     """A command of a person's that was refused or failed; None for what was done, which is on record with its effect.
 
-    Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted.
+    Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted. One that asks in another's
+    name is an attempt.
     """
-    if seen.problem is None or seen.call is TRIAL_CLAIM:
+    if seen.problem is None:
+        return None
+    if seen.call is TRIAL_CLAIM and seen.problem.code != FaultCode.FORBIDDEN:
         return None
     body = blanked(seen.body)
     said = msgspec.json.decode(body) if body is not None else {}

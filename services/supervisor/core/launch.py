@@ -5,20 +5,25 @@ from typing import Any
 import msgspec
 
 from flotilla.schemas.session import BusAccess, CacheAccess, Launch, SessionSpec
+from flotilla.services.supervisor.core.identity import Access
 
 
 class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine finds where it runs: the bus's address and the catalog as seen from there. `host` is whose."""
+    """What an engine finds where it runs: the bus's address and the catalog as seen from there. `host` is whose.
+
+    `fleet` is the public key of the account whose commands engines obey.
+    """
 
     bus_url: str
     catalog_path: str
     enforce_memory: bool
     host: str = "local"
+    fleet: str = ""
 
 
 def launch_line(
     spec: SessionSpec,
-    creds: str,
+    access: Access,
     surroundings: EngineSurroundings,
     *,
     cache: CacheAccess | None = None,
@@ -27,7 +32,13 @@ def launch_line(
 ) -> bytes:
     """The session, its credentials and its surroundings as one line of JSON with its newline."""
     launch = Launch(
-        bus=BusAccess(url=surroundings.bus_url, creds=creds),
+        bus=BusAccess(
+            url=surroundings.bus_url,
+            creds=access.creds,
+            fleet=surroundings.fleet,
+            renewal=access.renewal,
+            life_s=access.life_s,
+        ),
         spec=spec,
         catalog_path=surroundings.catalog_path,
         enforce_memory=surroundings.enforce_memory,

@@ -16,5 +16,5 @@ REST_OF_THE_LINE = 1024
 @pytest.mark.parametrize("actor", Actor)
 def test_a_credential_fits_into_the_line_that_opens_a_connection(actor: Actor, tmp_path: Path) -> None:
     keys = FleetKeys(tmp_path)
-    assert "max_control_line: 16KB\n" in server_config(keys, tmp_path, "h", 1, monitor_port=2)
+    assert "max_control_line: 16KB\n" in server_config(keys, tmp_path, tmp_path, "h", 1, monitor_port=2)
     assert len(keys.actor_credentials(actor).split("\n")[1]) < (LINE_BYTES - REST_OF_THE_LINE) / 2

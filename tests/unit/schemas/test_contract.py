@@ -11,7 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from flotilla.bus.credentials import actor_permissions, engine_permissions
+from flotilla.bus.permissions import actor_permissions, engine_permissions
 from flotilla.schemas import contract, export
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import CALLS, FEEDS, STREAMS, Actor, Call, Durability, Feed

@@ -90,6 +90,8 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_PROCESS_COMMAND": "x 'y z'",
         "FLOTILLA_SIGNING_KEY": "/x",
         "FLOTILLA_ACCOUNT": ACCOUNT,
+        "FLOTILLA_ENGINES_ACCOUNT": ACCOUNT,
+        "FLOTILLA_CREDENTIAL_S": "60",
         "FLOTILLA_SECRETS": "/x",
         "FLOTILLA_SECRETS_KEY_FILE": "/x",
         "FLOTILLA_REDIS_URL": "redis://x",
@@ -192,6 +194,7 @@ BAD = {
     "FLOTILLA_ORPHAN_POLICY": ["kill"],
     "FLOTILLA_ORPHAN_GRACE_S": ["-1", "nan", "86401"],
     "FLOTILLA_LEASE_TTL_S": ["4", "soon"],
+    "FLOTILLA_CREDENTIAL_S": ["4", "86401", "1.5", "soon"],
     "FLOTILLA_AUDIT_DAYS": ["0", "for ever"],
     "FLOTILLA_HTTP_PORT": ["many", "65536", "-1"],
     "FLOTILLA_HTTP_ORIGINS": [

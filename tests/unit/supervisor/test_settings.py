@@ -39,6 +39,7 @@ def test_every_variable_is_read() -> None:
             "FLOTILLA_PROCESS_COMMAND": "python -m other",
             "FLOTILLA_SIGNING_KEY": "/k.nk",
             "FLOTILLA_ACCOUNT": "AB",
+            "FLOTILLA_ENGINES_ACCOUNT": "AC",
             "FLOTILLA_SECRETS": "/secrets",
             "FLOTILLA_SECRETS_KEY_FILE": "/key",
             "FLOTILLA_REDIS_URL": "redis://r:6379",
@@ -64,7 +65,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.redis_url, settings.engine_redis_host) == ("redis://r:6379", "redis")
     assert settings.engine_redis_port == 7000
     assert (settings.profile.egress, settings.egress_subnet) == ("out", "10.8.0.0/24")
-    assert (settings.account, settings.log_level) == ("AB", "DEBUG")
+    assert (settings.account, settings.engines_account, settings.log_level) == ("AB", "AC", "DEBUG")
 
 
 def test_our_own_variable_wins_over_dockers() -> None:
