@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -57,7 +58,9 @@ class Fleet:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def compose(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def compose(
+        self, *arguments: str, timeout_s: float = 60, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(ROOT / "scripts/compose"), *self.overrides, *arguments],
             env=self.env,
@@ -65,11 +68,11 @@ class Fleet:
             text=True,
             timeout=timeout_s,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.compose("run", "--rm", "-T", "cli", *arguments)
+    def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.compose("run", "--rm", "-T", "cli", *arguments, stdin=stdin)
 
     def start(self) -> None:
         done = self.compose("up", "--build", "--wait", timeout_s=600)
@@ -219,9 +222,42 @@ def test_no_password_or_key_stands_in_an_environment_or_a_label(composed: Fleet)
     )
     assert read.returncode == 0, read.stderr
     told = json.dumps(composed.inspect())
-    secrets = [part for part in read.stdout.replace("SUA", "\nSUA").split() if len(part) > 20]
-    assert secrets
-    assert not [secret for secret in secrets if secret in told]
+    parts = [part for part in read.stdout.replace("SUA", "\nSUA").split() if len(part) > 20]
+    assert parts
+    assert not [part for part in parts if part in told]
+
+
+def test_secrets_are_stored_where_the_supervisor_reads_them_and_stand_nowhere(composed: Fleet) -> None:
+    canary = f"canary{secrets.token_hex(12)}"
+    keys = json.dumps({"api_key": canary, "api_secret": f"{canary}-secret"})
+    as_setup = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "/bin/sh", "setup", "-c")
+    # One of an earlier release is encrypted at the next start.
+    left = composed.compose(*as_setup, "umask 077; cat > /fleet/secrets/old.json", stdin=keys)
+    assert left.returncode == 0, left.stderr
+    assert composed.compose("up", "--wait", timeout_s=120).returncode == 0
+    assert "secret old is encrypted and needs a binding" in composed.compose("logs", "setup").stdout
+    stored = composed.cli("secret", "set", "keys", "--adapter", "binance", stdin=keys)
+    assert stored.returncode == 0, stored.stderr
+    assert composed.cli("secret", "rotate-key").returncode == 0
+    listed = json.loads(composed.cli("--json", "secret", "ls").stdout)["secrets"]
+    assert [(one["name"], one["problem"]) for one in listed] == [("keys", ""), ("old", "needs a binding")]
+    # The supervisor opens them, else it could not say what they are bound to.
+    for name, problem in (
+        ("keys", "that secret 'keys' is not bound to"),
+        ("old", "flotilla secret bind old"),
+    ):
+        at = f"BINANCE=binance,secret={name},base_url_http=http://127.0.0.1:9"
+        strategy = ("--strategy", "grid", "--set", "instrument_id=BTCUSDT.BINANCE")
+        bars = ("--set", "bar_type=BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL")
+        options = ("--venue", at, "--param", "base_currency=USDT", *strategy, *bars)
+        refused = composed.cli("engine", "start", f"uses-{name}", *options)
+        assert refused.returncode != 0
+        assert problem in refused.stderr, refused.stderr
+    read = composed.compose(*as_setup, "cat /fleet/secrets/*; ls -ln /fleet/secrets /fleet/secret-keys")
+    assert read.stdout.count('"flotilla_secret"') == 2
+    assert {line.split()[0] for line in read.stdout.splitlines() if line.startswith("-")} == {"-rw-------"}
+    told = json.dumps(composed.inspect()) + composed.compose("logs").stdout + read.stdout
+    assert canary not in told
 
 
 def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:

@@ -450,6 +450,22 @@ def test_killed_at_any_step_of_an_upgrade_no_secret_is_lost(tmp_path: Path) -> N
     assert step == 9
 
 
+def test_a_secret_whose_key_changes_while_it_is_read_is_read_again(
+    store: SecretStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("a", {"x": VALUE}, LIVE)
+    real, changes = store._content, iter((True, True))
+
+    def content(path: Path) -> bytes:
+        data = real(path)
+        if next(changes, False):
+            store_in(tmp_path).rotate_key()
+        return data
+
+    monkeypatch.setattr(store, "_content", content)
+    assert store.read(["a"])["a"].values == {"x": VALUE}
+
+
 def test_a_reader_never_misses_a_secret_while_keys_change_and_no_writer_is_lost(tmp_path: Path) -> None:
     store_in(tmp_path).save("a", {"x": VALUE}, LIVE)
     is_over = threading.Event()
