@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from flotilla.bus.bus import Bus
@@ -131,11 +132,11 @@ class EmergencyStops:
                 *(
                     self._dismiss(facts, countdown)
                     if facts.is_worker
-                    else _give(given, facts, self._end(facts, countdown))
+                    else _give(given, facts, partial(self._end, facts, countdown))
                     for facts in running.values()
                 ),
                 *(
-                    _give(given, session, self._catch(start, session, countdown))
+                    _give(given, session, partial(self._catch, start, session, countdown))
                     for start in starting
                     if (session := self._about_to_be(start)).session_id not in running
                 ),
@@ -331,10 +332,11 @@ class EmergencyStops:
 async def _give(
     given: dict[str, EmergencyReceipt],
     session: ContainerFacts,
-    ending: Awaitable[EmergencyReceipt | None],
+    end: Callable[[], Awaitable[EmergencyReceipt | None]],
 ) -> None:
+    # Not a coroutine: whoever is cancelled before this begins would leave it behind, never awaited.
     try:
-        receipt = await ending
+        receipt = await end()
     except Exception:  # one engine's trouble must not keep the others from being stopped
         log.exception("emergency stop of an engine failed", session_id=session.session_id)
         account = Account(problem="the supervisor failed, its log says how")

@@ -1,6 +1,8 @@
 """An emergency stop when the runtime itself is in trouble, and a start that was let through just before it."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -424,3 +426,22 @@ async def test_who_asks_for_the_same_while_an_engine_is_just_gone_has_its_receip
     receipts = [(await each).receipts for each in (first, second)]
     assert [one.session_id for one in receipts[0]] == [spec.session_id]
     assert receipts[0] == receipts[1]
+
+
+async def test_a_stop_that_is_cancelled_before_it_asks_anybody_leaves_nothing_that_was_never_awaited(
+    tmp_path: Path,
+) -> None:
+    spec = session()
+    bench = Bench(tmp_path, lambda _name, _request: flat(spec))
+    bench.runtime.put(spec)
+    stopping = asyncio.get_running_loop().create_task(bench.stops.stop(EmergencyStop(deadline_s=5)))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async with asyncio.timeout(5):
+            while not bench.stops.is_ending(spec.session_id):
+                await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        del stopping
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
