@@ -42,7 +42,9 @@ def blanked_text(text: str, body: bytes = b"") -> str:
             text = text.replace(secret, HIDDEN)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # no JSON names a secret in it
-    return _NAMED.sub(rf"\1\2{HIDDEN}", _USERINFO.sub(f"://{HIDDEN}@", text))
+    text = _USERINFO.sub(f"://{HIDDEN}@", text)
+    # Most texts have no such word, which is quicker to see than that none is a name.
+    return _NAMED.sub(rf"\1\2{HIDDEN}", text) if _SECRET.search(text) else text
 
 
 def _secrets(value: Any, *, is_secret: bool) -> Iterator[str]:

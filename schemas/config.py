@@ -2,7 +2,6 @@
 
 import math
 import re
-from enum import StrEnum
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -93,6 +92,11 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on_silence: SilencePolicy = SilencePolicy.REPORT
 
 
+_ENGINE_TYPES: Final = tuple(map(str, EngineType))
+_TRADING_MODES: Final = tuple(map(str, TradingMode))
+_LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may choose for an engine; field names and defaults are those of the REST contract.
 
@@ -126,9 +130,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     labels: Labels = {}
 
     def __post_init__(self) -> None:
-        _normalise(self, "engine_type", self.engine_type.strip().lower(), EngineType)
-        _normalise(self, "trading_mode", self.trading_mode.strip().lower(), TradingMode)
-        _normalise(self, "log_level", self.log_level.strip().upper(), ("DEBUG", "INFO", "WARNING", "ERROR"))
+        _normalise(self, "engine_type", self.engine_type.strip().lower(), _ENGINE_TYPES)
+        _normalise(self, "trading_mode", self.trading_mode.strip().lower(), _TRADING_MODES)
+        _normalise(self, "log_level", self.log_level.strip().upper(), _LOG_LEVELS)
         for field, check in (("max_memory", memory_bytes), ("max_cpu", cpu_count)):
             try:
                 check(getattr(self, field))
@@ -143,10 +147,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return self.engine_type == EngineType.LIVE and self.trading_mode == TradingMode.LIVE
 
 
-def _normalise(
-    config: EngineConfig, field: str, value: str, allowed: type[StrEnum] | tuple[str, ...]
-) -> None:
-    choices = [str(choice) for choice in allowed]
+def _normalise(config: EngineConfig, field: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"`{field}` must be one of {', '.join(choices)}")
     msgspec.structs.force_setattr(config, field, value)

@@ -2,25 +2,31 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from flotilla.schemas.ids import is_backtest_id, is_id
 
 _PLACEHOLDER = re.compile(r"<([a-z_]+)>")
 
 
+@lru_cache(maxsize=1024)
+def _tokens(pattern: str) -> tuple[tuple[str, str], ...]:
+    """Each token of the pattern with the name of its placeholder, empty for one that is meant as it stands."""
+    tokens = pattern.split(".")
+    return tuple((each, found[1] if (found := _PLACEHOLDER.fullmatch(each)) else "") for each in tokens)
+
+
 def subject(pattern: str, **ids: str) -> str:
     """`engine.<instance_id>.fill` with its ids filled in. Raises ValueError for an id that could change the subject's shape."""
-
     if "<" not in pattern:
         return pattern
+    return ".".join(_id(name, ids.get(name, "")) if name else token for token, name in _tokens(pattern))
 
-    def fill(match: re.Match[str]) -> str:
-        value = ids.get(match[1], "")
-        if not _fits(match[1], value):
-            raise ValueError(f"{match[1]} {value!r} is no id")
-        return value
 
-    return _PLACEHOLDER.sub(fill, pattern)
+def _id(placeholder: str, value: str) -> str:
+    if not _fits(placeholder, value):
+        raise ValueError(f"{placeholder} {value!r} is no id")
+    return value
 
 
 def wildcard(pattern: str) -> str:
@@ -30,15 +36,15 @@ def wildcard(pattern: str) -> str:
 
 def parse(pattern: str, actual: str) -> Mapping[str, str] | None:
     """The ids that stand in `actual`, or None when it does not fit the pattern."""
-    wanted, tokens = pattern.split("."), actual.split(".")
+    wanted, tokens = _tokens(pattern), actual.split(".")
     if len(wanted) != len(tokens):
         return None
     ids: dict[str, str] = {}
-    for want, token in zip(wanted, tokens, strict=True):
-        if placeholder := _PLACEHOLDER.fullmatch(want):
-            if not _fits(placeholder[1], token):
+    for (want, placeholder), token in zip(wanted, tokens, strict=True):
+        if placeholder:
+            if not _fits(placeholder, token):
                 return None
-            ids[placeholder[1]] = token
+            ids[placeholder] = token
         elif want != token:
             return None
     return ids

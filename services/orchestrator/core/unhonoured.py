@@ -3,7 +3,8 @@
 Only requests are held to this. What was stored before with another value is read, shown and started as it is.
 """
 
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 
@@ -23,11 +24,15 @@ _WHY: Final = {
 def refuse_unhonoured(config: EngineConfig | BacktestConfig, at: str = "config") -> None:
     """Raises FaultError `invalid` that names each such field which is not at its default; `at` is where `config` stands."""
     errors = [
-        FieldError(
-            f"{at}.{field.name}", f"must be {msgspec.json.encode(field.default).decode()}: {_WHY[field.name]}"
-        )
-        for field in msgspec.structs.fields(config)
-        if field.name in _WHY and getattr(config, field.name) != field.default
+        FieldError(f"{at}.{name}", f"must be {msgspec.json.encode(default).decode()}: {_WHY[name]}")
+        for name, default in _defaults(type(config))
+        if getattr(config, name) != default
     ]
     if errors:
         raise invalid(*errors)
+
+
+@cache
+def _defaults(kind: type[EngineConfig | BacktestConfig]) -> tuple[tuple[str, Any], ...]:
+    """Each such field of a kind of config, with its default; to read them off a struct takes long."""
+    return tuple((each.name, each.default) for each in msgspec.structs.fields(kind) if each.name in _WHY)
