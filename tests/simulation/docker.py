@@ -250,7 +250,7 @@ class SimRuntime:
         def do() -> None:
             if random.random() < trouble.fails:
                 away = fault(FaultCode.UNAVAILABLE, "the daemon is away", retry_after_s=1.0)
-                self._process.soon(_settle, done, None, away)
+                self._process.at_once(_settle, done, None, away)
                 return
             result, problem = None, None
             try:
@@ -259,7 +259,7 @@ class SimRuntime:
                 problem = error
             if is_change and random.random() < trouble.lost:
                 problem = fault(FaultCode.OUTCOME_UNKNOWN, "the daemon's answer was lost")
-            self._process.soon(_settle, done, result, problem)
+            self._process.at_once(_settle, done, result, problem)
 
         self._loop.outside(self._docker.delay_s(), do)
         return await done

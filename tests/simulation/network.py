@@ -21,10 +21,15 @@ from tests.simulation.loop import Process, SimLoop
 EPOCH: Final = datetime(2026, 1, 31, 14, 0, tzinfo=UTC)
 """When each simulation begins, by a wall clock that nobody has set."""
 INBOX: Final = "_INBOX"
+_LEAST_S: Final = 0.0002
+_SPREAD_S: Final = 0.004 - _LEAST_S
+"""How long a message is under way, where nothing is wrong."""
 BLIND_S: Final = 12.0
 """How long a connection may be cut before its ends notice that."""
 
 type Callback = Callable[["Message"], Awaitable[None]]
+type Arrive = Callable[..., None]
+"""Told first whether it is all that happens at this moment, then what arrives."""
 
 
 class Trouble(msgspec.Struct):
@@ -59,6 +64,7 @@ class Subscription:
 
     def __init__(self, client: "SimClient", pattern: str, queue: str, callback: Callback) -> None:
         self.client = client
+        self.number = client.server.next_id()
         self.pattern = pattern
         self.queue = queue
         self._callback = callback
@@ -71,7 +77,7 @@ class Subscription:
         self._waiting.append(message)
         if not self._is_busy:
             self._is_busy = True
-            self.client.loop.create_task(self._hand_on(), name=f"subscription {self.pattern}")
+            self.client.loop.task_at_once(self._hand_on())
 
     async def _hand_on(self) -> None:
         try:
@@ -93,16 +99,16 @@ class Link:
     def __init__(self) -> None:
         self.is_cut = False
         self.is_lost = False
-        self.waiting: list[Callable[[], Any]] = []
+        self.waiting: list[tuple[Arrive, tuple[Any, ...]]] = []
 
 
-def _arrive(link: Link, arrive: Callable[[], Any]) -> None:
+def _arrive(link: Link, arrive: Arrive, *arguments: Any) -> None:
     if link.is_lost:
         return
     if link.is_cut:
-        link.waiting.append(arrive)
+        link.waiting.append((arrive, arguments))
     else:
-        arrive()
+        arrive(True, *arguments)
 
 
 class SimClient:
@@ -118,7 +124,8 @@ class SimClient:
         self._requests: dict[str, asyncio.Future[Message]] = {}
         self._pending: list[tuple[str, bytes, str, Mapping[str, str] | None]] = []
         self._number = 0
-        self._last: dict[str, float] = {}
+        self._sent: dict[str, float] = {}
+        self._received: dict[str, float] = {}
         self._id = server.next_id()
         server.clients.append(self)
         process.at_end.append(self.lost)
@@ -135,10 +142,7 @@ class SimClient:
         future = self._requests[reply] = self.loop.create_future()
         await self.publish(subject, payload, reply, headers)
         try:
-            async with asyncio.timeout(timeout):
-                message = await future
-        except TimeoutError:
-            raise errors.TimeoutError from None
+            message = await self.in_time(future, timeout)
         finally:
             self._requests.pop(reply, None)
         if message.headers is not None and message.headers.get("Status") == "503":
@@ -153,15 +157,14 @@ class SimClient:
         if not self.is_connected:
             self._pending.append((subject, payload, reply, headers))
             return
-        self.send(subject, lambda: self.server.route(self, subject, payload, reply, headers))
+        self.send(subject, self.server.route, self, subject, payload, reply, headers)
 
     async def subscribe(
         self, subject: str, queue: str = "", cb: Callback | None = None, **_: Any
     ) -> Subscription:
         assert cb is not None
         subscription = Subscription(self, subject, queue, cb)
-        self.server.subscriptions.append(subscription)
-        self.server.routes.clear()
+        self.server.add(subscription)
         return subscription
 
     async def flush(self, timeout: float = 10) -> None:
@@ -184,54 +187,79 @@ class SimClient:
             try:
                 result = what()
             except errors.Error as error:
-                self.receive("$answer", self._settle, done, None, error)
+                self.receive("$answer", self.settle, done, None, error)
             else:
-                self.receive("$answer", self._settle, done, result, None)
+                self.receive("$answer", self.settle, done, result, None)
 
         if self.is_connected:
             self.send("$ask", at_server)
-        try:
-            async with asyncio.timeout(timeout):
-                return await done
-        except TimeoutError:
-            raise errors.TimeoutError from None
+        return await self.in_time(done, timeout)
 
-    def _settle(self, done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    async def in_time[R](self, future: asyncio.Future[R], timeout: float) -> R:
+        """What comes of it. Raises nats' TimeoutError when that takes too long, also when both happen while we are suspended."""
+        is_late = False
+
+        def be_late() -> None:
+            nonlocal is_late
+            is_late = True
+            if not future.done():
+                late: Any = None
+                future.set_result(late)
+
+        timer = self.loop.call_later(timeout, be_late) if timeout > 0 else self.loop.call_soon(be_late)
+        try:
+            result = await future
+        finally:
+            timer.cancel()
+        if is_late:
+            raise errors.TimeoutError
+        return result
+
+    def settle(self, done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         if not done.done():
             if error is None:
                 done.set_result(result)
             else:
                 done.set_exception(error)
 
-    def send(self, about: str, arrive: Callable[[], None]) -> None:
+    def send(self, about: str, what: Callable[..., None], *arguments: Any) -> None:
         """On its way to the server."""
-        self._carry(f">{about}", lambda: self.server.is_up and arrive())
+        self._carry(self._sent, about, self._reach_server, what, arguments)
 
     def receive(self, about: str, do: Callable[..., None], *arguments: Any) -> None:
         """On its way to the client."""
+        self._carry(self._received, about, self._reach_client, do, arguments)
 
-        def arrive() -> None:
-            if not self.is_closed:
-                self.process.soon(do, *arguments)
+    def _reach_server(self, _: bool, what: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if self.server.is_up:
+            what(*arguments)
 
-        self._carry(f"<{about}", arrive)
+    def _reach_client(self, is_all: bool, do: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if self.is_closed:
+            return
+        if is_all:
+            self.process.at_once(do, *arguments)
+        else:
+            self.process.soon(do, *arguments)
 
-    def _carry(self, about: str, arrive: Callable[[], Any]) -> None:
-        random, trouble = self.loop.random, self.server.trouble
-        delay = random.uniform(0.0002, 0.004)
+    def _carry(self, last: dict[str, float], about: str, arrive: Arrive, *arguments: Any) -> None:
+        """`last` is when the last about this arrives, which is never overtaken."""
+        loop, trouble = self.loop, self.server.trouble
+        random = loop.random.random
+        delay = _LEAST_S + _SPREAD_S * random()
         copies = 1
         if trouble.late:
-            chance = random.random()
+            chance = random()
             if chance < trouble.lost:
                 return
             if chance < trouble.lost + trouble.twice:
                 copies = 2
             elif chance < trouble.lost + trouble.twice + trouble.late:
-                delay += random.uniform(0.0, trouble.latest_s)
+                delay += trouble.latest_s * random()
         for _ in range(copies):
-            at = self._last[about] = max(self.loop.time() + delay, self._last.get(about, 0.0))
-            self.loop.call_at(at, _arrive, self.link, arrive, context=self.loop.root)
-            delay += random.uniform(0.0, 0.5)
+            at = last[about] = max(loop.time() + delay, last.get(about, 0.0))
+            loop.call_at(at, _arrive, self.link, arrive, *arguments, context=loop.root)
+            delay += 0.5 * random()
 
     def answered(self, message: Message) -> None:
         """An answer to a request of ours has come."""
@@ -252,8 +280,8 @@ class SimClient:
         link = self.link
         link.is_cut = False
         waiting, link.waiting = link.waiting, []
-        for arrive in waiting:
-            _arrive(link, arrive)
+        for arrive, arguments in () if link.is_lost else waiting:
+            arrive(False, *arguments)
         self._connect_again()
 
     def drop(self) -> None:
@@ -289,17 +317,22 @@ class SimClient:
         self.stats.reconnects += 1
         self.server.routes.clear()
         pending, self._pending = self._pending, []
-        for subject, payload, reply, headers in pending:
-            self.send(subject, lambda a=(subject, payload, reply, headers): self.server.route(self, *a))  # type: ignore[misc]
+        for subject, *message in pending:
+            self.send(subject, self.server.route, self, subject, *message)
 
     def lost(self) -> None:
         """The process has ended or hung up: the server knows at once."""
         self.is_closed = True
         self.is_connected = False
-        if self in self.server.clients:
-            self.server.clients.remove(self)
-        self.server.subscriptions = [each for each in self.server.subscriptions if each.client is not self]
-        self.server.routes.clear()
+        self.server.lose(self)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Whom a subject is for: the stream that keeps it, who gets it, and the queue groups of which one member does."""
+
+    stream: "Stream | None"
+    takers: list[Subscription]
+    groups: list[list[Subscription]]
 
 
 class Server:
@@ -310,12 +343,15 @@ class Server:
         self.trouble = Trouble()
         self.is_up = True
         self.clients: list[SimClient] = []
-        self.subscriptions: list[Subscription] = []
-        self.routes: dict[str, tuple[list[Subscription], list[list[Subscription]]]] = {}
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self._wild: dict[str, None] = {}
+        """The patterns that fit more than one subject."""
+        self.routes: dict[str, Route] = {}
+        """Whom a subject is for, as it was found out last."""
         self.streams: dict[str, Stream] = {}
         self.heard: Callable[[str, bytes], None] = lambda *_: None
         """Told of every command to an engine that reaches the server."""
-        self._connections = 0
+        self._ids = 0
 
     def connect(self, process: Process, name: str) -> Bus:
         """A bus of its own for a process."""
@@ -334,15 +370,34 @@ class Server:
         self.is_up = True
 
     def next_id(self) -> int:
-        """A number for a connection."""
-        self._connections += 1
-        return self._connections
+        """A number for a connection, or a subscription."""
+        self._ids += 1
+        return self._ids
+
+    def add(self, subscription: Subscription) -> None:
+        """Somebody has subscribed."""
+        self._subscriptions.setdefault(subscription.pattern, []).append(subscription)
+        if "*" in subscription.pattern or ">" in subscription.pattern:
+            self._wild[subscription.pattern] = None
+        self._find_anew(subscription.pattern)
 
     def forget(self, subscription: Subscription) -> None:
         """It was unsubscribed."""
-        if subscription in self.subscriptions:
-            self.subscriptions.remove(subscription)
+        if subscription in (known := self._subscriptions.get(subscription.pattern, [])):
+            known.remove(subscription)
+        self._find_anew(subscription.pattern)
+
+    def lose(self, client: SimClient) -> None:
+        """It has hung up."""
+        if client in self.clients:
+            self.clients.remove(client)
+        for pattern, known in self._subscriptions.items():
+            self._subscriptions[pattern] = [each for each in known if each.client is not client]
         self.routes.clear()
+
+    def _find_anew(self, pattern: str) -> None:
+        for subject in [each for each in self.routes if fits(pattern, each)]:
+            del self.routes[subject]
 
     def route(
         self, sender: SimClient, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None
@@ -356,11 +411,15 @@ class Server:
             return
         if ".command." in subject and subject.startswith("engine."):
             self.heard(subject.rpartition(".")[2], payload)
-        stored = next((stream for stream in self.streams.values() if stream.takes(subject)), None)
-        if stored is not None:
-            self._store(stored, sender, subject, payload, reply, headers)
-        found = self._takers(subject)
-        if not found and reply and stored is None:
+        route = self.routes.get(subject)
+        if route is None:
+            route = self.routes[subject] = self._route(subject)
+        if route.stream is not None:
+            self._store(route.stream, sender, subject, payload, reply, headers)
+        found = route.takers
+        if route.groups:
+            found = found + [self.loop.random.choice(group) for group in route.groups]
+        if not found and reply and route.stream is None:
             nobody = Message(reply, b"", "", {"Status": "503"})
             sender.receive(reply, sender.answered, nobody)
         for subscription in found:
@@ -384,21 +443,20 @@ class Server:
         if reply:
             sender.receive(reply, sender.answered, Message(reply, b"%d" % number))
 
-    def _takers(self, subject: str) -> list[Subscription]:
-        found = self.routes.get(subject)
-        if found is None:
-            found = self.routes[subject] = self._found(subject)
-        takers, groups = found
-        return takers + [self.loop.random.choice(group) for group in groups]
-
-    def _found(self, subject: str) -> tuple[list[Subscription], list[list[Subscription]]]:
-        """Who gets it, and the queue groups of which one member does."""
+    def _route(self, subject: str) -> Route:
         takers: list[Subscription] = []
         groups: dict[str, list[Subscription]] = {}
-        for each in self.subscriptions:
-            if not each.client.link.is_lost and fits(each.pattern, subject):
-                (groups.setdefault(each.queue, []) if each.queue else takers).append(each)
-        return takers, list(groups.values())
+        patterns = (subject, *(pattern for pattern in self._wild if fits(pattern, subject)))
+        found = [
+            each
+            for pattern in patterns
+            for each in self._subscriptions.get(pattern, ())
+            if not each.client.link.is_lost
+        ]
+        for each in sorted(found, key=lambda each: each.number):
+            (groups.setdefault(each.queue, []) if each.queue else takers).append(each)
+        stream = next((stream for stream in self.streams.values() if stream.takes(subject)), None)
+        return Route(stream, takers, list(groups.values()))
 
 
 @lru_cache(maxsize=20_000)
@@ -427,16 +485,13 @@ class Stream:
 
     def __init__(self, subjects: list[str]) -> None:
         self._patterns = subjects
-        self._takes: dict[str, bool] = {}
         self.messages: list[Stored] = []
         self._ids: dict[str, tuple[int, float]] = {}
         self.consumers: dict[str, Consumer] = {}
 
     def takes(self, subject: str) -> bool:
-        known = self._takes.get(subject)
-        if known is None:
-            known = self._takes[subject] = any(fits(pattern, subject) for pattern in self._patterns)
-        return known
+        """True when it keeps what is said there."""
+        return any(fits(pattern, subject) for pattern in self._patterns)
 
     def store(self, subject: str, data: bytes, message_id: str | None, at: float) -> int:
         """The number of the message; of the first one where it comes again within two minutes."""
@@ -490,7 +545,8 @@ class Consumer:
 
     def acknowledge(self, seq: int) -> None:
         self._pending.pop(seq, None)
-        self._again = deque(each for each in self._again if each.seq != seq)
+        if self._again:
+            self._again = deque(each for each in self._again if each.seq != seq)
         self.serve()
 
     def keep(self, seq: int) -> None:
@@ -568,6 +624,7 @@ class JetStream:
     async def add_stream(self, config: Any) -> None:
         def make() -> None:
             self._server.streams.setdefault(config.name, Stream(config.subjects))
+            self._server.routes.clear()
 
         await self._client.ask(make, self._timeout)
 
@@ -621,14 +678,10 @@ class Pull:
         until = loop.time() + timeout
 
         def give(messages: list[Stored]) -> None:
-            client.receive("$fetch", client._settle, done, messages, None)
+            client.receive("$fetch", client.settle, done, messages, None)
 
-        client.send("$fetch", lambda: self._consumer.ask(batch, until, client, give))
-        try:
-            async with asyncio.timeout(timeout + 0.05):
-                found = await done
-        except TimeoutError:
-            raise errors.TimeoutError from None
+        client.send("$fetch", self._consumer.ask, batch, until, client, give)
+        found = await client.in_time(done, timeout + 0.05)
         return [Delivered(client, self._consumer, each) for each in found]
 
     async def unsubscribe(self) -> None:
@@ -653,4 +706,4 @@ class Delivered(Message):
         if self._client.is_closed:
             raise errors.ConnectionClosedError
         if self._client.is_connected:
-            self._client.send("$ack", lambda: what(self._seq))
+            self._client.send("$ack", what, self._seq)
