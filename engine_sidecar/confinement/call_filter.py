@@ -6,6 +6,7 @@ Landlock has no say over limits and scheduling of other processes, and its TCP r
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 from collections.abc import Iterator
@@ -125,8 +126,10 @@ def rules(*, own_pid: int | None, has_internet: bool) -> Iterator[Rule]:
     yield "ioctl", (Condition(1, _SET_SOCKET_OWNER, is_refused=True),)
 
 
-def program(machine: Machine, *, own_pid: int | None, has_internet: bool) -> bytes:
-    """The rules as a filter program: `struct sock_filter`, eight bytes each."""
+@functools.cache
+def program(machine_name: str, *, own_pid: int | None, has_internet: bool) -> bytes:
+    """The rules as a filter program: `struct sock_filter`, eight bytes each. Made once: a tenth of a millisecond."""
+    machine = MACHINES[machine_name]
     code = [
         _instruction(_LOAD, 4),
         _instruction(_JUMP_IF_EQUAL, machine.audit_arch, jump=1),
@@ -152,12 +155,18 @@ def is_offered() -> bool:
     return machine is not None
 
 
+def prepare() -> None:
+    """Makes the programs that do not name a process, so that what is forked from here finds them."""
+    for has_internet in (True, False):
+        program(os.uname().machine, own_pid=None, has_internet=has_internet)
+
+
 def install(*, own_pid: int | None, has_internet: bool) -> None:
     """Puts the filter on this process, for good; it must have given up new privileges before. Raises OSError."""
-    machine = MACHINES[os.uname().machine]
-    code = ctypes.create_string_buffer(program(machine, own_pid=own_pid, has_internet=has_internet))
+    name = os.uname().machine
+    code = ctypes.create_string_buffer(program(name, own_pid=own_pid, has_internet=has_internet))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(code))
-    syscall(machine.seccomp, _SET_FILTER, _KEEP_SPEED, header)
+    syscall(MACHINES[name].seccomp, _SET_FILTER, _KEEP_SPEED, header)
 
 
 def _body(conditions: tuple[Condition, ...] | None) -> list[bytes]:

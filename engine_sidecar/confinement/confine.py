@@ -23,6 +23,11 @@ class KernelLocks(msgspec.Struct, frozen=True, kw_only=True):
         """What it has for this process."""
         return cls(landlock_abi=landlock.offered_abi(), has_filter=call_filter.is_offered())
 
+    def prepare(self) -> None:
+        """Has what is forked from here be shut in sooner."""
+        if self.has_filter:
+            call_filter.prepare()
+
     @property
     def has_scopes(self) -> bool:
         """True where Landlock keeps signals in, and lets a process signal what it started itself."""

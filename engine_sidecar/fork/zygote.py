@@ -139,6 +139,7 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     sidecar = socket.socket(fileno=int(arguments[0]))
     locks = KernelLocks.offered()
+    locks.prepare()
     if locks.shortcoming:
         print(f"WARNING: {locks.shortcoming}", file=sys.stderr, flush=True)
     cannot_confine = "" if locks.is_enough else locks.shortcoming

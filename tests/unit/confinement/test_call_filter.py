@@ -46,7 +46,7 @@ def machine(request: pytest.FixtureRequest) -> str:
 class Filter:
     def __init__(self, machine: str, *, own_pid: int | None = None, has_internet: bool = True) -> None:
         self._machine = MACHINES[machine]
-        self.code = program(self._machine, own_pid=own_pid, has_internet=has_internet)
+        self.code = program(machine, own_pid=own_pid, has_internet=has_internet)
 
     def allows(self, name: str, *arguments: int) -> bool:
         said = run(self.code, self._machine.audit_arch, self._machine.calls[name], *arguments)
