@@ -56,6 +56,8 @@ def _config(stream: Stream) -> api.StreamConfig:
         max_msgs_per_subject=stream.max_per_subject,
         duplicate_window=DUPLICATE_WINDOW_S,
         allow_direct=True,
+        deny_delete=stream.is_append_only,
+        deny_purge=stream.is_append_only,
     )
 
 
@@ -148,16 +150,26 @@ async def next_kept(bus: Bus, feed: Feed[Any], after: int, *, timeout_s: float) 
     return int(kept.seq or 0), kept.data or b""
 
 
-async def history(bus: Bus, feed: Feed[Any], *, limit: int, **ids: str) -> list[Delivery]:
-    """The last `limit` messages that the feed's stream keeps for these ids, oldest first."""
+async def history(
+    bus: Bus, feed: Feed[Any], *, limit: int, is_strict: bool = False, **ids: str
+) -> list[Delivery]:
+    """The last `limit` messages that the feed's stream keeps for these ids, oldest first.
+
+    When the server does not give all of them in time it is those that it gave; when that `is_strict`, raises FaultError `unavailable`,
+    as it does when there is no such stream.
+    """
     if feed.durability == Durability.LOSSY:
         raise ValueError(f"{feed.subject} is kept nowhere")
     js = bus.client.jetstream(timeout=5)
-    subscription = await js.pull_subscribe(
-        subject(feed.subject, **ids),
-        stream=str(feed.durability),
-        config=api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0),
-    )
+    try:
+        subscription = await js.pull_subscribe(
+            subject(feed.subject, **ids),
+            stream=str(feed.durability),
+            config=api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0),
+        )
+    except js_errors.Error as error:
+        text = f"what {feed.durability} keeps cannot be read: {error!r}"
+        raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
     kept: deque[Delivery] = deque(maxlen=limit)
     try:
         left = (await subscription.consumer_info()).num_pending or 0
@@ -168,6 +180,9 @@ async def history(bus: Bus, feed: Feed[Any], *, limit: int, **ids: str) -> list[
             )
             left -= len(messages)
     except (errors.TimeoutError, TimeoutError):
+        if is_strict:
+            text = f"what {feed.durability} keeps cannot be read: {left} messages are missing"
+            raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from None
         log.warning("history is short", subject=feed.subject, missing=left)
     finally:
         await subscription.unsubscribe()

@@ -33,7 +33,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     `subject` is the call, `about` the engine, backtest or study, `all` for every engine. `host` is the host that was asked directly.
     `body` is what was sent, with what may be a secret blanked; null when it was none, or is too long to be kept. `message` says in
-    words what an emergency stop came to, or is the fault's.
+    words what an emergency stop came to, or is the fault's. `hash` is its own in the chain (see `schemas/audit_chain.py`), in hex.
     """
 
     number: int
@@ -46,6 +46,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
     code: FaultCode | None = None
     message: str = ""
+    hash: str = ""
 
 
 class ReadAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +61,66 @@ class AuditList(msgspec.Struct, frozen=True, kw_only=True):
     """Entries, newest first."""
 
     entries: tuple[AuditEntry, ...]
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it is hashed: each text as it is on record, `at` in UTC to the microsecond, `body` the text of a JSON object.
+
+    `hash` is its own, `prev` that of the entry before it: SHA-256 in hex, see `schemas/audit_chain.py`. `caller` is the caller's name.
+    """
+
+    seq: int
+    at: str
+    request_id: str
+    subject: str
+    about: str
+    host: str | None
+    credential: str
+    caller: str
+    origin: str
+    via: str
+    body: str | None
+    code: str | None
+    message: str
+    prev: str
+    hash: str
+
+
+class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The last entry: its number, 0 where there has been none, and its hash, which stands for all before it."""
+
+    seq: int
+    hash: str
+
+
+class AuditPruned(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries up to `seq`, which had `hash`, were deleted because of their age: the last of them at `at`, by `rule`."""
+
+    seq: int
+    hash: str
+    at: datetime
+    rule: str
+
+
+class ReadAuditChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for entries as they are hashed, oldest first: those after the number of the last one that was seen."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=500)] = 200
+
+
+class AuditChain(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries up to `head`, as many as an answer holds: there are more while the last one is not the head.
+
+    All of it is of one moment. `stray` is the first row beyond the head, where there is one: nothing of ours put it in. `head` is null
+    when there is none on record. `unprotected` says how the orchestrator is connected where that lets it change entries, else "".
+    """
+
+    rows: tuple[AuditRow, ...]
+    head: AuditHead | None
+    pruned: AuditPruned | None = None
+    stray: int | None = None
+    unprotected: str = ""
 
 
 class GatewayRefusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class Durability(StrEnum):
     TRIALS = "TRIALS"
     RESULTS = "RESULTS"
     STOPS = "STOPS"
+    AUDIT = "AUDIT"
 
 
 class Call(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
@@ -171,6 +172,14 @@ AUDIT_LIST: Final = _ORCHESTRATOR.query(
     audit.ReadAudit,
     audit.AuditList,
     "Every change that was asked for: by whom, from where, what was sent, and what came of it; newest first.",
+)
+AUDIT_CHAIN: Final = _ORCHESTRATOR.query(
+    "fleet.audit.chain",
+    audit.ReadAuditChain,
+    audit.AuditChain,
+    "The audit as it is hashed, oldest first, with its head: for whoever verifies it.",
+    callers=(Actor.OPERATOR,),
+    timeout_s=15.0,
 )
 ENGINE_STATUS: Final = _ORCHESTRATOR.query(
     "fleet.engine.status",
@@ -593,6 +602,12 @@ FLEET_AUDIT_ENTRY: Final = _ORCHESTRATOR.feed(
     Durability.EVENTS,
     "What the audit has still to record, for whoever is the orchestrator once the record can be reached.",
 )
+FLEET_AUDIT_HEAD: Final = _ORCHESTRATOR.feed(
+    "fleet.audit_head",
+    audit.AuditHead,
+    Durability.AUDIT,
+    "The last entry of the audit, once a minute when it is another, where the database cannot reach.",
+)
 FLEET_PROBE: Final = _ORCHESTRATOR.feed(
     "fleet.probe",
     telemetry.StoreProbe,
@@ -647,6 +662,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float
     max_bytes: int
     max_per_subject: int = -1
+    is_append_only: bool = False
+    """No message is deleted but by the limits."""
 
 
 STREAMS: Final = (
@@ -677,5 +694,12 @@ STREAMS: Final = (
     # A stop is in force until it is lifted, however long that takes.
     Stream(
         name="STOPS", subjects=("fleet.stop_order",), max_age_s=0.0, max_bytes=64 << 20, max_per_subject=1_000
+    ),
+    Stream(
+        name="AUDIT",
+        subjects=("fleet.audit_head",),
+        max_age_s=0.0,
+        max_bytes=64 << 20,
+        is_append_only=True,
     ),
 )

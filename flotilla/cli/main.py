@@ -51,6 +51,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
 
 
+class GroupWithDefault(LazyGroup):
+    """Takes what names none of its commands for what is said to its first one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the first command's name before it, unless help is asked for."""
+        if not set(args) & {*self._entries, *ctx.help_option_names}:
+            args = [next(iter(self._entries)), *args]
+        return super().parse_args(ctx, args)
+
+
 ENGINE = LazyGroup(
     "engine",
     help="Start, stop and look at engines.",
@@ -163,6 +173,15 @@ STUDY = LazyGroup(
         "cancel": Entry("flotilla.cli.commands.studies:cancel", "Cancel what is left of a study."),
     },
 )
+AUDIT = GroupWithDefault(
+    "audit",
+    help="Who asked for what, and what came of it. Without a command: ls.",
+    entries={
+        "ls": Entry("flotilla.cli.commands.audit:ls", "List what was asked for, newest first."),
+        "verify": Entry("flotilla.cli.commands.audit:verify", "Find what is not as it was recorded."),
+        "export": Entry("flotilla.cli.commands.audit:export", "Write all of it, so that it can be verified."),
+    },
+)
 GROUPS = {
     "engine": ENGINE,
     "strategy": STRATEGY,
@@ -174,6 +193,7 @@ GROUPS = {
     "data": DATA,
     "backtest": BACKTEST,
     "study": STUDY,
+    "audit": AUDIT,
 }
 
 
@@ -190,7 +210,7 @@ GROUPS = {
         "emergency-stop": Entry(
             "flotilla.cli.commands.emergency:emergency_stop", "Make engines flat and gone, and keep them so."
         ),
-        "audit": Entry("flotilla.cli.commands.audit:audit", "Who asked for what, and what came of it."),
+        "audit": Entry("flotilla.cli.main:AUDIT", "Who asked for what, and what came of it."),
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),
         "study": Entry("flotilla.cli.main:STUDY", "Many backtests over a strategy's parameters."),

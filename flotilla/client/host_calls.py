@@ -1,7 +1,7 @@
 """What an operator can ask of hosts: which there are, emergency stops, which need nothing but bus and supervisors, and containers."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -10,8 +10,9 @@ from flotilla.bus import fleet_stop
 from flotilla.bus.bus import Bus
 from flotilla.bus.receipts import are_confirmed
 from flotilla.bus.sightings import Sighted
+from flotilla.client.audit_chain import AuditVerdict, chain_pages, verify_chain
 from flotilla.schemas import contract
-from flotilla.schemas.audit import AuditList, ReadAudit
+from flotilla.schemas.audit import AuditChain, AuditHead, AuditList, ReadAudit
 from flotilla.schemas.config import WORKER_TEMPLATE
 from flotilla.schemas.contract import ENGINE_LIST, HEALTH, Actor
 from flotilla.schemas.engine import EngineView, ListEngines, SessionView
@@ -169,6 +170,14 @@ class HostCalls:
         """
         question = ReadAudit(about=about, limit=limit, before=before)
         return await self.bus.call(contract.AUDIT_LIST, question)
+
+    async def verify_audit(self, heads: Iterable[AuditHead] = ()) -> AuditVerdict:
+        """Whether every entry is what was recorded: all are hashed anew here, and compared with the heads on the bus, and with `heads`."""
+        return await verify_chain(self.bus, heads)
+
+    def audit_chain(self) -> AsyncIterator[AuditChain]:
+        """The audit as it is hashed, oldest first, page by page, up to what is its head now."""
+        return chain_pages(self.bus)
 
     async def hosts(self, *, labels: Mapping[str, str] | None = None) -> HostList:
         """The hosts that the orchestrator has heard since it started, by name; `labels` keeps those that carry all of them."""

@@ -67,6 +67,7 @@ class SyncFlotilla:
     emergency_stop = _blocking(Flotilla.emergency_stop)
     lift_stop = _blocking(Flotilla.lift_stop)
     audit = _blocking(Flotilla.audit)
+    verify_audit = _blocking(Flotilla.verify_audit)
     hosts = _blocking(Flotilla.hosts)
     containers = _blocking(Flotilla.containers)
     cleanup_containers = _blocking(Flotilla.cleanup_containers)

@@ -39,7 +39,10 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     keys = FleetKeys(folder / "keys")
     postgres = _once(folder / "postgres/password")
     redis = _once(folder / "supervisor/redis.password")
-    _write(folder / "orchestrator/postgres.password", postgres)
+    # The superuser's is for what migrates the record; the orchestrator has a login of its own.
+    login = _once(folder / "record/login.password")
+    _write(folder / "record/postgres.password", postgres)
+    _write(folder / "orchestrator/postgres.password", login)
     accounts = Path("/data", ACCOUNTS)
     nats = server_config(keys, Path("/data/jetstream"), accounts, host, nats_port, monitor_port=8222)
     keys.write_accounts(folder / "nats-data" / ACCOUNTS)

@@ -12,8 +12,9 @@ from flotilla.stack.runtime import Runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.redis import RedisServer
 from flotilla.state.environment import of_program
+from flotilla.state.errors import ProgramFailedError, StackError
 from flotilla.state.folder import StateFolder, owner_of
-from flotilla.state.programs import python
+from flotilla.state.programs import output, python
 from flotilla.state.secret_places import secret_folder, secret_key_file
 
 SERVICES: Final = (Actor.ORCHESTRATOR, Actor.SUPERVISOR, Actor.GATEWAY)
@@ -33,6 +34,17 @@ class Surroundings:
     runtime: Runtime
     templates: tuple[Path, ...] = ()
     orphan_policy: str = ""
+
+
+async def bring_up_record(superuser_dsn: str) -> None:
+    """Has the record migrated by its owner, which the orchestrator's own login cannot do. Raises StackError."""
+    env = {**of_program(), "FLOTILLA_POSTGRES_DSN": superuser_dsn, "FLOTILLA_POSTGRES_PASSWORD_FILE": ""}
+    try:
+        await output(python("-m", "flotilla.services.orchestrator.migrate"), env=env)
+    except ProgramFailedError as error:
+        raise StackError(
+            f"the record could not be brought up to date: {error}", "see `flotilla doctor`"
+        ) from None
 
 
 def service_child(actor: Actor, given: Surroundings, *, lock_fd: int) -> Child:
@@ -71,6 +83,7 @@ def _orchestrator(given: Surroundings) -> dict[str, str]:
     }
     return {
         "FLOTILLA_POSTGRES_DSN": given.postgres_dsn,
+        "FLOTILLA_POSTGRES_PASSWORD_FILE": "",
         "FLOTILLA_CATALOG": str(given.folder.catalog),
         "FLOTILLA_NATS_STORE": str(given.folder.nats),
         "FLOTILLA_POSTGRES_STORE": str(given.folder.postgres),

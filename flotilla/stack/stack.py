@@ -28,7 +28,7 @@ from flotilla.stack.servers.nats_health import LOOK_S, STOP_S, has_room
 from flotilla.stack.servers.ports import Ports, free_port, is_free, nats_port, redis_port
 from flotilla.stack.servers.postgres import PostgresServer
 from flotilla.stack.servers.redis import RedisServer
-from flotilla.stack.services import SERVICES, Surroundings, service_child
+from flotilla.stack.services import SERVICES, Surroundings, bring_up_record, service_child
 from flotilla.stack.stopping import stop_engines
 from flotilla.state.errors import ProgramFailedError, StackError
 from flotilla.state.folder import StateFolder
@@ -163,7 +163,7 @@ class Stack:
             folder=self._folder,
             keys=keys,
             nats_url=nats.url,
-            postgres_dsn=postgres.dsn,
+            postgres_dsn=postgres.login_dsn,
             redis=redis,
             http_host=self._settings.http_host,
             http_port=http_port,
@@ -235,6 +235,7 @@ class Stack:
         self._servers.append(keeper)
         keeper.start()
         await asyncio.to_thread(server.wait_ready)
+        await bring_up_record(server.dsn)
         self._narrator.say("PostgreSQL is ready")
         self._watch(keeper)
         return server

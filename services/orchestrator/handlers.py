@@ -11,6 +11,7 @@ from flotilla.schemas.contract import Call
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
 from flotilla.services.orchestrator.engines.commands import Commands
 from flotilla.services.orchestrator.engines.emergency import Emergency
@@ -42,6 +43,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers what."""
 
     audit: Audit
+    trail: AuditTrail
     commands: Commands
     cleaner: Cleaner
     emergency: Emergency
@@ -61,6 +63,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_CONFIGURE: commands.configure,
         contract.ENGINE_REMOVE: commands.remove,
         contract.AUDIT_LIST: duties.audit.read,
+        contract.AUDIT_CHAIN: duties.trail.read,
         contract.ENGINE_STATUS: reads.status,
         contract.ENGINE_LIST: reads.engines,
         contract.ENGINE_SESSIONS: reads.sessions,

@@ -27,6 +27,7 @@ from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.engines.actions import Actions, Alerts
 from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.checker import PlanChecker
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
 from flotilla.services.orchestrator.engines.clock import RecordClock
@@ -85,6 +86,7 @@ class Orchestrator:
         self._alerts = Alerts(bus)
         self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
         self._audit = Audit(bus, record, clock, self._alerts)
+        self._trail = AuditTrail(bus, record)
         self._audit_kept = timedelta(days=settings.audit_days)
         self._actions = Actions(
             bus,
@@ -144,6 +146,7 @@ class Orchestrator:
             group.create_task(follower.run(), name="events")
             group.create_task(self._audit.run(), name="audit")
             group.create_task(self._audit.forget(self._audit_kept), name="old audit entries")
+            group.create_task(self._trail.run(), name="audit heads")
             group.create_task(hosts.run(), name="host commands")
             group.create_task(orders.run(), name="stop orders")
             group.create_task(self._watch.run(), name="rounds")
@@ -162,6 +165,7 @@ class Orchestrator:
         await self._renewals.close()
         await self._actions.close()
         await self._duties.emergency.close()
+        await self._trail.close()
 
     def checks(self) -> dict[str, str]:
         """What we depend on."""
@@ -182,6 +186,7 @@ class Orchestrator:
             **self._stores.metrics(),
             "events_recorded_total": self._events.counts.recorded,
             "audit_entries_lost_total": self._audit.lost,
+            "audit_protected": float(self._trail.is_protected or False),
             "events_poisoned_total": self._events.counts.poisoned,
         }
 
@@ -201,6 +206,7 @@ class Orchestrator:
             cleaner=Cleaner(bus, record, sightings, clock, mailboxes=mailboxes, ledger=ledger),
             emergency=Emergency(bus, record, fleet, sightings, clock, ledger=ledger, alerts=self._alerts),
             audit=self._audit,
+            trail=self._trail,
             library=self._library,
             reads=Reads(bus, *known, catalog=catalog),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),

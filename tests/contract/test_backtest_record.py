@@ -16,7 +16,7 @@ from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBac
 from flotilla.services.orchestrator.backtests.ports import TakenError
 from flotilla.services.orchestrator.engines.ports import Command, RepeatedCommand, StaleChange
 from tests.contract.test_record import command
-from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
+from tests.integration.conftest import admin_dsn, postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import NOW, after
 from tests.unit.orchestrator.test_backtest_turns import CONFIG, backtest, claimed, outcome
 

@@ -13,14 +13,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from flotilla.schemas.audit import AuditEntry, Caller, ReadAudit
+from flotilla.schemas.audit import AuditEntry, AuditHead, Caller, ReadAudit
+from flotilla.schemas.audit_chain import NOTHING, row_hash
 from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, VenueAccount
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopReport
-from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, steps
+from flotilla.services.orchestrator.adapters.migrating import steps
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.core.record_time import KeptTime
 from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.again import start_again
@@ -42,7 +44,7 @@ from flotilla.services.orchestrator.engines.ports import (
 )
 from flotilla.stack.servers.postgres import PostgresServer
 from tests.fakes.memory_record import MemoryRecord, Store
-from tests.integration.conftest import postgres, postgres_dsn  # noqa: F401 - fixtures
+from tests.integration.conftest import admin_dsn, postgres, postgres_dsn  # noqa: F401 - fixtures
 from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
 
 
@@ -502,14 +504,15 @@ async def test_thousands_of_events_go_in_quickly_together(record: Record) -> Non
     assert len(await record.events("s1", 19_000, None, 1000)) == 1000
 
 
-async def test_migrating_again_and_at_once_changes_nothing(
-    database: PostgresRecord,
-    postgres_dsn: str,  # noqa: F811
-) -> None:
+async def test_migrating_at_once_and_again_changes_nothing(admin_dsn: str) -> None:  # noqa: F811
+    """As an orchestrator whose only login may do everything."""
+    database = await PostgresRecord.open(admin_dsn)
+    await asyncio.gather(*(database.migrate() for _ in range(4)))
     await database.save(change_of(started()))
     await asyncio.gather(*(database.migrate() for _ in range(4)))
     assert len(await database.engines()) == 1
-    connection = await asyncpg.connect(postgres_dsn)
+    await database.close()
+    connection = await asyncpg.connect(admin_dsn)
     rows = await connection.fetch("select name from migrations order by name")
     assert [row["name"] for row in rows] == [name for name, _ in steps()]
     await connection.close()
@@ -569,9 +572,9 @@ async def test_while_the_database_is_away_everything_says_so_and_it_comes_back(
 
 async def test_a_connection_that_breaks_at_the_commit_leaves_the_outcome_unknown(
     database: PostgresRecord,
-    postgres_dsn: str,  # noqa: F811
+    admin_dsn: str,  # noqa: F811
 ) -> None:
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(admin_dsn)
     await connection.execute(
         "create function die() returns trigger language plpgsql as"
         " $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;"
@@ -631,6 +634,7 @@ async def test_who_asked_for_what_is_kept_with_what_was_done_and_with_what_was_r
         body={"api_key": "***"},
         code=FaultCode.CONFLICT,
         message="not now",
+        hash=refused.hash,
     )
     assert carried_out == AuditEntry(
         number=carried_out.number,
@@ -642,8 +646,82 @@ async def test_who_asked_for_what_is_kept_with_what_was_done_and_with_what_was_r
         caller=ANN,
         body={"text": "nul \x00"},
         message="1 of 1 flat",
+        hash=carried_out.hash,
     )
     assert carried_out.number < refused.number
+
+
+ODD = 'line\nbreak, "quote" \\, é 漢 🙂, 12:text, -'
+
+
+async def test_each_entry_is_chained_to_the_one_before_as_whoever_verifies_it_hashes_it(
+    record: Record,
+) -> None:
+    assert (await record.audit_chain(0, 10)).head == AuditHead(seq=0, hash=NOTHING)
+    at = NOW + timedelta(microseconds=123_456)
+    caller = Caller(credential="operator", name=ODD, origin="-", via="")
+    await record.add_command(
+        msgspec.structs.replace(
+            command(),
+            caller=caller,
+            body=b'{"n": 1.50, "text": "nul \\u0000 \xc3\xa9"}',
+            created_at=at,
+            message=ODD,
+        )
+    )
+    await record.add_refusal(refusal(host="h1", message=ODD))
+    await record.save(change_of(started(), command=command("r3")))
+    found = await record.audit_chain(0, 10)
+    prev = NOTHING
+    for seq, row in enumerate(found.rows, 1):
+        assert (row.seq, row.prev, row.hash) == (seq, prev, row_hash(row))
+        prev = row.hash
+    assert found.head == AuditHead(seq=3, hash=prev)
+    assert (found.pruned, found.stray) == (None, None)
+    first, second, _ = found.rows
+    assert (first.at, first.code, first.host) == ("2026-01-31T14:25:01.123456Z", None, None)
+    assert first.body == '{"n": 1.50, "text": "nul \\u0000 é"}'
+    assert (second.code, second.host, second.body, second.message) == ("conflict", "h1", None, ODD)
+    assert [entry.hash for entry in await record.audit(ReadAudit())] == [row.hash for row in found.rows[::-1]]
+    page = await record.audit_chain(1, 1)
+    assert (page.rows, page.head) == ((second,), found.head)
+
+
+async def test_a_command_that_is_repeated_is_no_second_entry(record: Record) -> None:
+    await record.add_command(command())
+    with pytest.raises(RepeatedCommand):
+        await record.add_command(command())
+    with pytest.raises(RepeatedCommand):
+        await record.save(change_of(started(), command=command()))
+    assert (await record.audit_chain(0, 10)).head == (await record.audit_chain(0, 0)).head
+    assert [row.seq for row in (await record.audit_chain(0, 10)).rows] == [1]
+
+
+async def test_what_is_answered_later_changes_no_entry(record: Record) -> None:
+    await record.add_command(command())
+    before = await record.audit_chain(0, 10)
+    await record.complete_command("r1", b'{"is_taken": true}')
+    assert await record.audit_chain(0, 10) == before
+
+
+async def test_only_the_oldest_entries_are_deleted_and_the_last_of_them_is_kept_in_mind(
+    record: Record,
+) -> None:
+    limit = NOW - timedelta(days=400)
+    ages = (402, 401, 1, 403)
+    for number, days in enumerate(ages, 1):
+        await record.add_refusal(refusal(f"r{number}", created_at=NOW - timedelta(days=days)))
+    rows = (await record.audit_chain(0, 10)).rows
+    assert await record.forget_audit(limit) == 2
+    assert await record.forget_audit(limit) == 0
+    left = await record.audit_chain(0, 10)
+    # One that came late stands behind one that is young: the chain has no holes.
+    assert left.rows == rows[2:]
+    assert left.pruned is not None
+    assert (left.pruned.seq, left.pruned.hash) == (2, rows[1].hash)
+    assert left.pruned.rule == "older than 2024-12-27T14:25:01.000000Z"
+    await record.add_refusal(refusal("r5"))
+    assert (await record.audit_chain(4, 10)).rows[0].prev == rows[3].hash
 
 
 async def test_a_command_with_its_engine_has_its_caller_too(record: Record) -> None:

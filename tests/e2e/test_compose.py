@@ -216,6 +216,7 @@ def test_no_password_or_key_stands_in_an_environment_or_a_label(composed: Fleet)
         *("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "setup"),
         *(
             "/fleet/postgres/password",
+            "/fleet/record/login.password",
             "/fleet/supervisor/redis.password",
             "/fleet/supervisor/engine-signing.nk",
         ),
@@ -258,6 +259,24 @@ def test_secrets_are_stored_where_the_supervisor_reads_them_and_stand_nowhere(co
     assert {line.split()[0] for line in read.stdout.splitlines() if line.startswith("-")} == {"-rw-------"}
     told = json.dumps(composed.inspect()) + composed.compose("logs").stdout + read.stdout
     assert canary not in told
+
+
+def test_its_orchestrator_cannot_rewrite_the_audit(composed: Fleet) -> None:
+    passwords = composed.compose(
+        *("run", "--rm", "-T", "--no-deps", "--entrypoint", "sha256sum", "setup"),
+        *(
+            "/fleet/postgres/password",
+            "/fleet/record/login.password",
+            "/fleet/orchestrator/postgres.password",
+        ),
+    )
+    superuser, login, orchestrator = (line.split()[0] for line in passwords.stdout.splitlines())
+    assert superuser != login == orchestrator
+    done = composed.cli("--json", "audit", "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdict = json.loads(done.stdout)
+    assert (verdict["is_whole"], verdict["unprotected"]) == (True, "")
+    assert verdict["entries"] > 0
 
 
 def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:

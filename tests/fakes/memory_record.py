@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
-from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.schemas.audit import AuditChain, AuditEntry, AuditHead, AuditPruned, AuditRow, Caller, ReadAudit
+from flotilla.schemas.audit_chain import NOTHING, moment_text, row_hash
+from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
 from flotilla.services.orchestrator.core.record_time import KeptTime
@@ -40,7 +43,8 @@ class Store:
         self.last_seq: dict[str, int] = {}
         self.commands: dict[str, Command] = {}
         self.refusals: list[Refusal] = []
-        self.audit: list[tuple[int, Command | Refusal]] = []
+        self.audit: list[AuditRow] = []
+        self.pruned: AuditPruned | None = None
         self.leases: dict[VenueAccount, Lease] = {}
         self.time: KeptTime | None = None
 
@@ -86,26 +90,51 @@ class Store:
         if command.request_id in self.commands:
             raise RepeatedCommand(command.request_id)
         self.commands[command.request_id] = command
-        self.audit.append((self._next_number(), command))
+        self._chain(command)
 
     def add_refusal(self, refusal: Refusal) -> None:
         """See Record.add_refusal."""
         key = (refusal.request_id, refusal.created_at)
         if key not in [(each.request_id, each.created_at) for each in self.refusals]:
             self.refusals.append(refusal)
-            self.audit.append((self._next_number(), refusal))
+            self._chain(refusal)
 
-    def _next_number(self) -> int:
-        return self.audit[-1][0] + 1 if self.audit else 1
+    @property
+    def head(self) -> AuditHead:
+        """The last entry, or the last that was deleted."""
+        last = self.audit[-1] if self.audit else self.pruned
+        return AuditHead(seq=last.seq, hash=last.hash) if last else AuditHead(seq=0, hash=NOTHING)
+
+    def _chain(self, entry: Command | Refusal) -> None:
+        row = AuditRow(
+            seq=self.head.seq + 1,
+            at=moment_text(entry.created_at),
+            request_id=entry.request_id,
+            subject=entry.subject,
+            about=entry.instance_id,
+            host=entry.host,
+            credential=entry.caller.credential,
+            caller=entry.caller.name,
+            origin=entry.caller.origin,
+            via=entry.caller.via,
+            body=None if entry.body is None else entry.body.decode(),
+            code=str(entry.code) if isinstance(entry, Refusal) else None,
+            message=entry.message,
+            prev=self.head.hash,
+            hash="",
+        )
+        self.audit.append(msgspec.structs.replace(row, hash=row_hash(row)))
 
     def forget_audit(self, before: datetime) -> int:
         """See Record.forget_audit."""
-        old = [entry for _, entry in self.audit if entry.created_at < before]
-        self.audit = [(number, entry) for number, entry in self.audit if entry not in old]
-        self.refusals = [entry for entry in self.refusals if entry not in old]
-        for entry in old:
-            if isinstance(entry, Command):
-                del self.commands[entry.request_id]
+        for name in [name for name, each in self.commands.items() if each.created_at < before]:
+            del self.commands[name]
+        self.refusals = [each for each in self.refusals if each.created_at >= before]
+        old = list(takewhile(lambda row: row.at < moment_text(before), self.audit))
+        if old:
+            rule = f"older than {moment_text(before)}"
+            self.pruned = AuditPruned(seq=old[-1].seq, hash=old[-1].hash, at=before, rule=rule)
+            del self.audit[: len(old)]
         return len(old)
 
     def add_events(self, events: Sequence[StoredEvent]) -> None:
@@ -209,12 +238,21 @@ class MemoryRecord:
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         await self.reach()
         found = [
-            _entry(number, each)
-            for number, each in reversed(self.store.audit)
-            if question.about in (None, each.instance_id)
-            if question.before is None or number < question.before
+            _entry(row)
+            for row in reversed(self.store.audit)
+            if question.about in (None, row.about)
+            if question.before is None or row.seq < question.before
         ]
         return found[: question.limit]
+
+    async def audit_chain(self, after: int, limit: int) -> AuditChain:
+        await self.reach()
+        rows = [row for row in self.store.audit if row.seq > after]
+        return AuditChain(rows=tuple(rows[:limit]), head=self.store.head, pruned=self.store.pruned)
+
+    async def audit_guard(self) -> str:
+        await self.reach()
+        return ""
 
     async def command(self, request_id: str) -> Command | None:
         await self.reach()
@@ -341,16 +379,17 @@ def _payload[T](body: str, kind: type[T]) -> T:
     return msgspec.convert(msgspec.json.decode(body, type=EngineEvent[dict[str, Any]]).data, kind)
 
 
-def _entry(number: int, entry: Command | Refusal) -> AuditEntry:
+def _entry(row: AuditRow) -> AuditEntry:
     return AuditEntry(
-        number=number,
-        at=entry.created_at,
-        request_id=entry.request_id,
-        subject=entry.subject,
-        about=entry.instance_id,
-        host=entry.host,
-        caller=entry.caller,
-        body=None if entry.body is None else msgspec.json.decode(entry.body),
-        code=entry.code if isinstance(entry, Refusal) else None,
-        message=entry.message,
+        number=row.seq,
+        at=datetime.fromisoformat(row.at),
+        request_id=row.request_id,
+        subject=row.subject,
+        about=row.about,
+        host=row.host,
+        caller=Caller(credential=row.credential, name=row.caller, origin=row.origin, via=row.via),
+        body=None if row.body is None else msgspec.json.decode(row.body),
+        code=None if row.code is None else FaultCode(row.code),
+        message=row.message,
+        hash=row.hash,
     )

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.ids import new_request_id
+from flotilla.services.orchestrator.adapters.owning import LOGIN, hand_over
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.postgres import PostgresServer
 from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files
@@ -69,11 +71,18 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def postgres_dsn(postgres: PostgresServer) -> AsyncIterator[str]:
-    """A fresh, empty database."""
+async def admin_dsn(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A fresh, empty database, as its superuser."""
     name = f"test_{new_request_id()}"
     admin = await asyncpg.connect(postgres.dsn_of("postgres"))
     await admin.execute(f"create database {name}")
     yield postgres.dsn_of(name)
     await admin.execute(f"drop database {name} with (force)")
     await admin.close()
+
+
+@pytest.fixture
+async def postgres_dsn(postgres: PostgresServer, admin_dsn: str) -> str:
+    """A fresh record, as the orchestrator of a stack has it: `admin_dsn` is the same one for who may do everything."""
+    await hand_over(admin_dsn, None, login_password=None, keep_days=400)
+    return postgres.dsn_of(urlsplit(admin_dsn).path[1:], LOGIN)

@@ -155,9 +155,9 @@ async def test_a_command_that_is_on_record_has_no_second_effect(
 
 
 async def test_an_engine_whose_change_may_be_on_record_is_doubtful_until_it_is_read_again(
-    record: PostgresRecord, mailboxes: EngineMailboxes, acts: Acts, postgres_dsn: str
+    record: PostgresRecord, mailboxes: EngineMailboxes, acts: Acts, admin_dsn: str
 ) -> None:
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(admin_dsn)
     await connection.execute(
         "create function die() returns trigger language plpgsql as"
         " $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;"

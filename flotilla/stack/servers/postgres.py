@@ -1,16 +1,19 @@
-"""PostgreSQL from its wheel, on a unix socket that only its owner can reach."""
+"""PostgreSQL from its wheel, on a unix socket that only its owner can reach, and that asks everybody for a password."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from flotilla.bus.files import write_whole
+from flotilla.bus.scram import scram_verifier
 from flotilla.stack.servers.child import Child
-from flotilla.stack.servers.postgres_programs import account_for, installed_programs, programs_for
+from flotilla.stack.servers.postgres_programs import Account, account_for, installed_programs, programs_for
 from flotilla.state.environment import UMASK, of_server
 from flotilla.state.errors import ServerError
 
@@ -25,6 +28,14 @@ _SETTINGS: Final = {
     "fsync": "on",
     "synchronous_commit": "on",
 }
+SUPERUSER: Final = "postgres"
+LOGIN: Final = "flotilla_orchestrator"
+"""What the orchestrator connects as; see services/orchestrator/adapters/queries/own_roles.sql."""
+_HBA: Final = "# Written by flotilla. The passwords stand in the .pgpass files beside this folder.\nlocal all all scram-sha-256\n"
+_ADD_LOGIN: Final = (
+    f"do $$ begin if not exists (select from pg_roles where rolname = '{LOGIN}')"
+    f" then create role {LOGIN} login; end if; end $$"
+)
 
 
 class PostgresServer:
@@ -57,12 +68,18 @@ class PostgresServer:
 
     @property
     def dsn(self) -> str:
-        """How to connect to the fleet's database, for this process and others of the same user while this one lives."""
+        """How to connect to the fleet's database as its superuser, for this process and others of the same user while this one lives."""
         return self.dsn_of("flotilla")
 
-    def dsn_of(self, database: str) -> str:
-        """How to connect to some database of this server."""
-        return f"postgresql://postgres@/{database}?host=/proc/{os.getpid()}/fd/{self._fd}/socket"
+    @property
+    def login_dsn(self) -> str:
+        """The same for the orchestrator."""
+        return self.dsn_of("flotilla", LOGIN)
+
+    def dsn_of(self, database: str, login: str = SUPERUSER) -> str:
+        """How to connect to some database of this server. It says where the password is, not what."""
+        inside = f"/proc/{os.getpid()}/fd/{self._fd}"
+        return f"postgresql://{login}@/{database}?host={inside}/socket&passfile={inside}/{login}.pgpass"
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Starts it, making its data folder at the first start; returns when it answers. Raises ServerError."""
@@ -76,6 +93,8 @@ class PostgresServer:
         self._make(self._folder / "socket")
         if not (self._folder / "data/PG_VERSION").exists():
             self._initdb()
+        if not self._demands_passwords():
+            self._demand_passwords()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Returns when it answers. Raises ServerError, and kills it, when that does not happen in time."""
@@ -101,13 +120,36 @@ class PostgresServer:
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._make(fresh)
-        options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]
-        argv = [str(self._bin / "initdb"), "-D", f"{self._inside}/{fresh.name}", "-U", "postgres", *options]
-        uid, gid = self._account or (None, None)
-        done = self._run(argv, user=uid, group=gid)
+        # Whom it lets in is said below.
+        options = ["--auth=reject", "--encoding=UTF8", "--no-locale", "--no-instructions"]
+        argv = [str(self._bin / "initdb"), "-D", f"{self._inside}/{fresh.name}", "-U", SUPERUSER, *options]
+        done = self._run(argv, account=self._account)
         if done.returncode != 0:
             raise ServerError(f"PostgreSQL's initdb failed in {self._folder}:\n{done.stderr.strip()}")
         fresh.rename(self._folder / "data")
+
+    def _demands_passwords(self) -> bool:
+        kept = all((self._folder / f"{login}.pgpass").exists() for login in (SUPERUSER, LOGIN))
+        said = self._folder / "data/pg_hba.conf"
+        return kept and said.exists() and said.read_text() == _HBA
+
+    def _demand_passwords(self) -> None:
+        """Gives both logins a new password. Data of before, which let in everybody who reached the socket, is changed in place.
+
+        Who may connect is written last: when this is cut short, all of it is done again.
+        """
+        statements = [_ADD_LOGIN]
+        for login in (SUPERUSER, LOGIN):
+            password = secrets.token_urlsafe(32)
+            write_whole(self._folder / f"{login}.pgpass", f"*:*:*:{login}:{password}\n".encode())
+            statements.append(f"alter role {login} login password '{scram_verifier(password)}'")
+        # Without a server, so that nobody can connect in between.
+        settings = ["-c", "exit_on_error=on", "-c", "log_min_error_statement=panic"]
+        argv = [str(self._bin / "postgres"), "--single", "-D", f"{self._inside}/data", *settings, "postgres"]
+        done = self._run(argv, account=self._account, said="\n".join(statements) + "\n")
+        if done.returncode != 0:
+            raise ServerError(f"PostgreSQL takes no passwords in {self._folder}:\n{done.stderr.strip()}")
+        write_whole(self._folder / "data/pg_hba.conf", _HBA.encode(), as_folder=True)
 
     def _ensure_database(self) -> None:
         if self._answers("select 1 from pg_database where datname = 'flotilla'", "1"):
@@ -121,23 +163,31 @@ class PostgresServer:
         return done.returncode == 0 and done.stdout.strip() == answer
 
     def _client(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        connection = ["-h", f"{self._inside}/socket", "-U", "postgres"]
-        return self._run([str(installed_programs() / program), *connection, *arguments])
+        connection = ["-h", f"{self._inside}/socket", "-U", SUPERUSER, "--no-password"]
+        passwords = {"PGPASSFILE": f"{self._inside}/{SUPERUSER}.pgpass"}
+        return self._run([str(installed_programs() / program), *connection, *arguments], more=passwords)
 
     def _run(
-        self, argv: list[str], *, user: int | None = None, group: int | None = None
+        self,
+        argv: list[str],
+        *,
+        account: Account | None = None,
+        said: str = "",
+        more: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        uid, gid = account or (None, None)
         return subprocess.run(
             argv,
+            input=said,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
-            env=of_server(),
+            env={**of_server(), **(more or {})},
             umask=UMASK,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
+            user=uid,
+            group=gid,
+            extra_groups=None if account is None else [],
             pass_fds=(self._fd,),
             cwd="/",
         )

@@ -38,4 +38,5 @@ def _view(entry: AuditEntry) -> AuditView:
         body=entry.body,
         outcome="accepted" if entry.code is None else str(entry.code),
         message=entry.message,
+        hash=entry.hash,
     )

@@ -11,7 +11,7 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
 
     `credential` is the connection on the bus that heard the answer, `origin` the address or machine it came from. `outcome` is
     `accepted`, or the code of the fault; what an emergency stop came to stands in `message`. `body` is what was sent, with `***` for what may
-    be a secret.
+    be a secret. `hash` is the entry's own in the chain, which `flotilla audit verify` checks.
     """
 
     number: int
@@ -28,6 +28,7 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None
     outcome: str
     message: str
+    hash: str
 
 
 class AuditReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,18 +3,18 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from importlib.resources import files
 from typing import Any, Final, Self
 
 import asyncpg
 import msgspec
 
 from flotilla.bus.logs import get_logger
-from flotilla.schemas.audit import AuditEntry, ReadAudit
+from flotilla.schemas.audit import AuditChain, AuditEntry, ReadAudit
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.schemas.telemetry import EngineEvent, OrderUpdate, PositionUpdate
 from flotilla.services.orchestrator.adapters import leases, rows
+from flotilla.services.orchestrator.adapters.migrating import migrate
 from flotilla.services.orchestrator.adapters.rows import SQL
 from flotilla.services.orchestrator.core.record_time import KeptTime
 from flotilla.services.orchestrator.engines.core.ends import CLOSED_BY, Exposure
@@ -32,8 +32,6 @@ from flotilla.services.orchestrator.engines.ports import (
 
 log = get_logger(__name__)
 
-_LOCK: Final = 0x466C6F74  # "Flot"; any number that nobody else uses
-_TABLE: Final = "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
 _CONNECT_S: Final = 3.0
 _STATEMENT_S: Final = 10.0
 _MAX_CONNECTIONS: Final = 4
@@ -49,29 +47,6 @@ _AWAY: Final = (
     # A statement for a connection that was told of the server's end and has not come to its own.
     asyncpg.InternalClientError,
 )
-
-
-def steps() -> list[tuple[str, str]]:
-    """The migrations as (name, SQL), in the order they are applied."""
-    folder = files("flotilla.services.orchestrator.adapters.migrations")
-    found = (file for file in folder.iterdir() if file.name.endswith(".sql"))
-    return [(file.name, file.read_text()) for file in sorted(found, key=lambda file: file.name)]
-
-
-async def migrate(connection: Any) -> None:
-    """Applies what is missing, each step in a transaction of its own, under an advisory lock."""
-    await connection.execute("select pg_advisory_lock($1)", _LOCK)
-    try:
-        await connection.execute(_TABLE)
-        applied = {row["name"] for row in await connection.fetch("select name from migrations")}
-        for name, sql in steps():
-            if name not in applied:
-                async with connection.transaction():
-                    await connection.execute(sql)
-                    await connection.execute("insert into migrations (name) values ($1)", name)
-                log.info("record migrated", step=name)
-    finally:
-        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
 class PostgresRecord:
@@ -153,17 +128,21 @@ class PostgresRecord:
                     await connection.execute(SQL["add_refusal"], *rows.refusal_row(refusal))
 
     async def forget_audit(self, before: datetime) -> int:
-        forgotten = 0
         with _reachable():
             async with self._connection() as connection:
-                for query in ("forget_commands", "forget_refusals"):
-                    status = await connection.execute(SQL[query], before)
-                    forgotten += int(status.rsplit(" ", 1)[1])
-        return forgotten
+                status = await connection.execute(SQL["forget_commands"], before)
+                pruned = int(await connection.fetchval(SQL["prune_audit"], before))
+        return max(int(status.rsplit(" ", 1)[1]), pruned)
 
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         found = await self.fetch("audit", question.about, question.before, question.limit)
         return [rows.audit_entry_of(row) for row in found]
+
+    async def audit_chain(self, after: int, limit: int) -> AuditChain:
+        return rows.audit_chain_of(await self.fetch("audit_chain", after, limit))
+
+    async def audit_guard(self) -> str:
+        return (await self.fetch("audit_guard"))[0]["problem"] or ""
 
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
         found = await self.fetch("events", session_id, after_seq, kind, limit)
@@ -300,7 +279,9 @@ async def add_command(connection: Any, command: Command) -> None:
     """Records a command on this connection. Raises RepeatedCommand."""
     try:
         await connection.execute(SQL["add_command"], *rows.command_row(command))
-    except asyncpg.UniqueViolationError:
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "commands_pkey":
+            raise
         raise RepeatedCommand(command.request_id) from None
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas.audit import AuditEntry, Caller
+from flotilla.schemas.audit import AuditChain, AuditEntry, AuditHead, AuditPruned, AuditRow, Caller
 from flotilla.schemas.config import EngineConfig, RestartPolicy
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import SessionSpec, VenueAccount
@@ -161,14 +161,35 @@ def _asked(one: Command | Refusal) -> tuple[Any, ...]:
 def audit_entry_of(row: Mapping[str, Any]) -> AuditEntry:
     """A row of audit.sql."""
     return AuditEntry(
-        number=row["number"],
-        at=row["created_at"],
+        number=row["seq"],
+        at=row["at"],
         request_id=row["request_id"],
         subject=row["subject"],
-        about=row["instance_id"],
+        about=row["about"],
         host=row["host"],
         caller=Caller(credential=row["credential"], name=row["caller"], origin=row["origin"], via=row["via"]),
         body=None if row["body"] is None else msgspec.json.decode(row["body"]),
         code=None if row["code"] is None else FaultCode(row["code"]),
         message=row["message"],
+        hash=row["hash"].hex(),
     )
+
+
+def audit_chain_of(found: Sequence[Mapping[str, Any]]) -> AuditChain:
+    """The rows of audit_chain.sql: one at least, which has no entry where there is none."""
+    facts = found[0]
+    head = facts["head_seq"], facts["head_hash"]
+    pruned = facts["pruned_seq"], facts["pruned_hash"], facts["pruned_at"], facts["pruned_rule"]
+    return AuditChain(
+        rows=tuple(_audit_row(row) for row in found if row["seq"] is not None),
+        head=None if head[0] is None else AuditHead(seq=head[0], hash=head[1].hex()),
+        pruned=AuditPruned(seq=pruned[0], hash=pruned[1].hex(), at=pruned[2], rule=pruned[3])
+        if pruned[0]
+        else None,
+        stray=facts["stray"],
+    )
+
+
+def _audit_row(row: Mapping[str, Any]) -> AuditRow:
+    given = {name: row[name] for name in AuditRow.__struct_fields__}
+    return AuditRow(**{**given, "prev": row["prev"].hex(), "hash": row["hash"].hex()})

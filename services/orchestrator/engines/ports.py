@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from flotilla.schemas.audit import AuditEntry, Caller, ReadAudit
+from flotilla.schemas.audit import AuditChain, AuditEntry, Caller, ReadAudit
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.services.orchestrator.core.record_time import KeptTime
@@ -114,8 +114,18 @@ class Record(Protocol):
     async def audit(self, question: ReadAudit) -> list[AuditEntry]:
         """Commands and refusals, newest first."""
 
+    async def audit_chain(self, after: int, limit: int) -> AuditChain:
+        """At most so many entries after this number as they are hashed, oldest first, with the head; all of one moment."""
+
+    async def audit_guard(self) -> str:
+        """How we are connected where that lets us change entries that are on record: "as …", "with …"; "" when we cannot."""
+
     async def forget_audit(self, before: datetime) -> int:
-        """Deletes the oldest commands and refusals from before this moment, some thousands at a time, and says how many."""
+        """Deletes the oldest commands and entries of the audit from before this moment, some thousands at a time.
+
+        Of entries only those that nothing younger stands before, and none that the record's owner has us keep. Says how many, 0 when
+        there is nothing left to do.
+        """
 
     async def command(self, request_id: str) -> Command | None:
         """The command on record under this id."""

@@ -1,2 +1,2 @@
 delete from commands
-where number in (select number from commands where created_at < $1 order by number limit 10000)
+where request_id in (select request_id from commands where created_at < $1 order by created_at limit 10000)

@@ -1,0 +1,1 @@
+update audit_retention set keep_days = $1

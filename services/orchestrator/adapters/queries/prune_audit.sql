@@ -1,0 +1,1 @@
+select audit_prune($1, 10000)
