@@ -288,7 +288,9 @@ class Supervisor:
         self.requests.append(request)
         if self.trouble is not None:
             raise self.trouble
-        self.flags = (StopFlag(since=NOW, instance_id=request.instance_id, reason=request.reason),)
+        others = (flag for flag in self.flags if flag.instance_id != request.instance_id)
+        own = StopFlag(since=NOW, instance_id=request.instance_id, reason=request.reason)
+        self.flags = (*others, own)
         return HostStopped(host=self.host, receipts=self.receipts, flags=self.flags)
 
     async def _lift(self, request: LiftStop) -> StopFlags:

@@ -190,7 +190,8 @@ async def test_an_address_has_so_many_connections_and_a_closed_one_is_free_again
 async def test_a_client_that_takes_nothing_of_its_answer_is_cut(
     connect_as: ConnectAs, tmp_path: Path
 ) -> None:
-    async with staged(connect_as, tmp_path, answer_s=0.5) as stage, opened(stage) as [(reader, writer)]:
+    slow = {"answer_s": 0.5, "request_s": 60.0}
+    async with staged(connect_as, tmp_path, **slow) as stage, opened(stage) as [(reader, writer)]:
         sock = writer.get_extra_info("socket")
         sock.setsockopt(1, 8, 2048)  # SO_RCVBUF
         reader._transport.pause_reading()  # type: ignore[attr-defined]

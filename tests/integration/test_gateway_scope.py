@@ -241,6 +241,7 @@ async def test_an_emergency_stop_of_its_own_needs_no_orchestrator_and_shows_no_f
     supervisor = Supervisor(await connect_as(Actor.SUPERVISOR))
     await supervisor.start()
     supervisor.receipts = (receipt("mine"),)
+    supervisor.flags = (StopFlag(since=NOW, instance_id="theirs", reason="secret"),)
     await stage.orchestrator.publish(fleet.engines["mine"])
     await stage.orchestrator.publish(fleet.engines["theirs"])
     await stage.orchestrator.bus.flush()
@@ -249,13 +250,11 @@ async def test_an_emergency_stop_of_its_own_needs_no_orchestrator_and_shows_no_f
         code, known = await call(stage, "POST", f"{PLURAL}/mine/emergency-stop")
     assert code == 200, known
     assert [one["instance_id"] for one in known["data"]["receipts"]] == ["mine"]
+    assert [one["instance_id"] for one in known["data"]["flags"]] == ["mine"]
+    assert "secret" not in str(known)
     code, _ = await call(stage, "POST", f"{PLURAL}/theirs/emergency-stop")
     assert code == 503
     assert [getattr(one, "instance_id", None) for one in supervisor.requests] == ["mine"]
-    supervisor.flags = (
-        StopFlag(since=NOW, instance_id="theirs", reason="secret"),
-        StopFlag(since=NOW, instance_id="mine"),
-    )
     code, known = await call(stage, "DELETE", f"{PLURAL}/mine/emergency-stop")
     assert "theirs" not in str(known)
     assert "secret" not in str(known)
@@ -342,3 +341,36 @@ async def _second_kind(reader: Reader) -> str:
     while (await reader.event(timeout_s=20))[0] == "gap":
         pass
     return "alert"
+
+
+async def test_an_engine_that_changed_hands_while_the_bus_was_away_is_told_of_no_more(
+    stage: Stage, fleet: Fleet, nats: NatsServer
+) -> None:
+    mine = await connect(engine_login(nats, "mine"))
+    try:
+        async with stage.http.get(f"{STREAM}?kinds=alert") as answer:
+            reader = Reader(answer)
+            await _told(mine, "mine", 1)
+            assert (await reader.event())[1]["seq"] == 1
+            nats.kill()
+            fleet.engines["mine"] = labelled("mine", desk="b")
+            nats.start()
+            heard: list[str] = []
+
+            async def hear() -> None:
+                while True:
+                    heard.append((await reader.event(timeout_s=30))[0])
+
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                hearing = group.create_task(hear())
+                while "gap" not in heard:
+                    if mine.is_connected:
+                        await mine.publish(contract.ALERT, alert(2), instance_id="mine")
+                    await asyncio.sleep(0.05)
+                for _ in range(20):
+                    await _told(mine, "mine", 3)
+                    await asyncio.sleep(0.05)
+                hearing.cancel()
+            assert set(heard) == {"gap"}
+    finally:
+        await mine.close()
