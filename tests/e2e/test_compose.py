@@ -279,6 +279,30 @@ def test_its_orchestrator_cannot_rewrite_the_audit(composed: Fleet) -> None:
     assert verdict["entries"] > 0
 
 
+def test_a_token_is_made_and_taken_away_while_the_fleet_runs(composed: Fleet) -> None:
+    made = composed.cli("access", "add", "desk-a", "--role", "observer", "--expires", "1h")
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.strip()
+
+    def answered(path: str, host: str = "") -> int:
+        named = {"Host": host} if host else {}
+        headers = {"Authorization": f"Bearer {token}", **named}
+        request = urllib.request.Request(f"{composed.url}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    health = "/api/v1/nautilus/engine/health"
+    assert [answered(health), answered("/metrics"), answered("/api/v1/nautilus/hosts")] == [200, 200, 403]
+    assert [answered(health, host) for host in ("gateway:8001", "evil.example")] == [200, 403]
+    assert "desk-a" in composed.cli("access", "ls").stdout
+    assert composed.cli("access", "rm", "desk-a").returncode == 0
+    assert answered(health) == 401
+    assert composed.ask("GET", "engine/status")["success"] is True
+
+
 def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:
     again = composed.compose("up", "--wait", timeout_s=120)
     assert again.returncode == 0, again.stderr
