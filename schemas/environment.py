@@ -113,7 +113,7 @@ STRATEGY_MODULES: Final = Variable(
     name="FLOTILLA_STRATEGY_MODULES",
     readers=(Reader.ORCHESTRATOR,),
     kind=variable.MODULES,
-    meaning="The modules and packages that strategy classes of backtests may come from.",
+    meaning="The modules and packages that strategy classes may come from, of engines and of backtests; templates name theirs themselves.",
     default="nautilus_trader.examples.strategies,engine_sidecar.strategies",
 )
 ORPHAN_POLICY: Final = Variable(

@@ -221,7 +221,6 @@ class Orchestrator:
                 planner=planner,
                 library=self._library,
                 catalog=catalog,
-                modules=settings.strategy_modules,
                 engines=self._outside.record,
             ),
         )
@@ -272,7 +271,7 @@ def orchestrator(
         outside = Outside(
             record=record,
             backtests=PostgresBacktests(record),
-            templates=TemplateFiles(settings.templates),
+            templates=TemplateFiles(settings.templates, settings.strategy_modules),
             catalog=CatalogFolder(settings.catalog),
         )
         try:

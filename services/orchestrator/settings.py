@@ -29,7 +29,7 @@ from flotilla.schemas.states import OrphanPolicy
 class OrchestratorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`dsn` says where PostgreSQL is, without a password; `catalog` and `templates` are folders that we read, ours first.
 
-    `strategy_modules` are the modules and packages that strategy classes of backtests may come from; `stores` the folders of
+    `strategy_modules` are the modules and packages that strategy classes may come from; `stores` the folders of
     JetStream and PostgreSQL, where we can see them. `audit_days` is how long commands and refusals stay on record.
     """
 

@@ -393,7 +393,14 @@ def test_6_a_bus_that_does_not_answer() -> None:
 
 
 def test_7_an_engine_that_fails_while_it_is_waited_for(stack: RunningStack, tmp_path: Path) -> None:
-    config = {"strategies": [{"strategy_path": "no.such:Strategy", "config_path": "no.such:Config"}]}
+    config = {
+        "strategies": [
+            {
+                "strategy_path": "engine_sidecar.strategies.no_such:Strategy",
+                "config_path": "engine_sidecar.strategies.no_such:Config",
+            }
+        ]
+    }
     done = stack.cli("engine", "start", "broken", "--config", "-", stdin=json.dumps(config))
     assert done.returncode == 7, done.stderr
     assert "engine broken is failed (config)" in done.stderr

@@ -72,7 +72,10 @@ def test_no_stack_is_told_where_the_client_is_made(tmp_path_factory: pytest.Temp
 
 
 async def test_waiting_for_an_engine_that_fails_says_why(fleet: Flotilla) -> None:
-    broken = StrategyChoice(strategy_path="no.such:Strategy", config_path="no.such:Config")
+    broken = StrategyChoice(
+        strategy_path="engine_sidecar.strategies.no_such:Strategy",
+        config_path="engine_sidecar.strategies.no_such:Config",
+    )
     accepted = await fleet.start_engine(
         EngineConfig(instance_id="broken", engine_type="sandbox", strategies=(broken,))
     )

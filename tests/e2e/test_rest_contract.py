@@ -36,7 +36,7 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
     """One stack of local processes, whose engines can import the strategies of our tests; with templates of its own, all broken."""
-    made = RunningStack("process", env={"PYTHONPATH": str(ROOT)})
+    made = RunningStack("process", env={"PYTHONPATH": str(ROOT), "FLOTILLA_STRATEGY_MODULES": "tests"})
     own = made.root / "templates/strategies"
     own.mkdir(parents=True)
     (own / "classless.json").write_text(json.dumps(BROKEN))

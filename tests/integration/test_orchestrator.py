@@ -493,7 +493,7 @@ async def rows(dsn: str) -> dict[str, int]:
 
 
 DEEP = b'{"config": {"parameters": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}}"
-OWN = b'{"config": {"strategies": [{"strategy_path": "a:B", "config_path": "a:C", "config": %s}]}}'
+OWN = b'{"config": {"strategies": [{"strategy_path": "nautilus_trader.examples.strategies.x:B", "config_path": "nautilus_trader.examples.strategies.x:C", "config": %s}]}}'
 
 
 def strategy(parameters: str) -> bytes:

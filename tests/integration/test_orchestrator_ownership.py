@@ -348,7 +348,10 @@ async def test_what_is_wrong_with_a_strategy_is_named_as_it_was_asked(bench: Ben
     right = StrategyChoice(template="ema_cross")
     problem = await refused(bench, contract.STRATEGY_ADD, AddStrategy(strategy=right))
     assert [each.field for each in problem.errors] == ["strategy.parameters.trade_size"]
-    own = StrategyChoice(strategy_path="a.b:C", config_path="a.b:D")
+    own = StrategyChoice(
+        strategy_path="nautilus_trader.examples.strategies.x:C",
+        config_path="nautilus_trader.examples.strategies.x:D",
+    )
     problem = await refused(bench, contract.STRATEGY_ADD, AddStrategy(strategy=own))
     assert [each.field for each in problem.errors] == ["strategy.config.trade_size"]
 

@@ -47,11 +47,13 @@ class _File(msgspec.Struct, frozen=True):
 class TemplateFiles:
     """The templates below some folders, the first being ours: a later one may add names and replaces none.
 
-    What is no sound template is told as a fault, and served never. Changes are seen at the next reading.
+    What is no sound template is told as a fault, and served never. Changes are seen at the next reading. `modules` are those that
+    strategies may come from which no template names.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], modules: Sequence[str] = ()) -> None:
         self._folders = tuple(folders)
+        self._modules = tuple(modules)
         self._stamp: _Stamp | None = None
         self._shelf = TemplateSet()
         self._lock = asyncio.Lock()
@@ -72,7 +74,7 @@ class TemplateFiles:
         stamp = (*(_stamp(file.path) for file in files), *((each.file, 0, 0, 0) for each in faults))
         if stamp == self._stamp:
             return
-        self._shelf = _shelf(files, faults)
+        self._shelf = msgspec.structs.replace(_shelf(files, faults), modules=self._modules)
         self._stamp = stamp
         for each in self._shelf.faults:
             log.warning("template is not served", file=each.file, problem=each.message)

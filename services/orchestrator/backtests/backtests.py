@@ -1,7 +1,7 @@
 """Backtests put together: what answers which call, and what goes on behind."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from flotilla.bus.bus import Bus
@@ -135,10 +135,9 @@ class Backtests:
         planner: Planner,
         library: Library,
         catalog: Catalog,
-        modules: Sequence[str],
         engines: Record,
     ) -> None:
-        plan_sources = PlanSources(library, catalog, modules)
+        plan_sources = PlanSources(library, catalog)
         self._announcements = Announcements(bus, record, clock)
         self._changes = Changes(record, self._announcements)
         self._progress = Progress(bus, record, clock)

@@ -1,6 +1,5 @@
 """Plans of backtests, with templates and catalog as they are now."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from flotilla.schemas.backtest import BacktestConfig, TrialJob
@@ -13,18 +12,17 @@ from flotilla.services.orchestrator.templates.ports import Catalog
 
 
 class PlanSources:
-    """Reads what plans are made of. `modules` are those that strategy classes may come from."""
+    """Reads what plans are made of."""
 
-    def __init__(self, library: Library, catalog: Catalog, modules: Sequence[str]) -> None:
+    def __init__(self, library: Library, catalog: Catalog) -> None:
         self._library = library
         self._catalog = catalog
-        self._modules = tuple(modules)
 
     async def sources(self) -> Sources:
         """A snapshot. Raises FaultError `unavailable` when it cannot be read."""
         template_set = await self._library.template_set()
         view = await self._catalog.view()
-        return Sources(template_set=template_set, entries=view.entries, modules=self._modules)
+        return Sources(template_set=template_set, entries=view.entries)
 
 
 def new_backtest(

@@ -42,7 +42,9 @@ CROSS = StrategyTemplate(
     rules=(Rule(less=("fast", "slow"), message="must be less than slow"),),
 )
 SOURCES = Sources(
-    template_set=TemplateSet(strategies={"ema_cross": CROSS}),
+    template_set=TemplateSet(
+        strategies={"ema_cross": CROSS}, modules=("nautilus_trader.examples.strategies",)
+    ),
     entries=(
         entry("bars", SPX),
         entry("bars", IXIC),
@@ -52,7 +54,6 @@ SOURCES = Sources(
         entry("quotes", "ETHEUR.X"),
         entry("quotes", "EURUSDT.X"),
     ),
-    modules=("nautilus_trader.examples.strategies",),
 )
 
 

@@ -65,7 +65,9 @@ STRATEGY: dict[str, Any] = {
 def template_set(**changes: Any) -> TemplateSet:
     template = load(msgspec.json.encode({**ENGINE, **changes}), EngineTemplate, "sandbox_engine")
     strategy = load(msgspec.json.encode(STRATEGY), StrategyTemplate, "ema_cross")
-    return TemplateSet(engines={"sandbox_engine": template}, strategies={"ema_cross": strategy})
+    return TemplateSet(
+        engines={"sandbox_engine": template}, strategies={"ema_cross": strategy}, modules=("my.module",)
+    )
 
 
 def rendered(chosen: EngineConfig, on: TemplateSet | None = None) -> SessionSpec:
@@ -82,6 +84,29 @@ def refused(chosen: EngineConfig) -> dict[str, str]:
 
 def own(**settings: Any) -> StrategyChoice:
     return StrategyChoice(strategy_path="my.module:Mine", config_path="my.module:MineConfig", config=settings)
+
+
+@pytest.mark.parametrize(
+    ("strategy_path", "config_path", "fields"),
+    [
+        ("os:system", "os:path", ["strategy_path", "config_path"]),
+        ("my.module_of_hers:Mine", "my.module:MineConfig", ["strategy_path"]),
+        ("my.module.deeper:Mine", "subprocess:Popen", ["config_path"]),
+    ],
+)
+def test_a_class_from_elsewhere_is_refused_at_a_start_and_when_it_joins(
+    strategy_path: str, config_path: str, fields: list[str]
+) -> None:
+    choice = StrategyChoice(strategy_path=strategy_path, config_path=config_path)
+    with pytest.raises(FaultError) as starting:
+        rendered(config(strategies=(choice,)))
+    assert [error.field for error in starting.value.fault.errors] == [
+        f"config.strategies[0].{field}" for field in fields
+    ]
+    assert all("outside the modules" in error.message for error in starting.value.fault.errors)
+    with pytest.raises(FaultError) as joining:
+        render_strategy(choice, template_set(), KNOWN, spec=rendered(config()))
+    assert [error.field for error in joining.value.fault.errors] == [f"strategy.{field}" for field in fields]
 
 
 def test_a_configuration_becomes_a_spec() -> None:

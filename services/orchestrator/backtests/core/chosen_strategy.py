@@ -1,7 +1,7 @@
 """Which strategy a backtest runs, and with what: a template with checked parameters, or a class from an allowed module."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from flotilla.schemas.backtest import BacktestConfig
@@ -44,9 +44,8 @@ def render_chosen(
     template_set: TemplateSet,
     known: Known,
     catalog_index: CatalogIndex,
-    modules: Sequence[str],
 ) -> tuple[Rendered | None, list[FieldError]]:
-    """The strategy as NautilusTrader imports it, or all that is wrong with it. `modules` are those that classes may come from."""
+    """The strategy as NautilusTrader imports it, or all that is wrong with it."""
     template = template_of(config, template_set)
     if template is None and config.strategy is not None:
         return None, [
@@ -58,7 +57,7 @@ def render_chosen(
             )
         ]
     if template is None:
-        return _importable(config, template_set, modules)
+        return _importable(config, template_set)
     given = with_defaults(template, config, catalog_index)
     rendered, errors = render_template(template, given, known, _VALUES, "config")
     moved = [
@@ -108,13 +107,13 @@ def _first(parameter: Parameter, config: BacktestConfig, catalog_index: CatalogI
 
 
 def _importable(
-    config: BacktestConfig, template_set: TemplateSet, modules: Sequence[str]
+    config: BacktestConfig, template_set: TemplateSet
 ) -> tuple[Rendered | None, list[FieldError]]:
     errors: list[FieldError] = []
-    strategy_path = _path("strategy_class", config.strategy_class or "", template_set, modules, errors)
+    strategy_path = _path("strategy_class", config.strategy_class or "", template_set, errors)
     config_path = strategy_path + "Config"
     if config.config_class is not None:
-        config_path = _path("config_class", config.config_class, template_set, modules, errors)
+        config_path = _path("config_class", config.config_class, template_set, errors)
     if errors:
         return None, errors
     importable = {
@@ -125,9 +124,7 @@ def _importable(
     return Rendered(importable, ()), []
 
 
-def _path(
-    field: str, text: str, template_set: TemplateSet, modules: Sequence[str], errors: list[FieldError]
-) -> str:
+def _path(field: str, text: str, template_set: TemplateSet, errors: list[FieldError]) -> str:
     """`module:Class`, from that or from `module.Class`."""
     module, _, name = text.partition(":") if ":" in text else text.rpartition(".")
     if not module:
@@ -135,9 +132,8 @@ def _path(
         errors.append(
             FieldError(f"config.{field}", f"{name} is no template's class; there are {', '.join(known)}")
         )
-    elif not any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules):
-        text = f"{module} is outside the modules that strategies may come from: {', '.join(modules)}"
-        errors.append(FieldError(f"config.{field}", text))
+    elif (problem := template_set.outside(module)) is not None:
+        errors.append(FieldError(f"config.{field}", problem))
     return f"{module}:{name}"
 
 

@@ -106,11 +106,10 @@ def _venue(instrument: str) -> str:
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan is made of beside the choice: templates, the catalog's listing, and the modules strategies may come from."""
+    """What a plan is made of beside the choice: templates, with the modules strategies may come from, and the catalog's listing."""
 
     template_set: TemplateSet
     entries: tuple[CatalogEntry, ...]
-    modules: tuple[str, ...]
 
 
 def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None, list[FieldError]]:
@@ -123,9 +122,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         *currency_errors(config.base_currency, config.instruments),
         *timezone_errors(config),
     ]
-    rendered, wrong = render_chosen(
-        config, sources.template_set, Known.of(sources.entries), catalog_index, sources.modules
-    )
+    rendered, wrong = render_chosen(config, sources.template_set, Known.of(sources.entries), catalog_index)
     errors += [error for error in wrong if not (missing and _is_inferred(error, config))]
     if rendered is not None:
         errors += strays(rendered, config)

@@ -153,7 +153,7 @@ def _render(
     at: str,
 ) -> tuple[Rendered | None, list[FieldError]]:
     if choice.template is None:
-        return _own(choice), []
+        return _own(choice, template_set, at)
     if (template := template_set.strategies.get(choice.template)) is None:
         return None, [
             unknown_template(
@@ -166,14 +166,17 @@ def _render(
     return render_template(template, choice.parameters, known, values, at)
 
 
-def _own(choice: StrategyChoice) -> Rendered:
-    """A strategy of the operator's own is passed on as it is; the engine checks it."""
-    config = {
-        "strategy_path": choice.strategy_path,
-        "config_path": choice.config_path,
-        "config": dict(choice.config),
-    }
-    return Rendered(config, ())
+def _own(
+    choice: StrategyChoice, template_set: TemplateSet, at: str
+) -> tuple[Rendered | None, list[FieldError]]:
+    """A strategy of the operator's own is passed on as it is, when it comes from where it may; the engine checks it."""
+    paths = {"strategy_path": choice.strategy_path or "", "config_path": choice.config_path or ""}
+    errors = [
+        FieldError(f"{at}.{field}", problem)
+        for field, path in paths.items()
+        if (problem := template_set.outside(path)) is not None
+    ]
+    return (None, errors) if errors else (Rendered({**paths, "config": dict(choice.config)}, ()), [])
 
 
 def _tagged(rendered: list[Rendered]) -> tuple[list[Rendered], list[FieldError]]:

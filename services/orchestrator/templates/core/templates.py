@@ -103,7 +103,7 @@ type Template = EngineTemplate | StrategyTemplate | VenueTemplate
 class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
     """Every sound template, by name; `faults` are the files that hold none.
 
-    By (kind, name): `digests` tell contents apart, `ours` came with us.
+    `modules` are the modules and packages that strategies may come from which no template names. By (kind, name): `digests` tell contents apart, `ours` came with us.
     """
 
     engines: dict[str, EngineTemplate] = {}
@@ -112,6 +112,15 @@ class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[TemplateFault, ...] = ()
     digests: dict[tuple[Kind, str], str] = {}
     ours: frozenset[tuple[Kind, str]] = frozenset()
+    modules: tuple[str, ...] = ()
+
+    def outside(self, path: str) -> str | None:
+        """What is wrong with `module:Class`, a class that no template names; None when it comes from where it may."""
+        module = path.partition(":")[0]
+        if any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.modules):
+            return None
+        known = ", ".join(self.modules) or "none"
+        return f"{module} is outside the modules that strategies may come from: {known}"
 
     def faults_of(self, kind: Kind) -> tuple[TemplateFault, ...]:
         """The files of one kind that hold no sound template."""
