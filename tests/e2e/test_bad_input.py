@@ -10,6 +10,7 @@ import pytest
 
 from flotilla.bus.bus import Bus
 from flotilla.client.client import Flotilla
+from flotilla.stack.servers.postgres import PostgresServer
 from tests.e2e.engines import paced, stopped, trading
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
@@ -71,7 +72,7 @@ COMMON = [
 async def everything(stack: RunningStack, fleet: Flotilla) -> dict[str, Any]:
     """What a refused request could leave behind."""
     root = stack.folder.root
-    database = await asyncpg.connect(user="postgres", database="flotilla", host=str(root / "postgres/socket"))
+    database = await asyncpg.connect(PostgresServer(root / "postgres").dsn)
     try:
         tables = ("engines", "sessions", "commands", "events")
         rows = {name: await database.fetchval(f"select count(*) from {name}") for name in tables}

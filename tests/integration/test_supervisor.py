@@ -201,7 +201,7 @@ async def test_what_ended_while_no_supervisor_looked_is_revoked_by_the_next_one(
     launch = await launch_of(tmp_path, spec.session_id)
     thief = await connect(as_engine(launch))
     supervisor.end(signal.SIGKILL)
-    os.killpg(int(facts.container_id.removeprefix("pid-")), signal.SIGKILL)
+    os.kill(int(facts.container_id.removeprefix("pid-")), signal.SIGKILL)
     assert thief.is_connected
     supervisor.start()
     await eventually(lambda: answered(not thief.is_connected), bool)
