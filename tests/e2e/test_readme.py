@@ -95,4 +95,12 @@ def test_the_readme_has_commands_to_run() -> None:
 
 def test_every_file_that_the_readme_points_to_is_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        path, _, heading = target.partition("#")
+        assert (ROOT / path).exists(), target
+        assert not heading or heading in headings(ROOT / path), target
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page of Markdown, as links name them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
