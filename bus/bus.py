@@ -17,7 +17,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings
 from flotilla.schemas.contract import Call, Feed, on_host
 from flotilla.schemas.decoding import decode
-from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.subjects import subject, wildcard
 
@@ -233,9 +233,12 @@ class Bus:
 
 
 async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
-    """Connects, waiting up to `wait_s` for the server. Raises FaultError `unavailable` when it does not come."""
+    """Connects, waiting up to `wait_s` for the server.
+
+    Raises FaultError: `unavailable` when it does not come, `invalid` for credentials that are none.
+    """
     client, stats = RobustClient(), BusStats()
-    login = Login(settings.creds) if settings.creds else None
+    login = _login(settings.creds) if settings.creds else None
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     last_error = "no answer"
@@ -255,6 +258,13 @@ async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
         f"no bus at {settings.url} within {wait_s:g} s: {last_error}",
         retry_after_s=5.0,
     )
+
+
+def _login(creds: str) -> Login:
+    try:
+        return Login(creds)
+    except ValueError as error:
+        raise invalid(FieldError("nats_creds", str(error))) from None
 
 
 async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats, login: Login | None) -> None:

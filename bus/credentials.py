@@ -43,20 +43,14 @@ SUPERVISOR_FILES: Final = (
     SYSTEM_CREDS_FILE,
 )
 """What a supervisor needs to let engines onto the bus, and to put them off it; in one folder."""
-LIFE_S: Final = 3_600
-"""How long an engine's credential is good, in seconds; it is renewed when a third of that is over."""
-_ENGINES: Final = "engines"
+_OPERATOR, _SYSTEM, _FLEET, _ENGINES = "operator.nk", "system.nk", "account.nk", "engines.nk"
 _OLDER: Final = "engines-of-older-releases"
 _KINDS: Final = {
-    "operator": OPERATOR,
-    "system": ACCOUNT,
-    "account": ACCOUNT,
-    _ENGINES: ACCOUNT,
-    ENGINE_KEY_FILE.removesuffix(".nk"): ACCOUNT,
-    WORKER_KEY_FILE.removesuffix(".nk"): ACCOUNT,
-    RENEWAL_KEY_FILE.removesuffix(".nk"): ACCOUNT,
-    REVOKING_KEY_FILE.removesuffix(".nk"): OPERATOR,
+    **dict.fromkeys((_OPERATOR, REVOKING_KEY_FILE), OPERATOR),
+    **dict.fromkeys((_SYSTEM, _FLEET, _ENGINES), ACCOUNT),
+    **dict.fromkeys((ENGINE_KEY_FILE, WORKER_KEY_FILE, RENEWAL_KEY_FILE), ACCOUNT),
 }
+"""The files of the fleet's keys, and what each is a key of."""
 _UNLIMITED: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
     **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1),
@@ -77,9 +71,9 @@ class FleetKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        if (folder / "account.nk").exists() and not (folder / f"{_ENGINES}.nk").exists():
+        if (folder / _FLEET).exists() and not (folder / _ENGINES).exists():
             write_whole(folder / _OLDER, b"")
-        self._keys = {name: _load(folder / f"{name}.nk", kind) for name, kind in _KINDS.items()}
+        self._keys = {name: _load(folder / name, kind) for name, kind in _KINDS.items()}
 
     @property
     def engine_key_file(self) -> Path:
@@ -89,7 +83,7 @@ class FleetKeys:
     @property
     def account(self) -> str:
         """The public key of the fleet's account."""
-        return self._keys["account"].public
+        return self._keys[_FLEET].public
 
     @property
     def engines_account(self) -> str:
@@ -105,11 +99,11 @@ class FleetKeys:
 
         `accounts` is the folder of `write_accounts` as the server sees it; it must need no escapes.
         """
-        operator, system = self._keys["operator"], self._keys["system"]
+        operator, system = self._keys[_OPERATOR], self._keys[_SYSTEM]
         claims = {
             "type": "operator",
             "system_account": system.public,
-            "signing_keys": [self._keys["revoking"].public],
+            "signing_keys": [self._keys[REVOKING_KEY_FILE].public],
         }
         return (
             f'operator: "{self._sign(operator.public, "flotilla", claims)}"\nsystem_account: {system.public}\n'
@@ -119,7 +113,7 @@ class FleetKeys:
     def write_accounts(self, folder: Path) -> None:
         """Writes the accounts of this version where a server that does not run reads them at its start; what was revoked stays so."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        system = self._keys["system"].public
+        system = self._keys[_SYSTEM].public
         for account, jwt in (
             (self.account, self._fleet_jwt()),
             (self.engines_account, self._engines_jwt(_revoked(folder / f"{self.engines_account}.jwt"))),
@@ -136,9 +130,7 @@ class FleetKeys:
             "sub": {"allow": [f"{inbox(Actor.SUPERVISOR)}.>"]},
             **dict.fromkeys(("subs", "data", "payload"), -1),
         }
-        token = encode(
-            self._keys["system"], user.public, Actor.SUPERVISOR, claims, issued_at=int(time.time())
-        )
+        token = encode(self._keys[_SYSTEM], user.public, Actor.SUPERVISOR, claims, issued_at=int(time.time()))
         write_whole(path, credentials(token, user).encode())
         return path
 
@@ -147,7 +139,7 @@ class FleetKeys:
         user = Key.new(USER)
         limits = {"subs": -1, "data": -1, "payload": -1}
         claims = {"type": "user", **actor_permissions(actor), **limits}
-        token = encode(self._keys["account"], user.public, actor, claims, issued_at=int(time.time()))
+        token = encode(self._keys[_FLEET], user.public, actor, claims, issued_at=int(time.time()))
         return credentials(token, user)
 
     def write_credentials(self, actor: Actor) -> Path:
@@ -156,9 +148,9 @@ class FleetKeys:
         write_whole(path, self.actor_credentials(actor).encode())
         return path
 
-    def mint(self) -> "EngineMint":
+    def mint(self, life_s: int = 3_600) -> "EngineMint":
         """The mint that a supervisor uses."""
-        return EngineMint.from_file(self.engine_key_file, self.engines_account)
+        return EngineMint.from_file(self.engine_key_file, self.engines_account, life_s)
 
     def _fleet_jwt(self) -> str:
         claims: dict[str, Any] = {
@@ -171,7 +163,7 @@ class FleetKeys:
         return self._sign(self.account, "fleet", claims)
 
     def _engines_jwt(self, revoked: dict[str, int]) -> str:
-        renewal = _scope("renewal", self._keys["renewal-signing"], renewal_permissions())
+        renewal = _scope("renewal", self._keys[RENEWAL_KEY_FILE], renewal_permissions())
         claims = {
             "type": "account",
             "limits": _NO_STREAMS,
@@ -183,12 +175,12 @@ class FleetKeys:
 
     def _scopes(self, own_inbox: str) -> list[dict[str, Any]]:
         return [
-            _scope("engine", self._keys["engine-signing"], engine_permissions(own_inbox)),
-            _scope("worker", self._keys["worker-signing"], worker_permissions(own_inbox)),
+            _scope("engine", self._keys[ENGINE_KEY_FILE], engine_permissions(own_inbox)),
+            _scope("worker", self._keys[WORKER_KEY_FILE], worker_permissions(own_inbox)),
         ]
 
     def _sign(self, subject: str, name: str, claims: dict[str, Any]) -> str:
-        return encode(self._keys["operator"], subject, name, claims, issued_at=int(time.time()))
+        return encode(self._keys[_OPERATOR], subject, name, claims, issued_at=int(time.time()))
 
 
 class Minted(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,13 +194,13 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
 class EngineMint:
     """Mints credentials for engines and workers: each good for the subjects of one session only, and for `life_s` at a time."""
 
-    def __init__(self, keys: dict[str, Key], account: str, life_s: int = LIFE_S) -> None:
+    def __init__(self, keys: dict[str, Key], account: str, life_s: int) -> None:
         self._keys = keys
         self._account = account
         self.life_s = life_s
 
     @classmethod
-    def from_file(cls, path: Path, account: str, life_s: int = LIFE_S) -> Self:
+    def from_file(cls, path: Path, account: str, life_s: int) -> Self:
         """From the file of the signing key of engines, beside which the others lie, and the public key of the engines' account.
 
         Raises OSError.

@@ -13,6 +13,7 @@ ACCOUNT: Final = nkeys.PREFIX_BYTE_ACCOUNT
 USER: Final = nkeys.PREFIX_BYTE_USER
 _HEADER: Final = msgspec.json.encode({"typ": "JWT", "alg": "ed25519-nkey"})
 _JWT: Final = ("-----BEGIN NATS USER JWT-----", "------END NATS USER JWT------")
+_NO_CREDS: Final = "is no file of NATS credentials"
 _SEED: Final = ("-----BEGIN USER NKEY SEED-----", "------END USER NKEY SEED------")
 
 
@@ -73,8 +74,12 @@ class Login:
     """What a connection shows at each (re)connect: a JWT, which may be renewed meanwhile, and the proof that it is its own."""
 
     def __init__(self, creds: str) -> None:
+        """From the text of a credentials file. Raises ValueError, with nothing of it, when it is none."""
         self.jwt = _between(creds, _JWT)
-        self._key = Key(_between(creds, _SEED).encode())
+        try:
+            self._key = Key(_between(creds, _SEED).encode())
+        except nkeys.NkeysError:
+            raise ValueError(_NO_CREDS) from None
 
     def show(self) -> bytes:
         """The JWT of this moment."""
@@ -99,7 +104,7 @@ def _between(text: str, ends: tuple[str, str]) -> str:
     """Raises ValueError when it is no file of credentials."""
     _, _, rest = text.partition(ends[0])
     if not rest:
-        raise ValueError("not a file of NATS credentials")
+        raise ValueError(_NO_CREDS)
     return rest.partition(ends[1])[0].strip()
 
 

@@ -13,6 +13,7 @@ from flotilla.bus.jwt import with_claims
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings, renewal_name
 from flotilla.schemas.contract import RENEW_CREDENTIAL
+from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import Launch, RenewCredential, RenewedCredential
 
 log = get_logger(__name__)
@@ -43,17 +44,25 @@ class Renewal:
         while True:
             try:
                 answer = await self._ask()
+            except FaultError as error:
+                # Nobody renews just now: that may go on for long, and the engine trades on.
+                log.warning("bus credential not renewed yet", error=str(error))
+                pause_s = min(self._life_s / _RETRY_OF, _LONGEST_RETRY_S)
             except Exception:
-                # Whatever it is, the engine trades on, and it is asked again.
                 log.exception("bus credential not renewed yet")
-                await asyncio.sleep(min(self._life_s / _RETRY_OF, _LONGEST_RETRY_S))
-                continue
-            self.creds = with_claims(self.creds, answer.jwt)
-            self._renewal = with_claims(self._renewal, answer.renewal)
-            self._life_s = float(answer.life_s)
-            renewed(answer.jwt)
-            log.info("bus credential renewed", life_s=answer.life_s)
-            await asyncio.sleep(self._life_s / _FIRST_OF)
+                pause_s = min(self._life_s / _RETRY_OF, _LONGEST_RETRY_S)
+            else:
+                pause_s = self._take(answer)
+                renewed(answer.jwt)
+            await asyncio.sleep(pause_s)
+
+    def _take(self, answer: RenewedCredential) -> float:
+        """Seconds until the next one is asked for."""
+        self.creds = with_claims(self.creds, answer.jwt)
+        self._renewal = with_claims(self._renewal, answer.renewal)
+        self._life_s = float(answer.life_s)
+        log.info("bus credential renewed", life_s=answer.life_s)
+        return self._life_s / _FIRST_OF
 
     async def _ask(self) -> RenewedCredential:
         name = renewal_name(self._spec.instance_id, self._spec.session_id)

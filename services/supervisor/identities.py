@@ -16,7 +16,7 @@ from flotilla.schemas.session import (
     RenewedCredential,
     SessionSpec,
 )
-from flotilla.services.supervisor.core.identity import Access, Identity, over
+from flotilla.services.supervisor.core.identity import Access, SessionIdentity, over
 from flotilla.services.supervisor.ports import ContainerRuntime, IdentityStore, Revoking
 
 log = get_logger(__name__)
@@ -47,7 +47,7 @@ class Identities:
     async def issue(self, spec: SessionSpec) -> Access:
         """Credentials for a session that is about to be started."""
         minted = self._mint.mint(spec.instance_id, spec.session_id, is_worker=spec.worker is not None)
-        identity = Identity(
+        identity = SessionIdentity(
             session_id=spec.session_id,
             instance_id=spec.instance_id,
             users=minted.users,
@@ -105,7 +105,7 @@ class Identities:
             log.info("credentials revoked", sessions=[each.session_id for each in gone])
         self._ended.clear()
 
-    async def _keep(self, identities: tuple[Identity, ...]) -> None:
+    async def _keep(self, identities: tuple[SessionIdentity, ...]) -> None:
         self._known = identities
         async with self._turn:
             try:
@@ -114,7 +114,7 @@ class Identities:
                 # That nothing starts would be worse: they end by themselves.
                 log.exception("identities not stored")
 
-    def _load(self) -> tuple[Identity, ...]:
+    def _load(self) -> tuple[SessionIdentity, ...]:
         try:
             return self._store.load()
         except (OSError, ValueError):

@@ -16,7 +16,7 @@ from flotilla.schemas.session import (
 )
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
-from flotilla.services.supervisor.core.identity import Access, Identity
+from flotilla.services.supervisor.core.identity import Access, SessionIdentity
 from flotilla.services.supervisor.core.stops import StopUnderWay
 
 
@@ -123,10 +123,10 @@ class CredentialDesk(Protocol):
 class IdentityStore(Protocol):
     """Keeps which users the sessions of this host are on the bus, also over a loss of power."""
 
-    def load(self) -> tuple[Identity, ...]:
+    def load(self) -> tuple[SessionIdentity, ...]:
         """As last saved, none when none ever were. Raises OSError or ValueError when it cannot be told."""
 
-    def save(self, identities: tuple[Identity, ...]) -> None:
+    def save(self, identities: tuple[SessionIdentity, ...]) -> None:
         """Returns when they are on disk. Raises OSError."""
 
 

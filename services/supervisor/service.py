@@ -1,9 +1,10 @@
 """The supervisor as a service on the bus."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -111,68 +112,83 @@ async def supervising(
     bus: Bus, outside: Outside, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> AsyncIterator[HealthProbe]:
     """The supervisor of one host answers calls and looks after its sessions within this. `now` is the wall clock."""
-    runtime, cache, host = outside.runtime, outside.cache, outside.host
-    desk = outside.launches.desk
-    watch = HostWatch(
-        bus,
-        runtime,
-        cache,
-        host,
-        labels=outside.labels,
-        stop_flags=lambda: orders.flags,
-        saw=desk.saw,
-        now=now,
-    )
-
-    async def be_current() -> None:
-        await fleet_orders.be_current()
-
-    orders = StopGate(outside.flags, now, changed=watch.tell_flags, be_current=be_current)
-    emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
-    teller = CommandTeller(bus, host, now)
-    bus.witness = teller.saw
-    stops = Stops(runtime, outside.stops)
-    called_off = CalledOff(outside.called_off)
-    standing = StandingOrders(orders, emergency, carried_out=teller.carried_out)
-    fleet_orders = FleetOrders(
-        outside.orders, orders, reconnects=lambda: bus.stats.reconnects, carry_out=standing.carry_out
-    )
-    handlers = Handlers(
-        runtime,
-        outside.launches,
-        orders=orders,
-        stops=stops,
-        called_off=called_off,
-        emergency=emergency,
-        checks=PlanChecks(runtime),
-    )
+    parts = _Parts(bus, outside, now)
     try:
-        await standing.begin()
-        await _caught_up(fleet_orders)
-        await stops.resume()
+        await parts.standing.begin()
+        await _caught_up(parts.fleet_orders)
+        await parts.stops.resume()
         # Should one of them fail, so does the service, and whoever started it starts it again.
         async with asyncio.TaskGroup() as group:
-            tasks = (
-                group.create_task(watch.follow(), name="containers"),
-                group.create_task(watch.beat(), name="heartbeat"),
-                group.create_task(watch.look_after_cache(), name="cache"),
-                group.create_task(standing.run(), name="stops"),
-                group.create_task(fleet_orders.run(), name="fleet's stops"),
-                group.create_task(teller.run(), name="audit"),
-                group.create_task(called_off.sweep(runtime), name="sweep"),
-                group.create_task(desk.run(runtime), name="credentials"),
-            )
-            await handlers.serve(bus, host)
-            yield SupervisorHealth(watch)
+            tasks = [group.create_task(loop, name=name) for name, loop in parts.loops()]
+            await parts.handlers.serve(bus, outside.host)
+            yield SupervisorHealth(parts.watch)
             for task in tasks:
                 task.cancel()
     finally:
-        await standing.close()
-        await stops.close()
-        await emergency.close()
-        await desk.close()
-        await cache.close()
-        await runtime.close()
+        await parts.close()
+
+
+class _Parts:
+    """What a supervisor is made of, put together and not begun."""
+
+    def __init__(self, bus: Bus, outside: Outside, now: Callable[[], datetime]) -> None:
+        self._outside = outside
+        self._desk = desk = outside.launches.desk
+        runtime, host = outside.runtime, outside.host
+        self.watch = watch = HostWatch(
+            bus,
+            runtime,
+            outside.cache,
+            host,
+            labels=outside.labels,
+            stop_flags=lambda: orders.flags,
+            saw=desk.saw,
+            now=now,
+        )
+        orders = StopGate(outside.flags, now, changed=watch.tell_flags, be_current=self._be_current)
+        self._emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
+        self._teller = CommandTeller(bus, host, now)
+        bus.witness = self._teller.saw
+        self.stops = Stops(runtime, outside.stops)
+        self._called_off = CalledOff(outside.called_off)
+        self.standing = StandingOrders(orders, self._emergency, carried_out=self._teller.carried_out)
+        self.fleet_orders = FleetOrders(
+            outside.orders,
+            orders,
+            reconnects=lambda: bus.stats.reconnects,
+            carry_out=self.standing.carry_out,
+        )
+        self.handlers = Handlers(
+            runtime,
+            outside.launches,
+            orders=orders,
+            stops=self.stops,
+            called_off=self._called_off,
+            emergency=self._emergency,
+            checks=PlanChecks(runtime),
+        )
+
+    def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What goes on for as long as the supervisor does, by name."""
+        runtime = self._outside.runtime
+        yield "containers", self.watch.follow()
+        yield "heartbeat", self.watch.beat()
+        yield "cache", self.watch.look_after_cache()
+        yield "stops", self.standing.run()
+        yield "fleet's stops", self.fleet_orders.run()
+        yield "audit", self._teller.run()
+        yield "sweep", self._called_off.sweep(runtime)
+        yield "credentials", self._desk.run(runtime)
+
+    async def close(self) -> None:
+        """Lets go of what is under way, and of connections."""
+        for part in (self.standing, self.stops, self._emergency, self._desk):
+            await part.close()
+        await self._outside.cache.close()
+        await self._outside.runtime.close()
+
+    async def _be_current(self) -> None:
+        await self.fleet_orders.be_current()
 
 
 async def _caught_up(fleet_orders: FleetOrders) -> None:

@@ -5,7 +5,7 @@ FLOTILLA_RENEWER_AWAY_S says for how long nobody renews (10 s, in which every cr
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -31,12 +31,6 @@ def stack(runtime: str) -> Iterator[RunningStack]:
     made.remove()
 
 
-@pytest.fixture
-async def fleet(stack: RunningStack) -> AsyncIterator[Flotilla]:
-    async with Flotilla.connect(stack.connection, wait_s=10) as connected:
-        yield connected
-
-
 async def test_nothing_is_lost_while_credentials_end_and_are_renewed(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
@@ -47,6 +41,7 @@ async def test_nothing_is_lost_while_credentials_end_and_are_renewed(
     view = await traded_more(fleet, "lasting", fills_of(started))
     with stack.without("supervisor"):
         await asyncio.sleep(AWAY_S)
+        assert not await is_heard(fleet), "its credential has ended, and nobody renewed it"
     view = await traded_more(fleet, "lasting", fills_of(view), timeout_s=30)
     with stack.without("nats-server"):
         await asyncio.sleep(2)
@@ -57,6 +52,12 @@ async def test_nothing_is_lost_while_credentials_end_and_are_renewed(
     assert await eventually(lambda: fills_on_record(fleet, session_id), 30, "the end on record") >= fills_of(
         view
     )
+
+
+async def is_heard(fleet: Flotilla) -> bool:
+    """True when the engine beats within two seconds."""
+    async with fleet.watch("lasting", kinds=("heartbeat",)) as updates:
+        return await updates.next(2) is not None
 
 
 def fills_of(view: EngineView) -> int:

@@ -1,10 +1,8 @@
 """The audit on a real PostgreSQL: its orchestrator cannot rewrite it, and what a superuser does to it is found and named."""
 
 import asyncio
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -396,17 +394,6 @@ async def test_entries_of_an_earlier_release_are_the_beginning_of_the_chain(
         assert "entries 1 to 58 were chained now" in entries[-1].message
         # What a repetition is compared with is still there.
         assert await admin.fetchval("select count(*) from commands") == 38
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server that a test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    server = PostgresServer(folder)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
 
 
 async def test_a_server_that_is_killed_leaves_a_chain_that_holds_with_all_that_was_acknowledged(

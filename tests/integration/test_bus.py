@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus, connect
+from flotilla.bus.settings import BusSettings
 from flotilla.bus.streams import Delivery, Follower, ensure_streams, history
 from flotilla.schemas import contract
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineList, ListEngines, StartEngine
-from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, StopSession
 from flotilla.schemas.telemetry import EngineEvent, EventKind, Fill, LogLines
 from flotilla.stack.servers.nats import NatsServer
@@ -320,3 +321,18 @@ async def test_history_gives_the_last_messages_of_one_engine(nats: NatsServer, b
     assert all(d.at <= datetime.now(UTC) for d in kept)
     await engine.client.close()
     await other.client.close()
+
+
+@pytest.mark.parametrize(
+    "creds",
+    [
+        "my-host",
+        "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------",
+        "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n-----BEGIN USER NKEY SEED-----\nSUxx",
+    ],
+)
+async def test_a_file_that_holds_no_credentials_is_named_and_not_shown(creds: str, nats: NatsServer) -> None:
+    with pytest.raises(FaultError) as caught:
+        await connect(BusSettings(url=nats.url, name="x", creds=creds), wait_s=1)
+    assert caught.value.fault.code == FaultCode.INVALID
+    assert caught.value.fault.errors == (FieldError("nats_creds", "is no file of NATS credentials"),)

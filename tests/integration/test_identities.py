@@ -26,7 +26,7 @@ LIFE_S = 3
 @pytest.fixture
 def mint(nats: NatsServer) -> EngineMint:
     """Of credentials that end soon."""
-    return EngineMint.from_file(nats.keys.engine_key_file, nats.keys.engines_account, LIFE_S)
+    return nats.keys.mint(LIFE_S)
 
 
 @pytest.fixture

@@ -118,6 +118,8 @@ async def test_a_command_that_is_limited_to_labels_changes_no_other_engine(bench
         (contract.ENGINE_CONFIGURE, ConfigureEngine(config=stored)),
         (contract.ENGINE_START, StartEngine(config=stored)),
         (contract.STRATEGY_STOP, WhichStrategy(instance_id="e1", strategy_id="X-001")),
+        # Without a name it would be the only one that runs.
+        (contract.STRATEGY_STOP, WhichStrategy(strategy_id="X-001")),
     ):
         error = await refused(bench, call, request)
         assert (error.code, error.message) == (FaultCode.NOT_FOUND, "no engine e1 is known"), call.subject

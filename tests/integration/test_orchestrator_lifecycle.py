@@ -1,13 +1,9 @@
 """Stored configurations, removal, restarts by themselves and emergency stops, on a real bus and a real PostgreSQL."""
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas import contract
@@ -287,17 +283,6 @@ async def test_a_stop_that_was_made_straight_at_a_host_is_learned_of(bench: Benc
     assert view.session is not None
     assert view.session.session_id == engine.spec.session_id
     assert len(bench.host.specs) == 1
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server that a test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    server = PostgresServer(folder)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
 
 
 async def test_an_emergency_stop_needs_no_record_and_the_record_learns_of_it(

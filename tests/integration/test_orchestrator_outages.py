@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,17 +43,6 @@ from tests.integration.orchestrator_bench import Bench, ScriptedEngine, Scripted
 from tests.unit.orchestrator.makers import config, spec, state_event
 
 ALERT = Alert(severity=Severity.INFO, code="x", message="y")
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server that a test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="flotilla-postgres-"))
-    server = PostgresServer(folder)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
 
 
 @asynccontextmanager

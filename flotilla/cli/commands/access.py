@@ -3,7 +3,6 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -72,7 +71,7 @@ def add(
         replace=replace,
     )
     if options.is_json:
-        options.output.json_line(NewToken(token=token, **_fields(_shown(record))))
+        options.output.json_line(NewToken(token=token, **msgspec.structs.asdict(_shown(record))))
         return
     options.output.show(Text(token, overflow="ignore", no_wrap=True))
     print(f"{_told(record)}; the token is shown this once", file=sys.stderr)
@@ -128,10 +127,6 @@ def _shown(record: TokenRecord) -> ShownToken:
         expires_at=record.expires_at,
         is_expired=record.is_expired(datetime.now(UTC)),
     )
-
-
-def _fields(token: ShownToken) -> dict[str, Any]:
-    return {name: getattr(token, name) for name in token.__struct_fields__}
 
 
 def _told(record: TokenRecord) -> str:

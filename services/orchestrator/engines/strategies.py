@@ -3,7 +3,7 @@
 What is changed lasts until the session ends: the stored configuration stays as it is.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -47,7 +47,7 @@ class Strategies:
 
     async def list(self, request: ListStrategies) -> StrategyList:
         """The strategies of a running engine."""
-        session = self._running(request.instance_id)
+        session = self._running(request.instance_id, {})
         question = LookIntoEngine(session_id=session.session_id)
         return await self._bus.call(
             contract.COMMAND_LIST_STRATEGIES, question, instance_id=session.instance_id
@@ -103,20 +103,19 @@ class Strategies:
         self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy, ask: _Ask
     ) -> StrategyList:
         async def run(stamp: Stamp) -> StrategyList:
-            if stamp.scope and request.instance_id is not None:
-                refuse_outside(request.instance_id, self._fleet.get(request.instance_id), stamp.scope)
-            session = self._running(request.instance_id)
+            session = self._running(request.instance_id, stamp.scope)
             reply = await ask(session, stamp)
             await self._ledger.note_done(stamp, session.instance_id, reply)
             return reply
 
         return await self._ledger.once(call, request, run)
 
-    def _running(self, instance_id: str | None) -> Session:
-        """The session of the engine meant. Raises FaultError `conflict` unless its engine is up."""
+    def _running(self, instance_id: str | None, scope: Mapping[str, str]) -> Session:
+        """The session of the engine meant. Raises FaultError: `not_found` outside of the scope, `conflict` unless its engine is up."""
         meant = self._fleet.which(instance_id)
         if meant is None:
             raise fault(FaultCode.NOT_FOUND, "no engine ever ran, so there are no strategies")
+        refuse_outside(meant.instance_id, meant, scope)
         session = meant.session
         if session is None or session.state not in (RunState.TRADING, RunState.IMPAIRED):
             state = session.state if session else "not started"

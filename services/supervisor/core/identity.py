@@ -19,7 +19,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     life_s: int = 0
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class SessionIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The users of one start of a session, as kept on disk; `minted_at` is in UNIX seconds. Nothing of it is secret."""
 
     session_id: str
@@ -28,15 +28,18 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     minted_at: int
 
 
-def over(known: Iterable[Identity], containers: Iterable[ContainerFacts], now: float) -> set[str]:
-    """The sessions among those known that are over: ended, or not there although there was time to begin."""
+def over(known: Iterable[SessionIdentity], containers: Iterable[ContainerFacts], now: float) -> set[str]:
+    """The sessions among those known that are over: not there although there was time to begin since they were last asked for."""
     standing = {
         facts.session_id
         for facts in containers
         if facts.status not in (ContainerStatus.EXITED, ContainerStatus.GONE)
     }
+    minted_at: dict[str, int] = {}
+    for each in known:
+        minted_at[each.session_id] = max(each.minted_at, minted_at.get(each.session_id, 0))
     return {
-        each.session_id
-        for each in known
-        if each.session_id not in standing and now - each.minted_at > UNSEEN_S
+        session_id
+        for session_id, last in minted_at.items()
+        if session_id not in standing and now - last > UNSEEN_S
     }

@@ -18,8 +18,10 @@ INBOX = "_INBOX.abc.1"
 
 
 class Message:
-    def __init__(self, data: bytes = b"{}", reply: str = INBOX) -> None:
-        self.data, self.reply, self.headers = data, reply, None
+    def __init__(
+        self, data: bytes = b"{}", reply: str = INBOX, headers: dict[str, str] | None = None
+    ) -> None:
+        self.data, self.reply, self.headers = data, reply, headers
 
 
 class Subscription:
@@ -69,12 +71,22 @@ class Served:
         handler: Callable[[Any], Awaitable[Any]] = nothing,
         call: contract.Call[Any, Any] = contract.ENGINE_LIST,
         concurrency: int = 4,
+        obeys: str = "",
     ) -> None:
         self.client = Client()
-        self.endpoint = Endpoint(call, call.subject, handler, self.client, concurrency=concurrency)  # type: ignore[arg-type]
+        self.endpoint = Endpoint(
+            call,
+            call.subject,
+            handler,
+            self.client,  # type: ignore[arg-type]
+            concurrency=concurrency,
+            obeys=obeys,
+        )
 
-    async def told(self, data: bytes = b"{}", reply: str = INBOX) -> None:
-        await self.endpoint._receive(Message(data, reply))  # type: ignore[arg-type]
+    async def told(
+        self, data: bytes = b"{}", reply: str = INBOX, headers: dict[str, str] | None = None
+    ) -> None:
+        await self.endpoint._receive(Message(data, reply, headers))  # type: ignore[arg-type]
         await self.endpoint.drain(2)
 
     def fault(self) -> tuple[Fault, dict[str, str]]:
@@ -304,3 +316,37 @@ async def test_a_command_is_witnessed_with_who_asked_and_what_came_of_it_and_a_q
     assert one.problem.code == FaultCode.CONFLICT
     assert one.body == b'{"request_id":"r1"}'
     assert callers == ["operator"], "the handler knows who asks"
+
+
+CLIENT = '{"acc":"FLEET","kind":"Client","name_tag":"orchestrator"}'
+ACKNOWLEDGEMENT = '{"acc":"FLEET"}'
+
+
+@pytest.mark.parametrize(
+    ("obeys", "said", "is_heard"),
+    [
+        ("", None, True),
+        ("", CLIENT, True),
+        ("", ACKNOWLEDGEMENT, False),
+        ("", "nonsense", False),
+        ("FLEET", CLIENT, True),
+        ("FLEET", ACKNOWLEDGEMENT, False),
+        ("FLEET", None, False),
+        ("OTHER", CLIENT, False),
+    ],
+)
+async def test_what_no_client_of_the_account_obeyed_has_sent_is_not_heard(
+    obeys: str, said: str | None, is_heard: bool
+) -> None:
+    served = Served(obeys=obeys)
+    # The server replaces the reply of what comes out of another account.
+    reply = INBOX if said is None else "_R_.abc"
+    await served.told(reply=reply, headers=None if said is None else {"Nats-Request-Info": said})
+    assert [to for to, _, _ in served.client.published] == ([reply] if is_heard else [])
+
+
+async def test_an_answer_to_another_account_goes_where_the_server_has_put_its_reply_only() -> None:
+    served = Served()
+    await served.told(reply=INBOX, headers={"Nats-Request-Info": CLIENT})
+    await served.told(reply="engine.kill", headers={"Nats-Request-Info": CLIENT})
+    assert served.client.published == []
