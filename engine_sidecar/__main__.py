@@ -13,8 +13,7 @@ def main(zygote: Sequence[str] = (sys.executable, "-m", "flotilla.engine_sidecar
 
     # Before the launch line is read, and long before there is anybody to hide from.
     hide_memory()
-    # Only websockets need it, and where it is installed nats-py imports it: 11 MB for nothing.
-    sys.modules["aiohttp"] = None  # type: ignore[assignment]
+    import flotilla.bus.lean  # noqa: F401, PLC0415
     from flotilla.engine_sidecar.sidecar import run  # noqa: PLC0415  the zygote is importing meanwhile
 
     return run(spawned)

@@ -10,6 +10,7 @@ def main() -> NoReturn:
     """Runs the command line."""
     if not sys.flags.isolated:
         os.execv(sys.executable, [sys.executable, "-I", "-m", "flotilla", *sys.argv[1:]])  # noqa: S606
+    import flotilla.bus.lean  # noqa: F401, PLC0415
     from flotilla.cli.main import main as command_line  # noqa: PLC0415 - with the path that it shall have
 
     command_line()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from flotilla.bus import logs
+from flotilla.bus import lean, logs  # noqa: F401
 from flotilla.bus.host import host
 from flotilla.bus.settings import BusSettings
 from flotilla.schemas.contract import Actor

@@ -21,7 +21,7 @@ from tests.e2e.engines import engine_pids, eventually, paced, resting, stopped, 
 from tests.e2e.stacks import RunningStack, is_running, until
 from tests.e2e.stops import still_running
 
-TEN = tuple(f"engine-{number}" for number in range(10))
+FOUR = tuple(f"engine-{number}" for number in range(4))
 
 with_local_processes = pytest.mark.parametrize("runtime", ["process"], indirect=True)
 
@@ -94,27 +94,27 @@ async def assert_refused(fleet: Flotilla, name: str) -> None:
     assert caught.value.fault.code == FaultCode.CONFLICT
 
 
-# Local processes are ten, too, in the test below.
+# Local processes are four, too, in the test below.
 @pytest.mark.parametrize("runtime", ["docker"], indirect=True)
-async def test_ten_trading_engines_are_flat_and_gone_with_a_receipt_each(
+async def test_four_trading_engines_are_flat_and_gone_with_a_receipt_each(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    sessions = await exposed(fleet, TEN)
-    pids = await engine_pids(fleet, TEN)
+    sessions = await exposed(fleet, FOUR)
+    pids = await engine_pids(fleet, FOUR)
     done = await fleet.emergency_stop(reason="halted")
     assert_flat_and_gone(done, sessions)
     assert still_running(stack, sessions, pids) == []
     assert [(flag.instance_id, flag.reason) for flag in done.flags] == [(None, "halted")]
-    await assert_stopped_by_the_operator(fleet, TEN)
+    await assert_stopped_by_the_operator(fleet, FOUR)
     await assert_refused(fleet, "engine-0")
 
 
 @with_local_processes
-async def test_ten_engines_are_flat_and_gone_with_gateway_orchestrator_and_database_dead(
+async def test_four_engines_are_flat_and_gone_with_gateway_orchestrator_and_database_dead(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    sessions = await exposed(fleet, TEN)
-    pids = await engine_pids(fleet, TEN)
+    sessions = await exposed(fleet, FOUR)
+    pids = await engine_pids(fleet, FOUR)
     with stack.without("gateway", "orchestrator", "postgres"):
         done = await asyncio.to_thread(stack.cli, "--json", "emergency-stop", "--all")
         assert done.returncode == 0, (done.stdout, done.stderr)
@@ -128,7 +128,7 @@ async def test_ten_engines_are_flat_and_gone_with_gateway_orchestrator_and_datab
             return False
 
     await eventually(answers, 30, "the control plane")
-    await assert_stopped_by_the_operator(fleet, TEN)
+    await assert_stopped_by_the_operator(fleet, FOUR)
     await assert_refused(fleet, "engine-0")
 
 

@@ -100,8 +100,10 @@ async def test_a_credential_that_nobody_renews_ends_and_one_that_comes_late_lets
 
 
 async def test_what_is_revoked_is_cut_at_once_and_stays_out_also_after_the_server_was_started_again(
-    nats: NatsServer, revoker: Revoker
+    nats: NatsServer, revoker: Revoker, connect_as: ConnectAs
 ) -> None:
+    # As in every fleet. Without, the server listens before it has read its accounts.
+    await ensure_streams(await connect_as(Actor.OPERATOR))
     keys = nats.keys.mint()
     gone, other = keys.mint("e1", SESSION), keys.mint("e2", SESSION)
     engine, neighbour = (
