@@ -221,6 +221,14 @@ UNEXPECTED_COMMAND: Final = _engine(
     "The sidecar told a running engine to run; it went on as it was.",
     "Report it: it is a fault of Flotilla.",
 )
+COMMANDED_DIRECTLY: Final = _engine(
+    "commanded_directly",
+    Severity.WARNING,
+    "Somebody with the operator's credential commanded the engine itself, past orchestrator and supervisor. The audit has no entry"
+    " of it; the message says what was asked for.",
+    "Nothing, if it was you or an emergency stop of `flotilla` that found no supervisor. Otherwise find out who reads the fleet's state"
+    " folder.",
+)
 UNEXPECTED_PHASE: Final = _engine(
     "unexpected_phase",
     Severity.WARNING,

@@ -38,6 +38,13 @@ class EndAsked(msgspec.Struct, frozen=True):
     deadline_s: float
 
 
+class CommandedDirectly(msgspec.Struct, frozen=True):
+    """A command came past the services. `command` is its subject's last word, `caller` who says to have sent it, empty where unsaid."""
+
+    command: str
+    caller: str
+
+
 class LeaseRenewed(msgspec.Struct, frozen=True):
     """The lease on the session's accounts lasts `ttl_s` from `as_of_s` on, by the monotonic clock; from now on where it is null."""
 
@@ -88,6 +95,7 @@ type Message = (
     | BusFound
     | StopAsked
     | EndAsked
+    | CommandedDirectly
     | LeaseRenewed
     | Observed
     | AtRest

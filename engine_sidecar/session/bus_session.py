@@ -18,7 +18,8 @@ log = get_logger(__name__)
 RETRY_S: Final = 1.0
 CLOSE_S: Final = 3.0
 
-type Served = tuple[tuple[Call[Any, Any], Callable[[Any], Awaitable[Any]]], ...]
+type Answering = Callable[[Any], Awaitable[Any]]
+type Served = tuple[tuple[Call[Any, Any], Answering], ...]
 """Calls to a session, each with what answers it."""
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from typing import Final
+from typing import Any, Final
 
-from flotilla.engine_sidecar.link.messages import BusFound, Checked
+from flotilla.bus.endpoint import asked
+from flotilla.engine_sidecar.link.messages import BusFound, Checked, CommandedDirectly
 from flotilla.engine_sidecar.process.forked import LAST_OUTPUT_S
 from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
 from flotilla.engine_sidecar.process.resource_meter import rss_bytes
-from flotilla.engine_sidecar.session.bus_session import BusSession, Served
+from flotilla.engine_sidecar.session.bus_session import Answering, BusSession, Served
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.core.final_state import final_state
 from flotilla.engine_sidecar.session.handlers import Handlers
@@ -17,6 +18,7 @@ from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
 from flotilla.schemas import contract
+from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.session import Launch
 from flotilla.schemas.telemetry import StateChange
 
@@ -54,7 +56,7 @@ class EngineSession:
         self._commands = Commands(launch, self._handlers, processes)
         self._bus_session = BusSession(
             launch,
-            _served(self._commands, StrategyCommands(launch.spec, self._handlers, questions)),
+            _served(self._handlers, self._commands, StrategyCommands(launch.spec, self._handlers, questions)),
             self._reporter,
             connect=around.connect,
             on_found=lambda _: self._handlers.post(BusFound()),
@@ -101,8 +103,8 @@ class EngineSession:
         self._commands.ask_to_stop(self._launch.spec.stop_policy, "its container was told to end (SIGTERM)")
 
 
-def _served(commands: Commands, strategies: StrategyCommands) -> Served:
-    return (
+def _served(handlers: Handlers, commands: Commands, strategies: StrategyCommands) -> Served:
+    served: Served = (
         (contract.COMMAND_STOP, commands.stop),
         (contract.COMMAND_END_NOW, commands.end_now),
         (contract.COMMAND_CANCEL_ORDERS, commands.cancel_orders),
@@ -115,3 +117,16 @@ def _served(commands: Commands, strategies: StrategyCommands) -> Served:
         (contract.COMMAND_STOP_STRATEGY, strategies.stop),
         (contract.COMMAND_REMOVE_STRATEGY, strategies.remove),
     )
+    return tuple((call, _telling(handlers, call, handler)) for call, handler in served)
+
+
+def _telling(handlers: Handlers, call: Call[Any, Any], handler: Answering) -> Answering:
+    """Of a command that comes past the services it is told before it is carried out; the sender is the one that the server names."""
+
+    async def answer(request: Any) -> Any:
+        caller = asked().caller
+        if caller.credential == Actor.OPERATOR:
+            handlers.post(CommandedDirectly(call.subject.rpartition(".")[2], caller.name))
+        return await handler(request)
+
+    return answer if call.is_command else handler

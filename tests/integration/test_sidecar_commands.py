@@ -6,8 +6,10 @@ import time
 import pytest
 
 from flotilla.bus.bus import Bus
+from flotilla.schemas.audit import Caller
 from flotilla.schemas.contract import (
     COMMAND_ADD_STRATEGY,
+    COMMAND_CANCEL_ORDERS,
     COMMAND_DESCRIBE,
     COMMAND_END_NOW,
     COMMAND_LIST_STRATEGIES,
@@ -243,3 +245,18 @@ async def test_a_sidecar_describes_what_it_runs_without_a_secret(
     sidecar.start(secrets={"store": {"api_key": SECRET}})
     await heard.trading()
     assert await bus.call(COMMAND_DESCRIBE, LookIntoEngine(), instance_id="e1") == sidecar.spec
+
+
+async def test_a_command_past_the_services_is_told_of_with_who_says_to_have_sent_it(
+    sidecar: Sidecar, heard: Heard, bus: Bus, orchestrator: Bus
+) -> None:
+    sidecar.start()
+    await heard.trading()
+    await orchestrator.call(COMMAND_CANCEL_ORDERS, EngineCommand(), instance_id="e1")
+    await bus.call(COMMAND_DESCRIBE, LookIntoEngine(), instance_id="e1")
+    bus.introduction = lambda: Caller(name="anna")
+    await bus.call(COMMAND_STOP, EngineCommand(), instance_id="e1")
+    assert await sidecar.wait() == 0
+    assert [(one.code, one.message) for one in heard.of(Alert) if one.code == "commanded_directly"] == [
+        ("commanded_directly", "stop was asked for with the operator's credential, by anna")
+    ]

@@ -18,6 +18,7 @@ from flotilla.engine_sidecar.link.messages import (
     AtRest,
     BusFound,
     Checked,
+    CommandedDirectly,
     EndAsked,
     Fork,
     LeaseRenewed,
@@ -33,7 +34,7 @@ from flotilla.engine_sidecar.session.core import ending, trading, watch
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert, granted
 from flotilla.engine_sidecar.session.core.watch import Finding
-from flotilla.schemas.alerts import FROZEN, RECOVERED, UNEXPECTED_PHASE
+from flotilla.schemas.alerts import COMMANDED_DIRECTLY, FROZEN, RECOVERED, UNEXPECTED_PHASE
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import FailureReason, RunState, TradingMode
 from flotilla.schemas.telemetry import StateChange
@@ -99,6 +100,11 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return ending.stop(session, message, f"asked to: {message.policy}", now)
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)
+        case CommandedDirectly(command=command, caller=caller):
+            text = f"{command} was asked for with the operator's credential" + (
+                f", by {caller}" if caller else ""
+            )
+            return session, (alert(COMMANDED_DIRECTLY, text),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
         case Observed():
