@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -239,17 +240,19 @@ async def connect(settings: BusSettings, *, wait_s: float = 30.0) -> Bus:
     """
     client, stats = RobustClient(), BusStats()
     login = _login(settings.creds) if settings.creds else None
+    tls = _tls(settings)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     last_error = "no answer"
     while (left := deadline - loop.time()) > 0:
         try:
-            await asyncio.wait_for(_connect(client, settings, stats, login), min(left, 5.0))
+            await asyncio.wait_for(_connect(client, settings, stats, login, tls), min(left, 5.0))
             # A server that closes before its first PONG leaves connect() returning without a connection.
             if client.is_connected:
                 return Bus(client, stats, login=login, obeys=settings.obeys)
         except (errors.Error, OSError, TimeoutError) as error:
-            last_error = repr(error)
+            # It goes on trying within our time, and keeps what went wrong to itself.
+            last_error = repr(client.last_error or error)
         await client.close()
         client = RobustClient()
         await asyncio.sleep(0.1)
@@ -267,7 +270,20 @@ def _login(creds: str) -> Login:
         raise invalid(FieldError("nats_creds", str(error))) from None
 
 
-async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats, login: Login | None) -> None:
+def _tls(settings: BusSettings) -> ssl.SSLContext | None:
+    try:
+        return settings.tls()
+    except ValueError as error:
+        raise invalid(FieldError("nats_ca", str(error))) from None
+
+
+async def _connect(
+    client: RobustClient,
+    settings: BusSettings,
+    stats: BusStats,
+    login: Login | None,
+    tls: ssl.SSLContext | None,
+) -> None:
     told = ""
 
     async def on_error(error: Exception) -> None:
@@ -291,6 +307,7 @@ async def _connect(client: RobustClient, settings: BusSettings, stats: BusStats,
     await client.connect(
         settings.url,
         name=settings.name,
+        tls=tls,
         user_jwt_cb=login.show if login else None,
         signature_cb=login.prove if login else None,
         error_cb=on_error,

@@ -112,6 +112,17 @@ class RobustClient(Client):
             self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
+    def _connect_command(self) -> bytes:
+        # Stock: whether a tls:// connection is encrypted is for the server to say, and to whoever stands in between.
+        if self.options.get("tls") is not None and not self._is_encrypted:
+            raise errors.Error("nats: the server does not encrypt")
+        return super()._connect_command()
+
+    @property
+    def _is_encrypted(self) -> bool:
+        writer = getattr(self._transport, "_io_writer", None)
+        return writer is not None and writer.get_extra_info("ssl_object") is not None
+
     async def publish(
         self,
         subject: str,

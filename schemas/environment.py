@@ -44,6 +44,20 @@ NATS_CREDS: Final = Variable(
     meaning="File with NATS credentials. Clients read it only with `FLOTILLA_NATS_URL`.",
     without="no credentials",
 )
+NATS_CA: Final = Variable(
+    name="FLOTILLA_NATS_CA",
+    readers=(Reader.SERVICES, Reader.SUPERVISOR, Reader.CLIENT),
+    kind=variable.PATH,
+    meaning="File with the certificates (PEM) of whoever may sign that of nats-server, for a bus at `tls://…`. A supervisor hands them to engines too.",
+    without="whom this machine trusts",
+)
+NATS_PLAIN: Final = Variable(
+    name="FLOTILLA_NATS_PLAIN",
+    readers=(Reader.SERVICES, Reader.CLIENT),
+    kind=variable.FLAG,
+    meaning="With `1` a bus on another machine may be spoken to in plain text, which all on the way can read and change: only for a network that nobody else is on.",
+    default="0",
+)
 URL: Final = Variable(
     name="FLOTILLA_URL",
     readers=(Reader.CLIENT, Reader.ACCEPTANCE),

@@ -102,11 +102,12 @@ class BusAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     `fleet` is the public key of the account whose commands it obeys; empty on a bus without accounts. `renewal` is the text of a second
     file, with which it asks for renewals and can do nothing else; empty where credentials do not end. `life_s` is how long `creds` is good
-    for, from when it was made.
+    for, from when it was made. `ca` are the certificates (PEM) of whoever may sign the bus's, where `url` is `tls://…`.
     """
 
     url: str
     creds: str
+    ca: str = ""
     fleet: str = ""
     renewal: str = ""
     life_s: int = 0

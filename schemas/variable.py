@@ -168,6 +168,7 @@ URL_WITHOUT_PASSWORD: Final = Kind(
 )
 TOKEN: Final = Kind("a token", str, may_hold_secret=True)
 ID: Final = Kind("lower case letters, digits and `-`, 1 to 63", _id)
+FLAG: Final = Kind("`1` or `0`", lambda given: bool(whole("", 0, 1).parse(given)))
 PORT: Final = whole("a port", 1, 65_535)
 PORT_OR_ANY: Final = Kind("a port, or 0 for any free one", whole("a port", 0, 65_535).parse)
 ADDRESS_RANGE: Final = Kind("an address range such as `10.231.0.0/24`", _address_range)

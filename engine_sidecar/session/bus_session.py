@@ -78,7 +78,9 @@ class BusSession:
         name = engine_name(spec.instance_id, spec.session_id)
         while True:
             bus: Bus | None = None
-            settings = BusSettings(url=access.url, name=name, creds=self._renewal.creds, obeys=access.fleet)
+            settings = BusSettings(
+                url=access.url, name=name, creds=self._renewal.creds, obeys=access.fleet, ca=access.ca
+            )
             try:
                 bus = await self._connect(settings)
                 for call, handler in self._served:

@@ -31,7 +31,7 @@ class Renewal:
         self.creds = launch.bus.creds
         self._spec = launch.spec
         self._host = launch.host
-        self._url = launch.bus.url
+        self._access = launch.bus
         self._renewal = launch.bus.renewal
         self._life_s = float(launch.bus.life_s)
         self._connect = connect
@@ -66,7 +66,9 @@ class Renewal:
 
     async def _ask(self) -> RenewedCredential:
         name = renewal_name(self._spec.instance_id, self._spec.session_id)
-        bus = await self._connect(BusSettings(url=self._url, name=name, creds=self._renewal))
+        bus = await self._connect(
+            BusSettings(url=self._access.url, name=name, creds=self._renewal, ca=self._access.ca)
+        )
         try:
             return await bus.call(RENEW_CREDENTIAL, RenewCredential(), host=self._host)
         finally:

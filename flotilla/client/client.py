@@ -132,12 +132,14 @@ def _account() -> str:
 
 
 def bus_settings(connection: Connection) -> BusSettings:
-    """How an operator connects. Raises FaultError `unavailable` when the credentials cannot be read."""
+    """How an operator connects. Raises FaultError `unavailable` when the credentials or certificates cannot be read."""
     try:
-        creds = Path(connection.nats_creds).read_text() if connection.nats_creds else ""
+        creds, ca = (
+            Path(path).read_text() if path else "" for path in (connection.nats_creds, connection.nats_ca)
+        )
     except OSError as error:
         raise fault(FaultCode.UNAVAILABLE, f"no credentials for the bus: {error}") from None
-    return BusSettings(url=connection.nats_url, name=OPERATOR, creds=creds)
+    return BusSettings(url=connection.nats_url, name=OPERATOR, creds=creds, ca=ca)
 
 
 def _arrived(engine: EngineView, states: Collection[RunState], session_id: str | None) -> bool:

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from flotilla.bus.files import write_whole
-from flotilla.schemas.environment import NATS_CREDS, NATS_URL, TOKEN_FILE, URL
+from flotilla.bus.settings import bus_url
+from flotilla.schemas.environment import NATS_CA, NATS_CREDS, NATS_URL, TOKEN_FILE, URL
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.state.folder import StateFolder
 from flotilla.state.lock import holder
@@ -18,10 +19,11 @@ OPERATOR: Final = "operator"
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running stack writes down for its clients. `nats_creds` and `token_file` are paths; `pid` runs the stack."""
+    """What a running stack writes down for its clients. `nats_creds`, `nats_ca` and `token_file` are paths; `pid` runs the stack."""
 
     nats_url: str
     nats_creds: str
+    nats_ca: str = ""
     http_url: str = ""
     token_file: str = ""
     catalog: str = ""
@@ -36,11 +38,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 def find_connection(state: str | Path | None = None, env: Mapping[str, str] = os.environ) -> Connection:
     """The stack on the folder `state`; without one, what FLOTILLA_NATS_URL says, else the stack on the usual folder.
 
-    Raises FaultError `unavailable` when none runs.
+    Raises FaultError `unavailable` when none runs, ValueError that names a variable which does not fit.
     """
-    if state is None and (url := NATS_URL.given(env)):
+    if state is None and NATS_URL.given(env):
         return Connection(
-            nats_url=url,
+            nats_url=bus_url(env),
+            nats_ca=str(NATS_CA.given(env) or ""),
             nats_creds=str(NATS_CREDS.given(env) or ""),
             http_url=URL.given(env) or "",
             token_file=str(TOKEN_FILE.given(env) or ""),

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
+from flotilla.bus.settings import authorities, bus_url
 from flotilla.schemas.environment import (
     ACCOUNT,
     CATALOG,
@@ -27,6 +28,7 @@ from flotilla.schemas.environment import (
     HOST,
     HOST_LABELS,
     LOG_LEVEL,
+    NATS_CA,
     NATS_URL,
     NETWORK,
     NETWORK_SUBNET,
@@ -72,6 +74,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     catalog_target: str
     engine_bus_url: str
     process_bus_url: str
+    bus_ca: str
     engine_command: tuple[str, ...]
     process_command: tuple[str, ...]
     signing_key: Path | None
@@ -103,8 +106,9 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             subnet=NETWORK_SUBNET.read(env),
             catalog=CATALOG.given(env) or "",
             catalog_target=CATALOG_TARGET.read(env),
-            engine_bus_url=ENGINE_NATS_URL.read(env),
-            process_bus_url=NATS_URL.read(env),
+            engine_bus_url=bus_url(env, ENGINE_NATS_URL, NETWORK_SUBNET.read(env)),
+            process_bus_url=bus_url(env, NATS_URL),
+            bus_ca=authorities(NATS_CA.given(env)),
             engine_command=ENGINE_COMMAND.given(env) or (),
             process_command=PROCESS_COMMAND.given(env) or (),
             signing_key=SIGNING_KEY.given(env),

@@ -165,6 +165,7 @@ def surroundings(settings: SupervisorSettings, kind: str) -> EngineSurroundings:
             enforce_memory=False,
             host=settings.host,
             fleet=settings.account,
+            bus_ca=settings.bus_ca,
         )
     return EngineSurroundings(
         bus_url=settings.process_bus_url,
@@ -172,6 +173,7 @@ def surroundings(settings: SupervisorSettings, kind: str) -> EngineSurroundings:
         enforce_memory=True,
         host=settings.host,
         fleet=settings.account,
+        bus_ca=settings.bus_ca,
     )
 
 
@@ -190,6 +192,7 @@ def credential_desk(settings: SupervisorSettings) -> CredentialDesk:
         url=settings.process_bus_url,
         name=Actor.SUPERVISOR,
         creds=key.with_name(SYSTEM_CREDS_FILE).read_text(),
+        ca=settings.bus_ca,
     )
     revoking = Key(key.with_name(REVOKING_KEY_FILE).read_bytes().strip())
     return Identities(

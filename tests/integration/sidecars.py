@@ -72,13 +72,14 @@ class Sidecar:
         catalog: Path = Path("/nowhere"),
         secrets: Mapping[str, dict[str, Any]] | None = None,
         cache: CacheAccess | None = None,
+        ca: str = "",
         **changes: Any,
     ) -> None:
         """Starts it and hands it its launch line."""
         self.spec = session_spec(script, node=node or {}, **changes)
         settings = engine_login(self._nats, self.spec.instance_id, self.spec.session_id)
         launch = Launch(
-            bus=BusAccess(url=settings.url, creds=settings.creds, fleet=settings.obeys),
+            bus=BusAccess(url=settings.url, creds=settings.creds, fleet=settings.obeys, ca=ca),
             spec=self.spec,
             catalog_path=str(catalog),
             enforce_memory=enforce_memory,

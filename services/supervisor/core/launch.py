@@ -11,7 +11,7 @@ from flotilla.services.supervisor.core.identity import Access
 class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine finds where it runs: the bus's address and the catalog as seen from there. `host` is whose.
 
-    `fleet` is the public key of the account whose commands engines obey.
+    `fleet` is the public key of the account whose commands engines obey, `bus_ca` as BusAccess has it.
     """
 
     bus_url: str
@@ -19,6 +19,7 @@ class EngineSurroundings(msgspec.Struct, frozen=True, kw_only=True):
     enforce_memory: bool
     host: str = "local"
     fleet: str = ""
+    bus_ca: str = ""
 
 
 def launch_line(
@@ -35,6 +36,7 @@ def launch_line(
         bus=BusAccess(
             url=surroundings.bus_url,
             creds=access.creds,
+            ca=surroundings.bus_ca,
             fleet=surroundings.fleet,
             renewal=access.renewal,
             life_s=access.life_s,

@@ -20,14 +20,14 @@ def folder(tmp_path: Path) -> StateFolder:
 
 
 def test_the_environment_says_where_the_bus_is() -> None:
-    env = {"FLOTILLA_NATS_URL": "nats://10.0.0.1:4222", "FLOTILLA_NATS_CREDS": "/keys/me.creds"}
+    env = {"FLOTILLA_NATS_URL": "tls://10.0.0.1:4222", "FLOTILLA_NATS_CREDS": "/keys/me.creds"}
     found = find_connection(None, env)
-    assert (found.nats_url, found.nats_creds) == ("nats://10.0.0.1:4222", "/keys/me.creds")
+    assert (found.nats_url, found.nats_creds) == ("tls://10.0.0.1:4222", "/keys/me.creds")
 
 
 def test_a_folder_that_is_named_counts_more_than_the_environment(folder: StateFolder) -> None:
     with pytest.raises(FaultError, match="no stack runs"):
-        find_connection(folder.root, {"FLOTILLA_NATS_URL": "nats://10.0.0.1:4222"})
+        find_connection(folder.root, {"FLOTILLA_NATS_URL": "tls://10.0.0.1:4222"})
 
 
 def test_a_running_stack_is_found_by_its_folder(folder: StateFolder) -> None:
@@ -71,7 +71,16 @@ def test_credentials_that_cannot_be_read_are_unavailable(tmp_path: Path) -> None
 
 def test_the_connection_file_holds_no_secret(folder: StateFolder) -> None:
     names = {field.name for field in msgspec.structs.fields(Connection)}
-    assert names == {"nats_url", "nats_creds", "http_url", "token_file", "catalog", "runtime", "pid"}
+    assert names == {
+        "nats_url",
+        "nats_creds",
+        "nats_ca",
+        "http_url",
+        "token_file",
+        "catalog",
+        "runtime",
+        "pid",
+    }
 
 
 @pytest.mark.parametrize(
@@ -94,3 +103,21 @@ def test_the_usual_state_folder(
         monkeypatch.setenv(name, value)
     assert StateFolder.chosen().root == Path(expected)
     assert StateFolder.chosen("/elsewhere").root == Path("/elsewhere")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "bus.example", "::ffff:10.0.0.1", ""])
+def test_a_bus_of_another_machine_is_not_spoken_to_in_plain_text(address: str) -> None:
+    host = f"[{address}]" if ":" in address else address
+    env = {"FLOTILLA_NATS_URL": f"nats://{host}:4222"}
+    with pytest.raises(ValueError, match=r"FLOTILLA_NATS_URL .* tls://, or set FLOTILLA_NATS_PLAIN=1"):
+        find_connection(None, env)
+    assert find_connection(None, env | {"FLOTILLA_NATS_PLAIN": "1"}).nats_url == env["FLOTILLA_NATS_URL"]
+    secured = find_connection(
+        None, {"FLOTILLA_NATS_URL": "tls://10.0.0.1:4222", "FLOTILLA_NATS_CA": "/ca.pem"}
+    )
+    assert secured.nats_ca == "/ca.pem"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"])
+def test_a_bus_of_this_machine_is(address: str) -> None:
+    assert find_connection(None, {"FLOTILLA_NATS_URL": f"nats://{address}:1"}).nats_url.endswith(":1")

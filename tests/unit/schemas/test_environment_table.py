@@ -28,6 +28,7 @@ READ_IN = {
     Reader.GATEWAY: {"services/gateway/settings.py"},
     Reader.SERVICES: {"bus/settings.py", "bus/host.py"},
     Reader.CLIENT: {
+        "bus/settings.py",
         "flotilla/state/settings.py",
         "flotilla/state/folder.py",
         "flotilla/state/environment.py",
@@ -71,7 +72,8 @@ OTHER: dict[Reader, dict[str, str]] = {
     },
     Reader.SUPERVISOR: {
         "FLOTILLA_STATE": "/x",
-        "FLOTILLA_NATS_URL": "nats://x",
+        "FLOTILLA_NATS_URL": "tls://x",
+        "FLOTILLA_NATS_CA": __file__,
         "FLOTILLA_LOG_LEVEL": "DEBUG",
         "FLOTILLA_CATALOG": "/x",
         "FLOTILLA_HOST": "x-1",
@@ -85,7 +87,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_EGRESS_NETWORK": "x",
         "FLOTILLA_EGRESS_SUBNET": "10.1.0.0/24",
         "FLOTILLA_CATALOG_TARGET": "/x",
-        "FLOTILLA_ENGINE_NATS_URL": "nats://x",
+        "FLOTILLA_ENGINE_NATS_URL": "tls://x",
         "FLOTILLA_ENGINE_COMMAND": "x 'y z'",
         "FLOTILLA_PROCESS_COMMAND": "x 'y z'",
         "FLOTILLA_SIGNING_KEY": "/x",
@@ -188,6 +190,7 @@ def test_each_variable_is_read_by_those_whom_the_table_names_and_by_nobody_else(
 
 
 BAD = {
+    "FLOTILLA_NATS_PLAIN": ["yes", "2"],
     "FLOTILLA_LOG_LEVEL": ["LOUD"],
     "FLOTILLA_POSTGRES_DSN": ["postgresql://u:hunter2@db/flotilla", "postgresql://[hunter2"],
     "FLOTILLA_STRATEGY_MODULES": ["mine,your-s"],
