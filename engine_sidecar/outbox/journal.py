@@ -18,6 +18,9 @@ from flotilla.schemas.telemetry import (
 )
 
 MAX_DATA_BYTES: Final = 256 << 10
+MAX_TEXT: Final = 2_000
+MAX_TEXTS: Final = 50
+"""Characters of one text that the sidecar tells, and how many of a kind: an event that is too long for the bus would hold up all."""
 _PAYLOADS: Final = {
     EventKind.ORDER: OrderUpdate,
     EventKind.FILL: Fill,
@@ -61,11 +64,13 @@ class Journal:
 
     def state(self, change: StateChange, at_ns: int) -> Entry:
         """The session entered a state."""
-        return self._wrap(EventKind.STATE, self._encoder.encode(self._redaction.said(change)), at_ns)
+        return self._wrap(
+            EventKind.STATE, self._encoder.encode(_bounded(self._redaction.said(change))), at_ns
+        )
 
     def alert(self, alert: Alert, at_ns: int) -> Entry:
         """The sidecar has something to tell."""
-        return self._wrap(EventKind.ALERT, self._encoder.encode(self._redaction.said(alert)), at_ns)
+        return self._wrap(EventKind.ALERT, self._encoder.encode(_bounded(self._redaction.said(alert))), at_ns)
 
     def happened(self, kind: EventKind, data: bytes, at_ns: int) -> Entry:
         """An event of the engine. Raises ValueError when `data` is not what its kind promises, or is too long."""
@@ -90,3 +95,17 @@ class Journal:
             data=msgspec.Raw(data),
         )
         return Entry(self._seq, kind, self._encoder.encode(event))
+
+
+def _bounded[T: StateChange | Alert](said: T) -> T:
+    if isinstance(said, Alert):
+        return msgspec.structs.replace(said, message=_cut(said.message))
+    open_ = tuple(map(_cut, said.not_confirmed[:MAX_TEXTS]))
+    if more := len(said.not_confirmed) - len(open_):
+        open_ = (*open_, f"and {more} more")
+    return msgspec.structs.replace(said, detail=_cut(said.detail), not_confirmed=open_)
+
+
+def _cut(text: str) -> str:
+    # PostgreSQL stores no NUL.
+    return text[:MAX_TEXT].replace("\0", "\ufffd")

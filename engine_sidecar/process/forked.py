@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.process.children import kill
 
 LAST_OUTPUT_S: Final = 1.0
 """For what a dead process left in its pipes; one that it started may hold them open for ever."""
-_LINK_CHUNK: Final = 256 << 10
+_LINK_CHUNK: Final = 64 << 10
 _OUTPUT_CHUNK: Final = 64 << 10
 
 
@@ -78,7 +78,7 @@ class Link:
         error = ""
         try:
             await self._read(Frames[M](messages), on_message)
-        except (OSError, ValueError, msgspec.DecodeError) as problem:
+        except (OSError, ValueError, RecursionError, msgspec.DecodeError) as problem:
             error = repr(problem)
         if error:
             self._shut()  # no more: the process may live on, and would take a closed socket for the end of the sidecar
@@ -91,6 +91,8 @@ class Link:
         while data := await loop.sock_recv(self._socket, _LINK_CHUNK):
             for message in frames.feed(data):
                 on_message(message)
+            # There may be more at once, for ever: the sidecar has other things to do.
+            await asyncio.sleep(0)
 
     def send(self, message: object) -> None:
         """Queues a frame; dropped when the link is closed."""

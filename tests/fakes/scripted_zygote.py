@@ -14,7 +14,10 @@ from typing import NoReturn
 
 from flotilla.engine_sidecar.link import frames as link
 from flotilla.engine_sidecar.link.frames import Exited, Forked, Frames, ZygoteReady, frame
-from tests.fakes.scripted_engine import run
+from tests.fakes import scripted_attackers
+from tests.fakes.scripted_engine import SCRIPTS, run
+
+SCRIPTS.update({script.__name__: script for script in scripted_attackers.ATTACKS})
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What is watched while an engine trades: whether it may, by its lease, and whether it does, by its measure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -42,13 +43,17 @@ def _impaired(alarm: Alarm | None, problems: tuple[str, ...], now: float, *, is_
     times = alarm.times + 1 if is_again else alarm.times
     known = alarm.told if alarm.is_open else ()
     new = tuple(problem for problem in problems if problem not in known)
-    after = Alarm(told=(*known, *new), times=times)
+    after = Alarm(told=(*known, *new)[-MOST_TOLD:], times=times)
     if not new:
         return after, ()
     often = f"again within {CALM_S:g} s, {times} times by now: " if is_again else ""
     return after, (alert(IMPAIRED, f"{often}{'; '.join(new)}", is_critical=is_live),)
 
 
+MOST_PROBLEMS: Final = 20
+MOST_CHARACTERS: Final = 300
+"""Of one problem. An engine names its strategies as it likes, and what it says must fit into a heartbeat."""
+MOST_TOLD: Final = 200
 BAR_GRACE_S: Final = 30.0
 """How much later than its interval a bar may come where the market is known to be open and nobody gave a limit."""
 NOTED_AFTER_S: Final = 30.0
@@ -78,16 +83,21 @@ def problems(
         for quiet, limit_s in _judged(metrics, stale_feed_after_s)
         if limit_s is not None and quiet.age_s > limit_s
     ]
-    return tuple(found)
+    return _few(found)
 
 
 def notes(metrics: EngineMetrics, *, stale_feed_after_s: float | None) -> tuple[str, ...]:
     """What is quiet while nobody knows whether it should be: how long, and nothing more."""
-    return tuple(
+    return _few(
         f"no {quiet.what} for {quiet.age_s:.0f} s"
         for quiet, limit_s in _judged(metrics, stale_feed_after_s)
         if limit_s is None and quiet.age_s > NOTED_AFTER_S + quiet.interval_s
     )
+
+
+def _few(found: Iterable[str]) -> tuple[str, ...]:
+    """The first of them, each cut."""
+    return tuple(text[:MOST_CHARACTERS] for text in islice(found, MOST_PROBLEMS))
 
 
 def _judged(

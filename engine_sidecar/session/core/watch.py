@@ -38,8 +38,8 @@ def started(now: float) -> Pulse:
 
 
 def ticked(pulse: Pulse, loop_age_s: float, now: float) -> Pulse:
-    """The pulse after a tick; a tick of a stuck loop carries its age and so proves nothing new."""
-    return msgspec.structs.replace(pulse, alive_at=max(pulse.alive_at, now - loop_age_s))
+    """The pulse after a tick; a tick of a stuck loop carries its age and so proves nothing new, and none is of the future."""
+    return msgspec.structs.replace(pulse, alive_at=max(pulse.alive_at, now - max(0.0, loop_age_s)))
 
 
 def check(pulse: Pulse, now: float, *, frozen_after_s: float, kill_after_s: float) -> tuple[Pulse, Finding]:

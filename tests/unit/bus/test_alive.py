@@ -54,3 +54,20 @@ def test_when_the_file_was_written_by_the_wall_clock_says_nothing(line: str, tmp
     say_alive(file)
     os.utime(file, (0, 0))
     assert is_well(line, file)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "nothing"])
+def test_what_somebody_put_in_its_place_is_moved_away(tmp_path: Path, kind: str) -> None:
+    file, other = tmp_path / "heartbeat", tmp_path / "other"
+    other.write_text("mine")
+    match kind:
+        case "pipe":
+            os.mkfifo(file)  # to open it for writing would wait for a reader
+        case "folder":
+            file.mkdir()
+            (file / "kept").touch()
+        case "link":
+            file.symlink_to(other)
+    say_alive(file)
+    assert int(file.read_text()) > 0
+    assert other.read_text() == "mine"

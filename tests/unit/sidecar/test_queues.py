@@ -63,6 +63,18 @@ def test_what_is_no_event_gets_no_number(kind: EventKind, data: bytes) -> None:
     assert journal.last_seq == 0
 
 
+def test_what_the_sidecar_tells_always_fits_into_a_message() -> None:
+    journal = Journal(spec(), Redaction(()))
+    said = StateChange(
+        state=RunState.STOPPED, detail="\0" * 5_000_000, not_confirmed=("order " + "x" * 9_000,) * 9_000
+    )
+    assert len(journal.state(said, 1).payload) < 256 << 10
+    assert b'"and 8950 more"' in journal.state(said, 1).payload
+    alert = Alert(severity=Severity.WARNING, code="impaired", message="\0" * 5_000_000)
+    assert len(journal.alert(alert, 1).payload) < 256 << 10
+    assert b"u0000" not in journal.alert(alert, 1).payload
+
+
 def test_a_full_outbox_drops_the_newest_and_counts() -> None:
     outbox = Outbox(max_events=3, max_bytes=1 << 20)
     assert [outbox.add(entry(seq)) for seq in range(1, 6)] == [True, True, True, False, False]
