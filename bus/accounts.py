@@ -1,14 +1,16 @@
-"""What the accounts of a fleet may say to one another: the fleet's services live in one, its engines in another (ADR 29).
+"""What the accounts of a fleet may say to one another: services live in one, engines in another, each observer in one of its own.
 
 What an engine says reaches the fleet by what the two exchange and by nothing else. Calls and durable feeds cross as services: the
 server replaces the reply subject, so that it cannot be somebody else's, and tells the owner of a call who asked. Lossy feeds cross as
-streams: nobody answers them, and a message stays as small as it was.
+streams: nobody answers them, and a message stays as small as it was (ADR 29). Nothing comes out of an observer's account but requests
+for the last message of a subject (ADR 32).
 """
 
 from typing import Any, Final
 
 from flotilla.schemas.contract import (
     FEEDS,
+    OBSERVED_FEEDS,
     RENEW_CREDENTIAL,
     TRIAL_CLAIM,
     TRIAL_CONSUMER,
@@ -29,6 +31,16 @@ CALLED: Final = (wildcard(TRIAL_CLAIM.subject), wildcard(on_host(RENEW_CREDENTIA
 _SAID: Final = tuple(feed for feed in FEEDS if feed.owner == Actor.SIDECAR)
 _KEPT: Final = tuple(wildcard(feed.subject) for feed in _SAID if feed.durability != Durability.LOSSY)
 _LOSSY: Final = tuple(wildcard(feed.subject) for feed in _SAID if feed.durability == Durability.LOSSY)
+_OF_ENGINES: Final = tuple(wildcard(feed.subject) for feed in OBSERVED_FEEDS if feed.owner == Actor.SIDECAR)
+_OF_FLEET: Final = tuple(wildcard(feed.subject) for feed in OBSERVED_FEEDS if feed.owner != Actor.SIDECAR)
+OBSERVED: Final = (*_OF_ENGINES, *_OF_FLEET)
+"""What observers hear."""
+LAST_SAID: Final = tuple(
+    f"$JS.API.DIRECT.GET.{feed.durability}.{wildcard(feed.subject)}"
+    for feed in OBSERVED_FEEDS
+    if feed.durability != Durability.LOSSY
+)
+"""Asks for the last message of a subject, which stands in the request's subject alone: the server refuses a request with a body."""
 
 
 def fleet_exchange(engines: str) -> dict[str, Any]:
@@ -39,9 +51,10 @@ def fleet_exchange(engines: str) -> dict[str, Any]:
             *(_named(subject, "stream", account=engines) for subject in _LOSSY),
         ],
         "exports": [
-            *(_named(subject, "service") for subject in (*_KEPT, *CALLED)),
+            *(_named(subject, "service") for subject in (*_KEPT, *CALLED, *LAST_SAID)),
             # A pull for work is answered with the work, and with what says that there is none.
             *(_named(subject, "service", response_type="Stream") for subject in QUEUE),
+            *(_named(subject, "stream") for subject in _OF_FLEET),
         ],
     }
 
@@ -55,7 +68,19 @@ def engines_exchange(fleet: str) -> dict[str, Any]:
         ],
         "exports": [
             _named(COMMANDS, "service"),
-            *(_named(subject, "stream") for subject in _LOSSY),
+            # Also what crosses as a service: it leaves the engines' account only once.
+            *(_named(subject, "stream") for subject in sorted({*_LOSSY, *_OF_ENGINES})),
+        ],
+    }
+
+
+def observer_exchange(fleet: str, engines: str) -> dict[str, Any]:
+    """The imports of an observer's account, which exports nothing."""
+    return {
+        "imports": [
+            *(_named(subject, "stream", account=engines) for subject in _OF_ENGINES),
+            *(_named(subject, "stream", account=fleet) for subject in _OF_FLEET),
+            *(_named(subject, "service", account=fleet) for subject in LAST_SAID),
         ],
     }
 

@@ -7,6 +7,8 @@ the supervisor of its host, and revoked when the session ends (ADR 30).
 """
 
 import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,6 +18,7 @@ from flotilla.bus.accounts import engines_exchange, fleet_exchange
 from flotilla.bus.crossing import session_tag
 from flotilla.bus.files import write_whole
 from flotilla.bus.jwt import ACCOUNT, OPERATOR, USER, Key, claims_of, credentials, encode
+from flotilla.bus.observers import accounts_of, is_observer
 from flotilla.bus.permissions import (
     OLDER_INBOX,
     OWN_INBOX,
@@ -25,7 +28,9 @@ from flotilla.bus.permissions import (
     renewal_permissions,
     worker_permissions,
 )
-from flotilla.bus.revoking import LONGEST_LIFE_S, UPDATE, lookup_of, still_revoked
+from flotilla.bus.revoking import LONGEST_LIFE_S, still_revoked
+from flotilla.bus.server_accounts import LIST, UPDATE, lookup_of
+from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.ids import is_id
 from flotilla.schemas.session import RenewedCredential, SessionUsers
@@ -110,8 +115,11 @@ class FleetKeys:
             f'resolver: {{\n  type: full\n  dir: "{accounts}"\n  allow_delete: false\n  interval: "2m"\n}}\n'
         )
 
-    def write_accounts(self, folder: Path) -> None:
-        """Writes the accounts of this version where a server that does not run reads them at its start; what was revoked stays so."""
+    def write_accounts(self, folder: Path, tokens: Iterable[TokenRecord] = ()) -> None:
+        """Writes the accounts of this version where a server that does not run reads them at its start; what was revoked stays so.
+
+        Of observers there are those of the `tokens` that are good now.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         system = self._keys[_SYSTEM].public
         for account, jwt in (
@@ -120,13 +128,24 @@ class FleetKeys:
             (system, self._sign(system, "SYS", {"type": "account", "limits": _NO_STREAMS})),
         ):
             write_whole(folder / f"{account}.jwt", jwt.encode())
+        self._write_observers(folder, tokens)
+
+    def _write_observers(self, folder: Path, tokens: Iterable[TokenRecord]) -> None:
+        now = datetime.now(UTC)
+        wanted = accounts_of(tokens, now, fleet=self.account, engines=self.engines_account)
+        for each in wanted.values():
+            jwt = self._sign(each.account, each.name, each.claims)
+            write_whole(folder / f"{each.account}.jwt", jwt.encode())
+        for file in folder.glob("*.jwt"):
+            if file.stem not in wanted and is_observer(claims_of(file.read_text())["name"]):
+                file.unlink()
 
     def write_system_credentials(self) -> Path:
         """The file with which a supervisor tells the server that credentials of engines are good no longer, and nothing else."""
         user, path = Key.new(USER), self._folder / SYSTEM_CREDS_FILE
         claims = {
             "type": "user",
-            "pub": {"allow": [UPDATE, lookup_of(self.engines_account)]},
+            "pub": {"allow": [UPDATE, LIST, lookup_of("*")]},
             "sub": {"allow": [f"{inbox(Actor.SUPERVISOR)}.>"]},
             **dict.fromkeys(("subs", "data", "payload"), -1),
         }

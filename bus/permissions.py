@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flotilla.bus.accounts import QUEUE
+from flotilla.bus.accounts import LAST_SAID, OBSERVED, QUEUE
 from flotilla.bus.settings import engine_name, renewal_name
 from flotilla.schemas.contract import (
     CALLS,
@@ -68,6 +68,17 @@ def engine_permissions(own_inbox: str = OWN_INBOX, *more: str) -> dict[str, Any]
 def renewal_permissions() -> dict[str, Any]:
     """The template of a session's second credential: it asks the supervisor of its host for a renewal, and nothing else."""
     return _allow([wildcard(on_host(RENEW_CREDENTIAL))], [f"_INBOX_{renewal_name(_NAME, _TAG)}.>"])
+
+
+def observer_permissions() -> dict[str, Any]:
+    """The template of an observer's permissions: it hears feeds, asks for the last message of a subject, and answers nobody.
+
+    In its account nobody else is, so any inbox is its own. A queue group would take messages from others of its name in any account.
+    """
+    return {
+        "pub": {"allow": sorted(LAST_SAID)},
+        "sub": {"allow": [*sorted(OBSERVED), "_INBOX.>"], "deny": ["> >"]},
+    }
 
 
 def inbox(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from flotilla.bus.files import opened_folder, write_whole
-from flotilla.schemas.access import CODE_GOOD_FOR, Role, SignInCode, TokenName, TokenRecord
+from flotilla.schemas.access import CODE_GOOD_FOR, BusKeys, Role, SignInCode, TokenName, TokenRecord
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.labels import Labels
@@ -58,9 +58,10 @@ def add_token(
     now: datetime,
     labels: Labels = NOTHING,
     lifetime: timedelta | None = None,
+    bus: BusKeys | None = None,
     replace: bool = False,
 ) -> tuple[str, TokenRecord]:
-    """A new token and its record; the text is returned once and kept nowhere.
+    """A new token and its record; the text is returned once and kept nowhere. `bus` is of the credentials that go with it.
 
     The file is written anew with mode 0600 and put in place in one step, on disk. Raises FaultError `invalid` that names the field,
     `conflict` for a name that has a token unless it is to be replaced; OSError when the file cannot be written.
@@ -77,6 +78,7 @@ def add_token(
         labels=labels,
         created_at=now,
         expires_at=now + lifetime if lifetime else None,
+        bus=bus,
     )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(path):

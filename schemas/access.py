@@ -37,11 +37,21 @@ TokenName: TypeAlias = Annotated[
 ]
 
 
+PublicKey: TypeAlias = Annotated[str, Meta(pattern=r"\AA[A-Z2-7]{55}\Z")]
+
+
+class BusKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who an observer is on the bus: the public keys of its account, and of what signed its credential. Nobody kept the secret ones."""
+
+    account: PublicKey
+    signing_key: PublicKey
+
+
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One line of the tokens file: whose token it is, what it may do, and its SHA-256; never the token.
 
     `labels` are those that an engine must have, all of them, to exist for this token; none: every engine does. `expires_at` null
-    never expires. `created_at` is null of tokens that were made before that was kept.
+    never expires. `created_at` is null of tokens that were made before that was kept. `bus` is there when it has bus credentials too.
     """
 
     name: TokenName
@@ -50,6 +60,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     labels: Labels = {}
     created_at: Annotated[datetime, Meta(tz=True)] | None = None
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    bus: BusKeys | None = None
 
     def is_expired(self, now: datetime) -> bool:
         """True from the moment on at which it expires."""

@@ -643,6 +643,8 @@ FLEET_PROGRESS: Final = _ORCHESTRATOR.feed(
 )
 
 ENGINE_EVENT_FEEDS: Final = (STATE, ORDER, FILL, POSITION, ACCOUNT, ALERT)
+OBSERVED_FEEDS: Final = (HEARTBEAT, METRICS, *ENGINE_EVENT_FEEDS, FLEET_STATE, FLEET_ALERT)
+"""What an observer hears: what engines are and do, and nothing of what people wrote or keep."""
 
 _ROWS: Final = tuple(globals().values())
 CALLS: Final[tuple[Call[Any, Any], ...]] = (

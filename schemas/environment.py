@@ -216,10 +216,10 @@ HTTP_CONNECTIONS: Final = Variable(
 )
 TOKENS_FILE: Final = Variable(
     name="FLOTILLA_TOKENS_FILE",
-    readers=(Reader.GATEWAY, Reader.CLIENT),
+    readers=(Reader.GATEWAY, Reader.SUPERVISOR, Reader.CLIENT),
     kind=variable.PATH,
-    meaning="The tokens that the gateway accepts, and `flotilla access` makes.",
-    without="`tokens.jsonl` in the state folder",
+    meaning="The tokens that the gateway accepts, and `flotilla access` makes. The supervisor that has it lets their observers onto the bus.",
+    without="`tokens.jsonl` in the state folder; a supervisor lets no observers in",
 )
 MAX_STREAMS: Final = Variable(
     name="FLOTILLA_MAX_STREAMS",

@@ -119,7 +119,7 @@ ACCESS = LazyGroup(
     "access",
     help="Who may use the REST API, with which role and for which engines.",
     entries={
-        "add": Entry("flotilla.cli.commands.access:add", "Make a token and print it, once."),
+        "add": Entry("flotilla.cli.commands.access_add:add", "Make a token and print it, once."),
         "ls": Entry("flotilla.cli.commands.access:ls", "List tokens by name; they are never shown."),
         "rm": Entry("flotilla.cli.commands.access:rm", "Take a token away, at once."),
         "code": Entry("flotilla.cli.commands.access:code", "Print a code with which a browser signs in."),

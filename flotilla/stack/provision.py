@@ -16,7 +16,7 @@ from typing import Final
 from flotilla.bus.credentials import SUPERVISOR_FILES, FleetKeys
 from flotilla.bus.files import write_whole
 from flotilla.bus.secret_store import SecretStore
-from flotilla.bus.tokens import add_token
+from flotilla.bus.tokens import add_token, read_tokens
 from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
 from flotilla.stack.servers.nats import ACCOUNTS, server_config
@@ -45,7 +45,7 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     _write(folder / "orchestrator/postgres.password", login)
     accounts = Path("/data", ACCOUNTS)
     nats = server_config(keys, Path("/data/jetstream"), accounts, host, nats_port, monitor_port=8222)
-    keys.write_accounts(folder / "nats-data" / ACCOUNTS)
+    keys.write_accounts(folder / "nats-data" / ACCOUNTS, read_tokens(folder / "gateway/tokens.jsonl"))
     _write(folder / "nats/nats.conf", nats)
     _write(folder / "redis/redis.conf", _REDIS.format(host=host, port=redis_port, password=redis))
     for actor in _SERVICES:

@@ -101,6 +101,7 @@ def _supervisor(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
         "FLOTILLA_ACCOUNT": given.keys.account,
         "FLOTILLA_ENGINES_ACCOUNT": given.keys.engines_account,
+        "FLOTILLA_TOKENS_FILE": str(given.folder.tokens_in_use),
         "FLOTILLA_SECRETS": str(secret_folder(given.folder)),
         "FLOTILLA_SECRETS_KEY_FILE": str(secret_key_file(given.folder)),
         "FLOTILLA_REDIS_URL": given.redis.url,

@@ -205,7 +205,14 @@ class Stack:
 
     def _nats(self, keys: FleetKeys, host: str, lock: StackLock) -> NatsServer:
         port = nats_port(self._folder.ports_file, host, self._narrator)
-        return NatsServer(self._folder.nats, keys, host=host, port=port, keeps=(lock.children_fd,))
+        return NatsServer(
+            self._folder.nats,
+            keys,
+            host=host,
+            port=port,
+            tokens=self._folder.tokens_in_use,
+            keeps=(lock.children_fd,),
+        )
 
     def _redis(self, host: str, lock: StackLock) -> RedisServer:
         port = redis_port(self._folder.ports_file, host)

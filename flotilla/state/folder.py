@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from flotilla.schemas.environment import STATE
+from flotilla.schemas.environment import STATE, TOKENS_FILE
 from flotilla.state.errors import StackError
 
 CHOOSE: Final = "choose another with --state, or set FLOTILLA_STATE"
@@ -68,6 +68,11 @@ class StateFolder:
     def digests_file(self) -> Path:
         """What the gateway keeps of tokens: whose, which role, and a digest."""
         return self.root / "tokens.jsonl"
+
+    @property
+    def tokens_in_use(self) -> Path:
+        """The tokens that this stack's gateway accepts: another file when the environment names one."""
+        return TOKENS_FILE.given() or self.digests_file
 
     @property
     def keys(self) -> Path:

@@ -24,6 +24,7 @@ from flotilla.services.supervisor.emergency import EmergencyStops
 from flotilla.services.supervisor.fleet_orders import FleetOrders
 from flotilla.services.supervisor.handlers import Handlers
 from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.observers import Observers
 from flotilla.services.supervisor.ports import (
     CacheUsers,
     CalledOffStore,
@@ -39,7 +40,13 @@ from flotilla.services.supervisor.stop_gate import StopGate
 from flotilla.services.supervisor.stops import Stops
 from flotilla.services.supervisor.telling import CommandTeller
 from flotilla.services.supervisor.watcher import HostWatch
-from flotilla.services.supervisor.wiring import cache_users, choose_runtime, launches, secret_store
+from flotilla.services.supervisor.wiring import (
+    cache_users,
+    choose_runtime,
+    launches,
+    observers,
+    secret_store,
+)
 
 log = get_logger(__name__)
 
@@ -56,6 +63,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     called_off: CalledOffStore
     stops: StopStore
     orders: OrderLog = NothingKept()
+    observers: Observers | None = None
 
 
 class SupervisorHealth:
@@ -101,6 +109,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         called_off=CalledOffFile(settings.state),
         stops=StopsFile(settings.state),
         orders=BusOrderLog(bus),
+        observers=observers(settings),
     )
     PlaceFile(settings.state).save(_place(settings, runtime.kind))
     async with supervising(bus, outside) as health:
@@ -179,11 +188,15 @@ class _Parts:
         yield "audit", self._teller.run()
         yield "sweep", self._called_off.sweep(runtime)
         yield "credentials", self._desk.run(runtime)
+        if self._outside.observers is not None:
+            yield "observers", self._outside.observers.run()
 
     async def close(self) -> None:
         """Lets go of what is under way, and of connections."""
         for part in (self.standing, self.stops, self._emergency, self._desk):
             await part.close()
+        if self._outside.observers is not None:
+            await self._outside.observers.close()
         await self._outside.cache.close()
         await self._outside.runtime.close()
 

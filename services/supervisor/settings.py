@@ -40,6 +40,7 @@ from flotilla.schemas.environment import (
     SECRETS,
     SECRETS_KEY_FILE,
     SIGNING_KEY,
+    TOKENS_FILE,
     RuntimeChoice,
     state_folder,
 )
@@ -56,7 +57,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
     `process_command` what the process runtime starts. `signing_key` mints credentials of `engines_account`, and engines obey what
     comes from `account`; without, they get none and obey everybody. `credential_s` is how long one is good for before it is renewed.
-    `secrets` is the folder of the secret store and `secrets_key_file` has its keys, by default in the state folder. `redis_url` is Redis as an administrator
+    Observers in `tokens_file` are let onto the bus; without one, by another supervisor or none. `secrets` is the folder of the secret store and `secrets_key_file` has its keys, by default in the state folder. `redis_url` is Redis as an administrator
     reaches it; engines do under `engine_redis_host` and `engine_redis_port`, by default those of the URL. `egress_network` is
     the way out for engines that need venues.
     """
@@ -81,6 +82,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     engines_account: str
     credential_s: int
+    tokens_file: Path | None
     secrets: Path | None
     secrets_key_file: Path | None
     redis_url: str
@@ -115,6 +117,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             account=ACCOUNT.given(env) or "",
             engines_account=ENGINES_ACCOUNT.given(env) or "",
             credential_s=CREDENTIAL_S.read(env),
+            tokens_file=TOKENS_FILE.given(env),
             secrets=SECRETS.given(env),
             secrets_key_file=SECRETS_KEY_FILE.given(env),
             redis_url=REDIS_URL.given(env) or "",

@@ -10,6 +10,7 @@ from flotilla.bus.jwt import Key
 from flotilla.bus.logs import get_logger
 from flotilla.bus.revoking import Revoker
 from flotilla.bus.secret_store import SecretStore
+from flotilla.bus.server_accounts import ServerAccounts
 from flotilla.bus.settings import BusSettings
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.environment import RuntimeChoice
@@ -23,6 +24,7 @@ from flotilla.services.supervisor.core.launch import EngineSurroundings
 from flotilla.services.supervisor.core.spec import ContainerProfile
 from flotilla.services.supervisor.identities import Identities, NoIdentities
 from flotilla.services.supervisor.launching import Launches
+from flotilla.services.supervisor.observers import Observers
 from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialDesk
 from flotilla.services.supervisor.settings import SupervisorSettings
 
@@ -188,15 +190,30 @@ def credential_desk(settings: SupervisorSettings) -> CredentialDesk:
         return NoIdentities()
     if not (settings.account and settings.engines_account):
         raise ValueError("FLOTILLA_SIGNING_KEY needs FLOTILLA_ACCOUNT and FLOTILLA_ENGINES_ACCOUNT")
+    return Identities(
+        EngineMint.from_file(key, settings.engines_account, settings.credential_s),
+        IdentityFile(settings.state),
+        Revoker(_server_accounts(settings, key), settings.engines_account),
+    )
+
+
+def observers(settings: SupervisorSettings) -> Observers | None:
+    """Who lets observers onto the bus; None where this supervisor is not told of the tokens, or has no keys. Raises OSError."""
+    if settings.tokens_file is None or settings.signing_key is None:
+        return None
+    return Observers(
+        settings.tokens_file,
+        _server_accounts(settings, settings.signing_key),
+        fleet=settings.account,
+        engines=settings.engines_account,
+    )
+
+
+def _server_accounts(settings: SupervisorSettings, key: Path) -> ServerAccounts:
     system = BusSettings(
         url=settings.process_bus_url,
         name=Actor.SUPERVISOR,
         creds=key.with_name(SYSTEM_CREDS_FILE).read_text(),
         ca=settings.bus_ca,
     )
-    revoking = Key(key.with_name(REVOKING_KEY_FILE).read_bytes().strip())
-    return Identities(
-        EngineMint.from_file(key, settings.engines_account, settings.credential_s),
-        IdentityFile(settings.state),
-        Revoker(system, revoking, settings.engines_account),
-    )
+    return ServerAccounts(system, Key(key.with_name(REVOKING_KEY_FILE).read_bytes().strip()))

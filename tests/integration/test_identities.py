@@ -11,6 +11,7 @@ from flotilla.bus.bus import Bus, connect
 from flotilla.bus.credentials import REVOKING_KEY_FILE, SYSTEM_CREDS_FILE, EngineMint, Minted
 from flotilla.bus.jwt import Key, claims_of, with_claims
 from flotilla.bus.revoking import LONGEST_LIFE_S, Revoker, revoked
+from flotilla.bus.server_accounts import ServerAccounts
 from flotilla.bus.settings import BusSettings, engine_name, renewal_name
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas import contract
@@ -41,9 +42,8 @@ def revoker_of(nats: NatsServer) -> Revoker:
     files = nats.keys.engine_key_file
     creds = files.with_name(SYSTEM_CREDS_FILE).read_text()
     key = Key(files.with_name(REVOKING_KEY_FILE).read_bytes())
-    return Revoker(
-        BusSettings(url=nats.url, name=Actor.SUPERVISOR, creds=creds), key, nats.keys.engines_account
-    )
+    system = BusSettings(url=nats.url, name=Actor.SUPERVISOR, creds=creds)
+    return Revoker(ServerAccounts(system, key), nats.keys.engines_account)
 
 
 def settings_of(nats: NatsServer, creds: str, instance_id: str = "e1") -> BusSettings:

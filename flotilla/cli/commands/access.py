@@ -1,18 +1,17 @@
-"""`flotilla access add`, `ls`, `rm` and `code`: who may use the REST API; no stack has to run, and one that runs takes it at once."""
+"""`flotilla access ls`, `rm` and `code`: who may use the REST API; no stack has to run, and one that runs takes it at once."""
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
-from flotilla.bus.tokens import TokenLine, add_code, add_token, read_lines, remove_token
+from flotilla.bus.tokens import TokenLine, add_code, read_lines, remove_token
 from flotilla.cli.options import Options, common, pass_options
-from flotilla.cli.options import labels as label_option
-from flotilla.schemas.access import Role, TokenRecord, read_lifetime
+from flotilla.schemas.access import Role, TokenRecord
 from flotilla.schemas.environment import TOKENS_FILE
 from flotilla.schemas.labels import text_of
 from flotilla.show import formats
@@ -28,12 +27,7 @@ class ShownToken(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     expires_at: datetime | None
     is_expired: bool
-
-
-class NewToken(ShownToken, frozen=True, kw_only=True):
-    """With the token itself, the one time that it is known."""
-
-    token: str
+    is_on_bus: bool
 
 
 class UnreadLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,45 +38,11 @@ class UnreadLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.argument("name")
-@click.option("--role", type=click.Choice([str(role) for role in Role]), required=True)
-@label_option("Only for engines that carry this label; may be given more than once: they carry all.")
-@click.option(
-    "--expires", metavar="30d", help="When it ends: a number of s, m, h, d or w. Never if left out."
-)
-@click.option("--replace", is_flag=True, help="Give NAME a new token; the old one stops working at once.")
-@common
-@pass_options
-def add(
-    options: Options, *, name: str, role: str, labels: dict[str, str], expires: str | None, replace: bool
-) -> None:
-    """Make a token for NAME and print it, this once: only a digest of it is kept.
-
-    \b
-    TOKEN=$(flotilla access add desk-a --role trader --label desk=a --expires 30d)
-    """
-    token, record = add_token(
-        _file(options),
-        name,
-        Role(role),
-        now=datetime.now(UTC),
-        labels=labels,
-        lifetime=None if expires is None else read_lifetime(expires, "--expires"),
-        replace=replace,
-    )
-    if options.is_json:
-        options.output.json_line(NewToken(token=token, **msgspec.structs.asdict(_shown(record))))
-        return
-    options.output.show(Text(token, overflow="ignore", no_wrap=True))
-    print(f"{_told(record)}; the token is shown this once", file=sys.stderr)
-
-
-@click.command()
 @common
 @pass_options
 def ls(options: Options) -> None:
     """List the tokens by name: what each may do and when it ends. Tokens themselves are never shown."""
-    lines = read_lines(_file(options))
+    lines = read_lines(tokens_file(options))
     tokens = [_shown(line.record) for line in lines if line.record is not None]
     unread = [UnreadLine(line=line.number, problem=line.problem) for line in lines if line.record is None]
     options.output.document({"tokens": tokens, "unreadable": unread}, lambda: _table(lines))
@@ -93,9 +53,13 @@ def ls(options: Options) -> None:
 @common
 @pass_options
 def rm(options: Options, *, name: str) -> None:
-    """Take NAME's token away: it stops working at once, and its open streams end."""
-    removed = remove_token(_file(options), name)
-    options.output.document(_shown(removed), lambda: Text(f"the token of {name} no longer works"))
+    """Take NAME's token away: it stops working at once, and its open streams end.
+
+    Its credentials for the bus end with it: the supervisor has the server cut its connections, within a second while both run.
+    """
+    removed = remove_token(tokens_file(options), name)
+    of_bus = "; the supervisor puts it off the bus" if removed.bus else ""
+    options.output.document(_shown(removed), lambda: Text(f"the token of {name} no longer works{of_bus}"))
 
 
 @click.command()
@@ -104,13 +68,13 @@ def rm(options: Options, *, name: str) -> None:
 @pass_options
 def code(options: Options, *, name: str) -> None:
     """Print a code with which a browser signs in once, within a minute, with the rights of NAME's token."""
-    text, made = add_code(_file(options), name, now=datetime.now(UTC))
+    text, made = add_code(tokens_file(options), name, now=datetime.now(UTC))
     options.output.document(
         {"name": name, "code": text, "expires_at": made.expires_at}, lambda: Text(text, no_wrap=True)
     )
 
 
-def _file(options: Options) -> Path:
+def tokens_file(options: Options) -> Path:
     """The file of the gateway meant: --state counts more than the environment, as it does for the bus."""
     if options.state is None and (given := TOKENS_FILE.given()):
         return given
@@ -118,18 +82,25 @@ def _file(options: Options) -> Path:
     return options.folder.digests_file
 
 
+def shown_fields(record: TokenRecord) -> dict[str, Any]:
+    """What may be shown of it."""
+    return {
+        "name": record.name,
+        "role": record.role,
+        "labels": dict(sorted(record.labels.items())),
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "is_expired": record.is_expired(datetime.now(UTC)),
+        "is_on_bus": record.bus is not None,
+    }
+
+
 def _shown(record: TokenRecord) -> ShownToken:
-    return ShownToken(
-        name=record.name,
-        role=record.role,
-        labels=dict(sorted(record.labels.items())),
-        created_at=record.created_at,
-        expires_at=record.expires_at,
-        is_expired=record.is_expired(datetime.now(UTC)),
-    )
+    return ShownToken(**shown_fields(record))
 
 
-def _told(record: TokenRecord) -> str:
+def told(record: TokenRecord) -> str:
+    """Who it is for, in a sentence."""
     scope = f" for engines labelled {text_of(record.labels)}" if record.labels else ""
     until = f" until {formats.moment(record.expires_at)}" if record.expires_at else ""
     return f"{record.name} is {record.role}{scope}{until}"
@@ -138,11 +109,11 @@ def _told(record: TokenRecord) -> str:
 def _table(lines: tuple[TokenLine, ...]) -> RenderableType:
     if not lines:
         return Text("no tokens; make one: flotilla access add NAME --role viewer")
-    made = table("NAME", "ROLE", "LABELS", "CREATED", "EXPIRES", "")
+    made = table("NAME", "ROLE", "LABELS", "BUS", "CREATED", "EXPIRES", "")
     for line in sorted(lines, key=lambda one: (one.record is None, one.record.name if one.record else "")):
         if (record := line.record) is None:
             made.add_row(
-                "", "", "", "", "", Text(f"line {line.number} admits nobody: {line.problem}", style="red")
+                "", "", "", "", "", "", Text(f"line {line.number} admits nobody: {line.problem}", style="red")
             )
             continue
         is_expired = record.is_expired(datetime.now(UTC))
@@ -150,6 +121,7 @@ def _table(lines: tuple[TokenLine, ...]) -> RenderableType:
             record.name,
             record.role,
             Text(text_of(record.labels), overflow="fold"),
+            "yes" if record.bus else "",
             formats.moment(record.created_at),
             formats.moment(record.expires_at) or "never",
             Text("expired", style="red") if is_expired else "",

@@ -10,6 +10,8 @@ from typing import Final
 
 from flotilla.bus.credentials import FleetKeys
 from flotilla.bus.settings import BusSettings
+from flotilla.bus.tokens import read_tokens
+from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.contract import Actor
 from flotilla.stack.servers import nats_health
 from flotilla.stack.servers.child import Child
@@ -46,13 +48,16 @@ class NatsServer:
         *,
         host: str = "127.0.0.1",
         port: int = -1,
+        tokens: Path | None = None,
         keeps: Collection[int] = (),
     ) -> None:
+        """`tokens` is the file of tokens, whose observers are let in from the start."""
         self.keys = keys
         self.folder = folder
         self._host = host
         self._port = port
         self._monitor_port = -1
+        self._tokens = tokens
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # It runs in its folder and is told no path: its configuration escapes them in a way of its own.
         argv = [str(server_binary()), "-c", "nats.conf", "--ports_file_dir", "."]
@@ -113,7 +118,14 @@ class NatsServer:
             self.keys, store, Path(ACCOUNTS), self._host, self._port, monitor_port=self._monitor_port
         )
         (self.folder / "nats.conf").write_text(config)
-        self.keys.write_accounts(self.folder / ACCOUNTS)
+        self.keys.write_accounts(self.folder / ACCOUNTS, self._observers())
+
+    def _observers(self) -> tuple[TokenRecord, ...]:
+        """Of a file that cannot be read nobody is let in, as at the gateway, which says so."""
+        try:
+            return read_tokens(self._tokens) if self._tokens is not None else ()
+        except OSError:
+            return ()
 
     def _is_healthy(self) -> bool:
         ports = self.folder / f"nats-server_{self.child.pid}.ports"

@@ -96,6 +96,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_CREDENTIAL_S": "60",
         "FLOTILLA_SECRETS": "/x",
         "FLOTILLA_SECRETS_KEY_FILE": "/x",
+        "FLOTILLA_TOKENS_FILE": "/x",
         "FLOTILLA_REDIS_URL": "redis://x",
         "FLOTILLA_REDIS_PASSWORD_FILE": "/x",
         "FLOTILLA_ENGINE_REDIS_HOST": "x",
