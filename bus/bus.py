@@ -172,24 +172,27 @@ class Bus:
     ) -> int:
         """Publishes into the feed's stream and returns its sequence there once it is on disk.
 
-        The same `message_id` twice on one subject within the stream's window is stored once. Raises FaultError `unavailable` when the server
-        did not acknowledge; it may or may not be stored then, so publish it again.
+        The same `message_id` twice on one subject within the stream's window is stored once, when both come from one credential's key.
+        Raises FaultError `unavailable` when the server did not acknowledge; it may or may not be stored then, so publish it again.
         """
         if not self.is_connected:
             raise fault(FaultCode.UNAVAILABLE, "the bus is not connected", retry_after_s=1.0)
         to = subject(feed.subject, **ids)
         try:
-            # JetStream compares ids over the whole stream: without the subject, two publishers could swallow each other's.
             ack = await self._js.publish(
                 to,
                 _encode(payload),
                 timeout=timeout_s,
-                headers={"Nats-Msg-Id": f"{to}:{message_id}"},
+                headers={"Nats-Msg-Id": self._stream_wide(f"{to}:{message_id}")},
             )
         except (errors.Error, js_errors.Error, TimeoutError) as error:
             raise fault(FaultCode.UNAVAILABLE, f"{feed.subject} was not acknowledged: {error!r}") from error
         self.stats.published += 1
         return int(ack.seq)
+
+    def _stream_wide(self, message_id: str) -> str:
+        """JetStream compares ids over a whole stream, whoever published: what one can guess, it can have the server drop."""
+        return self._login.unguessable(message_id) if self._login is not None else message_id
 
     async def listen(
         self,

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import os
 from typing import Any, Final
 
@@ -88,6 +89,10 @@ class Login:
     def prove(self, nonce: str) -> bytes:
         """The signature that the server asks for, in base64."""
         return base64.b64encode(self._key.sign(nonce.encode()))
+
+    def unguessable(self, text: str) -> str:
+        """The same name for the same text each time, and whoever connects with the same key; nobody else can tell it."""
+        return hmac.digest(self._key.seed, text.encode(), "sha256").hex()
 
 
 def claims_of(jwt: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Takes durable events and log lines to the bus, in order, for as long as it takes."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -23,6 +24,8 @@ BATCH_CHARACTERS: Final = 32 << 10
 BATCH_S: Final = 0.25
 _FEEDS: Final[Mapping[str, Feed[Any]]] = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+OF_PROCESS: Final = secrets.token_hex(8)
+"""Part of each message id. Whoever stole our credential does not know it, so that the server takes no message of ours for a repetition of theirs."""
 
 
 class EventPublisher:
@@ -65,7 +68,7 @@ class EventPublisher:
             await bus.publish_durable(
                 _FEEDS[entry.kind],
                 entry.payload,
-                message_id=f"{self._spec.session_id}-{entry.seq}",
+                message_id=f"{self._spec.session_id}-{entry.seq}-{OF_PROCESS}",
                 instance_id=self._spec.instance_id,
             )
         except FaultError as error:
@@ -125,7 +128,7 @@ class LogPublisher:
 
     async def _has_stored(self, bus: Bus, payload: LogLines) -> bool:
         try:
-            message_id = f"{payload.session_id}-log-{payload.first}"
+            message_id = f"{payload.session_id}-log-{payload.first}-{OF_PROCESS}"
             await bus.publish_durable(LOG, payload, message_id=message_id, instance_id=payload.instance_id)
         except FaultError:
             return False

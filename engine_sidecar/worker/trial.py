@@ -14,6 +14,7 @@ from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.queue import KEEP_S, Taken
 from flotilla.engine_sidecar.link.messages import LinkClosed
 from flotilla.engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
+from flotilla.engine_sidecar.outbox.publisher import OF_PROCESS
 from flotilla.engine_sidecar.process.forked import ForkedProcess
 from flotilla.engine_sidecar.process.zygote_client import ZygoteClient
 from flotilla.engine_sidecar.worker.slots import Slots
@@ -242,7 +243,7 @@ class Trial:
         )
         self._told += 1
         spec = self._launch.spec
-        message_id = f"{spec.session_id}-{self.backtest_id}-{self._taken.attempt}-{self._told}"
+        message_id = f"{self.backtest_id}-{self._taken.attempt}-{self._told}-{OF_PROCESS}"
         while True:
             try:
                 await self._bus.publish_durable(

@@ -14,7 +14,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineList, ListEngines, StartEngine
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, StopSession
-from flotilla.schemas.telemetry import EngineEvent, EventKind, Fill, LogLines
+from flotilla.schemas.telemetry import EngineEvent, EventKind, Fill, FleetAlert, LogLines, Severity
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.logins import engine_login
@@ -271,6 +271,36 @@ async def test_publishers_that_choose_the_same_message_id_do_not_swallow_each_ot
         await bus.publish_durable(feed, b"{}", message_id="s1-1", instance_id="e2")
     info = await bus.client.jetstream().stream_info("EVENTS")
     assert info.state.messages == 2 * len(kinds)
+
+
+async def test_nobody_can_have_anothers_message_dropped_as_a_repetition(
+    nats: NatsServer, connect_as: ConnectAs
+) -> None:
+    """A stream compares ids whoever published: an engine that knows another's session, or the key of an alert, guesses in vain."""
+    orchestrator = await connect_as(Actor.ORCHESTRATOR)
+    await ensure_streams(orchestrator)
+    engine, eve = await connect(engine_login(nats, "e1")), await connect(engine_login(nats, "eve"))
+    alert = FleetAlert(at=datetime.now(UTC), severity=Severity.INFO, code="x", message="y")
+    for guess in ("engine.e1.fill:s1-1", "s1-1", f"{contract.FLEET_ALERT.subject}:x-s1", "x-s1"):
+        headers = {"Nats-Msg-Id": guess}
+        await eve.client.jetstream().publish("engine.eve.fill", b"{}", headers=headers)
+    for _ in range(2):
+        await engine.publish_durable(contract.FILL, _fill(1), message_id="s1-1", instance_id="e1")
+        await orchestrator.publish_durable(contract.FLEET_ALERT, alert, message_id="x-s1")
+    info = await orchestrator.client.jetstream().stream_info("EVENTS")
+    assert info.state.messages == 4 + 1 + 1
+    await engine.close()
+    await eve.close()
+
+
+async def test_who_takes_over_from_a_service_repeats_it_unheard(connect_as: ConnectAs) -> None:
+    first, next_one = await connect_as(Actor.ORCHESTRATOR), await connect_as(Actor.ORCHESTRATOR)
+    await ensure_streams(first)
+    alert = FleetAlert(at=datetime.now(UTC), severity=Severity.INFO, code="x", message="y")
+    for bus in (first, next_one):
+        await bus.publish_durable(contract.FLEET_ALERT, alert, message_id="x-s1")
+    info = await first.client.jetstream().stream_info("EVENTS")
+    assert info.state.messages == 1
 
 
 async def test_a_follower_tries_a_batch_again_until_it_succeeds_and_keeps_the_order(
