@@ -265,6 +265,26 @@ EVENTS_DROPPED: Final = _engine(
     "Bring the bus back. Compare the record with the venue's; `FLOTILLA_QUEUE_EVENTS` says how many are kept.",
 )
 
+# What is said in an engine's name and cannot be believed.
+
+FORGED_CLAIM: Final = _fleet(
+    "forged_claim",
+    Severity.CRITICAL,
+    "Something was said in an engine's name that its sidecar cannot have said: a number twice or out of reach, a size that nothing"
+    " has, an event that it did not make, a second heartbeat, figures that go back and forth. Somebody else has its credential, or"
+    " its sidecar is broken.",
+    "Stop the engine: its credential is revoked at its end, and the next session has another. Then compare its orders and"
+    " positions with the venue's. `flotilla audit ls ENGINE` has what was said; the message says whether the engine is ended"
+    " by itself (`restart.on_silence`).",
+)
+DOUBTFUL_CLAIM: Final = _fleet(
+    "doubtful_claim",
+    Severity.WARNING,
+    "An engine's event could not be read and is kept off the record, or names a time that cannot be and is on record under the time"
+    " of its arrival; or a session that is not on record was heard.",
+    "Look at the clock of the engine's host and at the release that it runs; `flotilla audit ls ENGINE` has what was said.",
+)
+
 # Sessions that nobody asked for, or that nobody ended.
 
 _AT_STAKE: Final = "the engine trades money, or what it left open is not confirmed"

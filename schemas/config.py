@@ -82,7 +82,8 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     The first try waits `backoff_s` seconds, each further one twice as long, at most `max_backoff_s`. What an operator or a
     configuration ended is never started again. `on_silence` says what follows when nothing is heard of it while its container is
-    up: it is told in any case; `stop` and `restart` end the session, and `restart` counts as one of those here.
+    up, or when somebody else speaks in its name: it is told in any case; `stop` and `restart` end the session, and `restart` counts
+    as one of those here.
     """
 
     max_restarts: Annotated[int, Meta(ge=0, le=100)] = 0

@@ -29,6 +29,7 @@ from flotilla.services.orchestrator.engines.actions import Actions, Alerts
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.checker import PlanChecker
+from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
 from flotilla.services.orchestrator.engines.clock import RecordClock
 from flotilla.services.orchestrator.engines.commands import Commands
@@ -110,14 +111,16 @@ class Orchestrator:
             policy=settings.orphan_policy,
             grace=timedelta(seconds=settings.orphan_grace_s),
         )
+        self._claims = Claims(self._fleet, clock, mailboxes=self._mailboxes, audit=self._audit)
         self._watch = Watch(
             bus,
             *known,
             mailboxes=self._mailboxes,
             actions=self._actions,
             orphans=self._orphans,
+            claims=self._claims,
         )
-        self._events = EventLog(*known, mailboxes=self._mailboxes)
+        self._events = EventLog(*known, mailboxes=self._mailboxes, claims=self._claims)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
         checker = PlanChecker(bus, self._sightings, clock)
         self._library = Library(outside.templates, checker.ask)
@@ -188,6 +191,7 @@ class Orchestrator:
             "audit_entries_lost_total": self._audit.lost,
             "audit_protected": float(self._trail.is_protected or False),
             "events_poisoned_total": self._events.counts.poisoned,
+            "claims_not_believed_total": self._claims.found,
         }
 
     def _made_duties(self, settings: OrchestratorSettings) -> Duties:

@@ -307,6 +307,15 @@ async def test_an_event_is_kept_once_as_it_came(record: Record) -> None:
     assert present.last_seq == 3
 
 
+async def test_who_says_a_number_otherwise_is_found(record: Record) -> None:
+    await record.save(change_of(started()))
+    body = '{"b":  1.10, "a": "\\u0000"}'
+    await record.add_events([event(1, body=body), event(2, "fill")])
+    same, other = event(1, body=body), event(2, "fill", body='{"b": 1}')
+    assert await record.contradicted([same, other, event(3), event(2, session_id="s0")]) == [other]
+    assert await record.contradicted([event(1, body='{"b": 1.10, "a": "\\u0000"}')])
+
+
 def told(seq: int, kind: str, data: dict[str, Any]) -> StoredEvent:
     body = {"instance_id": "e1", "session_id": "s1", "generation": 1, "seq": seq, "at_ns": 1, "kind": kind}
     return event(seq, kind, msgspec.json.encode({**body, "data": data}).decode())

@@ -285,6 +285,15 @@ class MemoryRecord:
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
         await self.change(lambda: self.store.add_events(events))
 
+    async def contradicted(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        await self.reach()
+        kept = [self.store.events.get(each.session_id, {}).get(each.seq) for each in events]
+        return [
+            each
+            for each, first in zip(events, kept, strict=True)
+            if first is not None and first.body != each.body
+        ]
+
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
         await self.reach()
         kept = self.store.events.get(session_id, {})

@@ -195,6 +195,7 @@ class ScriptedEngine:
             monotonic_s=time.monotonic(),
             at_ns=time.time_ns(),
             state=self.state,
+            last_seq=self.seq,
         )
         await self._bus.publish(contract.HEARTBEAT, beat, instance_id=self.spec.instance_id)
 

@@ -112,6 +112,11 @@ class PostgresRecord:
             async with self._connection() as connection:
                 await _add_events(connection, events)
 
+    async def contradicted(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        rows_found = await self.fetch("contradicted", *rows.digest_columns(events))
+        found = {(row["session_id"], row["seq"]) for row in rows_found}
+        return [event for event in events if (event.session_id, event.seq) in found]
+
     async def add_command(self, command: Command) -> None:
         with _reachable():
             async with self._connection() as connection:

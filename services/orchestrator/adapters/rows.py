@@ -1,5 +1,6 @@
 """Between the record's rows and the core's values."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -74,6 +75,12 @@ def event_columns(events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
     """The columns of add_events.sql."""
     names = ("session_id", "seq", "instance_id", "kind", "at", "body")
     return tuple([getattr(event, name) for event in events] for name in names)
+
+
+def digest_columns(events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
+    """The columns of contradicted.sql: a body that PostgreSQL could not take at all must not keep it from being asked."""
+    digests = [hashlib.sha256(event.body.encode()).digest() for event in events]
+    return [event.session_id for event in events], [event.seq for event in events], digests
 
 
 def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:

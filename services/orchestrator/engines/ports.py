@@ -142,6 +142,9 @@ class Record(Protocol):
     async def add_events(self, events: Sequence[StoredEvent]) -> None:
         """Records events of sessions that are on record; one that is there already stays as it is. Raises Unstorable."""
 
+    async def contradicted(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those of these events whose number is on record with another body."""
+
     async def events(self, session_id: str, after_seq: int, kind: str | None, limit: int) -> list[bytes]:
         """Events of a session as they were published, in the order of their numbers."""
 

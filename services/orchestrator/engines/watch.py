@@ -12,7 +12,9 @@ from flotilla.schemas.session import ContainerFacts, ListContainers
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
 from flotilla.services.orchestrator.engines.actions import Actions, Clock
+from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import ContainerEffect, PublishState, RemoveContainer
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
@@ -45,6 +47,7 @@ class Watch:
         mailboxes: EngineMailboxes,
         actions: Actions,
         orphans: Orphans,
+        claims: Claims,
     ) -> None:
         self._bus = bus
         self._record = record
@@ -54,6 +57,7 @@ class Watch:
         self._mailboxes = mailboxes
         self._actions = actions
         self._orphans = orphans
+        self._claims = claims
         self._looking: set[str] = set()
         self._reconnects = bus.stats.reconnects
         self._ran_at = 0.0
@@ -172,19 +176,23 @@ class Watch:
 
     async def _heard_engine(self, beat: Heartbeat, ids: Mapping[str, str]) -> None:
         if beat.instance_id != ids["instance_id"]:
-            log.warning("heartbeat in another engine's name", **ids)
+            text = f"a heartbeat in the name of engine {beat.instance_id}: not believed"
+            self._claims.note(ids["instance_id"], None, "heartbeat", Finding(Sort.SESSION, text))
             return
         engine = self._fleet.get(beat.instance_id)
         newest = engine.generation if engine else None
         if not self._sightings.heard_engine(beat, self._clock(), newest=newest):
-            log.warning("heartbeat of a session that is not on record", generation=beat.generation, **ids)
+            text = f"a heartbeat of session {beat.session_id}, which is not on record: not believed"
+            self._claims.note(beat.instance_id, None, "heartbeat", Finding(Sort.UNKNOWN, text))
             return
+        self._claims.heard(beat)
         if engine and engine.session and _is_news(engine.session):
             self.look(beat.instance_id)
 
     async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
         if metrics.instance_id == ids["instance_id"]:
             self._sightings.heard_metrics(metrics, self._clock())
+            self._claims.measured(metrics)
 
     async def _heard_host(self, beat: HostHeartbeat, ids: Mapping[str, str]) -> None:
         if beat.host != ids["host"]:

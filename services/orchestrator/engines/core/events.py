@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -10,6 +10,7 @@ from flotilla.schemas.contract import ENGINE_EVENT_FEEDS
 from flotilla.schemas.states import RunState
 from flotilla.schemas.subjects import parse
 from flotilla.schemas.telemetry import EngineEvent, EventKind, StateChange
+from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.placement import HostLoad
@@ -27,7 +28,10 @@ _DECODERS: Final = {
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it goes on record: `body` is the message as it was published."""
+    """An event as it goes on record: `body` is the message as it was published, at `at` by the engine's clock.
+
+    `received_at` is when the bus had it, by its server's clock, and `data` what it says; neither goes on record.
+    """
 
     session_id: str
     seq: int
@@ -36,24 +40,40 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     body: str
     state: EngineEvent[StateChange] | None = None
+    received_at: datetime | None = None
+    data: Any = None
+
+    @property
+    def said_ns(self) -> int:
+        """When it was made, in UNIX nanoseconds: by the engine's clock, or by the bus server's where that is earlier."""
+        at = min(self.at, self.received_at) if self.received_at is not None else self.at
+        return int(at.timestamp() * 1_000_000) * 1_000
 
 
-def read(subject: str, data: bytes) -> StoredEvent:
-    """The event in a message. Raises ValueError, saying why, for one that is not what its subject promises."""
+class Unsound(ValueError):
+    """A message is not what its subject promises: `finding` says why."""
+
+    def __init__(self, sort: Sort, text: str) -> None:
+        super().__init__(text)
+        self.finding = Finding(sort, f"{text}: kept off the record")
+
+
+def read(subject: str, data: bytes, received_at: datetime | None = None) -> StoredEvent:
+    """The event in a message. Raises Unsound for one that is not what its subject promises."""
     entry = _DECODERS.get(subject.rsplit(".", 1)[-1])
     ids = parse(entry[0], subject) if entry else None
     if entry is None or ids is None:
-        raise ValueError("no engine event has this subject")
+        raise Unsound(Sort.UNREADABLE, "no engine event has this subject")
     try:
         event = entry[1].decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"the body does not fit: {error}") from None
+        raise Unsound(Sort.UNREADABLE, f"the body does not fit: {error}") from None
     if event.instance_id != ids["instance_id"]:
-        raise ValueError(f"it is about engine {event.instance_id}")
+        raise Unsound(Sort.SESSION, f"it is about engine {event.instance_id}")
     if event.kind != subject.rsplit(".", 1)[-1]:
-        raise ValueError(f"it is of kind {event.kind}")
+        raise Unsound(Sort.UNREADABLE, f"it is of kind {event.kind}")
     if not (1 <= event.seq <= MAX_SEQ and 0 <= event.at_ns <= _MAX_AT_NS):
-        raise ValueError(f"seq {event.seq} or at_ns {event.at_ns} is out of range")
+        raise Unsound(Sort.NUMBER, f"seq {event.seq} or at_ns {event.at_ns} is out of range")
     return StoredEvent(
         session_id=event.session_id,
         seq=event.seq,
@@ -62,6 +82,8 @@ def read(subject: str, data: bytes) -> StoredEvent:
         at=time_of(event.at_ns),
         body=data.decode(),
         state=event if event.kind == EventKind.STATE else None,  # type: ignore[arg-type]
+        received_at=received_at,
+        data=event.data,
     )
 
 

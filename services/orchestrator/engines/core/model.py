@@ -26,7 +26,7 @@ class OrderedStop(msgspec.Struct, frozen=True, kw_only=True):
     `in_reach_at`: when the session could be told at last, if that was later; `until`: when it is to have ended then.
     `acknowledged_at`: the sidecar took the command; `taken_at`: its engine did, so that no order that opens or adds leaves it any
     more; `terminated_at`, `killed_at`: the supervisor took the order to end the
-    container. `is_for_silence`: nobody asked, but a policy about engines that are not heard.
+    container. `is_for_silence`: nobody asked, but a policy about engines that are not heard, or for which others speak.
     """
 
     asked_at: datetime

@@ -231,7 +231,7 @@ def _never_began(session: Session, code: int | None) -> bool:
 
 
 def _reason(session: Session, container: ContainerFacts | None) -> FailureReason:
-    if session.stop is not None and session.stop.is_for_silence:
+    if session.stop is not None and session.stop.is_for_silence and session.silence is not None:
         return FailureReason.FROZEN
     if container is None:
         return FailureReason.CRASH

@@ -42,6 +42,11 @@ def ended_by_policy(engine: Engine, sight: Sight, now: datetime) -> tuple[Engine
         return None
     if not _is_up(sight):
         return None  # It has ended by itself, and its container tells how.
+    return ended(engine, session, policy, now)
+
+
+def ended(engine: Engine, session: Session, policy: SilencePolicy, now: datetime) -> tuple[Engine, Session]:
+    """The engine whose policy ends its session, and that session with the stop on order."""
     ordered = order_stop(session, None, is_forced=False, now=now)
     if ordered.stop is not None:
         ordered = msgspec.structs.replace(

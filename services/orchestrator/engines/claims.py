@@ -1,0 +1,147 @@
+"""Holds what is said in engines' names against what is on record of them, and tells of what cannot be: on the audit, and to people."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from flotilla.bus.blanking import blanked
+from flotilla.bus.logs import get_logger
+from flotilla.schemas.audit import Caller
+from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.telemetry import EngineMetrics, Heartbeat
+from flotilla.services.orchestrator.core.record_time import wall
+from flotilla.services.orchestrator.engines.actions import Clock
+from flotilla.services.orchestrator.engines.audit import Audit
+from flotilla.services.orchestrator.engines.core import claims
+from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
+from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.events import StoredEvent, storable
+from flotilla.services.orchestrator.engines.core.fleet import Fleet
+from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.voices import Voices
+from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.ports import Refusal
+
+log = get_logger(__name__)
+
+WHOLE: Final = 20
+"""Findings of one sort about one session that stand on the audit one by one; of the others one a minute does, with their number."""
+_THEN_EVERY: Final = timedelta(seconds=60)
+_AGAIN: Final = timedelta(seconds=10)
+_LONGEST: Final = 2_000
+
+
+class _Told(msgspec.Struct):
+    session_id: str
+    entries: int = 0
+    entered_at: datetime | None = None
+    left_out: int = 0
+    answered_at: datetime | None = None
+
+
+class Claims:
+    """What was found, and what was made of it. Keeps an account of findings for each engine, which a flood does not lengthen."""
+
+    def __init__(self, fleet: Fleet, clock: Clock, *, mailboxes: EngineMailboxes, audit: Audit) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._mailboxes = mailboxes
+        self._audit = audit
+        self._voices: dict[str, Voices] = {}
+        self._told: dict[tuple[str, Sort], _Told] = {}
+        self.found = 0
+        """How much was said that is not to be believed, since we started."""
+
+    def recorded(self, event: StoredEvent) -> None:
+        """Takes note of an event that is on record now."""
+        if (voices := self._of(event.instance_id, event.session_id)) is not None:
+            voices.recorded(event.seq, event.said_ns, self._clock())
+
+    def heard(self, beat: Heartbeat) -> None:
+        """Looks at a heartbeat of a session."""
+        voices = self._of(beat.instance_id, beat.session_id)
+        if voices is not None and (finding := voices.beats(beat, self._clock())) is not None:
+            self.note(beat.instance_id, beat.session_id, "heartbeat", finding)
+
+    def measured(self, metrics: EngineMetrics) -> None:
+        """Looks at the figures of a session."""
+        voices = self._of(metrics.instance_id, metrics.session_id)
+        if voices is not None and (finding := voices.measures(metrics, self._clock())) is not None:
+            self.note(
+                metrics.instance_id, metrics.session_id, "metrics", finding, msgspec.json.encode(metrics)
+            )
+
+    def note(
+        self, instance_id: str, session_id: str | None, kind: str, finding: Finding, body: bytes = b""
+    ) -> None:
+        """Puts a finding on the audit, and has the engine's next turn make of it what is due.
+
+        `kind` is the last token of the subject on which it was said; `session_id` None stands for the engine's present session.
+        """
+        self.found += 1
+        engine = self._fleet.get(instance_id)
+        if session_id is None and engine is not None and engine.session is not None:
+            session_id = engine.session.session_id
+        told = self._told.get((instance_id, finding.sort))
+        if told is None or told.session_id != (session_id or ""):
+            told = self._told[instance_id, finding.sort] = _Told(session_id or "")
+        now = self._clock()
+        self._enter(told, _entry(instance_id, kind, finding, body, now), now)
+        if (
+            session_id
+            and engine is not None
+            and (told.answered_at is None or now - told.answered_at >= _AGAIN)
+        ):
+            told.answered_at = now
+            self._answer(told, instance_id, session_id, finding)
+
+    def _enter(self, told: _Told, entry: Refusal, now: datetime) -> None:
+        is_due = told.entered_at is None or now - told.entered_at >= _THEN_EVERY
+        if told.entries >= WHOLE and not is_due:
+            told.left_out += 1
+            return
+        if told.left_out:
+            more = f"{entry.message} (and {told.left_out} more like it)"
+            entry = msgspec.structs.replace(entry, message=more)
+        told.entries, told.entered_at, told.left_out = told.entries + 1, now, 0
+        log.warning("claim not believed", subject=entry.subject, text=entry.message)
+        self._audit.later(entry)
+
+    def _answer(self, told: _Told, instance_id: str, session_id: str, finding: Finding) -> None:
+        def decide(engine: Engine | None) -> Decision | None:
+            return claims.answered(engine, session_id, finding, self._clock()) if engine else None
+
+        def note_failure(turn: asyncio.Future[Decision | None]) -> None:
+            if turn.cancelled() or turn.exception() is not None:
+                told.answered_at = None
+
+        self._mailboxes.post(instance_id, decide).add_done_callback(note_failure)
+
+    def _of(self, instance_id: str, session_id: str) -> Voices | None:
+        """What was heard of an engine's present session; None when it is another."""
+        engine = self._fleet.get(instance_id)
+        session = engine.session if engine is not None else None
+        if session is None or session.session_id != session_id:
+            return None
+        voices = self._voices.get(instance_id)
+        if voices is None or voices.session_id != session_id:
+            voices = self._voices[instance_id] = Voices(session_id)
+            voices.recorded(session.last_seq, 0, self._clock())
+        return voices
+
+
+def _entry(instance_id: str, kind: str, finding: Finding, body: bytes, now: datetime) -> Refusal:
+    return Refusal(
+        request_id=new_request_id(),
+        subject=f"engine.{instance_id}.{kind}",
+        instance_id=instance_id,
+        created_at=wall(now),
+        code=FaultCode.FORBIDDEN,
+        message=storable(finding.text)[:_LONGEST],
+        # Only whoever has the engine's credential may publish there.
+        caller=Caller(credential=f"engine_{instance_id}"),
+        body=blanked(body),
+    )
