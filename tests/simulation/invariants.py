@@ -301,11 +301,15 @@ class Judge:
     # -- the end
 
     def concludes(self) -> None:
-        """Everything is settled: of an engine that was killed somebody says what is not known."""
+        """Everything is settled: of an engine that was killed somebody says what is not known, and nobody here tells a lie."""
         for name, seen in self._seen.items():
             session = self._store.sessions[name]
             if seen.was_killed and session.state in OVER and not session.not_confirmed:
                 self._say(f"{name} was killed, and nothing is said to be unknown")
+        for refusal in self._store.refusals:
+            # The clocks of hosts are set by an hour here, which is said of their events.
+            if refusal.subject.startswith("engine.") and "on record under" not in refusal.message:
+                self._say(f"{refusal.instance_id} is honest and is not believed: {refusal.message}")
 
     def _say(self, text: str) -> None:
         self.wrong.append(text)

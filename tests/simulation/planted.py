@@ -9,6 +9,7 @@ from typing import Any, Final
 from flotilla.engine_sidecar.session.core import trading
 from flotilla.services.orchestrator.engines.actions import Actions
 from flotilla.services.orchestrator.engines.core import events, leases, lifecycle
+from flotilla.services.orchestrator.engines.core.voices import Voices
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.supervisor.called_off import CalledOff
 
@@ -62,6 +63,10 @@ GIVEN_UP_IN_SIGHT: Final[tuple[Change, ...]] = (
     ),
 )
 """A session that is to be killed is given up instead, though its host is in sight."""
+ONE_VOICE_TAKEN_FOR_TWO: Final[tuple[Change, ...]] = (
+    (Voices.beats, "beat.last_seq >= seq", "beat.last_seq > seq"),
+)
+"""A sidecar that has said all that it knows of is taken for somebody else."""
 BUGS: Final = {
     "a double start": DOUBLE_START,
     "a lost command": LOST_COMMAND,
@@ -70,6 +75,7 @@ BUGS: Final = {
     "an older session that is heard": OLDER_SESSION_HEARD,
     "a lease that is never lost": LEASE_NEVER_LOST,
     "a session that is given up in sight": GIVEN_UP_IN_SIGHT,
+    "one voice that is taken for two": ONE_VOICE_TAKEN_FOR_TWO,
 }
 
 

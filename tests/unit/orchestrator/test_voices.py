@@ -87,14 +87,37 @@ def test_a_sidecar_of_an_older_release_does_not_say_what_it_made() -> None:
     assert [one.beat(second, 0) for second in range(20)] == [None] * 20
 
 
-def test_two_who_beat_are_found_whatever_number_the_second_takes() -> None:
-    for number in (1, 7, 2**62):
-        voices, found = Voices("s1"), []
-        for second in range(1, 8):
-            voices.beats(beat(beat=second, at_ns=second), after(second))
-            if finding := voices.beats(beat(beat=number, at_ns=second), after(second + 0.5)):
-                found.append(finding.sort)
-        assert set(found) == {Sort.BEAT}, number
+@pytest.mark.parametrize("forged", [-80, 0, 2, 2**62])
+def test_two_who_beat_are_found_whatever_number_the_second_takes(forged: int) -> None:
+    voices, found = Voices("s1"), []
+    for second in range(100, 112):
+        for number, sent in ((second, second * 2), (second + forged, second * 2 + 1)):
+            now = after(second + sent % 2 / 2)
+            if finding := voices.beats(beat(beat=number, at_ns=sent), now):
+                found.append((second, finding.sort))
+    assert {sort for _, sort in found} == {Sort.BEAT}
+    assert found[0][0] <= 108
+
+
+def test_a_thief_who_is_heard_first_is_found_by_the_sidecars_beats() -> None:
+    voices = Voices("s1")
+    assert voices.beats(beat(beat=2**62, at_ns=1), after(0)) is None
+    assert any(voices.beats(beat(beat=each, at_ns=each), after(each)) for each in range(1, 9))
+
+
+def test_a_beat_that_comes_late_or_twice_is_no_second_voice() -> None:
+    voices = Voices("s1")
+    for second in range(20, 90):
+        for number in (second, second - 3, second - 19, second):
+            now = after(second + (number < second) / 2)
+            assert voices.beats(beat(beat=number, at_ns=number), now) is None
+
+
+def test_after_a_long_time_without_beats_the_next_number_is_as_much_higher() -> None:
+    voices = Voices("s1")
+    assert voices.beats(beat(beat=5, at_ns=5), after(0)) is None
+    for number in range(4_000, 4_010):
+        assert voices.beats(beat(beat=number, at_ns=number), after(number)) is None
 
 
 def test_beats_that_are_lost_are_no_second_voice() -> None:

@@ -1,7 +1,7 @@
 """How many voices speak for a session: its sidecar's alone, or another's besides. Pure memory of what was heard; see ADR 31.
 
-What one sidecar says comes in order: it beats with growing numbers, an event that it has made is counted in each of its later beats,
-and its figures do not go back to what they were. Each rule needs three breaches within half a minute, some time apart: what waited in a
+One sidecar gives each beat a number of its own and one beat a second, counts an event that it has made in each later beat, and its
+figures do not go back to what they were. Each rule needs three breaches within half a minute, some time apart: what waited in a
 connection that was given up may come after what was said on the next one, all at once.
 """
 
@@ -18,6 +18,10 @@ _TIMES: Final = 3
 _WITHIN: Final = timedelta(seconds=30)
 _APART: Final = timedelta(seconds=1.5)
 _CLOSE: Final = timedelta(seconds=0.5)
+_KEPT: Final = 64
+"""Beats that are remembered; none comes so late, or twice so late."""
+_SLACK: Final = 120
+"""By how many beats we may be late in hearing of one."""
 
 type _Figures = tuple[int, int, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
@@ -27,7 +31,8 @@ class Voices:
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
-        self._beat = 0
+        self._beats: dict[int, int] = {}
+        self._highest_beat: tuple[int, datetime] | None = None
         self._highest: deque[tuple[datetime, int, int]] = deque()
         self._figures: deque[_Figures] = deque(maxlen=2)
         self._breaches: dict[Sort, deque[datetime]] = {}
@@ -46,10 +51,8 @@ class Voices:
     def beats(self, beat: Heartbeat, now: datetime) -> Finding | None:
         """What a heartbeat of the session contradicts."""
         self._settle(now)
-        if beat.beat <= self._beat:
-            text = f"heartbeats come twice: number {beat.beat} after {self._beat}"
+        if (text := self._odd_number(beat, now)) is not None:
             return self._breach(Sort.BEAT, text, now)
-        self._beat = beat.beat
         if not self._highest or not beat.last_seq:
             return None  # one of an older release does not say how many events it has made
         noted_at, seq, said_ns = self._highest[0]
@@ -75,6 +78,18 @@ class Voices:
             return None
         text = f"figures go back and forth: {before[-1][0]} fills, then {figures[0]}, with other results"
         return self._breach(Sort.FIGURES, text, now)
+
+    def _odd_number(self, beat: Heartbeat, now: datetime) -> str | None:
+        """What is wrong with the number of a heartbeat. One that comes late, or the same one twice, is as it should be."""
+        number, (highest, at) = beat.beat, self._highest_beat or (beat.beat, now)
+        if number <= highest - _KEPT or number > highest + _SLACK + (now - at).total_seconds():
+            return f"heartbeat {number} comes after {highest}"
+        if self._beats.setdefault(number, beat.at_ns) != beat.at_ns:
+            return f"heartbeat {number} comes twice, each time otherwise"
+        if number >= highest:
+            self._highest_beat = number, now
+            self._beats = {each: said for each, said in self._beats.items() if each > number - _KEPT}
+        return None
 
     def _settle(self, now: datetime) -> None:
         """Leaves the highest number that has settled first."""
