@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from contextlib import suppress
 
 from flotilla.bus import lean, logs  # noqa: F401
@@ -15,10 +16,16 @@ from flotilla.services.supervisor.settings import SupervisorSettings
 def main() -> None:
     """Runs until SIGTERM; the engines run on."""
     _keep_what_was_inherited()
+    leave_no_core()
     settings = SupervisorSettings.from_env()
     logs.configure(Actor.SUPERVISOR, settings.log_level)
     bus_settings = BusSettings.from_env(Actor.SUPERVISOR)
     asyncio.run(host(Actor.SUPERVISOR, bus_settings, supervisor(settings), metadata={"host": settings.host}))
+
+
+def leave_no_core() -> None:
+    """Of us and of the local engines that we start: the memory of a process that crashed holds secrets. Containers have a limit too."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _keep_what_was_inherited() -> None:

@@ -1,8 +1,10 @@
 """A canary in a secret: it reaches the address that it is bound to, and is found nowhere else, whatever becomes of it."""
 
 import json
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +18,11 @@ import asyncpg
 import pytest
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.fault import FaultError
 from flotilla.stack.servers.postgres import PostgresServer
 from flotilla.state.exits import Exit
 from flotilla.state.folder import owner_of
+from tests.e2e.engines import engine_pids, eventually
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.rest import API, ENGINES, Rest
 from tests.e2e.stacks import RunningStack, processes_of, run_flotilla, until
@@ -122,6 +126,14 @@ def ended(stack: RunningStack, name: str) -> dict[str, Any]:
     """Its session, once that failed."""
     until(lambda: session_of(stack, name)["state"] == "failed", 90, f"the end of {name}")
     return session_of(stack, name)
+
+
+async def is_back(fleet: Flotilla) -> bool:
+    """True once the orchestrator answers and hears the engine."""
+    try:
+        return ((await fleet.engine(MARK)).heartbeat_age_s or 99) < 5
+    except FaultError:
+        return False
 
 
 def files(root: Path, *, without: str = "") -> dict[str, bytes]:
@@ -247,6 +259,18 @@ async def test_a_secret_goes_to_the_address_it_is_bound_to_and_stands_nowhere(
     looked_at = b"".join(watched.values())
     assert b"FLOTILLA_SECRETS" in looked_at
     assert stack.runtime == "docker" or b"engine_sidecar" in looked_at
+    # Whoever holds it is killed, and its engine crashes.
+    with stack.without("supervisor", "orchestrator", "nats-server"):
+        pass
+    if stack.runtime == "process":
+        await eventually(lambda: is_back(fleet), 60, "the fleet after its services were killed")
+        crashed = (await engine_pids(fleet, [MARK]))[MARK]
+        assert (
+            b"Max core file size        0                    0"
+            in Path(f"/proc/{crashed}/limits").read_bytes()
+        )
+        os.kill(crashed, signal.SIGSEGV)
+        until(lambda: session_of(stack, MARK)["state"] == "failed", 60, "the end of the engine that crashed")
     said += [stack.cli("secret", "rotate-key"), stack.cli("secret", "set", "keys", stdin=json.dumps(second))]
     said.append(stack.cli("engine", "stop", MARK, "--force"))
     said.append(start(stack, MARK, config(MARK, venue.url)))
