@@ -2,8 +2,7 @@
 
 What an engine says reaches the fleet by what the two exchange and by nothing else. Calls and durable feeds cross as services: the
 server replaces the reply subject, so that it cannot be somebody else's, and tells the owner of a call who asked. Lossy feeds cross as
-streams: nobody answers them, and a message stays as small as it was (ADR 29). Nothing comes out of an observer's account but requests
-for the last message of a subject (ADR 32).
+streams: nobody answers them, and a message stays as small as it was (ADR 29). Nothing comes out of an observer's account (ADR 32).
 """
 
 from typing import Any, Final
@@ -35,12 +34,6 @@ _OF_ENGINES: Final = tuple(wildcard(feed.subject) for feed in OBSERVED_FEEDS if 
 _OF_FLEET: Final = tuple(wildcard(feed.subject) for feed in OBSERVED_FEEDS if feed.owner != Actor.SIDECAR)
 OBSERVED: Final = (*_OF_ENGINES, *_OF_FLEET)
 """What observers hear."""
-LAST_SAID: Final = tuple(
-    f"$JS.API.DIRECT.GET.{feed.durability}.{wildcard(feed.subject)}"
-    for feed in OBSERVED_FEEDS
-    if feed.durability != Durability.LOSSY
-)
-"""Asks for the last message of a subject, which stands in the request's subject alone: the server refuses a request with a body."""
 
 
 def fleet_exchange(engines: str) -> dict[str, Any]:
@@ -51,7 +44,7 @@ def fleet_exchange(engines: str) -> dict[str, Any]:
             *(_named(subject, "stream", account=engines) for subject in _LOSSY),
         ],
         "exports": [
-            *(_named(subject, "service") for subject in (*_KEPT, *CALLED, *LAST_SAID)),
+            *(_named(subject, "service") for subject in (*_KEPT, *CALLED)),
             # A pull for work is answered with the work, and with what says that there is none.
             *(_named(subject, "service", response_type="Stream") for subject in QUEUE),
             *(_named(subject, "stream") for subject in _OF_FLEET),
@@ -80,7 +73,6 @@ def observer_exchange(fleet: str, engines: str) -> dict[str, Any]:
         "imports": [
             *(_named(subject, "stream", account=engines) for subject in _OF_ENGINES),
             *(_named(subject, "stream", account=fleet) for subject in _OF_FLEET),
-            *(_named(subject, "service", account=fleet) for subject in LAST_SAID),
         ],
     }
 

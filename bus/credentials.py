@@ -137,7 +137,7 @@ class FleetKeys:
             jwt = self._sign(each.account, each.name, each.claims)
             write_whole(folder / f"{each.account}.jwt", jwt.encode())
         for file in folder.glob("*.jwt"):
-            if file.stem not in wanted and is_observer(claims_of(file.read_text())["name"]):
+            if file.stem not in wanted and _is_of_observer(file):
                 file.unlink()
 
     def write_system_credentials(self) -> Path:
@@ -274,6 +274,16 @@ def _load(path: Path, kind: int) -> Key:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, Key.new(kind).seed)
     return Key(path.read_bytes().strip())
+
+
+def _is_of_observer(jwt: Path) -> bool:
+    """Whether a file of the server's has the claims of an observer's account; one that cannot be read, as after a loss of power, lets
+    nobody in.
+    """
+    try:
+        return is_observer(str(claims_of(jwt.read_text()).get("name", "")))
+    except ValueError:
+        return False
 
 
 def _revoked(jwt: Path) -> dict[str, int]:

@@ -19,7 +19,7 @@ CONNECTIONS: Final = 4
 """How many an observer may have: what one does not read waits in the server's memory, up to 64 MB each."""
 _SUBSCRIPTIONS: Final = 100
 _PAYLOAD: Final = 1024
-"""Bytes of what it may send: requests are empty."""
+"""Bytes of a message of its own that the server reads before it refuses it."""
 _PREFIX: Final = "observer "
 """Of the names of their accounts; nobody else's has a blank in it."""
 _NOTHING: Final = {

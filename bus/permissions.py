@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flotilla.bus.accounts import LAST_SAID, OBSERVED, QUEUE
+from flotilla.bus.accounts import OBSERVED, QUEUE
 from flotilla.bus.settings import engine_name, renewal_name
 from flotilla.schemas.contract import (
     CALLS,
@@ -71,14 +71,11 @@ def renewal_permissions() -> dict[str, Any]:
 
 
 def observer_permissions() -> dict[str, Any]:
-    """The template of an observer's permissions: it hears feeds, asks for the last message of a subject, and answers nobody.
+    """The template of an observer's permissions: it hears feeds, and says nothing.
 
-    In its account nobody else is, so any inbox is its own. A queue group would take messages from others of its name in any account.
+    A queue group would take messages from others of its name in any account.
     """
-    return {
-        "pub": {"allow": sorted(LAST_SAID)},
-        "sub": {"allow": [*sorted(OBSERVED), "_INBOX.>"], "deny": ["> >"]},
-    }
+    return {"pub": {"deny": [">"]}, "sub": {"allow": sorted(OBSERVED), "deny": ["> >"]}}
 
 
 def inbox(name: str) -> str:

@@ -1,5 +1,6 @@
 """The composed fleet: built from the checkout, brought up healthy, and an engine trades in it."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 
 from flotilla.stack.servers.nats_health import write_error
@@ -301,6 +303,37 @@ def test_a_token_is_made_and_taken_away_while_the_fleet_runs(composed: Fleet) ->
     assert composed.cli("access", "rm", "desk-a").returncode == 0
     assert answered(health) == 401
     assert composed.ask("GET", "engine/status")["success"] is True
+
+
+def test_an_observer_is_let_onto_the_bus_and_put_off_it(composed: Fleet, tmp_path: Path) -> None:
+    made = composed.cli("access", "add", "feed", "--role", "observer", "--bus", "-")
+    assert (made.returncode, "lets it in" in made.stderr) == (0, True), made.stderr
+    creds = tmp_path / "feed.creds"
+    creds.write_text(made.stdout.partition("\n")[2])
+
+    async def heard_and_cut() -> bytes:
+        cut = asyncio.Event()
+
+        async def on_cut() -> None:
+            cut.set()
+
+        url = f"nats://{OWN['FLOTILLA_GATEWAY']}:4222"
+        feed = await nats.connect(
+            url, user_credentials=str(creds), disconnected_cb=on_cut, allow_reconnect=False
+        )
+        states = await feed.subscribe("fleet.engine.*.state")
+        await feed.flush()
+        config = {"engine_type": "sandbox", "instance_id": "observed"}
+        await asyncio.to_thread(composed.ask, "POST", "engine/start?wait=true", {"config": config})
+        first = await states.next_msg(timeout=5)
+        await asyncio.to_thread(composed.ask, "POST", "engine/stop?wait=true&instance_id=observed")
+        await asyncio.to_thread(composed.cli, "access", "rm", "feed")
+        async with asyncio.timeout(1.0):
+            await cut.wait()
+        await feed.close()
+        return first.data
+
+    assert b'"observed"' in asyncio.run(heard_and_cut())
 
 
 def test_starting_it_again_keeps_its_keys_and_token(composed: Fleet) -> None:
