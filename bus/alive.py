@@ -20,7 +20,8 @@ def since_boot() -> float:
 def say_alive(file: Path) -> None:
     """Writes the whole seconds since boot, as /proc/uptime has them, over what was there. Raises OSError.
 
-    What is there and is no file of ours to write, such as a pipe, a folder or a link that somebody put there, is moved away.
+    What is there and is no file of ours to write, such as a pipe, a folder or a link that somebody put there, is moved away, but no
+    device: who named that, as /dev/null, meant it.
     """
     try:
         _write(file, _FLAGS)
@@ -34,16 +35,17 @@ def _write(file: Path, flags: int) -> None:
     text = f"{int(since_boot()):20d}\n"
     descriptor = os.open(file, flags, 0o644)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileExistsError(f"{file} is no file")
-        os.pwrite(descriptor, text.encode(), 0)
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            raise FileExistsError(f"{file} is a pipe")
+        os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
 
 
 def _move_away(file: Path) -> None:
     with suppress(FileNotFoundError):
-        if stat.S_ISDIR(file.lstat().st_mode):
+        mode = file.lstat().st_mode
+        if stat.S_ISDIR(mode):
             file.rename(file.with_name(f"{file.name}-{secrets.token_hex(4)}"))
-        else:
+        elif not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
             file.unlink()

@@ -407,6 +407,13 @@ HEARTBEAT_FILE: Final = Variable(
     meaning="A file that is touched with every heartbeat, for the container's health check.",
     without="`heartbeat` in `$TMPDIR`, else in the system's temporary folder",
 )
+ENGINE_FOLDERS: Final = Variable(
+    name="FLOTILLA_ENGINE_FOLDERS",
+    readers=(Reader.ENGINE,),
+    kind=variable.PATHS,
+    meaning="The only folders below which engines and trials may write; set in containers, where they also stand back behind their sidecar.",
+    without="anywhere, as far as their account may",
+)
 QUEUE_EVENTS: Final = Variable(
     name="FLOTILLA_QUEUE_EVENTS",
     readers=(Reader.SIDECAR,),

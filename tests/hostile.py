@@ -148,7 +148,7 @@ def attack(
 
     In a container of its own it signals everybody, too. Whom that, or the kernel on its behalf, has killed is not there any more.
     """
-    for name, attempt in ways_out(bus).items():
+    for name, attempt in (ways_out(bus) | (harm_to_the_heartbeat() if is_container else {})).items():
         yield name, outcome(attempt)
     for kind in (looks, blows):
         for who, pid in victims.items():
@@ -161,16 +161,35 @@ def attack(
 
 
 def through(found: Iterable[tuple[str, str]]) -> list[str]:
-    """What was not denied, but for what root does with any process: containers run as an ordinary user."""
+    """What was not denied, but for what root does with any process: containers run as an ordinary user.
+
+    A container's init hides nothing: the numbers of its files, and no more of them, are everybody's to read.
+    """
     roots = ("list files", "offer to oom killer", "read environment", "read maps")
     roots = roots if os.geteuid() == 0 else ()
-    return [f"{name}: {what}" for name, what in found if what != DENIED and not name.startswith(roots)]
+    harmless = (*roots, "list files: init")
+    return [f"{name}: {what}" for name, what in found if what != DENIED and not name.startswith(harmless)]
 
 
-def above() -> dict[str, int]:
-    """The processes that an engine or a trial is to leave alone: the zygote that forked it, and the sidecar."""
+def above(*, is_container: bool = False) -> dict[str, int]:
+    """The processes that an engine or a trial is to leave alone: the zygote that forked it, the sidecar, a container's init."""
     zygote = os.getppid()
-    return {"zygote": zygote, "sidecar": parent_of(zygote)}
+    return {"zygote": zygote, "sidecar": parent_of(zygote)} | ({"init": 1} if is_container else {})
+
+
+def harm_to_the_heartbeat() -> dict[str, Attempt]:
+    """What makes the sidecar of a container look dead, or alive when it is not, or die for what the strategy eats."""
+    file = Path(os.environ["FLOTILLA_HEARTBEAT_FILE"])
+    return {
+        "forge the heartbeat": lambda: file.open("r+b").close(),
+        "remove the heartbeat": file.unlink,
+        "cut the heartbeat short": lambda: os.truncate(file, 0),
+        "move the heartbeat": lambda: file.rename(file.with_name("moved")),
+        "fill its file system": lambda: file.with_name("all").write_bytes(b"x"),
+        "close its folder": lambda: file.parent.chmod(0),
+        "outlive the sidecar": lambda: Path("/proc/self/oom_score_adj").write_text("500"),
+        "take precedence": lambda: os.setpriority(os.PRIO_PROCESS, 0, 0),
+    }
 
 
 def bus_of_this_container() -> tuple[str, int]:

@@ -38,7 +38,6 @@ def run(sock: socket.socket) -> int:
     """Runs one trial over the link `sock`; returns the process's exit code: 0 with a result, else 1."""
     # What it forks is of its group, and killed at its end.
     os.setsid()
-    Path("/proc/self/oom_score_adj").write_text("1000")
     link = _Link(sock)
     trial = link.receive()
     random.seed(trial.job.seed)

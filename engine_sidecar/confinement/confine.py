@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -53,15 +54,23 @@ class KernelLocks(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
-def confine(locks: KernelLocks, tcp_ports: Collection[int] | None = ()) -> None:
+def confine(
+    locks: KernelLocks,
+    tcp_ports: Collection[int] | None = (),
+    *,
+    folders: Collection[Path] | None = None,
+) -> None:
     """Shuts this process in; it must have one thread. Raises OSError, and then it must not go on.
 
-    TCP connections go to `tcp_ports` only, None being all; where Landlock has no such rule, to none or to all.
+    TCP connections go to `tcp_ports` only, None being all; where Landlock has no such rule, to none or to all. Files are written
+    below `folders` only, None being everywhere. What it is, and what it starts, dies first when memory runs out.
     """
     show_memory()
+    # Before the folders: to take that back it would have to write there.
+    Path("/proc/self/oom_score_adj").write_text("1000")
     prctl(_NO_NEW_PRIVILEGES, 1)
     if locks.landlock_abi:
-        landlock.restrict(locks.landlock_abi, tcp_ports)
+        landlock.restrict(locks.landlock_abi, tcp_ports, folders)
     if locks.has_filter:
         has_tcp_rule = locks.landlock_abi >= landlock.TCP_ABI
         call_filter.install(

@@ -6,6 +6,7 @@ https://docs.kernel.org/userspace-api/landlock.html
 import os
 import struct
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 from flotilla.engine_sidecar.confinement.system_calls import syscall
@@ -20,6 +21,11 @@ _RESTRICT_SELF: Final = 446
 _ASK_VERSION: Final = 1
 _MAKE_BLOCK_DEVICE: Final = 1 << 11
 """What no engine may do anyhow: a ruleset of the first versions must forbid something in the file system."""
+_WRITE: Final = 1 << 1 | 0b1_1111_1111 << 4
+"""Writing files, and making and removing whatever there is."""
+_MOVE_ABI, _MOVE = 2, 1 << 13
+_TRUNCATE_ABI, _TRUNCATE = 3, 1 << 14
+_PATH_BENEATH: Final = 1
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _ABSTRACT_UNIX_SOCKETS, _SIGNALS = 1, 2
 _NET_PORT: Final = 2
@@ -33,15 +39,18 @@ def offered_abi() -> int:
         return 0
 
 
-def restrict(abi: int, tcp_ports: Collection[int] | None) -> None:
+def restrict(abi: int, tcp_ports: Collection[int] | None, folders: Collection[Path] | None = None) -> None:
     """Shuts this process in, as far as version `abi` (1 or later) can. Raises OSError.
 
     From then on it reads, traces and signals none outside, finds no abstract socket of theirs, takes TCP connections on no port,
-    and makes them to `tcp_ports` only, None being all.
+    makes them to `tcp_ports` only, and writes and removes files below `folders` only. None is all.
     """
-    ruleset = _ruleset(abi, tcp_ports)
+    writes = 0 if folders is None else _writes(abi)
+    ruleset = _ruleset(abi, tcp_ports, writes)
     fd = syscall(_CREATE_RULESET, ruleset, len(ruleset), 0)
     try:
+        for folder in folders or ():
+            _let_write(fd, folder, writes)
         if abi >= TCP_ABI:
             for port in tcp_ports or ():
                 syscall(_ADD_RULE, fd, _NET_PORT, struct.pack("QQ", _CONNECT_TCP, port), 0)
@@ -50,11 +59,24 @@ def restrict(abi: int, tcp_ports: Collection[int] | None) -> None:
         os.close(fd)
 
 
-def _ruleset(abi: int, tcp_ports: Collection[int] | None) -> bytes:
+def _writes(abi: int) -> int:
+    moves = _MOVE if abi >= _MOVE_ABI else 0
+    return _WRITE | moves | (_TRUNCATE if abi >= _TRUNCATE_ABI else 0)
+
+
+def _let_write(ruleset: int, folder: Path, writes: int) -> None:
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", writes, fd), 0)
+    finally:
+        os.close(fd)
+
+
+def _ruleset(abi: int, tcp_ports: Collection[int] | None, writes: int) -> bytes:
     """A `struct landlock_ruleset_attr`: what is forbidden unless a rule allows it, and what is forbidden for good."""
     if abi < TCP_ABI:
-        return struct.pack("Q", _MAKE_BLOCK_DEVICE)
+        return struct.pack("Q", writes or _MAKE_BLOCK_DEVICE)
     net = _BIND_TCP if tcp_ports is None else _BIND_TCP | _CONNECT_TCP
     if abi < SCOPES_ABI:
-        return struct.pack("QQ", 0, net)
-    return struct.pack("QQQ", 0, net, _ABSTRACT_UNIX_SOCKETS | _SIGNALS)
+        return struct.pack("QQ", writes, net)
+    return struct.pack("QQQ", writes, net, _ABSTRACT_UNIX_SOCKETS | _SIGNALS)

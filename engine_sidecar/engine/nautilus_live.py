@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 import traceback
-from pathlib import Path
 from typing import Final
 
 from nautilus_trader.common.component import flush_logger
@@ -28,7 +27,6 @@ def run(sock: socket.socket) -> int:
     It leaves threads and the event loop as they are: the caller ends the process at once, and a strategy's own thread that
     never returns must not hold it.
     """
-    _offer_to_oom_killer()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     ended = loop.run_until_complete(_converse(sock, loop))
@@ -65,8 +63,3 @@ async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
     except PlanRefusedError as error:
         return Ended(error.reason, str(error))
     return await engine.live()
-
-
-def _offer_to_oom_killer() -> None:
-    """Has the kernel take this process first when memory runs out, so that the sidecar lives to tell."""
-    Path("/proc/self/oom_score_adj").write_text("1000")

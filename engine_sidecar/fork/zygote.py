@@ -14,7 +14,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from flotilla.engine_sidecar.confinement.confine import KernelLocks, confine
@@ -22,8 +23,11 @@ from flotilla.engine_sidecar.confinement.system_calls import hide_memory
 from flotilla.engine_sidecar.link.frames import Exited, Fork, Forked, Frames, FromZygote, ZygoteReady, frame
 from flotilla.engine_sidecar.link.parents_end import signal_at_parents_end
 from flotilla.engine_sidecar.strategies.import_path import extend_path
+from flotilla.schemas.environment import ENGINE_FOLDERS
 
 _FDS_PER_FORK: Final = 3
+_NICE: Final = 15
+"""How far what is forked stands back behind its sidecar, where they have a container, and its share of the host, to themselves."""
 
 
 class Runner(NamedTuple):
@@ -36,9 +40,13 @@ class Runner(NamedTuple):
 class Zygote:
     """Forks on request and reports how its children end; `run` returns when the sidecar is gone."""
 
-    def __init__(self, sidecar: socket.socket, locks: KernelLocks) -> None:
+    def __init__(
+        self, sidecar: socket.socket, locks: KernelLocks, folders: Collection[Path] | None = None
+    ) -> None:
+        """`folders` are all that its children may write below, None being everything; there are some in a container only."""
         self._sidecar = sidecar
         self._locks = locks
+        self._folders = folders
         self._selector = selectors.DefaultSelector()
         self._selector.register(sidecar, selectors.EVENT_READ)
         self._frames: Frames[Fork] = Frames(Fork)
@@ -81,8 +89,10 @@ class Zygote:
             for number, fd in enumerate(outputs, start=1):
                 os.dup2(fd, number)
                 os.close(fd)
+            if self._folders is not None:
+                os.nice(_NICE)
             # While it has one thread, and nothing of the strategies' in it.
-            confine(self._locks, request.tcp_ports)
+            confine(self._locks, request.tcp_ports, folders=self._folders)
             code = run.main(socket.socket(fileno=link))
         except BaseException:  # noqa: BLE001 - nothing of the zygote may run on in its child
             traceback.print_exc()
@@ -144,7 +154,7 @@ def main(arguments: list[str]) -> int:
         print(f"WARNING: {locks.shortcoming}", file=sys.stderr, flush=True)
     cannot_confine = "" if locks.is_enough else locks.shortcoming
     sidecar.sendall(frame(ZygoteReady(time.monotonic() - began, cannot_confine)))
-    Zygote(sidecar, locks).run()
+    Zygote(sidecar, locks, ENGINE_FOLDERS.given()).run()
     return 0
 
 

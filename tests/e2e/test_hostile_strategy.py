@@ -6,14 +6,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flotilla.client.client import Flotilla
+from flotilla.client.client import ENDED, Flotilla
 from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.config import EngineConfig, StrategyChoice
-from tests.e2e.engines import PACED, stopped, traded_more, trading
+from flotilla.schemas.states import RunState
+from tests.e2e.engines import PACED, eventually, stopped, traded_more, trading
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, until
 
 BARS = "SPX.SIM-1-DAY-LAST-EXTERNAL"
+NAMED_S = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,36 @@ async def test_the_engine_trades_on_and_stops_flat(stack: RunningStack, fleet: F
     view = await stopped(fleet, "hostile")
     assert view.session is not None
     assert (view.session.exit_code, view.session.not_confirmed) == (0, ())
+
+
+@pytest.mark.parametrize(("what", "reason"), [("link", "crash"), ("silence", "frozen")])
+async def test_one_that_hangs_up_or_falls_silent_is_named_within_fifteen_seconds_and_ended(
+    stack: RunningStack, fleet: Flotilla, what: str, reason: str
+) -> None:
+    strategy = StrategyChoice(
+        strategy_path="tests.e2e.hostile_strategies:Starves",
+        config_path="tests.strategies_for_tests:BarsConfig",
+        config={"bar_type": BARS, "how": what},
+    )
+    name = f"takes-{what}"
+    config = EngineConfig(
+        instance_id=name, engine_type="sandbox", parameters={"speed": PACED}, strategies=(strategy,)
+    )
+    accepted = await fleet.start_engine(config)
+
+    def has_begun() -> bool:
+        return f"takes {what}" in stack.cli("engine", "logs", name, "--lines", "1000").stdout
+
+    until(has_begun, 60, what="the attack in the log")
+
+    async def is_named() -> bool:
+        view = await fleet.engine(name)
+        return view.is_frozen or (view.session is not None and view.session.state == RunState.FAILED)
+
+    await eventually(is_named, NAMED_S, "its name")
+    view = await fleet.wait_for(name, ENDED, session_id=accepted.session_id, timeout_s=60)
+    assert view.session is not None
+    assert (view.session.state, view.session.reason) == (RunState.FAILED, reason)
 
 
 async def test_a_trial_runs_to_its_end_and_so_does_the_next_on_the_same_worker(

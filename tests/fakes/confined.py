@@ -1,7 +1,7 @@
-"""A sidecar's part and an engine's, without either: `python -m tests.fakes.confined LOCKS PORTS [open]` attacks its own parent.
+"""A sidecar's part and an engine's, without either: `python -m tests.fakes.confined LOCKS PORTS [open] [folder]` attacks its own parent.
 
 LOCKS is the JSON of the KernelLocks that the child goes by, or null for a child that is not shut in. PORTS is that of its TCP ports,
-in which PORT is that of a listener. With `open` the parent does not hide, and only what does no lasting harm is tried. Prints as JSON
+in which PORT is that of a listener. With `folder` the child may write below /dev/shm only. With `open` the parent does not hide, and only what does no lasting harm is tried. Prints as JSON
 what was tried, what the child can do with itself, and the child's exit code.
 """
 
@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from flotilla.engine_sidecar.confinement.system_calls import hide_memory, show_m
 from tests import hostile
 
 NOBODY = 65534
+FOLDER = "/dev/shm"
 
 
 def be_ordinary() -> None:
@@ -44,7 +46,8 @@ def main(locks: str, ports: str, *more: str) -> int:
     if child == 0:
         own.close()
         if (offered := msgspec.json.decode(locks, type=KernelLocks | None)) is not None:
-            confine(offered, json.loads(ports.replace("PORT", str(bus[1]))))
+            folders = [Path(FOLDER)] if "folder" in more else None
+            confine(offered, json.loads(ports.replace("PORT", str(bus[1]))), folders=folders)
         tried = (
             _harmless(os.getppid(), bus) if is_open else dict(hostile.attack({"parent": os.getppid()}, bus))
         )
@@ -73,6 +76,9 @@ def _own() -> dict[str, str]:
         "signal itself": lambda: os.kill(os.getpid(), 0),
         "start a thread": _run_thread,
         "send a datagram": _send_datagram,
+        "write below its folder": lambda: _write_below(FOLDER),
+        "write elsewhere": lambda: _write_below("/tmp"),
+        "live longer than others": lambda: Path("/proc/self/oom_score_adj").write_text("0"),
         "kill its child": _kill_child,
     }
     return {name: hostile.outcome(attempt) for name, attempt in attempts.items()}
@@ -88,6 +94,17 @@ def _send_datagram() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         one.sendmsg([b"x"], [], 0, other.getsockname())
+
+
+def _write_below(folder: str) -> None:
+    """Makes, moves, cuts short and removes."""
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        file = Path(made) / "file"
+        file.write_text("x")
+        file = file.rename(Path(made) / "moved")
+        (Path(made) / "below").mkdir()
+        file = file.rename(Path(made) / "below" / "moved")
+        os.truncate(file, 0)
 
 
 def _kill_child() -> None:

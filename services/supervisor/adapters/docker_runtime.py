@@ -30,7 +30,6 @@ from flotilla.services.supervisor.core.inspected import Inspected, facts_of, is_
 from flotilla.services.supervisor.core.live_guard import refuse_live
 from flotilla.services.supervisor.core.seccomp import keeps_seccomp
 from flotilla.services.supervisor.core.spec import (
-    HEARTBEAT_FILE,
     ContainerProfile,
     Room,
     check_config,
@@ -318,7 +317,9 @@ def _kill(client: APIClient, container_id: str) -> None:
 
 
 def _pulse(client: APIClient, container_id: str) -> str | None:
-    looking = client.exec_create(container_id, ["stat", "-c", "%y", HEARTBEAT_FILE], stderr=False)["Id"]
+    # Where it is the container knows: those of an earlier release have it elsewhere.
+    look = ["sh", "-c", 'stat -c %y "$FLOTILLA_HEARTBEAT_FILE"']
+    looking = client.exec_create(container_id, look, stderr=False)["Id"]
     said: bytes = client.exec_start(looking)
     return said.decode() if client.exec_inspect(looking)["ExitCode"] == 0 else None
 

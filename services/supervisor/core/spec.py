@@ -1,6 +1,7 @@
 """From a session's specification, or a plan to check, to the container that Docker is asked for, hardened. Pure."""
 
 import math
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -10,8 +11,11 @@ from flotilla.services.supervisor.core import names, seccomp
 from flotilla.services.supervisor.core.facts import spec_hash
 
 USER: Final = "65532:65532"
-HEARTBEAT_FILE: Final = "/tmp/heartbeat"  # noqa: S108 - the container's own tmpfs
+HEARTBEAT_FILE: Final = "/run/flotilla/heartbeat"
+ENGINE_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the container's own tmpfs
+"""Not the one with the heartbeat file, and not /proc, where a process says how soon it is to die when memory runs out."""
 TMPFS: Final = "rw,noexec,nosuid,nodev,size=64m,mode=1777"
+HEARTBEAT_TMPFS: Final = "rw,noexec,nosuid,nodev,size=64k,mode=1777"
 PIDS: Final = 256
 FLUSH_S: Final = 12
 """What a sidecar may take after its engine ended to get the last events out when somebody stops its container by hand.
@@ -26,6 +30,7 @@ _ENV: Final = (
     "PYTHONUNBUFFERED=1",
     "MALLOC_ARENA_MAX=2",
     f"FLOTILLA_HEARTBEAT_FILE={HEARTBEAT_FILE}",
+    f"FLOTILLA_ENGINE_FOLDERS={':'.join(ENGINE_FOLDERS)}",
 )
 
 
@@ -166,7 +171,7 @@ def _host_config(profile: ContainerProfile, room: Room, network: str, *, has_sec
         "ShmSize": 16 << 20,
         "IpcMode": "private",
         "OomScoreAdj": 500,
-        "Tmpfs": {"/tmp": TMPFS},  # noqa: S108 - the container's own
+        "Tmpfs": {"/tmp": TMPFS, str(Path(HEARTBEAT_FILE).parent): HEARTBEAT_TMPFS},  # noqa: S108 - the container's own
         "Mounts": _mounts(profile),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "NetworkMode": network,

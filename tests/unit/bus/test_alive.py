@@ -71,3 +71,8 @@ def test_what_somebody_put_in_its_place_is_moved_away(tmp_path: Path, kind: str)
     say_alive(file)
     assert int(file.read_text()) > 0
     assert other.read_text() == "mine"
+
+
+def test_a_device_is_left_alone() -> None:
+    say_alive(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()

@@ -1,5 +1,6 @@
 """A process that is shut in attacks the one that forked it, as an engine would its sidecar: real kernels, as an ordinary user."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.hostile import DENIED, DONE
 
 ROOT = Path(__file__).parents[3]
 HERE = KernelLocks.offered()
+FIRST_LANDLOCK = KernelLocks(landlock_abi=1, has_filter=True)
 FILTER_ALONE = KernelLocks(landlock_abi=0, has_filter=True)
 WITHOUT_SCOPES = KernelLocks(landlock_abi=SCOPES_ABI - 1, has_filter=True)
 WITHOUT_TCP = KernelLocks(landlock_abi=TCP_ABI - 1, has_filter=True)
@@ -60,6 +62,16 @@ def test_nothing_comes_through_whatever_the_kernel_lacks_of_landlock(locks: Kern
 @has_all
 def test_what_it_needs_for_itself_it_can_do() -> None:
     assert set(play(HERE)["own"].values()) == {DONE}
+
+
+@has_all
+@pytest.mark.parametrize("locks", [HERE, WITHOUT_SCOPES, WITHOUT_TCP, FIRST_LANDLOCK], ids=str)
+def test_with_folders_it_writes_nowhere_else_and_dies_first_whatever_it_says(locks: KernelLocks) -> None:
+    own = play(locks, "folder")["own"]
+    assert own["write elsewhere"] == DENIED
+    assert own["live longer than others"] == DENIED
+    # The first version of Landlock lets nothing move from one folder to another.
+    assert own["write below its folder"] == (f"errno {errno.EXDEV}" if locks == FIRST_LANDLOCK else DONE)
 
 
 @has_all

@@ -37,7 +37,7 @@ READ_IN = {
         "flotilla/cli/commands/emergency.py",
     },
     Reader.SIDECAR: {"engine_sidecar/session/settings.py"},
-    Reader.ENGINE: {"engine_sidecar/strategies/import_path.py"},
+    Reader.ENGINE: {"engine_sidecar/strategies/import_path.py", "engine_sidecar/fork/zygote.py"},
     Reader.ACCEPTANCE: {"test-engine-integration.py"},
     Reader.COMPOSE: {"deploy/compose.yaml"},
     Reader.BUILD: {"deploy/build-base.sh", "deploy/build-engine.sh", "scripts/compose"},

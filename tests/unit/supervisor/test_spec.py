@@ -38,7 +38,7 @@ def test_it_is_hardened() -> None:
     assert host["PidsLimit"] == 256
     assert host["Memory"] == host["MemorySwap"] == 2 << 30
     assert host["NanoCpus"] == 2_000_000_000
-    assert list(host["Tmpfs"]) == ["/tmp"]
+    assert list(host["Tmpfs"]) == ["/tmp", "/run/flotilla"]
     assert host["RestartPolicy"]["Name"] == "no"
     assert host["LogConfig"]["Type"] == "local"
     assert host["NetworkMode"] == "flotilla-bus"
