@@ -26,6 +26,7 @@ from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor, Durability
 from flotilla.schemas.subjects import subject, wildcard
 from flotilla.services.supervisor.observers import Observers
+from flotilla.stack.servers import nats
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.logins import engine_login
@@ -191,8 +192,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.server.stop()
 
 
-@pytest.fixture
-def nats(place: Place) -> NatsServer:
+@pytest.fixture(name="nats")
+def server_of_place(place: Place) -> NatsServer:
     """That server, for connections of the fleet's own."""
     return place.server
 
@@ -307,6 +308,23 @@ async def test_it_joins_no_queue_group_and_takes_nothing_from_one(
         await orchestrator.client.publish("fleet.alert", b"{}")
     await orchestrator.flush()
     await until(lambda: len(got) == 50)
+
+
+async def test_its_refusals_fill_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats, "_LOGGING", nats._LOGGING.replace(str(nats.LOG_BYTES), "10000"))
+    place = Place(tmp_path)
+    creds = place.admit()
+    place.server.start()
+    third = await place.third(creds)
+    for _ in range(1000):
+        await third.client.publish("fleet.engine.stop", b"")
+    assert len(await third.refusals()) == 1000
+    await third.client.close()
+    place.server.stop()
+    kept = [file.stat().st_size for file in (tmp_path / "nats").glob(f"{nats.LOG}*")]
+    assert len(kept) == nats.LOG_FILES
+    assert sum(kept) < (nats.LOG_FILES + 1) * 10_000
+    assert "Publish Violation" in (tmp_path / "nats" / nats.LOG).read_text()
 
 
 async def test_it_has_a_few_connections_and_no_more(place: Place, third: Third) -> None:

@@ -38,6 +38,17 @@ jetstream {{
 {auth}"""
 
 
+LOG: Final = "nats.log"
+LOG_BYTES: Final = 16_000_000
+LOG_FILES: Final = 4
+# Each refusal is a line, and whoever has a credential can have as many as they like. Without the folder in its path it deletes no old ones.
+_LOGGING: Final = f"""\
+log_file: "./{LOG}"
+logfile_size_limit: {LOG_BYTES}
+logfile_max_num: {LOG_FILES}
+"""
+
+
 class NatsServer:
     """One nats-server on its folder. The ports that it learnt are kept, so that it comes back where clients look for it."""
 
@@ -61,7 +72,7 @@ class NatsServer:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # It runs in its folder and is told no path: its configuration escapes them in a way of its own.
         argv = [str(server_binary()), "-c", "nats.conf", "--ports_file_dir", "."]
-        self.child = Child("nats-server", argv, folder / "nats.log", keeps=keeps, folder=folder)
+        self.child = Child("nats-server", argv, folder / LOG, keeps=keeps, folder=folder)
 
     @property
     def url(self) -> str:
@@ -117,7 +128,7 @@ class NatsServer:
         config = server_config(
             self.keys, store, Path(ACCOUNTS), self._host, self._port, monitor_port=self._monitor_port
         )
-        (self.folder / "nats.conf").write_text(config)
+        (self.folder / "nats.conf").write_text(config + _LOGGING)
         self.keys.write_accounts(self.folder / ACCOUNTS, self._observers())
 
     def _observers(self) -> tuple[TokenRecord, ...]:
