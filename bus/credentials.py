@@ -154,8 +154,11 @@ class FleetKeys:
         return path
 
     def actor_credentials(self, actor: Actor) -> str:
-        """The text of a credentials file for a service or a person, signed by the account itself."""
-        user = Key.new(USER)
+        """The text of a credentials file for a service or a person, signed by the account itself; of the same key each time.
+
+        So whoever takes over from a service, after a restart of all of them too, names its messages as that did (see Bus.publish_durable).
+        """
+        user = self._keys[_FLEET].derived(USER, actor)
         limits = {"subs": -1, "data": -1, "payload": -1}
         claims = {"type": "user", **actor_permissions(actor), **limits}
         token = encode(self._keys[_FLEET], user.public, actor, claims, issued_at=int(time.time()))

@@ -31,6 +31,10 @@ class Key:
         """A fresh key of a kind, from the system's randomness."""
         return cls(bytes(nkeys.encode_seed(os.urandom(32), kind)))
 
+    def derived(self, kind: int, name: str) -> "Key":
+        """The key of a kind that belongs to a name: the same each time, and nobody's to tell who has not this one's seed."""
+        return Key(bytes(nkeys.encode_seed(hmac.digest(self.seed, name.encode(), "sha256"), kind)))
+
     def sign(self, text: bytes) -> bytes:
         """The Ed25519 signature, 64 bytes."""
         return bytes(self._pair.sign(text))

@@ -103,11 +103,10 @@ async def test_events_that_no_sidecar_can_have_made_are_kept_off_the_record(
     await thief.say(2**53 + 5, FLAT)
     await thief.say(9, fill(), instance_id="e2")
     found = await attempts(bench, 5)
-    assert [(entry.subject, entry.caller.credential) for entry in found] == [
-        (f"engine.e1.{kind}", "engine_e1") for kind in ("fill", "fill", "fill", "state", "fill")
-    ]
-    assert found[1].body is not None
-    assert (found[1].body["seq"], found[1].body["data"]["trade_id"]) == (2**62, "=cmd|calc!A1")
+    assert {entry.caller.credential for entry in found} == {"engine_e1"}
+    assert sorted(entry.subject for entry in found) == [*["engine.e1.fill"] * 4, "engine.e1.state"]
+    bodies = {entry.body["seq"]: entry.body["data"] for entry in found if entry.body is not None}
+    assert bodies[2**62]["trade_id"] == "=cmd|calc!A1"
     alert = await bench.alert("forged_claim", NAMED_S)
     assert (alert.severity, alert.instance_id) == ("critical", "e1")
     assert "what follows: report" in alert.message

@@ -29,6 +29,7 @@ SAID = {
     "cancel_not_confirmed": "critical",
     "disk_low": "critical",
     "disk_low_over": "info",
+    "commanded_directly": "warning",
     "doubtful_claim": "warning",
     "emergency_stop": "critical",
     "emergency_stop_asked": "critical",
