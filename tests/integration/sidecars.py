@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.settings import BusSettings
 from flotilla.schemas.contract import ENGINE_EVENT_FEEDS, HEARTBEAT, LOG, METRICS
 from flotilla.schemas.ids import new_session_id
 from flotilla.schemas.session import BusAccess, CacheAccess, EnginePlan, Launch, SessionSpec
@@ -59,6 +60,8 @@ class Sidecar:
         self._folder = folder
         self.heartbeat_file = folder / "heartbeat"
         self.spec: SessionSpec
+        self.login: BusSettings
+        """What its sidecar has: whoever stole its credential has it too."""
         self.process: subprocess.Popen[bytes]
 
     def start(
@@ -77,7 +80,7 @@ class Sidecar:
     ) -> None:
         """Starts it and hands it its launch line."""
         self.spec = session_spec(script, node=node or {}, **changes)
-        settings = engine_login(self._nats, self.spec.instance_id, self.spec.session_id)
+        self.login = settings = engine_login(self._nats, self.spec.instance_id, self.spec.session_id)
         launch = Launch(
             bus=BusAccess(url=settings.url, creds=settings.creds, fleet=settings.obeys, ca=ca),
             spec=self.spec,

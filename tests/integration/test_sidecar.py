@@ -11,14 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from flotilla.bus.bus import Bus
+from flotilla.bus.bus import Bus, connect
 from flotilla.schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP, Actor, Call
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import EngineCommand
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-from flotilla.schemas.telemetry import EngineEvent, Fill, StateChange
+from flotilla.schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
 from tests.integration.sidecars import Heard, Sidecar, is_alive, recorded, until, until_recorded
@@ -329,6 +330,38 @@ async def test_twenty_thousand_events_at_once_all_arrive_in_order(
         f"T-{number}" for number in range(1, 20_001)
     ]
     assert heard.heartbeats[-1].events_dropped == 0
+
+
+async def test_whoever_stole_its_credential_has_none_of_its_events_dropped_as_repetitions(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    """The thief has the key that the ids of its messages are made with, and knows session and numbers."""
+    sidecar.start("trade", node={"every_s": 0.2})
+    await heard.trading()
+    thief = await connect(sidecar.login)
+    first = max(event.seq for event in await recorded(bus)) + 10
+    told = EngineEvent(
+        instance_id="e1",
+        session_id=sidecar.spec.session_id,
+        generation=1,
+        seq=10**6,
+        at_ns=1,
+        kind=EventKind.ALERT,
+        data=Alert(severity=Severity.INFO, code="thief", message="m"),
+    )
+    for seq in range(first, first + 40):
+        for kind in ("fill", "order", "state"):
+            message_id = thief._stream_wide(f"engine.e1.{kind}:{sidecar.spec.session_id}-{seq}")
+            await thief.client.jetstream().publish(
+                "engine.e1.alert", msgspec.json.encode(told), headers={"Nats-Msg-Id": message_id}
+            )
+    await heard.more_fills(10)
+    await thief.close()
+    await bus.call(COMMAND_STOP, EngineCommand(), instance_id="e1")
+    assert await sidecar.wait() == 0
+    events = [event for event in await recorded(bus) if event.seq != told.seq]
+    assert_complete(events)
+    assert events[-1].seq > first
 
 
 async def test_the_sidecar_stays_small(
