@@ -41,9 +41,9 @@ jetstream {{
 LOG: Final = "nats.log"
 LOG_BYTES: Final = 16_000_000
 LOG_FILES: Final = 4
-# Each refusal is a line, and whoever has a credential can have as many as they like. Without the folder in its path it deletes no old ones.
+# Each refusal is a line, and whoever has a credential can have as many as they like.
 _LOGGING: Final = f"""\
-log_file: "./{LOG}"
+log_file: "{LOG}"
 logfile_size_limit: {LOG_BYTES}
 logfile_max_num: {LOG_FILES}
 """
