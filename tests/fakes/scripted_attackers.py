@@ -89,8 +89,6 @@ def plants(engine: Engine, file: str, kind: str) -> int:
             path.mkdir()
         case "link":
             path.symlink_to(path.with_name("victim"))
-        case "forgery":
-            path.write_text(f"{10**9:20d}\n")
     while True:
         engine.turn()
 
