@@ -276,7 +276,7 @@ NETWORK: Final = Variable(
     name="FLOTILLA_NETWORK",
     readers=(Reader.SUPERVISOR,),
     kind=variable.text("a name"),
-    meaning="The Docker network on which engines reach the bus, and nothing else.",
+    meaning="The Docker network on which engines reach the bus, and nothing else. `flotilla up` gives a second fleet on a host one of its own.",
     default="flotilla-bus",
 )
 NETWORK_SUBNET: Final = Variable(

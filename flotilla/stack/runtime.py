@@ -17,14 +17,18 @@ PROCESS: Final = "process"
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """`kind` is docker or process; `bus_host` is the address of this machine on which engines find the bus."""
+    """`kind` is docker or process; `bus_host` is the address of this machine on which engines find the bus.
+
+    `networks` are the variables by which the supervisor knows the fleet's own Docker networks.
+    """
 
     kind: str
     bus_host: str = "127.0.0.1"
+    networks: dict[str, str] = {}
 
 
 class DockerAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and their network's gateway.
+    """What the supervisor's preparation prints: whether Docker and the engines' image are there, and the networks of this fleet.
 
     `seccomp`: the Docker engine keeps containers to a profile of system calls.
     """
@@ -33,7 +37,21 @@ class DockerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     image: bool = False
     gateway: str = ""
+    network: str = ""
+    network_subnet: str = ""
+    egress_network: str = ""
+    egress_subnet: str = ""
     seccomp: bool = True
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """The variables that name them."""
+        return {
+            "FLOTILLA_NETWORK": self.network,
+            "FLOTILLA_NETWORK_SUBNET": self.network_subnet,
+            "FLOTILLA_EGRESS_NETWORK": self.egress_network,
+            "FLOTILLA_EGRESS_SUBNET": self.egress_subnet,
+        }
 
 
 async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtime:
@@ -47,7 +65,7 @@ async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtim
     answer = await ask_docker(state)
     if (problem := _problem(answer)) is None:
         narrator.say(f"engines run in Docker containers and find the bus at {answer.gateway}")
-        return Runtime(kind=DOCKER, bus_host=answer.gateway)
+        return Runtime(kind=DOCKER, bus_host=answer.gateway, networks=answer.networks)
     if wanted == DOCKER:
         raise StackError(
             f"engines cannot run in Docker: {problem}", "see `flotilla doctor`, or use --runtime process"

@@ -97,6 +97,7 @@ def _supervisor(given: Surroundings) -> dict[str, str]:
         "FLOTILLA_OWNER": owner_of(given.folder.root),
         "FLOTILLA_RUNTIME": given.runtime.kind,
         "FLOTILLA_ENGINE_NATS_URL": given.nats_url,
+        **given.runtime.networks,
         "FLOTILLA_CATALOG": str(given.folder.catalog),
         "FLOTILLA_SIGNING_KEY": str(given.keys.engine_key_file),
         "FLOTILLA_ACCOUNT": given.keys.account,

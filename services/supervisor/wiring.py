@@ -34,6 +34,8 @@ log = get_logger(__name__)
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether engines can run in Docker here. `gateway` is the host's address on their network, for nats-server to bind.
 
+    `network` and `egress_network` are theirs and no other fleet's, with their ranges.
+
     `docker` says that an engine answers and the network is there, `image` that the engines' image is, `seccomp` that the engine keeps
     containers to a profile of system calls.
     """
@@ -43,6 +45,10 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     image: bool = False
     image_id: str = ""
     gateway: str = ""
+    network: str = ""
+    network_subnet: str = ""
+    egress_network: str = ""
+    egress_subnet: str = ""
     seccomp: bool = True
 
     @property

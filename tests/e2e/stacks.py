@@ -17,7 +17,7 @@ from typing import Any
 from flotilla.schemas.fault import FaultError
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.ports import Ports, is_free
-from flotilla.state.folder import StateFolder
+from flotilla.state.folder import StateFolder, owner_of
 from flotilla.state.settings import Connection, find_connection
 
 PROGRAMS = {
@@ -107,7 +107,16 @@ class RunningStack:
             self.start()  # engines that were left are stopped by a stack only
         if self._up.pid is not None:
             self.stop()
+        if self.runtime == "docker":
+            self._remove_networks()
         shutil.rmtree(self.root)
+
+    def _remove_networks(self) -> None:
+        docker = ["docker", "network"]
+        mine = ["--filter", f"label=flotilla.owner={owner_of(self.folder.root)}"]
+        found = subprocess.run([*docker, "ls", "-q", *mine], capture_output=True, text=True, check=True)
+        for network in found.stdout.split():
+            subprocess.run([*docker, "rm", network], capture_output=True, check=True)
 
     @property
     def pid(self) -> int:

@@ -409,6 +409,7 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
         os.environ
         | environment
         | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_NETWORK": NETWORK, "FLOTILLA_NETWORK_SUBNET": SUBNET}
+        | {"FLOTILLA_EGRESS_NETWORK": f"{NETWORK}-egress"}
     )
     with docker_network():
         done = subprocess.run(
@@ -424,6 +425,32 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
         SUBNET.replace(".0/24", ".1"),
     )
     assert answer["image_id"].startswith("sha256:")
+
+
+def test_two_fleets_have_networks_of_their_own_and_keep_them(environment: dict[str, str]) -> None:
+    image = require_docker_image()
+    owners = [f"flotilla-{os.getpid():09d}{letter}" for letter in "ab"]
+
+    def prepared(owner: str) -> dict[str, str]:
+        env = os.environ | environment | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_OWNER": owner}
+        command = [sys.executable, "-m", "flotilla.services.supervisor.prepare"]
+        told = subprocess.run(command, env=env, capture_output=True, check=True).stdout
+        answer = msgspec.json.decode(told, type=dict[str, Any])
+        assert answer["docker"], answer
+        return {
+            key: answer[key]
+            for key in ("network", "network_subnet", "egress_network", "egress_subnet", "gateway")
+        }
+
+    try:
+        first, second = (prepared(owner) for owner in owners)
+        assert not set(first.values()) & set(second.values())
+        assert [prepared(owner) for owner in owners] == [first, second]
+    finally:
+        for owner in owners:
+            listed = ["docker", "network", "ls", "-q", "--filter", f"label=flotilla.owner={owner}"]
+            for network in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split():
+                subprocess.run(["docker", "network", "rm", network], capture_output=True, check=True)
 
 
 def test_prepare_that_only_looks_makes_no_network(environment: dict[str, str]) -> None:

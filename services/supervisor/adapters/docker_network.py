@@ -9,6 +9,7 @@ from docker.errors import APIError, NotFound
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.supervisor.core import names
+from flotilla.services.supervisor.core.networks import SeenNetwork
 
 _ICC = "com.docker.network.bridge.enable_icc"
 
@@ -19,6 +20,24 @@ class BusNetwork(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     gateway: str
     subnet: str
+
+
+def seen_networks(client: APIClient, owner: str) -> tuple[SeenNetwork, ...]:
+    """All networks, as the fleet `owner` finds them. Raises what the SDK raises."""
+    ours = {
+        name
+        for one in client.containers(all=True, filters={"label": f"{names.OWNER}={owner}"})
+        for name in one.get("NetworkSettings", {}).get("Networks", {})
+    }
+    return tuple(
+        SeenNetwork(
+            name=row["Name"],
+            owner=(row.get("Labels") or {}).get(names.OWNER, ""),
+            subnets=tuple(pool["Subnet"] for pool in row["IPAM"]["Config"] or () if "Subnet" in pool),
+            has_ours=row["Name"] in ours,
+        )
+        for row in client.networks()
+    )
 
 
 def ensure_network(client: APIClient, name: str, *, subnet: str, owner: str) -> BusNetwork:

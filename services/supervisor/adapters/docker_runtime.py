@@ -22,12 +22,14 @@ from flotilla.services.supervisor.adapters.docker_network import (
     ensure_egress,
     ensure_network,
     find_network,
+    seen_networks,
 )
 from flotilla.services.supervisor.core import names
 from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.facts import as_gone, never_seen
 from flotilla.services.supervisor.core.inspected import Inspected, facts_of, is_engine
 from flotilla.services.supervisor.core.live_guard import refuse_live
+from flotilla.services.supervisor.core.networks import SeenNetwork
 from flotilla.services.supervisor.core.seccomp import keeps_seccomp
 from flotilla.services.supervisor.core.spec import (
     ContainerProfile,
@@ -81,6 +83,10 @@ class DockerRuntime:
             lambda client: ensure_network(client, profile.network, subnet=self._subnet, owner=profile.owner)
         )
 
+    async def seen_networks(self) -> tuple[SeenNetwork, ...]:
+        """Every network of this Docker engine. Raises FaultError."""
+        return await self._calls.read(lambda client: seen_networks(client, self._profile.owner))
+
     async def find_network(self) -> BusNetwork | None:
         """The engines' network, None when it is not there. Raises FaultError."""
         return await self._calls.read(lambda client: find_network(client, self._profile.network))
@@ -99,7 +105,7 @@ class DockerRuntime:
         networks = networks_besides(spec, self._profile)
         async with self._locks.take(spec.session_id):
             if networks:
-                await self._ensure_egress()
+                await self.ensure_egress()
 
             def ensure(client: APIClient) -> Inspected:
                 return ensure_container(
@@ -239,7 +245,8 @@ class DockerRuntime:
         await self.ensure_network()
         return await self._calls.start(ensure)
 
-    async def _ensure_egress(self) -> None:
+    async def ensure_egress(self) -> None:
+        """The network on which engines reach venues, made when it is not there. Raises FaultError."""
         profile = self._profile
         await self._calls.start(
             lambda client: ensure_egress(

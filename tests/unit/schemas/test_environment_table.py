@@ -24,7 +24,7 @@ IN_SHELL = re.compile(r"\$\{?(FLOTILLA_[A-Z_]+)")
 
 READ_IN = {
     Reader.ORCHESTRATOR: {"services/orchestrator/settings.py"},
-    Reader.SUPERVISOR: {"services/supervisor/settings.py"},
+    Reader.SUPERVISOR: {"services/supervisor/settings.py", "services/supervisor/prepare.py"},
     Reader.GATEWAY: {"services/gateway/settings.py"},
     Reader.SERVICES: {"bus/settings.py", "bus/host.py"},
     Reader.CLIENT: {
