@@ -1,6 +1,7 @@
 """`flotilla access add`: a token for the REST API and, for an observer that wants them, credentials for the bus."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -137,6 +138,8 @@ def _tell_of_the_bus(options: Options, observer: NewObserver) -> None:
     except FaultError:
         print("the bus lets it in from the next `flotilla up` on", file=sys.stderr)
         return
+    # It is refused until the supervisor has told the server.
+    logging.getLogger("flotilla.bus").setLevel(logging.ERROR)
     try:
         asyncio.run(_be_let_in(connection, observer))
     except FaultError as error:
