@@ -15,16 +15,14 @@ from nats import connect as stock_connect
 from nats.aio.client import Client
 
 from flotilla.bus.bus import connect
-from flotilla.bus.credentials import REVOKING_KEY_FILE, SYSTEM_CREDS_FILE, FleetKeys, Minted
-from flotilla.bus.jwt import Key
-from flotilla.bus.revoking import Revoker
+from flotilla.bus.credentials import FleetKeys, Minted
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas.contract import CALLS, FEEDS, FLEET_STOP_ORDER, RENEW_CREDENTIAL, Actor, Call, on_host
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
-from tests.integration.logins import SESSION
+from tests.integration.logins import SESSION, revoker_of
 
 OWN: Final = "e1"
 OTHER: Final = "e2"
@@ -167,7 +165,9 @@ async def test_neither_does_one_whose_credential_has_ended_or_was_revoked(
     await ensure_streams(await connect_as(Actor.OPERATOR))
     ended = nats.keys.mint(1).mint(OWN, SESSION)
     revoked = nats.keys.mint().mint(OTHER, SESSION)
-    await revoke(nats, revoked)
+    revoker = revoker_of(nats)
+    await revoker.revoke([revoked.users.engine, revoked.users.renewal])
+    await revoker.close()
     await asyncio.sleep(2.1)
     for creds in (ended.creds, revoked.creds, revoked.renewal):
         await gets_not_in(nats, creds)
@@ -177,16 +177,3 @@ async def gets_not_in(nats: NatsServer, creds: str) -> None:
     with pytest.raises(FaultError) as caught:
         await connect(BusSettings(url=nats.url, name="x", creds=creds), wait_s=0.5)
     assert caught.value.fault.code in (FaultCode.UNAVAILABLE, FaultCode.INVALID)
-
-
-async def revoke(nats: NatsServer, minted: Minted) -> None:
-    nats.keys.write_system_credentials()
-    files = nats.keys.engine_key_file
-    settings = BusSettings(
-        url=nats.url, name=Actor.SUPERVISOR, creds=files.with_name(SYSTEM_CREDS_FILE).read_text()
-    )
-    revoker = Revoker(
-        settings, Key(files.with_name(REVOKING_KEY_FILE).read_bytes()), nats.keys.engines_account
-    )
-    await revoker.revoke([minted.users.engine, minted.users.renewal])
-    await revoker.close()

@@ -8,10 +8,9 @@ from contextlib import suppress
 import pytest
 
 from flotilla.bus.bus import Bus, connect
-from flotilla.bus.credentials import REVOKING_KEY_FILE, SYSTEM_CREDS_FILE, EngineMint, Minted
-from flotilla.bus.jwt import Key, claims_of, with_claims
+from flotilla.bus.credentials import SYSTEM_CREDS_FILE, EngineMint, Minted
+from flotilla.bus.jwt import claims_of, with_claims
 from flotilla.bus.revoking import LONGEST_LIFE_S, Revoker, revoked
-from flotilla.bus.server_accounts import ServerAccounts
 from flotilla.bus.settings import BusSettings, engine_name, renewal_name
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas import contract
@@ -19,7 +18,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
-from tests.integration.logins import SESSION
+from tests.integration.logins import SESSION, revoker_of
 
 LIFE_S = 3
 
@@ -35,15 +34,6 @@ async def revoker(nats: NatsServer) -> AsyncIterator[Revoker]:
     made = revoker_of(nats)
     yield made
     await made.close()
-
-
-def revoker_of(nats: NatsServer) -> Revoker:
-    nats.keys.write_system_credentials()
-    files = nats.keys.engine_key_file
-    creds = files.with_name(SYSTEM_CREDS_FILE).read_text()
-    key = Key(files.with_name(REVOKING_KEY_FILE).read_bytes())
-    system = BusSettings(url=nats.url, name=Actor.SUPERVISOR, creds=creds)
-    return Revoker(ServerAccounts(system, key), nats.keys.engines_account)
 
 
 def settings_of(nats: NatsServer, creds: str, instance_id: str = "e1") -> BusSettings:
