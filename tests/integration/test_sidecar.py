@@ -88,7 +88,8 @@ async def test_sigterm_stops_by_the_policy_of_the_session(sidecar: Sidecar, hear
     assert "stopping leave" in sidecar.stdout
 
 
-async def test_commands_reach_the_engine(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:
+async def test_commands_reach_the_engine(sidecar: Sidecar, heard: Heard, connect_as: ConnectAs) -> None:
+    bus = await connect_as(Actor.ORCHESTRATOR)
     sidecar.start()
     await heard.trading()
     command = EngineCommand(session_id=sidecar.spec.session_id, request_id="r-1")
