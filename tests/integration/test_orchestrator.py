@@ -148,8 +148,9 @@ async def test_a_stop_reaches_the_sidecar_and_what_is_left_is_removed(bench: Ben
     async def commands() -> list[object]:
         return list(engine.commands)
 
-    (command,) = await until(commands)
-    assert (command.session_id, command.policy) == (engine.spec.session_id, StopPolicy.LEAVE)  # type: ignore[attr-defined]
+    # On a busy machine it is sent again before the first one was answered.
+    sent = {(command.session_id, command.policy) for command in await until(commands)}  # type: ignore[attr-defined]
+    assert sent == {(engine.spec.session_id, StopPolicy.LEAVE)}
     await engine.enter(RunState.STOPPING)
     await engine.enter(RunState.STOPPED, detail="", not_confirmed=("order O-1 still open",))
     view = await bench.state(RunState.STOPPED)

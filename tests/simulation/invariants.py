@@ -308,7 +308,8 @@ class Judge:
                 self._say(f"{name} was killed, and nothing is said to be unknown")
         for refusal in self._store.refusals:
             # The clocks of hosts are set by an hour here, which is said of their events.
-            if refusal.subject.startswith("engine.") and "on record under" not in refusal.message:
+            is_claim = refusal.caller.credential == f"engine_{refusal.instance_id}"
+            if is_claim and "on record under" not in refusal.message:
                 self._say(f"{refusal.instance_id} is honest and is not believed: {refusal.message}")
 
     def _say(self, text: str) -> None:
