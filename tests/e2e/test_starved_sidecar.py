@@ -19,12 +19,8 @@ SILENT_S = 5.0
 """Longer, and the fleet calls an engine silent."""
 
 
-@pytest.fixture(scope="module")
-def runtime(runtime: str) -> str:
-    """Containers only: local processes share the whole machine with everybody."""
-    if runtime != "docker":
-        pytest.skip("nothing limits what a local process takes")
-    return runtime
+# Local processes share the whole machine with everybody: nothing limits what one takes.
+pytestmark = pytest.mark.parametrize("runtime", ["docker"], indirect=True)
 
 
 @pytest.fixture(scope="module")
