@@ -1,24 +1,14 @@
 """Tokens on a whole stack: made by a command while it runs, limited to a desk, taken away while a stream is open."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import msgspec
-import pytest
 
 from tests.e2e.engines import PACED, paced
 from tests.e2e.rest import API, ENGINE, ENGINES
 from tests.e2e.stacks import RunningStack
-
-
-@pytest.fixture(scope="module")
-def stack(runtime: str) -> Iterator[RunningStack]:
-    made = RunningStack(runtime)
-    made.start()
-    yield made
-    made.remove()
 
 
 def configured(instance_id: str, labels: dict[str, str]) -> dict[str, Any]:

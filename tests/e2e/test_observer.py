@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -20,14 +20,6 @@ from tests.e2e.stacks import RunningStack
 HEARD = ("heartbeat", "metrics", "state", "order", "fill", "position", "account")
 ACTS = ("fleet.engine.stop", "engine.watched.command.stop", "engine.watched.fill", "engine.kill")
 ELSEWHERE = ("engine.watched.log", "engine.watched.command.*", "fleet.>", "_INBOX_operator.>")
-
-
-@pytest.fixture(scope="module")
-def stack(runtime: str) -> Iterator[RunningStack]:
-    made = RunningStack(runtime)
-    made.start()
-    yield made
-    made.remove()
 
 
 class Third:

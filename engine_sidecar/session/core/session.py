@@ -86,12 +86,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             boot_until = now + session.spec.boot_timeout_s
             return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
         case ZygoteReady(cannot_confine=why):
-            session = msgspec.structs.replace(session, is_zygote_ready=True)
-            if why and session.spec.trading_mode == TradingMode.LIVE:
-                text = f"live trading is refused here: {why}"
-                ended = Ended(FailureReason.CONFIG, text)
-                return ending.over(msgspec.structs.replace(session, ended=ended))
-            return _fork(session)
+            return _zygote_ready(session, why)
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
         case StopAsked():
@@ -101,9 +96,8 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)
         case CommandedDirectly(command=command, caller=caller):
-            text = f"{command} was asked for with the operator's credential" + (
-                f", by {caller}" if caller else ""
-            )
+            by = f", by {caller}" if caller else ""
+            text = f"{command} was asked for with the operator's credential{by}"
             return session, (alert(COMMANDED_DIRECTLY, text),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
@@ -119,6 +113,14 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
             return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _zygote_ready(session: Session, cannot_confine: str) -> Step:
+    session = msgspec.structs.replace(session, is_zygote_ready=True)
+    if cannot_confine and session.spec.trading_mode == TradingMode.LIVE:
+        ended = Ended(FailureReason.CONFIG, f"live trading is refused here: {cannot_confine}")
+        return ending.over(msgspec.structs.replace(session, ended=ended))
+    return _fork(session)
 
 
 def _fork(session: Session) -> Step:
