@@ -4,9 +4,10 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from flotilla.schemas.environment import NATS_CA, NATS_CREDS, NATS_PLAIN, NATS_URL
 from flotilla.schemas.variable import Variable
 
+T = TypeVar("T")
 _ENCRYPTED: Final = "tls"
 
 
@@ -77,6 +79,15 @@ def bus_url(env: Mapping[str, str] = os.environ, variable: Variable[str] = NATS_
         f"{variable.name} is in plain text at {parts.hostname!r}, another machine: use tls://, or set {NATS_PLAIN.name}=1 where"
         " nobody else is on the network"
     )
+
+
+def settings_of(name: str, read: Callable[[], T]) -> T:
+    """What the program `name` is to use. Where `read` raises ValueError or OSError, it ends with 78, and a line on stderr says why."""
+    try:
+        return read()
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        raise SystemExit(os.EX_CONFIG) from None
 
 
 def authorities(file: Path | None) -> str:

@@ -33,7 +33,7 @@ STATE: Final = Variable(
 NATS_URL: Final = Variable(
     name="FLOTILLA_NATS_URL",
     readers=(Reader.SERVICES, Reader.SUPERVISOR, Reader.CLIENT),
-    kind=variable.URL,
+    kind=variable.BUS_URL,
     meaning="The bus. A supervisor hands it to local engine processes too. A client that has it looks for no stack on this machine.",
     default="nats://127.0.0.1:4222",
 )
@@ -310,9 +310,9 @@ CATALOG_TARGET: Final = Variable(
 ENGINE_NATS_URL: Final = Variable(
     name="FLOTILLA_ENGINE_NATS_URL",
     readers=(Reader.SUPERVISOR,),
-    kind=variable.URL,
+    kind=variable.BUS_URL,
     meaning="The bus as engines in containers reach it.",
-    default="nats://10.231.0.1:4222",
+    without="port 4222 of the first address in `FLOTILLA_NETWORK_SUBNET`",
 )
 ENGINE_COMMAND: Final = Variable(
     name="FLOTILLA_ENGINE_COMMAND",

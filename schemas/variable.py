@@ -148,6 +148,14 @@ def _without_password(given: str) -> str:
     return given
 
 
+def _bus_url(given: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in {"nats", "tls"} or not parts.hostname:
+        raise ValueError("not a bus")
+    _ = parts.port  # raises ValueError for one that is none
+    return given
+
+
 def _level(given: str) -> str:
     if (level := given.strip().upper()) not in logging.getLevelNamesMapping():
         raise ValueError("not a level")
@@ -161,6 +169,9 @@ def _labels(given: str) -> dict[str, str]:
 PATH: Final = Kind("a path", Path)
 PATHS: Final = Kind("paths, separated as in PATH", _paths)
 URL: Final = Kind("a URL", str, may_hold_secret=True)
+BUS_URL: Final = Kind(
+    "a URL such as `nats://127.0.0.1:4222` or `tls://bus.example:4222`", _bus_url, may_hold_secret=True
+)
 URL_WITHOUT_PASSWORD: Final = Kind(
     "a URL without a password: that stands in the file which `FLOTILLA_POSTGRES_PASSWORD_FILE` names",
     _without_password,

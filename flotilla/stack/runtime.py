@@ -14,6 +14,7 @@ from flotilla.state.programs import output, python
 
 DOCKER: Final = "docker"
 PROCESS: Final = "process"
+_PREPARE: Final = "flotilla.services.supervisor.prepare"
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,15 +75,26 @@ async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtim
     return Runtime(kind=PROCESS)
 
 
+async def remove_networks(state: Path, narrator: Narrator) -> None:
+    """Removes the fleet's Docker networks, but for those that containers are still on. Says so when it cannot."""
+    try:
+        await output(python("-m", _PREPARE, "--remove"), env=_env(state))
+    except ProgramFailedError as error:
+        narrator.warn(f"the engines' networks are left: {error}")
+
+
 async def ask_docker(state: Path, *, look_only: bool = False) -> DockerAnswer:
     """What can be done with Docker here. Makes the engines' network where there is none, unless it is to `look_only`."""
     look = ("--look",) if look_only else ()
-    env = {**of_program(), "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
     try:
-        text = await output(python("-m", "flotilla.services.supervisor.prepare", *look), env=env)
+        text = await output(python("-m", _PREPARE, *look), env=_env(state))
     except ProgramFailedError as error:
         return DockerAnswer(docker=False, detail=str(error))
     return msgspec.json.decode(text, type=DockerAnswer)
+
+
+def _env(state: Path) -> dict[str, str]:
+    return {**of_program(), "FLOTILLA_STATE": str(state), "FLOTILLA_OWNER": owner_of(state)}
 
 
 def _problem(answer: DockerAnswer) -> str | None:

@@ -21,7 +21,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
-from flotilla.stack.runtime import choose_runtime
+from flotilla.stack.runtime import DOCKER, Runtime, choose_runtime, remove_networks
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.nats_health import LOOK_S, STOP_S, has_room
@@ -142,12 +142,14 @@ class Stack:
         self._fleet: Flotilla | None = None
         self._lock: StackLock | None = None
         self._keys: FleetKeys | None = None
+        self._runtime: Runtime | None = None
 
     async def start(self) -> Connection:
         """Brings everything up. Raises StackError, ServerError or StackRunsError."""
         lock = self._lock = await self._take_folder()
         http_port = self._http_port()
         runtime = await choose_runtime(self._settings.runtime, self._folder.root, self._narrator)
+        self._runtime = runtime
         keys = self._keys = FleetKeys(self._folder.keys)
         nats = self._nats(keys, runtime.bus_host, lock)
         redis = self._redis(runtime.bus_host, lock)
@@ -183,6 +185,8 @@ class Stack:
         await self._clients.aclose()
         await _stop((keeper.child for keeper in self._services.values()), _SERVICE_STOP_S)
         await _stop((keeper.child for keeper in self._servers), _SERVER_STOP_S)
+        if self._runtime is not None and self._runtime.kind == DOCKER and not leave_engines:
+            await remove_networks(self._folder.root, self._narrator)
         if self._lock is not None:
             self._folder.connection_file.unlink(missing_ok=True)
             self._lock.release()

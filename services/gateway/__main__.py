@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from flotilla.bus.bus import Bus
 from flotilla.bus.host import HealthProbe, host
 from flotilla.bus.logs import configure, get_logger
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.settings import BusSettings, settings_of
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.services.gateway.service import serve
@@ -17,13 +17,9 @@ log = get_logger(__name__)
 
 
 def main() -> int:
-    """The exit code: 78 for settings that cannot be used, 1 when the bus or the port cannot be had."""
-    try:
-        settings = GatewaySettings.from_env()
-        bus_settings = BusSettings.from_env(Actor.GATEWAY)
-    except (ValueError, OSError) as error:
-        print(f"gateway: {error}", file=sys.stderr)
-        return 78
+    """The exit code: 1 when the bus or the port cannot be had."""
+    settings = settings_of(Actor.GATEWAY, GatewaySettings.from_env)
+    bus_settings = settings_of(Actor.GATEWAY, lambda: BusSettings.from_env(Actor.GATEWAY))
     configure(Actor.GATEWAY, settings.log_level)
 
     def service(bus: Bus) -> AbstractAsyncContextManager[HealthProbe]:

@@ -4,7 +4,7 @@ import asyncio
 
 from flotilla.bus import lean, logs  # noqa: F401
 from flotilla.bus.host import host
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.settings import BusSettings, settings_of
 from flotilla.schemas.contract import Actor
 from flotilla.services.orchestrator.service import orchestrator
 from flotilla.services.orchestrator.settings import OrchestratorSettings
@@ -12,9 +12,10 @@ from flotilla.services.orchestrator.settings import OrchestratorSettings
 
 def main() -> None:
     """Runs until SIGTERM."""
-    settings = OrchestratorSettings.from_env()
+    settings = settings_of(Actor.ORCHESTRATOR, OrchestratorSettings.from_env)
     logs.configure(Actor.ORCHESTRATOR, settings.log_level)
-    asyncio.run(host(Actor.ORCHESTRATOR, BusSettings.from_env(Actor.ORCHESTRATOR), orchestrator(settings)))
+    bus_settings = settings_of(Actor.ORCHESTRATOR, lambda: BusSettings.from_env(Actor.ORCHESTRATOR))
+    asyncio.run(host(Actor.ORCHESTRATOR, bus_settings, orchestrator(settings)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from flotilla.bus import lean, logs  # noqa: F401
 from flotilla.bus.host import host
-from flotilla.bus.settings import BusSettings
+from flotilla.bus.settings import BusSettings, settings_of
 from flotilla.schemas.contract import Actor
 from flotilla.services.supervisor.service import supervisor
 from flotilla.services.supervisor.settings import SupervisorSettings
@@ -17,9 +17,9 @@ def main() -> None:
     """Runs until SIGTERM; the engines run on."""
     _keep_what_was_inherited()
     leave_no_core()
-    settings = SupervisorSettings.from_env()
+    settings = settings_of(Actor.SUPERVISOR, SupervisorSettings.from_env)
     logs.configure(Actor.SUPERVISOR, settings.log_level)
-    bus_settings = BusSettings.from_env(Actor.SUPERVISOR)
+    bus_settings = settings_of(Actor.SUPERVISOR, lambda: BusSettings.from_env(Actor.SUPERVISOR))
     asyncio.run(host(Actor.SUPERVISOR, bus_settings, supervisor(settings), metadata={"host": settings.host}))
 
 

@@ -1,5 +1,6 @@
 """How a supervisor is set up, from FLOTILLA_* environment variables; secrets stand in files, never here."""
 
+import ipaddress
 import os
 import re
 import socket
@@ -108,7 +109,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             subnet=NETWORK_SUBNET.read(env),
             catalog=CATALOG.given(env) or "",
             catalog_target=CATALOG_TARGET.read(env),
-            engine_bus_url=bus_url(env, ENGINE_NATS_URL, NETWORK_SUBNET.read(env)),
+            engine_bus_url=_engine_bus_url(env, NETWORK_SUBNET.read(env)),
             process_bus_url=bus_url(env, NATS_URL),
             bus_ca=authorities(NATS_CA.given(env)),
             engine_command=ENGINE_COMMAND.given(env) or (),
@@ -157,6 +158,12 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     def sidecar_command(self) -> tuple[str, ...]:
         """What the process runtime starts."""
         return self.process_command or (sys.executable, "-u", "-m", "flotilla.engine_sidecar")
+
+
+def _engine_bus_url(env: Mapping[str, str], subnet: str) -> str:
+    if ENGINE_NATS_URL.given(env) is None:
+        return f"nats://{ipaddress.ip_network(subnet)[1]}:4222"
+    return bus_url(env, ENGINE_NATS_URL, subnet)
 
 
 def _host_id(name: str) -> str:

@@ -107,16 +107,17 @@ class RunningStack:
             self.start()  # engines that were left are stopped by a stack only
         if self._up.pid is not None:
             self.stop()
-        if self.runtime == "docker":
-            self._remove_networks()
+            assert not self._networks(), self.said()
+        for network in self._networks():
+            subprocess.run(["docker", "network", "rm", network], capture_output=True, check=True)
         shutil.rmtree(self.root)
 
-    def _remove_networks(self) -> None:
-        docker = ["docker", "network"]
-        mine = ["--filter", f"label=flotilla.owner={owner_of(self.folder.root)}"]
-        found = subprocess.run([*docker, "ls", "-q", *mine], capture_output=True, text=True, check=True)
-        for network in found.stdout.split():
-            subprocess.run([*docker, "rm", network], capture_output=True, check=True)
+    def _networks(self) -> list[str]:
+        if self.runtime != "docker":
+            return []
+        mine = f"label=flotilla.owner={owner_of(self.folder.root)}"
+        listed = ["docker", "network", "ls", "-q", "--filter", mine]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
 
     @property
     def pid(self) -> int:

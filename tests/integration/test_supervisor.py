@@ -427,30 +427,40 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
     assert answer["image_id"].startswith("sha256:")
 
 
-def test_two_fleets_have_networks_of_their_own_and_keep_them(environment: dict[str, str]) -> None:
+def test_fleets_that_start_at_once_have_networks_of_their_own_and_leave_none(
+    environment: dict[str, str],
+) -> None:
     image = require_docker_image()
-    owners = [f"flotilla-{os.getpid():09d}{letter}" for letter in "ab"]
+    owners = [f"flotilla-{os.getpid():09d}{letter}" for letter in "abcd"]
 
-    def prepared(owner: str) -> dict[str, str]:
+    def begun(owner: str, *arguments: str) -> subprocess.Popen[bytes]:
         env = os.environ | environment | {"FLOTILLA_ENGINE_IMAGE": image, "FLOTILLA_OWNER": owner}
-        command = [sys.executable, "-m", "flotilla.services.supervisor.prepare"]
-        told = subprocess.run(command, env=env, capture_output=True, check=True).stdout
-        answer = msgspec.json.decode(told, type=dict[str, Any])
-        assert answer["docker"], answer
-        return {
-            key: answer[key]
-            for key in ("network", "network_subnet", "egress_network", "egress_subnet", "gateway")
-        }
+        command = [sys.executable, "-m", "flotilla.services.supervisor.prepare", *arguments]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
+
+    def answers(*arguments: str) -> list[bytes]:
+        programs = [begun(owner, *arguments) for owner in owners]
+        told = [program.communicate()[0] for program in programs]
+        assert [program.returncode for program in programs] == [0] * len(owners)
+        return told
+
+    def prepared() -> list[set[str]]:
+        read = [msgspec.json.decode(told, type=dict[str, Any]) for told in answers()]
+        keys = ("network", "network_subnet", "egress_network", "egress_subnet", "gateway")
+        return [{answer[key] or answer["detail"] for key in keys} for answer in read]
 
     try:
-        first, second = (prepared(owner) for owner in owners)
-        assert not set(first.values()) & set(second.values())
-        assert [prepared(owner) for owner in owners] == [first, second]
+        first = prepared()
+        assert len(set[str]().union(*first)) == 5 * len(owners), first
+        assert prepared() == first
     finally:
-        for owner in owners:
-            listed = ["docker", "network", "ls", "-q", "--filter", f"label=flotilla.owner={owner}"]
-            for network in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split():
-                subprocess.run(["docker", "network", "rm", network], capture_output=True, check=True)
+        answers("--remove")
+    assert not any(_networks_of(owner) for owner in owners)
+
+
+def _networks_of(owner: str) -> list[str]:
+    listed = ["docker", "network", "ls", "-q", "--filter", f"label=flotilla.owner={owner}"]
+    return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_prepare_that_only_looks_makes_no_network(environment: dict[str, str]) -> None:

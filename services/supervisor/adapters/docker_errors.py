@@ -15,11 +15,14 @@ from docker.errors import APIError, DockerException
 from urllib3.exceptions import HTTPError
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor.core.networks import CHOOSE_A_RANGE
 
 FAILURES: Final = (DockerException, HTTPError, OSError, json.JSONDecodeError)
 """All that the SDK lets out; requests' own exceptions are OSErrors."""
 _NAME_TAKEN: Final = re.compile(r"The container name .* is already in use")
 _NETWORK_MISSING: Final = re.compile(r"network \S+ not found")
+_NETWORK_IN_USE: Final = re.compile("has active endpoints")
+_RANGE_TAKEN: Final = re.compile("non-overlapping IPv4 address pool|Pool overlaps with other")
 _START: Final = "start one: scripts/docker-engine"
 _NEVER_SENT: Final = (FileNotFoundError, ConnectionRefusedError, PermissionError)
 
@@ -55,8 +58,8 @@ _BY_TEXT: Final = (
     (re.compile("no space left on device"), Meaning(FaultCode.UNAVAILABLE, 30.0, "free some disk space")),
     (re.compile("port is already allocated|address already in use"), Meaning(FaultCode.CONFLICT)),
     (
-        re.compile("non-overlapping IPv4 address pool|Pool overlaps with other"),
-        Meaning(FaultCode.UNAVAILABLE, None, "set FLOTILLA_NETWORK_SUBNET to a free range"),
+        _RANGE_TAKEN,
+        Meaning(FaultCode.UNAVAILABLE, None, CHOOSE_A_RANGE),
     ),
     (re.compile("No such image"), Meaning(FaultCode.UNAVAILABLE, None, "build it: deploy/build-engine.sh")),
     (_NETWORK_MISSING, Meaning(FaultCode.UNAVAILABLE, 1.0)),
@@ -99,6 +102,16 @@ def is_name_taken(error: APIError) -> bool:
 def is_network_missing(error: APIError) -> bool:
     """True when a start found its network gone; creating the container had succeeded."""
     return _NETWORK_MISSING.search(_text(error)) is not None
+
+
+def is_network_in_use(error: APIError) -> bool:
+    """True when a network was not removed because containers are on it."""
+    return _NETWORK_IN_USE.search(_text(error)) is not None
+
+
+def is_range_taken(error: FaultError) -> bool:
+    """True when a network was not made because another has the range."""
+    return isinstance(error.__cause__, APIError) and _RANGE_TAKEN.search(_text(error.__cause__)) is not None
 
 
 def _refusal(error: APIError) -> FaultError:

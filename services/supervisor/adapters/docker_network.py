@@ -8,6 +8,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor.adapters.docker_errors import is_network_in_use
 from flotilla.services.supervisor.core import names
 from flotilla.services.supervisor.core.networks import SeenNetwork
 
@@ -59,6 +60,18 @@ def ensure_egress(client: APIClient, name: str, *, subnet: str, owner: str) -> N
     found = _ensure(client, name, subnet, owner, is_internal=False)
     if not _is_bridge(found) or found.get("Internal"):
         raise _unfit(name, "a bridge that leads outside, with icc off", "FLOTILLA_EGRESS_NETWORK")
+
+
+def remove_networks(client: APIClient, owner: str) -> None:
+    """Removes those that the fleet `owner` made, but for those that containers are on. Raises what the SDK raises."""
+    for row in client.networks(filters={"label": f"{names.OWNER}={owner}"}):
+        try:
+            client.remove_network(row["Id"])
+        except NotFound:  # somebody else was faster
+            continue
+        except APIError as error:
+            if not is_network_in_use(error):
+                raise
 
 
 def _bus_network(name: str, found: dict[str, Any]) -> BusNetwork:

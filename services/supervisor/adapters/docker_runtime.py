@@ -22,6 +22,7 @@ from flotilla.services.supervisor.adapters.docker_network import (
     ensure_egress,
     ensure_network,
     find_network,
+    remove_networks,
     seen_networks,
 )
 from flotilla.services.supervisor.core import names
@@ -86,6 +87,10 @@ class DockerRuntime:
     async def seen_networks(self) -> tuple[SeenNetwork, ...]:
         """Every network of this Docker engine. Raises FaultError."""
         return await self._calls.read(lambda client: seen_networks(client, self._profile.owner))
+
+    async def remove_networks(self) -> None:
+        """Removes the fleet's own, but for those that containers are on. Raises FaultError."""
+        await self._calls.start(lambda client: remove_networks(client, self._profile.owner))
 
     async def find_network(self) -> BusNetwork | None:
         """The engines' network, None when it is not there. Raises FaultError."""

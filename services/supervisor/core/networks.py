@@ -8,6 +8,7 @@ import msgspec
 
 from flotilla.schemas.fault import FaultCode, fault
 
+CHOOSE_A_RANGE: Final = "set FLOTILLA_NETWORK_SUBNET or FLOTILLA_EGRESS_SUBNET to a free range"
 _POOL_PREFIX: Final = 16
 
 
@@ -28,9 +29,10 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own_network(
-    usual: Chosen, owner: str, seen: Sequence[SeenNetwork], *, reserved: Sequence[str] = ()
+    usual: Chosen, owner: str, seen: Sequence[SeenNetwork], *, reserved: Sequence[str] = (), wanted: str = ""
 ) -> Chosen:
-    """The network of the fleet `owner`: the `usual` one, unless that is another fleet's; then one of its own, in the next free range.
+    """The network of the fleet `owner`: the `usual` one, unless that is another fleet's; then one of its own, in the
+    range `wanted` or else in the next free one.
 
     A fleet whose engines are on another fleet's network, as earlier releases had it, stays there as long as they are. Ranges that are
     `reserved` are not given away. Raises FaultError `conflict` when none is free.
@@ -42,6 +44,8 @@ def own_network(
     there = by_name.get(usual.name)
     if there is None or there.owner in ("", owner) or there.has_ours:
         return usual
+    if wanted:
+        return Chosen(name=name, subnet=wanted)
     taken = [subnet for network in seen for subnet in network.subnets] + [*reserved]
     return Chosen(name=name, subnet=_free_range(usual.subnet, taken))
 
@@ -51,7 +55,7 @@ def _free_range(like: str, taken: Sequence[str]) -> str:
     for candidate in _ranges(like):
         if not any(each.version == candidate.version and candidate.overlaps(each) for each in known):
             return str(candidate)
-    raise fault(FaultCode.CONFLICT, f"no range like {like} is free for engines: set FLOTILLA_NETWORK_SUBNET")
+    raise fault(FaultCode.CONFLICT, f"no range like {like} is free for engines: {CHOOSE_A_RANGE}")
 
 
 def _ranges(like: str) -> Iterator[ipaddress.IPv4Network]:

@@ -192,6 +192,8 @@ def test_each_variable_is_read_by_those_whom_the_table_names_and_by_nobody_else(
 
 BAD = {
     "FLOTILLA_NATS_PLAIN": ["yes", "2"],
+    "FLOTILLA_NATS_URL": ["127.0.0.1:4222", "http://127.0.0.1:4222", "nats://:hunter2@", "nats://a:many"],
+    "FLOTILLA_ENGINE_NATS_URL": ["10.231.0.1:4222", "nats://"],
     "FLOTILLA_LOG_LEVEL": ["LOUD"],
     "FLOTILLA_POSTGRES_DSN": ["postgresql://u:hunter2@db/flotilla", "postgresql://[hunter2"],
     "FLOTILLA_STRATEGY_MODULES": ["mine,your-s"],

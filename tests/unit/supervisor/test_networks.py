@@ -23,6 +23,12 @@ def test_another_has_one_of_its_own_in_the_next_range_that_nobody_has() -> None:
     assert own == Chosen(name="flotilla-bus-aaaaaaaaaa", subnet="10.231.4.0/24")
 
 
+def test_a_range_of_ones_choice_is_taken_as_it_is() -> None:
+    """Docker says when it is not free."""
+    own = own_network(USUAL, OWNER, [OTHERS], reserved=["10.240.7.0/24"], wanted="10.240.7.0/24")
+    assert own == Chosen(name="flotilla-bus-aaaaaaaaaa", subnet="10.240.7.0/24")
+
+
 def test_it_keeps_the_one_it_has() -> None:
     mine = SeenNetwork(name="flotilla-bus-aaaaaaaaaa", owner=OWNER, subnets=("10.231.9.0/24",))
     for seen in ([OTHERS, mine], [mine], [SeenNetwork(name="flotilla-bus", owner=OWNER), mine]):

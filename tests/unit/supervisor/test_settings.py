@@ -71,3 +71,9 @@ def test_every_variable_is_read() -> None:
 def test_our_own_variable_wins_over_dockers() -> None:
     env = {"DOCKER_HOST": "unix:///a", "FLOTILLA_DOCKER_URL": "unix:///b"}
     assert SupervisorSettings.from_env(env).docker_url == "unix:///b"
+
+
+def test_engines_find_the_bus_in_the_range_of_their_network() -> None:
+    """A range of one's own, as the remedy for one that is taken says, needs nothing besides."""
+    settings = SupervisorSettings.from_env({"HOME": "/home/ann", "FLOTILLA_NETWORK_SUBNET": "10.240.7.0/24"})
+    assert settings.engine_bus_url == "nats://10.240.7.1:4222"
