@@ -309,7 +309,7 @@ async def _connect(
 
     await client.connect(
         settings.url,
-        name=settings.name,
+        name=settings.shown,
         tls=tls,
         user_jwt_cb=login.show if login else None,
         signature_cb=login.prove if login else None,

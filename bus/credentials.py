@@ -29,7 +29,7 @@ from flotilla.bus.permissions import (
     worker_permissions,
 )
 from flotilla.bus.revoking import LONGEST_LIFE_S, still_revoked
-from flotilla.bus.server_accounts import LIST, UPDATE, lookup_of
+from flotilla.bus.server_accounts import LIST, UPDATE, connections_of, lookup_of
 from flotilla.schemas.access import TokenRecord
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.ids import is_id
@@ -141,11 +141,11 @@ class FleetKeys:
                 file.unlink()
 
     def write_system_credentials(self) -> Path:
-        """The file with which a supervisor tells the server that credentials of engines are good no longer, and nothing else."""
+        """The file with which a supervisor tells the server who is let in, and asks who is connected with credentials of engines."""
         user, path = Key.new(USER), self._folder / SYSTEM_CREDS_FILE
         claims = {
             "type": "user",
-            "pub": {"allow": [UPDATE, LIST, lookup_of("*")]},
+            "pub": {"allow": [UPDATE, LIST, lookup_of("*"), connections_of(self.engines_account)]},
             "sub": {"allow": [f"{inbox(Actor.SUPERVISOR)}.>"]},
             **dict.fromkeys(("subs", "data", "payload"), -1),
         }

@@ -4,7 +4,7 @@ The server writes the header itself and replaces one that a client sent under th
 another account's subject by a reply field carries the account and nothing else: no client sent it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -37,13 +37,17 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def session_id(self) -> str:
         """The session whose credential was shown; empty when that is none of an engine."""
-        found = (tag.removeprefix(_SESSION) for tag in self.tags if tag.startswith(_SESSION))
-        return next(found, "")
+        return session_of(self.tags)
 
 
 def session_tag(session_id: str) -> str:
     """The tag of a credential that is good for one session."""
     return f"{_SESSION}{session_id}"
+
+
+def session_of(tags: Iterable[str]) -> str:
+    """The session that a credential with these tags is good for; empty when that is none of an engine."""
+    return next((tag.removeprefix(_SESSION) for tag in tags if tag.startswith(_SESSION)), "")
 
 
 def crossing_of(headers: Mapping[str, str] | None) -> Crossing | None:

@@ -18,12 +18,20 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 UPDATE: Final = "$SYS.REQ.CLAIMS.UPDATE"
 LIST: Final = "$SYS.REQ.CLAIMS.LIST"
 TIMEOUT_S: Final = 5.0
+_PAGE: Final = 256
+"""Connections in one answer, of 2 kB each; the largest message is one of 1 MB."""
+_OPEN, _CLOSED = 0, 1
 _OK: Final = 200
 
 
 def lookup_of(account: str) -> str:
     """The subject on which the server tells an account's claims."""
     return f"$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP"
+
+
+def connections_of(account: str) -> str:
+    """The subject on which the server tells who is connected in an account."""
+    return f"$SYS.REQ.ACCOUNT.{account}.CONNZ"
 
 
 class ServerAccounts:
@@ -41,6 +49,24 @@ class ServerAccounts:
         answer = await self._ask(LIST, b"")
         try:
             return tuple(msgspec.convert(msgspec.json.decode(answer)["data"], list[str]))
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise unavailable(repr(error)) from error
+
+    async def connections(self, account: str) -> list[dict[str, Any]]:
+        """Who is connected in an account, and who was last, as the server's `/connz` has them."""
+        found = await self._page(account, {"state": _CLOSED, "sort": "stop"})
+        offset = 0
+        while page := await self._page(account, {"state": _OPEN, "offset": offset}):
+            found += page
+            offset += len(page)
+        return found
+
+    async def _page(self, account: str, which: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = await self._ask(
+            connections_of(account), msgspec.json.encode({"auth": True, "limit": _PAGE, **which})
+        )
+        try:
+            return msgspec.convert(msgspec.json.decode(answer)["data"]["connections"], list[dict[str, Any]])
         except (msgspec.MsgspecError, KeyError, TypeError) as error:
             raise unavailable(repr(error)) from error
 

@@ -25,6 +25,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     At a `url` of `tls://` nothing is said before the connection is encrypted and the server's certificate is good: signed by one of those in
     `ca` (PEM), by one that this machine trusts where that is empty.
 
+    `mark` is put behind the name as the server shows it to its administrator: whoever steals `creds` does not know it.
+
     `obeys` is the public key of the account whose clients' calls are heard; empty hears its own account, and clients of others.
     """
 
@@ -33,6 +35,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     creds: str = ""
     obeys: str = ""
     ca: str = ""
+    mark: str = ""
 
     @classmethod
     def from_env(cls, name: str, env: Mapping[str, str] = os.environ) -> Self:
@@ -61,6 +64,11 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
             return ssl.create_default_context(cadata=self.ca or None)
         except (ssl.SSLError, ValueError):
             raise ValueError("holds no certificate in PEM") from None
+
+    @property
+    def shown(self) -> str:
+        """The connection's name in the server's monitoring."""
+        return f"{self.name} {self.mark}".rstrip()
 
     def __repr__(self) -> str:
         return f"BusSettings(url={self.url!r}, name={self.name!r})"
@@ -112,6 +120,11 @@ def _is_of_this_machine(name: str, own: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def mark_of(shown: str) -> str:
+    """The mark in the name of a connection, as the server shows it; empty where there is none."""
+    return shown.partition(" ")[2]
 
 
 def engine_name(instance_id: str, session_id: str) -> str:

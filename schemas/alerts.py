@@ -271,8 +271,8 @@ FORGED_CLAIM: Final = _fleet(
     "forged_claim",
     Severity.CRITICAL,
     "Something was said in an engine's name that its sidecar cannot have said: a number twice or out of reach, a size that nothing"
-    " has, an event that it did not make, a second heartbeat, figures that go back and forth. Somebody else has its credential, or"
-    " its sidecar is broken.",
+    " has, an event that it did not make, a second heartbeat, figures that go back and forth. Or somebody else was seen on the bus"
+    " with its credential. Somebody has it, or its sidecar is broken.",
     "Stop the engine: its credential is revoked at its end, and the next session has another. Then compare its orders and"
     " positions with the venue's. `flotilla audit ls ENGINE` has what was said; the message says whether the engine is ended"
     " by itself (`restart.on_silence`).",

@@ -572,6 +572,12 @@ HOST_COMMAND: Final = _SUPERVISOR.feed(
     Durability.EVENTS,
     "A change that the supervisor was asked for directly, and what came of it: emergency stops above all.",
 )
+HOST_STRANGER: Final = _SUPERVISOR.feed(
+    "host.<host>.stranger",
+    session.Stranger,
+    Durability.EVENTS,
+    "Somebody besides its sidecar was seen on the bus with a session's credential.",
+)
 GATEWAY_REFUSAL: Final = _GATEWAY.feed(
     "gateway.refusal",
     audit.GatewayRefusal,
@@ -674,6 +680,7 @@ STREAMS: Final = (
         subjects=(
             *(f"engine.*.{kind}" for kind in telemetry.EventKind),
             "host.*.command",
+            "host.*.stranger",
             "gateway.refusal",
             "fleet.audit_entry",
             "fleet.engine.*.state",

@@ -121,6 +121,17 @@ class SessionUsers(msgspec.Struct, frozen=True, kw_only=True):
     is_worker: bool = False
 
 
+class Stranger(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody besides its sidecar who was on the bus with a session's credential, from `address` (IP address and port)."""
+
+    host: HostId
+    at: datetime
+    instance_id: InstanceId
+    session_id: SessionId
+    address: str
+    connected_at: datetime
+
+
 class RenewCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sidecar asks for its credential anew. Which session it is, the credential says that it shows."""
 

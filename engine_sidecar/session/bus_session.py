@@ -8,6 +8,7 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings, engine_name
 from flotilla.bus.tasks import Tasks
+from flotilla.engine_sidecar.outbox.publisher import OF_PROCESS
 from flotilla.engine_sidecar.session.renewal import Renewal
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.schemas.contract import Call
@@ -79,7 +80,12 @@ class BusSession:
         while True:
             bus: Bus | None = None
             settings = BusSettings(
-                url=access.url, name=name, creds=self._renewal.creds, obeys=access.fleet, ca=access.ca
+                url=access.url,
+                name=name,
+                creds=self._renewal.creds,
+                obeys=access.fleet,
+                ca=access.ca,
+                mark=OF_PROCESS,
             )
             try:
                 bus = await self._connect(settings)

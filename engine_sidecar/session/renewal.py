@@ -12,6 +12,7 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.jwt import with_claims
 from flotilla.bus.logs import get_logger
 from flotilla.bus.settings import BusSettings, renewal_name
+from flotilla.engine_sidecar.outbox.publisher import OF_PROCESS
 from flotilla.schemas.contract import RENEW_CREDENTIAL
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import Launch, RenewCredential, RenewedCredential
@@ -67,7 +68,9 @@ class Renewal:
     async def _ask(self) -> RenewedCredential:
         name = renewal_name(self._spec.instance_id, self._spec.session_id)
         bus = await self._connect(
-            BusSettings(url=self._access.url, name=name, creds=self._renewal, ca=self._access.ca)
+            BusSettings(
+                url=self._access.url, name=name, creds=self._renewal, ca=self._access.ca, mark=OF_PROCESS
+            )
         )
         try:
             return await bus.call(RENEW_CREDENTIAL, RenewCredential(), host=self._host)

@@ -17,6 +17,7 @@ from flotilla.schemas.contract import (
     FLEET_STOP_ORDER,
     GATEWAY_REFUSAL,
     HOST_COMMAND,
+    HOST_STRANGER,
 )
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
@@ -140,6 +141,7 @@ class Orchestrator:
         await _until_done(lambda: ensure_streams(self._bus))
         follower = Follower(self._bus, ENGINE_EVENT_FEEDS, self._events.take, durable="orchestrator")
         hosts = Follower(self._bus, [HOST_COMMAND], self._audit.take, durable="audit")
+        strangers = Follower(self._bus, [HOST_STRANGER], self._claims.take, durable="strangers")
         orders = Follower(self._bus, [FLEET_STOP_ORDER], self._audit.take_orders, durable="stop-orders")
         waiting = Follower(self._bus, [FLEET_AUDIT_ENTRY], self._audit.take_waiting, durable="audit-waiting")
         turned_away = Follower(self._bus, [GATEWAY_REFUSAL], self._audit.take_refusals, durable="refusals")
@@ -151,6 +153,7 @@ class Orchestrator:
             group.create_task(self._audit.forget(self._audit_kept), name="old audit entries")
             group.create_task(self._trail.run(), name="audit heads")
             group.create_task(hosts.run(), name="host commands")
+            group.create_task(strangers.run(), name="strangers")
             group.create_task(orders.run(), name="stop orders")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")

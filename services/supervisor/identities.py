@@ -65,6 +65,10 @@ class Identities:
                 return self._mint.renew(identity.users, identity.instance_id, identity.session_id)
         raise fault(FaultCode.FORBIDDEN, "no session that runs here has this credential")
 
+    def sessions(self) -> tuple[SessionIdentity, ...]:
+        """Those who have credentials."""
+        return self._known
+
     def saw(self, facts: ContainerFacts) -> None:
         """Takes note of what a container does."""
         if facts.status in (ContainerStatus.EXITED, ContainerStatus.GONE):
@@ -132,6 +136,10 @@ class NoIdentities:
     async def renew(self, _: RenewCredential) -> RenewedCredential:
         """Raises FaultError `forbidden`."""
         raise fault(FaultCode.FORBIDDEN, "engines of this host have no credentials")
+
+    def sessions(self) -> tuple[SessionIdentity, ...]:
+        """None."""
+        return ()
 
     def saw(self, _: ContainerFacts) -> None:
         """Nothing to do."""

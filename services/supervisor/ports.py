@@ -18,6 +18,7 @@ from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.identity import Access, SessionIdentity
 from flotilla.services.supervisor.core.stops import StopUnderWay
+from flotilla.services.supervisor.core.strangers import Connection
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,11 +111,24 @@ class CredentialDesk(Protocol):
     async def renew(self, request: RenewCredential) -> RenewedCredential:
         """For the session that asks. Raises FaultError `forbidden` for one that is over or not of this host."""
 
+    def sessions(self) -> tuple[SessionIdentity, ...]:
+        """Those who have credentials."""
+
     def saw(self, facts: ContainerFacts) -> None:
         """Takes note of what a container does."""
 
     async def run(self, runtime: ContainerRuntime) -> None:
         """Revokes the credentials of sessions that have ended, until cancelled."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+
+
+class Connections(Protocol):
+    """Who is on the bus in the account of engines."""
+
+    async def list(self) -> tuple[Connection, ...]:
+        """Those connected, and those who were last. Raises FaultError `unavailable`."""
 
     async def close(self) -> None:
         """Lets go of connections."""

@@ -28,6 +28,7 @@ from flotilla.services.supervisor.observers import Observers
 from flotilla.services.supervisor.ports import (
     CacheUsers,
     CalledOffStore,
+    Connections,
     ContainerRuntime,
     FlagStore,
     NothingKept,
@@ -38,11 +39,13 @@ from flotilla.services.supervisor.settings import SupervisorSettings
 from flotilla.services.supervisor.standing import StandingOrders
 from flotilla.services.supervisor.stop_gate import StopGate
 from flotilla.services.supervisor.stops import Stops
+from flotilla.services.supervisor.strangers import StrangerWatch
 from flotilla.services.supervisor.telling import CommandTeller
 from flotilla.services.supervisor.watcher import HostWatch
 from flotilla.services.supervisor.wiring import (
     cache_users,
     choose_runtime,
+    engine_connections,
     launches,
     observers,
     secret_store,
@@ -64,6 +67,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     stops: StopStore
     orders: OrderLog = NothingKept()
     observers: Observers | None = None
+    connections: Connections | None = None
 
 
 class SupervisorHealth:
@@ -110,6 +114,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         stops=StopsFile(settings.state),
         orders=BusOrderLog(bus),
         observers=observers(settings),
+        connections=engine_connections(settings),
     )
     PlaceFile(settings.state).save(_place(settings, runtime.kind))
     async with supervising(bus, outside) as health:
@@ -158,6 +163,9 @@ class _Parts:
         self._emergency = EmergencyStops(bus, runtime, orders, host, lambda: watch.containers)
         self._teller = CommandTeller(bus, host, now)
         bus.witness = self._teller.saw
+        self._strangers = None
+        if outside.connections is not None:
+            self._strangers = StrangerWatch(bus, host, outside.connections, sessions=desk.sessions, now=now)
         self.stops = Stops(runtime, outside.stops)
         self._called_off = CalledOff(outside.called_off)
         self.standing = StandingOrders(orders, self._emergency, carried_out=self._teller.carried_out)
@@ -190,6 +198,8 @@ class _Parts:
         yield "credentials", self._desk.run(runtime)
         if self._outside.observers is not None:
             yield "observers", self._outside.observers.run()
+        if self._strangers is not None:
+            yield "strangers", self._strangers.run()
 
     async def close(self) -> None:
         """Lets go of what is under way, and of connections."""
@@ -197,6 +207,8 @@ class _Parts:
             await part.close()
         if self._outside.observers is not None:
             await self._outside.observers.close()
+        if self._strangers is not None:
+            await self._strangers.close()
         await self._outside.cache.close()
         await self._outside.runtime.close()
 

@@ -17,6 +17,7 @@ from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
+from flotilla.services.supervisor.adapters.engine_connections import EngineConnections
 from flotilla.services.supervisor.adapters.identity_file import IdentityFile
 from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
 from flotilla.services.supervisor.adapters.redis_users import NoCache, RedisUsers
@@ -25,7 +26,7 @@ from flotilla.services.supervisor.core.spec import ContainerProfile
 from flotilla.services.supervisor.identities import Identities, NoIdentities
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.observers import Observers
-from flotilla.services.supervisor.ports import CacheUsers, ContainerRuntime, CredentialDesk
+from flotilla.services.supervisor.ports import CacheUsers, Connections, ContainerRuntime, CredentialDesk
 from flotilla.services.supervisor.settings import SupervisorSettings
 
 log = get_logger(__name__)
@@ -213,6 +214,13 @@ def observers(settings: SupervisorSettings) -> Observers | None:
         fleet=settings.account,
         engines=settings.engines_account,
     )
+
+
+def engine_connections(settings: SupervisorSettings) -> Connections | None:
+    """Who is on the bus with credentials of engines; None where this supervisor gives out none. Raises OSError."""
+    if settings.signing_key is None:
+        return None
+    return EngineConnections(_server_accounts(settings, settings.signing_key), settings.engines_account)
 
 
 def _server_accounts(settings: SupervisorSettings, key: Path) -> ServerAccounts:

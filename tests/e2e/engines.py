@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.watch import Watch
@@ -11,6 +12,8 @@ from flotilla.schemas.engine import EngineView
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import FleetAlert, Heartbeat
 
+NAMED_S = 15.0
+"""Within so long whoever speaks in an engine's name is named."""
 PACED = 86_400 * 20
 """Twenty days a second: the sample data lasts four minutes."""
 
@@ -120,3 +123,23 @@ async def record_is_complete(fleet: Flotilla, name: str, session_id: str, last: 
         await asyncio.sleep(0.1)
     page = await fleet.events(name, session_id=session_id, limit=1)
     assert page.missing == ()
+
+
+@asynccontextmanager
+async def alerts_of(fleet: Flotilla) -> AsyncIterator[list[FleetAlert]]:
+    """A list that grows with the fleet's alerts."""
+    told: list[FleetAlert] = []
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow_alerts(fleet, told))
+        await asyncio.sleep(0.5)  # until it is subscribed
+        yield told
+        following.cancel()
+
+
+async def named(told: list[FleetAlert], name: str) -> FleetAlert:
+    """The alert that somebody else speaks for this engine, which must come within 15 s."""
+
+    async def look() -> FleetAlert | None:
+        return next((one for one in told if (one.code, one.instance_id) == ("forged_claim", name)), None)
+
+    return await eventually(look, NAMED_S, "the alert")

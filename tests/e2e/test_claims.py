@@ -1,6 +1,5 @@
 """Real engines whose credential was stolen: what the thief says stays off the record or is marked, and is told within 15 s (ADR 31)."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,11 +15,10 @@ from flotilla.schemas.config import RestartPolicy
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.states import RunState, SilencePolicy, StopPolicy
-from flotilla.schemas.telemetry import EngineEvent, EventKind, FleetAlert, StateChange, StopReport
-from tests.e2e.engines import eventually, follow_alerts, paced, trading
+from flotilla.schemas.telemetry import EngineEvent, EventKind, StateChange, StopReport
+from tests.e2e.engines import alerts_of, eventually, named, paced, trading
 from tests.e2e.stacks import RunningStack
 
-NAMED_S = 15.0
 FLAT = StateChange(
     state=RunState.STOPPED,
     detail="forged",
@@ -39,23 +37,6 @@ async def thief_of(stack: RunningStack, view: EngineView) -> AsyncIterator[Bus]:
     bus = await connect(settings)
     yield bus
     await bus.close()
-
-
-@asynccontextmanager
-async def alerts_of(fleet: Flotilla) -> AsyncIterator[list[FleetAlert]]:
-    told: list[FleetAlert] = []
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(follow_alerts(fleet, told))
-        await asyncio.sleep(0.5)  # until it is subscribed
-        yield told
-        following.cancel()
-
-
-async def named(told: list[FleetAlert], name: str) -> FleetAlert:
-    async def look() -> FleetAlert | None:
-        return next((one for one in told if (one.code, one.instance_id) == ("forged_claim", name)), None)
-
-    return await eventually(look, NAMED_S, "the alert")
 
 
 async def last_fill(fleet: Flotilla, name: str) -> EngineEvent[dict[str, object]]:

@@ -20,7 +20,7 @@ from flotilla.stack.servers.nats import NatsServer
 from flotilla.stack.servers.postgres import PostgresServer
 from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fixtures of several files
 from tests.integration.sidecars import heard, sidecar  # noqa: F401
-from tests.integration.supervisors import environment, supervisor  # noqa: F401
+from tests.integration.supervisors import environment, orchestrator, supervisor  # noqa: F401
 
 type ConnectAs = Callable[[Actor], Awaitable[Bus]]
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus
-from flotilla.schemas.contract import SESSION_INSPECT, SESSION_LIST, SESSION_START, Actor
+from flotilla.bus.settings import BusSettings, engine_name
+from flotilla.schemas.contract import SESSION_INSPECT, SESSION_KILL, SESSION_LIST, SESSION_START, Actor
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import (
     ContainerFacts,
     ContainerStatus,
+    Launch,
     ListContainers,
     SessionSpec,
     StartSession,
@@ -123,6 +125,22 @@ async def heard(bus: Bus, feed: Any) -> list[Any]:
     return said
 
 
+async def launch_of(tmp_path: Path, session_id: str) -> Launch:
+    output = tmp_path / "state" / "sessions" / session_id / "output.log"
+
+    async def read() -> bytes:
+        return output.read_bytes()
+
+    text = await eventually(read, lambda text: text.endswith(b"\n"))
+    return msgspec.json.decode(text, type=Launch)
+
+
+def as_engine(launch: Launch) -> BusSettings:
+    """How its sidecar connects, and whoever has stolen what it was given."""
+    name = engine_name(launch.spec.instance_id, launch.spec.session_id)
+    return BusSettings(url=launch.bus.url, creds=launch.bus.creds, name=name, obeys=launch.bus.fleet)
+
+
 async def told_of(told: list[ContainerFacts], spec: SessionSpec, status: ContainerStatus) -> ContainerFacts:
     """What was told of a session last, once that has this status."""
 
@@ -147,3 +165,16 @@ def supervisor(environment: dict[str, str], tmp_path: Path) -> Iterator[Supervis
     yield made
     if made.process is not None and made.process.poll() is None:
         made.end(signal.SIGTERM)
+
+
+@pytest.fixture
+async def orchestrator(
+    connect_as: Callable[[Actor], Awaitable[Bus]], supervisor: Supervisor
+) -> AsyncIterator[Bus]:
+    """The orchestrator's connection, once the supervisor answers; all that it started is killed afterwards."""
+    bus = await connect_as(Actor.ORCHESTRATOR)
+    await ready(bus)
+    yield bus
+    for facts in (await listed(bus)).values():
+        if facts.status == ContainerStatus.RUNNING:
+            await bus.call(SESSION_KILL, WhichSession(session_id=facts.session_id), host="h1")

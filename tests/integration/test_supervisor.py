@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.jwt import claims_of, with_claims
-from flotilla.bus.settings import BusSettings, engine_name, renewal_name
+from flotilla.bus.settings import BusSettings, renewal_name
 from flotilla.schemas.contract import (
     HEALTH,
     HEARTBEAT,
@@ -49,41 +48,16 @@ from tests.integration.conftest import ConnectAs
 from tests.integration.supervisors import (
     SIDECAR,
     Supervisor,
+    as_engine,
     ended,
     eventually,
     heard,
+    launch_of,
     listed,
     ready,
     start,
     told_of,
 )
-
-
-@pytest.fixture
-async def orchestrator(connect_as: ConnectAs, supervisor: Supervisor) -> AsyncIterator[Bus]:
-    """The orchestrator's connection, once the supervisor answers; all that it started is killed afterwards."""
-    bus = await connect_as(Actor.ORCHESTRATOR)
-    await ready(bus)
-    yield bus
-    for facts in (await listed(bus)).values():
-        if facts.status == ContainerStatus.RUNNING:
-            await bus.call(SESSION_KILL, WhichSession(session_id=facts.session_id), host="h1")
-
-
-async def launch_of(tmp_path: Path, session_id: str) -> Launch:
-    output = tmp_path / "state" / "sessions" / session_id / "output.log"
-
-    async def read() -> bytes:
-        return output.read_bytes()
-
-    text = await eventually(read, lambda text: text.endswith(b"\n"))
-    return msgspec.json.decode(text, type=Launch)
-
-
-def as_engine(launch: Launch) -> BusSettings:
-    """How its sidecar connects, and whoever has stolen what it was given."""
-    name = engine_name(launch.spec.instance_id, launch.spec.session_id)
-    return BusSettings(url=launch.bus.url, creds=launch.bus.creds, name=name, obeys=launch.bus.fleet)
 
 
 async def renewed(launch: Launch) -> RenewedCredential:

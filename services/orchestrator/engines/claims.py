@@ -1,6 +1,7 @@
 """Holds what is said in engines' names against what is on record of them, and tells of what cannot be: on the audit, and to people."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,9 +9,11 @@ import msgspec
 
 from flotilla.bus.blanking import blanked
 from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import Delivery
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.session import Stranger
 from flotilla.schemas.telemetry import EngineMetrics, Heartbeat
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
@@ -74,12 +77,26 @@ class Claims:
                 metrics.instance_id, metrics.session_id, "metrics", finding, msgspec.json.encode(metrics)
             )
 
+    async def take(self, batch: Sequence[Delivery]) -> None:
+        """Looks at what supervisors saw of strangers on the bus."""
+        for delivery in batch:
+            try:
+                seen = msgspec.json.decode(delivery.data, type=Stranger)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("unreadable stranger", subject=delivery.subject, error=str(error))
+                continue
+            if delivery.subject != f"host.{seen.host}.stranger":
+                log.warning("a host speaks for another", subject=delivery.subject, host=seen.host)
+                continue
+            finding = claims.stranger(seen)
+            self.note(seen.instance_id, seen.session_id, "connection", finding, delivery.data)
+
     def note(
         self, instance_id: str, session_id: str | None, kind: str, finding: Finding, body: bytes = b""
     ) -> None:
         """Puts a finding on the audit, and has the engine's next turn make of it what is due.
 
-        `kind` is the last token of the subject on which it was said; `session_id` None stands for the engine's present session.
+        `kind` is the last token of the subject on which it was said, `connection` where nothing was; `session_id` None stands for the engine's present session.
         """
         self.found += 1
         engine = self._fleet.get(instance_id)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from flotilla.schemas.alerts import DOUBTFUL_CLAIM, FORGED_CLAIM
+from flotilla.schemas.session import Stranger
 from flotilla.schemas.states import SilencePolicy
 from flotilla.schemas.telemetry import AccountUpdate, Fill, OrderUpdate, PositionUpdate
 from flotilla.services.orchestrator.engines.core import silence
@@ -43,13 +44,23 @@ class Sort(StrEnum):
     BEAT = "beat"
     FIGURES = "figures"
     SESSION = "session"
+    CONNECTION = "connection"
     TIME = "time"
     UNKNOWN = "unknown"
     UNREADABLE = "unreadable"
 
 
 _PROOFS: Final = frozenset(
-    {Sort.NUMBER, Sort.REPEATED, Sort.SIZE, Sort.AHEAD, Sort.BEAT, Sort.FIGURES, Sort.SESSION}
+    {
+        Sort.NUMBER,
+        Sort.REPEATED,
+        Sort.SIZE,
+        Sort.AHEAD,
+        Sort.BEAT,
+        Sort.FIGURES,
+        Sort.SESSION,
+        Sort.CONNECTION,
+    }
 )
 
 
@@ -79,6 +90,14 @@ def repeated(seq: int) -> Finding:
     """An event whose number is on record with another content."""
     return Finding(
         Sort.REPEATED, f"event {seq} was said twice, each time otherwise: the first one is on record"
+    )
+
+
+def stranger(seen: Stranger) -> Finding:
+    """Somebody besides its sidecar on the bus with a session's credential, whatever he says or hears there."""
+    return Finding(
+        Sort.CONNECTION,
+        f"somebody else was on the bus with its credential, from {seen.address} since {seen.connected_at.isoformat()}",
     )
 
 
