@@ -18,9 +18,6 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 UPDATE: Final = "$SYS.REQ.CLAIMS.UPDATE"
 LIST: Final = "$SYS.REQ.CLAIMS.LIST"
 TIMEOUT_S: Final = 5.0
-_PAGE: Final = 256
-"""Connections in one answer, of 2 kB each; the largest message is one of 1 MB."""
-_OPEN, _CLOSED = 0, 1
 _OK: Final = 200
 
 
@@ -52,19 +49,9 @@ class ServerAccounts:
         except (msgspec.MsgspecError, KeyError, TypeError) as error:
             raise unavailable(repr(error)) from error
 
-    async def connections(self, account: str) -> list[dict[str, Any]]:
-        """Who is connected in an account, and who was last, as the server's `/connz` has them."""
-        found = await self._page(account, {"state": _CLOSED, "sort": "stop"})
-        offset = 0
-        while page := await self._page(account, {"state": _OPEN, "offset": offset}):
-            found += page
-            offset += len(page)
-        return found
-
-    async def _page(self, account: str, which: dict[str, Any]) -> list[dict[str, Any]]:
-        answer = await self._ask(
-            connections_of(account), msgspec.json.encode({"auth": True, "limit": _PAGE, **which})
-        )
+    async def connections(self, account: str, **which: Any) -> list[dict[str, Any]]:
+        """Connections in an account, as the server's `/connz` has them; `which` are its options."""
+        answer = await self._ask(connections_of(account), msgspec.json.encode(which))
         try:
             return msgspec.convert(msgspec.json.decode(answer)["data"]["connections"], list[dict[str, Any]])
         except (msgspec.MsgspecError, KeyError, TypeError) as error:

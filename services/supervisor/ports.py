@@ -127,7 +127,7 @@ class CredentialDesk(Protocol):
 class Connections(Protocol):
     """Who is on the bus in the account of engines."""
 
-    async def list(self) -> tuple[Connection, ...]:
+    async def seen(self) -> tuple[Connection, ...]:
         """Those connected, and those who were last. Raises FaultError `unavailable`."""
 
     async def close(self) -> None:

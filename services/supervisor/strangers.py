@@ -1,7 +1,7 @@
 """Looks who is on the bus with the credentials of this host's sessions, and tells the fleet of whoever is not their sidecar."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final
 
@@ -42,18 +42,22 @@ class StrangerWatch:
 
     async def run(self) -> None:
         """Looks, also while the server is away, until cancelled."""
+        before: tuple[SessionIdentity, ...] = ()
         while True:
-            if sessions := self._sessions():
+            present = self._sessions()
+            # Those that have ended since the last look too: the server remembers who was there.
+            if sessions := {*before, *present}:
                 await self._look(sessions)
+            before = present
             await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Lets go of the connection."""
         await self._connections.close()
 
-    async def _look(self, sessions: tuple[SessionIdentity, ...]) -> None:
+    async def _look(self, sessions: Collection[SessionIdentity]) -> None:
         try:
-            connections = await self._connections.list()
+            connections = await self._connections.seen()
         except FaultError as error:
             if str(error) != self._problem:
                 log.warning("who uses credentials of engines cannot be seen", error=str(error))

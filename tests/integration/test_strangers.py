@@ -11,8 +11,8 @@ import pytest
 from flotilla.bus.bus import Bus, connect
 from flotilla.bus.settings import BusSettings, renewal_name
 from flotilla.bus.streams import ensure_streams
-from flotilla.schemas.contract import HOST_STRANGER, Actor
-from flotilla.schemas.session import Launch, Stranger
+from flotilla.schemas.contract import HOST_STRANGER, SESSION_KILL, Actor
+from flotilla.schemas.session import Launch, Stranger, WhichSession
 from flotilla.services.supervisor.strangers import LOOK_S
 from flotilla.stack.servers.nats import NatsServer
 from tests.fakes.supervised import session
@@ -134,3 +134,13 @@ async def test_a_sidecar_that_comes_back_and_renews_is_no_stranger(
     await asyncio.sleep(2 * LOOK_S)
     assert told == []
     await bus.close()
+
+
+async def test_one_who_came_in_the_last_moment_of_a_session_is_named_after_it(
+    launch: Launch, sidecar: Bus, told: list[Stranger], orchestrator: Bus
+) -> None:
+    await asyncio.sleep(LOOK_S)
+    thief = await connect(as_engine(launch))
+    await orchestrator.call(SESSION_KILL, WhichSession(session_id=launch.spec.session_id), host="h1")
+    await named(told)
+    await thief.close()

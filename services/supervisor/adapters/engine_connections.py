@@ -1,6 +1,8 @@
 """Who is on the bus in the account of engines, as nats-server tells it."""
 
 from datetime import datetime
+from itertools import islice
+from typing import Any, Final
 
 import msgspec
 
@@ -9,45 +11,70 @@ from flotilla.bus.server_accounts import ServerAccounts, unavailable
 from flotilla.bus.settings import mark_of
 from flotilla.services.supervisor.core.strangers import Connection
 
+_OPEN, _CLOSED, _BOTH = 0, 1, 2
+_PAGE: Final = 1024
+"""Open connections in one answer, of 0.5 kB each; the largest message is one of 1 MB."""
+_LAST_CLOSED: Final = 256
+_MOST_ASKED: Final = 1024
 
-class _Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What we read of a connection in the server's `/connz`; names as there."""
+
+class _Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/connz` has of a connection; names as there."""
 
     cid: int
-    authorized_user: str = ""
-    tags: tuple[str, ...] = ()
+    start: datetime
     name: str = ""
     ip: str = ""
     port: int = 0
+
+
+class _Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What it has besides, when it is asked who that is."""
+
     start: datetime
+    authorized_user: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class EngineConnections:
-    """See Connections."""
+    """See Connections. Who each is, is asked once: the server takes 0.3 ms to tell, 60 times as long as to list it."""
 
     def __init__(self, accounts: ServerAccounts, account: str) -> None:
         self._accounts = accounts
         self._account = account
+        self._known: dict[_Listed, Connection] = {}
 
-    async def list(self) -> tuple[Connection, ...]:
+    async def seen(self) -> tuple[Connection, ...]:
         """See Connections."""
-        told = await self._accounts.connections(self._account)
-        try:
-            found = msgspec.convert(told, tuple[_Connection, ...])
-        except msgspec.ValidationError as error:
-            raise unavailable(str(error)) from error
-        return tuple(
-            Connection(
-                cid=each.cid,
-                session_id=session_of(each.tags),
-                user=each.authorized_user,
-                mark=mark_of(each.name),
-                address=f"{each.ip}:{each.port}",
-                since=each.start,
-            )
-            for each in found
-        )
+        listed = await self._ask(_Listed, state=_CLOSED, sort="stop", limit=_LAST_CLOSED)
+        offset = 0
+        while page := await self._ask(_Listed, state=_OPEN, limit=_PAGE, offset=offset):
+            listed += page
+            offset += len(page)
+        self._known = {each: self._known[each] for each in listed if each in self._known}
+        for each in islice((one for one in listed if one not in self._known), _MOST_ASKED):
+            for described in await self._ask(_Described, state=_BOTH, cid=each.cid, auth=True):
+                if described.start == each.start:  # a server that was started anew counts anew
+                    self._known[each] = _connection(each, described)
+        return tuple(self._known.values())
 
     async def close(self) -> None:
         """See Connections."""
         await self._accounts.close()
+
+    async def _ask[T](self, kind: type[T], **which: Any) -> list[T]:
+        try:
+            return msgspec.convert(await self._accounts.connections(self._account, **which), list[kind])  # type: ignore[valid-type]
+        except msgspec.ValidationError as error:
+            raise unavailable(str(error)) from error
+
+
+def _connection(listed: _Listed, described: _Described) -> Connection:
+    return Connection(
+        cid=listed.cid,
+        session_id=session_of(described.tags),
+        user=described.authorized_user,
+        mark=mark_of(listed.name),
+        address=f"{listed.ip}:{listed.port}",
+        since=listed.start,
+    )

@@ -128,7 +128,7 @@ def answered(engine: Engine, session_id: str, finding: Finding, now: datetime) -
     alert = about_session(session, kind, message, now, key=f"{session_id}-{finding.sort}")
     if not finding.is_proof:
         return Decision(engine=engine, effects=(alert,), is_change=False)
-    if session.is_over and finding.sort in (Sort.AHEAD, Sort.REPEATED):
+    if session.is_over and finding.sort in (Sort.AHEAD, Sort.REPEATED, Sort.CONNECTION):
         return conclude(engine, _marked(session), (alert,), (), now)
     if session.is_over or session.stop is not None or policy == SilencePolicy.REPORT:
         return Decision(engine=engine, effects=(alert,), is_change=False)
