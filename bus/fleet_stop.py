@@ -303,7 +303,7 @@ class FleetStop:
         self._around = self._tasks.start(_of_own(own, request), name="around")
 
     async def _look_at_the_rest(self) -> None:
-        """Asks the hosts in sight about the sessions of which nobody gave a receipt."""
+        """Asks the hosts in sight about the sessions of which nobody gave a receipt, and what those said last."""
         told = self._told()
         looks = [
             self._look(host, beat.session_id)
@@ -312,7 +312,12 @@ class FleetStop:
             for host in self._hosts
             if not self._is_away(host)
         ]
-        await asyncio.gather(*looks)
+        unheard = [
+            self._seen.look_back(beat, timeout_s=LOOK_S)
+            for beat in self._meant()
+            if beat.session_id not in told and beat.session_id not in self._seen.ends
+        ]
+        await asyncio.gather(*looks, *unheard)
 
     async def _look(self, host: str, session_id: str) -> None:
         try:

@@ -23,6 +23,7 @@ RESPONSE_TTL_S: Final = round(EMERGENCY_TIMEOUT_S) + 30
 _JETSTREAM: Final = ("$JS.API.>", "$JS.ACK.>")
 _DISCOVERY: Final = ("$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>", "$SRV.PING", "$SRV.INFO", "$SRV.STATS")
 _STOPS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.STOPS}"
+_EVENTS: Final = f"$JS.API.STREAM.MSG.GET.{Durability.EVENTS}"
 _LISTENERS: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY)
 _NAME: Final = "{{name()}}"
 _TAG: Final = "{{tag(session)}}"
@@ -43,7 +44,7 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
     if actor == Actor.ORCHESTRATOR:
         said += _JETSTREAM
     if actor == Actor.GATEWAY:
-        said.append(FLEET_STOP_ORDER.subject)
+        said += [FLEET_STOP_ORDER.subject, _EVENTS]
     if actor == Actor.SUPERVISOR:
         said.append(_STOPS)
     return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])

@@ -9,10 +9,14 @@ import msgspec
 from nats import errors
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.logs import get_logger
+from flotilla.bus.streams import last_kept
 from flotilla.schemas.contract import HEARTBEAT, HOST_CONTAINER, HOST_HEARTBEAT, STATE, Feed
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import ContainerFacts
 from flotilla.schemas.telemetry import EngineEvent, Heartbeat, HostHeartbeat, StateChange
+
+log = get_logger(__name__)
 
 MOST_ENGINES: Final = 20_000
 """Of how many engines is kept what they say; a stop of more names the hosts that did not answer only."""
@@ -68,6 +72,19 @@ class Sightings:
                     FaultCode.UNAVAILABLE, f"the bus is away: {error!r}", retry_after_s=1.0
                 ) from error
             yield
+
+    async def look_back(self, session: Sighted, *, timeout_s: float) -> None:
+        """Finds the end of a session that said it before we listened, and was heard after: its last words are kept."""
+        try:
+            kept = await last_kept(self._bus, STATE, timeout_s=timeout_s, instance_id=session.instance_id)
+            event = None if kept is None else msgspec.json.decode(kept, type=STATE.payload)
+        except (FaultError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.info(
+                "what an engine said last cannot be read", instance_id=session.instance_id, error=str(error)
+            )
+            return
+        if event is not None and event.session_id == session.session_id and event.data.state.is_terminal:
+            self.ends.setdefault(session.session_id, event.data)
 
     async def _host(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
         self.hosts[ids["host"]] = asyncio.get_running_loop().time()

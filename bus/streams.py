@@ -150,6 +150,19 @@ async def next_kept(bus: Bus, feed: Feed[Any], after: int, *, timeout_s: float) 
     return int(kept.seq or 0), kept.data or b""
 
 
+async def last_kept(bus: Bus, feed: Feed[Any], *, timeout_s: float, **ids: str) -> bytes | None:
+    """The last message of a feed for these ids that its stream keeps; None when there is none. Raises FaultError `unavailable`."""
+    js = bus.client.jetstream(timeout=timeout_s)
+    try:
+        kept = await js.get_last_msg(str(feed.durability), subject(feed.subject, **ids))
+    except js_errors.NotFoundError:
+        return None
+    except (errors.Error, js_errors.Error, TimeoutError) as error:
+        text = f"what {feed.durability} keeps cannot be read: {error!r}"
+        raise fault(FaultCode.UNAVAILABLE, text, retry_after_s=1.0) from error
+    return kept.data or b""
+
+
 async def history(
     bus: Bus, feed: Feed[Any], *, limit: int, is_strict: bool = False, **ids: str
 ) -> list[Delivery]:

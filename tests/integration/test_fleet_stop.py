@@ -579,21 +579,18 @@ async def test_what_the_record_has_open_is_not_flat_although_its_sidecar_says_so
     assert flat.session_id != short.session_id
 
 
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize("actor", [Actor.OPERATOR, Actor.GATEWAY])
 async def test_a_session_that_ran_when_it_began_is_told_of_although_nobody_gives_a_receipt_of_it(
-    fleet: Bus, supervisors: dict[str, Supervisor]
+    fleet: Bus, connect_as: ConnectAs, supervisors: dict[str, Supervisor], actor: Actor, is_before: bool
 ) -> None:
-    """It ends between the death of its supervisor and the next one, before it beat once more."""
+    """It ends between the death of its supervisor and the next one, before it beat once more; it said so before the stop began, or since."""
     facts = await start(fleet, session(instance_id="e1"))
     before = await start(fleet, session(instance_id="over"))
     supervisors["h1"].end(signal.SIGKILL)
     os.kill(int(before.container_id.removeprefix("pid-")), signal.SIGTERM)
     await asyncio.sleep(0.5)  # so that it has surely ended before the stop begins
     supervisors["h1"].start()
-    asked = FleetStop(fleet, stop(deadline_s=15), known_hosts=("h1",))
-    asked.know_sessions(Sighted(one.instance_id, one.session_id, one.generation) for one in (facts, before))
-    stopping = asyncio.get_running_loop().create_task(asked.run())
-    await asyncio.sleep(0.05)
-    os.kill(int(facts.container_id.removeprefix("pid-")), signal.SIGTERM)
     flat = StateChange(
         state=RunState.STOPPED, stop=StopReport(policy=StopPolicy.FLATTEN, is_flat=True), exit_code=0
     )
@@ -606,7 +603,16 @@ async def test_a_session_that_ran_when_it_began_is_told_of_although_nobody_gives
         kind=EventKind.STATE,
         data=flat,
     )
-    await fleet.publish(STATE, event, instance_id="e1")
+    if is_before:
+        await fleet.publish(STATE, event, instance_id="e1")
+        await fleet.flush()
+    asked = FleetStop(await connect_as(actor), stop(deadline_s=15), known_hosts=("h1",))
+    asked.know_sessions(Sighted(one.instance_id, one.session_id, one.generation) for one in (facts, before))
+    stopping = asyncio.get_running_loop().create_task(asked.run())
+    await asyncio.sleep(0.05)
+    os.kill(int(facts.container_id.removeprefix("pid-")), signal.SIGTERM)
+    if not is_before:
+        await fleet.publish(STATE, event, instance_id="e1")
     done = await stopping
     (receipt,) = done.receipts
     assert receipt.session_id == facts.session_id

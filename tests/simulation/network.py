@@ -639,6 +639,15 @@ class JetStream:
 
         return await self._client.ask(look, self._timeout)
 
+    async def get_last_msg(self, stream: str, subject: str) -> "Kept":
+        def look() -> Kept:
+            for stored in reversed(self._stream(stream).messages):
+                if stored.subject == subject:
+                    return Kept(stored.seq, stored.data)
+            raise js_errors.NotFoundError
+
+        return await self._client.ask(look, self._timeout)
+
     async def add_consumer(self, stream: str, config: Any) -> None:
         def make() -> None:
             consumers = self._stream(stream).consumers
