@@ -13,9 +13,10 @@ from flotilla.services.supervisor.core.strangers import Connection
 
 _OPEN, _CLOSED, _BOTH = 0, 1, 2
 _PAGE: Final = 1024
-"""Open connections in one answer, of 0.5 kB each; the largest message is one of 1 MB."""
+"""Open connections in one answer, of 0.4 kB each; of 4 kB from somebody who gives himself the longest name."""
 _LAST_CLOSED: Final = 256
 _MOST_ASKED: Final = 1024
+"""In one look; the others are asked for in the next."""
 
 
 class _Listed(msgspec.Struct, frozen=True, kw_only=True):
