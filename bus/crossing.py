@@ -37,7 +37,7 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def session_id(self) -> str:
         """The session whose credential was shown; empty when that is none of an engine."""
-        return session_of(self.tags)
+        return next(iter(sessions_of(self.tags)), "")
 
 
 def session_tag(session_id: str) -> str:
@@ -45,9 +45,9 @@ def session_tag(session_id: str) -> str:
     return f"{_SESSION}{session_id}"
 
 
-def session_of(tags: Iterable[str]) -> str:
-    """The session that a credential with these tags is good for; empty when that is none of an engine."""
-    return next((tag.removeprefix(_SESSION) for tag in tags if tag.startswith(_SESSION)), "")
+def sessions_of(tags: Iterable[str]) -> tuple[str, ...]:
+    """The session that a credential with these tags is good for: none for one that is not of an engine, and never two for one of ours."""
+    return tuple(tag.removeprefix(_SESSION) for tag in tags if tag.startswith(_SESSION))
 
 
 def crossing_of(headers: Mapping[str, str] | None) -> Crossing | None:

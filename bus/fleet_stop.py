@@ -10,7 +10,16 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import asked as under_way
 from flotilla.bus.logs import get_logger
-from flotilla.bus.receipts import Account, Ending, belied, compared, receipt_of
+from flotilla.bus.receipts import (
+    Account,
+    Ending,
+    belied,
+    compared,
+    completed,
+    ended_of,
+    lacks_account,
+    receipt_of,
+)
 from flotilla.bus.sightings import Sighted, Sightings
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.audit import Caller
@@ -36,13 +45,12 @@ from flotilla.schemas.session import (
     FleetStopped,
     HostStopped,
     LiftStop,
-    SessionEnded,
     StopFlags,
     StopOrder,
     WhichSession,
     container_name,
 )
-from flotilla.schemas.telemetry import StateChange, StopFlag, is_meant
+from flotilla.schemas.telemetry import StopFlag, is_meant
 
 log = get_logger(__name__)
 
@@ -304,7 +312,7 @@ class FleetStop:
 
     async def _look_at_the_rest(self) -> None:
         """Asks the hosts in sight about the sessions of which nobody gave a receipt, and what those said last."""
-        told = self._told()
+        told = {session_id for session_id, receipt in self._told().items() if not lacks_account(receipt)}
         looks = [
             self._look(host, beat.session_id)
             for beat in self._meant()
@@ -335,7 +343,13 @@ class FleetStop:
 
     def _beside_its_event(self, receipt: EmergencyReceipt) -> EmergencyReceipt:
         end = self._seen.ends.get(receipt.session_id)
-        return receipt if end is None else belied(receipt, end)
+        if end is None:
+            return receipt
+        if not lacks_account(receipt):
+            return belied(receipt, end)
+        # Its host asked when it had said its last.
+        facts = self._seen.containers.get(receipt.session_id)
+        return receipt if facts is None or not _has_ended(facts) else completed(receipt, end, facts)
 
     def _unreached(self) -> tuple[str, ...]:
         around = self._around_result()
@@ -543,11 +557,6 @@ async def _of_own(own: OwnHost, request: EmergencyStop) -> AroundStopped:
     except Exception as error:  # others were asked too, and their answers count
         log.exception("own host not stopped", host=own.host)
         return AroundStopped(host=own.host, problem=str(error))
-
-
-def ended_of(session: ContainerFacts, end: StateChange) -> SessionEnded:
-    """What a session's last event says, as its sidecar would have answered."""
-    return SessionEnded(instance_id=session.instance_id, session_id=session.session_id, end=end)
 
 
 def _has_ended(facts: ContainerFacts | None) -> bool:

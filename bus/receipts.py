@@ -119,6 +119,22 @@ def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:
     )
 
 
+def lacks_account(receipt: EmergencyReceipt) -> bool:
+    """True for a session that ended by itself, and of which its host does not know what it said."""
+    return receipt.stop is None and receipt.is_gone and not receipt.is_killed
+
+
+def ended_of(session: ContainerFacts, end: StateChange) -> SessionEnded:
+    """What a session's last event says, as its sidecar would have answered."""
+    return SessionEnded(instance_id=session.instance_id, session_id=session.session_id, end=end)
+
+
+def completed(receipt: EmergencyReceipt, end: StateChange, facts: ContainerFacts) -> EmergencyReceipt:
+    """A receipt that lacks an account, with the session's own last event for one, held against how its container ended."""
+    account = Account(ended=ended_of(facts, end))
+    return receipt_of(facts, account, Ending(facts=facts, ms=receipt.gone_ms))
+
+
 def compared(receipt: EmergencyReceipt, held: Mapping[str, tuple[str, ...]]) -> EmergencyReceipt:
     """The receipt beside what the record said of each session that it was asked about and told of: without that, a doubt is left."""
     if not receipt.is_flat or receipt.session_id in held:

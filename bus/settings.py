@@ -25,7 +25,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     At a `url` of `tls://` nothing is said before the connection is encrypted and the server's certificate is good: signed by one of those in
     `ca` (PEM), by one that this machine trusts where that is empty.
 
-    `mark` is put behind the name as the server shows it to its administrator: whoever steals `creds` does not know it.
+    `mark` is put behind the name as the server shows it to its administrator: whoever has nothing but `creds` does not know it.
 
     `obeys` is the public key of the account whose clients' calls are heard; empty hears its own account, and clients of others.
     """

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
 N = TypeVar("N", int, float)
 
+_LONGEST_PREFIX: Final = 29
 _HOST_NAME: Final = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
 _ORIGIN: Final = re.compile(r"\Ahttps?://[A-Za-z0-9.\[\]:-]{1,260}\Z")
 
@@ -138,7 +139,8 @@ def _id(given: str) -> str:
 
 
 def _address_range(given: str) -> str:
-    ipaddress.ip_network(given, strict=False)
+    if ipaddress.IPv4Network(given).prefixlen > _LONGEST_PREFIX:
+        raise ValueError("no room for engines")
     return given
 
 

@@ -25,7 +25,7 @@ BATCH_S: Final = 0.25
 _FEEDS: Final[Mapping[str, Feed[Any]]] = {feed.subject.rsplit(".", 1)[1]: feed for feed in ENGINE_EVENT_FEEDS}
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 OF_PROCESS: Final = secrets.token_hex(8)
-"""Part of each message id, and of our connections' names. Whoever stole our credential does not know it: the server takes no message of
+"""Part of each message id, and of our connections' names. Whoever has nothing but our credential does not know it: the server takes no message of
 ours for a repetition of theirs, and the supervisor tells their connection from ours."""
 
 

@@ -67,6 +67,8 @@ async def choose_runtime(wanted: str, state: Path, narrator: Narrator) -> Runtim
     if (problem := _problem(answer)) is None:
         narrator.say(f"engines run in Docker containers and find the bus at {answer.gateway}")
         return Runtime(kind=DOCKER, bus_host=answer.gateway, networks=answer.networks)
+    if answer.docker:
+        await remove_networks(state, narrator)  # which were made, and nobody is on them
     if wanted == DOCKER:
         raise StackError(
             f"engines cannot run in Docker: {problem}", "see `flotilla doctor`, or use --runtime process"

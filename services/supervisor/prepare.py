@@ -68,13 +68,16 @@ async def _made(settings: SupervisorSettings, env: Mapping[str, str]) -> Supervi
         try:
             async with _docker(chosen) as runtime:
                 await runtime.ensure_network()
-                await runtime.ensure_egress()  # at once, too: what is free now may be another fleet's later
+                if chosen.egress_network != settings.egress_network:
+                    await (
+                        runtime.ensure_egress()
+                    )  # at once: the range that is free now may be another fleet's later
         except FaultError as error:
             if not is_range_taken(error) or asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(_PAUSE_S)
             continue
-        if await _chosen(settings, env) == chosen:
+        if await _chosen(settings, env) == chosen or asyncio.get_running_loop().time() > deadline:
             return chosen
 
 
@@ -90,8 +93,11 @@ async def _chosen(settings: SupervisorSettings, env: Mapping[str, str]) -> Super
         bus = own_network(usual, settings.owner, seen, reserved=reserved, wanted=wanted)
     if not EGRESS_NETWORK.given(env):
         wanted = EGRESS_SUBNET.given(env) or ""
+        reserved.append(bus.subnet)
+        # The fleet that has the usual one for the bus makes the usual way out when an engine needs it.
+        is_usual = bus.name == usual.name
         egress = own_network(
-            usual_egress, settings.owner, seen, reserved=[*reserved, bus.subnet], wanted=wanted
+            usual_egress, settings.owner, seen, reserved=reserved, wanted=wanted, is_usual=is_usual
         )
     return msgspec.structs.replace(
         settings,

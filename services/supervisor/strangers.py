@@ -46,23 +46,23 @@ class StrangerWatch:
         while True:
             present = self._sessions()
             # Those that have ended since the last look too: the server remembers who was there.
-            if sessions := {*before, *present}:
-                await self._look(sessions)
-            before = present
+            sessions = {*before, *present}
+            if not sessions or await self._look(sessions):
+                before = present
             await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Lets go of the connection."""
         await self._connections.close()
 
-    async def _look(self, sessions: Collection[SessionIdentity]) -> None:
+    async def _look(self, sessions: Collection[SessionIdentity]) -> bool:
         try:
             connections = await self._connections.seen()
         except FaultError as error:
             if str(error) != self._problem:
                 log.warning("who uses credentials of engines cannot be seen", error=str(error))
             self._problem = str(error)
-            return
+            return False
         self._problem = ""
         for session, connection in self._strangers.among(connections, sessions):
             stranger = Stranger(
@@ -75,6 +75,7 @@ class StrangerWatch:
             )
             log.error("a stranger has an engine's credential", stranger=stranger)
             await self._tell(stranger, f"{session.session_id}-stranger-{connection.cid}-{connection.since}")
+        return True
 
     async def _tell(self, stranger: Stranger, message_id: str) -> None:
         while True:
@@ -83,7 +84,7 @@ class StrangerWatch:
                     HOST_STRANGER, stranger, message_id=message_id, host=self._host
                 )
             except FaultError as error:
-                log.info("a stranger waits for the bus", error=str(error))
+                log.warning("a stranger waits for the bus", error=str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -12,7 +12,7 @@ from flotilla.bus.bus import Bus, connect
 from flotilla.bus.settings import BusSettings, renewal_name
 from flotilla.bus.streams import ensure_streams
 from flotilla.schemas.contract import HOST_STRANGER, SESSION_KILL, Actor
-from flotilla.schemas.session import Launch, Stranger, WhichSession
+from flotilla.schemas.session import ContainerStatus, Launch, Stranger, WhichSession
 from flotilla.services.supervisor.strangers import LOOK_S
 from flotilla.stack.servers.nats import NatsServer
 from tests.fakes.supervised import session
@@ -98,9 +98,9 @@ async def test_one_who_came_while_no_supervisor_looked_is_named_by_the_next(
 
 
 async def test_one_with_a_credential_that_no_supervisor_gave_to_the_session_is_named(
-    launch: Launch, told: list[Stranger], nats: NatsServer
+    launch: Launch, sidecar: Bus, told: list[Stranger], nats: NatsServer
 ) -> None:
-    """Minted with a stolen signing key, whether the sidecar is there or not."""
+    """Minted with a stolen signing key."""
     forger = await connect(engine_login(nats, "e7", launch.spec.session_id))
     await named(told)
     await forger.close()
@@ -133,7 +133,25 @@ async def test_a_sidecar_that_comes_back_and_renews_is_no_stranger(
             await asyncio.sleep(0.05)
     await asyncio.sleep(2 * LOOK_S)
     assert told == []
+    thief = await connect(as_engine(launch))
+    await named(told)  # it has not only been blind
+    await thief.close()
     await bus.close()
+
+
+async def test_a_start_that_is_asked_for_once_more_after_the_end_makes_no_stranger(
+    launch: Launch, sidecar: Bus, told: list[Stranger], orchestrator: Bus
+) -> None:
+    await asyncio.sleep(LOOK_S)
+    session_id = launch.spec.session_id
+    await orchestrator.call(SESSION_KILL, WhichSession(session_id=session_id), host="h1")
+    async with asyncio.timeout(5):
+        while sidecar.is_connected:  # it is revoked, and forgotten
+            await asyncio.sleep(0.05)
+    facts = await start(orchestrator, launch.spec)
+    assert facts.status == ContainerStatus.EXITED
+    await asyncio.sleep(3 * LOOK_S)
+    assert told == []
 
 
 async def test_one_who_came_in_the_last_moment_of_a_session_is_named_after_it(

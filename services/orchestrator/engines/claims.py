@@ -25,7 +25,7 @@ from flotilla.services.orchestrator.engines.core.events import StoredEvent, stor
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.voices import Voices
-from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
+from flotilla.services.orchestrator.engines.engine_mailboxes import Decide, EngineMailboxes
 from flotilla.services.orchestrator.engines.ports import Refusal
 
 log = get_logger(__name__)
@@ -78,7 +78,7 @@ class Claims:
             )
 
     async def take(self, batch: Sequence[Delivery]) -> None:
-        """Looks at what supervisors saw of strangers on the bus."""
+        """Looks at what supervisors saw of strangers on the bus; raises when it must be tried again."""
         for delivery in batch:
             try:
                 seen = msgspec.json.decode(delivery.data, type=Stranger)
@@ -88,16 +88,28 @@ class Claims:
             if delivery.subject != f"host.{seen.host}.stranger":
                 log.warning("a host speaks for another", subject=delivery.subject, host=seen.host)
                 continue
-            finding = claims.stranger(seen)
-            self.note(seen.instance_id, seen.session_id, "connection", finding, delivery.data)
+            finding, session_id = claims.stranger(seen), seen.session_id
+            # Waited for: he is told of once, so what fails here must come again.
+            await self._mailboxes.turn(seen.instance_id, self._answer_to(session_id, finding))
+            self._on_audit(seen.instance_id, session_id, "connection", finding, delivery.data)
 
     def note(
         self, instance_id: str, session_id: str | None, kind: str, finding: Finding, body: bytes = b""
     ) -> None:
         """Puts a finding on the audit, and has the engine's next turn make of it what is due.
 
-        `kind` is the last token of the subject on which it was said, `connection` where nothing was; `session_id` None stands for the engine's present session.
+        `kind` is the last token of the subject on which it was said; `session_id` None stands for the engine's present session.
         """
+        told = self._on_audit(instance_id, session_id, kind, finding, body)
+        now = self._clock()
+        is_due = told.answered_at is None or now - told.answered_at >= _AGAIN
+        if told.session_id and is_due and self._fleet.get(instance_id) is not None:
+            told.answered_at = now
+            self._answer(told, instance_id, finding)
+
+    def _on_audit(
+        self, instance_id: str, session_id: str | None, kind: str, finding: Finding, body: bytes
+    ) -> _Told:
         self.found += 1
         engine = self._fleet.get(instance_id)
         if session_id is None and engine is not None and engine.session is not None:
@@ -107,13 +119,7 @@ class Claims:
             told = self._told[instance_id, finding.sort] = _Told(session_id or "")
         now = self._clock()
         self._enter(told, _entry(instance_id, kind, finding, body, now), now)
-        if (
-            session_id
-            and engine is not None
-            and (told.answered_at is None or now - told.answered_at >= _AGAIN)
-        ):
-            told.answered_at = now
-            self._answer(told, instance_id, session_id, finding)
+        return told
 
     def _enter(self, told: _Told, entry: Refusal, now: datetime) -> None:
         is_due = told.entered_at is None or now - told.entered_at >= _THEN_EVERY
@@ -127,15 +133,19 @@ class Claims:
         log.warning("claim not believed", subject=entry.subject, text=entry.message)
         self._audit.later(entry)
 
-    def _answer(self, told: _Told, instance_id: str, session_id: str, finding: Finding) -> None:
+    def _answer_to(self, session_id: str, finding: Finding) -> Decide:
         def decide(engine: Engine | None) -> Decision | None:
             return claims.answered(engine, session_id, finding, self._clock()) if engine else None
 
+        return decide
+
+    def _answer(self, told: _Told, instance_id: str, finding: Finding) -> None:
         def note_failure(turn: asyncio.Future[Decision | None]) -> None:
             if turn.cancelled() or turn.exception() is not None:
                 told.answered_at = None
 
-        self._mailboxes.post(instance_id, decide).add_done_callback(note_failure)
+        turn = self._mailboxes.post(instance_id, self._answer_to(told.session_id, finding))
+        turn.add_done_callback(note_failure)
 
     def _of(self, instance_id: str, session_id: str) -> Voices | None:
         """What was heard of an engine's present session; None when it is another."""

@@ -1,12 +1,13 @@
 """Who is on the bus in the account of engines, as nats-server tells it."""
 
+import asyncio
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from flotilla.bus.crossing import session_of
+from flotilla.bus.crossing import sessions_of
 from flotilla.bus.server_accounts import ServerAccounts, unavailable
 from flotilla.bus.settings import mark_of
 from flotilla.services.supervisor.core.strangers import Connection
@@ -53,15 +54,19 @@ class EngineConnections:
             listed += page
             offset += len(page)
         self._known = {each: self._known[each] for each in listed if each in self._known}
-        for each in islice((one for one in listed if one not in self._known), _MOST_ASKED):
-            for described in await self._ask(_Described, state=_BOTH, cid=each.cid, auth=True):
-                if described.start == each.start:  # a server that was started anew counts anew
-                    self._known[each] = _connection(each, described)
+        unknown = (each for each in listed if each not in self._known)
+        await asyncio.gather(*(self._describe(each) for each in islice(unknown, _MOST_ASKED)))
         return tuple(self._known.values())
 
     async def close(self) -> None:
         """See Connections."""
         await self._accounts.close()
+
+    async def _describe(self, listed: _Listed) -> None:
+        for told in await self._ask(_Described, state=_BOTH, cid=listed.cid, auth=True):
+            # A server that was started anew counts anew, and one that has just let somebody in may not know yet whom.
+            if told.start == listed.start and told.authorized_user:
+                self._known[listed] = _connection(listed, told)
 
     async def _ask[T](self, kind: type[T], **which: Any) -> list[T]:
         try:
@@ -73,7 +78,7 @@ class EngineConnections:
 def _connection(listed: _Listed, described: _Described) -> Connection:
     return Connection(
         cid=listed.cid,
-        session_id=session_of(described.tags),
+        session_ids=sessions_of(described.tags),
         user=described.authorized_user,
         mark=mark_of(listed.name),
         address=f"{listed.ip}:{listed.port}",

@@ -29,10 +29,16 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own_network(
-    usual: Chosen, owner: str, seen: Sequence[SeenNetwork], *, reserved: Sequence[str] = (), wanted: str = ""
+    usual: Chosen,
+    owner: str,
+    seen: Sequence[SeenNetwork],
+    *,
+    reserved: Sequence[str] = (),
+    wanted: str = "",
+    is_usual: bool = True,
 ) -> Chosen:
-    """The network of the fleet `owner`: the `usual` one, unless that is another fleet's; then one of its own, in the
-    range `wanted` or else in the next free one.
+    """The network of the fleet `owner`: the `usual` one, unless that is another fleet's or not to be (`is_usual`); then one of
+    its own, in the range `wanted` or else in the next free one.
 
     A fleet whose engines are on another fleet's network, as earlier releases had it, stays there as long as they are. Ranges that are
     `reserved` are not given away. Raises FaultError `conflict` when none is free.
@@ -42,7 +48,9 @@ def own_network(
     if mine := by_name.get(name):
         return Chosen(name=name, subnet=next(iter(mine.subnets), usual.subnet))
     there = by_name.get(usual.name)
-    if there is None or there.owner in ("", owner) or there.has_ours:
+    if there is not None and there.has_ours:
+        return usual
+    if is_usual and (there is None or there.owner in ("", owner)):
         return usual
     if wanted:
         return Chosen(name=name, subnet=wanted)

@@ -1,9 +1,9 @@
 """Who is on the bus with a session's credential beside its sidecar. Pure; see ADR 36.
 
-All connections of one sidecar bear one mark, which nobody else knows: each process makes it anew, and only the server sees it.
+All connections of one sidecar bear one mark: each process makes it anew.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -17,16 +17,23 @@ MOST_TOLD: Final = 16
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection to the bus, open or closed, of a session by its credential; `user` is a public key, `cid` the server's number.
+    """A connection to the bus, open or closed, by a credential that names `session_ids`; `user` is a public key, `cid` the server's number.
 
     `mark` is empty for a sidecar of a release that had none.
     """
 
     cid: int
-    session_id: str
+    session_ids: tuple[str, ...]
     user: str
     mark: str
     address: str
+    since: datetime
+
+
+class _Own(msgspec.Struct, frozen=True):
+    """How the sidecar of one start of a session was first seen."""
+
+    mark: str
     since: datetime
 
 
@@ -34,35 +41,36 @@ class Strangers:
     """Whom each session was seen as."""
 
     def __init__(self) -> None:
-        self._own_marks: dict[SessionUsers, str] = {}
+        self._own: dict[SessionUsers, _Own] = {}
         self._told: dict[str, set[tuple[str, str]]] = {}
 
     def among(
-        self, connections: Iterable[Connection], sessions: Iterable[SessionIdentity]
+        self, connections: Iterable[Connection], sessions: Collection[SessionIdentity]
     ) -> Iterator[tuple[SessionIdentity, Connection]]:
         """Each stranger once, with the session that he says he is. Forgets sessions that are not among these.
 
-        A stranger is a user whom nobody gave to the session, or bears another mark than the first connection of a start of it.
+        A stranger bears another mark than the first connection of a start of the session, or is a user whom nobody gave to it and who
+        came after its sidecar: what came before may be the sidecar of an earlier start, of which nothing is known any more.
         """
-        owners = {user: one for one in sessions for user in (one.users.engine, one.users.renewal)}
-        by_id = {one.session_id: one for one in owners.values()}
-        starts = {one.users for one in owners.values()}
-        self._own_marks = {users: mark for users, mark in self._own_marks.items() if users in starts}
-        self._told = {session_id: told for session_id, told in self._told.items() if session_id in by_id}
+        self._own = {one.users: self._own[one.users] for one in sessions if one.users in self._own}
+        self._told = {
+            one.session_id: self._told[one.session_id] for one in sessions if one.session_id in self._told
+        }
         for connection in sorted(connections, key=lambda each: each.since):
-            session = by_id.get(connection.session_id)
-            if session is None or self._is_sidecar(connection, owners.get(connection.user)):
-                continue
-            if self._is_new(connection):
-                yield session, connection
+            starts = [one for one in sessions if one.session_id in connection.session_ids]
+            if starts and not self._is_sidecar(connection, starts) and self._is_new(starts[0], connection):
+                yield starts[0], connection
 
-    def _is_sidecar(self, connection: Connection, owner: SessionIdentity | None) -> bool:
-        if owner is None or owner.session_id != connection.session_id:
-            return False
-        return self._own_marks.setdefault(owner.users, connection.mark) == connection.mark
+    def _is_sidecar(self, connection: Connection, starts: list[SessionIdentity]) -> bool:
+        for users in (one.users for one in starts):
+            if connection.user in (users.engine, users.renewal):
+                seen = _Own(connection.mark, connection.since)
+                return self._own.setdefault(users, seen).mark == connection.mark
+        own = [self._own[one.users] for one in starts if one.users in self._own]
+        return all(connection.since < each.since for each in own)
 
-    def _is_new(self, connection: Connection) -> bool:
-        told = self._told.setdefault(connection.session_id, set())
+    def _is_new(self, session: SessionIdentity, connection: Connection) -> bool:
+        told = self._told.setdefault(session.session_id, set())
         who = (connection.user, connection.mark)
         if who in told or len(told) >= MOST_TOLD:
             return False

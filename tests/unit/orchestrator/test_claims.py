@@ -190,3 +190,24 @@ def test_an_event_was_made_no_later_than_it_came() -> None:
     assert read("engine.e1.state", msgspec.json.encode(said), after(5)).said_ns == (
         int(time_of(said.at_ns).timestamp() * 1_000_000) * 1_000
     )
+
+
+STRANGER = Finding(Sort.CONNECTION, "somebody else was on the bus with its credential")
+
+
+def test_a_stranger_of_a_session_that_another_has_followed_is_told_of_and_ends_nothing() -> None:
+    present = policied(SilencePolicy.RESTART)
+    decision = claims.answered(present, "20260131-000000-000000000000", STRANGER, NOW)
+    assert decision is not None
+    (alert,) = decision.effects
+    assert isinstance(alert, RaiseAlert)
+    assert (alert.alert.code, alert.alert.session_id) == ("forged_claim", "20260131-000000-000000000000")
+    assert (decision.engine, decision.is_change) == (present, False)
+    assert claims.answered(present, "20260131-000000-000000000000", PROOF, NOW) is None
+
+
+def test_one_who_was_only_there_takes_nothing_from_an_end() -> None:
+    flat = StopReport(policy="flatten", is_flat=True)  # type: ignore[arg-type]
+    over = engine(session(RunState.STOPPED, stop_report=flat))
+    decision, codes, _ = made_of(STRANGER, over)
+    assert (codes, decision.is_change) == (["forged_claim"], False)

@@ -158,6 +158,7 @@ def test_the_gateway_asks_engines_and_supervisors_for_emergency_stops_and_for_wh
     said = actor_permissions(Actor.GATEWAY)["pub"]["allow"]
     assert "fleet.engine.start" in said
     assert [subject for subject in said if subject.startswith(("engine.", "host.", "$JS."))] == [
+        "$JS.API.STREAM.MSG.GET.EVENTS",  # an engine's last words
         "engine.*.command.end_now",
         "engine.emergency_stop",
         "engine.inspect",

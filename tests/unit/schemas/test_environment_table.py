@@ -232,7 +232,7 @@ BAD = {
     ],
     "FLOTILLA_OWNER": ["a b"],
     "FLOTILLA_RUNTIME": ["podman"],
-    "FLOTILLA_NETWORK_SUBNET": ["10.231.0.0/33"],
+    "FLOTILLA_NETWORK_SUBNET": ["10.231.0.0/33", "10.231.0.5/24", "10.231.0.0/30", "fd00::/64"],
     "FLOTILLA_EGRESS_SUBNET": ["here"],
     "FLOTILLA_ENGINE_COMMAND": ["sh -c 'read"],
     "FLOTILLA_PROCESS_COMMAND": ['python "'],

@@ -35,6 +35,12 @@ def test_it_keeps_the_one_it_has() -> None:
         assert own_network(USUAL, OWNER, seen) == Chosen(name=mine.name, subnet="10.231.9.0/24")
 
 
+def test_the_way_out_of_a_fleet_with_a_network_of_its_own_is_its_own_too() -> None:
+    """The fleet with the usual networks makes its way out when an engine needs it, and must not find another's."""
+    own = own_network(USUAL, OWNER, (), reserved=["10.231.0.0/24"], is_usual=False)
+    assert own == Chosen(name="flotilla-bus-aaaaaaaaaa", subnet="10.231.1.0/24")
+
+
 def test_engines_of_an_earlier_release_are_not_left_behind_on_anothers() -> None:
     shared = SeenNetwork(name=OTHERS.name, owner=OTHERS.owner, subnets=OTHERS.subnets, has_ours=True)
     assert own_network(USUAL, OWNER, [shared]) == USUAL

@@ -16,10 +16,15 @@ def identity(session_id: str = "s1", user: str = "U1") -> SessionIdentity:
     return SessionIdentity(session_id=session_id, instance_id="e1", users=users, minted_at=0)
 
 
-def connection(mark: str, user: str = "U1", session_id: str = "s1", *, after_s: int = 0) -> Connection:
+def connection(mark: str, user: str = "U1", *session_ids: str, after_s: int = 0) -> Connection:
     since = START + timedelta(seconds=after_s)
     return Connection(
-        cid=next(_NUMBERS), session_id=session_id, user=user, mark=mark, address="10.0.0.1:1", since=since
+        cid=next(_NUMBERS),
+        session_ids=session_ids or ("s1",),
+        user=user,
+        mark=mark,
+        address="10.0.0.1:1",
+        since=since,
     )
 
 
@@ -49,8 +54,21 @@ def test_who_was_first_is_remembered_when_he_is_away() -> None:
 
 def test_a_user_of_another_session_or_of_none_is_a_stranger_whatever_he_is_called() -> None:
     known = (identity(), identity("s2", "U2"))
-    listed = [connection("own"), connection("own", "U2"), connection("own", "UX", "s2")]
-    assert found(Strangers(), listed, *known) == ["own", "own"]
+    listed = [
+        connection("own"),
+        connection("two", "U2", "s2"),
+        connection("own", "U2", after_s=1),
+        connection("two", "UX", "ghost", "s2", after_s=1),
+    ]
+    assert found(Strangers(), listed, *known) == ["own", "two"]
+
+
+def test_the_sidecar_of_an_earlier_start_that_nobody_remembers_is_none() -> None:
+    """A start is asked for once more, a credential made for it, and the session found that runs already, or has ended."""
+    strangers = Strangers()
+    assert found(strangers, [connection("first", "U0")]) == []
+    assert found(strangers, [connection("first", "U0"), connection("second", after_s=2)]) == []
+    assert found(strangers, [connection("forged", "U9", after_s=3)]) == ["forged"]
 
 
 def test_each_start_of_a_session_has_a_user_of_its_own() -> None:
@@ -59,7 +77,7 @@ def test_each_start_of_a_session_has_a_user_of_its_own() -> None:
 
 
 def test_sessions_that_are_not_ours_are_left_alone() -> None:
-    assert found(Strangers(), [connection("a", session_id="s9"), connection("b", session_id="s9")]) == []
+    assert found(Strangers(), [connection("a", "U1", "s9"), connection("b", "U1", "s9")]) == []
 
 
 def test_marks_without_end_are_told_a_few_times_and_forgotten_with_their_session() -> None:
@@ -68,4 +86,4 @@ def test_marks_without_end_are_told_a_few_times_and_forgotten_with_their_session
     assert len(found(strangers, flood)) == MOST_TOLD
     assert found(strangers, flood) == []
     assert found(strangers, [], identity("s2", "U2")) == []
-    assert strangers._told == strangers._own_marks == {}
+    assert strangers._told == strangers._own == {}

@@ -16,8 +16,9 @@ from flotilla.schemas.alerts import DOUBTFUL_CLAIM, FORGED_CLAIM
 from flotilla.schemas.session import Stranger
 from flotilla.schemas.states import SilencePolicy
 from flotilla.schemas.telemetry import AccountUpdate, Fill, OrderUpdate, PositionUpdate
+from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
-from flotilla.services.orchestrator.engines.core.alerts import about_session
+from flotilla.services.orchestrator.engines.core.alerts import about_session, once_per
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.stopping import next_look, stop_step
@@ -120,7 +121,7 @@ def answered(engine: Engine, session_id: str, finding: Finding, now: datetime) -
     """
     session = engine.session
     if session is None or session.session_id != session_id:
-        return None
+        return _told_late(engine, session_id, finding, now)
     kind = FORGED_CLAIM if finding.is_proof else DOUBTFUL_CLAIM
     policy = silence.policy_of(engine)
     follows = f"; what follows: {policy}" if finding.is_proof else ""
@@ -128,13 +129,25 @@ def answered(engine: Engine, session_id: str, finding: Finding, now: datetime) -
     alert = about_session(session, kind, message, now, key=f"{session_id}-{finding.sort}")
     if not finding.is_proof:
         return Decision(engine=engine, effects=(alert,), is_change=False)
-    if session.is_over and finding.sort in (Sort.AHEAD, Sort.REPEATED, Sort.CONNECTION):
+    if session.is_over and finding.sort in (Sort.AHEAD, Sort.REPEATED):
         return conclude(engine, _marked(session), (alert,), (), now)
     if session.is_over or session.stop is not None or policy == SilencePolicy.REPORT:
         return Decision(engine=engine, effects=(alert,), is_change=False)
     ending, session = silence.ended(engine, session, policy, now)
     effects = (alert, *stop_step(session, now), *next_look(session, now))
     return conclude(ending, session, effects, (), now)
+
+
+def _told_late(engine: Engine, session_id: str, finding: Finding, now: datetime) -> Decision | None:
+    """What was found of a session that another has followed. A stranger is seen up to three seconds after he was there."""
+    if finding.sort != Sort.CONNECTION:
+        return None
+    message = f"engine {engine.instance_id}: {finding.text}; its session has ended since"
+    alert = FORGED_CLAIM.fleet_alert(
+        message, wall(now), instance_id=engine.instance_id, session_id=session_id
+    )
+    effect = once_per(f"{session_id}-{finding.sort}", alert)
+    return Decision(engine=engine, effects=(effect,), is_change=False)
 
 
 def _marked(session: Session) -> Session:
