@@ -4,12 +4,18 @@ NautilusTrader's log thread panics on a broken pipe and takes the process with i
 to cancel because it lost its sidecar.
 """
 
+import fcntl
 import os
 import stat
+import termios
 import threading
+import time
 from typing import Final
 
 _CHUNK: Final = 65536
+_MUCH: Final = 32768
+"""Half of what a pipe holds: a sidecar that lives, and whose link alone is lost, is left what was said last."""
+_LOOK_S: Final = 0.01
 
 
 class OwnOutput:
@@ -23,11 +29,18 @@ class OwnOutput:
         ]
 
     def swallow(self) -> None:
-        """Reads in the sidecar's place, so that nobody who prints is held up by a full pipe."""
+        """Reads in the sidecar's place what it leaves there, so that nobody who prints is held up by a full pipe for long."""
         for end in self._ends:
             threading.Thread(target=_drain, args=(end,), name="own output", daemon=True).start()
 
 
 def _drain(end: int) -> None:
-    while os.read(end, _CHUNK):
-        pass
+    while True:
+        if _waiting(end) >= _MUCH:
+            os.read(end, _CHUNK)
+        time.sleep(_LOOK_S)
+
+
+def _waiting(end: int) -> int:
+    """Bytes in the pipe."""
+    return int.from_bytes(fcntl.ioctl(end, termios.FIONREAD, bytes(4)), "little")

@@ -13,7 +13,9 @@ from flotilla.bus.receipts import (
     Ending,
     belied,
     belied_on_record,
+    completed,
     is_confirmed,
+    lacks_account,
     receipt_of,
 )
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionEnded
@@ -133,3 +135,23 @@ def test_a_receipt_of_what_the_record_has_open_is_not_flat() -> None:
     )
     silent = receipt_of(RUNNING, SILENT, exited(0))
     assert belied_on_record(silent, {"s1": ("position SPX.SIM SHORT 10",)}) == silent
+
+
+def test_a_receipt_without_an_account_is_completed_by_the_sessions_last_event() -> None:
+    """Its host asked when the sidecar had said its last; how the container ended is held against it all the same."""
+    silent = receipt_of(RUNNING, SILENT, exited(0))
+    assert lacks_account(silent)
+    end = StateChange(
+        state=RunState.STOPPED, stop=StopReport(policy=StopPolicy.FLATTEN, is_flat=True), exit_code=0
+    )
+    facts = msgspec.structs.replace(RUNNING, status=ContainerStatus.EXITED, exit_code=0)
+    assert is_confirmed(completed(silent, end, facts))
+    assert not lacks_account(completed(silent, end, facts))
+    killed = msgspec.structs.replace(facts, exit_code=-9)
+    unseen = msgspec.structs.replace(facts, exit_code=None)
+    assert not any(completed(silent, end, one).is_flat for one in (killed, unseen))
+
+
+def test_one_that_was_killed_or_may_still_run_is_not_completed() -> None:
+    killed, running = Ending(was_killed=True), Ending(problem="it may still run")
+    assert not any(lacks_account(receipt_of(RUNNING, SILENT, ending)) for ending in (killed, running))
