@@ -120,8 +120,9 @@ def belied(receipt: EmergencyReceipt, end: StateChange) -> EmergencyReceipt:
 
 
 def lacks_account(receipt: EmergencyReceipt) -> bool:
-    """True for a session that ended by itself, and of which its host does not know what it said."""
-    return receipt.stop is None and receipt.is_gone and not receipt.is_killed
+    """True for a session that ended by itself, and of which its host heard no answer."""
+    is_silent = receipt.stop is None and receipt.engine_ms is None
+    return is_silent and receipt.is_gone and not receipt.is_killed
 
 
 def ended_of(session: ContainerFacts, end: StateChange) -> SessionEnded:

@@ -69,9 +69,8 @@ async def _made(settings: SupervisorSettings, env: Mapping[str, str]) -> Supervi
             async with _docker(chosen) as runtime:
                 await runtime.ensure_network()
                 if chosen.egress_network != settings.egress_network:
-                    await (
-                        runtime.ensure_egress()
-                    )  # at once: the range that is free now may be another fleet's later
+                    # At once: the range that is free now may be another fleet's later.
+                    await runtime.ensure_egress()
         except FaultError as error:
             if not is_range_taken(error) or asyncio.get_running_loop().time() > deadline:
                 raise

@@ -152,6 +152,13 @@ def test_a_receipt_without_an_account_is_completed_by_the_sessions_last_event() 
     assert not any(completed(silent, end, one).is_flat for one in (killed, unseen))
 
 
+def test_an_answer_without_a_stop_is_an_account_that_no_event_replaces() -> None:
+    """An event is a claim of whoever holds the credential; what the sidecar answered its host stands."""
+    failed = receipt_of(RUNNING, account(state=RunState.FAILED, stop=None), exited(1))
+    assert failed.stop is None
+    assert not lacks_account(failed)
+
+
 def test_one_that_was_killed_or_may_still_run_is_not_completed() -> None:
     killed, running = Ending(was_killed=True), Ending(problem="it may still run")
     assert not any(lacks_account(receipt_of(RUNNING, SILENT, ending)) for ending in (killed, running))
