@@ -68,11 +68,15 @@ async def test_forged_events_stay_off_the_record_and_the_engine_is_ended_by_its_
     events = [event async for event in fleet.all_events("robbed")]
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert b"T-forged" not in msgspec.json.encode(events)
-    attempts = ["engine.robbed.connection", *["engine.robbed.fill"] * 2, "engine.robbed.state"]
+    attempts = [*["engine.robbed.fill"] * 2, "engine.robbed.state"]
+    # Whether its connection is told as well depends on which comes first: a look at the server
+    # (every 3 s, tests/e2e/test_stolen_credential.py), or the end of the engine that it robbed.
+    connection = "engine.robbed.connection"
 
     async def are_on_record() -> bool:
         found = await fleet.audit("robbed")
-        return attempts == sorted(each.subject for each in found.entries if each.code == FaultCode.FORBIDDEN)
+        refused = sorted(each.subject for each in found.entries if each.code == FaultCode.FORBIDDEN)
+        return refused in (attempts, [connection, *attempts])
 
     await eventually(are_on_record, what="the attempts on record")
 
