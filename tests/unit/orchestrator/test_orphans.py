@@ -1,10 +1,11 @@
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import DesiredState, EngineType, OrphanPolicy, RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import Severity
@@ -24,6 +25,7 @@ from flotilla.services.orchestrator.engines.core.orphans import (
 )
 from flotilla.services.orchestrator.engines.core.reconcile import reconcile
 from flotilla.services.orchestrator.engines.core.sightings import Sight
+from flotilla.services.orchestrator.engines.orphans import Orphans
 from tests.unit.orchestrator.makers import (
     HOSTS,
     NOW,
@@ -64,6 +66,40 @@ def test_one_on_paper_is_stopped_by_its_own_policy_and_that_is_told() -> None:
     assert effects == (StopContainer("e1", "s1", "h1", 28.0),)
     over = replace(later, container=EXITED)
     assert step(over, OrphanPolicy.STOP, GRACE, after(70))[1] == (RemoveContainer("e1", "s1", "h1"),)
+
+
+@pytest.mark.parametrize(
+    ("problem", "follows"),
+    [
+        (None, []),
+        (
+            Fault(code=FaultCode.UNAVAILABLE, message="nobody answers"),
+            [StopContainer("e1", "s1", "h1", 28.0)],
+        ),
+    ],
+)
+def test_a_stop_that_nobody_took_is_followed_by_a_signal_and_one_that_was_taken_has_its_time(
+    problem: Fault | None, follows: list[StopContainer]
+) -> None:
+    begun: list[object] = []
+    at = [NOW]
+    orphans = Orphans(
+        SimpleNamespace(),  # type: ignore[arg-type]
+        lambda: at[0],
+        mailboxes=SimpleNamespace(),  # type: ignore[arg-type]
+        actions=SimpleNamespace(begin=begun.append),  # type: ignore[arg-type]
+        policy=OrphanPolicy.STOP,
+        grace=GRACE,
+    )
+    for seconds in (0, 60):
+        at[0] = after(seconds)
+        orphans.see([RUNNING])
+    (stop,) = (each for each in begun if isinstance(each, CommandStop))
+    orphans.report(stop, problem)
+    begun.clear()
+    at[0] = after(66)
+    orphans.see([RUNNING])
+    assert begun == follows
 
 
 @pytest.mark.parametrize("container", [LIVE, UNLABELLED])
