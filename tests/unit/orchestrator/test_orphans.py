@@ -69,6 +69,41 @@ def test_one_on_paper_is_stopped_by_its_own_policy_and_that_is_told() -> None:
     assert step(over, OrphanPolicy.STOP, GRACE, after(70))[1] == (RemoveContainer("e1", "s1", "h1"),)
 
 
+class SilentSidecar:
+    """A bus on which every question to a sidecar ends with one fault."""
+
+    def __init__(self, code: FaultCode) -> None:
+        self._code = code
+        self.asked = 0
+
+    async def call(self, *_: object, **__: object) -> object:
+        self.asked += 1
+        raise FaultError(Fault(code=self._code, message="no answer"))
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"), [(FaultCode.UNAVAILABLE, 3), (FaultCode.BUSY, 3), (FaultCode.INTERNAL, 1)]
+)
+async def test_a_sidecar_that_may_yet_answer_is_asked_three_times_and_another_once(
+    code: FaultCode, asked: int
+) -> None:
+    bus = SilentSidecar(code)
+    at = [NOW]
+    orphans = Orphans(
+        bus,  # type: ignore[arg-type]
+        lambda: at[0],
+        mailboxes=SimpleNamespace(),  # type: ignore[arg-type]
+        actions=SimpleNamespace(begin=lambda _: None),  # type: ignore[arg-type]
+        policy=OrphanPolicy.ADOPT,
+        grace=GRACE,
+    )
+    for seconds in (0, *range(60, 70)):
+        at[0] = after(seconds)
+        orphans.see([RUNNING])
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+    assert bus.asked == asked
+
+
 @pytest.mark.parametrize(
     ("problem", "follows"),
     [
