@@ -21,9 +21,9 @@ from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.core import claims
 from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision
-from flotilla.services.orchestrator.engines.core.events import StoredEvent, storable
+from flotilla.services.orchestrator.engines.core.events import StoredEvent, storable, time_of
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
-from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.voices import Voices
 from flotilla.services.orchestrator.engines.engine_mailboxes import Decide, EngineMailboxes
 from flotilla.services.orchestrator.engines.ports import Refusal
@@ -43,6 +43,8 @@ class _Told(msgspec.Struct):
     entered_at: datetime | None = None
     left_out: int = 0
     answered_at: datetime | None = None
+    is_over: bool = False
+    """Whether its end was on record by then: what follows is another thing afterwards."""
 
 
 class Claims:
@@ -62,11 +64,20 @@ class Claims:
         """Takes note of an event that is on record now."""
         if (voices := self._of(event.instance_id, event.session_id)) is not None:
             voices.recorded(event.seq, event.said_ns, self._clock())
+        session = self._session(event.instance_id)
+        if (said := event.state) is None or session is None or session.session_id != event.session_id:
+            return
+        finding = claims.ended_twice(session, event.seq, said.data, time_of(said.at_ns))
+        if finding is not None:
+            self.note(event.instance_id, event.session_id, event.kind, finding, event.body.encode())
 
     def heard(self, beat: Heartbeat) -> None:
         """Looks at a heartbeat of a session."""
         voices = self._of(beat.instance_id, beat.session_id)
-        if voices is not None and (finding := voices.beats(beat, self._clock())) is not None:
+        if voices is None:
+            return
+        finding = voices.beats(beat, self._clock(), is_over=self._is_over(beat.instance_id))
+        if finding is not None:
             self.note(beat.instance_id, beat.session_id, "heartbeat", finding)
 
     def measured(self, metrics: EngineMetrics) -> None:
@@ -101,19 +112,18 @@ class Claims:
         `kind` is the last token of the subject on which it was said; `session_id` None stands for the engine's present session.
         """
         told = self._on_audit(instance_id, session_id, kind, finding, body)
-        now = self._clock()
-        is_due = told.answered_at is None or now - told.answered_at >= _AGAIN
+        now, is_over = self._clock(), self._is_over(instance_id)
+        is_due = told.answered_at is None or now - told.answered_at >= _AGAIN or is_over != told.is_over
         if told.session_id and is_due and self._fleet.get(instance_id) is not None:
-            told.answered_at = now
+            told.answered_at, told.is_over = now, is_over
             self._answer(told, instance_id, finding)
 
     def _on_audit(
         self, instance_id: str, session_id: str | None, kind: str, finding: Finding, body: bytes
     ) -> _Told:
         self.found += 1
-        engine = self._fleet.get(instance_id)
-        if session_id is None and engine is not None and engine.session is not None:
-            session_id = engine.session.session_id
+        if session_id is None and (session := self._session(instance_id)) is not None:
+            session_id = session.session_id
         told = self._told.get((instance_id, finding.sort))
         if told is None or told.session_id != (session_id or ""):
             told = self._told[instance_id, finding.sort] = _Told(session_id or "")
@@ -147,10 +157,17 @@ class Claims:
         turn = self._mailboxes.post(instance_id, self._answer_to(told.session_id, finding))
         turn.add_done_callback(note_failure)
 
+    def _session(self, instance_id: str) -> Session | None:
+        engine = self._fleet.get(instance_id)
+        return engine.session if engine is not None else None
+
+    def _is_over(self, instance_id: str) -> bool:
+        session = self._session(instance_id)
+        return session is not None and session.is_over
+
     def _of(self, instance_id: str, session_id: str) -> Voices | None:
         """What was heard of an engine's present session; None when it is another."""
-        engine = self._fleet.get(instance_id)
-        session = engine.session if engine is not None else None
+        session = self._session(instance_id)
         if session is None or session.session_id != session_id:
             return None
         voices = self._voices.get(instance_id)

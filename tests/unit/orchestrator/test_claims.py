@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from flotilla.schemas.config import RestartPolicy
-from flotilla.schemas.states import DesiredState, RunState, SilencePolicy
+from flotilla.schemas.states import DesiredState, RunState, SilencePolicy, StopPolicy
 from flotilla.schemas.telemetry import (
     AccountUpdate,
     Balance,
@@ -15,6 +15,7 @@ from flotilla.schemas.telemetry import (
     Fill,
     OrderUpdate,
     PositionUpdate,
+    StateChange,
     StopReport,
 )
 from flotilla.services.orchestrator.engines.core import claims
@@ -211,3 +212,22 @@ def test_one_who_was_only_there_takes_nothing_from_an_end() -> None:
     over = engine(session(RunState.STOPPED, stop_report=flat))
     decision, codes, _ = made_of(STRANGER, over)
     assert (codes, decision.is_change) == (["forged_claim"], False)
+
+
+def test_a_second_account_of_an_end_is_proof_and_the_same_one_again_is_not() -> None:
+    report = StopReport(policy=StopPolicy.FLATTEN, is_flat=True)
+    ended = session(RunState.STOPPED, ended_at=NOW, stop_report=report)
+    end = StateChange(state=RunState.STOPPED, stop=report)
+    assert claims.ended_twice(ended, 7, end, NOW) is None
+    found = claims.ended_twice(ended, 7, end, after(1))
+    assert found is not None
+    assert (found.sort, found.is_proof) == (Sort.REPEATED, True)
+    assert "event 7" in found.text
+    # What is not an account of an end, and the first account of one that was seen from outside, is none.
+    assert claims.ended_twice(ended, 7, StateChange(state=RunState.TRADING), after(1)) is None
+    assert claims.ended_twice(msgspec.structs.replace(ended, stop_report=None), 7, end, after(1)) is None
+    decision = claims.answered(engine(ended), ended.session_id, found, after(2))
+    assert decision is not None
+    assert decision.engine.session is not None
+    assert decision.engine.session.stop_report is None
+    assert NOT_ITS_OWN in decision.engine.session.not_confirmed

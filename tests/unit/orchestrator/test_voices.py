@@ -20,9 +20,12 @@ class Session:
         self.voices = Voices("s1")
         self.beats = count(1)
 
-    def beat(self, at_s: float, last_seq: int, *, sent_s: float | None = None) -> Finding | None:
+    def beat(
+        self, at_s: float, last_seq: int, *, sent_s: float | None = None, is_over: bool = False
+    ) -> Finding | None:
         at_ns = int((at_s if sent_s is None else sent_s) * SECOND)
-        return self.voices.beats(beat(beat=next(self.beats), last_seq=last_seq, at_ns=at_ns), after(at_s))
+        heard = beat(beat=next(self.beats), last_seq=last_seq, at_ns=at_ns)
+        return self.voices.beats(heard, after(at_s), is_over=is_over)
 
     def event(self, seq: int, at_s: float) -> None:
         self.voices.recorded(seq, int(at_s * SECOND), after(at_s))
@@ -43,6 +46,22 @@ def test_an_event_that_its_sidecar_did_not_make_is_found_within_eight_seconds() 
     assert min(found) == 13
     assert (found[13].sort, found[13].is_proof) == (Sort.AHEAD, True)
     assert found[13].text == "events 5 to 5 are on record, and its sidecar has made 4"
+
+
+def test_an_end_that_its_sidecar_did_not_make_is_found_by_one_beat_that_was_made_after_it() -> None:
+    one = Session()
+    one.event(4, 0)
+    assert [one.beat(second, 4) for second in range(5)] == [None] * 5
+    one.event(5, 5.5)
+    # Those that left before its end say nothing of it, however late they come.
+    found = [second for second in range(6, 20) if one.beat(second, 4, sent_s=5, is_over=True)]
+    assert found == []
+    assert one.beat(20, 5, is_over=True) is None
+    one = Session()
+    one.event(4, 0)
+    one.event(5, 5.5)
+    found = [second for second in range(6, 20) if one.beat(second, 4, is_over=True)]
+    assert found == list(range(9, 20))
 
 
 def test_whoever_forges_one_event_after_the_other_is_found_as_soon() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from flotilla.schemas.alerts import DOUBTFUL_CLAIM, FORGED_CLAIM
 from flotilla.schemas.session import Stranger
 from flotilla.schemas.states import SilencePolicy
-from flotilla.schemas.telemetry import AccountUpdate, Fill, OrderUpdate, PositionUpdate
+from flotilla.schemas.telemetry import AccountUpdate, Fill, OrderUpdate, PositionUpdate, StateChange
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
 from flotilla.services.orchestrator.engines.core.alerts import about_session, once_per
@@ -91,6 +91,18 @@ def repeated(seq: int) -> Finding:
     """An event whose number is on record with another content."""
     return Finding(
         Sort.REPEATED, f"event {seq} was said twice, each time otherwise: the first one is on record"
+    )
+
+
+def ended_twice(session: Session, seq: int, change: StateChange, at: datetime) -> Finding | None:
+    """A second account of a session's end, said `at` a time that is not that of the one on record.
+
+    A sidecar gives one, which may come to us more than once.
+    """
+    if session.stop_report is None or not change.state.is_terminal or session.ended_at == at:
+        return None
+    return Finding(
+        Sort.REPEATED, f"its end was said twice, each time otherwise: event {seq} is not the one on record"
     )
 
 

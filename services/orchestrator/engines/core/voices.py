@@ -2,7 +2,8 @@
 
 One sidecar gives each beat a number of its own and one beat a second, counts an event that it has made in each later beat, and its
 figures do not go back to what they were. Each rule needs three breaches within half a minute, some time apart: what waited in a
-connection that was given up may come after what was said on the next one, all at once.
+connection that was given up may come after what was said on the next one, all at once. Only of a session whose end is on record one
+beat that was made later is enough: there is no time for three, since its container is stopped soon.
 """
 
 from collections import deque
@@ -48,8 +49,8 @@ class Voices:
         self._highest.append((noted_at, seq, said_ns))
         self._settle(now)
 
-    def beats(self, beat: Heartbeat, now: datetime) -> Finding | None:
-        """What a heartbeat of the session contradicts."""
+    def beats(self, beat: Heartbeat, now: datetime, *, is_over: bool = False) -> Finding | None:
+        """What a heartbeat of the session contradicts; `is_over` when its end is on record."""
         self._settle(now)
         if (text := self._odd_number(beat, now)) is not None:
             return self._breach(Sort.BEAT, text, now)
@@ -59,7 +60,7 @@ class Voices:
         if now - noted_at < SETTLED or beat.last_seq >= seq or beat.at_ns <= said_ns:
             return None
         text = f"events {beat.last_seq + 1} to {seq} are on record, and its sidecar has made {beat.last_seq}"
-        return self._breach(Sort.AHEAD, text, now)
+        return Finding(Sort.AHEAD, text) if is_over else self._breach(Sort.AHEAD, text, now)
 
     def measures(self, metrics: EngineMetrics, now: datetime) -> Finding | None:
         """What figures of the session contradict."""
