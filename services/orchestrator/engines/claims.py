@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.core import claims
 from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision
-from flotilla.services.orchestrator.engines.core.events import StoredEvent, storable, time_of
+from flotilla.services.orchestrator.engines.core.events import StoredEvent, storable
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.voices import Voices
@@ -67,7 +67,7 @@ class Claims:
         session = self._session(event.instance_id)
         if (said := event.state) is None or session is None or session.session_id != event.session_id:
             return
-        finding = claims.ended_twice(session, event.seq, said.data, time_of(said.at_ns))
+        finding = claims.ended_twice(session, event.seq, said.data)
         if finding is not None:
             self.note(event.instance_id, event.session_id, event.kind, finding, event.body.encode())
 

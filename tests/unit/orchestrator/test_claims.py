@@ -215,18 +215,23 @@ def test_one_who_was_only_there_takes_nothing_from_an_end() -> None:
 
 
 def test_a_second_account_of_an_end_is_proof_and_the_same_one_again_is_not() -> None:
-    report = StopReport(policy=StopPolicy.FLATTEN, is_flat=True)
+    report = StopReport(policy=StopPolicy.FLATTEN, is_flat=True, positions_closed=1)
     ended = session(RunState.STOPPED, ended_at=NOW, stop_report=report)
     end = StateChange(state=RunState.STOPPED, stop=report)
-    assert claims.ended_twice(ended, 7, end, NOW) is None
-    found = claims.ended_twice(ended, 7, end, after(1))
-    assert found is not None
-    assert (found.sort, found.is_proof) == (Sort.REPEATED, True)
-    assert "event 7" in found.text
+    assert claims.ended_twice(ended, 7, end) is None
+    others = (
+        StateChange(state=RunState.STOPPED, stop=StopReport(policy=StopPolicy.FLATTEN, is_flat=True)),
+        StateChange(state=RunState.STOPPED),
+        StateChange(state=RunState.FAILED, stop=report),
+    )
+    found = [claims.ended_twice(ended, 7, other) for other in others]
+    assert [each and each.sort for each in found] == [Sort.REPEATED] * 3
     # What is not an account of an end, and the first account of one that was seen from outside, is none.
-    assert claims.ended_twice(ended, 7, StateChange(state=RunState.TRADING), after(1)) is None
-    assert claims.ended_twice(msgspec.structs.replace(ended, stop_report=None), 7, end, after(1)) is None
-    decision = claims.answered(engine(ended), ended.session_id, found, after(2))
+    assert claims.ended_twice(ended, 7, StateChange(state=RunState.TRADING)) is None
+    assert claims.ended_twice(msgspec.structs.replace(ended, stop_report=None), 7, end) is None
+    assert found[0] is not None
+    assert "event 7" in found[0].text
+    decision = claims.answered(engine(ended), ended.session_id, found[0], after(2))
     assert decision is not None
     assert decision.engine.session is not None
     assert decision.engine.session.stop_report is None

@@ -94,12 +94,11 @@ def repeated(seq: int) -> Finding:
     )
 
 
-def ended_twice(session: Session, seq: int, change: StateChange, at: datetime) -> Finding | None:
-    """A second account of a session's end, said `at` a time that is not that of the one on record.
-
-    A sidecar gives one, which may come to us more than once.
-    """
-    if session.stop_report is None or not change.state.is_terminal or session.ended_at == at:
+def ended_twice(session: Session, seq: int, change: StateChange) -> Finding | None:
+    """Another account of a session's end than the one on record. A sidecar gives one, which may come to us more than once."""
+    if session.stop_report is None or not change.state.is_terminal:
+        return None
+    if (change.state, change.stop) == (session.state, session.stop_report):
         return None
     return Finding(
         Sort.REPEATED, f"its end was said twice, each time otherwise: event {seq} is not the one on record"
