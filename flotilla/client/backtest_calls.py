@@ -26,6 +26,7 @@ from flotilla.schemas.backtest import (
     ListStudies,
     Manifest,
     OpenPosition,
+    PricePoint,
     ReadResult,
     ResultPart,
     RunBacktest,
@@ -48,6 +49,7 @@ LISTS: Final[dict[ResultPart, type[Any]]] = {
     ResultPart.FILLS: Fill,
     ResultPart.EQUITY_CURVE: EquityPoint,
     ResultPart.OPEN_POSITIONS: OpenPosition,
+    ResultPart.PRICES: PricePoint,
 }
 """The parts of a result that are lists, and what of."""
 

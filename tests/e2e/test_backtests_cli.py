@@ -65,10 +65,19 @@ def test_a_strategy_by_name_is_enough_and_its_result_fits_into_80_columns(
     assert max(map(len, lines)) <= 80
     assert ran.stderr.count("runs in") <= 1
     html = sheet.read_text()
-    assert html.lstrip().lower().startswith(("<html", "<!doctype"))
-    assert "<script src=" not in html
-    assert html.count(">-13.11 %<") == 2
-    assert "SHORT SPX.SIM" in html
+    assert html.startswith("<!doctype html>")
+    assert "<script" not in html
+    assert len(html) < 300_000
+    assert html.count(">-13.11 %<") == 2, "among the figures, and the worst of the drawdowns"
+    for part in ("-12.05 %", "879,502.00 USD", ">SHORT<", "bought (221)", "buy and hold SPX.SIM"):
+        assert part in html
+
+
+def test_nautilustraders_own_sheet_stays_to_be_had(stack: RunningStack, done: str, tmp_path: Path) -> None:
+    sheet = tmp_path / "theirs.html"
+    told = stack.json("backtest", "report", done, "--nautilus", "--out", str(sheet))
+    assert told == {"backtest_id": done, "file": str(sheet), "size_bytes": sheet.stat().st_size}
+    assert "Plotly" in sheet.read_text()
 
 
 def test_the_client_reads_whole_results(stack: RunningStack, done: str) -> None:

@@ -18,7 +18,7 @@ from flotilla.show.comparison_tables import comparison_report
 from flotilla.show.exporting import FORMATS
 from flotilla.show.exporting import export as export_rows
 from flotilla.show.plots import WIDTH
-from flotilla.show.result_lines import save_report
+from flotilla.show.reports import save_nautilus_report, save_report
 from flotilla.show.verdict_report import verdict_report
 from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import BacktestFailedError
@@ -31,15 +31,28 @@ _FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 @click.argument("backtest_id", metavar="ID")
 @click.option("--out", type=_FILE, metavar="FILE", help="[default: ID.html in this folder]")
 @click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+@click.option(
+    "--nautilus",
+    "is_nautilus",
+    is_flag=True,
+    help="NautilusTrader's own sheet, about 6 MB, which the trial drew.",
+)
 @common
 @pass_options
 @with_fleet
 async def report(
-    options: Options, fleet: Flotilla, *, backtest_id: str, out: Path | None, is_opened: bool
+    options: Options,
+    fleet: Flotilla,
+    *,
+    backtest_id: str,
+    out: Path | None,
+    is_opened: bool,
+    is_nautilus: bool,
 ) -> None:
     """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
     path = out or _beside(backtest_id)
-    await save_report(fleet, backtest_id, path)
+    save = save_nautilus_report if is_nautilus else save_report
+    await save(fleet, backtest_id, path)
     size = path.stat().st_size
     options.output.document(
         {"backtest_id": backtest_id, "file": str(path), "size_bytes": size}, lambda: Text(str(path))

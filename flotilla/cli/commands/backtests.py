@@ -21,7 +21,8 @@ from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, BacktestView
 from flotilla.show.backtest_tables import backtests_table, details, headline, result_report
 from flotilla.show.figure_tables import Told
-from flotilla.show.result_lines import document, save_report, told
+from flotilla.show.reports import save_report
+from flotilla.show.result_lines import document, told
 
 
 @click.command()
