@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from flotilla.bus.files import whole_file
 from flotilla.client.client import Flotilla
-from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart, StudyKind
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.show.study_tables import folds_of
 from flotilla.show.tear_sheet.record import Benchmark, Record
 from flotilla.show.tear_sheet.sheet import tear_sheet
+from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
 
 NAUTILUS_S: Final = 30.0
 """NautilusTrader's is drawn after its backtest has completed."""
@@ -57,6 +59,25 @@ async def record_of(fleet: Flotilla, backtest_id: str, *, benchmark: Benchmark |
         prices=tuple(await read(ResultPart.PRICES)),
         benchmark=benchmark,
     )
+
+
+async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:
+    """Writes the sheet of a study as it stands, whole or not at all. Raises FaultError `not_found`, OSError when it cannot be written."""
+    study = await fleet.study(study_id)
+    members = await fleet.all_backtests(study_id=study_id)
+    tried = (
+        [fold.tried for fold in folds_of(study, members)]
+        if study.config.kind is StudyKind.WALK_FORWARD
+        else []
+    )
+    curves = {
+        one.backtest_id: tuple(await fleet.backtest_result(one.backtest_id, ResultPart.EQUITY_CURVE))
+        for one in tried
+        if one is not None and one.status is BacktestStatus.COMPLETED and one.config.save_results
+    }
+    html = study_sheet(StudyRecord(study=study, members=tuple(members), curves=curves))
+    with whole_file(out) as made:
+        made.write_text(html, encoding="utf-8")
 
 
 async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:

@@ -1,7 +1,6 @@
 """`flotilla backtest report`, `compare`, `export` and `verify`: what comes of completed backtests."""
 
 import asyncio
-import webbrowser
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from rich.text import Text
 
 from flotilla.cli.following import follow
 from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.report_files import FILE, beside, report_options, tell_report
 from flotilla.cli.session import with_fleet
 from flotilla.client.backtest_calls import LISTS
 from flotilla.client.client import Flotilla
@@ -24,13 +24,10 @@ from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import BacktestFailedError
 from flotilla.state.exits import Exit
 
-_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
-
 
 @click.command()
 @click.argument("backtest_id", metavar="ID")
-@click.option("--out", type=_FILE, metavar="FILE", help="[default: ID.html in this folder]")
-@click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+@report_options
 @click.option(
     "--nautilus",
     "is_nautilus",
@@ -50,15 +47,10 @@ async def report(
     is_nautilus: bool,
 ) -> None:
     """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
-    path = out or _beside(backtest_id)
+    path = out or beside(backtest_id)
     save = save_nautilus_report if is_nautilus else save_report
     await save(fleet, backtest_id, path)
-    size = path.stat().st_size
-    options.output.document(
-        {"backtest_id": backtest_id, "file": str(path), "size_bytes": size}, lambda: Text(str(path))
-    )
-    if is_opened and not webbrowser.open(path.as_uri()):
-        click.echo(f"no browser was found; open {path.as_uri()}", err=True)
+    tell_report(options, path, backtest_id=backtest_id, is_opened=is_opened)
 
 
 @click.command()
@@ -83,7 +75,7 @@ async def compare(options: Options, fleet: Flotilla, *, backtest_ids: tuple[str,
 @click.argument("backtest_id", metavar="ID")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--part", type=click.Choice([str(one) for one in LISTS]), default="trades", show_default=True)
-@click.option("--out", type=_FILE, required=True, metavar="FILE", help="Replaced if it is there.")
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="Replaced if it is there.")
 @common
 @pass_options
 @with_fleet
@@ -122,10 +114,6 @@ async def verify(options: Options, fleet: Flotilla, *, backtest_id: str) -> int:
     verdict = await fleet.verify(backtest_id, verdict.verify_id)
     options.output.document(verdict, lambda: verdict_report(verdict))
     return _exit_of(verdict)
-
-
-def _beside(backtest_id: str) -> Path:
-    return Path(f"{backtest_id}.html").absolute()
 
 
 async def _curve(fleet: Flotilla, backtest: BacktestView) -> list[EquityPoint]:
