@@ -10,7 +10,7 @@ from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart, StudyKind
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.show.study_tables import folds_of
-from flotilla.show.tear_sheet.record import Benchmark, Record
+from flotilla.show.tear_sheet.record import Record
 from flotilla.show.tear_sheet.sheet import tear_sheet
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
 
@@ -20,19 +20,20 @@ _POLL_S: Final = 0.2
 _LISTS: Final = (ResultPart.EQUITY_CURVE, ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS)
 
 
-async def save_report(
-    fleet: Flotilla, backtest_id: str, out: Path, *, benchmark: Benchmark | None = None
-) -> None:
+async def save_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
     """Writes the tear sheet of a completed backtest, whole or not at all.
 
     Raises FaultError `conflict` when it has not completed, `not_found` when its result was not saved, OSError when it cannot be written.
     """
-    html = tear_sheet(await record_of(fleet, backtest_id, benchmark=benchmark))
-    with whole_file(out) as made:
-        made.write_text(html, encoding="utf-8")
+    write_report(await record_of(fleet, backtest_id), out)
 
 
-async def record_of(fleet: Flotilla, backtest_id: str, *, benchmark: Benchmark | None = None) -> Record:
+def write_report(record: Record, out: Path) -> None:
+    """The same of what was read already."""
+    _write(tear_sheet(record), out)
+
+
+async def record_of(fleet: Flotilla, backtest_id: str) -> Record:
     """All that is on record of a completed backtest. Raises FaultError as `save_report` does."""
     view = await fleet.backtest(backtest_id)
     if view.status is not BacktestStatus.COMPLETED:
@@ -57,7 +58,6 @@ async def record_of(fleet: Flotilla, backtest_id: str, *, benchmark: Benchmark |
         # Not kept in results of before there was a summary.
         open_positions=tuple(await read(ResultPart.OPEN_POSITIONS)) if view.summary else None,
         prices=tuple(await read(ResultPart.PRICES)),
-        benchmark=benchmark,
     )
 
 
@@ -75,9 +75,7 @@ async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:
         for one in tried
         if one is not None and one.status is BacktestStatus.COMPLETED and one.config.save_results
     }
-    html = study_sheet(StudyRecord(study=study, members=tuple(members), curves=curves))
-    with whole_file(out) as made:
-        made.write_text(html, encoding="utf-8")
+    _write(study_sheet(StudyRecord(study=study, members=tuple(members), curves=curves)), out)
 
 
 async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
@@ -92,7 +90,10 @@ async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> 
         if not _is_coming(view) or loop.time() > deadline:
             break
         await asyncio.sleep(_POLL_S)
-    html = await fleet.backtest_result(backtest_id, ResultPart.REPORT)
+    _write(await fleet.backtest_result(backtest_id, ResultPart.REPORT), out)
+
+
+def _write(html: str, out: Path) -> None:
     with whole_file(out) as made:
         made.write_text(html, encoding="utf-8")
 

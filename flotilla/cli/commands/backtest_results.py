@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import click
+import msgspec
 from rich.text import Text
 
 from flotilla.cli.following import follow
@@ -14,11 +15,13 @@ from flotilla.client.backtest_calls import LISTS
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.show.benchmarks import benchmark_for
 from flotilla.show.comparison_tables import comparison_report
 from flotilla.show.exporting import FORMATS
 from flotilla.show.exporting import export as export_rows
 from flotilla.show.plots import WIDTH
-from flotilla.show.reports import save_nautilus_report, save_report
+from flotilla.show.reports import record_of, save_nautilus_report, write_report
+from flotilla.show.tear_sheet.record import Record
 from flotilla.show.verdict_report import verdict_report
 from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import BacktestFailedError
@@ -28,6 +31,11 @@ from flotilla.state.exits import Exit
 @click.command()
 @click.argument("backtest_id", metavar="ID")
 @report_options
+@click.option(
+    "--benchmark",
+    metavar="INSTRUMENT",
+    help="Compare with buying and holding it: of the run, or of the catalog in this state folder.  [default: the run's first]",
+)
 @click.option(
     "--nautilus",
     "is_nautilus",
@@ -44,12 +52,17 @@ async def report(
     backtest_id: str,
     out: Path | None,
     is_opened: bool,
+    benchmark: str | None,
     is_nautilus: bool,
 ) -> None:
     """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
+    if benchmark and is_nautilus:
+        raise click.UsageError("--benchmark is of our own sheet; NautilusTrader's has been drawn already")
     path = out or beside(backtest_id)
-    save = save_nautilus_report if is_nautilus else save_report
-    await save(fleet, backtest_id, path)
+    if is_nautilus:
+        await save_nautilus_report(fleet, backtest_id, path)
+    else:
+        write_report(await _record(options, fleet, backtest_id, benchmark), path)
     tell_report(options, path, backtest_id=backtest_id, is_opened=is_opened)
 
 
@@ -114,6 +127,16 @@ async def verify(options: Options, fleet: Flotilla, *, backtest_id: str) -> int:
     verdict = await fleet.verify(backtest_id, verdict.verify_id)
     options.output.document(verdict, lambda: verdict_report(verdict))
     return _exit_of(verdict)
+
+
+async def _record(options: Options, fleet: Flotilla, backtest_id: str, benchmark: str | None) -> Record:
+    record = await record_of(fleet, backtest_id)
+    if benchmark is None:
+        return record
+    if benchmark not in record.priced():
+        require_engine_package()
+    found = await benchmark_for(record, benchmark, options.folder.catalog)
+    return msgspec.structs.replace(record, benchmark=found)
 
 
 async def _curve(fleet: Flotilla, backtest: BacktestView) -> list[EquityPoint]:

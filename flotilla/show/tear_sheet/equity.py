@@ -1,15 +1,16 @@
 """The part of a tear sheet that is of marked equity: its figures, the curve beside a benchmark, drawdowns, months."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from flotilla.schemas.backtest import Metrics
 from flotilla.schemas.figures import FIGURES, OF_EQUITY, UNDEFINED, amounts, days, share, written
+from flotilla.schemas.thinning import Point
 from flotilla.show import formats
 from flotilla.show.tear_sheet.analysis import Year, drawdowns, monthly_returns
 from flotilla.show.tear_sheet.charts import Line, Time, time_chart
-from flotilla.show.tear_sheet.html import Html, element, note, section, table
+from flotilla.show.tear_sheet.html import Html, element, joined, note, section, table
 from flotilla.show.tear_sheet.record import Record
 from flotilla.show.tear_sheet.scales import percent, short
 
@@ -76,7 +77,6 @@ def equity(record: Record) -> Html:
     if time is None:
         return section("Equity", note("The run has one moment only: there is no curve."))
     own = Line("marked equity", "accent", [(each.at_ns, each.equity) for each in record.curve])
-    lost = Line("drawdown", "loss", [(each.at_ns, -abs(each.drawdown)) for each in record.curve])
     lines, compared = [own], record.compared()
     if compared is not None:
         within = [
@@ -92,10 +92,18 @@ def equity(record: Record) -> Html:
     return section(
         f"Equity, {record.currency}",
         time_chart(f"equity in {record.currency}", time, lines, written=short),
-        element("h3", "Drawdown"),
-        time_chart("drawdown", time, [lost], written=percent, is_area=True, is_small=True, zero=True),
+        drawdown_chart(time, [(each.at_ns, -abs(each.drawdown)) for each in record.curve]),
         note(under),
     )
+
+
+def drawdown_chart(time: Time, lost: Sequence[Point]) -> Html:
+    """The share lost since the high before, 0 or less; nothing where nothing was lost."""
+    if not any(value for _, value in lost):
+        return Html("")
+    line = Line("drawdown", "loss", lost)
+    drawn = time_chart("drawdown", time, [line], written=percent, is_area=True, is_small=True, zero=True)
+    return joined((element("h3", "Drawdown"), drawn))
 
 
 def worst(record: Record) -> Html:

@@ -138,7 +138,7 @@ def _tile(record: Record, metrics: Metrics, name: str) -> Html:
     compared = record.compared()
     if name == "total_return" and compared is not None:
         below = f"buy and hold {share(compared.total_return)}"
-    elif name == "max_drawdown" and metrics.max_drawdown_days is not None:
+    elif name == "max_drawdown" and metrics.max_drawdown_days:
         below = f"lasted {written('max_drawdown_days', metrics.max_drawdown_days)}"
     elif name == "total_trades" and metrics.win_rate is not None:
         below = f"won {written('win_rate', metrics.win_rate)}"

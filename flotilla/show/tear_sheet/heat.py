@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from flotilla.schemas.backtest import BacktestView, StudyConfig
 from flotilla.show import formats
-from flotilla.show.study_tables import metric, plain_metric, value
-from flotilla.show.tear_sheet.html import Html, element
+from flotilla.show.study_tables import label, metric, plain_metric, value
+from flotilla.show.tear_sheet.html import Html, element, joined
 from flotilla.show.tear_sheet.scales import scale, short
 
 _MOST: Final = 20
@@ -76,7 +76,7 @@ def _axis(name: str, members: Sequence[BacktestView]) -> Axis:
             return _binned(name, {key: float(each) for key, each in values.items()})
         keys = sorted(values, key=lambda key: float(values[key]))
     else:
-        keys = list(values)[:_MOST] if len(values) <= _MOST else sorted(values)
+        keys = list(values)
     return Axis(name, tuple(keys), {key: number for number, key in enumerate(keys)})
 
 
@@ -104,27 +104,18 @@ def drawn(found: Map, config: StudyConfig, best: BacktestView | None) -> Html:
     known = [each for row in found.cells for each in row if each is not None]
     low, high = min(known), max(known)
     first = (best and _place(found.down, best), best and _place(found.across, best))
-    corner = (
-        f"{found.down.name} \N{DOWNWARDS ARROW}  {found.across.name} \N{RIGHTWARDS ARROW}"
-        if found.down
-        else found.across.name
-    )
-    head = element("tr", element("th", corner), *(element("th", each) for each in found.across.headings))
+    head = element("tr", element("th", ""), *(element("th", each) for each in found.across.headings))
     rows = []
     for row, cells in enumerate(found.cells):
-        name = found.down.headings[row] if found.down else metric_name(config)
+        name = found.down.headings[row] if found.down else label(config)
         made = (
             _cell(each, config, low, high, is_best=(row, column) == first)
             for column, each in enumerate(cells)
         )
         rows.append(element("tr", element("td", name), *made))
     made_table = element("table", element("thead", head), element("tbody", *rows), class_="heat")
-    return element("div", made_table, class_="wide")
-
-
-def metric_name(config: StudyConfig) -> str:
-    """What stands beside the only row of a map with one axis."""
-    return config.best_by.replace("_", " ")
+    names = f"{found.across.name} across, {found.down.name} down" if found.down else found.across.name
+    return joined((element("h3", names), element("div", made_table, class_="wide")))
 
 
 def _cell(found: float | None, config: StudyConfig, low: float, high: float, *, is_best: bool) -> Html:

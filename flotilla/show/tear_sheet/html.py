@@ -59,7 +59,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str | N
     """Rows of cells; a column whose heading starts with `>` is of numbers, with `<` of sentences. It scrolls by itself where it is too wide."""
     sides = [_SIDES.get(name[:1]) for name in head]
     names = [name[1:] if side else name for name, side in zip(head, sides, strict=True)]
-    top = element("thead", _row("th", names, sides)) if any(names) else ""
+    top = element("thead", _row("th", [breakable(name) for name in names], sides)) if any(names) else ""
     body = element("tbody", *(_row("td", row, sides) for row in rows))
     return element("div", element("table", top, body, class_=class_), class_="wide")
 

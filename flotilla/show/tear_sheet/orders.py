@@ -27,11 +27,11 @@ def orders(record: Record) -> Html:
         said = f"{len(record.orders):,} made, {len(lost):,} rejected, denied or never sent."
         return section("Orders", element("p", said), _lost(record, lost))
     counts = summary.orders
+    if not counts.total:
+        return section("Orders", note("The strategy made no order."))
     ends = fates(counts)
     said = f"{counts.total:,} made, {counts.submitted:,} sent{f': {ends}' if ends else ''}."
     why = _reasons(counts.reasons) if counts.reasons else note("None was rejected, denied or left unsent.")
-    if not counts.total:
-        why = note("The strategy made no order.")
     return section("Orders", element("p", said), why, _lost(record, lost))
 
 

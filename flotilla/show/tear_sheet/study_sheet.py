@@ -24,10 +24,11 @@ from flotilla.show.study_tables import (
 )
 from flotilla.show.tear_sheet.analysis import zone_of
 from flotilla.show.tear_sheet.charts import Line, Time, time_chart
+from flotilla.show.tear_sheet.equity import drawdown_chart
 from flotilla.show.tear_sheet.heat import drawn, heat_map
 from flotilla.show.tear_sheet.html import Html, element, facts, joined, note, section, table
 from flotilla.show.tear_sheet.page import page
-from flotilla.show.tear_sheet.scales import percent, short
+from flotilla.show.tear_sheet.scales import percent
 
 _LISTED: Final = 500
 _FAILED: Final = 20
@@ -225,19 +226,11 @@ def _stitched(folds: Sequence[Fold], record: StudyRecord) -> Html:
         f"{len(parts)} of {len(folds)} folds: {share(gained)} in all, at worst {share(worst)} from a high. Each begins with what the one before ended "
         "with; between them, where the next choice was made in sample, nothing was traded."
     )
+    line = Line("out of sample", "accent", [(at_ns, grown - 1.0) for at_ns, grown in points])
     return section(
         title,
-        time_chart("growth out of sample", time, [Line("out of sample", "accent", points)], written=short),
-        element("h3", "Drawdown"),
-        time_chart(
-            "drawdown",
-            time,
-            [Line("drawdown", "loss", losses(points))],
-            written=percent,
-            is_area=True,
-            is_small=True,
-            zero=True,
-        ),
+        time_chart("return out of sample", time, [line], written=percent),
+        drawdown_chart(time, losses(points)),
         note(words),
     )
 
