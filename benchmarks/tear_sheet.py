@@ -4,9 +4,9 @@ import sys
 import time
 from typing import Any, Final
 
+from benchmarks.records import long_record
 from benchmarks.rounds import report
 from flotilla.show.tear_sheet.sheet import tear_sheet
-from tests.tear_sheets import long_record
 
 BARS: Final = 5_000
 TRADES: Final = 500

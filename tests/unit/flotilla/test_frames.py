@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.records import order, trade
 from flotilla.client.backtest_calls import LISTS
 from flotilla.client.frames import Rows, to_pandas, to_polars
 from flotilla.schemas.backtest import ClosedTrade, OpenPosition
 from flotilla.schemas.telemetry import OrderUpdate
-from tests.tear_sheets import order, trade
 from tests.unit.flotilla.test_backtest_tables import metrics, view
 
 ENTRY = datetime(2000, 1, 2, tzinfo=UTC)

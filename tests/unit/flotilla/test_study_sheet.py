@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.records import DAY_NS, START_NS, curve, point
 from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.show.tear_sheet.heat import heat_map
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, losses, stitched, study_sheet
-from tests.tear_sheets import DAY_NS, START_NS, curve, point
 from tests.unit.flotilla.test_backtest_tables import metrics, study, view
 from tests.unit.flotilla.test_study_cli_tables import MEMBERS, walk
 from tests.unit.flotilla.test_tear_sheet import HOSTILE, Page, rows

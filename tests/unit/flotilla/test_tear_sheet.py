@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.records import DAY_NS, DIGEST, START_NS, SUMMARY, curve, fill, long_record, order, record
 from flotilla.schemas.backtest import ClosedTrade, OpenOrder, OpenPosition, OrderReason
 from flotilla.show.tear_sheet.record import Benchmark
 from flotilla.show.tear_sheet.sheet import tear_sheet
-from tests.tear_sheets import DAY_NS, DIGEST, START_NS, SUMMARY, curve, fill, long_record, order, record
 
 DASH = "\N{EN DASH}"
 HOSTILE = "<script>alert(1)</script>\"'><img src=//evil.example/x onerror=alert(1)>&amp;\u202egnp.exe\x00"

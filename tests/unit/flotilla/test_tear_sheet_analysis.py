@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from benchmarks.records import DAY_NS, START_NS, curve, fill, long_record, point, trade
 from flotilla.engine_sidecar.backtest.performance import Sample, deepest_drawdown
 from flotilla.schemas.thinning import thinned
 from flotilla.show.tear_sheet.analysis import (
@@ -16,7 +17,6 @@ from flotilla.show.tear_sheet.analysis import (
     side,
 )
 from flotilla.show.tear_sheet.scales import percent, scale, short, times
-from tests.tear_sheets import DAY_NS, START_NS, curve, fill, long_record, point, trade
 
 
 def test_the_first_of_the_drawdowns_is_that_of_the_headline_figures() -> None:
