@@ -108,11 +108,11 @@ def drawdown_chart(time: Time, lost: Sequence[Point]) -> Html:
 
 def worst(record: Record) -> Html:
     """The worst drawdowns with their dates."""
-    found = drawdowns(record.curve)
+    found = [each for each in drawdowns(record.curve) if share(each.depth) != share(0.0)]
     rows = [
         (
             share(each.depth),
-            days(each.days),
+            days(each.days) if each.days >= 1 else formats.duration(each.days * 86_400),
             moment(record, each.peak_ns),
             moment(record, each.bottom_ns),
             UNDEFINED if each.recovered_ns is None else moment(record, each.recovered_ns),
@@ -123,7 +123,9 @@ def worst(record: Record) -> Html:
     more = f"{len(found) - _WORST:,} more are less deep. " if len(found) > _WORST else ""
     return section(
         "Worst drawdowns",
-        table(head, rows) if rows else note("Equity never fell below a high before."),
+        table(head, rows)
+        if rows
+        else note("Equity never fell by a hundredth of a percent below a high before."),
         note(f"{more}One that has not recovered lasts until the end of the run.") if rows else "",
     )
 

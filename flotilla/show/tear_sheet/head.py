@@ -1,6 +1,6 @@
 """What stands first on a tear sheet: what ran, with which parameters, versions and digests, and its headline figures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ _TILES: Final = (
 )
 _ELSEWHERE: Final = frozenset(
     (
-        *("strategy", "strategy_class", "strategy_config", "start_date", "end_date"),
+        *("strategy", "strategy_class", "strategy_config"),
         *("output_path", "data_sources", "save_results", "seed"),
     )
 )
@@ -46,10 +46,6 @@ def heading(record: Record) -> Html:
 def what_ran(record: Record) -> Html:
     """Strategy, parameters, settings, versions and digests."""
     config, manifest = record.view.config, record.manifest
-    ran = [
-        ("strategy", config.strategy or config.strategy_class or UNDEFINED),
-        *((name, _value(value)) for name, value in _parameters(record).items()),
-    ]
     versions = [
         ("NautilusTrader", manifest.nautilus_version),
         ("Flotilla", manifest.flotilla_version),
@@ -58,7 +54,7 @@ def what_ran(record: Record) -> Html:
         ("host", manifest.host),
         ("seed", str(manifest.seed)),
     ]
-    groups = (("Strategy and parameters", ran), ("Settings", _settings(config)), ("Versions", versions))
+    groups = (*_strategies(record), ("Settings", _settings(config)), ("Versions", versions))
     return section(
         "What ran",
         element(
@@ -71,27 +67,30 @@ def what_ran(record: Record) -> Html:
     )
 
 
-def _parameters(record: Record) -> Mapping[str, Any]:
-    """Those that the strategy ran with, where the plan has them; the config has those alone that somebody chose."""
-    plans = record.manifest.plan.strategies
-    ran = plans[0].get("config") if len(plans) == 1 else None
-    return ran if isinstance(ran, dict) and ran else record.view.config.strategy_config
+def _strategies(record: Record) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+    """Each with the parameters that it ran with, where the plan has them; a config has those alone that somebody chose."""
+    config, plans = record.view.config, record.manifest.plan.strategies
+    if len(plans) > 1:
+        for number, plan in enumerate(plans, 1):
+            yield (
+                f"Strategy {number}",
+                [("class", _value(plan.get("strategy_path"))), *_pairs(plan.get("config"))],
+            )
+        return
+    ran = plans[0].get("config") if plans else None
+    name = config.strategy or config.strategy_class or UNDEFINED
+    yield "Strategy and parameters", [("strategy", name), *_pairs(ran or config.strategy_config)]
+
+
+def _pairs(parameters: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    return ((name, _value(value)) for name, value in (parameters or {}).items())
 
 
 def _settings(config: BacktestConfig) -> Iterator[tuple[str, str]]:
     """All that was chosen, and the defaults that decide what comes of a run."""
     plain = msgspec.to_builtins(config)
     for name, value in plain.items():
-        is_shown = name not in (
-            "strategy",
-            "strategy_class",
-            "strategy_config",
-            "output_path",
-            "data_sources",
-            "save_results",
-            "seed",
-        )
-        if is_shown and value is not None and value not in ((), [], {}):
+        if name not in _ELSEWHERE and value is not None and value not in ((), [], {}):
             yield name.replace("_", " "), _value(value)
 
 

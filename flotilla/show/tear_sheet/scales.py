@@ -14,6 +14,8 @@ _SECONDS: Final = (
     *(_HOUR, 2 * _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY),
 )
 _MOST_TIMES: Final = 6
+_SHORTENED: Final = 1e4
+"""Smaller numbers of an axis are written out."""
 
 
 class Scale(NamedTuple):
@@ -48,9 +50,9 @@ def _round_step(rough: float) -> float:
 
 
 def short(value: float, step: float) -> str:
-    """A number of an axis: `1.02M`, `250k`, `1,250.5`, with as many digits as its `step` needs."""
+    """A number of an axis: `1.5M`, `250k`, `1,002.5k`, `1,250.5`, with as many digits as its `step` needs to be told apart."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if max(abs(value), step) >= size and (size > 1e3 or abs(value) >= 1e4):
+        if abs(value) >= max(size, _SHORTENED) and step >= size / 100:
             return f"{_plain(value / size, step / size)}{unit}"
     return _plain(value, step)
 

@@ -97,31 +97,29 @@ def _edges(found: Bins) -> Iterator[tuple[float, str]]:
 
 
 def _listed(record: Record) -> Html:
+    """All of them, or the first and last; where they are of one instrument and one currency, the heading says which."""
     everything, half = record.trades, _LISTED // 2
-    head = ("in", "out", "position", "instrument", ">from", ">to", ">commission", ">result", "")
-    if len(everything) <= _LISTED:
-        rows = [_trade(record, each) for each in everything]
-    else:
-        gap = ("…", f"{len(everything) - _LISTED:,} more", *[""] * 7)
-        rows = [
-            *(_trade(record, each) for each in everything[:half]),
-            gap,
-            *(_trade(record, each) for each in everything[-half:]),
-        ]
+    instruments = {each.instrument_id for each in everything}
+    currency = f", {record.currency}" if _is_one_currency(record) else ""
+    names = ["instrument"] if len(instruments) > 1 else []
+    head = ("in", "out", "position", *names, ">from", ">to", ">commission", f">result{currency}")
+    chosen = everything if len(everything) <= _LISTED else (*everything[:half], *everything[-half:])
+    rows = [_trade(record, each, has_name=bool(names), has_currency=not currency) for each in chosen]
+    if left := len(everything) - len(chosen):
+        rows.insert(half, ("…", f"{left:,} more", *[""] * (len(head) - 2)))
     return element("details", element("summary", f"All {len(everything):,} trades"), table(head, rows))
 
 
-def _trade(record: Record, one: ClosedTrade) -> tuple[str, ...]:
+def _trade(record: Record, one: ClosedTrade, *, has_name: bool, has_currency: bool) -> tuple[str, ...]:
     return (
         moment(record, one.entry_time_ns),
         moment(record, one.exit_time_ns),
         f"{one.side} {amount(one.quantity)}",
-        one.instrument_id,
+        *([one.instrument_id] if has_name else []),
         f"{one.entry_price:,.10g}",
         f"{one.exit_price:,.10g}",
         amount(one.commission),
-        amount(one.pnl),
-        one.currency,
+        f"{amount(one.pnl)} {one.currency}" if has_currency else amount(one.pnl),
     )
 
 

@@ -63,6 +63,14 @@ def test_what_ran_comes_first_with_parameters_versions_and_digests() -> None:
     assert "mine.ema_cross" in first.replace(" ", "")
 
 
+def test_each_of_several_strategies_has_its_parameters() -> None:
+    plans = tuple({"strategy_path": f"mine:S{n}", "config": {f"only_{n}": n}} for n in (1, 2))
+    plan = msgspec.structs.replace(record().manifest.plan, strategies=plans)
+    html = tear_sheet(record(manifest={"plan": plan}))
+    assert "Strategy 1" in html
+    assert (facts(html)["only_1"], facts(html)["only_2"], facts(html)["class"]) == ("1", "2", "mine:S2")
+
+
 def test_figures_have_the_digits_of_the_tables_and_what_is_not_defined_is_a_dash() -> None:
     found = rows(tear_sheet(record()))
     assert ["return", "12.34 %", "20.00 %"] in found
@@ -73,6 +81,18 @@ def test_figures_have_the_digits_of_the_tables_and_what_is_not_defined_is_a_dash
     assert ["fees a fill", "1.25 USD"] in found
     assert ["closed trades before fees", "2,491.11 USD"] in found
     assert ["closed trades after fees", "2,488.61 USD"] in found
+
+
+def test_trades_are_listed_with_what_tells_them_apart() -> None:
+    found = rows(tear_sheet(record()))
+    head = ["in", "out", "position", "from", "to", "commission", "result, USD"]
+    assert found[found.index(head) + 1] == [
+        *("2000-01-02 00:00", "2000-01-04 00:00", "LONG 100", "1,400.25", "1,410.5", "1.25", "5,897.12"),
+    ]
+    other = msgspec.structs.replace(record().trades[1], instrument_id="B.SIM", currency="EUR")
+    several = rows(tear_sheet(record(trades=(record().trades[0], other))))
+    assert ["B.SIM", "1,400.25", "1,410.5", "1.25", "-3,408.51 EUR"] in [row[3:] for row in several]
+    assert "Trades are in several currencies" in tear_sheet(record(trades=(record().trades[0], other)))
 
 
 def test_drawdowns_have_their_dates_and_one_that_lasts_has_no_end() -> None:

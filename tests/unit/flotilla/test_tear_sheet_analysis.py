@@ -97,6 +97,8 @@ def test_axes_have_round_numbers_with_the_digits_that_they_need() -> None:
     assert [short(tick, axis.step) for tick in axis.ticks] == ["500k", "1.0M", "1.5M", "2.0M", "2.5M"]
     losses = scale(-0.131, 0.0, count=2)
     assert [percent(tick, losses.step) for tick in losses.ticks] == ["-20 %", "-10 %", "0 %"]
+    tight = scale(998_000.0, 1_003_000.0, count=2)
+    assert [short(tick, tight.step) for tick in tight.ticks] == ["997.5k", "1,000.0k", "1,002.5k", "1,005.0k"]
     flat = scale(1.1, 1.1)
     assert flat.low < 1.1 < flat.high
     assert [short(tick, 0.0025) for tick in (0.0025, 0.005)] == ["0.0025", "0.0050"]
