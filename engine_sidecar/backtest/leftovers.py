@@ -100,12 +100,7 @@ def _mark(position: Any, cache: Any) -> Any:
     for kind in (side, PriceType.LAST):
         if (price := cache.price(position.instrument_id, kind)) is not None:
             return price
-    return last_close(position.instrument_id, cache)
-
-
-def last_close(instrument_id: Any, cache: Any) -> Any:
-    """The close of an instrument's last bar of any type; None where there is none."""
-    bars = [cache.bar(kind) for kind in cache.bar_types(instrument_id=instrument_id)]
+    bars = [cache.bar(kind) for kind in cache.bar_types(instrument_id=position.instrument_id)]
     last = max((bar for bar in bars if bar is not None), key=lambda bar: bar.ts_init, default=None)
     return None if last is None else last.close
 

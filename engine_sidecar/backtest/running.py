@@ -45,7 +45,7 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     engine = build_engine(plan, catalog)
     currency = base_currency(plan)
     sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
-    prices = PriceSampler(engine.cache, plan.instruments)
+    prices = PriceSampler(engine.cache, plan.instruments, plan.data)
 
     def look(at_ns: int | None = None) -> None:
         sampler.sample(at_ns)

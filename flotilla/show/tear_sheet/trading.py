@@ -131,7 +131,7 @@ def prices(record: Record) -> Html:
     positions = {each.instrument_id: each for each in held(record.fills, time.first, time.last)}
     priced = record.priced()
     if not priced:
-        said = "Prices are not on record: the backtest ran before they were kept. Run it again to see them."
+        said = "Prices are not on record, as of backtests that ran before they were kept: run it again to see them."
         charts = [_position(one, time) for one in list(positions.values())[:_CHARTS]]
         return section("Prices and fills", note(said), *charts)
     charts = [
