@@ -123,9 +123,7 @@ def worst(record: Record) -> Html:
     more = f"{len(found) - _WORST:,} more are less deep. " if len(found) > _WORST else ""
     return section(
         "Worst drawdowns",
-        table(head, rows)
-        if rows
-        else note("Equity never fell by a hundredth of a percent below a high before."),
+        table(head, rows) if rows else note("There was no drawdown of 0.01 % or more."),
         note(f"{more}One that has not recovered lasts until the end of the run.") if rows else "",
     )
 

@@ -13,6 +13,8 @@ from flotilla.show.tear_sheet.scales import scale, short
 
 _MOST: Final = 20
 """Values of an axis that stand by themselves; more numbers than that are put into bins."""
+_MOST_NAMES: Final = 60
+"""More values than that, which are no numbers, make no axis of a map."""
 _BINS: Final = 8
 _SHADES: Final = ("", "g1", "g2", "g3", "g4")
 
@@ -35,7 +37,7 @@ class Map(NamedTuple):
 
 
 def heat_map(members: Iterable[BacktestView], config: StudyConfig) -> Map | None:
-    """Over the first two axes along which results differ; one alone makes one row. None without a result.
+    """Over the first two axes along which results differ; one alone makes one row. None without a result or an axis.
 
     Where there are more axes, or more folds, a cell has the best of what was tried there.
     """
@@ -76,7 +78,7 @@ def _axis(name: str, members: Sequence[BacktestView]) -> Axis:
             return _binned(name, {key: float(each) for key, each in values.items()})
         keys = sorted(values, key=lambda key: float(values[key]))
     else:
-        keys = list(values)
+        keys = list(values) if len(values) <= _MOST_NAMES else []
     return Axis(name, tuple(keys), {key: number for number, key in enumerate(keys)})
 
 

@@ -121,7 +121,9 @@ def _map(record: StudyRecord) -> Html:
     if found is None:
         return section(
             "Results over two axes",
-            note("There is no result yet, or none of the axes has two values with one."),
+            note(
+                "There is no result yet, or no axis has two values with one, or all have too many for a map."
+            ),
         )
     best = next(iter(ranking(inside, config)), None)
     words = f"{label(config)}, the better the darker; the best has a border."
@@ -224,7 +226,7 @@ def _stitched(folds: Sequence[Fold], record: StudyRecord) -> Html:
     gained, worst = points[-1][1] - 1.0, min(each for _, each in losses(points))
     words = (
         f"{len(parts)} of {len(folds)} folds: {share(gained)} in all, at worst {share(worst)} from a high. Each begins with what the one before ended "
-        "with; between them, where the next choice was made in sample, nothing was traded."
+        "with; between them, where the next choice is made in sample, it stays as it is."
     )
     line = Line("out of sample", "accent", [(at_ns, grown - 1.0) for at_ns, grown in points])
     return section(

@@ -76,7 +76,15 @@ def test_many_numbers_of_an_axis_are_put_into_bins_that_hold_them_all() -> None:
 def test_a_study_without_two_values_of_an_axis_or_without_a_result_says_so() -> None:
     for members in ((), (MEMBERS_2[0],)):
         text = Page(study_sheet(StudyRecord(study=grid("fast"), members=members))).text
-        assert "There is no result yet, or none of the axes" in text
+        assert "There is no result yet, or no axis has two values" in text
+
+
+def test_names_without_end_make_no_axis() -> None:
+    members = [member(n, float(n), name=f"n{n}", fast=n % 3) for n in range(200)]
+    found = heat_map(members, grid("name", "fast").config)
+    assert found is not None
+    assert (found.across.name, found.down) == ("fast", None)
+    assert heat_map(members, grid("name").config) is None
 
 
 def test_a_walk_forward_is_one_curve_of_what_was_tried_out_of_sample() -> None:
