@@ -94,6 +94,19 @@ def test_a_sheet_is_measured_by_any_instrument_of_the_catalog(
     assert not (tmp_path / "no.html").exists()
 
 
+def test_a_result_that_is_not_saved_has_no_sheet_and_none_is_promised(
+    stack: RunningStack, done: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"save_results": False}))
+    ran = stack.cli("backtest", "run", "unsaved", *EMA, *SHORT, "--config", str(config))
+    assert ran.returncode == 0, ran.stderr
+    assert "tear sheet" not in ran.stdout
+    asked = stack.cli("backtest", "report", "unsaved", "--out", str(tmp_path / "sheet.html"))
+    assert "was not saved (save_results)" in asked.stderr
+    assert not (tmp_path / "sheet.html").exists()
+
+
 def test_the_client_reads_whole_results(stack: RunningStack, done: str) -> None:
     with SyncFlotilla(stack.folder.root) as fleet:
         view = fleet.backtest(done)

@@ -82,6 +82,8 @@ async def _run(
     options.output.document(document(view, shown), lambda: result_report(view, shown))
     if report is not None:
         await save_report(fleet, backtest_id, report)
+    if not config.save_results:
+        return
     sheet = str(report) if report else f"{options.program} backtest report {backtest_id} --open"
     # Not folded: a command is to be copied as it stands. On its own, rich would forget that.
     line = Text(f"\ntear sheet  {sheet}", style="dim", no_wrap=True, overflow="ignore")
