@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_FIGURES = {"__init__", "__main__", "market", "raw_backtest", "rounds", "stack", "trials"}
+NOT_FIGURES = {"__init__", "__main__", "market", "raw_backtest", "records", "rounds", "stack", "trials"}
 
 
 def main(names: list[str]) -> int:

@@ -32,6 +32,10 @@ FIGURES_VERSION: Final = 2
 """Which definition `Metrics` have. 1: NautilusTrader's statistics of realized returns. 2: marked equity at each day's end."""
 QUOTE_CURRENCY: Final = "<quote>"
 """Stands in a plan's amounts of money for the currency that its instruments are settled in, where nobody chose a base currency."""
+MAX_PRICE_POINTS: Final = 1_000
+"""How many prices of an instrument a result keeps at most: what a chart needs."""
+MAX_PRICED: Final = 4
+"""Of how many instruments, the first of a run."""
 MAX_NAMED: Final = 10
 """How many positions and orders that a run left open a view names."""
 
@@ -344,13 +348,22 @@ class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
     drawdown: float
 
 
+class PricePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instrument cost at a moment of simulated time: its last trade, else between bid and ask, else its last bar's close."""
+
+    instrument_id: str
+    at_ns: int
+    price: float
+
+
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a trial gave, in the order in which it happened.
 
     `orders` are as they stood at the end. `statistics` are NautilusTrader's own by name, per currency and of the returns. `fees`
     are sums per currency. `elapsed_s` is wall time. `equity_curve` begins with the equity before the first event, and has the end of every
     day with events, and of a run shorter than MAX_CURVE_POINTS days that many regular moments beside. `summary` is null in results of
-    before figures had versions.
+    before figures had versions. `prices` are of the run's first MAX_PRICED instruments, one after the other: at most MAX_PRICE_POINTS of
+    those at the moments of the equity curve, the lowest and highest among them; none in results of before they were kept.
     """
 
     currency: str
@@ -366,6 +379,7 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     open_positions: tuple[OpenPosition, ...] = ()
     summary: RunSummary | None = None
+    prices: tuple[PricePoint, ...] = ()
 
     @property
     def figures_version(self) -> int:
@@ -395,7 +409,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-TRIAL_FORMAT: Final = 1
+TRIAL_FORMAT: Final = 2
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 
@@ -579,6 +593,7 @@ class ResultPart(StrEnum):
     FILLS = "fills"
     EQUITY_CURVE = "equity_curve"
     OPEN_POSITIONS = "open_positions"
+    PRICES = "prices"
     STATISTICS = "statistics"
     BALANCES = "balances"
     FEES = "fees"

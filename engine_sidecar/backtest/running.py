@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import set_backtest_force_stop
 
@@ -14,6 +15,7 @@ from flotilla.engine_sidecar.backtest.building import TrialRefusedError, build_e
 from flotilla.engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
 from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
 from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
+from flotilla.engine_sidecar.backtest.prices import PriceSampler
 from flotilla.engine_sidecar.backtest.results import result_of
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.replay.streams import FOREVER, Extent
@@ -43,18 +45,25 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     engine = build_engine(plan, catalog)
     currency = base_currency(plan)
     sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
+    prices = PriceSampler(engine.cache, plan.instruments, plan.data)
+
+    def look(at_ns: int | None = None) -> None:
+        sampler.sample(at_ns)
+        prices.sample(sampler.points[-1].at_ns)
+
     rates = RateWatch(engine, currency, lambda: set_backtest_force_stop(True))
     fills: list[Any] = []
     for take in (fills.append, rates.saw):
         engine.kernel.msgbus.subscribe("events.fills.*", take)
     began = time.monotonic()
     with _Progress(engine, extent, tell):
-        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, zone, sampler.sample))
+        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, zone, look))
     # With all that came of the last event, timers after it included.
-    sampler.sample(extent.last)
+    look(extent.last)
     rates.refuse(sampler.unpriced)
     took = time.monotonic() - began
-    return Ran(result_of(engine, currency, fills, sampler.points, zone=zone, elapsed_s=took), engine)
+    result = result_of(engine, currency, fills, sampler.points, zone=zone, elapsed_s=took)
+    return Ran(msgspec.structs.replace(result, prices=prices.points), engine)
 
 
 def span_of(plan: TrialPlan, extent: Extent) -> Span:

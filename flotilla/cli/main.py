@@ -170,6 +170,7 @@ STUDY = LazyGroup(
         "run": Entry("flotilla.cli.commands.studies:run", "Run a grid, random or walk-forward study."),
         "ls": Entry("flotilla.cli.commands.studies:ls", "List studies."),
         "show": Entry("flotilla.cli.commands.studies:show", "Show a study and the best of it."),
+        "report": Entry("flotilla.cli.commands.studies:report", "Write its sheet, as HTML."),
         "cancel": Entry("flotilla.cli.commands.studies:cancel", "Cancel what is left of a study."),
     },
 )

@@ -10,6 +10,7 @@ import msgspec
 
 from flotilla.bus.bus import Bus
 from flotilla.client.backtest_watch import BacktestWatch
+from flotilla.client.frames import Rows
 from flotilla.client.retry import patiently
 from flotilla.schemas import contract
 from flotilla.schemas.backtest import (
@@ -26,6 +27,7 @@ from flotilla.schemas.backtest import (
     ListStudies,
     Manifest,
     OpenPosition,
+    PricePoint,
     ReadResult,
     ResultPart,
     RunBacktest,
@@ -48,6 +50,7 @@ LISTS: Final[dict[ResultPart, type[Any]]] = {
     ResultPart.FILLS: Fill,
     ResultPart.EQUITY_CURVE: EquityPoint,
     ResultPart.OPEN_POSITIONS: OpenPosition,
+    ResultPart.PRICES: PricePoint,
 }
 """The parts of a result that are lists, and what of."""
 
@@ -126,12 +129,12 @@ class BacktestCalls:
     async def backtest_result(self, backtest_id: str, part: ResultPart | str) -> Any:
         """A part of a completed backtest's result, whole.
 
-        A list of what LISTS says, a Manifest, the report's HTML as text, and the other documents as they are.
+        A list of what LISTS says, which can be had as a frame (flotilla.client.frames), a Manifest, the report's HTML as text, and the other documents as they are.
         """
         part = ResultPart(part)
         entries = await self._entries(backtest_id, part)
         if part in LISTS:
-            return [msgspec.json.decode(entry, type=LISTS[part]) for entry in entries]
+            return Rows([msgspec.json.decode(entry, type=LISTS[part]) for entry in entries], LISTS[part])
         if part is ResultPart.REPORT:
             return "".join(msgspec.json.decode(entry, type=str) for entry in entries)
         return msgspec.json.decode(entries[0], type=Manifest if part is ResultPart.MANIFEST else dict)

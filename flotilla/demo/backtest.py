@@ -12,15 +12,14 @@ import msgspec
 from flotilla.client.backtest_config import whole_config
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestView, ResultPart
-from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.telemetry import Fill
 from flotilla.show.figure_tables import Told
 from flotilla.show.progress import Narrator
-from flotilla.show.result_lines import save_report, told
+from flotilla.show.reports import save_report
+from flotilla.show.result_lines import told
 
 BACKTEST: Final = "demo"
 _TIMEOUT_S: Final = 120.0
-_REPORT_S: Final = 20.0
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +80,9 @@ def _usual_report() -> Path:
 
 
 async def _saved(fleet: Flotilla, report: Path) -> tuple[Path | None, str]:
-    """The file, or that there is none: one that was not made in time is no problem of the demo, one that cannot be written is."""
+    """The file, or why there is none."""
     try:
-        await save_report(fleet, BACKTEST, report, timeout_s=_REPORT_S)
-    except FaultError as error:
-        if error.fault.code != FaultCode.NOT_FOUND:
-            raise
-        return None, ""
+        await save_report(fleet, BACKTEST, report)
     except OSError as error:
         return None, f"the tear sheet could not be written to {report}: {error.strerror}"
     return report, ""

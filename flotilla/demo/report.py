@@ -36,9 +36,7 @@ def account_report(account: Account, program: str) -> RenderableType:
         _inset(_heard(account)),
         _head("The same strategy on the same data, as a backtest"),
         _inset(result_report(account.again.backtest, account.again.told, width=76)),
-        Text(
-            f"\n  {_agreement(account)}\n  tear sheet: {account.again.report or account.again.no_report or 'none was made in time'}"
-        ),
+        Text(f"\n  {_agreement(account)}\n  tear sheet: {account.again.report or account.again.no_report}"),
         _head("Try next"),
         Text(f"  {program} up --detach"),
         Text(f"  {program} engine start my-first --param speed=86400"),

@@ -65,10 +65,46 @@ def test_a_strategy_by_name_is_enough_and_its_result_fits_into_80_columns(
     assert max(map(len, lines)) <= 80
     assert ran.stderr.count("runs in") <= 1
     html = sheet.read_text()
-    assert html.lstrip().lower().startswith(("<html", "<!doctype"))
-    assert "<script src=" not in html
-    assert html.count(">-13.11 %<") == 2
-    assert "SHORT SPX.SIM" in html
+    assert html.startswith("<!doctype html>")
+    assert "<script" not in html
+    assert len(html) < 300_000
+    assert html.count(">-13.11 %<") == 2, "among the figures, and the worst of the drawdowns"
+    for part in ("-12.05 %", "879,502.00 USD", ">SHORT<", "bought (221)", "buy and hold SPX.SIM"):
+        assert part in html
+
+
+def test_nautilustraders_own_sheet_stays_to_be_had(stack: RunningStack, done: str, tmp_path: Path) -> None:
+    sheet = tmp_path / "theirs.html"
+    told = stack.json("backtest", "report", done, "--nautilus", "--out", str(sheet))
+    assert told == {"backtest_id": done, "file": str(sheet), "size_bytes": sheet.stat().st_size}
+    assert "Plotly" in sheet.read_text()
+
+
+def test_a_sheet_is_measured_by_any_instrument_of_the_catalog(
+    stack: RunningStack, done: str, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "measured.html"
+    stack.json("backtest", "report", done, "--benchmark", "IXIC.SIM", "--out", str(sheet))
+    assert "buy and hold IXIC.SIM" in sheet.read_text()
+    asked = stack.cli(
+        "backtest", "report", done, "--benchmark", "NOPE.SIM", "--out", str(tmp_path / "no.html")
+    )
+    assert asked.returncode != 0
+    assert "benchmark: has no prices" in asked.stderr
+    assert not (tmp_path / "no.html").exists()
+
+
+def test_a_result_that_is_not_saved_has_no_sheet_and_none_is_promised(
+    stack: RunningStack, done: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"save_results": False}))
+    ran = stack.cli("backtest", "run", "unsaved", *EMA, *SHORT, "--config", str(config))
+    assert ran.returncode == 0, ran.stderr
+    assert "tear sheet" not in ran.stdout
+    asked = stack.cli("backtest", "report", "unsaved", "--out", str(tmp_path / "sheet.html"))
+    assert "was not saved (save_results)" in asked.stderr
+    assert not (tmp_path / "sheet.html").exists()
 
 
 def test_the_client_reads_whole_results(stack: RunningStack, done: str) -> None:
@@ -168,7 +204,9 @@ def test_a_random_study_tries_what_it_draws_and_the_same_again(stack: RunningSta
     assert all(isinstance(fast, int) and 3 <= fast <= 20 for fast in tried[0])
 
 
-def test_a_walk_forward_tries_the_best_of_each_period_on_the_next(stack: RunningStack, done: str) -> None:
+def test_a_walk_forward_tries_the_best_of_each_period_on_the_next(
+    stack: RunningStack, done: str, tmp_path: Path
+) -> None:
     options = ("--kind", "walk_forward", "--folds", "2", "--axis", "fast_ema_period=5,15")
     ran = stack.cli("study", "run", "wf", *EMA, *options, *SHORT, "--best-by", "total_return")
     assert ran.returncode == 0, ran.stderr
@@ -186,6 +224,11 @@ def test_a_walk_forward_tries_the_best_of_each_period_on_the_next(stack: Running
             row[:3] for row in rows
         ]
     assert told["study"]["best"]["backtest_id"] in ("wf-0003", "wf-0006")
+    sheet = tmp_path / "wf.html"
+    assert stack.json("study", "report", "wf", "--out", str(sheet))["study_id"] == "wf"
+    compounded = re.search(r"returns compounded (\S+ %)", ran.stdout)
+    assert compounded is not None
+    assert f"2 of 2 folds: {compounded[1]} in all" in sheet.read_text()
 
 
 def test_ctrl_c_lets_the_backtest_go_on_and_says_how_to_follow_it(stack: RunningStack, done: str) -> None:

@@ -46,7 +46,7 @@ def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(
     assert told["backtest"]["status"] == "completed"
     assert told["equal_fills"] == 443
     assert told["report"] == str(sheet)
-    assert "Plotly" in sheet.read_text()
+    assert "bought (221)" in sheet.read_text()
     assert told["seconds"] < 120
     assert leavings(scratch) == []
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from flotilla.engine_sidecar.backtest.price_history import prices
+from flotilla.schemas.backtest import MAX_PRICE_POINTS
 from tests.engine_processes import ROOT, ema_cross
 from tests.integration.test_replay_equals_backtest import backtest, catalog, strategy
 
@@ -78,6 +80,16 @@ def test_every_fill_and_every_statistic_of_ema_cross(catalog: Path) -> None:
     assert result["equity_curve"][-1]["equity"] == pytest.approx(worth)
     assert metrics["total_return"] == pytest.approx(worth / 1_000_000 - 1)
     assert result["summary"]["open_positions"] == [held]
+    # Prices come with it: at moments of the equity curve, the ends and the extremes of what the catalog has.
+    kept = [(point["at_ns"], point["price"]) for point in result["prices"]]
+    assert 900 < len(kept) <= MAX_PRICE_POINTS
+    assert {at_ns for at_ns, _ in kept} <= {point["at_ns"] for point in result["equity_curve"]}
+    closes = prices(catalog, "SPX.SIM", 0, FOREVER)
+    assert (kept[0][1], kept[-1]) == (closes[0][1], closes[-1])
+    for extreme in (min, max):
+        assert extreme(price for _, price in kept) == extreme(price for _, price in closes)
+    assert len(closes) <= MAX_PRICE_POINTS
+    assert prices(catalog, "NOPE.SIM", 0, FOREVER) == []
 
 
 def test_two_strategies_on_two_instruments(catalog: Path) -> None:
@@ -138,6 +150,9 @@ def test_quote_ticks_in_chunks_give_what_they_give_at_once(ticks: Path) -> None:
     theirs = backtest(ticks, plan, bar_types=[], QuoteTick=["ACME.SIM"])
     assert len(theirs["fills"]) > 50
     assert_same(said, theirs)
+    kept, quotes = said[-1]["result"]["prices"], prices(ticks, "ACME.SIM", 0, FOREVER)
+    assert max(len(kept), len(quotes)) <= MAX_PRICE_POINTS
+    assert kept[-1] == {"instrument_id": "ACME.SIM", "at_ns": quotes[-1][0], "price": quotes[-1][1]}
     done = [line["progress"]["events"] for line in said if "progress" in line]
     assert done == sorted(done)
     assert done[-1] == 60_000

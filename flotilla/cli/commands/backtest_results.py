@@ -1,51 +1,69 @@
 """`flotilla backtest report`, `compare`, `export` and `verify`: what comes of completed backtests."""
 
 import asyncio
-import webbrowser
 from pathlib import Path
 
 import click
+import msgspec
 from rich.text import Text
 
 from flotilla.cli.following import follow
 from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.report_files import FILE, beside, report_options, tell_report
 from flotilla.cli.session import with_fleet
 from flotilla.client.backtest_calls import LISTS
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.show.benchmarks import benchmark_for
 from flotilla.show.comparison_tables import comparison_report
 from flotilla.show.exporting import FORMATS
 from flotilla.show.exporting import export as export_rows
 from flotilla.show.plots import WIDTH
-from flotilla.show.result_lines import save_report
+from flotilla.show.reports import record_of, save_nautilus_report, write_report
+from flotilla.show.tear_sheet.record import Record
 from flotilla.show.verdict_report import verdict_report
 from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import BacktestFailedError
 from flotilla.state.exits import Exit
 
-_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
-
 
 @click.command()
 @click.argument("backtest_id", metavar="ID")
-@click.option("--out", type=_FILE, metavar="FILE", help="[default: ID.html in this folder]")
-@click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+@report_options
+@click.option(
+    "--benchmark",
+    metavar="INSTRUMENT",
+    help="Compare with buying and holding it: of the run, or of the catalog in this state folder.  [default: the run's first]",
+)
+@click.option(
+    "--nautilus",
+    "is_nautilus",
+    is_flag=True,
+    help="NautilusTrader's own sheet, about 6 MB, which the trial drew.",
+)
 @common
 @pass_options
 @with_fleet
 async def report(
-    options: Options, fleet: Flotilla, *, backtest_id: str, out: Path | None, is_opened: bool
+    options: Options,
+    fleet: Flotilla,
+    *,
+    backtest_id: str,
+    out: Path | None,
+    is_opened: bool,
+    benchmark: str | None,
+    is_nautilus: bool,
 ) -> None:
     """Write the tear sheet of a completed backtest: one HTML file that needs nothing else."""
-    path = out or _beside(backtest_id)
-    await save_report(fleet, backtest_id, path)
-    size = path.stat().st_size
-    options.output.document(
-        {"backtest_id": backtest_id, "file": str(path), "size_bytes": size}, lambda: Text(str(path))
-    )
-    if is_opened and not webbrowser.open(path.as_uri()):
-        click.echo(f"no browser was found; open {path.as_uri()}", err=True)
+    if benchmark and is_nautilus:
+        raise click.UsageError("--benchmark is of our own sheet; NautilusTrader's has been drawn already")
+    path = out or beside(backtest_id)
+    if is_nautilus:
+        await save_nautilus_report(fleet, backtest_id, path)
+    else:
+        write_report(await _record(options, fleet, backtest_id, benchmark), path)
+    tell_report(options, path, backtest_id=backtest_id, is_opened=is_opened)
 
 
 @click.command()
@@ -70,7 +88,7 @@ async def compare(options: Options, fleet: Flotilla, *, backtest_ids: tuple[str,
 @click.argument("backtest_id", metavar="ID")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--part", type=click.Choice([str(one) for one in LISTS]), default="trades", show_default=True)
-@click.option("--out", type=_FILE, required=True, metavar="FILE", help="Replaced if it is there.")
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="Replaced if it is there.")
 @common
 @pass_options
 @with_fleet
@@ -111,8 +129,14 @@ async def verify(options: Options, fleet: Flotilla, *, backtest_id: str) -> int:
     return _exit_of(verdict)
 
 
-def _beside(backtest_id: str) -> Path:
-    return Path(f"{backtest_id}.html").absolute()
+async def _record(options: Options, fleet: Flotilla, backtest_id: str, benchmark: str | None) -> Record:
+    record = await record_of(fleet, backtest_id)
+    if benchmark is None:
+        return record
+    if benchmark not in record.priced():
+        require_engine_package()
+    found = await benchmark_for(record, benchmark, options.folder.catalog)
+    return msgspec.structs.replace(record, benchmark=found)
 
 
 async def _curve(fleet: Flotilla, backtest: BacktestView) -> list[EquityPoint]:

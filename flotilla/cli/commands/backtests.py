@@ -21,7 +21,8 @@ from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, BacktestView
 from flotilla.show.backtest_tables import backtests_table, details, headline, result_report
 from flotilla.show.figure_tables import Told
-from flotilla.show.result_lines import document, save_report, told
+from flotilla.show.reports import save_report
+from flotilla.show.result_lines import document, told
 
 
 @click.command()
@@ -81,6 +82,8 @@ async def _run(
     options.output.document(document(view, shown), lambda: result_report(view, shown))
     if report is not None:
         await save_report(fleet, backtest_id, report)
+    if not config.save_results:
+        return
     sheet = str(report) if report else f"{options.program} backtest report {backtest_id} --open"
     # Not folded: a command is to be copied as it stands. On its own, rich would forget that.
     line = Text(f"\ntear sheet  {sheet}", style="dim", no_wrap=True, overflow="ignore")

@@ -1,7 +1,8 @@
-"""`flotilla study run`, `ls`, `show` and `cancel`."""
+"""`flotilla study run`, `ls`, `show`, `report` and `cancel`."""
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,12 +13,14 @@ from flotilla.cli.backtest_options import backtest_options, given_config
 from flotilla.cli.commands.backtests import new_id, say_how_to_go_on
 from flotilla.cli.option_names import by_option
 from flotilla.cli.options import Options, common, pass_options, request_id
+from flotilla.cli.report_files import beside, report_options, tell_report
 from flotilla.cli.session import with_fleet
 from flotilla.cli.study_following import follow_study
 from flotilla.cli.study_options import study_config, study_options
 from flotilla.client.backtest_config import whole_config
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestStatus, StudyView
+from flotilla.show.reports import save_study_report
 from flotilla.show.study_tables import studies_table, study_report
 from flotilla.state.exits import Exit
 
@@ -110,6 +113,21 @@ async def show(options: Options, fleet: Flotilla, *, study_id: str, is_followed:
         return await _tell(options, fleet, await _follow(options, fleet, study_id))
     await _tell(options, fleet, await fleet.study(study_id))
     return Exit.OK
+
+
+@click.command()
+@click.argument("study_id", metavar="ID")
+@report_options
+@common
+@pass_options
+@with_fleet
+async def report(
+    options: Options, fleet: Flotilla, *, study_id: str, out: Path | None, is_opened: bool
+) -> None:
+    """Write the sheet of a study as it stands: its backtests by rank, a map over two axes, a walk forward's curve out of sample."""
+    path = out or beside(study_id)
+    await save_study_report(fleet, study_id, path)
+    tell_report(options, path, study_id=study_id, is_opened=is_opened)
 
 
 @click.command()

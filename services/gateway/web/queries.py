@@ -39,6 +39,7 @@ type PartName = Literal[
     "fills",
     "equity_curve",
     "open_positions",
+    "prices",
     "statistics",
     "balances",
     "fees",

@@ -13,7 +13,7 @@ REPORT_CHARACTERS: Final = 96 * 1024
 """Of a report in one page: JSON may make six bytes of a character."""
 _LISTS: Final = (
     *(ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS),
-    *(ResultPart.EQUITY_CURVE, ResultPart.OPEN_POSITIONS),
+    *(ResultPart.EQUITY_CURVE, ResultPart.OPEN_POSITIONS, ResultPart.PRICES),
 )
 
 

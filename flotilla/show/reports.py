@@ -1,0 +1,106 @@
+"""Tear sheets as files: ours, made here from what is on record, and NautilusTrader's, which the trial drew."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from flotilla.bus.files import whole_file
+from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart, StudyKind
+from flotilla.schemas.fault import FaultCode, fault
+from flotilla.show.study_tables import folds_of
+from flotilla.show.tear_sheet.record import Record
+from flotilla.show.tear_sheet.sheet import tear_sheet
+from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
+
+NAUTILUS_S: Final = 30.0
+"""NautilusTrader's is drawn after its backtest has completed."""
+_POLL_S: Final = 0.2
+_LISTS: Final = (ResultPart.EQUITY_CURVE, ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS)
+
+
+async def save_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
+    """Writes the tear sheet of a completed backtest, whole or not at all.
+
+    Raises FaultError `conflict` when it has not completed, `not_found` when its result was not saved, OSError when it cannot be written.
+    """
+    write_report(await record_of(fleet, backtest_id), out)
+
+
+def write_report(record: Record, out: Path) -> None:
+    """The same of what was read already."""
+    _write(tear_sheet(record), out)
+
+
+async def record_of(fleet: Flotilla, backtest_id: str) -> Record:
+    """All that is on record of a completed backtest. Raises FaultError as `save_report` does."""
+    view = await fleet.backtest(backtest_id)
+    if view.status is not BacktestStatus.COMPLETED:
+        raise fault(FaultCode.CONFLICT, f"backtest {backtest_id} has no tear sheet: it is {view.status}")
+
+    def read(part: ResultPart) -> Any:
+        return fleet.backtest_result(backtest_id, part)
+
+    manifest, balances, fees = await asyncio.gather(
+        *map(read, (ResultPart.MANIFEST, ResultPart.BALANCES, ResultPart.FEES))
+    )
+    curve, trades, orders, fills = map(tuple, await asyncio.gather(*map(read, _LISTS)))
+    return Record(
+        view=view,
+        manifest=manifest,
+        balances=balances,
+        fees=fees,
+        curve=curve,
+        trades=trades,
+        orders=orders,
+        fills=fills,
+        # Not kept in results of before there was a summary.
+        open_positions=tuple(await read(ResultPart.OPEN_POSITIONS)) if view.summary else None,
+        prices=tuple(await read(ResultPart.PRICES)),
+    )
+
+
+async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:
+    """Writes the sheet of a study as it stands, whole or not at all. Raises FaultError `not_found`, OSError when it cannot be written."""
+    study = await fleet.study(study_id)
+    members = await fleet.all_backtests(study_id=study_id)
+    tried = (
+        [fold.tried for fold in folds_of(study, members)]
+        if study.config.kind is StudyKind.WALK_FORWARD
+        else []
+    )
+    curves = {
+        one.backtest_id: tuple(await fleet.backtest_result(one.backtest_id, ResultPart.EQUITY_CURVE))
+        for one in tried
+        if one is not None and one.status is BacktestStatus.COMPLETED and one.config.save_results
+    }
+    _write(study_sheet(StudyRecord(study=study, members=tuple(members), curves=curves)), out)
+
+
+async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
+    """Writes NautilusTrader's own sheet, whole or not at all; waits for one that is still being drawn.
+
+    Raises FaultError `not_found` when there is none, `conflict` when the backtest has not completed.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + NAUTILUS_S
+    while True:
+        view = await fleet.backtest(backtest_id)
+        if not _is_coming(view) or loop.time() > deadline:
+            break
+        await asyncio.sleep(_POLL_S)
+    _write(await fleet.backtest_result(backtest_id, ResultPart.REPORT), out)
+
+
+def _write(html: str, out: Path) -> None:
+    with whole_file(out) as made:
+        made.write_text(html, encoding="utf-8")
+
+
+def _is_coming(view: BacktestView) -> bool:
+    """True while it may be in the making; those of studies have none."""
+    if view.status is not BacktestStatus.COMPLETED or view.has_report or view.completed_at is None:
+        return False
+    age = datetime.now(UTC) - view.completed_at
+    return view.study_id is None and age.total_seconds() < NAUTILUS_S

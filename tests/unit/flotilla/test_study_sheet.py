@@ -1,0 +1,132 @@
+"""The sheet of a study: ranks, the map over two axes, and what was tried out of sample as one curve."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.records import DAY_NS, START_NS, curve, point
+from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
+from flotilla.show.tear_sheet.heat import heat_map
+from flotilla.show.tear_sheet.study_sheet import StudyRecord, losses, stitched, study_sheet
+from tests.unit.flotilla.test_backtest_tables import metrics, study, view
+from tests.unit.flotilla.test_study_cli_tables import MEMBERS, walk
+from tests.unit.flotilla.test_tear_sheet import HOSTILE, Page, rows
+
+DASH = "\N{EN DASH}"
+
+
+def member(number: int, sharpe: float | None, **parameters: Any) -> BacktestView:
+    return view(f"s-{number:04}", metrics=metrics(sharpe, total_return=0.1), parameters=parameters)
+
+
+def grid(*names: str, **over: Any) -> StudyView:
+    axes = {name: Axis(values=(1, 2)) for name in names}
+    config = StudyConfig(base=view().config, axes=axes, **over)
+    return msgspec.structs.replace(study("completed"), config=config, best=None)
+
+
+MEMBERS_2 = (
+    *(member(1, 0.5, fast=5, slow=20), member(2, 1.5, fast=10, slow=20), member(3, -1.0, fast=5, slow=100)),
+    member(4, None, fast=10, slow=100),
+)
+
+
+def test_backtests_stand_in_their_rank_with_parameters_and_figures() -> None:
+    found = rows(study_sheet(StudyRecord(study=grid("fast", "slow"), members=MEMBERS_2)))
+    assert ["1", "s-0002", "10", "20", "1.50", "10.00 %", DASH, DASH, "1,221"] in found
+    assert ["3", "s-0003", "5", "100", "-1.00", "10.00 %", DASH, DASH, "1,221"] in found
+    assert not [row for row in found if "s-0004" in row]
+
+
+def test_the_map_has_numbers_in_their_order_and_marks_the_best() -> None:
+    html = study_sheet(StudyRecord(study=grid("fast", "slow"), members=MEMBERS_2))
+    found = rows(html)
+    assert ["20", "0.50", "1.50"] in found
+    assert ["100", "-1.00", DASH] in found
+    assert '<td class="g4 top">1.50</td>' in html
+    assert html.count(' top"') == 1
+
+
+def test_a_map_over_more_axes_has_the_best_of_each_cell_and_the_lowest_when_that_is_sought() -> None:
+    members = [member(n, n / 10, a=n % 2, b=n % 3, c=n) for n in range(1, 13)]
+    high, low = (heat_map(members, grid("a", "b", "c", lowest=lowest).config) for lowest in (False, True))
+    assert high is not None
+    assert low is not None
+    assert (high.tried, high.across.headings, high.down and high.down.headings) == (
+        2,
+        ("0", "1"),
+        ("0", "1", "2"),
+    )
+    assert (high.cells[0][0], low.cells[0][0]) == (1.2, 0.6)
+
+
+def test_many_numbers_of_an_axis_are_put_into_bins_that_hold_them_all() -> None:
+    members = [member(n, 1.0 + n, period=n * 1.7) for n in range(100)]
+    found = heat_map(members, grid("period").config)
+    assert found is not None
+    assert len(found.across.headings) <= 12
+    assert None not in found.cells[0]
+    assert max(each for each in found.cells[0] if each is not None) == 100.0
+    assert sorted({found.across.places[key] for key in found.across.places}) == list(
+        range(len(found.cells[0]))
+    )
+
+
+def test_a_study_without_two_values_of_an_axis_or_without_a_result_says_so() -> None:
+    for members in ((), (MEMBERS_2[0],)):
+        text = Page(study_sheet(StudyRecord(study=grid("fast"), members=members))).text
+        assert "There is no result yet, or no axis has two values" in text
+
+
+def test_names_without_end_make_no_axis() -> None:
+    members = [member(n, float(n), name=f"n{n}", fast=n % 3) for n in range(200)]
+    found = heat_map(members, grid("name", "fast").config)
+    assert found is not None
+    assert (found.across.name, found.down) == ("fast", None)
+    assert heat_map(members, grid("name").config) is None
+
+
+def test_a_walk_forward_is_one_curve_of_what_was_tried_out_of_sample() -> None:
+    curves = {"w-0003": curve(100.0, 100.0, 80.0), "w-0006": curve(50.0, 50.0, 75.0)}
+    html = study_sheet(StudyRecord(study=walk(), members=MEMBERS, curves=curves))
+    assert "2 of 2 folds: 20.00 % in all, at worst -20.00 % from a high." in Page(html).text
+    assert ["1", "1999-01-05 to 2019-01-01", "0.90", "-0.50", "-20.00 %", "fast=5"] in rows(html)
+    without = Page(study_sheet(StudyRecord(study=walk(), members=MEMBERS))).text
+    assert "There is no curve" in without
+
+
+def test_each_curve_begins_with_what_the_one_before_ended_with() -> None:
+    later = tuple(
+        msgspec.structs.replace(each, at_ns=each.at_ns + 9 * DAY_NS) for each in curve(10.0, 10.0, 15.0)
+    )
+    points = stitched([curve(100.0, 100.0, 50.0), later])
+    assert [value for _, value in points] == [1.0, 1.0, 0.5, 0.5, 0.5, 0.75]
+    assert [round(value, 2) for _, value in losses(points)] == [0.0, 0.0, -0.5, -0.5, -0.5, -0.25]
+    assert stitched([(point(0, 0.0), point(1, 5.0))]) == []
+    assert points[-1][0] == START_NS + 10 * DAY_NS
+
+
+def test_hostile_parameters_and_errors_are_text() -> None:
+    base = msgspec.structs.replace(view().config, strategy_config={HOSTILE: HOSTILE})
+    config = StudyConfig(base=base, axes={"fast": Axis(values=(HOSTILE, "b"))}, kind=StudyKind.RANDOM)
+    failed = msgspec.structs.replace(view("s-0009", "failed"), error=HOSTILE)
+    members = (*(member(n, float(n), fast=value) for n, value in enumerate((HOSTILE, "b"))), failed)
+    html = study_sheet(
+        StudyRecord(study=msgspec.structs.replace(study(), config=config, best=members[0]), members=members)
+    )
+    page = Page(html)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "img", "iframe", "link", "a"})
+    assert page.text.count("<script>alert(1)</script>") >= 5
+    assert not set(html) & {"\x00", "\u202e"}
+
+
+@pytest.mark.parametrize("kind", list(StudyKind))
+def test_a_large_study_stays_below_a_megabyte(kind: StudyKind) -> None:
+    members = tuple(member(n, n / 100, fast=n % 37, slow=n % 101) for n in range(1, 5_001))
+    record = StudyRecord(
+        study=msgspec.structs.replace(grid("fast", "slow", kind=kind, folds=2), total=5_000), members=members
+    )
+    html = study_sheet(record)
+    assert len(html.encode()) < 1_000_000
+    assert "4,500 more." in html
