@@ -62,6 +62,16 @@ class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if (self.strategy_path is None) != (self.config_path is None):
             raise ValueError("`strategy_path` and `config_path` go together")
 
+    @property
+    def name(self) -> str:
+        """The template, or the class without its module."""
+        return self.template or (self.strategy_path or "").rpartition(":")[2]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What it is given: parameters of a template, or the config of a class."""
+        return self.parameters if self.template is not None else self.config
+
 
 class VenueChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A venue to connect: the adapter by name, its config as NautilusTrader's own classes take it, and who trades there.

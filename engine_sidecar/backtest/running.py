@@ -11,9 +11,10 @@ from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import set_backtest_force_stop
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError, build_engine
-from flotilla.engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
+from flotilla.engine_sidecar.backtest.currencies import RateWatch, result_currency, with_currency
 from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
 from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
+from flotilla.engine_sidecar.backtest.history import History, Read
 from flotilla.engine_sidecar.backtest.results import result_of
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.replay.streams import FOREVER, Extent
@@ -31,8 +32,10 @@ class Ran(NamedTuple):
     engine: BacktestEngine
 
 
-def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
+def run_trial(plan: TrialPlan, catalog: Path, tell: Tell, read: Read = lambda _: None) -> Ran:
     """Runs the trial in this process, which cannot run anything else afterwards; `tell` is called from another thread.
+
+    `read` is told of the files that strategies' requests for the past are answered from, before they are read.
 
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
@@ -41,9 +44,10 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
-    currency = base_currency(plan)
+    history = History(engine, catalog, is_open=plan.warm_up, read=read)
+    currency = result_currency(plan)
     sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
-    rates = RateWatch(engine, currency, lambda: set_backtest_force_stop(True))
+    rates = RateWatch(engine, plan, lambda: set_backtest_force_stop(True))
     fills: list[Any] = []
     for take in (fills.append, rates.saw):
         engine.kernel.msgbus.subscribe("events.fills.*", take)
@@ -54,7 +58,16 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     sampler.sample(extent.last)
     rates.refuse(sampler.unpriced)
     took = time.monotonic() - began
-    return Ran(result_of(engine, currency, fills, sampler.points, zone=zone, elapsed_s=took), engine)
+    result = result_of(
+        engine,
+        currency,
+        fills,
+        sampler.points,
+        zone=zone,
+        elapsed_s=took,
+        unanswered=history.unanswered,
+    )
+    return Ran(result, engine)
 
 
 def span_of(plan: TrialPlan, extent: Extent) -> Span:
