@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.ids import InstanceId, Name
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
 
 WORKER_TEMPLATE: Final = "backtest_worker"
@@ -117,7 +118,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     subscription that is silent for longer, and the interval of its bars, impairs the engine, unless the venue says that its market is
     closed; there is no calendar of market hours. Null leaves it to the template. `data_catalog_path` and `cache_database_path` are
     the contract's and decide nothing: any value but the default is refused. `labels` say what the engine is for, such as
-    `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`.
+    `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`. `actors` and
+    `exec_algorithms` run beside the strategies, from the same modules; what one of them raises ends the engine.
     """
 
     engine_type: str = "live"
@@ -139,6 +141,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     use_cache_database: bool | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     labels: Labels = {}
+    actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()
+    exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
 
     def __post_init__(self) -> None:
         _normalise(self, "engine_type", self.engine_type.strip().lower(), _ENGINE_TYPES)

@@ -12,6 +12,8 @@ from typing import Any
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
+from nautilus_trader.execution.algorithm import ExecAlgorithm
+from nautilus_trader.execution.config import ExecAlgorithmConfig
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import OrderSide, PriceType, TimeInForce
 from nautilus_trader.model.identifiers import ExecAlgorithmId, InstrumentId
@@ -244,10 +246,11 @@ class Tells(Actor):
 
 
 class BuysOnSignalConfig(StrategyConfig, frozen=True):
-    """`units` for each signal."""
+    """`units` for each signal, through `algorithm` if that is given."""
 
     instrument_id: InstrumentId
     units: Decimal
+    algorithm: str | None = None
 
 
 class BuysOnSignal(Strategy):
@@ -259,7 +262,20 @@ class BuysOnSignal(Strategy):
     def on_signal(self, signal: Any) -> None:
         instrument = self.cache.instrument(self.config.instrument_id)
         quantity = instrument.make_qty(self.config.units)
-        self.submit_order(self.order_factory.market(instrument.id, OrderSide.BUY, quantity))
+        through = ExecAlgorithmId(self.config.algorithm) if self.config.algorithm else None
+        order = self.order_factory.market(instrument.id, OrderSide.BUY, quantity, exec_algorithm_id=through)
+        self.submit_order(order)
+
+
+class SendsAtOnceConfig(ExecAlgorithmConfig, frozen=True):
+    """Its id is what orders name."""
+
+
+class SendsAtOnce(ExecAlgorithm):
+    """Sends every order on as it is."""
+
+    def on_order(self, order: Any) -> None:
+        self.submit_order(order)
 
 
 class WarmsConfig(StrategyConfig, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from flotilla.cli.engine_options import pairs
+from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.schemas.decoding import decode
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -18,7 +18,6 @@ _NAMES: Final = {
     "timeout": "timeout_s",
 }
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
-_CLASS: Final = "MODULE:CLASS[,KEY=VALUE…]"
 _COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
 _STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
@@ -36,12 +35,12 @@ _OPTIONS: Final = (
         help="One of several strategies, a template or a class, with its parameters; instead of --strategy; may be repeated.",
     ),
     click.option(
-        "--actor", multiple=True, metavar=_CLASS, help="An actor beside the strategies; may be repeated."
+        "--actor", multiple=True, metavar=CLASS, help="An actor beside the strategies; may be repeated."
     ),
     click.option(
         "--exec-algorithm",
         multiple=True,
-        metavar=_CLASS,
+        metavar=CLASS,
         help="An execution algorithm, such as nautilus_trader.examples.algorithms.twap:TWAPExecAlgorithm; may be repeated.",
     ),
     click.option(
@@ -128,12 +127,7 @@ def given_config(
         given["fill_model"] = {**given.get("fill_model", {}), **model}
     if parameters := pairs(param, "--param"):
         given["strategy_config"] = {**given.get("strategy_config", {}), **parameters}
-    for field, option, texts in (
-        ("actors", "--actor", actor),
-        ("exec_algorithms", "--exec-algorithm", exec_algorithm),
-    ):
-        if found := [_component(text, option) for text in texts]:
-            given[field] = found
+    given |= beside(actor, exec_algorithm)
     if settings := _venue_settings(venue_set, given.get("venue_settings", {})):
         given["venue_settings"] = settings
     if not given.keys() & {*_STRATEGIES}:
@@ -150,13 +144,6 @@ def _strategy(option: str) -> dict[str, Any]:
         return {"template": name, "parameters": parameters}
     config_path = str(parameters.pop("config_class", f"{name}Config"))
     return {"strategy_path": name, "config_path": config_path, "config": parameters}
-
-
-def _component(option: str, name: str) -> dict[str, Any]:
-    path, *more = option.split(",")
-    config = pairs(more, name)
-    own = {"config_path": str(config.pop("config_class"))} if "config_class" in config else {}
-    return {"path": path, **own, "config": config}
 
 
 def _venue_settings(options: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,8 +110,10 @@ def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
 
 def _asked(summary: RunSummary) -> Iterator[RenderableType]:
     if count := summary.unanswered_requests:
-        text = f"{count:,} requests for data of the past were answered with nothing; --warm-up answers them"
-        yield Text(text, style="yellow")
+        what = "request for data of the past was" if count == 1 else "requests for data of the past were"
+        yield Text(
+            f"{count:,} {what} answered with nothing (--warm-up answers from the catalog)", style="dim"
+        )
 
 
 def _by_strategy(summary: RunSummary) -> Iterator[RenderableType]:

@@ -16,8 +16,8 @@ from flotilla.services.orchestrator.backtests.core.chosen_strategy import (
     render_chosen,
     strays,
 )
-from flotilla.services.orchestrator.backtests.core.components import ACTOR, ALGORITHM, components
 from flotilla.services.orchestrator.backtests.core.venue_plans import venue_errors, venues
+from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.money import currency_errors, timezone_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
@@ -43,7 +43,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     """The plan, or every field at fault."""
     catalog_index = CatalogIndex(sources.entries)
     missing = _missing(config, catalog_index)
-    beside, wrong = _beside(config, sources.template_set)
+    others, wrong = beside(config.actors, config.exec_algorithms, sources.template_set)
     errors = [
         *missing,
         *venue_errors(config, sources.template_set),
@@ -54,7 +54,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     rendered, wrong = render_chosen(config, sources.template_set, Known.of(sources.entries), catalog_index)
     errors += [error for error in wrong if not (missing and is_inferred(error, config))]
     errors += strays(rendered, config)
-    importable = [*(one.config for one in rendered), *beside.get("actors", ())]
+    importable = [*(one.config for one in rendered), *others.get("actors", ())]
     named = [name for one in importable for name in bar_types_in(one)]
     data, wrong = _data(config, named, catalog_index)
     errors += wrong
@@ -63,7 +63,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     if errors:
         return None, errors
     plan = TrialPlan(
-        engine={**ENGINE, **beside},
+        engine={**ENGINE, **others},
         venues=venues(config, sources.template_set),
         data=tuple(data),
         instruments=tuple(sorted(set(config.instruments))),
@@ -75,14 +75,6 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         warm_up=config.warm_up,
     )
     return plan, []
-
-
-def _beside(config: BacktestConfig, template_set: TemplateSet) -> tuple[dict[str, Any], list[FieldError]]:
-    """The fields of a BacktestEngineConfig for what runs beside strategies."""
-    actors, errors = components(config.actors, ACTOR, "config.actors", template_set)
-    algorithms, wrong = components(config.exec_algorithms, ALGORITHM, "config.exec_algorithms", template_set)
-    found = {"actors": actors, "exec_algorithms": algorithms}
-    return {name: listed for name, listed in found.items() if listed}, [*errors, *wrong]
 
 
 def _missing(config: BacktestConfig, catalog_index: CatalogIndex) -> list[FieldError]:

@@ -14,7 +14,7 @@ from flotilla.schemas.simulation import (
     VenueLatency,
     VenueSettings,
 )
-from flotilla.services.orchestrator.backtests.core.components import ACTOR, components
+from flotilla.services.orchestrator.templates.core.components import ACTOR, components
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 _CONFIGS: Final = "nautilus_trader.backtest.config"

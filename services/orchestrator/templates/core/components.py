@@ -1,4 +1,4 @@
-"""What runs in a backtest beside its strategies: actors, execution algorithms and simulation modules, as NautilusTrader imports them."""
+"""What runs beside strategies: actors, execution algorithms and simulation modules, as NautilusTrader imports them."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -32,6 +32,16 @@ def components(
         and (problem := _outside(path, template_set)) is not None
     ]
     return made, errors
+
+
+def beside(
+    actors: Sequence[ComponentChoice], exec_algorithms: Sequence[ComponentChoice], template_set: TemplateSet
+) -> tuple[dict[str, Any], list[FieldError]]:
+    """The fields of NautilusTrader's kernel config for what runs beside strategies, without those that would be empty."""
+    found, errors = components(actors, ACTOR, "config.actors", template_set)
+    algorithms, wrong = components(exec_algorithms, ALGORITHM, "config.exec_algorithms", template_set)
+    listed = {"actors": found, "exec_algorithms": algorithms}
+    return {name: each for name, each in listed.items() if each}, [*errors, *wrong]
 
 
 def _importable(choice: ComponentChoice, key: str) -> dict[str, Any]:
