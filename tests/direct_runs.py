@@ -42,10 +42,10 @@ KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
 
 
 def trial(plan: dict[str, Any], catalog: str) -> Any:
-    size = plan.pop("chunk")
+    size, seed = plan.pop("chunk"), plan.pop("seed", None)
     feeding.chunks = partial(feeding.chunks, size=size)
     streams.BATCH_ROWS = max(1, size // 2)
-    return run_trial(msgspec.convert(plan, TrialPlan), Path(catalog), lambda _: None).result
+    return run_trial(msgspec.convert(plan, TrialPlan), Path(catalog), lambda _: None, seed=seed).result
 
 
 def direct(plan: dict[str, Any], folder: str) -> Any:
@@ -176,7 +176,7 @@ def main() -> None:
         os.dup2(2, 1)
         for line in sys.stdin:
             plan = json.loads(line)
-            wanted = {key: value for key, value in plan.items() if key != "chunk"}
+            wanted = {key: value for key, value in plan.items() if key not in ("chunk", "seed")}
             is_alone = plan.pop("alone", False)
             theirs = None if is_alone else forked(direct, wanted, sys.argv[1])
             pair = [forked(trial, plan, sys.argv[1]), theirs]

@@ -1,6 +1,7 @@
 """Strategies that make their backtest end badly, and one that trades in as many ways as there are."""
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -323,3 +324,17 @@ class Spends(Strategy):
         if self.seen % 50 == 0:
             quantity = self.cache.instrument(tick.instrument_id).make_qty(account.balance_free() / 10)
             self.submit_order(self.order_factory.market(tick.instrument_id, OrderSide.BUY, quantity))
+
+
+class TossesCoins(Strategy):
+    """Buys or sells at a tenth of all quotes, as chance has it."""
+
+    def on_start(self) -> None:
+        self.subscribe_quote_ticks(self.config.instrument_id)
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        drawn = random.random()
+        if drawn < 0.1:
+            side = OrderSide.BUY if drawn < 0.05 else OrderSide.SELL
+            quantity = self.cache.instrument(tick.instrument_id).make_qty(1_000)
+            self.submit_order(self.order_factory.market(tick.instrument_id, side, quantity))

@@ -73,7 +73,7 @@ def _run(trial: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
         files.update({file.path: file for file in found})
         stamps.update(_stamps(catalog, found))
 
-    ran = run_trial(trial.job.plan, catalog, link.progress, read)
+    ran = run_trial(trial.job.plan, catalog, link.progress, read, trial.job.seed)
     whole = tuple(files[path] for path in sorted(files))
     for path, stamp in _stamps(catalog, whole).items():
         if stamp != stamps[path]:

@@ -1,5 +1,6 @@
 """One trial from its plan to its result: builds the engine, feeds it chunk by chunk, and tells how far it is."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -32,10 +33,12 @@ class Ran(NamedTuple):
     engine: BacktestEngine
 
 
-def run_trial(plan: TrialPlan, catalog: Path, tell: Tell, read: Read = lambda _: None) -> Ran:
+def run_trial(
+    plan: TrialPlan, catalog: Path, tell: Tell, read: Read = lambda _: None, seed: int | None = None
+) -> Ran:
     """Runs the trial in this process, which cannot run anything else afterwards; `tell` is called from another thread.
 
-    `read` is told of the files that strategies' requests for the past are answered from, before they are read.
+    `read` is told of the files that strategies' requests for the past are answered from, before they are read. `seed` is that of `random`.
 
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
@@ -44,6 +47,9 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell, read: Read = lambda _:
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
+    if seed is not None:
+        # Only now: NautilusTrader's fill model seeds it as well, by chance where nobody chose one.
+        random.seed(seed)
     history = History(engine, catalog, is_open=plan.warm_up, read=read)
     currency = result_currency(plan)
     sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)

@@ -29,6 +29,13 @@ _OPTIONS: Final = (
         "--exec-algorithm", multiple=True, metavar=CLASS, help="An execution algorithm; may be repeated."
     ),
     click.option(
+        "--signal",
+        "signals",
+        multiple=True,
+        metavar="NAME",
+        help="A signal that may be sent to it from outside; may be repeated.",
+    ),
+    click.option(
         "--type",
         "engine_type",
         type=click.Choice([str(one) for one in EngineType]),
@@ -89,7 +96,7 @@ def engine_config(
     given: dict[str, Any] = decode(config_file.read(), dict[str, Any]) if config_file else {}
     if not config_file and ground is not None:
         given = msgspec.to_builtins(ground)
-    over = {_NAMES.get(key, key): value for key, value in plain.items() if value is not None}
+    over = {_NAMES.get(key, key): value for key, value in plain.items() if value not in (None, ())}
     if connected := _venues(venue_options, venues_file):
         over["venues"] = connected
     over |= beside(actor, exec_algorithm)

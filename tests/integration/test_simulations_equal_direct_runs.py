@@ -279,3 +279,15 @@ def test_what_a_strategy_subscribes_to_comes_from_the_runs_data_alone(pairs: Pai
     # NautilusTrader's engine would take the quotes of the catalog too.
     assert warm["events"] == cold["events"] == theirs["events"] < 100
     assert warm["fills"] == cold["fills"] == theirs["fills"] != []
+
+
+def test_the_seed_is_that_of_every_chance_also_where_no_fill_model_was_chosen(pairs: Pairs) -> None:
+    path = "tests.trial_strategies:TossesCoins"
+    tosses = {"strategy_path": path, "config_path": "tests.trial_strategies:SpendsConfig"}
+    run = {"strategies": [tosses | {"config": {"instrument_id": EUR}}], "tick_data": True}
+    plan = planned(**run, end_date="2020-09-14")
+    one, other, third = (
+        pairs.run(plan | {"seed": seed, "chunk": chunk})[0] for seed, chunk in ((1, 200), (1, 300), (2, 200))
+    )
+    assert one["fills"] == other["fills"] != third["fills"]
+    assert len(one["fills"]) > 30
