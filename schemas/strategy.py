@@ -69,7 +69,11 @@ class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     instance_id: InstanceId | None = None
 
 
-SignalValue: TypeAlias = int | float | Annotated[str, Meta(max_length=4096)]
+SignalValue: TypeAlias = (
+    Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    | Annotated[float, Meta(ge=-1e308, le=1e308)]
+    | Annotated[str, Meta(max_length=4096)]
+)
 
 
 class SendSignal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

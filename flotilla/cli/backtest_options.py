@@ -1,6 +1,7 @@
 """The options that describe a backtest, and what they come to together with what the fleet knows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import Any, Final, TypeVar
 
 import click
@@ -128,7 +129,7 @@ def given_config(
     if parameters := pairs(param, "--param"):
         given["strategy_config"] = {**given.get("strategy_config", {}), **parameters}
     given |= beside(actor, exec_algorithm)
-    if settings := _venue_settings(venue_set, given.get("venue_settings", {})):
+    if (settings := _venue_settings(venue_set, given.get("venue_settings"))) is not None:
         given["venue_settings"] = settings
     if not given.keys() & {*_STRATEGIES}:
         raise click.UsageError(
@@ -146,15 +147,20 @@ def _strategy(option: str) -> dict[str, Any]:
     return {"strategy_path": name, "config_path": config_path, "config": parameters}
 
 
-def _venue_settings(options: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by venue: VENUE.FIELD=VALUE, and FIELD.PART for one of a model."""
-    found = {venue: dict(settings) for venue, settings in given.items()}
-    for path, value in pairs(options, "--venue-set").items():
-        venue, *names = path.split(".")
-        if not 1 <= len(names) <= 2 or not all(names):
+def _venue_settings(options: Iterable[str], given: Any) -> Any:
+    """Settings by venue: VENUE.FIELD=VALUE, and FIELD.PART=VALUE for one of a model. What is given is as it comes."""
+    chosen = pairs(options, "--venue-set")
+    if not chosen:
+        return given
+    found = deepcopy(given) if isinstance(given, dict) else {}
+    for path, value in chosen.items():
+        *places, last = path.split(".")
+        if not 1 <= len(places) <= 2 or not all((*places, last)):
             raise click.UsageError(f"--venue-set {path}: write it as VENUE.FIELD=VALUE")
-        settings = found.setdefault(venue, {})
-        if len(names) == 2:
-            settings = settings.setdefault(names[0], {})
-        settings[names[-1]] = value
+        settings = found
+        for place in places:
+            if not isinstance(settings.setdefault(place, {}), dict):
+                raise click.UsageError(f"--venue-set {path}: {place} is given as a value already")
+            settings = settings[place]
+        settings[last] = value
     return found

@@ -41,13 +41,17 @@ def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateV
 
 def _strategies(given: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The template of each strategy, and what it is given. What is not as it must be is told later, by the fleet."""
-    several = [one for one in given.get("strategies", ()) if isinstance(one, dict)]
-    if several:
+    listed = given.get("strategies")
+    if isinstance(listed, list | tuple) and listed:
         return [
-            (str(one.get("template")), {**one.get("parameters", {}), **one.get("config", {})})
-            for one in several
+            (str(one.get("template")), {**_dict(one.get("parameters")), **_dict(one.get("config"))})
+            for one in map(_dict, listed)
         ]
     return [(str(given.get("strategy")), given.get("strategy_config", {}))]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _named(template: TemplateView | None, parameters: Mapping[str, Any]) -> list[Any]:

@@ -15,7 +15,7 @@ from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.ids import Name
 from flotilla.schemas.states import StopPolicy
-from flotilla.schemas.strategy import StrategyId, StrategyList
+from flotilla.schemas.strategy import SignalValue, StrategyId, StrategyList
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
 
@@ -128,7 +128,8 @@ async def signal(options: Options, fleet: Flotilla, *, engine: str, name: str, v
     Its configuration must permit it (`signals`, `engine start --signal NAME`).
     """
     (given,) = pairs([f"{name}={value}"], "VALUE").values()
-    plain = given if isinstance(given, int | float) and not isinstance(given, bool) else value
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    plain: int | float | str = convert(given if is_number else value, SignalValue, "value")
     return _told(options, await fleet.send_signal(name, plain, engine, request_id=options.request_id))
 
 

@@ -123,6 +123,21 @@ def test_a_setting_of_no_venue_is_a_wrong_command_line(text: str) -> None:
         given(venue_set=(text,))
 
 
+def test_a_file_that_is_not_as_it_must_be_is_left_to_be_refused() -> None:
+    file = io.BytesIO(b'{"strategies": [1, {"template": "x", "parameters": 3}], "venue_settings": [1]}')
+    made = given(config_file=file, strategy=None)
+    assert made["venue_settings"] == [1]
+    assert "instruments" not in with_instruments(made, {})
+    assert "instruments" not in with_instruments({"strategies": 5}, {})
+    with pytest.raises(FaultError, match="strategies"):
+        convert({**made, "start_date": "2000-01-01", "end_date": "2001-01-01"}, BacktestConfig, "config")
+
+
+def test_a_value_and_a_part_of_it_are_not_given_at_once() -> None:
+    with pytest.raises(click.UsageError, match="fees is given as a value already"):
+        given(venue_set=("SIM.fees=1", "SIM.fees.kind=fixed"))
+
+
 def test_instruments_of_several_strategies_are_all_of_theirs() -> None:
     several = [
         {"template": "ema_cross"},
