@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import Meta
 
-from flotilla.schemas.config import VenueName
+from flotilla.schemas.config import StrategyChoice, VenueName
 from flotilla.schemas.ids import (
     BacktestId,
     BarType,
@@ -24,6 +24,7 @@ from flotilla.schemas.ids import (
     SessionId,
     StudyId,
 )
+from flotilla.schemas.simulation import ComponentChoice, VenueSettings
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
@@ -60,7 +61,9 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `engine` is a BacktestEngineConfig without its strategies, each of `venues` a BacktestVenueConfig, each of `strategies` an
     ImportableStrategyConfig. The run is over events from `start_ns` to `end_ns`, both included. Its days end at midnight of `timezone`
-    (IANA). A venue without `base_currency` counts in the currency that all instruments of the plan are settled in.
+    (IANA). A venue whose balances are of QUOTE_CURRENCY counts in the currency that all instruments of the plan are settled in.
+    `currency` is what results are counted in; without it that of the accounts where they have one, else that of the instruments.
+    `warm_up`: requests for data before the present moment are answered from the catalog.
     """
 
     engine: dict[str, Any] = {}
@@ -71,6 +74,8 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     start_ns: int
     end_ns: int
     timezone: str = "UTC"
+    currency: str | None = None
+    warm_up: bool = False
 
 
 class BacktestStatus(StrEnum):
@@ -112,11 +117,17 @@ class FillModelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     prob_slippage: Share = 0.0
 
 
+_OF_ONE_STRATEGY: Final = ("strategy", "strategy_class", "config_class", "strategy_config")
+
+
 class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody chooses for a backtest; names and defaults are those of the REST contract.
 
     The strategy is either `strategy`, a template by name, or `strategy_class`: the import path of a class (`module:Class`), whose
-    config class is `config_class` or the same with `Config` behind, or the class of a template by its bare name. `start_date`
+    config class is `config_class` or the same with `Config` behind, or the class of a template by its bare name. Several are `strategies`
+    instead of these and of `strategy_config`; each gets an order id tag of its own. `actors` and `exec_algorithms` run beside them. `venue_settings`
+    has what is different at one venue, by its name. `warm_up`: what strategies request of the past (`request_bars`) is answered from the
+    catalog, up to and with the present moment; without it such requests are answered with nothing. `start_date`
     and `end_date` are ISO days or moments in UTC; an end day is included. `leverage` counts with MARGIN accounts. `latency_ms` is
     from the strategy to the venue. `base_currency` is what accounts are kept and results counted in; without it that is the currency in
     which the instruments are settled (their quote currency), if it is one for all of them. Another one needs rates among the run's data.
@@ -149,20 +160,40 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     timeout_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    strategies: Annotated[tuple[StrategyChoice, ...], Meta(max_length=64)] = ()
+    actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()
+    exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
+    venue_settings: Annotated[dict[VenueName, VenueSettings], Meta(max_length=16)] = {}
+    warm_up: bool = False
 
     def __post_init__(self) -> None:
-        if (self.strategy is None) == (self.strategy_class is None):
-            raise ValueError("give either `strategy` (a template) or `strategy_class`")
+        self._check_strategies()
         if not math.isfinite(self.initial_balance):
             raise ValueError("`initial_balance` must be a finite number")
         moments = [_moment(field, getattr(self, field)) for field in ("start_date", "end_date")]
         if moments[0] >= moments[1] and not (self.start_date == self.end_date and len(self.end_date) == 10):
             raise ValueError("`start_date` must be before `end_date`")
 
+    def _check_strategies(self) -> None:
+        given = [name for name in _OF_ONE_STRATEGY if getattr(self, name)]
+        if self.strategies and given:
+            raise ValueError(f"`strategies` has all there are: leave out `{'`, `'.join(given)}`, or the list")
+        if not self.strategies and (self.strategy is None) == (self.strategy_class is None):
+            raise ValueError(
+                "give either `strategy` (a template) or `strategy_class`, or several `strategies`"
+            )
+
     @property
     def start_ns(self) -> int:
         """The first moment of the run."""
         return _nanoseconds(_moment("start_date", self.start_date))
+
+    def parameter(self, axis: str) -> Any:
+        """What the parameter that an axis names is given as; null when it is left out. `1.size` is `size` of the second of `strategies`."""
+        at, dot, name = axis.rpartition(".")
+        if not dot:
+            return self.strategy_config.get(axis)
+        return self.strategies[int(at)].given.get(name) if int(at) < len(self.strategies) else None
 
     @property
     def end_ns(self) -> int:
@@ -295,11 +326,25 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     price: str | None
 
 
+class StrategyFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one strategy of several did. `pnl` is of its closed trades, per currency, as are `fees`; what it left open is in neither."""
+
+    strategy_id: str
+    orders: int
+    fills: int
+    trades: int
+    pnl: dict[str, str]
+    fees: dict[str, str]
+    positions_open: int
+
+
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What stands beside the metrics of a run.
 
     `returns` is how many returns of a day they are made from, `years` the time that those took (365.25 days each): there are
     returns / years of them a year. `open_positions` and `open_orders` name the first few of `positions_open` and `orders.open`.
+    `strategies` are those of a run that has several. `unanswered_requests` counts what was asked of the past, and answered with nothing
+    because the run was not to warm up.
     """
 
     figures_version: int
@@ -311,6 +356,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     positions_open: int
     open_positions: tuple[OpenPosition, ...]
     open_orders: tuple[OpenOrder, ...]
+    strategies: tuple[StrategyFigures, ...] = ()
+    unanswered_requests: int = 0
 
 
 class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -697,6 +744,15 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("`low` must be below `high`, both finite")
 
 
+AxisName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:[0-9]{1,2}\.)?[a-z][a-z0-9_]{0,62}\Z",
+        description="A parameter of the strategy; of one of several with its place before it: `0.fast_ema_period` is the first one's.",
+    ),
+]
+
+
 class StudyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A study: one backtest per choice of parameters. `best_by` is a metric of the results; it is sought high unless `lowest`.
 
@@ -705,7 +761,7 @@ class StudyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     kind: StudyKind = StudyKind.GRID
     base: BacktestConfig
-    axes: Annotated[dict[Name, Axis], Meta(min_length=1, max_length=16)]
+    axes: Annotated[dict[AxisName, Axis], Meta(min_length=1, max_length=16)]
     samples: Annotated[int, Meta(ge=1, le=10_000)] = 50
     folds: Annotated[int, Meta(ge=1, le=100)] = 4
     train_share: Annotated[float, Meta(gt=0, lt=1)] = 0.7

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.ids import InstanceId, Name
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
 
 WORKER_TEMPLATE: Final = "backtest_worker"
@@ -62,6 +63,16 @@ class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if (self.strategy_path is None) != (self.config_path is None):
             raise ValueError("`strategy_path` and `config_path` go together")
 
+    @property
+    def name(self) -> str:
+        """The template, or the class without its module."""
+        return self.template or (self.strategy_path or "").rpartition(":")[2]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What it is given: parameters of a template, or the config of a class."""
+        return self.parameters if self.template is not None else self.config
+
 
 class VenueChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A venue to connect: the adapter by name, its config as NautilusTrader's own classes take it, and who trades there.
@@ -107,7 +118,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     subscription that is silent for longer, and the interval of its bars, impairs the engine, unless the venue says that its market is
     closed; there is no calendar of market hours. Null leaves it to the template. `data_catalog_path` and `cache_database_path` are
     the contract's and decide nothing: any value but the default is refused. `labels` say what the engine is for, such as
-    `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`.
+    `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`. `actors` and
+    `exec_algorithms` run beside the strategies, from the same modules; what one of them raises ends the engine.
+    `signals` names those that may be sent to the engine from outside; none is by default.
     """
 
     engine_type: str = "live"
@@ -129,6 +142,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     use_cache_database: bool | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     labels: Labels = {}
+    signals: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()
+    exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
 
     def __post_init__(self) -> None:
         _normalise(self, "engine_type", self.engine_type.strip().lower(), _ENGINE_TYPES)

@@ -268,6 +268,13 @@ STRATEGY_REMOVE: Final = _ORCHESTRATOR.command(
     "Stop a strategy by policy and remove it from a running engine.",
     timeout_s=45.0,
 )
+ENGINE_SIGNAL: Final = _ORCHESTRATOR.command(
+    "fleet.engine.signal",
+    strategy.SendSignal,
+    strategy.StrategyList,
+    "Send a signal to the strategies of a running engine that permits it.",
+    timeout_s=30.0,
+)
 STRATEGY_VALIDATE: Final = _ORCHESTRATOR.query(
     "fleet.strategy.validate",
     catalog.ValidateStrategy,
@@ -493,6 +500,13 @@ COMMAND_REMOVE_STRATEGY: Final = _SIDECAR.command(
     strategy.StrategyList,
     "Stop a strategy by policy and remove it.",
     timeout_s=40.0,
+)
+COMMAND_SIGNAL: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.signal",
+    strategy.SignalInEngine,
+    strategy.StrategyList,
+    "Hand a signal to the engine's strategies.",
+    timeout_s=20.0,
 )
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.config import StrategyChoice
-from flotilla.schemas.ids import InstanceId, RequestId, SessionId
+from flotilla.schemas.ids import InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.states import StopPolicy
 
 StrategyId: TypeAlias = Annotated[
@@ -67,6 +67,33 @@ class ListStrategies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Asks for the strategies of a running engine."""
 
     instance_id: InstanceId | None = None
+
+
+SignalValue: TypeAlias = (
+    Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    | Annotated[float, Meta(ge=-1e308, le=1e308)]
+    | Annotated[str, Meta(max_length=4096)]
+)
+
+
+class SendSignal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sends a signal to a running engine whose configuration permits it (`signals`): NautilusTrader's, as `publish_signal` of an actor does."""
+
+    name: Name
+    value: SignalValue
+    instance_id: InstanceId | None = None
+    request_id: RequestId | None = None
+
+
+class SignalInEngine(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Tells a sidecar to hand a signal to its engine."""
+
+    name: Name
+    value: SignalValue
+    session_id: SessionId | None = None
+    request_id: RequestId | None = None
 
 
 class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -15,12 +15,13 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.analysis import CAGR, CalmarRatio, MaxDrawdown
+from nautilus_trader.backtest import models
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
-from nautilus_trader.backtest.models import FillModel, FixedFeeModel, LatencyModel
-from nautilus_trader.config import LoggingConfig, RiskEngineConfig
+from nautilus_trader.backtest.models import StandardMarginModel
+from nautilus_trader.config import DataCatalogConfig, LoggingConfig, RiskEngineConfig
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
-from nautilus_trader.model.enums import AccountType, OmsType
-from nautilus_trader.model.identifiers import Venue
+from nautilus_trader.model.enums import AccountType, OmsType, OtoTriggerMode
+from nautilus_trader.model.identifiers import InstrumentId, Venue
 from nautilus_trader.model.objects import Currency, Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
@@ -31,14 +32,20 @@ from flotilla.engine_sidecar.replay import streams
 from flotilla.engine_sidecar.replay.streams import FOREVER
 from flotilla.schemas.backtest import TrialPlan
 
+FLAGS = (
+    *("routing", "reject_stop_orders", "support_gtd_orders", "support_contingent_orders", "use_position_ids"),
+    *("use_reduce_only", "use_market_order_acks", "bar_execution", "bar_adaptive_high_low_ordering"),
+    *("trade_execution", "liquidity_consumption", "queue_position", "allow_cash_borrowing", "frozen_account"),
+    "price_protection_points",
+)
 KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
 
 
 def trial(plan: dict[str, Any], catalog: str) -> Any:
-    size = plan.pop("chunk")
+    size, seed = plan.pop("chunk"), plan.pop("seed", None)
     feeding.chunks = partial(feeding.chunks, size=size)
     streams.BATCH_ROWS = max(1, size // 2)
-    return run_trial(msgspec.convert(plan, TrialPlan), Path(catalog), lambda _: None).result
+    return run_trial(msgspec.convert(plan, TrialPlan), Path(catalog), lambda _: None, seed=seed).result
 
 
 def direct(plan: dict[str, Any], folder: str) -> Any:
@@ -47,6 +54,7 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
         BacktestEngineConfig(
             logging=LoggingConfig(log_level="ERROR"),
             risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
+            catalogs=[DataCatalogConfig(path=folder)] if plan.get("warm_up") else [],
         )
     )
     for venue in plan["venues"]:
@@ -59,9 +67,12 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
         if found := catalog.query(KINDS[data["kind"]], [data["identifier"]], **bounds):
             engine.add_data(found, sort=False)
     engine.sort_data()
-    for strategy in plan["strategies"]:
-        config = named(strategy["config_path"]).parse(json.dumps(strategy["config"]))
-        engine.add_strategy(named(strategy["strategy_path"])(config))
+    for one in plan["engine"].get("actors", ()):
+        engine.add_actor(made(one, "actor_path"))
+    for one in plan["engine"].get("exec_algorithms", ()):
+        engine.add_exec_algorithm(made(one, "exec_algorithm_path"))
+    for one in plan["strategies"]:
+        engine.add_strategy(made(one, "strategy_path"))
     for statistic in (CAGR, CalmarRatio, MaxDrawdown):
         engine.portfolio.analyzer.register_statistic(statistic())
     fills: list[Any] = []
@@ -71,7 +82,10 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
 
 
 def add_venue(engine: BacktestEngine, venue: dict[str, Any]) -> None:
-    models = {key: venue[key]["config"] for key in venue if key.endswith("_model")}
+    models = {key: model(venue[key]) for key in ("fill_model", "latency_model", "fee_model") if key in venue}
+    plain = {key: venue[key] for key in FLAGS if key in venue}
+    if "oto_trigger_mode" in venue:
+        plain["oto_trigger_mode"] = OtoTriggerMode[venue["oto_trigger_mode"]]
     engine.add_venue(
         Venue(venue["name"]),
         OmsType[venue["oms_type"]],
@@ -79,12 +93,32 @@ def add_venue(engine: BacktestEngine, venue: dict[str, Any]) -> None:
         [Money.from_str(text) for text in venue["starting_balances"]],
         Currency.from_str(venue["base_currency"]) if venue["base_currency"] else None,
         Decimal(str(venue.get("default_leverage", 1))),
-        fill_model=FillModel(**found) if (found := models.get("fill_model")) else None,
-        latency_model=LatencyModel(**found) if (found := models.get("latency_model")) else None,
-        fee_model=FixedFeeModel(Money.from_str(models["fee_model"]["commission"]))
-        if "fee_model" in models
-        else None,
+        by_instrument(venue.get("leverages", {}), Decimal),
+        margin_model=StandardMarginModel() if "margin_model" in venue else None,
+        modules=[made(one, "actor_path") for one in venue.get("modules", ())],
+        settlement_prices=by_instrument(venue.get("settlement_prices", {}), float),
+        **models,
+        **plain,
     )
+
+
+def by_instrument(given: dict[str, Any], kind: Callable[[Any], Any]) -> dict[InstrumentId, Any]:
+    return {InstrumentId.from_str(name): kind(value) for name, value in given.items()}
+
+
+def model(told: dict[str, Any]) -> Any:
+    """By the arguments that its class takes."""
+    name = next(value for key, value in told.items() if key.endswith("_model_path")).partition(":")[2]
+    config = dict(told["config"])
+    if "commission" in config:
+        config["commission"] = Money.from_str(config["commission"])
+    return getattr(models, name)(**config)
+
+
+def made(importable: dict[str, Any], key: str) -> Any:
+    """A strategy, or what runs beside it."""
+    config = named(importable["config_path"]).parse(json.dumps(importable["config"]))
+    return named(importable[key])(config)
 
 
 def told(engine: BacktestEngine, fills: list[Any]) -> Any:
@@ -142,7 +176,7 @@ def main() -> None:
         os.dup2(2, 1)
         for line in sys.stdin:
             plan = json.loads(line)
-            wanted = {key: value for key, value in plan.items() if key != "chunk"}
+            wanted = {key: value for key, value in plan.items() if key not in ("chunk", "seed")}
             is_alone = plan.pop("alone", False)
             theirs = None if is_alone else forked(direct, wanted, sys.argv[1])
             pair = [forked(trial, plan, sys.argv[1]), theirs]

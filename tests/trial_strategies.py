@@ -1,6 +1,7 @@
 """Strategies that make their backtest end badly, and one that trades in as many ways as there are."""
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -10,6 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from nautilus_trader.common.actor import Actor
+from nautilus_trader.common.config import ActorConfig
+from nautilus_trader.execution.algorithm import ExecAlgorithm
+from nautilus_trader.execution.config import ExecAlgorithmConfig
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import OrderSide, PriceType, TimeInForce
 from nautilus_trader.model.identifiers import ExecAlgorithmId, InstrumentId
@@ -219,3 +224,117 @@ class Buys(Strategy):
             self.submit_order(order)
         else:
             self.cache.add_order(order)
+
+
+class TellsConfig(ActorConfig, frozen=True):
+    """A signal for each so many quotes of `instrument_id`."""
+
+    instrument_id: InstrumentId
+    every: int
+
+
+class Tells(Actor):
+    """Counts quotes, and tells strategies by a signal."""
+
+    def on_start(self) -> None:
+        self.seen = 0
+        self.subscribe_quote_ticks(self.config.instrument_id)
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        self.seen += 1
+        if self.seen % self.config.every == 0:
+            self.publish_signal("count", self.seen, tick.ts_event)
+
+
+class BuysOnSignalConfig(StrategyConfig, frozen=True):
+    """`units` for each signal, through `algorithm` if that is given."""
+
+    instrument_id: InstrumentId
+    units: Decimal
+    algorithm: str | None = None
+
+
+class BuysOnSignal(Strategy):
+    """Buys when an actor says so."""
+
+    def on_start(self) -> None:
+        self.subscribe_signal("count")
+
+    def on_signal(self, signal: Any) -> None:
+        instrument = self.cache.instrument(self.config.instrument_id)
+        quantity = instrument.make_qty(self.config.units)
+        through = ExecAlgorithmId(self.config.algorithm) if self.config.algorithm else None
+        order = self.order_factory.market(instrument.id, OrderSide.BUY, quantity, exec_algorithm_id=through)
+        self.submit_order(order)
+
+
+class SendsAtOnceConfig(ExecAlgorithmConfig, frozen=True):
+    """Its id is what orders name."""
+
+
+class SendsAtOnce(ExecAlgorithm):
+    """Sends every order on as it is."""
+
+    def on_order(self, order: Any) -> None:
+        self.submit_order(order)
+
+
+class WarmsConfig(StrategyConfig, frozen=True):
+    """`bar_type` is requested for a day before the start."""
+
+    bar_type: BarType
+
+
+class Warms(Strategy):
+    """Buys a thousand for each bar that it was given of the past, at the first that comes live."""
+
+    def on_start(self) -> None:
+        self.bars = 0
+        start = self.clock.utc_now() - timedelta(days=1)
+        self.request_bars(self.config.bar_type, start=start)
+        self.subscribe_bars(self.config.bar_type)
+
+    def on_historical_data(self, data: Any) -> None:
+        self.bars += 1
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.bars:
+            instrument = self.cache.instrument(bar.bar_type.instrument_id)
+            quantity = instrument.make_qty(self.bars * 1_000)
+            self.submit_order(self.order_factory.market(instrument.id, OrderSide.BUY, quantity))
+            self.bars = 0
+
+
+class SpendsConfig(StrategyConfig, frozen=True):
+    """What it trades."""
+
+    instrument_id: InstrumentId
+
+
+class Spends(Strategy):
+    """Buys as many units as a tenth of its free balance at every fiftieth quote: what margins hold back shows in its fills."""
+
+    def on_start(self) -> None:
+        self.seen = 0
+        self.subscribe_quote_ticks(self.config.instrument_id)
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        self.seen += 1
+        account = self.portfolio.account(tick.instrument_id.venue)
+        if self.seen % 50 == 0:
+            quantity = self.cache.instrument(tick.instrument_id).make_qty(account.balance_free() / 10)
+            self.submit_order(self.order_factory.market(tick.instrument_id, OrderSide.BUY, quantity))
+
+
+class TossesCoins(Strategy):
+    """Buys or sells at a tenth of all quotes, as chance has it."""
+
+    def on_start(self) -> None:
+        self.subscribe_quote_ticks(self.config.instrument_id)
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        drawn = random.random()
+        if drawn < 0.1:
+            side = OrderSide.BUY if drawn < 0.05 else OrderSide.SELL
+            quantity = self.cache.instrument(tick.instrument_id).make_qty(1_000)
+            self.submit_order(self.order_factory.market(tick.instrument_id, side, quantity))

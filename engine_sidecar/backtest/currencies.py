@@ -18,10 +18,34 @@ from flotilla.schemas.backtest import QUOTE_CURRENCY, TrialPlan
 
 
 def with_currency(plan: TrialPlan, catalog: Path) -> TrialPlan:
-    """The plan with the base currency of every venue named. Raises TrialRefusedError when instruments are settled in several, or are not there."""
-    if all(venue.get("base_currency") for venue in plan.venues):
-        return plan
-    instruments = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=list(plan.instruments))
+    """The plan with its `currency`, and the base currency of every venue whose balances were of QUOTE_CURRENCY.
+
+    Raises TrialRefusedError when instruments are settled in several, or are not there, and for money of a currency that nobody knows.
+    """
+    _require_known(plan, catalog)
+    kept_in = {venue.get("base_currency") for venue in plan.venues}
+    unnamed = [venue for venue in plan.venues if QUOTE_CURRENCY in msgspec.json.encode(venue).decode()]
+    if not unnamed and (plan.currency or (len(kept_in) == 1 and None not in kept_in)):
+        return msgspec.structs.replace(plan, currency=plan.currency or kept_in.pop())
+    settled = _settled(plan, catalog)
+    return msgspec.structs.replace(
+        plan,
+        currency=plan.currency or settled,
+        venues=tuple(_named(venue, settled) if venue in unnamed else venue for venue in plan.venues),
+    )
+
+
+def _named(venue: dict[str, Any], currency: str) -> dict[str, Any]:
+    """The venue with the currency in place of QUOTE_CURRENCY; its account is kept in it, if it begins with such money."""
+    is_kept_in_it = any(QUOTE_CURRENCY in money for money in venue.get("starting_balances", ()))
+    text = msgspec.json.encode(venue).replace(QUOTE_CURRENCY.encode(), currency.encode())
+    named: dict[str, Any] = msgspec.json.decode(text)
+    return named | ({"base_currency": currency} if is_kept_in_it else {})
+
+
+def _settled(plan: TrialPlan, catalog: Path) -> str:
+    """The currency that all instruments are settled in."""
+    instruments = _instruments(plan, catalog)
     require_instruments(plan, (instrument.id for instrument in instruments))
     found = sorted({instrument.get_cost_currency().code for instrument in instruments})
     if len(found) != 1:
@@ -29,14 +53,32 @@ def with_currency(plan: TrialPlan, catalog: Path) -> TrialPlan:
         raise TrialRefusedError(
             f"base_currency must be given: instruments are not settled in one currency ({settled})"
         )
-    venues = msgspec.json.encode(plan.venues).replace(QUOTE_CURRENCY.encode(), found[0].encode())
-    named = [{**venue, "base_currency": found[0]} for venue in msgspec.json.decode(venues)]
-    return msgspec.structs.replace(plan, venues=tuple(named))
+    return str(found[0])
 
 
-def base_currency(plan: TrialPlan) -> Any:
-    """What results are counted in: the base currency of the first venue."""
-    return Currency.from_str(plan.venues[0]["base_currency"])
+def _instruments(plan: TrialPlan, catalog: Path) -> list[Any]:
+    found: list[Any] = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=list(plan.instruments))
+    return found
+
+
+def _require_known(plan: TrialPlan, catalog: Path) -> None:
+    """NautilusTrader makes a currency of any code."""
+    codes = {money.partition(" ")[2] for venue in plan.venues for money in venue.get("starting_balances", ())}
+    unknown = {code for code in codes - {QUOTE_CURRENCY} if Currency.from_str(code, strict=True) is None}
+    if not unknown:
+        return
+    for instrument in _instruments(plan, catalog):
+        traded = (instrument.get_base_currency(), instrument.quote_currency, instrument.get_cost_currency())
+        unknown -= {each.code for each in traded if each is not None}
+    if unknown:
+        raise TrialRefusedError(
+            f"starting_balances: {', '.join(sorted(unknown))} is no currency that NautilusTrader or an instrument of the run has"
+        )
+
+
+def result_currency(plan: TrialPlan) -> Any:
+    """What results are counted in, of a plan that names it."""
+    return Currency.from_str(str(plan.currency))
 
 
 class Unconverted(NamedTuple):
@@ -47,29 +89,38 @@ class Unconverted(NamedTuple):
 
 
 class RateWatch:
-    """Looks at every fill whether the venue's account could take it; calls `stop` at the first that it could not."""
+    """Looks at every fill whether the venue's account could take it; calls `stop` at the first that it could not.
 
-    def __init__(self, engine: Any, currency: Any, stop: Callable[[], None]) -> None:
+    An account without a base currency takes every one.
+    """
+
+    def __init__(self, engine: Any, plan: TrialPlan, stop: Callable[[], None]) -> None:
         self._cache = engine.cache
-        self._currency = currency
+        self._kept_in = {
+            Venue(str(venue["name"])): Currency.from_str(code)
+            for venue in plan.venues
+            if (code := venue.get("base_currency"))
+        }
         self._stop = stop
+        self._currency: Any = None
         self.missed: Unconverted | None = None
 
     def saw(self, fill: Any) -> None:
         """Takes an OrderFilled."""
-        if self.missed is not None:
+        base = self._kept_in.get(fill.instrument_id.venue)
+        if self.missed is not None or base is None:
             return
         instrument = self._cache.instrument(fill.instrument_id)
         for currency in {instrument.get_cost_currency(), fill.commission.currency}:
-            if not self._has_rate(fill.instrument_id.venue, currency):
-                self.missed = Unconverted(currency.code, fill.ts_event)
+            if not self._has_rate(fill.instrument_id.venue, currency, base):
+                self.missed, self._currency = Unconverted(currency.code, fill.ts_event), base
                 self._stop()
 
-    def _has_rate(self, venue: Venue, currency: Any) -> bool:
-        return currency == self._currency or bool(self._cache.get_xrate(venue, currency, self._currency))
+    def _has_rate(self, venue: Venue, currency: Any, base: Any) -> bool:
+        return currency == base or bool(self._cache.get_xrate(venue, currency, base))
 
     def refuse(self, unpriced: Iterable[str]) -> None:
-        """Raises TrialRefusedError when money was lost sight of: a fill without a rate, or a position without a price."""
+        """Raises TrialRefusedError when money was lost sight of: a fill without a rate, or a position or balance without a price."""
         if self.missed is not None:
             at = datetime.fromtimestamp(self.missed.at_ns // 1_000_000_000, UTC)
             raise TrialRefusedError(

@@ -1,14 +1,17 @@
 """The marked equity of a run: at each day's end, and at regular moments of a short one."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nautilus_trader.model.identifiers import Venue
 
 from flotilla.engine_sidecar.backtest.feeding import Looks
+from flotilla.engine_sidecar.backtest.leftovers import mark
 from flotilla.engine_sidecar.backtest.performance import DAY_NS, day_end
+from flotilla.engine_sidecar.backtest.rates import rate
 from flotilla.engine_sidecar.replay.streams import Extent
 from flotilla.schemas.backtest import MAX_CURVE_POINTS, EquityPoint
 
@@ -16,11 +19,22 @@ SHORTEST_NS: Final = 1_000_000_000
 """Between two regular points of an equity curve."""
 
 
+class Part(NamedTuple):
+    """What an account has in one currency: balance, unrealized profit, and what both come to."""
+
+    venue: Venue
+    currency: Any
+    balance: Decimal
+    unrealized: Decimal
+    equity: Decimal
+
+
 class EquitySampler:
     """Values the account of every venue when it is told to.
 
     It has no timer: the engine lets venues work at every timer, so that orders on their way would arrive earlier than without it.
-    `currency` is that of every account, `first_ns` the moment of the first event.
+    `currency` is what results are counted in, `first_ns` the moment of the first event. What is held in another currency before there
+    is a rate for it is valued at the first one that comes.
     """
 
     def __init__(self, engine: Any, venues: Iterable[str], currency: Any, first_ns: int) -> None:
@@ -29,21 +43,31 @@ class EquitySampler:
         self._currency = currency
         self._first_ns = first_ns
         self._highest = 0.0
+        self._waiting: deque[tuple[int, list[Part]]] = deque()
+        self._unpriced: set[str] = set()
         self.points: list[EquityPoint] = []
-        self.unpriced: set[str] = set()
-        """Instruments that were held at a sample, and could not be valued."""
+
+    @property
+    def unpriced(self) -> set[str]:
+        """Instruments, and currencies, that were held at a sample and could not be valued."""
+        held = (part for _, parts in self._waiting for part in parts)
+        return self._unpriced | {part.currency.code for part in held if self._rate(part) is None}
 
     def sample(self, at_ns: int | None = None) -> None:
         """Adds the present moment to the curve, as `at_ns` where that is given; of those at one moment the last stays.
 
         The first one is before the first event, and has its time; it stays too.
         """
-        valued = [self._valued(venue) for venue in self._venues]
-        balance, unrealized, equity = (float(sum(parts)) for parts in zip(*valued, strict=True))
-        self._highest = max(self._highest, equity)
         moment = at_ns if at_ns is not None else int(self._engine.kernel.clock.timestamp_ns())
+        parts = [part for venue in self._venues for part in self._parts(venue)]
+        self._waiting.append((max(moment, self._first_ns), parts))
+        while self._waiting and (sums := self._sums(self._waiting[0][1])) is not None:
+            self._add(self._waiting.popleft()[0], *sums)
+
+    def _add(self, at_ns: int, balance: float, unrealized: float, equity: float) -> None:
+        self._highest = max(self._highest, equity)
         point = EquityPoint(
-            at_ns=max(moment, self._first_ns),
+            at_ns=at_ns,
             equity=equity,
             balance=balance,
             unrealized_pnl=unrealized,
@@ -53,19 +77,56 @@ class EquitySampler:
             self.points.pop()
         self.points.append(point)
 
-    def _valued(self, venue: Venue) -> tuple[Decimal, Decimal, Decimal]:
-        """Balance, unrealized profit and equity of a venue's account."""
-        portfolio, currency = self._engine.portfolio, self._currency
+    def _sums(self, parts: Iterable[Part]) -> tuple[float, float, float] | None:
+        """Balance, unrealized profit and equity in the currency of results; None while a rate is missing."""
+        balance = unrealized = equity = Decimal(0)
+        for part in parts:
+            if (factor := self._rate(part)) is None:
+                return None
+            balance += part.balance * factor
+            unrealized += part.unrealized * factor
+            equity += part.equity * factor
+        return float(balance), float(unrealized), float(equity)
+
+    def _rate(self, part: Part) -> Decimal | None:
+        if part.currency == self._currency or not (part.balance or part.unrealized or part.equity):
+            return Decimal(1)
+        return rate(self._engine.cache, part.venue, part.currency, self._currency)
+
+    def _parts(self, venue: Venue) -> Iterator[Part]:
+        portfolio = self._engine.portfolio
         account = portfolio.account(venue)
         if account is None:
-            return Decimal(0), Decimal(0), Decimal(0)
+            return
+        if (currency := account.base_currency) is None:
+            yield from self._parts_by_currency(venue, account)
+            return
         balance = account.balance_total(currency).as_decimal()
         unrealized = self._unrealized(account.id)
         if account.is_margin_account:
-            return balance, unrealized, balance + unrealized
+            yield Part(venue, currency, balance, unrealized, balance + unrealized)
+            return
         equity = portfolio.equity(venue, account.id)[currency].as_decimal()
-        self.unpriced.update(each.value for each in portfolio.missing_price_instruments(venue))
-        return balance, unrealized, equity
+        self._unpriced.update(each.value for each in portfolio.missing_price_instruments(venue))
+        yield Part(venue, currency, balance, unrealized, equity)
+
+    def _parts_by_currency(self, venue: Venue, account: Any) -> Iterator[Part]:
+        """Of an account without a base currency. One that pays in full has what it bought as a balance, where that is a currency."""
+        for currency, money in account.balances_total().items():
+            total = money.as_decimal()
+            yield Part(venue, currency, total, Decimal(0), total)
+        cache = self._engine.cache
+        for position in cache.positions_open(account_id=account.id):
+            if (price := mark(position, cache)) is None:
+                self._unpriced.add(position.instrument_id.value)
+                continue
+            pnl = position.unrealized_pnl(price)
+            unrealized = equity = pnl.as_decimal()
+            if not account.is_margin_account:
+                is_balance = cache.instrument(position.instrument_id).get_base_currency() is not None
+                worth = position.notional_value(price).as_decimal()
+                equity = Decimal(0) if is_balance else worth * (1 if position.is_long else -1)
+            yield Part(venue, pnl.currency, Decimal(0), unrealized, equity)
 
     def _unrealized(self, account_id: Any) -> Decimal:
         """Profit of an account's open positions: all that `portfolio.equity` adds to a margin account's balance, at two thirds of its time.
@@ -79,7 +140,7 @@ class EquitySampler:
         }:
             pnl = self._engine.portfolio.unrealized_pnl(instrument_id, account_id=account_id)
             if pnl is None:
-                self.unpriced.add(instrument_id.value)
+                self._unpriced.add(instrument_id.value)
             else:
                 total += pnl.as_decimal()
         return total

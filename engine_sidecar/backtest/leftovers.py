@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nautilus_trader.model.enums import PositionSide, PriceType
 
+from flotilla.engine_sidecar.backtest.rates import last_close
 from flotilla.engine_sidecar.engine.translate import amount
 from flotilla.schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
 
@@ -77,10 +78,10 @@ def open_orders(orders: Iterable[Any]) -> list[OpenOrder]:
 def open_positions(cache: Any) -> list[OpenPosition]:
     """Those that are open, by the time of their opening, valued as equity is."""
     held = sorted(cache.positions_open(), key=lambda one: (one.ts_opened, one.id.value))
-    return [_position(position, _mark(position, cache)) for position in held]
+    return [_position(position, mark(position, cache)) for position in held]
 
 
-def _position(position: Any, mark: Any) -> OpenPosition:
+def _position(position: Any, price: Any) -> OpenPosition:
     return OpenPosition(
         position_id=position.id.value,
         instrument_id=position.instrument_id.value,
@@ -89,20 +90,18 @@ def _position(position: Any, mark: Any) -> OpenPosition:
         quantity=str(position.quantity),
         entry_price=position.avg_px_open,
         entry_time_ns=position.ts_opened,
-        unrealized_pnl=None if mark is None else amount(position.unrealized_pnl(mark)),
+        unrealized_pnl=None if price is None else amount(position.unrealized_pnl(price)),
         currency=position.settlement_currency.code,
     )
 
 
-def _mark(position: Any, cache: Any) -> Any:
+def mark(position: Any, cache: Any) -> Any:
     """The price that NautilusTrader's portfolio values it at: of the side that closes it, else the last trade's, else the last bar's close."""
     side = PriceType.BID if position.side is PositionSide.LONG else PriceType.ASK
     for kind in (side, PriceType.LAST):
         if (price := cache.price(position.instrument_id, kind)) is not None:
             return price
-    bars = [cache.bar(kind) for kind in cache.bar_types(instrument_id=position.instrument_id)]
-    last = max((bar for bar in bars if bar is not None), key=lambda bar: bar.ts_init, default=None)
-    return None if last is None else last.close
+    return last_close(cache, position.instrument_id)
 
 
 def _reason(order: Any, end: str, algorithms: set[str]) -> str:
@@ -111,6 +110,8 @@ def _reason(order: Any, end: str, algorithms: set[str]) -> str:
     wanted = order.exec_algorithm_id
     if wanted is not None and wanted.value not in algorithms:
         return f"there is no execution algorithm {wanted.value} in this run"
+    if wanted is not None:
+        return f"the execution algorithm {wanted.value} sent nothing of it"
     if order.status_string() == "INITIALIZED":
         return "the strategy made it and never sent it"
     return "it was held back until its trigger, which never came"

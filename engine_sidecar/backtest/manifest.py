@@ -16,8 +16,8 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
@@ -97,7 +97,7 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
 
 
 def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
-    """The manifest of a run that begins now. Raises TrialRefusedError when a strategy cannot be imported."""
+    """The manifest of a run that begins now. Raises TrialRefusedError when a strategy, or what runs beside it, cannot be imported."""
     return Manifest(
         plan=job.plan,
         nautilus_version=version("nautilus_trader"),
@@ -105,8 +105,8 @@ def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manif
         image=image,
         host=host,
         python=platform.python_version(),
-        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(job.plan.strategies)),
-        files=tuple(_catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
+        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(job.plan)),
+        files=tuple(catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
         seed=job.seed,
     )
 
@@ -121,14 +121,18 @@ def _files(plan: TrialPlan, catalog: Path) -> Iterator[Path]:
                 yield from folder.glob("*.parquet")
 
 
-def _catalog_file(catalog: Path, file: Path) -> CatalogFile:
+def catalog_file(catalog: Path, file: Path) -> CatalogFile:
+    """A file of the catalog, read now."""
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     return CatalogFile(path=str(file.relative_to(catalog)), size_bytes=file.stat().st_size, sha256=digest)
 
 
-def _paths(strategies: tuple[dict[str, Any], ...]) -> Iterator[str]:
-    for strategy in strategies:
-        for key in ("strategy_path", "config_path"):
-            if isinstance(path := strategy.get(key), str):
+def _paths(plan: TrialPlan) -> Iterator[str]:
+    """Every class that the plan names, of strategies and of what runs beside them."""
+    modules = (module for venue in plan.venues for module in venue.get("modules", ()))
+    beside = (plan.engine.get(name, ()) for name in ("actors", "exec_algorithms"))
+    for importable in (*plan.strategies, *chain.from_iterable(beside), *modules):
+        for key in ("strategy_path", "actor_path", "exec_algorithm_path", "config_path"):
+            if isinstance(path := importable.get(key), str):
                 yield path

@@ -19,7 +19,7 @@ import numpy
 from nautilus_trader.backtest.engine import BacktestEngine
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
-from flotilla.engine_sidecar.backtest.manifest import manifest_of
+from flotilla.engine_sidecar.backtest.manifest import catalog_file, manifest_of
 from flotilla.engine_sidecar.backtest.report import tear_sheet
 from flotilla.engine_sidecar.backtest.running import run_trial
 from flotilla.engine_sidecar.link.frames import Frames, frame
@@ -63,12 +63,22 @@ def run(sock: socket.socket) -> int:
 def _run(trial: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
     catalog = Path(trial.catalog_path)
     manifest = manifest_of(trial.job, catalog, host=trial.host, image=trial.image)
+    files = {file.path: file for file in manifest.files}
     stamps = _stamps(catalog, manifest.files)
-    ran = run_trial(trial.job.plan, catalog, link.progress)
-    for path, stamp in _stamps(catalog, manifest.files).items():
+
+    def read(paths: list[Path]) -> None:
+        """What a request for the past is answered from is of the manifest too."""
+        new = [path for path in paths if str(path.relative_to(catalog)) not in files]
+        found = [catalog_file(catalog, path) for path in new]
+        files.update({file.path: file for file in found})
+        stamps.update(_stamps(catalog, found))
+
+    ran = run_trial(trial.job.plan, catalog, link.progress, read, trial.job.seed)
+    whole = tuple(files[path] for path in sorted(files))
+    for path, stamp in _stamps(catalog, whole).items():
         if stamp != stamps[path]:
             raise WrongDataError(f"{path} was changed while the trial ran")
-    return Outcome(result=ran.result, manifest=manifest), ran.engine
+    return Outcome(result=ran.result, manifest=msgspec.structs.replace(manifest, files=whole)), ran.engine
 
 
 def _stamps(catalog: Path, files: Iterable[CatalogFile]) -> dict[str, Any]:

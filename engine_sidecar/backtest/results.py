@@ -21,6 +21,7 @@ from flotilla.schemas.backtest import (
     NautilusStatistics,
     OpenPosition,
     RunSummary,
+    StrategyFigures,
     TrialResult,
 )
 
@@ -88,8 +89,10 @@ def result_of(
     *,
     zone: ZoneInfo,
     elapsed_s: float,
+    unanswered: int = 0,
 ) -> TrialResult:
-    """The whole result. `currency` is that of accounts, `fills` are the OrderFilled events, `elapsed_s` is wall time.
+    """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `elapsed_s` is wall time,
+    `unanswered` the requests for the past that were answered with nothing.
 
     Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
     over all accounts together where there are several.
@@ -100,6 +103,7 @@ def result_of(
     orders = sorted(engine.cache.orders(), key=lambda order: (order.ts_init, order.client_order_id.value))
     held = open_positions(engine.cache)
     algorithms = [each.id.value for each in engine.trader.exec_algorithms()]
+    names = [name.value for name in engine.trader.strategy_ids()]
     made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)
     return TrialResult(
         currency=currency.code,
@@ -107,8 +111,18 @@ def result_of(
         trades=trades,
         equity_curve=tuple(curve),
         open_positions=tuple(held),
-        summary=_summary(
-            made, _nautilus(pnls, told.stats_returns), orders, held, zone=zone, algorithms=algorithms
+        summary=RunSummary(
+            figures_version=FIGURES_VERSION,
+            timezone=zone.key,
+            returns=made.returns,
+            years=made.years,
+            nautilus_statistics=_nautilus(pnls, told.stats_returns),
+            orders=order_counts(orders, algorithms),
+            positions_open=len(held),
+            open_positions=tuple(held[:MAX_NAMED]),
+            open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
+            strategies=by_strategy(names, orders, fills, trades, held) if len(names) > 1 else (),
+            unanswered_requests=unanswered,
         ),
         statistics=_statistics(told),
         balances=_sums(
@@ -135,26 +149,33 @@ def _statistics(told: Any) -> dict[str, dict[str, float | None]]:
     return {**found, _RETURNS: _finite(told.stats_returns)}
 
 
-def _summary(
-    made: Performance,
-    theirs: NautilusStatistics,
+def by_strategy(
+    names: Sequence[str],
     orders: Sequence[Any],
+    fills: Sequence[Any],
+    trades: Sequence[ClosedTrade],
     held: Sequence[OpenPosition],
-    *,
-    zone: ZoneInfo,
-    algorithms: Sequence[str],
-) -> RunSummary:
-    return RunSummary(
-        figures_version=FIGURES_VERSION,
-        timezone=zone.key,
-        returns=made.returns,
-        years=made.years,
-        nautilus_statistics=theirs,
-        orders=order_counts(orders, algorithms),
-        positions_open=len(held),
-        open_positions=tuple(held[:MAX_NAMED]),
-        open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
+) -> tuple[StrategyFigures, ...]:
+    """What each strategy did, in the order of their names. Orders that an execution algorithm made are their strategy's."""
+    return tuple(
+        StrategyFigures(
+            strategy_id=name,
+            orders=sum(order.strategy_id.value == name for order in orders),
+            fills=len(own := [event for event in fills if event.strategy_id.value == name]),
+            trades=len(closed := [trade for trade in trades if trade.strategy_id == name]),
+            pnl=_profits(closed),
+            fees=_sums(event.commission for event in own),
+            positions_open=sum(position.strategy_id == name for position in held),
+        )
+        for name in sorted(names)
     )
+
+
+def _profits(trades: Sequence[ClosedTrade]) -> dict[str, str]:
+    sums: dict[str, Decimal] = {}
+    for trade in trades:
+        sums[trade.currency] = sums.get(trade.currency, Decimal(0)) + Decimal(trade.pnl)
+    return {code: f"{total:f}" for code, total in sorted(sums.items())}
 
 
 def _positions(engine: BacktestEngine) -> list[Any]:

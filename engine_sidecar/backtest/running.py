@@ -1,5 +1,6 @@
 """One trial from its plan to its result: builds the engine, feeds it chunk by chunk, and tells how far it is."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import set_backtest_force_stop
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError, build_engine
-from flotilla.engine_sidecar.backtest.currencies import RateWatch, base_currency, with_currency
+from flotilla.engine_sidecar.backtest.currencies import RateWatch, result_currency, with_currency
 from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
 from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
+from flotilla.engine_sidecar.backtest.history import History, Read
 from flotilla.engine_sidecar.backtest.prices import PriceSampler
 from flotilla.engine_sidecar.backtest.results import result_of
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
@@ -33,8 +35,12 @@ class Ran(NamedTuple):
     engine: BacktestEngine
 
 
-def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
+def run_trial(
+    plan: TrialPlan, catalog: Path, tell: Tell, read: Read = lambda _: None, seed: int | None = None
+) -> Ran:
     """Runs the trial in this process, which cannot run anything else afterwards; `tell` is called from another thread.
+
+    `read` is told of the files that strategies' requests for the past are answered from, before they are read. `seed` is that of `random`.
 
     Raises TrialRefusedError for a plan that cannot be run, WrongDataError for data that cannot, and whatever a strategy raises.
     """
@@ -43,7 +49,11 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
     plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
-    currency = base_currency(plan)
+    if seed is not None:
+        # Only now: NautilusTrader's fill model seeds it as well, by chance where nobody chose one.
+        random.seed(seed)
+    history = History(engine, catalog, is_open=plan.warm_up, read=read)
+    currency = result_currency(plan)
     sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
     prices = PriceSampler(engine.cache, plan.instruments, plan.data)
 
@@ -51,7 +61,7 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
         sampler.sample(at_ns)
         prices.sample(sampler.points[-1].at_ns)
 
-    rates = RateWatch(engine, currency, lambda: set_backtest_force_stop(True))
+    rates = RateWatch(engine, plan, lambda: set_backtest_force_stop(True))
     fills: list[Any] = []
     for take in (fills.append, rates.saw):
         engine.kernel.msgbus.subscribe("events.fills.*", take)
@@ -62,7 +72,15 @@ def run_trial(plan: TrialPlan, catalog: Path, tell: Tell) -> Ran:
     look(extent.last)
     rates.refuse(sampler.unpriced)
     took = time.monotonic() - began
-    result = result_of(engine, currency, fills, sampler.points, zone=zone, elapsed_s=took)
+    result = result_of(
+        engine,
+        currency,
+        fills,
+        sampler.points,
+        zone=zone,
+        elapsed_s=took,
+        unanswered=history.unanswered,
+    )
     return Ran(msgspec.structs.replace(result, prices=prices.points), engine)
 
 

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import cache
 from itertools import count
 from typing import Any, Final
 
 from nautilus_trader.common.enums import ComponentState
+from nautilus_trader.common.signal import generate_signal_class
+from nautilus_trader.model.data import DataType
 
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
@@ -14,6 +18,7 @@ from flotilla.engine_sidecar.link.asking import (
     ListStrategies,
     Question,
     RemoveStrategy,
+    SendSignal,
     StartStrategy,
     StopStrategy,
 )
@@ -43,6 +48,8 @@ class RunningStrategies:
             raise fault(FaultCode.CONFLICT, "the engine does not trade")
         if isinstance(question, ListStrategies):
             return "", None, ()
+        if isinstance(question, SendSignal):
+            return publish_signal(self._kernel, question), None, ()
         async with self._one_at_a_time:
             match question:
                 case AddStrategy(strategy=plan, is_started=is_started):
@@ -166,6 +173,26 @@ class RunningStrategies:
         """Ends its subscriptions to its own events, which NautilusTrader leaves behind."""
         for topic in (f"events.order.{strategy.id}", f"events.position.{strategy.id}"):
             self._kernel.msgbus.unsubscribe(topic, strategy.handle_event)
+
+
+def publish_signal(kernel: Any, signal: SendSignal) -> str:
+    """Publishes it as NautilusTrader's `Actor.publish_signal` does; says how many listen."""
+    made = _signal_class(signal.name, type(signal.value).__name__)
+    now = kernel.clock.timestamp_ns()
+    topic = f"data.{DataType(made).topic}"
+    listeners = sum(fnmatchcase(topic, each.topic) for each in kernel.msgbus.subscriptions("data.Signal*"))
+    kernel.msgbus.publish(topic, made(value=signal.value, ts_event=now, ts_init=now))
+    return (
+        f"sent signal {signal.name} to {listeners} that listen"
+        if listeners
+        else (f"sent signal {signal.name}, to which nothing listens")
+    )
+
+
+@cache
+def _signal_class(name: str, value_type: str) -> Any:
+    """One for each name and type: NautilusTrader registers every class that it makes, for good."""
+    return generate_signal_class(name=name, value_type={"int": int, "float": float, "str": str}[value_type])
 
 
 def _view(strategy: Any, cache: Any) -> StrategyView:

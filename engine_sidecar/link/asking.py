@@ -42,7 +42,14 @@ class RemoveStrategy(msgspec.Struct, frozen=True, tag=True):
     timeout_s: float
 
 
-type Question = ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy
+class SendSignal(msgspec.Struct, frozen=True, tag=True):
+    """Publish a signal to whatever in the engine listens to it."""
+
+    name: str
+    value: int | float | str
+
+
+type Question = ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy | SendSignal
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):

@@ -116,6 +116,7 @@ def _served(handlers: Handlers, commands: Commands, strategies: StrategyCommands
         (contract.COMMAND_START_STRATEGY, strategies.start),
         (contract.COMMAND_STOP_STRATEGY, strategies.stop),
         (contract.COMMAND_REMOVE_STRATEGY, strategies.remove),
+        (contract.COMMAND_SIGNAL, strategies.signal),
     )
     return tuple((call, _telling(handlers, call, handler)) for call, handler in served)
 

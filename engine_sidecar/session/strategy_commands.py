@@ -7,16 +7,23 @@ from flotilla.engine_sidecar.link.asking import (
     ListStrategies,
     Question,
     RemoveStrategy,
+    SendSignal,
     StartStrategy,
     StopStrategy,
 )
 from flotilla.engine_sidecar.link.messages import AtRest
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState, StopPolicy
-from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList
+from flotilla.schemas.strategy import (
+    AddToEngine,
+    ChangeInEngine,
+    LookIntoEngine,
+    SignalInEngine,
+    StrategyList,
+)
 
 LOOK_S: Final = 4.0
 CHANGE_S: Final = 15.0
@@ -62,6 +69,15 @@ class StrategyCommands:
         done = await self._ask(command.session_id, question, STOP_S + ANSWER_S)
         self._note(command.strategy_id, is_at_rest=False)
         return done
+
+    async def signal(self, command: SignalInEngine) -> StrategyList:
+        """Hands a signal to the engine. Raises `forbidden` for one that its configuration does not name."""
+        permitted = self._spec.config.signals if self._spec.config else ()
+        if command.name not in permitted:
+            named = ", ".join(permitted) or "none"
+            text = f"the engine's configuration does not permit it from outside; its `signals` are: {named}"
+            raise fault(FaultCode.FORBIDDEN, f"{command.name}: {text}", FieldError("name", text))
+        return await self._ask(command.session_id, SendSignal(command.name, command.value), CHANGE_S)
 
     async def _ask(self, session_id: str | None, question: Question, timeout_s: float) -> StrategyList:
         fence(self._spec, session_id)

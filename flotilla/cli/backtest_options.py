@@ -1,11 +1,12 @@
 """The options that describe a backtest, and what they come to together with what the fleet knows."""
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import Any, Final, TypeVar
 
 import click
 
-from flotilla.cli.engine_options import pairs
+from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.schemas.decoding import decode
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -18,6 +19,8 @@ _NAMES: Final = {
     "timeout": "timeout_s",
 }
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
+_COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
+_STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
 _OPTIONS: Final = (
     click.option("--strategy", metavar="NAME", help="A strategy template."),
@@ -26,6 +29,21 @@ _OPTIONS: Final = (
     ),
     click.option("--config-class", metavar="MODULE:CLASS", help="[default: the same with Config behind]"),
     click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."),
+    click.option(
+        "--add-strategy",
+        multiple=True,
+        metavar=_COMPONENT,
+        help="One of several strategies, a template or a class, with its parameters; instead of --strategy; may be repeated.",
+    ),
+    click.option(
+        "--actor", multiple=True, metavar=CLASS, help="An actor beside the strategies; may be repeated."
+    ),
+    click.option(
+        "--exec-algorithm",
+        multiple=True,
+        metavar=CLASS,
+        help="An execution algorithm, such as nautilus_trader.examples.algorithms.twap:TWAPExecAlgorithm; may be repeated.",
+    ),
     click.option(
         "--instrument",
         multiple=True,
@@ -40,6 +58,15 @@ _OPTIONS: Final = (
     click.option("--currency", metavar="CODE", help="[default: what the instruments are quoted in]"),
     click.option("--timezone", metavar="ZONE", help="Where days end, such as Asia/Tokyo.  [default: UTC]"),
     click.option("--venue", multiple=True, metavar="NAME", help="[default: those of the instruments]"),
+    click.option(
+        "--venue-set",
+        multiple=True,
+        metavar="VENUE.FIELD=VALUE",
+        help='A setting of one venue, such as \'SIM.starting_balances=["1 BTC", "50000 USDT"]\'; may be repeated.',
+    ),
+    click.option(
+        "--warm-up", is_flag=True, help="Answer what strategies request of the past from the catalog."
+    ),
     click.option("--account-type", type=click.Choice(["MARGIN", "CASH"]), help="[default: MARGIN]"),
     click.option("--oms-type", type=click.Choice(["NETTING", "HEDGING"]), help="[default: NETTING]"),
     click.option("--leverage", type=float, metavar="FACTOR", help="[default: 1]"),
@@ -70,7 +97,16 @@ def backtest_options(command: F) -> F:
     return command
 
 
-def given_config(*, config_file: Any, param: Iterable[str], **plain: Any) -> dict[str, Any]:
+def given_config(
+    *,
+    config_file: Any,
+    param: Iterable[str],
+    add_strategy: Iterable[str] = (),
+    actor: Iterable[str] = (),
+    exec_algorithm: Iterable[str] = (),
+    venue_set: Iterable[str] = (),
+    **plain: Any,
+) -> dict[str, Any]:
     """What was chosen so far, of the fields of BacktestConfig; the options are put over the file.
 
     Raises FaultError for a file that is no JSON object, click.UsageError for options that do not go together.
@@ -79,10 +115,12 @@ def given_config(*, config_file: Any, param: Iterable[str], **plain: Any) -> dic
     chosen = {
         key: value for key, value in plain.items() if not (value is None or value is False or value == ())
     }
-    if chosen.keys() >= {"strategy", "strategy_class"}:
-        raise click.UsageError("give either --strategy or --strategy-class")
-    if chosen.keys() & {"strategy", "strategy_class"}:
-        given = {key: value for key, value in given.items() if key not in {"strategy", "strategy_class"}}
+    if strategies := [_strategy(text) for text in add_strategy]:
+        chosen["strategies"] = strategies
+    if len(chosen.keys() & {*_STRATEGIES}) > 1:
+        raise click.UsageError("give either --strategy, --strategy-class or, for several, --add-strategy")
+    if chosen.keys() & {*_STRATEGIES}:
+        given = {key: value for key, value in given.items() if key not in _STRATEGIES}
     model = {name: chosen.pop(name) for name in _FILL_MODEL if name in chosen}
     for key, value in chosen.items():
         given[_LISTS.get(key, _NAMES.get(key, key))] = value
@@ -90,6 +128,39 @@ def given_config(*, config_file: Any, param: Iterable[str], **plain: Any) -> dic
         given["fill_model"] = {**given.get("fill_model", {}), **model}
     if parameters := pairs(param, "--param"):
         given["strategy_config"] = {**given.get("strategy_config", {}), **parameters}
-    if not given.keys() & {"strategy", "strategy_class"}:
-        raise click.UsageError("give --strategy NAME, --strategy-class MODULE:CLASS or --config FILE")
+    given |= beside(actor, exec_algorithm)
+    if (settings := _venue_settings(venue_set, given.get("venue_settings"))) is not None:
+        given["venue_settings"] = settings
+    if not given.keys() & {*_STRATEGIES}:
+        raise click.UsageError(
+            "give --strategy NAME, --strategy-class MODULE:CLASS, --add-strategy or --config FILE"
+        )
     return given
+
+
+def _strategy(option: str) -> dict[str, Any]:
+    name, *more = option.split(",")
+    parameters = pairs(more, "--add-strategy")
+    if ":" not in name:
+        return {"template": name, "parameters": parameters}
+    config_path = str(parameters.pop("config_class", f"{name}Config"))
+    return {"strategy_path": name, "config_path": config_path, "config": parameters}
+
+
+def _venue_settings(options: Iterable[str], given: Any) -> Any:
+    """Settings by venue: VENUE.FIELD=VALUE, and FIELD.PART=VALUE for one of a model. What is given is as it comes."""
+    chosen = pairs(options, "--venue-set")
+    if not chosen:
+        return given
+    found = deepcopy(given) if isinstance(given, dict) else {}
+    for path, value in chosen.items():
+        *places, last = path.split(".")
+        if not 1 <= len(places) <= 2 or not all((*places, last)):
+            raise click.UsageError(f"--venue-set {path}: write it as VENUE.FIELD=VALUE")
+        settings = found
+        for place in places:
+            if not isinstance(settings.setdefault(place, {}), dict):
+                raise click.UsageError(f"--venue-set {path}: {place} is given as a value already")
+            settings = settings[place]
+        settings[last] = value
+    return found

@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _NAMES: Final = {"mode": "trading_mode", "memory": "max_memory", "cpus": "max_cpu"}
+CLASS: Final = "MODULE:CLASS[,KEY=VALUE…]"
 _VENUE: Final = "NAME=ADAPTER[,KEY=VALUE…]"
 _OPTIONS: Final = (
     click.option("--template", help="Engine template.  [default: that of the type and mode]"),
@@ -22,6 +23,17 @@ _OPTIONS: Final = (
     click.option("--strategy", help="Strategy template; without it, those that the engine template names."),
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."
+    ),
+    click.option("--actor", multiple=True, metavar=CLASS, help="An actor beside them; may be repeated."),
+    click.option(
+        "--exec-algorithm", multiple=True, metavar=CLASS, help="An execution algorithm; may be repeated."
+    ),
+    click.option(
+        "--signal",
+        "signals",
+        multiple=True,
+        metavar="NAME",
+        help="A signal that may be sent to it from outside; may be repeated.",
     ),
     click.option(
         "--type",
@@ -71,6 +83,8 @@ def engine_config(
     settings: Iterable[str],
     venue_options: Iterable[str] = (),
     venues_file: Any = None,
+    actor: Iterable[str] = (),
+    exec_algorithm: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     ground: EngineConfig | None = None,
     **plain: Any,
@@ -82,9 +96,10 @@ def engine_config(
     given: dict[str, Any] = decode(config_file.read(), dict[str, Any]) if config_file else {}
     if not config_file and ground is not None:
         given = msgspec.to_builtins(ground)
-    over = {_NAMES.get(key, key): value for key, value in plain.items() if value is not None}
+    over = {_NAMES.get(key, key): value for key, value in plain.items() if value not in (None, ())}
     if connected := _venues(venue_options, venues_file):
         over["venues"] = connected
+    over |= beside(actor, exec_algorithm)
     default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
     config = {**default, **given, **over, "instance_id": name}
     for field, added in (("parameters", pairs(param, "--param")), ("labels", labels)):
@@ -114,6 +129,23 @@ def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
         except msgspec.DecodeError:
             found[key] = value
     return found
+
+
+def beside(actor: Iterable[str], exec_algorithm: Iterable[str]) -> dict[str, Any]:
+    """The fields of a configuration for what runs beside strategies, as far as it was given."""
+    found = {
+        "actors": [_component(each, "--actor") for each in actor],
+        "exec_algorithms": [_component(each, "--exec-algorithm") for each in exec_algorithm],
+    }
+    return {name: listed for name, listed in found.items() if listed}
+
+
+def _component(option: str, name: str) -> dict[str, Any]:
+    """An actor or execution algorithm: `MODULE:CLASS`, then its config; `config_class` names the class of that."""
+    path, *more = option.split(",")
+    config = pairs(more, name)
+    own = {"config_path": str(config.pop("config_class"))} if "config_class" in config else {}
+    return {"path": path, **own, "config": config}
 
 
 def _venues(options: Iterable[str], file: Any) -> list[Any]:

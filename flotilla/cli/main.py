@@ -87,6 +87,9 @@ STRATEGY = LazyGroup(
         "start": Entry("flotilla.cli.commands.strategies:start", "Let a strategy trade."),
         "stop": Entry("flotilla.cli.commands.strategies:stop", "Stop a strategy; the others trade on."),
         "rm": Entry("flotilla.cli.commands.strategies:rm", "Stop a strategy and remove it."),
+        "signal": Entry(
+            "flotilla.cli.commands.strategies:signal", "Send a signal to the strategies of an engine."
+        ),
     },
 )
 HOST = LazyGroup(

@@ -16,6 +16,10 @@ _RENAMED: Final = {
     "base_currency": "currency",
     "timeout_s": "timeout",
     "tick_data": "ticks",
+    "strategies": "add-strategy",
+    "actors": "actor",
+    "exec_algorithms": "exec-algorithm",
+    "venue_settings": "venue-set",
     "instruments": "instrument",
     "bar_types": "bar-type",
     "venues": "venue",
@@ -72,7 +76,10 @@ def option_of(field: str, *, is_study: bool) -> str | None:
         return "--choice-seed"
     if name in ("strategy_config", "axes"):
         option = "--param" if name == "strategy_config" else "--axis"
-        return f"{option} {names[1]}" if len(names) > 1 else option
+        name = ".".join(names[1:3] if names[1:2] and names[1].isdigit() else names[1:2])
+        return f"{option} {name}".rstrip()
+    if name == "venue_settings" and len(names) > 1:
+        return f"--venue-set {'.'.join(names[1:])}"
     if name == "fill_model" and len(names) > 1:
         name = names[1]
     return f"--{_RENAMED.get(name, name).replace('_', '-')}"

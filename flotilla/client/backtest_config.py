@@ -32,15 +32,36 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
 def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateView]) -> dict[str, Any]:
     """Instruments: those of the bar types given, else those that the strategy's parameters or their defaults name."""
     bar_types = list(given.get("bar_types", ()))
-    template = templates.get(str(given.get("strategy")))
-    values = {**given.get("strategy_config", {})}
+    found: list[Any] = [_instrument(one) for one in bar_types]
+    for name, parameters in () if found else _strategies(given):
+        found += _named(templates.get(name), parameters)
+    instruments = list(dict.fromkeys(one for one in found if isinstance(one, str)))
+    return {**given, "instruments": instruments} if instruments else dict(given)
+
+
+def _strategies(given: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The template of each strategy, and what it is given. What is not as it must be is told later, by the fleet."""
+    listed = given.get("strategies")
+    if isinstance(listed, list | tuple) and listed:
+        return [
+            (str(one.get("template")), {**_dict(one.get("parameters")), **_dict(one.get("config"))})
+            for one in map(_dict, listed)
+        ]
+    return [(str(given.get("strategy")), given.get("strategy_config", {}))]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _named(template: TemplateView | None, parameters: Mapping[str, Any]) -> list[Any]:
+    """The instruments that parameters, or their defaults, name."""
+    values = {**parameters}
     for name, parameter in template.parameters.items() if template else ():
         values.setdefault(name, parameter.default)
     kinds = {name: parameter.type for name, parameter in template.parameters.items()} if template else {}
     named = [values[name] for name, kind in kinds.items() if kind == "instrument"]
-    found: list[Any] = [_instrument(one) for one in bar_types] or [*named, values.get("instrument_id")]
-    instruments = list(dict.fromkeys(one for one in found if isinstance(one, str)))
-    return {**given, "instruments": instruments} if instruments else dict(given)
+    return [*named, values.get("instrument_id")]
 
 
 def with_range(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> dict[str, Any]:

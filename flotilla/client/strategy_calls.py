@@ -14,7 +14,7 @@ from flotilla.schemas.catalog import (
 )
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.states import StopPolicy
-from flotilla.schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
+from flotilla.schemas.strategy import AddStrategy, ListStrategies, SendSignal, StrategyList, WhichStrategy
 
 
 class StrategyCalls:
@@ -72,6 +72,18 @@ class StrategyCalls:
             strategy_id=strategy_id, instance_id=instance_id, policy=policy, request_id=request_id
         )
         return await self.bus.call(contract.STRATEGY_REMOVE, request)
+
+    async def send_signal(
+        self,
+        name: str,
+        value: int | float | str,
+        instance_id: str | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> StrategyList:
+        """Sends a signal to the strategies of a running engine, which its configuration (`signals`) must permit."""
+        request = SendSignal(name=name, value=value, instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_SIGNAL, request)
 
     async def validate_strategy(
         self, template: str, parameters: dict[str, Any] | None = None

@@ -43,7 +43,9 @@ def status_text(backtest: BacktestView) -> Text:
 
 
 def strategy_name(config: BacktestConfig) -> str:
-    """The template, or the class without its module."""
+    """The template, or the class without its module; of several the names, each once."""
+    if config.strategies:
+        return ", ".join(dict.fromkeys(one.name for one in config.strategies))
     return config.strategy or (config.strategy_class or "").replace(":", ".").rpartition(".")[2]
 
 

@@ -22,6 +22,7 @@ from flotilla.schemas.backtest import (
 )
 from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
 from flotilla.show import formats
+from flotilla.show.output import table
 
 _NAMED: Final = 3
 
@@ -59,7 +60,13 @@ def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list
     if summary is None:
         text = "these figures are of realized returns, as they were defined before; run it again for marked equity"
         return [*parts, Text(text, style="yellow")]
-    return [*parts, *_orders(summary, metrics), *_left_open(summary)]
+    return [
+        *parts,
+        *_orders(summary, metrics),
+        *_asked(summary),
+        *_by_strategy(summary),
+        *_left_open(summary),
+    ]
 
 
 def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
@@ -99,6 +106,31 @@ def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
         yield Text(f"{reason.count:,} {reason.status}: {reason.reason}", style="bold yellow")
     if not metrics.total_trades:
         yield Text(f"no trade was closed: {_why_none(summary)}", style="yellow")
+
+
+def _asked(summary: RunSummary) -> Iterator[RenderableType]:
+    if count := summary.unanswered_requests:
+        what = "request for data of the past was" if count == 1 else "requests for data of the past were"
+        yield Text(
+            f"{count:,} {what} answered with nothing (--warm-up answers from the catalog)", style="dim"
+        )
+
+
+def _by_strategy(summary: RunSummary) -> Iterator[RenderableType]:
+    """A row for each strategy of several."""
+    if not summary.strategies:
+        return
+    made = table("STRATEGY", ">ORDERS", ">FILLS", ">TRADES", ">OPEN", ">CLOSED PNL", ">FEES")
+    for one in summary.strategies:
+        counts = (one.orders, one.fills, one.trades, one.positions_open)
+        made.add_row(
+            Text(one.strategy_id, overflow="fold"),
+            *(f"{count:,}" for count in counts),
+            formats.money(one.pnl) or "",
+            formats.money(one.fees) or "",
+        )
+    yield Text("")
+    yield made
 
 
 def _why_none(summary: RunSummary) -> str:

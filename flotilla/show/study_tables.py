@@ -152,8 +152,7 @@ def _choices(folds: Sequence[Fold], config: StudyConfig) -> Table:
     made = table("FOLD", "CHOSEN", *config.axes)
     for fold in folds:
         if (one := fold.chosen) is not None:
-            values = one.config.strategy_config
-            names = (formats.number(values.get(name)) for name in config.axes)
+            names = (formats.number(one.config.parameter(name)) for name in config.axes)
             made.add_row(str(fold.number), Text(one.backtest_id, overflow="fold"), *names)
     return made
 
@@ -248,7 +247,7 @@ def as_json(backtest: BacktestView, study: StudyView) -> str:
         "backtest_id": backtest.backtest_id,
         "status": backtest.status,
         "metrics": msgspec.to_builtins(backtest.metrics),
-        "parameters": {name: config.strategy_config.get(name) for name in study.config.axes},
+        "parameters": {name: config.parameter(name) for name in study.config.axes},
         "start_date": config.start_date,
         "end_date": config.end_date,
     }
@@ -271,8 +270,7 @@ def done(study: StudyView) -> int:
 
 def chosen(backtest: BacktestView, config: StudyConfig) -> str:
     """What the backtest tries: `fast_ema_period=5 slow_ema_period=20`."""
-    values: dict[str, Any] = backtest.config.strategy_config
-    return " ".join(f"{name}={formats.number(values.get(name))}" for name in config.axes)
+    return " ".join(f"{name}={formats.number(backtest.config.parameter(name))}" for name in config.axes)
 
 
 def _head(study: StudyView) -> Iterator[Text]:
@@ -302,10 +300,9 @@ def _ranked(ranked: Sequence[BacktestView], study: StudyView) -> RenderableType:
     config = study.config
     made = table("BACKTEST", *config.axes, *figure_columns(config))
     for one in ranked[:SHOWN]:
-        values = one.config.strategy_config
         made.add_row(
             Text(one.backtest_id, overflow="fold"),
-            *(formats.number(values.get(name)) for name in config.axes),
+            *(formats.number(one.config.parameter(name)) for name in config.axes),
             *figure_cells(one, config),
         )
     left = len(ranked) - SHOWN

@@ -78,6 +78,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.STRATEGY_START: strategies.start,
         contract.STRATEGY_STOP: strategies.stop,
         contract.STRATEGY_REMOVE: strategies.remove,
+        contract.ENGINE_SIGNAL: strategies.signal,
         contract.TEMPLATE_LIST: duties.library.templates,
         contract.STRATEGY_VALIDATE: duties.library.validate,
         contract.CATALOG_LIST: reads.catalog,

@@ -183,6 +183,7 @@ class Orchestrator:
             "fleet.container.list": ContainerList(containers=(CONTAINER,)),
             "fleet.container.cleanup": CleanupReport(cleaned=(CONTAINER,)),
             **{f"fleet.strategy.{verb}": STRATEGIES for verb in ("list", "add", "start", "stop", "remove")},
+            "fleet.engine.signal": STRATEGIES,
             "fleet.strategy.validate": StrategyVerdict(
                 is_valid=True, message="sound", required_parameters=("bar_type",), config={"fast": 10}
             ),

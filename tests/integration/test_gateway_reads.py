@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "config": {"config": {}},
     "engine_config": {"config": {}},
     "strategy_add": {"strategy": {"template": "ema_cross"}},
+    "engine_signal": {"name": "mood", "value": 0.3},
     "strategy_validate": {"strategyName": "ema_cross"},
     "backtest_run": {"backtest_id": "bt1", "config": CONFIG},
     "study_run": {"study_id": "st1", "config": STUDY},
@@ -83,7 +84,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 54
+    assert len(checked) == 55
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:

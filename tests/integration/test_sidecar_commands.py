@@ -7,6 +7,7 @@ import pytest
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas.audit import Caller
+from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import (
     COMMAND_ADD_STRATEGY,
     COMMAND_CANCEL_ORDERS,
@@ -14,6 +15,7 @@ from flotilla.schemas.contract import (
     COMMAND_END_NOW,
     COMMAND_LIST_STRATEGIES,
     COMMAND_RENEW_LEASE,
+    COMMAND_SIGNAL,
     COMMAND_START_STRATEGY,
     COMMAND_STOP,
     COMMAND_STOP_STRATEGY,
@@ -29,7 +31,7 @@ from flotilla.schemas.session import (
     SessionEnded,
 )
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine
+from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, SignalInEngine
 from flotilla.schemas.telemetry import Alert, OrderUpdate
 from tests.integration.conftest import ConnectAs
 from tests.integration.sidecars import Heard, Sidecar, is_alive, until
@@ -176,6 +178,20 @@ async def test_strategies_are_the_engines_affair(sidecar: Sidecar, heard: Heard,
     with pytest.raises(FaultError) as refused:
         await bus.call(COMMAND_START_STRATEGY, ChangeInEngine(strategy_id="A-1"), instance_id="e1")
     assert refused.value.fault.code is FaultCode.NOT_FOUND
+
+
+async def test_a_signal_reaches_an_engine_that_permits_it_and_no_other(
+    sidecar: Sidecar, heard: Heard, bus: Bus
+) -> None:
+    sidecar.start(config=EngineConfig(instance_id="e1", signals=("mood",)))
+    await heard.trading()
+    sent = await bus.call(COMMAND_SIGNAL, SignalInEngine(name="mood", value=0.5), instance_id="e1")
+    assert sent.message == "done"
+    with pytest.raises(FaultError) as refused:
+        await bus.call(COMMAND_SIGNAL, SignalInEngine(name="other", value=1), instance_id="e1")
+    assert refused.value.fault.code is FaultCode.FORBIDDEN
+    assert refused.value.fault.errors[0].field == "name"
+    assert "its `signals` are: mood" in refused.value.fault.message
 
 
 async def test_an_engine_that_dies_leaves_no_question_open(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:

@@ -7,14 +7,15 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from flotilla.cli.engine_options import strategy_choice
+from flotilla.cli.engine_options import pairs, strategy_choice
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.decoding import convert
+from flotilla.schemas.ids import Name
 from flotilla.schemas.states import StopPolicy
-from flotilla.schemas.strategy import StrategyId, StrategyList
+from flotilla.schemas.strategy import SignalValue, StrategyId, StrategyList
 from flotilla.show.output import table
 from flotilla.state.exits import Exit
 
@@ -111,6 +112,25 @@ async def rm(options: Options, fleet: Flotilla, *, engine: str, strategy_id: str
         strategy_id, engine, policy=_policy(policy), request_id=options.request_id
     )
     return _told(options, done)
+
+
+@click.command()
+@click.argument("engine")
+@click.argument("name", callback=lambda _context, _parameter, value: convert(value, Name, "name"))
+@click.argument("value")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def signal(options: Options, fleet: Flotilla, *, engine: str, name: str, value: str) -> int:
+    """Send the signal NAME with VALUE, a number or a text, to the strategies of the running ENGINE.
+
+    Its configuration must permit it (`signals`, `engine start --signal NAME`).
+    """
+    (given,) = pairs([f"{name}={value}"], "VALUE").values()
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    plain: int | float | str = convert(given if is_number else value, SignalValue, "value")
+    return _told(options, await fleet.send_signal(name, plain, engine, request_id=options.request_id))
 
 
 def _policy(text: str | None) -> StopPolicy | None:

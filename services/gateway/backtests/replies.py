@@ -16,6 +16,7 @@ from flotilla.schemas.backtest import (
     OpenPosition,
     OrderCounts,
     ResultPart,
+    StrategyFigures,
     TrialFailure,
     TrialProgress,
 )
@@ -57,8 +58,9 @@ class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures, and links to everything else: none when it was not saved; `tearsheet` is null where none was made.
 
     `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `open_positions` and `open_orders` name the
-    first ten of what the run left open. What stands from `nautilus_statistics` to `years` is null in results of `figures_version` 1, whose
-    metrics are of realized returns.
+    first ten of what the run left open. `strategies` are those of a run with several, `unanswered_requests` what was
+    asked of the past without `warm_up`. What stands from `nautilus_statistics` to `unanswered_requests` is null in results of
+    `figures_version` 1, whose metrics are of realized returns.
     """
 
     metrics: Metrics
@@ -72,6 +74,8 @@ class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None
     returns: int | None
     years: float | None
+    strategies: tuple[StrategyFigures, ...] | None
+    unanswered_requests: int | None
     tearsheet: str | None
     manifest: str | None
     links: dict[str, str]

@@ -105,6 +105,7 @@ _BODIES: Final = {
     "ConfigBody": _CONFIG,
     "ValidateStrategy": f'{{"strategy_name": "ema_cross", "parameters": {_PARAMETERS}}}',
     "StrategyAddBody": f'{{"strategy": {{"template": "ema_cross", "parameters": {_PARAMETERS}}}}}',
+    "SignalBody": '{"name": "mood", "value": 0.3}',
     "BacktestBody": f'{{"backtest_id": "bt-001", "config": {_BACKTEST}}}',
     "StudyBody": f'{{"study_id": "st-001", "config": {{"base": {_BACKTEST}, "axes": {{"fast_ema_period": {{"values": [5, 10]}}}}}}}}',
 }

@@ -6,7 +6,7 @@ import msgspec
 
 from flotilla.schemas import contract
 from flotilla.schemas.states import ClientState
-from flotilla.schemas.strategy import AddStrategy, ListStrategies, StrategyList, WhichStrategy
+from flotilla.schemas.strategy import AddStrategy, ListStrategies, SendSignal, StrategyList, WhichStrategy
 from flotilla.services.gateway.engines.strategy_replies import StrategiesReply, StrategyCommandReply
 from flotilla.services.gateway.engines.unconfirmed import listed
 from flotilla.services.gateway.live.gateway import Gateway
@@ -14,6 +14,7 @@ from flotilla.services.gateway.web.inputs import Ask
 from flotilla.services.gateway.web.queries import (
     NoQuery,
     PolicyQuery,
+    SignalBody,
     StrategyAddBody,
     StrategyStartBody,
     StrategyStopBody,
@@ -58,6 +59,17 @@ async def stop_strategy(gateway: Gateway, ask: Ask[NoQuery, StrategyStopBody]) -
 async def remove_strategy(gateway: Gateway, ask: Ask[PolicyQuery, None]) -> StrategyCommandReply:
     """A strategy that is stopped and gone."""
     return await _change(gateway, contract.STRATEGY_REMOVE, ask, policy=ask.query.policy)
+
+
+async def send_signal(gateway: Gateway, ask: Ask[NoQuery, SignalBody]) -> StrategyCommandReply:
+    """A signal that the engine's strategies hear."""
+    request = SendSignal(
+        name=ask.body.name,
+        value=ask.body.value,
+        instance_id=ask.path["instance_id"],
+        request_id=ask.request_id,
+    )
+    return _reply(await gateway.bus.call(contract.ENGINE_SIGNAL, request))
 
 
 async def _change(gateway: Gateway, call: Changed, ask: Ask[Any, Any], **more: Any) -> StrategyCommandReply:

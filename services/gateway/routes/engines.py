@@ -162,6 +162,14 @@ STRATEGY_ROUTES: Final[tuple[Route, ...]] = (
         about=About.ENGINE,
     ),
     changing(
+        "engine_signal",
+        f"{ONE}/signals",
+        strategies.send_signal,
+        "Send a signal to its strategies, if its configuration permits it.",
+        tag="strategies",
+        about=About.ENGINE,
+    ),
+    changing(
         "strategy_start",
         f"{STRATEGY}/start",
         strategies.start_strategy,

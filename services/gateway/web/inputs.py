@@ -44,6 +44,8 @@ def _rename(value: Any, shape: inspect.Type, at: str) -> Any:
                 value = _rename(value, option, at)
         case inspect.StructType() if isinstance(value, dict):
             return _rename_struct(value, shape, at)
+        case inspect.DictType() if isinstance(value, dict):
+            return {key: _rename(item, shape.value_type, f"{at}.{key}") for key, item in value.items()}
         case inspect.ListType() | inspect.VarTupleType() if isinstance(value, list):
             return [_rename(item, shape.item_type, f"{at}[{index}]") for index, item in enumerate(value)]
     return value

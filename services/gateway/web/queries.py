@@ -10,7 +10,7 @@ from msgspec import Meta
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
 from flotilla.schemas.states import StopPolicy
-from flotilla.schemas.strategy import StrategyId
+from flotilla.schemas.strategy import SignalValue, StrategyId
 from flotilla.schemas.telemetry import EventKind
 
 _LEVELS: Final = (
@@ -193,6 +193,14 @@ class StrategyAddBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     strategy: StrategyChoice
     instance_id: InstanceId | None = None
     start: bool = True
+
+
+class SignalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The signal's name, which the engine's configuration has among its `signals`, and its value."""
+
+    name: Name
+    value: SignalValue
+    instance_id: InstanceId | None = None
 
 
 class StrategyStartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

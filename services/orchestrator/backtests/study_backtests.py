@@ -1,6 +1,7 @@
 """The backtests of a study, rendered to be recorded; what is wrong with one is told in the words of the study."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ from flotilla.services.orchestrator.backtests.core.study_plan import Member, mem
 from flotilla.services.orchestrator.backtests.plan_sources import new_backtest
 from flotilla.services.orchestrator.engines.actions import Clock
 
+_OF_SEVERAL: Final = re.compile(r"\Aconfig\.strategies\[(\d+)\]\.(?:parameters|config)\.")
 _BREATH: Final = 50
 """Plans that are rendered before others get their turn."""
 
@@ -36,7 +38,7 @@ async def new_members(
 
 def _in_words(study: Study, error: FieldError) -> FieldError:
     """What comes of an axis stands under it, and the rest under `config.base`."""
-    parameter = error.field.removeprefix("config.strategy_config.")
-    if parameter in study.config.axes:
-        return FieldError(f"config.axes.{parameter}", error.message)
+    axis = _OF_SEVERAL.sub(r"\1.", error.field.removeprefix("config.strategy_config."))
+    if axis in study.config.axes:
+        return FieldError(f"config.axes.{axis}", error.message)
     return FieldError(f"config.base.{error.field.removeprefix('config.')}", error.message)

@@ -20,6 +20,8 @@ from flotilla.schemas.strategy import (
     ChangeInEngine,
     ListStrategies,
     LookIntoEngine,
+    SendSignal,
+    SignalInEngine,
     StrategyList,
     WhichStrategy,
 )
@@ -85,6 +87,20 @@ class Strategies:
         """Stops a strategy by policy and removes it."""
         return await self._change(contract.STRATEGY_REMOVE, contract.COMMAND_REMOVE_STRATEGY, request)
 
+    async def signal(self, request: SendSignal) -> StrategyList:
+        """Sends a signal into an engine that permits it; its sidecar refuses any other."""
+
+        async def ask(session: Session, stamp: Stamp) -> StrategyList:
+            command = SignalInEngine(
+                name=request.name,
+                value=request.value,
+                session_id=session.session_id,
+                request_id=stamp.request_id,
+            )
+            return await self._bus.call(contract.COMMAND_SIGNAL, command, instance_id=session.instance_id)
+
+        return await self._once(contract.ENGINE_SIGNAL, request, ask)
+
     async def _change(
         self, call: Call[WhichStrategy, StrategyList], change: _Change, request: WhichStrategy
     ) -> StrategyList:
@@ -100,7 +116,7 @@ class Strategies:
         return await self._once(call, request, ask)
 
     async def _once(
-        self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy, ask: _Ask
+        self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy | SendSignal, ask: _Ask
     ) -> StrategyList:
         async def run(stamp: Stamp) -> StrategyList:
             session = self._running(request.instance_id, stamp.scope)

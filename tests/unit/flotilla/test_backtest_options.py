@@ -86,6 +86,68 @@ def test_no_strategy_and_two_are_wrong_command_lines(options: dict[str, Any]) ->
         given(**options)
 
 
+def test_several_strategies_and_what_is_beside_them_are_options_too() -> None:
+    made = given(
+        strategy=None,
+        add_strategy=("ema_cross,fast_ema_period=5", "m:Own,size=2,config_class=m:Other"),
+        actor=("m:Watch",),
+        exec_algorithm=("m:Slow,seconds=3",),
+        venue_set=("SIM.oms_type=HEDGING", "SIM.fees.kind=maker_taker", 'X.starting_balances=["1 BTC"]'),
+        warm_up=True,
+    )
+    assert made == {
+        "strategies": [
+            {"template": "ema_cross", "parameters": {"fast_ema_period": 5}},
+            {"strategy_path": "m:Own", "config_path": "m:Other", "config": {"size": 2}},
+        ],
+        "actors": [{"path": "m:Watch", "config": {}}],
+        "exec_algorithms": [{"path": "m:Slow", "config": {"seconds": 3}}],
+        "venue_settings": {
+            "SIM": {"oms_type": "HEDGING", "fees": {"kind": "maker_taker"}},
+            "X": {"starting_balances": ["1 BTC"]},
+        },
+        "warm_up": True,
+    }
+
+
+def test_settings_of_venues_are_put_over_those_of_the_file() -> None:
+    file = io.BytesIO(b'{"strategies": [{}], "venue_settings": {"SIM": {"oms_type": "HEDGING"}}}')
+    made = given(config_file=file, strategy="ema_cross", venue_set=("SIM.routing=true",))
+    assert made["venue_settings"] == {"SIM": {"oms_type": "HEDGING", "routing": True}}
+    assert (made["strategy"], "strategies" in made) == ("ema_cross", False)
+
+
+@pytest.mark.parametrize("text", ["SIM=1", "SIM.=1", "SIM.a.b.c=1", "SIM.a"])
+def test_a_setting_of_no_venue_is_a_wrong_command_line(text: str) -> None:
+    with pytest.raises(click.UsageError):
+        given(venue_set=(text,))
+
+
+def test_a_file_that_is_not_as_it_must_be_is_left_to_be_refused() -> None:
+    file = io.BytesIO(b'{"strategies": [1, {"template": "x", "parameters": 3}], "venue_settings": [1]}')
+    made = given(config_file=file, strategy=None)
+    assert made["venue_settings"] == [1]
+    assert "instruments" not in with_instruments(made, {})
+    assert "instruments" not in with_instruments({"strategies": 5}, {})
+    with pytest.raises(FaultError, match="strategies"):
+        convert({**made, "start_date": "2000-01-01", "end_date": "2001-01-01"}, BacktestConfig, "config")
+
+
+def test_a_value_and_a_part_of_it_are_not_given_at_once() -> None:
+    with pytest.raises(click.UsageError, match="fees is given as a value already"):
+        given(venue_set=("SIM.fees=1", "SIM.fees.kind=fixed"))
+
+
+def test_instruments_of_several_strategies_are_all_of_theirs() -> None:
+    several = [
+        {"template": "ema_cross"},
+        {"template": "ema_cross", "parameters": {"instrument_id": "IXIC.SIM"}},
+        {"strategy_path": "m:Own", "config_path": "m:C", "config": {"instrument_id": "BTC.X"}},
+    ]
+    found = with_instruments({"strategies": several}, {"ema_cross": TEMPLATE})
+    assert found["instruments"] == ["SPX.SIM", "IXIC.SIM", "BTC.X"]
+
+
 def test_instruments_come_from_the_bar_types_else_from_the_parameters_else_from_the_template() -> None:
     templates = {"ema_cross": TEMPLATE}
     assert with_instruments(given(), templates)["instruments"] == ["SPX.SIM"]

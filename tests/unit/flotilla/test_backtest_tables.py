@@ -27,6 +27,7 @@ from flotilla.schemas.backtest import (
     OrderCounts,
     OrderReason,
     RunSummary,
+    StrategyFigures,
     StudyConfig,
     StudyView,
     TrialFailure,
@@ -473,3 +474,20 @@ def test_fills_are_the_same_up_to_the_first_that_differs() -> None:
     one, other = [fill("1", "x"), fill("2", "y")], [fill("1", "z"), fill("3", "y")]
     assert count_equal(one, other) == 1
     assert count_equal(one, [*one, *other]) == 2
+
+
+def test_each_strategy_of_several_has_a_row() -> None:
+    some = {"orders": 12, "fills": 11, "trades": 5, "positions_open": 1, "fees": {}}
+    one = StrategyFigures(strategy_id="EMACross-001", pnl={"USD": "12.50"}, **some)
+    other = StrategyFigures(strategy_id="EMACross-002", pnl={}, **some)
+    text = shown(result_report(view(summary=summary(strategies=(one, other))), Told()))
+    assert "EMACross-002" in text
+    assert "12.50 USD" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_requests_that_nobody_answered_are_told_with_the_remedy() -> None:
+    text = shown(result_report(view(summary=summary(unanswered_requests=2)), Told()))
+    assert "2 requests for data of the past were answered with nothing (--warm-up" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "--warm-up" not in shown(result_report(view(summary=summary()), Told()))

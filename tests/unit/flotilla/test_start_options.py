@@ -149,3 +149,11 @@ def test_a_change_leaves_what_it_does_not_name() -> None:
     assert (made.max_memory, made.max_order_rate, made.max_cpu) == ("4g", 60, "1.5")
     file = io.BytesIO(b'{"max_memory": "1g"}')
     assert config(ground=ground, config_file=file).max_order_rate is None, "a file is the whole configuration"
+
+
+def test_actors_and_algorithms_run_beside_strategies() -> None:
+    made = config(actor=("m:Watch,every=5",), exec_algorithm=("m:Slow,config_class=m:Pace",))
+    (actor,), (algorithm,) = made.actors, made.exec_algorithms
+    assert (actor.path, actor.config_path, actor.config) == ("m:Watch", None, {"every": 5})
+    assert (algorithm.path, algorithm.config_path, algorithm.config) == ("m:Slow", "m:Pace", {})
+    assert config(ground=made, cpus="1.5").actors == made.actors

@@ -86,6 +86,9 @@ def test_a_cancelled_study_says_so_once() -> None:
         ("config.bar_types[0]", "--bar-type"),
         ("config.fill_model.prob_slippage", "--prob-slippage"),
         ("config.seed", "--seed"),
+        ("config.strategies[0].parameters.fast", "--add-strategy"),
+        ("config.exec_algorithms[0].path", "--exec-algorithm"),
+        ("config.venue_settings.SIM.leverages", "--venue-set SIM.leverages"),
         ("config.output_path", None),
         ("backtest_id", None),
     ],
@@ -100,6 +103,7 @@ def test_a_fault_of_a_backtest_is_told_by_its_option(field: str, option: str | N
         ("config.seed", "--choice-seed"),
         ("config.base.seed", "--seed"),
         ("config.axes.fast.low", "--axis fast"),
+        ("config.axes.1.fast", "--axis 1.fast"),
         ("config.best_by", "--best-by"),
         ("config.base", None),
     ],
@@ -117,7 +121,7 @@ def test_a_pattern_is_told_in_words_and_the_field_stays() -> None:
     assert caught.value.fault.message == f"{error.field}: {error.message}"
 
 
-@pytest.mark.parametrize("field", ["config.exec_algorithms", "config.no_such_thing", "config.axes"])
+@pytest.mark.parametrize("field", ["config.exec_things", "config.no_such_thing", "config.axes"])
 def test_no_option_is_named_that_the_command_lacks(field: str) -> None:
     with pytest.raises(FaultError) as caught, click.Context(backtest_run), by_option():
         raise invalid(FieldError(field, "unknown field"))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flotilla.schemas.fault import FaultError
+from flotilla.services.gateway.backtests.queries import BacktestBody
 from flotilla.services.gateway.web.inputs import snake_keys
 from flotilla.services.gateway.web.queries import StartBody
 
@@ -32,6 +33,12 @@ from flotilla.services.gateway.web.queries import StartBody
 )
 def test_only_keys_of_our_own_types_are_renamed(given_: Any, wanted: Any) -> None:
     assert snake_keys(given_, StartBody) == wanted
+
+
+def test_settings_are_renamed_and_the_names_of_venues_are_not() -> None:
+    given_ = {"config": {"venueSettings": {"aB": {"omsType": "HEDGING", "startingBalances": []}}}}
+    wanted = {"config": {"venue_settings": {"aB": {"oms_type": "HEDGING", "starting_balances": []}}}}
+    assert snake_keys(given_, BacktestBody) == wanted
 
 
 def test_a_key_given_both_ways_is_refused() -> None:

@@ -253,6 +253,21 @@ def test_figures_of_an_older_definition_are_told_as_such_and_not_as_different() 
     assert same.differences[0].where == "metrics.total_return"
 
 
+def test_what_summaries_had_not_always_is_not_compared() -> None:
+    now = msgspec.structs.replace(summary(2), unanswered_requests=3)
+    assert verdict("b", "v", outcome(summary=summary(2)), outcome(summary=now)).is_equal
+
+
+def test_ids_that_a_venue_makes_at_random_are_not_compared() -> None:
+    plan = msgspec.structs.replace(outcome().manifest.plan, venues=({"name": "SIM", "use_random_ids": True},))
+    one, other = (
+        outcome(fills=(msgspec.structs.replace(fill(1), venue_order_id=name, position_id=name),))
+        for name in ("a", "b")
+    )
+    assert not verdict("b", "v", one, other).is_equal
+    assert verdict("b", "v", with_manifest(one, plan=plan), with_manifest(other, plan=plan)).is_equal
+
+
 def test_fills_that_are_missing_are_counted() -> None:
     found = verdict("b", "v", outcome(fills=(fill(1),)), outcome())
     assert [each.where for each in found.differences] == ["fills.length"]

@@ -9,6 +9,7 @@ import pytest
 from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import SessionSpec
+from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import StopPolicy
 from flotilla.services.orchestrator.templates.core.loading import load
 from flotilla.services.orchestrator.templates.core.parameters import Known
@@ -361,3 +362,22 @@ def test_a_rule_between_parameters_is_kept() -> None:
             continue
         with pytest.raises(FaultError, match="fast: must be less than trade_size"):
             rendered(chosen, on)
+
+
+def test_what_runs_beside_strategies_stands_in_the_node_and_comes_from_where_they_may() -> None:
+    chosen = {
+        "actors": (ComponentChoice(path="my.module:Watch", config={"every": 5}),),
+        "exec_algorithms": (
+            ComponentChoice(path="nautilus_trader.examples.algorithms.twap:TWAPExecAlgorithm"),
+        ),
+    }
+    node = rendered(config(**chosen)).plan.node
+    assert node["actors"] == [
+        {"actor_path": "my.module:Watch", "config_path": "my.module:WatchConfig", "config": {"every": 5}}
+    ]
+    assert [one["exec_algorithm_path"] for one in node["exec_algorithms"]] == [
+        "nautilus_trader.examples.algorithms.twap:TWAPExecAlgorithm"
+    ]
+    assert not {"actors", "exec_algorithms"} & rendered(config()).plan.node.keys()
+    foreign = {name: (ComponentChoice(path="os:system"),) for name in chosen}
+    assert set(refused(config(**foreign))) == {"config.actors[0].path", "config.exec_algorithms[0].path"}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flotilla.schemas.backtest import Axis, BacktestStatus, StudyConfig, StudyKind
+from flotilla.schemas.backtest import Axis, BacktestConfig, BacktestStatus, StudyConfig, StudyKind
+from flotilla.schemas.config import StrategyChoice
 from flotilla.services.orchestrator.backtests.core.axes import choices
 from flotilla.services.orchestrator.backtests.core.model import Study
 from flotilla.services.orchestrator.backtests.core.study_plan import member_id, members, settle, step, windows
@@ -95,6 +96,36 @@ def test_steps_are_decimal() -> None:
 def test_combinations_that_break_a_rule_are_left_out() -> None:
     assert study(axes={"fast": Axis(values=(5, 20, 30))}).choices == ({"fast": 5},)
     assert "every combination" in wrong(axes={"fast": Axis(values=(20, 30))})["config.axes"]
+
+
+TWO = (
+    StrategyChoice(template="ema_cross", parameters={"slow": 30}),
+    StrategyChoice(strategy_path="m:Own", config_path="m:OwnConfig", config={"size": 1}),
+)
+
+
+def test_an_axis_of_one_strategy_of_several_names_it() -> None:
+    base = config(strategy=None, strategies=TWO)
+    axes = {"0.fast": Axis(values=(5, 40)), "1.size": Axis(values=(2, 3))}
+    made = study(base=base, axes=axes)
+    # The rule of the template holds for it: 40 is not less than 30.
+    assert made.choices == ({"0.fast": 5, "1.size": 2}, {"0.fast": 5, "1.size": 3})
+    last = members(made)[-1].config
+    assert [one.given for one in last.strategies] == [{"slow": 30, "fast": 5}, {"size": 3}]
+    assert [last.parameter(name) for name in axes] == [5, 3]
+    assert last.parameter("7.size") is None
+
+
+@pytest.mark.parametrize(
+    ("base", "axis", "text"),
+    [
+        (config(), "0.fast", "a parameter's name alone"),
+        (config(strategy=None, strategies=TWO), "fast", "must name its strategy, 0., 1."),
+        (config(strategy=None, strategies=TWO), "2.fast", "must name its strategy"),
+    ],
+)
+def test_an_axis_of_no_strategy_is_refused(base: BacktestConfig, axis: str, text: str) -> None:
+    assert text in wrong(base=base, axes={axis: Axis(values=(1, 2))})[f"config.axes.{axis}"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import msgspec
 
 from flotilla.schemas.backtest import FIGURES_VERSION, TRIAL_FORMAT, Outcome, TrialJob
 
-KNOWN = {1: "b5174c492752f028", 2: "beeae2a3d6fa2562"}
+KNOWN = {1: "b5174c492752f028", 2: "29ddbde6304f90ce"}
 """By format: of the shapes of work and result, and of the definition of figures."""
 
 

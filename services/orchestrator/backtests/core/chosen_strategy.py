@@ -1,16 +1,23 @@
 """Which strategy a backtest runs, and with what: a template with checked parameters, or a class from an allowed module."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
 from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, instrument_of
-from flotilla.services.orchestrator.templates.core.strategies import Rendered, render_template
+from flotilla.services.orchestrator.templates.core.strategies import (
+    Rendered,
+    render_all,
+    render_template,
+)
 from flotilla.services.orchestrator.templates.core.templates import (
     StrategyTemplate,
     TemplateSet,
@@ -31,6 +38,18 @@ _VALUES: Final[Mapping[str, Value]] = {
 }
 
 
+def templates_of(
+    config: BacktestConfig, template_set: TemplateSet
+) -> dict[str, tuple[StrategyTemplate | None, Mapping[str, Any]]]:
+    """The template of each strategy and what it is given, by what stands before its parameters in the name of an axis."""
+    if not config.strategies:
+        return {"": (template_of(config, template_set), config.strategy_config)}
+    return {
+        f"{index}.": (template_set.strategies.get(one.template or ""), one.given)
+        for index, one in enumerate(config.strategies)
+    }
+
+
 def template_of(config: BacktestConfig, template_set: TemplateSet) -> StrategyTemplate | None:
     """The template that the config means: by its name, or by the bare name of its class. None for an importable class."""
     if config.strategy is not None:
@@ -44,8 +63,28 @@ def render_chosen(
     template_set: TemplateSet,
     known: Known,
     catalog_index: CatalogIndex,
+) -> tuple[list[Rendered], list[FieldError]]:
+    """The strategies as NautilusTrader imports them, or all that is wrong with them."""
+    if config.strategies:
+        choices = [_whole(choice, config, template_set, catalog_index) for choice in config.strategies]
+        return render_all(choices, template_set, known, _VALUES)
+    rendered, errors = _render_one(config, template_set, known, catalog_index)
+    return [rendered] if rendered else [], errors
+
+
+def _whole(
+    choice: StrategyChoice, config: BacktestConfig, template_set: TemplateSet, catalog_index: CatalogIndex
+) -> StrategyChoice:
+    template = template_set.strategies.get(choice.template or "")
+    if template is None:
+        return choice
+    given = with_defaults(template, choice.parameters, config, catalog_index)
+    return msgspec.structs.replace(choice, parameters=given)
+
+
+def _render_one(
+    config: BacktestConfig, template_set: TemplateSet, known: Known, catalog_index: CatalogIndex
 ) -> tuple[Rendered | None, list[FieldError]]:
-    """The strategy as NautilusTrader imports it, or all that is wrong with it."""
     template = template_of(config, template_set)
     if template is None and config.strategy is not None:
         return None, [
@@ -58,7 +97,7 @@ def render_chosen(
         ]
     if template is None:
         return _importable(config, template_set)
-    given = with_defaults(template, config, catalog_index)
+    given = with_defaults(template, config.strategy_config, config, catalog_index)
     rendered, errors = render_template(template, given, known, _VALUES, "config")
     moved = [
         FieldError(each.field.replace("config.parameters", PARAMETERS, 1), each.message) for each in errors
@@ -66,34 +105,55 @@ def render_chosen(
     return rendered, moved
 
 
+def is_inferred(error: FieldError, config: BacktestConfig) -> bool:
+    """True for a parameter that nobody gave: it was made of the instruments, and what is wrong with those is told already."""
+    head, _, name = error.field.rpartition(".")
+    given = {PARAMETERS: config.strategy_config}
+    given |= {
+        f"config.strategies[{index}].parameters": one.parameters
+        for index, one in enumerate(config.strategies)
+    }
+    return head in given and given[head].get(name) is None
+
+
 def with_defaults(
-    template: StrategyTemplate, config: BacktestConfig, catalog_index: CatalogIndex
+    template: StrategyTemplate,
+    parameters: Mapping[str, Any],
+    config: BacktestConfig,
+    catalog_index: CatalogIndex,
 ) -> dict[str, Any]:
     """The parameters given; an instrument or bar type that was not, and whose default is not traded here, is the run's first."""
-    given = dict(config.strategy_config)
+    given = dict(parameters)
     for name, parameter in template.parameters.items():
         if given.get(name) is None and (value := _first(parameter, config, catalog_index)) is not None:
             given[name] = value
     return given
 
 
-def bar_types_in(rendered: Rendered) -> list[str]:
-    """The bar types that the strategy's config names."""
-    return [text for text in _texts(rendered.config["config"]) if _BAR_TYPE.match(text)]
+def bar_types_in(importable: Mapping[str, Any]) -> list[str]:
+    """The bar types that the config of a strategy or actor names."""
+    return [text for text in _texts(importable["config"]) if _BAR_TYPE.match(text)]
 
 
-def strays(rendered: Rendered, config: BacktestConfig) -> list[FieldError]:
-    """The instruments that the strategy names and the run does not have."""
-    named = {instrument_of(name): name for name in bar_types_in(rendered)}
+def strays(rendered: Sequence[Rendered], config: BacktestConfig) -> list[FieldError]:
+    """The instruments that strategies name and the run does not have."""
+    return [
+        FieldError(at, f"names {text}, which is not among the instruments of this backtest")
+        for index, one in enumerate(rendered)
+        for at in [f"config.strategies[{index}]" if config.strategies else PARAMETERS]
+        for instrument, text in sorted(_named(one).items())
+        if instrument not in config.instruments
+    ]
+
+
+def _named(rendered: Rendered) -> dict[str, str]:
+    """The instruments that a strategy's config names, and the text that does."""
+    named = {instrument_of(name): name for name in bar_types_in(rendered.config)}
     named |= {name: name for name in rendered.instruments}
     own = rendered.config["config"].get("instrument_id")
     if isinstance(own, str) and _INSTRUMENT.match(own):
         named.setdefault(own, own)
-    return [
-        FieldError(PARAMETERS, f"names {text}, which is not among the instruments of this backtest")
-        for instrument, text in sorted(named.items())
-        if instrument not in config.instruments
-    ]
+    return named
 
 
 def _first(parameter: Parameter, config: BacktestConfig, catalog_index: CatalogIndex) -> str | None:

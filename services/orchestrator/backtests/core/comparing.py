@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from flotilla.schemas.backtest import (
     BacktestConfig,
@@ -13,6 +14,7 @@ from flotilla.schemas.backtest import (
     Manifest,
     Outcome,
     TrialPlan,
+    TrialResult,
 )
 
 MAX_DIFFERENCES: Final = 40
@@ -40,18 +42,19 @@ def verdict(
     `asked` is the plan that the first one was asked to run; a manifest with another one was changed since. Figures that were defined
     otherwise are not compared: they would differ for everybody, and say nothing of the run.
     """
+    one, other = _fixed(first), _fixed(second)
     versions = (first.result.figures_version, second.result.figures_version)
     is_same = versions[0] == versions[1]
     found = list(_of_values("plan", asked, first.manifest.plan)) if asked else []
     found += _of_manifests(first.manifest, second.manifest)
     causes, found = found, found[:MAX_CAUSES]
-    found += _of_lists("fills", first.result.fills, second.result.fills)
-    found += _of_lists("trades", _nameless(first.result.trades), _nameless(second.result.trades))
-    found += _of_lists("orders", first.result.orders, second.result.orders)
+    found += _of_lists("fills", one.fills, other.fills)
+    found += _of_lists("trades", _nameless(one.trades), _nameless(other.trades))
+    found += _of_lists("orders", one.orders, other.orders)
     if is_same:
-        found += _of_lists("equity_curve", first.result.equity_curve, second.result.equity_curve)
+        found += _of_lists("equity_curve", one.equity_curve, other.equity_curve)
     for name in (*(("metrics", "summary") if is_same else ()), "statistics", "balances", "fees", "events"):
-        found += _of_values(name, getattr(first.result, name), getattr(second.result, name))
+        found += _of_values(name, getattr(one, name), getattr(other, name))
     is_equal = len(found) == len(causes[:MAX_CAUSES]) and all(map(_is_ours, causes))
     return BacktestVerdict(
         backtest_id=backtest_id,
@@ -69,9 +72,24 @@ def _is_ours(difference: Difference) -> bool:
     return difference.where in _RELEASE or difference.where.startswith("strategy_sources[engine_sidecar.")
 
 
+def _fixed(outcome: Outcome) -> TrialResult:
+    """The result without what is random at a venue that gives random ids, and without what results had not always."""
+    result = outcome.result
+    if result.summary is not None:
+        result = replace(result, summary=replace(result.summary, unanswered_requests=0))
+    if not any(venue.get("use_random_ids") for venue in outcome.manifest.plan.venues):
+        return result
+    return replace(
+        result,
+        fills=tuple(replace(each, venue_order_id=None, position_id=None) for each in result.fills),
+        orders=tuple(replace(each, venue_order_id=None) for each in result.orders),
+        summary=result.summary and replace(result.summary, open_positions=()),
+    )
+
+
 def _nameless(trades: Sequence[ClosedTrade]) -> list[ClosedTrade]:
     """NautilusTrader gives positions that opened again a random name each time."""
-    return [msgspec.structs.replace(trade, trade_id="") for trade in trades]
+    return [replace(trade, trade_id="") for trade in trades]
 
 
 def _of_manifests(one: Manifest, other: Manifest) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """What a study consists of, and what follows from where its backtests are. Its ids follow from numbers, so nothing is run twice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig, StudyKind
+from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.services.orchestrator.backtests.core.axes import choices
-from flotilla.services.orchestrator.backtests.core.chosen_strategy import template_of
+from flotilla.services.orchestrator.backtests.core.chosen_strategy import templates_of
 from flotilla.services.orchestrator.backtests.core.model import Study, Window
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
 from flotilla.services.orchestrator.core.record_time import wall
@@ -41,12 +42,22 @@ def settle(
     study_id: str, config: StudyConfig, template_set: TemplateSet, now: datetime
 ) -> tuple[Study | None, list[FieldError]]:
     """The study, or what is wrong with it. Combinations that break a rule of the strategy's template are left out."""
-    template = template_of(config.base, template_set)
-    found, errors = choices(config, template.parameters if template else {})
+    templates = templates_of(config.base, template_set)
+    types = {
+        f"{head}{name}": parameter
+        for head, (template, _) in templates.items()
+        for name, parameter in (template.parameters.items() if template else ())
+    }
+    found, errors = choices(config, types)
+    errors += [
+        FieldError(f"config.axes.{name}", _where(templates))
+        for name in config.axes
+        if _head(name) not in templates
+    ]
     if config.best_by not in Metrics.__struct_fields__:
         metrics = ", ".join(Metrics.__struct_fields__)
         errors.append(FieldError("config.best_by", f"must be one of {metrics}"))
-    kept = [each for each in found if not _is_ruled_out(template, config.base, each)]
+    kept = [each for each in found if errors or not _is_ruled_out(templates, each)]
     if found and not kept:
         errors.append(FieldError("config.axes", "every combination breaks a rule of the strategy's template"))
     spans = windows(config) if config.kind is StudyKind.WALK_FORWARD else ()
@@ -136,6 +147,10 @@ def _first(study: Study, fold: int) -> int:
 def _with(study: Study, parameters: dict[str, Any], span: tuple[int, int] | None = None) -> BacktestConfig:
     base = study.config.base
     changes: dict[str, Any] = {"strategy_config": {**base.strategy_config, **parameters}}
+    if base.strategies:
+        changes = {
+            "strategies": tuple(_given(one, f"{at}.", parameters) for at, one in enumerate(base.strategies))
+        }
     if span is not None:
         changes |= {"start_date": _iso(span[0]), "end_date": _iso(span[1])}
     return msgspec.structs.replace(base, **changes)
@@ -150,11 +165,39 @@ def _iso(ns: int) -> str:
     return moment.replace(microsecond=ns % 1_000_000_000 // 1_000).isoformat()
 
 
+def _given(choice: StrategyChoice, head: str, parameters: Mapping[str, Any]) -> StrategyChoice:
+    """One strategy of several with its part of the parameters."""
+    given = {**choice.given, **_under(head, parameters)}
+    if choice.template is not None:
+        return msgspec.structs.replace(choice, parameters=given)
+    return msgspec.structs.replace(choice, config=given)
+
+
+def _head(axis: str) -> str:
+    """What stands before the parameter: `1.` in `1.size`."""
+    at, dot, _ = axis.rpartition(".")
+    return at + dot
+
+
+def _under(head: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of one strategy, by their own names."""
+    return {axis.removeprefix(head): value for axis, value in parameters.items() if _head(axis) == head}
+
+
+def _where(templates: Mapping[str, Any]) -> str:
+    if "" in templates:
+        return "must be a parameter's name alone: the backtests have one strategy"
+    return f"must name its strategy, {', '.join(templates)} being the first and so on: `0.size`"
+
+
 def _is_ruled_out(
-    template: StrategyTemplate | None, base: BacktestConfig, parameters: dict[str, Any]
+    templates: Mapping[str, tuple[StrategyTemplate | None, Mapping[str, Any]]], parameters: dict[str, Any]
 ) -> bool:
     """True for values that are sound one by one and do not go together."""
-    if template is None:
-        return False
-    values, _ = check_all(template.parameters, {**base.strategy_config, **parameters}, None, "")
-    return bool(broken_rules(template.rules, values, ""))
+    for head, (template, given) in templates.items():
+        if template is None:
+            continue
+        values, _ = check_all(template.parameters, {**given, **_under(head, parameters)}, None, "")
+        if broken_rules(template.rules, values, ""):
+            return True
+    return False

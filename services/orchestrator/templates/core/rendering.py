@@ -11,6 +11,7 @@ from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.session import EnginePlan, SessionSpec
 from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.services.orchestrator.templates.core.choice import engine_template, keeps_state
+from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
@@ -66,11 +67,12 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *(name for each in strategies for name in each.instruments),
     }
     errors += _currency_errors(template, values, () if config.venues else traded)
-    if errors:
+    others, wrong = beside(config.actors, config.exec_algorithms, template_set)
+    if errors := [*errors, *wrong]:
         raise invalid(*errors)
     plan = EnginePlan(
         trader_id=str(given["trader_id"]),
-        node=_node(body, values, clients, config),
+        node=_node(body, values, clients, config) | others,
         strategies=tuple(each.config for each in strategies),
         exec_factories=clients.factories if config.venues else _filled(template.exec_factories, values),
         instruments=() if config.venues else tuple(sorted(traded)),
