@@ -1,0 +1,216 @@
+"""What `instrument add` describes trades as NautilusTrader trades it: fees, multiplier, currencies and expiry come from the instrument."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.model.currencies import BTC, ETH, EUR, USD, USDT
+from nautilus_trader.model.enums import AssetClass, OptionKind
+from nautilus_trader.model.identifiers import InstrumentId, Symbol
+from nautilus_trader.model.instruments import (
+    CryptoPerpetual,
+    CurrencyPair,
+    Equity,
+    FuturesContract,
+    Instrument,
+    OptionContract,
+)
+from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
+from flotilla.schemas.backtest import QUOTE_CURRENCY
+from tests import instrument_catalog
+from tests.instrument_catalog import ORDERS
+from tests.integration.test_trial_equals_backtest import ENGINE, FOREVER, VENUE, trial
+from tests.integration.test_trials_equal_direct_runs import Pairs, assert_same, trader
+
+SIZE = 2_000
+BALANCE = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("instruments")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> dict[str, Instrument]:
+    return instrument_catalog.write(folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(folder: Path, made: dict[str, Instrument]) -> Iterator[Pairs]:
+    with closing(Pairs(folder)) as running:
+        yield running
+
+
+def plan(instrument: Instrument, **venue: Any) -> dict[str, Any]:
+    """Trades on its quotes, with an account in what it is settled in, and no commission of the run's own."""
+    name, currency = instrument.id.value, instrument.get_cost_currency().code
+    own = VENUE | {
+        "name": instrument.id.venue.value,
+        "base_currency": currency,
+        "starting_balances": [f"{BALANCE} {currency}"],
+    }
+    return {
+        "data": [{"kind": "quotes", "identifier": name}],
+        "instruments": [name],
+        "strategies": [trader(name, size=SIZE)],
+        "venues": [own | venue],
+        "engine": ENGINE,
+        "start_ns": 0,
+        "end_ns": FOREVER,
+        "chunk": 40,
+    }
+
+
+@pytest.mark.parametrize("what", ORDERS)
+def test_a_trial_gives_what_nautilustrader_gives(
+    made: dict[str, Instrument], pairs: Pairs, what: str
+) -> None:
+    ours, theirs = pairs.run(plan(made[what]))
+    assert_same(ours, theirs)
+    assert len(ours["fills"]) > 10
+    currency = made[what].get_cost_currency().code
+    assert ours["currency"] == currency
+    paid = sum(Decimal(fill["commission"]) for fill in ours["fills"])
+    assert (paid > 0) == (made[what].taker_fee > 0)
+    assert Decimal(ours["fees"][currency]) == paid
+
+
+@pytest.mark.parametrize("what", ["linear perpetual", "inverse perpetual", "cfd"])
+def test_without_a_base_currency_it_is_what_the_instrument_is_settled_in(
+    folder: Path, made: dict[str, Instrument], pairs: Pairs, what: str
+) -> None:
+    given, _ = pairs.run(plan(made[what]))
+    free = plan(made[what], base_currency=None, starting_balances=[f"{BALANCE} {QUOTE_CURRENCY}"])
+    del free["chunk"]
+    (*_, last) = trial(folder, free)
+    assert last["result"]["balances"] == given["balances"]
+
+
+def test_a_contract_is_closed_when_it_expires_and_not_traded_after(
+    made: dict[str, Instrument], pairs: Pairs
+) -> None:
+    ours, _ = pairs.run(plan(made["a future that expires"]))
+    (reason,) = ours["summary"]["orders"]["reasons"]
+    assert "ESU0.CME has expired, expiration 2020-09-13T12:30" in reason["reason"]
+    assert ours["summary"]["positions_open"] == 0
+
+
+COMMON: dict[str, Any] = {"ts_event": 0, "ts_init": 0}
+
+
+def named(name: str) -> dict[str, Any]:
+    instrument_id = InstrumentId.from_str(name)
+    return {"instrument_id": instrument_id, "raw_symbol": Symbol(instrument_id.symbol.value), **COMMON}
+
+
+def by_hand() -> dict[str, Instrument]:
+    """The same, as somebody writes them with NautilusTrader."""
+    one = Quantity.from_int(1)
+    perpetual = {"margin_init": Decimal("0.05"), "margin_maint": Decimal("0.025")}
+    fees = {"maker_fee": Decimal("0.0002"), "taker_fee": Decimal("0.0005")}
+    return {
+        "currency pair": CurrencyPair(
+            **named("EUR/USD.SIM"),
+            base_currency=EUR,
+            quote_currency=USD,
+            price_precision=5,
+            size_precision=0,
+            price_increment=Price.from_str("0.00001"),
+            size_increment=one,
+            margin_init=Decimal("0.03"),
+            taker_fee=Decimal("0.00002"),
+        ),
+        "linear perpetual": CryptoPerpetual(
+            **named("BTCUSDT-PERP.BINANCE"),
+            base_currency=BTC,
+            quote_currency=USDT,
+            settlement_currency=USDT,
+            is_inverse=False,
+            price_precision=1,
+            size_precision=3,
+            price_increment=Price.from_str("0.1"),
+            size_increment=Quantity.from_str("0.001"),
+            **perpetual,
+            **fees,
+        ),
+        "inverse perpetual": CryptoPerpetual(
+            **named("BTCUSD-PERP.BINANCE"),
+            base_currency=BTC,
+            quote_currency=USD,
+            settlement_currency=BTC,
+            is_inverse=True,
+            price_precision=1,
+            size_precision=0,
+            price_increment=Price.from_str("0.1"),
+            size_increment=one,
+            multiplier=Quantity.from_int(100),
+            **fees,
+        ),
+        "future": FuturesContract(
+            **named("6EZ0.CME"),
+            asset_class=AssetClass.FX,
+            currency=USD,
+            price_precision=5,
+            price_increment=Price.from_str("0.00005"),
+            multiplier=Quantity.from_int(125_000),
+            lot_size=one,
+            underlying="6E",
+            activation_ns=0,
+            expiration_ns=end_of(2020, 12, 14),
+            taker_fee=Decimal("0.00001"),
+            exchange="XCME",
+        ),
+        "equity": Equity(
+            **named("ACME.XNAS"),
+            currency=USD,
+            price_precision=2,
+            price_increment=Price.from_str("0.01"),
+            lot_size=one,
+            taker_fee=Decimal("0.0005"),
+        ),
+        "option": OptionContract(
+            **named("ACME201218C00100000.OPRA"),
+            asset_class=AssetClass.EQUITY,
+            currency=USD,
+            price_precision=2,
+            price_increment=Price.from_str("0.01"),
+            multiplier=Quantity.from_int(100),
+            lot_size=one,
+            underlying="ACME",
+            option_kind=OptionKind.CALL,
+            strike_price=Price.from_str("100.00"),
+            activation_ns=0,
+            expiration_ns=end_of(2020, 12, 18),
+            taker_fee=Decimal("0.001"),
+        ),
+        "crypto spot": CurrencyPair(
+            **named("ETHUSDT.BINANCE"),
+            base_currency=ETH,
+            quote_currency=USDT,
+            price_precision=2,
+            size_precision=4,
+            price_increment=Price.from_str("0.01"),
+            size_increment=Quantity.from_str("0.0001"),
+            maker_fee=Decimal("0.001"),
+            taker_fee=Decimal("0.001"),
+        ),
+    }
+
+
+def end_of(year: int, month: int, day: int) -> int:
+    return int(datetime(year, month, day, tzinfo=UTC).timestamp() + 86_400) * 10**9 - 1
+
+
+def test_what_is_described_is_what_one_writes_by_hand(made: dict[str, Instrument], folder: Path) -> None:
+    stored = {one.id.value: one for one in ParquetDataCatalog(str(folder)).instruments()}
+    for what, instrument in by_hand().items():
+        kind = type(instrument)
+        assert kind.to_dict(made[what]) == kind.to_dict(instrument), what
+        assert kind.to_dict(stored[instrument.id.value]) == kind.to_dict(instrument), what
