@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.typed import moment_ns
 from flotilla.schemas.instrument import FIELDS, CommonInstrument
 
 _FILE: Final = Path(__file__).resolve().parents[2] / "data" / "instruments.csv"
@@ -78,6 +79,7 @@ def contract(found: Found, name: str, expiry: str | None) -> Contract:
     if expiry is None:
         raise ImportRefusedError(f"expiration_ns must be given (--expiry): {_how(row)}")
     expires = _last_moment(row, expiry) if re.fullmatch(r"\d{4}-\d\d", expiry) else expiry
+    moment_ns("expiration_ns", expires, is_end=True)
     if found.month:
         _check_month(found, name, expires)
         return Contract(name, expires)
@@ -96,8 +98,8 @@ def _how(row: CommonInstrument) -> str:
 
 
 def _check_month(found: Found, name: str, expires: str) -> None:
-    month = _MONTHS[int(expires[5:7]) - 1] if re.match(r"\d{4}-\d\d", expires) else ""
-    if found.row.is_of_month and month and (month != found.month or not expires[:4].endswith(found.year)):
+    month = _MONTHS[int(expires[5:7]) - 1]
+    if found.row.is_of_month and (month != found.month or not expires[:4].endswith(found.year)):
         raise ImportRefusedError(f"expiration_ns {expires} is not in the contract month of {name}")
 
 

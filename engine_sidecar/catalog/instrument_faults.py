@@ -41,13 +41,13 @@ def faults(kind: InstrumentClass, values: Values, new_currencies: Collection[str
     row = CLASSES[kind]
     known = {"id", *row.fields}
     for name in values.keys() - known:
-        yield f"{name} is no field of a {kind}, and would be lost; it has {', '.join(sorted(known))}"
+        yield f"{name} is no field of class {kind}, and would be lost; it has {', '.join(sorted(known))}"
     for name in row.needs:
         if values.get(name) is None:
             yield f"{name} must be given{_by(name)}"
     for name, value in row.fixed.items():
         if values.get(name) != value:
-            yield f"{name} is {value} for a {kind}, not {values.get(name)}"
+            yield f"{name} is {value} for class {kind}, not {values.get(name)}"
     wrong = [
         text
         for name in row.fields

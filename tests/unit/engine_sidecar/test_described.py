@@ -60,18 +60,18 @@ EQUITY: dict[str, Any] = {"id": "AAPL.XNAS", "currency": "USD", "price_increment
         (
             "future",
             FUTURE | {"max_quantity": "10"},
-            "max_quantity is no field of a future, and would be lost",
+            "max_quantity is no field of class future, and would be lost",
         ),
         (
             "future",
             FUTURE | {"size_increment": "0.1", "size_precision": 1},
-            "size_increment is 1 for a future",
+            "size_increment is 1 for class future",
         ),
-        ("future", FUTURE | {"colour": "red"}, "colour is no field of a future, and would be lost"),
+        ("future", FUTURE | {"colour": "red"}, "colour is no field of class future, and would be lost"),
         (
             "future",
             FUTURE | {"tick_scheme_name": "FOREX_5DECIMAL"},
-            "tick_scheme_name is no field of a future",
+            "tick_scheme_name is no field of class future",
         ),
         ("future", FUTURE | {"info": "text"}, "info must be an object"),
         ("equity", EQUITY | {"isin": "US0378331006"}, "isin 'US0378331006' is wrong"),
