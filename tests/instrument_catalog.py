@@ -15,10 +15,10 @@ from flotilla.engine_sidecar.catalog.store import locked
 from flotilla.schemas.instrument import AddInstrument, InstrumentClass
 
 BEGIN: Final = 1_600_000_000 * 10**9
-QUOTES: Final = 600
+QUOTES: Final = 400
 SECOND: Final = 10**9
-EXPIRY: Final = "2020-09-13T12:30"
-"""Within the quotes, which begin at 12:26:40 and last for some seven minutes."""
+EXPIRY: Final = "2020-09-13T12:29"
+"""Within the quotes, which begin at 12:26:40 and last for some four minutes."""
 
 
 def order(name: str, kind: InstrumentClass | None = None, **fields: str | bool) -> AddInstrument:
@@ -113,7 +113,7 @@ def quotes(instrument: Instrument, price: float, seed: int) -> list[Any]:
     """A random walk by ticks, about one each 0.7 s."""
     chance, ts, tick = random.Random(seed), BEGIN, float(instrument.price_increment)
     step = max(1, round(price / 20_000 / tick))
-    size = Quantity(10_000, instrument.size_precision)
+    size = Quantity(100_000, instrument.size_precision)
     made = []
     for _ in range(QUOTES):
         price = max(tick, price + chance.choice((-1, 0, 1)) * step * tick)
