@@ -1,6 +1,6 @@
 """What a venue closes when a contract expires: NautilusTrader draws the ids of these orders at random, and leaves the orders unsent for ever.
 
-Here they are numbered, so that a run again gives the same, and filled, as they were.
+Here they are numbered, so that a run again gives the same, and filled as far as they were.
 """
 
 import re
@@ -58,7 +58,7 @@ def numbered(
 
 
 def _filled(order: OrderUpdate, fills: list[Fill]) -> OrderUpdate:
-    """The order as its fills say that it ended."""
+    """The order as its fills say that it ended: the venue closes no more than its last quote or bar has size for."""
     if not fills:
         return order
     quantities = [Decimal(one.last_qty) for one in fills]
@@ -66,6 +66,7 @@ def _filled(order: OrderUpdate, fills: list[Fill]) -> OrderUpdate:
         (Decimal(one.last_px) * each for one, each in zip(fills, quantities, strict=True)), Decimal(0)
     )
     total = sum(quantities, Decimal(0))
+    status = "FILLED" if total == Decimal(order.quantity) else "PARTIALLY_FILLED"
     return replace(
-        order, event="OrderFilled", status="FILLED", filled_qty=str(total), avg_px=f"{value / total:f}"
+        order, event="OrderFilled", status=status, filled_qty=str(total), avg_px=f"{value / total:f}"
     )

@@ -104,8 +104,9 @@ def _of_row(
 def _told(instrument: Instrument) -> str:
     base = instrument.get_base_currency()
     currency = f"{base.code} priced in" if base else "in"
+    kind = f"inverse {class_of(instrument)}" if instrument.is_inverse else str(class_of(instrument))
     fees = " and ".join(sorted({str(instrument.maker_fee), str(instrument.taker_fee)}))
     return (
-        f"new instrument {instrument.id}: {class_of(instrument)} {currency} {instrument.quote_currency.code}, prices by {instrument.price_increment}, "
+        f"new instrument {instrument.id}: {kind} {currency} {instrument.quote_currency.code}, prices by {instrument.price_increment}, "
         f"sizes by {instrument.size_increment}, multiplier {instrument.multiplier}, fees {fees}"
     )

@@ -59,6 +59,13 @@ def test_what_was_drawn_is_numbered_by_its_fills_and_filled(
     ]
 
 
+def test_an_order_that_the_market_had_no_size_for_is_filled_in_part() -> None:
+    drawn = f"EXPIRATION-LEG-{UUID(int=7)}"
+    parts = [fill(drawn, last_qty="1", last_px=price) for price in ("3300.00",)]
+    ((one,), _) = numbered([order(drawn)], parts)
+    assert (one.status, one.filled_qty, one.avg_px) == ("PARTIALLY_FILLED", "1", "3300.00")
+
+
 def test_all_other_orders_stay_as_they_are() -> None:
     made = [order("O-20200913-120000-001-001-1"), order("O-2")], [fill("O-2")]
     assert numbered(*made) == (tuple(made[0]), tuple(made[1]))
