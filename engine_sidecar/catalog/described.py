@@ -69,7 +69,7 @@ def complete(kind: InstrumentClass, values: Mapping[str, Any]) -> dict[str, Any]
     whole = {**row.fixed, **row.may, **given}
     whole["raw_symbol"] = whole.get("raw_symbol") or str(values.get("id")).rpartition(".")[0]
     for precision, increment in _PRECISIONS:
-        if precision not in whole and isinstance(whole.get(increment), str):
+        if increment in row.fields and precision not in whole and isinstance(whole.get(increment), str):
             whole[precision] = digits(whole[increment])
     return whole
 

@@ -23,6 +23,10 @@ _ABOVE_ZERO: Final = (
     "max_notional",
 )
 _ISIN_LENGTH: Final = 12
+_MOST: Final = 17_014_118_346_046
+"""Of a price in NautilusTrader's 128 bits; of a quantity it would be twice as much."""
+_LATEST: Final = 2**63 - 1
+"""In the year 2262, where signed nanoseconds end."""
 _PRECISIONS: Final = (("price_precision", "price_increment"), ("size_precision", "size_increment"))
 
 type Values = Mapping[str, Any]
@@ -40,8 +44,8 @@ def faults(kind: InstrumentClass, values: Values, new_currencies: Collection[str
         return
     row = CLASSES[kind]
     known = {"id", *row.fields}
-    for name in values.keys() - known:
-        yield f"{name} is no field of class {kind}, and would be lost; it has {', '.join(sorted(known))}"
+    if unknown := ", ".join(sorted(values.keys() - known)):
+        yield f"{unknown} is no field of class {kind}, and would be lost; it has {', '.join(sorted(known))}"
     for name in row.needs:
         if values.get(name) is None:
             yield f"{name} must be given{_by(name)}"
@@ -67,7 +71,7 @@ def _form(name: str, value: Any, new_currencies: Collection[str]) -> str | None:
     """What is wrong with one value."""
     kind = FIELDS[name].kind
     if kind in (FieldKind.DIGITS, FieldKind.MOMENT):
-        most = FIXED_PRECISION if kind is FieldKind.DIGITS else 2**64 - 1
+        most = FIXED_PRECISION if kind is FieldKind.DIGITS else _LATEST
         sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
         return None if sound else f"{name} must be a whole number from 0 to {most}, not {value!r}"
     if kind is FieldKind.FLAG:
@@ -88,6 +92,13 @@ def _number(name: str, text: str) -> str | None:
         return f"{name} {text!r} is no number"
     if not number.is_finite() or "e" in text.lower() or digits(text) > FIXED_PRECISION:
         return f"{name} {text!r} is no plain number of at most {FIXED_PRECISION} decimals"
+    if abs(number) > _MOST:
+        return f"{name} {text} is more than NautilusTrader counts to: {_MOST}"
+    return _amount(name, text, number)
+
+
+def _amount(name: str, text: str, number: Decimal) -> str | None:
+    """What is wrong with a sound number for this field."""
     if name in _ABOVE_ZERO and number <= 0:
         return f"{name} must be above 0, not {text}"
     if name.startswith("margin") and number < 0:
@@ -137,7 +148,7 @@ def _together(kind: InstrumentClass, values: Values) -> Faults:
     """What is wrong with sound values together."""
     for precision, increment in _PRECISIONS:
         written = values.get(increment)
-        if written is not None and values[precision] != digits(written):
+        if increment in CLASSES[kind].fields and written and values[precision] != digits(written):
             yield f"{precision} {values[precision]} is not the {digits(written)} decimals of {increment} {written}"
     for least, most in (("min_quantity", "max_quantity"), ("min_price", "max_price")):
         low, high = values.get(least), values.get(most)

@@ -30,7 +30,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return Cli(tmp_path_factory.mktemp("state"))
 
 
-def test_an_instrument_is_described_shown_moved_and_removed(cli: Cli, tmp_path: Path) -> None:
+def test_an_instrument_is_described_shown_and_changed(cli: Cli, tmp_path: Path) -> None:
     said = cli("add", "ES", "--expiry", "2024-03", "--taker-fee", "0.00001")
     assert said.splitlines()[0] == "ESH4.CME: future, added"
     assert "  maker_fee 0: trading costs nothing unless the run has a commission" in said.splitlines()
