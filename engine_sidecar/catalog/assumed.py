@@ -4,6 +4,7 @@ Bars of 6E taken for a share gave +0.03 USD where the future lost 5,112.50.
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 from nautilus_trader.model.identifiers import InstrumentId
@@ -61,6 +62,25 @@ def ask(instrument_id: InstrumentId, kind: InstrumentClass | None) -> None:
         raise ImportRefusedError(
             f"{name} looks like {looks}: first `flotilla instrument add {name} --class …`, or give --class equity, index or currency-pair"
         )
+
+
+def outside(instrument: Instrument, first: int, last: int) -> tuple[str, ...]:
+    """What is to be said of data from `first` to `last` (UNIX ns) that a contract was not traded at, if there is any."""
+    begins, ends = getattr(instrument, "activation_ns", 0), getattr(instrument, "expiration_ns", 0)
+    said = []
+    if first < begins:
+        said.append(
+            f"data begins before {instrument.id} trades, at {_moment(begins)}: orders are rejected until then"
+        )
+    if ends and last > ends:
+        said.append(
+            f"data goes on after {instrument.id} expires, at {_moment(ends)}: orders are rejected from then on"
+        )
+    return tuple(said)
+
+
+def _moment(ns: int) -> str:
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def made(

@@ -145,7 +145,7 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
         new_rows=new_rows,
         ignored=tuple(dict.fromkeys(title for layout in found.layouts for title in layout.ignored)),
         notes=tuple(dict.fromkeys(note for layout in found.layouts for note in _notes(layout, order))),
-        assumed=told,
+        assumed=told + assumed.outside(instrument, found.chunks[0].first, found.chunks[-1].last),
     )
 
 

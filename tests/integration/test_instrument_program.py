@@ -145,6 +145,21 @@ def test_data_finer_than_the_table_is_rounded_when_asked(program: Program, trade
     assert "give --price-precision 1 to round" in said["message"]
 
 
+def test_data_that_a_contract_was_not_traded_at_is_told(program: Program, trades: str) -> None:
+    program.add(
+        "EUF.CME", "future", price_increment="0.00005", **FUTURE | {"expiration_ns": "2024-01-02T10:00"}
+    )
+    late = program.data(trades, "--type", "trades", "--instrument", "EUF.CME")
+    assert late["assumed"] == [
+        "data goes on after EUF.CME expires, at 2024-01-02T10:00:00Z: orders are rejected from then on"
+    ]
+    program.add("EUF.CME", activation_ns="2024-01-03", expiration_ns="2024-03-18", multiplier="125000")
+    early = program.data(trades, "--type", "trades", "--instrument", "EUF.CME")
+    assert early["assumed"] == [
+        "data begins before EUF.CME trades, at 2024-01-03T00:00:00Z: orders are rejected until then"
+    ]
+
+
 def test_a_share_that_was_a_future_is_mended_with_its_data(program: Program, trades: str) -> None:
     as_a_share(program, trades)
     before = list(read(program.folder, DataSet(TradeTick, "6EH4.CME")))
