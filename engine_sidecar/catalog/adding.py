@@ -79,13 +79,12 @@ def _base(order: AddInstrument, known: Instrument | None) -> Base:
 def _of_row(order: AddInstrument, found: common.Found) -> Base:
     """Of a future's row the contract is told by the id and its expiry."""
     row, name, options = found.row, order.name, dict(order.fields)
-    if row.is_root:
-        month = common.find(name) or found
-        expiry = options.get("expiration_ns")
-        chosen = common.contract(
-            common.Found(row, month.month, month.year), name, expiry if isinstance(expiry, str) else None
-        )
-        name, options["expiration_ns"] = chosen.instrument_id, chosen.expires
+    expiry = options.get("expiration_ns")
+    expiry = expiry if isinstance(expiry, str) else None
+    if row.is_root and order.like:
+        options["expiration_ns"] = common.last_moment(row, expiry)
+    elif row.is_root:
+        name, options["expiration_ns"] = common.contract(found, name, expiry)
     return Base(
         name, Named(row.instrument_class, typed(row.instrument_class, row.fields)), options, (_source(row),)
     )

@@ -75,11 +75,7 @@ def contract(found: Found, name: str, expiry: str | None) -> Contract:
 
     Raises ImportRefusedError where the two do not tell, or contradict each other.
     """
-    row = found.row
-    if expiry is None:
-        raise ImportRefusedError(f"expiration_ns must be given (--expiry): {_how(row)}")
-    expires = _last_moment(row, expiry) if re.fullmatch(r"\d{4}-\d\d", expiry) else expiry
-    moment_ns("expiration_ns", expires, is_end=True)
+    row, expires = found.row, last_moment(found.row, expiry)
     if found.month:
         _check_month(found, name, expires)
         return Contract(name, expires)
@@ -93,6 +89,15 @@ def contract(found: Found, name: str, expiry: str | None) -> Contract:
     return Contract(f"{row.key}{month}{expires[3]}.{row.venue}", expires)
 
 
+def last_moment(row: CommonInstrument, expiry: str | None) -> str:
+    """When contracts of a future's row expire that do so at `expiry`: a month by its rule, anything else as it is."""
+    if expiry is None:
+        raise ImportRefusedError(f"expiration_ns must be given (--expiry): {_how(row)}")
+    expires = _by_rule(row, expiry) if re.fullmatch(r"\d{4}-\d\d", expiry) else expiry
+    moment_ns("expiration_ns", expires, is_end=True)
+    return expires
+
+
 def _how(row: CommonInstrument) -> str:
     return "a month, such as 2024-03, or a day" if row.expires else "the last day of trading"
 
@@ -103,7 +108,7 @@ def _check_month(found: Found, name: str, expires: str) -> None:
         raise ImportRefusedError(f"expiration_ns {expires} is not in the contract month of {name}")
 
 
-def _last_moment(row: CommonInstrument, month: str) -> str:
+def _by_rule(row: CommonInstrument, month: str) -> str:
     if row.expires != _THIRD_FRIDAY:
         raise ImportRefusedError(
             f"expiration_ns {month}: which day {row.key} expires follows a calendar of holidays; give the day, such as {month}-18"

@@ -1,7 +1,6 @@
 """Instruments in files: JSON in the form of NautilusTrader's `to_dict`, and other NautilusTrader catalogs."""
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog.described import BY_NAUTILUS, described, to_dict
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 from flotilla.schemas.instrument import CLASSES, FIELDS, FieldKind, ImportInstruments, InstrumentClass
 
@@ -34,9 +34,18 @@ def imported(order: ImportInstruments) -> list[Instrument]:
         named = [one for one in named if one.values.get("id") in order.only]
     if not named:
         raise ImportRefusedError("holds no instrument", source)
-    for one in named:
-        check_id(str(one.values.get("id")))
+    _check_ids([str(one.values.get("id")) for one in named], source)
     return [described(one.kind, one.values, order.new_currencies) for one in named]
+
+
+def _check_ids(names: list[str], source: Path) -> None:
+    taken: dict[str, str] = {}
+    for name in names:
+        check_id(name)
+        folder = folder_name(name)
+        if folder in taken:
+            raise ImportRefusedError(f"has {taken[folder]} and {name}, of which a catalog holds one", source)
+        taken[folder] = name
 
 
 def one_of(file: Path, name: str) -> Named:
@@ -64,11 +73,13 @@ def check_id(name: str) -> None:
 
 
 def _of_catalog(folder: Path) -> list[dict[str, Any]]:
+    """Of an instrument that was written again and again the last."""
     try:
         found = ParquetDataCatalog(str(folder)).instruments()
     except Exception as error:  # noqa: BLE001 - whatever NautilusTrader and pyarrow say of foreign files
         raise ImportRefusedError(f"is no catalog that can be read: {error}", folder) from None
-    return [to_dict(one) for one in found]
+    last = {one.id: one for one in sorted(found, key=lambda one: one.ts_init)}
+    return [to_dict(one) for one in last.values()]
 
 
 def _documents(file: Path) -> list[Any]:
@@ -76,10 +87,10 @@ def _documents(file: Path) -> list[Any]:
     text = file.read_text(errors="replace")
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             whole = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ImportRefusedError(f"is no JSON: {error}", file) from None
     documents = whole if isinstance(whole, list) else [whole]
     return [each for one in documents for each in _unwrapped(one)]
@@ -117,6 +128,5 @@ def _is_absent(kind: InstrumentClass, name: str, value: Any) -> bool:
     """True for what NautilusTrader writes for every instrument though its class has no such field: nothing, or a margin of 0."""
     if kind not in CLASSES or name in ("id", *CLASSES[kind].fields):
         return False
-    return value is None or (
-        name in FIELDS and FIELDS[name].kind is FieldKind.SHARE and Decimal(str(value)) == 0
-    )
+    is_share = name in FIELDS and FIELDS[name].kind is FieldKind.SHARE
+    return value is None or (is_share and not str(value).strip("0."))

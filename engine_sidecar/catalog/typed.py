@@ -14,8 +14,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def typed(kind: InstrumentClass, fields: Mapping[str, str | bool]) -> dict[str, Any]:
     """NautilusTrader's values of what was typed. `currency` is the quote currency of classes that have one of that name.
 
-    Raises ImportRefusedError for a moment that is none.
+    Raises ImportRefusedError for a moment that is none, and for what is no field of any class.
     """
+    if unknown := ", ".join(sorted(fields.keys() - FIELDS.keys())):
+        raise ImportRefusedError(f"{unknown} is no field of an instrument")
     has_quote = kind in CLASSES and "currency" not in CLASSES[kind].fields
     values = {}
     for name, value in fields.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from nautilus_trader.model.data import TradeTick
+from nautilus_trader.model.instruments import Equity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog.__main__ import main
@@ -255,6 +256,7 @@ def test_instruments_go_from_catalog_to_catalog_and_through_json(program: Progra
     ("text", "said"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ("[]", "holds no instrument"),
         ("1", "an instrument is a JSON object, not int"),
         ('{"id": "A.B", "type": "Fish"}', "A.B: type 'Fish' is none of CurrencyPair, Equity"),
@@ -276,9 +278,33 @@ def test_json_that_is_no_instrument_is_refused_and_nothing_comes_in(
 ) -> None:
     file = tmp_path / "wrong.json"
     sound = {"id": "S.X", "type": "Equity", "currency": "USD", "price_increment": "0.01"}
-    file.write_text(text if text in ("{", "[]") else f"{json.dumps(sound)}\n{text}")
+    file.write_text(text if text[-1] in "{[" or text == "[]" else f"{json.dumps(sound)}\n{text}")
     assert said in program("import", {"source": str(file)})
     assert not list(program.folder.rglob("*.parquet"))
+
+
+def test_of_what_a_catalog_has_again_and_again_the_last_comes_in(program: Program, tmp_path: Path) -> None:
+    older = Equity.from_dict(
+        {
+            "id": "S.X",
+            "raw_symbol": "S",
+            "currency": "USD",
+            "price_precision": 2,
+            "price_increment": "0.01",
+            "lot_size": "1",
+            "ts_event": 1,
+            "ts_init": 1,
+            "info": None,
+        }
+    )
+    newer = Equity.from_dict(Equity.to_dict(older) | {"taker_fee": "0.001", "ts_event": 2, "ts_init": 2})
+    for one in (newer, older):
+        ParquetDataCatalog(str(tmp_path / "theirs")).write_data([one])
+    assert program("import", {"source": str(tmp_path / "theirs")})["changes"][0]["outcome"] == "added"
+    assert program.stored()["S.X"]["taker_fee"] == "0.001"
+    twice = tmp_path / "twice.json"
+    twice.write_text(json.dumps([Equity.to_dict(older), Equity.to_dict(newer)]))
+    assert "has S.X and S.X, of which a catalog holds one" in program("import", {"source": str(twice)})
 
 
 def test_a_row_may_be_taken_for_another_name(program: Program) -> None:
@@ -292,6 +318,8 @@ def test_a_row_may_be_taken_for_another_name(program: Program) -> None:
         "0.1",
         "0.001",
     )
+    program("add", {"name": "MINE.X", "like": "ES", "fields": {"expiration_ns": "2024-03"}})
+    assert program.stored()["MINE.X"]["expiration_ns"] == 1_710_509_400 * 10**9
     assert "like: the table has no NOPE" in program("add", {"name": "MINE.SIM", "like": "NOPE"})
 
 
