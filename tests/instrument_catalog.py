@@ -12,7 +12,8 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from flotilla.engine_sidecar.catalog.adding import added
 from flotilla.engine_sidecar.catalog.shelf import put
 from flotilla.engine_sidecar.catalog.store import locked
-from flotilla.schemas.instrument import AddInstrument, InstrumentClass
+from flotilla.schemas.instrument import AddInstrument
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 BEGIN: Final = 1_600_000_000 * 10**9
 QUOTES: Final = 400

@@ -17,7 +17,7 @@ from flotilla.engine_sidecar.catalog.inspection import inspect
 from flotilla.engine_sidecar.catalog.instrument_program import instrument_main
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import CatalogView, Finding
-from flotilla.schemas.instrument import InstrumentClass
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 type Print = Callable[[str], None]
 

@@ -11,7 +11,8 @@ from flotilla.engine_sidecar.catalog.described import described, pair_of
 from flotilla.engine_sidecar.catalog.instrument_files import Named, check_id, of_instrument, one_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.typed import typed
-from flotilla.schemas.instrument import CLASSES, AddInstrument, CommonInstrument, InstrumentClass
+from flotilla.schemas.instrument import AddInstrument, CommonInstrument
+from flotilla.schemas.instrument_classes import CLASSES, InstrumentClass
 
 _SAID: Final = (
     (("maker_fee", "taker_fee"), "trading costs nothing unless the run has a commission"),

@@ -16,7 +16,7 @@ from flotilla.engine_sidecar.catalog.described import class_of, described, pair_
 from flotilla.engine_sidecar.catalog.instrument_faults import digits
 from flotilla.engine_sidecar.catalog.instruments import new_instrument, step
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import InstrumentClass
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 _PLAIN: Final = (InstrumentClass.EQUITY, InstrumentClass.INDEX, InstrumentClass.CURRENCY_PAIR)
 """What prices and sizes alone describe, with a currency."""

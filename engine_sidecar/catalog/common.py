@@ -12,7 +12,8 @@ import msgspec
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.typed import moment_ns
-from flotilla.schemas.instrument import FIELDS, CommonInstrument
+from flotilla.schemas.instrument import CommonInstrument
+from flotilla.schemas.instrument_classes import FIELDS
 
 _FILE: Final = Path(__file__).resolve().parents[2] / "data" / "instruments.csv"
 _FLAGS: Final = ("is_root", "is_of_month")

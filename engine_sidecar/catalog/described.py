@@ -14,7 +14,7 @@ from nautilus_trader.serialization.arrow.implementations.instruments import dese
 
 from flotilla.engine_sidecar.catalog.instrument_faults import digits, faults, is_currency
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import CLASSES, InstrumentClass
+from flotilla.schemas.instrument_classes import CLASSES, InstrumentClass
 
 BETTING: Final = "BettingInstrument"
 BY_NAUTILUS: Final = {row.nautilus: kind for kind, row in CLASSES.items()} | {

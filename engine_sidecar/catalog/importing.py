@@ -26,7 +26,7 @@ from flotilla.engine_sidecar.catalog.store import Target, locked
 from flotilla.engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
-from flotilla.schemas.instrument import InstrumentClass
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 type Build = Callable[[Record], Any]
 

@@ -8,7 +8,7 @@ from nautilus_trader.core.nautilus_pyo3 import FIXED_PRECISION
 from nautilus_trader.model.enums import AssetClass, OptionKind
 from nautilus_trader.model.objects import Currency
 
-from flotilla.schemas.instrument import CLASSES, FIELDS, FieldKind, InstrumentClass
+from flotilla.schemas.instrument_classes import CLASSES, FIELDS, FieldKind, InstrumentClass
 
 _NUMBERS: Final = (FieldKind.PRICE, FieldKind.QUANTITY, FieldKind.SHARE)
 _ABOVE_ZERO: Final = (

@@ -12,7 +12,8 @@ from flotilla.engine_sidecar.catalog.described import BY_NAUTILUS, described, to
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
-from flotilla.schemas.instrument import CLASSES, FIELDS, FieldKind, ImportInstruments, InstrumentClass
+from flotilla.schemas.instrument import ImportInstruments
+from flotilla.schemas.instrument_classes import CLASSES, FIELDS, FieldKind, InstrumentClass
 
 
 class Named(NamedTuple):

@@ -40,7 +40,8 @@ def instrument_main(arguments: list[str], say: Callable[[str], None]) -> int:
         message = f"{error.filename or chosen.catalog}: {error.strerror or error}"
         say(msgspec.json.encode({"event": "error", "message": message}).decode())
         return 2
-    say(msgspec.json.encode(answer).decode())
+    # Over many lines, since whoever reads takes none without end.
+    say(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
     return 0
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from nautilus_trader.model.instruments import Instrument
 
 from flotilla.engine_sidecar.catalog.described import class_of, to_dict
-from flotilla.schemas.instrument import FIELDS, FieldKind, FieldValue, InstrumentClass, InstrumentView
+from flotilla.schemas.instrument import FieldValue, InstrumentView
+from flotilla.schemas.instrument_classes import FIELDS, FieldKind, InstrumentClass
 
 _CONTRACTS: Final = frozenset(
     {

@@ -15,7 +15,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog.described import described, pair_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import InstrumentClass
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 
 def known_instrument(catalog: Path, instrument_id: InstrumentId) -> Instrument | None:

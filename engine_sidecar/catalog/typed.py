@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import CLASSES, FIELDS, FieldKind, InstrumentClass
+from flotilla.schemas.instrument_classes import CLASSES, FIELDS, FieldKind, InstrumentClass
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

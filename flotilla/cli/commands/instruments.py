@@ -11,18 +11,15 @@ import msgspec
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.instrument import (
-    CLASSES,
-    FIELDS,
     AddInstrument,
-    FieldKind,
     ImportInstruments,
     InstrumentChange,
     InstrumentChanges,
-    InstrumentClass,
     InstrumentList,
     InstrumentView,
     RemoveInstrument,
 )
+from flotilla.schemas.instrument_classes import CLASSES, FIELDS, FieldKind, InstrumentClass
 from flotilla.show.instruments import changes_text, instrument_table, instruments_table
 from flotilla.stack.checks import require_engine_package
 from flotilla.state.errors import ProgramFailedError
@@ -173,4 +170,4 @@ async def _answer(argv: list[str], answer: type[T]) -> T:
         if not lines:
             raise
         raise fault(FaultCode.INVALID, msgspec.json.decode(lines[-1])["message"]) from None
-    return msgspec.json.decode(lines[-1], type=answer)
+    return msgspec.json.decode("\n".join(lines), type=answer)

@@ -6,7 +6,8 @@ from flotilla.engine_sidecar.catalog import common
 from flotilla.engine_sidecar.catalog.adding import added
 from flotilla.engine_sidecar.catalog.described import class_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import CLASSES, AddInstrument, CommonInstrument
+from flotilla.schemas.instrument import AddInstrument, CommonInstrument
+from flotilla.schemas.instrument_classes import CLASSES
 
 MISSING = {"price_increment": "0.01", "size_increment": "0.01", "maker_fee": "0", "taker_fee": "0"}
 

@@ -9,7 +9,7 @@ from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from flotilla.engine_sidecar.catalog.described import described, pair_of, to_dict
 from flotilla.engine_sidecar.catalog.instrument_files import of_instrument
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.instrument import CLASSES, FIELDS, InstrumentClass
+from flotilla.schemas.instrument_classes import CLASSES, FIELDS, InstrumentClass
 
 FUTURE: dict[str, Any] = {
     "id": "6EH4.CME",

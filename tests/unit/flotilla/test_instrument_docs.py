@@ -10,7 +10,8 @@ import pytest
 from flotilla.cli.commands.instruments import add, described
 from flotilla.engine_sidecar.catalog.adding import added
 from flotilla.engine_sidecar.catalog.described import class_of
-from flotilla.schemas.instrument import CLASSES, AddInstrument, InstrumentClass
+from flotilla.schemas.instrument import AddInstrument
+from flotilla.schemas.instrument_classes import CLASSES, InstrumentClass
 
 PAGE = (Path(__file__).parents[3] / "docs/instruments.md").read_text()
 ROWS = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \| `add (.+?)` \| (.+) \|$", PAGE, re.MULTILINE)
