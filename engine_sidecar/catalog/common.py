@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.catalog.typed import moment_ns
 from flotilla.schemas.instrument import CommonInstrument
 from flotilla.schemas.instrument_classes import FIELDS
 
-_FILE: Final = Path(__file__).resolve().parents[2] / "data" / "instruments.csv"
+_FILE: Final = Path(__file__).with_name("common_instruments.csv")
 _FLAGS: Final = ("is_root", "is_of_month")
 _MONTHS: Final = "FGHJKMNQUVXZ"
 _CONTRACT: Final = re.compile(rf"\A([A-Z0-9]+?)([{_MONTHS}])(\d{{1,2}}|\d{{4}})\Z")
