@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nautilus_trader.model.enums import PositionSide, PriceType
 
+from flotilla.engine_sidecar.backtest.expirations import is_expiration
 from flotilla.engine_sidecar.backtest.rates import last_close
 from flotilla.engine_sidecar.engine.translate import amount
 from flotilla.schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
@@ -30,7 +31,7 @@ MAX_REASONS: Final = 5
 
 def fate(order: Any) -> str:
     """What became of an order: one of the counts of OrderCounts."""
-    return _ENDS.get(order.status_string(), _OPEN)
+    return "filled" if is_expiration(order) else _ENDS.get(order.status_string(), _OPEN)
 
 
 def order_counts(orders: Iterable[Any], algorithms: Iterable[str]) -> OrderCounts:

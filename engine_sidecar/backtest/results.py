@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.model.objects import Money
 
+from flotilla.engine_sidecar.backtest.expirations import numbered, order_key
 from flotilla.engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
 from flotilla.engine_sidecar.backtest.performance import Performance, Sample, performance
 from flotilla.engine_sidecar.engine.translate import amount, amounts, fill, order_update
@@ -100,11 +101,14 @@ def result_of(
     told = _told(engine)
     pnls = told.stats_pnls.get(currency.code, {})
     trades = tuple(trade for position in _positions(engine) if (trade := _trade(position)))
-    orders = sorted(engine.cache.orders(), key=lambda order: (order.ts_init, order.client_order_id.value))
+    orders = sorted(engine.cache.orders(), key=order_key)
     held = open_positions(engine.cache)
     algorithms = [each.id.value for each in engine.trader.exec_algorithms()]
     names = [name.value for name in engine.trader.strategy_ids()]
     made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)
+    updates, filled = numbered(
+        (order_update(order.last_event, engine.cache) for order in orders), map(fill, fills)
+    )
     return TrialResult(
         currency=currency.code,
         metrics=_metrics(made, curve, trades, currency.code),
@@ -128,8 +132,8 @@ def result_of(
         balances=_sums(
             money for account in engine.cache.accounts() for money in account.balances_total().values()
         ),
-        orders=tuple(order_update(order.last_event, engine.cache) for order in orders),
-        fills=tuple(fill(event) for event in fills),
+        orders=updates,
+        fills=filled,
         fees=_sums(event.commission for event in fills),
         events=told.iterations,
         elapsed_s=elapsed_s,

@@ -14,8 +14,10 @@ from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import Imported, ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect
+from flotilla.engine_sidecar.catalog.instrument_program import instrument_main
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import CatalogView, Finding
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 type Print = Callable[[str], None]
 
@@ -44,6 +46,7 @@ class Reports:
         )
         if not self._is_json:
             for note in (
+                *done.assumed,
                 *done.notes,
                 *([f"columns not read: {', '.join(done.ignored)}"] if done.ignored else []),
             ):
@@ -98,6 +101,7 @@ def sample_orders() -> tuple[ImportOrder, ...]:
             timezone="UTC",
             price_precision=2,
             size_precision=0,
+            instrument_class=InstrumentClass.EQUITY,
         )
         for symbol in ("SPX", "IXIC")
     )
@@ -109,8 +113,10 @@ _UMASK: Final = 0o022
 
 def main(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
-    chosen = _parser().parse_args(arguments)
     os.umask(_UMASK)
+    if arguments[:1] == ["instrument"]:
+        return instrument_main(arguments[1:], lambda line: print(line, flush=True))
+    chosen = _parser().parse_args(arguments)
     reports = Reports(lambda line: print(line, flush=True), is_json=chosen.json)
     try:
         if chosen.command == "ls":
@@ -155,6 +161,7 @@ def _order(chosen: argparse.Namespace) -> ImportOrder:
         "price_precision": chosen.price_precision,
         "size_precision": chosen.size_precision,
         "currency": chosen.currency,
+        "instrument_class": chosen.instrument_class,
     }
     try:
         return msgspec.convert(fields, ImportOrder, strict=False, dec_hook=lambda kind, value: kind(value))
@@ -193,6 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--prices", choices=("raw", "adjusted"), help="where a file has an adjusted close")
     importing.add_argument("--price-precision", type=int, metavar="DECIMALS")
     importing.add_argument("--size-precision", type=int, metavar="DECIMALS")
+    importing.add_argument(
+        "--class", "--instrument-class", dest="instrument_class", choices=list(map(str, InstrumentClass))
+    )
     importing.add_argument("--currency", default="USD", help="of a new instrument that is no pair")
     return parser
 

@@ -15,19 +15,18 @@ from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price, Quantity
 
+from flotilla.engine_sidecar.catalog import assumed
+from flotilla.engine_sidecar.catalog.adding import Described
 from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp
 from flotilla.engine_sidecar.catalog.entries import check_name, remember_name
-from flotilla.engine_sidecar.catalog.instruments import (
-    allows_negative_prices,
-    known_instrument,
-    new_instrument,
-)
+from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
 from flotilla.engine_sidecar.catalog.records import Reading, Record, records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import Target, locked
 from flotilla.engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 type Build = Callable[[Record], Any]
 
@@ -91,12 +90,14 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     price_precision: Decimals | None = None
     size_precision: Decimals | None = None
     currency: str = "USD"
+    instrument_class: InstrumentClass | None = None
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What an import did; of `rows` in the files `new_rows` were put into the catalog, which had the others already.
 
-    `ignored` names columns that were not read, `notes` says how the rest was understood where that had to be told.
+    `ignored` names columns that were not read, `notes` says how the rest was understood where that had to be told, `assumed` what a
+    new instrument was taken for.
     """
 
     identifier: str
@@ -108,6 +109,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     new_rows: int
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Imported:
@@ -116,9 +118,15 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
     with locked(catalog):
         check_name(catalog, order.instrument)
         instrument = known_instrument(catalog, instrument_id)
+        if instrument is None:
+            assumed.ask(instrument_id, order.instrument_class)
         reading = _reading(order, bar_type, instrument)
         found = survey(order.files, reading, progress)
-        instrument = _checked(instrument, found, order) if instrument else _made(instrument_id, found, order)
+        instrument, told = (
+            Described(_checked(instrument, found, order))
+            if instrument
+            else _made(instrument_id, found, order)
+        )
         target = Target(catalog, order.data_type, str(bar_type or instrument_id))
         new_rows = _stage(target, found, reading, builder(order.data_type, instrument, bar_type), progress)
         if new_rows:
@@ -137,6 +145,7 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
         new_rows=new_rows,
         ignored=tuple(dict.fromkeys(title for layout in found.layouts for title in layout.ignored)),
         notes=tuple(dict.fromkeys(note for layout in found.layouts for note in _notes(layout, order))),
+        assumed=told + assumed.outside(instrument, found.chunks[0].first, found.chunks[-1].last),
     )
 
 
@@ -220,10 +229,17 @@ def _step(bar_type: BarType | None) -> timedelta | None:
     return timedelta(seconds=bar_type.spec.timedelta.total_seconds())
 
 
-def _made(instrument_id: InstrumentId, found: Survey, order: ImportOrder) -> Instrument:
+def _made(instrument_id: InstrumentId, found: Survey, order: ImportOrder) -> Described:
     price = found.price_precision if order.price_precision is None else order.price_precision
     size = found.size_precision if order.size_precision is None else order.size_precision
-    return new_instrument(instrument_id, price, size, order.currency)
+    return assumed.made(
+        instrument_id,
+        order.instrument_class,
+        order.currency,
+        price_precision=price,
+        size_precision=size,
+        is_rounded=order.price_precision is not None,
+    )
 
 
 def _checked(instrument: Instrument, found: Survey, order: ImportOrder) -> Instrument:

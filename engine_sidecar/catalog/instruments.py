@@ -6,17 +6,16 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import (
     Cfd,
     Commodity,
-    CurrencyPair,
-    Equity,
     FuturesContract,
     FuturesSpread,
     Instrument,
     OptionSpread,
 )
-from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from flotilla.engine_sidecar.catalog.described import described, pair_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 
 def known_instrument(catalog: Path, instrument_id: InstrumentId) -> Instrument | None:
@@ -33,51 +32,36 @@ def allows_negative_prices(instrument: Instrument) -> bool:
 
 
 def new_instrument(
-    instrument_id: InstrumentId, price_precision: int, size_precision: int, currency: str
+    instrument_id: InstrumentId,
+    price_precision: int,
+    size_precision: int,
+    currency: str,
+    kind: InstrumentClass | None = None,
 ) -> Instrument:
-    """A currency pair for a symbol such as EUR/USD, otherwise an equity in `currency`, which trades in whole units."""
-    if instrument_id.symbol.value.count("/") == 1:
-        return _pair(instrument_id, price_precision, size_precision)
-    if size_precision:
+    """What prices and sizes alone describe: a pair for a symbol of two currencies, otherwise an equity in `currency`, in whole units.
+
+    `kind` chooses between these and an index. Raises ImportRefusedError.
+    """
+    pair = pair_of(instrument_id.symbol.value)
+    kind = kind or (InstrumentClass.CURRENCY_PAIR if pair else InstrumentClass.EQUITY)
+    values = {"id": instrument_id.value, "price_increment": step(price_precision)}
+    if kind is InstrumentClass.CURRENCY_PAIR and pair is None:
+        raise ImportRefusedError(
+            f"{instrument_id} does not tell its two currencies: name it such as EUR/USD.SIM, or first "
+            f"`flotilla instrument add {instrument_id} --class currency-pair --base … --quote …`"
+        )
+    if kind is InstrumentClass.EQUITY and size_precision:
         raise ImportRefusedError(
             f"sizes have {size_precision} decimals, which only a pair such as BTC/USDT may have: "
             "name the instrument so, or give --size-precision 0 to round"
         )
-    return Equity(
-        instrument_id=instrument_id,
-        raw_symbol=instrument_id.symbol,
-        currency=_currency(currency),
-        price_precision=price_precision,
-        price_increment=Price.from_str(_step(price_precision)),
-        lot_size=Quantity.from_int(1),
-        ts_event=0,
-        ts_init=0,
-    )
+    if kind is not InstrumentClass.EQUITY:
+        values["size_increment"] = step(size_precision)
+    if kind is InstrumentClass.CURRENCY_PAIR and pair:
+        return described(kind, {**values, "base_currency": pair[0], "quote_currency": pair[1]})
+    return described(kind, {**values, "currency": currency})
 
 
-def _pair(instrument_id: InstrumentId, price_precision: int, size_precision: int) -> Instrument:
-    base, quote = instrument_id.symbol.value.split("/")
-    return CurrencyPair(
-        instrument_id=instrument_id,
-        raw_symbol=instrument_id.symbol,
-        base_currency=_currency(base),
-        quote_currency=_currency(quote),
-        price_precision=price_precision,
-        size_precision=size_precision,
-        price_increment=Price.from_str(_step(price_precision)),
-        size_increment=Quantity.from_str(_step(size_precision)),
-        ts_event=0,
-        ts_init=0,
-    )
-
-
-def _step(precision: int) -> str:
+def step(precision: int) -> str:
+    """The smallest number of so many decimals."""
     return "1" if precision == 0 else f"0.{'1'.rjust(precision, '0')}"
-
-
-def _currency(code: str) -> Currency:
-    """A currency NautilusTrader knows; without `strict` it would take any word for one."""
-    currency = Currency.from_str(code, strict=True) if code else None
-    if currency is None:
-        raise ImportRefusedError(f"{code!r} is no currency that NautilusTrader knows")
-    return currency

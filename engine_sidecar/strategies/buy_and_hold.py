@@ -7,7 +7,7 @@ from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide
 
 from flotilla.engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
-from flotilla.engine_sidecar.strategies.sizing import whole_quantity
+from flotilla.engine_sidecar.strategies.sizing import unit_value, whole_quantity
 
 
 class BuyAndHoldConfig(BarsConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]
@@ -49,12 +49,10 @@ class BuyAndHold(BarsStrategy):
 
     def _units(self, price: Decimal) -> Decimal:
         account = self.portfolio.account(self.instrument.id.venue)
-        currency = self.instrument.quote_currency
+        currency = self.instrument.get_cost_currency()
         balance = account and account.balance_free(currency)
         if balance is None:
             self.log.error(f"Cannot size an order: the account has no {currency}")
             return Decimal(0)
-        cost = (
-            price * self.instrument.multiplier.as_decimal() * (1 + max(Decimal(0), self.instrument.taker_fee))
-        )
+        cost = unit_value(self.instrument, price) * (1 + max(Decimal(0), self.instrument.taker_fee))
         return balance.as_decimal() * self.config.invested / cost if cost > 0 else Decimal(0)

@@ -14,7 +14,7 @@ from nautilus_trader.model.data import Bar
 from nautilus_trader.model.enums import OrderSide, PositionSide
 
 from flotilla.engine_sidecar.strategies.bars import BarsConfig, BarsStrategy
-from flotilla.engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
+from flotilla.engine_sidecar.strategies.sizing import unit_value, units_at_risk, whole_quantity
 
 
 class OnePositionConfig(BarsConfig, frozen=True, kw_only=True):  # type: ignore[call-arg]
@@ -161,10 +161,13 @@ class OnePosition(BarsStrategy):
     def _enter(self, entry: Entry, price: Any) -> None:
         direction = 1 if entry.side is OrderSide.BUY else -1
         stop = float(price) - direction * entry.stop_distance
-        quantity = whole_quantity(self.instrument, self._units(entry.stop_distance))
         if entry.stop_distance <= 0 or stop <= 0:
             self.log.warning(f"No entry at {price}: its stop would be at {stop}")
-        elif quantity is None:
+            return
+        quantity = whole_quantity(
+            self.instrument, self._units(price.as_decimal(), direction * entry.stop_distance)
+        )
+        if quantity is None:
             self.log.warning(
                 f"No entry at {price}: the order would be smaller than {self.instrument.id} allows"
             )
@@ -173,20 +176,19 @@ class OnePosition(BarsStrategy):
             self._entry_order = self.order_factory.market(self.instrument.id, entry.side, quantity)
             self.submit_order(self._entry_order)
 
-    def _units(self, stop_distance: float) -> Decimal:
+    def _units(self, price: Decimal, to_stop: float) -> Decimal:
+        """`to_stop` is how far below the price the stop is; above it for what is less than 0."""
         if self.config.risk_fraction is None:
             return Decimal(self.config.trade_size)
         account = self.portfolio.account(self.instrument.id.venue)
-        balance = account and account.balance_total(self.instrument.quote_currency)
+        currency = self.instrument.get_cost_currency()
+        balance = account and account.balance_total(currency)
         if balance is None:
-            self.log.error(f"Cannot size an order: the account has no {self.instrument.quote_currency}")
+            self.log.error(f"Cannot size an order: the account has no {currency}")
             return Decimal(0)
-        return units_at_risk(
-            balance.as_decimal(),
-            self.config.risk_fraction,
-            Decimal(str(stop_distance)),
-            self.instrument.multiplier.as_decimal(),
-        )
+        stop = price - Decimal(str(to_stop))
+        loss = abs(unit_value(self.instrument, price) - unit_value(self.instrument, stop))
+        return units_at_risk(balance.as_decimal(), self.config.risk_fraction, loss)
 
     def _protect(self, position: Any, price: float) -> None:
         """Has a stop at the price, or nearer to the market, for all of the position.

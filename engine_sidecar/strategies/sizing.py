@@ -4,9 +4,15 @@ from decimal import Decimal
 from typing import Any
 
 
-def units_at_risk(equity: Decimal, fraction: Decimal, distance: Decimal, multiplier: Decimal) -> Decimal:
-    """The units that lose `fraction` of `equity` when the price moves by `distance`; `multiplier` is the instrument's."""
-    return equity * fraction / (distance * multiplier) if distance > 0 and equity > 0 else Decimal(0)
+def unit_value(instrument: Any, price: Decimal) -> Decimal:
+    """What one unit is worth at `price`, in the currency that the instrument is settled in: of an inverse one the quote currency is counted."""
+    multiplier: Decimal = instrument.multiplier.as_decimal()
+    return multiplier / price if instrument.is_inverse else multiplier * price
+
+
+def units_at_risk(equity: Decimal, fraction: Decimal, loss: Decimal) -> Decimal:
+    """The units that lose `fraction` of `equity` when each loses `loss`."""
+    return equity * fraction / loss if loss > 0 and equity > 0 else Decimal(0)
 
 
 def whole_quantity(instrument: Any, units: Decimal) -> Any:

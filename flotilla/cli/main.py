@@ -137,6 +137,21 @@ DATA = LazyGroup(
         "check": Entry("flotilla.cli.commands.data:check", "Find gaps, and values that no market has."),
     },
 )
+INSTRUMENT = LazyGroup(
+    "instrument",
+    help="What is traded in a simulation: tick, multiplier, currencies, fees.",
+    entries={
+        "add": Entry(
+            "flotilla.cli.commands.instruments:add", "Describe an instrument, or change what is said of it."
+        ),
+        "import": Entry(
+            "flotilla.cli.commands.instruments:import_", "Bring instruments from JSON or another catalog."
+        ),
+        "show": Entry("flotilla.cli.commands.instruments:show", "Show every field with its unit."),
+        "ls": Entry("flotilla.cli.commands.instruments:ls", "List the instruments of the catalog."),
+        "rm": Entry("flotilla.cli.commands.instruments:rm", "Take an instrument out of the catalog."),
+    },
+)
 TEMPLATE = LazyGroup(
     "template",
     help="Templates of engines and strategies.",
@@ -195,6 +210,7 @@ GROUPS = {
     "secret": SECRET,
     "access": ACCESS,
     "data": DATA,
+    "instrument": INSTRUMENT,
     "backtest": BACKTEST,
     "study": STUDY,
     "audit": AUDIT,
@@ -224,6 +240,7 @@ GROUPS = {
         "secret": Entry("flotilla.cli.main:SECRET", "Credentials of venues, in the state folder."),
         "access": Entry("flotilla.cli.main:ACCESS", "Who may use the REST API."),
         "data": Entry("flotilla.cli.main:DATA", "The market data that engines replay."),
+        "instrument": Entry("flotilla.cli.main:INSTRUMENT", "What is traded in a simulation."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nExit codes:\n{_EXITS}",

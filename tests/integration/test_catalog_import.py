@@ -192,12 +192,20 @@ def test_a_pair_with_a_slash_keeps_its_name(
     assert "has EUR/USD.SIM in the folder that EURUSD.SIM would take" in said["message"]
 
 
-@pytest.mark.parametrize("symbol", ["^GSPC.CBOE", "ES=F.CME", "BRK-B.XNYS", "7203.T"])
+@pytest.mark.parametrize(
+    ("symbol", "kind"),
+    [
+        ("^GSPC.CBOE", ("--class", "index")),
+        ("ES=F.CME", ("--class", "equity")),
+        ("BRK-B.XNYS", ()),
+        ("7203.T", ()),
+    ],
+)
 def test_symbols_with_special_characters_can_be_read_again(
-    tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str], symbol: str
+    tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str], symbol: str, kind: tuple[str, ...]
 ) -> None:
     file = csv(tmp_path, "time,price,size", "2024-01-02T10:00:00Z,10,5")
-    assert imported(capsys, catalog, file, "--type", "trades", "--instrument", symbol)[0] == 0
+    assert imported(capsys, catalog, file, "--type", "trades", "--instrument", symbol, *kind)[0] == 0
     assert [str(tick.instrument_id) for tick in read(catalog, DataSet(TradeTick, symbol))] == [symbol]
     assert (
         imported(capsys, catalog, file, "--type", "trades", "--instrument", symbol)[1]["event"] == "unchanged"

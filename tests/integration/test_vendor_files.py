@@ -240,6 +240,8 @@ def test_a_gap_and_a_jump_are_both_found(catalog: Path) -> None:
 
 def test_prices_below_zero_come_in_for_a_future(catalog: Path) -> None:
     said = refusal(catalog, order("oil.csv", "CLK0.NYMEX", stamp=Stamp.CLOSE))
+    assert "CLK0.NYMEX looks like a future of the table" in said
+    said = refusal(catalog, order("oil.csv", "OIL.SIM", stamp=Stamp.CLOSE))
     assert "price -2.00 is not positive, which only those of futures and commodities may be" in said
     ParquetDataCatalog(str(catalog)).write_data([_oil_future("CLK0.NYMEX")])
     bars, _ = brought_in(catalog, order("oil.csv", "CLK0.NYMEX", stamp=Stamp.CLOSE))

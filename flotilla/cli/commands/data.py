@@ -52,6 +52,12 @@ _UNSOUND = 1
 )
 @click.option("--price-precision", type=int, metavar="DECIMALS")
 @click.option("--size-precision", type=int, metavar="DECIMALS")
+@click.option(
+    "--class",
+    "instrument_class",
+    type=click.Choice(["equity", "index", "currency-pair"]),
+    help="What a new instrument is; others: flotilla instrument add.",
+)
 @click.option("--currency", help="Of a new instrument that is no pair.  [default: USD]")
 @common
 @pass_options
@@ -125,7 +131,7 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
     what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
     span = f"{formats.day(report['first'])} to {formats.day(report['last'])}"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
-    for note in report["notes"]:
+    for note in (*report["assumed"], *report["notes"]):
         options.output.show(f"  {note}")
     if report["ignored"]:
         options.output.show(f"  columns not read: {', '.join(report['ignored'])}")

@@ -9,6 +9,7 @@ from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 
+from flotilla.engine_sidecar.catalog.adding import added
 from flotilla.engine_sidecar.catalog.instruments import new_instrument
 from flotilla.engine_sidecar.strategies.bollinger_reversion import BollingerReversionConfig
 from flotilla.engine_sidecar.strategies.buy_and_hold import BuyAndHoldConfig
@@ -16,7 +17,8 @@ from flotilla.engine_sidecar.strategies.daily_loss import DailyLoss
 from flotilla.engine_sidecar.strategies.donchian_breakout import DonchianBreakoutConfig
 from flotilla.engine_sidecar.strategies.grid import GridConfig, wanted_lines
 from flotilla.engine_sidecar.strategies.simple_momentum import SimpleMomentumConfig
-from flotilla.engine_sidecar.strategies.sizing import units_at_risk, whole_quantity
+from flotilla.engine_sidecar.strategies.sizing import unit_value, units_at_risk, whole_quantity
+from flotilla.schemas.instrument import AddInstrument
 
 HOUR = 3_600 * 10**9
 DAY = 24 * HOUR
@@ -24,12 +26,23 @@ BUY, SELL = OrderSide.BUY, OrderSide.SELL
 SPX = {"instrument_id": "SPX.SIM", "bar_type": "SPX.SIM-1-DAY-LAST-EXTERNAL"}
 
 
-def test_units_at_risk_lose_that_part_of_the_equity_over_the_distance() -> None:
-    units = units_at_risk(Decimal(100_000), Decimal("0.01"), Decimal(4), Decimal(1))
-    assert units == 250
-    assert units_at_risk(Decimal(100_000), Decimal("0.01"), Decimal(4), Decimal(50)) == 5
-    assert units_at_risk(Decimal(100_000), Decimal("0.01"), Decimal(0), Decimal(1)) == 0
-    assert units_at_risk(Decimal(-1), Decimal("0.01"), Decimal(4), Decimal(1)) == 0
+def test_units_at_risk_lose_that_part_of_the_equity() -> None:
+    assert units_at_risk(Decimal(100_000), Decimal("0.01"), Decimal(4)) == 250
+    assert units_at_risk(Decimal(100_000), Decimal("0.01"), Decimal(0)) == 0
+    assert units_at_risk(Decimal(-1), Decimal("0.01"), Decimal(4)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "value"),
+    [
+        ("BTCUSDT-PERP.BINANCE", {}, "40000"),
+        ("BTCUSD-PERP.BINANCE", {}, "0.0025"),  # 100 USD in BTC
+        ("ESH4.CME", {"expiration_ns": "2024-03"}, "2000000"),
+    ],
+)
+def test_a_unit_is_worth_what_its_instrument_says(name: str, fields: dict[str, Any], value: str) -> None:
+    instrument = added(AddInstrument(name=name, fields=fields)).instrument
+    assert unit_value(instrument, Decimal(40_000)) == Decimal(value)
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,11 @@ def test_fills_latency_and_fees_are_models_of_nautilus() -> None:
     assert "default_leverage" not in venue
 
 
+def test_without_a_commission_fees_are_those_of_the_instruments() -> None:
+    # NautilusTrader's own fee model takes them from there.
+    assert "fee_model" not in planned(base_currency="USD").venues[0]
+
+
 def pairs(*names: str, **chosen: Any) -> dict[str, Any]:
     return of_class(instruments=tuple(f"{name}.X" for name in names), venues=("X",), **chosen)
 

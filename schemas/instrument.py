@@ -1,0 +1,100 @@
+"""What is asked and said about the instruments of a catalog."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from flotilla.schemas.ids import InstrumentId
+from flotilla.schemas.instrument_classes import InstrumentClass
+
+
+class AddInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Describes one instrument: what is given, over the row of the table that `like` (else the id) names, over the JSON of `file`.
+
+    `name` is an id, or the root of a future of the table. `fields` have NautilusTrader's names and what people type for them.
+    `new_currencies` are codes that NautilusTrader does not know, taken as crypto currencies of 8 decimals as it does.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    instrument_class: InstrumentClass | None = None
+    like: str | None = None
+    file: str | None = None
+    fields: dict[str, str | bool] = {}
+    new_currencies: tuple[str, ...] = ()
+
+
+class ImportInstruments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Brings instruments from a JSON file, or from the folder of another NautilusTrader catalog; all of them, or those of `only`."""
+
+    source: str
+    only: tuple[str, ...] = ()
+    new_currencies: tuple[str, ...] = ()
+
+
+class RemoveInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Takes an instrument out of the catalog; with `is_forced` also where data of it stays behind."""
+
+    name: InstrumentId
+    is_forced: bool = False
+
+
+class FieldValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A field as it is: NautilusTrader's name and text, what that means to people, and its unit."""
+
+    name: str
+    value: Any
+    shown: str
+    unit: str = ""
+
+
+class InstrumentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument of the catalog. `nautilus` is its `to_dict`, which `instrument import` takes again; `data` are the data sets of it."""
+
+    id: str
+    instrument_class: InstrumentClass
+    fields: tuple[FieldValue, ...]
+    nautilus: dict[str, Any]
+    data: tuple[str, ...] = ()
+
+
+class InstrumentList(msgspec.Struct, frozen=True, kw_only=True):
+    """The instruments of a catalog, by id."""
+
+    instruments: tuple[InstrumentView, ...]
+
+
+class InstrumentChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an instrument: added, replaced, unchanged or removed; which fields changed, and what was assumed."""
+
+    id: str
+    outcome: str
+    instrument_class: InstrumentClass
+    changed: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+
+
+class InstrumentChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of each instrument that was asked for."""
+
+    changes: tuple[InstrumentChange, ...]
+
+
+class CommonInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of the table of common instruments; a field that is not there is not known, and must be given.
+
+    `key` is an id, or a symbol at any venue. `is_root`: it is the root of a future's symbols; `venue` is where. `expires` is the rule for the
+    last moment of a contract month, None where it follows a calendar of holidays; `is_of_month`: contracts expire in their month.
+    """
+
+    key: str
+    instrument_class: InstrumentClass
+    fields: dict[str, str | bool]
+    source: str
+    date: str
+    venue: str | None = None
+    is_root: bool = False
+    is_of_month: bool = False
+    months: str = "FGHJKMNQUVXZ"
+    expires: str | None = None
