@@ -17,7 +17,7 @@ _TILES: Final = (
 )
 _ELSEWHERE: Final = frozenset(
     (
-        *("strategy", "strategy_class", "strategy_config"),
+        *("strategy", "strategy_class", "strategy_config", "strategies"),
         *("output_path", "data_sources", "save_results", "seed"),
     )
 )
@@ -78,7 +78,7 @@ def _strategies(record: Record) -> Iterator[tuple[str, Iterable[tuple[str, str]]
             )
         return
     ran = plans[0].get("config") if plans else None
-    name = config.strategy or config.strategy_class or UNDEFINED
+    name = config.strategy or config.strategy_class or strategy_name(config)
     yield "Strategy and parameters", [("strategy", name), *_pairs(ran or config.strategy_config)]
 
 
