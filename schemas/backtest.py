@@ -22,8 +22,10 @@ from flotilla.schemas.ids import (
     Name,
     RequestId,
     SessionId,
+    StrategyName,
     StudyId,
 )
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
@@ -56,7 +58,8 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `engine` is a BacktestEngineConfig without its strategies, each of `venues` a BacktestVenueConfig, each of `strategies` an
     ImportableStrategyConfig. The run is over events from `start_ns` to `end_ns`, both included. Its days end at midnight of `timezone`
-    (IANA). A venue without `base_currency` counts in the currency that all instruments of the plan are settled in.
+    (IANA). A venue without `base_currency` counts in the currency that all instruments of the plan are settled in. `packages` are where
+    strategies come from that are of no module of ours.
     """
 
     engine: dict[str, Any] = {}
@@ -67,6 +70,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     start_ns: int
     end_ns: int
     timezone: str = "UTC"
+    packages: tuple[PackageRef, ...] = ()
 
 
 class BacktestStatus(StrEnum):
@@ -124,7 +128,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     start_date: Annotated[str, Meta(max_length=40)]
     end_date: Annotated[str, Meta(max_length=40)]
     instruments: Annotated[tuple[InstrumentId, ...], Meta(min_length=1, max_length=64)]
-    strategy: Name | None = None
+    strategy: StrategyName | None = None
     strategy_class: _Path | None = None
     config_class: _Path | None = None
     strategy_config: dict[str, Any] = {}
@@ -395,7 +399,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-TRIAL_FORMAT: Final = 1
+TRIAL_FORMAT: Final = 2
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 

@@ -1,12 +1,18 @@
 """The options that describe a backtest, and what they come to together with what the fleet knows."""
 
+import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from flotilla.cli.drafts import uploaded
 from flotilla.cli.engine_options import pairs
+from flotilla.cli.options import Options
+from flotilla.client.client import Flotilla
 from flotilla.schemas.decoding import decode
+from flotilla.schemas.package import split_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +26,17 @@ _NAMES: Final = {
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
 _OPTIONS: Final = (
-    click.option("--strategy", metavar="NAME", help="A strategy template."),
+    click.option(
+        "--strategy",
+        metavar="NAME",
+        help="A strategy template; of a package one version too, such as mine@2.",
+    ),
+    click.option(
+        "--file",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="Your own strategy, a folder or .py file, as it is now, without push.",
+    ),
     click.option(
         "--strategy-class", metavar="MODULE:CLASS", help="A class from a module that the fleet allows."
     ),
@@ -70,7 +86,9 @@ def backtest_options(command: F) -> F:
     return command
 
 
-def given_config(*, config_file: Any, param: Iterable[str], **plain: Any) -> dict[str, Any]:
+def given_config(
+    *, config_file: Any, param: Iterable[str], file: Path | None = None, **plain: Any
+) -> dict[str, Any]:
     """What was chosen so far, of the fields of BacktestConfig; the options are put over the file.
 
     Raises FaultError for a file that is no JSON object, click.UsageError for options that do not go together.
@@ -90,6 +108,28 @@ def given_config(*, config_file: Any, param: Iterable[str], **plain: Any) -> dic
         given["fill_model"] = {**given.get("fill_model", {}), **model}
     if parameters := pairs(param, "--param"):
         given["strategy_config"] = {**given.get("strategy_config", {}), **parameters}
-    if not given.keys() & {"strategy", "strategy_class"}:
-        raise click.UsageError("give --strategy NAME, --strategy-class MODULE:CLASS or --config FILE")
+    if file is not None and "strategy_class" in chosen:
+        raise click.UsageError("give either --file or --strategy-class")
+    if file is not None:
+        given.pop("strategy_class", None)
+    elif not given.keys() & {"strategy", "strategy_class"}:
+        raise click.UsageError(
+            "give --strategy NAME, --file PATH, --strategy-class MODULE:CLASS or --config FILE"
+        )
     return given
+
+
+async def with_file(
+    options: Options, fleet: Flotilla, given: dict[str, Any], file: Path | None
+) -> dict[str, Any]:
+    """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now."""
+    if file is None:
+        return given
+    return {**given, "strategy": await uploaded(options, fleet, file, given.get("strategy"), "--file")}
+
+
+def stem(given: dict[str, Any], file: Path | None, otherwise: str) -> str:
+    """What a new id begins with."""
+    if file is not None:
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", file.resolve().stem)[:60] or otherwise
+    return split_name(str(given.get("strategy") or otherwise))[0]

@@ -8,7 +8,7 @@ from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FieldError, invalid
-from flotilla.schemas.ids import BarType
+from flotilla.schemas.ids import BarType, StrategyName
 
 
 async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig:
@@ -18,8 +18,7 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
     """
     if not given.get("instruments"):
         convert(given.get("bar_types", ()), tuple[BarType, ...], "config.bar_types")
-        templates = (await fleet.templates()).templates
-        given = with_instruments(given, {one.name: one for one in templates})
+        given = with_instruments(given, await _template(fleet, given.get("strategy")))
     if not (given.get("venues") and given.get("start_date") and given.get("end_date")):
         entries = (await fleet.catalog()).entries
         given = with_range(given, entries)
@@ -27,6 +26,15 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
             raise invalid(FieldError("config.instruments", _no_dates(given, entries)))
     config: BacktestConfig = convert(given, BacktestConfig, "config")
     return config
+
+
+async def _template(fleet: Flotilla, strategy: Any) -> dict[str, TemplateView]:
+    """The template of the strategy under its name, if there is one."""
+    if not strategy:
+        return {}
+    name: str = convert(strategy, StrategyName, "config.strategy")
+    templates = (await fleet.templates(name=name)).templates
+    return {name: templates[0]} if templates else {}
 
 
 def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateView]) -> dict[str, Any]:
@@ -38,6 +46,8 @@ def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateV
         values.setdefault(name, parameter.default)
     kinds = {name: parameter.type for name, parameter in template.parameters.items()} if template else {}
     named = [values[name] for name, kind in kinds.items() if kind == "instrument"]
+    bars = [values[name] for name, kind in kinds.items() if kind == "bar_type"]
+    named += [] if named else [_instrument(one) for one in bars if isinstance(one, str)]
     found: list[Any] = [_instrument(one) for one in bar_types] or [*named, values.get("instrument_id")]
     instruments = list(dict.fromkeys(one for one in found if isinstance(one, str)))
     return {**given, "instruments": instruments} if instruments else dict(given)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.fault import FieldError
@@ -14,6 +16,8 @@ from flotilla.services.orchestrator.templates.core.strategies import Rendered, r
 from flotilla.services.orchestrator.templates.core.templates import (
     StrategyTemplate,
     TemplateSet,
+    package_of,
+    pinned,
     unknown_template,
 )
 
@@ -36,7 +40,17 @@ def template_of(config: BacktestConfig, template_set: TemplateSet) -> StrategyTe
     if config.strategy is not None:
         return template_set.strategies.get(config.strategy)
     found = (template_set.strategies[name] for name in sorted(template_set.strategies))
-    return next((each for each in found if each.strategy_class == config.strategy_class), None)
+    return next(
+        (each for each in found if each.strategy_class == config.strategy_class and package_of(each) is None),
+        None,
+    )
+
+
+def with_version(config: BacktestConfig, template_set: TemplateSet) -> BacktestConfig:
+    """The config, its strategy named with the version that it means now, where it is of a package."""
+    if config.strategy is None:
+        return config
+    return msgspec.structs.replace(config, strategy=pinned(config.strategy, template_set))
 
 
 def render_chosen(

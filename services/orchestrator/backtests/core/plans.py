@@ -151,6 +151,7 @@ def _plan(config: BacktestConfig, rendered: Rendered, data: Sequence[TrialData])
         start_ns=config.start_ns,
         end_ns=config.end_ns,
         timezone=config.timezone or "UTC",
+        packages=(rendered.package,) if rendered.package else (),
     )
 
 

@@ -17,6 +17,7 @@ from flotilla.services.orchestrator.templates.core.parameters import Known, Valu
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
 from flotilla.services.orchestrator.templates.core.strategies import (
     instruments,
+    packages_of,
     predefined,
     render_all,
     trader_id,
@@ -66,6 +67,8 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *(name for each in strategies for name in each.instruments),
     }
     errors += _currency_errors(template, values, () if config.venues else traded)
+    packages, wrong = packages_of(strategies, "config.strategies")
+    errors += wrong
     if errors:
         raise invalid(*errors)
     plan = EnginePlan(
@@ -76,6 +79,7 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         instruments=() if config.venues else tuple(sorted(traded)),
         secrets=clients.secrets,
         always_open=clients.always_open,
+        packages=packages,
     )
     return _spec(
         config,
