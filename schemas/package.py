@@ -11,8 +11,8 @@ from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name, PackageVersion, RequestId
 
-CHUNK_BYTES: Final = 512 << 10
-"""Of an archive in one message; JSON makes a third more of it."""
+CHUNK_BYTES: Final = 128 << 10
+"""Of an archive in one message; JSON makes a third more of it, and a request has 256 KiB at most."""
 MOST_BYTES: Final = 8 << 20
 """Of one archive, and of all that one engine or trial takes."""
 MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES

@@ -437,7 +437,7 @@ class CleanupReport(msgspec.Struct, frozen=True, kw_only=True):
     is_dry_run: bool = False
 
 
-class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Asks NautilusTrader itself, in a process of its own, whether classes exist and a plan's configs are accepted.
 
     `strategies` are importable strategy configs; `plan` is built as a node would be, up to but not including a connection. `packages`
@@ -449,7 +449,7 @@ class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     packages: Annotated[tuple[Digest, ...], Meta(max_length=64)] = ()
 
 
-class CheckLine(PlanCheck, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CheckLine(PlanCheck, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the checking process reads: the same with the archives of its packages. `is_package`: it is asked what the first of them holds."""
 
     archives: tuple[bytes, ...] = ()

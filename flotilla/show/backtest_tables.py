@@ -17,6 +17,7 @@ from flotilla.schemas.backtest import (
     ClosedTrade,
 )
 from flotilla.schemas.figures import ratio, share
+from flotilla.schemas.package import is_draft, split_name
 from flotilla.show import formats
 from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
 from flotilla.show.output import table
@@ -43,7 +44,9 @@ def status_text(backtest: BacktestView) -> Text:
 
 
 def strategy_name(config: BacktestConfig) -> str:
-    """The template, or the class without its module."""
+    """The template, of unpushed code with the beginning of its digest; or the class without its module."""
+    if config.strategy and is_draft(config.strategy):
+        return f"{split_name(config.strategy)[0]} (unpushed, {config.strategy.rpartition('-')[2][:12]})"
     return config.strategy or (config.strategy_class or "").replace(":", ".").rpartition(".")[2]
 
 
