@@ -114,7 +114,7 @@ def _check(files: Mapping[str, bytes]) -> None:
             raise ArchiveError(f"{name}: with it the package is too large: {_too_large(total)}")
     _check_folders(files)
     if not modules_of(files):
-        raise ArchiveError("there is no Python module in it")
+        raise ArchiveError("there is no Python module in it; tests, setup.py and __main__.py do not count")
     for name in sorted(top_names(files)):
         if name in _OURS or name in sys.stdlib_module_names:
             whose = "one of Python's own" if name in sys.stdlib_module_names else "in use by every engine"

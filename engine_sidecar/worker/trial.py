@@ -209,8 +209,8 @@ class Trial:
         )
         await self._tell(started)
         end = await self._ended(process)
-        # One that was killed left its files.
-        await asyncio.to_thread(remove_folders, pid)
+        if archives:  # one that was killed left its files
+            await asyncio.to_thread(remove_folders, pid)
         return end
 
     async def _archives(self) -> tuple[bytes, ...] | None:

@@ -1,5 +1,6 @@
 """From a folder, or one file, to the archive of a package. Reads only; whatever cannot be packed is refused by its name."""
 
+import keyword
 import os
 import re
 import stat
@@ -37,10 +38,15 @@ def packed(path: Path, name: str | None = None) -> Packed:
     except OSError as error:
         raise invalid(FieldError("path", f"{error.filename or path}: {error.strerror}")) from None
     chosen = name or _name(files, path)
-    if not _NAME.match(chosen):
-        text = f"{chosen!r} cannot name a package: lower case letters, digits and '_', beginning with a letter, at most 63"
-        raise invalid(FieldError("name", text))
+    require_name(chosen)
     return Packed(chosen, archive, digest_of(archive))
+
+
+def require_name(name: str) -> None:
+    """Raises FaultError `invalid` for what cannot be the name of a package."""
+    if not _NAME.match(name) or keyword.iskeyword(name):
+        text = "cannot name a package: lower case letters, digits and '_', beginning with a letter, at most 63, and no word of Python's"
+        raise invalid(FieldError("name", f"{name!r} {text}"))
 
 
 def _files(path: Path) -> dict[str, bytes]:

@@ -32,10 +32,10 @@ CHANGED = pack({"mine.py": b"x = 2\n"})
 LARGE = pack({"mine.py": b"x = 3\n", "table.bin": bytes(range(256)) * 4096})
 
 
-def found(name: str = "mine:Mine") -> PackageFindings:
+def found(name: str = "mine:Mine", description: str = "d") -> PackageFindings:
     parameters = {"period": Parameter(type="integer", help="h", default=5)}
     strategy = FoundStrategy(
-        strategy_path=name, config_path=f"{name}Config", description="d", parameters=parameters
+        strategy_path=name, config_path=f"{name}Config", description=description, parameters=parameters
     )
     return PackageFindings(strategies=(strategy,), notes=("a note",))
 
@@ -153,6 +153,8 @@ async def test_what_is_not_whole_or_not_sound_is_refused_and_nothing_is_kept(
     assert (fault.code, fault.errors[0].field) == (FaultCode.INVALID, "mine:MineConfig.period")
     checks.findings = found("os:system")
     assert "tampered with" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
+    checks.findings = found(description="d" * 70_000)
+    assert "68 KiB to describe" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
     checks.findings = found()
     taken = PushPackage(name="ema_cross", digest=digest_of(MINE))
     assert "there is a template ema_cross" in (await refused(bench, contract.PACKAGE_PUSH, taken)).message

@@ -11,7 +11,7 @@ from flotilla.cli.new_package import project_files
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
-from flotilla.client.packing import packed
+from flotilla.client.packing import packed, require_name
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.package import PackageView, split_name
 from flotilla.schemas.package_archive import ArchiveError, pack
@@ -31,6 +31,7 @@ def new(options: Options, /, *, name: str, into: Path | None) -> None:
     \b
     flotilla package new mine
     """
+    require_name(name)
     folder = into or Path(name)
     files = project_files(name, shlex.quote(str(folder)))
     try:

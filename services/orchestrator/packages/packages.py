@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import msgspec
+
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
@@ -39,6 +41,8 @@ from flotilla.services.orchestrator.packages.shelf import PackageShelf
 log = get_logger(__name__)
 
 _CHECK_S: Final = 55.0
+_LONGEST: Final = 64 << 10
+"""Templates are listed in one message, all of them."""
 
 
 class Packages:
@@ -185,6 +189,9 @@ class Packages:
             raise invalid(*found.problems)
         if strange := offers.strays(files, found.strategies):
             raise invalid(FieldError("digest", f"its check was tampered with: it told of {strange[0]}"))
+        if (size := len(msgspec.json.encode(found.strategies))) > _LONGEST:
+            text = f"its parameters take {size >> 10} KiB to describe, and may take {_LONGEST >> 10} KiB"
+            raise invalid(FieldError("digest", text))
         return Content(
             digest=digest,
             size_bytes=len(archive),
