@@ -34,6 +34,7 @@ ParameterType: TypeAlias = Literal[
     "list",
     "map",
     "object",
+    "any",
 ]
 
 

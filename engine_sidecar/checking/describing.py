@@ -21,6 +21,8 @@ _NAME: Final = re.compile(NAME_PATTERN)
 _DEEPEST: Final = 4
 _TEXTS: Final = (pd.Timestamp, pd.Timedelta)
 _MODEL: Final = "nautilus_trader.model."
+_NAMED: Final = (shapes.StrType, shapes.EnumType, shapes.CustomType)
+"""What a text may be meant for: beside `str`, it is taken as that."""
 _SECTION: Final = re.compile(
     r"^(?P<indent> *)Parameters\n(?P=indent)-{3,}\n(?P<body>.*?)(?=^(?P=indent)[^\n]+\n(?P=indent)-{3,}|\Z)",
     re.M | re.S,
@@ -103,6 +105,8 @@ def _of(shape: Any, text: str, depth: int) -> Parameter:  # noqa: PLR0911, PLR09
             return Parameter(type="map", help=text, items=_of(value, "", depth + 1))
         case shapes.StructType(cls=kind):
             return _object(kind, text, depth)
+        case shapes.AnyType():
+            return Parameter(type="any", help=text)
         case shapes.UnionType(types=types):
             return _union(types, text, depth)
     raise IndescribableError(f"has a type that is no parameter: {type(shape).__name__.removesuffix('Type')}")
@@ -168,6 +172,10 @@ def _union(types: tuple[Any, ...], text: str, depth: int) -> Parameter:
         return _of(some[0], text, depth)
     if {type(each) for each in some} == {shapes.IntType, shapes.FloatType}:
         return Parameter(type="number", help=text)
+    if any(isinstance(each, shapes.StrType) for each in some) and all(
+        isinstance(each, _NAMED) for each in some
+    ):
+        return Parameter(type="string", help=text)
     raise IndescribableError("has a type of several alternatives; leave one, or one and None")
 
 

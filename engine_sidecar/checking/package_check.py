@@ -25,12 +25,13 @@ _SAMPLES: Final[dict[str, Any]] = {
     "instrument": "SPX.SIM",
     "bar_type": _BARS,
     "boolean": False,
-    "string": "x",
+    "string": "1",
     "date": "2020-01-31",
     "datetime": "2020-01-31T00:00:00Z",
     "duration": "PT1M",
     "list": [],
     "map": {},
+    "any": None,
 }
 _CERTAIN: Final = ("instrument", "bar_type")
 """Of these any value must do for a strategy to be built."""

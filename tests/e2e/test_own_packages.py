@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import Manifest
-from flotilla.schemas.states import RunState
+from tests.e2e.engines import traded_more
 from tests.e2e.stacks import RunningStack
 
 DATES = ("--start", "2000-01-01", "--end", "2000-12-31")
@@ -34,7 +34,7 @@ async def test_code_of_ones_own_runs_in_backtests_studies_and_an_engine_after_si
     assert "UNPUSHED CODE" in await ok(stack, "backtest", "run", "first", "--file", str(mine), *DATES)
     await ok(stack, "study", "run", "sweep", "--file", str(mine), "--axis", "period=10,20", *DATES)
     assert "mine@1 is there" in await ok(stack, "package", "push", str(mine))
-    await ok(stack, "engine", "start", "own", "--strategy", "mine")
+    await ok(stack, "engine", "start", "own", "--strategy", "mine", "--param", "speed=864000")
 
     first = await fleet.backtest("first")
     assert first.summary is not None
@@ -44,35 +44,19 @@ async def test_code_of_ones_own_runs_in_backtests_studies_and_an_engine_after_si
     assert (package.name, package.digest) == ("mine", pushed.digest)
     assert package.version == f"sha256-{pushed.digest}"
     assert (await fleet.study("sweep")).counts["completed"] == 2
-    engine = await fleet.wait_for("own", (RunState.COMPLETED,))
+    engine = await traded_more(fleet, "own", 0)
     assert engine.config.strategies is not None
     assert engine.config.strategies[0].template == "mine@1"
-    assert (await fleet.events("own", kind="fill", limit=10)).events
+    assert "added Mine-" in await ok(stack, "strategy", "add", "own", "mine", "--set", "period=5")
 
-    # What was run stays what it was, whatever is pushed later.
+    # What runs and what was run stays what it is, whatever is pushed later.
     module.write_text(module.read_text().replace("] = 10\n", "] = 30\n"))
     assert "mine@2 is there" in await ok(stack, "package", "push", str(mine))
-    assert "is equal" in await ok(stack, "backtest", "verify", "first")
-    await ok(stack, "backtest", "run", "again", "--strategy", "mine@1", *DATES)
-    again = await fleet.backtest("again")
-    assert (again.config.strategy, again.metrics) == ("mine@1", first.metrics)
-    assert (await fleet.engine("own")).config.strategies == engine.config.strategies
-
-
-async def test_a_strategy_of_a_package_joins_an_engine_that_runs_and_another_version_of_it_does_not(
-    stack: RunningStack, fleet: Flotilla, tmp_path: Path
-) -> None:
-    desk = tmp_path / "desk"
-    await ok(stack, "package", "new", "desk", "--into", str(desk))
-    await ok(stack, "engine", "start", "paced", "--dev", str(desk), "--param", "speed=86400")
-    await ok(stack, "package", "push", str(desk), "--version", "1.0")
-    assert "added Desk-" in await ok(stack, "strategy", "add", "paced", "desk", "--set", "period=5")
-    (desk / "table.csv").write_text("1\n")
-    await ok(stack, "package", "push", str(desk), "--version", "1.1")
-    refused = await asyncio.to_thread(stack.cli, "strategy", "add", "paced", "desk")
+    refused = await asyncio.to_thread(stack.cli, "strategy", "add", "own", "mine")
     assert refused.returncode != 0
     assert "another version of it" in refused.stderr
-    assert len((await fleet.strategies("paced")).strategies) == 2
-    await ok(stack, "engine", "stop", "paced")
-    kept = await asyncio.to_thread(stack.cli, "package", "rm", "desk@1.0")
-    assert kept.returncode in (0, 5)
+    assert len((await fleet.strategies("own")).strategies) == 2
+    assert "is equal" in await ok(stack, "backtest", "verify", "first")
+    kept = await asyncio.to_thread(stack.cli, "package", "rm", "mine@1")
+    assert (kept.returncode, "engine own" in kept.stderr) == (5, True)
+    await ok(stack, "engine", "stop", "own")

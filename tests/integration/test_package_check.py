@@ -13,7 +13,7 @@ from flotilla.schemas.package_archive import pack
 from flotilla.schemas.session import CheckLine
 from tests.engine_processes import ROOT
 
-PATIENCE_S = 4.0
+PATIENCE_S = 2.5
 _CHECKS = f"""
 import sys
 import msgspec

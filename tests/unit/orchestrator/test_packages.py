@@ -197,6 +197,7 @@ WINDOW = of("object", fields={"days": of("integer", default=3), "share": of("dec
         (of("map", items=of("decimal")), {"a": 1.5}, {"a": "1.5"}),
         (WINDOW, {"share": "0.5"}, {"days": 3, "share": "0.5"}),
         (of("number", above=0), 0.1, 0.1),
+        (of("map", items=of("any")), {"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}),
     ],
 )
 def test_values_of_every_kind_become_what_the_class_takes(

@@ -203,6 +203,11 @@ def _duration(value: object, _: Known | None) -> str:
     return _parsed(value, timedelta, "a duration such as PT5M or P1D")
 
 
+def _anything(value: object, _: Known | None) -> Value:
+    """Its class says no more of it either."""
+    return value
+
+
 def _parsed(value: object, kind: Any, what: str) -> str:
     """The text as it is, for its class reads it likewise."""
     try:
@@ -249,5 +254,6 @@ _CHECKS: Final[dict[str, Callable[[object, Known | None], Value]]] = {
     "date": _date,
     "datetime": _datetime,
     "duration": _duration,
+    "any": _anything,
 }
 _NESTED: Final = ("list", "map", "object")
