@@ -29,12 +29,15 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
 
 
 async def _template(fleet: Flotilla, strategy: Any) -> dict[str, TemplateView]:
-    """The template of the strategy under its name, if there is one."""
+    """The template of the strategy under its name. Raises FaultError `invalid` where there is none."""
     if not strategy:
         return {}
     name: str = convert(strategy, StrategyName, "config.strategy")
     templates = (await fleet.templates(name=name)).templates
-    return {name: templates[0]} if templates else {}
+    if not templates:
+        text = f"there is no template {name}: `template ls` and `package ls NAME` list what there is"
+        raise invalid(FieldError("config.strategy", text))
+    return {name: templates[0]}
 
 
 def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateView]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from flotilla.services.orchestrator.engines.ports import Command, Record, Refusa
 
 log = get_logger(__name__)
 
-_ABOUT: Final = ("instance_id", "backtest_id", "study_id")
+_ABOUT: Final = ("instance_id", "backtest_id", "study_id", "name")
 _LONGEST: Final = 2_000
 _FROM_HOST: Final = b"null"
 MOST: Final = 10_000

@@ -25,6 +25,7 @@ from flotilla.schemas.package import (
     RemovePackage,
     UploadChunk,
     WhichPackage,
+    draft_version,
 )
 from flotilla.schemas.package_archive import ArchiveError, digest_of, unpack
 from flotilla.services.orchestrator.core.record_time import wall
@@ -230,4 +231,6 @@ class Packages:
 
 
 def _about(version: Version) -> str:
-    return f"{version.name}@{version.version}"[:100]
+    """As the audit names it: a draft by the beginning of its digest."""
+    digest = version.content.digest
+    return f"{version.name}@{draft_version(digest[:12]) if version.is_draft else version.version}"[:100]
