@@ -86,7 +86,8 @@ _NEVER: Final = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key", "keyctl"),
 )
 _PROCESSES: Final = ("fork", "vfork", "clone", "clone3", "execve", "execveat")
-"""And with them threads, which are made by the same calls. ARM has neither fork nor vfork."""
+"""And with them threads, which are made by the same calls."""
+_NOT_ON_ARM: Final = ("fork", "vfork")
 _NO_SIGNALS: Final = ("tkill", "pidfd_send_signal")
 _OWN_SIGNALS: Final = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 _OWN_SCHEDULING: Final = (
@@ -155,7 +156,7 @@ def program(machine_name: str, *, own_pid: int | None, has_internet: bool, is_se
         _instruction(_RETURN, _REFUSE),
     ]
     for name, conditions in rules(own_pid=own_pid, has_internet=has_internet, is_sealed=is_sealed):
-        if name not in machine.calls:
+        if name in _NOT_ON_ARM and name not in machine.calls:
             continue
         body = _body(conditions)
         code += [_instruction(_JUMP_IF_EQUAL, machine.calls[name], skip=len(body)), *body]

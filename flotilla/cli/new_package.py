@@ -58,9 +58,9 @@ class {title}(Strategy):
 '''
 _TEST: Final = '''"""Runs the strategy over made-up bars, without a fleet: `python -m pytest` in this folder."""
 
+import sys
 from decimal import Decimal
 from pathlib import Path
-import sys
 
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.model.currencies import USD
@@ -71,7 +71,7 @@ from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from {name} import {title}, {title}Config  # noqa: E402
+from {name} import {title}, {title}Config
 
 DAY_NS = 86_400_000_000_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from flotilla.cli.new_package import project_files
 from flotilla.schemas.package import PackageFindings
 from flotilla.schemas.package_archive import pack
 from flotilla.schemas.session import CheckLine
@@ -200,3 +201,18 @@ def test_nothing_of_a_check_is_left(check: Check, tmp_path: Path) -> None:
     done = subprocess.run(command, input=line, capture_output=True, cwd=ROOT, env=env, timeout=60, check=True)
     assert "Permission denied" in msgspec.json.decode(done.stdout, type=PackageFindings).problems[0].message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_project_that_package_new_writes_passes_the_check_and_its_own_test(
+    check: Check, tmp_path: Path
+) -> None:
+    files = project_files("fresh", "fresh")
+    found = check(files)
+    assert (found.problems, found.notes) == ((), ())
+    assert found.strategies[0].parameters["period"].help == "Bars that the average is of."
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

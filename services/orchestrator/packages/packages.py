@@ -113,12 +113,12 @@ class Packages:
             )
             reply = offers.view(new, (*versions, new))
             try:
-                await self._record.add(new, command_of(stamp, _about(new), reply))
+                with self._shelf.changing():
+                    await self._record.add(new, command_of(stamp, _about(new), reply))
             except VersionTaken:
                 text = f"{new.name}@{version} was pushed by somebody else just now: push again"
                 raise fault(FaultCode.CONFLICT, text) from None
-            finally:
-                self._shelf.forget()
+            self._shelf.put(new)
             log.info("package pushed", package=new.name, version=version, digest=request.digest)
             return reply
 
@@ -158,10 +158,9 @@ class Packages:
                 used_by=tuple(used_by),
             )
             command = command_of(stamp, _about(version), reply)
-            try:
+            with self._shelf.changing():
                 await self._record.remove(version, with_content=not used_by, command=command)
-            finally:
-                self._shelf.forget()
+            self._shelf.take_away(version)
             return reply
 
         return await self._ledger.once(PACKAGE_REMOVE, request, run)

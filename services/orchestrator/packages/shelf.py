@@ -1,6 +1,8 @@
 """The versions that there are, kept in memory: they are read once, and changed by nobody but us."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flotilla.services.orchestrator.packages.core.model import Version
 from flotilla.services.orchestrator.packages.core.offers import with_packages
@@ -37,6 +39,21 @@ class PackageShelf:
             self._merged = (files, versions, with_packages(files, versions))
         return self._merged[2]
 
-    def forget(self) -> None:
-        """Has them read again: something was changed, or perhaps."""
-        self._versions = None
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Within it the record is changed. When that fails, what it holds is not known, and is read again."""
+        try:
+            yield
+        except BaseException:
+            self._versions = None
+            raise
+
+    def put(self, version: Version) -> None:
+        """It was pushed just now."""
+        if self._versions is not None:
+            self._versions = (*self._versions, version)
+
+    def take_away(self, version: Version) -> None:
+        """It was removed just now."""
+        if self._versions is not None:
+            self._versions = tuple(each for each in self._versions if each != version)
