@@ -10,6 +10,7 @@ from typing import Any, Final
 from flotilla.schemas.contract import (
     FEEDS,
     OBSERVED_FEEDS,
+    PACKAGE_FETCH,
     RENEW_CREDENTIAL,
     TRIAL_CLAIM,
     TRIAL_CONSUMER,
@@ -25,7 +26,7 @@ QUEUE: Final = (
     f"$JS.ACK.{Durability.TRIALS}.{TRIAL_CONSUMER}.>",
 )
 """How workers take trials."""
-CALLED: Final = (wildcard(TRIAL_CLAIM.subject), wildcard(on_host(RENEW_CREDENTIAL)))
+CALLED: Final = tuple(map(wildcard, (TRIAL_CLAIM.subject, PACKAGE_FETCH.subject, on_host(RENEW_CREDENTIAL))))
 """What engines' account may ask of the fleet: a supervisor's call is for the host that was named."""
 _SAID: Final = tuple(feed for feed in FEEDS if feed.owner == Actor.SIDECAR)
 _KEPT: Final = tuple(wildcard(feed.subject) for feed in _SAID if feed.durability != Durability.LOSSY)

@@ -10,6 +10,7 @@ from flotilla.schemas.contract import (
     FEEDS,
     FLEET_STOP_ORDER,
     HEALTH,
+    PACKAGE_FETCH,
     RENEW_CREDENTIAL,
     TRIAL_CLAIM,
     Actor,
@@ -63,7 +64,7 @@ def engine_permissions(own_inbox: str = OWN_INBOX, *more: str) -> dict[str, Any]
     own = "engine.{{name()}}"
     said = [f"{own}.{feed.subject.rsplit('.', 1)[1]}" for feed in FEEDS if feed.owner == Actor.SIDECAR]
     heard = [f"{own}.command.*", own_inbox]
-    return _allow([*said, *more], heard)
+    return _allow([*said, wildcard(PACKAGE_FETCH.subject), *more], heard)
 
 
 def renewal_permissions() -> dict[str, Any]:

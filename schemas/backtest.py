@@ -22,8 +22,10 @@ from flotilla.schemas.ids import (
     Name,
     RequestId,
     SessionId,
+    StrategyName,
     StudyId,
 )
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.simulation import ComponentChoice, VenueSettings
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
@@ -64,6 +66,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     (IANA). A venue whose balances are of QUOTE_CURRENCY counts in the currency that all instruments of the plan are settled in.
     `currency` is what results are counted in; without it that of the accounts where they have one, else that of the instruments.
     `warm_up`: requests for data before the present moment are answered from the catalog.
+    `packages` are where strategies come from that are of no module of ours.
     """
 
     engine: dict[str, Any] = {}
@@ -76,6 +79,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timezone: str = "UTC"
     currency: str | None = None
     warm_up: bool = False
+    packages: tuple[PackageRef, ...] = ()
 
 
 class BacktestStatus(StrEnum):
@@ -139,7 +143,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     start_date: Annotated[str, Meta(max_length=40)]
     end_date: Annotated[str, Meta(max_length=40)]
     instruments: Annotated[tuple[InstrumentId, ...], Meta(min_length=1, max_length=64)]
-    strategy: Name | None = None
+    strategy: StrategyName | None = None
     strategy_class: _Path | None = None
     config_class: _Path | None = None
     strategy_config: dict[str, Any] = {}

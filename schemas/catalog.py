@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.fault import FieldError
-from flotilla.schemas.ids import Name
+from flotilla.schemas.ids import Name, StrategyName
 
 _FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
@@ -19,26 +19,59 @@ NAMES_FILE: Final = "names.json"
 """Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
 
 
-class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One typed parameter of a template. `type` is one of integer, number, decimal, boolean, string, instrument, bar_type."""
+ParameterType: TypeAlias = Literal[
+    "integer",
+    "number",
+    "decimal",
+    "boolean",
+    "string",
+    "instrument",
+    "bar_type",
+    "enum",
+    "date",
+    "datetime",
+    "duration",
+    "list",
+    "map",
+    "object",
+    "any",
+]
 
-    type: Annotated[str, Meta(pattern=r"\A(?:integer|number|decimal|boolean|string|instrument|bar_type)\Z")]
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One typed parameter of a template.
+
+    Decimals are strings, dates and moments ISO 8601, a duration as `PT5M`, an enum one of its `choices`, and `codes` has what its class
+    takes for them where that is something else. `items` is what a list, or a map by text, holds; `fields` what an object does. `above` and
+    `below` are bounds that are not reached themselves.
+    """
+
+    type: ParameterType
     help: str
     default: Any = None
     required: bool = False
     min: float | None = None
     max: float | None = None
     choices: tuple[str, ...] = ()
+    above: float | None = None
+    below: float | None = None
+    codes: dict[str, Any] = {}
+    items: "Parameter | None" = None
+    fields: dict[str, "Parameter"] = {}
 
 
 class ListTemplates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for the templates of one kind."""
+    """Asks for the templates of one kind, or for the one that goes by `name`, an older version of a package's strategy too."""
 
     kind: Annotated[str, Meta(pattern=r"\A(?:engine|strategy)\Z")] = "strategy"
+    name: StrategyName | None = None
 
 
 class TemplateView(msgspec.Struct, frozen=True, kw_only=True):
-    """A template whose file is sound. `is_checked` is false as long as NautilusTrader has not said whether its classes are there."""
+    """A template whose file is sound. `is_checked` is false as long as NautilusTrader has not said whether its classes are there.
+
+    `package` is the version that a strategy of a package is of, such as mine@2.
+    """
 
     name: Name
     kind: str
@@ -51,6 +84,7 @@ class TemplateView(msgspec.Struct, frozen=True, kw_only=True):
     engine_type: str | None = None
     trading_mode: str | None = None
     is_checked: bool = False
+    package: str | None = None
 
 
 class TemplateFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +105,7 @@ class TemplateList(msgspec.Struct, frozen=True, kw_only=True):
 class ValidateStrategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Asks whether a strategy template takes these parameters; nothing is started."""
 
-    strategy_name: Name
+    strategy_name: StrategyName
     parameters: dict[str, Any] = {}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from flotilla.schemas.ids import InstanceId, Name
+from flotilla.schemas.ids import InstanceId, Name, StrategyName
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
@@ -51,7 +51,7 @@ AccountName: TypeAlias = Annotated[
 class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A strategy to run: a template with its parameters, or an importable class with its config."""
 
-    template: Name | None = None
+    template: StrategyName | None = None
     parameters: dict[str, Any] = {}
     strategy_path: Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")] | None = None
     config_path: Annotated[str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z")] | None = None

@@ -8,7 +8,18 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from flotilla.schemas import audit, backtest, catalog, engine, health, host, session, strategy, telemetry
+from flotilla.schemas import (
+    audit,
+    backtest,
+    catalog,
+    engine,
+    health,
+    host,
+    package,
+    session,
+    strategy,
+    telemetry,
+)
 from flotilla.schemas.telemetry import EngineEvent
 
 Q = TypeVar("Q")
@@ -345,6 +356,43 @@ TRIAL_CLAIM: Final = _ORCHESTRATOR.command(
     callers=(Actor.WORKER, Actor.OPERATOR),
 )
 
+PACKAGE_UPLOAD: Final = _ORCHESTRATOR.command(
+    "fleet.package.upload",
+    package.UploadChunk,
+    package.ChunkKept,
+    "Hand over a piece of a package's archive; it is nothing until the whole is pushed.",
+    timeout_s=15.0,
+)
+PACKAGE_PUSH: Final = _ORCHESTRATOR.command(
+    "fleet.package.push",
+    package.PushPackage,
+    package.PackageView,
+    "Check uploaded content in a process of its own, and keep it under a name and a version.",
+    timeout_s=90.0,
+)
+PACKAGE_LIST: Final = _ORCHESTRATOR.query(
+    "fleet.package.list",
+    package.ListPackages,
+    package.PackageList,
+    "Packages of strategies, or the versions of one.",
+)
+PACKAGE_SHOW: Final = _ORCHESTRATOR.query(
+    "fleet.package.show", package.WhichPackage, package.PackageView, "One version of a package."
+)
+PACKAGE_REMOVE: Final = _ORCHESTRATOR.command(
+    "fleet.package.remove",
+    package.RemovePackage,
+    package.PackageRemoved,
+    "Forget a version of a package; one that is in use is kept unless forced.",
+)
+PACKAGE_FETCH: Final = _ORCHESTRATOR.query(
+    "fleet.package.fetch",
+    package.FetchPackage,
+    package.PackageChunk,
+    "A piece of a package's archive, by its digest.",
+    callers=(Actor.SUPERVISOR, Actor.SIDECAR, Actor.WORKER, Actor.OPERATOR),
+)
+
 SESSION_START: Final = _SUPERVISOR.command(
     "engine.start",
     session.StartSession,
@@ -419,6 +467,14 @@ PLAN_CHECK: Final = _SUPERVISOR.query(
     session.PlanProblems,
     "Have NautilusTrader itself say whether it would take classes and configs; nothing is started.",
     timeout_s=40.0,
+)
+PACKAGE_CHECK: Final = _SUPERVISOR.query(
+    "engine.check_package",
+    package.CheckPackage,
+    package.PackageFindings,
+    "Import a package in a process that is thrown away, and say which strategies are in it.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=60.0,
 )
 
 COMMAND_STOP: Final = _SIDECAR.command(

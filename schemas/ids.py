@@ -14,6 +14,7 @@ from msgspec import Meta
 ID_PATTERN: Final = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 NAME_PATTERN: Final = r"\A[a-z][a-z0-9_]{0,62}\Z"
 REQUEST_ID_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"
+VERSION_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"
 INSTRUMENT_PATTERN: Final = r"\A[A-Za-z0-9^=][A-Za-z0-9^=/_:-]{0,62}(?:\.[A-Za-z0-9/_:-]{1,30}){1,3}\Z"
 BAR_TYPE_PATTERN: Final = (
     INSTRUMENT_PATTERN.removesuffix(r"\Z")
@@ -31,6 +32,23 @@ RequestId: TypeAlias = Annotated[
     Meta(
         pattern=REQUEST_ID_PATTERN,
         description="Chosen by the caller; the same id twice gives the same answer and one effect.",
+    ),
+]
+PackageVersion: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=VERSION_PATTERN,
+        description="A version of a package: letters, digits, '.', '_' and '-', 1 to 80.",
+    ),
+]
+StrategyName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=NAME_PATTERN.removesuffix(r"\Z")
+        + "(?:@"
+        + VERSION_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
+        + r")?\Z",
+        description="A strategy template; one of a package may have the version behind it, such as mine@2.",
     ),
 ]
 InstrumentId: TypeAlias = Annotated[

@@ -12,6 +12,7 @@ from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
+from flotilla.schemas.package import Digest, PackageRef
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import StateChange, StopFlag, StopReport
 
@@ -22,7 +23,8 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     `node` is a TradingNodeConfig without its strategies; exec clients carry no factory (NautilusTrader cannot import one for
     them), so `exec_factories` gives its import path per client name. `instruments` are those that must be in the catalog.
     `secrets` gives, per client name, the entry of the secret store whose values are added to that client's data and exec config.
-    `always_open` are the data clients of venues whose market never closes.
+    `always_open` are the data clients of venues whose market never closes. `packages` are where strategies come from that are of no
+    module of ours.
     """
 
     trader_id: Annotated[str, Meta(pattern=r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")]
@@ -32,6 +34,7 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     instruments: tuple[InstrumentId, ...] = ()
     secrets: dict[str, Name] = {}
     always_open: tuple[str, ...] = ()
+    packages: tuple[PackageRef, ...] = ()
 
 
 class VenueAccount(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -434,14 +437,23 @@ class CleanupReport(msgspec.Struct, frozen=True, kw_only=True):
     is_dry_run: bool = False
 
 
-class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Asks NautilusTrader itself, in a process of its own, whether classes exist and a plan's configs are accepted.
 
-    `strategies` are importable strategy configs; `plan` is built as a node would be, up to but not including a connection.
+    `strategies` are importable strategy configs; `plan` is built as a node would be, up to but not including a connection. `packages`
+    are the digests of those that the classes come from.
     """
 
     strategies: tuple[dict[str, Any], ...] = ()
     plan: EnginePlan | None = None
+    packages: Annotated[tuple[Digest, ...], Meta(max_length=64)] = ()
+
+
+class CheckLine(PlanCheck, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the checking process reads: the same with the archives of its packages. `is_package`: it is asked what the first of them holds."""
+
+    archives: tuple[bytes, ...] = ()
+    is_package: bool = False
 
 
 class PlanProblems(msgspec.Struct, frozen=True, kw_only=True):

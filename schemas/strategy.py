@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.ids import InstanceId, Name, RequestId, SessionId
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.states import StopPolicy
 
 StrategyId: TypeAlias = Annotated[
@@ -97,12 +98,13 @@ class SignalInEngine(
 
 
 class AddToEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Tells a sidecar to add a strategy: `strategy` is an importable config, rendered already."""
+    """Tells a sidecar to add a strategy: `strategy` is an importable config, rendered already, and comes from `package` if that is given."""
 
     strategy: dict[str, Any]
     start: bool = True
     session_id: SessionId | None = None
     request_id: RequestId | None = None
+    package: PackageRef | None = None
 
 
 class ChangeInEngine(

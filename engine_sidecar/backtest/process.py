@@ -25,7 +25,9 @@ from flotilla.engine_sidecar.backtest.running import run_trial
 from flotilla.engine_sidecar.link.frames import Frames, frame
 from flotilla.engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
 from flotilla.engine_sidecar.replay.streams import WrongDataError
+from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
+from flotilla.schemas.package_archive import ArchiveError
 
 PIECE_BYTES: Final = 256 << 10
 FIRST_FRAME_S: Final = 30.0
@@ -42,9 +44,11 @@ def run(sock: socket.socket) -> int:
     trial = link.receive()
     random.seed(trial.job.seed)
     numpy.random.seed(trial.job.seed)
+    packages = OpenPackages()
     try:
+        packages.add(trial.packages)
         outcome, engine = _run(trial, link)
-    except (TrialRefusedError, WrongDataError) as error:
+    except (ArchiveError, TrialRefusedError, WrongDataError) as error:
         link.send(Refused(TrialFailure.CONFIG, str(error)))
         return 1
     except SystemExit as error:
@@ -54,6 +58,8 @@ def run(sock: socket.socket) -> int:
         time.sleep(_LOG_S)
         link.send(Refused(TrialFailure.STRATEGY, f"{type(error).__name__}: {error}"))
         return 1
+    finally:
+        packages.close()
     link.hand_over(msgspec.json.encode(outcome))
     if trial.job.wants_report:
         link.hand_over(tear_sheet(engine, trial.job.backtest_id, outcome.result).encode(), is_report=True)

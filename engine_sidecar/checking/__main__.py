@@ -1,37 +1,79 @@
-"""`python -m flotilla.engine_sidecar.checking`: one PlanCheck as JSON on stdin, one PlanProblems on stdout; no sidecar, no bus.
+"""`python -m flotilla.engine_sidecar.checking`: one CheckLine as JSON on stdin; on stdout PlanProblems, or PackageFindings. No bus.
 
-Exit code 78 says that the input could not be read. What is checked is not trusted: each strategy, and the plan, has a process of
+Exit code 78 says that the input could not be read. What is checked is not trusted: each strategy, plan and package has a process of
 its own, which may end or hang as it likes.
 """
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck
+from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck, Walls
+from flotilla.engine_sidecar.confinement.confine import KernelLocks
+from flotilla.engine_sidecar.link.own_folders import make_folder
 from flotilla.engine_sidecar.strategies.import_path import extend_path
+from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.fault import FieldError
-from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.schemas.package import PackageFindings
+from flotilla.schemas.package_archive import ArchiveError, unpack
+from flotilla.schemas.session import CheckLine, PlanProblems
 
-MAX_BYTES: Final = 4 << 20
+MAX_BYTES: Final = 16 << 20
+PACKAGE_S: Final = 15.0
+"""For the import of all modules of a package, and building what is in it."""
 
 
-def problems_of(check: PlanCheck, patience_s: float = PATIENCE_S) -> PlanProblems:
+def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblems:
     """Everything that NautilusTrader refuses. Takes little more than `patience_s`, however much is checked."""
     from flotilla.engine_sidecar.checking import plan_check  # noqa: PLC0415 - a second, once for all trials
     from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second, once for all trials
 
     extend_path()
-    trials = [
-        IsolatedCheck(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
-        for index, strategy in enumerate(check.strategies)
-    ]
-    if (plan := check.plan) is not None:
-        trials.append(IsolatedCheck("plan", lambda: plan_check.plan_problems(plan)))
-    found = [problem for trial in trials for problem in trial.verdict(patience_s)]
+    packages = OpenPackages()
+    try:
+        packages.add(check.archives)
+        trials = [
+            IsolatedCheck(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
+            for index, strategy in enumerate(check.strategies)
+        ]
+        if (plan := check.plan) is not None:
+            trials.append(IsolatedCheck("plan", lambda: plan_check.plan_problems(plan)))
+        found = [problem for trial in trials for problem in trial.verdict(patience_s)]
+    except ArchiveError as error:
+        found = [FieldError("packages", str(error))]
+    finally:
+        packages.close()
     return PlanProblems(problems=tuple(found))
+
+
+def package_of(check: CheckLine, patience_s: float = PACKAGE_S) -> PackageFindings:
+    """What is in the first archive, or what is wrong with it. Its process has no network, and one folder of its own to write to."""
+    from flotilla.engine_sidecar.checking import package_check  # noqa: PLC0415 - a second
+    from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second
+
+    extend_path()
+    packages, scratch = OpenPackages(), make_folder()
+    try:
+        files = unpack(check.archives[0])
+        packages.add(check.archives[:1])
+        trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
+        told = trial.answer(patience_s)
+    except ArchiveError as error:
+        return PackageFindings(problems=(FieldError("package", str(error)),))
+    finally:
+        packages.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    if isinstance(told, FieldError):
+        return PackageFindings(problems=(told,))
+    try:
+        found = msgspec.json.decode(told, type=PackageFindings)
+    except msgspec.DecodeError as error:
+        return PackageFindings(problems=(FieldError("package", f"its check was tampered with: {error}"),))
+    lacking = KernelLocks.offered().missing_walls
+    return msgspec.structs.replace(found, notes=(*found.notes, *lacking))
 
 
 def _judging[T](
@@ -44,11 +86,12 @@ def main() -> int:
     """Reads, checks, answers."""
     line = sys.stdin.buffer.readline(MAX_BYTES + 1)
     try:
-        check = msgspec.json.decode(line, type=PlanCheck)
+        check = msgspec.json.decode(line, type=CheckLine)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         sys.stderr.write(f"the check cannot be read: {error}\n")
         return 78
-    sys.stdout.write(msgspec.json.encode(problems_of(check)).decode() + "\n")
+    answer = package_of(check) if check.is_package else problems_of(check)
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()
     return 0
 

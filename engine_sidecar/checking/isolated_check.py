@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,11 +22,23 @@ _TAIL_BYTES: Final = 4096
 _TAIL_CHARACTERS: Final = 300
 
 
+_END_S: Final = 0.5
+_ROOM_BYTES: Final = 1 << 30
+_FILE_BYTES: Final = 8 << 20
+
+
+class Walls(msgspec.Struct, frozen=True):
+    """For what is trusted least: no socket, no other process, and no file but below `folder`; a gigabyte beyond what there is already."""
+
+    folder: Path
+
+
 class IsolatedCheck:
     """One judgement, begun at once. `place` is what a problem is put down to when the process does not live to tell."""
 
-    def __init__(self, place: str, judge: Callable[[], list[FieldError]]) -> None:
+    def __init__(self, place: str, judge: Callable[[], object], walls: Walls | None = None) -> None:
         self._place = place
+        self._walls = walls
         self._began = time.monotonic()
         self._output = os.memfd_create("output")
         self._verdict, verdict = os.pipe()
@@ -35,20 +49,38 @@ class IsolatedCheck:
         os.close(verdict)
 
     def verdict(self, patience_s: float) -> list[FieldError]:
-        """What it found; waits until `patience_s` after its begin. Whatever is left of it is killed."""
+        """The problems that it found; see `answer`."""
+        told = self.answer(patience_s)
+        if isinstance(told, FieldError):
+            return [told]
+        try:
+            return msgspec.json.decode(told, type=list[FieldError])
+        except msgspec.DecodeError:
+            return [FieldError(self._place, "the class overwrote the answer of its check")]
+
+    def answer(self, patience_s: float) -> bytes | FieldError:
+        """What it found, as JSON; waits until `patience_s` after its begin. Whatever is left of it is killed."""
         told = self._read(self._began + patience_s)
         is_late = told is None
+        if not (told or is_late):
+            self._let_end()  # so that it is told how it ended by itself
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):  # it had no time yet to lead a group
             os.kill(self._pid, signal.SIGKILL)
         _, status = os.waitpid(self._pid, 0)
         os.close(self._verdict)
-        with contextlib.suppress(msgspec.DecodeError):
-            return msgspec.json.decode(told or b"", type=list[FieldError])
+        if told and _is_json(told):
+            return told
+        what = "the class" if self._walls is None else "its code"
         if is_late:
-            return [FieldError(self._place, f"the class did not let its check end within {patience_s:g} s")]
-        return [FieldError(self._place, f"the class ended the process ({_end(status)}){self._last_words()}")]
+            return FieldError(self._place, f"{what} did not let its check end within {patience_s:g} s")
+        return FieldError(self._place, f"{what} ended the process ({_end(status)}){self._last_words()}")
+
+    def _let_end(self) -> None:
+        process = os.pidfd_open(self._pid)
+        select.select([process], [], [], _END_S)
+        os.close(process)
 
     def _read(self, deadline: float) -> bytes | None:
         """All that it wrote, or None when it has not closed the pipe in time. What is there after the deadline counts too."""
@@ -74,7 +106,7 @@ class IsolatedCheck:
         words = [line.strip() for line in tail if line.strip() and not line.startswith("note: ")]
         return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
 
-    def _judge(self, judge: Callable[[], list[FieldError]], verdict: int) -> None:
+    def _judge(self, judge: Callable[[], object], verdict: int) -> None:
         """In the child: no terminal, no input, no output but the verdict, and out of reach of whoever else has our account."""
         code = 1
         try:
@@ -82,7 +114,11 @@ class IsolatedCheck:
             nothing = os.open(os.devnull, os.O_RDONLY)
             for source, number in ((nothing, 0), (self._output, 1), (self._output, 2)):
                 os.dup2(source, number)
-            confine(KernelLocks.offered())
+            if self._walls is None:
+                confine(KernelLocks.offered())
+            else:
+                _limit()
+                confine(KernelLocks.offered(), folders=(self._walls.folder,), is_sealed=True)
             with os.fdopen(verdict, "wb") as pipe:
                 pipe.write(msgspec.json.encode(judge()))
             code = 0
@@ -90,6 +126,22 @@ class IsolatedCheck:
             code = end.code if isinstance(end.code, int) else 1
         finally:
             os._exit(code)
+
+
+def _limit() -> None:
+    """Memory beyond what was imported already, and the size of one file."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = pages * resource.getpagesize() + _ROOM_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+
+
+def _is_json(told: bytes) -> bool:
+    try:
+        msgspec.json.decode(told)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _end(status: int) -> str:

@@ -42,6 +42,7 @@ _EVERYWHERE: Final = {
     "pidfd_getfd": 438,
     "process_madvise": 440,
     "process_mrelease": 448,
+    "clone3": 435,
 }
 MACHINES: Final = {
     "x86_64": Machine(
@@ -54,7 +55,15 @@ MACHINES: Final = {
         | {"keyctl": 250, "ioprio_set": 251, "migrate_pages": 256, "move_pages": 279}
         | {"rt_tgsigqueueinfo": 297, "perf_event_open": 298, "prlimit64": 302, "sendmmsg": 307}
         | {"process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "sched_setattr": 314}
-        | {"bpf": 321, "userfaultfd": 323},
+        | {
+            "bpf": 321,
+            "userfaultfd": 323,
+            "clone": 56,
+            "fork": 57,
+            "vfork": 58,
+            "execve": 59,
+            "execveat": 322,
+        },
     ),
     "aarch64": Machine(
         audit_arch=0xC00000B7,
@@ -66,7 +75,7 @@ MACHINES: Final = {
         | {"add_key": 217, "request_key": 218, "keyctl": 219, "migrate_pages": 238, "move_pages": 239}
         | {"rt_tgsigqueueinfo": 240, "perf_event_open": 241, "prlimit64": 261, "sendmmsg": 269}
         | {"process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "sched_setattr": 274}
-        | {"bpf": 280, "userfaultfd": 282},
+        | {"bpf": 280, "userfaultfd": 282, "clone": 220, "execve": 221, "execveat": 281},
     ),
 }
 """All are little-endian with 64 bits."""
@@ -76,6 +85,9 @@ _NEVER: Final = (
     *("pidfd_getfd", "kcmp", "migrate_pages", "move_pages", "perf_event_open", "bpf", "userfaultfd"),
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key", "keyctl"),
 )
+_PROCESSES: Final = ("fork", "vfork", "clone", "clone3", "execve", "execveat")
+"""And with them threads, which are made by the same calls."""
+_NOT_ON_ARM: Final = ("fork", "vfork")
 _NO_SIGNALS: Final = ("tkill", "pidfd_send_signal")
 _OWN_SIGNALS: Final = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 _OWN_SCHEDULING: Final = (
@@ -103,17 +115,22 @@ type Rule = tuple[str, tuple[Condition, ...] | None]
 """A call, and what must be so of its arguments; None refuses it whatever they are. What is not named is allowed."""
 
 
-def rules(*, own_pid: int | None, has_internet: bool) -> Iterator[Rule]:
-    """What is refused. With `own_pid` signals go to that process alone, else they are Landlock's."""
+def rules(*, own_pid: int | None, has_internet: bool, is_sealed: bool = False) -> Iterator[Rule]:
+    """What is refused. With `own_pid` signals go to that process alone, else they are Landlock's. `is_sealed`: no socket of any kind,
+    and no process.
+    """
     for name in _NEVER:
         yield name, None
+    if is_sealed:
+        for name in _PROCESSES:
+            yield name, None
     for name in _OWN_SCHEDULING:
         yield name, (Condition(0, (0,)),)
     # Of processes, not of groups or users: 0 would be the group of the zygote, and all of the account.
     yield "setpriority", (Condition(0, (0,)), Condition(1, (0,)))
     yield "ioprio_set", (Condition(0, (1,)), Condition(1, (0,)))
     families = (_UNIX, _IPV4, _IPV6) if has_internet else (_UNIX,)
-    yield "socket", (Condition(0, families), Condition(2, _PROTOCOLS))
+    yield "socket", None if is_sealed else (Condition(0, families), Condition(2, _PROTOCOLS))
     for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
         yield name, (Condition(flags, (0,), mask=_FAST_OPEN),)
     if own_pid is None:
@@ -127,7 +144,7 @@ def rules(*, own_pid: int | None, has_internet: bool) -> Iterator[Rule]:
 
 
 @functools.cache
-def program(machine_name: str, *, own_pid: int | None, has_internet: bool) -> bytes:
+def program(machine_name: str, *, own_pid: int | None, has_internet: bool, is_sealed: bool = False) -> bytes:
     """The rules as a filter program: `struct sock_filter`, eight bytes each. Made once: a tenth of a millisecond."""
     machine = MACHINES[machine_name]
     code = [
@@ -138,7 +155,9 @@ def program(machine_name: str, *, own_pid: int | None, has_internet: bool) -> by
         _instruction(_JUMP_IF_NOT_BELOW, _X32, skip=1),
         _instruction(_RETURN, _REFUSE),
     ]
-    for name, conditions in rules(own_pid=own_pid, has_internet=has_internet):
+    for name, conditions in rules(own_pid=own_pid, has_internet=has_internet, is_sealed=is_sealed):
+        if name in _NOT_ON_ARM and name not in machine.calls:
+            continue
         body = _body(conditions)
         code += [_instruction(_JUMP_IF_EQUAL, machine.calls[name], skip=len(body)), *body]
     return b"".join([*code, _instruction(_RETURN, _ALLOW)])
@@ -161,10 +180,12 @@ def prepare() -> None:
         program(os.uname().machine, own_pid=None, has_internet=has_internet)
 
 
-def install(*, own_pid: int | None, has_internet: bool) -> None:
+def install(*, own_pid: int | None, has_internet: bool, is_sealed: bool = False) -> None:
     """Puts the filter on this process, for good; it must have given up new privileges before. Raises OSError."""
     name = os.uname().machine
-    code = ctypes.create_string_buffer(program(name, own_pid=own_pid, has_internet=has_internet))
+    code = ctypes.create_string_buffer(
+        program(name, own_pid=own_pid, has_internet=has_internet, is_sealed=is_sealed)
+    )
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(code))
     syscall(MACHINES[name].seccomp, _SET_FILTER, _KEEP_SPEED, header)
 

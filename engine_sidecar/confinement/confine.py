@@ -53,17 +53,29 @@ class KernelLocks(msgspec.Struct, frozen=True, kw_only=True):
             return f"strategies cannot signal processes of their own: {abi}, and 6 needs Linux 6.12"
         return ""
 
+    @property
+    def missing_walls(self) -> tuple[str, ...]:
+        """What a process that is sealed in cannot be kept from here, as far as the kernel lacks something."""
+        files = (
+            ()
+            if self.landlock_abi
+            else ("this host cannot keep a check from writing files: it has no Landlock",)
+        )
+        rest = "this host cannot keep a check from sockets and processes of its own: seccomp takes no filter"
+        return files if self.has_filter else (*files, rest)
+
 
 def confine(
     locks: KernelLocks,
     tcp_ports: Collection[int] | None = (),
     *,
     folders: Collection[Path] | None = None,
+    is_sealed: bool = False,
 ) -> None:
     """Shuts this process in; it must have one thread. Raises OSError, and then it must not go on.
 
     TCP connections go to `tcp_ports` only, None being all; where Landlock has no such rule, to none or to all. Files are written
-    below `folders` only, None being everywhere. What it is, and what it starts, dies first when memory runs out.
+    below `folders` only, None being everywhere. `is_sealed`: it opens no socket and starts neither process nor thread. What it is, and what it starts, dies first when memory runs out.
     """
     show_memory()
     # Before the folders: to take that back it would have to write there.
@@ -76,4 +88,5 @@ def confine(
         call_filter.install(
             own_pid=None if locks.has_scopes else os.getpid(),
             has_internet=has_tcp_rule or tcp_ports is None or len(tcp_ports) > 0,
+            is_sealed=is_sealed,
         )

@@ -35,6 +35,7 @@ from flotilla.engine_sidecar.link.frames import (
 from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.alerts import UNEXPECTED_COMMAND
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
@@ -77,7 +78,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 class LiveEngine:
     """Builds the node of `run` (raises PlanRefusedError) and runs it; the first cause to end it counts."""
 
-    def __init__(self, run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop, packages: OpenPackages
+    ) -> None:
         self._run, self._link, self._loop = run, link, loop
         self._output = OwnOutput()
         link.patience_s = run.stop_timeout_s + PATIENCE_S
@@ -95,7 +98,7 @@ class LiveEngine:
             self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
         )
         self._strategies = RunningStrategies(
-            self._kernel, self._withdrawing, self._on_strategy_fault, loop.time
+            self._kernel, self._withdrawing, self._on_strategy_fault, loop.time, packages
         )
         self._measure_once = self._tap.guarded(self._take_measure)
         self._under_way: list[asyncio.Task[None]] = []

@@ -13,6 +13,8 @@ from flotilla.engine_sidecar.engine.live_engine import LiveEngine
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
 from flotilla.engine_sidecar.link.frames import Ended, Run
 from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.engine_sidecar.strategies.packages import OpenPackages
+from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.states import FailureReason
 
 FIRST_FRAME_S: Final = 30.0
@@ -58,8 +60,15 @@ async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
         return Ended(FailureReason.CONFIG, f"nothing to run came within {FIRST_FRAME_S:g} s")
     if not isinstance(first, Run):
         return Ended(FailureReason.CONFIG, f"expected what to run, not {type(first).__name__}")
+    packages = OpenPackages()
     try:
-        engine = LiveEngine(first, link, loop)
+        packages.add(first.packages)
+        engine = LiveEngine(first, link, loop, packages)
     except PlanRefusedError as error:
         return Ended(error.reason, str(error))
-    return await engine.live()
+    except (ArchiveError, OSError) as error:
+        return Ended(FailureReason.CONFIG, f"plan.packages: {error}")
+    try:
+        return await engine.live()
+    finally:
+        packages.close()

@@ -24,7 +24,9 @@ from flotilla.engine_sidecar.link.asking import (
 )
 from flotilla.engine_sidecar.strategies.building import OnStrategyFault, build_strategy
 from flotilla.engine_sidecar.strategies.guard import fault_text
+from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.strategy import StrategyView
 
 POLL_S: Final = 0.01
@@ -35,10 +37,16 @@ class RunningStrategies:
     """Carries out what is asked, one question at a time, on the engine's loop; `now` is the loop's time (s)."""
 
     def __init__(
-        self, kernel: Any, withdrawing: Withdrawing, on_fault: OnStrategyFault, now: Callable[[], float]
+        self,
+        kernel: Any,
+        withdrawing: Withdrawing,
+        on_fault: OnStrategyFault,
+        now: Callable[[], float],
+        packages: OpenPackages,
     ) -> None:
         self._kernel, self._withdrawing, self._now = kernel, withdrawing, now
         self._on_fault = on_fault
+        self._packages = packages
         self._faults: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -52,7 +60,8 @@ class RunningStrategies:
             return publish_signal(self._kernel, question), None, ()
         async with self._one_at_a_time:
             match question:
-                case AddStrategy(strategy=plan, is_started=is_started):
+                case AddStrategy(strategy=plan, is_started=is_started, packages=archives):
+                    self._open(archives)
                     return self._add(plan, is_started=is_started)
                 case StartStrategy(strategy_id=strategy_id):
                     return self._start(self._find(strategy_id))
@@ -70,6 +79,14 @@ class RunningStrategies:
             if strategy.id.value == strategy_id:
                 return strategy
         raise fault(FaultCode.NOT_FOUND, f"the engine has no strategy {strategy_id}")
+
+    def _open(self, archives: tuple[bytes, ...]) -> None:
+        try:
+            self._packages.add(archives)
+        except (ArchiveError, OSError) as error:
+            raise invalid(
+                FieldError("strategy", f"its package cannot be taken into this engine: {error}")
+            ) from error
 
     def _add(self, plan: dict[str, Any], *, is_started: bool) -> tuple[str, str | None, tuple[str, ...]]:
         try:

@@ -14,10 +14,11 @@ class ListStrategies(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddStrategy(msgspec.Struct, frozen=True, tag=True):
-    """Add the strategy of an importable config, and start it unless told otherwise."""
+    """Add the strategy of an importable config, and start it unless told otherwise. `packages` are archives that it comes from."""
 
     strategy: dict[str, Any]
     is_started: bool = True
+    packages: tuple[bytes, ...] = ()
 
 
 class StartStrategy(msgspec.Struct, frozen=True, tag=True):

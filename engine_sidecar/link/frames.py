@@ -71,7 +71,8 @@ type FromEngine = Tick | Phase | GateShut | Happened | Measured | Answer | Ended
 class Run(msgspec.Struct, frozen=True, tag=True):
     """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
 
-    `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one.
+    `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
+    the archives that strategies come from.
     """
 
     instance_id: str
@@ -83,6 +84,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     stop_policy: StopPolicy = StopPolicy.CANCEL
     cache: CacheAccess | None = None
     secrets: dict[str, dict[str, Any]] = {}
+    packages: tuple[bytes, ...] = ()
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):

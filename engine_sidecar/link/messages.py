@@ -20,6 +20,12 @@ class BusFound(msgspec.Struct, frozen=True):
     """The bus was reached for the first time and takes commands for the engine."""
 
 
+class CannotRun(msgspec.Struct, frozen=True):
+    """What the session is to run cannot be had: it ends before there is an engine."""
+
+    detail: str
+
+
 class StopAsked(msgspec.Struct, frozen=True):
     """Somebody wants the session to end: a command, or SIGTERM. Asking again changes nothing.
 
@@ -93,6 +99,7 @@ type Message = (
     | Forked
     | Exited
     | BusFound
+    | CannotRun
     | StopAsked
     | EndAsked
     | CommandedDirectly

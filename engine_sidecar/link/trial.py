@@ -6,12 +6,13 @@ from flotilla.schemas.backtest import TrialFailure, TrialJob
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag=True):
-    """The only frame to a trial's process: what to run, and what its manifest says of where it ran."""
+    """The only frame to a trial's process: what to run, and what its manifest says of where it ran. `packages` are archives."""
 
     job: TrialJob
     catalog_path: str
     host: str
     image: str
+    packages: tuple[bytes, ...] = ()
 
 
 class Progressed(msgspec.Struct, frozen=True, tag=True):

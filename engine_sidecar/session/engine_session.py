@@ -2,10 +2,14 @@
 
 import asyncio
 import signal
+from collections.abc import Iterable
 from typing import Any, Final
 
+from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import asked
-from flotilla.engine_sidecar.link.messages import BusFound, Checked, CommandedDirectly
+from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
+from flotilla.engine_sidecar.link.messages import BusFound, CannotRun, Checked, CommandedDirectly
 from flotilla.engine_sidecar.process.forked import LAST_OUTPUT_S
 from flotilla.engine_sidecar.process.ports import EngineProcesses, Meter, Surroundings
 from flotilla.engine_sidecar.process.resource_meter import rss_bytes
@@ -13,16 +17,22 @@ from flotilla.engine_sidecar.session.bus_session import Answering, BusSession, S
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.core.final_state import final_state
 from flotilla.engine_sidecar.session.handlers import Handlers
+from flotilla.engine_sidecar.session.packages import Packages, is_passing
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
 from flotilla.schemas import contract
 from flotilla.schemas.contract import Actor, Call
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import Launch
 from flotilla.schemas.telemetry import StateChange
 
+log = get_logger(__name__)
+
 CHECK_S: Final = 0.2
+RETRY_S: Final = 1.0
 
 
 class EngineSession:
@@ -39,6 +49,9 @@ class EngineSession:
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
+        self._packages = Packages()
+        self._bus: Bus | None = None
+        self._fetching = Tasks()
         self._processes = processes
         self._meter = meter
         self._reporter = Reporter(launch, settings, around, meter, lambda: self._handlers.session)
@@ -56,10 +69,14 @@ class EngineSession:
         self._commands = Commands(launch, self._handlers, processes)
         self._bus_session = BusSession(
             launch,
-            _served(self._handlers, self._commands, StrategyCommands(launch.spec, self._handlers, questions)),
+            _served(
+                self._handlers,
+                self._commands,
+                StrategyCommands(launch.spec, self._handlers, questions, self._archives),
+            ),
             self._reporter,
             connect=around.connect,
-            on_found=lambda _: self._handlers.post(BusFound()),
+            on_found=self._found,
         )
 
     async def run(self) -> StateChange:
@@ -81,8 +98,45 @@ class EngineSession:
             for task in running:
                 task.cancel()
         self._reporter.finish()
+        await self._fetching.close()
         await self._bus_session.hang_up()
         return change
+
+    def _found(self, bus: Bus) -> None:
+        self._bus = bus
+        if self._launch.spec.plan.packages:
+            self._fetching.start(self._fetch(), name="packages")
+        else:
+            self._handlers.post(BusFound())
+
+    async def _fetch(self) -> None:
+        """Has the engine forked once its packages are here; ends the session when they are not to be had in the time that a start has."""
+        spec = self._launch.spec
+        try:
+            async with asyncio.timeout(spec.boot_timeout_s):
+                self._handlers.archives = await self._patiently(spec.plan.packages)
+        except FaultError as error:
+            self._handlers.post(CannotRun(error.fault.message))
+        except TimeoutError:
+            text = f"its packages could not be fetched within {spec.boot_timeout_s:g} s"
+            self._handlers.post(CannotRun(text))
+        else:
+            self._handlers.post(BusFound())
+
+    async def _patiently(self, packages: Iterable[PackageRef]) -> tuple[bytes, ...]:
+        while True:
+            try:
+                return await self._archives(packages)
+            except FaultError as error:
+                if not is_passing(error):
+                    raise
+                log.warning("packages cannot be fetched yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _archives(self, packages: Iterable[PackageRef]) -> tuple[bytes, ...]:
+        if self._bus is None:
+            raise fault(FaultCode.UNAVAILABLE, "the bus was not found yet")
+        return await self._packages.fetch(self._bus, packages)
 
     async def _conclude(self) -> StateChange:
         await self._processes.drain(LAST_OUTPUT_S)

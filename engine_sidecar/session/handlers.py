@@ -41,7 +41,10 @@ def fence(spec: SessionSpec, session_id: str | None) -> None:
 
 
 class Handlers:
-    """One session. Everything that happens to it passes through `post`, one at a time, in order of arrival."""
+    """One session. Everything that happens to it passes through `post`, one at a time, in order of arrival.
+
+    `archives` are the packages that its engine is handed; they are there before it is forked.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Handlers:
         self._final: StateChange | None = None
         self._is_concluded = asyncio.Event()
         self._is_out_of_orders = asyncio.Event()
+        self.archives: tuple[bytes, ...] = ()
         self.session, effects = core.begin(launch.spec, now())
         self._perform(effects)
 
@@ -113,7 +117,8 @@ class Handlers:
                     self._record.write(data)
                 case Fork():
                     self._processes.fork(
-                        _run(self._launch), tcp_ports(self._launch.spec.plan, self._launch.cache)
+                        _run(self._launch, self.archives),
+                        tcp_ports(self._launch.spec.plan, self._launch.cache),
                     )
                 case Send(message=message):
                     self._processes.send(message)
@@ -156,7 +161,7 @@ class Handlers:
         return self._final
 
 
-def _run(launch: Launch) -> Run:
+def _run(launch: Launch, archives: tuple[bytes, ...]) -> Run:
     spec = launch.spec
     return Run(
         instance_id=spec.instance_id,
@@ -168,6 +173,7 @@ def _run(launch: Launch) -> Run:
         stop_policy=spec.stop_policy,
         cache=launch.cache,
         secrets=launch.secrets,
+        packages=archives,
     )
 
 

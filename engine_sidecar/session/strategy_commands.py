@@ -1,5 +1,6 @@
 """Commands from the bus about single strategies, answered when the engine has carried them out."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from flotilla.engine_sidecar.link.asking import (
@@ -15,6 +16,7 @@ from flotilla.engine_sidecar.link.messages import AtRest
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.strategy import (
@@ -24,6 +26,8 @@ from flotilla.schemas.strategy import (
     SignalInEngine,
     StrategyList,
 )
+
+type FetchPackages = Callable[[Iterable[PackageRef]], Awaitable[tuple[bytes, ...]]]
 
 LOOK_S: Final = 4.0
 CHANGE_S: Final = 15.0
@@ -35,8 +39,11 @@ ANSWER_S: Final = 5.0
 class StrategyCommands:
     """Checks that the engine trades, asks it, and remembers which strategies rest because somebody wants it so."""
 
-    def __init__(self, spec: SessionSpec, handlers: Handlers, questions: Questions) -> None:
+    def __init__(
+        self, spec: SessionSpec, handlers: Handlers, questions: Questions, fetch: FetchPackages
+    ) -> None:
         self._spec = spec
+        self._fetch = fetch
         self._handlers = handlers
         self._questions = questions
 
@@ -46,7 +53,10 @@ class StrategyCommands:
 
     async def add(self, command: AddToEngine) -> StrategyList:
         """Adds a strategy. Raises `invalid` with field `strategy` for one that cannot be built, `conflict` for a tag in use."""
-        done = await self._ask(command.session_id, AddStrategy(command.strategy, command.start), CHANGE_S)
+        fence(self._spec, command.session_id)
+        archives = await self._fetch((command.package,)) if command.package else ()
+        question = AddStrategy(command.strategy, command.start, archives)
+        done = await self._ask(command.session_id, question, CHANGE_S)
         self._note(done.strategy_id, is_at_rest=not command.start)
         return done
 

@@ -13,10 +13,12 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.queue import KEEP_S, Taken
 from flotilla.engine_sidecar.link.messages import LinkClosed
+from flotilla.engine_sidecar.link.own_folders import remove_folders
 from flotilla.engine_sidecar.link.trial import FromTrial, Produced, Progressed, Refused, RunTrial
 from flotilla.engine_sidecar.outbox.publisher import OF_PROCESS
 from flotilla.engine_sidecar.process.forked import ForkedProcess
 from flotilla.engine_sidecar.process.zygote_client import ZygoteClient
+from flotilla.engine_sidecar.session.packages import Packages, is_passing
 from flotilla.engine_sidecar.worker.slots import Slots
 from flotilla.engine_sidecar.worker.trial_end import TAIL_LINES, TrialEnd, TrialKill, told_of
 from flotilla.schemas.backtest import (
@@ -24,6 +26,7 @@ from flotilla.schemas.backtest import (
     TrialBeat,
     TrialClaimed,
     TrialEvent,
+    TrialFailed,
     TrialFailure,
     TrialJob,
     TrialPart,
@@ -97,6 +100,7 @@ class Trial:
         bus: Bus,
         zygote: ZygoteClient,
         claims: Claims,
+        packages: Packages,
         slots: Slots,
         is_oom: Callable[[], bool],
         on_line: Callable[[str], None],
@@ -104,6 +108,7 @@ class Trial:
         self.backtest_id = job.backtest_id
         self._taken, self._job, self._launch = taken, job, launch
         self._bus, self._zygote, self._claims, self._slots = bus, zygote, claims, slots
+        self._packages = packages
         self._is_oom = is_oom
         self._echo = on_line
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
@@ -163,9 +168,16 @@ class Trial:
         """Runs it once and tells what came of it; False when that is nothing and it shall be run again."""
         if self._killed_for is not None:
             return self._killed_for is not TrialKill.LEFT
+        try:
+            archives = await self._archives()
+        except FaultError as error:
+            await self._tell(TrialFailed(reason=TrialFailure.CONFIG, detail=error.fault.message))
+            return True
+        if archives is None:
+            return self._killed_for is not TrialKill.LEFT
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell_outcome(), name="outcome")
-            end = await self._run_process()
+            end = await self._run_process(archives)
             if not end.is_whole:
                 telling.cancel()
         if end.is_open:
@@ -174,13 +186,14 @@ class Trial:
         await self._tell_end(end)
         return True
 
-    async def _run_process(self) -> TrialEnd:
+    async def _run_process(self, archives: tuple[bytes, ...]) -> TrialEnd:
         launch = self._launch
         run = RunTrial(
             job=self._job,
             catalog_path=launch.catalog_path,
             host=launch.host,
             image=launch.image,
+            packages=archives,
         )
         self._process = process = self._zygote.fork(FromTrial, self._hear, self._print, is_trial=True)
         process.link.send(run)
@@ -195,7 +208,22 @@ class Trial:
             attempt=self._taken.attempt,
         )
         await self._tell(started)
-        return await self._ended(process)
+        end = await self._ended(process)
+        if archives:  # one that was killed left its files
+            await asyncio.to_thread(remove_folders, pid)
+        return end
+
+    async def _archives(self) -> tuple[bytes, ...] | None:
+        """The packages of the plan; None when the trial was killed before they came. Raises FaultError for one that is not to be had."""
+        while self._killed_for is None:
+            try:
+                return await self._packages.fetch(self._bus, self._job.plan.packages)
+            except FaultError as error:
+                if not is_passing(error):
+                    raise
+                log.warning("packages of a trial cannot be fetched yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+        return None
 
     async def _ended(self, process: ForkedProcess) -> TrialEnd:
         try:

@@ -18,6 +18,7 @@ from flotilla.engine_sidecar.process.zygote_client import ZygoteClient, ZygoteLo
 from flotilla.engine_sidecar.session.bus_session import BusSession
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.final_state import describe_exit
+from flotilla.engine_sidecar.session.packages import Packages
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
 from flotilla.engine_sidecar.worker.commands import WorkerCommands
@@ -50,6 +51,7 @@ class WorkerSession:
         self._meter = session_meter(launch, lambda: self._zygote.pids)
         self._reporter = Reporter(launch, settings, around, self._meter, lambda: self._session)
         self._slots = Slots()
+        self._packages = Packages()
         self._trials: set[Trial] = set()
         self._running = Tasks()
         self._stop = asyncio.Event()
@@ -157,6 +159,7 @@ class WorkerSession:
             bus=bus,
             zygote=self._zygote,
             claims=claims,
+            packages=self._packages,
             slots=self._slots,
             is_oom=lambda: self._reporter.telemetry.oom.has_risen(self._meter.oom_kills()),
             on_line=self._reporter.add_line,

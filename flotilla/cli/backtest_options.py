@@ -1,13 +1,19 @@
 """The options that describe a backtest, and what they come to together with what the fleet knows."""
 
+import re
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from flotilla.cli.drafts import uploaded
 from flotilla.cli.engine_options import CLASS, beside, pairs
+from flotilla.cli.options import Options
+from flotilla.client.client import Flotilla
 from flotilla.schemas.decoding import decode
+from flotilla.schemas.package import split_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +29,17 @@ _COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
 _STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
 _OPTIONS: Final = (
-    click.option("--strategy", metavar="NAME", help="A strategy template."),
+    click.option(
+        "--strategy",
+        metavar="NAME",
+        help="A strategy template; of a package one version too, such as mine@2.",
+    ),
+    click.option(
+        "--file",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="Your own strategy, a folder or .py file, as it is now, without push.",
+    ),
     click.option(
         "--strategy-class", metavar="MODULE:CLASS", help="A class from a module that the fleet allows."
     ),
@@ -105,6 +121,7 @@ def given_config(
     actor: Iterable[str] = (),
     exec_algorithm: Iterable[str] = (),
     venue_set: Iterable[str] = (),
+    file: Path | None = None,
     **plain: Any,
 ) -> dict[str, Any]:
     """What was chosen so far, of the fields of BacktestConfig; the options are put over the file.
@@ -131,9 +148,14 @@ def given_config(
     given |= beside(actor, exec_algorithm)
     if (settings := _venue_settings(venue_set, given.get("venue_settings"))) is not None:
         given["venue_settings"] = settings
-    if not given.keys() & {*_STRATEGIES}:
+    if file is not None and chosen.keys() & {"strategy_class", "strategies"}:
+        raise click.UsageError("give --file, or --strategy-class, or --add-strategy")
+    if file is not None:
+        given.pop("strategy_class", None)
+        given.pop("strategies", None)
+    elif not given.keys() & {*_STRATEGIES}:
         raise click.UsageError(
-            "give --strategy NAME, --strategy-class MODULE:CLASS, --add-strategy or --config FILE"
+            "give --strategy NAME, --file PATH, --strategy-class MODULE:CLASS, --add-strategy or --config FILE"
         )
     return given
 
@@ -164,3 +186,19 @@ def _venue_settings(options: Iterable[str], given: Any) -> Any:
             settings = settings[place]
         settings[last] = value
     return found
+
+
+async def with_file(
+    options: Options, fleet: Flotilla, given: dict[str, Any], file: Path | None
+) -> dict[str, Any]:
+    """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now."""
+    if file is None:
+        return given
+    return {**given, "strategy": await uploaded(options, fleet, file, given.get("strategy"), "--file")}
+
+
+def stem(given: dict[str, Any], file: Path | None, otherwise: str) -> str:
+    """What a new id begins with."""
+    if file is not None:
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", file.resolve().stem)[:60] or otherwise
+    return split_name(str(given.get("strategy") or otherwise))[0]

@@ -192,6 +192,17 @@ STUDY = LazyGroup(
         "cancel": Entry("flotilla.cli.commands.studies:cancel", "Cancel what is left of a study."),
     },
 )
+PACKAGE = LazyGroup(
+    "package",
+    help="Strategies of your own, by name and version.",
+    entries={
+        "new": Entry("flotilla.cli.commands.packages:new", "Write a project that runs as it is."),
+        "push": Entry("flotilla.cli.commands.packages:push", "Check your code and keep it in the fleet."),
+        "ls": Entry("flotilla.cli.commands.packages:ls", "List packages, or the versions of one."),
+        "show": Entry("flotilla.cli.commands.packages:show", "Show a version of a package."),
+        "rm": Entry("flotilla.cli.commands.packages:rm", "Forget a version of a package."),
+    },
+)
 AUDIT = GroupWithDefault(
     "audit",
     help="Who asked for what, and what came of it. Without a command: ls.",
@@ -213,6 +224,7 @@ GROUPS = {
     "instrument": INSTRUMENT,
     "backtest": BACKTEST,
     "study": STUDY,
+    "package": PACKAGE,
     "audit": AUDIT,
 }
 
@@ -234,6 +246,7 @@ GROUPS = {
         "strategy": Entry("flotilla.cli.main:STRATEGY", "The strategies of a running engine."),
         "backtest": Entry("flotilla.cli.main:BACKTEST", "Run strategies over the catalog."),
         "study": Entry("flotilla.cli.main:STUDY", "Many backtests over a strategy's parameters."),
+        "package": Entry("flotilla.cli.main:PACKAGE", "Strategies of your own, by name and version."),
         "template": Entry("flotilla.cli.main:TEMPLATE", "Templates of engines and strategies."),
         "host": Entry("flotilla.cli.main:HOST", "The hosts that engines run on."),
         "container": Entry("flotilla.cli.main:CONTAINER", "The containers of engines."),

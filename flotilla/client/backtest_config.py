@@ -1,6 +1,6 @@
 """What was chosen of a backtest, made whole with what the fleet knows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flotilla.client.client import Flotilla
@@ -8,7 +8,7 @@ from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FieldError, invalid
-from flotilla.schemas.ids import BarType
+from flotilla.schemas.ids import BarType, StrategyName
 
 
 async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig:
@@ -18,8 +18,7 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
     """
     if not given.get("instruments"):
         convert(given.get("bar_types", ()), tuple[BarType, ...], "config.bar_types")
-        templates = (await fleet.templates()).templates
-        given = with_instruments(given, {one.name: one for one in templates})
+        given = with_instruments(given, await _templates(fleet, given))
     if not (given.get("venues") and given.get("start_date") and given.get("end_date")):
         entries = (await fleet.catalog()).entries
         given = with_range(given, entries)
@@ -27,6 +26,29 @@ async def whole_config(fleet: Flotilla, given: dict[str, Any]) -> BacktestConfig
             raise invalid(FieldError("config.instruments", _no_dates(given, entries)))
     config: BacktestConfig = convert(given, BacktestConfig, "config")
     return config
+
+
+async def _templates(fleet: Flotilla, given: Mapping[str, Any]) -> dict[str, TemplateView]:
+    """The template of each strategy under its name. Raises FaultError `invalid` where there is none."""
+    found: dict[str, TemplateView] = {}
+    for field, strategy in _templates_named(given):
+        name: str = convert(strategy, StrategyName, field)
+        templates = (await fleet.templates(name=name)).templates
+        if not templates:
+            text = f"there is no template {name}: `template ls` and `package ls NAME` list what there is"
+            raise invalid(FieldError(field, text))
+        found[name] = templates[0]
+    return found
+
+
+def _templates_named(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The field that names a template, and the name."""
+    if strategy := given.get("strategy"):
+        yield "config.strategy", strategy
+    listed = given.get("strategies")
+    for index, one in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        if template := _dict(one).get("template"):
+            yield f"config.strategies[{index}].template", template
 
 
 def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateView]) -> dict[str, Any]:
@@ -61,6 +83,8 @@ def _named(template: TemplateView | None, parameters: Mapping[str, Any]) -> list
         values.setdefault(name, parameter.default)
     kinds = {name: parameter.type for name, parameter in template.parameters.items()} if template else {}
     named = [values[name] for name, kind in kinds.items() if kind == "instrument"]
+    bars = [values[name] for name, kind in kinds.items() if kind == "bar_type"]
+    named += [] if named else [_instrument(one) for one in bars if isinstance(one, str)]
     return [*named, values.get("instrument_id")]
 
 

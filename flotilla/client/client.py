@@ -17,6 +17,7 @@ from flotilla.bus.streams import history
 from flotilla.client.backtest_calls import BacktestCalls, StudyCalls
 from flotilla.client.engine_calls import EngineCalls
 from flotilla.client.host_calls import HostCalls
+from flotilla.client.package_calls import PackageCalls
 from flotilla.client.strategy_calls import StrategyCalls
 from flotilla.client.watch import FEEDS, Watch
 from flotilla.schemas import contract
@@ -33,7 +34,7 @@ _PAGE: Final = 1000
 _POLL_S: Final = 1.0
 
 
-class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls):
+class Flotilla(EngineCalls, StrategyCalls, HostCalls, BacktestCalls, StudyCalls, PackageCalls):
     """One connection to a fleet. Made by `connect`; all times in seconds."""
 
     def __init__(self, bus: Bus) -> None:

@@ -92,9 +92,12 @@ class StrategyCalls:
         request = ValidateStrategy(strategy_name=template, parameters=parameters or {})
         return await self.bus.call(contract.STRATEGY_VALIDATE, request)
 
-    async def templates(self, kind: str = "strategy") -> TemplateList:
-        """Templates of a kind, `strategy` or `engine`; `faults` are the files that are not served, and why."""
-        return await self.bus.call(contract.TEMPLATE_LIST, ListTemplates(kind=kind))
+    async def templates(self, kind: str = "strategy", name: str | None = None) -> TemplateList:
+        """Templates of a kind, `strategy` or `engine`; `faults` are the files that are not served, and why.
+
+        With a `name` that one alone, which may be a version of a package's strategy, such as mine@2.
+        """
+        return await self.bus.call(contract.TEMPLATE_LIST, ListTemplates(kind=kind, name=name))
 
     async def catalog(self) -> CatalogView:
         """What the data catalog holds."""

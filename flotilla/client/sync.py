@@ -85,6 +85,10 @@ class SyncFlotilla:
     study = _blocking(Flotilla.study)
     studies = _blocking(Flotilla.studies)
     cancel_study = _blocking(Flotilla.cancel_study)
+    push_package = _blocking(Flotilla.push_package)
+    packages = _blocking(Flotilla.packages)
+    package = _blocking(Flotilla.package)
+    remove_package = _blocking(Flotilla.remove_package)
 
     def __enter__(self) -> Self:
         return self

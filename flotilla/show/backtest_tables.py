@@ -17,6 +17,7 @@ from flotilla.schemas.backtest import (
     ClosedTrade,
 )
 from flotilla.schemas.figures import ratio, share
+from flotilla.schemas.package import is_draft, split_name
 from flotilla.show import formats
 from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
 from flotilla.show.output import table
@@ -43,9 +44,11 @@ def status_text(backtest: BacktestView) -> Text:
 
 
 def strategy_name(config: BacktestConfig) -> str:
-    """The template, or the class without its module; of several the names, each once."""
+    """The template, of unpushed code with the beginning of its digest; or the class without its module; of several the names, each once."""
     if config.strategies:
         return ", ".join(dict.fromkeys(one.name for one in config.strategies))
+    if config.strategy and is_draft(config.strategy):
+        return f"{split_name(config.strategy)[0]} (unpushed, {config.strategy.rpartition('-')[2][:12]})"
     return config.strategy or (config.strategy_class or "").replace(":", ".").rpartition(".")[2]
 
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flotilla.schemas.catalog import StrategyVerdict, TemplateFault, TemplateList, TemplateView
+from flotilla.schemas.catalog import Parameter, StrategyVerdict, TemplateFault, TemplateList, TemplateView
 from flotilla.show.output import table
 
 
@@ -25,9 +25,9 @@ def template_details(template: TemplateView) -> RenderableType:
     """A template's parameters."""
     made = table("PARAMETER", "TYPE", "DEFAULT", "ABOUT")
     for name, parameter in template.parameters.items():
-        bounds = _bounds(parameter.min, parameter.max)
+        bounds = _bounds(parameter)
         default = "(required)" if parameter.required else _default(parameter.default)
-        made.add_row(name, parameter.type + bounds, default, parameter.help)
+        made.add_row(name, _kind(parameter) + bounds, default, parameter.help)
     head = Text.assemble((template.name, "bold"), f"  {template.description}\n")
     return Group(head, made if template.parameters else Text("it takes no parameters"))
 
@@ -55,10 +55,23 @@ def _faults(faults: Sequence[TemplateFault]) -> list[Text]:
     return [Text(f"{fault.file}: {fault.message}") for fault in faults]
 
 
-def _bounds(low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    return f" {'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+def _kind(parameter: Parameter) -> str:
+    """`decimal`, `list of decimal`, `BUY|SELL`."""
+    if parameter.type == "enum":
+        return "|".join(parameter.choices)
+    if parameter.type in ("list", "map") and parameter.items:
+        return f"{parameter.type} of {_kind(parameter.items)}"
+    if parameter.type == "object":
+        return f"object ({', '.join(parameter.fields)})"
+    return parameter.type
+
+
+def _bounds(parameter: Parameter) -> str:
+    low, high = parameter.min, parameter.max
+    told = f" {'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+    above = "" if parameter.above is None else f" >{parameter.above:g}"
+    below = "" if parameter.below is None else f" <{parameter.below:g}"
+    return ("" if low is None and high is None else told) + above + below
 
 
 def _default(value: object) -> str:

@@ -17,6 +17,7 @@ from flotilla.services.orchestrator.engines.commands import Commands
 from flotilla.services.orchestrator.engines.emergency import Emergency
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
+from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.templates.library import Library
 
 BEGINNINGS: Final = (
@@ -29,6 +30,8 @@ BEGINNINGS: Final = (
     contract.BACKTEST_RUN,
     contract.BACKTEST_VERIFY,
     contract.STUDY_RUN,
+    contract.PACKAGE_UPLOAD,
+    contract.PACKAGE_PUSH,
 )
 """Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
 _AT_ONCE: Final = {contract.ENGINE_STOP.subject: 2048}
@@ -51,6 +54,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     reads: Reads
     strategies: Strategies
     backtests: Backtests
+    packages: Packages
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -83,6 +87,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.STRATEGY_VALIDATE: duties.library.validate,
         contract.CATALOG_LIST: reads.catalog,
         **duties.backtests.handlers(),
+        **duties.packages.handlers(),
     }
 
 

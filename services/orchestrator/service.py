@@ -22,6 +22,7 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.fault import Fault, FaultError
 from flotilla.services.orchestrator.adapters.backtests import PostgresBacktests
 from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
+from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
 from flotilla.services.orchestrator.backtests.backtests import Backtests
@@ -53,6 +54,9 @@ from flotilla.services.orchestrator.engines.stores import Stores
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.engines.watch import Watch
 from flotilla.services.orchestrator.handlers import Duties, serve
+from flotilla.services.orchestrator.packages.packages import Packages
+from flotilla.services.orchestrator.packages.ports import PackageRecord
+from flotilla.services.orchestrator.packages.shelf import PackageShelf
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.orchestrator.templates.library import Library
 from flotilla.services.orchestrator.templates.ports import Catalog, Templates
@@ -71,6 +75,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     backtests: BacktestRecord
     templates: Templates
     catalog: Catalog
+    packages: PackageRecord
 
 
 class Orchestrator:
@@ -124,7 +129,8 @@ class Orchestrator:
         self._events = EventLog(*known, mailboxes=self._mailboxes, claims=self._claims)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
         checker = PlanChecker(bus, self._sightings, clock)
-        self._library = Library(outside.templates, checker.ask)
+        self._shelf = PackageShelf(outside.templates, outside.packages)
+        self._library = Library(self._shelf, checker.ask)
         self._duties = self._made_duties(settings)
         self._is_loaded = False
 
@@ -230,6 +236,7 @@ class Orchestrator:
                 catalog=catalog,
                 engines=self._outside.record,
             ),
+            packages=Packages(bus, self._outside.packages, self._shelf, sightings, clock, ledger=ledger),
         )
 
     async def _again(self, effect: StartAgain) -> None:
@@ -280,6 +287,7 @@ def orchestrator(
             backtests=PostgresBacktests(record),
             templates=TemplateFiles(settings.templates, settings.strategy_modules),
             catalog=CatalogFolder(settings.catalog),
+            packages=PostgresPackages(record),
         )
         try:
             async with running(Orchestrator(bus, outside, settings, clock or RecordClock())) as made:

@@ -1,41 +1,58 @@
-"""Checks of plans by NautilusTrader itself, a few at a time: each costs a second of CPU and half a gigabyte."""
+"""Checks by NautilusTrader itself, of plans and of packages, a few at a time: each costs a second of CPU and half a gigabyte."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.session import PlanCheck, PlanProblems
-from flotilla.services.supervisor.core.check_output import problems_in
+from flotilla.schemas.package import CheckPackage, PackageFindings
+from flotilla.schemas.session import CheckLine, PlanCheck, PlanProblems
+from flotilla.services.supervisor.core.check_output import CheckOutput, answer_in
 from flotilla.services.supervisor.ports import ContainerRuntime
+
+type Fetch = Callable[[str], Awaitable[bytes]]
 
 AT_ONCE: Final = 2
 WAIT_S: Final = 6.0
 CHECK_S: Final = 25.0
 """Together they stay below the time that a caller waits."""
+PACKAGE_S: Final = 45.0
+"""For a package there is more: somebody waits for his push, and nobody for his engine."""
 
 
 class PlanChecks:
-    """Answers what NautilusTrader would refuse."""
+    """Answers what NautilusTrader would refuse. `fetch` gets an archive by its digest."""
 
     def __init__(
-        self, runtime: ContainerRuntime, *, check_s: float = CHECK_S, wait_s: float = WAIT_S
+        self, runtime: ContainerRuntime, fetch: Fetch, *, check_s: float = CHECK_S, wait_s: float = WAIT_S
     ) -> None:
         self._runtime = runtime
+        self._fetch = fetch
         self._check_s = check_s
         self._wait_s = wait_s
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def check(self, request: PlanCheck) -> PlanProblems:
         """Raises FaultError: `busy` when others are checked for long, `unavailable` when nothing can be said of the plan."""
+        archives = tuple([await self._fetch(digest) for digest in request.packages])
+        line = CheckLine(strategies=request.strategies, plan=request.plan, archives=archives)
+        return answer_in(await self._run(line, self._check_s), PlanProblems, "the plan")
+
+    async def check_package(self, request: CheckPackage) -> PackageFindings:
+        """What is in a package. Raises FaultError likewise, and `not_found` for one that was not uploaded."""
+        line = CheckLine(archives=(await self._fetch(request.digest),), is_package=True)
+        return answer_in(await self._run(line, PACKAGE_S), PackageFindings, "the package")
+
+    async def _run(self, line: CheckLine, check_s: float) -> CheckOutput:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._slots.acquire()
         except TimeoutError:
-            raise fault(FaultCode.BUSY, "other plans are being checked", retry_after_s=self._wait_s) from None
+            text = "other plans are being checked"
+            raise fault(FaultCode.BUSY, text, retry_after_s=self._wait_s) from None
         try:
-            output = await self._runtime.check(msgspec.json.encode(request) + b"\n", self._check_s)
+            return await self._runtime.check(msgspec.json.encode(line) + b"\n", check_s)
         finally:
             self._slots.release()
-        return problems_in(output)

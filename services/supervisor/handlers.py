@@ -9,6 +9,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
+    PACKAGE_CHECK,
     PLAN_CHECK,
     RENEW_CREDENTIAL,
     SESSION_CALL_OFF,
@@ -190,6 +191,7 @@ class Handlers:
             (SESSION_INSPECT, self.inspect),
             (SESSION_LIST, self.list),
             (PLAN_CHECK, self._checks.check),
+            (PACKAGE_CHECK, self._checks.check_package),
         )
 
 

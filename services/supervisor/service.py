@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.host import HealthProbe, Service
 from flotilla.bus.logs import get_logger
+from flotilla.bus.packages import fetch_package
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
@@ -182,7 +184,7 @@ class _Parts:
             stops=self.stops,
             called_off=self._called_off,
             emergency=self._emergency,
-            checks=PlanChecks(runtime),
+            checks=PlanChecks(runtime, partial(fetch_package, bus)),
         )
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:

@@ -206,6 +206,13 @@ async def test_every_other_bad_request_is_refused_and_changes_nothing(
         ("fleet.strategy.add", b'{"strategy":{}}', 422),
         ("fleet.strategy.stop", b'{"strategy_id":"EMACross"}', 422),
         ("fleet.strategy.validate", b'{"strategy_name":"../x"}', 422),
+        ("fleet.strategy.validate", b'{"strategy_name":"mine@../x"}', 422),
+        ("fleet.package.upload", b'{"digest":"../x","index":0,"count":1,"data":"eA=="}', 422),
+        ("fleet.package.push", b'{"name":"../x","digest":"' + b"0" * 64 + b'"}', 422),
+        ("fleet.package.push", b'{"name":"never_was","digest":"' + b"0" * 64 + b'"}', 409),
+        ("fleet.package.show", b'{"name":"never_was"}', 404),
+        ("fleet.package.remove", b'{"name":"never_was","version":"1"}', 404),
+        ("fleet.package.fetch", b'{"digest":"' + b"0" * 64 + b'"}', 404),
     ],
 )
 async def test_every_other_bad_call_is_refused(

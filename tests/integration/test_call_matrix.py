@@ -18,7 +18,17 @@ from flotilla.bus.bus import connect
 from flotilla.bus.credentials import FleetKeys, Minted
 from flotilla.bus.settings import BusSettings
 from flotilla.bus.streams import ensure_streams
-from flotilla.schemas.contract import CALLS, FEEDS, FLEET_STOP_ORDER, RENEW_CREDENTIAL, Actor, Call, on_host
+from flotilla.schemas.contract import (
+    CALLS,
+    FEEDS,
+    FLEET_STOP_ORDER,
+    PACKAGE_FETCH,
+    RENEW_CREDENTIAL,
+    TRIAL_CLAIM,
+    Actor,
+    Call,
+    on_host,
+)
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
@@ -120,8 +130,8 @@ async def test_a_session_says_what_is_its_own_and_nothing_of_anybody_else(
     creds = minted.renewal if kind == "renewal" else minted.creds
     refused = await refused_of(nats, tmp_path, creds, f"{kind}_{OWN}_{SESSION}")
     allowed = {
-        "engine": set(),
-        "worker": of_actor(Actor.WORKER) & {subject for subject in EVERYTHING if "trial.claim" in subject},
+        "engine": {PACKAGE_FETCH.subject},
+        "worker": {PACKAGE_FETCH.subject, TRIAL_CLAIM.subject},
         "renewal": {concrete(on_host(RENEW_CREDENTIAL), OTHER)},
     }[kind]
     assert EVERYTHING - refused == allowed

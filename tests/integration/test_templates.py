@@ -40,10 +40,10 @@ _CHECKS = """
 import sys
 import msgspec
 from flotilla.engine_sidecar.checking.__main__ import problems_of
-from flotilla.schemas.session import PlanCheck
+from flotilla.schemas.session import CheckLine
 
 for line in sys.stdin.buffer:
-    found = problems_of(msgspec.json.decode(line, type=PlanCheck))
+    found = problems_of(msgspec.json.decode(line, type=CheckLine))
     sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
     sys.stdout.buffer.flush()
 """

@@ -176,6 +176,13 @@ class NoBacktests:
     unqueued = lost = running = works = strays = studies = changed_since = nothing
 
 
+class NoPackages:
+    """A PackageRecord in which there are none."""
+
+    async def versions(self) -> list[Any]:
+        return []
+
+
 class PlanSources:
     """Templates that are always there."""
 
@@ -199,11 +206,13 @@ def orchestrator(
 
     def serve(_: Process, bus: Bus) -> Any:
         backtests: Any = NoBacktests()
+        packages: Any = NoPackages()
         outside = Outside(
             record=SimRecord(store, loop, trouble),
             backtests=backtests,
             templates=PlanSources(),
             catalog=NoCatalog(),
+            packages=packages,
         )
         clock = RecordClock(monotonic=loop.time, wall=machine.wall, boot_id="boot")
         return running(Orchestrator(bus, outside, settings, clock))

@@ -17,6 +17,7 @@ from flotilla.engine_sidecar.link.frames import (
 from flotilla.engine_sidecar.link.messages import (
     AtRest,
     BusFound,
+    CannotRun,
     Checked,
     CommandedDirectly,
     EndAsked,
@@ -85,6 +86,11 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case BusFound():
             boot_until = now + session.spec.boot_timeout_s
             return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
+        case CannotRun(detail=detail):
+            if session.is_forked:
+                return session, ()
+            ended = Ended(FailureReason.CONFIG, detail)
+            return ending.over(msgspec.structs.replace(session, ended=ended))
         case ZygoteReady(cannot_confine=why):
             return _zygote_ready(session, why)
         case Forked(pid=pid):

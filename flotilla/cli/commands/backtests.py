@@ -11,7 +11,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from flotilla.cli.backtest_options import backtest_options, given_config
+from flotilla.cli.backtest_options import backtest_options, given_config, stem, with_file
 from flotilla.cli.following import follow
 from flotilla.cli.option_names import by_option
 from flotilla.cli.options import Options, common, pass_options, request_id
@@ -39,7 +39,13 @@ from flotilla.show.result_lines import document, told
 @common
 @pass_options
 def run(
-    options: Options, /, backtest_id: str | None, detach: bool, report: Path | None, **plain: Any
+    options: Options,
+    /,
+    backtest_id: str | None,
+    detach: bool,
+    report: Path | None,
+    file: Path | None,
+    **plain: Any,
 ) -> None:
     """Run a backtest in the fleet and show what came of it. Without an ID it gets one.
 
@@ -47,13 +53,14 @@ def run(
 
     \b
     flotilla backtest run --strategy ema_cross --param fast_ema_period=5
+    flotilla backtest run --file my_strategy.py
     flotilla backtest run mine --strategy-class my_module:MyStrategy --bar-type SPX.SIM-1-DAY-LAST-EXTERNAL
     """
     if detach and report:
         raise click.UsageError("--report needs the result, which --detach does not wait for")
-    given = given_config(**plain)
-    backtest_id = backtest_id or new_id(str(given.get("strategy") or "backtest"))
-    _run(options, backtest_id=backtest_id, given=given, is_followed=not detach, report=report)
+    given = given_config(file=file, **plain)
+    backtest_id = backtest_id or new_id(stem(given, file, "backtest"))
+    _run(options, backtest_id=backtest_id, given=given, file=file, is_followed=not detach, report=report)
 
 
 @with_fleet
@@ -63,9 +70,11 @@ async def _run(
     *,
     backtest_id: str,
     given: dict[str, Any],
+    file: Path | None,
     is_followed: bool,
     report: Path | None,
 ) -> None:
+    given = await with_file(options, fleet, given, file)
     with by_option():
         config = await whole_config(fleet, given)
     try:

@@ -1,19 +1,26 @@
 """`flotilla engine start`."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
+import msgspec
 from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import wait_for
+from flotilla.cli.drafts import uploaded
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import ENGINE_START
 from flotilla.schemas.engine import EngineAccepted, EngineView, StartEngine
 from flotilla.schemas.states import RunState
+
+_ANY: Final = "draft"
+"""Stands for the strategy of --dev while the other options are checked."""
 
 
 @click.command()
@@ -21,6 +28,12 @@ from flotilla.schemas.states import RunState
 @engine_options
 @click.option(
     "--stored", is_flag=True, help="With the configuration that `engine configure` stored; no other option."
+)
+@click.option(
+    "--dev",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH",
+    help="Your own strategy, a folder or .py file, as it is now, without push.",
 )
 @click.option("--confirm-live-trading", is_flag=True, help="Needed for engines that trade money.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until the engine trades.")
@@ -33,6 +46,7 @@ def start(
     /,
     *,
     stored: bool,
+    dev: Path | None,
     confirm_live_trading: bool,
     wait: bool,
     timeout: float,
@@ -43,20 +57,35 @@ def start(
     \b
     flotilla engine start my-first --strategy ema_cross --set trade_size=100
     """
-    if stored and any(value for key, value in chosen.items() if key != "name"):
+    if stored and (dev or any(value for key, value in chosen.items() if key != "name")):
         raise click.UsageError("--stored goes with no other option that describes the engine")
     # What is wrong with the command line is said before anybody is asked.
     request = StartEngine(
-        config=None if stored else engine_config(**chosen),
+        config=None if stored else _config(chosen, _ANY if dev else None),
         instance_id=chosen["name"] if stored else None,
         confirm_live_trading=confirm_live_trading,
         request_id=options.request_id,
     )
-    _start(options, request=request, wait_s=timeout if wait else None)
+    _start(options, request=request, wait_s=timeout if wait else None, dev=dev, chosen=chosen)
+
+
+def _config(chosen: dict[str, Any], strategy: str | None) -> EngineConfig:
+    return engine_config(**{**chosen, "strategy": strategy or chosen["strategy"]})
 
 
 @with_fleet
-async def _start(options: Options, fleet: Flotilla, *, request: StartEngine, wait_s: float | None) -> None:
+async def _start(
+    options: Options,
+    fleet: Flotilla,
+    *,
+    request: StartEngine,
+    wait_s: float | None,
+    dev: Path | None,
+    chosen: dict[str, Any],
+) -> None:
+    if dev is not None:
+        strategy = await uploaded(options, fleet, dev, chosen["strategy"], "--dev")
+        request = msgspec.structs.replace(request, config=_config(chosen, strategy))
     accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None
     if wait_s is not None:

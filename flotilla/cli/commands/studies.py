@@ -9,7 +9,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from flotilla.cli.backtest_options import backtest_options, given_config
+from flotilla.cli.backtest_options import backtest_options, given_config, stem, with_file
 from flotilla.cli.commands.backtests import new_id, say_how_to_go_on
 from flotilla.cli.option_names import by_option
 from flotilla.cli.options import Options, common, pass_options, request_id
@@ -45,7 +45,9 @@ _AXIS_OPTIONS = (
 @request_id
 @common
 @pass_options
-def run(options: Options, /, study_id: str | None, detach: bool, **plain: Any) -> int | None:
+def run(
+    options: Options, /, study_id: str | None, detach: bool, file: Path | None, **plain: Any
+) -> int | None:
     """Run a backtest per choice of parameters, show the results as they come and the best at the end.
 
     Exits with 1 when the study fails. Ctrl-C leaves it running.
@@ -54,9 +56,9 @@ def run(options: Options, /, study_id: str | None, detach: bool, **plain: Any) -
     flotilla study run --strategy ema_cross --axis fast_ema_period=5,10,20 --axis slow_ema_period=30:90:20
     """
     chosen = {name: plain.pop(name) for name in _AXIS_OPTIONS}
-    given = given_config(**plain)
-    name = study_id or new_id(str(given.get("strategy") or "study"))
-    return _run(options, study_id=name, given=given, chosen=chosen, is_followed=not detach)
+    given = given_config(file=file, **plain)
+    name = study_id or new_id(stem(given, file, "study"))
+    return _run(options, study_id=name, given=given, file=file, chosen=chosen, is_followed=not detach)
 
 
 @with_fleet
@@ -66,9 +68,11 @@ async def _run(
     *,
     study_id: str,
     given: dict[str, Any],
+    file: Path | None,
     chosen: dict[str, Any],
     is_followed: bool,
 ) -> int:
+    given = await with_file(options, fleet, given, file)
     with by_option():
         base = await whole_config(fleet, given)
     with by_option(is_study=True):

@@ -6,7 +6,9 @@ from flotilla.cli.engine_options import pairs
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
+from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.ids import StrategyName
 from flotilla.show.template_tables import template_details, templates_report, verdict_report
 from flotilla.state.exits import Exit
 
@@ -37,8 +39,9 @@ async def ls(options: Options, fleet: Flotilla, kind: str | None) -> None:
 @with_fleet
 async def show(options: Options, fleet: Flotilla, name: str) -> None:
     """Show what the template NAME is for, and its parameters."""
-    known = [template for kind in KINDS for template in (await fleet.templates(kind)).templates]
-    found = next((template for template in known if template.name == name), None)
+    wanted: str = convert(name, StrategyName, "name")
+    known = [template for kind in KINDS for template in (await fleet.templates(kind, wanted)).templates]
+    found = known[0] if known else None
     if found is None:
         raise fault(FaultCode.NOT_FOUND, f"no template {name}")
     options.output.document(found, lambda: template_details(found))

@@ -62,6 +62,10 @@ def what_ran(record: Record) -> Html:
             *(element("div", element("h3", name), facts(pairs)) for name, pairs in groups),
             class_="columns",
         ),
+        _digests(
+            "Packages, SHA-256",
+            {f"{each.name}@{each.version}": each.digest for each in manifest.plan.packages},
+        ),
         _digests("Strategy sources, SHA-256", manifest.strategy_sources),
         _digests("Data files, SHA-256", {each.path: each.sha256 for each in manifest.files}),
     )

@@ -16,6 +16,7 @@ from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.changes import Changes
 from flotilla.services.orchestrator.backtests.core import lifecycle
+from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_version
 from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
@@ -69,7 +70,8 @@ class BacktestCommands:
         async def run(stamp: Stamp) -> BacktestView:
             refuse_unhonoured(request.config)
             sources = await self._plan_sources.sources()
-            new = new_backtest(request.backtest_id, request.config, sources, self._clock())
+            config = with_version(request.config, sources.template_set)
+            new = new_backtest(request.backtest_id, config, sources, self._clock())
             reply = view(new.backtest)
             try:
                 await self._record.add([new], command_of(stamp, request.backtest_id, reply))

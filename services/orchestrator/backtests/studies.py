@@ -1,5 +1,7 @@
 """What people ask of studies: run, look, cancel."""
 
+import msgspec
+
 from flotilla.schemas.backtest import (
     BacktestStatus,
     ListStudies,
@@ -13,6 +15,7 @@ from flotilla.schemas.fault import FaultCode, fault, invalid
 from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.cancelling import Cancelling
 from flotilla.services.orchestrator.backtests.core import study_plan
+from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_version
 from flotilla.services.orchestrator.backtests.core.model import Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import best, point_of
 from flotilla.services.orchestrator.backtests.core.views import study_view
@@ -59,7 +62,10 @@ class Studies:
         async def run(stamp: Stamp) -> StudyView:
             refuse_unhonoured(request.config.base, "config.base")
             sources, now = await self._plan_sources.sources(), self._clock()
-            study, errors = study_plan.settle(request.study_id, request.config, sources.template_set, now)
+            # All of its backtests run one version, also those that are planned later.
+            base = with_version(request.config.base, sources.template_set)
+            config = msgspec.structs.replace(request.config, base=base)
+            study, errors = study_plan.settle(request.study_id, config, sources.template_set, now)
             if study is None:
                 raise invalid(*errors)
             new = await new_members(study, study_plan.members(study), sources, self._clock)

@@ -22,6 +22,7 @@ from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     LIFT_STOP,
+    PACKAGE_UPLOAD,
     TRIAL_CLAIM,
     Actor,
 )
@@ -37,7 +38,7 @@ from flotilla.services.orchestrator.engines.ports import Command, Record, Refusa
 
 log = get_logger(__name__)
 
-_ABOUT: Final = ("instance_id", "backtest_id", "study_id")
+_ABOUT: Final = ("instance_id", "backtest_id", "study_id", "name")
 _LONGEST: Final = 2_000
 _FROM_HOST: Final = b"null"
 MOST: Final = 10_000
@@ -49,12 +50,12 @@ FORGET_S: Final = 3_600.0
 def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
     """A command of a person's that was refused or failed; None for what was done, which is on record with its effect.
 
-    Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted. One that asks in another's
+    A piece of a package is nothing before it is pushed. Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted. One that asks in another's
     name is an attempt.
     """
     if seen.problem is None:
         return None
-    if seen.call is TRIAL_CLAIM and seen.problem.code != FaultCode.FORBIDDEN:
+    if seen.call is PACKAGE_UPLOAD or (seen.call is TRIAL_CLAIM and seen.problem.code != FaultCode.FORBIDDEN):
         return None
     body = blanked(seen.body)
     said = msgspec.json.decode(body) if body is not None else {}

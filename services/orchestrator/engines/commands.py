@@ -79,7 +79,7 @@ class Commands:
             plans = await self._planner.plans()
 
             def decide(engine: Engine | None) -> Decision:
-                config = _chosen(request, instance_id, engine)
+                config = plans.pinned(_chosen(request, instance_id, engine))
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
@@ -173,7 +173,9 @@ class Commands:
             config = request.config
             refuse_unhonoured(config)
             lifecycle.guard_live(config, is_confirmed=True)
-            (await self._planner.plans()).spec(config)
+            plans = await self._planner.plans()
+            config = plans.pinned(config)
+            plans.spec(config)
 
             def decide(engine: Engine | None) -> Decision:
                 return stored.configure(engine, config, request_id=stamp.request_id, now=self._clock())

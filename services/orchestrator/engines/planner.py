@@ -10,8 +10,8 @@ from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.templates.core.choice import leased_accounts, restart_policy
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.rendering import render
-from flotilla.services.orchestrator.templates.core.strategies import render_strategy
-from flotilla.services.orchestrator.templates.core.templates import TemplateSet
+from flotilla.services.orchestrator.templates.core.strategies import Rendered, render_strategy
+from flotilla.services.orchestrator.templates.core.templates import TemplateSet, pinned
 from flotilla.services.orchestrator.templates.ports import Catalog, Templates
 
 _NO_TOKEN = 1
@@ -38,8 +38,20 @@ class Plans:
         """How often an engine of this configuration is started again by itself."""
         return restart_policy(config, self._shelf)
 
-    def strategy(self, choice: StrategyChoice, spec: SessionSpec) -> dict[str, object]:
-        """The importable config of a strategy that joins the session of `spec`."""
+    def pinned(self, config: EngineConfig) -> EngineConfig:
+        """The configuration, its strategies of packages named with the versions that they mean now."""
+        if not config.strategies:
+            return config
+        chosen = tuple(
+            msgspec.structs.replace(each, template=pinned(each.template, self._shelf))
+            if each.template
+            else each
+            for each in config.strategies
+        )
+        return msgspec.structs.replace(config, strategies=chosen)
+
+    def strategy(self, choice: StrategyChoice, spec: SessionSpec) -> Rendered:
+        """A strategy that joins the session of `spec`."""
         return render_strategy(choice, self._shelf, self._known, spec=spec)
 
 

@@ -60,8 +60,10 @@ class Strategies:
 
         async def ask(session: Session, stamp: Stamp) -> StrategyList:
             plans = await self._planner.plans()
+            rendered = plans.strategy(request.strategy, await self._spec(session))
             command = AddToEngine(
-                strategy=plans.strategy(request.strategy, await self._spec(session)),
+                strategy=rendered.config,
+                package=rendered.package,
                 start=request.start,
                 session_id=session.session_id,
                 request_id=stamp.request_id,

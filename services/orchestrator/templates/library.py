@@ -16,6 +16,7 @@ from flotilla.services.orchestrator.templates.core.checkup import (
     verdicts_of,
     without_refused,
 )
+from flotilla.services.orchestrator.templates.core.strategies import Rendered
 from flotilla.services.orchestrator.templates.core.templates import Kind, TemplateSet, view
 from flotilla.services.orchestrator.templates.core.validation import examine, judged
 from flotilla.services.orchestrator.templates.ports import Templates
@@ -41,7 +42,7 @@ class Library:
         return without_refused(await self._files.template_set(), self._verdicts)
 
     async def templates(self, request: ListTemplates) -> TemplateList:
-        """Engine or strategy templates, sorted by name, and the files of that kind that are not served."""
+        """Engine or strategy templates, sorted by name, of packages the newest; and the files of that kind that are not served."""
         template_set = await self.template_set()
         kind: Kind = "engine" if request.kind == "engine" else "strategy"
         found = template_set.engines if kind == "engine" else template_set.strategies
@@ -51,6 +52,7 @@ class Library:
             templates=fitting(
                 view(found[name], is_checked=is_checked(template_set, kind, name, self._verdicts))
                 for name in sorted(found)
+                if (name == request.name if request.name else "@" not in name)
             ),
             faults=tuple(each for each in template_set.faults if each.kind in kinds),
         )
@@ -60,7 +62,7 @@ class Library:
         verdict, strategy = examine(request, await self.template_set())
         if strategy is None:
             return verdict
-        return judged(verdict, await self._ask(PlanCheck(strategies=(strategy.config,))))
+        return judged(verdict, await self._ask(_check_of(strategy)))
 
     async def run(self, *, settle_s: float = _ROUND_S) -> None:
         """Has NautilusTrader look at what is new, for as long as it runs; `settle_s` leaves a start of ours its peace."""
@@ -87,3 +89,8 @@ class Library:
                         "template is refused", template=content.name, kind=content.kind, problem=problem
                     )
         return True
+
+
+def _check_of(strategy: Rendered) -> PlanCheck:
+    digests = (strategy.package.digest,) if strategy.package else ()
+    return PlanCheck(strategies=(strategy.config,), packages=digests)

@@ -1,11 +1,10 @@
-"""What a check of a plan said, and what that means. Pure."""
+"""What a check said, and what that means. Pure."""
 
 from typing import Final
 
 import msgspec
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.session import PlanProblems
 
 MAX_BYTES: Final = 1 << 20
 KILLED: Final = 137
@@ -20,20 +19,20 @@ class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
     stderr: bytes = b""
 
 
-def problems_in(output: CheckOutput) -> PlanProblems:
-    """The answer, which is the last line. Raises FaultError `unavailable` when there is none: nothing is known of the plan then."""
+def answer_in[T](output: CheckOutput, kind: type[T], what: str) -> T:
+    """The answer, which is the last line. Raises FaultError `unavailable` when there is none: nothing is known of `what` then."""
     if output.exit_code in (None, KILLED):
-        raise _no_answer("it took too long, or too much memory")
+        raise _no_answer(what, "it took too long, or too much memory")
     if output.exit_code != 0:
         last_words = output.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise _no_answer(f"it ended with exit code {output.exit_code}: {last_words[:_SHOWN]}")
+        raise _no_answer(what, f"it ended with exit code {output.exit_code}: {last_words[:_SHOWN]}")
     if len(output.stdout) > MAX_BYTES:
-        raise _no_answer("it said too much")
+        raise _no_answer(what, "it said too much")
     try:
-        return msgspec.json.decode(output.stdout.strip().rpartition(b"\n")[2], type=PlanProblems)
+        return msgspec.json.decode(output.stdout.strip().rpartition(b"\n")[2], type=kind)
     except msgspec.DecodeError as error:
-        raise _no_answer(f"its answer cannot be read: {error}") from None
+        raise _no_answer(what, f"its answer cannot be read: {error}") from None
 
 
-def _no_answer(why: str) -> FaultError:
-    return fault(FaultCode.UNAVAILABLE, f"the plan could not be checked: {why}")
+def _no_answer(what: str, why: str) -> FaultError:
+    return fault(FaultCode.UNAVAILABLE, f"{what} could not be checked: {why}")

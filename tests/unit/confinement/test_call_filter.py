@@ -44,9 +44,16 @@ def machine(request: pytest.FixtureRequest) -> str:
 
 
 class Filter:
-    def __init__(self, machine: str, *, own_pid: int | None = None, has_internet: bool = True) -> None:
+    def __init__(
+        self,
+        machine: str,
+        *,
+        own_pid: int | None = None,
+        has_internet: bool = True,
+        is_sealed: bool = False,
+    ) -> None:
         self._machine = MACHINES[machine]
-        self.code = program(machine, own_pid=own_pid, has_internet=has_internet)
+        self.code = program(machine, own_pid=own_pid, has_internet=has_internet, is_sealed=is_sealed)
 
     def allows(self, name: str, *arguments: int) -> bool:
         said = run(self.code, self._machine.audit_arch, self._machine.calls[name], *arguments)
@@ -148,3 +155,19 @@ def test_jumps_are_short_enough(machine: str) -> None:
 def _jumps(code: bytes) -> Iterator[int]:
     for _, jump, skip, _ in struct.iter_unpack("HBBI", code):
         yield from (jump, skip)
+
+
+def test_what_is_sealed_in_opens_no_socket_and_starts_nothing(machine: str) -> None:
+    sealed, other = Filter(machine, is_sealed=True), Filter(machine)
+    starting = {"fork", "vfork", "clone", "clone3", "execve", "execveat"} & MACHINES[machine].calls.keys()
+    assert {"clone", "clone3", "execve", "execveat"} <= starting
+    for name in starting:
+        assert (sealed.allows(name), other.allows(name)) == (False, True)
+    for family, kind, protocol in SOCKETS:
+        assert (
+            sealed.allows("socket", family, kind, protocol),
+            other.allows("socket", family, kind, protocol),
+        ) == (
+            False,
+            True,
+        )

@@ -29,7 +29,7 @@ VENUE: dict[str, Any] = {
         ({"nodes": {}}, "unknown field"),
         ({"node": {"a": "{sped}"}}, r"\{sped\} is no parameter"),
         ({"node": {"{sped}": 1}}, r"\{sped\} is no parameter"),
-        ({"parameters": {"speed": {"type": "float", "help": "h"}}}, "regex"),
+        ({"parameters": {"speed": {"type": "float", "help": "h"}}}, "enum value"),
         ({"parameters": {"speed": {"type": "number", "help": "h", "default": "x"}}}, "default of speed"),
         ({"parameters": {"Speed!": {"type": "number", "help": "h"}}, "node": {}}, "cannot name a parameter"),
         ({"parameters": {"log_level": {"type": "string", "help": "h"}}, "node": {}}, "cannot name"),

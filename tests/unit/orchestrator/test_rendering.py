@@ -323,7 +323,7 @@ def test_an_engine_has_time_to_boot_for_as_long_as_its_node_waits() -> None:
 
 
 def added(choice: StrategyChoice, **chosen: Any) -> dict[str, Any]:
-    return render_strategy(choice, template_set(), KNOWN, spec=rendered(config(**chosen)))
+    return render_strategy(choice, template_set(), KNOWN, spec=rendered(config(**chosen))).config
 
 
 def test_a_strategy_for_a_running_engine_leaves_its_tag_to_the_engine() -> None:

@@ -81,7 +81,7 @@ def test_the_picture_has_a_lane_for_everybody_and_an_arrow_for_what_each_may_ask
     picture = ElementTree.fromstring(export.picture())
     shown = [text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"operator", "gateway", "orchestrator", "supervisor", "sidecar", "worker"} <= set(shown)
-    assert "worker → orchestrator: 1 command" in shown
+    assert "worker → orchestrator: 1 command and 1 question" in shown
     assert "supervisor → sidecar: 1 command" in shown
     assert "engine.<instance_id>.command.end_now" in shown
     assert "gateway: 1 feed, all kept in EVENTS" in shown
@@ -143,7 +143,9 @@ def test_every_fault_code_has_its_http_status() -> None:
 
 def test_an_engine_cannot_command_nor_reach_jetstream() -> None:
     said = engine_permissions()["pub"]["allow"]
-    assert all(subject.startswith("engine.{{name()}}.") for subject in said)
+    own = [subject for subject in said if subject.startswith("engine.{{name()}}.")]
+    # The one thing that it may ask of the fleet: a package, by its digest.
+    assert sorted({*said} - {*own}) == ["fleet.package.fetch"]
     assert "engine.{{name()}}.command.*" not in said
 
 

@@ -32,6 +32,10 @@ from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 from tests.unit.sidecar.samples import spec
 
 
+async def no_packages(packages: object) -> tuple[bytes, ...]:
+    raise AssertionError(packages)
+
+
 class Processes:
     """Remembers what it was told to do; `on_kill` lets a kill be answered at once."""
 
@@ -101,7 +105,7 @@ class Desk:
         )
         self.processes.on_stop = lambda: self.handlers.hear(GateShut())
         self.commands = Commands(launch, self.handlers, self.processes)
-        self.strategies = StrategyCommands(launch.spec, self.handlers, self.questions)
+        self.strategies = StrategyCommands(launch.spec, self.handlers, self.questions, no_packages)
 
     def _end(self) -> None:
         self.over += 1

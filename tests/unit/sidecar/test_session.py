@@ -12,6 +12,7 @@ from flotilla.engine_sidecar.link.frames import Ended, Exited, Forked, Phase, St
 from flotilla.engine_sidecar.link.messages import (
     AtRest,
     BusFound,
+    CannotRun,
     Checked,
     Conclude,
     Effect,
@@ -108,6 +109,14 @@ def test_live_trading_is_refused_where_nothing_keeps_an_engine_from_its_sidecar(
 def test_elsewhere_it_is_not_and_without_money_neither() -> None:
     assert Fork() in play((BusFound(), UNKEPT))[1]
     assert Fork() in play((BusFound(), ZygoteReady(1.0)), session=live())[1]
+
+
+def test_a_session_whose_packages_are_nowhere_fails_before_there_is_an_engine() -> None:
+    session, effects = play((ZygoteReady(1.0), CannotRun("package mine@1: not here"), BusFound()))
+    assert (Conclude() in effects, Fork() in effects) == (True, False)
+    found = final_state(session, is_oom=False, log_tail=())
+    assert (found.reason, found.detail) == (FailureReason.CONFIG, "package mine@1: not here")
+    assert not play((*UP, CannotRun("too late")))[0].is_over
 
 
 def test_a_session_goes_through_its_states_in_order() -> None:
@@ -424,7 +433,7 @@ def test_what_the_engine_said_before_its_end_still_counts_after_it() -> None:
 
 
 _MESSAGES = st.one_of(
-    st.sampled_from([*UP, LinkClosed(), LinkClosed("boom"), ZygoteGone(1), ZygoteGone(-9)]),
+    st.sampled_from([*UP, LinkClosed(), LinkClosed("boom"), ZygoteGone(1), ZygoteGone(-9), CannotRun("why")]),
     st.builds(Tick, st.floats(0, 100)),
     st.builds(Phase, st.sampled_from(RunState)),
     st.builds(Ended, st.sampled_from([None, *FailureReason])),

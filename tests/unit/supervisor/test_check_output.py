@@ -7,7 +7,7 @@ import pytest
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError
 from flotilla.schemas.session import PlanCheck, PlanProblems
 from flotilla.services.supervisor.checks import PlanChecks
-from flotilla.services.supervisor.core.check_output import CheckOutput, problems_in
+from flotilla.services.supervisor.core.check_output import CheckOutput, answer_in
 
 AT_ONCE = 2
 
@@ -25,7 +25,8 @@ SOUND = b'{"problems":[]}\n'
     ],
 )
 def test_the_last_line_is_the_answer(stdout: bytes, problems: tuple[FieldError, ...]) -> None:
-    assert problems_in(CheckOutput(exit_code=0, stdout=stdout)) == PlanProblems(problems=problems)
+    output = CheckOutput(exit_code=0, stdout=stdout)
+    assert answer_in(output, PlanProblems, "the plan") == PlanProblems(problems=problems)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_the_last_line_is_the_answer(stdout: bytes, problems: tuple[FieldError, 
 )
 def test_without_an_answer_nothing_is_known_of_the_plan(output: CheckOutput, words: str) -> None:
     with pytest.raises(FaultError) as caught:
-        problems_in(output)
+        answer_in(output, PlanProblems, "the plan")
     assert caught.value.fault.code == FaultCode.UNAVAILABLE
     assert words in caught.value.fault.message
 
@@ -63,9 +64,13 @@ class SlowRuntime:
         return CheckOutput(exit_code=0, stdout=SOUND)
 
 
+async def nothing_there(digest: str) -> bytes:
+    raise AssertionError(digest)
+
+
 async def test_only_a_few_are_checked_at_once_and_who_waits_too_long_is_told() -> None:
     runtime = SlowRuntime()
-    checks = PlanChecks(runtime, wait_s=0.05)  # type: ignore[arg-type]
+    checks = PlanChecks(runtime, nothing_there, wait_s=0.05)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         first = [group.create_task(checks.check(PlanCheck())) for _ in range(AT_ONCE)]
         await asyncio.sleep(0)

@@ -21,6 +21,8 @@ from flotilla.services.orchestrator.templates.core.strategies import (
 from flotilla.services.orchestrator.templates.core.templates import (
     StrategyTemplate,
     TemplateSet,
+    package_of,
+    pinned,
     unknown_template,
 )
 
@@ -55,7 +57,21 @@ def template_of(config: BacktestConfig, template_set: TemplateSet) -> StrategyTe
     if config.strategy is not None:
         return template_set.strategies.get(config.strategy)
     found = (template_set.strategies[name] for name in sorted(template_set.strategies))
-    return next((each for each in found if each.strategy_class == config.strategy_class), None)
+    return next(
+        (each for each in found if each.strategy_class == config.strategy_class and package_of(each) is None),
+        None,
+    )
+
+
+def with_version(config: BacktestConfig, template_set: TemplateSet) -> BacktestConfig:
+    """The config, each strategy named with the version that it means now, where it is of a package."""
+    if config.strategy is not None:
+        return msgspec.structs.replace(config, strategy=pinned(config.strategy, template_set))
+    strategies = tuple(
+        msgspec.structs.replace(one, template=pinned(one.template, template_set)) if one.template else one
+        for one in config.strategies
+    )
+    return msgspec.structs.replace(config, strategies=strategies)
 
 
 def render_chosen(

@@ -20,6 +20,7 @@ from flotilla.services.orchestrator.backtests.core.venue_plans import venue_erro
 from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.money import currency_errors, timezone_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of
+from flotilla.services.orchestrator.templates.core.strategies import packages_of
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 _RATE: Final = "1000000/00:00:01"
@@ -54,6 +55,8 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     rendered, wrong = render_chosen(config, sources.template_set, Known.of(sources.entries), catalog_index)
     errors += [error for error in wrong if not (missing and is_inferred(error, config))]
     errors += strays(rendered, config)
+    packages, mixed = packages_of(rendered, "config.strategies")
+    errors += mixed
     importable = [*(one.config for one in rendered), *others.get("actors", ())]
     named = [name for one in importable for name in bar_types_in(one)]
     data, wrong = _data(config, named, catalog_index)
@@ -73,6 +76,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         timezone=config.timezone or "UTC",
         currency=config.base_currency,
         warm_up=config.warm_up,
+        packages=packages,
     )
     return plan, []
 

@@ -13,7 +13,12 @@ from flotilla.schemas.session import PlanCheck, PlanProblems
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.rendering import render
 from flotilla.services.orchestrator.templates.core.strategies import render_template
-from flotilla.services.orchestrator.templates.core.templates import EngineTemplate, Kind, TemplateSet
+from flotilla.services.orchestrator.templates.core.templates import (
+    EngineTemplate,
+    Kind,
+    TemplateSet,
+    package_of,
+)
 from flotilla.services.orchestrator.templates.core.validation import in_words, plain_values
 
 _INDEX: Final = re.compile(r"\Astrategies\[(\d{1,4})\]")
@@ -74,8 +79,12 @@ def verdicts_of(checkup: Checkup, found: PlanProblems) -> dict[Content, str | No
 
 
 def is_checked(template_set: TemplateSet, kind: Kind, name: str, verdicts: Verdicts) -> bool:
-    """Whether NautilusTrader is known to take a served template as it is now. Our engine templates it takes: tests build them."""
+    """Whether NautilusTrader is known to take a served template as it is now. Our engine templates it takes: tests build them;
+    and strategies of packages, which were built when they were pushed.
+    """
     is_ours = kind == "engine" and (kind, name) in template_set.ours
+    if kind == "strategy" and package_of(template_set.strategies[name]) is not None:
+        return True
     return is_ours or Content(kind, name, template_set.digests.get((kind, name), "")) in verdicts
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from flotilla.schemas.catalog import CatalogEntry, Parameter
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
 
-type Value = str | int | float | bool | None
+type Value = Any
+"""As JSON has it: texts, numbers, booleans, null, and lists and objects of those."""
 
 _INSTRUMENT: Final = re.compile(INSTRUMENT_PATTERN)
 _BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
@@ -86,11 +88,39 @@ def check(parameter: Parameter, value: object, known: Known | None) -> Value:
         if parameter.required:
             raise WrongValue("is required")
         return None
+    if parameter.type in _NESTED:
+        return _nested(parameter, value, known)
     typed = _CHECKS[parameter.type](value, known)
     _check_range(parameter, typed)
     if parameter.choices and str(typed) not in parameter.choices:
         raise WrongValue(f"must be one of {', '.join(parameter.choices)}")
-    return typed
+    return parameter.codes.get(str(typed), typed)
+
+
+def _nested(parameter: Parameter, value: object, known: Known | None) -> Value:
+    """A list, a map or an object, each value within checked as what it is. Raises WrongValue that names the place."""
+    if parameter.type == "list":
+        if not isinstance(value, list | tuple):
+            raise WrongValue("must be a list")
+        return [_within(parameter.items, each, known, f"[{index}]") for index, each in enumerate(value)]
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise WrongValue("must be an object")
+    if parameter.type == "map":
+        return {key: _within(parameter.items, each, known, f".{key}") for key, each in value.items()}
+    if unknown := sorted(value.keys() - parameter.fields.keys()):
+        raise WrongValue(f"has no field {shown(unknown[0])}; there are {', '.join(parameter.fields)}")
+    fields = parameter.fields.items()
+    given = {name: value.get(name, field.default) for name, field in fields}
+    return {name: _within(field, given[name], known, f".{name}") for name, field in fields}
+
+
+def _within(parameter: Parameter | None, value: object, known: Known | None, place: str) -> Value:
+    if parameter is None:
+        return value
+    try:
+        return check(parameter, value, known)
+    except WrongValue as error:
+        raise WrongValue(f"{place} {error}") from None
 
 
 def instrument_of(bar_type: str) -> str:
@@ -106,6 +136,10 @@ def _check_range(parameter: Parameter, value: Value) -> None:
         raise WrongValue(f"must be at least {parameter.min:g}")
     if parameter.max is not None and amount > Decimal(str(parameter.max)):
         raise WrongValue(f"must be at most {parameter.max:g}")
+    if parameter.above is not None and amount <= Decimal(str(parameter.above)):
+        raise WrongValue(f"must be greater than {parameter.above:g}")
+    if parameter.below is not None and amount >= Decimal(str(parameter.below)):
+        raise WrongValue(f"must be less than {parameter.below:g}")
 
 
 def _integer(value: object, _: Known | None) -> int:
@@ -150,6 +184,39 @@ def _string(value: object, _: Known | None) -> str:
     return value
 
 
+def _enum(value: object, _: Known | None) -> str:
+    """By name: what stands behind it is not checked here. A whole number is one where the choices are."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise WrongValue("must be one of its choices, by name")
+    return str(value)
+
+
+def _date(value: object, _: Known | None) -> str:
+    return _parsed(value, date, "a date such as 2020-01-31")
+
+
+def _datetime(value: object, _: Known | None) -> str:
+    return _parsed(value, datetime, "a moment such as 2020-01-31T09:30:00Z")
+
+
+def _duration(value: object, _: Known | None) -> str:
+    return _parsed(value, timedelta, "a duration such as PT5M or P1D")
+
+
+def _anything(value: object, _: Known | None) -> Value:
+    """Its class says no more of it either."""
+    return value
+
+
+def _parsed(value: object, kind: Any, what: str) -> str:
+    """The text as it is, for its class reads it likewise."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise WrongValue(f"must be {what}") from None
+    return str(value)
+
+
 def _instrument(value: object, known: Known | None) -> str:
     if not isinstance(value, str) or not _INSTRUMENT.match(value):
         raise WrongValue("must be an instrument such as SPX.SIM")
@@ -183,4 +250,10 @@ _CHECKS: Final[dict[str, Callable[[object, Known | None], Value]]] = {
     "string": _string,
     "instrument": _instrument,
     "bar_type": _bar_type,
+    "enum": _enum,
+    "date": _date,
+    "datetime": _datetime,
+    "duration": _duration,
+    "any": _anything,
 }
+_NESTED: Final = ("list", "map", "object")

@@ -18,6 +18,7 @@ from flotilla.services.orchestrator.templates.core.parameters import Known, Valu
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
 from flotilla.services.orchestrator.templates.core.strategies import (
     instruments,
+    packages_of,
     predefined,
     render_all,
     trader_id,
@@ -67,8 +68,9 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *(name for each in strategies for name in each.instruments),
     }
     errors += _currency_errors(template, values, () if config.venues else traded)
+    packages, mixed = packages_of(strategies, "config.strategies")
     others, wrong = beside(config.actors, config.exec_algorithms, template_set)
-    if errors := [*errors, *wrong]:
+    if errors := [*errors, *mixed, *wrong]:
         raise invalid(*errors)
     plan = EnginePlan(
         trader_id=str(given["trader_id"]),
@@ -78,6 +80,7 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         instruments=() if config.venues else tuple(sorted(traded)),
         secrets=clients.secrets,
         always_open=clients.always_open,
+        packages=packages,
     )
     return _spec(
         config,

@@ -1,7 +1,7 @@
 """From strategies chosen to configs that NautilusTrader imports: for an engine that starts, and for one that runs."""
 
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, pairwise
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.fault import FieldError, invalid
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.orchestrator.templates.core.parameters import (
     Known,
@@ -22,6 +23,7 @@ from flotilla.services.orchestrator.templates.core.placeholders import substitut
 from flotilla.services.orchestrator.templates.core.templates import (
     StrategyTemplate,
     TemplateSet,
+    package_of,
     unknown_template,
 )
 
@@ -58,10 +60,11 @@ def repeated_tags(configs: Sequence[dict[str, Any]]) -> dict[int, str]:
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """One strategy as NautilusTrader imports it, and the instruments that its parameters name."""
+    """One strategy as NautilusTrader imports it, the instruments that its parameters name, and the package that it comes from, if any."""
 
     config: dict[str, Any]
     instruments: tuple[str, ...]
+    package: PackageRef | None = None
 
 
 def predefined(config: EngineConfig, trader_id: str) -> dict[str, Value]:
@@ -96,8 +99,8 @@ def render_all(
 
 def render_strategy(
     choice: StrategyChoice, template_set: TemplateSet, known: Known, *, spec: SessionSpec
-) -> dict[str, Any]:
-    """The importable config of a strategy that is to join the session of this spec.
+) -> Rendered:
+    """A strategy that is to join the session of this spec.
 
     Its order id tag is left to the engine, which knows those taken. Raises FaultError `invalid` naming every field at fault.
     """
@@ -106,7 +109,7 @@ def render_strategy(
     rendered, errors = _render(choice, template_set, None if config.venues else known, values, "strategy")
     if rendered is None:
         raise invalid(*errors)
-    return rendered.config
+    return rendered
 
 
 def render_template(
@@ -130,19 +133,27 @@ def render_template(
         "config_path": template.config_path,
         "config": config,
     }
-    return Rendered(importable, tuple(instruments(template.parameters, checked))), []
+    named = tuple(instruments(template.parameters, checked))
+    return Rendered(importable, named, package_of(template)), []
 
 
 def instruments(parameters: Mapping[str, Parameter], values: Mapping[str, Value]) -> list[str]:
     """The instruments that typed parameters name."""
-    named: list[str] = []
-    for name, parameter in parameters.items():
-        value = values[name]
-        if isinstance(value, str) and parameter.type == "instrument":
-            named.append(value)
-        elif isinstance(value, str) and parameter.type == "bar_type":
-            named.append(instrument_of(value))
-    return named
+    return [found for name, parameter in parameters.items() for found in _named(parameter, values[name])]
+
+
+def _named(parameter: Parameter, value: Any) -> Iterator[str]:
+    if isinstance(value, str) and parameter.type == "instrument":
+        yield value
+    elif isinstance(value, str) and parameter.type == "bar_type":
+        yield instrument_of(value)
+    elif isinstance(value, list) and parameter.items:
+        for each in value:
+            yield from _named(parameter.items, each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if within := parameter.fields.get(key, parameter.items):
+                yield from _named(within, each)
 
 
 def _render(
@@ -179,6 +190,20 @@ def _own(
     return (None, errors) if errors else (Rendered({**paths, "config": dict(choice.config)}, ()), [])
 
 
+def packages_of(rendered: Iterable[Rendered], at: str) -> tuple[tuple[PackageRef, ...], list[FieldError]]:
+    """The packages that strategies of one process come from; and what is wrong where they are two versions of one."""
+    found = sorted({each.package for each in rendered if each.package is not None})
+    errors = [
+        FieldError(
+            at,
+            f"{one.name} is there as {one.version} and {other.version}: one engine takes one version of a package",
+        )
+        for one, other in pairwise(found)
+        if one.name == other.name and one.digest != other.digest
+    ]
+    return tuple({each.digest: each for each in found}.values()), errors
+
+
 def _tagged(rendered: list[Rendered]) -> tuple[list[Rendered], list[FieldError]]:
     """The strategies with order id tags; NautilusTrader refuses two with the same."""
     configs = [each.config["config"] for each in rendered]
@@ -187,7 +212,7 @@ def _tagged(rendered: list[Rendered]) -> tuple[list[Rendered], list[FieldError]]
         for index, tag in repeated_tags(configs).items()
     ]
     tagged = [
-        Rendered({**each.config, "config": config}, each.instruments)
+        Rendered({**each.config, "config": config}, each.instruments, each.package)
         for each, config in zip(rendered, with_order_id_tags(configs), strict=True)
     ]
     return tagged, errors

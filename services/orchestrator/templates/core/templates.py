@@ -11,6 +11,7 @@ from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
 from flotilla.schemas.config import RestartPolicy, StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
+from flotilla.schemas.package import PackageRef, is_draft
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
 from flotilla.services.orchestrator.templates.core.parameters import Rule
 from flotilla.services.orchestrator.templates.core.venues import ImportPath, VenueTemplate
@@ -97,6 +98,12 @@ class StrategyTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return [self.config]
 
 
+class PackageTemplate(StrategyTemplate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same of a package's strategy. No file is one."""
+
+    package: PackageRef
+
+
 type Template = EngineTemplate | StrategyTemplate | VenueTemplate
 
 
@@ -127,6 +134,18 @@ class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each for each in self.faults if each.kind == kind)
 
 
+def package_of(template: StrategyTemplate) -> PackageRef | None:
+    """The package that a strategy comes from; None for one of a module that engines have anyhow."""
+    return template.package if isinstance(template, PackageTemplate) else None
+
+
+def pinned(name: str, template_set: TemplateSet) -> str:
+    """The name of a strategy with the version of its package behind, so that it means the same once there is a newer one."""
+    found = template_set.strategies.get(name)
+    package = package_of(found) if found is not None and "@" not in name else None
+    return f"{name}@{package.version}" if package is not None else name
+
+
 def view(template: EngineTemplate | StrategyTemplate, *, is_checked: bool) -> TemplateView:
     """The template as people see it; `is_checked` when NautilusTrader has found its classes."""
     shown = TemplateView(
@@ -150,6 +169,7 @@ def view(template: EngineTemplate | StrategyTemplate, *, is_checked: bool) -> Te
         strategy_class=template.strategy_class,
         risk_parameters=template.risk_parameters,
         config=template.config,
+        package=f"{package.name}@{package.version}" if (package := package_of(template)) else None,
     )
 
 
@@ -164,4 +184,10 @@ def unknown_template(
     for each in faults:
         if PurePosixPath(each.file).stem == name:
             return FieldError(field, f"the {kind} {name} is not served: {each.message}")
-    return FieldError(field, f"there is no {kind} {name}; there are {', '.join(sorted(known)) or 'none'}")
+    there = sorted(each for each in known if "@" not in each or _is_version_of(name, each))
+    return FieldError(field, f"there is no {kind} {name}; there are {', '.join(there) or 'none'}")
+
+
+def _is_version_of(name: str, other: str) -> bool:
+    """True when `other` is a version of what `name` is a version of, and no draft."""
+    return other.partition("@")[0] == name.partition("@")[0] and not is_draft(other)

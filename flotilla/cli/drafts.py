@@ -1,0 +1,38 @@
+"""Code as it is now, uploaded without a version: for `--file` and `--dev`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from flotilla.cli.options import Options
+from flotilla.client.client import Flotilla
+from flotilla.schemas.package import PackageView
+
+
+async def uploaded(options: Options, fleet: Flotilla, path: Path, chosen: str | None, option: str) -> str:
+    """The strategy of a folder or file as it is now, as it goes by from here on; `chosen` is its name where there are several.
+
+    Says loudly on stderr that nobody else has this code by a name. Raises FaultError for code that is refused.
+    """
+    view = await fleet.push_package(path, draft=True)
+    template = _template(view, chosen, option)
+    said = (
+        f"UNPUSHED CODE: {path} as it is now (digest {view.digest[:12]}). This run names the digest and no version.",
+        f"Keep it by a name:  {options.program} package push {path}",
+    )
+    print("\n".join((*said, *(f"note: {note}" for note in view.notes))), file=sys.stderr)
+    return f"{template}@{view.version}"
+
+
+def _template(view: PackageView, chosen: str | None, option: str) -> str:
+    names = {each.template: each.template for each in view.strategies}
+    names |= {each.strategy_class: each.template for each in view.strategies}
+    if chosen is not None and chosen in names:
+        return names[chosen]
+    there = ", ".join(each.strategy_class for each in view.strategies)
+    if chosen is not None:
+        raise click.UsageError(f"{option} has no strategy {chosen}; there are {there}")
+    if len(view.strategies) > 1:
+        raise click.UsageError(f"{option} has several strategies: name one by --strategy: {there}")
+    return view.strategies[0].template

@@ -1,0 +1,191 @@
+"""Packages: people's own strategies as content, named by a digest, and what a check found in it."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.fault import FieldError
+from flotilla.schemas.ids import Name, PackageVersion, RequestId
+
+CHUNK_BYTES: Final = 128 << 10
+"""Of an archive in one message; JSON makes a third more of it, and a request has 256 KiB at most."""
+MOST_BYTES: Final = 8 << 20
+"""Of one archive, and of all that one engine or trial takes."""
+MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES
+_DRAFT: Final = "sha256-"
+_VERSION: Final = re.compile(r"\A[1-9][0-9]{0,8}\Z")
+
+Digest: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\A[0-9a-f]{64}\Z", description="The SHA-256 of a package's archive, in hexadecimal."),
+]
+
+
+class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A package as what is run names it: the digest says what it is, name and version what people called it."""
+
+    name: Name
+    version: PackageVersion
+    digest: Digest
+
+
+class UploadChunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hands over one of `count` pieces of an archive, all but the last of CHUNK_BYTES. The same piece again changes nothing."""
+
+    digest: Digest
+    index: Annotated[int, Meta(ge=0, lt=MOST_CHUNKS)]
+    count: Annotated[int, Meta(ge=1, le=MOST_CHUNKS)]
+    data: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES)]
+    request_id: RequestId | None = None
+
+
+class ChunkKept(msgspec.Struct, frozen=True, kw_only=True):
+    """The piece is kept. `is_known`: the whole archive was checked before, and no more of it is needed."""
+
+    digest: Digest
+    index: int
+    is_known: bool = False
+
+
+class PushPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for uploaded content to be checked, and kept under a name and a version: the next free number when that is null.
+
+    `is_draft`: it gets no version but its digest, is not listed, and is never what its name alone means.
+    """
+
+    name: Name
+    digest: Digest
+    version: PackageVersion | None = None
+    is_draft: bool = False
+    request_id: RequestId | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and (self.is_draft or self.version.startswith(_DRAFT)):
+            raise ValueError(f"`version` of a draft is its digest, and no other begins with {_DRAFT}")
+
+
+class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy of a package. `template` is what it goes by; with `@version` behind it is this one whatever is pushed later."""
+
+    template: Name
+    strategy_class: str
+    description: str = ""
+
+
+class PackageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a package as it is kept. `notes` are what its check could not make sure of."""
+
+    name: Name
+    version: PackageVersion
+    digest: Digest
+    size_bytes: int
+    files: tuple[str, ...]
+    pushed_at: datetime
+    strategies: tuple[PackageStrategy, ...]
+    pushed_by: str = ""
+    is_draft: bool = False
+    is_newest: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class ListPackages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the packages: the newest version of each, or all versions of one."""
+
+    name: Name | None = None
+
+
+class PackageList(msgspec.Struct, frozen=True, kw_only=True):
+    """Packages by name, of one the newest first; their files are left out."""
+
+    packages: tuple[PackageView, ...]
+
+
+class WhichPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names a version of a package, the newest when null."""
+
+    name: Name
+    version: PackageVersion | None = None
+
+
+class RemovePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a version to be forgotten. One that an engine or a backtest on record names is kept unless `force`, and then goes on
+    being there for those by its digest.
+    """
+
+    name: Name
+    version: PackageVersion
+    force: bool = False
+    request_id: RequestId | None = None
+
+
+class PackageRemoved(msgspec.Struct, frozen=True, kw_only=True):
+    """The version has no name any more. `used_by` is what names its content, which is then still there."""
+
+    name: Name
+    version: PackageVersion
+    digest: Digest
+    used_by: tuple[str, ...] = ()
+
+
+class FetchPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for one piece of an archive."""
+
+    digest: Digest
+    index: Annotated[int, Meta(ge=0, lt=MOST_CHUNKS)] = 0
+
+
+class PackageChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One of `count` pieces. Whoever has them all compares their SHA-256 with the digest."""
+
+    digest: Digest
+    index: int
+    count: int
+    data: bytes
+
+
+class CheckPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks what is in uploaded content; it is imported in a process that is thrown away."""
+
+    digest: Digest
+
+
+class FoundStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy class with its config class, both as `module:Class`, and the typed parameters that the config class has."""
+
+    strategy_path: str
+    config_path: str
+    description: str
+    parameters: dict[str, Parameter]
+
+
+class PackageFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a package, or what it holds; `notes` are what could not be made sure of."""
+
+    problems: tuple[FieldError, ...] = ()
+    strategies: tuple[FoundStrategy, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def draft_version(digest: str) -> str:
+    """The version of content that has no other."""
+    return f"{_DRAFT}{digest}"
+
+
+def is_draft(chosen: str) -> bool:
+    """True for `name@version` with the version of a draft."""
+    return (split_name(chosen)[1] or "").startswith(_DRAFT)
+
+
+def next_version(taken: tuple[str, ...]) -> str:
+    """The number after the highest of those that are one: 1 where there is none."""
+    return str(1 + max((int(one) for one in taken if _VERSION.match(one)), default=0))
+
+
+def split_name(chosen: str) -> tuple[str, str | None]:
+    """Name and version of `name@version`; None where there is no version."""
+    name, at, version = chosen.partition("@")
+    return name, version if at else None

@@ -1,0 +1,76 @@
+"""Packages on PostgreSQL, on the connections of the record; see the port for what each method does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flotilla.schemas.package import FoundStrategy
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
+from flotilla.services.orchestrator.adapters.rows import SQL, to_json
+from flotilla.services.orchestrator.engines.ports import Command
+from flotilla.services.orchestrator.packages.core.model import Content, Version
+from flotilla.services.orchestrator.packages.ports import Piece, VersionTaken
+
+
+class PostgresPackages:
+    """The part of the record that is about packages."""
+
+    def __init__(self, record: PostgresRecord) -> None:
+        self._record = record
+
+    async def add_piece(self, digest: str, index: int, piece: Piece) -> None:
+        async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_drop_stale"])
+            await connection.execute(SQL["package_add_piece"], digest, index, piece.count, piece.data)
+
+    async def piece(self, digest: str, index: int) -> Piece | None:
+        found = await self._record.fetch("package_piece", digest, index)
+        return Piece(found[0]["count"], bytes(found[0]["data"])) if found else None
+
+    async def drop_pieces(self, digest: str) -> None:
+        async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_drop_pieces"], digest)
+
+    async def versions(self) -> list[Version]:
+        return [_version(row) for row in await self._record.fetch("package_versions")]
+
+    async def add(self, version: Version, command: Command) -> None:
+        one = version.content
+        content = (
+            one.digest,
+            one.size_bytes,
+            to_json(one.files),
+            to_json(one.strategies),
+            to_json(one.notes),
+        )
+        named = (version.name, version.version, one.digest)
+        pushed = (version.is_draft, version.pushed_at, version.pushed_by)
+        async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_add_content"], *content)
+            if await connection.fetchval(SQL["package_add_version"], *named, *pushed) is None:
+                raise VersionTaken(f"{version.name}@{version.version}")
+            await add_command(connection, command)
+
+    async def remove(self, version: Version, *, with_content: bool, command: Command) -> None:
+        digest = version.content.digest
+        async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_drop_version"], version.name, version.version)
+            if with_content and await connection.fetchval(SQL["package_drop_content"], digest):
+                await connection.execute(SQL["package_drop_pieces"], digest)
+            await add_command(connection, command)
+
+    async def used_by(self, version: Version, marks: tuple[str, ...]) -> list[str]:
+        return [row["used_by"] for row in await self._record.fetch("package_used_by", list(marks))]
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    content = Content(
+        digest=row["digest"],
+        size_bytes=row["size_bytes"],
+        files=msgspec.json.decode(row["files"], type=tuple[str, ...]),
+        strategies=msgspec.json.decode(row["findings"], type=tuple[FoundStrategy, ...]),
+        notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]),
+    )
+    named = ("name", "version", "is_draft", "pushed_at", "pushed_by")
+    return Version(content=content, **{name: row[name] for name in named})

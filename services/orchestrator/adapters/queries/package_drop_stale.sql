@@ -1,0 +1,1 @@
+delete from package_pieces where at < now() - interval '1 day' and digest not in (select digest from packages)

@@ -1,0 +1,1 @@
+"""Packages: people's own strategies, uploaded, checked and kept by their digest."""

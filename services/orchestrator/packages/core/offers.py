@@ -1,0 +1,204 @@
+"""What the versions of packages offer: their strategies as templates, and what stands in a new one's way."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from flotilla.schemas.catalog import TemplateFault
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.ids import NAME_PATTERN
+from flotilla.schemas.package import (
+    FoundStrategy,
+    PackageStrategy,
+    PackageView,
+    PushPackage,
+    draft_version,
+    next_version,
+)
+from flotilla.schemas.package_archive import modules_of
+from flotilla.services.orchestrator.packages.core.model import Content, Version
+from flotilla.services.orchestrator.templates.core.templates import PackageTemplate, TemplateSet
+
+_NAME: Final = re.compile(NAME_PATTERN)
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def template_names(package: str, strategies: Sequence[FoundStrategy]) -> tuple[str, ...]:
+    """What the strategies of a package are called: as the package where it has one, else with the class behind, `mine_ema_cross`."""
+    if len(strategies) == 1:
+        return (package,)
+    return tuple(f"{package}_{_HUMP.sub('_', _class(each)).lower()}" for each in strategies)
+
+
+def name_errors(package: str, strategies: Sequence[FoundStrategy]) -> list[FieldError]:
+    """What keeps the strategies from being called so."""
+    names = template_names(package, strategies)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    errors = [
+        FieldError("digest", f"two of its strategies would be called {name}: rename a class")
+        for name in twice
+    ]
+    wrong = sorted({name for name in names if not _NAME.match(name)})
+    return errors + [
+        FieldError("name", f"{name!r} cannot name a strategy: lower case letters, digits and '_', at most 63")
+        for name in wrong
+    ]
+
+
+def strays(files: Collection[str], strategies: Sequence[FoundStrategy]) -> list[str]:
+    """Strategies that are said to be a package's and are of no module of it: what is checked may have written its own answer."""
+    modules = {*modules_of(files)}
+    return [each.strategy_path for each in strategies if each.strategy_path.partition(":")[0] not in modules]
+
+
+def newest(versions: Sequence[Version]) -> dict[str, Version]:
+    """The last version of each package that is no draft; `versions` are in the order in which they were pushed."""
+    return {each.name: each for each in versions if not each.is_draft}
+
+
+def with_packages(files: TemplateSet, versions: Sequence[Version]) -> TemplateSet:
+    """The templates of files, with those of packages beside them: each by `name@version`, the newest by its name alone too.
+
+    A file is not replaced: a package of the same name is a fault then, and goes by its versions only.
+    """
+    offered: dict[str, Any] = {}
+    faults: list[TemplateFault] = []
+    latest = newest(versions)
+    for version in versions:
+        for name, template in templates_of(version):
+            offered[f"{name}@{version.version}"] = template
+            if latest.get(version.name) is not version:
+                continue
+            if name in files.strategies:
+                text = f"its name, {name}, is that of a template's file"
+                file = f"{version.name}@{version.version}"
+                faults.append(TemplateFault(file=file, kind="strategy", message=text))
+            else:
+                offered[name] = template
+    return msgspec.structs.replace(
+        files, strategies={**files.strategies, **offered}, faults=(*files.faults, *faults)
+    )
+
+
+def templates_of(version: Version) -> Iterator[tuple[str, PackageTemplate]]:
+    """The templates of one version, by name."""
+    found = version.content.strategies
+    for name, each in zip(template_names(version.name, found), found, strict=True):
+        yield (
+            name,
+            PackageTemplate(
+                name=name,
+                description=each.description or f"{_class(each)} of package {version.name}",
+                strategy_class=_class(each),
+                strategy_path=each.strategy_path,
+                config_path=each.config_path,
+                config={field: f"{{{field}}}" for field in each.parameters},
+                parameters=each.parameters,
+                package=version.ref,
+            ),
+        )
+
+
+def settled(request: PushPackage, versions: Sequence[Version]) -> tuple[str, Version | None]:
+    """The version that a push is to have, and what is on record where it changes nothing. Raises FaultError `conflict`."""
+    named = [each for each in versions if each.name == request.name]
+    same = [each for each in named if each.content.digest == request.digest]
+    if request.is_draft:
+        version = draft_version(request.digest)
+        return version, next((each for each in same if each.is_draft), None)
+    released = [each for each in same if not each.is_draft]
+    if request.version is None:
+        if released:
+            return released[-1].version, released[-1]
+        return next_version(tuple(each.version for each in named)), None
+    taken = next((each for each in named if each.version == request.version), None)
+    if taken is None:
+        return request.version, None
+    if taken.content.digest == request.digest:
+        return taken.version, taken
+    raise _taken(taken)
+
+
+def refuse_names(
+    request: PushPackage,
+    content: Content,
+    files: Collection[str],
+    versions: Sequence[Version],
+) -> None:
+    """Raises FaultError `invalid` when strategies of the package would be called as something else is; a draft is in nobody's way."""
+    errors = name_errors(request.name, content.strategies)
+    if not request.is_draft:
+        others = {
+            name: each.name
+            for each in newest(versions).values()
+            if each.name != request.name
+            for name, _ in templates_of(each)
+        }
+        for name in template_names(request.name, content.strategies):
+            if name in files:
+                errors.append(FieldError("name", f"there is a template {name} already: choose another name"))
+            elif name in others:
+                text = f"a strategy of package {others[name]} is called {name}: choose another name"
+                errors.append(FieldError("name", text))
+    if errors:
+        raise invalid(*errors)
+
+
+def view(version: Version, versions: Sequence[Version], *, has_files: bool = True) -> PackageView:
+    """The version as people see it."""
+    content = version.content
+    return PackageView(
+        name=version.name,
+        version=version.version,
+        digest=content.digest,
+        size_bytes=content.size_bytes,
+        files=content.files if has_files else (),
+        pushed_at=version.pushed_at,
+        pushed_by=version.pushed_by,
+        is_draft=version.is_draft,
+        is_newest=newest(versions).get(version.name) is version,
+        notes=content.notes,
+        strategies=tuple(
+            PackageStrategy(
+                template=name, strategy_class=template.strategy_class, description=template.description
+            )
+            for name, template in templates_of(version)
+        ),
+    )
+
+
+def find(name: str, version: str | None, versions: Sequence[Version]) -> Version:
+    """The version meant. Raises FaultError `not_found` naming those there are."""
+    named = [each for each in versions if each.name == name and not (version is None and each.is_draft)]
+    found = [each for each in named if version in (None, each.version)]
+    if found:
+        return found[-1]
+    there = ", ".join(each.version for each in named if not each.is_draft) or "none"
+    what = (
+        f"no package {name}"
+        if version is None
+        else f"package {name} has no version {version}; there are {there}"
+    )
+    raise fault(FaultCode.NOT_FOUND, what)
+
+
+def usage_marks(version: Version) -> Mapping[str, str]:
+    """What stands in a document that uses the version: its digest where it was planned, its names where it was asked for."""
+    return {
+        "digest": version.content.digest,
+        **{name: f'"{name}@{version.version}"' for name, _ in templates_of(version)},
+    }
+
+
+def _taken(taken: Version) -> FaultError:
+    text = (
+        f"{taken.name}@{taken.version} is other content (digest {taken.content.digest[:12]}), pushed "
+        f"{taken.pushed_at:%Y-%m-%d %H:%M} UTC: a version stays what it is, choose another"
+    )
+    return fault(FaultCode.CONFLICT, text, FieldError("version", text))
+
+
+def _class(found: FoundStrategy) -> str:
+    return found.strategy_path.rpartition(":")[2]

@@ -1,0 +1,218 @@
+"""What is found in packages, and what becomes of those that mean harm: each in a process of its own, behind its walls."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flotilla.cli.new_package import project_files
+from flotilla.schemas.package import PackageFindings
+from flotilla.schemas.package_archive import pack
+from flotilla.schemas.session import CheckLine
+from tests.engine_processes import ROOT
+
+PATIENCE_S = 2.5
+_CHECKS = f"""
+import sys
+import msgspec
+from flotilla.engine_sidecar.checking.__main__ import package_of
+from flotilla.schemas.session import CheckLine
+
+for line in sys.stdin.buffer:
+    found = package_of(msgspec.json.decode(line, type=CheckLine), {PATIENCE_S})
+    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
+    sys.stdout.buffer.flush()
+"""
+HEAD = """
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.trading.strategy import Strategy
+from nautilus_trader.model.identifiers import InstrumentId
+"""
+SOUND = f"""{HEAD}
+class MineConfig(StrategyConfig, frozen=True):
+    instrument_id: InstrumentId
+    period: int = 5
+
+class Mine(Strategy):
+    \"\"\"Does nothing.\"\"\"
+"""
+
+type Check = Callable[[dict[str, str]], PackageFindings]
+
+
+@pytest.fixture(scope="module")
+def check() -> Iterator[Check]:
+    """Checks one package after the other; NautilusTrader is imported once."""
+    command = [sys.executable, "-c", _CHECKS]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        to, back = process.stdin, process.stdout
+
+        def ask(files: dict[str, str]) -> PackageFindings:
+            archive = pack({name: text.encode() for name, text in files.items()})
+            to.write(msgspec.json.encode(CheckLine(archives=(archive,), is_package=True)) + b"\n")
+            to.flush()
+            return msgspec.json.decode(back.readline(), type=PackageFindings)
+
+        yield ask
+
+
+def test_a_strategy_is_found_described_and_built(check: Check) -> None:
+    found = check({"mine.py": SOUND})
+    assert found.problems == ()
+    (strategy,) = found.strategies
+    assert (strategy.strategy_path, strategy.config_path) == ("mine:Mine", "mine:MineConfig")
+    assert (strategy.description, list(strategy.parameters)) == ("Does nothing.", ["instrument_id", "period"])
+    assert strategy.parameters["instrument_id"].required
+
+
+def test_modules_data_files_and_several_strategies_are_one_package(check: Check) -> None:
+    files = {
+        "src/desk/__init__.py": "",
+        "src/desk/table.csv": "7",
+        "src/desk/base.py": f"{HEAD}\nclass Base(Strategy): pass\n",
+        "src/desk/one.py": f"""{HEAD}
+from pathlib import Path
+from desk.base import Base
+class SharedConfig(StrategyConfig, frozen=True):
+    period: int = int(Path(__file__).with_name("table.csv").read_text())
+class One(Base):
+    def __init__(self, config: SharedConfig) -> None:
+        super().__init__(config)
+class _Hidden(One): pass
+""",
+        "src/desk/two.py": f"{HEAD}\nfrom .base import Base\nclass TwoConfig(StrategyConfig, frozen=True): pass\nclass Two(Base): pass\n",
+        "tests/test_it.py": "raise SystemExit('a test is not imported')",
+    }
+    found = check(files)
+    assert found.problems == ()
+    assert [each.strategy_path for each in found.strategies] == ["desk.one:One", "desk.two:Two"]
+    assert found.strategies[0].config_path == "desk.one:SharedConfig"
+    assert found.strategies[0].parameters["period"].default == 7
+
+
+def test_a_strategy_that_refuses_made_up_values_is_a_note_and_one_that_refuses_its_own_is_refused(
+    check: Check,
+) -> None:
+    source = f"""{HEAD}
+class MineConfig(StrategyConfig, frozen=True):
+    name: str
+class Mine(Strategy):
+    def __init__(self, config):
+        super().__init__(config)
+        raise ValueError("no such name")
+"""
+    found = check({"mine.py": source})
+    assert found.problems == ()
+    assert any("made-up values of name: ValueError: no such name" in note for note in found.notes)
+    found = check({"mine.py": source.replace("name: str", 'name: str = "me"')})
+    assert "it cannot be built: ValueError: no such name" in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("files", "field", "words"),
+    [
+        ({"mine.py": "def broken(:"}, "mine", "SyntaxError"),
+        ({"mine.py": "import nothing_of_the_kind"}, "mine", "No module named 'nothing_of_the_kind'"),
+        ({"mine.py": "\n\n1 / 0"}, "mine", "ZeroDivisionError: division by zero (mine, line 3)"),
+        ({"mine.py": "x = 1"}, "package", "there is no strategy in it"),
+        ({"mine.py": f"{HEAD}\nclass Mine(Strategy): pass"}, "mine:Mine", "name one MineConfig"),
+        (
+            {"mine.py": f"{HEAD}\nclass MineConfig: pass\nclass Mine(Strategy): pass"},
+            "mine:Mine",
+            "does not have StrategyConfig as its base",
+        ),
+        (
+            {"mine.py": SOUND.replace("period: int = 5", "period: int | InstrumentId = 5")},
+            "mine:MineConfig.period",
+            "no value of JSON can be read as",
+        ),
+        ({"numpy/__init__.py": SOUND}, "package", "numpy: a module of this name is there already"),
+        (
+            {"mine.py": SOUND, "requirements.txt": "numpy>=1\nscikit-learn\n"},
+            "requirements.txt",
+            "scikit-learn is not",
+        ),
+        (
+            {"mine.py": SOUND, "pyproject.toml": "[project]\nname='m'\ndependencies=['numpy<1']"},
+            "pyproject.toml",
+            "engines have numpy",
+        ),
+        ({"mine.py": SOUND, "requirements.txt": "-r other.txt"}, "requirements.txt", "is no requirement"),
+        ({"mine.py": SOUND, "pyproject.toml": "[project"}, "pyproject.toml", "cannot be read"),
+    ],
+)
+def test_a_package_that_cannot_run_is_refused_by_what_is_at_fault(
+    check: Check, files: dict[str, str], field: str, words: str
+) -> None:
+    (problem,) = check(files).problems
+    assert (problem.field, words in problem.message) == (field, True), problem
+
+
+def test_requirements_that_engines_have_are_taken(check: Check) -> None:
+    asked = 'numpy>=2  # arrays\nnautilus_trader\npandas; python_version < "3"\n'
+    assert check({"mine.py": SOUND, "requirements.txt": asked}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("while True: pass", f"did not let its check end within {PATIENCE_S:g} s"),
+        ("import os; os._exit(0)", "ended the process (exit code 0)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
+        ("raise SystemExit(3)", "ended the process (exit code 3)"),
+        ("import os; os.fork()", "Operation not permitted"),
+        ("import subprocess; subprocess.run(['true'])", "Operation not permitted"),
+        ("import os; os.execv('/bin/true', ['true'])", "Operation not permitted"),
+        ("import threading; threading.Thread(target=print).start()", "can't start new thread"),
+        ("import socket; socket.socket()", "Operation not permitted"),
+        ("import socket; socket.socket(socket.AF_UNIX)", "Operation not permitted"),
+        ("import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')", "Operation not permitted"),
+        ("open(__file__, 'w')", "Permission denied"),
+        ("open(f'{PLACE}/left', 'w')", "Permission denied"),
+        ("import os; os.remove(f'{PLACE}/there')", "Permission denied"),
+        ("x = bytearray(8 << 30)", "MemoryError"),
+        ("import os; os.kill(os.getppid(), 9)", "Operation not permitted"),
+        (
+            "import os\nfor fd in range(3, 60):\n  try: os.write(fd, b'[]')\n  except OSError: pass",
+            "ended the process",
+        ),
+    ],
+)
+def test_a_package_that_means_harm_does_none(check: Check, tmp_path: Path, harm: str, words: str) -> None:
+    there = tmp_path / "there"
+    there.write_text("kept")
+    found = check({"mine.py": f"PLACE = {str(tmp_path)!r}\n{harm}\n{SOUND}"})
+    assert [words in problem.message for problem in found.problems] == [True], found
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert there.read_text() == "kept"
+    assert check({"mine.py": SOUND}).problems == ()
+
+
+def test_nothing_of_a_check_is_left(check: Check, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flotilla.engine_sidecar.checking"]
+    archive = pack({"mine.py": f"open({str(tmp_path / 'x')!r}, 'w')\n".encode()})
+    line = msgspec.json.encode(CheckLine(archives=(archive,), is_package=True)) + b"\n"
+    env = {"PATH": "/usr/bin", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, input=line, capture_output=True, cwd=ROOT, env=env, timeout=60, check=True)
+    assert "Permission denied" in msgspec.json.decode(done.stdout, type=PackageFindings).problems[0].message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_project_that_package_new_writes_passes_the_check_and_its_own_test(
+    check: Check, tmp_path: Path
+) -> None:
+    files = project_files("fresh", "fresh")
+    found = check(files)
+    assert (found.problems, found.notes) == ((), ())
+    assert found.strategies[0].parameters["period"].help == "Bars that the average is of."
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

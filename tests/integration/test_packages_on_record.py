@@ -1,0 +1,217 @@
+"""Packages over the bus, on a real record, with a host that finds what the test says: uploaded, pushed, listed, fetched, removed."""
+
+from typing import Any
+
+import pytest
+
+from flotilla.bus.packages import fetch_package
+from flotilla.schemas import contract
+from flotilla.schemas.catalog import ListTemplates, Parameter
+from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.engine import ConfigureEngine
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError
+from flotilla.schemas.package import (
+    CHUNK_BYTES,
+    CheckPackage,
+    FetchPackage,
+    FoundStrategy,
+    ListPackages,
+    PackageFindings,
+    PackageView,
+    PushPackage,
+    RemovePackage,
+    UploadChunk,
+    WhichPackage,
+)
+from flotilla.schemas.package_archive import digest_of, pack
+from tests.integration.conftest import ConnectAs
+from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refused  # noqa: F401 - fixtures
+
+MINE = pack({"mine.py": b"x = 1\n"})
+CHANGED = pack({"mine.py": b"x = 2\n"})
+LARGE = pack({"mine.py": b"x = 3\n", "table.bin": bytes(range(256)) * 4096})
+
+
+def found(name: str = "mine:Mine", description: str = "d") -> PackageFindings:
+    parameters = {"period": Parameter(type="integer", help="h", default=5)}
+    strategy = FoundStrategy(
+        strategy_path=name, config_path=f"{name}Config", description=description, parameters=parameters
+    )
+    return PackageFindings(strategies=(strategy,), notes=("a note",))
+
+
+class Checks:
+    """The host's answers to checks; what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.findings = found()
+
+    async def check(self, request: CheckPackage) -> PackageFindings:
+        self.asked.append(request.digest)
+        return self.findings
+
+
+@pytest.fixture
+async def checks(bench: Bench) -> Checks:  # noqa: F811 - the fixture
+    made = Checks()
+    await bench.host.bus.serve(contract.PACKAGE_CHECK, made.check, host=bench.host.host)
+    return made
+
+
+async def upload(bench: Bench, archive: bytes, digest: str = "") -> list[bool]:  # noqa: F811
+    pieces = [archive[start : start + CHUNK_BYTES] for start in range(0, len(archive), CHUNK_BYTES)]
+    kept = []
+    for index, data in enumerate(pieces):
+        chunk = UploadChunk(digest=digest or digest_of(archive), index=index, count=len(pieces), data=data)
+        kept.append((await bench.call(contract.PACKAGE_UPLOAD, chunk)).is_known)
+    return kept
+
+
+async def push(bench: Bench, archive: bytes, **more: Any) -> PackageView:  # noqa: F811
+    await upload(bench, archive)
+    request = PushPackage(name=more.pop("name", "mine"), digest=digest_of(archive), **more)
+    return await bench.call(contract.PACKAGE_PUSH, request)
+
+
+async def names(bench: Bench) -> list[str]:  # noqa: F811
+    return [one.name for one in (await bench.call(contract.TEMPLATE_LIST, ListTemplates())).templates]
+
+
+async def test_what_is_pushed_is_checked_once_kept_and_served_as_a_template(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    connect_as: ConnectAs,
+) -> None:
+    view = await push(bench, LARGE)
+    assert (view.version, view.is_newest, view.notes) == ("1", True, ("a note",))
+    assert (view.files, view.size_bytes) == (("mine.py", "table.bin"), len(LARGE))
+    assert await upload(bench, LARGE) == [True] * 9
+    assert (await push(bench, LARGE)).pushed_at == view.pushed_at
+    assert (await push(bench, CHANGED)).version == "2"
+    assert checks.asked == [digest_of(LARGE), digest_of(CHANGED)]
+    assert "mine" in await names(bench)
+    older = await bench.call(contract.TEMPLATE_LIST, ListTemplates(name="mine@1"))
+    assert [(one.name, one.package, one.is_checked) for one in older.templates] == [("mine", "mine@1", True)]
+    supervisor = await connect_as(Actor.SUPERVISOR)
+    assert await fetch_package(supervisor, digest_of(LARGE)) == LARGE
+    listed = await bench.call(contract.PACKAGE_LIST, ListPackages(name="mine"))
+    assert [(one.version, one.is_newest) for one in listed.packages] == [("2", True), ("1", False)]
+
+
+async def test_an_orchestrator_that_comes_after_serves_what_was_pushed_before(
+    idle: Bench,  # noqa: F811
+    connect_as: ConnectAs,
+) -> None:
+    checks = Checks()
+    await idle.host.bus.serve(contract.PACKAGE_CHECK, checks.check, host=idle.host.host)
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        pushed = await push(idle, MINE)
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        assert await idle.call(contract.PACKAGE_SHOW, WhichPackage(name="mine")) == pushed
+        assert "mine" in await names(idle)
+
+
+async def test_a_version_stays_what_it_is(bench: Bench, checks: Checks) -> None:  # noqa: F811
+    await push(bench, MINE, version="1.0")
+    await upload(bench, CHANGED)
+    other = PushPackage(name="mine", digest=digest_of(CHANGED), version="1.0")
+    fault = await refused(bench, contract.PACKAGE_PUSH, other)
+    assert (fault.code, fault.errors[0].field) == (FaultCode.CONFLICT, "version")
+    assert checks.asked == [digest_of(MINE)]
+
+
+async def test_a_draft_is_run_by_its_digest_and_listed_nowhere(bench: Bench, checks: Checks) -> None:  # noqa: F811
+    view = await push(bench, MINE, is_draft=True)
+    assert view.version == f"sha256-{digest_of(MINE)}"
+    assert "mine" not in await names(bench)
+    assert (await bench.call(contract.PACKAGE_LIST, ListPackages())).packages == ()
+    chosen = StrategyChoice(template=f"mine@{view.version}")
+    config = EngineConfig(engine_type="sandbox", instance_id="e1", strategies=(chosen,))
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=config))
+    assert (await push(bench, MINE)).version == "1"
+    assert checks.asked == [digest_of(MINE)]
+
+
+async def test_what_is_not_whole_or_not_sound_is_refused_and_nothing_is_kept(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    missing = PushPackage(name="mine", digest=digest_of(MINE))
+    assert "1 of 1 pieces" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
+    await upload(bench, CHANGED, digest_of(MINE))
+    assert "is not the SHA-256" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
+    fault = await refused(bench, contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(MINE)))
+    assert fault.code == FaultCode.NOT_FOUND
+    await upload(bench, b"no zip")
+    bad = PushPackage(name="mine", digest=digest_of(b"no zip"))
+    assert "cannot be read" in (await refused(bench, contract.PACKAGE_PUSH, bad)).message
+    assert checks.asked == []
+    checks.findings = PackageFindings(problems=(FieldError("mine:MineConfig.period", "no"),))
+    await upload(bench, MINE)
+    fault = await refused(bench, contract.PACKAGE_PUSH, missing)
+    assert (fault.code, fault.errors[0].field) == (FaultCode.INVALID, "mine:MineConfig.period")
+    checks.findings = found("os:system")
+    assert "tampered with" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
+    checks.findings = found(description="d" * 70_000)
+    assert "68 KiB to describe" in (await refused(bench, contract.PACKAGE_PUSH, missing)).message
+    checks.findings = found()
+    taken = PushPackage(name="ema_cross", digest=digest_of(MINE))
+    assert "there is a template ema_cross" in (await refused(bench, contract.PACKAGE_PUSH, taken)).message
+    assert (await bench.call(contract.PACKAGE_LIST, ListPackages())).packages == ()
+
+
+async def test_without_a_host_that_checks_nothing_is_pushed(bench: Bench) -> None:  # noqa: F811
+    await upload(bench, MINE)
+    request = PushPackage(name="mine", digest=digest_of(MINE))
+    fault = await refused(bench, contract.PACKAGE_PUSH, request)
+    assert (fault.code, "nobody could check" in fault.message) == (FaultCode.UNAVAILABLE, True)
+
+
+async def test_an_engine_keeps_its_version_which_is_not_removed_silently(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    await push(bench, MINE)
+    engine = await bench.trading("e1", strategies=(StrategyChoice(template="mine"),))
+    await push(bench, CHANGED)
+    view = await bench.view("e1")
+    assert view.config.strategies is not None
+    assert view.config.strategies[0].template == "mine@1"
+    spec = bench.host.specs[engine.spec.session_id] if hasattr(bench.host, "specs") else engine.spec
+    assert [each.digest for each in spec.plan.packages] == [digest_of(MINE)]
+    remove = RemovePackage(name="mine", version="1")
+    fault = await refused(bench, contract.PACKAGE_REMOVE, remove)
+    assert (fault.code, "engine e1" in fault.message) == (FaultCode.CONFLICT, True)
+    forced = RemovePackage(name="mine", version="1", force=True)
+    gone = await bench.call(contract.PACKAGE_REMOVE, forced)
+    assert gone.used_by == ("engine e1",)
+    piece = await bench.call(contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(MINE)))
+    assert piece.data == MINE
+    assert (
+        await refused(bench, contract.PACKAGE_SHOW, WhichPackage(name="mine", version="1"))
+    ).code == "not_found"
+
+
+async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Checks) -> None:  # noqa: F811
+    await push(bench, MINE)
+    removed = await bench.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="1"))
+    assert removed.used_by == ()
+    assert "mine" not in await names(bench)
+    fault = await refused(bench, contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(MINE)))
+    assert fault.code == FaultCode.NOT_FOUND
+    assert (await push(bench, MINE)).version == "1"
+    assert len(checks.asked) == 2
+
+
+async def test_a_piece_of_the_wrong_size_or_place_is_refused(bench: Bench) -> None:  # noqa: F811
+    small = UploadChunk(digest="a" * 64, index=0, count=2, data=b"x")
+    assert (await refused(bench, contract.PACKAGE_UPLOAD, small)).errors[0].field == "data"
+    beyond = UploadChunk(digest="a" * 64, index=2, count=2, data=b"x")
+    assert (await refused(bench, contract.PACKAGE_UPLOAD, beyond)).errors[0].field == "index"
+
+
+async def test_content_of_another_digest_is_not_believed(bench: Bench) -> None:  # noqa: F811
+    await upload(bench, CHANGED, digest_of(MINE))
+    with pytest.raises(FaultError, match="its SHA-256 differs"):
+        await fetch_package(bench.operator, digest_of(MINE))
