@@ -110,10 +110,8 @@ def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
 
 def _asked(summary: RunSummary) -> Iterator[RenderableType]:
     if count := summary.unanswered_requests:
-        what = "request for data of the past was" if count == 1 else "requests for data of the past were"
-        yield Text(
-            f"{count:,} {what} answered with nothing (--warm-up answers from the catalog)", style="dim"
-        )
+        what = "request for past data was" if count == 1 else "requests for past data were"
+        yield Text(f"{count:,} {what} not answered: --warm-up does", style="dim")
 
 
 def _by_strategy(summary: RunSummary) -> Iterator[RenderableType]:

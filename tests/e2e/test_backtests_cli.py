@@ -308,3 +308,25 @@ def test_a_backtest_that_fails_exits_with_1_and_shows_its_reason(stack: RunningS
 def test_a_sound_catalog_is_found_sound(stack: RunningStack) -> None:
     found = stack.json("data", "check")
     assert [(one["events"], one["bad_count"]) for one in found] == [(5031, 0), (5031, 0)]
+
+
+def test_several_strategies_with_a_venues_settings_and_warm_up_are_run_and_verified(
+    stack: RunningStack,
+) -> None:
+    chosen = (
+        *("--add-strategy", "ema_cross,fast_ema_period=5", "--add-strategy", "grid"),
+        *("--actor", "nautilus_trader.examples.strategies.nothing:Nothing"),
+        *("--venue-set", 'SIM.fees={"kind": "per_contract", "commission": "0.01 USD"}', "--warm-up", *SHORT),
+    )
+    ran = stack.cli("backtest", "run", "wrong", *chosen)
+    assert "No module named" in ran.stderr + ran.stdout
+    told = stack.json("backtest", "run", "several", *chosen[:4], *chosen[6:])["backtest"]
+    first, second = told["summary"]["strategies"]
+    assert (first["strategy_id"], second["strategy_id"]) == ("EMACross-001", "Grid-002")
+    assert float(first["fees"]["USD"]) == first["fills"]  # a hundred units each, at a cent
+    assert told["summary"]["unanswered_requests"] == 0
+    assert stack.cli("backtest", "verify", "several").returncode == 0
+    both = ("--venue-set", 'SIM.starting_balances=["1 BTC", "5 USD"]', "--venue-set", "SIM.base_currency=USD")
+    refused = stack.cli("backtest", "run", "refused", *EMA, *both)
+    assert refused.returncode == 3
+    assert "--venue-set SIM.starting_balances" in refused.stderr

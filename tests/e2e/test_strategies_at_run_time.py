@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from flotilla.client.client import Flotilla
@@ -67,7 +68,7 @@ async def test_a_strategy_comes_and_goes_while_the_others_trade_on(fleet: Flotil
 async def test_the_command_line_says_what_runs_and_refuses_what_does_not(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
-    await trading(fleet, paced("host"))
+    await trading(fleet, msgspec.structs.replace(paced("host"), signals=("mood",)))
     session = (await fleet.strategies("host")).session_id
 
     def drive() -> None:
@@ -80,11 +81,15 @@ async def test_the_command_line_says_what_runs_and_refuses_what_does_not(
         done = stack.cli("strategy", "rm", "host", name, "--policy", "flatten")
         assert done.returncode == 0, done.stdout
         assert name not in stack.cli("strategy", "ls", "host").stdout
+        sent = stack.cli("strategy", "signal", "host", "mood", "0.3")
+        assert (sent.returncode, "sent signal mood, to which nothing listens" in sent.stdout) == (0, True)
         for command, code in (
             (("strategy", "ls", "nobody"), 4),
             (("strategy", "stop", "host", "Nothing-999"), 4),
             (("strategy", "stop", "host", "no id"), 3),
             (("strategy", "add", "host", "nowhere"), 3),
+            (("strategy", "signal", "host", "other", "1"), 3),
+            (("strategy", "signal", "host", "no name", "1"), 3),
             (("strategy", "add", "host", "ema_cross", "--set", "trade_size=-5"), 3),
         ):
             refused = stack.cli(*command)

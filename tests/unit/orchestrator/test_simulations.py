@@ -125,6 +125,7 @@ def test_a_bar_type_that_an_actor_names_is_read() -> None:
     actors = read(strategy="ema_cross", actors=[actor]).actors
     plan = planned(instruments=("SPX.SIM", "IXIC.SIM"), actors=actors)
     assert [one.identifier for one in plan.data] == [IXIC, SPX]
+    assert "IXIC.SIM" in wrong(actors=actors)["config.actors[0]"]
 
 
 def test_settings_that_say_what_is_so_anyhow_change_nothing() -> None:

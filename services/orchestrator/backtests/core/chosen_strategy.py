@@ -151,19 +151,25 @@ def bar_types_in(importable: Mapping[str, Any]) -> list[str]:
     return [text for text in _texts(importable["config"]) if _BAR_TYPE.match(text)]
 
 
-def strays(rendered: Sequence[Rendered], config: BacktestConfig) -> list[FieldError]:
-    """The instruments that strategies name and the run does not have."""
+def strays(
+    rendered: Sequence[Rendered], actors: Sequence[dict[str, Any]], config: BacktestConfig
+) -> list[FieldError]:
+    """The instruments that strategies and actors name and the run does not have."""
+    places = [
+        f"config.strategies[{index}]" if config.strategies else PARAMETERS for index in range(len(rendered))
+    ]
+    places += [f"config.actors[{index}]" for index in range(len(actors))]
+    everything = [*rendered, *(Rendered(actor, ()) for actor in actors)]
     return [
         FieldError(at, f"names {text}, which is not among the instruments of this backtest")
-        for index, one in enumerate(rendered)
-        for at in [f"config.strategies[{index}]" if config.strategies else PARAMETERS]
+        for at, one in zip(places, everything, strict=True)
         for instrument, text in sorted(_named(one).items())
         if instrument not in config.instruments
     ]
 
 
 def _named(rendered: Rendered) -> dict[str, str]:
-    """The instruments that a strategy's config names, and the text that does."""
+    """The instruments that a config names, and the text that does."""
     named = {instrument_of(name): name for name in bar_types_in(rendered.config)}
     named |= {name: name for name in rendered.instruments}
     own = rendered.config["config"].get("instrument_id")

@@ -54,7 +54,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     ]
     rendered, wrong = render_chosen(config, sources.template_set, Known.of(sources.entries), catalog_index)
     errors += [error for error in wrong if not (missing and is_inferred(error, config))]
-    errors += strays(rendered, config)
+    errors += strays(rendered, others.get("actors", ()), config)
     packages, mixed = packages_of(rendered, "config.strategies")
     errors += mixed
     importable = [*(one.config for one in rendered), *others.get("actors", ())]
