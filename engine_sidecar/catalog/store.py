@@ -13,6 +13,7 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.bus.files import move_whole, sync_folder
 from flotilla.engine_sidecar.catalog.columns import DataType
+from flotilla.engine_sidecar.catalog.entries import refuse_attached
 from flotilla.engine_sidecar.catalog.overlap import Overlap
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.replay.streams import DataSet, WrongDataError, read
@@ -45,6 +46,7 @@ class Target:
     def __init__(self, catalog: Path, data_type: DataType, identifier: str) -> None:
         self._catalog, self._data_type, self._identifier = catalog, data_type, identifier
         self._folder = Path("data") / FOLDERS[data_type] / folder_name(identifier)
+        refuse_attached(catalog, self._folder, identifier)
         self._staging = catalog / _STAGING
         (self._staging / "data").mkdir(parents=True)
         self._staged = ParquetDataCatalog(str(self._staging))

@@ -132,6 +132,10 @@ DATA = LazyGroup(
         "import": Entry("flotilla.cli.commands.data:import_", "Bring CSV or Parquet files into the catalog."),
         "ls": Entry("flotilla.cli.commands.data:ls", "List what the catalog holds."),
         "check": Entry("flotilla.cli.commands.data:check", "Find gaps, and values that no market has."),
+        "attach": Entry(
+            "flotilla.cli.commands.data_attach:attach", "Use a NautilusTrader catalog where it lies."
+        ),
+        "detach": Entry("flotilla.cli.commands.data_attach:detach", "Let go of an attached catalog."),
     },
 )
 TEMPLATE = LazyGroup(

@@ -79,7 +79,7 @@ def test_our_reader_gives_what_theirs_gives(catalog: Path) -> None:
 
 
 def test_ls_lists_what_there_is(catalog: Path) -> None:
-    assert run("ls", "--catalog", catalog) == (0, [{"path": str(catalog), "entries": []}])
+    assert run("ls", "--catalog", catalog) == (0, [{"path": str(catalog), "entries": [], "attached": []}])
     run("import", "--catalog", catalog, "--sample")
     _, (said,) = run("ls", "--catalog", catalog)
     view = msgspec.convert(said, CatalogView)

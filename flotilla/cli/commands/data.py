@@ -21,7 +21,7 @@ from flotilla.state.errors import ProgramFailedError
 from flotilla.state.exits import Exit
 from flotilla.state.programs import output, output_lines, python
 
-_PROGRAM = ("-m", "flotilla.engine_sidecar.catalog")
+PROGRAM = ("-m", "flotilla.engine_sidecar.catalog")
 _UNSOUND = 1
 """How its check ends when it found bad values."""
 
@@ -92,12 +92,12 @@ async def _view(options: Options) -> CatalogView:
         if error.fault.code != FaultCode.UNAVAILABLE:
             raise
     require_engine_package()
-    text = await output(python(*_PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
+    text = await output(python(*PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
     return msgspec.json.decode(text, type=CatalogView)
 
 
 async def _import(options: Options, arguments: list[str]) -> None:
-    argv = python(*_PROGRAM, "import", "--json", "--catalog", str(options.folder.catalog), *arguments)
+    argv = python(*PROGRAM, "import", "--json", "--catalog", str(options.folder.catalog), *arguments)
     refusal = ""
     try:
         async with aclosing(output_lines(argv)) as lines:
@@ -141,7 +141,7 @@ def check(options: Options) -> int:
 
 
 async def _check(options: Options) -> int:
-    argv = python(*_PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
+    argv = python(*PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
     findings: list[Finding] = []
     try:
         async with aclosing(output_lines(argv)) as lines:
