@@ -178,6 +178,15 @@ def file_interval(name: str) -> tuple[int, int] | None:
     return (_time_ns(match[1], match[2]), _time_ns(match[3], match[4])) if match else None
 
 
+def file_name(first_ns: int, last_ns: int) -> str:
+    """What NautilusTrader calls a file whose events are from `first_ns` to `last_ns` (UNIX ns)."""
+    return f"{_stamp(first_ns)}_{_stamp(last_ns)}.parquet"
+
+
+def _stamp(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%dT%H-%M-%S}-{ns % 1_000_000_000:09}Z"
+
+
 def folder_names(text: bytes) -> dict[str, str]:
     """What a catalog's NAMES_FILE says. Raises msgspec.DecodeError for what is no such file."""
     return msgspec.json.decode(text, type=dict[str, str])

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from flotilla.engine_sidecar.catalog.arguments import import_order, parser, sample_orders
+from flotilla.engine_sidecar.catalog.arguments import import_order, parser, removal, sample_orders
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect
+from flotilla.engine_sidecar.catalog.mending import consolidate, remove
+from flotilla.engine_sidecar.catalog.preview import preview
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.reports import Reports
 
@@ -43,6 +45,13 @@ def _run(chosen: argparse.Namespace, catalog: Path, reports: Reports) -> int:
             reports.attached(attach(catalog, chosen.folder, chosen.name))
         case "detach":
             reports.detached(detach(catalog, chosen.name))
+        case "rm":
+            reports.removed(remove(catalog, **removal(chosen)))
+        case "consolidate":
+            reports.consolidated(consolidate(catalog, chosen.identifier))
+        case _ if chosen.dry_run and not chosen.sample:
+            for one in preview(catalog, import_order(chosen)):
+                reports.previewed(one)
         case _:
             for order in sample_orders() if chosen.sample else (import_order(chosen),):
                 reports.imported(import_data(catalog, order, reports.progress))

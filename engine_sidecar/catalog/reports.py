@@ -9,6 +9,8 @@ import msgspec
 
 from flotilla.engine_sidecar.catalog.attaching import Attached, Detached
 from flotilla.engine_sidecar.catalog.importing import Imported
+from flotilla.engine_sidecar.catalog.mending import Consolidated, Removed
+from flotilla.engine_sidecar.catalog.preview import Preview
 from flotilla.schemas.catalog import CatalogView, Finding
 
 type Print = Callable[[str], None]
@@ -29,19 +31,47 @@ class Reports:
     def imported(self, done: Imported) -> None:
         """An import ended well."""
         what = "imported" if done.is_new else "unchanged: the catalog has this data already"
-        if 0 < done.new_rows < done.rows:
-            what = f"{done.new_rows:,} imported, the catalog had the others already"
+        if 0 < done.new_rows + done.replaced_rows < done.rows:
+            what = f"{done.new_rows:,} imported, {done.replaced_rows:,} replaced, the catalog had the others already"
         self._say(
             f"{done.data_type} {done.identifier}: {done.rows:,} rows, {_time(done.first)} to {_time(done.last)}, {what}",
             event="imported" if done.is_new else "unchanged",
             **msgspec.to_builtins(done),
         )
         if not self._is_json:
-            for note in (
-                *done.notes,
-                *([f"columns not read: {', '.join(done.ignored)}"] if done.ignored else []),
-            ):
-                self._out(f"  {note}")
+            self._tell_notes(done)
+
+    def previewed(self, one: Preview) -> None:
+        """How a file's first rows are understood."""
+        self._say(f"{one.file}:", event="preview", **msgspec.to_builtins(one))
+        if not self._is_json:
+            for row in one.rows:
+                self._out("  " + " ".join(f"{name} {value}" for name, value in row.items()))
+            self._tell_notes(one)
+
+    def _tell_notes(self, done: Imported | Preview) -> None:
+        for note in (
+            *(f"layout: {name}" for name in done.layouts),
+            *done.notes,
+            *([f"columns not read: {', '.join(done.ignored)}"] if done.ignored else []),
+        ):
+            self._out(f"  {note}")
+
+    def removed(self, done: Removed) -> None:
+        """Data were taken out."""
+        left = "nothing is left" if done.is_whole else "the others stay"
+        self._say(
+            f"{done.data_type} {done.identifier}: {done.rows:,} rows removed, {left}",
+            event="removed",
+            **msgspec.to_builtins(done),
+        )
+
+    def consolidated(self, done: list[Consolidated]) -> None:
+        """Data sets have fewer files."""
+        if self._is_json:
+            self._say("", event="consolidated", data_sets=msgspec.to_builtins(done))
+        for one in () if self._is_json else done:
+            self._out(f"{one.data_type} {one.identifier}: {one.files_before} files are {one.files} now")
 
     def attached(self, done: Attached) -> None:
         """A catalog was attached."""

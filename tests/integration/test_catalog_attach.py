@@ -15,9 +15,9 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
-from flotilla.engine_sidecar.catalog.columns import DataType
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
+from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.replay.streams import DataSet, read
 from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
