@@ -12,6 +12,8 @@ from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
 
 _FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
+EVENT_FOLDERS: Final = tuple(_FOLDERS)
+"""Below `data/` of a catalog: what holds events that can be run. The others are of instruments, or are not run."""
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")

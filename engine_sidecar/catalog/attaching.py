@@ -14,7 +14,14 @@ from flotilla.engine_sidecar.catalog.instruments import known_instrument
 from flotilla.engine_sidecar.catalog.offering import Offer, Offered, offer_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import locked
-from flotilla.schemas.catalog import ATTACHED_FILE, AttachedCatalog, UnusableData, attached_from, folder_name
+from flotilla.schemas.catalog import (
+    ATTACHED_FILE,
+    EVENT_FOLDERS,
+    AttachedCatalog,
+    UnusableData,
+    attached_from,
+    folder_name,
+)
 from flotilla.schemas.ids import is_id
 
 _OF_CONTAINERS: Final = tuple(
@@ -149,8 +156,7 @@ def _own_instruments(catalog: Path, without: frozenset[str]) -> frozenset[str]:
     return frozenset(
         names.get(file.parent.name, file.parent.name)
         for file in catalog.glob("data/*/*/*.parquet")
-        if file.parts[-3] not in ("bar", "quote_tick", "trade_tick")
-        and str(file.relative_to(catalog)) not in without
+        if file.parts[-3] not in EVENT_FOLDERS and str(file.relative_to(catalog)) not in without
     )
 
 
@@ -164,7 +170,7 @@ def _without_conflicts(catalog: Path, offer: Offer, mine: frozenset[str]) -> Ite
             if str(other.relative_to(catalog)) not in mine
         ]
         if file.instrument is not None:
-            others = [other for other in others if other.parts[-3] not in ("bar", "quote_tick", "trade_tick")]
+            others = [other for other in others if other.parts[-3] not in EVENT_FOLDERS]
             if not others:
                 yield file
             elif not _is_same(known_instrument(catalog, InstrumentId.from_str(file.identifier)), file):
@@ -229,7 +235,7 @@ def _still_needed(catalog: Path, links: list[Path]) -> set[Path]:
     return {
         link
         for link in links
-        if link.parts[-3] not in ("bar", "quote_tick", "trade_tick")
+        if link.parts[-3] not in EVENT_FOLDERS
         and any(left == link.parent.name or left.startswith(f"{link.parent.name}-") for left in remaining)
         and link.exists()
     }

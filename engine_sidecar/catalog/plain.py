@@ -128,10 +128,10 @@ def _from_text(text: Any, fixed_decimals: int, how: Reading) -> Any:
         if pc.any(pc.match_substring(text, ".")).as_py():
             raise NotPlainError("a point where the decimal mark is a comma")
         text = pc.replace_substring(text, ",", ".")
-    if not fixed_decimals:
+    if not fixed_decimals or pc.all(pc.match_substring(text, ".")).as_py():
         return text.cast(NUMBER)
     if pc.any(pc.match_substring_regex(text, r"[^0-9-]")).as_py():
-        raise NotPlainError("prices that are not all whole numbers")
+        raise NotPlainError("prices with a point and without")
     whole = text.cast(pa.decimal128(38, SCALE - fixed_decimals))
     return pa.Array.from_buffers(NUMBER, len(whole), [None, whole.buffers()[1]], offset=whole.offset)
 
@@ -201,7 +201,7 @@ def _known_at(columns: dict[str, Any], where: Layout, how: Reading, times: Clock
         return _unsigned(opened)
     if where.is_dated_at_midnight:
         raise NotPlainError("midnights that may be dates")
-    step = round(how.step / timedelta(microseconds=1)) * 1000 if how.step else 0
+    step = how.step_ns
     if "close_time" in columns:
         closed = moments(_as_is(columns["close_time"]), times)
         lasting = pc.subtract(closed, opened)
@@ -240,8 +240,7 @@ def _check_order(column: Any, last: int, how: Reading) -> int:
         [*([int(gaps.min())] if len(gaps) else []), *([first] if first is not None else [])], default=1
     )
     if how.data_type is DataType.BARS:
-        step = how.step / timedelta(microseconds=1) * 1000 if how.step else 0
-        if least <= 0 or 2 * least < step:
+        if least <= 0 or 2 * least < how.step_ns:
             raise NotPlainError("bars that follow each other too soon")
     elif least < 0:
         raise NotPlainError("rows that are not in the order of their times")

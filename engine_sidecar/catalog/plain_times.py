@@ -2,7 +2,9 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,22 +43,18 @@ def moments(column: Any, times: Clock) -> Any:
 
 def _in_zone(local: Any, times: Clock) -> Any:
     """Of zones only those whose clocks never change: which of two equal local times is meant the rows' reader finds out."""
-    if times.zone is None:
-        raise NotPlainError("times of a zone that is not known")
-    ahead = _fixed_offset(times)
+    if times.zone is None or (ahead := _fixed_offset(times.zone)) is None:
+        raise NotPlainError("times of a zone that is not known, or whose clocks change")
     return pc.subtract(local.cast(pa.int64()), ahead)
 
 
-def _fixed_offset(times: Clock) -> int:
-    zone = times.zone
-    offsets = {
-        datetime(year, month, 1, tzinfo=UTC).astimezone(zone).utcoffset()
-        for year in range(1970, 2040)
-        for month in (1, 4, 7, 10)
-    }
-    if len(offsets) != 1 or (offset := offsets.pop()) is None:
-        raise NotPlainError("clocks that change")
-    return round(offset / timedelta(seconds=1)) * 1_000_000_000
+@cache
+def _fixed_offset(zone: ZoneInfo) -> int | None:
+    """How far a zone's clocks have been ahead of UTC (ns) in every month since 1970; None when that was not always the same."""
+    months = (datetime(year, month, 1, tzinfo=UTC) for year in range(1970, 2040) for month in range(1, 13))
+    offsets = {month.astimezone(zone).utcoffset() for month in months}
+    only = offsets.pop() if len(offsets) == 1 else None
+    return None if only is None else only // timedelta(seconds=1) * 1_000_000_000
 
 
 def _by_format(column: Any, time_format: str) -> Any:

@@ -53,3 +53,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     sort: bool = False
     dedupe: bool = False
     may_be_negative: bool = False
+
+    @property
+    def step_ns(self) -> int:
+        """The length of a bar, 0 where it has no fixed one."""
+        return self.step // timedelta(microseconds=1) * 1000 if self.step else 0

@@ -163,7 +163,7 @@ def _different(rows: pa.Table, there: pa.Table) -> int:
     """How many of the rows are not as they are there."""
     if rows.num_rows != there.num_rows:
         return int(there.num_rows)
-    found: Any = pa.array([False] * rows.num_rows)
+    found: Any = pa.array([False] * rows.num_rows, pa.bool_())
     for name in rows.column_names:
         found = pc.or_(found, pc.not_equal(rows[name].combine_chunks(), there[name].combine_chunks()))
     return int(pc.sum(found).as_py() or 0)

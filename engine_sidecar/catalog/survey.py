@@ -95,8 +95,8 @@ def tables_of(found: Survey, how: Reading, progress: Progress) -> Iterator[pa.Ta
         tables = [in_order(tables)]
     if how.dedupe:
         tables = without_repetitions(tables)
-    if how.data_type is DataType.BARS and (how.sort or how.dedupe):
-        tables = one_bar_at_a_time(tables)
+    if how.data_type is DataType.BARS:
+        tables = one_bar_at_a_time(tables, how.step_ns)
     return chunks(tables, CHUNK_ROWS)
 
 

@@ -4,10 +4,11 @@ Columns are `ts` (UNIX ns), the numbers of the data type, and for trades `side` 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -86,38 +87,49 @@ def _cut(table: pa.Table, rows: int) -> int:
 
 
 def in_order(tables: Iterable[pa.Table]) -> pa.Table:
-    """All rows by their times; those of one time keep their order. It holds all of them in memory."""
+    """All rows by their times; those of one time keep their order. It holds all of them in memory. Raises ImportRefusedError."""
     whole = pa.concat_tables(list(tables))
-    return whole.take(pc.array_sort_indices(whole["ts"].combine_chunks()))
+    try:
+        return whole.take(pc.array_sort_indices(whole["ts"].combine_chunks()))
+    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        raise ImportRefusedError(f"these are too many rows to be sorted at once: {error}") from None
 
 
 def without_repetitions(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The rows but for those that equal the one before them."""
     before: pa.Table | None = None
     for table in tables:
-        joined = pa.concat_tables([before or table.slice(0, 1), table])
-        keep = _differs(joined)
-        yield table.filter(keep if before else pa.concat_arrays([pa.array([True]), keep.slice(1)]))
+        is_new = _differs(table if before is None else pa.concat_tables([before, table]))
+        kept = table.filter(pa.concat_arrays([pa.array([True]), is_new]) if before is None else is_new)
         before = table.slice(table.num_rows - 1)
+        if kept.num_rows:
+            yield kept
 
 
 def _differs(table: pa.Table) -> pa.Array:
     """Of each row but the first whether it is another than the one before."""
-    found = pa.array([False] * (table.num_rows - 1))
+    found = pa.array([False] * (table.num_rows - 1), pa.bool_())
     for column in (table[name].combine_chunks() for name in table.column_names):
         found = pc.or_(found, pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)))
     return found
 
 
-def one_bar_at_a_time(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same bars. Raises ImportRefusedError when two of them, that are not the same, have one time."""
-    last = -1
+def one_bar_at_a_time(tables: Iterable[pa.Table], step_ns: int) -> Iterator[pa.Table]:
+    """The same bars of a length, 0 being any. Raises ImportRefusedError when one follows another too soon."""
+    last: int | None = None
     for table in tables:
-        times = table["ts"].to_numpy()
-        same = (times[1:] == times[:-1]).nonzero()[0]
-        if len(same) or int(times[0]) == last:
-            at = int(times[same[0]]) if len(same) else last
-            raise ImportRefusedError(f"there are two bars of {moment_text(at)} that are not the same")
+        times = table["ts"].to_numpy().astype("int64")
+        if last is not None:
+            times = np.concatenate([[last], times])
+        gaps = np.diff(times)
+        if (too_soon := ((gaps == 0) | (2 * gaps < step_ns)).nonzero()[0]).size:
+            at, gap = int(times[too_soon[0] + 1]), int(gaps[too_soon[0]])
+            if gap == 0:
+                raise ImportRefusedError(f"there are two bars of {moment_text(at)} that are not the same")
+            apart, lasts = (timedelta(microseconds=ns // 1000) for ns in (gap, step_ns))
+            raise ImportRefusedError(
+                f"the bar of {moment_text(at)} is {apart} after the one before, and a bar of this type lasts {lasts}"
+            )
         last = int(times[-1])
         yield table
 

@@ -19,6 +19,7 @@ from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.streams import DataSet, read
 from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
 
@@ -254,9 +255,12 @@ async def test_a_catalog_that_is_away_is_said_to_be(catalog: Path, theirs: Path)
     for view in (catalog_view(catalog), await CatalogFolder(catalog).view()):
         assert view.entries == ()
         assert [one.is_there for one in view.attached] == [False]
+    ParquetDataCatalog(str(catalog)).write_data([TestInstrumentProvider.default_fx_ccy("GBP/USD")])
+    assert [str(one.id) for one in instruments_of(catalog)] == ["GBP/USD.SIM"]
     assert "is no folder" in refusal(catalog, theirs)
     theirs.with_name("away").rename(theirs)
     assert len(catalog_view(catalog).entries) == 3
+    assert len(instruments_of(catalog)) == 3
 
 
 def test_what_engines_in_containers_cannot_read_is_told(catalog: Path, theirs: Path) -> None:

@@ -25,6 +25,7 @@ from flotilla.engine_sidecar.catalog.plain_times import NotPlainError
 from flotilla.engine_sidecar.catalog.preview import preview
 from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.tables import without_repetitions
 from tests.engine_processes import ROOT
 
 KINDS = {DataType.BARS: Bar, DataType.QUOTES: QuoteTick, DataType.TRADES: TradeTick}
@@ -327,6 +328,21 @@ def test_rows_and_files_in_any_order_are_sorted_when_asked(
     assert "is earlier than the row before" in refusal(catalog, order(BARS, one, **wanted))
     found, _ = brought_in(catalog, order(BARS, one, two, sort=True, **wanted))
     assert [minute for minute, _ in closes(found)] == [1, 2, 3, 4]
+
+
+def test_minutes_are_not_taken_for_hours_however_they_are_sorted(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    file = written(tmp_path, HEADER + bar(3) + bar(1))
+    said = refusal(catalog, order(BARS, file, step="1-HOUR", stamp=Stamp.CLOSE, sort=True))
+    assert "is 0:02:00 after the one before, and a bar of this type lasts 1:00:00" in said
+    newest_first = next(text for name, _, text, *_ in LAYOUTS if name == "CryptoDataDownload")
+    assert "lasts 1:00:00" in refusal(catalog, order(BARS, written(tmp_path, newest_first), step="1-HOUR"))
+
+
+def test_a_batch_of_nothing_but_repetitions_is_left_out() -> None:
+    table = pa.table({"ts": pa.array([1], pa.uint64())})
+    assert [one["ts"].to_pylist() for one in without_repetitions([table, table])] == [[1]]
 
 
 def test_rows_that_repeat_are_taken_once_when_asked(tmp_path: Path, catalog: Path, reader: str) -> None:
