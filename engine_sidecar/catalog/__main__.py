@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from flotilla.engine_sidecar.catalog.arguments import import_order, parser, removal, sample_orders
+from flotilla.engine_sidecar.catalog.arguments import import_order, removal, sample_orders
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
+from flotilla.engine_sidecar.catalog.command_line import parser
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect

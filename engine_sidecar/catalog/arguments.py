@@ -1,4 +1,4 @@
-"""The command line of the catalog's program, and what an import was asked for by it."""
+"""What was asked for by the command line of the catalog's program."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ import msgspec
 
 from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
-from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
+from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
 
@@ -88,69 +88,3 @@ def _moment(text: str, option: str, of_day: int) -> int:
     except ValueError as error:
         raise ImportRefusedError(f"{option}: {error}") from None
     return found if isinstance(found, int) else midnight_ns(found, None) + of_day
-
-
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m flotilla.engine_sidecar.catalog", description="Market data for engines."
-    )
-    commands = made.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("ls", help="what a catalog holds")
-    importing = commands.add_parser("import", help="bring CSV or Parquet files into a catalog")
-    checking = commands.add_parser("check", help="gaps, and values that no market has")
-    attaching = commands.add_parser("attach", help="use a NautilusTrader catalog where it lies")
-    detaching = commands.add_parser("detach", help="let go of one")
-    for command in (listing, importing, checking, attaching, detaching):
-        _add_common(command)
-    attaching.add_argument("folder", type=Path, metavar="FOLDER")
-    attaching.add_argument("--name", help="of letters, digits and '-'; otherwise that of the folder")
-    detaching.add_argument("name", metavar="NAME")
-    removing = commands.add_parser("rm", help="take data out of a catalog")
-    consolidating = commands.add_parser("consolidate", help="few files instead of many")
-    for command in (removing, consolidating):
-        _add_common(command)
-    removing.add_argument("identifier", metavar="IDENTIFIER")
-    removing.add_argument("--type", choices=[str(kind) for kind in DataType])
-    removing.add_argument("--from", metavar="TIME", help="a date, or a moment in UTC")
-    removing.add_argument("--to", metavar="TIME", help="included")
-    consolidating.add_argument("identifier", nargs="?", metavar="IDENTIFIER")
-    importing.add_argument(
-        "files", nargs="*", metavar="FILE", help="CSV, Parquet or Feather, a folder or a pattern"
-    )
-    importing.add_argument("--sample", action="store_true", help="the sample data that comes with Flotilla")
-    importing.add_argument("--type", choices=[str(kind) for kind in DataType])
-    importing.add_argument("--instrument", metavar="SYMBOL.VENUE")
-    importing.add_argument("--bar-type", metavar="SYMBOL.VENUE-1-DAY-LAST-EXTERNAL")
-    importing.add_argument(
-        "--stamp",
-        choices=[str(stamp) for stamp in Stamp],
-        help="what a bar's time is of, where the header does not tell",
-    )
-    importing.add_argument("--timezone", help="of times that name none, such as UTC or America/New_York")
-    importing.add_argument("--time-format", metavar="FORMAT", help="of times, such as %%d.%%m.%%Y %%H:%%M")
-    importing.add_argument("--columns", metavar="NAME,…", help="of files that have no header")
-    importing.add_argument("--no-header", action="store_true", help="the first line is a row")
-    importing.add_argument("--delimiter", metavar="MARK", help="between columns; `tab` for that")
-    importing.add_argument(
-        "--skip", type=int, default=0, metavar="LINES", help="before the header or first row"
-    )
-    importing.add_argument("--thousands", metavar="MARK", help="that sets thousands apart")
-    importing.add_argument("--default-size", metavar="SIZE", help="of rows that have none")
-    importing.add_argument("--sort", action="store_true", help="rows may come in any order")
-    importing.add_argument("--dedupe", action="store_true", help="take rows that repeat once")
-    importing.add_argument("--replace", action="store_true", help="what the catalog has otherwise")
-    importing.add_argument("--dry-run", action="store_true", help="show how the first rows are understood")
-    importing.add_argument("--decimal", choices=(".", ","), default=".", help="the decimal mark")
-    importing.add_argument(
-        "--fixed-decimals", type=int, metavar="DECIMALS", help="of prices written without a point"
-    )
-    importing.add_argument("--prices", choices=("raw", "adjusted"), help="where a file has an adjusted close")
-    importing.add_argument("--price-precision", type=int, metavar="DECIMALS")
-    importing.add_argument("--size-precision", type=int, metavar="DECIMALS")
-    importing.add_argument("--currency", default="USD", help="of a new instrument that is no pair")
-    return made
-
-
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--catalog", type=Path, required=True, metavar="DIR")
-    command.add_argument("--json", action="store_true", help="one JSON object per line")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -18,7 +19,7 @@ from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS
 from flotilla.engine_sidecar.catalog.tables import chunks
 from flotilla.schemas.catalog import CatalogEntry, folder_name
 
-_FOREVER = (1 << 63) - 1
+_FOREVER: Final = (1 << 63) - 1
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):

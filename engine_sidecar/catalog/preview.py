@@ -2,17 +2,17 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.catalog.columns import Layout
 from flotilla.engine_sidecar.catalog.importing import ImportOrder, reading_of, told_of
 from flotilla.engine_sidecar.catalog.records import records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.rows import layout_of, opened
 from flotilla.engine_sidecar.catalog.tables import moment_text
 
-_ROWS: int = 5
+_ROWS: Final = 5
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ def _of_file(catalog: Path, file: Path, order: ImportOrder) -> Preview:
     how = reading_of(catalog, order)
     with opened(file, how) as (sheet, _):
         try:
-            where: Layout = layout_of(sheet, how)
+            where = layout_of(sheet, how)
         except ImportRefusedError as error:
             raise ImportRefusedError(str(error), file) from None
     rows = tuple(

@@ -29,6 +29,7 @@ from flotilla.engine_sidecar.catalog.vendors import (
 type Row = tuple[int, Sequence[str]]
 
 _BATCH_ROWS: Final = 20_000
+_LONGEST_LINE: Final = 1 << 20
 _TEXT_PROBLEMS: Final = (UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error, EOFError)
 
 
@@ -83,8 +84,8 @@ def opened(file: Path, how: Reading) -> Iterator[tuple[Sheet, Iterator[Row]]]:
                 yield sheet, _table_rows(batches)
         else:
             with text_bytes(file, packing) as raw:
-                lines = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-                sheet, rows = _text_sheet(file, packing, lines, how)
+                text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+                sheet, rows = _text_sheet(file, packing, _lines(text, file), how)
                 yield sheet, rows
 
 
@@ -113,6 +114,16 @@ def _table_sheet(file: Path, packing: str, names: Sequence[str], how: Reading) -
         raise ImportRefusedError(f"has {len(names)} columns instead of {len(how.columns)}", file)
     header = tuple(how.columns or names)
     return Sheet(packing=packing, header=header, vendor=of_header(how.data_type, normal(header)))
+
+
+def _lines(text: io.TextIOWrapper, file: Path) -> Iterator[str]:
+    """The lines of a text. Raises ImportRefusedError for one that no table has: a hole of a gigabyte would be read whole."""
+    for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
+        if len(line) == _LONGEST_LINE:
+            raise ImportRefusedError(
+                f"is longer than {_LONGEST_LINE:,} characters: this is no table", file, number
+            )
+        yield line
 
 
 def _text_sheet(file: Path, packing: str, lines: Iterator[str], how: Reading) -> tuple[Sheet, Iterator[Row]]:

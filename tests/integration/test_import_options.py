@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from decimal import Decimal
 from pathlib import Path
@@ -479,6 +480,22 @@ def test_what_is_unsound_is_refused_in_the_same_words_by_both_readers(
     why = refusal(catalog, order(QUOTES, file))
     assert why.startswith(str(file))
     assert said in why
+
+
+@pytest.mark.parametrize(("before", "line"), [("", 1), (f"{QUOTE}{MOMENT},1,2,3,4\n", 3)])
+def test_a_file_with_a_hole_is_refused_before_it_is_read_whole(
+    tmp_path: Path, catalog: Path, before: str, line: int
+) -> None:
+    file = written(tmp_path, before)
+    os.truncate(file, 1 << 30)  # sparse: it takes no room
+    tracemalloc.start()
+    try:
+        said = refusal(catalog, order(QUOTES, file))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert f"line {line}: is longer than 1,048,576 characters" in said
+    assert peak < 100 << 20
 
 
 def test_a_packed_file_that_was_cut_off_is_refused(tmp_path: Path, catalog: Path) -> None:
