@@ -57,7 +57,7 @@ def offer_of(catalog: Path, known: frozenset[str]) -> Offer:
     files: list[Offered] = []
     for folder, kind in _folders(catalog, unusable):
         found = list(_looked_at(catalog, folder, kind, unusable))
-        if crossed := _crossed(found):
+        if crossed := _mixed(found) or _crossed(found):
             unusable.append(UnusableData(path=str(folder.relative_to(catalog)), why=crossed))
         else:
             files += found
@@ -157,6 +157,12 @@ def _check_identifier(identifier: str, path: Path, form: Any) -> None:
         msgspec.convert(identifier, form)
     except msgspec.ValidationError:
         raise _UnusableError(f"{identifier} is no identifier that can be asked for here") from None
+
+
+def _mixed(files: list[Offered]) -> str | None:
+    """NautilusTrader leaves slashes out of a folder's name, so that BTC/USDT.X and BTCUSDT.X have the same one."""
+    names = sorted({file.identifier for file in files})
+    return f"holds {' and '.join(names)}, which share its name" if len(names) > 1 else None
 
 
 def _crossed(files: list[Offered]) -> str | None:

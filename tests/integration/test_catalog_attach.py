@@ -173,6 +173,15 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     assert len(catalog_view(catalog).attached[0].unusable) == 8
 
 
+def test_a_folder_that_two_names_share_is_not_used(catalog: Path, theirs: Path) -> None:
+    folder = theirs / "data/quote_tick/AUDUSD.SIM"
+    table = pq.read_table(min(folder.iterdir()))
+    other = table.replace_schema_metadata({**table.schema.metadata, b"instrument_id": b"AUDUSD.SIM"})
+    pq.write_table(other, folder / "2020-01-01T00-00-00-000000000Z_2020-01-02T00-00-00-000000000Z.parquet")
+    (one,) = attach(catalog, theirs, None).unusable
+    assert one.why == "holds AUD/USD.SIM and AUDUSD.SIM, which share its name"
+
+
 def test_files_whose_times_cross_are_not_used(catalog: Path, theirs: Path) -> None:
     folder = theirs / "data/quote_tick/AUDUSD.SIM"
     first = min(folder.iterdir())
