@@ -94,6 +94,10 @@ def detach(catalog: Path, name: str) -> Detached:
             raise ImportRefusedError(f"no catalog is attached as {name!r}; there is {names}")
         links = list(_links(catalog, name))
         needed = _still_needed(catalog, links)
+        if away := next((link for link in needed if not link.exists()), None):
+            raise ImportRefusedError(
+                f"{found.path} is away, and other data are of its {away.parent.name}: its definition would be lost"
+            )
         for link in links:
             if link in needed:
                 target = link.readlink()
@@ -128,6 +132,7 @@ def _root(catalog: Path, folder: Path) -> Path:
 
 
 def _name(catalog: Path, root: Path, wanted: str | None) -> str:
+    name = wanted or root.name.lower().replace("_", "-").replace(" ", "-")
     for one in attached_to(catalog):
         if one.path == str(root) and wanted in (None, one.name):
             return one.name
@@ -135,9 +140,8 @@ def _name(catalog: Path, root: Path, wanted: str | None) -> str:
             raise ImportRefusedError(f"{root} is attached as {one.name!r} already")
         if Path(one.path).is_relative_to(root) or root.is_relative_to(one.path):
             raise ImportRefusedError(f"{root} overlaps with {one.path}, which is attached as {one.name!r}")
-        if one.name == (wanted or root.name.lower()):
-            raise ImportRefusedError(f"{one.name!r} is {one.path} already: give another --name")
-    name = wanted or root.name.lower().replace("_", "-").replace(" ", "-")
+        if one.name == name:
+            raise ImportRefusedError(f"{name!r} is {one.path} already: give another --name")
     if not is_id(name):
         raise ImportRefusedError(f"{name!r} is no name: give --name, of lower case letters, digits and '-'")
     return name
@@ -237,7 +241,6 @@ def _still_needed(catalog: Path, links: list[Path]) -> set[Path]:
         for link in links
         if link.parts[-3] not in EVENT_FOLDERS
         and any(left == link.parent.name or left.startswith(f"{link.parent.name}-") for left in remaining)
-        and link.exists()
     }
 
 

@@ -248,6 +248,10 @@ def test_an_import_uses_an_attached_instrument_and_never_writes_into_an_attached
         ImportRefusedError, match="of the attached catalog 'research-2024', which is only read"
     ):
         import_data(catalog, wanted, lambda *_: None)
+    away = theirs.rename(theirs.with_name("away"))
+    with pytest.raises(ImportRefusedError, match=r"is away, and other data are of its AUDUSD\.SIM"):
+        detach(catalog, "research-2024")
+    away.rename(theirs)
     assert detach(catalog, "research-2024").kept == ("AUD/USD.SIM",)
     assert [(one.data_type, one.identifier) for one in catalog_view(catalog).entries] == [
         ("trades", "AUD/USD.SIM")
@@ -304,6 +308,9 @@ def test_one_name_is_of_one_folder(catalog: Path, theirs: Path, tmp_path: Path) 
     assert "is attached as 'mine' already" in refusal(catalog, theirs, "other")
     (tmp_path / "mine/data").mkdir(parents=True)
     assert "give another --name" in refusal(catalog, tmp_path / "mine")
+    (tmp_path / "deep/Mine").mkdir(parents=True)
+    (tmp_path / "deep/Mine/data").mkdir()
+    assert "give another --name" in refusal(catalog, tmp_path / "deep/Mine")
     with pytest.raises(ImportRefusedError, match="no catalog is attached as 'nobody'; there is mine"):
         detach(catalog, "nobody")
     assert "is where engines in containers have files" in refusal(catalog, Path("/usr"))
