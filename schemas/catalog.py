@@ -1,7 +1,7 @@
 """Templates and the data catalog, as people ask for them; and how a catalog's file names are read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -12,11 +12,15 @@ from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name, StrategyName
 
 _FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
+EVENT_FOLDERS: Final = tuple(_FOLDERS)
+"""Below `data/` of a catalog: what holds events that can be run. The others are of instruments, or are not run."""
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
 NAMES_FILE: Final = "names.json"
 """Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
+ATTACHED_FILE: Final = "attached.json"
+"""Beside `data/` in a catalog: the catalogs of others that files in it are links to."""
 
 
 ParameterType: TypeAlias = Literal[
@@ -125,7 +129,10 @@ class ListCatalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One data set: its type (bars, quotes, trades), what it is of, and the range of its files."""
+    """One data set: its type (bars, quotes, trades), what it is of, and the range of its files.
+
+    `attached` names the attached catalog that it lies in, and is empty for what was imported.
+    """
 
     data_type: str
     identifier: str
@@ -134,13 +141,31 @@ class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
     files: int
     size_bytes: int
+    attached: str = ""
+
+
+class UnusableData(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder of an attached catalog that nothing can be run on, and why; `path` is within that catalog."""
+
+    path: str
+    why: str
+
+
+class AttachedCatalog(msgspec.Struct, frozen=True, kw_only=True):
+    """A NautilusTrader catalog that is used where it lies. `is_there` is false while its folder cannot be seen."""
+
+    name: str
+    path: str
+    unusable: tuple[UnusableData, ...] = ()
+    is_there: bool = True
 
 
 class CatalogView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a catalog holds, sorted by data type and identifier."""
+    """What a catalog holds, sorted by data type and identifier, with the catalogs that are attached to it."""
 
     path: str
     entries: tuple[CatalogEntry, ...]
+    attached: tuple[AttachedCatalog, ...] = ()
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,27 +214,50 @@ def file_interval(name: str) -> tuple[int, int] | None:
     return (_time_ns(match[1], match[2]), _time_ns(match[3], match[4])) if match else None
 
 
+def file_name(first_ns: int, last_ns: int) -> str:
+    """What NautilusTrader calls a file whose events are from `first_ns` to `last_ns` (UNIX ns)."""
+    return f"{_stamp(first_ns)}_{_stamp(last_ns)}.parquet"
+
+
+def _stamp(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%dT%H-%M-%S}-{ns % 1_000_000_000:09}Z"
+
+
 def folder_names(text: bytes) -> dict[str, str]:
     """What a catalog's NAMES_FILE says. Raises msgspec.DecodeError for what is no such file."""
     return msgspec.json.decode(text, type=dict[str, str])
 
 
+def attached_catalogs(text: bytes) -> tuple[AttachedCatalog, ...]:
+    """What a catalog's ATTACHED_FILE says. Raises msgspec.DecodeError for what is no such file."""
+    return msgspec.json.decode(text, type=tuple[AttachedCatalog, ...])
+
+
+def attached_from(target: str, attached: Iterable[AttachedCatalog]) -> str:
+    """The name of the attached catalog that a link to `target` leads into; empty when it is none of them."""
+    return next((one.name for one in attached if target.startswith(f"{one.path}/")), "")
+
+
 def catalog_entries(
-    files: list[tuple[str, int]], names: Mapping[str, str] | None = None
+    files: list[tuple[str, int]],
+    names: Mapping[str, str] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> tuple[CatalogEntry, ...]:
     """What a NautilusTrader Parquet catalog holds, from its files as (path relative to the catalog, bytes).
 
     NautilusTrader writes `data/<type>/<folder>/<first>_<last>.parquet`, times in the name to the nanosecond; other files
     are passed over. `names` gives the identifier of a folder where the two differ (see `folder_name`); imports keep it in
-    the catalog as `names.json`. Without it the folder's name stands for the identifier.
+    the catalog as `names.json`. Without it the folder's name stands for the identifier. `sources` gives the attached catalog
+    that a folder such as `data/bar/X` is from.
     """
-    found: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[int, int, int]]] = {}
     for path, size in files:
         parts = path.split("/")
         interval = file_interval(parts[-1])
         if len(parts) == 4 and parts[0] == "data" and parts[1] in _FOLDERS and interval:
             identifier = (names or {}).get(parts[2], parts[2])
-            found.setdefault((_FOLDERS[parts[1]], identifier), []).append((*interval, size))
+            source = (sources or {}).get("/".join(parts[:3]), "")
+            found.setdefault((_FOLDERS[parts[1]], identifier, source), []).append((*interval, size))
     return tuple(
         CatalogEntry(
             data_type=data_type,
@@ -219,8 +267,9 @@ def catalog_entries(
             end=_moment(max(end for _, end, _ in ranges)),
             files=len(ranges),
             size_bytes=sum(size for _, _, size in ranges),
+            attached=source,
         )
-        for (data_type, identifier), ranges in sorted(found.items())
+        for (data_type, identifier, source), ranges in sorted(found.items())
     )
 
 

@@ -163,7 +163,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `catalog_path` is where the data catalog is to be found by the engine process. `enforce_memory` asks the sidecar to keep
     the memory limit itself, where there is no container to do it. `secrets` are the entries of the secret store that the plan
-    names, by name. `host` and `image` say where the session runs, for the manifests of a worker.
+    names, by name. `host` and `image` say where the session runs, for the manifests of a worker. `attached` are the paths of
+    the catalogs that were attached when its container was made, which can be given no other; None where it sees them all.
     """
 
     bus: BusAccess
@@ -174,6 +175,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     secrets: dict[str, dict[str, Any]] = {}
     host: str = "local"
     image: str = ""
+    attached: tuple[str, ...] | None = None
 
 
 class ContainerStatus(StrEnum):

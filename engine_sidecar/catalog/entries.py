@@ -9,16 +9,41 @@ import msgspec
 
 from flotilla.bus.files import write_whole
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.catalog import NAMES_FILE, CatalogView, catalog_entries, folder_name, folder_names
+from flotilla.schemas.catalog import (
+    ATTACHED_FILE,
+    NAMES_FILE,
+    AttachedCatalog,
+    CatalogView,
+    attached_catalogs,
+    attached_from,
+    catalog_entries,
+    folder_name,
+    folder_names,
+)
 
 
 def catalog_view(catalog: Path) -> CatalogView:
-    """The data sets of a catalog; an absent folder is an empty catalog."""
-    files = [
-        (file.relative_to(catalog).as_posix(), file.stat().st_size)
-        for file in catalog.glob("data/*/*/*.parquet")
-    ]
-    return CatalogView(path=str(catalog), entries=catalog_entries(files, names_of(catalog)))
+    """The data sets of a catalog; an absent folder is an empty catalog. Links to what is away are passed over."""
+    attached = attached_to(catalog)
+    files: list[tuple[str, int]] = []
+    sources: dict[str, str] = {}
+    for file in catalog.glob("data/*/*/*.parquet"):
+        path = file.relative_to(catalog)
+        if file.is_symlink():
+            sources[path.parent.as_posix()] = attached_from(str(file.readlink()), attached)
+        if file.is_file():
+            files.append((path.as_posix(), file.stat().st_size))
+    return CatalogView(
+        path=str(catalog),
+        entries=catalog_entries(files, names_of(catalog), sources),
+        attached=tuple(msgspec.structs.replace(one, is_there=Path(one.path).is_dir()) for one in attached),
+    )
+
+
+def attached_to(catalog: Path) -> tuple[AttachedCatalog, ...]:
+    """The catalogs that are attached to this one, as they were when they were."""
+    file = catalog / ATTACHED_FILE
+    return attached_catalogs(file.read_bytes()) if file.exists() else ()
 
 
 def names_of(catalog: Path) -> dict[str, str]:
@@ -33,6 +58,16 @@ def check_name(catalog: Path, identifier: str) -> None:
     owner = names_of(catalog).get(folder, folder)
     if owner != identifier and any(catalog.glob(f"data/*/{folder}")):
         raise ImportRefusedError(f"the catalog has {owner} in the folder that {identifier} would take")
+
+
+def refuse_attached(catalog: Path, folder: Path, identifier: str) -> None:
+    """Raises ImportRefusedError where a data set lies in an attached catalog, which is never written to."""
+    link = next((file for file in (catalog / folder).glob("*.parquet") if file.is_symlink()), None)
+    if link is not None:
+        name = attached_from(str(link.readlink()), attached_to(catalog))
+        raise ImportRefusedError(
+            f"{identifier} is of the attached catalog {name!r}, which is only read: flotilla data detach {name} lets go of it"
+        )
 
 
 def remember_name(catalog: Path, identifier: str) -> None:

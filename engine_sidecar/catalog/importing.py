@@ -1,79 +1,43 @@
 """One import from files to catalog: check every row first, then stage, compare and move in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
-from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
-from nautilus_trader.model.enums import AggressorSide, BarAggregation
-from nautilus_trader.model.identifiers import InstrumentId, TradeId
+from nautilus_trader.model.data import BarType
+from nautilus_trader.model.enums import BarAggregation
+from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
-from nautilus_trader.model.objects import Price, Quantity
 
 from flotilla.engine_sidecar.catalog import assumed
 from flotilla.engine_sidecar.catalog.adding import Described
-from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp
+from flotilla.engine_sidecar.catalog.columns import NUMBERS, SIZES, Layout
 from flotilla.engine_sidecar.catalog.entries import check_name, remember_name
+from flotilla.engine_sidecar.catalog.events import Form
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
-from flotilla.engine_sidecar.catalog.records import Reading, Record, records
+from flotilla.engine_sidecar.catalog.reading import DataType, Reading, Stamp
+from flotilla.engine_sidecar.catalog.records import LARGEST
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import Target, locked
-from flotilla.engine_sidecar.catalog.survey import MAX_PRECISION, Progress, Survey, batches, survey
+from flotilla.engine_sidecar.catalog.survey import Progress, Survey, survey, tables_of
+from flotilla.engine_sidecar.catalog.tables import SCALE
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 from flotilla.schemas.instrument_classes import InstrumentClass
 
-type Build = Callable[[Record], Any]
-
-
-def builder(data_type: DataType, instrument: Instrument, bar_type: BarType | None) -> Build:
-    """A function from record to bar, quote or trade, at the instrument's precisions; `ts_init` equals `ts_event`."""
-
-    def price(number: Decimal) -> Price:
-        return Price.from_str(f"{number:.{instrument.price_precision}f}")
-
-    def size(number: Decimal) -> Quantity:
-        return Quantity.from_str(f"{number:.{instrument.size_precision}f}")
-
-    def bar(record: Record) -> Bar:
-        of = record.numbers
-        prices = (price(of[field]) for field in ("open", "high", "low", "close"))
-        return Bar(bar_type, *prices, size(of["volume"]), record.ts, record.ts)
-
-    def quote(record: Record) -> QuoteTick:
-        of = record.numbers
-        prices = price(of["bid_price"]), price(of["ask_price"])
-        return QuoteTick(
-            instrument.id, *prices, size(of["bid_size"]), size(of["ask_size"]), record.ts, record.ts
-        )
-
-    def trade(record: Record) -> TradeTick:
-        of = record.numbers
-        return TradeTick(
-            instrument.id,
-            price(of["price"]),
-            size(of["size"]),
-            AggressorSide[record.side],
-            TradeId(record.trade_id or f"T-{record.ts}"),
-            record.ts,
-            record.ts,
-        )
-
-    return {DataType.BARS: bar, DataType.QUOTES: quote, DataType.TRADES: trade}[data_type]
-
-
-type Decimals = Annotated[int, Meta(ge=0, le=MAX_PRECISION)]
+type Decimals = Annotated[int, Meta(ge=0, le=SCALE)]
 
 
 class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to import: precisions of None are taken from the instrument or, for a new one, from the data.
 
     Of `stamp`, `fixed_decimals` and `prices` None means that the files have to tell; see Reading for what each says.
+    `replace`: where the catalog has other rows at the same moments, those of the files are taken.
     """
 
     files: tuple[Path, ...]
@@ -84,19 +48,28 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     timezone: str | None = None
     time_format: str | None = None
     columns: tuple[str, ...] = ()
+    no_header: bool = False
+    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
+    skip: Annotated[int, Meta(ge=0, le=10_000)] = 0
     decimal: Literal[".", ","] = "."
+    thousands: Annotated[str, Meta(pattern=r"\A[.,' _]\Z")] | None = None
     fixed_decimals: Decimals | None = None
     prices: Literal["raw", "adjusted"] | None = None
     price_precision: Decimals | None = None
     size_precision: Decimals | None = None
+    default_size: Decimal | None = None
     currency: str = "USD"
     instrument_class: InstrumentClass | None = None
+    sort: bool = False
+    dedupe: bool = False
+    replace: bool = False
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What an import did; of `rows` in the files `new_rows` were put into the catalog, which had the others already.
 
-    `ignored` names columns that were not read, `notes` says how the rest was understood where that had to be told, `assumed` what a
+    `replaced_rows` of it had been other ones. `layouts` names whose layouts the files have, `ignored` columns that were not
+    read, `notes` says how the rest was understood where that had to be told, `assumed` what a
     new instrument was taken for.
     """
 
@@ -107,6 +80,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     is_new: bool
     new_rows: int
+    replaced_rows: int = 0
+    layouts: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
@@ -115,38 +90,51 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Imported:
     """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound."""
     instrument_id, bar_type = InstrumentId.from_str(order.instrument), _bar_type(order)
+    identifier = str(bar_type or instrument_id)
     with locked(catalog):
         check_name(catalog, order.instrument)
-        instrument = known_instrument(catalog, instrument_id)
-        if instrument is None:
+        known = known_instrument(catalog, instrument_id)
+        if known is None:
             assumed.ask(instrument_id, order.instrument_class)
-        reading = _reading(order, bar_type, instrument)
+        reading = _reading(order, bar_type, known)
         found = survey(order.files, reading, progress)
         instrument, told = (
-            Described(_checked(instrument, found, order))
-            if instrument
-            else _made(instrument_id, found, order)
+            Described(_checked(known, found, order)) if known else _made(instrument_id, found, order)
         )
-        target = Target(catalog, order.data_type, str(bar_type or instrument_id))
-        new_rows = _stage(target, found, reading, builder(order.data_type, instrument, bar_type), progress)
-        if new_rows:
-            if known_instrument(catalog, instrument_id) is None:
-                target.stage_instrument(instrument)
-            remember_name(catalog, str(instrument_id))
-            remember_name(catalog, str(bar_type or instrument_id))
-            target.move_in()
+        form = Form(order.data_type, identifier, instrument.price_precision, instrument.size_precision)
+        target = Target(catalog, identifier, form, is_replacing=order.replace)
+        rows = 0
+        for table in tables_of(found, reading, progress):
+            rows += table.num_rows
+            target.stage(table)
+        target.check()
+        if target.has_changes:
+            remember_name(catalog, order.instrument)
+            remember_name(catalog, identifier)
+            target.move_in(None if known else instrument)
+        first, last = min(one.first for one in found.files), max(one.last for one in found.files)
     return Imported(
-        identifier=str(bar_type or instrument_id),
+        identifier=identifier,
         data_type=order.data_type,
-        rows=found.rows,
-        first=found.chunks[0].first,
-        last=found.chunks[-1].last,
-        is_new=new_rows > 0,
-        new_rows=new_rows,
-        ignored=tuple(dict.fromkeys(title for layout in found.layouts for title in layout.ignored)),
-        notes=tuple(dict.fromkeys(note for layout in found.layouts for note in _notes(layout, order))),
-        assumed=told + assumed.outside(instrument, found.chunks[0].first, found.chunks[-1].last),
+        rows=rows,
+        first=first,
+        last=last,
+        is_new=target.has_changes,
+        new_rows=target.new_rows,
+        replaced_rows=target.replaced_rows,
+        assumed=told + assumed.outside(instrument, first, last),
+        **told_of(found.layouts, order),
     )
+
+
+def told_of(layouts: Sequence[Layout], order: ImportOrder) -> dict[str, tuple[str, ...]]:
+    """How the files were understood: whose layouts they have, what was not read, and what else has to be told."""
+    notes = [note for layout in layouts for note in _notes(layout, order)]
+    return {
+        "layouts": tuple(dict.fromkeys(layout.vendor for layout in layouts if layout.vendor)),
+        "ignored": tuple(dict.fromkeys(title for layout in layouts for title in layout.ignored)),
+        "notes": tuple(dict.fromkeys(notes)),
+    }
 
 
 def _notes(layout: Layout, order: ImportOrder) -> Iterator[str]:
@@ -154,24 +142,19 @@ def _notes(layout: Layout, order: ImportOrder) -> Iterator[str]:
         yield f"bars became known at their {layout.titles['close_time']!r}"
     elif order.data_type is DataType.BARS and Stamp.OPEN in (layout.stamp, order.stamp):
         yield f"{layout.titles['timestamp']!r} is when a bar opens: it became known one bar later, at its close"
+    if layout.timezone and not order.timezone:
+        yield f"times were read as those of {layout.timezone}, as {layout.vendor} are"
+    if layout.is_newest_first:
+        yield "rows were sorted: the newest come first in the file"
     if layout.fixed_decimals:
         yield f"prices without a point were read as fixed-point numbers of {layout.fixed_decimals} decimals"
     if "adjusted_close" in layout.positions and order.prices:
         how = "scaled to" if order.prices == "adjusted" else "taken as they are, not scaled to"
         yield f"prices were {how} {layout.titles['adjusted_close']!r}; volumes are as the file has them"
-
-
-def _stage(target: Target, found: Survey, reading: Reading, build: Any, progress: Progress) -> int:
-    """How many rows were new. Raises ImportRefusedError when the catalog has others in the place of some."""
-    new_rows = 0
-    for file in found.files:
-        rows = 0
-        for batch in batches(records(file, reading)):
-            new_rows += target.stage([build(record) for record in batch])
-            rows += len(batch)
-            progress("written", file, rows)
-    target.check()
-    return new_rows
+    if order.default_size is not None and any(
+        size not in layout.positions for size in NUMBERS[order.data_type] if size in SIZES
+    ):
+        yield f"sizes are {order.default_size} throughout: the file has none"
 
 
 def _bar_type(order: ImportOrder) -> BarType | None:
@@ -194,7 +177,24 @@ def _bar_type(order: ImportOrder) -> BarType | None:
     return bar_type
 
 
+def reading_of(catalog: Path, order: ImportOrder) -> Reading:
+    """How the order's files are to be read. Raises ImportRefusedError."""
+    instrument = known_instrument(catalog, InstrumentId.from_str(order.instrument))
+    return _reading(order, _bar_type(order), instrument)
+
+
+def _default_size(order: ImportOrder) -> Decimal | None:
+    size = order.default_size
+    if size is not None and not (size.is_finite() and 0 <= size <= LARGEST):
+        raise ImportRefusedError(f"--default-size {size} is no size")
+    if size == 0 and order.data_type is DataType.TRADES:
+        raise ImportRefusedError("--default-size 0: there is no trade of nothing")
+    return size
+
+
 def _reading(order: ImportOrder, bar_type: BarType | None, instrument: Instrument | None) -> Reading:
+    if order.thousands == order.decimal:
+        raise ImportRefusedError(f"--thousands {order.thousands} is the decimal mark")
     return Reading(
         data_type=order.data_type,
         zone=_zone(order.timezone),
@@ -203,6 +203,13 @@ def _reading(order: ImportOrder, bar_type: BarType | None, instrument: Instrumen
         price_precision=order.price_precision,
         size_precision=order.size_precision,
         columns=order.columns,
+        no_header=order.no_header,
+        delimiter=order.delimiter,
+        skip=order.skip,
+        thousands=order.thousands,
+        default_size=_default_size(order),
+        sort=order.sort,
+        dedupe=order.dedupe,
         time_format=order.time_format,
         decimal_mark=order.decimal,
         fixed_decimals=order.fixed_decimals,

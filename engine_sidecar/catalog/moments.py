@@ -1,12 +1,13 @@
 """When a row became known: for a bar its close, so that no strategy ever sees a price before its time."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from flotilla.engine_sidecar.catalog.columns import Layout, Stamp
+from flotilla.engine_sidecar.catalog.columns import Layout
+from flotilla.engine_sidecar.catalog.reading import Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
 
@@ -21,6 +22,7 @@ class Clock(msgspec.Struct, kw_only=True):
 
     Where clocks go back a local time comes twice, and only the order of the rows tells which of the two it is: `in_doubt` was
     read as the first, and stays so once a row after it is of the second. One that nothing tells of is refused.
+    `may_repeat`: bars of the same time are not refused here. `is_dated_at_midnight`: the midnight of a bar of days is its date.
     """
 
     zone: ZoneInfo | None
@@ -28,6 +30,8 @@ class Clock(msgspec.Struct, kw_only=True):
     step: timedelta | None
     stamp: Stamp | None
     is_bars: bool
+    may_repeat: bool = False
+    is_dated_at_midnight: bool = False
     in_doubt: str | None = None
 
     def known_at(self, text: str, close_text: str, last: int) -> int:
@@ -37,7 +41,7 @@ class Clock(msgspec.Struct, kw_only=True):
         several days it is the first day or the last, as `stamp` says. Raises ValueError for what is no time,
         and for one that does not come after `last`, the row before.
         """
-        not_before = last + (1 if self.is_bars else 0)
+        not_before = last + (1 if self.is_bars and not self.may_repeat else 0)
         if close_text:
             ts = self._file_close(text, close_text, not_before)
         else:
@@ -74,9 +78,9 @@ class Clock(msgspec.Struct, kw_only=True):
             raise ValueError("is before 1970")
         if ts < last:
             raise ValueError("is earlier than the row before")
-        if ts == last and self.is_bars:
+        if ts == last and self.is_bars and not self.may_repeat:
             raise ValueError("is the same as in the row before")
-        if self.is_bars and last >= 0 and 2 * (ts - last) < self._step_ns:
+        if self.is_bars and 0 <= last < ts and 2 * (ts - last) < self._step_ns:
             apart = timedelta(microseconds=(ts - last) // 1000)
             raise ValueError(f"is {apart} after the row before, and a bar of this type lasts {self.step}")
 
@@ -98,13 +102,22 @@ class Clock(msgspec.Struct, kw_only=True):
 
     def _close(self, text: str, not_before: int) -> int:
         shift = self._step_ns if self.stamp is Stamp.OPEN else 0
-        moment = parse_time(text, self.zone, self.time_format, not_before - shift)
+        moment = self._day(text) or parse_time(text, self.zone, self.time_format, not_before - shift)
         if isinstance(moment, date):
             return self._end_of_days(moment, text)
         if self.stamp is None:
             raise ValueError(_which(text))
         self._weigh(text, moment)
         return self._after(moment) if self.stamp is Stamp.OPEN else moment
+
+    def _day(self, text: str) -> date | None:
+        """The date that the midnight of a bar of days stands for, where it does."""
+        if not self.is_dated_at_midnight or self.step is None or self.step % _DAY:
+            return None
+        moment = parse_time(text, ZoneInfo("UTC"), self.time_format)
+        if isinstance(moment, date) or moment % int(_DAY.total_seconds() * _NS):
+            return None
+        return datetime.fromtimestamp(moment // _NS, UTC).date()
 
     def _file_close(self, text: str, close_text: str, not_before: int) -> int:
         """The close by the file. Of local times that come twice, open and close tell each other unless both are such."""
@@ -162,6 +175,7 @@ def clock(
     step: timedelta | None,
     stamp: Stamp | None,
     is_bars: bool,
+    may_repeat: bool = False,
 ) -> Clock:
     """What was asked for and what the header tells, together; raises ImportRefusedError when they contradict each other."""
     if stamp and where.stamp and stamp is not where.stamp and "close_time" not in where.positions:
@@ -174,4 +188,6 @@ def clock(
         step=step,
         stamp=where.stamp or stamp,
         is_bars=is_bars,
+        may_repeat=may_repeat,
+        is_dated_at_midnight=where.is_dated_at_midnight,
     )

@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Final
 
-_FIXED_LEAST: Final = 10**8
-_FIXED_MULTIPLE: Final = 10**4
+FIXED_LEAST: Final = 10**8
+FIXED_ZEROS: Final = 4
 _SPLIT_LEAST: Final = 1.9
 _NEAR: Final = 0.05
 _ANY_JUMP: Final = 4.0
@@ -17,7 +17,7 @@ def looks_fixed_point(price: Decimal) -> bool:
     10 cents is 100,000,000, and five decimals leave four zeros at the end. The largest prices of markets, Bitcoin in won
     or rupiah, are as large but not all of them are that round.
     """
-    return price >= _FIXED_LEAST and price % _FIXED_MULTIPLE == 0
+    return price >= FIXED_LEAST and price % 10**FIXED_ZEROS == 0
 
 
 def split_like(before: float, after: float, tick: float) -> str | None:

@@ -1,32 +1,23 @@
 """Turns rows of text into checked records: every rule about market data that an import enforces stands here."""
 
+import re
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
-import msgspec
-
-from flotilla.engine_sidecar.catalog.columns import DataType, Layout, Stamp, layout
+from flotilla.engine_sidecar.catalog.columns import NUMBERS, Layout
 from flotilla.engine_sidecar.catalog.moments import Clock, clock
+from flotilla.engine_sidecar.catalog.reading import DataType, Reading
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, shown
-from flotilla.engine_sidecar.catalog.rows import opened
+from flotilla.engine_sidecar.catalog.rows import layout_of, opened
+from flotilla.engine_sidecar.catalog.vendors import side_of
 
-_SIDES: Final = {
-    "buy": "BUYER",
-    "b": "BUYER",
-    "buyer": "BUYER",
-    "sell": "SELLER",
-    "s": "SELLER",
-    "seller": "SELLER",
-}
-_NO_SIDE: Final = ("", "none", "no_aggressor", "unknown")
 PRICES: Final = ("open", "high", "low", "close", "bid_price", "ask_price", "price", "adjusted_close")
-_TEXTS: Final = ("timestamp", "close_time", "side", "trade_id", "symbol")
+_TEXTS: Final = ("timestamp", "time_of_day", "close_time", "side", "trade_id", "symbol")
 _BAR_PRICES: Final = ("open", "high", "low", "close")
-_LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
+MAX_TRADE_ID: Final = 36
+LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
 
 
 class Record(NamedTuple):
@@ -38,62 +29,26 @@ class Record(NamedTuple):
     trade_id: str = ""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How to read what the file itself does not tell; `step` is a bar's length.
-
-    A precision of None keeps all decimals; otherwise numbers are rounded half to even. `columns` names those of a file
-    without header. `fixed_decimals` is how many decimals a price has that is written as a whole number, None when the
-    header has to tell. `prices` chooses between a bar's own prices and those scaled to its adjusted close.
-    """
-
-    data_type: DataType
-    zone: ZoneInfo | None = None
-    step: timedelta | None = None
-    stamp: Stamp | None = None
-    price_precision: int | None = None
-    size_precision: int | None = None
-    columns: tuple[str, ...] = ()
-    time_format: str | None = None
-    decimal_mark: str = "."
-    fixed_decimals: int | None = None
-    prices: str | None = None
-    may_be_negative: bool = False
-
-
-def file_layout(header: Sequence[str], how: Reading) -> Layout:
-    """The layout of a file with this header, read as asked; raises ImportRefusedError where the two contradict each other."""
-    where = layout(how.data_type, header)
-    if how.prices == "adjusted" and "adjusted_close" not in where.positions:
-        raise ImportRefusedError("there is no adjusted close: leave out --prices adjusted")
-    if how.fixed_decimals is None:
-        return where
-    return msgspec.structs.replace(where, fixed_decimals=how.fixed_decimals)
-
-
-def look(file: Path, how: Reading) -> Layout:
-    """The layout of `file`, from its header alone."""
-    with opened(file, how.columns) as (header, _):
-        return file_layout(header, how)
-
-
 def records(file: Path, how: Reading) -> Iterator[Record]:
-    """The records of `file` in time order; raises ImportRefusedError at the first row that is not sound."""
-    with opened(file, how.columns) as (header, rows):
+    """The records of `file`, in time order unless it is to be sorted; raises ImportRefusedError at the first row that is not sound."""
+    with opened(file, how) as (sheet, rows):
         try:
-            where = file_layout(header, how)
+            where = layout_of(sheet, how)
             times = _clock(where, how)
         except ImportRefusedError as error:
             raise ImportRefusedError(str(error), file) from None
-        last, symbol = -1, None
+        last, symbol, is_empty = -1, None, True
+        is_sorted = not (how.sort or where.is_newest_first)
         for line, row in rows:
             try:
                 record = _record(where, how, times, row, last)
                 symbol = _check_symbol(symbol, where.pick(row, "symbol"), where)
             except _FieldError as error:
                 raise ImportRefusedError(error.what, file, line, error.column) from None
-            last = record.ts
+            last = record.ts if is_sorted else -1
+            is_empty = False
             yield record
-        if last < 0:
+        if is_empty:
             raise ImportRefusedError("holds no rows", file)
         try:
             times.check_doubt()
@@ -109,6 +64,7 @@ def _clock(where: Layout, how: Reading) -> Clock:
         step=how.step,
         stamp=how.stamp,
         is_bars=how.data_type is DataType.BARS,
+        may_repeat=how.dedupe,
     )
 
 
@@ -126,18 +82,33 @@ def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last:
     }
     if (adjusted := numbers.pop("adjusted_close", None)) is not None:
         numbers |= _adjusted(numbers, adjusted, where, how)
+    for field in NUMBERS[how.data_type]:
+        if field not in numbers and how.default_size is not None:
+            numbers[field] = how.default_size
     _CHECKS[how.data_type](numbers, where)
-    side = where.pick(row, "side").lower()
-    if side not in _SIDES and side not in _NO_SIDE:
-        raise _FieldError(f"{shown(side)} is neither buy nor sell", where.titles["side"])
+    text = where.pick(row, "side")
+    side = side_of(text, where.sides) if "side" in where.positions else "NO_AGGRESSOR"
+    if side is None:
+        raise _FieldError(f"{shown(text)} is neither buy nor sell", where.titles["side"])
     ts = _time(row, where, times, last)
-    return Record(ts, numbers, _SIDES.get(side, "NO_AGGRESSOR"), where.pick(row, "trade_id"))
+    return Record(ts, numbers, side, _trade_id(where.pick(row, "trade_id"), where))
+
+
+def _trade_id(text: str, where: Layout) -> str:
+    if len(text) > MAX_TRADE_ID or not text.isascii():
+        raise _FieldError(
+            f"{shown(text)} is no trade id that NautilusTrader takes: {MAX_TRADE_ID} characters at most, all ASCII",
+            where.titles["trade_id"],
+        )
+    return text
 
 
 def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     title = where.titles[field]
     if how.decimal_mark == "," and "." in text:
         raise _FieldError(f"{shown(text)} has a point, and the decimal mark is a comma", title)
+    if how.thousands and how.thousands in text:
+        text = _without_thousands(text, how, title)
     try:
         number = Decimal(text.replace(",", ".") if how.decimal_mark == "," else text)
     except InvalidOperation:
@@ -147,7 +118,7 @@ def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     is_price = field in PRICES
     if is_price and where.fixed_decimals and "." not in text:
         number = number.scaleb(-where.fixed_decimals)
-    if abs(number) > _LARGEST:
+    if abs(number) > LARGEST:
         raise _FieldError(f"{shown(text)} is more than NautilusTrader's numbers can hold", title)
     precision = how.price_precision if is_price else how.size_precision
     if precision is not None:
@@ -163,6 +134,14 @@ def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     return number
 
 
+def _without_thousands(text: str, how: Reading, title: str) -> str:
+    """The number without the marks between its thousands, which have to stand between thousands."""
+    mark = re.escape(how.thousands or "")
+    if not re.fullmatch(rf"-?\d{{1,3}}(?:{mark}\d{{3}})+(?:{re.escape(how.decimal_mark)}\d*)?", text):
+        raise _FieldError(f"{shown(text)} is not parted into thousands by {how.thousands!r}", title)
+    return text.replace(how.thousands or "", "")
+
+
 def _no_number(text: str) -> str:
     if not text:
         return "is empty"
@@ -170,7 +149,7 @@ def _no_number(text: str) -> str:
         return f"{shown(text)} is no number"
     # A thousands separator that was taken for a decimal mark would make 1.234 of 1,234.
     if "." in text or text.count(",") > 1:
-        return f"{shown(text)} is no number: its thousands must not be set apart"
+        return f"{shown(text)} is no number: give --thousands , if its commas set thousands apart"
     return f"{shown(text)} is no number: give --decimal , if its comma is the decimal mark"
 
 
@@ -192,7 +171,7 @@ def _adjusted(
         )
     decimals = max(_decimals(number) for number in (adjusted, *(numbers[field] for field in _BAR_PRICES)))
     exact = {field: numbers[field] * adjusted / close for field in _BAR_PRICES}
-    if max(map(abs, exact.values())) > _LARGEST:
+    if max(map(abs, exact.values())) > LARGEST:
         raise _FieldError(
             f"{adjusted} makes more of a price than can be held", where.titles["adjusted_close"]
         )
@@ -246,6 +225,6 @@ _CHECKS: Final = {DataType.BARS: _check_bar, DataType.QUOTES: _check_quote, Data
 def _time(row: Sequence[str], where: Layout, times: Clock, last: int) -> int:
     """When the row became known, after `last`."""
     try:
-        return times.known_at(where.pick(row, "timestamp"), where.pick(row, "close_time"), last)
+        return times.known_at(where.pick_time(row), where.pick(row, "close_time"), last)
     except (ValueError, OverflowError) as error:
         raise _FieldError(str(error), where.titles["timestamp"]) from None

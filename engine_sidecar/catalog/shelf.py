@@ -12,16 +12,15 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.persistence.funcs import class_to_filename
 
 from flotilla.bus.files import move_whole, sync_folder
+from flotilla.engine_sidecar.catalog.commit import STAGING
 from flotilla.engine_sidecar.catalog.described import BY_NAUTILUS, class_of, to_dict
-from flotilla.engine_sidecar.catalog.entries import names_of, remember_name
+from flotilla.engine_sidecar.catalog.entries import names_of, refuse_attached, remember_name
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.replay.streams import read_file
 from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.instrument import InstrumentChange
 
-_STAGING: Final = ".import"
-"""Beside `data/`; whoever holds the catalog's lock next clears it."""
 _TICKS: Final[dict[str, type[Any]]] = {"bar": Bar, "quote_tick": QuoteTick, "trade_tick": TradeTick}
 _CLASS_FOLDERS: Final = frozenset(class_to_filename(getattr(instruments, name)) for name in BY_NAUTILUS)
 _UNCHANGING: Final = ("ts_event", "ts_init")
@@ -62,13 +61,16 @@ def data_of(catalog: Path, instrument_id: str) -> tuple[StoredData, ...]:
 def put(catalog: Path, made: Sequence[Instrument]) -> list[InstrumentChange]:
     """Adds instruments, or puts each in the place of what was there; the catalog must be locked, and the ids' folders free.
 
-    With other data in the catalog than an instrument fits nothing is changed: raises ImportRefusedError that names the data sets.
+    With other data in the catalog than an instrument fits nothing is changed: raises ImportRefusedError that names the data sets,
+    and for an instrument of an attached catalog.
     """
     before = {one.id.value: one for one in instruments_in(catalog)}
     changes = [_change(catalog, before.get(one.id.value), one) for one in made]
     new = [one for one, change in zip(made, changes, strict=True) if change.outcome != "unchanged"]
-    (catalog / _STAGING).mkdir(exist_ok=True)
-    staged = ParquetDataCatalog(str(catalog / _STAGING))
+    for one in new:
+        _refuse_attached(catalog, one.id.value)
+    (catalog / STAGING).mkdir(exist_ok=True)
+    staged = ParquetDataCatalog(str(catalog / STAGING))
     for one in new:
         staged.write_data([one])
     for one in new:
@@ -78,7 +80,8 @@ def put(catalog: Path, made: Sequence[Instrument]) -> list[InstrumentChange]:
 
 
 def remove(catalog: Path, instrument: Instrument) -> InstrumentChange:
-    """Takes it out; its data stays."""
+    """Takes it out; its data stays. Raises ImportRefusedError for an instrument of an attached catalog."""
+    _refuse_attached(catalog, instrument.id.value)
     data = data_of(catalog, instrument.id.value)
     for file in list(_files(catalog, instrument.id.value)):
         _delete(file)
@@ -165,8 +168,8 @@ def _least(event: Any) -> float:
 
 def _move_in(catalog: Path, instrument: Instrument) -> None:
     """The new file first, then what it replaces goes: killed in between, the instrument is there, if twice."""
-    staged = list(_files(catalog / _STAGING, instrument.id.value))
-    placed = [catalog / file.relative_to(catalog / _STAGING) for file in staged]
+    staged = list(_files(catalog / STAGING, instrument.id.value))
+    placed = [catalog / file.relative_to(catalog / STAGING) for file in staged]
     for file, there in zip(staged, placed, strict=True):
         there.parent.mkdir(parents=True, exist_ok=True)
         move_whole(file, there)
@@ -182,6 +185,11 @@ def _delete(file: Path) -> None:
     sync_folder(file.parent)
     if not any(file.parent.iterdir()):
         file.parent.rmdir()
+
+
+def _refuse_attached(catalog: Path, instrument_id: str) -> None:
+    for kind in _CLASS_FOLDERS:
+        refuse_attached(catalog, Path("data") / kind / folder_name(instrument_id), instrument_id)
 
 
 def _files(catalog: Path, instrument_id: str) -> Iterator[Path]:

@@ -1,114 +1,183 @@
 """Reads the files once, checks every row, and learns what must be known before the first is written."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flotilla.engine_sidecar.catalog.columns import Layout
-from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point
-from flotilla.engine_sidecar.catalog.records import PRICES, Reading, Record, look, records
+from flotilla.engine_sidecar.catalog.plain import plain_tables
+from flotilla.engine_sidecar.catalog.plain_times import NotPlainError
+from flotilla.engine_sidecar.catalog.plausible import FIXED_LEAST, FIXED_ZEROS
+from flotilla.engine_sidecar.catalog.reading import DataType, Reading
+from flotilla.engine_sidecar.catalog.records import records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.rows import Sheet, layout_of, opened, readable
+from flotilla.engine_sidecar.catalog.tables import (
+    batches_of,
+    chunks,
+    columns_of,
+    decimals,
+    in_order,
+    of_records,
+    one_bar_at_a_time,
+    without_repetitions,
+)
 
 CHUNK_ROWS: Final = 100_000
-MAX_PRECISION: Final = 16
 
 type Progress = Callable[[str, Path, int], None]
 
 
-class Chunk(msgspec.Struct, frozen=True):
-    """The rows that one catalog file takes: first and last time (ns), and how many."""
+class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
+    """One file: how it is parted and laid out, its first and last time (UNIX ns), and the most decimals seen.
 
+    `is_plain`: a column is read at a time.
+    """
+
+    file: Path
+    sheet: Sheet
+    layout: Layout
+    is_plain: bool
+    rows: int
     first: int
     last: int
-    rows: int
+    price_precision: int
+    size_precision: int
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """The files in time order with their layouts, the chunks of all their rows, and the most decimals seen."""
+    """The files in time order."""
 
-    files: tuple[Path, ...]
-    layouts: tuple[Layout, ...]
-    chunks: tuple[Chunk, ...]
-    price_precision: int
-    size_precision: int
+    files: tuple[Surveyed, ...]
 
     @property
     def rows(self) -> int:
         """How many rows there are in all."""
-        return sum(chunk.rows for chunk in self.chunks)
+        return sum(one.rows for one in self.files)
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Of the files."""
+        return tuple(one.layout for one in self.files)
+
+    @property
+    def price_precision(self) -> int:
+        """The most decimals of any price."""
+        return max(one.price_precision for one in self.files)
+
+    @property
+    def size_precision(self) -> int:
+        """The most decimals of any size."""
+        return max(one.size_precision for one in self.files)
 
 
 def survey(files: Sequence[Path], how: Reading, progress: Progress) -> Survey:
-    """Raises ImportRefusedError for the first unsound row, and when two files overlap in time."""
-    found = sorted((_survey_file(file, how, progress) for file in files), key=lambda one: one.chunks[0].first)
+    """Raises ImportRefusedError for the first unsound row, and when two files overlap in time that are not to be sorted."""
+    found = sorted((survey_file(file, how, progress) for file in files), key=lambda one: one.first)
     for earlier, later in pairwise(found):
-        if later.chunks[0].first <= earlier.chunks[-1].last:
-            raise ImportRefusedError(f"begins before {earlier.files[0]} ends", later.files[0])
-    return Survey(
-        files=tuple(file for one in found for file in one.files),
-        layouts=tuple(layout for one in found for layout in one.layouts),
-        chunks=tuple(chunk for one in found for chunk in one.chunks),
-        price_precision=max(one.price_precision for one in found),
-        size_precision=max(one.size_precision for one in found),
-    )
+        if later.first <= earlier.last and not how.sort:
+            raise ImportRefusedError(
+                f"begins before {earlier.file} ends: give --sort, and --dedupe where they have rows in common",
+                later.file,
+            )
+    return Survey(files=tuple(found))
 
 
-def _survey_file(file: Path, how: Reading, progress: Progress) -> Survey:
-    price = size = 0
-    chunks: list[Chunk] = []
-    rows, is_fixed = 0, how.fixed_decimals is None
-    for batch in batches(records(file, how)):
-        for record in batch:
-            price = max(price, _decimals(record, is_price=True))
-            size = max(size, _decimals(record, is_price=False))
-            is_fixed = is_fixed and all(map(looks_fixed_point, _prices(record)))
-        rows += len(batch)
-        chunks.append(Chunk(batch[0].ts, batch[-1].ts, len(batch)))
+def tables_of(found: Survey, how: Reading, progress: Progress) -> Iterator[pa.Table]:
+    """The rows of all files as they are to be written: in time order, in tables of a file each. Raises ImportRefusedError."""
+    tables: Iterable[pa.Table] = (table for one in found.files for table in _read(one, how, progress))
+    if how.sort:
+        tables = [in_order(tables)]
+    if how.dedupe:
+        tables = without_repetitions(tables)
+    if how.data_type is DataType.BARS:
+        tables = one_bar_at_a_time(tables, how.step_ns)
+    return chunks(tables, CHUNK_ROWS)
+
+
+def _read(one: Surveyed, how: Reading, progress: Progress) -> Iterator[pa.Table]:
+    rows = 0
+    for table in _in_order(
+        _file_tables(one.file, one.sheet, one.layout, how, is_plain=one.is_plain), one.layout
+    ):
+        rows += table.num_rows
+        progress("written", one.file, rows)
+        yield table
+    if rows != one.rows:
+        raise ImportRefusedError("was changed while it was read", one.file)
+
+
+def _in_order(tables: Iterable[pa.Table], where: Layout) -> Iterable[pa.Table]:
+    return [in_order(tables)] if where.is_newest_first else tables
+
+
+def survey_file(file: Path, how: Reading, progress: Progress) -> Surveyed:
+    """What has to be known of one file. Raises ImportRefusedError for its first unsound row."""
+    with opened(file, how) as (sheet, _):
+        try:
+            where = layout_of(sheet, how)
+        except ImportRefusedError as error:
+            raise ImportRefusedError(str(error), file) from None
+    try:
+        return _surveyed(file, sheet, where, how, progress, is_plain=True)
+    except NotPlainError:
+        return _surveyed(file, sheet, where, how, progress, is_plain=False)
+
+
+def _file_tables(
+    file: Path, sheet: Sheet, where: Layout, how: Reading, *, is_plain: bool
+) -> Iterator[pa.Table]:
+    if is_plain:
+        with readable(file):
+            yield from plain_tables(file, sheet, where, how)
+    else:
+        for batch in batches_of(records(file, how)):
+            yield of_records(batch, how.data_type, file)
+
+
+def _surveyed(
+    file: Path, sheet: Sheet, where: Layout, how: Reading, progress: Progress, *, is_plain: bool
+) -> Surveyed:
+    rows = price = size = 0
+    first, last = 1 << 63, 0
+    is_fixed = how.fixed_decimals is None
+    prices, sizes = (columns_of(how.data_type, is_price=one) for one in (True, False))
+    for table in _file_tables(file, sheet, where, how, is_plain=is_plain):
+        price = max(decimals(table[name], price) for name in prices)
+        size = max(decimals(table[name], size) for name in sizes)
+        is_fixed = is_fixed and all(_are_fixed(table[name]) for name in prices)
+        rows += table.num_rows
+        least, most = pc.min_max(table["ts"]).as_py().values()
+        first, last = min(first, least), max(last, most)
         progress("checked", file, rows)
+    if not rows:
+        raise NotPlainError("no rows") if is_plain else ImportRefusedError("holds no rows", file)
     if is_fixed:
         raise ImportRefusedError(
             "all prices are large round numbers, such as fixed-point ones are: give --fixed-decimals 9 where 186030000000 "
             "means 186.03, or --fixed-decimals 0 where they mean what they say",
             file,
         )
-    if max(price, size) > MAX_PRECISION:
-        raise ImportRefusedError(
-            f"has numbers of more than {MAX_PRECISION} decimals: give --price-precision or --size-precision to round to",
-            file,
-        )
-    return Survey(
-        files=(file,),
-        chunks=tuple(chunks),
-        layouts=(look(file, how),),
+    return Surveyed(
+        file=file,
+        sheet=sheet,
+        layout=where,
+        is_plain=is_plain,
+        rows=rows,
+        first=first,
+        last=last,
         price_precision=price,
         size_precision=size,
     )
 
 
-def _prices(record: Record) -> Iterator[Decimal]:
-    return (number for field, number in record.numbers.items() if field in PRICES)
-
-
-def batches(rows: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cuts rows into chunks of CHUNK_ROWS; rows of the same time stay together, because catalog files may not touch."""
-    batch: list[Record] = []
-    for row in rows:
-        if len(batch) >= CHUNK_ROWS and row.ts != batch[-1].ts:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def _decimals(record: Record, *, is_price: bool) -> int:
-    exponents = (
-        number.normalize().as_tuple().exponent
-        for field, number in record.numbers.items()
-        if (field in PRICES) == is_price
-    )
-    return max((-exponent for exponent in exponents if isinstance(exponent, int)), default=0)
+def _are_fixed(column: Any) -> bool:
+    """Whether all prices of a column are as `looks_fixed_point` has it."""
+    if pc.min(column).as_py() < FIXED_LEAST:
+        return False
+    return bool(pc.all(pc.equal(pc.round(column, -FIXED_ZEROS), column)).as_py())

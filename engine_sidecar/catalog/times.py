@@ -14,7 +14,7 @@ _MOMENT: Final = re.compile(
 )
 _DAY: Final = re.compile(r"\A\d{4}-?\d\d-?\d\d\Z")
 # An integer is an epoch: how many digits it has tells its unit for every time from 1973 to 2286.
-_EPOCH_UNITS: Final = {9: _NS, 10: _NS, 12: 1_000_000, 13: 1_000_000, 15: 1_000, 16: 1_000, 18: 1, 19: 1}
+EPOCH_UNITS: Final = {9: _NS, 10: _NS, 12: 1_000_000, 13: 1_000_000, 15: 1_000, 16: 1_000, 18: 1, 19: 1}
 
 
 _DAY_OR_MONTH_FIRST: Final = re.compile(r"\A\d{1,2}([/.-])\d{1,2}\1\d{4}(\s\d)?")
@@ -34,8 +34,8 @@ def parse_time(
         return _by_format(text, time_format, zone, not_before)
     if _DAY.match(text):
         return date.fromisoformat(text)
-    if text.isdecimal() and len(text) in _EPOCH_UNITS:
-        return int(text) * _EPOCH_UNITS[len(text)]
+    if text.isdecimal() and len(text) in EPOCH_UNITS:
+        return int(text) * EPOCH_UNITS[len(text)]
     match = _MOMENT.match(text)
     if not match:
         raise ValueError(_unknown(text))

@@ -9,10 +9,10 @@ from nautilus_trader.live.data_client import LiveMarketDataClient
 from nautilus_trader.live.factories import LiveDataClientFactory
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import ClientId, Venue
-from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
 from flotilla.engine_sidecar.replay.feed import ReplayFeed, Wiring
+from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
 from flotilla.engine_sidecar.replay.streams import FOREVER, DataSet
 from flotilla.schemas.alerts import NO_DATA
@@ -29,7 +29,7 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
     def __init__(self, config: ReplayDataClientConfig, **parts: Any) -> None:
         super().__init__(instrument_provider=InstrumentProvider(), config=config, **parts)
         self._settings = config
-        self._catalog = ParquetDataCatalog(str(Path(config.catalog_path).resolve()))
+        self._path = Path(config.catalog_path).resolve()
         self._feed = ReplayFeed(config, self._handle_data, self._loop.time)
         self._wiring: Wiring | None = None
 
@@ -62,7 +62,7 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
     async def _connect(self) -> None:
         if self._wiring is None:
             raise RuntimeError("the replay is not wired: call wire_replay(node) after node.build()")
-        for instrument in sorted(self._catalog.instruments(), key=lambda found: found.id.value):
+        for instrument in sorted(instruments_of(self._path), key=lambda found: found.id.value):
             if self.venue is None or instrument.venue == self.venue:
                 self._handle_data(instrument)
         await self._wiring.barrier.wait()

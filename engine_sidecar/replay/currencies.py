@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
-from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.named_instruments import named
 
 _CONFIG: Final = "engine_sidecar.replay.sandbox:SandboxClientConfig"
@@ -55,7 +55,7 @@ def _is_amount(balance: object) -> bool:
 
 
 def _settled_in(catalog: Path, venue: str, texts: set[str]) -> str:
-    listed = [each for each in ParquetDataCatalog(str(catalog)).instruments() if each.id.venue.value == venue]
+    listed = [each for each in instruments_of(catalog) if each.id.venue.value == venue]
     traded = [each for each in listed if _is_named(each.id.value, texts)] or listed
     found = sorted({each.get_cost_currency().code for each in traded})
     if len(found) == 1:

@@ -21,6 +21,7 @@ from flotilla.engine_sidecar.session.core.final_state import describe_exit
 from flotilla.engine_sidecar.session.packages import Packages
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
+from flotilla.engine_sidecar.worker.attached_catalogs import sees_too_little
 from flotilla.engine_sidecar.worker.commands import WorkerCommands
 from flotilla.engine_sidecar.worker.slots import Slots
 from flotilla.engine_sidecar.worker.trial import Claims, Trial
@@ -116,7 +117,7 @@ class WorkerSession:
         return StateChange(state=RunState.STOPPED, exit_code=0)
 
     async def _take_trials(self, bus: Bus) -> None:
-        """Takes trials while there is room and a zygote; returns when there was none for `idle_s`."""
+        """Takes trials while there is room and a zygote; returns when there was none for `idle_s`, or when it cannot see all data."""
         queue = WorkQueue(bus, TRIAL_QUEUE, TRIAL_CONSUMER)
         claims = Claims(bus, self._launch.spec)
         room = asyncio.Semaphore(self._plan.slots)
@@ -128,6 +129,13 @@ class WorkerSession:
                 # Whatever we claimed now would count as begun, and never begin.
                 return
             taken = await queue.take(TAKE_S)
+            if await asyncio.to_thread(sees_too_little, self._launch):
+                log.info("another worker has to take the trials: catalogs were attached or detached")
+                if taken is not None:
+                    await taken.give_back(0.0)
+                room.release()
+                await self._running.join(None)
+                return
             if taken is not None:
                 idle_since = loop.time()
                 self._running.start(self._run_trial(taken, bus, claims, room), name="trial")

@@ -132,9 +132,15 @@ DATA = LazyGroup(
     "data",
     help="The market data that engines replay.",
     entries={
-        "import": Entry("flotilla.cli.commands.data:import_", "Bring CSV or Parquet files into the catalog."),
+        "import": Entry("flotilla.cli.commands.data:import_", "Bring files of market data into the catalog."),
         "ls": Entry("flotilla.cli.commands.data:ls", "List what the catalog holds."),
         "check": Entry("flotilla.cli.commands.data:check", "Find gaps, and values that no market has."),
+        "attach": Entry(
+            "flotilla.cli.commands.data_attach:attach", "Use a NautilusTrader catalog where it lies."
+        ),
+        "detach": Entry("flotilla.cli.commands.data_attach:detach", "Let go of an attached catalog."),
+        "rm": Entry("flotilla.cli.commands.data_mend:rm", "Take data out of the catalog."),
+        "consolidate": Entry("flotilla.cli.commands.data_mend:consolidate", "Make few files of many."),
     },
 )
 INSTRUMENT = LazyGroup(

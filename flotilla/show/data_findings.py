@@ -1,7 +1,8 @@
 """What a check of the catalog found, as the checking program says it, and as people read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -35,6 +36,16 @@ def findings_report(findings: Sequence[Finding]) -> RenderableType:
             for gap in one.gaps[:5]
         ]
     return Group(*lines)
+
+
+def preview_table(report: Mapping[str, Any]) -> RenderableType:
+    """The first rows of a file as an import would take them, with the columns that they come from."""
+    fields = list(report["rows"][0]) if report["rows"] else []
+    made = table(*(field.upper() for field in fields))
+    for row in report["rows"]:
+        made.add_row(*(Text(row[field], overflow="fold") for field in fields))
+    taken = ", ".join(f"{field} from {title!r}" for field, title in report["columns"].items() if title)
+    return Group(Text(f"{report['file']}, as it would be imported:"), made, Text(taken))
 
 
 def _moment(ns: int) -> str:

@@ -1,6 +1,6 @@
 """What engines, sessions and data look like to people; all of it fits into 80 columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flotilla.schemas.catalog import CatalogView
+from flotilla.schemas.catalog import AttachedCatalog, CatalogView
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
 from flotilla.schemas.states import RunState
@@ -16,6 +16,7 @@ from flotilla.schemas.telemetry import EngineMetrics, FeedProgress, StopReport
 from flotilla.show import formats
 from flotilla.show.output import table
 
+_UNUSABLE: Final = 5
 _STYLES: Final = {
     RunState.TRADING: "green",
     RunState.IMPAIRED: "bold red",
@@ -177,10 +178,10 @@ def sessions_table(sessions: Sequence[SessionView], now: datetime) -> Table:
 
 
 def catalog_table(catalog: CatalogView) -> RenderableType:
-    """One row per data set."""
-    if not catalog.entries:
+    """One row per data set, and below each attached catalog with what of it is not used."""
+    if not catalog.entries and not catalog.attached:
         return Text("the catalog is empty; import the sample data: flotilla data import --sample")
-    made = table("DATA", "OF", "FROM", "TO", ">FILES", ">SIZE")
+    made = table("DATA", "OF", "FROM", "TO", ">FILES", ">SIZE", *(["IN"] if catalog.attached else []))
     for entry in catalog.entries:
         made.add_row(
             entry.data_type,
@@ -189,8 +190,18 @@ def catalog_table(catalog: CatalogView) -> RenderableType:
             f"{entry.end:%Y-%m-%d}",
             str(entry.files),
             formats.size(entry.size_bytes),
+            *([entry.attached] if catalog.attached else []),
         )
-    return made
+    return Group(made, *(line for one in catalog.attached for line in _attached(one)))
+
+
+def _attached(one: AttachedCatalog) -> Iterator[Text]:
+    away = "" if one.is_there else ", which is not there"
+    yield Text(f"{one.name}: {one.path}{away}", style="" if one.is_there else "bold red")
+    for unusable in one.unusable[:_UNUSABLE]:
+        yield Text(f"  not usable: {unusable.path}: {unusable.why}")
+    if len(one.unusable) > _UNUSABLE:
+        yield Text(f"  and {len(one.unusable) - _UNUSABLE} more, which --json names")
 
 
 def _session_facts(facts: Table, session: SessionView, missing: Sequence[tuple[int, int]]) -> None:

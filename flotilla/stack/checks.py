@@ -187,6 +187,8 @@ def check_catalog(folder: StateFolder) -> Check:
     closed = [path for path in found if not _is_open(path)]
     if closed:
         remedy = f"chmod -R a+rX {shlex.quote(str(folder.catalog))}"
+        if closed[0].is_symlink():
+            remedy = "`flotilla data ls` shows where attached catalogs lie: one is away, or closed to others"
         return Check("catalog", Level.WARN, f"engines in containers cannot read {closed[0]}", remedy)
     return Check("catalog", Level.OK, f"{folder.catalog}, readable for engines in containers")
 

@@ -12,6 +12,9 @@ from flotilla.services.supervisor.ports import CacheUsers, CredentialDesk, Secre
 type ImageLook = Callable[[], Awaitable[str | None]]
 """Finds the id of the image that engines run in; None when there is none."""
 
+type AttachedLook = Callable[[], tuple[str, ...]]
+"""Finds the paths of the catalogs that a container made now is given."""
+
 
 class Launches:
     """Makes launch lines; nothing of them is kept or logged."""
@@ -25,6 +28,7 @@ class Launches:
         *,
         is_isolated: bool,
         image: ImageLook | None = None,
+        attached: AttachedLook | None = None,
     ) -> None:
         self.desk = desk
         self._secrets = secrets
@@ -32,6 +36,7 @@ class Launches:
         self._surroundings = surroundings
         self._is_isolated = is_isolated
         self._image = image
+        self._attached = attached
 
     async def line(self, spec: SessionSpec) -> bytes:
         """The session's launch line. Raises FaultError: a guard's, a secret's that is not fit, or that Redis is away."""
@@ -45,7 +50,16 @@ class Launches:
         access = await self.desk.issue(spec)
         # A worker names the image in the manifests of what it runs.
         image = await self._image() if self._image and spec.worker else None
-        return launch_line(spec, access, self._surroundings, cache=cache, secrets=secrets, image=image or "")
+        attached = await asyncio.to_thread(self._attached) if self._attached else None
+        return launch_line(
+            spec,
+            access,
+            self._surroundings,
+            cache=cache,
+            secrets=secrets,
+            image=image or "",
+            attached=attached,
+        )
 
     async def forget(self, session_id: str) -> None:
         """The session is over for good, and so is its place in Redis. Raises FaultError."""

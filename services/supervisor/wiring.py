@@ -16,6 +16,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
+from flotilla.services.supervisor.adapters.attached_catalogs import attached_paths
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 from flotilla.services.supervisor.adapters.engine_connections import EngineConnections
 from flotilla.services.supervisor.adapters.identity_file import IdentityFile
@@ -155,6 +156,8 @@ def launches(
     settings: SupervisorSettings, runtime: ContainerRuntime, cache: CacheUsers, secrets: SecretStore
 ) -> Launches:
     """What engines of this host are given."""
+    is_mounted = isinstance(runtime, DockerRuntime) and settings.catalog.startswith("/")
+    attached = (lambda: attached_paths(settings.catalog)) if is_mounted else None
     return Launches(
         credential_desk(settings),
         secrets,
@@ -162,6 +165,7 @@ def launches(
         surroundings(settings, runtime.kind),
         is_isolated=runtime.is_isolated,
         image=runtime.image_id if isinstance(runtime, DockerRuntime) else None,
+        attached=attached,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flotilla.schemas.catalog import ATTACHED_FILE, AttachedCatalog
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import ContainerStatus
@@ -97,6 +98,30 @@ async def test_the_catalog_is_mounted_and_cannot_be_written(
     assert (await reported(with_catalog, has_exited)).exit_code == 42
     assert [path.name for path in tmp_path.iterdir()] == ["bars"]
     await with_catalog.close()
+
+
+async def test_links_into_attached_catalogs_lead_there_and_nothing_can_be_written(
+    docker: DockerBench, runtime: DockerRuntime, tmp_path: Path
+) -> None:
+    catalog, theirs = tmp_path / "catalog", tmp_path / "theirs"
+    for folder in (tmp_path, catalog, theirs):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+    (theirs / "bars").write_text("42")
+    (theirs / "bars").chmod(0o666)
+    (catalog / "bars").symlink_to(theirs / "bars")
+    attached = [
+        AttachedCatalog(name="theirs", path=str(theirs)),
+        AttachedCatalog(name="away", path=str(tmp_path / "away")),  # Docker would start nothing with it
+    ]
+    (catalog / ATTACHED_FILE).write_bytes(msgspec.json.encode(attached))
+    script = f'read -r line; echo no >/app/data/bars; touch {theirs}/new; exit "$(cat /app/data/bars)"'
+    profile = msgspec.structs.replace(docker.profile(script), catalog=str(catalog))
+    with_catalogs = DockerRuntime(DOCKER_URL, profile, subnet=SUBNET)
+    await with_catalogs.ensure(session(), LINE)
+    assert (await reported(with_catalogs, has_exited)).exit_code == 42
+    assert [path.name for path in theirs.iterdir()] == ["bars"]
+    await with_catalogs.close()
 
 
 async def test_more_cpus_than_the_host_has_are_clamped(docker: DockerBench, runtime: DockerRuntime) -> None:

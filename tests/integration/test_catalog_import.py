@@ -79,7 +79,7 @@ def test_our_reader_gives_what_theirs_gives(catalog: Path) -> None:
 
 
 def test_ls_lists_what_there_is(catalog: Path) -> None:
-    assert run("ls", "--catalog", catalog) == (0, [{"path": str(catalog), "entries": []}])
+    assert run("ls", "--catalog", catalog) == (0, [{"path": str(catalog), "entries": [], "attached": []}])
     run("import", "--catalog", catalog, "--sample")
     _, (said,) = run("ls", "--catalog", catalog)
     view = msgspec.convert(said, CatalogView)
@@ -111,7 +111,7 @@ def test_of_data_that_overlaps_what_is_there_equal_rows_are_dropped_and_others_n
     assert code == 2
     assert said["message"] == (
         "the catalog has other data for ABC.XNAS-1-MINUTE-LAST-EXTERNAL at 2024-01-02T10:03:00Z: "
-        "it has close 10.5, the file 10.6"
+        "it has close 10.5, the file 10.6: give --replace to take what the files have"
     )
     around = csv(tmp_path, HEADER, *(minute(number) for number in range(7)), name="around.csv")
     code, said = imported(capsys, catalog, around, *BARS)
@@ -131,7 +131,9 @@ def test_several_files_are_taken_in_the_order_of_their_times(
     overlapping = csv(tmp_path, HEADER, minute(2), minute(5), name="c.csv")
     code, said = imported(capsys, catalog / "new", first, overlapping, *BARS)
     assert code == 2
-    assert said["message"] == f"{overlapping}: begins before {first} ends"
+    assert said["message"] == (
+        f"{overlapping}: begins before {first} ends: give --sort, and --dedupe where they have rows in common"
+    )
 
 
 def test_a_late_error_leaves_no_file_behind(

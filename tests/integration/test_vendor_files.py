@@ -15,9 +15,9 @@ from nautilus_trader.model.instruments import FuturesContract
 from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
 from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect
+from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
 FILES = Path(__file__).parents[1] / "vendor_files"
@@ -57,7 +57,7 @@ def brought_in(catalog: Path, wanted: ImportOrder) -> tuple[list[Bar], dict[str,
     """What NautilusTrader reads from the catalog afterwards, and what the import told."""
     done = import_data(catalog, wanted, lambda *_: None)
     bars = ParquetDataCatalog(str(catalog)).query(Bar, [wanted.bar_type])
-    return bars, {"ignored": done.ignored, "notes": done.notes}
+    return bars, {"ignored": done.ignored, "notes": done.notes, "layouts": done.layouts}
 
 
 def refusal(catalog: Path, wanted: ImportOrder) -> str:
@@ -115,18 +115,16 @@ def test_a_binance_archive_comes_in_straight_from_its_zip_at_its_close_times(cat
     assert told["ignored"] == KLINES[7:]
 
 
-def test_a_binance_archive_without_header_asks_for_its_columns(catalog: Path) -> None:
-    said = refusal(catalog, order("binance_us.csv", "BTC/USDT.BINANCE"))
-    assert "line 1 is no header of bars" in said
-    assert "name its 12 columns in their order, such as --columns " in said
-    bars, _ = brought_in(catalog, order("binance_us.csv", "BTC/USDT.BINANCE", columns=KLINES))
+def test_a_binance_archive_without_header_is_known_by_its_first_row(catalog: Path) -> None:
+    bars, told = brought_in(catalog, order("binance_us.csv", "BTC/USDT.BINANCE"))
+    assert told["layouts"] == ("Binance klines",)
     assert times(bars)[0] == "2025-01-01 00:00:59.999999"
     assert [str(bar.volume) for bar in bars] == ["12.340", "12.341", "12.342", "12.343", "12.344"]
 
 
-def test_a_kraken_archive_asks_for_its_columns(catalog: Path) -> None:
-    assert "name its 7 columns" in refusal(catalog, order("kraken.csv", "BTC/USD.KRAKEN"))
-    bars, told = brought_in(catalog, order("kraken.csv", "BTC/USD.KRAKEN", columns=(*OHLCV, "count")))
+def test_a_kraken_archive_is_known_by_its_first_row(catalog: Path) -> None:
+    bars, told = brought_in(catalog, order("kraken.csv", "BTC/USD.KRAKEN"))
+    assert told["layouts"] == ("Kraken OHLCVT",)
     assert times(bars) == ["2020-01-01 00:01:00+00:00", "2020-01-01 00:02:00+00:00"]
     assert [str(bar.volume) for bar in bars] == ["3.5", "0.5"]
     assert told["ignored"] == ("count",)
@@ -138,18 +136,11 @@ def test_dukascopys_times_are_days_first_in_utc_and_of_the_open(catalog: Path) -
     assert str(bars[0].volume) == "512.34"
 
 
-def test_histdatas_times_come_in_with_its_columns_and_zone(catalog: Path) -> None:
-    assert "name its 6 columns" in refusal(catalog, order("histdata.csv", "EUR/USD.SIM"))
-    said = refusal(catalog, order("histdata.csv", "EUR/USD.SIM", columns=OHLCV))
-    assert (
-        "'20240102 170000' is neither an ISO 8601 time nor an epoch in s, ms, us or ns: give --time-format"
-        in said
-    )
-    form = {"columns": OHLCV, "time_format": "%Y%m%d %H%M%S"}
-    assert "give --timezone" in refusal(catalog, order("histdata.csv", "EUR/USD.SIM", **form))
-    bars, _ = brought_in(catalog, order("histdata.csv", "EUR/USD.SIM", timezone="EST", **form))
+def test_histdatas_times_are_of_new_york_without_summer_time(catalog: Path) -> None:
+    bars, told = brought_in(catalog, order("histdata.csv", "EUR/USD.SIM"))
     assert times(bars) == ["2024-01-02 22:01:00+00:00", "2024-01-02 22:02:00+00:00"]
     assert [str(bar.volume) for bar in bars] == ["0", "0"]
+    assert told["notes"][1] == "times were read as those of Etc/GMT+5, as HistData bars are"
 
 
 def test_a_decimal_comma_is_asked_for(catalog: Path) -> None:

@@ -37,6 +37,7 @@ from flotilla.schemas.backtest import (
     TrialStarted,
     WorkerPlan,
 )
+from flotilla.schemas.catalog import ATTACHED_FILE, AttachedCatalog
 from flotilla.schemas.contract import (
     COMMAND_CANCEL_TRIAL,
     COMMAND_STOP,
@@ -99,7 +100,13 @@ class Workers:
         await self._bus.listen(TRIAL_EVENT, self._hear)
         await self._bus.listen(TRIAL_BEAT, self._beat)
 
-    def start(self, name: str, catalog: Path | None = None, **spec: Any) -> None:
+    def start(
+        self,
+        name: str,
+        catalog: Path | None = None,
+        attached: tuple[str, ...] | None = None,
+        **spec: Any,
+    ) -> None:
         session_id = new_session_id(datetime.now(UTC))
         settings = engine_login(self._nats, name, session_id, is_worker=True)
         values: dict[str, Any] = {
@@ -118,6 +125,7 @@ class Workers:
             enforce_memory=True,
             host="h1",
             image="sha256:none",
+            attached=attached,
         )
         with (self._folder / f"{name}.log").open("wb") as output:
             process = subprocess.Popen(
@@ -404,6 +412,22 @@ async def test_two_slots_run_two_trials_at_once(workers: Workers) -> None:
     await workers.put("bt-2")
     await workers.until(TrialStarted, "bt-1")
     assert (await workers.outcome("bt-2")).result.events == 5_031
+
+
+async def test_a_worker_that_was_not_given_a_catalog_attached_since_leaves_its_trials_to_another(
+    workers: Workers, catalog: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(catalog, mine)
+    attached = [AttachedCatalog(name="theirs", path="/srv/theirs")]
+    (mine / ATTACHED_FILE).write_bytes(msgspec.json.encode(attached))
+    workers.start("w-1", mine, attached=())
+    await workers.put("bt-1")
+    assert await asyncio.to_thread(workers.processes["w-1"].wait, 60) == 0
+    assert workers.events == []
+    workers.start("w-2", mine, attached=("/srv/theirs",))
+    await workers.outcome("bt-1")
+    assert (await workers.until(TrialStarted, "bt-1")).worker == "w-2"
 
 
 async def test_an_idle_worker_ends(workers: Workers) -> None:

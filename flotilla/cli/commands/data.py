@@ -8,12 +8,13 @@ from typing import Any
 import click
 import msgspec
 
+from flotilla.cli.commands.data_program import PROGRAM
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.catalog import CatalogView, Finding
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.show import formats
-from flotilla.show.data_findings import findings_report
+from flotilla.show.data_findings import findings_report, preview_table
 from flotilla.show.output import console
 from flotilla.show.tables import catalog_table
 from flotilla.stack.checks import require_engine_package
@@ -21,13 +22,12 @@ from flotilla.state.errors import ProgramFailedError
 from flotilla.state.exits import Exit
 from flotilla.state.programs import output, output_lines, python
 
-_PROGRAM = ("-m", "flotilla.engine_sidecar.catalog")
 _UNSOUND = 1
 """How its check ends when it found bad values."""
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1)
 @click.option("--sample", is_flag=True, help="The sample data: daily S&P 500 and NASDAQ, 1999 to 2018.")
 @click.option("--type", "data_type", type=click.Choice(["bars", "quotes", "trades"]), help="What FILES hold.")
 @click.option("--instrument", metavar="SYMBOL.VENUE")
@@ -40,7 +40,11 @@ _UNSOUND = 1
 @click.option("--timezone", metavar="ZONE", help="Of times that name none, such as America/New_York.")
 @click.option("--time-format", metavar="FORMAT", help="Of times, such as '%d.%m.%Y %H:%M'.")
 @click.option("--columns", metavar="NAME,…", help="Names of the columns of FILES that have no header.")
+@click.option("--no-header", is_flag=True, help="The first line is a row already.")
+@click.option("--delimiter", metavar="MARK", help="Between columns; `tab` for that.")
+@click.option("--skip", type=int, metavar="LINES", help="Lines before the header or the first row.")
 @click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark.  [default: .]")
+@click.option("--thousands", metavar="MARK", help="The mark that sets thousands apart, such as ','.")
 @click.option(
     "--fixed-decimals",
     type=int,
@@ -50,6 +54,11 @@ _UNSOUND = 1
 @click.option(
     "--prices", type=click.Choice(["raw", "adjusted"]), help="Which to take where there is an adjusted close."
 )
+@click.option("--default-size", metavar="SIZE", help="Of rows whose file has no column of sizes.")
+@click.option("--sort", is_flag=True, help="Rows and files may come in any order; takes memory for all.")
+@click.option("--dedupe", is_flag=True, help="Take rows that equal the one before them once.")
+@click.option("--replace", is_flag=True, help="Take the files' rows where the catalog has others.")
+@click.option("--dry-run", is_flag=True, help="Show how the first rows are understood; change nothing.")
 @click.option("--price-precision", type=int, metavar="DECIMALS")
 @click.option("--size-precision", type=int, metavar="DECIMALS")
 @click.option(
@@ -62,9 +71,12 @@ _UNSOUND = 1
 @common
 @pass_options
 def import_(
-    options: Options, /, files: tuple[Path, ...], sample: bool, data_type: str | None, **plain: Any
+    options: Options, /, files: tuple[str, ...], sample: bool, data_type: str | None, **plain: Any
 ) -> None:
-    """Bring CSV or Parquet FILES into the catalog; importing the same again changes nothing.
+    """Bring CSV, Parquet or Feather FILES into the catalog; the same again changes nothing.
+
+    FILES may be packed (.gz, .zst, .zip), folders, and patterns in quotes. Layouts of
+    well-known vendors are recognised by their shape.
 
     \b
     flotilla data import --sample
@@ -73,8 +85,11 @@ def import_(
     given = {"type": data_type, **plain}
     arguments = [str(file) for file in files] + (["--sample"] if sample else [])
     for name, value in given.items():
-        if value is not None:
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            arguments.append(option)
+        elif value is not None and value is not False:
+            arguments.append(f"{option}={value}")
     require_engine_package()
     options.folder.create()
     asyncio.run(_import(options, arguments))
@@ -98,12 +113,12 @@ async def _view(options: Options) -> CatalogView:
         if error.fault.code != FaultCode.UNAVAILABLE:
             raise
     require_engine_package()
-    text = await output(python(*_PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
+    text = await output(python(*PROGRAM, "ls", "--json", "--catalog", str(options.folder.catalog)))
     return msgspec.json.decode(text, type=CatalogView)
 
 
 async def _import(options: Options, arguments: list[str]) -> None:
-    argv = python(*_PROGRAM, "import", "--json", "--catalog", str(options.folder.catalog), *arguments)
+    argv = python(*PROGRAM, "import", "--json", "--catalog", str(options.folder.catalog), *arguments)
     refusal = ""
     try:
         async with aclosing(output_lines(argv)) as lines:
@@ -128,10 +143,22 @@ def _tell(options: Options, report: dict[str, Any]) -> None:
     if options.is_json:
         options.output.json_line(report)
         return
+    if report["event"] == "preview":
+        options.output.show(preview_table(report))
+        _tell_notes(options, report)
+        return
     what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
+    if report["replaced_rows"]:
+        what += f", {report['replaced_rows']:,} in the place of others"
     span = f"{formats.day(report['first'])} to {formats.day(report['last'])}"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
-    for note in (*report["assumed"], *report["notes"]):
+    _tell_notes(options, report)
+
+
+def _tell_notes(options: Options, report: dict[str, Any]) -> None:
+    for layout in report["layouts"]:
+        options.output.show(f"  layout: {layout}")
+    for note in (*report.get("assumed", ()), *report["notes"]):
         options.output.show(f"  {note}")
     if report["ignored"]:
         options.output.show(f"  columns not read: {', '.join(report['ignored'])}")
@@ -147,7 +174,7 @@ def check(options: Options) -> int:
 
 
 async def _check(options: Options) -> int:
-    argv = python(*_PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
+    argv = python(*PROGRAM, "check", "--json", "--catalog", str(options.folder.catalog))
     findings: list[Finding] = []
     try:
         async with aclosing(output_lines(argv)) as lines:

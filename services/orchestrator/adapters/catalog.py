@@ -5,7 +5,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from flotilla.schemas.catalog import NAMES_FILE, CatalogEntry, CatalogView, catalog_entries, folder_names
+import msgspec
+
+from flotilla.schemas.catalog import (
+    ATTACHED_FILE,
+    NAMES_FILE,
+    AttachedCatalog,
+    CatalogEntry,
+    CatalogView,
+    attached_catalogs,
+    attached_from,
+    catalog_entries,
+    folder_names,
+)
 
 type _Stamp = tuple[tuple[str, int], ...]
 
@@ -20,18 +32,29 @@ class CatalogFolder:
 
     async def view(self) -> CatalogView:
         """What it holds; nothing when it is not there."""
-        await asyncio.to_thread(self._refresh)
-        return CatalogView(path=str(self._path), entries=self._entries)
+        return await asyncio.to_thread(self._view)
 
-    def _refresh(self) -> None:
+    def _view(self) -> CatalogView:
+        attached = self._attached()
         folders = list(_folders(self._path / "data", depth=2))
         names = self._path / NAMES_FILE
         seen = [*folders, names] if names.exists() else folders
-        stamp = tuple((str(path), os.stat(path).st_mtime_ns) for path in seen)
+        stamp: _Stamp = (
+            *((str(path), os.stat(path).st_mtime_ns) for path in seen),
+            *((one.path, int(one.is_there)) for one in attached),
+        )
         if stamp != self._stamp:
             files = [file for folder in folders for file in self._files(folder)]
-            self._entries = catalog_entries(files, folder_names(names.read_bytes()) if names.exists() else {})
+            sources = {str(folder.relative_to(self._path)): _source(folder, attached) for folder in folders}
+            known = folder_names(names.read_bytes()) if names.exists() else {}
+            self._entries = catalog_entries(files, known, sources)
             self._stamp = stamp
+        return CatalogView(path=str(self._path), entries=self._entries, attached=attached)
+
+    def _attached(self) -> tuple[AttachedCatalog, ...]:
+        file = self._path / ATTACHED_FILE
+        found = attached_catalogs(file.read_bytes()) if file.exists() else ()
+        return tuple(msgspec.structs.replace(one, is_there=os.path.isdir(one.path)) for one in found)
 
     def _files(self, folder: Path) -> Iterator[tuple[str, int]]:
         with os.scandir(folder) as entries:
@@ -47,3 +70,12 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
     if depth:
         for child in sorted(folder.iterdir()):
             yield from _folders(child, depth - 1)
+
+
+def _source(folder: Path, attached: tuple[AttachedCatalog, ...]) -> str:
+    """Where the files of a folder are links, the attached catalog that they lead into: all into the same one."""
+    if not attached:
+        return ""
+    with os.scandir(folder) as entries:
+        link = next((entry.path for entry in entries if entry.is_symlink()), None)
+    return attached_from(os.readlink(link), attached) if link is not None else ""

@@ -12,6 +12,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import ContainerFacts, SessionSpec, container_name
+from flotilla.services.supervisor.adapters.attached_catalogs import attached_paths, mountable
 from flotilla.services.supervisor.adapters.docker_check import run_check, sweep_checks
 from flotilla.services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
 from flotilla.services.supervisor.adapters.docker_errors import is_network_missing
@@ -106,7 +107,10 @@ class DockerRuntime:
         """See ContainerRuntime."""
         refuse_live(spec, is_isolated=self.is_isolated)
         host = await self._learn()
-        config = container_config(spec, self._profile, host=_room(host), has_seccomp=host.has_seccomp)
+        attached = await asyncio.to_thread(lambda: mountable(attached_paths(self._profile.catalog)))
+        config = container_config(
+            spec, self._profile, host=_room(host), has_seccomp=host.has_seccomp, attached=attached
+        )
         networks = networks_besides(spec, self._profile)
         async with self._locks.take(spec.session_id):
             if networks:

@@ -30,6 +30,7 @@ def launch_line(
     cache: CacheAccess | None = None,
     secrets: dict[str, dict[str, Any]] | None = None,
     image: str = "",
+    attached: tuple[str, ...] | None = None,
 ) -> bytes:
     """The session, its credentials and its surroundings as one line of JSON with its newline."""
     launch = Launch(
@@ -48,5 +49,6 @@ def launch_line(
         secrets=secrets or {},
         host=surroundings.host,
         image=image,
+        attached=attached,
     )
     return msgspec.json.encode(launch) + b"\n"

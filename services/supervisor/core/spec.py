@@ -71,10 +71,16 @@ CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=1 << 30)
 
 
 def container_config(
-    spec: SessionSpec, profile: ContainerProfile, *, host: Room, has_seccomp: bool = True
+    spec: SessionSpec,
+    profile: ContainerProfile,
+    *,
+    host: Room,
+    has_seccomp: bool = True,
+    attached: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The body of Docker's `POST /containers/create` for a session; what it may use is clamped to the host.
 
+    `attached` are folders of the host that links in its catalog lead into: they are seen at the same paths, and only read.
     Without `has_seccomp` it has no profile of system calls: a Docker engine that cannot keep one starts nothing that asks for it.
     """
     room = Room(cpus=spec.cpus, memory_bytes=spec.memory_bytes).within(host)
@@ -86,6 +92,7 @@ def container_config(
         "Healthcheck": _healthcheck(spec.boot_timeout_s),
         "HostConfig": _host_config(profile, room, profile.network, has_seccomp=has_seccomp),
     }
+    config["HostConfig"]["Mounts"] += [_mount("bind", path, path) for path in attached]
     if profile.command:
         config["Entrypoint"] = list(profile.command)
     return config
@@ -191,6 +198,8 @@ def _mounts(profile: ContainerProfile) -> list[dict[str, Any]]:
     if not profile.catalog:
         return []
     kind = "bind" if profile.catalog.startswith("/") else "volume"
-    return [
-        {"Type": kind, "Source": profile.catalog, "Target": profile.catalog_target, "ReadOnly": True},
-    ]
+    return [_mount(kind, profile.catalog, profile.catalog_target)]
+
+
+def _mount(kind: str, source: str, target: str) -> dict[str, Any]:
+    return {"Type": kind, "Source": source, "Target": target, "ReadOnly": True}

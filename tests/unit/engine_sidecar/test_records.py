@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flotilla.engine_sidecar.catalog.columns import DataType, Stamp
+from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.records import Reading, records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 
@@ -411,7 +411,7 @@ def test_how_a_file_is_packed_is_told_by_its_first_bytes(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("DATA.GZ", "gzip"), ("DATA.ZIP", "zip"), ("DATA.PARQUET", "Parquet")]
+    ("name", "said"), [("DATA.GZ", "zlib"), ("DATA.ZIP", "zip"), ("DATA.PARQUET", "Parquet")]
 )
 def test_a_name_that_promises_a_packing_is_believed(tmp_path: Path, name: str, said: str) -> None:
     file = written(tmp_path, BAR_HEADER, "2010-01-04,10,12,9,11,5", name=name)
@@ -468,8 +468,20 @@ BAD_ROWS: list[tuple[Reading, str, str, str, int]] = [
         "'1,5' is no number: give --decimal , if its comma is",
         2,
     ),
-    (QUOTES, QUOTE_HEADER, '1262563200,"1,234.5",2,5,5', "its thousands must not be set apart", 2),
-    (QUOTES, QUOTE_HEADER, '1262563200,"1,234,567",2,5,5', "its thousands must not be set apart", 2),
+    (
+        QUOTES,
+        QUOTE_HEADER,
+        '1262563200,"1,234.5",2,5,5',
+        "give --thousands , if its commas set thousands apart",
+        2,
+    ),
+    (
+        QUOTES,
+        QUOTE_HEADER,
+        '1262563200,"1,234,567",2,5,5',
+        "give --thousands , if its commas set thousands apart",
+        2,
+    ),
     (TRADES, TRADE_HEADER, "1262563200,1,0,buy,", "column 'size': size 0 is not positive", 2),
     (TRADES, TRADE_HEADER, "1262563200,1,1,up,", "column 'side': 'up' is neither buy nor sell", 2),
 ]

@@ -57,6 +57,7 @@ def test_data_that_engines_in_containers_cannot_read_is_found(folder: StateFolde
     (data / "gone.parquet").symlink_to(folder.root / "nothing")
     check = checks.check_catalog(folder)
     assert (check.level, "gone.parquet" in check.found) == (Level.WARN, True)
+    assert "`flotilla data ls`" in check.remedy  # nothing in the catalog's own folder would mend it
 
 
 def test_what_has_to_be_mended_is_told_at_once_before_anything_is_made(

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 
 from flotilla.client.watch import Update
 from flotilla.schemas.catalog import (
+    AttachedCatalog,
     CatalogEntry,
     CatalogView,
     Parameter,
@@ -15,6 +16,7 @@ from flotilla.schemas.catalog import (
     TemplateFault,
     TemplateList,
     TemplateView,
+    UnusableData,
 )
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
@@ -221,6 +223,15 @@ def test_templates_and_data_fit() -> None:
     text = drawn(tables.catalog_table(CatalogView(path="/x", entries=(entry,))))
     assert "SPX.SIM-1-DAY-LAST-EXTERNAL" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_attached_catalogs_are_told_with_what_of_them_is_not_used() -> None:
+    unusable = tuple(UnusableData(path=f"data/x{number}", why="is no whole file") for number in range(7))
+    away = AttachedCatalog(name="mine", path="/data/mine", unusable=unusable, is_there=False)
+    text = drawn(tables.catalog_table(CatalogView(path="/x", entries=(), attached=(away,))))
+    assert "mine: /data/mine, which is not there" in text
+    assert "not usable: data/x4: is no whole file" in text
+    assert "and 2 more, which --json names" in text
 
 
 def test_an_update_is_told_in_one_line() -> None:

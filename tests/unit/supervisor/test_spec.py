@@ -140,6 +140,14 @@ def test_the_catalog_is_a_read_only_mount(catalog: str, kind: str) -> None:
     ]
 
 
+def test_attached_catalogs_are_read_only_mounts_at_the_paths_that_links_lead_to() -> None:
+    profile = msgspec.structs.replace(PROFILE, catalog="/srv/catalog")
+    config = container_config(session(), profile, host=HOST, attached=("/data/mine",))
+    assert config["HostConfig"]["Mounts"][1:] == [
+        {"Type": "bind", "Source": "/data/mine", "Target": "/data/mine", "ReadOnly": True}
+    ]
+
+
 def test_a_different_specification_has_a_different_hash_and_the_same_one_the_same() -> None:
     def hash_of(**changes: object) -> str:
         labels: dict[str, str] = container_config(session("s1", **changes), PROFILE, host=HOST)["Labels"]

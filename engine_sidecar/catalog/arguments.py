@@ -1,0 +1,92 @@
+"""What was asked for by the command line of the catalog's program."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from glob import glob
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from flotilla.engine_sidecar.catalog.importing import ImportOrder
+from flotilla.engine_sidecar.catalog.packing import SUFFIXES
+from flotilla.engine_sidecar.catalog.reading import DataType
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.schemas.instrument_classes import InstrumentClass
+
+_DAY_NS: Final = 86_400 * 1_000_000_000
+_MARKS: Final = {"tab": "\t", "\\t": "\t"}
+_FOLDER: Final = Path(__file__).resolve().parents[2] / "data"
+
+
+def sample_orders() -> tuple[ImportOrder, ...]:
+    """S&P 500 and NASDAQ as SPX.SIM and IXIC.SIM: daily from 1999 to 2018, in dollars and cents, closing at midnight UTC."""
+    return tuple(
+        ImportOrder(
+            files=(_FOLDER / f"{symbol.lower()}-daily.csv.gz",),
+            data_type=DataType.BARS,
+            instrument=f"{symbol}.SIM",
+            bar_type=f"{symbol}.SIM-1-DAY-LAST-EXTERNAL",
+            timezone="UTC",
+            price_precision=2,
+            size_precision=0,
+            instrument_class=InstrumentClass.EQUITY,
+        )
+        for symbol in ("SPX", "IXIC")
+    )
+
+
+def import_order(chosen: argparse.Namespace) -> ImportOrder:
+    """What was asked for. Raises ImportRefusedError."""
+    if not chosen.files or not chosen.type or not chosen.instrument:
+        raise ImportRefusedError("give --sample, or FILE … with --type and --instrument")
+    names = set(ImportOrder.__struct_fields__) - {"files", "data_type", "columns", "delimiter"}
+    fields = {name: getattr(chosen, name) for name in names} | {
+        "files": [str(file) for file in _files(chosen.files)],
+        "data_type": chosen.type,
+        "columns": [name.strip() for name in chosen.columns.split(",")] if chosen.columns else [],
+        "delimiter": _MARKS.get(chosen.delimiter, chosen.delimiter),
+    }
+    try:
+        return msgspec.convert(fields, ImportOrder, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise ImportRefusedError(str(error)) from None
+
+
+def _files(given: Iterable[str]) -> Iterator[Path]:
+    """The files meant: those of a folder that may be data, and those that a pattern fits. Raises ImportRefusedError."""
+    for text in given:
+        path = Path(text)
+        if path.is_dir():
+            found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
+            if not found:
+                raise ImportRefusedError(f"{path} has no file that ends with {', '.join(SUFFIXES)}")
+            yield from found
+        elif path.exists() or not set("*?[") & set(text):
+            yield path
+        elif matching := sorted(map(Path, glob(text, recursive=True))):
+            yield from matching
+        else:
+            raise ImportRefusedError(f"no file fits {text}")
+
+
+def removal(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What is to be removed. Raises ImportRefusedError."""
+    first, last = getattr(chosen, "from"), chosen.to
+    return {
+        "identifier": chosen.identifier,
+        "data_type": DataType(chosen.type) if chosen.type else None,
+        **({"first": _moment(first, "--from", 0)} if first else {}),
+        **({"last": _moment(last, "--to", _DAY_NS) - (0 if "T" in last else 1)} if last else {}),
+    }
+
+
+def _moment(text: str, option: str, of_day: int) -> int:
+    """UNIX ns of a moment, or of a date in UTC with `of_day` added."""
+    try:
+        found = parse_time(text, ZoneInfo("UTC"))
+    except ValueError as error:
+        raise ImportRefusedError(f"{option}: {error}") from None
+    return found if isinstance(found, int) else midnight_ns(found, None) + of_day

@@ -1,0 +1,135 @@
+"""Changes to what a catalog has: rows are taken out, and many small files become few."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, recover, remove_folder
+from flotilla.engine_sidecar.catalog.entries import catalog_view, refuse_attached
+from flotilla.engine_sidecar.catalog.events import form_of, table_of
+from flotilla.engine_sidecar.catalog.reading import DataType
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
+from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS
+from flotilla.engine_sidecar.catalog.tables import chunks
+from flotilla.schemas.catalog import CatalogEntry, folder_name
+
+_FOREVER: Final = (1 << 63) - 1
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken out of a data set; `is_whole` when nothing of it is left."""
+
+    identifier: str
+    data_type: str
+    rows: int
+    is_whole: bool
+
+
+class Consolidated(msgspec.Struct, frozen=True, kw_only=True):
+    """How many files a data set had, and has now."""
+
+    identifier: str
+    data_type: str
+    files_before: int
+    files: int
+
+
+def remove(
+    catalog: Path,
+    identifier: str,
+    data_type: DataType | None = None,
+    first: int = 0,
+    last: int = _FOREVER,
+) -> Removed:
+    """Takes the rows from `first` to `last` (UNIX ns, both included) out of a data set. Raises ImportRefusedError.
+
+    The definition of its instrument stays.
+    """
+    if last < first:
+        raise ImportRefusedError("--to is before --from")
+    with locked(catalog):
+        entry = _entry(catalog, identifier, data_type)
+        kind = DataType(entry.data_type)
+        folder = data_folder(kind, entry.identifier)
+        refuse_attached(catalog, folder, entry.identifier)
+        spans = spans_of(catalog / folder)
+        touched = {file: span for file, span in spans.items() if span[0] <= last and first <= span[1]}
+        removed, new = 0, catalog / STAGING / "new"
+        new.mkdir(parents=True)
+        for file in spans:
+            if file in touched:
+                removed += _without(file, kind, first, last, new)
+            else:
+                keep(file, new)
+        is_whole = not any(new.iterdir())
+        if is_whole:
+            remove_folder(catalog, folder)
+        elif removed:
+            commit(catalog, folder, new)
+    return Removed(identifier=entry.identifier, data_type=kind, rows=removed, is_whole=is_whole)
+
+
+def _entry(catalog: Path, identifier: str, data_type: DataType | None) -> CatalogEntry:
+    wanted = folder_name(identifier)
+    found = [one for one in catalog_view(catalog).entries if folder_name(one.identifier) == wanted]
+    of_type = [one for one in found if data_type in (None, one.data_type)]
+    if not of_type:
+        has = f"; it has {' and '.join(one.data_type for one in found)} of it" if found else ""
+        raise ImportRefusedError(f"the catalog has no {data_type or 'data'} of {identifier}{has}")
+    if len(of_type) > 1:
+        names = ", ".join(one.data_type for one in of_type)
+        raise ImportRefusedError(f"the catalog has {names} of {identifier}: give --type")
+    return of_type[0]
+
+
+def _without(file: Path, kind: DataType, first: int, last: int, new: Path) -> int:
+    """Writes what stays of a file; how many rows do not."""
+    table, form, kept = table_of(pq.read_table(file), kind), form_of(file, kind), 0
+    for is_kept in (pc.less(table["ts"], first), pc.greater(table["ts"], last)):
+        if (part := table.filter(is_kept)).num_rows:
+            form.write(part, new)
+            kept += part.num_rows
+    return int(table.num_rows) - kept
+
+
+def consolidate(catalog: Path, identifier: str | None = None) -> list[Consolidated]:
+    """Writes data sets of several files into as few as imports make; all but the attached ones, or those of one identifier."""
+    with locked(catalog):
+        entries = [one for one in catalog_view(catalog).entries if not one.attached]
+        if identifier is not None:
+            entries = [one for one in entries if folder_name(one.identifier) == folder_name(identifier)]
+            if not entries:
+                raise ImportRefusedError(f"the catalog has no data of {identifier} of its own")
+        return [_consolidated(catalog, entry) for entry in entries if entry.files > 1]
+
+
+def _consolidated(catalog: Path, entry: CatalogEntry) -> Consolidated:
+    kind = DataType(entry.data_type)
+    folder = data_folder(kind, entry.identifier)
+    spans, new = spans_of(catalog / folder), catalog / STAGING / "new"
+    form, files = form_of(next(iter(spans)), kind), 0
+    if any(form_of(file, kind).schema.metadata != form.schema.metadata for file in spans):
+        raise ImportRefusedError(f"the files of {entry.identifier} differ in their decimals")
+    new.mkdir(parents=True)
+    for table in chunks(_tables(spans, kind), CHUNK_ROWS):
+        form.write(table, new)
+        files += 1
+    if files < len(spans):
+        commit(catalog, folder, new)
+    recover(catalog)  # of what this one left, so that the next has room
+    return Consolidated(
+        identifier=entry.identifier,
+        data_type=kind,
+        files_before=len(spans),
+        files=min(files, len(spans)),
+    )
+
+
+def _tables(files: Iterable[Path], kind: DataType) -> Iterator[pa.Table]:
+    return (table_of(pq.read_table(file), kind) for file in files)

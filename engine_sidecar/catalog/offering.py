@@ -1,0 +1,176 @@
+"""What a NautilusTrader catalog of somebody else has that can be run on, and why the rest cannot. It only reads.
+
+Every file is looked at before any is used: NautilusTrader's reader ends its process on prices of another width.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import nautilus_trader.model.instruments as instrument_classes
+import pyarrow as pa
+import pyarrow.parquet as pq
+from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
+from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.persistence.funcs import class_to_filename
+from nautilus_trader.serialization.arrow.schema import NAUTILUS_ARROW_SCHEMA
+from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
+
+from flotilla.schemas.catalog import UnusableData, file_interval, folder_name
+from flotilla.schemas.ids import BarType as BarTypeText
+from flotilla.schemas.ids import InstrumentId as InstrumentText
+
+_EVENTS: Final[dict[str, type[Any]]] = {"bar": Bar, "quote_tick": QuoteTick, "trade_tick": TradeTick}
+_INSTRUMENTS: Final[dict[str, type[Any]]] = {
+    class_to_filename(kind): kind
+    for kind in vars(instrument_classes).values()
+    if isinstance(kind, type) and issubclass(kind, Instrument) and kind is not Instrument
+}
+_WRITTEN_ANEW: Final = "write it anew with the NautilusTrader that is used here"
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that can be used, by its path within the catalog. `instrument` is what it defines, None for a file of events."""
+
+    path: Path
+    identifier: str
+    instrument_id: str
+    instrument: Any = None
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be used of a catalog, definitions of instruments first, and what cannot."""
+
+    files: tuple[Offered, ...]
+    unusable: tuple[UnusableData, ...]
+
+
+class _UnusableError(Exception):
+    """Why a file cannot be used."""
+
+
+def offer_of(catalog: Path, known: frozenset[str]) -> Offer:
+    """Looks at every file of `catalog`. Events are of use where it, or who asks (`known`), has their instrument."""
+    unusable: list[UnusableData] = []
+    files: list[Offered] = []
+    for folder, kind in _folders(catalog, unusable):
+        found = list(_looked_at(catalog, folder, kind, unusable))
+        if crossed := _mixed(found) or _crossed(found):
+            unusable.append(UnusableData(path=str(folder.relative_to(catalog)), why=crossed))
+        else:
+            files += found
+    defined = known | {file.instrument_id for file in files if file.instrument is not None}
+    for file in files:
+        if file.instrument_id not in defined:
+            why = f"there is no definition of the instrument {file.instrument_id}"
+            unusable.append(UnusableData(path=str(file.path), why=why))
+    usable = [file for file in files if file.instrument_id in defined]
+    usable.sort(key=lambda file: (file.instrument is None, file.path))
+    return Offer(files=tuple(usable), unusable=tuple(unusable))
+
+
+def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path, type[Any]]]:
+    """The folders of data sets and instruments with the class of what is in them."""
+    for top in sorted((catalog / "data").iterdir()):
+        kind = _EVENTS.get(top.name) or _INSTRUMENTS.get(top.name)
+        path = str(top.relative_to(catalog))
+        if not top.is_dir():
+            unusable.append(UnusableData(path=path, why="stands outside of the folder of any class"))
+        elif kind is None:
+            why = f"{top.name} is not run here: backtests and replays take bars, quotes and trades"
+            unusable.append(UnusableData(path=path, why=why))
+        else:
+            for folder in sorted(top.iterdir()):
+                if folder.is_dir():
+                    yield folder, kind
+                else:
+                    why = (
+                        "stands outside of the folder of any identifier, as NautilusTrader wrote it long ago"
+                    )
+                    unusable.append(UnusableData(path=str(folder.relative_to(catalog)), why=why))
+
+
+def _looked_at(
+    catalog: Path, folder: Path, kind: type[Any], unusable: list[UnusableData]
+) -> Iterator[Offered]:
+    for file in sorted(folder.iterdir()):
+        path = file.relative_to(catalog)
+        try:
+            yield _offered(catalog, path, kind)
+        except _UnusableError as error:
+            unusable.append(UnusableData(path=str(path), why=str(error)))
+        except (pa.ArrowException, OSError) as error:
+            unusable.append(UnusableData(path=str(path), why=f"is no whole Parquet file: {error}"))
+
+
+def _offered(catalog: Path, path: Path, kind: type[Any]) -> Offered:
+    file = catalog / path
+    if not file.resolve().is_relative_to(catalog):
+        raise _UnusableError("is a link to outside of the catalog")
+    if file_interval(file.name) is None:
+        raise _UnusableError(
+            "is not named by the times of its first and last event: NautilusTrader's "
+            "ParquetDataCatalog.reset_all_file_names() renames it"
+        )
+    if issubclass(kind, Instrument):
+        return _definition(file, path, kind)
+    return _events(pq.read_schema(file), path, kind)
+
+
+def _definition(file: Path, path: Path, kind: type[Any]) -> Offered:
+    try:
+        (instrument, *others) = ArrowSerializer.deserialize(kind, pq.read_table(file))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _UnusableError(f"is no {kind.__name__} that this NautilusTrader can read: {error}") from None
+    instrument = others[-1] if others else instrument
+    identifier = instrument.id.value
+    _check_identifier(identifier, path, InstrumentText)
+    return Offered(path=path, identifier=identifier, instrument_id=identifier, instrument=instrument)
+
+
+def _events(schema: pa.Schema, path: Path, kind: type[Any]) -> Offered:
+    for wanted in NAUTILUS_ARROW_SCHEMA[kind]:
+        index = schema.get_field_index(wanted.name)
+        if index < 0:
+            raise _UnusableError(f"has no column {wanted.name}: {_WRITTEN_ANEW}")
+        has = schema.field(index).type
+        if pa.types.is_fixed_size_binary(has) and has != wanted.type:
+            raise _UnusableError(
+                f"holds {wanted.name} in {has.byte_width} bytes, as a NautilusTrader of "
+                f"{'standard' if has.byte_width == 8 else 'another'} precision does, not in {wanted.type.byte_width}: {_WRITTEN_ANEW}"
+            )
+        if has != wanted.type:
+            raise _UnusableError(f"has {has} in the column {wanted.name}, not {wanted.type}: {_WRITTEN_ANEW}")
+    metadata = schema.metadata or {}
+    identifier = metadata.get(b"bar_type" if kind is Bar else b"instrument_id", b"").decode(errors="replace")
+    _check_identifier(identifier, path, BarTypeText if kind is Bar else InstrumentText)
+    instrument_id = identifier.rsplit("-", 4)[0] if kind is Bar else identifier
+    return Offered(path=path, identifier=identifier, instrument_id=instrument_id)
+
+
+def _check_identifier(identifier: str, path: Path, form: Any) -> None:
+    if folder_name(identifier) != path.parent.name:
+        raise _UnusableError(f"is of {identifier or 'nothing that it names'}, not of its folder's name")
+    try:
+        msgspec.convert(identifier, form)
+    except msgspec.ValidationError:
+        raise _UnusableError(f"{identifier} is no identifier that can be asked for here") from None
+
+
+def _mixed(files: list[Offered]) -> str | None:
+    """NautilusTrader leaves slashes out of a folder's name, so that BTC/USDT.X and BTCUSDT.X have the same one."""
+    names = sorted({file.identifier for file in files})
+    return f"holds {' and '.join(names)}, which share its name" if len(names) > 1 else None
+
+
+def _crossed(files: list[Offered]) -> str | None:
+    """What is wrong with the intervals of a data set's files. Definitions of an instrument may repeat."""
+    spans = sorted(
+        (file_interval(file.path.name) or (0, 0), file.path.name) for file in files if file.instrument is None
+    )
+    for (before, earlier), (after, later) in pairwise(spans):
+        if after[0] <= before[1]:
+            return f"{later} begins before {earlier} ends: NautilusTrader's ParquetDataCatalog.consolidate_catalog() mends it"
+    return None

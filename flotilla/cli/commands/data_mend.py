@@ -1,0 +1,51 @@
+"""`flotilla data rm` and `consolidate`: changes to what was imported."""
+
+import click
+
+from flotilla.cli.commands.data_program import told
+from flotilla.cli.options import Options, common, pass_options
+
+
+@click.command()
+@click.argument("identifier")
+@click.option(
+    "--type", "data_type", type=click.Choice(["bars", "quotes", "trades"]), help="Where there are several."
+)
+@click.option("--from", "first", metavar="TIME", help="A date, or a moment in UTC.")
+@click.option("--to", "last", metavar="TIME", help="Included.")
+@common
+@pass_options
+def rm(
+    options: Options, /, identifier: str, data_type: str | None, first: str | None, last: str | None
+) -> None:
+    """Take the data of IDENTIFIER out of the catalog, an instrument or a bar type.
+
+    \b
+    flotilla data rm EUR/USD.SIM --type quotes --from 2024-03-01 --to 2024-03-31
+    """
+    given = {"--type": data_type, "--from": first, "--to": last}
+    report = told(options, ["rm", identifier, *(f"{name}={value}" for name, value in given.items() if value)])
+    if options.is_json:
+        options.output.json_line(report)
+        return
+    left = "nothing of it is left" if report["is_whole"] else "the others stay"
+    options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']} removed, {left}")
+
+
+@click.command()
+@click.argument("identifier", required=False)
+@common
+@pass_options
+def consolidate(options: Options, /, identifier: str | None) -> None:
+    """Make few files of many, as daily imports leave them: of one IDENTIFIER or of all."""
+    report = told(options, ["consolidate", *([identifier] if identifier else [])])
+    if options.is_json:
+        options.output.json_line(report)
+        return
+    changed = [one for one in report["data_sets"] if one["files"] < one["files_before"]]
+    for one in changed:
+        options.output.show(
+            f"{one['identifier']}: {one['files_before']:,} files of {one['data_type']} are {one['files']:,} now"
+        )
+    if not changed:
+        options.output.show("nothing to do: no data set has more files than it needs")
