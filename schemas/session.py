@@ -448,7 +448,7 @@ class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     strategies: tuple[dict[str, Any], ...] = ()
     plan: EnginePlan | None = None
-    packages: Annotated[tuple[Digest, ...], Meta(max_length=64)] = ()
+    packages: Annotated[tuple[Digest, ...], Meta(max_length=4)] = ()
 
 
 class CheckLine(PlanCheck, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -41,6 +41,7 @@ from flotilla.schemas.engine import (
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health
 from flotilla.schemas.host import HostList, HostView
+from flotilla.schemas.package import PackageList, PackageStrategy, PackageView
 from flotilla.schemas.session import (
     CleanupReport,
     ContainerFacts,
@@ -192,6 +193,20 @@ class Orchestrator:
                 faults=(TemplateFault(file="broken.json", kind="strategy", message="not JSON"),),
             ),
             **gateway_backtests.answers(),
+            "fleet.package.list": PackageList(
+                packages=(
+                    PackageView(
+                        name="mine",
+                        version="2",
+                        digest="ab" * 32,
+                        size_bytes=9,
+                        files=(),
+                        pushed_at=NOW,
+                        strategies=(PackageStrategy(template="mine", strategy_class="Mine"),),
+                        is_newest=True,
+                    ),
+                )
+            ),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",
                 entries=(

@@ -23,6 +23,7 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.host import ListHosts
+from flotilla.schemas.package import PackageList
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.services.gateway.routes.table import ROUTES
 from tests.integration.conftest import ConnectAs
@@ -84,7 +85,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 55
+    assert len(checked) == 57
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -252,3 +253,13 @@ async def test_containers_are_counted(stage: Stage) -> None:
     assert (reply["total_count"], reply["active_count"]) == (1, 1)
     assert reply["containers"][0]["name"] == "nautilus-engine-s1"
     assert reply["containers"][0]["is_active"] is True
+
+
+async def test_packages_and_the_versions_of_one_are_listed(stage: Stage) -> None:
+    listed = await read(stage, f"{API}/packages")
+    assert [(one["name"], one["version"], one["is_newest"]) for one in listed["packages"]] == [
+        ("mine", "2", True)
+    ]
+    assert await read(stage, f"{API}/packages/mine") == listed
+    stage.orchestrator.answers["fleet.package.list"] = PackageList(packages=())
+    assert (await read(stage, f"{API}/packages/mine", 404))["code"] == "not_found"

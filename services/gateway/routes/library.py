@@ -4,7 +4,7 @@ from typing import Final
 
 from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
-from flotilla.services.gateway.fleet import audit, probes, reads, templates
+from flotilla.services.gateway.fleet import audit, packages, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.fleet import sign_in as session
 from flotilla.services.gateway.routes.route import (
@@ -64,6 +64,22 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         f"{API}/templates/{{kind}}",
         templates.list_templates,
         "Engine or strategy templates, sorted by name.",
+        tag="templates and data",
+        about=About.SHARED,
+    ),
+    reading(
+        "packages",
+        f"{API}/packages",
+        packages.list_packages,
+        "Packages of people's own strategies, the newest version of each.",
+        tag="templates and data",
+        about=About.SHARED,
+    ),
+    reading(
+        "package_versions",
+        f"{API}/packages/{{name}}",
+        packages.list_versions,
+        "All versions of a package, the newest first.",
         tag="templates and data",
         about=About.SHARED,
     ),
