@@ -154,7 +154,9 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     allow_cash_borrowing: bool = False
     frozen_account: bool = False
     price_protection_points: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    settlement_prices: Annotated[dict[InstrumentId, Annotated[float, Meta(gt=0)]], Meta(max_length=64)] = {}
+    settlement_prices: Annotated[
+        dict[InstrumentId, Annotated[float, Meta(gt=0, le=1e15)]], Meta(max_length=64)
+    ] = {}
 
 
 PLAIN: Final = (

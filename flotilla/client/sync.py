@@ -61,6 +61,7 @@ class SyncFlotilla:
     start_strategy = _blocking(Flotilla.start_strategy)
     stop_strategy = _blocking(Flotilla.stop_strategy)
     remove_strategy = _blocking(Flotilla.remove_strategy)
+    send_signal = _blocking(Flotilla.send_signal)
     validate_strategy = _blocking(Flotilla.validate_strategy)
     templates = _blocking(Flotilla.templates)
     catalog = _blocking(Flotilla.catalog)

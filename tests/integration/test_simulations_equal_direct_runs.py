@@ -205,6 +205,31 @@ def test_a_cash_account_holds_both_sides_of_a_pair(pairs: Pairs) -> None:
     assert ours["metrics"]["final_equity"] == last["equity"]
 
 
+def test_nautilustrader_takes_the_other_settings_too(pairs: Pairs) -> None:
+    others = {
+        "settlement_prices": {EUR: 1.2},
+        "oto_trigger_mode": "FULL",
+        "reject_stop_orders": False,
+        "support_contingent_orders": False,
+        "use_reduce_only": False,
+        "routing": True,
+    }
+    run = {"strategies": [trader(EUR, size=20_000)], "tick_data": True, "end_date": "2020-09-14"}
+    assert_same(*pairs.run(planned(**run, venue_settings={"SIM": others})))
+    poor = {
+        "account_type": "CASH",
+        "starting_balances": ["0.1 BTC", "100 USDT"],
+        "allow_cash_borrowing": True,
+    }
+    ours, theirs = pairs.run(planned(**SPOT, venue_settings={"BINANCE": poor}))
+    assert_same(ours, theirs)
+    assert len(ours["fills"]) > 100
+    ours, _ = pairs.run(planned(**run, venue_settings={"SIM": {"use_random_ids": True}}))
+    again, _ = pairs.run(planned(**run, venue_settings={"SIM": {"use_random_ids": True}}) | {"chunk": 99})
+    assert ours["fills"][0]["venue_order_id"] != again["fills"][0]["venue_order_id"]
+    assert ours["balances"] == again["balances"]
+
+
 def test_a_margin_account_may_keep_every_currency_for_itself(pairs: Pairs) -> None:
     chosen = {"base_currency": "none", "starting_balances": ["1 BTC", "50000 USDT"], "default_leverage": 10}
     ours, theirs = pairs.run(planned(**SPOT, venue_settings={"BINANCE": chosen}))

@@ -230,6 +230,18 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
     assert list(wrong(**set_to(**settings))) == [f"config.venue_settings.SIM.{field}"]
 
 
+def test_a_pair_needs_a_cash_account_of_both_its_currencies() -> None:
+    cash = pairs("BTC/USDT", account_type="CASH")
+    assert "cannot trade BTC/USDT.X" in wrong(**cash)["config.account_type"]
+    both = {"X": {"starting_balances": ["1 BTC", "9 USDT"]}}
+    settings = read(strategy="ema_cross", venue_settings=both).venue_settings
+    assert planned(**cash, venue_settings=settings).venues[0]["base_currency"] is None
+    one = {"X": {"account_type": "CASH", "starting_balances": ["9 USDT"]}}
+    settings = read(strategy="ema_cross", venue_settings=one).venue_settings
+    found = wrong(**pairs("BTC/USDT"), venue_settings=settings)
+    assert list(found) == ["config.venue_settings.X.starting_balances"]
+
+
 def test_an_instrument_of_another_venue_is_not_leveraged_here() -> None:
     settings = read(strategy="ema_cross", venue_settings={"SIM": {"leverages": {"BTC.X": 2}}}).venue_settings
     found = wrong(**of_class(instruments=("SPX.SIM", "BTC.X")), venues=("SIM", "X"), venue_settings=settings)

@@ -149,6 +149,7 @@ def venue_errors(config: BacktestConfig, template_set: TemplateSet) -> list[Fiel
     types = {config.venue_settings.get(name, _DEFAULTS).account_type for name in config.venues}
     if config.leverage != 1.0 and "MARGIN" not in {each or config.account_type for each in types}:
         errors.append(FieldError("config.leverage", "counts with MARGIN accounts only"))
+    errors += [error for name in config.venues for error in _cash_pairs(name, config)]
     for name, settings in config.venue_settings.items():
         at = f"config.venue_settings.{name}"
         if name not in config.venues:
@@ -157,6 +158,24 @@ def venue_errors(config: BacktestConfig, template_set: TemplateSet) -> list[Fiel
         errors += [FieldError(f"{at}.{field}", text) for field, text in _conflicts(name, config, settings)]
         errors += components(settings.modules, ACTOR, f"{at}.modules", template_set)[1]
     return errors
+
+
+def _cash_pairs(name: str, config: BacktestConfig) -> Iterator[FieldError]:
+    """NautilusTrader adds no currency pair to a CASH account of one currency, as far as symbols tell which is a pair."""
+    settings = config.venue_settings.get(name, _DEFAULTS)
+    if (settings.account_type or config.account_type) != "CASH" or _keeps_several(settings):
+        return
+    pair = next((each for each in config.instruments if "/" in each and _venue_of(each) == name), None)
+    if pair is not None:
+        field = f"venue_settings.{name}.starting_balances" if settings.account_type else "account_type"
+        text = f"a CASH account of one currency cannot trade {pair}: give `venue_settings.{name}.starting_balances` with an amount of each"
+        yield FieldError(f"config.{field}", text)
+
+
+def _keeps_several(settings: VenueSettings) -> bool:
+    return settings.base_currency == NO_CURRENCY or (
+        settings.base_currency is None and len(settings.starting_balances) > 1
+    )
 
 
 def _conflicts(name: str, config: BacktestConfig, settings: VenueSettings) -> Iterator[tuple[str, str]]:
