@@ -46,10 +46,12 @@ class {title}(Strategy):
         if not self.average.initialized:
             return
         is_above = bar.close.as_double() > self.average.value
-        if is_above and self.portfolio.is_flat(self.config.instrument_id):
+        # Its own only: other strategies of the run may trade the instrument too.
+        held = self.cache.positions_open(instrument_id=self.config.instrument_id, strategy_id=self.id)
+        if is_above and not held:
             size = self.instrument.make_qty(self.config.trade_size)
             self.submit_order(self.order_factory.market(self.config.instrument_id, OrderSide.BUY, size))
-        elif not is_above and self.portfolio.is_net_long(self.config.instrument_id):
+        elif held and not is_above:
             self.close_all_positions(self.config.instrument_id)
 
     def on_stop(self) -> None:
