@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.session import ContainerFacts, ContainerStatus
+from flotilla.schemas.session import ContainerFacts, ContainerStatus, PlanProblems
 from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 from flotilla.services.supervisor.called_off import CalledOff
-from flotilla.services.supervisor.core.check_output import problems_in
+from flotilla.services.supervisor.core.check_output import answer_in
 from flotilla.services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.memory_runtime import Program, Sidecar
@@ -518,7 +518,7 @@ async def test_a_check_that_says_too_much_is_cut(bench: Bench, make: MakeRuntime
     output = await runtime.check(LINE, 20)
     assert len(output.stdout) > MAX_BYTES
     with pytest.raises(FaultError):
-        problems_in(output)
+        answer_in(output, PlanProblems, "the plan")
     assert left_of_checks(bench) == []
     await runtime.close()
 
