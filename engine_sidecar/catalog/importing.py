@@ -112,17 +112,16 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
             remember_name(catalog, order.instrument)
             remember_name(catalog, identifier)
             target.move_in(None if known else instrument)
-        first, last = min(one.first for one in found.files), max(one.last for one in found.files)
     return Imported(
         identifier=identifier,
         data_type=order.data_type,
         rows=rows,
-        first=first,
-        last=last,
+        first=found.first,
+        last=found.last,
         is_new=target.has_changes,
         new_rows=target.new_rows,
         replaced_rows=target.replaced_rows,
-        assumed=told + assumed.outside(instrument, first, last),
+        assumed=told + assumed.outside(instrument, found.first, found.last),
         **told_of(found.layouts, order),
     )
 

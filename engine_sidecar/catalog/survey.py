@@ -56,9 +56,14 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Surveyed, ...]
 
     @property
-    def rows(self) -> int:
-        """How many rows there are in all."""
-        return sum(one.rows for one in self.files)
+    def first(self) -> int:
+        """The first time of any row (UNIX ns)."""
+        return min(one.first for one in self.files)
+
+    @property
+    def last(self) -> int:
+        """The last time of any row (UNIX ns)."""
+        return max(one.last for one in self.files)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
