@@ -7,7 +7,7 @@ from flotilla.show.tear_sheet.html import element
 from flotilla.show.tear_sheet.orders import left_open, orders
 from flotilla.show.tear_sheet.page import page
 from flotilla.show.tear_sheet.record import Record
-from flotilla.show.tear_sheet.trading import costs, exposure, prices, trades
+from flotilla.show.tear_sheet.trading import by_strategy, costs, exposure, prices, trades
 
 
 def tear_sheet(record: Record) -> str:
@@ -23,6 +23,7 @@ def tear_sheet(record: Record) -> str:
         figures(record),
         worst(record),
         months(record),
+        by_strategy(record),
         trades(record),
         prices(record),
         exposure(record),

@@ -207,6 +207,24 @@ def _quantity(value: float) -> str:
     return f"{value:,.10g}" if value else UNDEFINED
 
 
+def by_strategy(record: Record) -> Html:
+    """What each of several strategies did."""
+    summary = record.view.summary
+    if summary is None or not summary.strategies:
+        return Html("")
+    rows = [
+        (
+            one.strategy_id,
+            *(f"{count:,}" for count in (one.orders, one.fills, one.trades, one.positions_open)),
+            amounts(one.pnl) or UNDEFINED,
+            amounts(one.fees) or UNDEFINED,
+        )
+        for one in summary.strategies
+    ]
+    head = ("strategy", ">orders", ">fills", ">closed trades", ">open", ">closed trades earned", ">fees")
+    return section("Strategies", table(head, rows))
+
+
 def costs(record: Record) -> Html:
     """What trading cost: fees by fill, by trade, and of what was earned before them."""
     if not record.fills:

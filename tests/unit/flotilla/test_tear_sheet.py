@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from benchmarks.records import DAY_NS, DIGEST, START_NS, SUMMARY, curve, fill, long_record, order, record
-from flotilla.schemas.backtest import ClosedTrade, OpenOrder, OpenPosition, OrderReason
+from flotilla.schemas.backtest import ClosedTrade, OpenOrder, OpenPosition, OrderReason, StrategyFigures
+from flotilla.schemas.figures import UNDEFINED
 from flotilla.show.tear_sheet.record import Benchmark
 from flotilla.show.tear_sheet.sheet import tear_sheet
 
@@ -235,3 +236,24 @@ def test_the_largest_of_runs_stays_below_a_megabyte_too() -> None:
     assert len(html.encode()) < 1_000_000
     assert "19,500 more" in html
     assert "4,900 more." in html
+
+
+def test_of_several_strategies_each_has_a_row() -> None:
+    one = StrategyFigures(
+        strategy_id="EMACross-001",
+        orders=1_655,
+        fills=655,
+        trades=327,
+        pnl={"USD": "-213929.00"},
+        fees={"USD": "0.00"},
+        positions_open=1,
+    )
+    other = msgspec.structs.replace(one, strategy_id="<b>-002", pnl={}, fees={})
+    summary = msgspec.structs.replace(SUMMARY, strategies=(one, other))
+    made = record()
+    html = tear_sheet(msgspec.structs.replace(made, view=msgspec.structs.replace(made.view, summary=summary)))
+    assert "Strategies" not in tear_sheet(made)
+    text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("Strategies") :]))
+    words = " ".join(text.split())
+    assert "EMACross-001 1,655 655 327 1 -213,929.00 USD 0.00 USD" in words
+    assert f"<b>-002 1,655 655 327 1 {UNDEFINED} {UNDEFINED}" in words
