@@ -192,12 +192,21 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """The first moment of the run."""
         return _nanoseconds(_moment("start_date", self.start_date))
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All that strategies are given, each under the name that an axis has for it."""
+        return {
+            **self.strategy_config,
+            **{
+                f"{index}.{name}": value
+                for index, one in enumerate(self.strategies)
+                for name, value in one.given.items()
+            },
+        }
+
     def parameter(self, axis: str) -> Any:
         """What the parameter that an axis names is given as; null when it is left out. `1.size` is `size` of the second of `strategies`."""
-        at, dot, name = axis.rpartition(".")
-        if not dot:
-            return self.strategy_config.get(axis)
-        return self.strategies[int(at)].given.get(name) if int(at) < len(self.strategies) else None
+        return self.parameters.get(axis)
 
     @property
     def end_ns(self) -> int:

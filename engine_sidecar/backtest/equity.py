@@ -53,16 +53,18 @@ class EquitySampler:
         held = (part for _, parts in self._waiting for part in parts)
         return self._unpriced | {part.currency.code for part in held if self._rate(part) is None}
 
-    def sample(self, at_ns: int | None = None) -> None:
-        """Adds the present moment to the curve, as `at_ns` where that is given; of those at one moment the last stays.
+    def sample(self, at_ns: int | None = None) -> int:
+        """Adds the present moment to the curve, as `at_ns` where that is given, and returns it; of those at one moment the last stays.
 
         The first one is before the first event, and has its time; it stays too.
         """
-        moment = at_ns if at_ns is not None else int(self._engine.kernel.clock.timestamp_ns())
+        clock = self._engine.kernel.clock
+        moment = max(self._first_ns, at_ns if at_ns is not None else int(clock.timestamp_ns()))
         parts = [part for venue in self._venues for part in self._parts(venue)]
-        self._waiting.append((max(moment, self._first_ns), parts))
+        self._waiting.append((moment, parts))
         while self._waiting and (sums := self._sums(self._waiting[0][1])) is not None:
             self._add(self._waiting.popleft()[0], *sums)
+        return moment
 
     def _add(self, at_ns: int, balance: float, unrealized: float, equity: float) -> None:
         self._highest = max(self._highest, equity)

@@ -1,10 +1,13 @@
 """What one currency is worth in another at the present moment of a run: by the price of a pair of both, else by NautilusTrader's cross rates."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from nautilus_trader.model.enums import PriceType
+from nautilus_trader.model.enums import InstrumentClass, PriceType
 from nautilus_trader.model.identifiers import Venue
+
+_RATES: Final = (InstrumentClass.SPOT, InstrumentClass.SWAP, InstrumentClass.CFD, InstrumentClass.FUTURE)
+"""What has a price that is a rate, the nearest to one first. An option's is a premium."""
 
 
 def rate(cache: Any, venue: Venue, one: Any, other: Any) -> Decimal | None:
@@ -16,11 +19,12 @@ def rate(cache: Any, venue: Venue, one: Any, other: Any) -> Decimal | None:
         return Decimal(1)
     pairs = {(one, other): 1, (other, one): -1}
     found = [
-        (instrument.id, power)
+        (_RATES.index(instrument.instrument_class), instrument.id, power)
         for instrument in cache.instruments(venue=venue)
-        if (power := pairs.get((instrument.get_base_currency(), instrument.quote_currency)))
+        if instrument.instrument_class in _RATES
+        and (power := pairs.get((instrument.get_base_currency(), instrument.quote_currency)))
     ]
-    for instrument_id, power in found:
+    for _, instrument_id, power in sorted(found):
         if price := last_price(cache, instrument_id):
             return price**power
     crossed = None if found else cache.get_xrate(venue, one, other)

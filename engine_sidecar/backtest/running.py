@@ -58,8 +58,7 @@ def run_trial(
     prices = PriceSampler(engine.cache, plan.instruments, plan.data)
 
     def look(at_ns: int | None = None) -> None:
-        sampler.sample(at_ns)
-        prices.sample(sampler.points[-1].at_ns)
+        prices.sample(sampler.sample(at_ns))
 
     rates = RateWatch(engine, plan, lambda: set_backtest_force_stop(True))
     fills: list[Any] = []

@@ -1,6 +1,8 @@
 """What stands first on a tear sheet: what ran, with which parameters, versions and digests, and its headline figures."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +11,7 @@ from flotilla.schemas.backtest import BacktestConfig, Metrics
 from flotilla.schemas.figures import FIGURES, UNDEFINED, share, written
 from flotilla.show import formats
 from flotilla.show.backtest_tables import strategy_name
-from flotilla.show.tear_sheet.html import Html, breakable, element, facts, joined, section, text
+from flotilla.show.tear_sheet.html import Html, breakable, element, facts, joined, note, section, text
 from flotilla.show.tear_sheet.record import Record
 
 _TILES: Final = (
@@ -24,6 +26,8 @@ _ELSEWHERE: Final = frozenset(
 """Of a config: what stands in another place on the sheet, or decides nothing."""
 _NAMED: Final = 4
 """Digests of a kind that stand open; the others unfold."""
+_LISTED: Final = 500
+"""Digests of a kind that are listed at all: more have one digest together."""
 
 
 def title(config: BacktestConfig) -> str:
@@ -121,11 +125,22 @@ def _digests(what: str, by_name: Mapping[str, str]) -> Html:
         element(
             "p", breakable(name), " ", element("span", digest or UNDEFINED, class_="digest"), class_="file"
         )
-        for name, digest in by_name.items()
+        for name, digest in islice(by_name.items(), _LISTED)
     ]
     more = made[_NAMED:]
     unfolded = element("details", element("summary", f"{len(more):,} more"), *more) if more else ""
-    return joined((element("h3", what), *made[:_NAMED], unfolded))
+    return joined((element("h3", what), *made[:_NAMED], unfolded, _unlisted(by_name)))
+
+
+def _unlisted(by_name: Mapping[str, str]) -> Html:
+    """How many there are beyond those listed, and the SHA-256 of all lines `digest  name`, as sha256sum prints them."""
+    if len(by_name) <= _LISTED:
+        return Html("")
+    lines = "".join(f"{digest}  {name}\n" for name, digest in by_name.items())
+    whole = hashlib.sha256(lines.encode()).hexdigest()
+    return note(
+        f"{len(by_name) - _LISTED:,} more are not listed; the list of all {len(by_name):,} has SHA-256 {whole}"
+    )
 
 
 def headline(record: Record) -> Html:

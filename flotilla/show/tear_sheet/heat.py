@@ -68,11 +68,11 @@ def _place(axis: Axis | None, one: BacktestView) -> int:
 
 
 def _key(one: BacktestView, name: str) -> str:
-    return formats.number(one.config.strategy_config.get(name))
+    return formats.number(one.config.parameter(name))
 
 
 def _axis(name: str, members: Sequence[BacktestView]) -> Axis:
-    values: dict[str, Any] = {_key(one, name): one.config.strategy_config.get(name) for one in members}
+    values: dict[str, Any] = {_key(one, name): one.config.parameter(name) for one in members}
     if all(_is_number(each) for each in values.values()):
         if len(values) > _MOST:
             return _binned(name, {key: float(each) for key, each in values.items()})

@@ -13,7 +13,15 @@ from flotilla.show.tear_sheet.trading import by_strategy, costs, exposure, price
 def tear_sheet(record: Record) -> str:
     """The whole document: HTML of one file without any script, under 1 MB whatever the run, the same for the same record."""
     view = record.view
-    end = f"Made by Flotilla from the record of backtest {view.backtest_id}. What is not defined is shown as {UNDEFINED}. Times are UTC."
+    zone = record.zone_name if record.knows_zone else "UTC"
+    end = (
+        f"Made by Flotilla from the record of backtest {view.backtest_id}. What is not defined is shown as {UNDEFINED}."
+        + (
+            " Times are UTC."
+            if zone == "UTC"
+            else f" Times are UTC; days, months and charts are those of {zone}."
+        )
+    )
     return page(
         f"{title(view.config)} · {view.backtest_id}",
         heading(record),

@@ -91,7 +91,7 @@ def _what_ran(study: StudyView) -> Html:
     ]
     fixed = [
         (name, formats.number(each))
-        for name, each in config.base.strategy_config.items()
+        for name, each in config.base.parameters.items()
         if name not in config.axes
     ]
     groups = [("Study", rows), ("Axes", axes), *([("Other parameters", fixed)] if fixed else [])]
@@ -152,7 +152,7 @@ def _ranked(record: StudyRecord) -> Html:
         (
             f"{number:,}",
             one.backtest_id,
-            *(formats.number(one.config.strategy_config.get(name)) for name in config.axes),
+            *(formats.number(one.config.parameter(name)) for name in config.axes),
             *(_figure(one, name) for name in names),
         )
         for number, one in enumerate(ranked[:_LISTED], 1)

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.records import DAY_NS, START_NS, curve, point
 from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
+from flotilla.schemas.config import StrategyChoice
 from flotilla.show.tear_sheet.heat import heat_map
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, losses, stitched, study_sheet
 from tests.unit.flotilla.test_backtest_tables import metrics, study, view
@@ -37,6 +38,27 @@ def test_backtests_stand_in_their_rank_with_parameters_and_figures() -> None:
     assert ["1", "s-0002", "10", "20", "1.50", "10.00 %", DASH, DASH, "1,221"] in found
     assert ["3", "s-0003", "5", "100", "-1.00", "10.00 %", DASH, DASH, "1,221"] in found
     assert not [row for row in found if "s-0004" in row]
+
+
+def test_of_several_strategies_an_axis_has_the_value_of_the_one_that_it_names() -> None:
+    def two(number: int, sharpe: float, fast: int, slow: int) -> BacktestView:
+        made = member(number, sharpe)
+        chosen = (
+            StrategyChoice(template="ema_cross", parameters={"fast": fast, "size": 7}),
+            StrategyChoice(template="ema_cross", parameters={"slow": slow}),
+        )
+        config = msgspec.structs.replace(made.config, strategy=None, strategy_config={}, strategies=chosen)
+        return msgspec.structs.replace(made, config=config)
+
+    members = (two(1, 0.5, 5, 20), two(2, 1.5, 10, 20), two(3, -1.0, 5, 100))
+    study = grid("0.fast", "1.slow")
+    base = msgspec.structs.replace(study.config, base=members[0].config)
+    study = msgspec.structs.replace(study, config=base)
+    found = rows(study_sheet(StudyRecord(study=study, members=members)))
+    assert ["1", "s-0002", "10", "20", "1.50", "10.00 %", DASH, DASH, "1,221"] in found
+    assert ["20", "0.50", "1.50"] in found
+    html = study_sheet(StudyRecord(study=study, members=members))
+    assert "0.size7" in "".join(Page(html).text.split())
 
 
 def test_the_map_has_numbers_in_their_order_and_marks_the_best() -> None:

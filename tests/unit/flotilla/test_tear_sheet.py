@@ -1,5 +1,6 @@
 """A tear sheet is made from what is on record: its digits, its dates, what is not there, and text of others as text."""
 
+import hashlib
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -9,7 +10,14 @@ import msgspec
 import pytest
 
 from benchmarks.records import DAY_NS, DIGEST, START_NS, SUMMARY, curve, fill, long_record, order, record
-from flotilla.schemas.backtest import ClosedTrade, OpenOrder, OpenPosition, OrderReason, StrategyFigures
+from flotilla.schemas.backtest import (
+    CatalogFile,
+    ClosedTrade,
+    OpenOrder,
+    OpenPosition,
+    OrderReason,
+    StrategyFigures,
+)
 from flotilla.schemas.figures import UNDEFINED
 from flotilla.show.tear_sheet.record import Benchmark
 from flotilla.show.tear_sheet.sheet import tear_sheet
@@ -257,3 +265,17 @@ def test_of_several_strategies_each_has_a_row() -> None:
     words = " ".join(text.split())
     assert "EMACross-001 1,655 655 327 1 -213,929.00 USD 0.00 USD" in words
     assert f"<b>-002 1,655 655 327 1 {UNDEFINED} {UNDEFINED}" in words
+
+
+def test_a_sheet_of_thousands_of_files_stays_below_a_megabyte_and_names_their_digest() -> None:
+    files = tuple(
+        CatalogFile(path=f"data/trade_tick/X.SIM/{n:08}.parquet", sha256=DIGEST, size_bytes=1)
+        for n in range(20_000)
+    )
+    made = record()
+    manifest = msgspec.structs.replace(made.manifest, files=files)
+    html = tear_sheet(msgspec.structs.replace(made, manifest=manifest))
+    lines = "".join(f"{each.sha256}  {each.path}\n" for each in files)
+    assert len(html.encode()) < 1_000_000
+    assert "19,500 more are not listed" in html
+    assert hashlib.sha256(lines.encode()).hexdigest() in html
