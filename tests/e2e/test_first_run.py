@@ -144,7 +144,7 @@ def test_an_ordinary_user_with_settings_for_other_programs_and_no_right_to_use_d
     assert told["runtime"] == "process"
     # The clone is another's.
     report = Path(told["report"])
-    assert "Plotly" in report.read_text()
+    assert "Made by Flotilla from the record" in report.read_text()
     assert list(place.scratch.iterdir()) == [report.parent]
     if SOCKET.is_socket() and not SOCKET.stat().st_mode & 0o006:
         group = SOCKET.group()

@@ -13,7 +13,7 @@ import pytest
 from flotilla.client.client import Flotilla
 from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineView
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import ClientState, FailureReason, RunState
 from tests.e2e.engines import (
     eventually,
@@ -104,7 +104,12 @@ async def _is_recorded_up_to(fleet: Flotilla, session_id: str, last: int) -> Non
     """An engine that still trades: no gap, and at least all that its sidecar had published."""
 
     async def look() -> bool:
-        page = await fleet.events("steady", session_id=session_id, after_seq=last - 1, limit=1)
+        try:
+            page = await fleet.events("steady", session_id=session_id, after_seq=last - 1, limit=1)
+        except FaultError as error:
+            # What is read from memory is right before the record is back.
+            assert error.fault.code == FaultCode.UNAVAILABLE
+            return False
         return bool(page.events) and page.missing == ()
 
     await eventually(look, 15, f"event {last} on record, with none missing before it")
