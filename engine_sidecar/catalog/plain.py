@@ -19,7 +19,7 @@ from flotilla.engine_sidecar.catalog.moments import Clock, clock
 from flotilla.engine_sidecar.catalog.packing import TABLES, text_bytes
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError, moments
 from flotilla.engine_sidecar.catalog.reading import DataType, Reading, Stamp
-from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID
+from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID, TRADE
 from flotilla.engine_sidecar.catalog.rows import Sheet, table_batches
 from flotilla.engine_sidecar.catalog.tables import CODES, NUMBER, SCALE, table_schema
 
@@ -86,6 +86,7 @@ def _batches(
 
 
 def _table(columns: dict[str, Any], where: Layout, how: Reading, times: Clock) -> pa.Table:
+    _check_actions(columns.get("action"))
     known = _known_at(columns, where, how, times)
     numbers = {
         field: _number(columns[field], field, where, how)
@@ -159,6 +160,11 @@ def _check_least(column: Any, *others: Any) -> None:
     """That no number of the column is less than those of the others."""
     if not all(pc.all(pc.greater_equal(column, other)).as_py() for other in others):
         raise NotPlainError("prices that contradict each other")
+
+
+def _check_actions(column: Any) -> None:
+    if column is not None and not pc.all(pc.equal(text_of(column), TRADE)).as_py():
+        raise NotPlainError("updates of a book among trades")
 
 
 def _sides(column: Any, where: Layout, rows: int) -> Any:

@@ -248,6 +248,19 @@ def test_layouts_of_vendors_are_known_by_their_shape(
     assert (told.layouts, found) == ((name,), events)
 
 
+DATABENTO = "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,ts_in_delta,sequence"
+
+
+@pytest.mark.parametrize("action", ["A", "C", "M", "R", "F", ""])
+def test_updates_of_a_book_are_not_taken_for_trades(
+    tmp_path: Path, catalog: Path, reader: str, action: str
+) -> None:
+    rows = (f"{AT},{AT},160,2,15,{one},B,0,186030000000,5,0,1,1\n" for one in ("T", action))
+    said = refusal(catalog, order(TRADES, written(tmp_path, f"{DATABENTO}\n{''.join(rows)}")))
+    assert f"line 3, column 'action': {action!r} is no trade: these are book updates" in said
+    assert said.endswith("give a file of the trades schema")
+
+
 def test_what_a_vendor_does_not_tell_is_asked_for(tmp_path: Path, catalog: Path) -> None:
     metatrader = written(tmp_path, "2024.01.02,17:00,1,2,1,2,3\n")
     assert "give --timezone" in refusal(catalog, order(BARS, metatrader))
