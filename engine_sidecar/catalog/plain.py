@@ -19,7 +19,7 @@ from flotilla.engine_sidecar.catalog.moments import Clock, clock
 from flotilla.engine_sidecar.catalog.packing import TABLES, text_bytes
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError, moments
 from flotilla.engine_sidecar.catalog.reading import DataType, Reading, Stamp
-from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID, TRADE
+from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID, TRADE, UNDEFINED
 from flotilla.engine_sidecar.catalog.rows import Sheet, table_batches
 from flotilla.engine_sidecar.catalog.tables import CODES, NUMBER, SCALE, table_schema
 
@@ -118,8 +118,16 @@ def _number(column: Any, field: str, where: Layout, how: Reading) -> Any:
         number = column.cast(NUMBER)
     else:
         number = _from_text(text_of(column), where.fixed_decimals if is_price else 0, how)
+    if is_price and where.fixed_decimals:
+        _check_defined(number, where.fixed_decimals)
     precision = how.price_precision if is_price else how.size_precision
     return number if precision is None else pc.round(number, precision, "half_to_even")
+
+
+def _check_defined(number: Any, fixed_decimals: int) -> None:
+    none = pa.scalar(UNDEFINED.scaleb(-fixed_decimals), NUMBER)
+    if pc.any(pc.equal(number, none)).as_py():
+        raise NotPlainError("prices that stand for none")
 
 
 def _from_text(text: Any, fixed_decimals: int, how: Reading) -> Any:

@@ -19,6 +19,8 @@ _BAR_PRICES: Final = ("open", "high", "low", "close")
 MAX_TRADE_ID: Final = 36
 TRADE: Final = "T"
 """Databento's action of a trade; all others change the book, F too, which is the side of a trade that stood in it."""
+UNDEFINED: Final = Decimal(2**63 - 1)
+"""As a fixed-point price, Databento's mark for none: of the side of a book that is empty."""
 LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
 
 
@@ -129,6 +131,8 @@ def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     is_price = field in PRICES
     if is_price and where.fixed_decimals and "." not in text:
         number = number.scaleb(-where.fixed_decimals)
+    if is_price and where.fixed_decimals and number == UNDEFINED.scaleb(-where.fixed_decimals):
+        raise _FieldError(f"{shown(text)} stands for no price at all: leave out such rows", title)
     if abs(number) > LARGEST:
         raise _FieldError(f"{shown(text)} is more than NautilusTrader's numbers can hold", title)
     precision = how.price_precision if is_price else how.size_precision

@@ -261,6 +261,18 @@ def test_updates_of_a_book_are_not_taken_for_trades(
     assert said.endswith("give a file of the trades schema")
 
 
+@pytest.mark.parametrize(
+    ("price", "rounded"), [("9223372036854775807", {}), ("9223372036.854775807", {"price_precision": 2})]
+)
+def test_the_mark_for_no_price_is_not_taken_for_one(
+    tmp_path: Path, catalog: Path, reader: str, price: str, rounded: dict[str, Any]
+) -> None:
+    header = "ts_recv,ts_event,rtype,publisher_id,bid_px_00,ask_px_00,bid_sz_00,ask_sz_00"
+    rows = (f"{AT},{AT},1,2,186030000000,{ask},3,4\n" for ask in ("186040000000", price))
+    said = refusal(catalog, order(QUOTES, written(tmp_path, f"{header}\n{''.join(rows)}"), **rounded))
+    assert f"line 3, column 'ask_px_00': {price!r} stands for no price at all: leave out such rows" in said
+
+
 def test_what_a_vendor_does_not_tell_is_asked_for(tmp_path: Path, catalog: Path) -> None:
     metatrader = written(tmp_path, "2024.01.02,17:00,1,2,1,2,3\n")
     assert "give --timezone" in refusal(catalog, order(BARS, metatrader))
