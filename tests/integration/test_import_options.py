@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog import survey as survey_module
+from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import Imported, ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.mending import consolidate, remove
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError
@@ -371,6 +373,31 @@ def test_a_batch_of_nothing_but_repetitions_is_left_out() -> None:
     assert [one["ts"].to_pylist() for one in without_repetitions([table, table])] == [[1]]
 
 
+def test_files_that_have_ticks_of_one_time_in_common_have_each_of_them_once(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    shared = f"{MOMENT + 1000},1,5,buy,A\n{MOMENT + 1000},1,5,buy,B\n"
+    title = "time,price,size,side,trade_id\n"
+    first = written(tmp_path, f"{title}{MOMENT},1,5,buy,A\n{shared}", "first.csv")
+    later = written(
+        tmp_path, f"{title}{shared}{MOMENT + 1000},1,5,sell,B\n{MOMENT + 2000},1,5,buy,B\n", "later.csv"
+    )
+    assert "give --sort, and --dedupe where" in refusal(catalog, order(TRADES, first, later))
+    found, told = brought_in(catalog, order(TRADES, first, later, sort=True, dedupe=True))
+    sides_and_ids = [one.split(",")[2:4] for one in found]
+    assert sides_and_ids == [["BUYER", "A"], ["BUYER", "A"], ["BUYER", "B"], ["SELLER", "B"], ["BUYER", "B"]]
+    assert told.rows == 5
+
+
+def test_rows_that_repeat_across_tables_are_left_out_as_well() -> None:
+    tables = [
+        pa.table({"ts": pa.array(times, pa.uint64()), "id": ids})
+        for times, ids in (([1, 2, 2], [1, 1, 2]), ([2, 2], [1, 3]), ([2, 2], [3, 1]), ([2, 3], [4, 1]))
+    ]
+    found = [one["id"].to_pylist() for one in without_repetitions(tables)]
+    assert found == [[1, 1, 2], [3], [4, 1]]
+
+
 def test_rows_that_repeat_are_taken_once_when_asked(tmp_path: Path, catalog: Path, reader: str) -> None:
     file = written(tmp_path, HEADER + bar(1) + bar(1) + bar(2), "one.csv")
     wanted = {"stamp": Stamp.CLOSE}
@@ -592,6 +619,48 @@ def test_many_files_become_few(filled: Path) -> None:
     assert consolidate(filled, BAR_TYPE) == []
     with pytest.raises(ImportRefusedError, match=r"no data of XYZ\.SIM of its own"):
         consolidate(filled, "XYZ.SIM")
+
+
+def consolidated(catalog: Path, _: Path) -> None:
+    consolidate(catalog)
+
+
+def removed_in_part(catalog: Path, _: Path) -> None:
+    remove(catalog, BAR_TYPE, None, at(3), at(4))
+
+
+def removed(catalog: Path, _: Path) -> None:
+    remove(catalog, BAR_TYPE)
+
+
+def more_came_in(catalog: Path, file: Path) -> None:
+    import_data(catalog, order(BARS, file, stamp=Stamp.CLOSE), lambda *_: None)
+
+
+@pytest.mark.parametrize("changed", [consolidated, removed_in_part, removed, more_came_in])
+def test_what_else_lies_in_a_data_sets_folder_stays(
+    filled: Path, tmp_path: Path, changed: Callable[[Path, Path], None]
+) -> None:
+    (folder,) = (filled / "data/bar").iterdir()
+    (folder / "part-0.parquet").write_bytes(b"as NautilusTrader named it once")
+    (folder / "notes" / "mine").mkdir(parents=True)
+    (folder / "notes" / "mine" / "why.txt").write_text("a word")
+    (folder / "gone").symlink_to("nowhere")
+    changed(filled, written(tmp_path, HEADER + bar(20), "more.csv"))
+    assert (folder / "part-0.parquet").read_bytes() == b"as NautilusTrader named it once"
+    assert (folder / "notes" / "mine" / "why.txt").read_text() == "a word"
+    assert str((folder / "gone").readlink()) == "nowhere"
+    (folder / "part-0.parquet").unlink()  # NautilusTrader reads all that is so called
+    left = {
+        consolidated: range(1, 9),
+        removed_in_part: (1, 2, 5, 6, 7, 8),
+        removed: (),
+        more_came_in: (*range(1, 9), 20),
+    }
+    assert [one.files > 0 for one in catalog_view(filled).entries if one.data_type == "bars"] == [
+        True
+    ] * bool(left[changed])
+    assert minutes(filled) == list(left[changed])
 
 
 KILLED = """
