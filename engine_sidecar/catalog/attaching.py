@@ -100,9 +100,7 @@ def detach(catalog: Path, name: str) -> Detached:
             )
         for link in links:
             if link in needed:
-                target = link.readlink()
-                link.unlink()
-                write_whole(link, target.read_bytes(), mode=0o666)
+                write_whole(link, link.read_bytes(), mode=0o666)  # in the link's place, at once
             else:
                 link.unlink()
         _record(catalog, found, is_gone=True)
