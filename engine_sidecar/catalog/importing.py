@@ -93,6 +93,7 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
     identifier = str(bar_type or instrument_id)
     with locked(catalog):
         check_name(catalog, order.instrument)
+        check_name(catalog, identifier)
         known = known_instrument(catalog, instrument_id)
         if known is None:
             assumed.ask(instrument_id, order.instrument_class)
