@@ -21,6 +21,8 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog import survey as survey_module
+from flotilla.engine_sidecar.catalog.arguments import removal
+from flotilla.engine_sidecar.catalog.command_line import parser
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import Imported, ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.mending import consolidate, remove
@@ -588,6 +590,27 @@ def test_a_part_of_a_data_set_is_removed(filled: Path, first: int, last: int, le
     done = remove(filled, BAR_TYPE, None, at(first), at(last))
     assert (minutes(filled), done.rows, done.is_whole) == (left, 8 - len(left), False)
     assert not (filled / ".import").exists()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "2024-01-02T15:03:00Z",
+        "2024-01-02 15:03:00Z",
+        f"{MOMENT + 180_000}",
+        f"{MOMENT + 180_000}000000",
+        "2024-01-02 15:03",
+    ],
+)
+def test_the_last_moment_of_a_removal_is_included_however_it_is_written(filled: Path, last: str) -> None:
+    chosen = parser().parse_args(["rm", BAR_TYPE, "--catalog", str(filled), "--to", last])
+    remove(filled, **removal(chosen))
+    assert minutes(filled) == [4, 5, 6, 7, 8]
+
+
+def test_a_removal_to_a_date_takes_its_whole_day(filled: Path) -> None:
+    chosen = parser().parse_args(["rm", BAR_TYPE, "--catalog", str(filled), "--to", "2024-01-02"])
+    assert removal(chosen)["last"] == 1704240000 * SECOND - 1
 
 
 def test_a_whole_data_set_is_removed_and_no_other(filled: Path) -> None:
