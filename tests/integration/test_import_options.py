@@ -318,6 +318,39 @@ def test_one_quote_in_many_shapes_is_one_quote(
     assert found == f"1,2,{sizes},{AT}"
 
 
+@pytest.mark.parametrize("mark", ["§", '"', "\n", "\r", "\0"])
+def test_what_can_part_no_line_is_refused_as_a_delimiter(tmp_path: Path, catalog: Path, mark: str) -> None:
+    wanted = order(QUOTES, written(tmp_path, f"{QUOTE}{MOMENT},1,2,3,4\n"), delimiter=mark)
+    assert refusal(catalog, wanted).startswith(f"--delimiter {mark!r}: give one ASCII character")
+    with pytest.raises(ImportRefusedError, match="--delimiter"):
+        preview(catalog, wanted)
+
+
+NEVER = 1 << 63  # in nanoseconds since 1970 a moment of 11 April 2262
+
+
+@pytest.mark.parametrize(
+    "late", ["9999-12-31T23:59:59Z", "9999-12-31 23:59:59+00:00", str(NEVER), "9999999999"]
+)
+def test_times_that_no_catalog_can_hold_are_refused_by_line(
+    tmp_path: Path, catalog: Path, reader: str, late: str
+) -> None:
+    title = "time,price,size,close_time,open,high,low,close,volume\n"
+    file = written(tmp_path, f"{title}{AT},1,1,{AT},1,1,1,1,1\n{late},1,1,{late},1,1,1,1,1\n")
+    for data_type, column in ((TRADES, "time"), (BARS, "close_time")):
+        said = refusal(catalog, order(data_type, file))
+        assert f"line 3, column {column!r}: is after 11 April 2262" in said
+
+
+def test_the_last_time_that_a_catalog_can_hold_is_read_back(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    file = written(tmp_path, f"time,price,size\n{AT},1,1\n{NEVER - 1},1,1\n")
+    found, told = brought_in(catalog, order(TRADES, file))
+    assert [one.rpartition(",")[2] for one in found] == [AT, str(NEVER - 1)]
+    assert told.last == NEVER - 1
+
+
 def test_thousands_are_set_apart_only_where_they_are(tmp_path: Path, catalog: Path, reader: str) -> None:
     text = f'{QUOTE}{MOMENT},"1,234.5","12,345",3,4\n'
     assert "give --thousands" in refusal(catalog, order(QUOTES, written(tmp_path, text)))
