@@ -176,6 +176,29 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     assert len(catalog_view(catalog).attached[0].unusable) == 8
 
 
+def test_data_of_other_decimals_than_its_instrument_is_not_used(
+    catalog: Path, theirs: Path, tmp_path: Path
+) -> None:
+    folder = theirs / "data/trade_tick/BTCUSDT.BINANCE"
+    (whole,) = folder.iterdir()
+    table = pq.read_table(whole)
+    for name, text in (("price_precision", b"3"), ("size_precision", b"0"), ("size_precision", b"")):
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, name.encode(): text}), whole)
+        (one,) = attach(catalog, theirs, None).unusable
+        assert one.path == str(whole.relative_to(theirs))
+        said = f"has a {name} of {text.decode()}, and the definition of BTCUSDT.BINANCE one of {getattr(BTC, name)}"
+        assert one.why.startswith(said if text else f"does not say its {name}")
+        assert [each.data_type for each in catalog_view(catalog).entries] == ["bars", "quotes"]
+    pq.write_table(table, whole)
+    definition = next((theirs / "data/currency_pair/BTCUSDT.BINANCE").iterdir())
+    definition.unlink()
+    ours = {**CurrencyPair.to_dict(BTC), "price_precision": 1, "price_increment": "0.1"}
+    shelf_of_ours = tmp_path / "ours"
+    ParquetDataCatalog(str(shelf_of_ours)).write_data([CurrencyPair.from_dict(ours)])
+    (one,) = attach(shelf_of_ours, theirs, None).unusable
+    assert one.why.startswith("has a price_precision of 2, and the definition of BTCUSDT.BINANCE one of 1")
+
+
 def test_a_folder_that_two_names_share_is_not_used(catalog: Path, theirs: Path) -> None:
     folder = theirs / "data/quote_tick/AUDUSD.SIM"
     table = pq.read_table(min(folder.iterdir()))
