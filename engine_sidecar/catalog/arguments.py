@@ -79,7 +79,7 @@ def removal(chosen: argparse.Namespace) -> dict[str, Any]:
         "identifier": chosen.identifier,
         "data_type": DataType(chosen.type) if chosen.type else None,
         **({"first": _moment(first, "--from", 0)} if first else {}),
-        **({"last": _moment(last, "--to", _DAY_NS) - (0 if "T" in last else 1)} if last else {}),
+        **({"last": _moment(last, "--to", _DAY_NS - 1)} if last else {}),
     }
 
 

@@ -14,6 +14,7 @@ from flotilla.engine_sidecar.catalog.instruments import known_instrument
 from flotilla.engine_sidecar.catalog.offering import Offer, Offered, offer_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import locked
+from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.schemas.catalog import (
     ATTACHED_FILE,
     EVENT_FOLDERS,
@@ -100,9 +101,7 @@ def detach(catalog: Path, name: str) -> Detached:
             )
         for link in links:
             if link in needed:
-                target = link.readlink()
-                link.unlink()
-                write_whole(link, target.read_bytes(), mode=0o666)
+                write_whole(link, link.read_bytes(), mode=0o666)  # in the link's place, at once
             else:
                 link.unlink()
         _record(catalog, found, is_gone=True)
@@ -154,14 +153,15 @@ def _links(catalog: Path, name: str) -> Iterator[Path]:
             yield file
 
 
-def _own_instruments(catalog: Path, without: frozenset[str]) -> frozenset[str]:
-    """Identifiers of the instruments that the catalog has, but for those of the links in `without`."""
+def _own_instruments(catalog: Path, without: frozenset[str]) -> dict[str, Any]:
+    """The instruments that the catalog has, by id, but for those of the links in `without`, and of what is away."""
     names = names_of(catalog)
-    return frozenset(
+    own = {
         names.get(file.parent.name, file.parent.name)
         for file in catalog.glob("data/*/*/*.parquet")
         if file.parts[-3] not in EVENT_FOLDERS and str(file.relative_to(catalog)) not in without
-    )
+    }
+    return {one.id.value: one for one in instruments_of(catalog) if one.id.value in own}
 
 
 def _without_conflicts(catalog: Path, offer: Offer, mine: frozenset[str]) -> Iterator[Offered]:

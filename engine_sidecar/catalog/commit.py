@@ -45,18 +45,37 @@ def recover(catalog: Path) -> None:
 
 def keep(there: Path, new: Path) -> None:
     """A file of the old folder stays in the new one. Raises OSError."""
+    _linked(there, new / there.name)
+
+
+def others(folder: Path) -> list[Path]:
+    """What lies in a data set's folder and is none of its files, such as those that NautilusTrader once named otherwise."""
+    return [one for one in folder.iterdir() if not file_interval(one.name)] if folder.is_dir() else []
+
+
+def _linked(there: Path | str, new: Path | str) -> None:
+    """Also shutil's copy function, which is given texts."""
     try:
-        os.link(there, new / there.name)
+        os.link(there, new, follow_symlinks=False)
     except OSError:  # a file system without links
-        shutil.copy2(there, new / there.name)
+        shutil.copy2(there, new, follow_symlinks=False)
+
+
+def _keep_others(there: Path, new: Path) -> None:
+    for one in others(there):
+        if one.is_dir() and not one.is_symlink():
+            shutil.copytree(one, new / one.name, symlinks=True, copy_function=_linked)
+        else:
+            keep(one, new)
 
 
 def commit(catalog: Path, folder: Path, new: Path, beside: Sequence[tuple[Path, Path]] = ()) -> None:
     """Makes `new`, below the staging folder, the folder of a data set; `beside` are files that go into the catalog with it.
 
-    When it returns all of it is on disk. Raises OSError, and then nothing is changed but for what `recover` undoes.
+    Whatever else the old folder has stays. When it returns all of it is on disk. Raises OSError, and then nothing is changed but for what `recover` undoes.
     """
     there = catalog / folder
+    _keep_others(there, new)
     for file in new.iterdir():
         _sync_file(file)
     sync_folder(new)

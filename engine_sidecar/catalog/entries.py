@@ -71,10 +71,12 @@ def refuse_attached(catalog: Path, folder: Path, identifier: str) -> None:
 
 
 def remember_name(catalog: Path, identifier: str) -> None:
-    """Adds an identifier whose folder is called otherwise; does nothing for any other."""
-    folder = folder_name(identifier)
+    """Keeps an identifier whose folder is called otherwise; of any other what the folder stood for before is forgotten."""
+    folder, before = folder_name(identifier), names_of(catalog)
+    names = {**before, folder: identifier}
     if folder == identifier:
+        del names[folder]
+    if names == before:
         return
-    names = names_of(catalog) | {folder: identifier}
     text = msgspec.json.format(msgspec.json.encode(dict(sorted(names.items()))))
     write_whole(catalog / NAMES_FILE, text, mode=0o666)

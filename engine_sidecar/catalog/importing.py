@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -29,6 +29,8 @@ from flotilla.engine_sidecar.catalog.tables import SCALE
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 from flotilla.schemas.instrument_classes import InstrumentClass
+
+_NO_DELIMITERS: Final = '"\r\n\0'
 
 type Decimals = Annotated[int, Meta(ge=0, le=SCALE)]
 
@@ -93,6 +95,7 @@ def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Import
     identifier = str(bar_type or instrument_id)
     with locked(catalog):
         check_name(catalog, order.instrument)
+        check_name(catalog, identifier)
         known = known_instrument(catalog, instrument_id)
         if known is None:
             assumed.ask(instrument_id, order.instrument_class)
@@ -194,6 +197,10 @@ def _default_size(order: ImportOrder) -> Decimal | None:
 def _reading(order: ImportOrder, bar_type: BarType | None, instrument: Instrument | None) -> Reading:
     if order.thousands == order.decimal:
         raise ImportRefusedError(f"--thousands {order.thousands} is the decimal mark")
+    if order.delimiter is not None and (order.delimiter in _NO_DELIMITERS or not order.delimiter.isascii()):
+        raise ImportRefusedError(
+            f"--delimiter {order.delimiter!r}: give one ASCII character that is no quote and no end of line"
+        )
     return Reading(
         data_type=order.data_type,
         zone=_zone(order.timezone),

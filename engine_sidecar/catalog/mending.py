@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, recover, remove_folder
+from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, others, recover, remove_folder
 from flotilla.engine_sidecar.catalog.entries import catalog_view, refuse_attached
 from flotilla.engine_sidecar.catalog.events import form_of, table_of
 from flotilla.engine_sidecar.catalog.reading import DataType
@@ -68,7 +68,7 @@ def remove(
             else:
                 keep(file, new)
         is_whole = not any(new.iterdir())
-        if is_whole:
+        if is_whole and not others(catalog / folder):
             remove_folder(catalog, folder)
         elif removed:
             commit(catalog, folder, new)

@@ -15,6 +15,7 @@ _DAY: Final = timedelta(days=1)
 _NS: Final = 1_000_000_000
 _HOUR_NS: Final = 3600 * _NS
 _NEVER: Final = 1 << 63
+"""Readers of a catalog take times before this one, in April 2262."""
 
 
 class Clock(msgspec.Struct, kw_only=True):
@@ -76,6 +77,8 @@ class Clock(msgspec.Struct, kw_only=True):
         """Two bars are never nearer to each other than half of a bar's length."""
         if ts < 0:
             raise ValueError("is before 1970")
+        if ts >= _NEVER:
+            raise ValueError("is after 11 April 2262, where the nanoseconds end that a catalog can hold")
         if ts < last:
             raise ValueError("is earlier than the row before")
         if ts == last and self.is_bars and not self.may_repeat:

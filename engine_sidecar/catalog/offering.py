@@ -3,7 +3,7 @@
 Every file is looked at before any is used: NautilusTrader's reader ends its process on prices of another width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -28,16 +28,21 @@ _INSTRUMENTS: Final[dict[str, type[Any]]] = {
     for kind in vars(instrument_classes).values()
     if isinstance(kind, type) and issubclass(kind, Instrument) and kind is not Instrument
 }
+_PRECISIONS: Final = ("price_precision", "size_precision")
 _WRITTEN_ANEW: Final = "write it anew with the NautilusTrader that is used here"
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that can be used, by its path within the catalog. `instrument` is what it defines, None for a file of events."""
+    """A file that can be used, by its path within the catalog. `instrument` is what it defines, None for a file of events.
+
+    `precisions` are those of a file of events, by the name that they have in an instrument.
+    """
 
     path: Path
     identifier: str
     instrument_id: str
     instrument: Any = None
+    precisions: Mapping[str, int] = {}
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +56,8 @@ class _UnusableError(Exception):
     """Why a file cannot be used."""
 
 
-def offer_of(catalog: Path, known: frozenset[str]) -> Offer:
-    """Looks at every file of `catalog`. Events are of use where it, or who asks (`known`), has their instrument."""
+def offer_of(catalog: Path, known: Mapping[str, Any]) -> Offer:
+    """Looks at every file of `catalog`. Events are of use where it, or who asks (`known`, by id), has an instrument that they fit."""
     unusable: list[UnusableData] = []
     files: list[Offered] = []
     for folder, kind in _folders(catalog, unusable):
@@ -61,14 +66,28 @@ def offer_of(catalog: Path, known: frozenset[str]) -> Offer:
             unusable.append(UnusableData(path=str(folder.relative_to(catalog)), why=crossed))
         else:
             files += found
-    defined = known | {file.instrument_id for file in files if file.instrument is not None}
+    defined = {
+        **known,
+        **{file.instrument_id: file.instrument for file in files if file.instrument is not None},
+    }
+    usable: list[Offered] = []
     for file in files:
-        if file.instrument_id not in defined:
-            why = f"there is no definition of the instrument {file.instrument_id}"
+        if why := _unfit(file, defined.get(file.instrument_id)):
             unusable.append(UnusableData(path=str(file.path), why=why))
-    usable = [file for file in files if file.instrument_id in defined]
+        else:
+            usable.append(file)
     usable.sort(key=lambda file: (file.instrument is None, file.path))
     return Offer(files=tuple(usable), unusable=tuple(unusable))
+
+
+def _unfit(file: Offered, instrument: Any) -> str | None:
+    """Why a file cannot be run on with the definition of its instrument: engines write prices and sizes as that has them."""
+    if instrument is None:
+        return f"there is no definition of the instrument {file.instrument_id}"
+    for name, has in file.precisions.items():
+        if has != (wants := getattr(instrument, name)):
+            return f"has a {name} of {has}, and the definition of {file.instrument_id} one of {wants}: {_WRITTEN_ANEW}"
+    return None
 
 
 def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path, type[Any]]]:
@@ -147,7 +166,19 @@ def _events(schema: pa.Schema, path: Path, kind: type[Any]) -> Offered:
     identifier = metadata.get(b"bar_type" if kind is Bar else b"instrument_id", b"").decode(errors="replace")
     _check_identifier(identifier, path, BarTypeText if kind is Bar else InstrumentText)
     instrument_id = identifier.rsplit("-", 4)[0] if kind is Bar else identifier
-    return Offered(path=path, identifier=identifier, instrument_id=instrument_id)
+    return Offered(
+        path=path,
+        identifier=identifier,
+        instrument_id=instrument_id,
+        precisions={name: _precision(metadata, name) for name in _PRECISIONS},
+    )
+
+
+def _precision(metadata: Mapping[bytes, bytes], name: str) -> int:
+    text = metadata.get(name.encode(), b"").decode(errors="replace")
+    if not (text.isascii() and text.isdecimal()):
+        raise _UnusableError(f"does not say its {name}: {_WRITTEN_ANEW}")
+    return int(text)
 
 
 def _check_identifier(identifier: str, path: Path, form: Any) -> None:

@@ -19,7 +19,7 @@ from flotilla.engine_sidecar.catalog.moments import Clock, clock
 from flotilla.engine_sidecar.catalog.packing import TABLES, text_bytes
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError, moments
 from flotilla.engine_sidecar.catalog.reading import DataType, Reading, Stamp
-from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID
+from flotilla.engine_sidecar.catalog.records import LARGEST, MAX_TRADE_ID, TRADE, UNDEFINED
 from flotilla.engine_sidecar.catalog.rows import Sheet, table_batches
 from flotilla.engine_sidecar.catalog.tables import CODES, NUMBER, SCALE, table_schema
 
@@ -86,6 +86,7 @@ def _batches(
 
 
 def _table(columns: dict[str, Any], where: Layout, how: Reading, times: Clock) -> pa.Table:
+    _check_actions(columns.get("action"))
     known = _known_at(columns, where, how, times)
     numbers = {
         field: _number(columns[field], field, where, how)
@@ -117,8 +118,16 @@ def _number(column: Any, field: str, where: Layout, how: Reading) -> Any:
         number = column.cast(NUMBER)
     else:
         number = _from_text(text_of(column), where.fixed_decimals if is_price else 0, how)
+    if is_price and where.fixed_decimals:
+        _check_defined(number, where.fixed_decimals)
     precision = how.price_precision if is_price else how.size_precision
     return number if precision is None else pc.round(number, precision, "half_to_even")
+
+
+def _check_defined(number: Any, fixed_decimals: int) -> None:
+    none = pa.scalar(UNDEFINED.scaleb(-fixed_decimals), NUMBER)
+    if pc.any(pc.equal(number, none)).as_py():
+        raise NotPlainError("prices that stand for none")
 
 
 def _from_text(text: Any, fixed_decimals: int, how: Reading) -> Any:
@@ -159,6 +168,11 @@ def _check_least(column: Any, *others: Any) -> None:
     """That no number of the column is less than those of the others."""
     if not all(pc.all(pc.greater_equal(column, other)).as_py() for other in others):
         raise NotPlainError("prices that contradict each other")
+
+
+def _check_actions(column: Any) -> None:
+    if column is not None and not pc.all(pc.equal(text_of(column), TRADE)).as_py():
+        raise NotPlainError("updates of a book among trades")
 
 
 def _sides(column: Any, where: Layout, rows: int) -> Any:

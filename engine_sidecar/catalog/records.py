@@ -14,9 +14,13 @@ from flotilla.engine_sidecar.catalog.rows import layout_of, opened
 from flotilla.engine_sidecar.catalog.vendors import side_of
 
 PRICES: Final = ("open", "high", "low", "close", "bid_price", "ask_price", "price", "adjusted_close")
-_TEXTS: Final = ("timestamp", "time_of_day", "close_time", "side", "trade_id", "symbol")
+_TEXTS: Final = ("timestamp", "time_of_day", "close_time", "side", "trade_id", "symbol", "action")
 _BAR_PRICES: Final = ("open", "high", "low", "close")
 MAX_TRADE_ID: Final = 36
+TRADE: Final = "T"
+"""Databento's action of a trade; all others change the book, F too, which is the side of a trade that stood in it."""
+UNDEFINED: Final = Decimal(2**63 - 1)
+"""As a fixed-point price, Databento's mark for none: of the side of a book that is empty."""
 LARGEST: Final = 10**12  # and with 16 decimals still within the 28 digits of Python's decimals
 
 
@@ -75,6 +79,7 @@ class _FieldError(Exception):
 
 
 def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last: int) -> Record:
+    _check_action(where.pick(row, "action"), where)
     numbers = {
         field: _number(where.pick(row, field), field, where, how)
         for field in where.positions
@@ -92,6 +97,14 @@ def _record(where: Layout, how: Reading, times: Clock, row: Sequence[str], last:
         raise _FieldError(f"{shown(text)} is neither buy nor sell", where.titles["side"])
     ts = _time(row, where, times, last)
     return Record(ts, numbers, side, _trade_id(where.pick(row, "trade_id"), where))
+
+
+def _check_action(text: str, where: Layout) -> None:
+    if "action" in where.positions and text != TRADE:
+        raise _FieldError(
+            f"{shown(text)} is no trade: these are book updates; give a file of the trades schema",
+            where.titles["action"],
+        )
 
 
 def _trade_id(text: str, where: Layout) -> str:
@@ -118,6 +131,8 @@ def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     is_price = field in PRICES
     if is_price and where.fixed_decimals and "." not in text:
         number = number.scaleb(-where.fixed_decimals)
+    if is_price and where.fixed_decimals and number == UNDEFINED.scaleb(-where.fixed_decimals):
+        raise _FieldError(f"{shown(text)} stands for no price at all: leave out such rows", title)
     if abs(number) > LARGEST:
         raise _FieldError(f"{shown(text)} is more than NautilusTrader's numbers can hold", title)
     precision = how.price_precision if is_price else how.size_precision

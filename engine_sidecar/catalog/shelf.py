@@ -76,6 +76,9 @@ def put(catalog: Path, made: Sequence[Instrument]) -> list[InstrumentChange]:
     for one in new:
         remember_name(catalog, one.id.value)
         _move_in(catalog, one)
+    for one, change in zip(made, changes, strict=True):
+        if change.outcome == "unchanged":
+            _delete_other_classes(catalog, one)
     return changes
 
 
@@ -177,6 +180,14 @@ def _move_in(catalog: Path, instrument: Instrument) -> None:
             sync_folder(catalog / folder)
     for file in list(_files(catalog, instrument.id.value)):
         if file not in placed:
+            _delete(file)
+
+
+def _delete_other_classes(catalog: Path, instrument: Instrument) -> None:
+    """What a change of class left that was killed before it had deleted the old definition."""
+    kind = class_to_filename(type(instrument))
+    for file in list(_files(catalog, instrument.id.value)):
+        if file.parts[-3] != kind and not file.is_symlink():
             _delete(file)
 
 

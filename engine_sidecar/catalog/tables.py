@@ -96,22 +96,23 @@ def in_order(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def without_repetitions(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The rows but for those that equal the one before them."""
-    before: pa.Table | None = None
-    for table in tables:
-        is_new = _differs(table if before is None else pa.concat_tables([before, table]))
-        kept = table.filter(pa.concat_arrays([pa.array([True]), is_new]) if before is None else is_new)
-        before = table.slice(table.num_rows - 1)
+    """The rows, in time order, but for those that equal one before them; only rows of the same time can."""
+    held: pa.Table | None = None
+    batches = (batch for table in tables for batch in table.to_batches(max_chunksize=CHUNK_ROWS))
+    for table in (pa.Table.from_batches([batch]) for batch in batches):
+        whole = table if held is None else pa.concat_tables([held, table])
+        distinct = whole.take(_firsts(whole))
+        kept = distinct.slice(0 if held is None else held.num_rows)
+        held = distinct.filter(pc.equal(distinct["ts"], distinct["ts"][-1]))
         if kept.num_rows:
             yield kept
 
 
-def _differs(table: pa.Table) -> pa.Array:
-    """Of each row but the first whether it is another than the one before."""
-    found = pa.array([False] * (table.num_rows - 1), pa.bool_())
-    for column in (table[name].combine_chunks() for name in table.column_names):
-        found = pc.or_(found, pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)))
-    return found
+def _firsts(table: pa.Table) -> Any:
+    """Where in a table each of its different rows stands first, in order."""
+    numbered = table.append_column("at", pa.array(np.arange(table.num_rows)))
+    groups = numbered.group_by(table.column_names, use_threads=False).aggregate([("at", "min")])
+    return np.sort(groups["at_min"].to_numpy())
 
 
 def one_bar_at_a_time(tables: Iterable[pa.Table], step_ns: int) -> Iterator[pa.Table]:

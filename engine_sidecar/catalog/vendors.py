@@ -246,7 +246,7 @@ _WITH_HEADER: Final = (
         name="Databento trades",
         data_type=_TRADES,
         titles=_DATABENTO | {"action", "side", "price", "size"},
-        names={**_DATABENTO_TIME, "trade_id": ("trade_id",)},
+        names={**_DATABENTO_TIME, "trade_id": ("trade_id",), "action": ("action",)},
         fixed_decimals=9,
         sides={"a": "SELLER", "b": "BUYER", "n": "NO_AGGRESSOR"},
     ),

@@ -1,5 +1,6 @@
 """Catalogs that NautilusTrader wrote itself, attached where they lie: what can be used is, and the rest is named with its reason."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 
-from flotilla.engine_sidecar.catalog import shelf
+from flotilla.engine_sidecar.catalog import attaching, shelf
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
-from flotilla.engine_sidecar.catalog.entries import catalog_view
+from flotilla.engine_sidecar.catalog.entries import catalog_view, names_of
 from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
@@ -175,6 +176,29 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     assert len(catalog_view(catalog).attached[0].unusable) == 8
 
 
+def test_data_of_other_decimals_than_its_instrument_is_not_used(
+    catalog: Path, theirs: Path, tmp_path: Path
+) -> None:
+    folder = theirs / "data/trade_tick/BTCUSDT.BINANCE"
+    (whole,) = folder.iterdir()
+    table = pq.read_table(whole)
+    for name, text in (("price_precision", b"3"), ("size_precision", b"0"), ("size_precision", b"")):
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, name.encode(): text}), whole)
+        (one,) = attach(catalog, theirs, None).unusable
+        assert one.path == str(whole.relative_to(theirs))
+        said = f"has a {name} of {text.decode()}, and the definition of BTCUSDT.BINANCE one of {getattr(BTC, name)}"
+        assert one.why.startswith(said if text else f"does not say its {name}")
+        assert [each.data_type for each in catalog_view(catalog).entries] == ["bars", "quotes"]
+    pq.write_table(table, whole)
+    definition = next((theirs / "data/currency_pair/BTCUSDT.BINANCE").iterdir())
+    definition.unlink()
+    ours = {**CurrencyPair.to_dict(BTC), "price_precision": 1, "price_increment": "0.1"}
+    shelf_of_ours = tmp_path / "ours"
+    ParquetDataCatalog(str(shelf_of_ours)).write_data([CurrencyPair.from_dict(ours)])
+    (one,) = attach(shelf_of_ours, theirs, None).unusable
+    assert one.why.startswith("has a price_precision of 2, and the definition of BTCUSDT.BINANCE one of 1")
+
+
 def test_a_folder_that_two_names_share_is_not_used(catalog: Path, theirs: Path) -> None:
     folder = theirs / "data/quote_tick/AUDUSD.SIM"
     table = pq.read_table(min(folder.iterdir()))
@@ -233,8 +257,8 @@ def test_several_catalogs_may_define_an_instrument_alike(catalog: Path, theirs: 
 
 
 def imported(catalog: Path, file: Path, **fields: Any) -> None:
-    wanted = ImportOrder(files=(file,), data_type=DataType.TRADES, instrument="AUD/USD.SIM", **fields)
-    import_data(catalog, wanted, lambda *_: None)
+    asked: dict[str, Any] = {"data_type": DataType.TRADES, "instrument": "AUD/USD.SIM", **fields}
+    import_data(catalog, ImportOrder(files=(file,), **asked), lambda *_: None)
 
 
 def test_an_import_uses_an_attached_instrument_and_never_writes_into_an_attached_data_set(
@@ -262,6 +286,53 @@ def test_an_import_uses_an_attached_instrument_and_never_writes_into_an_attached
     written = ParquetDataCatalog(str(theirs)).instruments(instrument_ids=["AUD/USD.SIM"])
     assert [kept.to_dict(kept)] == [AUD.to_dict(one) for one in written]
     assert not any(file.is_symlink() for file in catalog.rglob("*"))
+
+
+def test_a_folders_name_goes_with_what_it_was_of(catalog: Path, theirs: Path, tmp_path: Path) -> None:
+    attach(catalog, theirs, None)
+    detach(catalog, "research-2024")
+    file = tmp_path / "new.csv"
+    for day in ("2024-01-02", "2024-01-03"):
+        file.write_text(f"time,price,size\n{day}T10:00:00Z,0.70001,5\n")
+        imported(catalog, file, instrument="AUDUSD.SIM")
+        assert [one.identifier for one in catalog_view(catalog).entries] == ["AUDUSD.SIM"]
+    assert "AUDUSD.SIM" not in names_of(catalog)
+    with pytest.raises(
+        ImportRefusedError, match=r"has AUDUSD\.SIM in the folder that AUD/USD\.SIM would take"
+    ):
+        imported(catalog, file)
+
+
+def test_bars_of_another_instrument_are_not_renamed(catalog: Path, tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text("close_time,open,high,low,close,volume\n2024-01-02T10:00:00Z,1.1,1.1,1.1,1.1,5\n")
+    imported(catalog, file, data_type=DataType.BARS, bar_type=DAILY)
+    shelf.remove(catalog, *shelf.instruments_in(catalog))
+    with pytest.raises(ImportRefusedError, match=f"has {DAILY} in the folder that AUDUSD"):
+        imported(
+            catalog, file, data_type=DataType.BARS, instrument="AUDUSD.SIM", bar_type=DAILY.replace("/", "")
+        )
+    assert [one.identifier for one in catalog_view(catalog).entries] == [DAILY]
+
+
+def test_a_definition_that_cannot_be_copied_stays_attached(
+    catalog: Path, theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach(catalog, theirs, None)
+    file = tmp_path / "new.csv"
+    file.write_text("time,price,size\n2024-01-02T10:00:00Z,0.70001,5\n")
+    imported(catalog, file)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attaching, "write_whole", full)
+        with pytest.raises(OSError, match="No space"):
+            detach(catalog, "research-2024")
+    assert AUD.id in [one.id for one in shelf.instruments_in(catalog)]
+    assert detach(catalog, "research-2024").kept == ("AUD/USD.SIM",)
+    assert [one.id for one in shelf.instruments_in(catalog)] == [AUD.id]
 
 
 def test_an_attached_instrument_is_neither_changed_nor_taken_out(catalog: Path, theirs: Path) -> None:

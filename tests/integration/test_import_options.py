@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog import survey as survey_module
+from flotilla.engine_sidecar.catalog.arguments import removal
+from flotilla.engine_sidecar.catalog.command_line import parser
+from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.importing import Imported, ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.mending import consolidate, remove
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError
@@ -248,6 +252,31 @@ def test_layouts_of_vendors_are_known_by_their_shape(
     assert (told.layouts, found) == ((name,), events)
 
 
+DATABENTO = "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,ts_in_delta,sequence"
+
+
+@pytest.mark.parametrize("action", ["A", "C", "M", "R", "F", ""])
+def test_updates_of_a_book_are_not_taken_for_trades(
+    tmp_path: Path, catalog: Path, reader: str, action: str
+) -> None:
+    rows = (f"{AT},{AT},160,2,15,{one},B,0,186030000000,5,0,1,1\n" for one in ("T", action))
+    said = refusal(catalog, order(TRADES, written(tmp_path, f"{DATABENTO}\n{''.join(rows)}")))
+    assert f"line 3, column 'action': {action!r} is no trade: these are book updates" in said
+    assert said.endswith("give a file of the trades schema")
+
+
+@pytest.mark.parametrize(
+    ("price", "rounded"), [("9223372036854775807", {}), ("9223372036.854775807", {"price_precision": 2})]
+)
+def test_the_mark_for_no_price_is_not_taken_for_one(
+    tmp_path: Path, catalog: Path, reader: str, price: str, rounded: dict[str, Any]
+) -> None:
+    header = "ts_recv,ts_event,rtype,publisher_id,bid_px_00,ask_px_00,bid_sz_00,ask_sz_00"
+    rows = (f"{AT},{AT},1,2,186030000000,{ask},3,4\n" for ask in ("186040000000", price))
+    said = refusal(catalog, order(QUOTES, written(tmp_path, f"{header}\n{''.join(rows)}"), **rounded))
+    assert f"line 3, column 'ask_px_00': {price!r} stands for no price at all: leave out such rows" in said
+
+
 def test_what_a_vendor_does_not_tell_is_asked_for(tmp_path: Path, catalog: Path) -> None:
     metatrader = written(tmp_path, "2024.01.02,17:00,1,2,1,2,3\n")
     assert "give --timezone" in refusal(catalog, order(BARS, metatrader))
@@ -287,6 +316,39 @@ def test_one_quote_in_many_shapes_is_one_quote(
     (found,), _ = brought_in(catalog, order(QUOTES, written(tmp_path, text), **given))
     sizes = "3,3" if "default_size" in given else "3,4"
     assert found == f"1,2,{sizes},{AT}"
+
+
+@pytest.mark.parametrize("mark", ["§", '"', "\n", "\r", "\0"])
+def test_what_can_part_no_line_is_refused_as_a_delimiter(tmp_path: Path, catalog: Path, mark: str) -> None:
+    wanted = order(QUOTES, written(tmp_path, f"{QUOTE}{MOMENT},1,2,3,4\n"), delimiter=mark)
+    assert refusal(catalog, wanted).startswith(f"--delimiter {mark!r}: give one ASCII character")
+    with pytest.raises(ImportRefusedError, match="--delimiter"):
+        preview(catalog, wanted)
+
+
+NEVER = 1 << 63  # in nanoseconds since 1970 a moment of 11 April 2262
+
+
+@pytest.mark.parametrize(
+    "late", ["9999-12-31T23:59:59Z", "9999-12-31 23:59:59+00:00", str(NEVER), "9999999999"]
+)
+def test_times_that_no_catalog_can_hold_are_refused_by_line(
+    tmp_path: Path, catalog: Path, reader: str, late: str
+) -> None:
+    title = "time,price,size,close_time,open,high,low,close,volume\n"
+    file = written(tmp_path, f"{title}{AT},1,1,{AT},1,1,1,1,1\n{late},1,1,{late},1,1,1,1,1\n")
+    for data_type, column in ((TRADES, "time"), (BARS, "close_time")):
+        said = refusal(catalog, order(data_type, file))
+        assert f"line 3, column {column!r}: is after 11 April 2262" in said
+
+
+def test_the_last_time_that_a_catalog_can_hold_is_read_back(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    file = written(tmp_path, f"time,price,size\n{AT},1,1\n{NEVER - 1},1,1\n")
+    found, told = brought_in(catalog, order(TRADES, file))
+    assert [one.rpartition(",")[2] for one in found] == [AT, str(NEVER - 1)]
+    assert told.last == NEVER - 1
 
 
 def test_thousands_are_set_apart_only_where_they_are(tmp_path: Path, catalog: Path, reader: str) -> None:
@@ -344,6 +406,31 @@ def test_minutes_are_not_taken_for_hours_however_they_are_sorted(
 def test_a_batch_of_nothing_but_repetitions_is_left_out() -> None:
     table = pa.table({"ts": pa.array([1], pa.uint64())})
     assert [one["ts"].to_pylist() for one in without_repetitions([table, table])] == [[1]]
+
+
+def test_files_that_have_ticks_of_one_time_in_common_have_each_of_them_once(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    shared = f"{MOMENT + 1000},1,5,buy,A\n{MOMENT + 1000},1,5,buy,B\n"
+    title = "time,price,size,side,trade_id\n"
+    first = written(tmp_path, f"{title}{MOMENT},1,5,buy,A\n{shared}", "first.csv")
+    later = written(
+        tmp_path, f"{title}{shared}{MOMENT + 1000},1,5,sell,B\n{MOMENT + 2000},1,5,buy,B\n", "later.csv"
+    )
+    assert "give --sort, and --dedupe where" in refusal(catalog, order(TRADES, first, later))
+    found, told = brought_in(catalog, order(TRADES, first, later, sort=True, dedupe=True))
+    sides_and_ids = [one.split(",")[2:4] for one in found]
+    assert sides_and_ids == [["BUYER", "A"], ["BUYER", "A"], ["BUYER", "B"], ["SELLER", "B"], ["BUYER", "B"]]
+    assert told.rows == 5
+
+
+def test_rows_that_repeat_across_tables_are_left_out_as_well() -> None:
+    tables = [
+        pa.table({"ts": pa.array(times, pa.uint64()), "id": ids})
+        for times, ids in (([1, 2, 2], [1, 1, 2]), ([2, 2], [1, 3]), ([2, 2], [3, 1]), ([2, 3], [4, 1]))
+    ]
+    found = [one["id"].to_pylist() for one in without_repetitions(tables)]
+    assert found == [[1, 1, 2], [3], [4, 1]]
 
 
 def test_rows_that_repeat_are_taken_once_when_asked(tmp_path: Path, catalog: Path, reader: str) -> None:
@@ -538,6 +625,27 @@ def test_a_part_of_a_data_set_is_removed(filled: Path, first: int, last: int, le
     assert not (filled / ".import").exists()
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        "2024-01-02T15:03:00Z",
+        "2024-01-02 15:03:00Z",
+        f"{MOMENT + 180_000}",
+        f"{MOMENT + 180_000}000000",
+        "2024-01-02 15:03",
+    ],
+)
+def test_the_last_moment_of_a_removal_is_included_however_it_is_written(filled: Path, last: str) -> None:
+    chosen = parser().parse_args(["rm", BAR_TYPE, "--catalog", str(filled), "--to", last])
+    remove(filled, **removal(chosen))
+    assert minutes(filled) == [4, 5, 6, 7, 8]
+
+
+def test_a_removal_to_a_date_takes_its_whole_day(filled: Path) -> None:
+    chosen = parser().parse_args(["rm", BAR_TYPE, "--catalog", str(filled), "--to", "2024-01-02"])
+    assert removal(chosen)["last"] == 1704240000 * SECOND - 1
+
+
 def test_a_whole_data_set_is_removed_and_no_other(filled: Path) -> None:
     assert remove(filled, "ETH/USD.SIM").data_type is QUOTES
     assert minutes(filled) == list(range(1, 9))
@@ -567,6 +675,48 @@ def test_many_files_become_few(filled: Path) -> None:
     assert consolidate(filled, BAR_TYPE) == []
     with pytest.raises(ImportRefusedError, match=r"no data of XYZ\.SIM of its own"):
         consolidate(filled, "XYZ.SIM")
+
+
+def consolidated(catalog: Path, _: Path) -> None:
+    consolidate(catalog)
+
+
+def removed_in_part(catalog: Path, _: Path) -> None:
+    remove(catalog, BAR_TYPE, None, at(3), at(4))
+
+
+def removed(catalog: Path, _: Path) -> None:
+    remove(catalog, BAR_TYPE)
+
+
+def more_came_in(catalog: Path, file: Path) -> None:
+    import_data(catalog, order(BARS, file, stamp=Stamp.CLOSE), lambda *_: None)
+
+
+@pytest.mark.parametrize("changed", [consolidated, removed_in_part, removed, more_came_in])
+def test_what_else_lies_in_a_data_sets_folder_stays(
+    filled: Path, tmp_path: Path, changed: Callable[[Path, Path], None]
+) -> None:
+    (folder,) = (filled / "data/bar").iterdir()
+    (folder / "part-0.parquet").write_bytes(b"as NautilusTrader named it once")
+    (folder / "notes" / "mine").mkdir(parents=True)
+    (folder / "notes" / "mine" / "why.txt").write_text("a word")
+    (folder / "gone").symlink_to("nowhere")
+    changed(filled, written(tmp_path, HEADER + bar(20), "more.csv"))
+    assert (folder / "part-0.parquet").read_bytes() == b"as NautilusTrader named it once"
+    assert (folder / "notes" / "mine" / "why.txt").read_text() == "a word"
+    assert str((folder / "gone").readlink()) == "nowhere"
+    (folder / "part-0.parquet").unlink()  # NautilusTrader reads all that is so called
+    left = {
+        consolidated: range(1, 9),
+        removed_in_part: (1, 2, 5, 6, 7, 8),
+        removed: (),
+        more_came_in: (*range(1, 9), 20),
+    }
+    assert [one.files > 0 for one in catalog_view(filled).entries if one.data_type == "bars"] == [
+        True
+    ] * bool(left[changed])
+    assert minutes(filled) == list(left[changed])
 
 
 KILLED = """

@@ -196,6 +196,24 @@ def test_prices_below_zero_keep_the_class_that_has_them(program: Program, tmp_pa
     assert program.add("CLK0.NYMEX", taker_fee="0.0001")["outcome"] == "replaced"
 
 
+def test_a_change_of_class_that_was_killed_half_way_is_done_by_the_next_add(
+    program: Program, tmp_path: Path
+) -> None:
+    program.add("ABC.XNAS", "equity", currency="USD", price_increment="0.01")
+    old = program.stored()
+    (definition,) = program.folder.glob("data/equity/ABC.XNAS/*.parquet")
+    killed = tmp_path / definition.name
+    killed.write_bytes(definition.read_bytes())
+    program.add("ABC.XNAS", "index", currency="USD", price_increment="0.01", size_increment="1")
+    new = program.stored()
+    assert (old["ABC.XNAS"]["type"], new["ABC.XNAS"]["type"]) == ("Equity", "IndexInstrument")
+    definition.parent.mkdir(parents=True)
+    definition.write_bytes(killed.read_bytes())  # as if it had not come to be deleted
+    change = program.add("ABC.XNAS", "index", currency="USD", price_increment="0.01", size_increment="1")
+    assert change["outcome"] == "unchanged"
+    assert program.stored() == new
+
+
 def test_what_is_not_given_stays_unless_all_is_described_anew(program: Program) -> None:
     program.add("ACME.XNAS", "equity", currency="USD", price_increment="0.01", taker_fee="0.0005")
     change = program.add("ACME.XNAS", maker_fee="-0.0001")
