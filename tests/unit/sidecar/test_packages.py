@@ -70,7 +70,7 @@ async def test_what_is_not_there_or_not_itself_is_refused_by_its_name_and_not_ke
 async def test_more_than_a_process_is_handed_is_refused_and_the_oldest_are_let_go() -> None:
     all_of_them = [archive(number) for number in range(8)]
     packages, shelf = Packages(), Shelf(*all_of_them)
-    with pytest.raises(FaultError, match="more than 8 MiB together"):
+    with pytest.raises(FaultError, match=r"mine@1 \(5\.0 MiB\), mine@1 \(5\.0 MiB\): more than 8 MiB"):
         await fetch(packages, shelf, *all_of_them[:2])
     for each in all_of_them:
         await fetch(packages, shelf, each)
