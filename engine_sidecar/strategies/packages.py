@@ -76,7 +76,7 @@ class OpenPackages:
                 + (
                     "it is another version of it, and one process has one"
                     if owner.partition("@")[0] == label.partition("@")[0]
-                    else "rename it in one of them, or run them in two engines"
+                    else "rename it in one of them, or run them apart"
                 )
             )
         found = PathFinder.find_spec(name)
