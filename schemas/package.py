@@ -1,6 +1,7 @@
 """Packages: people's own strategies as content, named by a digest, and what a check found in it."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 
@@ -31,6 +32,12 @@ class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
     name: Name
     version: PackageVersion
     digest: Digest
+
+    @property
+    def label(self) -> str:
+        """`name@version`; a draft by the beginning of its digest."""
+        shown = self.version[: len(_DRAFT) + 12] if self.version.startswith(_DRAFT) else self.version
+        return f"{self.name}@{shown}"
 
 
 class UploadChunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +175,14 @@ class PackageFindings(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FieldError, ...] = ()
     strategies: tuple[FoundStrategy, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def too_much(sizes: Sequence[tuple[str, int]]) -> str | None:
+    """What is wrong with packages of these labels and sizes (bytes) in one process; None when nothing is."""
+    if sum(size for _, size in sizes) <= MOST_BYTES:
+        return None
+    each = ", ".join(f"{label} ({size / (1 << 20):.1f} MiB)" for label, size in sizes)
+    return f"{each}: more than {MOST_BYTES >> 20} MiB together, and one engine or trial takes no more"
 
 
 def draft_version(digest: str) -> str:

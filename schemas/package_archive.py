@@ -21,6 +21,7 @@ _PLAIN_FILE: Final = 0o100644 << 16
 _NEVER_PACKED: Final = frozenset({"__pycache__", "node_modules", "venv"})
 _OURS: Final = frozenset({"flotilla", "engine_sidecar", "nautilus_trader"})
 _TESTS: Final = frozenset({"tests", "test", "conftest"})
+_NEVER_RUN: Final = _TESTS | {"setup", "__main__", "__init__"}
 SOURCES: Final = "src"
 """A folder at the top that holds the modules, where a project has one."""
 
@@ -101,6 +102,26 @@ def modules_of(files: Iterable[str]) -> list[str]:
 def top_names(files: Iterable[str]) -> set[str]:
     """The names that an `import` finds in the package first, tests left out."""
     return {module.partition(".")[0] for module in modules_of(files)}
+
+
+def importable_names(files: Iterable[str]) -> set[str]:
+    """All names at the top that an `import` can find where the package runs, modules that look like tests among them."""
+    return {top for top in _tops(files).values() if top.isidentifier() and top not in _NEVER_RUN}
+
+
+def never_run(files: Iterable[str]) -> set[str]:
+    """The modules at the top that most projects have and no strategy is of, such as `tests`: two packages may have them, so they are
+    left behind where packages run.
+    """
+    return {name for name, top in _tops(files).items() if top in _NEVER_RUN}
+
+
+def _tops(files: Iterable[str]) -> dict[str, str]:
+    """Of each module by its path: what an `import` of it begins with. A folder needs no `__init__.py` for that."""
+    names = set(files)
+    root = module_root(names)
+    paths = [path for path in map(PurePosixPath, names) if path.suffix == ".py" and _is_below(path, root)]
+    return {str(path): path.relative_to(root).parts[0].removesuffix(".py") for path in paths}
 
 
 def _check(files: Mapping[str, bytes]) -> None:

@@ -25,7 +25,7 @@ from flotilla.engine_sidecar.backtest.running import run_trial
 from flotilla.engine_sidecar.link.frames import Frames, frame
 from flotilla.engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
 from flotilla.engine_sidecar.replay.streams import WrongDataError
-from flotilla.engine_sidecar.strategies.packages import OpenPackages
+from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
 from flotilla.schemas.package_archive import ArchiveError
 
@@ -46,9 +46,9 @@ def run(sock: socket.socket) -> int:
     numpy.random.seed(trial.job.seed)
     packages = OpenPackages()
     try:
-        packages.add(trial.packages)
+        packages.add(trial.packages, [package.label for package in trial.job.plan.packages])
         outcome, engine = _run(trial, link)
-    except (ArchiveError, TrialRefusedError, WrongDataError) as error:
+    except (ArchiveError, UnpackingError, TrialRefusedError, WrongDataError) as error:
         link.send(Refused(TrialFailure.CONFIG, str(error)))
         return 1
     except SystemExit as error:

@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, Isolated
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
 from flotilla.engine_sidecar.link.own_folders import make_folder
 from flotilla.engine_sidecar.strategies.import_path import extend_path
-from flotilla.engine_sidecar.strategies.packages import OpenPackages
+from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import PackageFindings
 from flotilla.schemas.package_archive import ArchiveError, unpack
@@ -34,7 +34,7 @@ def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblem
     extend_path()
     packages = OpenPackages()
     try:
-        packages.add(check.archives)
+        packages.add(check.archives, [package.label for package in check.plan.packages] if check.plan else ())
         trials = [
             IsolatedCheck(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
             for index, strategy in enumerate(check.strategies)
@@ -42,7 +42,7 @@ def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblem
         if (plan := check.plan) is not None:
             trials.append(IsolatedCheck("plan", lambda: plan_check.plan_problems(plan)))
         found = [problem for trial in trials for problem in trial.verdict(patience_s)]
-    except ArchiveError as error:
+    except (ArchiveError, UnpackingError) as error:
         found = [FieldError("packages", str(error))]
     finally:
         packages.close()
@@ -61,7 +61,7 @@ def package_of(check: CheckLine, patience_s: float = PACKAGE_S) -> PackageFindin
         packages.add(check.archives[:1])
         trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
         told = trial.answer(patience_s)
-    except ArchiveError as error:
+    except (ArchiveError, UnpackingError) as error:
         return PackageFindings(problems=(FieldError("package", str(error)),))
     finally:
         packages.close()

@@ -35,13 +35,31 @@ class IndescribableError(ValueError):
 
 
 def parameters_of(config_class: Any) -> tuple[dict[str, Parameter], dict[str, str]]:
-    """The parameters of a StrategyConfig by field, without those that every one has; and what is wrong, by field."""
-    own = [
-        field
-        for field in msgspec.structs.fields(config_class)
-        if field.name not in StrategyConfig.__struct_fields__
-    ]
+    """The parameters of a StrategyConfig by field, without those that every one has; and what is wrong, by field.
+
+    Raises NameError for an annotation with a name that is not there, and whatever the class's own code raises.
+    """
+    try:
+        every = msgspec.structs.fields(config_class)
+    except NameError as error:
+        named = _annotated_with(config_class, error.name or "")
+        if not named:
+            raise
+        text = f"has a type that is not there when it runs, such as one imported under `if TYPE_CHECKING:`: {error}"
+        return {}, dict.fromkeys(named, text)
+    own = [field for field in every if field.name not in StrategyConfig.__struct_fields__]
     return _fields(own, _documented(config_class), 0)
+
+
+def _annotated_with(kind: Any, name: str) -> list[str]:
+    """Fields whose annotation, still a text, has the name in it."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    return [
+        field
+        for each in kind.__mro__
+        for field, annotation in inspect.get_annotations(each).items()
+        if name and isinstance(annotation, str) and word.search(annotation)
+    ]
 
 
 def _fields(
@@ -54,6 +72,8 @@ def _fields(
             found[field.encode_name] = _parameter(field, help_of.get(field.name, ""), depth)
         except IndescribableError as error:
             wrong[field.encode_name] = str(error)
+        except Exception as error:  # noqa: BLE001 - factories of defaults, and types, are people's own code
+            wrong[field.encode_name] = f"cannot be described: {type(error).__name__}: {error}"
     return found, wrong
 
 

@@ -6,6 +6,7 @@ import resource
 import select
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,8 @@ class IsolatedCheck:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - whatever it is, the process ends with it, and these are its last words
+            os.write(2, traceback.format_exc().encode(errors="replace"))
         finally:
             os._exit(code)
 

@@ -39,16 +39,14 @@ _CERTAIN: Final = ("instrument", "bar_type")
 
 def findings(files: Mapping[str, bytes]) -> PackageFindings:
     """What is in the package, whose modules can be imported here by now; or everything that is wrong with it."""
-    if problems := requirement_problems(files):
-        return PackageFindings(problems=tuple(problems))
+    if unmet := _requirements(files):
+        return PackageFindings(problems=unmet)
     modules: list[ModuleType] = []
     for name in modules_of(files):
-        try:
-            modules.append(importlib.import_module(name))
-        except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
-            return _refused(
-                name, f"it cannot be imported: {type(error).__name__}: {error}{_line(error, name)}"
-            )
+        module = _imported(name)
+        if isinstance(module, FieldError):
+            return PackageFindings(problems=(module,))
+        modules.append(module)
     classes = _strategies(modules)
     if not classes:
         return _refused(
@@ -60,7 +58,7 @@ def findings(files: Mapping[str, bytes]) -> PackageFindings:
         )
     found, problems, notes = [], [], []
     for each in classes:
-        strategy, wrong, note = _examined(each)
+        strategy, wrong, note = _judged(each)
         problems += wrong
         found += [strategy] if strategy else []
         notes += [note] if note else []
@@ -69,11 +67,29 @@ def findings(files: Mapping[str, bytes]) -> PackageFindings:
     return PackageFindings(strategies=tuple(found), notes=tuple(notes))
 
 
+def _requirements(files: Mapping[str, bytes]) -> tuple[FieldError, ...]:
+    try:
+        return tuple(requirement_problems(files))
+    except Exception as error:  # noqa: BLE001 - libraries read what anybody may have written
+        return (FieldError("package", f"its requirements cannot be read: {type(error).__name__}: {error}"),)
+
+
+def _imported(name: str) -> ModuleType | FieldError:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
+        text = f"it cannot be imported: {type(error).__name__}: {error}{_line(error, name)}"
+    except SystemExit as error:
+        ends = f"it ends its process when it is imported: sys.exit({error}){_line(error, name)}"
+        text = f'{ends}; put what a script does under `if __name__ == "__main__":`'
+    return FieldError(name, text)
+
+
 def _refused(field: str, message: str) -> PackageFindings:
     return PackageFindings(problems=(FieldError(field, message),))
 
 
-def _line(error: Exception, name: str) -> str:
+def _line(error: BaseException, name: str) -> str:
     """Where in the package it was raised."""
     trace, number, file = error.__traceback__, 0, ""
     while trace is not None:
@@ -100,6 +116,14 @@ def _strategies(modules: list[ModuleType]) -> list[type]:
         if not inspect.isabstract(kind) and not (kind in bases and _config_class(kind) is None)
     ]
     return sorted(kept, key=_path)
+
+
+def _judged(kind: type) -> tuple[FoundStrategy | None, list[FieldError], str]:
+    try:
+        return _examined(kind)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - annotations and attributes of a class are people's own code
+        text = f"it cannot be examined: {type(error).__name__}: {error}"
+        return None, [FieldError(_path(kind), text)], ""
 
 
 def _examined(kind: type) -> tuple[FoundStrategy | None, list[FieldError], str]:
@@ -138,7 +162,7 @@ def _building(strategy: FoundStrategy) -> str | None:
     }
     try:
         build_strategy(plan, lambda *_: None)
-    except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a constructor may raise anything
         return f"{type(error).__name__}: {error}"
     return None
 

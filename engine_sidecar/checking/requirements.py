@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -30,11 +31,19 @@ def _requirements(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             yield "pyproject.toml", f"!it cannot be read: {error}"
             return
-        found = read.get("project", {}).get("dependencies", [])
-        yield from (("pyproject.toml", str(each)) for each in found)
+        yield from (("pyproject.toml", text) for text in _dependencies(read.get("project", {})))
     for line in files.get("requirements.txt", b"").decode(errors="replace").splitlines():
         if text := line.partition("#")[0].strip():
             yield "requirements.txt", text
+
+
+def _dependencies(project: Any) -> list[str]:
+    if not isinstance(project, dict):
+        return ["!`project` is no table: write [project]"]
+    found = project.get("dependencies", [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        return ['!`project.dependencies` is no list of texts: write dependencies = ["numpy>=2"]']
+    return found
 
 
 def _problem(text: str) -> str | None:

@@ -13,7 +13,7 @@ from flotilla.engine_sidecar.engine.live_engine import LiveEngine
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
 from flotilla.engine_sidecar.link.frames import Ended, Run
 from flotilla.engine_sidecar.strategies.guard import fault_text
-from flotilla.engine_sidecar.strategies.packages import OpenPackages
+from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.states import FailureReason
 
@@ -62,13 +62,21 @@ async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
         return Ended(FailureReason.CONFIG, f"expected what to run, not {type(first).__name__}")
     packages = OpenPackages()
     try:
-        packages.add(first.packages)
-        engine = LiveEngine(first, link, loop, packages)
-    except PlanRefusedError as error:
-        return Ended(error.reason, str(error))
-    except (ArchiveError, OSError) as error:
-        return Ended(FailureReason.CONFIG, f"plan.packages: {error}")
-    try:
-        return await engine.live()
+        engine = _built(first, link, loop, packages)
+        return engine if isinstance(engine, Ended) else await engine.live()
     finally:
         packages.close()
+
+
+def _built(
+    run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop, packages: OpenPackages
+) -> LiveEngine | Ended:
+    try:
+        packages.add(run.packages, [package.label for package in run.plan.packages])
+        return LiveEngine(run, link, loop, packages)
+    except PlanRefusedError as error:
+        return Ended(error.reason, str(error))
+    except ArchiveError as error:
+        return Ended(FailureReason.CONFIG, f"plan.packages: {error}")
+    except UnpackingError as error:
+        return Ended(FailureReason.HOST, f"plan.packages: {error}")

@@ -24,7 +24,7 @@ from flotilla.engine_sidecar.link.asking import (
 )
 from flotilla.engine_sidecar.strategies.building import OnStrategyFault, build_strategy
 from flotilla.engine_sidecar.strategies.guard import fault_text
-from flotilla.engine_sidecar.strategies.packages import OpenPackages
+from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.strategy import StrategyView
@@ -60,8 +60,8 @@ class RunningStrategies:
             return publish_signal(self._kernel, question), None, ()
         async with self._one_at_a_time:
             match question:
-                case AddStrategy(strategy=plan, is_started=is_started, packages=archives):
-                    self._open(archives)
+                case AddStrategy(strategy=plan, is_started=is_started):
+                    await self._open(question)
                     return self._add(plan, is_started=is_started)
                 case StartStrategy(strategy_id=strategy_id):
                     return self._start(self._find(strategy_id))
@@ -80,13 +80,19 @@ class RunningStrategies:
                 return strategy
         raise fault(FaultCode.NOT_FOUND, f"the engine has no strategy {strategy_id}")
 
-    def _open(self, archives: tuple[bytes, ...]) -> None:
+    async def _open(self, question: AddStrategy) -> None:
+        """In a thread: megabytes are compared and written while the engine trades. Imports are made on the loop, as all of the trader's."""
+        if not question.packages:
+            return
         try:
-            self._packages.add(archives)
-        except (ArchiveError, OSError) as error:
-            raise invalid(
-                FieldError("strategy", f"its package cannot be taken into this engine: {error}")
-            ) from error
+            await asyncio.to_thread(self._packages.add, question.packages, question.labels)
+        except ArchiveError as error:
+            text = f"its package cannot be taken into this engine: {error}"
+            raise invalid(FieldError("strategy", text)) from error
+        except UnpackingError as error:
+            raise fault(FaultCode.UNAVAILABLE, str(error)) from error
+        if not self._kernel.trader.is_running:
+            raise fault(FaultCode.CONFLICT, "the engine does not trade")
 
     def _add(self, plan: dict[str, Any], *, is_started: bool) -> tuple[str, str | None, tuple[str, ...]]:
         try:

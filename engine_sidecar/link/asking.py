@@ -14,11 +14,14 @@ class ListStrategies(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddStrategy(msgspec.Struct, frozen=True, tag=True):
-    """Add the strategy of an importable config, and start it unless told otherwise. `packages` are archives that it comes from."""
+    """Add the strategy of an importable config, and start it unless told otherwise. `packages` are archives that it comes from,
+    `labels` what people call them.
+    """
 
     strategy: dict[str, Any]
     is_started: bool = True
     packages: tuple[bytes, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class StartStrategy(msgspec.Struct, frozen=True, tag=True):

@@ -12,7 +12,7 @@ from flotilla.engine_sidecar.link.frames import (
     ToEngine,
     ZygoteReady,
 )
-from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.states import FailureReason, StopPolicy
 from flotilla.schemas.telemetry import Alert, EngineMetrics, StateChange
 
 
@@ -21,9 +21,10 @@ class BusFound(msgspec.Struct, frozen=True):
 
 
 class CannotRun(msgspec.Struct, frozen=True):
-    """What the session is to run cannot be had: it ends before there is an engine."""
+    """What the session is to run cannot be had: it ends before there is an engine. `reason` says whether another try may go better."""
 
     detail: str
+    reason: FailureReason
 
 
 class StopAsked(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from flotilla.engine_sidecar.session.bus_session import Answering, BusSession, S
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.core.final_state import final_state
 from flotilla.engine_sidecar.session.handlers import Handlers
-from flotilla.engine_sidecar.session.packages import Packages, is_passing
+from flotilla.engine_sidecar.session.packages import Packages, is_for_good, is_passing
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
@@ -27,6 +27,7 @@ from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import Launch
+from flotilla.schemas.states import FailureReason
 from flotilla.schemas.telemetry import StateChange
 
 log = get_logger(__name__)
@@ -116,10 +117,11 @@ class EngineSession:
             async with asyncio.timeout(spec.boot_timeout_s):
                 self._handlers.archives = await self._patiently(spec.plan.packages)
         except FaultError as error:
-            self._handlers.post(CannotRun(error.fault.message))
+            reason = FailureReason.CONFIG if is_for_good(error) else FailureReason.HOST
+            self._handlers.post(CannotRun(error.fault.message, reason))
         except TimeoutError:
             text = f"its packages could not be fetched within {spec.boot_timeout_s:g} s"
-            self._handlers.post(CannotRun(text))
+            self._handlers.post(CannotRun(text, FailureReason.HOST))
         else:
             self._handlers.post(BusFound())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from flotilla.bus.bus import Bus
 from flotilla.bus.packages import fetch_package
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.package import MOST_BYTES, PackageRef
+from flotilla.schemas.package import MOST_BYTES, PackageRef, too_much
 
 _KEPT_BYTES = 4 * MOST_BYTES
 
@@ -18,16 +18,17 @@ class Packages:
 
     async def fetch(self, bus: Bus, packages: Iterable[PackageRef]) -> tuple[bytes, ...]:
         """The archives, in order. Raises FaultError: `not_found`, `too_large` for more than a process is handed, and as calls do."""
-        archives = []
+        archives: list[bytes] = []
+        sizes: list[tuple[str, int]] = []
         for package in packages:
             archive = self._kept.pop(package.digest, None)
             if archive is None:
                 archive = await _fetched(bus, package)
             self._kept[package.digest] = archive
             archives.append(archive)
+            sizes.append((package.label, len(archive)))
         self._bound()
-        if sum(map(len, archives)) > MOST_BYTES:
-            text = f"the packages of one process have more than {MOST_BYTES >> 20} MiB together"
+        if text := too_much(sizes):
             raise fault(FaultCode.TOO_LARGE, text)
         return tuple(archives)
 
@@ -40,10 +41,15 @@ async def _fetched(bus: Bus, package: PackageRef) -> bytes:
     try:
         return await fetch_package(bus, package.digest)
     except FaultError as error:
-        text = f"package {package.name}@{package.version}: {error.fault.message}"
+        text = f"package {package.label}: {error.fault.message}"
         raise fault(error.fault.code, text) from error
 
 
 def is_passing(error: FaultError) -> bool:
     """True for what may be otherwise when it is tried again."""
     return error.fault.code in (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN, FaultCode.BUSY)
+
+
+def is_for_good(error: FaultError) -> bool:
+    """True for what the packages themselves are at fault for, as they are named: no other try of the same mends it."""
+    return error.fault.code in (FaultCode.NOT_FOUND, FaultCode.TOO_LARGE, FaultCode.INVALID)

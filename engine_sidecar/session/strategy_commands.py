@@ -54,8 +54,10 @@ class StrategyCommands:
     async def add(self, command: AddToEngine) -> StrategyList:
         """Adds a strategy. Raises `invalid` with field `strategy` for one that cannot be built, `conflict` for a tag in use."""
         fence(self._spec, command.session_id)
-        archives = await self._fetch((command.package,)) if command.package else ()
-        question = AddStrategy(command.strategy, command.start, archives)
+        packages = (command.package,) if command.package else ()
+        archives = await self._fetch(packages) if packages else ()
+        labels = tuple(package.label for package in packages)
+        question = AddStrategy(command.strategy, command.start, archives, labels)
         done = await self._ask(command.session_id, question, CHANGE_S)
         self._note(done.strategy_id, is_at_rest=not command.start)
         return done

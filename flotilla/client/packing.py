@@ -105,8 +105,11 @@ def _name(files: dict[str, bytes], path: Path) -> str:
     said = ""
     if (project := files.get("pyproject.toml")) is not None:
         try:
-            said = str(tomllib.loads(project.decode()).get("project", {}).get("name", ""))
+            table = tomllib.loads(project.decode()).get("project", {})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise invalid(FieldError("path", f"pyproject.toml: it cannot be read: {error}")) from None
+        if not isinstance(table, dict):
+            raise invalid(FieldError("path", "pyproject.toml: `project` is no table: write [project]"))
+        said = str(table.get("name", ""))
     stem = path.resolve().stem if path.suffix == ".py" else path.resolve().name
     return re.sub(r"[^a-z0-9_]+", "_", (said or stem).lower()).strip("_")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.catalog import ATTACHED_FILE, AttachedCatalog
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.fault import FaultCode, FaultError
@@ -51,10 +52,11 @@ async def runtime(docker: DockerBench) -> AsyncIterator[DockerRuntime]:
     await made.close()
 
 
+@pytest.mark.parametrize("worker", [None, WorkerPlan(slots=4)], ids=["engine", "worker"])
 async def test_what_docker_runs_is_what_the_specification_says(
-    docker: DockerBench, runtime: DockerRuntime
+    docker: DockerBench, runtime: DockerRuntime, worker: WorkerPlan | None
 ) -> None:
-    spec = session(config=EngineConfig(labels={"desk": "rates"}))
+    spec = session(config=EngineConfig(labels={"desk": "rates"}), worker=worker)
     await runtime.ensure(spec, LINE)
     wanted = container_config(spec, docker.profile(OBEDIENT), host=Room(cpus=64, memory_bytes=0))
     host_config, env, labels = wanted.pop("HostConfig"), wanted.pop("Env"), wanted.pop("Labels")

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from flotilla.schemas.session import EnginePlan, PlanCheck, PlanProblems
+from flotilla.schemas.package import PackageRef
+from flotilla.schemas.package_archive import digest_of, pack
+from flotilla.schemas.session import CheckLine, EnginePlan, PlanCheck, PlanProblems
 from tests.engine_processes import ROOT, ema_cross, sandbox_node
 
 FACTORY = "engine_sidecar.replay.sandbox:SandboxLiveExecClientFactory"
@@ -99,6 +101,33 @@ def test_what_a_class_does_to_its_process_is_told_and_does_no_harm(tmp_path: Pat
     assert told[fields[6]] == told[fields[7]] == "the class did not let its check end within 10 s"
     assert "has no attribute 'Any'" in told[f"{fields[8]}.strategy_path"]
     assert f"strategies[{len(modules)}]" not in told
+
+
+def test_what_the_check_itself_trips_over_is_told(tmp_path: Path) -> None:
+    source = """from __future__ import annotations
+from nautilus_trader.config import StrategyConfig
+class OddConfig(StrategyConfig, frozen=True):
+    size: Absent
+"""
+    (tmp_path / "odd.py").write_text(source)
+    config = {"config_path": "odd:OddConfig", "config": {}}
+    ((place, message),) = check(ema_cross() | config, path=tmp_path)
+    assert (place, message.endswith("NameError: name 'Absent' is not defined")) == ("strategies[0]", True), (
+        message
+    )
+
+
+def test_packages_that_do_not_go_together_are_told_by_their_names_and_that_of_the_module() -> None:
+    archives = tuple(pack({f"fe_{name}.py": b"", "fe_utils.py": name.encode()}) for name in "ab")
+    refs = tuple(
+        PackageRef(name=name, version="1", digest=digest_of(archive))
+        for name, archive in zip("ab", archives, strict=True)
+    )
+    line = CheckLine(plan=plan(sandbox_node(), packages=refs), archives=archives)
+    ended = ask(msgspec.json.encode(line) + b"\n")
+    (problem,) = msgspec.json.decode(ended.stdout, type=PlanProblems).problems
+    assert problem.field == "packages"
+    assert problem.message.startswith("fe_utils: b@1 has a module of this name, and so has a@1")
 
 
 def test_a_plan_that_nautilus_trader_does_not_take_is_told() -> None:

@@ -144,6 +144,41 @@ class Mine(Strategy):
         ),
         ({"mine.py": SOUND, "requirements.txt": "-r other.txt"}, "requirements.txt", "is no requirement"),
         ({"mine.py": SOUND, "pyproject.toml": "[project"}, "pyproject.toml", "cannot be read"),
+        ({"mine.py": SOUND, "pyproject.toml": "project = 1"}, "pyproject.toml", "`project` is no table"),
+        (
+            {"mine.py": SOUND, "pyproject.toml": "[project]\ndependencies = 'numpy'"},
+            "pyproject.toml",
+            "`project.dependencies` is no list of texts",
+        ),
+        (
+            {"mine.py": SOUND, "script.py": "import sys\nsys.exit(0)"},
+            "script",
+            "ends its process when it is imported: sys.exit(0) (script, line 2)",
+        ),
+        (
+            {
+                "mine.py": f"from __future__ import annotations\nfrom typing import TYPE_CHECKING\n{HEAD}\n"
+                "if TYPE_CHECKING:\n  from decimal import Decimal as Size\n"
+                "class MineConfig(StrategyConfig, frozen=True):\n  size: list[Size]\nclass Mine(Strategy): pass\n"
+            },
+            "mine:MineConfig.size",
+            "imported under `if TYPE_CHECKING:`: name 'Size' is not defined",
+        ),
+        (
+            {
+                "mine.py": SOUND.replace(
+                    "period: int = 5", "period: int = msgspec.field(default_factory=lambda: 1 // 0)"
+                ).replace("class MineConfig", "import msgspec\nclass MineConfig")
+            },
+            "mine:MineConfig.period",
+            "cannot be described: ZeroDivisionError",
+        ),
+        ({"mine.py": f"{SOUND}\n    __doc__ = 5\n"}, "mine:Mine", "it cannot be examined: AttributeError"),
+        (
+            {"mine.py": f"{SOUND}\n    def __init__(self, config):\n        raise SystemExit('no')\n"},
+            "mine:Mine",
+            "it cannot be built: SystemExit: no",
+        ),
     ],
 )
 def test_a_package_that_cannot_run_is_refused_by_what_is_at_fault(
@@ -164,7 +199,7 @@ def test_requirements_that_engines_have_are_taken(check: Check) -> None:
         ("while True: pass", f"did not let its check end within {PATIENCE_S:g} s"),
         ("import os; os._exit(0)", "ended the process (exit code 0)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
-        ("raise SystemExit(3)", "ended the process (exit code 3)"),
+        ("raise SystemExit(3)", "ends its process when it is imported: sys.exit(3) (mine, line 2); put what"),
         ("import os; os.fork()", "Operation not permitted"),
         ("import subprocess; subprocess.run(['true'])", "Operation not permitted"),
         ("import os; os.execv('/bin/true', ['true'])", "Operation not permitted"),

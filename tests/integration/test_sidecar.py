@@ -15,9 +15,17 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus, connect
-from flotilla.schemas.contract import COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, COMMAND_STOP, Actor, Call
-from flotilla.schemas.fault import FaultCode, FaultError
-from flotilla.schemas.session import EngineCommand
+from flotilla.schemas.contract import (
+    COMMAND_CANCEL_ORDERS,
+    COMMAND_FLATTEN,
+    COMMAND_STOP,
+    PACKAGE_FETCH,
+    Actor,
+    Call,
+)
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.package import FetchPackage, PackageChunk, PackageRef
+from flotilla.schemas.session import EngineCommand, EnginePlan
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from flotilla.stack.servers.nats import NatsServer
@@ -522,6 +530,29 @@ async def test_the_creds_are_nowhere_to_be_seen(sidecar: Sidecar, heard: Heard) 
         with suppress(PermissionError):  # it hides even from us, unless we are root
             assert b"NKEY" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "NKEY" not in sidecar.stdout + sidecar.stderr
+
+
+async def test_packages_that_do_not_come_in_time_are_the_hosts_failure_and_ones_that_are_nowhere_the_plans(
+    sidecar: Sidecar, heard: Heard, connect_as: ConnectAs
+) -> None:
+    plan = EnginePlan(
+        trader_id="E1-001",
+        node={"script": "trade"},
+        packages=(PackageRef(name="mine", version="1", digest="a" * 64),),
+    )
+    sidecar.start(plan=plan, boot_timeout_s=1.0)
+    assert await failed(sidecar, heard) == FailureReason.HOST
+    assert "could not be fetched within 1 s" in heard.of(StateChange)[-1].detail
+
+    async def nowhere(request: FetchPackage) -> PackageChunk:
+        raise fault(FaultCode.NOT_FOUND, f"package {request.digest[:12]} is nowhere")
+
+    fleet = await connect_as(Actor.ORCHESTRATOR)
+    await fleet.serve(PACKAGE_FETCH, nowhere)
+    heard.events.clear()
+    sidecar.start(plan=plan)
+    assert await failed(sidecar, heard, exit_code=78) == FailureReason.CONFIG
+    assert "package mine@1" in heard.of(StateChange)[-1].detail
 
 
 def test_the_sidecar_imports_nothing_heavy() -> None:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from flotilla.engine_sidecar.link.asking import (
@@ -21,6 +23,8 @@ from flotilla.engine_sidecar.link.asking import (
 )
 from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.package import PackageRef
+from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ROOT, EngineProcess, ZygoteProcess, run_of, sandbox_node, zygote_process
@@ -205,6 +209,68 @@ def test_a_strategy_that_cannot_be_added_is_refused_by_name_and_changes_nothing(
         )
         assert set(states(ask(engine, ListStrategies()))) == before, case
     end(engine)
+
+
+def package(name: str, **more: bytes) -> bytes:
+    """A package with one strategy, `Mine`, in a module of its own name."""
+    source = "from nautilus_trader.config import StrategyConfig\nfrom nautilus_trader.trading.strategy import Strategy\n"
+    classes = "class MineConfig(StrategyConfig, frozen=True): pass\nclass Mine(Strategy): pass\n"
+    return pack({f"{name}.py": f"{source}{classes}".encode(), **more})
+
+
+def adding(name: str, *archives: bytes) -> AddStrategy:
+    plan = {"strategy_path": f"{name}:Mine", "config_path": f"{name}:MineConfig", "config": {}}
+    return AddStrategy(plan, packages=archives, labels=(f"{name}@1",))
+
+
+def left_by(engine: EngineProcess) -> list[str]:
+    """Modules that it has unpacked."""
+    folders = Path(tempfile.gettempdir()).glob(f"flotilla-{engine.pid}-*")
+    return sorted(path.name for folder in folders for path in folder.rglob("*.py"))
+
+
+def test_packages_are_taken_into_a_running_engine_and_refused_by_the_names_of_both(
+    engine: EngineProcess,
+) -> None:
+    added = ask(
+        engine, adding("fe_one", package("fe_one", **{"fe_utils/ema.py": b"", "table.bin": bytes(1 << 20)}))
+    )
+    assert states(added)["Mine-001"] == "RUNNING"
+    code, message = refusal(
+        engine, adding("fe_two", package("fe_two", **{"fe_utils/ema.py": b"", "fe_utils/b.py": b""}))
+    )
+    assert (code, "fe_utils: fe_two@1 has" in message, "fe_one@1" in message) == (
+        FaultCode.INVALID,
+        True,
+        True,
+    )
+    large = package("fe_three", **{"table.bin": bytes(7 << 20)})
+    code, message = refusal(engine, adding("fe_three", large))
+    assert (code, "fe_one@1 (1.0 MiB), fe_three@1 (7.0 MiB): more than 8 MiB together" in message) == (
+        FaultCode.INVALID,
+        True,
+    )
+    assert left_by(engine) == ["ema.py", "fe_one.py"]
+    end(engine)
+    assert left_by(engine) == []
+
+
+def test_an_engine_whose_packages_do_not_go_together_ends_at_once_and_leaves_none(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    archives = tuple(package(name, **{"fe_utils.py": b""}) for name in ("fe_one", "fe_two"))
+    refs = tuple(
+        PackageRef(name=name, version="1", digest=digest_of(archive))
+        for name, archive in zip(("fe_one", "fe_two"), archives, strict=True)
+    )
+    run = run_of(catalog, sandbox_node(**SLOWLY), strategy("OnBars"), packages=archives)
+    engine = zygote.fork(msgspec.structs.replace(run, plan=msgspec.structs.replace(run.plan, packages=refs)))
+    ended, code = engine.until_ended()
+    assert (ended.reason, code) == (FailureReason.CONFIG, 78)
+    assert ended.detail.startswith(
+        "plan.packages: fe_utils: fe_two@1 has a module of this name, and so has fe_one@1"
+    )
+    assert left_by(engine) == []
 
 
 def test_a_strategy_that_is_not_there_is_not_found(engine: EngineProcess) -> None:

@@ -86,10 +86,10 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case BusFound():
             boot_until = now + session.spec.boot_timeout_s
             return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
-        case CannotRun(detail=detail):
+        case CannotRun(detail=detail, reason=reason):
             if session.is_forked:
                 return session, ()
-            ended = Ended(FailureReason.CONFIG, detail)
+            ended = Ended(reason, detail)
             return ending.over(msgspec.structs.replace(session, ended=ended))
         case ZygoteReady(cannot_confine=why):
             return _zygote_ready(session, why)

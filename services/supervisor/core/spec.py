@@ -14,7 +14,10 @@ USER: Final = "65532:65532"
 HEARTBEAT_FILE: Final = "/run/flotilla/heartbeat"
 ENGINE_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the container's own tmpfs
 """Not the one with the heartbeat file, and not /proc, where a process says how soon it is to die when memory runs out."""
-TMPFS: Final = "rw,noexec,nosuid,nodev,size=64m,mode=1777"
+TMPFS: Final = "rw,noexec,nosuid,nodev,size={mib}m,mode=1777"
+TMPFS_MIB: Final = 64
+SLOT_MIB: Final = 16
+"""More for each trial that a worker runs at once: it unpacks packages of 8 MiB at most, whose files take whole pages each."""
 HEARTBEAT_TMPFS: Final = "rw,noexec,nosuid,nodev,size=64k,mode=1777"
 PIDS: Final = 256
 FLUSH_S: Final = 12
@@ -84,13 +87,14 @@ def container_config(
     Without `has_seccomp` it has no profile of system calls: a Docker engine that cannot keep one starts nothing that asks for it.
     """
     room = Room(cpus=spec.cpus, memory_bytes=spec.memory_bytes).within(host)
+    slots = spec.worker.slots if spec.worker is not None else 0
     config: dict[str, Any] = {
         **_process(profile),
         "Labels": _labels(spec, profile),
         "StopSignal": "SIGTERM",
         "StopTimeout": math.ceil(spec.stop_timeout_s) + FLUSH_S,
         "Healthcheck": _healthcheck(spec.boot_timeout_s),
-        "HostConfig": _host_config(profile, room, profile.network, has_seccomp=has_seccomp),
+        "HostConfig": _host_config(profile, room, profile.network, has_seccomp=has_seccomp, slots=slots),
     }
     config["HostConfig"]["Mounts"] += [_mount("bind", path, path) for path in attached]
     if profile.command:
@@ -163,7 +167,10 @@ def _healthcheck(start_period_s: float) -> dict[str, Any]:
     }
 
 
-def _host_config(profile: ContainerProfile, room: Room, network: str, *, has_seccomp: bool) -> dict[str, Any]:
+def _host_config(
+    profile: ContainerProfile, room: Room, network: str, *, has_seccomp: bool, slots: int = 0
+) -> dict[str, Any]:
+    tmpfs = TMPFS.format(mib=TMPFS_MIB + slots * SLOT_MIB)
     calls = [f"seccomp={seccomp.PROFILE}"] if has_seccomp else []
     return {
         "Init": True,
@@ -178,7 +185,7 @@ def _host_config(profile: ContainerProfile, room: Room, network: str, *, has_sec
         "ShmSize": 16 << 20,
         "IpcMode": "private",
         "OomScoreAdj": 500,
-        "Tmpfs": {"/tmp": TMPFS, str(Path(HEARTBEAT_FILE).parent): HEARTBEAT_TMPFS},  # noqa: S108 - the container's own
+        "Tmpfs": {"/tmp": tmpfs, str(Path(HEARTBEAT_FILE).parent): HEARTBEAT_TMPFS},  # noqa: S108 - the container's own
         "Mounts": _mounts(profile),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "NetworkMode": network,

@@ -85,6 +85,10 @@ def bad_project(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project")
 
 
+def no_table(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("project = 1")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -96,6 +100,7 @@ def bad_project(folder: Path) -> None:
         (odd_name, "not printable text in UTF-8"),
         (shadow, "random: a module of this name is one of Python's own"),
         (bad_project, "pyproject.toml: it cannot be read"),
+        (no_table, "pyproject.toml: `project` is no table"),
     ],
 )
 def test_what_cannot_be_packed_is_named(tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:

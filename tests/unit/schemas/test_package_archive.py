@@ -10,8 +10,10 @@ from flotilla.schemas.package_archive import (
     MOST_FILES,
     ArchiveError,
     digest_of,
+    importable_names,
     module_root,
     modules_of,
+    never_run,
     pack,
     top_names,
     unpack,
@@ -144,3 +146,23 @@ def test_modules_are_found_where_they_are_imported_from(
     assert module_root(names) == root
     assert modules_of(names) == modules
     assert top_names(names) == {module.partition(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize(
+    ("names", "importable", "left_behind"),
+    [
+        (
+            ["mine.py", "test_mine.py", "conftest.py", "setup.py"],
+            {"mine", "test_mine"},
+            {"conftest.py", "setup.py"},
+        ),
+        (["mine.py", "tests/test_a.py", "tests/a.csv", "data/a.csv"], {"mine"}, {"tests/test_a.py"}),
+        (["src/mine.py", "src/folder/deep/a.py", "tests/test_a.py", "helper.py"], {"mine", "folder"}, set()),
+        (["mine/a.py", "mine/tests/test_a.py", "my-notes.py"], {"mine"}, set()),
+    ],
+)
+def test_what_an_import_can_find_is_all_that_is_there_where_a_package_runs(
+    names: list[str], importable: set[str], left_behind: set[str]
+) -> None:
+    assert importable_names(names) == importable
+    assert never_run(names) == left_behind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flotilla.engine_sidecar.session.packages import Packages, is_passing
+from flotilla.engine_sidecar.session.packages import Packages, is_for_good, is_passing
 from flotilla.schemas.contract import PACKAGE_FETCH, Call
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.package import CHUNK_BYTES, FetchPackage, PackageChunk, PackageRef
@@ -61,16 +61,23 @@ async def test_what_is_not_there_or_not_itself_is_refused_by_its_name_and_not_ke
     with pytest.raises(FaultError, match=r"package mine@1: .*SHA-256 differs") as forged:
         await fetch(packages, shelf, one)
     assert not is_passing(forged.value)
-    with pytest.raises(FaultError, match="package mine@1: not here"):
+    assert is_for_good(forged.value)
+    with pytest.raises(FaultError, match="package mine@1: not here") as absent:
         await fetch(packages, shelf, archive(2, 10))
+    assert is_for_good(absent.value)
     shelf.is_forged = False
     assert await fetch(packages, shelf, one) == (one,)
+
+
+@pytest.mark.parametrize("code", [FaultCode.UNAVAILABLE, FaultCode.INTERNAL, FaultCode.OUTCOME_UNKNOWN])
+def test_what_a_fleet_in_trouble_answers_is_no_fault_of_the_package(code: FaultCode) -> None:
+    assert not is_for_good(fault(code, "trouble"))
 
 
 async def test_more_than_a_process_is_handed_is_refused_and_the_oldest_are_let_go() -> None:
     all_of_them = [archive(number) for number in range(8)]
     packages, shelf = Packages(), Shelf(*all_of_them)
-    with pytest.raises(FaultError, match="more than 8 MiB together"):
+    with pytest.raises(FaultError, match=r"mine@1 \(5\.0 MiB\), mine@1 \(5\.0 MiB\): more than 8 MiB"):
         await fetch(packages, shelf, *all_of_them[:2])
     for each in all_of_them:
         await fetch(packages, shelf, each)

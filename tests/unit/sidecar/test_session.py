@@ -112,11 +112,19 @@ def test_elsewhere_it_is_not_and_without_money_neither() -> None:
 
 
 def test_a_session_whose_packages_are_nowhere_fails_before_there_is_an_engine() -> None:
-    session, effects = play((ZygoteReady(1.0), CannotRun("package mine@1: not here"), BusFound()))
+    session, effects = play(
+        (ZygoteReady(1.0), CannotRun("package mine@1: not here", FailureReason.CONFIG), BusFound())
+    )
     assert (Conclude() in effects, Fork() in effects) == (True, False)
     found = final_state(session, is_oom=False, log_tail=())
     assert (found.reason, found.detail) == (FailureReason.CONFIG, "package mine@1: not here")
-    assert not play((*UP, CannotRun("too late")))[0].is_over
+    assert not play((*UP, CannotRun("too late", FailureReason.CONFIG)))[0].is_over
+
+
+def test_a_session_whose_packages_did_not_come_in_time_may_be_tried_again() -> None:
+    session, _ = play((CannotRun("not within 60 s", FailureReason.HOST),))
+    found = final_state(session, is_oom=False, log_tail=())
+    assert (found.state, found.reason) == (RunState.FAILED, FailureReason.HOST)
 
 
 def test_a_session_goes_through_its_states_in_order() -> None:
@@ -433,7 +441,16 @@ def test_what_the_engine_said_before_its_end_still_counts_after_it() -> None:
 
 
 _MESSAGES = st.one_of(
-    st.sampled_from([*UP, LinkClosed(), LinkClosed("boom"), ZygoteGone(1), ZygoteGone(-9), CannotRun("why")]),
+    st.sampled_from(
+        [
+            *UP,
+            LinkClosed(),
+            LinkClosed("boom"),
+            ZygoteGone(1),
+            ZygoteGone(-9),
+            CannotRun("why", FailureReason.CONFIG),
+        ]
+    ),
     st.builds(Tick, st.floats(0, 100)),
     st.builds(Phase, st.sampled_from(RunState)),
     st.builds(Ended, st.sampled_from([None, *FailureReason])),

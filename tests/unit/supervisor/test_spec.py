@@ -84,6 +84,14 @@ def test_a_worker_is_labelled_so_and_nothing_else_is() -> None:
     assert "flotilla.worker" not in container_config(session("s1"), PROFILE, host=HOST)["Labels"]
 
 
+@pytest.mark.parametrize(("worker", "mib"), [(None, 64), (WorkerPlan(), 80), (WorkerPlan(slots=32), 576)])
+def test_a_worker_has_room_for_the_packages_of_each_trial_that_it_runs_at_once(
+    worker: WorkerPlan | None, mib: int
+) -> None:
+    host = container_config(session("s1", worker=worker), PROFILE, host=HOST)["HostConfig"]
+    assert host["Tmpfs"]["/tmp"] == f"rw,noexec,nosuid,nodev,size={mib}m,mode=1777"
+
+
 @pytest.mark.parametrize(
     ("asked", "host_cpus", "given"), [(2.0, 8, 2.0), (64.0, 2, 2.0), (0.1, 2, 0.1), (4.0, 0, 1.0)]
 )
