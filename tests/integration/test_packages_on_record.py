@@ -29,6 +29,7 @@ from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refu
 
 MINE = pack({"mine.py": b"x = 1\n"})
 CHANGED = pack({"mine.py": b"x = 2\n"})
+OTHER = pack({"mine.py": b"x = 4\n"})
 LARGE = pack({"mine.py": b"x = 3\n", "table.bin": bytes(range(256)) * 4096})
 
 
@@ -191,6 +192,33 @@ async def test_an_engine_keeps_its_version_which_is_not_removed_silently(
     assert (
         await refused(bench, contract.PACKAGE_SHOW, WhichPackage(name="mine", version="1"))
     ).code == "not_found"
+
+
+async def test_a_removed_version_stays_taken_until_the_same_content_comes_back(
+    idle: Bench,  # noqa: F811
+    connect_as: ConnectAs,
+) -> None:
+    checks = Checks()
+    await idle.host.bus.serve(contract.PACKAGE_CHECK, checks.check, host=idle.host.host)
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await push(idle, MINE)
+        await push(idle, CHANGED)
+        await idle.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="2", force=True))
+        await stays_taken(idle, "3")
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await idle.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="3"))
+        await stays_taken(idle, "3")
+        assert (await push(idle, CHANGED)).version == "2"
+        assert (await push(idle, CHANGED)).is_newest
+        assert (await push(idle, OTHER)).version == "4"
+
+
+async def stays_taken(bench: Bench, number: str) -> None:  # noqa: F811
+    """Other content than version 2 had gets `number`."""
+    await upload(bench, LARGE)
+    other = PushPackage(name="mine", digest=digest_of(LARGE), version="2")
+    assert "mine@2 was removed" in (await refused(bench, contract.PACKAGE_PUSH, other)).message
+    assert (await push(bench, LARGE)).version == number
 
 
 async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Checks) -> None:  # noqa: F811

@@ -95,14 +95,14 @@ class Packages:
 
         async def run(stamp: Stamp) -> PackageView:
             versions = await self._shelf.versions()
-            version, known = offers.settled(request, versions)
+            version, known = offers.settled(request, versions, await self._shelf.removed())
             if known is not None:
                 reply = offers.view(known, versions)
                 await self._ledger.note(stamp, _about(known), reply)
                 return reply
             content = await self._content(request.digest) or await self._checked(request.digest)
             files = (await self._shelf.files()).strategies
-            offers.refuse_names(request, content, files.keys(), versions)
+            offers.refuse_names(request, content, files.keys(), versions, await self._shelf.removed())
             new = Version(
                 name=request.name,
                 version=version,
