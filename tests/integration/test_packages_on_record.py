@@ -1,7 +1,12 @@
 """Packages over the bus, on a real record, with a host that finds what the test says: uploaded, pushed, listed, fetched, removed."""
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from flotilla.bus.packages import fetch_package
@@ -23,7 +28,11 @@ from flotilla.schemas.package import (
     UploadChunk,
     WhichPackage,
 )
-from flotilla.schemas.package_archive import digest_of, pack
+from flotilla.schemas.package_archive import digest_of, pack, unpack
+from flotilla.services.orchestrator.adapters.packages import PostgresPackages
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.engines.ports import Command
+from flotilla.services.orchestrator.packages import checks as package_checks
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refused  # noqa: F401 - fixtures
 
@@ -230,6 +239,81 @@ async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Che
     assert fault.code == FaultCode.NOT_FOUND
     assert (await push(bench, MINE)).version == "1"
     assert len(checks.asked) == 2
+
+
+@pytest.fixture
+async def record(bench: Bench) -> AsyncIterator[PostgresPackages]:  # noqa: F811
+    """The record as another orchestrator has it."""
+    opened = await PostgresRecord.open(bench.settings.dsn, bench.settings.password())
+    yield PostgresPackages(opened)
+    await opened.close()
+
+
+def command(request_id: str) -> Command:
+    at = datetime.now(UTC)
+    return Command(
+        request_id=request_id, subject="s", body_hash=b"", instance_id="mine", reply=b"null", created_at=at
+    )
+
+
+async def test_the_same_content_pushed_many_times_at_once_is_checked_once_and_is_one_version(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    same = await asyncio.gather(*(push(bench, MINE, is_draft=True) for _ in range(5)))
+    assert {view.digest for view in same} == {digest_of(MINE)}
+    assert checks.asked == [digest_of(MINE)]
+    views = await asyncio.gather(*(push(bench, each) for each in (MINE, CHANGED, LARGE, OTHER)))
+    assert sorted(view.version for view in views) == ["1", "2", "3", "4"]
+
+
+async def test_what_another_orchestrator_pushed_first_is_what_there_is(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    await push(bench, MINE)
+    (first,) = await record.versions()
+    await record.add(msgspec.structs.replace(first, name="other", pushed_by="somebody"), command("a"))
+    assert (await push(bench, MINE, name="other")).pushed_by == "somebody"
+    await upload(bench, CHANGED)
+    again = msgspec.structs.replace(first, version="2")
+    await record.add(again, command("b"))
+    assert (await push(bench, CHANGED)).version == "3"
+
+
+async def test_no_version_is_kept_of_what_is_removed_while_it_is_pushed(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    await push(bench, MINE)
+    (first,) = await record.versions()
+    await record.remove(first, with_content=True, command=command("a"))
+    request = PushPackage(name="other", digest=digest_of(MINE))
+    fault = await refused(bench, contract.PACKAGE_PUSH, request)
+    assert (fault.code, "push again" in fault.message) == (FaultCode.CONFLICT, True)
+    assert await record.versions() == []
+    assert (await push(bench, MINE, name="other")).version == "1"
+    piece = await bench.call(contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(MINE)))
+    assert piece.data == MINE
+
+
+async def test_an_archive_is_read_beside_the_loop(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def noting(archive: bytes) -> dict[str, bytes]:
+        threads.append(threading.get_ident())
+        return unpack(archive)
+
+    monkeypatch.setattr(package_checks, "unpack", noting)
+    await push(bench, MINE)
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
 
 
 async def test_a_piece_of_the_wrong_size_or_place_is_refused(bench: Bench) -> None:  # noqa: F811

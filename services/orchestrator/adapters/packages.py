@@ -11,7 +11,7 @@ from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.engines.ports import Command
 from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
 from flotilla.services.orchestrator.packages.core.offers import removed_of
-from flotilla.services.orchestrator.packages.ports import Piece, VersionTaken
+from flotilla.services.orchestrator.packages.ports import ContentGone, Piece, VersionTaken
 
 
 class PostgresPackages:
@@ -60,6 +60,9 @@ class PostgresPackages:
         pushed = (version.is_draft, version.pushed_at, version.pushed_by)
         async with self._record.transaction() as connection:
             await connection.execute(SQL["package_add_content"], *content)
+            # Only now: what removes it meanwhile waits for us, or we for that.
+            if not await connection.fetchval(SQL["package_is_whole"], one.digest):
+                raise ContentGone(one.digest)
             if await connection.fetchval(SQL["package_add_version"], *named, *pushed) is None:
                 raise VersionTaken(f"{version.name}@{version.version}")
             await connection.execute(SQL["package_take_back"], version.name, version.version)

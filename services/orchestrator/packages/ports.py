@@ -19,6 +19,10 @@ class VersionTaken(Exception):
     """Another push was first with this name and version."""
 
 
+class ContentGone(Exception):
+    """Pieces of what is to get a name are not there any more: another version of it was removed meanwhile."""
+
+
 class PackageRecord(Protocol):
     """Every method raises FaultError `unavailable` while the record cannot be reached; changes also `outcome_unknown`."""
 
@@ -39,7 +43,7 @@ class PackageRecord(Protocol):
 
     async def add(self, version: Version, command: Command) -> None:
         """Records a version, with its content unless that is known. Raises VersionTaken, also for one that was removed and had other
-        content; RepeatedCommand.
+        content; ContentGone, RepeatedCommand.
         """
 
     async def remove(self, version: Version, *, with_content: bool, command: Command) -> None:

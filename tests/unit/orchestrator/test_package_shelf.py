@@ -18,10 +18,12 @@ class SlowRecord:
         self.held: list[Version] = [ONE]
         self.gone: list[Removed] = []
         self.reads = 0
+        self.is_asked = asyncio.Event()
         self.may_answer = asyncio.Event()
 
     async def versions(self) -> list[Version]:
         self.reads += 1
+        self.is_asked.set()
         held = [*self.held]
         await self.may_answer.wait()
         return held
@@ -35,9 +37,8 @@ async def reading() -> tuple[SlowRecord, PackageShelf, asyncio.Task[tuple[Versio
     record, files = SlowRecord(), object()
     as_any: Any = record
     shelf = PackageShelf(files, as_any)  # type: ignore[arg-type]
-    task = asyncio.create_task(shelf.versions())
-    while not record.reads:
-        await asyncio.sleep(0)
+    task: asyncio.Task[tuple[Version, ...]] = asyncio.get_running_loop().create_task(shelf.versions())
+    await record.is_asked.wait()
     return record, shelf, task
 
 

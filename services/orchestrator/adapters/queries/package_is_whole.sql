@@ -1,0 +1,1 @@
+select count(*) = max(count) from package_pieces where digest = $1
