@@ -11,9 +11,10 @@ import pytest
 
 from flotilla.bus.packages import fetch_package
 from flotilla.schemas import contract
+from flotilla.schemas.audit import ReadAudit
 from flotilla.schemas.catalog import ListTemplates, Parameter
 from flotilla.schemas.config import EngineConfig, StrategyChoice
-from flotilla.schemas.engine import ConfigureEngine
+from flotilla.schemas.engine import ConfigureEngine, RestartEngine
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError
 from flotilla.schemas.package import (
     CHUNK_BYTES,
@@ -29,6 +30,7 @@ from flotilla.schemas.package import (
     WhichPackage,
 )
 from flotilla.schemas.package_archive import digest_of, pack, unpack
+from flotilla.schemas.strategy import AddStrategy, AddToEngine
 from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.engines.ports import Command
@@ -228,6 +230,41 @@ async def stays_taken(bench: Bench, number: str) -> None:  # noqa: F811
     other = PushPackage(name="mine", digest=digest_of(LARGE), version="2")
     assert "mine@2 was removed" in (await refused(bench, contract.PACKAGE_PUSH, other)).message
     assert (await push(bench, LARGE)).version == number
+
+
+async def test_a_draft_is_listed_when_it_is_asked_for_and_removed_by_the_beginning_of_its_digest(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    await push(bench, MINE, is_draft=True)
+    asked = ListPackages(drafts=True)
+    (draft,) = (await bench.call(contract.PACKAGE_LIST, asked)).packages
+    assert (draft.is_draft, draft.digest) == (True, digest_of(MINE))
+    remove = RemovePackage(name="mine", version=f"sha256-{digest_of(MINE)[:12]}")
+    assert (await bench.call(contract.PACKAGE_REMOVE, remove)).version == draft.version
+    assert (await bench.call(contract.PACKAGE_LIST, asked)).packages == ()
+    assert (await push(bench, MINE, is_draft=True)).version == draft.version
+
+
+async def test_whoever_starts_or_adds_is_told_which_version_it_is_and_the_audit_keeps_it(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    await push(bench, MINE)
+    engine = await bench.trading("e1", strategies=(StrategyChoice(template="mine"),))
+    add = AddStrategy(instance_id="e1", strategy=StrategyChoice(template="mine"))
+    done = await bench.call(contract.STRATEGY_ADD, add)
+    which = f"of mine@1 (digest {digest_of(MINE)})"
+    assert done.message == f"added, {which}"
+    assert [
+        each.package.version for each in engine.asked if isinstance(each, AddToEngine) and each.package
+    ] == ["1"]
+    entries = (await bench.call(contract.AUDIT_LIST, ReadAudit(about="e1"))).entries
+    assert [each.message for each in entries if each.subject == "fleet.strategy.add"] == [which]
+    accepted = await bench.start("e2", strategies=(StrategyChoice(template="mine"),))
+    assert accepted.message == "engine e2 is starting with mine@1"
+    again = await bench.call(contract.ENGINE_RESTART, RestartEngine(instance_id="e1"))
+    assert again.message == "engine e1 is restarting with mine@1"
 
 
 async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Checks) -> None:  # noqa: F811

@@ -23,7 +23,6 @@ from flotilla.schemas.package import (
     RemovePackage,
     UploadChunk,
     WhichPackage,
-    draft_version,
 )
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.core.replies import fitting
@@ -109,7 +108,7 @@ class Packages:
             version, known = offers.settled(request, versions, removed)
             if known is not None:
                 reply = offers.view(known, versions)
-                await self._ledger.note(stamp, _about(known), reply)
+                await self._ledger.note(stamp, known.ref.label, reply)
                 return reply
             files = (await self._shelf.files()).strategies
             offers.refuse_names(request, content, files.keys(), versions, removed)
@@ -132,7 +131,7 @@ class Packages:
         reply = offers.view(new, (*versions, new))
         try:
             with self._shelf.changing():
-                await self._record.add(new, command_of(stamp, _about(new), reply))
+                await self._record.add(new, command_of(stamp, new.ref.label, reply))
         except ContentGone:
             text = f"content {new.content.digest[:12]} was removed just now, with another version of it: push again"
             raise fault(FaultCode.CONFLICT, text) from None
@@ -141,13 +140,9 @@ class Packages:
         return reply
 
     async def list(self, request: ListPackages) -> PackageList:
-        """The newest of each, or all versions of one; no drafts."""
+        """The newest of each, or all versions of one; or the drafts."""
         versions = await self._shelf.versions()
-        latest = offers.newest(versions)
-        if request.name is None:
-            found = [latest[name] for name in sorted(latest)]
-        else:
-            found = [each for each in reversed(versions) if each.name == request.name and not each.is_draft]
+        found = offers.listed(request, versions)
         return PackageList(packages=fitting(offers.view(each, versions, has_files=False) for each in found))
 
     async def show(self, request: WhichPackage) -> PackageView:
@@ -169,7 +164,7 @@ class Packages:
         used_by = await self._record.used_by(version, tuple(offers.usage_marks(version).values()))
         if used_by and not request.force:
             text = (
-                f"{_about(version)} is named by {', '.join(used_by)}; with `force` it loses its name, and its "
+                f"{version.ref.label} is named by {', '.join(used_by)}; with `force` it loses its name, and its "
                 "content stays for those"
             )
             raise fault(FaultCode.CONFLICT, text)
@@ -179,7 +174,7 @@ class Packages:
             digest=version.content.digest,
             used_by=tuple(used_by),
         )
-        command = command_of(stamp, _about(version), reply)
+        command = command_of(stamp, version.ref.label, reply)
         with self._shelf.changing():
             await self._record.remove(version, with_content=not used_by, command=command)
         self._shelf.take_away(version)
@@ -196,9 +191,3 @@ class Packages:
     async def _content(self, digest: str) -> Content | None:
         versions = await self._shelf.versions()
         return next((each.content for each in versions if each.content.digest == digest), None)
-
-
-def _about(version: Version) -> str:
-    """As the audit names it: a draft by the beginning of its digest."""
-    digest = version.content.digest
-    return f"{version.name}@{draft_version(digest[:12]) if version.is_draft else version.version}"[:100]

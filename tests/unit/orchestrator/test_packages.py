@@ -8,11 +8,12 @@ from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FaultCode, FaultError
-from flotilla.schemas.package import FoundStrategy, PushPackage, draft_version, next_version
+from flotilla.schemas.package import FoundStrategy, ListPackages, PushPackage, draft_version, next_version
 from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_version
 from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
 from flotilla.services.orchestrator.packages.core.offers import (
     find,
+    listed,
     refuse_names,
     removed_of,
     settled,
@@ -216,6 +217,27 @@ def test_what_is_rendered_names_its_package_and_one_process_takes_one_version() 
     assert ([each.digest for each in packages], errors) == ([A], [])
     _, errors = packages_of(rendered("mine", "mine@1"), "config.strategies")
     assert "one version of a package" in errors[0].message
+
+
+def test_a_draft_is_found_by_the_beginning_of_its_digest() -> None:
+    assert find("mine", f"sha256-{C[:12]}", VERSIONS).is_draft
+    assert VERSIONS[2].ref.label == f"mine@sha256-{C[:12]}"
+    assert VERSIONS[1].ref.label == "mine@2"
+    for other in (f"sha256-{A[:12]}", f"sha256-{C[:11]}"):
+        with pytest.raises(FaultError, match="has no version"):
+            find("mine", other, VERSIONS)
+
+
+def test_drafts_are_listed_when_they_are_asked_for_and_only_then() -> None:
+    known = (version(draft_version(A), A, "zeta", draft=True), *VERSIONS, version("1", A, "zeta"))
+    listings = {
+        ListPackages(): ["mine@2", "zeta@1"],
+        ListPackages(name="mine"): ["mine@2", "mine@1"],
+        ListPackages(drafts=True): [f"mine@sha256-{C[:12]}", f"zeta@sha256-{A[:12]}"],
+        ListPackages(name="zeta", drafts=True): [f"zeta@sha256-{A[:12]}"],
+    }
+    for asked, expected in listings.items():
+        assert [each.ref.label for each in listed(asked, known)] == expected
 
 
 def test_an_absent_version_is_told_with_those_there_are() -> None:

@@ -11,10 +11,12 @@ from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, inv
 from flotilla.schemas.ids import NAME_PATTERN
 from flotilla.schemas.package import (
     FoundStrategy,
+    ListPackages,
     PackageStrategy,
     PackageView,
     PushPackage,
     draft_version,
+    is_beginning,
     next_version,
 )
 from flotilla.schemas.package_archive import modules_of
@@ -199,10 +201,25 @@ def view(version: Version, versions: Sequence[Version], *, has_files: bool = Tru
     )
 
 
+def listed(request: ListPackages, versions: Sequence[Version]) -> list[Version]:
+    """Those that are asked for: by name, of one the newest first."""
+    latest = newest(versions)
+    if request.name is None and not request.drafts:
+        return [latest[name] for name in sorted(latest)]
+    found = [
+        each
+        for each in reversed(versions)
+        if request.name in (None, each.name) and each.is_draft == request.drafts
+    ]
+    return sorted(found, key=lambda each: each.name)
+
+
 def find(name: str, version: str | None, versions: Sequence[Version]) -> Version:
-    """The version meant. Raises FaultError `not_found` naming those there are."""
+    """The version meant, a draft also by the beginning of its digest. Raises FaultError `not_found` naming those there are."""
     named = [each for each in versions if each.name == name and not (version is None and each.is_draft)]
     found = [each for each in named if version in (None, each.version)]
+    if version is not None and is_beginning(version):
+        found = found or [each for each in named if each.is_draft and each.version.startswith(version)]
     if found:
         return found[-1]
     there = ", ".join(each.version for each in named if not each.is_draft) or "none"
