@@ -336,6 +336,15 @@ async def test_no_version_is_kept_of_what_is_removed_while_it_is_pushed(
     assert piece.data == MINE
 
 
+async def test_a_stray_piece_of_another_count_is_in_no_pushs_way(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    stray = UploadChunk(digest=digest_of(MINE), index=5, count=6, data=b"x")
+    await bench.call(contract.PACKAGE_UPLOAD, stray)
+    assert (await push(bench, MINE)).version == "1"
+
+
 async def test_an_archive_is_read_beside_the_loop(
     bench: Bench,  # noqa: F811
     checks: Checks,

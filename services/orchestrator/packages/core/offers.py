@@ -241,8 +241,8 @@ def usage_marks(version: Version) -> Mapping[str, str]:
 
 def _was_taken(removed: Removed) -> FaultError:
     text = (
-        f"{removed.name}@{removed.version} was removed, and other content (digest {removed.digest[:12]}): what is stored may "
-        "name it still, choose another"
+        f"{removed.name}@{removed.version} was removed, and had other content (digest {removed.digest[:12]}): what is stored may "
+        "still name it, choose another"
     )
     return fault(FaultCode.CONFLICT, text, FieldError("version", text))
 
