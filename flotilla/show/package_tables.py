@@ -12,7 +12,7 @@ from flotilla.show.output import table
 def packages_table(packages: Sequence[PackageView]) -> RenderableType:
     """One line for each version."""
     if not packages:
-        return Text("there are no packages")
+        return Text("there are none")
     made = table("PACKAGE", "VERSION", "DIGEST", ">KIB", "PUSHED", "STRATEGIES")
     for one in packages:
         made.add_row(

@@ -35,6 +35,7 @@ from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.engines.ports import Command
 from flotilla.services.orchestrator.packages import checks as package_checks
+from flotilla.services.orchestrator.packages.ports import VersionTaken
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refused  # noqa: F401 - fixtures
 
@@ -317,6 +318,23 @@ async def test_what_another_orchestrator_pushed_first_is_what_there_is(
     again = msgspec.structs.replace(first, version="2")
     await record.add(again, command("b"))
     assert (await push(bench, CHANGED)).version == "3"
+
+
+async def test_the_record_itself_gives_a_removed_version_to_the_same_content_only(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    for archive in (MINE, CHANGED):
+        await push(bench, archive)
+    first, second = await record.versions()
+    await record.remove(first, with_content=False, command=command("a"))
+    assert [each.digest for each in await record.removed()] == [digest_of(MINE)]
+    with pytest.raises(VersionTaken):
+        await record.add(msgspec.structs.replace(second, version="1"), command("b"))
+    await record.add(first, command("c"))
+    assert await record.versions() == [second, first]
+    assert await record.removed() == []
 
 
 async def test_no_version_is_kept_of_what_is_removed_while_it_is_pushed(
