@@ -74,6 +74,8 @@ class Feed(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 _PEOPLE: Final = (Actor.GATEWAY, Actor.OPERATOR)
+# No token of REST may bring code of its own.
+_OPERATOR: Final = (Actor.OPERATOR,)
 _CONTROL: Final = (Actor.ORCHESTRATOR, Actor.OPERATOR)
 # An emergency stop must not need the orchestrator.
 _EMERGENCY: Final = (Actor.ORCHESTRATOR, Actor.GATEWAY, Actor.OPERATOR)
@@ -361,6 +363,7 @@ PACKAGE_UPLOAD: Final = _ORCHESTRATOR.command(
     package.UploadChunk,
     package.ChunkKept,
     "Hand over a piece of a package's archive; it is nothing until the whole is pushed.",
+    callers=_OPERATOR,
     timeout_s=15.0,
 )
 PACKAGE_PUSH: Final = _ORCHESTRATOR.command(
@@ -368,6 +371,7 @@ PACKAGE_PUSH: Final = _ORCHESTRATOR.command(
     package.PushPackage,
     package.PackageView,
     "Check uploaded content in a process of its own, and keep it under a name and a version.",
+    callers=_OPERATOR,
     timeout_s=90.0,
 )
 PACKAGE_LIST: Final = _ORCHESTRATOR.query(
@@ -384,6 +388,7 @@ PACKAGE_REMOVE: Final = _ORCHESTRATOR.command(
     package.RemovePackage,
     package.PackageRemoved,
     "Forget a version of a package; one that is in use is kept unless forced.",
+    callers=_OPERATOR,
 )
 PACKAGE_FETCH: Final = _ORCHESTRATOR.query(
     "fleet.package.fetch",

@@ -18,6 +18,8 @@ MOST_BYTES: Final = 8 << 20
 """Of one archive, and of all that one engine or trial takes."""
 MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES
 _DRAFT: Final = "sha256-"
+DRAFT_SHOWN: Final = 12
+"""So much of a draft's digest is shown, and does to name it."""
 _VERSION: Final = re.compile(r"\A[1-9][0-9]{0,8}\Z")
 
 Digest: TypeAlias = Annotated[
@@ -35,9 +37,9 @@ class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def label(self) -> str:
-        """`name@version`; a draft by the beginning of its digest."""
-        shown = self.version[: len(_DRAFT) + 12] if self.version.startswith(_DRAFT) else self.version
-        return f"{self.name}@{shown}"
+        """As people are told of it: `mine@2`, a draft by the beginning of its digest."""
+        is_of_digest = self.version == draft_version(self.digest)
+        return f"{self.name}@{draft_version(self.digest[:DRAFT_SHOWN]) if is_of_digest else self.version}"
 
 
 class UploadChunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,9 +102,10 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListPackages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for the packages: the newest version of each, or all versions of one."""
+    """Asks for the packages: the newest version of each, or all versions of one; with `drafts` for what has no version instead."""
 
     name: Name | None = None
+    drafts: bool = False
 
 
 class PackageList(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +115,7 @@ class PackageList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhichPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Names a version of a package, the newest when null."""
+    """Names a version of a package, the newest when null; a draft also by the beginning of its digest: `sha256-` and 12 digits."""
 
     name: Name
     version: PackageVersion | None = None
@@ -188,6 +191,11 @@ def too_much(sizes: Sequence[tuple[str, int]]) -> str | None:
 def draft_version(digest: str) -> str:
     """The version of content that has no other."""
     return f"{_DRAFT}{digest}"
+
+
+def is_beginning(version: str) -> bool:
+    """True for so much of a draft's version that it names one."""
+    return version.startswith(_DRAFT) and len(version) >= len(_DRAFT) + DRAFT_SHOWN
 
 
 def is_draft(chosen: str) -> bool:

@@ -107,7 +107,7 @@ flotilla package push {folder}                             # from now on the fle
 flotilla engine start my-engine --strategy {name}
 ```
 
-Everything in this folder is part of the package but hidden files, caches and what a link leads to; modules beside `{name}.py`, folders of them and data
+Everything in this folder is part of the package but hidden files and caches, and a link is refused; modules beside `{name}.py`, folders of them and data
 files work as well. What it imports must come with NautilusTrader. A version never changes: push again for the next one, and name an
 older one as `--strategy {name}@1`.
 """

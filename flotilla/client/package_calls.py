@@ -46,9 +46,11 @@ class PackageCalls:
         )
         return await self.bus.call(contract.PACKAGE_PUSH, request)
 
-    async def packages(self, name: str | None = None) -> PackageList:
-        """The newest version of each package, or all versions of one; without their files, which `package` tells."""
-        return await self.bus.call(contract.PACKAGE_LIST, ListPackages(name=name))
+    async def packages(self, name: str | None = None, *, drafts: bool = False) -> PackageList:
+        """The newest version of each package, or all versions of one, or with `drafts` what has no version; without their files, which
+        `package` tells.
+        """
+        return await self.bus.call(contract.PACKAGE_LIST, ListPackages(name=name, drafts=drafts))
 
     async def package(self, name: str, version: str | None = None) -> PackageView:
         """One version, the newest when none is given. Raises FaultError `not_found`."""

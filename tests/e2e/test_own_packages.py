@@ -34,7 +34,8 @@ async def test_code_of_ones_own_runs_in_backtests_studies_and_an_engine_after_si
     assert "UNPUSHED CODE" in await ok(stack, "backtest", "run", "first", "--file", str(mine), *DATES)
     await ok(stack, "study", "run", "sweep", "--file", str(mine), "--axis", "period=10,20", *DATES)
     assert "mine@1 is there" in await ok(stack, "package", "push", str(mine))
-    await ok(stack, "engine", "start", "own", "--strategy", "mine", "--param", "speed=864000")
+    started = await ok(stack, "engine", "start", "own", "--strategy", "mine", "--param", "speed=864000")
+    assert "mine@1" in started
 
     first = await fleet.backtest("first")
     assert first.summary is not None

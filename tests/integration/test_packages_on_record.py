@@ -1,14 +1,20 @@
 """Packages over the bus, on a real record, with a host that finds what the test says: uploaded, pushed, listed, fetched, removed."""
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from flotilla.bus.packages import fetch_package
 from flotilla.schemas import contract
+from flotilla.schemas.audit import ReadAudit
 from flotilla.schemas.catalog import ListTemplates, Parameter
 from flotilla.schemas.config import EngineConfig, StrategyChoice
-from flotilla.schemas.engine import ConfigureEngine
+from flotilla.schemas.engine import ConfigureEngine, RestartEngine
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError
 from flotilla.schemas.package import (
     CHUNK_BYTES,
@@ -23,12 +29,19 @@ from flotilla.schemas.package import (
     UploadChunk,
     WhichPackage,
 )
-from flotilla.schemas.package_archive import digest_of, pack
+from flotilla.schemas.package_archive import digest_of, pack, unpack
+from flotilla.schemas.strategy import AddStrategy, AddToEngine
+from flotilla.services.orchestrator.adapters.packages import PostgresPackages
+from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
+from flotilla.services.orchestrator.engines.ports import Command
+from flotilla.services.orchestrator.packages import checks as package_checks
+from flotilla.services.orchestrator.packages.ports import VersionTaken
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refused  # noqa: F401 - fixtures
 
 MINE = pack({"mine.py": b"x = 1\n"})
 CHANGED = pack({"mine.py": b"x = 2\n"})
+OTHER = pack({"mine.py": b"x = 4\n"})
 LARGE = pack({"mine.py": b"x = 3\n", "table.bin": bytes(range(256)) * 4096})
 
 
@@ -193,6 +206,68 @@ async def test_an_engine_keeps_its_version_which_is_not_removed_silently(
     ).code == "not_found"
 
 
+async def test_a_removed_version_stays_taken_until_the_same_content_comes_back(
+    idle: Bench,  # noqa: F811
+    connect_as: ConnectAs,
+) -> None:
+    checks = Checks()
+    await idle.host.bus.serve(contract.PACKAGE_CHECK, checks.check, host=idle.host.host)
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await push(idle, MINE)
+        await push(idle, CHANGED)
+        await idle.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="2", force=True))
+        await stays_taken(idle, "3")
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await idle.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="3"))
+        await stays_taken(idle, "3")
+        assert (await push(idle, CHANGED)).version == "2"
+        assert (await push(idle, CHANGED)).is_newest
+        assert (await push(idle, OTHER)).version == "4"
+
+
+async def stays_taken(bench: Bench, number: str) -> None:  # noqa: F811
+    """Other content than version 2 had gets `number`."""
+    await upload(bench, LARGE)
+    other = PushPackage(name="mine", digest=digest_of(LARGE), version="2")
+    assert "mine@2 was removed" in (await refused(bench, contract.PACKAGE_PUSH, other)).message
+    assert (await push(bench, LARGE)).version == number
+
+
+async def test_a_draft_is_listed_when_it_is_asked_for_and_removed_by_the_beginning_of_its_digest(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    await push(bench, MINE, is_draft=True)
+    asked = ListPackages(drafts=True)
+    (draft,) = (await bench.call(contract.PACKAGE_LIST, asked)).packages
+    assert (draft.is_draft, draft.digest) == (True, digest_of(MINE))
+    remove = RemovePackage(name="mine", version=f"sha256-{digest_of(MINE)[:12]}")
+    assert (await bench.call(contract.PACKAGE_REMOVE, remove)).version == draft.version
+    assert (await bench.call(contract.PACKAGE_LIST, asked)).packages == ()
+    assert (await push(bench, MINE, is_draft=True)).version == draft.version
+
+
+async def test_whoever_starts_or_adds_is_told_which_version_it_is_and_the_audit_keeps_it(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    await push(bench, MINE)
+    engine = await bench.trading("e1", strategies=(StrategyChoice(template="mine"),))
+    add = AddStrategy(instance_id="e1", strategy=StrategyChoice(template="mine"))
+    done = await bench.call(contract.STRATEGY_ADD, add)
+    which = f"of mine@1 (digest {digest_of(MINE)})"
+    assert done.message == f"added, {which}"
+    assert [
+        each.package.version for each in engine.asked if isinstance(each, AddToEngine) and each.package
+    ] == ["1"]
+    entries = (await bench.call(contract.AUDIT_LIST, ReadAudit(about="e1"))).entries
+    assert [each.message for each in entries if each.subject == "fleet.strategy.add"] == [which]
+    accepted = await bench.start("e2", strategies=(StrategyChoice(template="mine"),))
+    assert accepted.message == "engine e2 is starting with mine@1"
+    again = await bench.call(contract.ENGINE_RESTART, RestartEngine(instance_id="e1"))
+    assert again.message == "engine e1 is restarting with mine@1"
+
+
 async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Checks) -> None:  # noqa: F811
     await push(bench, MINE)
     removed = await bench.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="1"))
@@ -202,6 +277,107 @@ async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Che
     assert fault.code == FaultCode.NOT_FOUND
     assert (await push(bench, MINE)).version == "1"
     assert len(checks.asked) == 2
+
+
+@pytest.fixture
+async def record(bench: Bench) -> AsyncIterator[PostgresPackages]:  # noqa: F811
+    """The record as another orchestrator has it."""
+    opened = await PostgresRecord.open(bench.settings.dsn, bench.settings.password())
+    yield PostgresPackages(opened)
+    await opened.close()
+
+
+def command(request_id: str) -> Command:
+    at = datetime.now(UTC)
+    return Command(
+        request_id=request_id, subject="s", body_hash=b"", instance_id="mine", reply=b"null", created_at=at
+    )
+
+
+async def test_the_same_content_pushed_many_times_at_once_is_checked_once_and_is_one_version(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    same = await asyncio.gather(*(push(bench, MINE, is_draft=True) for _ in range(5)))
+    assert {view.digest for view in same} == {digest_of(MINE)}
+    assert checks.asked == [digest_of(MINE)]
+    views = await asyncio.gather(*(push(bench, each) for each in (MINE, CHANGED, LARGE, OTHER)))
+    assert sorted(view.version for view in views) == ["1", "2", "3", "4"]
+
+
+async def test_what_another_orchestrator_pushed_first_is_what_there_is(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    await push(bench, MINE)
+    (first,) = await record.versions()
+    await record.add(msgspec.structs.replace(first, name="other", pushed_by="somebody"), command("a"))
+    assert (await push(bench, MINE, name="other")).pushed_by == "somebody"
+    await upload(bench, CHANGED)
+    again = msgspec.structs.replace(first, version="2")
+    await record.add(again, command("b"))
+    assert (await push(bench, CHANGED)).version == "3"
+
+
+async def test_the_record_itself_gives_a_removed_version_to_the_same_content_only(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    for archive in (MINE, CHANGED):
+        await push(bench, archive)
+    first, second = await record.versions()
+    await record.remove(first, with_content=False, command=command("a"))
+    assert [each.digest for each in await record.removed()] == [digest_of(MINE)]
+    with pytest.raises(VersionTaken):
+        await record.add(msgspec.structs.replace(second, version="1"), command("b"))
+    await record.add(first, command("c"))
+    assert await record.versions() == [second, first]
+    assert await record.removed() == []
+
+
+async def test_no_version_is_kept_of_what_is_removed_while_it_is_pushed(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    record: PostgresPackages,
+) -> None:
+    await push(bench, MINE)
+    (first,) = await record.versions()
+    await record.remove(first, with_content=True, command=command("a"))
+    request = PushPackage(name="other", digest=digest_of(MINE))
+    fault = await refused(bench, contract.PACKAGE_PUSH, request)
+    assert (fault.code, "push again" in fault.message) == (FaultCode.CONFLICT, True)
+    assert await record.versions() == []
+    assert (await push(bench, MINE, name="other")).version == "1"
+    piece = await bench.call(contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(MINE)))
+    assert piece.data == MINE
+
+
+async def test_a_stray_piece_of_another_count_is_in_no_pushs_way(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    stray = UploadChunk(digest=digest_of(MINE), index=5, count=6, data=b"x")
+    await bench.call(contract.PACKAGE_UPLOAD, stray)
+    assert (await push(bench, MINE)).version == "1"
+
+
+async def test_an_archive_is_read_beside_the_loop(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def noting(archive: bytes) -> dict[str, bytes]:
+        threads.append(threading.get_ident())
+        return unpack(archive)
+
+    monkeypatch.setattr(package_checks, "unpack", noting)
+    await push(bench, MINE)
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
 
 
 async def test_a_piece_of_the_wrong_size_or_place_is_refused(bench: Bench) -> None:  # noqa: F811

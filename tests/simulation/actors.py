@@ -182,6 +182,9 @@ class NoPackages:
     async def versions(self) -> list[Any]:
         return []
 
+    async def removed(self) -> list[Any]:
+        return []
+
 
 class PlanSources:
     """Templates that are always there."""

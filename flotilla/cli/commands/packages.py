@@ -13,9 +13,14 @@ from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.client.packing import packed, require_name
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
-from flotilla.schemas.package import PackageView, split_name
+from flotilla.schemas.package import split_name
 from flotilla.schemas.package_archive import ArchiveError, pack
-from flotilla.show.package_tables import package_details, packages_table, removed_report
+from flotilla.show.package_tables import (
+    package_details,
+    packages_table,
+    pushed_report,
+    removed_report,
+)
 
 
 @click.command()
@@ -68,17 +73,22 @@ async def push(
     flotilla package push ./mine
     """
     view = await fleet.push_package(path, name=name, version=version, request_id=options.request_id)
-    options.output.document(view, lambda: _pushed(options.program, view))
+    options.output.document(view, lambda: pushed_report(view, options.program))
 
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--drafts", is_flag=True, help="What `--file` and `--dev` uploaded instead: it has no version.")
 @common
 @pass_options
 @with_fleet
-async def ls(options: Options, fleet: Flotilla, *, name: str | None) -> None:
-    """List packages, or all versions of NAME, the newest first."""
-    found = await fleet.packages(name)
+async def ls(options: Options, fleet: Flotilla, *, name: str | None, drafts: bool) -> None:
+    """List packages, or all versions of NAME, the newest first.
+
+    \b
+    flotilla package ls --drafts
+    """
+    found = await fleet.packages(name, drafts=drafts)
     options.output.document(found, lambda: packages_table(found.packages))
 
 
@@ -101,7 +111,10 @@ async def show(options: Options, fleet: Flotilla, *, name: str) -> None:
 @pass_options
 @with_fleet
 async def rm(options: Options, fleet: Flotilla, *, name: str, force: bool) -> None:
-    """Forget a version of a package. One that an engine or a backtest names is kept (exit 5) unless forced."""
+    """Forget a version of a package, or a draft. One that an engine or a backtest names is kept (exit 5) unless forced.
+
+    Its number is not given again: only the same content comes back under it.
+    """
     package, version = split_name(name)
     if version is None:
         raise click.UsageError(
@@ -117,17 +130,3 @@ def _made(program: str, folder: Path, written: list[str]) -> RenderableType:
         *(Text(f"wrote {each}") for each in written),
         Text(f"  next  {program} backtest run --file {path}", style="dim"),
     )
-
-
-def _pushed(program: str, view: PackageView) -> RenderableType:
-    names = ", ".join(each.template for each in view.strategies)
-    lines = [
-        Text.assemble(("● ", "green"), f"{view.name}@{view.version} is there: {names}"),
-        Text(f"  digest  {view.digest}"),
-        *(Text(f"  note    {note}", style="yellow") for note in view.notes),
-        Text(
-            f"  next    {program} engine start my-engine --strategy {view.strategies[0].template}",
-            style="dim",
-        ),
-    ]
-    return Group(*lines)

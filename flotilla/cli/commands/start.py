@@ -101,8 +101,11 @@ def _told(program: str, accepted: EngineAccepted, engine: EngineView | None) -> 
         return Group(
             Text(accepted.message), Text(f"  next       {program} engine inspect {name}", style="dim")
         )
+    chosen = engine.config.strategies if engine else None
+    pinned = [each.template for each in chosen or () if each.template and "@" in each.template]
     return Group(
         Text.assemble(("● ", "green"), f"engine {name} is {session.state}"),
+        *(Text(f"  strategy   {each}") for each in pinned),
         Text(f"  session    {session.session_id}\n  container  {session.container_name}"),
         Text(f"  next       {program} engine watch {name}", style="dim"),
     )

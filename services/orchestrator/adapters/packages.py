@@ -9,8 +9,9 @@ from flotilla.schemas.package import FoundStrategy
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
 from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.engines.ports import Command
-from flotilla.services.orchestrator.packages.core.model import Content, Version
-from flotilla.services.orchestrator.packages.ports import Piece, VersionTaken
+from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
+from flotilla.services.orchestrator.packages.core.offers import removed_of
+from flotilla.services.orchestrator.packages.ports import ContentGone, Piece, VersionTaken
 
 
 class PostgresPackages:
@@ -35,6 +36,17 @@ class PostgresPackages:
     async def versions(self) -> list[Version]:
         return [_version(row) for row in await self._record.fetch("package_versions")]
 
+    async def removed(self) -> list[Removed]:
+        return [
+            Removed(
+                name=row["name"],
+                version=row["version"],
+                digest=row["digest"],
+                templates=msgspec.json.decode(row["templates"], type=tuple[str, ...]),
+            )
+            for row in await self._record.fetch("package_removed")
+        ]
+
     async def add(self, version: Version, command: Command) -> None:
         one = version.content
         content = (
@@ -48,14 +60,19 @@ class PostgresPackages:
         pushed = (version.is_draft, version.pushed_at, version.pushed_by)
         async with self._record.transaction() as connection:
             await connection.execute(SQL["package_add_content"], *content)
+            # Only now: what removes it meanwhile waits for us, or we for that.
+            if not await connection.fetchval(SQL["package_is_whole"], one.digest):
+                raise ContentGone(one.digest)
             if await connection.fetchval(SQL["package_add_version"], *named, *pushed) is None:
                 raise VersionTaken(f"{version.name}@{version.version}")
+            await connection.execute(SQL["package_take_back"], version.name, version.version)
             await add_command(connection, command)
 
     async def remove(self, version: Version, *, with_content: bool, command: Command) -> None:
         digest = version.content.digest
+        templates = to_json(removed_of(version).templates)
         async with self._record.transaction() as connection:
-            await connection.execute(SQL["package_drop_version"], version.name, version.version)
+            await connection.execute(SQL["package_drop_version"], version.name, version.version, templates)
             if with_content and await connection.fetchval(SQL["package_drop_content"], digest):
                 await connection.execute(SQL["package_drop_pieces"], digest)
             await add_command(connection, command)

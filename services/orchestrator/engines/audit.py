@@ -22,6 +22,8 @@ from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     LIFT_STOP,
+    PACKAGE_PUSH,
+    PACKAGE_REMOVE,
     PACKAGE_UPLOAD,
     TRIAL_CLAIM,
     Actor,
@@ -38,7 +40,8 @@ from flotilla.services.orchestrator.engines.ports import Command, Record, Refusa
 
 log = get_logger(__name__)
 
-_ABOUT: Final = ("instance_id", "backtest_id", "study_id", "name")
+_ABOUT: Final = ("instance_id", "backtest_id", "study_id")
+_OF_PACKAGES: Final = (PACKAGE_PUSH.subject, PACKAGE_REMOVE.subject)
 _LONGEST: Final = 2_000
 _FROM_HOST: Final = b"null"
 MOST: Final = 10_000
@@ -63,7 +66,7 @@ def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
     return Refusal(
         request_id=storable(request_id)[:100] if isinstance(request_id, str) else new_request_id(),
         subject=seen.call.subject,
-        instance_id=_about(said),
+        instance_id=_about(seen.call.subject, said),
         created_at=now,
         code=seen.problem.code,
         message=storable(blanked_text(seen.problem.message, seen.body))[:_LONGEST],
@@ -195,7 +198,10 @@ def _request_id(told: HostCommand) -> str:
     return f"{storable(told.request_id)[:100]}@{told.host}"
 
 
-def _about(said: dict[str, Any]) -> str:
+def _about(subject: str, said: dict[str, Any]) -> str:
+    if subject in _OF_PACKAGES and isinstance(said.get("name"), str):
+        # Told from an engine of the same name by the `@`; which number a push would have got is not known.
+        return storable(f"{said['name']}@{said.get('version') or '?'}")[:100]
     config = said.get("config")
     places = (said, config if isinstance(config, dict) else {})
     found = (place[name] for name in _ABOUT for place in places if isinstance(place.get(name), str))

@@ -3,7 +3,7 @@
 What is changed lasts until the session ends: the stored configuration stays as it is.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -56,7 +56,8 @@ class Strategies:
         )
 
     async def add(self, request: AddStrategy) -> StrategyList:
-        """Adds a strategy, rendered as one that the engine was started with."""
+        """Adds a strategy, rendered as one that the engine was started with. The audit keeps which version of a package it is of."""
+        joined: list[str] = []
 
         async def ask(session: Session, stamp: Stamp) -> StrategyList:
             plans = await self._planner.plans()
@@ -69,13 +70,17 @@ class Strategies:
                 request_id=stamp.request_id,
             )
             try:
-                return await self._bus.call(
+                done = await self._bus.call(
                     contract.COMMAND_ADD_STRATEGY, command, instance_id=session.instance_id
                 )
             except FaultError as error:
                 raise _as_asked(error, has_template=request.strategy.template is not None) from error
+            if rendered.package is None:
+                return done
+            joined.append(f"of {rendered.package.label} (digest {rendered.package.digest})")
+            return msgspec.structs.replace(done, message=f"{done.message}, {joined[0]}")
 
-        return await self._once(contract.STRATEGY_ADD, request, ask)
+        return await self._once(contract.STRATEGY_ADD, request, ask, joined)
 
     async def start(self, request: WhichStrategy) -> StrategyList:
         """Starts a strategy that does not run."""
@@ -118,12 +123,18 @@ class Strategies:
         return await self._once(call, request, ask)
 
     async def _once(
-        self, call: Call[Any, StrategyList], request: AddStrategy | WhichStrategy | SendSignal, ask: _Ask
+        self,
+        call: Call[Any, StrategyList],
+        request: AddStrategy | WhichStrategy | SendSignal,
+        ask: _Ask,
+        told: Sequence[str] = (),
     ) -> StrategyList:
+        """`told` is what `ask` has to say to the audit, once it has answered."""
+
         async def run(stamp: Stamp) -> StrategyList:
             session = self._running(request.instance_id, stamp.scope)
             reply = await ask(session, stamp)
-            await self._ledger.note_done(stamp, session.instance_id, reply)
+            await self._ledger.note_done(stamp, session.instance_id, reply, ", ".join(told))
             return reply
 
         return await self._ledger.once(call, request, run)

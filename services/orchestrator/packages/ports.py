@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from flotilla.services.orchestrator.engines.ports import Command
-from flotilla.services.orchestrator.packages.core.model import Version
+from flotilla.services.orchestrator.packages.core.model import Removed, Version
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -17,6 +17,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 class VersionTaken(Exception):
     """Another push was first with this name and version."""
+
+
+class ContentGone(Exception):
+    """Pieces of what is to get a name are not there any more: another version of it was removed meanwhile."""
 
 
 class PackageRecord(Protocol):
@@ -34,11 +38,16 @@ class PackageRecord(Protocol):
     async def versions(self) -> list[Version]:
         """All there are, in the order in which they were pushed."""
 
+    async def removed(self) -> list[Removed]:
+        """Those that were removed and did not come back, in the order in which they were; no drafts."""
+
     async def add(self, version: Version, command: Command) -> None:
-        """Records a version, with its content unless that is known. Raises VersionTaken, RepeatedCommand."""
+        """Records a version, with its content unless that is known. Raises VersionTaken, also for one that was removed and had other
+        content; ContentGone, RepeatedCommand.
+        """
 
     async def remove(self, version: Version, *, with_content: bool, command: Command) -> None:
-        """Takes a version away, and its content with it where nothing else names that. Raises RepeatedCommand."""
+        """Takes a version away, and its content with it where nothing else names that; it stays taken. Raises RepeatedCommand."""
 
     async def used_by(self, version: Version, marks: tuple[str, ...]) -> list[str]:
         """The engines and backtests whose documents hold one of the texts, at most twenty: `engine trader-1`."""

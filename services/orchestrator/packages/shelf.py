@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flotilla.services.orchestrator.packages.core.model import Version
-from flotilla.services.orchestrator.packages.core.offers import with_packages
+from flotilla.services.orchestrator.packages.core.model import Removed, Version
+from flotilla.services.orchestrator.packages.core.offers import removed_of, with_packages
 from flotilla.services.orchestrator.packages.ports import PackageRecord
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 from flotilla.services.orchestrator.templates.ports import Templates
@@ -18,15 +18,26 @@ class PackageShelf:
         self._files = files
         self._record = record
         self._versions: tuple[Version, ...] | None = None
+        self._removed: tuple[Removed, ...] = ()
+        self._changes = 0
         self._lock = asyncio.Lock()
         self._merged: tuple[TemplateSet, tuple[Version, ...], TemplateSet] | None = None
 
     async def versions(self) -> tuple[Version, ...]:
         """In the order in which they were pushed. Raises FaultError `unavailable` when they were never read and cannot be now."""
         async with self._lock:
-            if self._versions is None:
-                self._versions = tuple(await self._record.versions())
+            while self._versions is None:
+                before = self._changes
+                versions, removed = await self._record.versions(), await self._record.removed()
+                # What was read while it changed is perhaps older than the change.
+                if before == self._changes:
+                    self._versions, self._removed = tuple(versions), tuple(removed)
             return self._versions
+
+    async def removed(self) -> tuple[Removed, ...]:
+        """What was removed and stays taken. Raises FaultError `unavailable` as `versions` does."""
+        await self.versions()
+        return self._removed
 
     async def files(self) -> TemplateSet:
         """The templates of files alone. Raises FaultError `unavailable`."""
@@ -46,14 +57,28 @@ class PackageShelf:
             yield
         except BaseException:
             self._versions = None
+            self._changes += 1
             raise
 
     def put(self, version: Version) -> None:
         """It was pushed just now."""
+        self._changes += 1
         if self._versions is not None:
-            self._versions = (*self._versions, version)
+            self._versions = (*self._others(version), version)
+            self._removed = tuple(each for each in self._removed if not _is_same(each, version))
 
     def take_away(self, version: Version) -> None:
         """It was removed just now."""
+        self._changes += 1
         if self._versions is not None:
-            self._versions = tuple(each for each in self._versions if each != version)
+            self._versions = self._others(version)
+            if not version.is_draft:
+                kept = (each for each in self._removed if not _is_same(each, version))
+                self._removed = (*kept, removed_of(version))
+
+    def _others(self, version: Version) -> tuple[Version, ...]:
+        return tuple(each for each in self._versions or () if not _is_same(each, version))
+
+
+def _is_same(one: Version | Removed, other: Version) -> bool:
+    return (one.name, one.version) == (other.name, other.version)

@@ -50,6 +50,25 @@ def told(**changes: Any) -> HostCommand:
     return HostCommand(**(given | changes))
 
 
+@pytest.mark.parametrize(
+    ("call", "body", "about"),
+    [
+        (contract.ENGINE_SIGNAL, b'{"name": "mood", "value": 1}', ""),
+        (contract.ENGINE_SIGNAL, b'{"name": "mood", "value": 1, "instance_id": "e1"}', "e1"),
+        (contract.PACKAGE_PUSH, b'{"name": "mine", "digest": "a"}', "mine@?"),
+        (contract.PACKAGE_PUSH, b'{"name": "mine", "version": "2"}', "mine@2"),
+        (contract.PACKAGE_PUSH, b'{"name": 5}', ""),
+        (contract.PACKAGE_REMOVE, b'{"name": "mine", "version": "2"}', "mine@2"),
+    ],
+)
+def test_a_refusal_is_about_no_engine_that_it_did_not_name(
+    call: contract.Call[Any, Any], body: bytes, about: str
+) -> None:
+    found = refusal_of(seen(body, call), NOW)
+    assert found is not None
+    assert found.instance_id == about
+
+
 def test_a_refusal_has_who_what_and_why() -> None:
     found = refusal_of(seen(b'{"config": {"instance_id": "e1", "api_key": "AKIA"}, "request_id": "r1"}'), NOW)
     assert found == Refusal(

@@ -8,12 +8,14 @@ from flotilla.schemas.backtest import BacktestConfig
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FaultCode, FaultError
-from flotilla.schemas.package import FoundStrategy, PushPackage, draft_version, next_version
+from flotilla.schemas.package import FoundStrategy, ListPackages, PushPackage, draft_version, next_version
 from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_version
-from flotilla.services.orchestrator.packages.core.model import Content, Version
+from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
 from flotilla.services.orchestrator.packages.core.offers import (
     find,
+    listed,
     refuse_names,
+    removed_of,
     settled,
     template_names,
     view,
@@ -103,6 +105,33 @@ def test_other_content_under_a_taken_version_is_refused() -> None:
     assert caught.value.fault.errors[0].field == "version"
 
 
+REMOVED = (Removed(name="mine", version="3", digest=A[:-1] + "0", templates=("mine",)),)
+
+
+@pytest.mark.parametrize(
+    ("request_", "number"),
+    [
+        (push(C), "4"),
+        (push(C, name="other"), "1"),
+        (push(REMOVED[0].digest), "3"),
+        (push(REMOVED[0].digest, "3"), "3"),
+        (push(REMOVED[0].digest, "4"), "4"),
+        (push(B), "2"),
+    ],
+)
+def test_the_number_of_a_removed_version_is_not_given_again_but_to_the_same_content(
+    request_: PushPackage, number: str
+) -> None:
+    assert settled(request_, VERSIONS, REMOVED)[0] == number
+
+
+def test_other_content_under_a_removed_version_is_refused() -> None:
+    with pytest.raises(FaultError, match="mine@3 was removed") as caught:
+        settled(push(C, "3"), VERSIONS, REMOVED)
+    assert caught.value.fault.code == FaultCode.CONFLICT
+    assert caught.value.fault.errors[0].field == "version"
+
+
 @pytest.mark.parametrize(
     ("taken", "expected"), [((), "1"), (("1", "3"), "4"), (("1.2", "x", "007"), "1"), (("10", "9"), "11")]
 )
@@ -133,9 +162,33 @@ def test_a_name_that_cannot_be_is_refused(name: str, classes: tuple[str, ...], w
 def test_a_strategy_of_another_package_keeps_its_name() -> None:
     known = (version("1", B, "mine", "A", "B"),)
     content = version("1", C, "mine_a").content
-    with pytest.raises(FaultError, match="a strategy of package mine is called mine_a"):
+    with pytest.raises(FaultError, match=r"a strategy of package mine \(version 1\) is called mine_a"):
         refuse_names(push(C, name="mine_a"), content, (), known)
     refuse_names(push(C, name="mine_a", draft=True), content, (), known)
+
+
+OLD_B = version("1", B, "mine", "A", "B")
+
+
+@pytest.mark.parametrize(
+    ("request_", "classes", "versions", "removed"),
+    [
+        (push(C, name="mine_b"), ("Mine",), (OLD_B, version("2", A, "mine", "A")), ()),
+        (
+            push(C, name="mine"),
+            ("A", "B"),
+            (version("1", A, "mine_b"), version("2", B, "mine_b", "X", "Y")),
+            (),
+        ),
+        (push(C, name="mine_b"), ("Mine",), (version("2", A, "mine", "A"),), (removed_of(OLD_B),)),
+    ],
+)
+def test_what_a_strategy_of_any_version_of_another_package_is_or_was_called_is_refused(
+    request_: PushPackage, classes: tuple[str, ...], versions: Any, removed: Any
+) -> None:
+    content = version("1", C, request_.name, *classes).content
+    with pytest.raises(FaultError, match=r"of package \w+ \(version 1\) is called mine_b"):
+        refuse_names(request_, content, (), versions, removed)
 
 
 def test_what_is_stored_names_the_version_that_was_meant() -> None:
@@ -164,6 +217,27 @@ def test_what_is_rendered_names_its_package_and_one_process_takes_one_version() 
     assert ([each.digest for each in packages], errors) == ([A], [])
     _, errors = packages_of(rendered("mine", "mine@1"), "config.strategies")
     assert "one version of a package" in errors[0].message
+
+
+def test_a_draft_is_found_by_the_beginning_of_its_digest() -> None:
+    assert find("mine", f"sha256-{C[:12]}", VERSIONS).is_draft
+    assert VERSIONS[2].ref.label == f"mine@sha256-{C[:12]}"
+    assert VERSIONS[1].ref.label == "mine@2"
+    for other in (f"sha256-{A[:12]}", f"sha256-{C[:11]}"):
+        with pytest.raises(FaultError, match="has no version"):
+            find("mine", other, VERSIONS)
+
+
+def test_drafts_are_listed_when_they_are_asked_for_and_only_then() -> None:
+    known = (version(draft_version(A), A, "zeta", draft=True), *VERSIONS, version("1", A, "zeta"))
+    listings = {
+        ListPackages(): ["mine@2", "zeta@1"],
+        ListPackages(name="mine"): ["mine@2", "mine@1"],
+        ListPackages(drafts=True): [f"mine@sha256-{C[:12]}", f"zeta@sha256-{A[:12]}"],
+        ListPackages(name="zeta", drafts=True): [f"zeta@sha256-{A[:12]}"],
+    }
+    for asked, expected in listings.items():
+        assert [each.ref.label for each in listed(asked, known)] == expected
 
 
 def test_an_absent_version_is_told_with_those_there_are() -> None:

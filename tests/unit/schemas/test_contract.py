@@ -149,6 +149,12 @@ def test_an_engine_cannot_command_nor_reach_jetstream() -> None:
     assert "engine.{{name()}}.command.*" not in said
 
 
+def test_only_an_operator_brings_or_removes_packages() -> None:
+    changes = [call for call in CALLS if call.subject.startswith("fleet.package.") and call.is_command]
+    assert len(changes) == 3
+    assert {call.callers for call in changes} == {(Actor.OPERATOR,)}
+
+
 def test_only_an_operator_may_say_everything() -> None:
     for actor in Actor:
         assert (">" in actor_permissions(actor)["pub"]["allow"]) == (actor == Actor.OPERATOR)

@@ -31,3 +31,13 @@ create table package_versions (
     pushed_by text        not null,
     primary key (name, version)
 );
+
+-- A version that was removed stays taken, by what its strategies were called too: what is stored may still name it.
+create table package_removed (
+    name       text        not null,
+    version    text        not null,
+    digest     text        not null,
+    templates  json        not null,
+    removed_at timestamptz not null default now(),
+    primary key (name, version)
+);

@@ -13,7 +13,7 @@ begin
         if one.relkind = 'r' and not one.is_read_only then
             execute format('grant insert, update on %I to flotilla_orchestrator', one.relname);
         end if;
-        if one.relname in ('commands', 'result_parts', 'packages', 'package_pieces', 'package_versions') then
+        if one.relname in ('commands', 'result_parts', 'packages', 'package_pieces', 'package_removed', 'package_versions') then
             execute format('grant delete on %I to flotilla_orchestrator', one.relname);
         end if;
     end loop;

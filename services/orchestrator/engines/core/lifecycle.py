@@ -69,7 +69,7 @@ def start(
     )
     spec, effects = _fitted(_next(spec, before, config), wanted, hosts, now)
     begun = begin(wanted, spec, hosts, now)
-    reply = accepted(begun.engine, request_id, "is starting", spec.session_id)
+    reply = accepted(begun.engine, request_id, f"is starting{_with_packages(spec)}", spec.session_id)
     reply = msgspec.structs.replace(reply, started_at=wall(now), config=config)
     return recorded(engine, _with(begun, reply, effects), now)
 
@@ -99,7 +99,7 @@ def restart(
     )
     decision = _stopped(wanted, session, StopEngine(), hosts, now)
     has_begun = decision.engine.pending is None
-    reply = accepted(decision.engine, request_id, "is restarting", spec.session_id)
+    reply = accepted(decision.engine, request_id, f"is restarting{_with_packages(spec)}", spec.session_id)
     reply = msgspec.structs.replace(reply, config=config, started_at=wall(now) if has_begun else None)
     return recorded(engine, _with(decision, reply, effects), now)
 
@@ -118,6 +118,11 @@ def stop(engine: Engine, request: StopEngine, *, request_id: str, now: datetime)
     if ended is None or ended.is_over or is_taken(ended):
         reply = told(reply, is_taken=ended is None or is_taken(ended))
     return recorded(engine, msgspec.structs.replace(decision, reply=reply), now)
+
+
+def _with_packages(spec: SessionSpec) -> str:
+    names = ", ".join(each.label for each in spec.plan.packages)
+    return f" with {names}" if names else ""
 
 
 def _stopped(

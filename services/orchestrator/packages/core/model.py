@@ -31,3 +31,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     def ref(self) -> PackageRef:
         """As what is run names it."""
         return PackageRef(name=self.name, version=self.version, digest=self.content.digest)
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that was removed. It stays taken, as `templates` do, which its strategies were called: what is stored may name them."""
+
+    name: str
+    version: str
+    digest: str
+    templates: tuple[str, ...]

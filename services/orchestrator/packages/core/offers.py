@@ -11,14 +11,16 @@ from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, inv
 from flotilla.schemas.ids import NAME_PATTERN
 from flotilla.schemas.package import (
     FoundStrategy,
+    ListPackages,
     PackageStrategy,
     PackageView,
     PushPackage,
     draft_version,
+    is_beginning,
     next_version,
 )
 from flotilla.schemas.package_archive import modules_of
-from flotilla.services.orchestrator.packages.core.model import Content, Version
+from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
 from flotilla.services.orchestrator.templates.core.templates import PackageTemplate, TemplateSet
 
 _NAME: Final = re.compile(NAME_PATTERN)
@@ -101,18 +103,39 @@ def templates_of(version: Version) -> Iterator[tuple[str, PackageTemplate]]:
         )
 
 
-def settled(request: PushPackage, versions: Sequence[Version]) -> tuple[str, Version | None]:
-    """The version that a push is to have, and what is on record where it changes nothing. Raises FaultError `conflict`."""
+def removed_of(version: Version) -> Removed:
+    """What stays of a version that is removed."""
+    return Removed(
+        name=version.name,
+        version=version.version,
+        digest=version.content.digest,
+        templates=template_names(version.name, version.content.strategies),
+    )
+
+
+def settled(
+    request: PushPackage, versions: Sequence[Version], removed: Sequence[Removed] = ()
+) -> tuple[str, Version | None]:
+    """The version that a push is to have, and what is on record where it changes nothing. Raises FaultError `conflict`.
+
+    What was removed stays taken: only the same content comes back under it.
+    """
     named = [each for each in versions if each.name == request.name]
     same = [each for each in named if each.content.digest == request.digest]
     if request.is_draft:
         version = draft_version(request.digest)
         return version, next((each for each in same if each.is_draft), None)
     released = [each for each in same if not each.is_draft]
+    gone = [each for each in removed if each.name == request.name]
     if request.version is None:
         if released:
             return released[-1].version, released[-1]
-        return next_version(tuple(each.version for each in named)), None
+        if back := [each.version for each in gone if each.digest == request.digest]:
+            return back[-1], None
+        taken_before = [each.version for each in gone]
+        return next_version((*(each.version for each in named), *taken_before)), None
+    if was := [each for each in gone if each.version == request.version and each.digest != request.digest]:
+        raise _was_taken(was[0])
     taken = next((each for each in named if each.version == request.version), None)
     if taken is None:
         return request.version, None
@@ -126,24 +149,33 @@ def refuse_names(
     content: Content,
     files: Collection[str],
     versions: Sequence[Version],
+    removed: Sequence[Removed] = (),
 ) -> None:
-    """Raises FaultError `invalid` when strategies of the package would be called as something else is; a draft is in nobody's way."""
+    """Raises FaultError `invalid` when strategies of the package would be called as something else is, or as one of any version of
+    another package is or was: `mine_b@1` means one thing. A draft is in nobody's way.
+    """
     errors = name_errors(request.name, content.strategies)
     if not request.is_draft:
-        others = {
-            name: each.name
-            for each in newest(versions).values()
-            if each.name != request.name
-            for name, _ in templates_of(each)
-        }
+        others = _called(versions, removed, but=request.name)
         for name in template_names(request.name, content.strategies):
             if name in files:
                 errors.append(FieldError("name", f"there is a template {name} already: choose another name"))
             elif name in others:
-                text = f"a strategy of package {others[name]} is called {name}: choose another name"
+                text = f"a strategy of {others[name]} is called {name}: choose another name"
                 errors.append(FieldError("name", text))
     if errors:
         raise invalid(*errors)
+
+
+def _called(versions: Sequence[Version], removed: Sequence[Removed], but: str) -> dict[str, str]:
+    """What strategies of all packages but one are or were called, each with the last version that has it."""
+    kept = [removed_of(each) for each in versions if not each.is_draft]
+    return {
+        name: f"package {each.name} (version {each.version})"
+        for each in (*removed, *kept)
+        if each.name != but
+        for name in each.templates
+    }
 
 
 def view(version: Version, versions: Sequence[Version], *, has_files: bool = True) -> PackageView:
@@ -169,10 +201,25 @@ def view(version: Version, versions: Sequence[Version], *, has_files: bool = Tru
     )
 
 
+def listed(request: ListPackages, versions: Sequence[Version]) -> list[Version]:
+    """Those that are asked for: by name, of one the newest first."""
+    latest = newest(versions)
+    if request.name is None and not request.drafts:
+        return [latest[name] for name in sorted(latest)]
+    found = [
+        each
+        for each in reversed(versions)
+        if request.name in (None, each.name) and each.is_draft == request.drafts
+    ]
+    return sorted(found, key=lambda each: each.name)
+
+
 def find(name: str, version: str | None, versions: Sequence[Version]) -> Version:
-    """The version meant. Raises FaultError `not_found` naming those there are."""
+    """The version meant, a draft also by the beginning of its digest. Raises FaultError `not_found` naming those there are."""
     named = [each for each in versions if each.name == name and not (version is None and each.is_draft)]
     found = [each for each in named if version in (None, each.version)]
+    if version is not None and is_beginning(version):
+        found = found or [each for each in named if each.is_draft and each.version.startswith(version)]
     if found:
         return found[-1]
     there = ", ".join(each.version for each in named if not each.is_draft) or "none"
@@ -190,6 +237,14 @@ def usage_marks(version: Version) -> Mapping[str, str]:
         "digest": version.content.digest,
         **{name: f'"{name}@{version.version}"' for name, _ in templates_of(version)},
     }
+
+
+def _was_taken(removed: Removed) -> FaultError:
+    text = (
+        f"{removed.name}@{removed.version} was removed, and had other content (digest {removed.digest[:12]}): what is stored may "
+        "still name it, choose another"
+    )
+    return fault(FaultCode.CONFLICT, text, FieldError("version", text))
 
 
 def _taken(taken: Version) -> FaultError:
