@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-MADE = {"flotilla-demo.html", "first.html", "mine.csv", "feed.creds", "mine"}
+MADE = {"flotilla-demo.html", "first.html", "forward.html", "mine.csv", "feed.creds", "mine"}
 
 
 @pytest.fixture(scope="module")
