@@ -135,7 +135,7 @@ def test_the_wheel_has_one_name_at_its_top_and_all_that_runs_below_it(wheel: Pat
     }
     assert {name for name in names if name.endswith(".py")} == ours | {"flotilla/templates/__init__.py"}
     kinds = {Path(name).suffix for name in names if not name.startswith("flotilla-")}
-    assert kinds == {".py", ".typed", ".json", ".sql", ".css", ".sh", ".gz", ".md"}
+    assert kinds == {".py", ".typed", ".json", ".sql", ".css", ".csv", ".sh", ".gz", ".md"}
     assert not [name for name in names if "/generated/" in name or "/tests/" in name]
 
 
