@@ -87,10 +87,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             boot_until = now + session.spec.boot_timeout_s
             return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
         case CannotRun(detail=detail, reason=reason):
-            if session.is_forked:
-                return session, ()
-            ended = Ended(reason, detail)
-            return ending.over(msgspec.structs.replace(session, ended=ended))
+            return _cannot_run(session, Ended(reason, detail))
         case ZygoteReady(cannot_confine=why):
             return _zygote_ready(session, why)
         case Forked(pid=pid):
@@ -119,6 +116,11 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
             return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _cannot_run(session: Session, ended: Ended) -> Step:
+    """An engine that was forked meanwhile runs: only one that never was is over."""
+    return (session, ()) if session.is_forked else ending.over(msgspec.structs.replace(session, ended=ended))
 
 
 def _zygote_ready(session: Session, cannot_confine: str) -> Step:
