@@ -246,7 +246,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of the REST contract; null where one is not defined. Money is in the account's currency.
 
     Return, return a year, volatility, Sharpe, Sortino, Calmar and drawdown are of marked equity at each day's end (drawdown: of every point
-    of the equity curve); `engine_sidecar/backtest/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
+    of the equity curve); `schemas/performance.py` has the formulas. `max_drawdown` is 0 or less, `max_drawdown_days` from the
     high before it to the recovery, else to the end. `final_equity` is balance and unrealized profit at the end. The rest is of closed trades,
     `profit_factor` gross profit by gross loss.
     """
@@ -766,22 +766,65 @@ AxisName: TypeAlias = Annotated[
 ]
 
 
+_FOLDS: Final = 4
+_TRAIN_SHARE: Final = 0.7
+
+
+class WindowKind(StrEnum):
+    """How the windows of a walk forward lie in the range of dates.
+
+    `apart` parts the range, and each part has its own two pieces. The other two try one piece after the other out of sample: `rolling`
+    chooses on as much before each, `anchored` on everything before it.
+    """
+
+    APART = "apart"
+    ROLLING = "rolling"
+    ANCHORED = "anchored"
+
+
+Days: TypeAlias = Annotated[float, Meta(gt=0, le=36_525)]
+
+
 class StudyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A study: one backtest per choice of parameters. `best_by` is a metric of the results; it is sought high unless `lowest`.
 
-    Walk forward parts the range into `folds` windows: each is `train_share` for choosing the best, and the rest for trying it.
+    A walk forward has `folds` windows over the range, `train_share` of one for choosing the best (in sample), and the rest for trying it
+    (out of sample). Where `windows` roll or are anchored, lengths in days of 24 hours can be given instead of these two: `in_sample_days` (of an
+    anchored one: the first), `out_of_sample_days`, and `step_days` from one window to the next, which is `out_of_sample_days` where it is left
+    out and not less. There are as many as begin to try within the range then; the last ends with it.
     """
 
     kind: StudyKind = StudyKind.GRID
     base: BacktestConfig
     axes: Annotated[dict[AxisName, Axis], Meta(min_length=1, max_length=16)]
     samples: Annotated[int, Meta(ge=1, le=10_000)] = 50
-    folds: Annotated[int, Meta(ge=1, le=100)] = 4
-    train_share: Annotated[float, Meta(gt=0, lt=1)] = 0.7
+    folds: Annotated[int, Meta(ge=1, le=100)] = _FOLDS
+    train_share: Annotated[float, Meta(gt=0, lt=1)] = _TRAIN_SHARE
     best_by: Name = "sharpe_ratio"
     lowest: bool = False
     stop_after: Annotated[int, Meta(ge=1)] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    windows: WindowKind = WindowKind.APART
+    in_sample_days: Days | None = None
+    out_of_sample_days: Days | None = None
+    step_days: Days | None = None
+
+    def __post_init__(self) -> None:
+        if self.windows is not WindowKind.APART and self.kind is not StudyKind.WALK_FORWARD:
+            raise ValueError("`windows` are of a walk forward: `kind` must be walk_forward")
+        lengths = (self.in_sample_days, self.out_of_sample_days)
+        if lengths == (None, None) and self.step_days is None:
+            return
+        if self.windows is WindowKind.APART:
+            raise ValueError("lengths are of `windows` that are rolling or anchored")
+        if None in lengths:
+            raise ValueError("give both `in_sample_days` and `out_of_sample_days`")
+        if self.step_days is not None and self.step_days < (self.out_of_sample_days or 0):
+            raise ValueError(
+                "`step_days` must be `out_of_sample_days` or more: what is tried must not overlap"
+            )
+        if (self.folds, self.train_share) != (_FOLDS, _TRAIN_SHARE):
+            raise ValueError("`folds` and `train_share` follow from the lengths: leave them out")
 
 
 class RunStudy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -809,7 +852,7 @@ class StudyView(msgspec.Struct, frozen=True, kw_only=True):
     """A study as the record has it: how many of its backtests are in which state, and the best of those completed.
 
     `left_out` counts sets of parameters that were asked for and are not tried: they break a rule of the strategy's template, or a random
-    study found no more that are different.
+    study found no more that are different. `folds` is how many windows a walk forward has; 0 of other kinds.
     """
 
     study_id: StudyId
@@ -822,6 +865,7 @@ class StudyView(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
     completed_at: datetime | None = None
     why_ended: str | None = None
+    folds: int = 0
 
 
 class StudyList(msgspec.Struct, frozen=True, kw_only=True):

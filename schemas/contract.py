@@ -19,6 +19,7 @@ from flotilla.schemas import (
     session,
     strategy,
     telemetry,
+    walk_forward,
 )
 from flotilla.schemas.telemetry import EngineEvent
 
@@ -348,6 +349,13 @@ STUDY_CANCEL: Final = _ORCHESTRATOR.command(
     backtest.WhichStudy,
     backtest.StudyView,
     "Cancel what is left of a study.",
+    timeout_s=30.0,
+)
+STUDY_WALK_FORWARD: Final = _ORCHESTRATOR.query(
+    "fleet.study.walk_forward",
+    backtest.WhichStudy,
+    walk_forward.WalkForward,
+    "The windows of a walk forward, and what was tried out of sample as one curve.",
     timeout_s=30.0,
 )
 TRIAL_CLAIM: Final = _ORCHESTRATOR.command(

@@ -10,10 +10,10 @@ from nautilus_trader.model.identifiers import Venue
 
 from flotilla.engine_sidecar.backtest.feeding import Looks
 from flotilla.engine_sidecar.backtest.leftovers import mark
-from flotilla.engine_sidecar.backtest.performance import DAY_NS, day_end
 from flotilla.engine_sidecar.backtest.rates import rate
 from flotilla.engine_sidecar.replay.streams import Extent
 from flotilla.schemas.backtest import MAX_CURVE_POINTS, EquityPoint
+from flotilla.schemas.performance import DAY_NS, day_end
 
 SHORTEST_NS: Final = 1_000_000_000
 """Between two regular points of an equity curve."""

@@ -11,7 +11,6 @@ from nautilus_trader.model.objects import Money
 
 from flotilla.engine_sidecar.backtest.expirations import numbered, order_key
 from flotilla.engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
-from flotilla.engine_sidecar.backtest.performance import Performance, Sample, performance
 from flotilla.engine_sidecar.engine.translate import amount, amounts, fill, order_update
 from flotilla.schemas.backtest import (
     FIGURES_VERSION,
@@ -25,6 +24,7 @@ from flotilla.schemas.backtest import (
     StrategyFigures,
     TrialResult,
 )
+from flotilla.schemas.performance import Performance, Sample, performance
 
 type Balances = dict[Any, Money]
 """By currency."""

@@ -23,6 +23,9 @@ _RENAMED: Final = {
     "instruments": "instrument",
     "bar_types": "bar-type",
     "venues": "venue",
+    "in_sample_days": "in-sample",
+    "out_of_sample_days": "out-of-sample",
+    "step_days": "step",
 }
 _WITHOUT: Final = frozenset({"data_sources", "output_path", "save_results", "base"})
 _FORMS: Final = {

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from flotilla.schemas.backtest import BacktestConfig, StudyConfig, StudyKind
+from flotilla.schemas.backtest import BacktestConfig, StudyConfig, StudyKind, WindowKind
 from flotilla.schemas.decoding import convert
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +29,29 @@ _OPTIONS: Final = (
     click.option("--samples", type=int, metavar="NUMBER", help="Of a random study.  [default: 50]"),
     click.option("--folds", type=int, metavar="NUMBER", help="Windows of a walk forward.  [default: 4]"),
     click.option(
-        "--train-share", type=float, metavar="SHARE", help="Of each window, for choosing.  [default: 0.7]"
+        "--train-share", type=float, metavar="SHARE", help="Of each window, in sample.  [default: 0.7]"
+    ),
+    click.option(
+        "--windows",
+        type=click.Choice([str(one) for one in WindowKind]),
+        help="How a walk forward's windows lie: apart, or what is tried follows what was tried before, after as long in sample (rolling) or all before it (anchored).  [default: apart]",
+    ),
+    click.option(
+        "--in-sample",
+        "in_sample_days",
+        type=float,
+        metavar="DAYS",
+        help="Length of windows that roll or are anchored, instead of --folds and --train-share.",
+    ),
+    click.option(
+        "--out-of-sample", "out_of_sample_days", type=float, metavar="DAYS", help="Length of what is tried."
+    ),
+    click.option(
+        "--step",
+        "step_days",
+        type=float,
+        metavar="DAYS",
+        help="From one window to the next.  [default: --out-of-sample]",
     ),
     click.option("--stop-after", type=int, metavar="NUMBER", help="End once so many have ended."),
     click.option("--choice-seed", type=int, metavar="NUMBER", help="Of random choices.  [default: 0]"),

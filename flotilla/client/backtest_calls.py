@@ -41,6 +41,7 @@ from flotilla.schemas.backtest import (
 )
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.walk_forward import WalkForward
 from flotilla.state.errors import BacktestFailedError
 
 _POLL_S: Final = 1.0
@@ -70,6 +71,10 @@ class StudyCalls:
     async def study(self, study_id: str) -> StudyView:
         """How a study stands, and the best of it so far."""
         return await self.bus.call(contract.STUDY_GET, WhichStudy(study_id=study_id))
+
+    async def walk_forward(self, study_id: str) -> WalkForward:
+        """The windows of a walk forward and its stitched curve, as they stand: `to_pandas(found.curve)` makes a frame. Raises `conflict` for another study."""
+        return await self.bus.call(contract.STUDY_WALK_FORWARD, WhichStudy(study_id=study_id))
 
     async def studies(self, *, limit: int = 100) -> StudyList:
         """Studies, newest first."""

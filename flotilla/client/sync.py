@@ -84,6 +84,7 @@ class SyncFlotilla:
     verify = _blocking(Flotilla.verify)
     run_study = _blocking(Flotilla.run_study)
     study = _blocking(Flotilla.study)
+    walk_forward = _blocking(Flotilla.walk_forward)
     studies = _blocking(Flotilla.studies)
     cancel_study = _blocking(Flotilla.cancel_study)
     push_package = _blocking(Flotilla.push_package)

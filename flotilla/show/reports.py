@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from flotilla.bus.files import whole_file
 from flotilla.client.client import Flotilla
-from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart, StudyKind
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.show.study_tables import folds_of
 from flotilla.show.tear_sheet.record import Record
 from flotilla.show.tear_sheet.sheet import tear_sheet
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
@@ -65,17 +64,8 @@ async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:
     """Writes the sheet of a study as it stands, whole or not at all. Raises FaultError `not_found`, OSError when it cannot be written."""
     study = await fleet.study(study_id)
     members = await fleet.all_backtests(study_id=study_id)
-    tried = (
-        [fold.tried for fold in folds_of(study, members)]
-        if study.config.kind is StudyKind.WALK_FORWARD
-        else []
-    )
-    curves = {
-        one.backtest_id: tuple(await fleet.backtest_result(one.backtest_id, ResultPart.EQUITY_CURVE))
-        for one in tried
-        if one is not None and one.status is BacktestStatus.COMPLETED and one.config.save_results
-    }
-    _write(study_sheet(StudyRecord(study=study, members=tuple(members), curves=curves)), out)
+    walk = await fleet.walk_forward(study_id) if study.folds else None
+    _write(study_sheet(StudyRecord(study=study, members=tuple(members), walk=walk)), out)
 
 
 async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
-from flotilla.schemas.figures import FIGURES, UNDEFINED, share, written
+from flotilla.schemas.figures import FIGURES, UNDEFINED, ratio, share, written
+from flotilla.schemas.walk_forward import WalkForward
 from flotilla.show import formats
 from flotilla.show.backtest_tables import status_text, strategy_name
 from flotilla.show.figure_tables import has_old_figures
@@ -47,8 +48,8 @@ def metric(backtest: BacktestView | None, config: StudyConfig) -> str:
     return _written(config.best_by, value(backtest, config))
 
 
-def plain_metric(found: float, config: StudyConfig) -> str:
-    """A value of the metric that is sought, as people read it."""
+def metric_of(found: float | None, config: StudyConfig) -> str:
+    """A value of the metric that is sought, as people read it; a dash where there is none."""
     return _written(config.best_by, found)
 
 
@@ -80,105 +81,91 @@ def _written(name: str, found: float | None) -> str:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a backtest stands in a walk forward: its fold from 1, and whether it chooses (`in` sample) or tries (`out` of it)."""
+    """Where a backtest stands in a walk forward: its window from 1, and whether it chooses (`in` sample) or tries (`out` of it)."""
 
     fold: int
     sample: str
 
     def __str__(self) -> str:
-        return f"fold {self.fold} {'out of' if self.sample == OUT else 'in'} sample"
-
-
-class Fold(msgspec.Struct, frozen=True, kw_only=True):
-    """One fold: any backtest of its first period, the one of them that was chosen, and the one that tried its parameters."""
-
-    number: int
-    any_in: BacktestView | None
-    chosen: BacktestView | None
-    tried: BacktestView | None
+        return f"window {self.fold} {'out of' if self.sample == OUT else 'in'} sample"
 
 
 def place_of(study: StudyView, backtest: BacktestView) -> Place | None:
-    """None in a study of another kind. The backtests of a fold have consecutive numbers, the last one tries."""
-    if study.config.kind is not StudyKind.WALK_FORWARD:
+    """None in a study of another kind. The backtests of a window have consecutive numbers, the last one tries."""
+    if not study.folds:
         return None
-    size = study.total // study.config.folds
+    size = study.total // study.folds
     fold, index = divmod(_number(backtest) - 1, size)
     return Place(fold + 1, OUT if index == size - 1 else IN)
 
 
-def folds_of(study: StudyView, members: Iterable[BacktestView]) -> list[Fold]:
-    """The folds in order; nothing is chosen while a backtest of the first period is under way."""
-    places: dict[Place | None, list[BacktestView]] = {}
-    for one in sorted(members, key=_number):
-        places.setdefault(place_of(study, one), []).append(one)
-    found = []
-    for number in range(1, study.config.folds + 1):
-        there, tried = places.get(Place(number, IN), []), places.get(Place(number, OUT), [])
-        is_over = all(one.status.is_final for one in there)
-        ranked = ranking(there, study.config) if is_over else []
-        found.append(
-            Fold(
-                number=number,
-                any_in=next(iter(there), None),
-                chosen=next(iter(ranked), None),
-                tried=next(iter(tried), None),
-            )
+def walk_forward_report(
+    study: StudyView, members: Iterable[BacktestView], walk: WalkForward
+) -> RenderableType:
+    """The periods and figures of each window, what was chosen in each, and what the choices earned one after the other."""
+    config, by_id = study.config, {one.backtest_id: one for one in members}
+    made = table("WINDOW", "SAMPLE", "FROM", "TO", *figure_columns(config))
+    for one in walk.windows:
+        chosen, tried = by_id.get(one.chosen or ""), by_id.get(one.tried or "")
+        inside = (one.in_sample_start_ns, one.in_sample_end_ns)
+        outside = (one.out_of_sample_start_ns, one.out_of_sample_end_ns)
+        made.add_row(
+            str(one.number), IN, *map(formats.day, inside), *figure_cells(chosen, config), style="dim"
         )
-    return found
-
-
-def walk_forward_report(study: StudyView, members: Iterable[BacktestView]) -> RenderableType:
-    """The periods and figures of each fold, what was chosen in each, and how the choices did on average."""
-    folds, config = folds_of(study, members), study.config
-    parts: list[RenderableType] = [_periods(folds, config), Text(""), _choices(folds, config)]
-    if summary := _summary(folds, config):
-        parts.append(Text(f"\n{summary}"))
+        made.add_row("", OUT, *map(formats.day, outside), *figure_cells(tried, config))
+    parts: list[RenderableType] = [made, Text(""), _choices(walk, config)]
+    parts += [Text("")] + [Text(line) for line in walk_forward_lines(walk, config)]
+    if walk.unanswered_requests:
+        parts.append(Text(cold(walk), style="yellow"))
     return Group(*parts)
 
 
-def _periods(folds: Sequence[Fold], config: StudyConfig) -> Table:
-    made = table("FOLD", "SAMPLE", "FROM", "TO", *figure_columns(config))
-    for fold in folds:
-        made.add_row(
-            str(fold.number), IN, *_period(fold.any_in), *figure_cells(fold.chosen, config), style="dim"
+def _choices(walk: WalkForward, config: StudyConfig) -> Table:
+    """Of windows that have chosen; a parameter that differs from the choice before is marked."""
+    made = table("WINDOW", "CHOSEN", *config.axes)
+    for one in walk.windows:
+        if one.chosen is not None:
+            cells = (
+                Text(f"{formats.number(value)}*", style="yellow")
+                if name in one.changed
+                else formats.number(value)
+                for name, value in ((name, one.parameters.get(name)) for name in config.axes)
+            )
+            made.add_row(str(one.number), Text(one.chosen, overflow="fold"), *cells)
+    return made
+
+
+def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
+    """The stitched curve's figures, in sample against out of it, and how often the choice changed; what there is not is left out."""
+    used = sum(one.is_stitched for one in walk.windows)
+    if found := walk.figures:
+        yield (
+            f"out of sample, {used:,} of {len(walk.windows):,} windows stitched: return {share(found.total_return)}, "
+            f"Sharpe ratio {ratio(found.sharpe_ratio)}, max drawdown {share(found.max_drawdown)}"
         )
-        made.add_row("", OUT, *_period(fold.tried), *figure_cells(fold.tried, config))
-    return made
-
-
-def _choices(folds: Sequence[Fold], config: StudyConfig) -> Table:
-    """Of folds that have chosen."""
-    made = table("FOLD", "CHOSEN", *config.axes)
-    for fold in folds:
-        if (one := fold.chosen) is not None:
-            names = (formats.number(one.config.parameter(name)) for name in config.axes)
-            made.add_row(str(fold.number), Text(one.backtest_id, overflow="fold"), *names)
-    return made
-
-
-def _summary(folds: Sequence[Fold], config: StudyConfig) -> str:
     both = [
-        (inside, outside)
-        for fold in folds
-        if (inside := value(fold.chosen, config)) is not None
-        and (outside := value(fold.tried, config)) is not None
+        (one.in_sample, one.out_of_sample)
+        for one in walk.windows
+        if one.in_sample is not None and one.out_of_sample is not None
     ]
-    if not both:
-        return ""
-    means = [math.fsum(side) / len(both) for side in zip(*both, strict=True)]
-    returns = [fold.tried.metrics.total_return for fold in folds if fold.tried and fold.tried.metrics]
-    known = [one for one in returns if one is not None]
-    compounded = math.prod(1.0 + one for one in known) - 1.0 if len(known) == len(returns) else None
+    if both:
+        inside, outside = (math.fsum(side) / len(both) for side in zip(*both, strict=True))
+        yield (
+            f"mean {label(config)} over {len(both):,} windows: {metric_of(inside, config)} in sample, "
+            f"{metric_of(outside, config)} out of it"
+        )
+    choices = sum(one.chosen is not None for one in walk.windows)
+    if choices > 1:
+        changes = sum(bool(one.changed) for one in walk.windows)
+        yield f"the choice changed at {changes:,} of {choices - 1:,} windows after the first (*)"
+
+
+def cold(walk: WalkForward) -> str:
+    """That strategies asked for the past and got nothing."""
     return (
-        f"out of sample, {len(both)} of {len(folds)} folds: mean {label(config)} {plain_metric(means[1], config)}"
-        f" (in sample {plain_metric(means[0], config)}),\nreturns compounded {share(compounded)}"
+        f"{walk.unanswered_requests:,} requests for the past were answered with nothing out of sample: each window began cold. "
+        "With warm-up (`--warm-up`) they are answered from the data before it."
     )
-
-
-def _period(backtest: BacktestView | None) -> tuple[str, str]:
-    config = backtest.config if backtest else None
-    return (config.start_date[:10], config.end_date[:10]) if config else ("-", "-")
 
 
 def _number(backtest: BacktestView) -> int:
@@ -206,13 +193,15 @@ def studies_table(studies: Sequence[StudyView], now: datetime) -> RenderableType
     return made
 
 
-def study_report(study: StudyView, members: Sequence[BacktestView]) -> RenderableType:
-    """How a study stands: counts, the best so far, and the best few of its backtests, of a walk forward its folds."""
+def study_report(
+    study: StudyView, members: Sequence[BacktestView], walk: WalkForward | None = None
+) -> RenderableType:
+    """How a study stands: counts, the best so far, and the best few of its backtests, of a walk forward its windows."""
     parts: list[RenderableType] = [*_head(study)]
     if study.best is not None:
         parts.append(Text(f"  {_best(study, study.best)}"))
-    if study.config.kind is StudyKind.WALK_FORWARD and members:
-        parts += [Text(""), walk_forward_report(study, members)]
+    if walk is not None:
+        parts += [Text(""), walk_forward_report(study, members, walk)]
     elif ranked := ranking(members, study.config):
         parts += [Text(""), _ranked(ranked, study)]
     if any(map(has_old_figures, members)):
@@ -291,7 +280,7 @@ def _head(study: StudyView) -> Iterator[Text]:
 
 def _best(study: StudyView, best: BacktestView) -> str:
     place, config = place_of(study, best), study.config
-    where = f" (fold {place.fold})" if place else ""
+    where = f" (window {place.fold})" if place else ""
     kind = "best out of sample by" if place else "best by"
     return f"{kind} {label(config)}: {best.backtest_id}{where}, {chosen(best, config)}"
 

@@ -31,6 +31,7 @@ from flotilla.schemas.backtest import (
     StudyView,
 )
 from flotilla.schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.walk_forward import StitchedPoint, StudyWindow, WalkForward
 
 NOW = datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
 CONFIG: dict[str, Any] = {
@@ -212,6 +213,23 @@ SUMMARY = RunSummary(
         ),
     ),
 )
+WALK = WalkForward(
+    study_id="st1",
+    windows=(
+        StudyWindow(
+            number=1,
+            in_sample_start_ns=0,
+            in_sample_end_ns=DAY_NS - 1_000,
+            out_of_sample_start_ns=DAY_NS,
+            out_of_sample_end_ns=2 * DAY_NS,
+            chosen="st1-0001",
+            parameters={"fast_ema_period": 5},
+            in_sample=1.5,
+        ),
+    ),
+    currency="USD",
+    curve=(StitchedPoint(at_ns=DAY_NS, equity=100.0, drawdown=0.0),),
+)
 REPORT = "<!doctype html><title>ünïcode</title><script>draw()</script>"
 PARTS: dict[ResultPart, Sequence[Any]] = {
     ResultPart.TRADES: tuple(trade(number) for number in range(3)),
@@ -268,4 +286,5 @@ def answers() -> dict[str, Any]:
         "fleet.study.get": study(),
         "fleet.study.list": StudyList(studies=(study(),)),
         "fleet.study.cancel": study(status=BacktestStatus.CANCELLED),
+        "fleet.study.walk_forward": WALK,
     }

@@ -32,6 +32,10 @@ _AXIS_OPTIONS = (
     "samples",
     "folds",
     "train_share",
+    "windows",
+    "in_sample_days",
+    "out_of_sample_days",
+    "step_days",
     "stop_after",
     "choice_seed",
 )
@@ -156,5 +160,7 @@ async def _follow(options: Options, fleet: Flotilla, study_id: str) -> StudyView
 
 async def _tell(options: Options, fleet: Flotilla, study: StudyView) -> int:
     members = await fleet.all_backtests(study_id=study.study_id)
-    options.output.document({"study": study, "backtests": members}, lambda: study_report(study, members))
+    walk = await fleet.walk_forward(study.study_id) if study.folds else None
+    document = {"study": study, "backtests": members} | ({"walk_forward": walk} if walk else {})
+    options.output.document(document, lambda: study_report(study, members, walk))
     return Exit.FAILED if study.status is BacktestStatus.FAILED else Exit.OK

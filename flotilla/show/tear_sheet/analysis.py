@@ -43,7 +43,7 @@ def zone_of(name: str) -> tzinfo | None:
 
 
 def drawdowns(curve: Sequence[EquityPoint]) -> list[Drawdown]:
-    """All of them, the deepest first; the first one is that of the headline figures (`engine_sidecar/backtest/performance.py`)."""
+    """All of them, the deepest first; the first one is that of the headline figures (`schemas/performance.py`)."""
     if not curve or curve[0].equity <= 0:
         return []
     found: list[Drawdown] = []

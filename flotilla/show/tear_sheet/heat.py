@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from flotilla.schemas.backtest import BacktestView, StudyConfig
 from flotilla.show import formats
-from flotilla.show.study_tables import label, metric, plain_metric, value
+from flotilla.show.study_tables import label, metric, metric_of, value
 from flotilla.show.tear_sheet.html import Html, element, joined
 from flotilla.show.tear_sheet.scales import scale, short
 
@@ -126,5 +126,5 @@ def _cell(found: float | None, config: StudyConfig, low: float, high: float, *, 
     part = (found - low) / (high - low) if high > low else 0.5
     shade = _SHADES[round((1 - part if config.lowest else part) * (len(_SHADES) - 1))]
     return element(
-        "td", plain_metric(found, config), class_=f"{shade} top".strip() if is_best else shade or None
+        "td", metric_of(found, config), class_=f"{shade} top".strip() if is_best else shade or None
     )

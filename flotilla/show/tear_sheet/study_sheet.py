@@ -1,34 +1,27 @@
 """The sheet of a study: its backtests by rank, a map over two axes, and of a walk forward the curve of what was tried out of sample."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from flotilla.schemas.backtest import BacktestStatus, BacktestView, EquityPoint, StudyKind, StudyView
+from flotilla.schemas.backtest import BacktestStatus, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.schemas.figures import FIGURES, UNDEFINED, share, written
-from flotilla.schemas.thinning import Point
+from flotilla.schemas.walk_forward import WalkForward
 from flotilla.show import formats
 from flotilla.show.backtest_tables import strategy_name
 from flotilla.show.study_tables import (
     IN,
-    Fold,
-    chosen,
     counts,
-    folds_of,
     label,
     metric,
     place_of,
     ranking,
 )
-from flotilla.show.tear_sheet.analysis import zone_of
-from flotilla.show.tear_sheet.charts import Line, Time, time_chart
-from flotilla.show.tear_sheet.equity import drawdown_chart
 from flotilla.show.tear_sheet.heat import drawn, heat_map
-from flotilla.show.tear_sheet.html import Html, element, facts, joined, note, section, table
+from flotilla.show.tear_sheet.html import Html, element, facts, note, section, table
 from flotilla.show.tear_sheet.page import page
-from flotilla.show.tear_sheet.scales import percent
+from flotilla.show.tear_sheet.walk_sheet import walked
 
 _LISTED: Final = 500
 _FAILED: Final = 20
@@ -36,11 +29,11 @@ _FIGURES: Final = ("total_return", "annualized_return", "sharpe_ratio", "max_dra
 
 
 class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A study with its backtests, and the equity curves by id of those that tried out of sample, where their results were saved."""
+    """A study with its backtests, and of a walk forward its windows and curve."""
 
     study: StudyView
     members: tuple[BacktestView, ...]
-    curves: Mapping[str, tuple[EquityPoint, ...]] = {}
+    walk: WalkForward | None = None
 
 
 def study_sheet(record: StudyRecord) -> str:
@@ -51,7 +44,7 @@ def study_sheet(record: StudyRecord) -> str:
         f"study of {strategy_name(config.base)} · {study.study_id}",
         _heading(study),
         _what_ran(study),
-        _walk_forward(record) if config.kind is StudyKind.WALK_FORWARD else "",
+        walked(record.walk, config) if record.walk else "",
         _map(record),
         _ranked(record),
         _failed(record.members),
@@ -79,7 +72,7 @@ def _what_ran(study: StudyView) -> Html:
         *([("best", f"{study.best.backtest_id}: {metric(study.best, config)}")] if study.best else []),
         *([("not tried", f"{study.left_out:,}")] if study.left_out else []),
         *(
-            [("folds", f"{config.folds}, {share(config.train_share)} in sample")]
+            [("windows", f"{study.folds:,}, {_lengths(config)}")]
             if config.kind is StudyKind.WALK_FORWARD
             else []
         ),
@@ -103,6 +96,14 @@ def _what_ran(study: StudyView) -> Html:
             class_="columns",
         ),
     )
+
+
+def _lengths(config: StudyConfig) -> str:
+    """How the windows lie, and how long they are."""
+    if config.in_sample_days is None or config.out_of_sample_days is None:
+        return f"{config.windows}, {share(config.train_share)} in sample"
+    step = config.step_days or config.out_of_sample_days
+    return f"{config.windows}, {config.in_sample_days:g} days in sample, {config.out_of_sample_days:g} out of it, every {step:g} days"
 
 
 def _values(axis: Mapping[str, object]) -> str:
@@ -129,7 +130,7 @@ def _map(record: StudyRecord) -> Html:
     words = f"{label(config)}, the better the darker; the best has a border."
     if found.tried > 1:
         words += " A cell has the best of all that was tried there" + (
-            ", in sample over all folds." if is_walk else "."
+            ", in sample over all windows." if is_walk else "."
         )
     return section(
         "Results over two axes" if found.down else "Results over one axis",
@@ -184,75 +185,3 @@ def _failed(members: Sequence[BacktestView]) -> Html:
     left = len(failed) - _FAILED
     more = note(f"{left:,} more.") if left > 0 else ""
     return section("Failed", table(("backtest", "reason", "<what it said"), rows), more)
-
-
-def _walk_forward(record: StudyRecord) -> Html:
-    config = record.study.config
-    folds = folds_of(record.study, record.members)
-    head = (">fold", "out of sample", f">{label(config)} in", ">out", ">return out", "chosen")
-    rows = [_fold_row(fold, record) for fold in folds]
-    return joined((_stitched(folds, record), section("Folds", table(head, rows))))
-
-
-def _fold_row(fold: Fold, record: StudyRecord) -> tuple[str, ...]:
-    config, tried = record.study.config, fold.tried
-    span = f"{tried.config.start_date[:10]} to {tried.config.end_date[:10]}" if tried else UNDEFINED
-    gained = tried.metrics.total_return if tried and tried.metrics else None
-    parameters = chosen(fold.chosen, config) if fold.chosen else UNDEFINED
-    return (
-        str(fold.number),
-        span,
-        metric(fold.chosen, config),
-        metric(tried, config),
-        share(gained),
-        parameters,
-    )
-
-
-def _stitched(folds: Sequence[Fold], record: StudyRecord) -> Html:
-    """What the choices earned one after the other, each fold beginning with what the one before ended with."""
-    parts = [
-        curve
-        for fold in folds
-        if fold.tried and len(curve := record.curves.get(fold.tried.backtest_id, ())) > 1
-    ]
-    points = stitched(parts)
-    title = "Out of sample, stitched"
-    if len(points) < 2:
-        return section(
-            title, note("There is no curve: no fold has tried its choice yet, or its result was not saved.")
-        )
-    time = Time(points[0][0], points[-1][0], zone_of(record.study.config.base.timezone or "UTC") or UTC)
-    gained, worst = points[-1][1] - 1.0, min(each for _, each in losses(points))
-    words = (
-        f"{len(parts)} of {len(folds)} folds: {share(gained)} in all, at worst {share(worst)} from a high. Each begins with what the one before ended "
-        "with; between them, where the next choice is made in sample, it stays as it is."
-    )
-    line = Line("out of sample", "accent", [(at_ns, grown - 1.0) for at_ns, grown in points])
-    return section(
-        title,
-        time_chart("return out of sample", time, [line], written=percent),
-        drawdown_chart(time, losses(points)),
-        note(words),
-    )
-
-
-def stitched(curves: Iterable[Sequence[EquityPoint]]) -> list[Point]:
-    """Growth of 1 over curves that follow each other; one that begins with nothing ends it."""
-    found: list[Point] = []
-    grown = 1.0
-    for curve in curves:
-        if curve[0].equity <= 0:
-            break
-        found += [(point.at_ns, grown * point.equity / curve[0].equity) for point in curve]
-        grown = found[-1][1]
-    return found
-
-
-def losses(points: Sequence[Point]) -> list[Point]:
-    """The share lost since the highest point so far, 0 or less."""
-    high, found = 0.0, []
-    for at_ns, value in points:
-        high = max(high, value)
-        found.append((at_ns, value / high - 1.0 if high > 0 else 0.0))
-    return found

@@ -4,7 +4,12 @@ from flotilla.schemas import contract
 from flotilla.schemas.backtest import ListStudies, RunStudy, WhichStudy
 from flotilla.services.gateway.backtests.handlers import refuse_unless_cancelled
 from flotilla.services.gateway.backtests.queries import StudyBody, StudyListQuery
-from flotilla.services.gateway.backtests.study_replies import StudiesReply, StudyCommandReply, StudyReply
+from flotilla.services.gateway.backtests.study_replies import (
+    StudiesReply,
+    StudyCommandReply,
+    StudyReply,
+    WalkForwardReply,
+)
 from flotilla.services.gateway.backtests.views import study_summary
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.inputs import Ask
@@ -29,6 +34,13 @@ async def read_study(gateway: Gateway, ask: Ask[NoQuery, None]) -> StudyReply:
     """One study. Raises FaultError `not_found`."""
     study = await gateway.bus.call(contract.STUDY_GET, WhichStudy(study_id=ask.path["study_id"]))
     return StudyReply(study=study_summary(study))
+
+
+async def read_walk_forward(gateway: Gateway, ask: Ask[NoQuery, None]) -> WalkForwardReply:
+    """A walk forward's windows and its stitched curve. Raises FaultError `not_found`, `conflict` for a study of another kind."""
+    which = WhichStudy(study_id=ask.path["study_id"])
+    found = await gateway.bus.call(contract.STUDY_WALK_FORWARD, which)
+    return WalkForwardReply(walk_forward=found)
 
 
 async def cancel_study(gateway: Gateway, ask: Ask[NoQuery, None]) -> StudyCommandReply:

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from flotilla.schemas.backtest import BacktestStatus, StudyConfig
+from flotilla.schemas.walk_forward import WalkForward
 from flotilla.services.gateway.backtests.replies import BacktestSummary
 
 
@@ -12,6 +13,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """A study: `counts` of its `total` backtests are in which state, `progress` is the share that ended, 0 to 100.
 
     `left_out` counts sets of parameters that are not tried, because they break a rule of the strategy's template or are no new ones.
+    `folds` is how many windows a walk forward has, 0 of other kinds.
     """
 
     id: str
@@ -26,6 +28,14 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
     completed_at: datetime | None
     why_ended: str | None
+    folds: int
+
+
+class WalkForwardReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One walk forward, as it is on record."""
+
+    success: bool = True
+    walk_forward: WalkForward
 
 
 class StudyReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -188,6 +188,7 @@ def study_summary(study: StudyView) -> StudySummary:
         left_out=study.left_out,
         completed_at=study.completed_at,
         why_ended=study.why_ended,
+        folds=study.folds,
     )
 
 

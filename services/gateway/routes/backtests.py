@@ -17,7 +17,7 @@ from flotilla.services.gateway.web.failure import Failure
 from flotilla.services.gateway.web.scope import About
 
 _ONE: Final = f"{BACKTESTS}/{{backtest_id}}"
-_NOT_COMPLETED: Final = {409: Failure}
+_CONFLICT: Final = {409: Failure}
 
 BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
     changing(
@@ -60,7 +60,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "Backtests side by side, and in which parameters they differ.",
         tag="backtests",
         about=About.FLEET,
-        failures={404: Failure, **_NOT_COMPLETED},
+        failures={404: Failure, **_CONFLICT},
     ),
     reading(
         "backtest_part",
@@ -69,7 +69,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         "A part of a completed backtest's result, in pages.",
         tag="backtests",
         about=About.FLEET,
-        failures=_NOT_COMPLETED,
+        failures=_CONFLICT,
     ),
     reading(
         "backtest_report",
@@ -79,7 +79,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         tag="backtests",
         about=About.FLEET,
         media="text/html",
-        failures=_NOT_COMPLETED,
+        failures=_CONFLICT,
     ),
     reading(
         "backtest_export",
@@ -89,7 +89,7 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
         tag="backtests",
         about=About.FLEET,
         media="text/csv",
-        failures=_NOT_COMPLETED,
+        failures=_CONFLICT,
     ),
     changing(
         "backtest_verify",
@@ -130,6 +130,15 @@ STUDY_ROUTES: Final[tuple[Route, ...]] = (
         tag="studies",
         about=About.FLEET,
         method="DELETE",
+    ),
+    reading(
+        "study_walk_forward",
+        f"{STUDIES}/{{study_id}}/walk_forward",
+        studies.read_walk_forward,
+        "The windows of a walk forward with their choices, and what these earned out of sample as one curve.",
+        tag="studies",
+        about=About.FLEET,
+        failures=_CONFLICT,
     ),
     reading(
         "study_backtests",

@@ -28,6 +28,7 @@ from flotilla.services.orchestrator.backtests.results import Results
 from flotilla.services.orchestrator.backtests.studies import Studies
 from flotilla.services.orchestrator.backtests.study_runner import StudyRunner
 from flotilla.services.orchestrator.backtests.verifying import Verifying
+from flotilla.services.orchestrator.backtests.walk_forward import WalkForwards
 from flotilla.services.orchestrator.backtests.workers import WorkerLiveness, Workers
 from flotilla.services.orchestrator.core.unhonoured import refuse_unhonoured
 from flotilla.services.orchestrator.engines.actions import Clock
@@ -161,6 +162,7 @@ class Backtests:
             runner=self._runner,
             reads=self._reads,
         )
+        self._walk_forwards = WalkForwards(record, self._runner)
         self._enqueuer = Enqueuer(bus, record, self._changes, liveness, clock)
         self._workers = Workers(
             record, engines, fleet, sightings, clock, mailboxes=mailboxes, planner=planner
@@ -186,6 +188,7 @@ class Backtests:
             contract.STUDY_GET: self._studies.get,
             contract.STUDY_LIST: self._studies.list,
             contract.STUDY_CANCEL: self._studies.cancel,
+            contract.STUDY_WALK_FORWARD: self._walk_forwards.get,
             contract.TRIAL_CLAIM: self._claims.claim,
         }
 

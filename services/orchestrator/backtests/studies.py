@@ -80,7 +80,7 @@ class Studies:
 
     async def get(self, request: WhichStudy) -> StudyView:
         """One study."""
-        return await self._view(await self._known(request.study_id))
+        return await self._view(await self._runner.known(request.study_id))
 
     async def list(self, request: ListStudies) -> StudyList:
         """Studies, newest first."""
@@ -93,7 +93,7 @@ class Studies:
         """
 
         async def run(stamp: Stamp) -> StudyView:
-            study = await self._known(request.study_id)
+            study = await self._runner.known(request.study_id)
             if study.status.is_final and study.status is not BacktestStatus.CANCELLED:
                 why = f": {study.why_ended}" if study.why_ended else ""
                 text = f"study {study.study_id} is {study.status} already{why}"
@@ -106,17 +106,11 @@ class Studies:
             except StaleChange:
                 raise fault(FaultCode.CONFLICT, f"study {study.study_id} has just ended") from None
             await self._cancelling.end_all(await self._record.strays(study.study_id))
-            reply = await self._view(await self._known(study.study_id))
+            reply = await self._view(await self._runner.known(study.study_id))
             await self._ledger.note(stamp, study.study_id, reply)
             return reply
 
         return await self._ledger.once(STUDY_CANCEL, request, run)
-
-    async def _known(self, study_id: str) -> Study:
-        found = await self._record.studies(study_id=study_id, limit=1)
-        if not found:
-            raise fault(FaultCode.NOT_FOUND, f"no study {study_id} is known")
-        return found[0]
 
     async def _view(self, study: Study) -> StudyView:
         points = await self._runner.points(study)

@@ -76,6 +76,13 @@ class StudyRunner:
                 raise fault(FaultCode.CONFLICT, f"the id {error} is taken already") from None
             raise
 
+    async def known(self, study_id: str) -> Study:
+        """A study of the record. Raises FaultError `not_found`."""
+        found = await self._record.studies(study_id=study_id, limit=1)
+        if not found:
+            raise fault(FaultCode.NOT_FOUND, f"no study {study_id} is known")
+        return found[0]
+
     async def points(self, study: Study) -> Points:
         """Where the backtests of a study are now."""
         known = self._open.get(study.study_id)

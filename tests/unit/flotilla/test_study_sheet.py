@@ -5,13 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.records import DAY_NS, START_NS, curve, point
 from flotilla.schemas.backtest import Axis, BacktestView, StudyConfig, StudyKind, StudyView
 from flotilla.schemas.config import StrategyChoice
 from flotilla.show.tear_sheet.heat import heat_map
-from flotilla.show.tear_sheet.study_sheet import StudyRecord, losses, stitched, study_sheet
+from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
 from tests.unit.flotilla.test_backtest_tables import metrics, study, view
-from tests.unit.flotilla.test_study_cli_tables import MEMBERS, walk
+from tests.unit.flotilla.test_study_cli_tables import MEMBERS, walk, walked
 from tests.unit.flotilla.test_tear_sheet import HOSTILE, Page, rows
 
 DASH = "\N{EN DASH}"
@@ -109,24 +108,40 @@ def test_names_without_end_make_no_axis() -> None:
     assert heat_map(members, grid("name").config) is None
 
 
-def test_a_walk_forward_is_one_curve_of_what_was_tried_out_of_sample() -> None:
-    curves = {"w-0003": curve(100.0, 100.0, 80.0), "w-0006": curve(50.0, 50.0, 75.0)}
-    html = study_sheet(StudyRecord(study=walk(), members=MEMBERS, curves=curves))
-    assert "2 of 2 folds: 20.00 % in all, at worst -20.00 % from a high." in Page(html).text
-    assert ["1", "1999-01-05 to 2019-01-01", "0.90", "-0.50", "-20.00 %", "fast=5"] in rows(html)
-    without = Page(study_sheet(StudyRecord(study=walk(), members=MEMBERS))).text
-    assert "There is no curve" in without
+def test_a_walk_forward_is_one_curve_of_what_was_tried_out_of_sample_with_each_choice() -> None:
+    html = study_sheet(StudyRecord(study=walk(), members=MEMBERS, walk=walked()))
+    text = Page(html).text
+    assert "2 of 2 windows. Each piece begins with the equity that the one before ended with" in text
+    assert "The choice changed at 1 of 1 windows after the first (*)." in text
+    assert "next window, another choice" in text
+    spans = ["2000-01-02 to 2000-07-01", "2000-07-02 to 2000-12-30"]
+    found = rows(html)
+    assert ["1", *spans, "0.90", "-0.50", "-20.00 %", "5"] in found
+    assert ["2", "0.70", "0.30", "50.00 %", "10*"] in [[row[0], *row[3:]] for row in found if len(row) == 7]
+    assert ["Sharpe ratio", "1.25"] in found
+    assert ["final equity", "1,200,000.00 USD"] in found
+    assert '<b class="changed">10*</b>' in html
+    assert "2, apart, 70.00 % in sample" in text
 
 
-def test_each_curve_begins_with_what_the_one_before_ended_with() -> None:
-    later = tuple(
-        msgspec.structs.replace(each, at_ns=each.at_ns + 9 * DAY_NS) for each in curve(10.0, 10.0, 15.0)
-    )
-    points = stitched([curve(100.0, 100.0, 50.0), later])
-    assert [value for _, value in points] == [1.0, 1.0, 0.5, 0.5, 0.5, 0.75]
-    assert [round(value, 2) for _, value in losses(points)] == [0.0, 0.0, -0.5, -0.5, -0.5, -0.25]
-    assert stitched([(point(0, 0.0), point(1, 5.0))]) == []
-    assert points[-1][0] == START_NS + 10 * DAY_NS
+def test_a_walk_forward_without_a_curve_says_so_and_cold_windows_do() -> None:
+    bare = walked(figures=None, curve=(), unanswered_requests=4)
+    text = Page(study_sheet(StudyRecord(study=walk(), members=MEMBERS, walk=bare))).text
+    assert "There is no curve" in text
+    assert "4 requests for the past were answered with nothing" in text
+
+
+def test_lengths_that_were_chosen_are_told() -> None:
+    lengths: dict[str, Any] = {
+        "folds": 4,
+        "windows": "rolling",
+        "in_sample_days": 365.0,
+        "out_of_sample_days": 90.5,
+    }
+    config = msgspec.convert(msgspec.to_builtins(walk().config) | lengths, StudyConfig)
+    told = msgspec.structs.replace(walk(), config=config)
+    text = Page(study_sheet(StudyRecord(study=told, members=MEMBERS, walk=walked()))).text
+    assert "2, rolling, 365 days in sample, 90.5 out of it, every 90.5 days" in text
 
 
 def test_hostile_parameters_and_errors_are_text() -> None:

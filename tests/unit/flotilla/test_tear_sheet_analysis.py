@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from benchmarks.records import DAY_NS, START_NS, curve, fill, long_record, point, trade
-from flotilla.engine_sidecar.backtest.performance import Sample, deepest_drawdown
+from flotilla.schemas.performance import Sample, deepest_drawdown
 from flotilla.schemas.thinning import thinned
 from flotilla.show.tear_sheet.analysis import (
     distribution,

@@ -12,9 +12,10 @@ from flotilla.schemas.backtest import Axis, BacktestConfig, BacktestStatus, Stud
 from flotilla.schemas.config import StrategyChoice
 from flotilla.services.orchestrator.backtests.core.axes import choices
 from flotilla.services.orchestrator.backtests.core.model import Study
-from flotilla.services.orchestrator.backtests.core.study_plan import member_id, members, settle, step, windows
+from flotilla.services.orchestrator.backtests.core.study_plan import member_id, members, settle, step
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, best, best_of
 from flotilla.services.orchestrator.backtests.core.views import study_view
+from flotilla.services.orchestrator.backtests.core.windows import windows
 from tests.unit.orchestrator.makers import NOW
 from tests.unit.orchestrator.test_backtest_plans import CROSS, SOURCES, config
 

@@ -22,8 +22,10 @@ type Types = Mapping[str, Parameter]
 """The parameters of the strategy's template; empty for a class."""
 
 
-def choices(config: StudyConfig, types: Types) -> tuple[list[dict[str, Any]], list[FieldError]]:
-    """One set of parameters per backtest (of a walk forward: per backtest of a fold), or what is wrong with the axes."""
+def choices(
+    config: StudyConfig, types: Types, folds: int = 1
+) -> tuple[list[dict[str, Any]], list[FieldError]]:
+    """One set of parameters per backtest (of a walk forward: per backtest of each of its `folds`), or what is wrong with the axes."""
     if config.kind is StudyKind.RANDOM:
         return _sampled(config, types), []
     errors = [
@@ -34,7 +36,6 @@ def choices(config: StudyConfig, types: Types) -> tuple[list[dict[str, Any]], li
     if errors:
         return [], errors
     count = asked(config)
-    folds = config.folds if config.kind is StudyKind.WALK_FORWARD else 1
     if count * folds > MAX_TRIALS:
         return [], [
             FieldError("config.axes", f"make {count * folds} backtests; at most {MAX_TRIALS} are run")

@@ -7,10 +7,20 @@ from typing import Final
 
 import msgspec
 
-from flotilla.schemas.backtest import Outcome
+from flotilla.schemas.backtest import EquityPoint, Outcome
 
 MAX_BYTES: Final = 2 << 30
 """What a document may unpack to."""
+
+
+class _Curve(msgspec.Struct):
+    equity_curve: tuple[EquityPoint, ...]
+
+
+class _OutcomeOfCurve(msgspec.Struct):
+    """Of an Outcome what a curve is read from; the rest is passed over."""
+
+    result: _Curve
 
 
 class BrokenResultError(Exception):
@@ -33,6 +43,14 @@ def unpacked(packed: bytes) -> Outcome:
     """The outcome. Raises BrokenResultError."""
     try:
         return msgspec.json.decode(_unpacked(packed), type=Outcome)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BrokenResultError(str(error)) from error
+
+
+def unpacked_curve(packed: bytes) -> tuple[EquityPoint, ...]:
+    """The equity curve of an outcome alone. Raises BrokenResultError."""
+    try:
+        return msgspec.json.decode(_unpacked(packed), type=_OutcomeOfCurve).result.equity_curve
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BrokenResultError(str(error)) from error
 

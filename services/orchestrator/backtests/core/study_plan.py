@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig, StudyKind
+from flotilla.schemas.backtest import BacktestConfig, BacktestStatus, Metrics, StudyConfig
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.services.orchestrator.backtests.core.axes import choices
 from flotilla.services.orchestrator.backtests.core.chosen_strategy import templates_of
-from flotilla.services.orchestrator.backtests.core.model import Study, Window
+from flotilla.services.orchestrator.backtests.core.model import Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import Point, Points, best_of
+from flotilla.services.orchestrator.backtests.core.windows import settled_windows
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.templates.core.parameters import broken_rules, check_all
 from flotilla.services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
-
-_LEAST_WINDOW_NS: Final = 1_000_000_000
-_TICK_NS: Final = 1_000
-"""The least that an ISO date of ours tells apart."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -48,7 +44,9 @@ def settle(
         for head, (template, _) in templates.items()
         for name, parameter in (template.parameters.items() if template else ())
     }
-    found, errors = choices(config, types)
+    spans, errors = settled_windows(config)
+    found, wrong = choices(config, types, folds=len(spans) or 1)
+    errors += wrong
     errors += [
         FieldError(f"config.axes.{name}", _where(templates))
         for name in config.axes
@@ -60,28 +58,10 @@ def settle(
     kept = [each for each in found if errors or not _is_ruled_out(templates, each)]
     if found and not kept:
         errors.append(FieldError("config.axes", "every combination breaks a rule of the strategy's template"))
-    spans = windows(config) if config.kind is StudyKind.WALK_FORWARD else ()
-    if any(
-        end - start < _LEAST_WINDOW_NS - _TICK_NS for each in spans for start, end in (each.train, each.test)
-    ):
-        errors.append(FieldError("config.folds", "are too many for the range of dates"))
     if errors:
         return None, errors
-    study = Study(
-        study_id=study_id, config=config, created_at=wall(now), choices=tuple(kept), windows=tuple(spans)
-    )
+    study = Study(study_id=study_id, config=config, created_at=wall(now), choices=tuple(kept), windows=spans)
     return study, []
-
-
-def windows(config: StudyConfig) -> tuple[Window, ...]:
-    """The folds of a walk forward, one after the other over the whole range."""
-    start, whole = config.base.start_ns, config.base.end_ns - config.base.start_ns + 1
-    edges = [start + _whole_seconds(whole * index // config.folds) for index in range(config.folds + 1)]
-    found = []
-    for first, after in pairwise(edges):
-        middle = first + _whole_seconds(int((after - first) * config.train_share))
-        found.append(Window(train=(first, middle - _TICK_NS), test=(middle, after - _TICK_NS)))
-    return tuple(found)
 
 
 def members(study: Study) -> list[Member]:
@@ -115,16 +95,31 @@ def step(study: Study, points: Points) -> Step:
     return Step(end=BacktestStatus.COMPLETED)
 
 
+def choice_of(study: Study, fold: int, points: Points) -> Point | None:
+    """The best in sample of a window, `fold` from 0; None while some of it has not ended, or where none has the metric.
+
+    It follows from what ran within the window's in-sample range and from nothing else.
+    """
+    trained = _trained(study, fold, points)
+    return None if trained is None else best_of(trained, lowest=study.config.lowest)
+
+
+def parameters_of(study: Study, number: int) -> dict[str, Any]:
+    """What the backtest of this number chooses among: one of the study's choices."""
+    return study.choices[(number - 1) % (len(study.choices) + 1)]
+
+
+def trying(study: Study, fold: int) -> int:
+    """The number of the backtest that tries the choice of a window, `fold` from 0."""
+    return _first(study, fold) + len(study.choices)
+
+
 def _tests_due(study: Study, points: Points) -> list[Member]:
     due = []
     for fold, window in enumerate(study.windows):
-        number = _first(study, fold) + len(study.choices)
-        trained = _trained(study, fold, points)
-        if number in points or trained is None:
-            continue
-        if (found := best_of(trained, lowest=study.config.lowest)) is not None:
-            chosen = study.choices[found.number - _first(study, fold)]
-            due.append(Member(number, _with(study, chosen, window.test)))
+        number = trying(study, fold)
+        if number not in points and (found := choice_of(study, fold, points)) is not None:
+            due.append(Member(number, _with(study, parameters_of(study, found.number), window.test)))
     return due
 
 
@@ -154,10 +149,6 @@ def _with(study: Study, parameters: dict[str, Any], span: tuple[int, int] | None
     if span is not None:
         changes |= {"start_date": _iso(span[0]), "end_date": _iso(span[1])}
     return msgspec.structs.replace(base, **changes)
-
-
-def _whole_seconds(ns: int) -> int:
-    return ns // 1_000_000_000 * 1_000_000_000
 
 
 def _iso(ns: int) -> str:

@@ -59,6 +59,7 @@ def study_view(study: Study, points: Iterable[Point], best: BacktestView | None)
         left_out=max(0, asked(study.config) - len(study.choices)),
         completed_at=study.ended_at,
         why_ended=study.why_ended,
+        folds=len(study.windows),
     )
 
 

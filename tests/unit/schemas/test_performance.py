@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flotilla.engine_sidecar.backtest.performance import (
+from flotilla.schemas.performance import (
     DAY_NS,
     Performance,
     Sample,
