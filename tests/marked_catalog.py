@@ -36,15 +36,19 @@ def bar_type(instrument: str) -> str:
     return f"{instrument}-1-{'HOUR' if instrument == 'HOURLY.SIM' else 'DAY'}-LAST-EXTERNAL"
 
 
-def write(folder: Path) -> dict[str, list[float]]:
-    """Writes it, and gives the closes of each instrument: walks that lose a third and more on the way."""
+def write(folder: Path, *, other_after: int | None = None) -> dict[str, list[float]]:
+    """Writes it, and gives the closes of each instrument: walks that lose a third and more on the way.
+
+    After the moment `other_after` (UNIX ns) they are walks of another chance.
+    """
     catalog, closes = ParquetDataCatalog(str(folder)), {}
     for seed, (name, times) in enumerate(moments().items()):
         catalog.write_data([new_instrument(InstrumentId.from_str(name), 2, 0, "USD")])
-        chance, price, bars = random.Random(seed + 11), 100.0, []
+        chance, other, price, bars = random.Random(seed + 11), random.Random(seed + 99), 100.0, []
         closes[name] = []
         for at in times:
-            before, price = price, max(5.0, round(price * (1 + chance.gauss(0.0002, 0.015)), 2))
+            walk = chance if other_after is None or at <= other_after else other
+            before, price = price, max(5.0, round(price * (1 + walk.gauss(0.0002, 0.015)), 2))
             closes[name].append(price)
             bars.append(bar(bar_type(name), at, before, price))
         catalog.write_data(bars)
