@@ -12,6 +12,7 @@ from flotilla.schemas.backtest import (
     CatalogFile,
     ClosedTrade,
     EquityPoint,
+    ExposurePoint,
     Manifest,
     Metrics,
     NautilusStatistics,
@@ -43,6 +44,10 @@ def curve(*equities: float) -> tuple[EquityPoint, ...]:
         high = max(high, equity)
         found.append(point(max(0, number - 1), equity, 1.0 - equity / high if high else 0.0))
     return tuple(found)
+
+
+def exposed(day: int, gross: float | None, net: float | None, leverage: float | None = 0.5) -> ExposurePoint:
+    return ExposurePoint(at_ns=START_NS + day * DAY_NS, gross=gross, net=net, leverage=leverage)
 
 
 def trade(number: int, pnl: str, **over: Any) -> ClosedTrade:
@@ -213,4 +218,5 @@ def long_record(bars: int = 5_000, trades: int = 500) -> Record:
             PricePoint(instrument_id=SPX, at_ns=START_NS + day * DAY_NS, price=equities[day] / 700)
             for day in range(0, bars, max(1, bars // 1_000))
         ),
+        exposure=tuple(exposed(day, equity / 2, -equity / 2) for day, equity in enumerate(equities)),
     )

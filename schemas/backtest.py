@@ -416,6 +416,20 @@ class PricePoint(msgspec.Struct, frozen=True, kw_only=True):
     price: float
 
 
+class ExposurePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the open positions are worth at a moment of simulated time, in the currency of the result.
+
+    A position is worth its notional value as NautilusTrader has it (quantity times multiplier times price, of an inverse instrument divided by it; of
+    an option its premium) at the price that would close it. `gross` adds all of them, `net` long ones less short ones; both are null where one
+    has no price, or no rate into the currency. `leverage` is `gross` by equity, null where that is 0 or less. Balances are no positions.
+    """
+
+    at_ns: int
+    gross: float | None
+    net: float | None
+    leverage: float | None
+
+
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a trial gave, in the order in which it happened.
 
@@ -423,7 +437,8 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     are sums per currency. `elapsed_s` is wall time. `equity_curve` begins with the equity before the first event, and has the end of every
     day with events, and of a run shorter than MAX_CURVE_POINTS days that many regular moments beside. `summary` is null in results of
     before figures had versions. `prices` are of the run's first MAX_PRICED instruments, one after the other: at most MAX_PRICE_POINTS of
-    those at the moments of the equity curve, the lowest and highest among them; none in results of before they were kept.
+    those at the moments of the equity curve, the lowest and highest among them; none in results of before they were kept. `exposure` has the
+    moments of the equity curve; it is empty in results of before it was kept.
     """
 
     currency: str
@@ -440,6 +455,7 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     open_positions: tuple[OpenPosition, ...] = ()
     summary: RunSummary | None = None
     prices: tuple[PricePoint, ...] = ()
+    exposure: tuple[ExposurePoint, ...] = ()
 
     @property
     def figures_version(self) -> int:
@@ -469,7 +485,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-TRIAL_FORMAT: Final = 2
+TRIAL_FORMAT: Final = 3
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 
@@ -654,6 +670,7 @@ class ResultPart(StrEnum):
     EQUITY_CURVE = "equity_curve"
     OPEN_POSITIONS = "open_positions"
     PRICES = "prices"
+    EXPOSURE = "exposure"
     STATISTICS = "statistics"
     BALANCES = "balances"
     FEES = "fees"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from msgspec import inspect
 from pyarrow import parquet
 
-from flotilla.schemas.backtest import ClosedTrade, EquityPoint, OpenPosition, PricePoint
+from flotilla.schemas.backtest import ClosedTrade, EquityPoint, ExposurePoint, OpenPosition, PricePoint
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 PARTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -24,6 +24,7 @@ PARTS: Final[dict[str, type[msgspec.Struct]]] = {
     "equity_curve": EquityPoint,
     "open_positions": OpenPosition,
     "prices": PricePoint,
+    "exposure": ExposurePoint,
 }
 _TYPES: Final = {
     inspect.StrType: pa.string(),

@@ -80,7 +80,8 @@ def run_trial(
         elapsed_s=took,
         unanswered=history.unanswered,
     )
-    return Ran(msgspec.structs.replace(result, prices=prices.points), engine)
+    kept = msgspec.structs.replace(result, prices=prices.points, exposure=tuple(sampler.exposure))
+    return Ran(kept, engine)
 
 
 def span_of(plan: TrialPlan, extent: Extent) -> Span:

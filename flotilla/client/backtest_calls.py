@@ -23,6 +23,7 @@ from flotilla.schemas.backtest import (
     CompareBacktests,
     Comparison,
     EquityPoint,
+    ExposurePoint,
     ListBacktests,
     ListStudies,
     Manifest,
@@ -52,6 +53,7 @@ LISTS: Final[dict[ResultPart, type[Any]]] = {
     ResultPart.EQUITY_CURVE: EquityPoint,
     ResultPart.OPEN_POSITIONS: OpenPosition,
     ResultPart.PRICES: PricePoint,
+    ResultPart.EXPOSURE: ExposurePoint,
 }
 """The parts of a result that are lists, and what of."""
 

@@ -57,6 +57,7 @@ async def record_of(fleet: Flotilla, backtest_id: str) -> Record:
         # Not kept in results of before there was a summary.
         open_positions=tuple(await read(ResultPart.OPEN_POSITIONS)) if view.summary else None,
         prices=tuple(await read(ResultPart.PRICES)),
+        exposure=tuple(await read(ResultPart.EXPOSURE)),
     )
 
 

@@ -8,6 +8,7 @@ from flotilla.schemas.backtest import (
     BacktestView,
     ClosedTrade,
     EquityPoint,
+    ExposurePoint,
     Manifest,
     OpenPosition,
     PricePoint,
@@ -38,7 +39,7 @@ class Benchmark(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A completed backtest, the lists of its result in their order, and the documents beside them.
 
-    `open_positions` is None where it was not kept, as `prices` is empty. Without a `benchmark` it is the run's first instrument.
+    `open_positions` is None where it was not kept, as `prices` and `exposure` are empty. Without a `benchmark` it is the run's first instrument.
     """
 
     view: BacktestView
@@ -51,6 +52,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     open_positions: tuple[OpenPosition, ...] | None
     prices: tuple[PricePoint, ...]
+    exposure: tuple[ExposurePoint, ...] = ()
     benchmark: Benchmark | None = None
 
     @property

@@ -2,12 +2,13 @@
 
 from flotilla.schemas.figures import UNDEFINED
 from flotilla.show.tear_sheet.equity import equity, figures, months, worst
+from flotilla.show.tear_sheet.exposure import exposure
 from flotilla.show.tear_sheet.head import heading, headline, title, what_ran
 from flotilla.show.tear_sheet.html import element
 from flotilla.show.tear_sheet.orders import left_open, orders
 from flotilla.show.tear_sheet.page import page
 from flotilla.show.tear_sheet.record import Record
-from flotilla.show.tear_sheet.trading import by_strategy, costs, exposure, prices, trades
+from flotilla.show.tear_sheet.trading import by_strategy, costs, prices, trades
 
 
 def tear_sheet(record: Record) -> str:

@@ -10,7 +10,7 @@ from flotilla.schemas.figures import FIGURES, OF_TRADES, UNDEFINED, amount, amou
 from flotilla.schemas.telemetry import Fill
 from flotilla.schemas.thinning import Point, thinned
 from flotilla.show import formats
-from flotilla.show.tear_sheet.analysis import Bins, Held, Side, distribution, held, in_the_market, side
+from flotilla.show.tear_sheet.analysis import Bins, Held, Side, distribution, held, side
 from flotilla.show.tear_sheet.charts import Dots, Line, Time, bars, time_chart
 from flotilla.show.tear_sheet.equity import moment, time_of
 from flotilla.show.tear_sheet.html import Html, element, joined, note, section, table
@@ -174,37 +174,6 @@ def _position(position: Held, time: Time) -> Html:
             time_chart("position", time, [line], written=short, is_area=True, is_small=True, zero=True),
         )
     )
-
-
-def exposure(record: Record) -> Html:
-    """For how much of the run's time it was in the market, and with how much."""
-    time = time_of(record)
-    if time is None or not record.fills:
-        return Html("")
-    positions = held(record.fills, time.first, time.last)
-    rows = [
-        (
-            each.instrument_id,
-            share(each.long),
-            share(each.short),
-            _quantity(each.largest_long),
-            _quantity(each.largest_short),
-        )
-        for each in positions
-    ]
-    whole = in_the_market(positions, time.first, time.last)
-    head = ("", ">long", ">short", ">most long", ">most short")
-    return section(
-        "Exposure",
-        note(
-            f"In the market for {share(whole)} of the run's time. Long and short are shares of it too; quantities are in the instruments' own units."
-        ),
-        table(head, rows),
-    )
-
-
-def _quantity(value: float) -> str:
-    return f"{value:,.10g}" if value else UNDEFINED
 
 
 def by_strategy(record: Record) -> Html:

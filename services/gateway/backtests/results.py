@@ -11,7 +11,7 @@ from aiohttp import web
 
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
-from flotilla.schemas.backtest import OpenPosition, PricePoint, ReadResult, ResultPart
+from flotilla.schemas.backtest import ExposurePoint, OpenPosition, PricePoint, ReadResult, ResultPart
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 from flotilla.services.gateway.backtests.queries import ExportQuery, PageQuery
@@ -59,6 +59,7 @@ _LISTS: Final[Mapping[ResultPart, Any]] = {
     ResultPart.FILLS: Fill,
     ResultPart.OPEN_POSITIONS: OpenPosition,
     ResultPart.PRICES: PricePoint,
+    ResultPart.EXPOSURE: ExposurePoint,
 }
 _DOCUMENTS: Final = {
     ResultPart.BALANCES: ("currency", "amount"),

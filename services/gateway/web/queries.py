@@ -40,6 +40,7 @@ type PartName = Literal[
     "equity_curve",
     "open_positions",
     "prices",
+    "exposure",
     "statistics",
     "balances",
     "fees",

@@ -9,7 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.records import DAY_NS, DIGEST, START_NS, SUMMARY, curve, fill, long_record, order, record
+from benchmarks.records import (
+    DAY_NS,
+    DIGEST,
+    START_NS,
+    SUMMARY,
+    curve,
+    exposed,
+    fill,
+    long_record,
+    order,
+    record,
+)
 from flotilla.schemas.backtest import (
     CatalogFile,
     ClosedTrade,
@@ -279,3 +290,28 @@ def test_a_sheet_of_thousands_of_files_stays_below_a_megabyte_and_names_their_di
     assert len(html.encode()) < 1_000_000
     assert "19,500 more are not listed" in html
     assert hashlib.sha256(lines.encode()).hexdigest() in html
+
+
+def test_what_is_held_is_told_in_money_and_as_leverage() -> None:
+    seen = (
+        exposed(0, 0.0, 0.0, 0.0),
+        exposed(1, 100_000.0, -100_000.0, 1.0),
+        exposed(2, 50_000.0, 20_000.0, 0.25),
+        exposed(3, None, None, None),
+        exposed(4, 10_000.0, 10_000.0, 0.1),
+    )
+    html = tear_sheet(record(exposure=seen))
+    found = rows(html)
+    # By hand: nothing for a day, 100,000 for one, 50,000 for two (the third is not known); 10,000 is the end.
+    assert ["gross", "50,000.00 USD", "100,000.00 USD", "10,000.00 USD"] in found
+    assert ["net", "-15,000.00 USD", "-100,000.00 USD", "10,000.00 USD"] in found
+    assert ["leverage", "0.38", "1.00", "0.10"] in found
+    text = Page(html).text
+    assert "Value of positions, USD, gross and net" in text
+    assert "At 1 of 5 moments there was no price or rate" in text
+
+
+def test_of_a_run_from_before_it_was_kept_exposure_in_money_is_not_on_record() -> None:
+    text = Page(tear_sheet(record())).text
+    assert "What positions were worth is not on record" in text
+    assert "In the market for" in text

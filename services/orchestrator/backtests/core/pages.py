@@ -14,6 +14,7 @@ REPORT_CHARACTERS: Final = 96 * 1024
 _LISTS: Final = (
     *(ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS),
     *(ResultPart.EQUITY_CURVE, ResultPart.OPEN_POSITIONS, ResultPart.PRICES),
+    ResultPart.EXPOSURE,
 )
 
 
