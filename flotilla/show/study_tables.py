@@ -164,7 +164,7 @@ def cold(walk: WalkForward) -> str:
     """That strategies asked for the past and got nothing."""
     return (
         f"{walk.unanswered_requests:,} requests for the past were answered with nothing out of sample: each window began cold. "
-        "With warm-up (`--warm-up`) they are answered from the data before it."
+        "With --warm-up they are answered from the data before it."
     )
 
 

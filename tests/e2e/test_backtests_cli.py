@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -226,9 +227,12 @@ def test_a_walk_forward_tries_the_best_of_each_period_on_the_next(
     assert told["study"]["best"]["backtest_id"] in ("wf-0003", "wf-0006")
     sheet = tmp_path / "wf.html"
     assert stack.json("study", "report", "wf", "--out", str(sheet))["study_id"] == "wf"
-    compounded = re.search(r"returns compounded (\S+ %)", ran.stdout)
-    assert compounded is not None
-    assert f"2 of 2 folds: {compounded[1]} in all" in sheet.read_text()
+    walk = told["walk_forward"]
+    assert [each["tried"] for each in walk["windows"]] == ["wf-0003", "wf-0006"]
+    compounded = math.prod(1 + each["total_return"] for each in walk["windows"]) - 1
+    assert walk["figures"]["total_return"] == pytest.approx(compounded)
+    assert f"2 of 2 windows stitched: return {100 * compounded:.2f} %" in " ".join(ran.stdout.split())
+    assert "2 of 2 windows. Each piece begins" in sheet.read_text()
 
 
 def test_ctrl_c_lets_the_backtest_go_on_and_says_how_to_follow_it(stack: RunningStack, done: str) -> None:

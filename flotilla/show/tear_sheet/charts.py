@@ -150,12 +150,18 @@ def _legend(drawn: Sequence[Line | Dots]) -> Html:
     marks = (
         element(
             "span",
-            element("i", class_=f"{'dot' if isinstance(each, Dots) else 'stroke'} {each.style}"),
+            element("i", class_=f"{_mark(each)} {each.style}"),
             each.name,
         )
         for each in drawn
     )
     return element("figcaption", *marks)
+
+
+def _mark(each: Line | Dots) -> str:
+    if isinstance(each, Line):
+        return "stroke"
+    return "dot hollow" if each.is_hollow else "dot"
 
 
 def _grid(axis: Scale) -> Html:

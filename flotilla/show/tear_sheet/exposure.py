@@ -66,8 +66,8 @@ def _in_money(record: Record, time: Time) -> Iterator[Html]:
     yield table(
         ("", ">on average", ">most", ">at the end"),
         [
-            _row("gross", gross, lambda value: money(value, record.currency)),
-            _row("net", net, lambda value: money(value, record.currency)),
+            _row(f"gross, {record.currency}", gross, money),
+            _row(f"net, {record.currency}", net, money),
             _row("leverage", leverage, ratio),
         ],
         class_="name",

@@ -30,7 +30,7 @@ def _stitched(walk: WalkForward) -> Html:
         )
     time = Time(points[0][0], points[-1][0], zone_of(walk.timezone) or UTC)
     line = Line("out of sample", "accent", points)
-    money = f"equity out of sample, {walk.currency}" if walk.currency else "equity out of sample"
+    money = f"Equity out of sample, {walk.currency}" if walk.currency else "Equity out of sample"
     used = sum(one.is_stitched for one in walk.windows)
     words = (
         f"{used:,} of {len(walk.windows):,} windows. Each piece begins with the equity that the one before ended with, and its returns apply to that; where "
@@ -65,36 +65,39 @@ def _marks(walk: WalkForward, points: Sequence[Point]) -> list[Dots]:
 
 
 def _windows(walk: WalkForward, config: StudyConfig) -> Html:
+    """What is looked for first stands first, so that a phone shows it; the other dates follow."""
     sought = label(config)
     head = (
-        *("> ", "in sample", "out of sample", f">{sought} in", ">out", ">return out"),
+        *("> ", "tried from", f">{sought} in sample", ">out of it"),
+        *(() if _is_return(config) else (">return out of it",)),
         *(f">{name}" for name in config.axes),
+        *("to", "in sample from"),
     )
-    rows = [_row(one, config) for one in walk.windows]
     said = list(walk_forward_lines(walk, config))
     words = "".join(f"{line[:1].upper()}{line[1:]}. " for line in said).rstrip()
     return section(
         "Windows",
-        table(head, rows),
+        table(head, [_row(one, config) for one in walk.windows]),
         note(words) if words else "",
         element("p", cold(walk), class_="warn") if walk.unanswered_requests else "",
     )
 
 
+def _is_return(config: StudyConfig) -> bool:
+    return config.best_by == "total_return"
+
+
 def _row(one: StudyWindow, config: StudyConfig) -> tuple[str, ...]:
     return (
         f"{one.number:,}",
-        _span(one.in_sample_start_ns, one.in_sample_end_ns),
-        _span(one.out_of_sample_start_ns, one.out_of_sample_end_ns),
+        formats.day(one.out_of_sample_start_ns),
         metric_of(one.in_sample, config),
         metric_of(one.out_of_sample, config),
-        share(one.total_return),
+        *(() if _is_return(config) else (share(one.total_return),)),
         *(_value(one, name) for name in config.axes),
+        formats.day(one.out_of_sample_end_ns),
+        formats.day(one.in_sample_start_ns),
     )
-
-
-def _span(start_ns: int, end_ns: int) -> str:
-    return f"{formats.day(start_ns)} to {formats.day(end_ns)}"
 
 
 def _value(one: StudyWindow, name: str) -> str:

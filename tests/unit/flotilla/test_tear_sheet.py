@@ -303,8 +303,8 @@ def test_what_is_held_is_told_in_money_and_as_leverage() -> None:
     html = tear_sheet(record(exposure=seen))
     found = rows(html)
     # By hand: nothing for a day, 100,000 for one, 50,000 for two (the third is not known); 10,000 is the end.
-    assert ["gross", "50,000.00 USD", "100,000.00 USD", "10,000.00 USD"] in found
-    assert ["net", "-15,000.00 USD", "-100,000.00 USD", "10,000.00 USD"] in found
+    assert ["gross, USD", "50,000.00", "100,000.00", "10,000.00"] in found
+    assert ["net, USD", "-15,000.00", "-100,000.00", "10,000.00"] in found
     assert ["leverage", "0.38", "1.00", "0.10"] in found
     text = Page(html).text
     assert "Value of positions, USD, gross and net" in text

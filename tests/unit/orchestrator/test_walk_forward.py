@@ -139,6 +139,12 @@ def test_what_contradicts_itself_is_refused(more: dict[str, Any], text: str) -> 
         chosen(**more)
 
 
+def test_every_backtest_may_ask_for_what_was_before_its_window_where_the_base_may() -> None:
+    walk = study(base=msgspec.structs.replace(YEAR, warm_up=True), in_sample_days=200, out_of_sample_days=60)
+    points = {number: Point(number, f"s-{number:04}", DONE, 1.0) for number in (1, 2)}
+    assert all(each.config.warm_up for each in (*members(walk), *step(walk, points).add))
+
+
 RATIOS = st.one_of(st.none(), st.floats(-9, 9))
 
 
