@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.records import order, trade
+from benchmarks.records import exposed, order, trade
 from flotilla.client.backtest_calls import LISTS
 from flotilla.client.frames import Rows, to_pandas, to_polars
-from flotilla.schemas.backtest import ClosedTrade, OpenPosition
+from flotilla.schemas.backtest import ClosedTrade, ExposurePoint, OpenPosition
 from flotilla.schemas.telemetry import OrderUpdate
+from flotilla.schemas.walk_forward import StitchedPoint
 from tests.unit.flotilla.test_backtest_tables import metrics, view
+from tests.unit.flotilla.test_study_cli_tables import walked
 
 ENTRY = datetime(2000, 1, 2, tzinfo=UTC)
 TRADES = Rows([trade(0, "5897.12"), trade(1, "-3408.51")], ClosedTrade)
@@ -92,3 +94,20 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(ImportError, match="pip install polars"):
         TRADES.to_polars()
     assert Rows([], OpenPosition)._repr_html_() is None
+
+
+def test_a_walk_forward_has_its_windows_and_curve_as_frames() -> None:
+    walk = walked()
+    frame = to_pandas(walk.windows)
+    assert frame["total_return"].tolist() == [-0.2, 0.5]
+    assert frame["parameters"].tolist() == [{"fast": 5}, {"fast": 10}]
+    assert str(frame["out_of_sample_start"].dtype).endswith("[ns, UTC]")
+    assert to_polars(walk.windows)["number"].to_list() == [1, 2]
+    assert to_pandas(walk.curve)["equity"].tolist() == to_polars(walk.curve)["equity"].to_list()
+    assert to_pandas((), StitchedPoint).columns.tolist() == ["at", "equity", "drawdown"]
+
+
+def test_what_is_not_known_of_exposure_is_null_in_a_frame() -> None:
+    seen = Rows([exposed(0, 5.0, -5.0), exposed(1, None, None, None)], ExposurePoint)
+    assert seen.to_polars()["gross"].to_list() == [5.0, None]
+    assert seen.to_pandas()["leverage"].isna().tolist() == [False, True]

@@ -99,9 +99,9 @@ def _figures(samples: Sequence[Sample], zone: tzinfo) -> StitchedFigures:
 def _shown(samples: Sequence[Sample]) -> Iterator[StitchedPoint]:
     """At most MAX_STITCHED_POINTS of them; what was lost is since the high of all."""
     highest = accumulate((sample.equity for sample in samples), max)
-    lost = dict(zip(samples, highest, strict=True))
+    highs = dict(zip(samples, highest, strict=True))
     for sample in thinned(samples, MAX_STITCHED_POINTS):
-        high = lost[Sample(*sample)]
+        high = highs[Sample(*sample)]
         yield StitchedPoint(
             at_ns=sample[0], equity=sample[1], drawdown=1.0 - sample[1] / high if high > 0 else 0.0
         )
