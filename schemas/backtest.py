@@ -808,7 +808,7 @@ class StudyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     A walk forward has `folds` windows over the range, `train_share` of one for choosing the best (in sample), and the rest for trying it
     (out of sample). Where `windows` roll or are anchored, lengths in days of 24 hours can be given instead of these two: `in_sample_days` (of an
     anchored one: the first), `out_of_sample_days`, and `step_days` from one window to the next, which is `out_of_sample_days` where it is left
-    out and not less. There are as many as begin to try within the range then; the last ends with it.
+    out and not less. There are as many as begin to try within the range then; the last is cut where that ends.
     """
 
     kind: StudyKind = StudyKind.GRID

@@ -112,3 +112,19 @@ def test_long_and_short_are_added_in_gross_and_not_in_net(made: dict[str, Instru
     both = [point for point in ours["exposure"] if abs(point["net"]) < point["gross"]]
     assert both
     assert all(point["gross"] >= abs(point["net"]) - 1e-6 for point in ours["exposure"])
+
+
+def test_an_inverse_perpetual_in_dollars_is_worth_about_its_contracts(
+    made: dict[str, Instrument], pairs: Pairs
+) -> None:
+    """Its value is of BTC, and BTC is valued at the middle of its own quotes: 100 USD a contract but for half a spread."""
+    instrument = made["inverse perpetual"]
+    own = plan(instrument, base_currency="USD", starting_balances=[f"{BALANCE} USD"])
+    ours, _ = pairs.run(own | {"strategies": [trader(instrument.id.value, size=SIZE)]})
+    assert ours["currency"] == "USD"
+    seen = 0
+    for point in ours["exposure"][1:]:
+        held = sum((signed(fill) for fill in ours["fills"] if fill["ts_event"] <= point["at_ns"]), Decimal(0))
+        assert point["net"] == pytest.approx(float(held) * 100, rel=1e-4, abs=1e-6)
+        seen += bool(held)
+    assert seen > 50

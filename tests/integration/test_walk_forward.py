@@ -91,6 +91,7 @@ def test_what_comes_after_a_window_cannot_change_what_it_chooses(
     results = [[ran(trials, each.config) for each in first] for trials in two]
     for one, other in zip(*results, strict=True):
         assert one["fills"]
+        assert one["summary"]["unanswered_requests"] == 0
         for part in ("fills", "orders", "equity_curve", "metrics", "summary", "balances", "events"):
             assert one[part] == other[part]
     chosen_of = []
