@@ -64,13 +64,13 @@ class SlowRuntime:
         return CheckOutput(exit_code=0, stdout=SOUND)
 
 
-async def nothing_there(digest: str) -> bytes:
-    raise AssertionError(digest)
+async def nothing_there(wanted: object) -> bytes:
+    raise AssertionError(wanted)
 
 
 async def test_only_a_few_are_checked_at_once_and_who_waits_too_long_is_told() -> None:
     runtime = SlowRuntime()
-    checks = PlanChecks(runtime, nothing_there, wait_s=0.05)  # type: ignore[arg-type]
+    checks = PlanChecks(runtime, nothing_there, nothing_there, wait_s=0.05)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         first = [group.create_task(checks.check(PlanCheck())) for _ in range(AT_ONCE)]
         await asyncio.sleep(0)
