@@ -372,7 +372,7 @@ PACKAGE_PUSH: Final = _ORCHESTRATOR.command(
     package.PackageView,
     "Check uploaded content in a process of its own, and keep it under a name and a version.",
     callers=_OPERATOR,
-    timeout_s=90.0,
+    timeout_s=120.0,
 )
 PACKAGE_LIST: Final = _ORCHESTRATOR.query(
     "fleet.package.list",
@@ -479,7 +479,7 @@ PACKAGE_CHECK: Final = _SUPERVISOR.query(
     package.PackageFindings,
     "Import a package in a process that is thrown away, and say which strategies are in it.",
     callers=(Actor.ORCHESTRATOR,),
-    timeout_s=60.0,
+    timeout_s=80.0,
 )
 PACKAGE_PYTHON: Final = _SUPERVISOR.query(
     "engine.python",

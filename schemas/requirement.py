@@ -3,15 +3,15 @@
 import tomllib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import EnginePython
+from flotilla.schemas.wheel_archive import OpenWheel
 
 PROJECT: Final = "pyproject.toml"
 REQUIREMENTS: Final = "requirements.txt"
@@ -22,16 +22,6 @@ class Asked(NamedTuple):
 
     by: str
     requirement: Requirement
-
-
-class Needed(Protocol):
-    """What must be known of a wheel to say whether it does."""
-
-    name: str
-    version: Version
-    requires: tuple[Requirement, ...]
-    extras: frozenset[str]
-    python: SpecifierSet
 
 
 class Settled(NamedTuple):
@@ -64,7 +54,7 @@ def requirements_of(files: Mapping[str, bytes]) -> tuple[tuple[Asked, ...], tupl
     return tuple(asked), tuple(problems)
 
 
-def settled(asked: Sequence[Asked], wheels: Mapping[str, Needed], python: EnginePython) -> Settled:
+def settled(asked: Sequence[Asked], wheels: Mapping[str, OpenWheel], python: EnginePython) -> Settled:
     """Follows requirements from what is asked for to the wheels there are, by normalized name, and what engines have."""
     used: dict[str, set[str]] = {}
     missing: list[Asked] = []
@@ -84,7 +74,9 @@ def settled(asked: Sequence[Asked], wheels: Mapping[str, Needed], python: Engine
     return Settled(frozenset(used), tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(problems)))
 
 
-def _next(used: dict[str, set[str]], by: Requirement, wheel: Needed, python: EnginePython) -> Iterator[Asked]:
+def _next(
+    used: dict[str, set[str]], by: Requirement, wheel: OpenWheel, python: EnginePython
+) -> Iterator[Asked]:
     """What a wheel asks for that has not been followed yet: with each extra there is more."""
     before = used.setdefault(wheel.name, set())
     wanted = {canonicalize_name(each) for each in by.extras} | {""}
@@ -115,7 +107,7 @@ def _held_against(one: Asked, there: str) -> list[FieldError]:
     return []
 
 
-def _refusal(one: Asked, wheel: Needed, python: EnginePython) -> FieldError | None:
+def _refusal(one: Asked, wheel: OpenWheel, python: EnginePython) -> FieldError | None:
     label = f"{wheel.name} {wheel.version}"
     if not one.requirement.specifier.contains(wheel.version, prereleases=True):
         return FieldError(one.by, f"{one.requirement} is asked for, and the wheel there is of {label}")

@@ -8,7 +8,7 @@ import io
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 from zlib import error as zlib_error
@@ -16,7 +16,6 @@ from zlib import error as zlib_error
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
@@ -79,21 +78,6 @@ class OpenWheel:
         """How many files it has."""
         return len(self._entries)
 
-    @property
-    def regular(self) -> frozenset[str]:
-        """Names at the top that are modules, or folders with `__init__.py`."""
-        return self._tops - self.spaces
-
-    @property
-    def spaces(self) -> frozenset[str]:
-        """Names at the top that are folders with modules and without `__init__.py`: Python merges those of one name."""
-        return frozenset(
-            name
-            for name in self._tops
-            if f"{name}/__init__.py" not in self._paths
-            and not any(_is_module(path, name) for path in self._paths)
-        )
-
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The files that are imported and read where it is unpacked, by their paths there. Raises WheelError for one that differs from the
         wheel's RECORD.
@@ -108,7 +92,7 @@ class OpenWheel:
 
     def _parse_name(self) -> None:
         try:
-            self.name, self.version, _, self.tags = _parsed(self.file)
+            self.name, self.version, _, self.tags = parse_wheel_filename(self.file)
         except (InvalidWheelFilename, InvalidVersion) as error:
             raise self._wrong(f"its name is not that of a wheel: {error}") from None
 
@@ -206,12 +190,12 @@ class OpenWheel:
 
     def _check_names(self) -> None:
         self._paths = dict(self._imported())
-        self._tops = frozenset(
-            top
+        tops = {
+            path.parts[0].partition(".")[0]
             for path in map(PurePosixPath, self._paths)
-            if path.suffix in _MODULES and (top := path.parts[0].partition(".")[0]).isidentifier()
-        )
-        for name in sorted(self._tops):
+            if path.suffix in _MODULES
+        }
+        for name in sorted(tops):
             if name in _OURS or name in sys.stdlib_module_names:
                 whose = "one of Python's own" if name in sys.stdlib_module_names else "in use by every engine"
                 raise self._wrong(f"{name}: a module of this name is {whose}, and a wheel replaces nothing")
@@ -253,10 +237,6 @@ class OpenWheel:
         return WheelError(f"{self.file}: {text}")
 
 
-def _parsed(file: str) -> tuple[str, Version, object, frozenset[Tag]]:
-    return parse_wheel_filename(file)
-
-
 def _is_version(text: str, version: Version) -> bool:
     try:
         return Version(text) == version
@@ -264,27 +244,8 @@ def _is_version(text: str, version: Version) -> bool:
         return False
 
 
-def _is_module(path: str, name: str) -> bool:
-    first, slash, _ = path.partition("/")
-    return not slash and first.partition(".")[0] == name and first.endswith(_MODULES)
-
-
 def _digest(text: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         return b""
-
-
-def clash(wheel: OpenWheel, regular: Mapping[str, str], spaces: Mapping[str, str]) -> tuple[str, str] | None:
-    """A name at its top that is taken, and by whom: `regular` and `spaces` are what there is already, as OpenWheel tells them apart.
-
-    Folders without `__init__.py` of one name are one to Python.
-    """
-    for name in sorted(wheel.regular):
-        if owner := regular.get(name) or spaces.get(name):
-            return name, owner
-    for name in sorted(wheel.spaces):
-        if owner := regular.get(name):
-            return name, owner
-    return None

@@ -75,7 +75,7 @@ class PackageCalls:
         request = RemovePackage(name=name, version=version, force=force, request_id=request_id)
         return await self.bus.call(contract.PACKAGE_REMOVE, request)
 
-    async def engine_python(self) -> EnginePython:
+    async def _engine_python(self) -> EnginePython:
         """What packages find where engines run: the first host's answer that comes. Raises FaultError `unavailable` where none does."""
         problem: FaultError | None = None
         hosts = (await self.bus.call(contract.HOST_LIST, ListHosts())).hosts
@@ -98,7 +98,7 @@ class PackageCalls:
         asked, problems = requirements_of(files)
         if problems:
             raise invalid(*problems)
-        return await wheel_set(asked, await self.engine_python(), folder) if asked else {}
+        return await wheel_set(asked, await self._engine_python(), folder) if asked else {}
 
     async def _upload(self, digest: str, content: bytes) -> None:
         count = -(-len(content) // CHUNK_BYTES)

@@ -29,6 +29,7 @@ _AWAY: Final = re.compile(
 _NO_WHEEL: Final = re.compile(r"No matching distribution found for (.+)")
 _ENGINES: Final = re.compile(rf"The user requested \(constraint\) (\S+)==(\S+?)[+.]{_LABEL}")
 _STAND_IN: Final = re.compile(rf"[+.]{_LABEL}\b")
+_STAND_IN_FILE: Final = re.compile(rf"\+([^-]*\.)?{_LABEL}-py3-none-any\.whl$")
 
 
 async def download(
@@ -57,7 +58,7 @@ async def download(
         raise _away(asked, f"it did not answer all within {patience_s:g} s")
     if code:
         raise _refusal(asked, said, python, wheels)
-    return sorted(path for path in found.iterdir() if not _STAND_IN.search(path.name))
+    return sorted(path for path in found.iterdir() if not _STAND_IN_FILE.search(path.name))
 
 
 def _command(into: Path, python: EnginePython) -> list[str]:

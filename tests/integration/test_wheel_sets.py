@@ -80,11 +80,15 @@ async def test_what_cannot_be_had_is_named(text: str, words: list[str]) -> None:
     assert "flotilla-wheels" not in error.fault.message
 
 
-async def test_an_index_out_of_reach_is_told_with_the_way_without_one() -> None:
+async def test_an_index_out_of_reach_is_told_with_the_way_without_one_and_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:hunter2@127.0.0.1:9/simple")
     error = await refused("fe-a")
     assert error.fault.code == FaultCode.UNAVAILABLE
     assert error.fault.message.startswith("fe-a: the package index is out of reach: ")
     assert "--wheels FOLDER" in error.fault.message
+    assert "hunter2" not in error.fault.message
 
 
 @contextmanager

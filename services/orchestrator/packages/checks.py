@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.packages.ports import PackageRecord
 
 log = get_logger(__name__)
 
-_CHECK_S: Final = 55.0
+_CHECK_S: Final = 75.0
 _LONGEST: Final = 64 << 10
 """Templates are listed in one message, all of them."""
 
