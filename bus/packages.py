@@ -1,5 +1,7 @@
 """Fetches packages and wheels over the bus, piece by piece. Whoever answers is not believed: the content must have the digest asked for."""
 
+import asyncio
+
 from flotilla.bus.bus import Bus
 from flotilla.schemas.contract import PACKAGE_FETCH
 from flotilla.schemas.fault import FaultCode, fault
@@ -22,6 +24,7 @@ async def _fetched(bus: Bus, digest: str, what: str, most: int) -> bytes:
     content = bytearray(first.data)
     for index in range(1, min(first.count, most)):
         content += (await bus.call(PACKAGE_FETCH, FetchPackage(digest=digest, index=index))).data
-    if digest_of(content) != digest:
+    # In a thread: of a large wheel it takes a good part of a second.
+    if await asyncio.to_thread(digest_of, content) != digest:
         raise fault(FaultCode.INVALID, f"what was answered is not {what}: its SHA-256 differs")
     return bytes(content)

@@ -8,7 +8,7 @@ import io
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Final
 from zlib import error as zlib_error
@@ -29,6 +29,8 @@ _LEFT_OUT: Final = frozenset({"tests", "test", "conftest", "setup", "__main__", 
 _UNSIGNED: Final = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _LONGEST_NAME: Final = 400
 _MOST_METADATA: Final = 4 << 20
+_MOST_OF_A_FILE: Final = 128 << 20
+"""Each is held in memory as a whole."""
 _MODULES: Final = (".py", ".so", ".pyd")
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SITE: Final = ("purelib", "platlib")
@@ -109,6 +111,8 @@ class OpenWheel:
             total += entry.file_size
             if len(found) > MOST_WHEEL_FILES:
                 raise self._wrong(f"it has more than {MOST_WHEEL_FILES} files")
+            if entry.file_size > _MOST_OF_A_FILE:
+                raise self._wrong(f"{entry.filename}: it has more than {_MOST_OF_A_FILE >> 20} MiB")
             if total > MOST_UNPACKED_BYTES:
                 raise self._wrong(
                     f"{entry.filename}: with it there are more than {MOST_UNPACKED_BYTES >> 20} MiB in it"
@@ -189,7 +193,11 @@ class OpenWheel:
         )
 
     def _check_names(self) -> None:
-        self._paths = dict(self._imported())
+        self._paths: dict[str, zipfile.ZipInfo] = {}
+        for path, entry in self._imported():
+            if path in self._paths:
+                raise self._wrong(f"{entry.filename}: {path} is there twice")
+            self._paths[path] = entry
         tops = {
             path.parts[0].partition(".")[0]
             for path in map(PurePosixPath, self._paths)
@@ -235,6 +243,14 @@ class OpenWheel:
 
     def _wrong(self, text: str) -> WheelError:
         return WheelError(f"{self.file}: {text}")
+
+
+def too_many_files(wheels: Collection[OpenWheel]) -> str | None:
+    """What is wrong with these, all of one package, for the number of their files; None when nothing is."""
+    count = sum(wheel.count for wheel in wheels)
+    if count <= MOST_WHEEL_FILES:
+        return None
+    return f"its wheels have {count} files, and those of a package {MOST_WHEEL_FILES} at most"
 
 
 def _is_version(text: str, version: Version) -> bool:

@@ -11,7 +11,7 @@ from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import EnginePython
 from flotilla.schemas.requirement import requirements_of, settled
 from flotilla.schemas.wheel import WHEELS_FILE
-from flotilla.schemas.wheel_archive import OpenWheel
+from flotilla.schemas.wheel_archive import OpenWheel, too_many_files
 
 
 def python_here() -> EnginePython:
@@ -31,6 +31,8 @@ def requirement_problems(
     asked, problems = requirements_of(files)
     found = settled(asked, {wheel.name: wheel for wheel in wheels}, python)
     missing = [FieldError(each.by, _missing(str(each.requirement), python)) for each in found.missing]
+    if text := too_many_files(wheels):
+        return [FieldError(WHEELS_FILE, text)]
     if wrong := [*problems, *found.problems, *missing]:
         return wrong
     return [FieldError(WHEELS_FILE, text) for each in wheels if (text := _needless(each, found.used, python))]

@@ -38,9 +38,10 @@ class Packages:
         """The archives, in order; their wheels are unpacked then. Raises FaultError: `not_found`, `too_large` for more than a process is
         handed, `invalid` for wheels that do not run here, `busy` while others take the room for them, and as calls do.
         """
-        packages, archives = tuple(packages), list[bytes]()
+        named = tuple(packages)
+        archives: list[bytes] = []
         sizes: list[tuple[str, int]] = []
-        for package in packages:
+        for package in named:
             archive = self._kept.pop(package.digest, None)
             if archive is None:
                 archive = await _fetched(bus, package)
@@ -54,7 +55,7 @@ class Packages:
         if text := too_many_wheels(wheels):
             raise fault(FaultCode.TOO_LARGE, text)
         async with self._unpacking:
-            await self._unpack(bus, packages, archives)
+            await self._unpack(bus, named, archives)
         return tuple(archives)
 
     def let_go(self, archives: Iterable[bytes]) -> None:

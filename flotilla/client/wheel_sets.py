@@ -11,8 +11,8 @@ from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.package import MOST_WHEEL_BYTES, EnginePython, Wheel
 from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.requirement import Asked, Settled, settled
-from flotilla.schemas.wheel import MOST_WHEEL_FILES, wheels_text
-from flotilla.schemas.wheel_archive import OpenWheel
+from flotilla.schemas.wheel import wheels_text
+from flotilla.schemas.wheel_archive import OpenWheel, too_many_files
 
 _ROUNDS: Final = 5
 
@@ -89,7 +89,8 @@ def _made(wheels: Sequence[OpenWheel], python: EnginePython) -> dict[Wheel, byte
         for wheel in wheels:
             _require_runnable(wheel, python)
             wheel.require_whole()
-        _require_few_files(wheels)
+        if text := too_many_files(wheels):
+            raise invalid(FieldError("requirements", text))
         listed = {wheel.as_listed: wheel.data for wheel in wheels}
         wheels_text(tuple(listed))  # which refuses too many
     except ArchiveError as error:
@@ -100,10 +101,3 @@ def _made(wheels: Sequence[OpenWheel], python: EnginePython) -> dict[Wheel, byte
 def _require_runnable(wheel: OpenWheel, python: EnginePython) -> None:
     if not set(python.tags) & set(map(str, wheel.tags)):
         raise ArchiveError(f"{wheel.file}: it is not for what engines run on, {python.label}")
-
-
-def _require_few_files(wheels: Sequence[OpenWheel]) -> None:
-    if (count := sum(wheel.count for wheel in wheels)) > MOST_WHEEL_FILES:
-        raise ArchiveError(
-            f"its wheels have {count} files, and those of a package {MOST_WHEEL_FILES} at most"
-        )

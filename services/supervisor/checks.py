@@ -1,12 +1,12 @@
 """Checks by NautilusTrader itself, of plans and of packages, a few at a time: each costs a second of CPU and half a gigabyte."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.package import CheckPackage, EnginePython, PackageFindings, Wheel, WhichPython
 from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.session import CheckLine, PlanCheck, PlanProblems
@@ -47,6 +47,8 @@ class PlanChecks:
     async def check(self, request: PlanCheck) -> PlanProblems:
         """Raises FaultError: `busy` when others are checked for long, `unavailable` when nothing can be said of the plan."""
         archives = tuple([await self._fetch(digest) for digest in request.packages])
+        if text := too_many_wheels(_wheels(archives)):
+            return PlanProblems(problems=(FieldError("packages", text),))
         line = CheckLine(strategies=request.strategies, plan=request.plan, archives=archives)
         return answer_in(await self._run(line, self._check_s), PlanProblems, "the plan")
 
@@ -73,11 +75,13 @@ class PlanChecks:
 
     async def _input(self, line: CheckLine) -> bytes:
         """The line, and behind it the wheels that its packages need."""
-        try:
-            wheels = tuple(sorted({wheel for archive in line.archives for wheel in wheels_in(archive)}))
-        except ArchiveError:
-            wheels = ()  # whoever reads the archive says what is wrong with it
-        if text := too_many_wheels(wheels):
-            raise fault(FaultCode.TOO_LARGE, text)
+        wheels = _wheels(line.archives)
         content = [await self._fetch_wheel(wheel) for wheel in wheels]
         return b"".join((msgspec.json.encode(msgspec.structs.replace(line, wheels=wheels)), b"\n", *content))
+
+
+def _wheels(archives: Iterable[bytes]) -> tuple[Wheel, ...]:
+    try:
+        return tuple(sorted({wheel for archive in archives for wheel in wheels_in(archive)}))
+    except ArchiveError:
+        return ()  # whoever reads the archive says what is wrong with it

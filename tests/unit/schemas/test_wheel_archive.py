@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from flotilla.schemas import wheel_archive
 from flotilla.schemas.package import MOST_UNPACKED_BYTES, Wheel
 from flotilla.schemas.package_archive import ArchiveError, digest_of, pack
 from flotilla.schemas.wheel import (
@@ -60,6 +61,7 @@ def test_scripts_headers_tests_and_bytecode_are_left_out_and_site_data_is_not() 
         ({"files": {"json/__init__.py": ""}}, "json: a module of this name is one of Python's own"),
         ({"files": {"nautilus_trader/x.py": ""}}, "nautilus_trader: .* in use by every engine"),
         ({"files": {"flotilla.py": ""}}, "flotilla: .* in use by every engine"),
+        ({"files": {"a.py": "", "fe_a-1.0.data/purelib/a.py": ""}}, "a.py is there twice"),
         ({"files": {"a.py": "", "a.py/b.py": ""}}, "a.py is a file, and a folder for a.py/b.py"),
         (
             {"metadata": "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"},
@@ -124,11 +126,17 @@ def with_entry(data: bytes, entry: zipfile.ZipInfo) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_bomb_is_refused_by_what_it_says_and_by_what_it_is() -> None:
+def test_a_bomb_is_refused_by_what_it_says_and_by_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     name, data = wheel("fe-a", "1.0", {"big.bin": bytes(600 << 10)})
-    patched = data.replace((600 << 10).to_bytes(4, "little"), (MOST_UNPACKED_BYTES + 1).to_bytes(4, "little"))
-    with pytest.raises(WheelError, match=r"big.bin: with it there are more than 512 MiB"):
-        OpenWheel(patched, name)
+    sizes = ((MOST_UNPACKED_BYTES // 2, "has more than 128 MiB"), (100 << 20, "there are more than 0 MiB"))
+    for size, words in sizes:
+        monkeypatch.setattr(
+            wheel_archive, "MOST_UNPACKED_BYTES", MOST_UNPACKED_BYTES if size > 128 << 20 else 1
+        )
+        patched = data.replace((600 << 10).to_bytes(4, "little"), size.to_bytes(4, "little"))
+        with pytest.raises(WheelError, match=f"big.bin: .*{words}"):
+            OpenWheel(patched, name)
+    monkeypatch.undo()
     patched = data.replace((600 << 10).to_bytes(4, "little"), (100).to_bytes(4, "little"))
     with pytest.raises(WheelError, match=r"big.bin cannot be read"):
         OpenWheel(patched, name).require_whole()
