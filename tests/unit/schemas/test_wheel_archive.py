@@ -17,7 +17,7 @@ from flotilla.schemas.wheel import (
     wheels_of,
     wheels_text,
 )
-from flotilla.schemas.wheel_archive import OpenWheel, WheelError
+from flotilla.schemas.wheel_archive import OpenWheel, WheelError, too_many_files
 from tests.wheels import digest, wheel
 
 NATIVE = "cp313-cp313-manylinux_2_17_x86_64"
@@ -191,3 +191,10 @@ def test_too_many_or_too_large_wheels_are_refused_and_the_largest_is_named() -> 
     unpacked = [listed(number, unpacked_bytes=300 << 20) for number in (0, 1)]
     assert too_many_wheels(unpacked[:1]) is None
     assert "fe-0 1 (300.0 MiB), fe-1 1 (300.0 MiB): more than 512 MiB" in str(too_many_wheels(unpacked))
+
+
+def test_too_many_files_of_all_wheels_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    wheels = [opened("fe-a"), opened("fe-b")]
+    assert too_many_files(wheels) is None
+    monkeypatch.setattr(wheel_archive, "MOST_WHEEL_FILES", 7)
+    assert "its wheels have 8 files, and those of a package 7 at most" in str(too_many_files(wheels))
