@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flotilla.client.wheel_sets import wheel_set
@@ -78,6 +79,30 @@ async def test_what_cannot_be_had_is_named(text: str, words: list[str]) -> None:
     assert error.fault.code == FaultCode.INVALID
     assert [each for each in words if each not in error.fault.message] == [], error.fault.message
     assert "flotilla-wheels" not in error.fault.message
+
+
+async def test_wheels_and_what_they_need_are_those_of_the_engines_machine_and_not_of_this_one(
+    tmp_path: Path,
+) -> None:
+    here = PYTHON.environment["platform_machine"]
+    there = "aarch64" if here == "x86_64" else "x86_64"
+    engines = msgspec.structs.replace(
+        PYTHON,
+        environment={**PYTHON.environment, "platform_machine": there},
+        tags=tuple(tag.replace(here, there) for tag in PYTHON.tags),
+    )
+    needs = [f'fe-{each}; platform_machine == "{each}"' for each in ("x86_64", "aarch64")]
+    natives = [
+        wheel("fe-n", requires=needs, tag=f"cp313-cp313-manylinux_2_17_{each}")
+        for each in ("x86_64", "aarch64")
+    ]
+    folder = put(tmp_path / "wheels", *natives, wheel("fe-x86-64"), wheel("fe-aarch64"))
+    asked, _ = requirements_of({"requirements.txt": b"fe-n"})
+    found = await wheel_set(asked, engines, folder)
+    other = "fe_aarch64" if there == "aarch64" else "fe_x86_64"
+    assert [each.file for each in found] == sorted(
+        [f"{other}-1.0-py3-none-any.whl", f"fe_n-1.0-cp313-cp313-manylinux_2_17_{there}.whl"]
+    )
 
 
 async def test_an_index_out_of_reach_is_told_with_the_way_without_one_and_no_password(
