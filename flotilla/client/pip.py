@@ -115,7 +115,10 @@ async def _run(
 def _refusal(asked: list[str], said: str, python: EnginePython, wheels: Path | None) -> FaultError:
     """What pip's words mean for who wrote the requirements."""
     if "No module named pip" in said:
-        text = f"pip finds the wheels that a package needs, and {sys.executable} has none: install pip beside flotilla"
+        text = (
+            f"{', '.join(asked)}: pip finds the wheels that a package needs, and {sys.executable} has none: install flotilla[wheels], "
+            "or pip beside it"
+        )
         return fault(FaultCode.UNAVAILABLE, text)
     lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines()]
     away = [match.group().rstrip("': ") for line in said.splitlines() if (match := _AWAY.search(line))]

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import sys
 import threading
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -178,3 +180,10 @@ async def test_more_than_a_package_may_have_is_refused_and_the_largest_is_named(
     monkeypatch.setattr(limits, "MOST_WHEELS", 1)
     folder = put(tmp_path / "wheels", *WHEELS)
     assert "need 2 wheels, and a package has 1 at most" in (await refused("fe-a", folder)).fault.message
+
+
+async def test_without_pip_it_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
+    error = await refused("fe-a")
+    assert (error.fault.code, "install flotilla[wheels]" in error.fault.message) == ("unavailable", True)
