@@ -1,18 +1,30 @@
-"""Fetches packages over the bus, piece by piece. Whoever answers is not believed: the content must have the digest asked for."""
+"""Fetches packages and wheels over the bus, piece by piece. Whoever answers is not believed: the content must have the digest asked for."""
+
+import asyncio
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas.contract import PACKAGE_FETCH
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.package import MOST_CHUNKS, FetchPackage
+from flotilla.schemas.package import MOST_CHUNKS, MOST_PIECES, FetchPackage, Wheel
 from flotilla.schemas.package_archive import digest_of
 
 
 async def fetch_package(bus: Bus, digest: str) -> bytes:
     """The archive. Raises FaultError: `not_found` when it is nowhere, `invalid` for content of another digest, and as Bus.call does."""
+    return await _fetched(bus, digest, f"package {digest[:12]}", MOST_CHUNKS)
+
+
+async def fetch_wheel(bus: Bus, wheel: Wheel) -> bytes:
+    """The wheel. Raises FaultError likewise, and names it."""
+    return await _fetched(bus, wheel.digest, f"the wheel of {wheel.label}", MOST_PIECES)
+
+
+async def _fetched(bus: Bus, digest: str, what: str, most: int) -> bytes:
     first = await bus.call(PACKAGE_FETCH, FetchPackage(digest=digest))
-    archive = first.data
-    for index in range(1, min(first.count, MOST_CHUNKS)):
-        archive += (await bus.call(PACKAGE_FETCH, FetchPackage(digest=digest, index=index))).data
-    if digest_of(archive) != digest:
-        raise fault(FaultCode.INVALID, f"what was answered is not package {digest[:12]}: its SHA-256 differs")
-    return archive
+    content = bytearray(first.data)
+    for index in range(1, min(first.count, most)):
+        content += (await bus.call(PACKAGE_FETCH, FetchPackage(digest=digest, index=index))).data
+    # In a thread: of a large wheel it takes a good part of a second.
+    if await asyncio.to_thread(digest_of, content) != digest:
+        raise fault(FaultCode.INVALID, f"what was answered is not {what}: its SHA-256 differs")
+    return bytes(content)

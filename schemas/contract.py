@@ -370,7 +370,7 @@ PACKAGE_UPLOAD: Final = _ORCHESTRATOR.command(
     "fleet.package.upload",
     package.UploadChunk,
     package.ChunkKept,
-    "Hand over a piece of a package's archive; it is nothing until the whole is pushed.",
+    "Hand over a piece of a package's archive, or of a wheel that it needs; it is nothing until the whole is pushed.",
     callers=_OPERATOR,
     timeout_s=15.0,
 )
@@ -380,7 +380,7 @@ PACKAGE_PUSH: Final = _ORCHESTRATOR.command(
     package.PackageView,
     "Check uploaded content in a process of its own, and keep it under a name and a version.",
     callers=_OPERATOR,
-    timeout_s=90.0,
+    timeout_s=120.0,
 )
 PACKAGE_LIST: Final = _ORCHESTRATOR.query(
     "fleet.package.list",
@@ -402,7 +402,7 @@ PACKAGE_FETCH: Final = _ORCHESTRATOR.query(
     "fleet.package.fetch",
     package.FetchPackage,
     package.PackageChunk,
-    "A piece of a package's archive, by its digest.",
+    "A piece of a package's archive, or of a wheel, by its digest.",
     callers=(Actor.SUPERVISOR, Actor.SIDECAR, Actor.WORKER, Actor.OPERATOR),
 )
 
@@ -487,7 +487,14 @@ PACKAGE_CHECK: Final = _SUPERVISOR.query(
     package.PackageFindings,
     "Import a package in a process that is thrown away, and say which strategies are in it.",
     callers=(Actor.ORCHESTRATOR,),
-    timeout_s=60.0,
+    timeout_s=80.0,
+)
+PACKAGE_PYTHON: Final = _SUPERVISOR.query(
+    "engine.python",
+    package.WhichPython,
+    package.EnginePython,
+    "What packages find where the engines of this host run: Python, platform, and what is installed.",
+    timeout_s=40.0,
 )
 
 COMMAND_STOP: Final = _SIDECAR.command(

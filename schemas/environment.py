@@ -414,6 +414,13 @@ ENGINE_FOLDERS: Final = Variable(
     meaning="The only folders below which engines and trials may write; set in containers, where they also stand back behind their sidecar.",
     without="anywhere, as far as their account may",
 )
+WHEELS_FOLDER: Final = Variable(
+    name="FLOTILLA_WHEELS_FOLDER",
+    readers=(Reader.SIDECAR, Reader.ENGINE),
+    kind=variable.PATH,
+    meaning="Where the wheels that packages need are unpacked; set in containers, where nothing can be loaded from `/tmp`.",
+    without="in `$TMPDIR`, else in the system's temporary folder",
+)
 QUEUE_EVENTS: Final = Variable(
     name="FLOTILLA_QUEUE_EVENTS",
     readers=(Reader.SIDECAR,),

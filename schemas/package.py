@@ -17,6 +17,11 @@ CHUNK_BYTES: Final = 128 << 10
 MOST_BYTES: Final = 8 << 20
 """Of one archive, and of all that one engine or trial takes."""
 MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES
+MOST_WHEEL_BYTES: Final = 128 << 20
+"""Of all wheels of one package."""
+MOST_UNPACKED_BYTES: Final = 512 << 20
+"""Of all their files."""
+MOST_PIECES: Final = MOST_WHEEL_BYTES // CHUNK_BYTES
 _DRAFT: Final = "sha256-"
 DRAFT_SHOWN: Final = 12
 """So much of a draft's digest is shown, and does to name it."""
@@ -24,7 +29,10 @@ _VERSION: Final = re.compile(r"\A[1-9][0-9]{0,8}\Z")
 
 Digest: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"\A[0-9a-f]{64}\Z", description="The SHA-256 of a package's archive, in hexadecimal."),
+    Meta(
+        pattern=r"\A[0-9a-f]{64}\Z",
+        description="The SHA-256 of a package's archive, or of a wheel, in hexadecimal.",
+    ),
 ]
 
 
@@ -43,17 +51,17 @@ class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class UploadChunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hands over one of `count` pieces of an archive, all but the last of CHUNK_BYTES. The same piece again changes nothing."""
+    """Hands over one of `count` pieces of an archive or a wheel, all but the last of CHUNK_BYTES. The same piece again changes nothing."""
 
     digest: Digest
-    index: Annotated[int, Meta(ge=0, lt=MOST_CHUNKS)]
-    count: Annotated[int, Meta(ge=1, le=MOST_CHUNKS)]
+    index: Annotated[int, Meta(ge=0, lt=MOST_PIECES)]
+    count: Annotated[int, Meta(ge=1, le=MOST_PIECES)]
     data: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES)]
     request_id: RequestId | None = None
 
 
 class ChunkKept(msgspec.Struct, frozen=True, kw_only=True):
-    """The piece is kept. `is_known`: the whole archive was checked before, and no more of it is needed."""
+    """The piece is kept. `is_known`: the whole was checked before, and no more of it is needed."""
 
     digest: Digest
     index: int
@@ -77,6 +85,45 @@ class PushPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"`version` of a draft is its digest, and no other begins with {_DRAFT}")
 
 
+class Wheel(msgspec.Struct, frozen=True, kw_only=True, order=True, forbid_unknown_fields=True):
+    """A wheel by its SHA-256. `name` is normalized as package indexes do it, `file` what the wheel is called; sizes are those of the
+    wheel, and of its files.
+    """
+
+    name: Annotated[str, Meta(pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=128)]
+    version: Annotated[str, Meta(min_length=1, max_length=128)]
+    file: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.+!-]+\.whl\Z", max_length=255)]
+    digest: Digest
+    size_bytes: Annotated[int, Meta(ge=1, le=MOST_WHEEL_BYTES)]
+    unpacked_bytes: Annotated[int, Meta(ge=0, le=MOST_UNPACKED_BYTES)]
+
+    @property
+    def label(self) -> str:
+        """As people are told of it: `tabulate 0.9.0`."""
+        return f"{self.name} {self.version}"
+
+
+class WhichPython(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks what packages find where the engines of a host run."""
+
+
+class EnginePython(msgspec.Struct, frozen=True, kw_only=True):
+    """Where packages run. `environment` are the markers of PEP 508, `tags` the wheels that run there, the best first (PEP 425), `installed`
+    the versions of what is there, by normalized name.
+    """
+
+    environment: dict[str, str]
+    tags: tuple[str, ...]
+    installed: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """As people are told of it: `CPython 3.13 on Linux x86_64`."""
+        said = ("platform_python_implementation", "python_version", "platform_system", "platform_machine")
+        kind, version, system, machine = (self.environment.get(each, "") for each in said)
+        return f"{kind} {version} on {system} {machine}"
+
+
 class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy of a package. `template` is what it goes by; with `@version` behind it is this one whatever is pushed later."""
 
@@ -86,7 +133,9 @@ class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a package as it is kept. `notes` are what its check could not make sure of."""
+    """A version of a package as it is kept. `notes` are what its check could not make sure of, `wheels` what it needs besides what engines
+    have.
+    """
 
     name: Name
     version: PackageVersion
@@ -99,6 +148,7 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     is_draft: bool = False
     is_newest: bool = False
     notes: tuple[str, ...] = ()
+    wheels: tuple[Wheel, ...] = ()
 
 
 class ListPackages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +159,7 @@ class ListPackages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class PackageList(msgspec.Struct, frozen=True, kw_only=True):
-    """Packages by name, of one the newest first; their files are left out."""
+    """Packages by name, of one the newest first; their files and wheels are left out."""
 
     packages: tuple[PackageView, ...]
 
@@ -142,10 +192,10 @@ class PackageRemoved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetchPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for one piece of an archive."""
+    """Asks for one piece of an archive, or of a wheel."""
 
     digest: Digest
-    index: Annotated[int, Meta(ge=0, lt=MOST_CHUNKS)] = 0
+    index: Annotated[int, Meta(ge=0, lt=MOST_PIECES)] = 0
 
 
 class PackageChunk(msgspec.Struct, frozen=True, kw_only=True):

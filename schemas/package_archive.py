@@ -30,7 +30,7 @@ class ArchiveError(ValueError):
     """What is no package, or none that is taken; the text names the file."""
 
 
-def digest_of(archive: bytes) -> str:
+def digest_of(archive: bytes | bytearray) -> str:
     """The SHA-256 that names the archive."""
     return hashlib.sha256(archive).hexdigest()
 
@@ -73,6 +73,19 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     if pack(files) != archive:
         raise ArchiveError("the archive is not as `flotilla package push` makes it")
     return files
+
+
+def archive_file(archive: bytes, name: str) -> bytes | None:
+    """One file of an archive, None where there is none of this name. Raises ArchiveError for what is no archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            if name not in opened.namelist():
+                return None
+            if (size := opened.getinfo(name).file_size) > len(archive):
+                raise ArchiveError(f"{name}: it says to have {size} bytes, more than the archive")
+            return opened.read(name)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"the archive cannot be read: {error}") from None
 
 
 def module_root(files: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
-from flotilla.schemas.package import Digest, PackageRef
+from flotilla.schemas.package import Digest, PackageRef, Wheel
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import StateChange, StopFlag, StopReport
 
@@ -452,10 +452,14 @@ class PlanCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CheckLine(PlanCheck, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the checking process reads: the same with the archives of its packages. `is_package`: it is asked what the first of them holds."""
+    """What the checking process reads: the same with the archives of its packages. `is_package`: it is asked what the first of them holds,
+    `is_python`: which Python it is. `wheels` are the bytes of each wheel that follow the line, in this order.
+    """
 
     archives: tuple[bytes, ...] = ()
     is_package: bool = False
+    is_python: bool = False
+    wheels: tuple[Wheel, ...] = ()
 
 
 class PlanProblems(msgspec.Struct, frozen=True, kw_only=True):

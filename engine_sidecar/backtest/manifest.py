@@ -27,13 +27,14 @@ from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
 
 
-def import_strategies(modules: Iterable[str]) -> dict[str, str]:
+def import_strategies(modules: Iterable[str], wheels: str = "") -> dict[str, str]:
     """Imports modules in this process, which runs one trial; the SHA-256 of each one's source by name.
 
-    What they import is told too, but for what is installed: Python's own modules and packages. Raises TrialRefusedError.
+    What they import is told too, but for what is installed, Python's own modules and packages, and for what is below the folder `wheels`,
+    which the digest of a package covers. Raises TrialRefusedError.
     """
     digests: dict[str, str] = {}
-    _take_sources(digests)
+    _take_sources(digests, (*_installed(), *([Path(wheels).resolve()] if wheels else [])))
     for name in sorted(set(modules)):
         try:
             module = importlib.import_module(name)
@@ -45,9 +46,8 @@ def import_strategies(modules: Iterable[str]) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def _take_sources(digests: dict[str, str]) -> None:
+def _take_sources(digests: dict[str, str], installed: Sequence[Path]) -> None:
     """From here on modules outside of what is installed come from their source; `digests` gets what of."""
-    installed = _installed()
 
     def load(name: str, path: str) -> SourceFileLoader:
         return _FromSource(name, path, digests)
@@ -96,7 +96,7 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
     return any(whole.is_relative_to(folder) for folder in folders)
 
 
-def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
+def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str, wheels: str = "") -> Manifest:
     """The manifest of a run that begins now. Raises TrialRefusedError when a strategy, or what runs beside it, cannot be imported."""
     return Manifest(
         plan=job.plan,
@@ -105,7 +105,7 @@ def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manif
         image=image,
         host=host,
         python=platform.python_version(),
-        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(job.plan)),
+        strategy_sources=import_strategies((path.partition(":")[0] for path in _paths(job.plan)), wheels),
         files=tuple(catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
         seed=job.seed,
     )

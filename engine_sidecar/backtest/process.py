@@ -46,7 +46,8 @@ def run(sock: socket.socket) -> int:
     numpy.random.seed(trial.job.seed)
     packages = OpenPackages()
     try:
-        packages.add(trial.packages, [package.label for package in trial.job.plan.packages])
+        labels = [package.label for package in trial.job.plan.packages]
+        packages.add(trial.packages, labels, trial.wheels)
         outcome, engine = _run(trial, link)
     except (ArchiveError, UnpackingError, TrialRefusedError, WrongDataError) as error:
         link.send(Refused(TrialFailure.CONFIG, str(error)))
@@ -68,7 +69,7 @@ def run(sock: socket.socket) -> int:
 
 def _run(trial: RunTrial, link: "_Link") -> tuple[Outcome, BacktestEngine]:
     catalog = Path(trial.catalog_path)
-    manifest = manifest_of(trial.job, catalog, host=trial.host, image=trial.image)
+    manifest = manifest_of(trial.job, catalog, host=trial.host, image=trial.image, wheels=trial.wheels)
     files = {file.path: file for file in manifest.files}
     stamps = _stamps(catalog, manifest.files)
 

@@ -1,4 +1,5 @@
-"""`python -m flotilla.engine_sidecar.checking`: one CheckLine as JSON on stdin; on stdout PlanProblems, or PackageFindings. No bus.
+"""`python -m flotilla.engine_sidecar.checking`: one CheckLine as JSON on stdin, and the wheels that it names behind it; on stdout
+PlanProblems, PackageFindings, or EnginePython. No bus.
 
 Exit code 78 says that the input could not be read. What is checked is not trusted: each strategy, plan and package has a process of
 its own, which may end or hang as it likes.
@@ -6,27 +7,34 @@ its own, which may end or hang as it likes.
 
 import shutil
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, Final
 
 import msgspec
 
 from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck, Walls
+from flotilla.engine_sidecar.checking.requirements import python_here, requirement_problems
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
 from flotilla.engine_sidecar.link.own_folders import make_folder
+from flotilla.engine_sidecar.link.wheel_folders import WheelFolders
 from flotilla.engine_sidecar.strategies.import_path import extend_path
 from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
+from flotilla.schemas.environment import WHEELS_FOLDER
 from flotilla.schemas.fault import FieldError
-from flotilla.schemas.package import PackageFindings
+from flotilla.schemas.package import EnginePython, PackageFindings, Wheel
 from flotilla.schemas.package_archive import ArchiveError, unpack
 from flotilla.schemas.session import CheckLine, PlanProblems
+from flotilla.schemas.wheel_archive import OpenWheel
 
+type Answer = PlanProblems | PackageFindings | EnginePython
 MAX_BYTES: Final = 16 << 20
 PACKAGE_S: Final = 15.0
 """For the import of all modules of a package, and building what is in it."""
 
 
-def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblems:
+def problems_of(
+    check: CheckLine, patience_s: float = PATIENCE_S, wheels: WheelFolders | None = None
+) -> PlanProblems:
     """Everything that NautilusTrader refuses. Takes little more than `patience_s`, however much is checked."""
     from flotilla.engine_sidecar.checking import plan_check  # noqa: PLC0415 - a second, once for all trials
     from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second, once for all trials
@@ -34,7 +42,8 @@ def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblem
     extend_path()
     packages = OpenPackages()
     try:
-        packages.add(check.archives, [package.label for package in check.plan.packages] if check.plan else ())
+        labels = [package.label for package in check.plan.packages] if check.plan else ()
+        packages.add(check.archives, labels, wheels.path if wheels else "")
         trials = [
             IsolatedCheck(f"strategies[{index}]", _judging(plan_check.strategy_problems, index, strategy))
             for index, strategy in enumerate(check.strategies)
@@ -49,7 +58,12 @@ def problems_of(check: CheckLine, patience_s: float = PATIENCE_S) -> PlanProblem
     return PlanProblems(problems=tuple(found))
 
 
-def package_of(check: CheckLine, patience_s: float = PACKAGE_S) -> PackageFindings:
+def package_of(
+    check: CheckLine,
+    patience_s: float = PACKAGE_S,
+    wheels: WheelFolders | None = None,
+    opened: Sequence[OpenWheel] = (),
+) -> PackageFindings:
     """What is in the first archive, or what is wrong with it. Its process has no network, and one folder of its own to write to."""
     from flotilla.engine_sidecar.checking import package_check  # noqa: PLC0415 - a second
     from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second
@@ -58,7 +72,9 @@ def package_of(check: CheckLine, patience_s: float = PACKAGE_S) -> PackageFindin
     packages, scratch = OpenPackages(), make_folder()
     try:
         files = unpack(check.archives[0])
-        packages.add(check.archives[:1])
+        if unmet := _unmet(files, opened):
+            return PackageFindings(problems=unmet)
+        packages.add(check.archives[:1], wheels=wheels.path if wheels else "")
         trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
         told = trial.answer(patience_s)
     except (ArchiveError, UnpackingError) as error:
@@ -76,10 +92,40 @@ def package_of(check: CheckLine, patience_s: float = PACKAGE_S) -> PackageFindin
     return msgspec.structs.replace(found, notes=(*found.notes, *lacking))
 
 
+def _unmet(files: Mapping[str, bytes], wheels: Sequence[OpenWheel]) -> tuple[FieldError, ...]:
+    try:
+        return tuple(requirement_problems(files, wheels, python_here()))
+    except Exception as error:  # noqa: BLE001 - libraries read what anybody may have written
+        return (FieldError("package", f"its requirements cannot be read: {type(error).__name__}: {error}"),)
+
+
 def _judging[T](
     judge: Callable[[str, T], list[FieldError]], index: int, item: T
 ) -> Callable[[], list[FieldError]]:
     return lambda: judge(f"strategies[{index}]", item)
+
+
+def answer_to(check: CheckLine, following: BinaryIO) -> Answer:
+    """What the line asks for. `following` has the wheels that it names."""
+    if check.is_python:
+        return python_here()
+    wheels = WheelFolders(WHEELS_FOLDER.given())
+    try:
+        opened = [_taken(wheels, each, following) for each in check.wheels]
+        if check.is_package:
+            return package_of(check, wheels=wheels, opened=opened)
+        return problems_of(check, wheels=wheels)
+    except (ArchiveError, OSError) as error:
+        problem = FieldError("package" if check.is_package else "packages", str(error))
+        return (PackageFindings if check.is_package else PlanProblems)(problems=(problem,))
+    finally:
+        wheels.close()
+
+
+def _taken(wheels: WheelFolders, wheel: Wheel, following: BinaryIO) -> OpenWheel:
+    data = following.read(wheel.size_bytes)
+    wheels.unpack(wheel, data)
+    return OpenWheel(data, wheel.file)
 
 
 def main() -> int:
@@ -90,7 +136,7 @@ def main() -> int:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         sys.stderr.write(f"the check cannot be read: {error}\n")
         return 78
-    answer = package_of(check) if check.is_package else problems_of(check)
+    answer = answer_to(check, sys.stdin.buffer)
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()
     return 0

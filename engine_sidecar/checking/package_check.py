@@ -12,7 +12,6 @@ from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
 from flotilla.engine_sidecar.checking.describing import parameters_of
-from flotilla.engine_sidecar.checking.requirements import requirement_problems
 from flotilla.engine_sidecar.strategies.building import build_strategy
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.fault import FieldError
@@ -39,8 +38,6 @@ _CERTAIN: Final = ("instrument", "bar_type")
 
 def findings(files: Mapping[str, bytes]) -> PackageFindings:
     """What is in the package, whose modules can be imported here by now; or everything that is wrong with it."""
-    if unmet := _requirements(files):
-        return PackageFindings(problems=unmet)
     modules: list[ModuleType] = []
     for name in modules_of(files):
         module = _imported(name)
@@ -65,13 +62,6 @@ def findings(files: Mapping[str, bytes]) -> PackageFindings:
     if problems:
         return PackageFindings(problems=tuple(problems))
     return PackageFindings(strategies=tuple(found), notes=tuple(notes))
-
-
-def _requirements(files: Mapping[str, bytes]) -> tuple[FieldError, ...]:
-    try:
-        return tuple(requirement_problems(files))
-    except Exception as error:  # noqa: BLE001 - libraries read what anybody may have written
-        return (FieldError("package", f"its requirements cannot be read: {type(error).__name__}: {error}"),)
 
 
 def _imported(name: str) -> ModuleType | FieldError:

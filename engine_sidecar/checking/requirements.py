@@ -1,64 +1,48 @@
-"""What a package asks for besides: taken where an engine has it already, refused by name otherwise."""
+"""What a package asks for besides: what an engine has, and the wheels that came with it, or nothing."""
 
-import tomllib
-from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from collections.abc import Mapping, Sequence
+from importlib.metadata import distributions
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.markers import default_environment
+from packaging.tags import sys_tags
+from packaging.utils import canonicalize_name
 
 from flotilla.schemas.fault import FieldError
-
-_REMEDY = (
-    "engines have only what comes with NautilusTrader, and installing more for a package is not supported: "
-    "put the code into the package, or do without"
-)
-
-
-def requirement_problems(files: Mapping[str, bytes]) -> list[FieldError]:
-    """The requirements of `pyproject.toml` and `requirements.txt` that are not met here."""
-    return [
-        FieldError(file, problem)
-        for file, text in _requirements(files)
-        if (problem := _problem(text)) is not None
-    ]
+from flotilla.schemas.package import EnginePython
+from flotilla.schemas.requirement import requirements_of, settled
+from flotilla.schemas.wheel import WHEELS_FILE
+from flotilla.schemas.wheel_archive import OpenWheel, too_many_files
 
 
-def _requirements(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    if (project := files.get("pyproject.toml")) is not None:
-        try:
-            read = tomllib.loads(project.decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            yield "pyproject.toml", f"!it cannot be read: {error}"
-            return
-        yield from (("pyproject.toml", text) for text in _dependencies(read.get("project", {})))
-    for line in files.get("requirements.txt", b"").decode(errors="replace").splitlines():
-        if text := line.partition("#")[0].strip():
-            yield "requirements.txt", text
+def python_here() -> EnginePython:
+    """What packages find in this process."""
+    found: dict[str, str] = {}
+    for each in distributions():
+        # The first on the path is what an import finds.
+        found.setdefault(canonicalize_name(each.name), each.version)
+    environment = {name: str(value) for name, value in default_environment().items()}
+    return EnginePython(environment=environment, tags=tuple(map(str, sys_tags())), installed=found)
 
 
-def _dependencies(project: Any) -> list[str]:
-    if not isinstance(project, dict):
-        return ["!`project` is no table: write [project]"]
-    found = project.get("dependencies", [])
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        return ['!`project.dependencies` is no list of texts: write dependencies = ["numpy>=2"]']
-    return found
+def requirement_problems(
+    files: Mapping[str, bytes], wheels: Sequence[OpenWheel], python: EnginePython
+) -> list[FieldError]:
+    """The requirements of `pyproject.toml` and `requirements.txt` that are not met, and what is wrong with the wheels there are."""
+    asked, problems = requirements_of(files)
+    found = settled(asked, {wheel.name: wheel for wheel in wheels}, python)
+    missing = [FieldError(each.by, _missing(str(each.requirement), python)) for each in found.missing]
+    if text := too_many_files(wheels):
+        return [FieldError(WHEELS_FILE, text)]
+    if wrong := [*problems, *found.problems, *missing]:
+        return wrong
+    return [FieldError(WHEELS_FILE, text) for each in wheels if (text := _needless(each, found.used, python))]
 
 
-def _problem(text: str) -> str | None:
-    if text.startswith("!"):
-        return text[1:]
-    try:
-        asked = Requirement(text)
-    except InvalidRequirement:
-        return f"{text!r} is no requirement such as numpy>=2; options and paths are not taken"
-    if asked.marker is not None and not asked.marker.evaluate():
-        return None
-    try:
-        there = version(asked.name)
-    except PackageNotFoundError:
-        return f"{asked.name} is not installed in engines: {_REMEDY}"
-    if asked.url or not asked.specifier.contains(there, prereleases=True):
-        return f"{text} is asked for, and engines have {asked.name} {there}: {_REMEDY}"
-    return None
+def _missing(requirement: str, python: EnginePython) -> str:
+    return f"{requirement} is asked for, and is neither what engines have ({python.label}) nor among the wheels that came with the package"
+
+
+def _needless(wheel: OpenWheel, used: frozenset[str], python: EnginePython) -> str | None:
+    if (there := python.installed.get(wheel.name)) is not None:
+        return f"{wheel.file}: engines have {wheel.name} {there}, and a wheel replaces nothing of theirs"
+    return None if wheel.name in used else f"{wheel.file}: nothing asks for it"

@@ -72,7 +72,7 @@ def _built(
     run: Run, link: LinkThread, loop: asyncio.AbstractEventLoop, packages: OpenPackages
 ) -> LiveEngine | Ended:
     try:
-        packages.add(run.packages, [package.label for package in run.plan.packages])
+        packages.add(run.packages, [package.label for package in run.plan.packages], run.wheels)
         return LiveEngine(run, link, loop, packages)
     except PlanRefusedError as error:
         return Ended(error.reason, str(error))

@@ -85,7 +85,7 @@ class RunningStrategies:
         if not question.packages:
             return
         try:
-            await asyncio.to_thread(self._packages.add, question.packages, question.labels)
+            await asyncio.to_thread(self._packages.add, question.packages, question.labels, question.wheels)
         except ArchiveError as error:
             text = f"its package cannot be taken into this engine: {error}"
             raise invalid(FieldError("strategy", text)) from error

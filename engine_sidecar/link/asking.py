@@ -15,13 +15,14 @@ class ListStrategies(msgspec.Struct, frozen=True, tag=True):
 
 class AddStrategy(msgspec.Struct, frozen=True, tag=True):
     """Add the strategy of an importable config, and start it unless told otherwise. `packages` are archives that it comes from,
-    `labels` what people call them.
+    `labels` what people call them, `wheels` the folder of what these need.
     """
 
     strategy: dict[str, Any]
     is_started: bool = True
     packages: tuple[bytes, ...] = ()
     labels: tuple[str, ...] = ()
+    wheels: str = ""
 
 
 class StartStrategy(msgspec.Struct, frozen=True, tag=True):

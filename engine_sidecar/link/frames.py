@@ -72,7 +72,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
 
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
-    the archives that strategies come from.
+    the archives that strategies come from, `wheels` is the folder of what these need.
     """
 
     instance_id: str
@@ -85,6 +85,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     cache: CacheAccess | None = None
     secrets: dict[str, dict[str, Any]] = {}
     packages: tuple[bytes, ...] = ()
+    wheels: str = ""
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):

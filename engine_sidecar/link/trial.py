@@ -6,13 +6,16 @@ from flotilla.schemas.backtest import TrialFailure, TrialJob
 
 
 class RunTrial(msgspec.Struct, frozen=True, tag=True):
-    """The only frame to a trial's process: what to run, and what its manifest says of where it ran. `packages` are archives."""
+    """The only frame to a trial's process: what to run, and what its manifest says of where it ran. `packages` are archives,
+    `wheels` is the folder of what these need.
+    """
 
     job: TrialJob
     catalog_path: str
     host: str
     image: str
     packages: tuple[bytes, ...] = ()
+    wheels: str = ""
 
 
 class Progressed(msgspec.Struct, frozen=True, tag=True):

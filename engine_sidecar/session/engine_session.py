@@ -50,7 +50,7 @@ class EngineSession:
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
-        self._packages = Packages()
+        self._packages = Packages(settings.wheels_folder)
         self._bus: Bus | None = None
         self._fetching = Tasks()
         self._processes = processes
@@ -73,7 +73,9 @@ class EngineSession:
             _served(
                 self._handlers,
                 self._commands,
-                StrategyCommands(launch.spec, self._handlers, questions, self._archives),
+                StrategyCommands(
+                    launch.spec, self._handlers, questions, self._archives, lambda: self._packages.wheels
+                ),
             ),
             self._reporter,
             connect=around.connect,
@@ -101,6 +103,7 @@ class EngineSession:
         self._reporter.finish()
         await self._fetching.close()
         await self._bus_session.hang_up()
+        self._packages.close()
         return change
 
     def _found(self, bus: Bus) -> None:
@@ -116,6 +119,7 @@ class EngineSession:
         try:
             async with asyncio.timeout(spec.boot_timeout_s):
                 self._handlers.archives = await self._patiently(spec.plan.packages)
+                self._handlers.wheels = self._packages.wheels
         except FaultError as error:
             reason = FailureReason.CONFIG if is_for_good(error) else FailureReason.HOST
             self._handlers.post(CannotRun(error.fault.message, reason))

@@ -43,7 +43,7 @@ def fence(spec: SessionSpec, session_id: str | None) -> None:
 class Handlers:
     """One session. Everything that happens to it passes through `post`, one at a time, in order of arrival.
 
-    `archives` are the packages that its engine is handed; they are there before it is forked.
+    `archives` are the packages that its engine is handed, `wheels` is the folder of what these need; they are there before it is forked.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Handlers:
         self._is_concluded = asyncio.Event()
         self._is_out_of_orders = asyncio.Event()
         self.archives: tuple[bytes, ...] = ()
+        self.wheels = ""
         self.session, effects = core.begin(launch.spec, now())
         self._perform(effects)
 
@@ -117,7 +118,7 @@ class Handlers:
                     self._record.write(data)
                 case Fork():
                     self._processes.fork(
-                        _run(self._launch, self.archives),
+                        _run(self._launch, self.archives, self.wheels),
                         tcp_ports(self._launch.spec.plan, self._launch.cache),
                     )
                 case Send(message=message):
@@ -161,7 +162,7 @@ class Handlers:
         return self._final
 
 
-def _run(launch: Launch, archives: tuple[bytes, ...]) -> Run:
+def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str) -> Run:
     spec = launch.spec
     return Run(
         instance_id=spec.instance_id,
@@ -174,6 +175,7 @@ def _run(launch: Launch, archives: tuple[bytes, ...]) -> Run:
         cache=launch.cache,
         secrets=launch.secrets,
         packages=archives,
+        wheels=wheels,
     )
 
 

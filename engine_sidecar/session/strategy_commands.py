@@ -40,10 +40,17 @@ class StrategyCommands:
     """Checks that the engine trades, asks it, and remembers which strategies rest because somebody wants it so."""
 
     def __init__(
-        self, spec: SessionSpec, handlers: Handlers, questions: Questions, fetch: FetchPackages
+        self,
+        spec: SessionSpec,
+        handlers: Handlers,
+        questions: Questions,
+        fetch: FetchPackages,
+        wheels: Callable[[], str],
     ) -> None:
+        """`wheels` tells the folder of what fetched packages need."""
         self._spec = spec
         self._fetch = fetch
+        self._wheels = wheels
         self._handlers = handlers
         self._questions = questions
 
@@ -57,7 +64,7 @@ class StrategyCommands:
         packages = (command.package,) if command.package else ()
         archives = await self._fetch(packages) if packages else ()
         labels = tuple(package.label for package in packages)
-        question = AddStrategy(command.strategy, command.start, archives, labels)
+        question = AddStrategy(command.strategy, command.start, archives, labels, self._wheels())
         done = await self._ask(command.session_id, question, CHANGE_S)
         self._note(done.strategy_id, is_at_rest=not command.start)
         return done

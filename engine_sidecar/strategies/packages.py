@@ -9,6 +9,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from flotilla.engine_sidecar.link.own_folders import make_folder
+from flotilla.engine_sidecar.strategies.wheels import OpenWheels
 from flotilla.schemas.package import too_much
 from flotilla.schemas.package_archive import (
     ArchiveError,
@@ -18,6 +19,7 @@ from flotilla.schemas.package_archive import (
     never_run,
     unpack,
 )
+from flotilla.schemas.wheel import wheels_of
 
 
 class UnpackingError(Exception):
@@ -32,16 +34,18 @@ class OpenPackages:
         self._roots: dict[str, Path] = {}
         self._sizes: tuple[tuple[str, int], ...] = ()
         self._owners: dict[str, str] = {}
+        self._wheels = OpenWheels()
 
-    def add(self, archives: Iterable[bytes], labels: Iterable[str] = ()) -> None:
+    def add(self, archives: Iterable[bytes], labels: Iterable[str] = (), wheels: str = "") -> None:
         """Has the modules of these archives be found, which messages call by their labels; one that is there already changes nothing.
+        `wheels` is the folder that the wheels which they need were unpacked into.
 
         Raises ArchiveError for what is no package, for more than a process takes, and for one with a module that something else has
         the name of, such as another version of it; UnpackingError where its files cannot be written. What is refused leaves nothing.
         """
         for archive, label in zip(archives, chain(labels, repeat("")), strict=False):
             if (digest := digest_of(archive)) not in self._roots:
-                self._add(digest, archive, label or f"package {digest[:12]}")
+                self._add(digest, archive, label or f"package {digest[:12]}", Path(wheels))
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -53,7 +57,7 @@ class OpenPackages:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _add(self, digest: str, archive: bytes, label: str) -> None:
+    def _add(self, digest: str, archive: bytes, label: str, folder: Path) -> None:
         sizes = (*self._sizes, (label, len(archive)))
         if text := too_much(sizes):
             raise ArchiveError(text)
@@ -61,16 +65,24 @@ class OpenPackages:
         names = importable_names(files)
         for name in sorted(names):
             self._require_free(name, label, files)
+        taken = self._owners | dict.fromkeys(names, label)
+        try:
+            wheels = self._wheels.to_add(wheels_of(files), label, folder, taken)
+        except OSError as error:
+            raise UnpackingError(
+                f"a wheel that {label} needs was not unpacked on this host: {error}"
+            ) from error
         root = self._written(digest, files, label)
         # At the end: nothing of Python's or ours is to be replaced by a file of theirs.
         sys.path.append(str(root))
-        importlib.invalidate_caches()
         self._roots[digest], self._sizes = root, sizes
-        self._owners |= dict.fromkeys(names, label)
+        self._owners = taken
+        self._wheels.add(wheels)
+        importlib.invalidate_caches()
 
     def _require_free(self, name: str, label: str, files: Mapping[str, bytes]) -> None:
         """Raises ArchiveError where `import name` finds something else; folders of one name without `__init__.py` would be merged."""
-        if (owner := self._owners.get(name)) is not None:
+        if (owner := self._owners.get(name) or self._wheels.owners.get(name)) is not None:
             raise ArchiveError(
                 f"{name}: {label} has a module of this name, and so has {owner}, which is in this process already; "
                 + (

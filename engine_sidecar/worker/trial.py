@@ -175,11 +175,14 @@ class Trial:
             return True
         if archives is None:
             return self._killed_for is not TrialKill.LEFT
-        async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self._tell_outcome(), name="outcome")
-            end = await self._run_process(archives)
-            if not end.is_whole:
-                telling.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                telling = group.create_task(self._tell_outcome(), name="outcome")
+                end = await self._run_process(archives)
+                if not end.is_whole:
+                    telling.cancel()
+        finally:
+            self._packages.let_go(archives)
         if end.is_open:
             log.info("trial is given back", killed_for=end.killed_for)
             return False
@@ -194,6 +197,7 @@ class Trial:
             host=launch.host,
             image=launch.image,
             packages=archives,
+            wheels=self._packages.wheels,
         )
         self._process = process = self._zygote.fork(FromTrial, self._hear, self._print, is_trial=True)
         process.link.send(run)

@@ -52,7 +52,7 @@ class WorkerSession:
         self._meter = session_meter(launch, lambda: self._zygote.pids)
         self._reporter = Reporter(launch, settings, around, self._meter, lambda: self._session)
         self._slots = Slots()
-        self._packages = Packages()
+        self._packages = Packages(settings.wheels_folder)
         self._trials: set[Trial] = set()
         self._running = Tasks()
         self._stop = asyncio.Event()
@@ -91,6 +91,7 @@ class WorkerSession:
                 task.cancel()
         self._reporter.finish()
         await self._bus_session.hang_up()
+        self._packages.close()
         return change
 
     async def _work(self, bus: Bus, stopping: asyncio.Task[Any]) -> StateChange:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from flotilla.cli.drafts import uploaded
+from flotilla.cli.drafts import uploaded, wheels_folder
 from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
@@ -40,6 +40,7 @@ _OPTIONS: Final = (
         metavar="PATH",
         help="Your own strategy, a folder or .py file, as it is now, without push.",
     ),
+    wheels_folder,
     click.option(
         "--strategy-class", metavar="MODULE:CLASS", help="A class from a module that the fleet allows."
     ),
@@ -122,6 +123,7 @@ def given_config(
     exec_algorithm: Iterable[str] = (),
     venue_set: Iterable[str] = (),
     file: Path | None = None,
+    wheels: Path | None = None,
     **plain: Any,
 ) -> dict[str, Any]:
     """What was chosen so far, of the fields of BacktestConfig; the options are put over the file.
@@ -148,6 +150,8 @@ def given_config(
     given |= beside(actor, exec_algorithm)
     if (settings := _venue_settings(venue_set, given.get("venue_settings"))) is not None:
         given["venue_settings"] = settings
+    if wheels is not None and file is None:
+        raise click.UsageError("--wheels goes with --file: a package that was pushed has its wheels")
     if file is not None and chosen.keys() & {"strategy_class", "strategies"}:
         raise click.UsageError("give --file, or --strategy-class, or --add-strategy")
     if file is not None:
@@ -189,12 +193,13 @@ def _venue_settings(options: Iterable[str], given: Any) -> Any:
 
 
 async def with_file(
-    options: Options, fleet: Flotilla, given: dict[str, Any], file: Path | None
+    options: Options, fleet: Flotilla, given: dict[str, Any], file: Path | None, wheels: Path | None
 ) -> dict[str, Any]:
-    """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now."""
+    """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now with its wheels."""
     if file is None:
         return given
-    return {**given, "strategy": await uploaded(options, fleet, file, given.get("strategy"), "--file")}
+    strategy = await uploaded(options, fleet, file, given.get("strategy"), "--file", wheels=wheels)
+    return {**given, "strategy": strategy}
 
 
 def stem(given: dict[str, Any], file: Path | None, otherwise: str) -> str:

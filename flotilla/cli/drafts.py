@@ -9,13 +9,30 @@ from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.package import PackageView
 
+wheels_folder = click.option(
+    "--wheels",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Take the wheels that your code requires from this folder, and ask no package index.",
+)
+"""For commands that upload code."""
 
-async def uploaded(options: Options, fleet: Flotilla, path: Path, chosen: str | None, option: str) -> str:
-    """The strategy of a folder or file as it is now, as it goes by from here on; `chosen` is its name where there are several.
+
+async def uploaded(
+    options: Options,
+    fleet: Flotilla,
+    path: Path,
+    chosen: str | None,
+    option: str,
+    *,
+    wheels: Path | None = None,
+) -> str:
+    """The strategy of a folder or file as it is now, as it goes by from here on; `chosen` is its name where there are several, `wheels` the
+    folder that its wheels come from, where no index is to be asked.
 
     Says loudly on stderr that nobody else has this code by a name. Raises FaultError for code that is refused.
     """
-    view = await fleet.push_package(path, draft=True)
+    view = await fleet.push_package(path, draft=True, wheels=wheels)
     template = _template(view, chosen, option)
     said = (
         f"UNPUSHED CODE: {path} as it is now (digest {view.digest[:12]}). This run names the digest and no version.",

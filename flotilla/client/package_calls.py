@@ -1,13 +1,17 @@
 """What an operator can ask of packages: push one's own code, and see what there is of it."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from flotilla.bus.bus import Bus
-from flotilla.client.packing import Packed, packed
+from flotilla.client.packing import packed, source_files
 from flotilla.schemas import contract
+from flotilla.schemas.fault import FaultCode, FaultError, fault, invalid
+from flotilla.schemas.host import ListHosts
 from flotilla.schemas.package import (
     CHUNK_BYTES,
+    EnginePython,
     ListPackages,
     PackageList,
     PackageRemoved,
@@ -15,7 +19,9 @@ from flotilla.schemas.package import (
     PushPackage,
     RemovePackage,
     UploadChunk,
+    Wheel,
     WhichPackage,
+    WhichPython,
 )
 
 
@@ -31,16 +37,22 @@ class PackageCalls:
         name: str | None = None,
         version: str | None = None,
         draft: bool = False,
+        wheels: str | Path | None = None,
         request_id: str | None = None,
     ) -> PackageView:
         """Uploads a folder, or a .py file, has it checked, and keeps it under a name and a version: the next number when none is given.
 
-        The same content again is the same version. A `draft` has no version but its digest: its strategies go by `template@version` of
-        the answer, and by nothing else. Raises FaultError: `invalid` naming the file or field at fault, `conflict` for a version that is
-        other content.
+        What it requires besides what engines have comes with it as wheels: those that pip finds in the user's own package index, or in the
+        folder `wheels` alone. The same content with the same wheels is the same version. A `draft` has no version but its digest: its
+        strategies go by `template@version` of the answer, and by nothing else. Raises FaultError: `invalid` naming the file, field or
+        requirement at fault, `conflict` for a version that is other content, `unavailable` where an index is out of reach.
         """
-        package = await asyncio.to_thread(packed, Path(path), name)
-        await self._upload(package)
+        files = await asyncio.to_thread(source_files, Path(path))
+        needed = await self._wheels(files, Path(wheels) if wheels is not None else None)
+        package = await asyncio.to_thread(packed, Path(path), name, files, tuple(needed))
+        for wheel, content in needed.items():
+            await self._upload(wheel.digest, content)
+        await self._upload(package.digest, package.archive)
         request = PushPackage(
             name=package.name, digest=package.digest, version=version, is_draft=draft, request_id=request_id
         )
@@ -63,10 +75,35 @@ class PackageCalls:
         request = RemovePackage(name=name, version=version, force=force, request_id=request_id)
         return await self.bus.call(contract.PACKAGE_REMOVE, request)
 
-    async def _upload(self, package: Packed) -> None:
-        count = -(-len(package.archive) // CHUNK_BYTES)
+    async def _engine_python(self) -> EnginePython:
+        """What packages find where engines run: the first host's answer that comes. Raises FaultError `unavailable` where none does."""
+        problem: FaultError | None = None
+        hosts = (await self.bus.call(contract.HOST_LIST, ListHosts())).hosts
+        for host in (each.host for each in hosts if each.is_in_sight):
+            try:
+                return await self.bus.call(contract.PACKAGE_PYTHON, WhichPython(), host=host)
+            except FaultError as error:
+                problem = error
+        why = problem.fault.message if problem else "no host is in sight"
+        raise fault(FaultCode.UNAVAILABLE, f"no host says what engines have: {why}", retry_after_s=5.0)
+
+    async def _wheels(self, files: Mapping[str, bytes], folder: Path | None) -> Mapping[Wheel, bytes]:
+        """The wheels that the package needs, with their content."""
+        if not {"pyproject.toml", "requirements.txt"} & files.keys():
+            return {}
+        # They take what reads wheels and versions with them, which nothing else of the client needs.
+        from flotilla.client.wheel_sets import wheel_set  # noqa: PLC0415
+        from flotilla.schemas.requirement import requirements_of  # noqa: PLC0415
+
+        asked, problems = requirements_of(files)
+        if problems:
+            raise invalid(*problems)
+        return await wheel_set(asked, await self._engine_python(), folder) if asked else {}
+
+    async def _upload(self, digest: str, content: bytes) -> None:
+        count = -(-len(content) // CHUNK_BYTES)
         for index in range(count):
-            data = package.archive[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-            chunk = UploadChunk(digest=package.digest, index=index, count=count, data=data)
+            data = content[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+            chunk = UploadChunk(digest=digest, index=index, count=count, data=data)
             if (await self.bus.call(contract.PACKAGE_UPLOAD, chunk)).is_known:
                 return

@@ -5,14 +5,15 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.ids import NAME_PATTERN
-from flotilla.schemas.package import MOST_BYTES
+from flotilla.schemas.package import MOST_BYTES, Wheel
 from flotilla.schemas.package_archive import MOST_FILES, ArchiveError, digest_of, is_left_out, pack
+from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
 
 _NAME: Final = re.compile(NAME_PATTERN)
 
@@ -25,21 +26,35 @@ class Packed(NamedTuple):
     digest: str
 
 
-def packed(path: Path, name: str | None = None) -> Packed:
+def packed(
+    path: Path, name: str | None = None, files: dict[str, bytes] | None = None, wheels: Sequence[Wheel] = ()
+) -> Packed:
     """The package in a folder, or a .py file; its name is the one given, else that of its pyproject.toml, else that of folder or file.
 
-    Raises FaultError `invalid` that names the file at fault.
+    `files` are what `source_files` read of it, `wheels` those that it needs. Raises FaultError `invalid` that names the file at fault.
     """
+    found = source_files(path) if files is None else files
+    try:
+        archive = pack({**found, WHEELS_FILE: wheels_text(wheels)} if wheels else found)
+    except ArchiveError as error:
+        raise invalid(FieldError("path", f"{path}: {error}")) from None
+    chosen = name or _name(found, path)
+    require_name(chosen)
+    return Packed(chosen, archive, digest_of(archive))
+
+
+def source_files(path: Path) -> dict[str, bytes]:
+    """What belongs to the package, contents by relative path. Raises FaultError likewise."""
     try:
         files = _files(path)
-        archive = pack(files)
     except ArchiveError as error:
         raise invalid(FieldError("path", f"{path}: {error}")) from None
     except OSError as error:
         raise invalid(FieldError("path", f"{error.filename or path}: {error.strerror}")) from None
-    chosen = name or _name(files, path)
-    require_name(chosen)
-    return Packed(chosen, archive, digest_of(archive))
+    if WHEELS_FILE in files:
+        text = f"{path}: {WHEELS_FILE}: a push writes a file of this name: take yours away, or rename it"
+        raise invalid(FieldError("path", text))
+    return files
 
 
 def require_name(name: str) -> None:

@@ -36,6 +36,8 @@ def package_details(one: PackageView, program: str) -> RenderableType:
     facts.add_row("pushed", f"{one.pushed_at:%Y-%m-%d %H:%M:%S} UTC by {one.pushed_by or 'somebody'}")
     for each in one.strategies:
         facts.add_row("strategy", f"{each.template}  {each.description}".rstrip())
+    for wheel in one.wheels:
+        facts.add_row("wheel", f"{wheel.file}  {wheel.size_bytes / 1024:.0f} KiB  sha256 {wheel.digest}")
     for note in one.notes:
         facts.add_row("note", Text(note, style="yellow"))
     facts.add_row("files", "\n".join(one.files))
@@ -53,6 +55,7 @@ def pushed_report(view: PackageView, program: str) -> RenderableType:
     lines = [
         Text.assemble(("● ", "green"), f"{view.name}@{view.version} is there: {names}"),
         Text(f"  digest  {view.digest}"),
+        *(Text(f"  wheel   {each.label}") for each in view.wheels),
         *(() if view.is_newest else (Text(older, style="yellow"),)),
         *(Text(f"  note    {note}", style="yellow") for note in view.notes),
         Text(f"  next    {program} engine start my-engine --strategy {chosen}", style="dim"),

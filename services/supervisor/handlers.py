@@ -10,6 +10,7 @@ from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     PACKAGE_CHECK,
+    PACKAGE_PYTHON,
     PLAN_CHECK,
     RENEW_CREDENTIAL,
     SESSION_CALL_OFF,
@@ -192,6 +193,7 @@ class Handlers:
             (SESSION_LIST, self.list),
             (PLAN_CHECK, self._checks.check),
             (PACKAGE_CHECK, self._checks.check_package),
+            (PACKAGE_PYTHON, self._checks.python),
         )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.host import HealthProbe, Service
 from flotilla.bus.logs import get_logger
-from flotilla.bus.packages import fetch_package
+from flotilla.bus.packages import fetch_package, fetch_wheel
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
@@ -184,7 +184,7 @@ class _Parts:
             stops=self.stops,
             called_off=self._called_off,
             emergency=self._emergency,
-            checks=PlanChecks(runtime, partial(fetch_package, bus)),
+            checks=PlanChecks(runtime, partial(fetch_package, bus), partial(fetch_wheel, bus)),
         )
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:

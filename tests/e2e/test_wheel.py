@@ -12,8 +12,8 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = {
-    "cffi", "click", "flotilla", "markdown-it-py", "mdurl", "msgspec", "nats-py", "nkeys", "pycparser", "pygments",
-    "pynacl", "rich",
+    "cffi", "click", "flotilla", "markdown-it-py", "mdurl", "msgspec", "nats-py", "nkeys", "packaging", "pycparser",
+    "pygments", "pynacl", "rich",
 }  # fmt: skip
 MOST_BYTES: Final = 20_000_000
 WITHIN: Final = (

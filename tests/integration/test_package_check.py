@@ -3,16 +3,21 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 import pytest
+from packaging.tags import sys_tags
 
 from flotilla.cli.new_package import project_files
-from flotilla.schemas.package import PackageFindings
-from flotilla.schemas.package_archive import pack
+from flotilla.schemas.package import EnginePython, PackageFindings, Wheel
+from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.session import CheckLine
+from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
+from flotilla.schemas.wheel_archive import OpenWheel
 from tests.engine_processes import ROOT
+from tests.wheels import native_wheel, wheel
 
 PATIENCE_S = 2.5
 _CHECKS = f"""
@@ -135,7 +140,7 @@ class Mine(Strategy):
         (
             {"mine.py": SOUND, "requirements.txt": "numpy>=1\nscikit-learn\n"},
             "requirements.txt",
-            "scikit-learn is not",
+            "scikit-learn is asked for, and is neither",
         ),
         (
             {"mine.py": SOUND, "pyproject.toml": "[project]\nname='m'\ndependencies=['numpy<1']"},
@@ -251,3 +256,76 @@ def test_the_project_that_package_new_writes_passes_the_check_and_its_own_test(
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def checked(
+    files: dict[str, str], *wheels: tuple[str, bytes], listed: tuple[Wheel, ...] | None = None
+) -> PackageFindings:
+    """What the program says of a package that comes with these wheels; `listed` is what the package names, else them."""
+    named = listed or tuple(sorted(OpenWheel(data, name).as_listed for name, data in wheels))
+    content = {name: text.encode() for name, text in files.items()}
+    archive = pack({**content, WHEELS_FILE: wheels_text(named)})
+    line = msgspec.json.encode(CheckLine(archives=(archive,), is_package=True, wheels=named))
+    following = {digest_of(data): data for _, data in wheels}
+    command = [sys.executable, "-m", "flotilla.engine_sidecar.checking"]
+    stdin = b"".join((line, b"\n", *(following.get(each.digest, b"") for each in named)))
+    done = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, check=True)
+    return msgspec.json.decode(done.stdout, type=PackageFindings)
+
+
+NEEDING = {
+    "mine.py": f"import fe_a\nfrom fe_b import VERSION\n{SOUND}    built_by = VERSION\n",
+    "requirements.txt": "fe-a>=1",
+}
+
+
+def test_a_package_is_imported_with_its_wheels_native_ones_too() -> None:
+    native = native_wheel("fe-b")
+    found = checked(NEEDING, wheel("fe-a", requires=["fe-b", "numpy"]), native)
+    assert found.problems == ()
+    assert [each.strategy_path for each in found.strategies] == ["mine:Mine"]
+
+
+@pytest.mark.parametrize(
+    ("wheels", "field", "words"),
+    [
+        ([wheel("fe-a", requires=["fe-b"])], "fe-a 1.0", "fe-b is asked for, and is neither"),
+        ([wheel("fe-a"), wheel("fe-b")], WHEELS_FILE, "fe_b-1.0-py3-none-any.whl: nothing asks for it"),
+        (
+            [wheel("fe-a", "0.5")],
+            "requirements.txt",
+            "fe-a>=1 is asked for, and the wheel there is of fe-a 0.5",
+        ),
+        ([wheel("fe-a", requires=["numpy<1"])], "fe-a 1.0", "engines have numpy"),
+        (
+            [wheel("fe-a"), wheel("numpy", "1.0")],
+            WHEELS_FILE,
+            "numpy-1.0-py3-none-any.whl: engines have numpy",
+        ),
+        ([wheel("fe-a", files={"msgspec/__init__.py": ""})], "package", "msgspec: fe-a 1.0"),
+        ([wheel("fe-a", tag="cp313-cp313-win_amd64")], "package", "it is not for what engines run on here"),
+        ([wheel("fe-a", files={"a.py": "x"}, record={"a.py": "y"})], "package", "RECORD has another SHA-256"),
+    ],
+)
+def test_wheels_that_do_not_do_are_refused_by_their_names(
+    wheels: list[tuple[str, bytes]], field: str, words: str
+) -> None:
+    (problem,) = checked({"mine.py": SOUND, "requirements.txt": "fe-a>=1"}, *wheels).problems
+    assert (problem.field, words in problem.message) == (field, True), problem
+
+
+def test_a_wheel_that_comes_cut_or_as_another_is_refused() -> None:
+    name, data = wheel("fe-a")
+    listed = (OpenWheel(data, name).as_listed,)
+    (problem,) = checked(NEEDING, (name, data[:-20]), listed=listed).problems
+    assert "fe_a-1.0-py3-none-any.whl" in problem.message
+
+
+def test_a_check_says_which_python_it_is() -> None:
+    line = msgspec.json.encode(CheckLine(is_python=True)) + b"\n"
+    command = [sys.executable, "-m", "flotilla.engine_sidecar.checking"]
+    done = subprocess.run(command, cwd=ROOT, input=line, capture_output=True, check=True)
+    found = msgspec.json.decode(done.stdout, type=EnginePython)
+    assert found.label.startswith("CPython 3.13 on Linux")
+    assert found.installed["nautilus-trader"] == version("nautilus_trader")
+    assert str(next(sys_tags())) == found.tags[0]

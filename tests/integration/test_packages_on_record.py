@@ -1,6 +1,7 @@
 """Packages over the bus, on a real record, with a host that finds what the test says: uploaded, pushed, listed, fetched, removed."""
 
 import asyncio
+import random
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flotilla.bus.packages import fetch_package
+from flotilla.bus.packages import fetch_package, fetch_wheel
 from flotilla.schemas import contract
 from flotilla.schemas.audit import ReadAudit
 from flotilla.schemas.catalog import ListTemplates, Parameter
@@ -27,10 +28,13 @@ from flotilla.schemas.package import (
     PushPackage,
     RemovePackage,
     UploadChunk,
+    Wheel,
     WhichPackage,
 )
 from flotilla.schemas.package_archive import digest_of, pack, unpack
 from flotilla.schemas.strategy import AddStrategy, AddToEngine
+from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
+from flotilla.schemas.wheel_archive import OpenWheel
 from flotilla.services.orchestrator.adapters.packages import PostgresPackages
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.engines.ports import Command
@@ -38,6 +42,7 @@ from flotilla.services.orchestrator.packages import checks as package_checks
 from flotilla.services.orchestrator.packages.ports import VersionTaken
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Actor, Bench, bench, idle, refused  # noqa: F401 - fixtures
+from tests.wheels import wheel
 
 MINE = pack({"mine.py": b"x = 1\n"})
 CHANGED = pack({"mine.py": b"x = 2\n"})
@@ -277,6 +282,83 @@ async def test_an_unused_version_goes_with_its_content(bench: Bench, checks: Che
     assert fault.code == FaultCode.NOT_FOUND
     assert (await push(bench, MINE)).version == "1"
     assert len(checks.asked) == 2
+
+
+def needing(*wheels: tuple[str, bytes], text: str = "") -> bytes:
+    """A package that needs these wheels."""
+    listed = [OpenWheel(data, name).as_listed for name, data in wheels]
+    return pack({"mine.py": text.encode(), WHEELS_FILE: wheels_text(listed)})
+
+
+ONE, TWO = wheel("fe-one"), wheel("fe-two", files={"fe_two/table.bin": random.Random(2).randbytes(300 << 10)})
+
+
+async def test_wheels_are_kept_by_digest_once_for_all_packages_and_go_with_the_last(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+    connect_as: ConnectAs,
+) -> None:
+    for _, data in (ONE, TWO):
+        assert not any(await upload(bench, data))
+    view = await push(bench, needing(ONE, TWO))
+    assert [each.label for each in view.wheels] == ["fe-one 1.0", "fe-two 1.0"]
+    assert await bench.call(contract.PACKAGE_SHOW, WhichPackage(name="mine")) == view
+    assert (await bench.call(contract.PACKAGE_LIST, ListPackages())).packages[0].wheels == ()
+    assert all(await upload(bench, TWO[1]))
+    await push(bench, needing(TWO, text="x = 1"))
+    supervisor = await connect_as(Actor.SUPERVISOR)
+    assert await fetch_wheel(supervisor, view.wheels[1]) == TWO[1]
+
+    await bench.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="1"))
+    gone = await refused(bench, contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(ONE[1])))
+    assert gone.code == FaultCode.NOT_FOUND
+    assert await fetch_wheel(supervisor, view.wheels[1]) == TWO[1]
+    await bench.call(contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="2"))
+    gone = await refused(bench, contract.PACKAGE_FETCH, FetchPackage(digest=digest_of(TWO[1])))
+    assert gone.code == FaultCode.NOT_FOUND
+
+
+async def test_an_orchestrator_that_comes_after_knows_the_wheels(
+    idle: Bench,  # noqa: F811
+    connect_as: ConnectAs,
+) -> None:
+    checks = Checks()
+    await idle.host.bus.serve(contract.PACKAGE_CHECK, checks.check, host=idle.host.host)
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        await upload(idle, ONE[1])
+        pushed = await push(idle, needing(ONE))
+    async with idle.orchestrating(await connect_as(Actor.ORCHESTRATOR)):
+        assert await idle.call(contract.PACKAGE_SHOW, WhichPackage(name="mine")) == pushed
+        assert all(await upload(idle, ONE[1]))
+
+
+async def test_wheels_that_are_not_whole_are_refused_and_nothing_is_kept(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    archive = needing(ONE, TWO)
+    await upload(bench, archive)
+    await upload(bench, ONE[1])
+    request = PushPackage(name="mine", digest=digest_of(archive))
+    missing = await refused(bench, contract.PACKAGE_PUSH, request)
+    assert (missing.code, "the wheel of fe-two 1.0 was not uploaded" in missing.message) == ("conflict", True)
+    await upload(bench, ONE[1], digest_of(TWO[1]))
+    other = await refused(bench, contract.PACKAGE_PUSH, request)
+    assert (other.errors[0].field, TWO[0] in other.message) == (WHEELS_FILE, True)
+    listed = Wheel(
+        name="fe-x",
+        version="1",
+        file="fe_x-1-py3-none-any.whl",
+        digest="a" * 64,
+        size_bytes=1,
+        unpacked_bytes=1,
+    )
+    text = wheels_text([listed]).replace(b"fe-x", b"FE x")
+    await upload(bench, lying := pack({"mine.py": b"", WHEELS_FILE: text}))
+    request = PushPackage(name="mine", digest=digest_of(lying))
+    assert WHEELS_FILE in (await refused(bench, contract.PACKAGE_PUSH, request)).message
+    assert checks.asked == []
+    assert (await bench.call(contract.PACKAGE_LIST, ListPackages())).packages == ()
 
 
 @pytest.fixture

@@ -41,10 +41,12 @@ from flotilla.show.result_lines import document, told
 def run(
     options: Options,
     /,
+    *,
     backtest_id: str | None,
     detach: bool,
     report: Path | None,
     file: Path | None,
+    wheels: Path | None,
     **plain: Any,
 ) -> None:
     """Run a backtest in the fleet and show what came of it. Without an ID it gets one.
@@ -58,9 +60,10 @@ def run(
     """
     if detach and report:
         raise click.UsageError("--report needs the result, which --detach does not wait for")
-    given = given_config(file=file, **plain)
+    given = given_config(file=file, wheels=wheels, **plain)
     backtest_id = backtest_id or new_id(stem(given, file, "backtest"))
-    _run(options, backtest_id=backtest_id, given=given, file=file, is_followed=not detach, report=report)
+    code = (file, wheels)
+    _run(options, backtest_id=backtest_id, given=given, code=code, is_followed=not detach, report=report)
 
 
 @with_fleet
@@ -70,11 +73,11 @@ async def _run(
     *,
     backtest_id: str,
     given: dict[str, Any],
-    file: Path | None,
+    code: tuple[Path | None, Path | None],
     is_followed: bool,
     report: Path | None,
 ) -> None:
-    given = await with_file(options, fleet, given, file)
+    given = await with_file(options, fleet, given, *code)
     with by_option():
         config = await whole_config(fleet, given)
     try:

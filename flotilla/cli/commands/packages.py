@@ -7,6 +7,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from flotilla.cli.drafts import wheels_folder
 from flotilla.cli.new_package import project_files
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
@@ -58,21 +59,31 @@ def new(options: Options, /, *, name: str, into: Path | None) -> None:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--name", help="[default: that of pyproject.toml, else of folder or file]")
 @click.option("--version", metavar="VERSION", help="[default: the next number]")
+@wheels_folder
 @request_id
 @common
 @pass_options
 @with_fleet
 async def push(
-    options: Options, fleet: Flotilla, *, path: Path, name: str | None, version: str | None
+    options: Options,
+    fleet: Flotilla,
+    *,
+    path: Path,
+    name: str | None,
+    version: str | None,
+    wheels: Path | None,
 ) -> None:
     """Check the strategies in PATH, a folder or a .py file, and keep them in the fleet by name and version.
 
-    The same content again is the same version; a version that is other content is refused (exit 5).
+    What they require besides what engines have is kept with them, as wheels from your package index. The same content with the same
+    wheels is the same version; a version that is other content is refused (exit 5).
 
     \b
     flotilla package push ./mine
     """
-    view = await fleet.push_package(path, name=name, version=version, request_id=options.request_id)
+    view = await fleet.push_package(
+        path, name=name, version=version, wheels=wheels, request_id=options.request_id
+    )
     options.output.document(view, lambda: pushed_report(view, options.program))
 
 

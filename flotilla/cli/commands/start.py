@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import wait_for
-from flotilla.cli.drafts import uploaded
+from flotilla.cli.drafts import uploaded, wheels_folder
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
@@ -35,6 +35,7 @@ _ANY: Final = "draft"
     metavar="PATH",
     help="Your own strategy, a folder or .py file, as it is now, without push.",
 )
+@wheels_folder
 @click.option("--confirm-live-trading", is_flag=True, help="Needed for engines that trade money.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until the engine trades.")
 @click.option("--timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="S")
@@ -47,6 +48,7 @@ def start(
     *,
     stored: bool,
     dev: Path | None,
+    wheels: Path | None,
     confirm_live_trading: bool,
     wait: bool,
     timeout: float,
@@ -59,6 +61,8 @@ def start(
     """
     if stored and (dev or any(value for key, value in chosen.items() if key != "name")):
         raise click.UsageError("--stored goes with no other option that describes the engine")
+    if wheels is not None and dev is None:
+        raise click.UsageError("--wheels goes with --dev: a package that was pushed has its wheels")
     # What is wrong with the command line is said before anybody is asked.
     request = StartEngine(
         config=None if stored else _config(chosen, _ANY if dev else None),
@@ -66,7 +70,7 @@ def start(
         confirm_live_trading=confirm_live_trading,
         request_id=options.request_id,
     )
-    _start(options, request=request, wait_s=timeout if wait else None, dev=dev, chosen=chosen)
+    _start(options, request=request, wait_s=timeout if wait else None, code=(dev, wheels), chosen=chosen)
 
 
 def _config(chosen: dict[str, Any], strategy: str | None) -> EngineConfig:
@@ -80,11 +84,12 @@ async def _start(
     *,
     request: StartEngine,
     wait_s: float | None,
-    dev: Path | None,
+    code: tuple[Path | None, Path | None],
     chosen: dict[str, Any],
 ) -> None:
+    dev, wheels = code
     if dev is not None:
-        strategy = await uploaded(options, fleet, dev, chosen["strategy"], "--dev")
+        strategy = await uploaded(options, fleet, dev, chosen["strategy"], "--dev", wheels=wheels)
         request = msgspec.structs.replace(request, config=_config(chosen, strategy))
     accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None

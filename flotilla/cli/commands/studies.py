@@ -50,7 +50,13 @@ _AXIS_OPTIONS = (
 @common
 @pass_options
 def run(
-    options: Options, /, study_id: str | None, detach: bool, file: Path | None, **plain: Any
+    options: Options,
+    /,
+    study_id: str | None,
+    detach: bool,
+    file: Path | None,
+    wheels: Path | None,
+    **plain: Any,
 ) -> int | None:
     """Run a backtest per choice of parameters, show the results as they come and the best at the end.
 
@@ -60,9 +66,10 @@ def run(
     flotilla study run --strategy ema_cross --axis fast_ema_period=5,10,20 --axis slow_ema_period=30:90:20
     """
     chosen = {name: plain.pop(name) for name in _AXIS_OPTIONS}
-    given = given_config(file=file, **plain)
+    given = given_config(file=file, wheels=wheels, **plain)
     name = study_id or new_id(stem(given, file, "study"))
-    return _run(options, study_id=name, given=given, file=file, chosen=chosen, is_followed=not detach)
+    code = (file, wheels)
+    return _run(options, study_id=name, given=given, code=code, chosen=chosen, is_followed=not detach)
 
 
 @with_fleet
@@ -72,11 +79,11 @@ async def _run(
     *,
     study_id: str,
     given: dict[str, Any],
-    file: Path | None,
+    code: tuple[Path | None, Path | None],
     chosen: dict[str, Any],
     is_followed: bool,
 ) -> int:
-    given = await with_file(options, fleet, given, file)
+    given = await with_file(options, fleet, given, *code)
     with by_option():
         base = await whole_config(fleet, given)
     with by_option(is_study=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flotilla.schemas.package import FoundStrategy
+from flotilla.schemas.package import FoundStrategy, Wheel
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
 from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.engines.ports import Command
@@ -22,7 +22,8 @@ class PostgresPackages:
 
     async def add_piece(self, digest: str, index: int, piece: Piece) -> None:
         async with self._record.transaction() as connection:
-            await connection.execute(SQL["package_drop_stale"])
+            if index == 0:
+                await connection.execute(SQL["package_drop_stale"])
             await connection.execute(SQL["package_add_piece"], digest, index, piece.count, piece.data)
 
     async def piece(self, digest: str, index: int) -> Piece | None:
@@ -59,10 +60,22 @@ class PostgresPackages:
         named = (version.name, version.version, one.digest)
         pushed = (version.is_draft, version.pushed_at, version.pushed_by)
         async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_lock_wheels"])
             await connection.execute(SQL["package_add_content"], *content)
+            for each in one.wheels:
+                of_wheel = (
+                    each.digest,
+                    each.name,
+                    each.version,
+                    each.file,
+                    each.size_bytes,
+                    each.unpacked_bytes,
+                )
+                await connection.execute(SQL["package_add_wheel"], one.digest, *of_wheel)
             # Only now: what removes it meanwhile waits for us, or we for that.
-            if not await connection.fetchval(SQL["package_is_whole"], one.digest):
-                raise ContentGone(one.digest)
+            for digest in (one.digest, *(each.digest for each in one.wheels)):
+                if not await connection.fetchval(SQL["package_is_whole"], digest):
+                    raise ContentGone(digest)
             if await connection.fetchval(SQL["package_add_version"], *named, *pushed) is None:
                 raise VersionTaken(f"{version.name}@{version.version}")
             await connection.execute(SQL["package_take_back"], version.name, version.version)
@@ -72,9 +85,12 @@ class PostgresPackages:
         digest = version.content.digest
         templates = to_json(removed_of(version).templates)
         async with self._record.transaction() as connection:
+            await connection.execute(SQL["package_lock_wheels"])
+            wheels = [row["wheel"] for row in await connection.fetch(SQL["package_wheels"], digest)]
             await connection.execute(SQL["package_drop_version"], version.name, version.version, templates)
             if with_content and await connection.fetchval(SQL["package_drop_content"], digest):
-                await connection.execute(SQL["package_drop_pieces"], digest)
+                for each in (digest, *wheels):
+                    await connection.execute(SQL["package_drop_pieces"], each)
             await add_command(connection, command)
 
     async def used_by(self, version: Version, marks: tuple[str, ...]) -> list[str]:
@@ -88,6 +104,7 @@ def _version(row: Mapping[str, Any]) -> Version:
         files=msgspec.json.decode(row["files"], type=tuple[str, ...]),
         strategies=msgspec.json.decode(row["findings"], type=tuple[FoundStrategy, ...]),
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]),
+        wheels=msgspec.json.decode(row["wheels"], type=tuple[Wheel, ...]),
     )
     named = ("name", "version", "is_draft", "pushed_at", "pushed_by")
     return Version(content=content, **{name: row[name] for name in named})

@@ -76,12 +76,12 @@ class Packages:
         }
 
     async def upload(self, request: UploadChunk) -> ChunkKept:
-        """Keeps a piece. What is of no sound archive is found out at the push."""
+        """Keeps a piece. What is of no sound archive or wheel is found out at the push."""
         if request.index >= request.count:
             raise invalid(FieldError("index", f"must be below `count`, {request.count}"))
         if request.index < request.count - 1 and len(request.data) != CHUNK_BYTES:
             raise invalid(FieldError("data", f"every piece but the last has {CHUNK_BYTES} bytes"))
-        is_known = await self._content(request.digest) is not None
+        is_known = await self._is_known(request.digest)
         if not is_known:
             await self._record.add_piece(request.digest, request.index, Piece(request.count, request.data))
         return ChunkKept(digest=request.digest, index=request.index, is_known=is_known)
@@ -181,12 +181,16 @@ class Packages:
         return reply
 
     async def fetch(self, request: FetchPackage) -> PackageChunk:
-        """A piece of an archive, of one that is being checked too. Raises FaultError `not_found`."""
+        """A piece of an archive or a wheel, of one that is being checked too. Raises FaultError `not_found`."""
         piece = await self._record.piece(request.digest, request.index)
         if piece is None:
             text = f"package content {request.digest[:12]} has no piece {request.index} here"
             raise fault(FaultCode.NOT_FOUND, text)
         return PackageChunk(digest=request.digest, index=request.index, count=piece.count, data=piece.data)
+
+    async def _is_known(self, digest: str) -> bool:
+        contents = [each.content for each in await self._shelf.versions()]
+        return any(digest in (one.digest, *(wheel.digest for wheel in one.wheels)) for one in contents)
 
     async def _content(self, digest: str) -> Content | None:
         versions = await self._shelf.versions()

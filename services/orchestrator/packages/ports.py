@@ -9,7 +9,7 @@ from flotilla.services.orchestrator.packages.core.model import Removed, Version
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """One of `count` pieces of an archive."""
+    """One of `count` pieces of an archive, or of a wheel."""
 
     count: int
     data: bytes
@@ -20,7 +20,7 @@ class VersionTaken(Exception):
 
 
 class ContentGone(Exception):
-    """Pieces of what is to get a name are not there any more: another version of it was removed meanwhile."""
+    """Pieces of what is to get a name, or of a wheel that it needs, are not there any more: another version was removed meanwhile."""
 
 
 class PackageRecord(Protocol):
@@ -47,7 +47,9 @@ class PackageRecord(Protocol):
         """
 
     async def remove(self, version: Version, *, with_content: bool, command: Command) -> None:
-        """Takes a version away, and its content with it where nothing else names that; it stays taken. Raises RepeatedCommand."""
+        """Takes a version away, and its content with it where nothing else names that, with the wheels that no other needs; it stays taken.
+        Raises RepeatedCommand.
+        """
 
     async def used_by(self, version: Version, marks: tuple[str, ...]) -> list[str]:
         """The engines and backtests whose documents hold one of the texts, at most twenty: `engine trader-1`."""

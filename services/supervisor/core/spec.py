@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.package import MOST_UNPACKED_BYTES
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.supervisor.core import names, seccomp
 from flotilla.services.supervisor.core.facts import spec_hash
@@ -19,6 +20,11 @@ TMPFS_MIB: Final = 64
 SLOT_MIB: Final = 16
 """More for each trial that a worker runs at once: it unpacks packages of 8 MiB at most, whose files take whole pages each."""
 HEARTBEAT_TMPFS: Final = "rw,noexec,nosuid,nodev,size=64k,mode=1777"
+WHEELS_FOLDER: Final = "/run/flotilla-wheels"
+WHEELS_TMPFS: Final = "rw,exec,nosuid,nodev,size={mib}m,mode=1777"
+"""Native code of wheels is loaded from there, so it cannot be noexec. The sidecar writes there, and what it forks cannot."""
+WHEELS_MIB: Final = (MOST_UNPACKED_BYTES >> 20) + 128
+"""Files take whole pages each."""
 PIDS: Final = 256
 FLUSH_S: Final = 12
 """What a sidecar may take after its engine ended to get the last events out when somebody stops its container by hand.
@@ -34,6 +40,7 @@ _ENV: Final = (
     "MALLOC_ARENA_MAX=2",
     f"FLOTILLA_HEARTBEAT_FILE={HEARTBEAT_FILE}",
     f"FLOTILLA_ENGINE_FOLDERS={':'.join(ENGINE_FOLDERS)}",
+    f"FLOTILLA_WHEELS_FOLDER={WHEELS_FOLDER}",
 )
 
 
@@ -69,8 +76,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=1 << 30)
-"""For NautilusTrader and the classes of one plan."""
+CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=(1 << 30) + MOST_UNPACKED_BYTES)
+"""For NautilusTrader and the classes of one plan, and the wheels that packages need."""
 
 
 def container_config(
@@ -185,7 +192,11 @@ def _host_config(
         "ShmSize": 16 << 20,
         "IpcMode": "private",
         "OomScoreAdj": 500,
-        "Tmpfs": {"/tmp": tmpfs, str(Path(HEARTBEAT_FILE).parent): HEARTBEAT_TMPFS},  # noqa: S108 - the container's own
+        "Tmpfs": {
+            "/tmp": tmpfs,  # noqa: S108 - the container's own
+            str(Path(HEARTBEAT_FILE).parent): HEARTBEAT_TMPFS,
+            WHEELS_FOLDER: WHEELS_TMPFS.format(mib=WHEELS_MIB),
+        },
         "Mounts": _mounts(profile),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "NetworkMode": network,

@@ -26,7 +26,7 @@ class Packages:
         self.threads: list[int] = []
         self.then = lambda: None
 
-    def add(self, archives: Iterable[bytes], labels: Iterable[str] = ()) -> None:
+    def add(self, archives: Iterable[bytes], labels: Iterable[str] = (), wheels: str = "") -> None:
         self.threads.append(threading.get_ident())
         self.seen.append((tuple(archives), tuple(labels)))
         self.then()

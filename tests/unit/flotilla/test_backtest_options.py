@@ -2,12 +2,15 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from flotilla.cli.backtest_options import given_config
+from flotilla.cli.main import cli
 from flotilla.cli.study_options import axis, study_config
 from flotilla.client.backtest_config import with_instruments, with_range
 from flotilla.schemas.backtest import Axis, BacktestConfig, FillModelChoice, StudyKind
@@ -84,6 +87,15 @@ def test_a_seed_of_zero_is_put_over_the_files() -> None:
 def test_no_strategy_and_two_are_wrong_command_lines(options: dict[str, Any]) -> None:
     with pytest.raises(click.UsageError, match="strategy"):
         given(**options)
+
+
+def test_wheels_go_with_code_that_is_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(click.UsageError, match="--wheels goes with --file"):
+        given(wheels=tmp_path)
+    assert given(file=tmp_path, wheels=tmp_path, strategy=None) == {}
+    arguments = ["engine", "start", "e1", "--strategy", "mine", "--wheels", str(tmp_path)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert (refused.exit_code, "--wheels goes with --dev" in refused.output) == (2, True)
 
 
 def test_several_strategies_and_what_is_beside_them_are_options_too() -> None:

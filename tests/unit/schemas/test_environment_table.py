@@ -37,7 +37,11 @@ READ_IN = {
         "flotilla/cli/commands/emergency.py",
     },
     Reader.SIDECAR: {"engine_sidecar/session/settings.py"},
-    Reader.ENGINE: {"engine_sidecar/strategies/import_path.py", "engine_sidecar/fork/zygote.py"},
+    Reader.ENGINE: {
+        "engine_sidecar/strategies/import_path.py",
+        "engine_sidecar/fork/zygote.py",
+        "engine_sidecar/checking/__main__.py",
+    },
     Reader.ACCEPTANCE: {"test-engine-integration.py"},
     Reader.COMPOSE: {"deploy/compose.yaml"},
     Reader.BUILD: {"deploy/build-base.sh", "deploy/build-engine.sh", "scripts/compose"},
@@ -118,6 +122,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_HEARTBEAT_FILE": "/x",
         "FLOTILLA_QUEUE_EVENTS": "1",
         "FLOTILLA_FLUSH_S": "1",
+        "FLOTILLA_WHEELS_FOLDER": "/x",
     },
 }
 FROM_ENV: dict[Reader, Callable[[Mapping[str, str]], object]] = {

@@ -105,7 +105,9 @@ class Desk:
         )
         self.processes.on_stop = lambda: self.handlers.hear(GateShut())
         self.commands = Commands(launch, self.handlers, self.processes)
-        self.strategies = StrategyCommands(launch.spec, self.handlers, self.questions, no_packages)
+        self.strategies = StrategyCommands(
+            launch.spec, self.handlers, self.questions, no_packages, lambda: ""
+        )
 
     def _end(self) -> None:
         self.over += 1

@@ -1,12 +1,17 @@
 """Packages of a session: fetched once, compared with their digest, kept within bounds."""
 
+from pathlib import Path
+
 import pytest
 
 from flotilla.engine_sidecar.session.packages import Packages, is_for_good, is_passing
 from flotilla.schemas.contract import PACKAGE_FETCH, Call
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.package import CHUNK_BYTES, FetchPackage, PackageChunk, PackageRef
-from flotilla.schemas.package_archive import digest_of
+from flotilla.schemas.package_archive import digest_of, pack
+from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
+from flotilla.schemas.wheel_archive import OpenWheel
+from tests.wheels import wheel
 
 
 class Shelf:
@@ -39,7 +44,7 @@ def ref(archive: bytes) -> PackageRef:
 
 
 def archive(number: int, size: int = 5 << 20) -> bytes:
-    return bytes([number]) + bytes(size)
+    return pack({"mine.py": b"#" + bytes([ord("0") + number]) * size})
 
 
 async def fetch(packages: Packages, shelf: Shelf, *archives: bytes) -> tuple[bytes, ...]:
@@ -86,3 +91,40 @@ async def test_more_than_a_process_is_handed_is_refused_and_the_oldest_are_let_g
     assert shelf.asked == []
     await fetch(packages, shelf, all_of_them[0])
     assert shelf.asked
+
+
+async def test_wheels_are_fetched_once_and_unpacked_and_stay_while_they_are_used(tmp_path: Path) -> None:
+    name, data = wheel("fe-w")
+    listed = OpenWheel(data, name).as_listed
+    needing = pack({"mine.py": b"", WHEELS_FILE: wheels_text((listed,))})
+    packages, shelf = Packages(tmp_path), Shelf(needing, data)
+    assert packages.wheels == ""
+    await fetch(packages, shelf, needing)
+    assert (Path(packages.wheels) / listed.digest / "fe_w.py").exists()
+    shelf.asked.clear()
+    await fetch(packages, shelf, needing)
+    assert shelf.asked == []
+    packages.let_go((needing, needing))
+    packages.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_wheels_that_cannot_be_had_or_do_not_run_here_are_told_with_their_package(
+    tmp_path: Path,
+) -> None:
+    name, data = wheel("fe-w", tag="cp313-cp313-win_amd64")
+    needing = pack({"mine.py": b"", WHEELS_FILE: wheels_text((OpenWheel(data, name).as_listed,))})
+    with pytest.raises(FaultError, match=r"package mine@1: .*not here") as absent:
+        await fetch(Packages(tmp_path), Shelf(needing), needing)
+    with pytest.raises(
+        FaultError, match=r"package mine@1: .*it is not for what engines run on here"
+    ) as foreign:
+        await fetch(Packages(tmp_path), Shelf(needing, data), needing)
+    assert is_for_good(absent.value)
+    assert is_for_good(foreign.value)
+    good = wheel("fe-w")
+    needing = pack({"mine.py": b"", WHEELS_FILE: wheels_text((OpenWheel(good[1], good[0]).as_listed,))})
+    with pytest.raises(FaultError, match="package mine@1: its wheels cannot be unpacked") as full:
+        await fetch(Packages(tmp_path / "gone"), Shelf(needing, good[1]), needing)
+    assert not is_for_good(full.value)
+    assert not is_passing(full.value)

@@ -2,12 +2,18 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError
-from flotilla.schemas.session import PlanCheck, PlanProblems
+from flotilla.schemas.package import Wheel
+from flotilla.schemas.package_archive import digest_of, pack
+from flotilla.schemas.session import CheckLine, PlanCheck, PlanProblems
+from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
+from flotilla.schemas.wheel_archive import OpenWheel
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.core.check_output import CheckOutput, answer_in
+from tests.wheels import wheel
 
 AT_ONCE = 2
 
@@ -64,13 +70,13 @@ class SlowRuntime:
         return CheckOutput(exit_code=0, stdout=SOUND)
 
 
-async def nothing_there(digest: str) -> bytes:
-    raise AssertionError(digest)
+async def nothing_there(wanted: object) -> bytes:
+    raise AssertionError(wanted)
 
 
 async def test_only_a_few_are_checked_at_once_and_who_waits_too_long_is_told() -> None:
     runtime = SlowRuntime()
-    checks = PlanChecks(runtime, nothing_there, wait_s=0.05)  # type: ignore[arg-type]
+    checks = PlanChecks(runtime, nothing_there, nothing_there, wait_s=0.05)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         first = [group.create_task(checks.check(PlanCheck())) for _ in range(AT_ONCE)]
         await asyncio.sleep(0)
@@ -81,3 +87,43 @@ async def test_only_a_few_are_checked_at_once_and_who_waits_too_long_is_told() -
         runtime.done.set()
     assert all(task.result().problems == () for task in first)
     assert (await checks.check(PlanCheck())).problems == ()
+
+
+class Recording:
+    """Says that all is sound, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[bytes] = []
+
+    async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        self.given.append(line)
+        return CheckOutput(exit_code=0, stdout=SOUND)
+
+
+async def test_wheels_follow_the_line_once_each_and_more_than_a_process_takes_is_a_problem() -> None:
+    made = [wheel(f"fe-{number}") for number in range(2)]
+    content = {digest_of(data): data for _, data in made}
+    listed = [OpenWheel(data, name).as_listed for name, data in made]
+    huge = [msgspec.structs.replace(each, unpacked_bytes=300 << 20) for each in listed]
+    archives = {
+        digest_of(archive): archive
+        for wheels in (listed, listed[:1], huge[:1], huge[1:])
+        if (archive := pack({"mine.py": b"", WHEELS_FILE: wheels_text(wheels)}))
+    }
+
+    async def fetch(digest: str) -> bytes:
+        return archives[digest]
+
+    async def fetch_wheel(wanted: Wheel) -> bytes:
+        return content[wanted.digest]
+
+    runtime = Recording()
+    checks = PlanChecks(runtime, fetch, fetch_wheel)  # type: ignore[arg-type]
+    both, one, *large = archives
+    assert (await checks.check(PlanCheck(packages=(both, one)))).problems == ()
+    line, _, following = runtime.given[0].partition(b"\n")
+    assert msgspec.json.decode(line, type=CheckLine).wheels == tuple(sorted(listed))
+    assert following == b"".join(content[each.digest] for each in sorted(listed))
+    (problem,) = (await checks.check(PlanCheck(packages=tuple(large)))).problems
+    assert (problem.field, "more than 512 MiB together" in problem.message) == ("packages", True)
+    assert len(runtime.given) == 1

@@ -9,7 +9,9 @@ from flotilla.services.supervisor.core import names
 from flotilla.services.supervisor.core.seccomp import PROFILE as PROFILE_OF_CALLS
 from flotilla.services.supervisor.core.spec import (
     CHECK_ROOM,
+    ENGINE_FOLDERS,
     FLUSH_S,
+    WHEELS_FOLDER,
     ContainerProfile,
     Room,
     check_config,
@@ -38,7 +40,10 @@ def test_it_is_hardened() -> None:
     assert host["PidsLimit"] == 256
     assert host["Memory"] == host["MemorySwap"] == 2 << 30
     assert host["NanoCpus"] == 2_000_000_000
-    assert list(host["Tmpfs"]) == ["/tmp", "/run/flotilla"]
+    assert list(host["Tmpfs"]) == ["/tmp", "/run/flotilla", WHEELS_FOLDER]
+    # Native code of wheels is loaded from there; strategies cannot write there, which ENGINE_FOLDERS does not name.
+    assert [",noexec," in options for options in host["Tmpfs"].values()] == [True, True, False]
+    assert not any(WHEELS_FOLDER.startswith(f"{folder}/") for folder in ENGINE_FOLDERS)
     assert host["RestartPolicy"]["Name"] == "no"
     assert host["LogConfig"]["Type"] == "local"
     assert host["NetworkMode"] == "flotilla-bus"

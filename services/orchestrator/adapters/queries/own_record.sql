@@ -6,7 +6,7 @@ declare
 begin
     foreach name in array array[
         'account_leases', 'audit', 'audit_head', 'audit_numbers', 'audit_retention', 'backtests', 'commands', 'engines', 'events',
-        'migrations', 'package_pieces', 'package_removed', 'package_versions', 'packages', 'record_time', 'refusals', 'result_parts', 'results', 'session_facts', 'sessions', 'studies'
+        'migrations', 'package_pieces', 'package_removed', 'package_versions', 'package_wheels', 'packages', 'record_time', 'refusals', 'result_parts', 'results', 'session_facts', 'sessions', 'studies'
     ]
     loop
         if to_regclass(name) is not null then

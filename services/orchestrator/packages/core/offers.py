@@ -192,6 +192,7 @@ def view(version: Version, versions: Sequence[Version], *, has_files: bool = Tru
         is_draft=version.is_draft,
         is_newest=newest(versions).get(version.name) is version,
         notes=content.notes,
+        wheels=content.wheels if has_files else (),
         strategies=tuple(
             PackageStrategy(
                 template=name, strategy_class=template.strategy_class, description=template.description

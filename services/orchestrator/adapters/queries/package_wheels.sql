@@ -1,0 +1,1 @@
+select wheel from package_wheels where digest = $1
