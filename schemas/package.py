@@ -1,8 +1,9 @@
-"""Packages: people's own strategies as content, named by a digest, and what a check found in it."""
+"""Packages: people's own strategies, and what runs beside them, as content named by a digest; and what a check found in it."""
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -26,6 +27,19 @@ Digest: TypeAlias = Annotated[
     str,
     Meta(pattern=r"\A[0-9a-f]{64}\Z", description="The SHA-256 of a package's archive, in hexadecimal."),
 ]
+
+
+class ComponentKind(StrEnum):
+    """What a package can bring beside strategies, as NautilusTrader calls it. `data` is a class of data of its own, to publish."""
+
+    ACTOR = "actor"
+    EXEC_ALGORITHM = "exec_algorithm"
+    SIMULATION_MODULE = "simulation_module"
+    FILL_MODEL = "fill_model"
+    FEE_MODEL = "fee_model"
+    LATENCY_MODEL = "latency_model"
+    MARGIN_MODEL = "margin_model"
+    DATA = "data"
 
 
 class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -85,6 +99,15 @@ class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class PackageComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a package has beside strategies. `path` is what it goes by, `mine@2:MyActor`; without the version it is the newest."""
+
+    kind: ComponentKind
+    path: str
+    description: str = ""
+    parameters: dict[str, Parameter] = {}
+
+
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a package as it is kept. `notes` are what its check could not make sure of."""
 
@@ -99,6 +122,7 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     is_draft: bool = False
     is_newest: bool = False
     notes: tuple[str, ...] = ()
+    components: tuple[PackageComponent, ...] = ()
 
 
 class ListPackages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,12 +196,23 @@ class FoundStrategy(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Parameter]
 
 
+class FoundComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that runs beside strategies, as FoundStrategy has strategies. Margin models and data have no config class."""
+
+    kind: ComponentKind
+    path: str
+    config_path: str | None
+    description: str
+    parameters: dict[str, Parameter]
+
+
 class PackageFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with a package, or what it holds; `notes` are what could not be made sure of."""
 
     problems: tuple[FieldError, ...] = ()
     strategies: tuple[FoundStrategy, ...] = ()
     notes: tuple[str, ...] = ()
+    components: tuple[FoundComponent, ...] = ()
 
 
 def too_much(sizes: Sequence[tuple[str, int]]) -> str | None:

@@ -5,7 +5,7 @@ import importlib
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -18,6 +18,7 @@ from importlib.machinery import (
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from typing import Any, Final
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
@@ -25,6 +26,18 @@ from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
+
+_MODELS: Final = ("fill_model", "fee_model", "latency_model", "margin_model")
+_PATHS: Final = (
+    "strategy_path",
+    "actor_path",
+    "exec_algorithm_path",
+    "fill_model_path",
+    "fee_model_path",
+    "latency_model_path",
+    "model_type",
+    "config_path",
+)
 
 
 def import_strategies(modules: Iterable[str]) -> dict[str, str]:
@@ -131,8 +144,15 @@ def catalog_file(catalog: Path, file: Path) -> CatalogFile:
 def _paths(plan: TrialPlan) -> Iterator[str]:
     """Every class that the plan names, of strategies and of what runs beside them."""
     modules = (module for venue in plan.venues for module in venue.get("modules", ()))
+    models = (venue[field] for venue in plan.venues for field in _MODELS if _is_own(venue.get(field)))
     beside = (plan.engine.get(name, ()) for name in ("actors", "exec_algorithms"))
-    for importable in (*plan.strategies, *chain.from_iterable(beside), *modules):
-        for key in ("strategy_path", "actor_path", "exec_algorithm_path", "config_path"):
+    for importable in (*plan.strategies, *chain.from_iterable(beside), *modules, *models):
+        for key in _PATHS:
             if isinstance(path := importable.get(key), str):
                 yield path
+
+
+def _is_own(model: Mapping[str, Any] | None) -> bool:
+    """False for those of NautilusTrader, whose version says what they are: its margin models go by a word."""
+    paths = [str(model[key]) for key in _PATHS[:-1] if key in model] if model else []
+    return any(":" in path and not path.startswith("nautilus_trader.") for path in paths)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from flotilla.cli.drafts import uploaded
+from flotilla.cli.drafts import uploaded, with_draft
 from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
@@ -25,6 +25,7 @@ _NAMES: Final = {
     "timeout": "timeout_s",
 }
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
+_BESIDE: Final = ("actors", "exec_algorithms", "venue_settings")
 _COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
 _STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
@@ -194,7 +195,9 @@ async def with_file(
     """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now."""
     if file is None:
         return given
-    return {**given, "strategy": await uploaded(options, fleet, file, given.get("strategy"), "--file")}
+    strategy, view = await uploaded(options, fleet, file, given.get("strategy"), "--file")
+    of_package: dict[str, Any] = {key: with_draft(given[key], view) for key in _BESIDE if key in given}
+    return {**given, "strategy": strategy, **of_package}
 
 
 def stem(given: dict[str, Any], file: Path | None, otherwise: str) -> str:

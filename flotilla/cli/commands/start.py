@@ -9,13 +9,14 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import wait_for
-from flotilla.cli.drafts import uploaded
+from flotilla.cli.drafts import uploaded, with_draft
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import ENGINE_START
+from flotilla.schemas.decoding import convert
 from flotilla.schemas.engine import EngineAccepted, EngineView, StartEngine
 from flotilla.schemas.states import RunState
 
@@ -84,8 +85,9 @@ async def _start(
     chosen: dict[str, Any],
 ) -> None:
     if dev is not None:
-        strategy = await uploaded(options, fleet, dev, chosen["strategy"], "--dev")
-        request = msgspec.structs.replace(request, config=_config(chosen, strategy))
+        strategy, view = await uploaded(options, fleet, dev, chosen["strategy"], "--dev")
+        given = with_draft(msgspec.to_builtins(_config(chosen, strategy)), view)
+        request = msgspec.structs.replace(request, config=convert(given, EngineConfig, "config"))
     accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None
     if wait_s is not None:
