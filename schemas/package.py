@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.code_changes import FileChange
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name, PackageVersion, RequestId
 
@@ -213,6 +214,44 @@ class PackageFindings(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[FoundStrategy, ...] = ()
     notes: tuple[str, ...] = ()
     components: tuple[FoundComponent, ...] = ()
+
+
+class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How two versions of a package differ: the files that are not the same, by name, at most 200, and how many more there are.
+
+    `is_same_code` when all of it is comments, docstrings and formatting of Python.
+    """
+
+    then: PackageRef
+    now: PackageRef
+    files: dict[str, FileChange]
+    is_same_code: bool
+    more_files: int = 0
+
+
+class ParameterChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter that came, went, or is another: `default` of then and now, null where there is none."""
+
+    of: str
+    parameter: str
+    change: Literal["added", "removed", "default", "other"]
+    then: Any = None
+    now: Any = None
+
+
+class ReviewedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A package as a start would run it, against what the engine ran live last. `change` is null where that is the same content, where there
+    was none, and where the content of then is gone; `strategies` and `parameters` are what differs between both.
+    """
+
+    package: PackageRef
+    pushed_at: datetime | None = None
+    pushed_by: str = ""
+    last: PackageRef | None = None
+    change: PackageChange | None = None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    parameters: tuple[ParameterChange, ...] = ()
 
 
 def too_much(sizes: Sequence[tuple[str, int]]) -> str | None:

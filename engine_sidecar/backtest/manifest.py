@@ -18,7 +18,7 @@ from importlib.machinery import (
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
@@ -26,6 +26,7 @@ from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
+from flotilla.schemas.code_changes import code_digest
 
 _MODELS: Final = ("fill_model", "fee_model", "latency_model", "margin_model")
 _PATHS: Final = (
@@ -40,30 +41,42 @@ _PATHS: Final = (
 )
 
 
-def import_strategies(modules: Iterable[str]) -> dict[str, str]:
-    """Imports modules in this process, which runs one trial; the SHA-256 of each one's source by name.
+class Sources(NamedTuple):
+    """What was imported, by module: the SHA-256 of the source, and of the code in it without comments, docstrings and formatting."""
+
+    digests: dict[str, str]
+    code: dict[str, str]
+
+    def take(self, name: str, source: bytes) -> None:
+        """Notes a module."""
+        self.digests[name] = hashlib.sha256(source).hexdigest()
+        self.code[name] = code_digest(source)
+
+
+def import_strategies(modules: Iterable[str]) -> Sources:
+    """Imports modules in this process, which runs one trial.
 
     What they import is told too, but for what is installed: Python's own modules and packages. Raises TrialRefusedError.
     """
-    digests: dict[str, str] = {}
-    _take_sources(digests)
+    found = Sources({}, {})
+    _take_sources(found)
     for name in sorted(set(modules)):
         try:
             module = importlib.import_module(name)
         except Exception as error:
             raise TrialRefusedError(f"{name}: {type(error).__name__}: {error}") from error
-        if name not in digests:
+        if name not in found.digests:
             file = getattr(module, "__file__", None)
-            digests[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
-    return dict(sorted(digests.items()))
+            found.digests[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return Sources(dict(sorted(found.digests.items())), dict(sorted(found.code.items())))
 
 
-def _take_sources(digests: dict[str, str]) -> None:
-    """From here on modules outside of what is installed come from their source; `digests` gets what of."""
+def _take_sources(sources: Sources) -> None:
+    """From here on modules outside of what is installed come from their source; `sources` gets what of."""
     installed = _installed()
 
     def load(name: str, path: str) -> SourceFileLoader:
-        return _FromSource(name, path, digests)
+        return _FromSource(name, path, sources)
 
     def find(path: str) -> FileFinder:
         if not Path(path or ".").is_dir() or _is_below(path, installed):
@@ -83,9 +96,9 @@ def _take_sources(digests: dict[str, str]) -> None:
 class _FromSource(SourceFileLoader):
     """Neither takes a .pyc nor leaves one."""
 
-    def __init__(self, name: str, path: str, digests: dict[str, str]) -> None:
+    def __init__(self, name: str, path: str, sources: Sources) -> None:
         super().__init__(name, path)
-        self._digests = digests
+        self._sources = sources
 
     def path_stats(self, path: str) -> dict[str, float]:
         """Not known, so that there is nothing that a .pyc could be compared with."""
@@ -95,7 +108,7 @@ class _FromSource(SourceFileLoader):
         """What is compiled next."""
         data = super().get_data(path)
         if path == self.path:
-            self._digests[public_name(self.name)] = hashlib.sha256(data).hexdigest()
+            self._sources.take(public_name(self.name), data)
         return data
 
 
@@ -111,6 +124,7 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
 
 def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manifest:
     """The manifest of a run that begins now. Raises TrialRefusedError when a strategy, or what runs beside it, cannot be imported."""
+    sources = import_strategies(path.partition(":")[0] for path in _paths(job.plan))
     return Manifest(
         plan=job.plan,
         nautilus_version=version("nautilus_trader"),
@@ -118,7 +132,8 @@ def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str) -> Manif
         image=image,
         host=host,
         python=platform.python_version(),
-        strategy_sources=import_strategies(path.partition(":")[0] for path in _paths(job.plan)),
+        strategy_sources=sources.digests,
+        strategy_code=sources.code,
         files=tuple(catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
         seed=job.seed,
     )

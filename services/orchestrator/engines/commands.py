@@ -28,6 +28,7 @@ from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import lifecycle, stored
 from flotilla.services.orchestrator.engines.core.answers import idle, told
 from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.expected import refuse_unexpected
 from flotilla.services.orchestrator.engines.core.fleet import Fleet, unknown_engine
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -83,11 +84,13 @@ class Commands:
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
+                spec = plans.spec(config)
+                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
                 return lifecycle.start(
                     engine,
                     config,
-                    plans.spec(config),
+                    spec,
                     request_id=stamp.request_id,
                     hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,
@@ -150,12 +153,14 @@ class Commands:
                 config = known.next_config
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
+                spec = plans.spec(config)
+                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 is_worker = known.is_worker
                 flag = self._sightings.stop_flag(meant.instance_id, now, is_worker=is_worker)
                 refuse_stopped(meant.instance_id, flag)
                 return lifecycle.restart(
                     known,
-                    plans.spec(config),
+                    spec,
                     request_id=stamp.request_id,
                     hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,
