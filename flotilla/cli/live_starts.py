@@ -9,7 +9,7 @@ from flotilla.bus.packages import fetch_package
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import StartReview
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.package_archive import unpack
 from flotilla.show.start_reviews import diff_of, start_review
 
@@ -38,8 +38,8 @@ async def confirmed(
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        text = "this engine has not traded money with what is shown above, and there is nobody to ask: look at it, and give --yes"
-        raise fault(FaultCode.CONFIRMATION_REQUIRED, text)
+        text = "the engine has not traded money with this yet, and there is nobody to ask"
+        raise fault(FaultCode.CONFIRMATION_REQUIRED, text, FieldError("yes", "must be given by a script"))
     click.confirm("Trade money with this?", abort=True, err=True)
 
 
