@@ -101,7 +101,10 @@ class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackageComponent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a package has beside strategies. `path` is what it goes by, `mine@2:MyActor`; without the version it is the newest."""
+    """What a package has beside strategies. `path` is what it goes by, `mine@2:MyActor`; without the version it is the newest.
+
+    `parameters` are left out of lists of packages, as files are.
+    """
 
     kind: ComponentKind
     path: str

@@ -43,7 +43,6 @@ from flotilla.engine_sidecar.checking.examining import (
     first_line,
     path_of,
 )
-from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import ComponentKind, FoundComponent
 
 
@@ -117,16 +116,15 @@ def _component(kind: ComponentKind, found: Found) -> FoundComponent:
 def _margin_model(kind: type) -> Examined:
     """NautilusTrader hands it what is in `config` as it is: there is no config class to describe."""
     place = path_of(kind)
+    found = Found(place, "", first_line(kind), {})
     try:
         MarginModelFactory.create(MarginModelConfig(model_type=place))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a constructor may raise anything
-        return Examined(None, (FieldError(place, f"it cannot be built: {type(error).__name__}: {error}"),))
-    return Examined(Found(place, "", first_line(kind), {}))
+        return Examined(found, note=f"{place} was not built without a `config`: {error}")
+    return Examined(found)
 
 
 def _data(kind: type) -> Examined:
     place = path_of(kind)
-    if kind not in list_schemas():
-        text = f"{place} can be published and not stored: NautilusTrader knows no Arrow schema of it (@customdataclass gives one)"
-        return Examined(Found(place, "", first_line(kind), {}), note=text)
-    return Examined(Found(place, "", first_line(kind), {}))
+    text = f"{place} can be published and not stored: NautilusTrader knows no Arrow schema of it (@customdataclass gives one)"
+    return Examined(Found(place, "", first_line(kind), {}), note="" if kind in list_schemas() else text)

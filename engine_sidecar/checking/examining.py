@@ -77,6 +77,10 @@ def _examined(kind: type, config_base: Any, build: Build, otherwise: Any) -> Exa
     place, own = path_of(kind), config_class_of(kind, config_base)
     config_class = own if own is not None else otherwise
     if text := _unfit(kind, config_class, config_base):
+        # What has no config class beside it may be for the package itself to build.
+        is_meant = otherwise is None or _beside(kind) is not None
+        if not is_meant:
+            return Examined(None, note=f"{place} cannot be chosen: {text}")
         return Examined(None, (FieldError(place, text),))
     parameters, wrong = parameters_of(config_class, config_base)
     if wrong:
@@ -85,15 +89,18 @@ def _examined(kind: type, config_base: Any, build: Build, otherwise: Any) -> Exa
             None, tuple(FieldError(f"{config_path}.{name}", text) for name, text in wrong.items())
         )
     found = Found(place, path_of(config_class), first_line(kind), parameters)
-    error = _building(found, build)
+    return _built(found, build, has_own=own is not None)
+
+
+def _built(found: Found, build: Build, *, has_own: bool) -> Examined:
+    error, place = _building(found, build), found.path
     if error is None:
         return Examined(found)
-    if own is None:
+    if not has_own:
         return Examined(None, note=f"{place} cannot be chosen, for want of a config class: {error}")
-    if unsure := _guessed(parameters):
-        return Examined(
-            found, note=f"{place} was not built with made-up values of {', '.join(unsure)}: {error}"
-        )
+    if unsure := _guessed(found.parameters):
+        note = f"{place} was not built with made-up values of {', '.join(unsure)}: {error}"
+        return Examined(found, note=note)
     return Examined(None, (FieldError(place, f"it cannot be built: {error}"),))
 
 
@@ -107,8 +114,7 @@ def _unfit(kind: type, config_class: Any, config_base: Any) -> str | None:
 
 def config_class_of(kind: type, config_base: Any) -> Any:
     """`MyStrategyConfig` beside `MyStrategy`, else what its constructor says that `config` is; None where that is the base itself."""
-    module = sys.modules[kind.__module__]
-    if (named := getattr(module, f"{kind.__name__}Config", None)) is not None:
+    if (named := _beside(kind)) is not None:
         return named
     try:
         hints = typing.get_type_hints(inspect.getattr_static(kind, "__init__"))
@@ -118,6 +124,10 @@ def config_class_of(kind: type, config_base: Any) -> Any:
     if not isinstance(found, type) or found is config_base:
         return None
     return found
+
+
+def _beside(kind: type) -> Any:
+    return getattr(sys.modules[kind.__module__], f"{kind.__name__}Config", None)
 
 
 def path_of(kind: type) -> str:

@@ -325,7 +325,6 @@ def test_all_that_runs_beside_strategies_is_found_described_and_built(check: Che
             "beside:WatchConfig.what",
             "type",
         ),
-        ("class Margin(MarginModel):\n    def __init__(self): 1 / 0\n", "beside:Margin", "cannot be built"),
     ],
 )
 def test_what_cannot_run_beside_strategies_is_refused_by_its_class(
@@ -342,6 +341,25 @@ def test_what_nobody_could_build_is_a_note_and_cannot_be_chosen(check: Check) ->
     found = check({"mine.py": SOUND + "from nautilus_trader.common.actor import Actor\n" + source})
     assert (found.problems, found.components) == ((), ())
     assert "mine:Inner cannot be chosen, for want of a config class" in found.notes[0]
+
+
+def test_a_class_that_takes_no_config_is_a_note_and_a_margin_model_that_needs_one_can_be_chosen(
+    check: Check,
+) -> None:
+    source = f"""{SOUND}
+from nautilus_trader.accounting.margin_models import MarginModel
+from nautilus_trader.common.actor import Actor
+class Inner(Actor):
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+class Margin(MarginModel):
+    def __init__(self, config) -> None:
+        self.each = config.config["each"]
+"""
+    found = check({"mine.py": source})
+    assert (found.problems, [each.path for each in found.components]) == ((), ["mine:Margin"])
+    assert "mine:Inner cannot be chosen: its config class dict" in found.notes[0]
+    assert "mine:Margin was not built without a `config`" in found.notes[1]
 
 
 def test_data_without_a_schema_is_a_note(check: Check) -> None:

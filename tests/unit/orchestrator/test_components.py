@@ -112,7 +112,7 @@ def test_what_every_component_has_in_its_config_is_passed_on() -> None:
         ("mine:Watch", ComponentKind.ACTOR, {"every": 0}, "at.config.every", "at least 1"),
         ("mine:Watch", ComponentKind.ACTOR, {"other": 0}, "at.config.other", "there are every, side"),
         ("mine:Watch", ComponentKind.ACTOR, {"instrument_id": "IXIC.SIM"}, "at.config.instrument_id", "IXIC"),
-        ("mine:Fees", ComponentKind.ACTOR, {}, "at.path", "is a fee model, and no actor"),
+        ("mine:Fees", ComponentKind.ACTOR, {}, "at.path", "is no actor, but of the kind fee model"),
         ("mine:Watches", ComponentKind.ACTOR, {}, "at.path", "package mine has no Watches"),
         ("mine@1:Fees", ComponentKind.FEE_MODEL, {}, "at.path", "there are mine@1:Watch"),
         ("mine@3:Watch", ComponentKind.ACTOR, {}, "at.path", "no package mine@3"),

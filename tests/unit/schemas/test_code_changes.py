@@ -87,6 +87,9 @@ def test_files_that_come_go_or_are_no_python_are_named_as_that() -> None:
         b"x = 1\0",
         b"(" * 5_000 + b")" * 5_000,
         b"x = " + b"-" * 50_000 + b"1",
+        b"x = " + b"1+" * 100_000 + b"1",
+        b"x = a" + b".b" * 100_000,
+        b"if a:\n b\n" + b"elif a:\n b\n" * 20_000,
         b"#" * (LARGEST_BYTES + 1),
     ],
 )

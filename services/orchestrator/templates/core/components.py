@@ -114,7 +114,9 @@ def _of_package(
     found = offered.found
     if found.kind is not kind:
         return None, [
-            FieldError(f"{at}.path", f"{choice.path} is a {_words(found.kind)}, and no {_words(kind)}")
+            FieldError(
+                f"{at}.path", f"{choice.path} is no {_words(kind)}, but of the kind {_words(found.kind)}"
+            )
         ]
     if choice.config_path not in (None, found.config_path):
         return None, [FieldError(f"{at}.config_path", "is the package's own: leave it out")]
