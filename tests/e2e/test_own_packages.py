@@ -207,3 +207,32 @@ async def test_what_runs_beside_strategies_comes_with_a_package_too(
     engine = await traded_more(fleet, "reads", 0)
     assert [one.path for one in engine.config.exec_algorithms] == ["news@1:AtOnce"]
     await ok(stack, "engine", "stop", "reads")
+
+
+async def test_who_starts_an_engine_that_trades_money_is_shown_its_code_first(
+    stack: RunningStack, fleet: Flotilla, tmp_path: Path
+) -> None:
+    mine = tmp_path / "money"
+    await ok(stack, "package", "new", "money", "--into", str(mine))
+    await ok(stack, "package", "push", str(mine))
+    digest = (await fleet.package("money")).digest
+    venue = ("--venue", "BINANCE=binance,account=main,secret=none_such")
+    start = ("engine", "start", "trader", "--type", "live", "--mode", "live", "--strategy", "money", *venue)
+    live = (*start, "--no-wait", "--confirm-live-trading")
+    refused = await asyncio.to_thread(stack.cli, *live)
+    assert refused.returncode == 3, refused.stderr
+    assert f"digest  {digest}" in refused.stderr
+    assert "this engine has never traded money" in refused.stderr
+    assert "add --yes if you mean it" in refused.stderr
+    assert "trader" not in [each.instance_id for each in (await fleet.engines()).engines]
+    # Without the confirmation it is refused by what decides, and nothing is shown.
+    unconfirmed = await asyncio.to_thread(stack.cli, *start, "--yes")
+    assert (unconfirmed.returncode, digest in unconfirmed.stderr) == (3, False)
+    assert "add --confirm-live-trading" in unconfirmed.stderr
+    # Stored, it is what a restart would run.
+    await ok(stack, "engine", "configure", "trader", *start[3:])
+    again = ("engine", "start", "trader", "--stored", "--no-wait", "--confirm-live-trading")
+    restart = ("engine", "restart", "trader", "--no-wait", "--confirm-live-trading")
+    for command in (again, restart):
+        refused = await asyncio.to_thread(stack.cli, *command)
+        assert (refused.returncode, digest in refused.stderr) == (3, True)
