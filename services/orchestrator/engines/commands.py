@@ -84,9 +84,9 @@ class Commands:
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
+                refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
                 spec = plans.spec(config)
                 refuse_unexpected(spec.plan.packages, request.expected_digests)
-                refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
                 return lifecycle.start(
                     engine,
                     config,
@@ -153,11 +153,11 @@ class Commands:
                 config = known.next_config
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
-                spec = plans.spec(config)
-                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 is_worker = known.is_worker
                 flag = self._sightings.stop_flag(meant.instance_id, now, is_worker=is_worker)
                 refuse_stopped(meant.instance_id, flag)
+                spec = plans.spec(config)
+                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 return lifecycle.restart(
                     known,
                     spec,
