@@ -25,7 +25,7 @@ from flotilla.schemas.ids import (
     StrategyName,
     StudyId,
 )
-from flotilla.schemas.package import PackageRef
+from flotilla.schemas.package import PackageChange, PackageRef
 from flotilla.schemas.simulation import ComponentChoice, VenueSettings
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
@@ -472,7 +472,11 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a run depended on, so that it can be run again and compared."""
+    """Everything that a run depended on, so that it can be run again and compared.
+
+    `strategy_sources` are modules by the SHA-256 of their source, `strategy_code` the same without comments, docstrings and formatting:
+    empty where that cannot be told.
+    """
 
     plan: TrialPlan
     nautilus_version: str
@@ -483,6 +487,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategy_sources: dict[str, str]
     files: tuple[CatalogFile, ...]
     seed: int
+    strategy_code: dict[str, str] = {}
 
 
 TRIAL_FORMAT: Final = 3
@@ -722,6 +727,8 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     `differences` begin with what both depended on (plan, code, data, versions); then the first fill that differs, and figures.
     `changed_without_effect` is what it ran with: Flotilla's own code, image and versions, where another release gave the same.
     `figures_versions` has the definitions of both runs' figures where those are not the same: then metrics and equity curve are not compared.
+    `comments_only` are modules among the differences whose source is another in comments, docstrings and formatting alone. `newer` says how
+    the newest version of each package that it ran with differs from what it ran, and runs again: only packages that have one.
     """
 
     backtest_id: BacktestId
@@ -731,6 +738,8 @@ class BacktestVerdict(msgspec.Struct, frozen=True, kw_only=True):
     fills_compared: int = 0
     figures_versions: tuple[int, int] | None = None
     changed_without_effect: tuple[Difference, ...] = ()
+    comments_only: tuple[str, ...] = ()
+    newer: tuple[PackageChange, ...] = ()
 
 
 class CompareBacktests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -228,6 +228,14 @@ ENGINE_HOLDINGS: Final = _ORCHESTRATOR.query(
     engine.Holdings,
     "What sessions held when they were last heard, by their events on record.",
 )
+ENGINE_REVIEW: Final = _ORCHESTRATOR.query(
+    "fleet.engine.review",
+    engine.ReviewStart,
+    engine.StartReview,
+    "What a start would run of people's packages, and what of it the engine has not run live yet.",
+    callers=_OPERATOR,
+    timeout_s=15.0,
+)
 HOST_LIST: Final = _ORCHESTRATOR.query(
     "fleet.host.list",
     host.ListHosts,

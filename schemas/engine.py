@@ -1,24 +1,32 @@
 """Engines as people see them: the calls that start, stop and describe them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.config import EngineConfig
-from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
+from flotilla.schemas.ids import HostId, InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.package import Digest, PackageRef, ReviewedPackage
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
 
+ExpectedDigests: TypeAlias = Annotated[dict[Name, Digest], Meta(max_length=64)]
+
 
 class StartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for a new session of the engine `config.instance_id`; without `config`, of `instance_id` with what is stored for it."""
+    """Asks for a new session of the engine `config.instance_id`; without `config`, of `instance_id` with what is stored for it.
+
+    `expected_digests` are the packages that it is to run, by name: a start that would run any other content, or another package, is
+    refused (`conflict`). Null asks for no such comparison.
+    """
 
     config: EngineConfig | None = None
     instance_id: InstanceId | None = None
     confirm_live_trading: bool = False
+    expected_digests: ExpectedDigests | None = None
     request_id: RequestId | None = None
 
 
@@ -32,11 +40,32 @@ class StopEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RestartEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for a new session with the last configuration, after stopping the present one if there is one."""
+    """Asks for a new session with the last configuration, after stopping the present one if there is one. `expected_digests`: see StartEngine."""
 
     instance_id: InstanceId | None = None
     confirm_live_trading: bool = False
+    expected_digests: ExpectedDigests | None = None
     request_id: RequestId | None = None
+
+
+class ReviewStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks what a start, or without `config` a restart of `instance_id`, would run now, and what of it the engine has not run live yet."""
+
+    config: EngineConfig | None = None
+    instance_id: InstanceId | None = None
+
+
+class StartReview(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be run. `ran_live` is the session that last traded money with this engine, null for none; `gone` are its packages that would
+    not be run any more. `is_as_before`: the packages have the content that they had then, or there are none.
+    """
+
+    instance_id: InstanceId
+    trades_money: bool
+    packages: tuple[ReviewedPackage, ...] = ()
+    gone: tuple[PackageRef, ...] = ()
+    ran_live: SessionId | None = None
+    is_as_before: bool = False
 
 
 class ConfigureEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,14 +1,16 @@
-"""Packages: people's own strategies as content, named by a digest, and what a check found in it."""
+"""Packages: people's own strategies, and what runs beside them, as content named by a digest; and what a check found in it."""
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final, TypeAlias
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.catalog import Parameter
+from flotilla.schemas.code_changes import FileChange
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name, PackageVersion, RequestId
 
@@ -34,6 +36,19 @@ Digest: TypeAlias = Annotated[
         description="The SHA-256 of a package's archive, or of a wheel, in hexadecimal.",
     ),
 ]
+
+
+class ComponentKind(StrEnum):
+    """What a package can bring beside strategies, as NautilusTrader calls it. `data` is a class of data of its own, to publish."""
+
+    ACTOR = "actor"
+    EXEC_ALGORITHM = "exec_algorithm"
+    SIMULATION_MODULE = "simulation_module"
+    FILL_MODEL = "fill_model"
+    FEE_MODEL = "fee_model"
+    LATENCY_MODEL = "latency_model"
+    MARGIN_MODEL = "margin_model"
+    DATA = "data"
 
 
 class PackageRef(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -132,6 +147,18 @@ class PackageStrategy(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class PackageComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a package has beside strategies. `path` is what it goes by, `mine@2:MyActor`; without the version it is the newest.
+
+    `parameters` are left out of lists of packages, as files are.
+    """
+
+    kind: ComponentKind
+    path: str
+    description: str = ""
+    parameters: dict[str, Parameter] = {}
+
+
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a package as it is kept. `notes` are what its check could not make sure of, `wheels` what it needs besides what engines
     have.
@@ -148,6 +175,7 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     is_draft: bool = False
     is_newest: bool = False
     notes: tuple[str, ...] = ()
+    components: tuple[PackageComponent, ...] = ()
     wheels: tuple[Wheel, ...] = ()
 
 
@@ -222,12 +250,61 @@ class FoundStrategy(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Parameter]
 
 
+class FoundComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that runs beside strategies, as FoundStrategy has strategies. Margin models and data have no config class."""
+
+    kind: ComponentKind
+    path: str
+    config_path: str | None
+    description: str
+    parameters: dict[str, Parameter]
+
+
 class PackageFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with a package, or what it holds; `notes` are what could not be made sure of."""
 
     problems: tuple[FieldError, ...] = ()
     strategies: tuple[FoundStrategy, ...] = ()
     notes: tuple[str, ...] = ()
+    components: tuple[FoundComponent, ...] = ()
+
+
+class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How two versions of a package differ: the files that are not the same, by name, at most 200, and how many more there are.
+
+    `is_same_code` when all of it is comments, docstrings and formatting of Python.
+    """
+
+    then: PackageRef
+    now: PackageRef
+    files: dict[str, FileChange]
+    is_same_code: bool
+    more_files: int = 0
+
+
+class ParameterChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter that came, went, or is another: `default` of then and now, null where there is none."""
+
+    of: str
+    parameter: str
+    change: Literal["added", "removed", "default", "other"]
+    then: Any = None
+    now: Any = None
+
+
+class ReviewedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A package as a start would run it, against what the engine ran live last. `change` is null where that is the same content, where there
+    was none, and where the content of then is gone; `strategies` and `parameters` are what differs between both.
+    """
+
+    package: PackageRef
+    pushed_at: datetime | None = None
+    pushed_by: str = ""
+    last: PackageRef | None = None
+    change: PackageChange | None = None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    parameters: tuple[ParameterChange, ...] = ()
 
 
 def too_much(sizes: Sequence[tuple[str, int]]) -> str | None:

@@ -8,13 +8,22 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from flotilla.schemas.ids import InstrumentId
+from flotilla.schemas.ids import VERSION_PATTERN, InstrumentId
 
 NO_CURRENCY: Final = "none"
 """Instead of a base currency: the account keeps every currency for itself."""
 
 ClassPath: TypeAlias = Annotated[
     str, Meta(pattern=r"\A[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,100}\Z", description="`module:Class`.")
+]
+ComponentPath: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z_][\w.]{0,200}(?:@"
+        + VERSION_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
+        + r")?:[A-Za-z_]\w{0,100}\Z",
+        description="`module:Class`; a class of a package by the package's name, `mine:MyActor`, of one version `mine@2:MyActor`.",
+    ),
 ]
 AmountOfMoney: TypeAlias = Annotated[
     str,
@@ -33,9 +42,12 @@ Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=60_000)]
 
 
 class ComponentChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An actor, execution algorithm or simulation module: its class, its config class (else the same with `Config` behind), its config."""
+    """What runs beside strategies, or a model of a venue: its class, its config class (else the same with `Config` behind), its config.
 
-    path: ClassPath
+    Of a package's class the config class is known: `config_path` is left out, and `config` is checked as parameters of a strategy are.
+    """
+
+    path: ComponentPath
     config_path: ClassPath | None = None
     config: dict[str, Any] = {}
 
@@ -103,6 +115,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     - `oms_type`: NETTING has one position per instrument and strategy, HEDGING one per order that opens.
     - `default_leverage`, and `leverages` by instrument: of MARGIN accounts.
     - `fill_model`, `latency`, `fees`: see there.
+    - `own_fill_model`, `own_latency`, `own_fees`, `own_margin_model`: a model of one's own in the place of NautilusTrader's.
 
     - `margin_model`: `leveraged` divides margins by the leverage, `standard` does not.
     - `book_type`: what the venue's order book is made of. L1_MBP are quotes, trades and bars; the other two need order book data.
@@ -157,8 +170,13 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settlement_prices: Annotated[
         dict[InstrumentId, Annotated[float, Meta(gt=0, le=1e15)]], Meta(max_length=64)
     ] = {}
+    own_fill_model: ComponentChoice | None = None
+    own_latency: ComponentChoice | None = None
+    own_fees: ComponentChoice | None = None
+    own_margin_model: ComponentChoice | None = None
 
 
+OWN_MODELS: Final = ("own_fill_model", "own_latency", "own_fees", "own_margin_model")
 PLAIN: Final = (
     "book_type",
     "routing",

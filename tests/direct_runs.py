@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -94,7 +95,7 @@ def add_venue(engine: BacktestEngine, venue: dict[str, Any]) -> None:
         Currency.from_str(venue["base_currency"]) if venue["base_currency"] else None,
         Decimal(str(venue.get("default_leverage", 1))),
         by_instrument(venue.get("leverages", {}), Decimal),
-        margin_model=StandardMarginModel() if "margin_model" in venue else None,
+        margin_model=margin_model(venue.get("margin_model")),
         modules=[made(one, "actor_path") for one in venue.get("modules", ())],
         settlement_prices=by_instrument(venue.get("settlement_prices", {}), float),
         **models,
@@ -108,11 +109,22 @@ def by_instrument(given: dict[str, Any], kind: Callable[[Any], Any]) -> dict[Ins
 
 def model(told: dict[str, Any]) -> Any:
     """By the arguments that its class takes."""
-    name = next(value for key, value in told.items() if key.endswith("_model_path")).partition(":")[2]
+    path = next(value for key, value in told.items() if key.endswith("_model_path"))
+    if not path.startswith("nautilus_trader."):
+        return made(told, next(key for key in told if key.endswith("_model_path")))
+    name = path.partition(":")[2]
     config = dict(told["config"])
     if "commission" in config:
         config["commission"] = Money.from_str(config["commission"])
     return getattr(models, name)(**config)
+
+
+def margin_model(told: dict[str, Any] | None) -> Any:
+    if told is None:
+        return None
+    if told["model_type"] == "standard":
+        return StandardMarginModel()
+    return named(told["model_type"])(SimpleNamespace(config=told["config"]))
 
 
 def made(importable: dict[str, Any], key: str) -> Any:

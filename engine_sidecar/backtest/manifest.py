@@ -5,7 +5,7 @@ import importlib
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -18,6 +18,7 @@ from importlib.machinery import (
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
 from flotilla.engine_sidecar.backtest.feeding import data_set
@@ -25,32 +26,57 @@ from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
 from flotilla.schemas.catalog import folder_name
+from flotilla.schemas.code_changes import code_digest
+
+_MODELS: Final = ("fill_model", "fee_model", "latency_model", "margin_model")
+_PATHS: Final = (
+    "strategy_path",
+    "actor_path",
+    "exec_algorithm_path",
+    "fill_model_path",
+    "fee_model_path",
+    "latency_model_path",
+    "model_type",
+    "config_path",
+)
 
 
-def import_strategies(modules: Iterable[str], wheels: str = "") -> dict[str, str]:
-    """Imports modules in this process, which runs one trial; the SHA-256 of each one's source by name.
+class Sources(NamedTuple):
+    """What was imported, by module: the SHA-256 of the source, and of the code in it without comments, docstrings and formatting."""
+
+    digests: dict[str, str]
+    code: dict[str, str]
+
+    def take(self, name: str, source: bytes) -> None:
+        """Notes a module."""
+        self.digests[name] = hashlib.sha256(source).hexdigest()
+        self.code[name] = code_digest(source)
+
+
+def import_strategies(modules: Iterable[str], wheels: str = "") -> Sources:
+    """Imports modules in this process, which runs one trial.
 
     What they import is told too, but for what is installed, Python's own modules and packages, and for what is below the folder `wheels`,
     which the digest of a package covers. Raises TrialRefusedError.
     """
-    digests: dict[str, str] = {}
-    _take_sources(digests, (*_installed(), *([Path(wheels).resolve()] if wheels else [])))
+    found = Sources({}, {})
+    _take_sources(found, (*_installed(), *([Path(wheels).resolve()] if wheels else [])))
     for name in sorted(set(modules)):
         try:
             module = importlib.import_module(name)
         except Exception as error:
             raise TrialRefusedError(f"{name}: {type(error).__name__}: {error}") from error
-        if name not in digests:
+        if name not in found.digests:
             file = getattr(module, "__file__", None)
-            digests[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
-    return dict(sorted(digests.items()))
+            found.digests[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return Sources(dict(sorted(found.digests.items())), dict(sorted(found.code.items())))
 
 
-def _take_sources(digests: dict[str, str], installed: Sequence[Path]) -> None:
-    """From here on modules outside of what is installed come from their source; `digests` gets what of."""
+def _take_sources(sources: Sources, installed: Sequence[Path]) -> None:
+    """From here on modules outside of what is installed come from their source; `sources` gets what of."""
 
     def load(name: str, path: str) -> SourceFileLoader:
-        return _FromSource(name, path, digests)
+        return _FromSource(name, path, sources)
 
     def find(path: str) -> FileFinder:
         if not Path(path or ".").is_dir() or _is_below(path, installed):
@@ -70,9 +96,9 @@ def _take_sources(digests: dict[str, str], installed: Sequence[Path]) -> None:
 class _FromSource(SourceFileLoader):
     """Neither takes a .pyc nor leaves one."""
 
-    def __init__(self, name: str, path: str, digests: dict[str, str]) -> None:
+    def __init__(self, name: str, path: str, sources: Sources) -> None:
         super().__init__(name, path)
-        self._digests = digests
+        self._sources = sources
 
     def path_stats(self, path: str) -> dict[str, float]:
         """Not known, so that there is nothing that a .pyc could be compared with."""
@@ -82,7 +108,7 @@ class _FromSource(SourceFileLoader):
         """What is compiled next."""
         data = super().get_data(path)
         if path == self.path:
-            self._digests[public_name(self.name)] = hashlib.sha256(data).hexdigest()
+            self._sources.take(public_name(self.name), data)
         return data
 
 
@@ -98,6 +124,7 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
 
 def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str, wheels: str = "") -> Manifest:
     """The manifest of a run that begins now. Raises TrialRefusedError when a strategy, or what runs beside it, cannot be imported."""
+    sources = import_strategies((path.partition(":")[0] for path in _paths(job.plan)), wheels)
     return Manifest(
         plan=job.plan,
         nautilus_version=version("nautilus_trader"),
@@ -105,7 +132,8 @@ def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str, wheels: 
         image=image,
         host=host,
         python=platform.python_version(),
-        strategy_sources=import_strategies((path.partition(":")[0] for path in _paths(job.plan)), wheels),
+        strategy_sources=sources.digests,
+        strategy_code=sources.code,
         files=tuple(catalog_file(catalog, file) for file in sorted({*_files(job.plan, catalog)})),
         seed=job.seed,
     )
@@ -131,8 +159,15 @@ def catalog_file(catalog: Path, file: Path) -> CatalogFile:
 def _paths(plan: TrialPlan) -> Iterator[str]:
     """Every class that the plan names, of strategies and of what runs beside them."""
     modules = (module for venue in plan.venues for module in venue.get("modules", ()))
+    models = (venue[field] for venue in plan.venues for field in _MODELS if _is_own(venue.get(field)))
     beside = (plan.engine.get(name, ()) for name in ("actors", "exec_algorithms"))
-    for importable in (*plan.strategies, *chain.from_iterable(beside), *modules):
-        for key in ("strategy_path", "actor_path", "exec_algorithm_path", "config_path"):
+    for importable in (*plan.strategies, *chain.from_iterable(beside), *modules, *models):
+        for key in _PATHS:
             if isinstance(path := importable.get(key), str):
                 yield path
+
+
+def _is_own(model: Mapping[str, Any] | None) -> bool:
+    """False for those of NautilusTrader, whose version says what they are: its margin models go by a word."""
+    paths = [str(model[key]) for key in _PATHS[:-1] if key in model] if model else []
+    return any(":" in path and not path.startswith("nautilus_trader.") for path in paths)

@@ -34,8 +34,10 @@ class IndescribableError(ValueError):
     """A field that no parameter can stand for; the text says why, to follow the field's name."""
 
 
-def parameters_of(config_class: Any) -> tuple[dict[str, Parameter], dict[str, str]]:
-    """The parameters of a StrategyConfig by field, without those that every one has; and what is wrong, by field.
+def parameters_of(
+    config_class: Any, base: Any = StrategyConfig
+) -> tuple[dict[str, Parameter], dict[str, str]]:
+    """The parameters of a config class by field, without those that every one with its `base` has; and what is wrong, by field.
 
     Raises NameError for an annotation with a name that is not there, and whatever the class's own code raises.
     """
@@ -47,7 +49,7 @@ def parameters_of(config_class: Any) -> tuple[dict[str, Parameter], dict[str, st
             raise
         text = f"has a type that is not there when it runs, such as one imported under `if TYPE_CHECKING:`: {error}"
         return {}, dict.fromkeys(named, text)
-    own = [field for field in every if field.name not in StrategyConfig.__struct_fields__]
+    own = [field for field in every if field.name not in base.__struct_fields__]
     return _fields(own, _documented(config_class), 0)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from flotilla.cli.drafts import uploaded, wheels_folder
+from flotilla.cli.drafts import uploaded, wheels_folder, with_draft
 from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
@@ -25,6 +25,7 @@ _NAMES: Final = {
     "timeout": "timeout_s",
 }
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
+_BESIDE: Final = ("actors", "exec_algorithms", "venue_settings")
 _COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
 _STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
@@ -198,8 +199,9 @@ async def with_file(
     """What was chosen, with the strategy of `--file`, where that was given, uploaded as it is now with its wheels."""
     if file is None:
         return given
-    strategy = await uploaded(options, fleet, file, given.get("strategy"), "--file", wheels=wheels)
-    return {**given, "strategy": strategy}
+    strategy, view = await uploaded(options, fleet, file, given.get("strategy"), "--file", wheels=wheels)
+    of_package: dict[str, Any] = {key: with_draft(given[key], view) for key in _BESIDE if key in given}
+    return {**given, "strategy": strategy, **of_package}
 
 
 def stem(given: dict[str, Any], file: Path | None, otherwise: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,9 +27,9 @@ async def uploaded(
     option: str,
     *,
     wheels: Path | None = None,
-) -> str:
-    """The strategy of a folder or file as it is now, as it goes by from here on; `chosen` is its name where there are several, `wheels` the
-    folder that its wheels come from, where no index is to be asked.
+) -> tuple[str, PackageView]:
+    """The strategy of a folder or file as it is now, as it goes by from here on, and all else that is there; `chosen` is the strategy's
+    name where there are several, `wheels` the folder that its wheels come from, where no index is to be asked.
 
     Says loudly on stderr that nobody else has this code by a name. Raises FaultError for code that is refused.
     """
@@ -39,7 +40,20 @@ async def uploaded(
         f"Keep it by a name:  {options.program} package push {path}",
     )
     print("\n".join((*said, *(f"note: {note}" for note in view.notes))), file=sys.stderr)
-    return f"{template}@{view.version}"
+    return f"{template}@{view.version}", view
+
+
+def with_draft(given: Any, view: PackageView) -> Any:
+    """What was chosen, with each `path` to a class of the package, such as `mine:MyActor`, meaning the code that was just uploaded."""
+    own = {f"{view.name}:{each.path.rpartition(':')[2]}": each.path for each in view.components}
+    if isinstance(given, dict):
+        return {
+            key: own.get(value, value)
+            if key == "path" and isinstance(value, str)
+            else with_draft(value, view)
+            for key, value in given.items()
+        }
+    return [with_draft(each, view) for each in given] if isinstance(given, list | tuple) else given
 
 
 def _template(view: PackageView, chosen: str | None, option: str) -> str:
@@ -50,6 +64,8 @@ def _template(view: PackageView, chosen: str | None, option: str) -> str:
     there = ", ".join(each.strategy_class for each in view.strategies)
     if chosen is not None:
         raise click.UsageError(f"{option} has no strategy {chosen}; there are {there}")
+    if not view.strategies:
+        raise click.UsageError(f"{option} has no strategy in it: push it, and name what it has beside yours")
     if len(view.strategies) > 1:
         raise click.UsageError(f"{option} has several strategies: name one by --strategy: {there}")
     return view.strategies[0].template

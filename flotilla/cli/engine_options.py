@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _NAMES: Final = {"mode": "trading_mode", "memory": "max_memory", "cpus": "max_cpu"}
-CLASS: Final = "MODULE:CLASS[,KEY=VALUE…]"
+CLASS: Final = "MODULE|PACKAGE:CLASS[,KEY=VALUE…]"
 _VENUE: Final = "NAME=ADAPTER[,KEY=VALUE…]"
 _OPTIONS: Final = (
     click.option("--template", help="Engine template.  [default: that of the type and mode]"),
@@ -141,7 +141,9 @@ def beside(actor: Iterable[str], exec_algorithm: Iterable[str]) -> dict[str, Any
 
 
 def _component(option: str, name: str) -> dict[str, Any]:
-    """An actor or execution algorithm: `MODULE:CLASS`, then its config; `config_class` names the class of that."""
+    """An actor or execution algorithm: `MODULE:CLASS`, of a package `mine:CLASS` or `mine@2:CLASS`, then its config; `config_class` names
+    the class of that.
+    """
     path, *more = option.split(",")
     config = pairs(more, name)
     own = {"config_path": str(config.pop("config_class"))} if "config_class" in config else {}

@@ -20,8 +20,10 @@ from flotilla.schemas.engine import (
     ReadLogs,
     RemoveEngine,
     RestartEngine,
+    ReviewStart,
     SessionList,
     StartEngine,
+    StartReview,
     StopEngine,
     WhichEngine,
 )
@@ -40,19 +42,32 @@ class EngineCalls:
         *,
         instance_id: str | None = None,
         confirm_live_trading: bool = False,
+        expected_digests: Mapping[str, str] | None = None,
         request_id: str | None = None,
     ) -> EngineAccepted:
         """Starts a new session; returns when that is on record. `wait_for` tells when it trades.
 
-        Without `config`, what is stored for `instance_id` is used.
+        Without `config`, what is stored for `instance_id` is used. `expected_digests` are the packages that it is to run, digests by name:
+        a start that would run other content is refused (`conflict`). `review_start` tells what it would be.
         """
         request = StartEngine(
             config=config,
             instance_id=instance_id,
             confirm_live_trading=confirm_live_trading,
+            expected_digests=dict(expected_digests) if expected_digests is not None else None,
             request_id=request_id,
         )
         return await self.bus.call(contract.ENGINE_START, request)
+
+    async def review_start(
+        self, config: EngineConfig | None = None, *, instance_id: str | None = None
+    ) -> StartReview:
+        """The packages that a start would run, with their digests, and what of them the engine has not run live yet.
+
+        Without `config`, what is stored for `instance_id`, which is what a restart runs.
+        """
+        request = ReviewStart(config=config, instance_id=instance_id)
+        return await self.bus.call(contract.ENGINE_REVIEW, request)
 
     async def stop_engine(
         self,
@@ -76,11 +91,15 @@ class EngineCalls:
         instance_id: str | None = None,
         *,
         confirm_live_trading: bool = False,
+        expected_digests: Mapping[str, str] | None = None,
         request_id: str | None = None,
     ) -> EngineAccepted:
-        """Stops an engine if it runs, then starts a new session with its last configuration."""
+        """Stops an engine if it runs, then starts a new session with its last configuration. `expected_digests`: see `start_engine`."""
         request = RestartEngine(
-            instance_id=instance_id, confirm_live_trading=confirm_live_trading, request_id=request_id
+            instance_id=instance_id,
+            confirm_live_trading=confirm_live_trading,
+            expected_digests=dict(expected_digests) if expected_digests is not None else None,
+            request_id=request_id,
         )
         return await self.bus.call(contract.ENGINE_RESTART, request)
 

@@ -46,6 +46,7 @@ class SyncFlotilla:
 
     start_engine = _blocking(Flotilla.start_engine)
     stop_engine = _blocking(Flotilla.stop_engine)
+    review_start = _blocking(Flotilla.review_start)
     restart_engine = _blocking(Flotilla.restart_engine)
     configure_engine = _blocking(Flotilla.configure_engine)
     remove_engine = _blocking(Flotilla.remove_engine)

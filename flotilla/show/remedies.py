@@ -61,7 +61,9 @@ def remedy_of(problem: Fault, asked: Asked) -> str:
     return find(problem, asked) if find else ""
 
 
-def _confirm(_: Fault, asked: Asked) -> str:
+def _confirm(problem: Fault, asked: Asked) -> str:
+    if any(each.field == "yes" for each in problem.errors):
+        return "look at what is shown, and add --yes if you mean it"
     option = "--confirm-live-trading"
     return f"add {option} if you mean it" if option in asked.options else ""
 

@@ -10,6 +10,7 @@ from flotilla.schemas.backtest import BacktestVerdict, Difference
 
 _SHOWN: Final = 5
 _KINDS: Final = {"files": "data", "strategy_sources": "code", "plan": "parameters"}
+_CHANGES: Final = {"added": "added", "removed": "removed", "code": "changed", "content": "changed"}
 _VERSIONS: Final = ("nautilus_version", "flotilla_version", "image", "python", "seed")
 
 
@@ -18,7 +19,7 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     compared = f"{verdict.fills_compared:,} fills compared, run again as {verdict.verify_id}"
     if verdict.is_equal:
         equal = Text.assemble(("● ", "green"), f"backtest {verdict.backtest_id} is equal: {compared}")
-        return Group(equal, *_released(verdict), *_redefined(verdict))
+        return Group(equal, *_released(verdict), *_redefined(verdict), *_newer(verdict))
     if verdict.is_equal is None:
         return Text(f"backtest {verdict.backtest_id}: {verdict.verify_id} has not ended")
     lines = [Text.assemble(("● ", "red"), f"backtest {verdict.backtest_id} is DIFFERENT: {compared}")]
@@ -36,7 +37,27 @@ def verdict_report(verdict: BacktestVerdict) -> RenderableType:
     lines += _listed(effects[:1])
     if others := [one.where for one in effects[1:]]:
         lines.append(Text(f"  also in  {', '.join(others[:_SHOWN])}{_more(others)}", style="dim"))
-    return Group(*lines, *_redefined(verdict))
+    return Group(*lines, *_only_comments(verdict), *_redefined(verdict), *_newer(verdict))
+
+
+def _only_comments(verdict: BacktestVerdict) -> list[Text]:
+    if not (names := verdict.comments_only):
+        return []
+    text = f"only comments, docstrings or formatting changed in {', '.join(names[:_SHOWN])}{_more(names)}"
+    return [Text(text, style="yellow")]
+
+
+def _newer(verdict: BacktestVerdict) -> list[Text]:
+    """What there is by now of the packages that it ran with; it ran again with what it had run."""
+    lines = []
+    for one in verdict.newer:
+        head = f"{one.now.label} is newer than {one.then.label}, which it ran and runs again"
+        if one.is_same_code:
+            lines.append(Text(f"{head}: the code is the same, but for comments, docstrings or formatting"))
+            continue
+        names = [f"{name} ({_CHANGES[change]})" for name, change in one.files.items() if change != "comments"]
+        lines.append(Text(f"{head}: the code has changed: {', '.join(names[:_SHOWN])}{_more(names)}"))
+    return lines
 
 
 def _released(verdict: BacktestVerdict) -> list[Text]:

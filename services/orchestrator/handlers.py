@@ -18,6 +18,7 @@ from flotilla.services.orchestrator.engines.emergency import Emergency
 from flotilla.services.orchestrator.engines.reads import Reads
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.packages.packages import Packages
+from flotilla.services.orchestrator.packages.reviews import StartReviews
 from flotilla.services.orchestrator.templates.library import Library
 
 BEGINNINGS: Final = (
@@ -55,6 +56,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     strategies: Strategies
     backtests: Backtests
     packages: Packages
+    reviews: StartReviews
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -74,6 +76,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_LOGS: reads.logs,
         contract.ENGINE_EVENTS: reads.events,
         contract.ENGINE_HOLDINGS: reads.holdings,
+        contract.ENGINE_REVIEW: duties.reviews.review,
         contract.HOST_LIST: reads.hosts,
         contract.CONTAINER_LIST: reads.containers,
         contract.CONTAINER_CLEANUP: duties.cleaner.clean,

@@ -54,8 +54,10 @@ from flotilla.services.orchestrator.engines.stores import Stores
 from flotilla.services.orchestrator.engines.strategies import Strategies
 from flotilla.services.orchestrator.engines.watch import Watch
 from flotilla.services.orchestrator.handlers import Duties, serve
+from flotilla.services.orchestrator.packages.code import PackageCode
 from flotilla.services.orchestrator.packages.packages import Packages
 from flotilla.services.orchestrator.packages.ports import PackageRecord
+from flotilla.services.orchestrator.packages.reviews import StartReviews
 from flotilla.services.orchestrator.packages.shelf import PackageShelf
 from flotilla.services.orchestrator.settings import OrchestratorSettings
 from flotilla.services.orchestrator.templates.library import Library
@@ -212,6 +214,7 @@ class Orchestrator:
             self._clock,
         )
         catalog, ledger = self._outside.catalog, Ledger(record, clock, self._audit)
+        code = PackageCode(self._outside.packages, self._shelf)
         planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
         known, mailboxes = (record, fleet, sightings, clock), self._mailboxes
         return Duties(
@@ -235,8 +238,10 @@ class Orchestrator:
                 library=self._library,
                 catalog=catalog,
                 engines=self._outside.record,
+                code=code,
             ),
             packages=Packages(bus, self._outside.packages, self._shelf, sightings, clock, ledger=ledger),
+            reviews=StartReviews(record, fleet, planner, shelf=self._shelf, code=code),
         )
 
     async def _again(self, effect: StartAgain) -> None:

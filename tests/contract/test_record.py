@@ -19,7 +19,7 @@ from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, VenueAccount
-from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.states import EngineType, FailureReason, RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.adapters.migrating import steps
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
@@ -763,3 +763,39 @@ async def test_a_refusal_that_is_told_twice_stands_there_once_and_may_be_tried_a
     assert len(await record.audit(ReadAudit())) == 2
     await record.add_command(command("r2"))
     assert len(await record.audit(ReadAudit())) == 3
+
+
+async def test_what_an_engine_last_traded_money_with_is_of_the_newest_session_that_got_so_far(
+    record: Record,
+) -> None:
+    assert await record.last_live("e1") is None
+    chosen = StrategyChoice(
+        strategy_path="a.b:C", config_path="a.b:D", config={"note": "\x00", "trading_mode": "live"}
+    )
+    configs = [
+        config(engine_type="live", trading_mode="live", strategies=(chosen,)),
+        config(engine_type="live", trading_mode="paper", strategies=(chosen,)),
+        config(engine_type="live", trading_mode="live"),
+    ]
+    reached = [RunState.TRADING, RunState.TRADING, RunState.BOOTING]
+    engine: Engine | None = None
+    for number, (each, state) in enumerate(zip(configs, reached, strict=True), 1):
+        what = msgspec.structs.replace(
+            spec(session_id=f"s{number}"),
+            config=each,
+            engine_type=EngineType(each.engine_type),
+            trading_mode=TradingMode(each.trading_mode),
+        )
+        begun = lifecycle.start(engine, each, what, request_id=f"r{number}", hosts=HOSTS, now=NOW)
+        await record.save(change_of(begun))
+        session = begun.engine.session
+        assert session is not None
+        trading_at = NOW if state is RunState.TRADING else None
+        ended = msgspec.structs.replace(session, state=RunState.STOPPED, trading_at=trading_at, ended_at=NOW)
+        engine = msgspec.structs.replace(begun.engine, session=ended, version=begun.engine.version + 1)
+        await record.save(Change(engine=engine))
+    found = await record.last_live("e1")
+    assert found is not None
+    assert found.session_id == "s1"
+    assert found.config == configs[0]
+    assert await record.last_live("e2") is None

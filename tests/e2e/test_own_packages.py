@@ -57,7 +57,182 @@ async def test_code_of_ones_own_runs_in_backtests_studies_and_an_engine_after_si
     assert refused.returncode != 0
     assert "another version of it" in refused.stderr
     assert len((await fleet.strategies("own")).strategies) == 2
-    assert "is equal" in await ok(stack, "backtest", "verify", "first")
+    verified = " ".join((await ok(stack, "backtest", "verify", "first")).split())
+    assert "is equal" in verified
+    assert "mine@2 is newer than mine@sha256-" in verified
+    assert "the code has changed: mine.py (changed)" in verified
+    module.write_text(module.read_text().replace("] = 30\n", "] = 10  # as before\n"))
+    assert "mine@3 is there" in await ok(stack, "package", "push", str(mine))
+    verified = " ".join((await ok(stack, "backtest", "verify", "first")).split())
+    assert "the code is the same, but for comments, docstrings or formatting" in verified
     kept = await asyncio.to_thread(stack.cli, "package", "rm", "mine@1")
     assert (kept.returncode, "engine own" in kept.stderr) == (5, True)
     await ok(stack, "engine", "stop", "own")
+
+
+BESIDE = '''
+from decimal import Decimal
+
+from nautilus_trader.backtest.config import FeeModelConfig
+from nautilus_trader.backtest.models import FeeModel
+from nautilus_trader.common.actor import Actor
+from nautilus_trader.common.config import ActorConfig
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.core.data import Data
+from nautilus_trader.execution.algorithm import ExecAlgorithm
+from nautilus_trader.execution.config import ExecAlgorithmConfig
+from nautilus_trader.model.custom import customdataclass
+from nautilus_trader.model.data import BarType, DataType
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import ExecAlgorithmId, InstrumentId
+from nautilus_trader.model.objects import Money
+from nautilus_trader.trading.strategy import Strategy
+
+BARS = BarType.from_str("SPX.SIM-1-DAY-LAST-EXTERNAL")
+
+
+@customdataclass
+class News(Data):
+    text: str = ""
+
+
+class WatchConfig(ActorConfig, frozen=True):
+    every: int = 5
+
+
+class Watch(Actor):
+    """Publishes news, one for so many bars."""
+
+    def __init__(self, config: WatchConfig) -> None:
+        super().__init__(config)
+        self.seen = 0
+
+    def on_start(self):
+        self.subscribe_bars(BARS)
+
+    def on_bar(self, bar):
+        self.seen += 1
+        if self.seen % self.config.every == 0:
+            self.publish_data(DataType(News), News(bar.ts_event, bar.ts_init, text="buy"))
+
+
+class AtOnceConfig(ExecAlgorithmConfig, frozen=True):
+    exec_algorithm_id: ExecAlgorithmId = ExecAlgorithmId("ONCE")
+
+
+class AtOnce(ExecAlgorithm):
+    def on_order(self, order):
+        self.submit_order(order)
+
+
+class FeesConfig(FeeModelConfig, frozen=True):
+    each: Decimal
+
+
+class Fees(FeeModel):
+    def __init__(self, config: FeesConfig) -> None:
+        self.each = config.each
+
+    def get_commission(self, order, fill_qty, fill_px, instrument):
+        return Money(self.each, instrument.quote_currency)
+
+
+class BuysConfig(StrategyConfig, frozen=True):
+    instrument_id: InstrumentId = InstrumentId.from_str("SPX.SIM")
+    units: int = 1
+
+
+class Buys(Strategy):
+    """Buys on news."""
+
+    def on_start(self):
+        self.subscribe_data(DataType(News))
+
+    def on_data(self, data):
+        if isinstance(data, News) and data.text == "buy":
+            size = self.cache.instrument(self.config.instrument_id).make_qty(self.config.units)
+            order = self.order_factory.market(
+                self.config.instrument_id, OrderSide.BUY, size, exec_algorithm_id=ExecAlgorithmId("ONCE")
+            )
+            self.submit_order(order)
+'''
+
+
+async def test_what_runs_beside_strategies_comes_with_a_package_too(
+    stack: RunningStack, fleet: Flotilla, tmp_path: Path
+) -> None:
+    file = tmp_path / "news.py"
+    file.write_text(BESIDE)
+    beside = ("--actor", "news:Watch,every=10", "--exec-algorithm", "news:AtOnce")
+    fees = (
+        "--venue-set",
+        "SIM.own_fees.path=news:Fees",
+        "--venue-set",
+        'SIM.own_fees.config={"each": "1.5"}',
+    )
+    # As it is now, before there is a package of this name.
+    bars = ("--bar-type", "SPX.SIM-1-DAY-LAST-EXTERNAL")
+    await ok(stack, "backtest", "run", "news-1", "--file", str(file), *bars, *beside, *fees, *DATES)
+    assert "news@1 is there: news, news:Watch" in await ok(stack, "package", "push", str(file))
+    assert "Publishes news" in await ok(stack, "package", "show", "news")
+    chosen = ("--strategy", "news", *bars, *beside, *fees, *DATES)
+    await ok(stack, "backtest", "run", "news-2", *chosen)
+    for name in ("news-1", "news-2"):
+        made = await fleet.backtest(name)
+        assert made.summary is not None
+        assert made.summary.orders.filled > 10
+        assert made.summary.orders.unsent == 0
+        fees_paid = (await fleet.backtest_result(name, "fills"))[0].commission
+        assert fees_paid == "1.50"
+    known = await fleet.backtest("news-2")
+    assert [one.path for one in known.config.actors] == ["news@1:Watch"]
+    ran = await manifest(fleet, "news-2")
+    assert [one.label for one in ran.plan.packages] == ["news@1"]
+    assert "news" in ran.strategy_sources
+    await ok(
+        stack,
+        "study",
+        "run",
+        "news-3",
+        *chosen[:2],
+        *bars,
+        *beside,
+        *DATES,
+        "--axis",
+        "units=1,2",
+    )
+    assert (await fleet.study("news-3")).counts["completed"] == 2
+
+    await ok(stack, "engine", "start", "reads", "--strategy", "news", *beside, "--param", "speed=864000")
+    engine = await traded_more(fleet, "reads", 0)
+    assert [one.path for one in engine.config.exec_algorithms] == ["news@1:AtOnce"]
+    await ok(stack, "engine", "stop", "reads")
+
+
+async def test_who_starts_an_engine_that_trades_money_is_shown_its_code_first(
+    stack: RunningStack, fleet: Flotilla, tmp_path: Path
+) -> None:
+    mine = tmp_path / "money"
+    await ok(stack, "package", "new", "money", "--into", str(mine))
+    await ok(stack, "package", "push", str(mine))
+    digest = (await fleet.package("money")).digest
+    venue = ("--venue", "BINANCE=binance,account=main,secret=none_such")
+    start = ("engine", "start", "trader", "--type", "live", "--mode", "live", "--strategy", "money", *venue)
+    live = (*start, "--no-wait", "--confirm-live-trading")
+    refused = await asyncio.to_thread(stack.cli, *live)
+    assert refused.returncode == 3, refused.stderr
+    assert f"digest  {digest}" in refused.stderr
+    assert "this engine has never traded money" in refused.stderr
+    assert "add --yes if you mean it" in refused.stderr
+    assert "trader" not in [each.instance_id for each in (await fleet.engines()).engines]
+    # Without the confirmation it is refused by what decides, and nothing is shown.
+    unconfirmed = await asyncio.to_thread(stack.cli, *start, "--yes")
+    assert (unconfirmed.returncode, digest in unconfirmed.stderr) == (3, False)
+    assert "add --confirm-live-trading" in unconfirmed.stderr
+    # Stored, it is what a restart would run.
+    await ok(stack, "engine", "configure", "trader", *start[3:])
+    again = ("engine", "start", "trader", "--stored", "--no-wait", "--confirm-live-trading")
+    restart = ("engine", "restart", "trader", "--no-wait", "--confirm-live-trading")
+    for command in (again, restart):
+        refused = await asyncio.to_thread(stack.cli, *command)
+        assert (refused.returncode, digest in refused.stderr) == (3, True)

@@ -131,6 +131,8 @@ def test_a_comment_is_a_change_of_the_code_and_of_nothing_else(bench: Bench) -> 
     bench.run("comment")
     bench.write(STRATEGY + "# nothing\n")
     assert list(bench.verify("comment", 1)) == ["strategy_sources[my_turns]"]
+    shown = bench.stack.cli("backtest", "verify", "comment")
+    assert "only comments, docstrings or formatting changed in my_turns" in shown.stdout
 
 
 def test_one_changed_price_is_named_with_its_file_and_the_first_fill(bench: Bench) -> None:

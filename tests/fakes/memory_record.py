@@ -270,6 +270,13 @@ class MemoryRecord:
         await self.reach()
         return self.store.specs.get(session_id)
 
+    async def last_live(self, instance_id: str) -> SessionSpec | None:
+        for session in await self.sessions(instance_id, 1_000_000):
+            spec = self.store.specs[session.session_id]
+            if session.trading_at is not None and (spec.engine_type, spec.trading_mode) == ("live", "live"):
+                return spec
+        return None
+
     async def sessions(self, instance_id: str, limit: int) -> list[Session]:
         await self.reach()
         store = self.store

@@ -76,11 +76,13 @@ async def test_camel_case_keys_mean_the_same_but_parameters_are_left_alone(stage
         START,
         {
             "confirmLiveTrading": True,
+            "expectedDigests": {"my_own": "a" * 64},
             "config": {"instanceId": "e1", "maxCpu": "1.5", "strategies": [strategy]},
         },
     )
     (asked,) = stage.orchestrator.requests
     assert asked.confirm_live_trading is True
+    assert asked.expected_digests == {"my_own": "a" * 64}
     assert asked.config.max_cpu == "1.5"
     assert asked.config.strategies == (
         StrategyChoice(template="ema_cross", parameters={"tradeSize": "1", "fast": 3}),

@@ -329,3 +329,119 @@ def test_a_check_says_which_python_it_is() -> None:
     assert found.label.startswith("CPython 3.13 on Linux")
     assert found.installed["nautilus-trader"] == version("nautilus_trader")
     assert str(next(sys_tags())) == found.tags[0]
+
+
+BESIDE = """
+from decimal import Decimal
+from nautilus_trader.accounting.margin_models import MarginModel
+from nautilus_trader.backtest.config import FeeModelConfig, FillModelConfig, SimulationModuleConfig
+from nautilus_trader.backtest.models import FeeModel, FillModel, LatencyModel
+from nautilus_trader.backtest.modules import SimulationModule
+from nautilus_trader.common.actor import Actor
+from nautilus_trader.common.config import ActorConfig
+from nautilus_trader.core.data import Data
+from nautilus_trader.execution.algorithm import ExecAlgorithm
+from nautilus_trader.execution.config import ExecAlgorithmConfig
+from nautilus_trader.model.custom import customdataclass
+
+class WatchConfig(ActorConfig, frozen=True):
+    every: int = 5
+class Watch(Actor):
+    \"\"\"Looks on.\"\"\"
+class Bare(Actor): pass
+class SlicesConfig(ExecAlgorithmConfig, frozen=True):
+    parts: int
+class Slices(ExecAlgorithm):
+    def __init__(self, config: SlicesConfig) -> None:
+        super().__init__(config)
+class Rent(SimulationModule): pass
+class FeesConfig(FeeModelConfig, frozen=True):
+    rate: Decimal = Decimal("0.1")
+class Fees(FeeModel):
+    def __init__(self, config: FeesConfig) -> None:
+        self.rate = config.rate
+class Fills(FillModel): pass
+class Slow(LatencyModel): pass
+class Margin(MarginModel):
+    def __init__(self, config) -> None:
+        self.config = config.config
+@customdataclass
+class News(Data):
+    text: str = ""
+class _Hidden(Actor): pass
+"""
+
+
+def test_all_that_runs_beside_strategies_is_found_described_and_built(check: Check) -> None:
+    found = check({"beside.py": BESIDE})
+    assert (found.problems, found.strategies, found.notes) == ((), (), ())
+    assert [(str(each.kind), each.path, each.config_path) for each in found.components] == [
+        ("actor", "beside:Bare", "nautilus_trader.common.config:ActorConfig"),
+        ("actor", "beside:Watch", "beside:WatchConfig"),
+        ("exec_algorithm", "beside:Slices", "beside:SlicesConfig"),
+        ("simulation_module", "beside:Rent", "nautilus_trader.backtest.config:SimulationModuleConfig"),
+        ("fill_model", "beside:Fills", "nautilus_trader.backtest.config:FillModelConfig"),
+        ("fee_model", "beside:Fees", "beside:FeesConfig"),
+        ("latency_model", "beside:Slow", "nautilus_trader.backtest.config:LatencyModelConfig"),
+        ("margin_model", "beside:Margin", None),
+        ("data", "beside:News", None),
+    ]
+    parameters = {each.path: each.parameters for each in found.components}
+    assert list(parameters["beside:Watch"]) == ["every"]
+    assert parameters["beside:Slices"]["parts"].required
+    assert list(parameters["beside:Fills"]) == ["prob_fill_on_limit", "prob_slippage", "random_seed"]
+    assert found.components[1].description == "Looks on."
+
+
+@pytest.mark.parametrize(
+    ("source", "field", "words"),
+    [
+        ("class Watch(Actor):\n    def __init__(self, config): 1 / 0\n", "beside:Watch", "ZeroDivisionError"),
+        ("class FeesConfig: pass\n", "beside:Fees", "does not have NautilusConfig as its base"),
+        (
+            "class WatchConfig(ActorConfig, frozen=True):\n    what: int | Actor = 1\n",
+            "beside:WatchConfig.what",
+            "type",
+        ),
+    ],
+)
+def test_what_cannot_run_beside_strategies_is_refused_by_its_class(
+    check: Check, source: str, field: str, words: str
+) -> None:
+    (problem,) = check({"beside.py": f"{BESIDE}\n{source}"}).problems
+    assert problem.field == field
+    assert words in problem.message
+
+
+def test_what_nobody_could_build_is_a_note_and_cannot_be_chosen(check: Check) -> None:
+    """It may be made by the package itself: only what has a config class is meant to be chosen."""
+    source = "class Inner(Actor):\n    def __init__(self, one, other): ...\n"
+    found = check({"mine.py": SOUND + "from nautilus_trader.common.actor import Actor\n" + source})
+    assert (found.problems, found.components) == ((), ())
+    assert "mine:Inner cannot be chosen, for want of a config class" in found.notes[0]
+
+
+def test_a_class_that_takes_no_config_is_a_note_and_a_margin_model_that_needs_one_can_be_chosen(
+    check: Check,
+) -> None:
+    source = f"""{SOUND}
+from nautilus_trader.accounting.margin_models import MarginModel
+from nautilus_trader.common.actor import Actor
+class Inner(Actor):
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+class Margin(MarginModel):
+    def __init__(self, config) -> None:
+        self.each = config.config["each"]
+"""
+    found = check({"mine.py": source})
+    assert (found.problems, [each.path for each in found.components]) == ((), ["mine:Margin"])
+    assert "mine:Inner cannot be chosen: its config class dict" in found.notes[0]
+    assert "mine:Margin was not built without a `config`" in found.notes[1]
+
+
+def test_data_without_a_schema_is_a_note(check: Check) -> None:
+    source = f"{SOUND}\nfrom nautilus_trader.core.data import Data\nclass News(Data): pass\n"
+    found = check({"mine.py": source})
+    assert [str(each.kind) for each in found.components] == ["data"]
+    assert "no Arrow schema" in found.notes[0]

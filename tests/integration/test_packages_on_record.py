@@ -20,7 +20,9 @@ from flotilla.schemas.fault import FaultCode, FaultError, FieldError
 from flotilla.schemas.package import (
     CHUNK_BYTES,
     CheckPackage,
+    ComponentKind,
     FetchPackage,
+    FoundComponent,
     FoundStrategy,
     ListPackages,
     PackageFindings,
@@ -32,6 +34,7 @@ from flotilla.schemas.package import (
     WhichPackage,
 )
 from flotilla.schemas.package_archive import digest_of, pack, unpack
+from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.strategy import AddStrategy, AddToEngine
 from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
 from flotilla.schemas.wheel_archive import OpenWheel
@@ -209,6 +212,37 @@ async def test_an_engine_keeps_its_version_which_is_not_removed_silently(
     assert (
         await refused(bench, contract.PACKAGE_SHOW, WhichPackage(name="mine", version="1"))
     ).code == "not_found"
+
+
+async def test_an_actor_of_a_package_is_chosen_by_name_and_its_version_kept(
+    bench: Bench,  # noqa: F811
+    checks: Checks,
+) -> None:
+    watch = FoundComponent(
+        kind=ComponentKind.ACTOR,
+        path="mine:Watch",
+        config_path="mine:WatchConfig",
+        description="d",
+        parameters={"every": Parameter(type="integer", help="h", default=5)},
+    )
+    checks.findings = PackageFindings(components=(watch,))
+    pushed = await push(bench, MINE)
+    assert [each.path for each in pushed.components] == ["mine@1:Watch"]
+    actor = ComponentChoice(path="mine:Watch", config={"every": 7})
+    engine = await bench.trading("e1", actors=(actor,))
+    await push(bench, CHANGED)
+    assert [each.path for each in (await bench.view("e1")).config.actors] == ["mine@1:Watch"]
+    assert engine.spec.plan.node["actors"] == [
+        {"actor_path": "mine:Watch", "config_path": "mine:WatchConfig", "config": {"every": 7}}
+    ]
+    assert [each.digest for each in engine.spec.plan.packages] == [digest_of(MINE)]
+    wrong = EngineConfig(instance_id="e2", actors=(ComponentChoice(path="mine:Watch", config={"x": 1}),))
+    fault = await refused(bench, contract.ENGINE_CONFIGURE, ConfigureEngine(config=wrong))
+    assert [each.field for each in fault.errors] == ["config.actors[0].config.x"]
+    later = EngineConfig(instance_id="e3", actors=(ComponentChoice(path="mine@2:Watch"),))
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=later))
+    fault = await refused(bench, contract.PACKAGE_REMOVE, RemovePackage(name="mine", version="2"))
+    assert (fault.code, "engine e3" in fault.message) == (FaultCode.CONFLICT, True)
 
 
 async def test_a_removed_version_stays_taken_until_the_same_content_comes_back(

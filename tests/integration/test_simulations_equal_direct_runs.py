@@ -20,6 +20,7 @@ from tests.pair_catalog import BTC, EUR, HOURS, QUOTES
 
 EXAMPLES = "nautilus_trader.examples"
 MINUTES = f"{EUR}-1-MINUTE-BID-INTERNAL"
+MODELS = "tests.trial_models"
 TWAP = {"path": f"{EXAMPLES}.algorithms.twap:TWAPExecAlgorithm"}
 ENTRIES = tuple(
     CatalogEntry(
@@ -39,7 +40,10 @@ ENTRIES = tuple(
     )
 )
 SOURCES = Sources(
-    template_set=TemplateSet(modules=(f"{EXAMPLES}.strategies", "tests.trial_strategies")), entries=ENTRIES
+    template_set=TemplateSet(
+        modules=(f"{EXAMPLES}.strategies", "tests.trial_strategies", "tests.trial_models")
+    ),
+    entries=ENTRIES,
 )
 
 
@@ -144,6 +148,15 @@ VENUES: dict[str, dict[str, Any]] = {
     "acknowledged, without GTD": {"use_market_order_acks": True, "support_gtd_orders": False},
     "liquidity is used up": {"liquidity_consumption": True, "price_protection_points": 1},
     "an account that never changes": {"frozen_account": True},
+    "own fees": {"own_fees": {"path": f"{MODELS}:TieredFees", "config": {"rate": "0.0001"}}},
+    "an own fill model": {
+        "own_fill_model": {
+            "path": f"{MODELS}:NeverSlips",
+            "config_path": f"{MODELS}:FillModelConfig",
+        }
+    },
+    "an own latency": {"own_latency": {"path": f"{MODELS}:Slow", "config": {"seconds": 90}}},
+    "an own module": {"modules": [{"path": f"{MODELS}:Rent", "config": {"a_day": "12.5"}}]},
 }
 
 
@@ -167,6 +180,7 @@ def test_leverage_says_what_a_position_holds_back_of_the_account(pairs: Pairs) -
         "the venue's": {"default_leverage": 3.5},
         "the instrument's": {"default_leverage": 3.5, "leverages": {EUR: 20}},
         "none": {"default_leverage": 20, "margin_model": "standard"},
+        "an own model's": {"own_margin_model": {"path": f"{MODELS}:FlatMargin", "config": {"each": 0.25}}},
     }.items():
         ours, theirs = pairs.run(planned(**run, venue_settings={"SIM": chosen}))
         assert_same(ours, theirs)

@@ -9,13 +9,15 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import wait_for
-from flotilla.cli.drafts import uploaded, wheels_folder
+from flotilla.cli.drafts import uploaded, wheels_folder, with_draft
 from flotilla.cli.engine_options import engine_config, engine_options
+from flotilla.cli.live_starts import confirmed, yes_option
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import ENGINE_START
+from flotilla.schemas.decoding import convert
 from flotilla.schemas.engine import EngineAccepted, EngineView, StartEngine
 from flotilla.schemas.states import RunState
 
@@ -37,6 +39,7 @@ _ANY: Final = "draft"
 )
 @wheels_folder
 @click.option("--confirm-live-trading", is_flag=True, help="Needed for engines that trade money.")
+@yes_option
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until the engine trades.")
 @click.option("--timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="S")
 @request_id
@@ -50,11 +53,15 @@ def start(
     dev: Path | None,
     wheels: Path | None,
     confirm_live_trading: bool,
+    yes: bool,
     wait: bool,
     timeout: float,
     **chosen: Any,
 ) -> None:
     """Start the engine NAME.
+
+    One that trades money is shown with the digest and the changes of its packages first, and asked about, unless it has traded with
+    the same before.
 
     \b
     flotilla engine start my-first --strategy ema_cross --set trade_size=100
@@ -70,7 +77,8 @@ def start(
         confirm_live_trading=confirm_live_trading,
         request_id=options.request_id,
     )
-    _start(options, request=request, wait_s=timeout if wait else None, code=(dev, wheels), chosen=chosen)
+    code = (dev, wheels)
+    _start(options, request=request, wait_s=timeout if wait else None, code=code, chosen=chosen, yes=yes)
 
 
 def _config(chosen: dict[str, Any], strategy: str | None) -> EngineConfig:
@@ -86,11 +94,16 @@ async def _start(
     wait_s: float | None,
     code: tuple[Path | None, Path | None],
     chosen: dict[str, Any],
+    yes: bool,
 ) -> None:
     dev, wheels = code
     if dev is not None:
-        strategy = await uploaded(options, fleet, dev, chosen["strategy"], "--dev", wheels=wheels)
-        request = msgspec.structs.replace(request, config=_config(chosen, strategy))
+        strategy, view = await uploaded(options, fleet, dev, chosen["strategy"], "--dev", wheels=wheels)
+        given = with_draft(msgspec.to_builtins(_config(chosen, strategy)), view)
+        request = msgspec.structs.replace(request, config=convert(given, EngineConfig, "config"))
+    if request.confirm_live_trading and (request.config is None or request.config.trades_money):
+        digests = await confirmed(fleet, request.config, request.instance_id, yes=yes)
+        request = msgspec.structs.replace(request, expected_digests=digests)
     accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None
     if wait_s is not None:

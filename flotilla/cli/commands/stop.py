@@ -5,6 +5,7 @@ from rich.console import Group
 from rich.text import Text
 
 from flotilla.cli.commands.waiting import wait_for
+from flotilla.cli.live_starts import confirmed, yes_option
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
 from flotilla.client.client import ENDED, Flotilla
@@ -56,6 +57,7 @@ async def stop(
 @click.command()
 @click.argument("name", required=False)
 @click.option("--confirm-live-trading", is_flag=True, help="Needed for engines that trade money.")
+@yes_option
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until the new session trades.")
 @_TIMEOUT
 @request_id
@@ -68,12 +70,20 @@ async def restart(
     *,
     name: str | None,
     confirm_live_trading: bool,
+    yes: bool,
     wait: bool,
     timeout: float,  # noqa: ASYNC109 - the user's, for the whole wait
 ) -> None:
-    """Stop the engine NAME if it runs, and start it again with its last configuration."""
+    """Stop the engine NAME if it runs, and start it again with its last configuration.
+
+    One that trades money is asked about as by `engine start`, where its packages are others than those that it traded with.
+    """
+    digests = await confirmed(fleet, None, name, yes=yes) if confirm_live_trading else None
     accepted = await fleet.restart_engine(
-        name, confirm_live_trading=confirm_live_trading, request_id=options.request_id
+        name,
+        confirm_live_trading=confirm_live_trading,
+        expected_digests=digests,
+        request_id=options.request_id,
     )
     engine = None
     if wait:

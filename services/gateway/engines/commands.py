@@ -151,6 +151,7 @@ async def start_engine(gateway: Gateway, ask: Ask[WaitQuery, StartBody]) -> Comm
     request = StartEngine(
         config=ask.body.config,
         confirm_live_trading=ask.body.confirm_live_trading,
+        expected_digests=ask.body.expected_digests,
         request_id=ask.request_id,
     )
     return await _carry_out(gateway, ask.query, contract.ENGINE_START, request, Goal.TRADING)
@@ -163,6 +164,7 @@ async def start_named_engine(gateway: Gateway, ask: Ask[WaitQuery, StoredStartBo
         config=config,
         instance_id=ask.path["instance_id"] if config is None else None,
         confirm_live_trading=ask.body.confirm_live_trading,
+        expected_digests=ask.body.expected_digests,
         request_id=ask.request_id,
     )
     return await _carry_out(gateway, ask.query, contract.ENGINE_START, request, Goal.TRADING)
@@ -192,6 +194,7 @@ async def restart_engine(gateway: Gateway, ask: Ask[WaitQuery, RestartBody]) -> 
     request = RestartEngine(
         instance_id=ask.body.instance_id,
         confirm_live_trading=ask.body.confirm_live_trading,
+        expected_digests=ask.body.expected_digests,
         request_id=ask.request_id,
     )
     return await _carry_out(gateway, ask.query, contract.ENGINE_RESTART, request, Goal.TRADING)

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.engine import ExpectedDigests
 from flotilla.schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.strategy import SignalValue, StrategyId
@@ -161,10 +162,14 @@ class PolicyQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The engine to start. Live trading needs its confirmation spelt out."""
+    """The engine to start. Live trading needs its confirmation spelt out.
+
+    `expected_digests` are the packages that it is to run, by name: a start that would run other content is refused (409).
+    """
 
     config: EngineConfig
     confirm_live_trading: bool = False
+    expected_digests: ExpectedDigests | None = None
 
 
 class StoredStartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +177,7 @@ class StoredStartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     config: EngineConfig | None = None
     confirm_live_trading: bool = False
+    expected_digests: ExpectedDigests | None = None
 
 
 class ConfigBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,7 +231,8 @@ class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class RestartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The last configuration is used again; if it trades live, that is confirmed anew."""
+    """The last configuration is used again; if it trades live, that is confirmed anew. `expected_digests`: see the start."""
 
     instance_id: InstanceId | None = None
     confirm_live_trading: bool = False
+    expected_digests: ExpectedDigests | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flotilla.schemas.package import FoundStrategy, Wheel
+from flotilla.schemas.package import FoundComponent, FoundStrategy, Wheel
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord, add_command
 from flotilla.services.orchestrator.adapters.rows import SQL, to_json
 from flotilla.services.orchestrator.engines.ports import Command
@@ -56,6 +56,7 @@ class PostgresPackages:
             to_json(one.files),
             to_json(one.strategies),
             to_json(one.notes),
+            to_json(one.components),
         )
         named = (version.name, version.version, one.digest)
         pushed = (version.is_draft, version.pushed_at, version.pushed_by)
@@ -104,6 +105,7 @@ def _version(row: Mapping[str, Any]) -> Version:
         files=msgspec.json.decode(row["files"], type=tuple[str, ...]),
         strategies=msgspec.json.decode(row["findings"], type=tuple[FoundStrategy, ...]),
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]),
+        components=msgspec.json.decode(row["components"], type=tuple[FoundComponent, ...]),
         wheels=msgspec.json.decode(row["wheels"], type=tuple[Wheel, ...]),
     )
     named = ("name", "version", "is_draft", "pushed_at", "pushed_by")

@@ -100,6 +100,11 @@ class PostgresRecord:
             return msgspec.json.decode(row["spec"], type=SessionSpec)
         return None
 
+    async def last_live(self, instance_id: str) -> SessionSpec | None:
+        for row in await self.fetch("last_live", instance_id):
+            return msgspec.json.decode(row["spec"], type=SessionSpec)
+        return None
+
     async def sessions(self, instance_id: str, limit: int) -> list[Session]:
         return [rows.session_of(row) for row in await self.fetch("sessions", instance_id, limit)]
 

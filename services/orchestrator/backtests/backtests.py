@@ -21,7 +21,7 @@ from flotilla.services.orchestrator.backtests.core.model import Backtest
 from flotilla.services.orchestrator.backtests.core.views import view
 from flotilla.services.orchestrator.backtests.enqueuer import Enqueuer
 from flotilla.services.orchestrator.backtests.plan_sources import PlanSources, new_backtest
-from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, NewerCode, TakenError
 from flotilla.services.orchestrator.backtests.progress import Progress
 from flotilla.services.orchestrator.backtests.reads import BacktestReads
 from flotilla.services.orchestrator.backtests.results import Results
@@ -139,6 +139,7 @@ class Backtests:
         library: Library,
         catalog: Catalog,
         engines: Record,
+        code: NewerCode,
     ) -> None:
         plan_sources = PlanSources(library, catalog)
         self._announcements = Announcements(bus, record, clock)
@@ -151,7 +152,7 @@ class Backtests:
         known = (record, self._announcements, clock)
         self._commands = BacktestCommands(*known, ledger=ledger, plan_sources=plan_sources)
         self._verifying = Verifying(
-            record, self._changes, self._announcements, clock, reads=self._reads, ledger=ledger
+            record, self._changes, self._announcements, clock, reads=self._reads, ledger=ledger, code=code
         )
         self._runner = StudyRunner(*known, plan_sources=plan_sources, cancelling=self._cancelling)
         self._studies = Studies(

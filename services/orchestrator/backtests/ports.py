@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from flotilla.schemas.backtest import BacktestStatus
+from flotilla.schemas.package import PackageChange, PackageRef
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest, Study
 from flotilla.services.orchestrator.backtests.core.study_ranking import Points
 from flotilla.services.orchestrator.engines.ports import Command
@@ -30,6 +31,13 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     ahead: int
     newest: datetime | None
+
+
+class NewerCode(Protocol):
+    """Knows which versions of packages there are."""
+
+    async def newer(self, packages: Sequence[PackageRef]) -> tuple[PackageChange, ...]:
+        """How the newest version of each of these differs from it; nothing of those that are the newest, or have none."""
 
 
 class BacktestRecord(Protocol):

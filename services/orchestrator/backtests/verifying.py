@@ -20,7 +20,7 @@ from flotilla.services.orchestrator.backtests.announcements import Announcements
 from flotilla.services.orchestrator.backtests.changes import Changes
 from flotilla.services.orchestrator.backtests.core.comparing import verdict
 from flotilla.services.orchestrator.backtests.core.model import Backtest, NewBacktest
-from flotilla.services.orchestrator.backtests.ports import BacktestRecord, TakenError
+from flotilla.services.orchestrator.backtests.ports import BacktestRecord, NewerCode, TakenError
 from flotilla.services.orchestrator.backtests.reads import BacktestReads
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
@@ -42,6 +42,7 @@ class Verifying:
         *,
         reads: BacktestReads,
         ledger: Ledger,
+        code: NewerCode,
     ) -> None:
         self._record = record
         self._changes = changes
@@ -49,6 +50,7 @@ class Verifying:
         self._clock = clock
         self._reads = reads
         self._ledger = ledger
+        self._code = code
 
     async def verify(self, request: VerifyBacktest) -> BacktestVerdict:
         """Begins a run again, or tells how the one named (else the one under way) stands. Raises FaultError as reads do."""
@@ -108,7 +110,9 @@ class Verifying:
         if again.status is BacktestStatus.COMPLETED:
             first, second = await self._reads.outcome(original), await self._reads.outcome(again)
             asked = await self._asked(original)
-            return verdict(original.backtest_id, again.backtest_id, first, second, asked=asked)
+            same = verdict(original.backtest_id, again.backtest_id, first, second, asked=asked)
+            newer = await self._code.newer(first.manifest.plan.packages)
+            return msgspec.structs.replace(same, newer=newer)
         if not again.is_final:
             return _verdict(original, again, is_equal=None)
         why = again.facts.error or str(again.status)

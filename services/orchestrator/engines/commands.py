@@ -28,6 +28,7 @@ from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import lifecycle, stored
 from flotilla.services.orchestrator.engines.core.answers import idle, told
 from flotilla.services.orchestrator.engines.core.decision import Decision
+from flotilla.services.orchestrator.engines.core.expected import refuse_unexpected
 from flotilla.services.orchestrator.engines.core.fleet import Fleet, unknown_engine
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -84,10 +85,12 @@ class Commands:
                 now = self._clock()
                 is_worker = config.template == WORKER_TEMPLATE
                 refuse_stopped(instance_id, self._sightings.stop_flag(instance_id, now, is_worker=is_worker))
+                spec = plans.spec(config)
+                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 return lifecycle.start(
                     engine,
                     config,
-                    plans.spec(config),
+                    spec,
                     request_id=stamp.request_id,
                     hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,
@@ -153,9 +156,11 @@ class Commands:
                 is_worker = known.is_worker
                 flag = self._sightings.stop_flag(meant.instance_id, now, is_worker=is_worker)
                 refuse_stopped(meant.instance_id, flag)
+                spec = plans.spec(config)
+                refuse_unexpected(spec.plan.packages, request.expected_digests)
                 return lifecycle.restart(
                     known,
-                    plans.spec(config),
+                    spec,
                     request_id=stamp.request_id,
                     hosts=self._fleet.hosts(self._sightings, now, is_worker=is_worker),
                     now=now,

@@ -8,6 +8,7 @@ from flotilla.schemas.session import AccountLease, SessionSpec
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.templates.core.choice import leased_accounts, restart_policy
+from flotilla.services.orchestrator.templates.core.components import pinned_component
 from flotilla.services.orchestrator.templates.core.parameters import Known
 from flotilla.services.orchestrator.templates.core.rendering import render
 from flotilla.services.orchestrator.templates.core.strategies import Rendered, render_strategy
@@ -39,7 +40,12 @@ class Plans:
         return restart_policy(config, self._shelf)
 
     def pinned(self, config: EngineConfig) -> EngineConfig:
-        """The configuration, its strategies of packages named with the versions that they mean now."""
+        """The configuration, what is of packages named with the versions that they mean now."""
+        beside = {
+            field: tuple(pinned_component(each, self._shelf) for each in getattr(config, field))
+            for field in ("actors", "exec_algorithms")
+        }
+        config = msgspec.structs.replace(config, **beside)
         if not config.strategies:
             return config
         chosen = tuple(

@@ -133,6 +133,9 @@ class Record(Protocol):
     async def spec(self, session_id: str) -> SessionSpec | None:
         """What a session was told to run."""
 
+    async def last_live(self, instance_id: str) -> SessionSpec | None:
+        """What the engine ran when it last traded money: of the newest session that got so far."""
+
     async def sessions(self, instance_id: str, limit: int) -> list[Session]:
         """The sessions of an engine, newest first."""
 

@@ -50,9 +50,9 @@ class PackageChecks:
         found = await self._ask(digest)
         if found.problems:
             raise invalid(*found.problems)
-        if strange := offers.strays(files, found.strategies):
+        if strange := offers.strays(files, found):
             raise invalid(FieldError("digest", f"its check was tampered with: it told of {strange[0]}"))
-        if (size := len(msgspec.json.encode(found.strategies))) > _LONGEST:
+        if (size := len(msgspec.json.encode((found.strategies, found.components)))) > _LONGEST:
             text = f"its parameters take {size >> 10} KiB to describe, and may take {_LONGEST >> 10} KiB"
             raise invalid(FieldError("digest", text))
         return Content(
@@ -61,6 +61,7 @@ class PackageChecks:
             files=tuple(files),
             strategies=found.strategies,
             notes=found.notes,
+            components=found.components,
             wheels=wheels,
         )
 

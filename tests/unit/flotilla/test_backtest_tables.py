@@ -34,6 +34,7 @@ from flotilla.schemas.backtest import (
     TrialProgress,
 )
 from flotilla.schemas.catalog import BadValue, Finding, Gap
+from flotilla.schemas.package import PackageChange, PackageRef
 from flotilla.schemas.telemetry import Fill
 from flotilla.show.backtest_tables import backtests_table, details, result_report
 from flotilla.show.comparison_tables import best_of, comparison_report
@@ -398,11 +399,33 @@ def test_a_verdict_names_what_changed_and_the_first_difference() -> None:
     assert "definition" in shown(verdict_report(msgspec.structs.replace(differs, figures_versions=(1, 2))))
     no_cause = msgspec.structs.replace(differs, differences=differs.differences[2:])
     assert "what it depends on has not changed" in shown(verdict_report(no_cause))
+    only = msgspec.structs.replace(no_effect, comments_only=("my.module",))
+    assert "only comments, docstrings or formatting changed in my.module" in shown(verdict_report(only))
     gone = Difference(where="status", first="completed", second="failed: no data")
     text = shown(verdict_report(msgspec.structs.replace(differs, differences=(gone,))))
     assert "does not run to its end any more" in text
     assert "now   failed: no data" in text
     assert "has not changed" not in text
+
+
+def test_a_verdict_says_how_the_newest_version_of_a_package_differs_from_what_was_run() -> None:
+    then, now = (PackageRef(name="mine", version=number, digest=number * 64) for number in "13")
+    code = PackageChange(
+        then=then,
+        now=now,
+        files={"mine.py": "code", "new.py": "added", "util.py": "comments"},
+        is_same_code=False,
+    )
+    same = BacktestVerdict(backtest_id="a", verify_id="v", is_equal=True, newer=(code,))
+    text = " ".join(shown(verdict_report(same)).split())
+    assert (
+        "mine@3 is newer than mine@1, which it ran and runs again: the code has changed: mine.py (changed), new.py (added)"
+        in text
+    )
+    assert "util.py" not in text
+    comments = msgspec.structs.replace(code, files={"mine.py": "comments"}, is_same_code=True)
+    text = " ".join(shown(verdict_report(msgspec.structs.replace(same, newer=(comments,)))).split())
+    assert "the code is the same, but for comments, docstrings or formatting" in text
 
 
 def test_a_study_ranks_what_completed_by_its_metric() -> None:

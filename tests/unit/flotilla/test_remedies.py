@@ -9,7 +9,7 @@ import click
 import pytest
 
 from flotilla.cli.main import cli
-from flotilla.schemas.fault import Fault, FaultCode
+from flotilla.schemas.fault import Fault, FaultCode, FieldError
 from flotilla.show.remedies import Asked, asked_by, remedy_of
 
 ROOT = Path(__file__).parents[3]
@@ -64,6 +64,10 @@ def test_options_are_advised_to_commands_that_have_them() -> None:
     confirm = "--confirm-live-trading"
     said = remedy(FaultCode.CONFIRMATION_REQUIRED, "engine start", "e1", options=(confirm,))
     assert said == "add --confirm-live-trading if you mean it"
+    asked = Fault(
+        code=FaultCode.CONFIRMATION_REQUIRED, message="m", errors=(FieldError("yes", "must be given"),)
+    )
+    assert remedy_of(asked, Asked(options=frozenset({confirm, "--yes"}))).endswith("add --yes if you mean it")
     said = remedy(FaultCode.OUTCOME_UNKNOWN, "engine stop", "e1", options=("--request-id",))
     assert said.endswith("state; the same --request-id may be sent again safely")
 

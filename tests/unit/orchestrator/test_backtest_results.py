@@ -193,6 +193,23 @@ def test_another_release_that_gives_the_same_is_equal_and_named() -> None:
     assert named == ["strategy_sources[engine_sidecar.strategies.grid]", "nautilus_version", "image"]
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [("c", "c", ("m.n",)), ("c", "d", ()), ("", "", ()), ("c", "", ()), (None, "c", ())],
+)
+def test_a_module_of_which_only_comments_changed_is_named_as_that(
+    then: str | None, now: str, expected: tuple[str, ...]
+) -> None:
+    """And counts as a difference all the same. An outcome of before does not know its code."""
+    one = with_manifest(
+        outcome(), strategy_sources={"m.n": "1"}, strategy_code={} if then is None else {"m.n": then}
+    )
+    other = with_manifest(outcome(), strategy_sources={"m.n": "2"}, strategy_code={"m.n": now})
+    found = verdict("a", "b", one, other)
+    assert (found.comments_only, found.is_equal) == (expected, False)
+    assert verdict("a", "b", one, one).comments_only == ()
+
+
 @pytest.mark.parametrize("also", [{"strategy_sources": {"m.n": "1"}}, {"seed": 7}])
 def test_another_release_excuses_nothing_else(also: dict[str, Any]) -> None:
     found = verdict("b", "v", outcome(), with_manifest(outcome(), **RELEASED | also))

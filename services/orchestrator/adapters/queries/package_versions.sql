@@ -1,4 +1,4 @@
-select name, version, digest, is_draft, pushed_at, pushed_by, size_bytes, files, findings, notes, coalesce((
+select name, version, digest, is_draft, pushed_at, pushed_by, size_bytes, files, findings, notes, components, coalesce((
     select json_agg(json_build_object(
         'name', wheel.name, 'version', wheel.version, 'file', wheel.file, 'digest', wheel.wheel, 'size_bytes', wheel.size_bytes,
         'unpacked_bytes', wheel.unpacked_bytes

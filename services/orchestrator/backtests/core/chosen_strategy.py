@@ -11,7 +11,9 @@ from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
+from flotilla.schemas.simulation import OWN_MODELS, ComponentChoice
 from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex
+from flotilla.services.orchestrator.templates.core.components import pinned_component
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, instrument_of
 from flotilla.services.orchestrator.templates.core.strategies import (
     Rendered,
@@ -64,7 +66,8 @@ def template_of(config: BacktestConfig, template_set: TemplateSet) -> StrategyTe
 
 
 def with_version(config: BacktestConfig, template_set: TemplateSet) -> BacktestConfig:
-    """The config, each strategy named with the version that it means now, where it is of a package."""
+    """The config, each strategy, and what runs beside it, named with the version that it means now, where it is of a package."""
+    config = _with_versions_beside(config, template_set)
     if config.strategy is not None:
         return msgspec.structs.replace(config, strategy=pinned(config.strategy, template_set))
     strategies = tuple(
@@ -72,6 +75,26 @@ def with_version(config: BacktestConfig, template_set: TemplateSet) -> BacktestC
         for one in config.strategies
     )
     return msgspec.structs.replace(config, strategies=strategies)
+
+
+def _with_versions_beside(config: BacktestConfig, template_set: TemplateSet) -> BacktestConfig:
+    def pin(choices: Sequence[ComponentChoice]) -> tuple[ComponentChoice, ...]:
+        return tuple(pinned_component(each, template_set) for each in choices)
+
+    settings = {
+        venue: msgspec.structs.replace(
+            each,
+            modules=pin(each.modules),
+            **{field: pin((own,))[0] for field in OWN_MODELS if (own := getattr(each, field)) is not None},
+        )
+        for venue, each in config.venue_settings.items()
+    }
+    return msgspec.structs.replace(
+        config,
+        actors=pin(config.actors),
+        exec_algorithms=pin(config.exec_algorithms),
+        venue_settings=settings,
+    )
 
 
 def render_chosen(
@@ -152,14 +175,14 @@ def bar_types_in(importable: Mapping[str, Any]) -> list[str]:
 
 
 def strays(
-    rendered: Sequence[Rendered], actors: Sequence[dict[str, Any]], config: BacktestConfig
+    rendered: Sequence[Rendered], actors: Sequence[Rendered], config: BacktestConfig
 ) -> list[FieldError]:
     """The instruments that strategies and actors name and the run does not have."""
     places = [
         f"config.strategies[{index}]" if config.strategies else PARAMETERS for index in range(len(rendered))
     ]
     places += [f"config.actors[{index}]" for index in range(len(actors))]
-    everything = [*rendered, *(Rendered(actor, ()) for actor in actors)]
+    everything = [*rendered, *actors]
     return [
         FieldError(at, f"names {text}, which is not among the instruments of this backtest")
         for at, one in zip(places, everything, strict=True)

@@ -64,7 +64,20 @@ def verdict(
         fills_compared=min(len(first.result.fills), len(second.result.fills)),
         figures_versions=None if is_same else versions,
         changed_without_effect=tuple(causes[:MAX_CAUSES]) if is_equal else (),
+        comments_only=tuple(_comments_only(first.manifest, second.manifest)),
     )
+
+
+def _comments_only(one: Manifest, other: Manifest) -> Iterator[str]:
+    """Modules whose source is another, and whose code is the same, as far as both runs could tell."""
+    for name, source in one.strategy_sources.items():
+        code = one.strategy_code.get(name)
+        if (
+            source != other.strategy_sources.get(name, source)
+            and code
+            and code == other.strategy_code.get(name)
+        ):
+            yield name
 
 
 def _is_ours(difference: Difference) -> bool:

@@ -16,7 +16,7 @@ from flotilla.services.orchestrator.backtests.core.chosen_strategy import (
     render_chosen,
     strays,
 )
-from flotilla.services.orchestrator.backtests.core.venue_plans import venue_errors, venues
+from flotilla.services.orchestrator.backtests.core.venue_plans import venue_components, venue_errors, venues
 from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.money import currency_errors, timezone_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of
@@ -44,20 +44,23 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     """The plan, or every field at fault."""
     catalog_index = CatalogIndex(sources.entries)
     missing = _missing(config, catalog_index)
-    others, wrong = beside(config.actors, config.exec_algorithms, sources.template_set)
+    template_set, known = sources.template_set, Known.of(sources.entries)
+    others, wrong = beside(config.actors, config.exec_algorithms, template_set, known)
+    of_venues, wrong_models = venue_components(config, template_set, known)
     errors = [
         *missing,
-        *venue_errors(config, sources.template_set),
+        *venue_errors(config),
+        *wrong_models,
         *currency_errors(config.base_currency, config.instruments),
         *timezone_errors(config),
         *wrong,
     ]
-    rendered, wrong = render_chosen(config, sources.template_set, Known.of(sources.entries), catalog_index)
+    rendered, wrong = render_chosen(config, template_set, known, catalog_index)
     errors += [error for error in wrong if not (missing and is_inferred(error, config))]
-    errors += strays(rendered, others.get("actors", ()), config)
-    packages, mixed = packages_of(rendered, "config.strategies")
+    errors += strays(rendered, others.actors, config)
+    packages, mixed = packages_of((*rendered, *others.everything, *of_venues), "config.strategies")
     errors += mixed
-    importable = [*(one.config for one in rendered), *others.get("actors", ())]
+    importable = [one.config for one in (*rendered, *others.actors)]
     named = [name for one in importable for name in bar_types_in(one)]
     data, wrong = _data(config, named, catalog_index)
     errors += wrong
@@ -66,8 +69,8 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     if errors:
         return None, errors
     plan = TrialPlan(
-        engine={**ENGINE, **others},
-        venues=venues(config, sources.template_set),
+        engine={**ENGINE, **others.fields},
+        venues=venues(config, template_set, known),
         data=tuple(data),
         instruments=tuple(sorted(set(config.instruments))),
         strategies=tuple(one.config for one in rendered),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from flotilla.schemas.backtest import QUOTE_CURRENCY, BacktestConfig, FillModelChoice
 from flotilla.schemas.fault import FieldError
+from flotilla.schemas.package import ComponentKind
 from flotilla.schemas.simulation import (
     NO_CURRENCY,
     PLAIN,
@@ -14,29 +15,38 @@ from flotilla.schemas.simulation import (
     VenueLatency,
     VenueSettings,
 )
-from flotilla.services.orchestrator.templates.core.components import ACTOR, components
+from flotilla.services.orchestrator.templates.core.components import component, components
+from flotilla.services.orchestrator.templates.core.parameters import Known
+from flotilla.services.orchestrator.templates.core.strategies import Rendered
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
 _CONFIGS: Final = "nautilus_trader.backtest.config"
 _MODELS: Final = "nautilus_trader.backtest.models"
 _DEFAULTS: Final = VenueSettings()
 _NS_OF_MS: Final = 1e6
+_OWN: Final = {
+    "own_fill_model": ("fill_model", ComponentKind.FILL_MODEL),
+    "own_latency": ("latency_model", ComponentKind.LATENCY_MODEL),
+    "own_fees": ("fee_model", ComponentKind.FEE_MODEL),
+    "own_margin_model": ("margin_model", ComponentKind.MARGIN_MODEL),
+}
+"""By setting: the field of NautilusTrader's config for a venue, and what it takes."""
+_INSTEAD_OF: Final = {"own_fill_model": "fill_model", "own_latency": "latency", "own_fees": "fees"}
 
 
-def venues(config: BacktestConfig, template_set: TemplateSet) -> tuple[dict[str, Any], ...]:
+def venues(config: BacktestConfig, template_set: TemplateSet, known: Known) -> tuple[dict[str, Any], ...]:
     """The venues, with what NautilusTrader does anyhow left out.
 
     What instruments are settled in only NautilusTrader knows, from the catalog: money without a base currency is named when the trial is run.
     """
     return tuple(
-        _venue(name, config, config.venue_settings.get(name, _DEFAULTS), template_set)
+        _venue(name, config, config.venue_settings.get(name, _DEFAULTS))
+        | _components(name, config.venue_settings.get(name, _DEFAULTS), template_set, known)[0]
         for name in config.venues
     )
 
 
-def _venue(
-    name: str, config: BacktestConfig, settings: VenueSettings, template_set: TemplateSet
-) -> dict[str, Any]:
+def _venue(name: str, config: BacktestConfig, settings: VenueSettings) -> dict[str, Any]:
     account_type = settings.account_type or config.account_type
     made: dict[str, Any] = {
         "name": name,
@@ -51,10 +61,41 @@ def _venue(
     if settings.margin_model != _DEFAULTS.margin_model:
         made["margin_model"] = {"model_type": settings.margin_model}
     made |= _models(config, settings)
-    if settings.modules:
-        made["modules"] = components(settings.modules, ACTOR, "", template_set)[0]
     plain = {key: getattr(settings, key) for key in PLAIN}
     return made | {key: value for key, value in plain.items() if value != getattr(_DEFAULTS, key)}
+
+
+def venue_components(
+    config: BacktestConfig, template_set: TemplateSet, known: Known
+) -> tuple[list[Rendered], list[FieldError]]:
+    """The simulation modules and own models of all venues, and what is wrong with them."""
+    found: list[Rendered] = []
+    errors: list[FieldError] = []
+    for name, settings in config.venue_settings.items():
+        _, rendered, wrong = _components(name, settings, template_set, known)
+        found += rendered
+        errors += wrong
+    return found, errors
+
+
+def _components(
+    name: str, settings: VenueSettings, template_set: TemplateSet, known: Known
+) -> tuple[dict[str, Any], list[Rendered], list[FieldError]]:
+    """The fields of the venue's config that are modules and own models, those in a list, and what is wrong."""
+    at = f"config.venue_settings.{name}"
+    kind = ComponentKind.SIMULATION_MODULE
+    found, errors = components(settings.modules, kind, f"{at}.modules", template_set, known)
+    fields: dict[str, Any] = {"modules": [each.config for each in found]} if found else {}
+    for setting, (field, kind) in _OWN.items():
+        choice = getattr(settings, setting)
+        if choice is None:
+            continue
+        one, wrong = component(choice, kind, f"{at}.{setting}", template_set, known)
+        errors += wrong
+        if one is not None:
+            fields[field] = one.config
+            found.append(one)
+    return fields, found, errors
 
 
 def _money(config: BacktestConfig, settings: VenueSettings) -> dict[str, Any]:
@@ -137,7 +178,7 @@ def _amount(amount: float, currency: str) -> str:
     return f"{Decimal(str(amount)):f} {currency}"
 
 
-def venue_errors(config: BacktestConfig, template_set: TemplateSet) -> list[FieldError]:
+def venue_errors(config: BacktestConfig) -> list[FieldError]:
     """What is wrong with the venues: instruments that none of them lists, names twice, and settings that do not go together."""
     missing = sorted({_venue_of(name) for name in config.instruments} - set(config.venues))
     errors = [
@@ -156,7 +197,6 @@ def venue_errors(config: BacktestConfig, template_set: TemplateSet) -> list[Fiel
             errors.append(FieldError(at, f"{name} is not among the venues of this backtest"))
             continue
         errors += [FieldError(f"{at}.{field}", text) for field, text in _conflicts(name, config, settings)]
-        errors += components(settings.modules, ACTOR, f"{at}.modules", template_set)[1]
     return errors
 
 
@@ -183,6 +223,7 @@ def _conflicts(name: str, config: BacktestConfig, settings: VenueSettings) -> It
     yield from _of_account(settings.account_type or config.account_type, settings)
     yield from _of_money(settings)
     yield from _of_market(settings)
+    yield from _of_models(settings)
     for field in ("leverages", "settlement_prices"):
         named: Mapping[str, float] = getattr(settings, field)
         for instrument in named:
@@ -199,6 +240,8 @@ def _of_account(account_type: str, settings: VenueSettings) -> Iterator[tuple[st
                 yield field, "counts with a MARGIN account only, and this one is CASH"
         if settings.margin_model != _DEFAULTS.margin_model:
             yield "margin_model", "counts with a MARGIN account only, and this one is CASH"
+        if settings.own_margin_model is not None:
+            yield "own_margin_model", "counts with a MARGIN account only, and this one is CASH"
     elif settings.allow_cash_borrowing:
         yield "allow_cash_borrowing", "counts with a CASH account only, and this one is MARGIN"
 
@@ -214,6 +257,14 @@ def _of_money(settings: VenueSettings) -> Iterator[tuple[str, str]]:
         yield "starting_balances", text
     if codes and not any(Decimal(money.partition(" ")[0]) for money in settings.starting_balances):
         yield "starting_balances", "must not all be 0"
+
+
+def _of_models(settings: VenueSettings) -> Iterator[tuple[str, str]]:
+    for own, field in _INSTEAD_OF.items():
+        if getattr(settings, own) is not None and getattr(settings, field) is not None:
+            yield own, f"stands in the place of `{field}`: give one of them"
+    if settings.own_margin_model is not None and settings.margin_model != _DEFAULTS.margin_model:
+        yield "own_margin_model", "stands in the place of `margin_model`: give one of them"
 
 
 def _of_market(settings: VenueSettings) -> Iterator[tuple[str, str]]:

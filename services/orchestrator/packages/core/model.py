@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from flotilla.schemas.package import FoundStrategy, PackageRef, Wheel
+from flotilla.schemas.package import FoundComponent, FoundStrategy, PackageRef, Wheel
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     strategies: tuple[FoundStrategy, ...]
     notes: tuple[str, ...] = ()
+    components: tuple[FoundComponent, ...] = ()
     wheels: tuple[Wheel, ...] = ()
 
 

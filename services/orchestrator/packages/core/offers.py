@@ -1,4 +1,4 @@
-"""What the versions of packages offer: their strategies as templates, and what stands in a new one's way."""
+"""What the versions of packages offer: their strategies as templates, what runs beside them, and what stands in a new one's way."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +12,8 @@ from flotilla.schemas.ids import NAME_PATTERN
 from flotilla.schemas.package import (
     FoundStrategy,
     ListPackages,
+    PackageComponent,
+    PackageFindings,
     PackageStrategy,
     PackageView,
     PushPackage,
@@ -21,7 +23,11 @@ from flotilla.schemas.package import (
 )
 from flotilla.schemas.package_archive import modules_of
 from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
-from flotilla.services.orchestrator.templates.core.templates import PackageTemplate, TemplateSet
+from flotilla.services.orchestrator.templates.core.templates import (
+    OfferedComponent,
+    PackageTemplate,
+    TemplateSet,
+)
 
 _NAME: Final = re.compile(NAME_PATTERN)
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -34,13 +40,18 @@ def template_names(package: str, strategies: Sequence[FoundStrategy]) -> tuple[s
     return tuple(f"{package}_{_HUMP.sub('_', _class(each)).lower()}" for each in strategies)
 
 
-def name_errors(package: str, strategies: Sequence[FoundStrategy]) -> list[FieldError]:
-    """What keeps the strategies from being called so."""
-    names = template_names(package, strategies)
+def name_errors(package: str, content: Content) -> list[FieldError]:
+    """What keeps its strategies, and what runs beside them, from being called as they would be."""
+    names = template_names(package, content.strategies)
     twice = sorted({name for name in names if names.count(name) > 1})
     errors = [
         FieldError("digest", f"two of its strategies would be called {name}: rename a class")
         for name in twice
+    ]
+    classes = [each.path.rpartition(":")[2] for each in content.components]
+    errors += [
+        FieldError("digest", f"two of its classes would be called {package}:{name}: rename one")
+        for name in sorted({name for name in classes if classes.count(name) > 1})
     ]
     wrong = sorted({name for name in names if not _NAME.match(name)})
     return errors + [
@@ -49,10 +60,11 @@ def name_errors(package: str, strategies: Sequence[FoundStrategy]) -> list[Field
     ]
 
 
-def strays(files: Collection[str], strategies: Sequence[FoundStrategy]) -> list[str]:
-    """Strategies that are said to be a package's and are of no module of it: what is checked may have written its own answer."""
+def strays(files: Collection[str], found: PackageFindings) -> list[str]:
+    """Classes that are said to be a package's and are of no module of it: what is checked may have written its own answer."""
     modules = {*modules_of(files)}
-    return [each.strategy_path for each in strategies if each.strategy_path.partition(":")[0] not in modules]
+    paths = [each.strategy_path for each in found.strategies] + [each.path for each in found.components]
+    return [path for path in paths if path.partition(":")[0] not in modules]
 
 
 def newest(versions: Sequence[Version]) -> dict[str, Version]:
@@ -66,9 +78,14 @@ def with_packages(files: TemplateSet, versions: Sequence[Version]) -> TemplateSe
     A file is not replaced: a package of the same name is a fault then, and goes by its versions only.
     """
     offered: dict[str, Any] = {}
+    components: dict[str, OfferedComponent] = {}
     faults: list[TemplateFault] = []
     latest = newest(versions)
     for version in versions:
+        for place, component in components_of(version):
+            components[f"{version.name}@{version.version}:{place}"] = component
+            if latest.get(version.name) is version:
+                components[f"{version.name}:{place}"] = component
         for name, template in templates_of(version):
             offered[f"{name}@{version.version}"] = template
             if latest.get(version.name) is not version:
@@ -80,8 +97,17 @@ def with_packages(files: TemplateSet, versions: Sequence[Version]) -> TemplateSe
             else:
                 offered[name] = template
     return msgspec.structs.replace(
-        files, strategies={**files.strategies, **offered}, faults=(*files.faults, *faults)
+        files,
+        strategies={**files.strategies, **offered},
+        faults=(*files.faults, *faults),
+        components=components,
     )
+
+
+def components_of(version: Version) -> Iterator[tuple[str, OfferedComponent]]:
+    """What runs beside strategies of one version, by the name of its class."""
+    for each in version.content.components:
+        yield each.path.rpartition(":")[2], OfferedComponent(found=each, package=version.ref)
 
 
 def templates_of(version: Version) -> Iterator[tuple[str, PackageTemplate]]:
@@ -154,7 +180,7 @@ def refuse_names(
     """Raises FaultError `invalid` when strategies of the package would be called as something else is, or as one of any version of
     another package is or was: `mine_b@1` means one thing. A draft is in nobody's way.
     """
-    errors = name_errors(request.name, content.strategies)
+    errors = name_errors(request.name, content)
     if not request.is_draft:
         others = _called(versions, removed, but=request.name)
         for name in template_names(request.name, content.strategies):
@@ -199,6 +225,15 @@ def view(version: Version, versions: Sequence[Version], *, has_files: bool = Tru
             )
             for name, template in templates_of(version)
         ),
+        components=tuple(
+            PackageComponent(
+                kind=each.found.kind,
+                path=f"{version.name}@{version.version}:{name}",
+                description=each.found.description,
+                parameters=each.found.parameters if has_files else {},
+            )
+            for name, each in components_of(version)
+        ),
     )
 
 
@@ -236,6 +271,7 @@ def usage_marks(version: Version) -> Mapping[str, str]:
     """What stands in a document that uses the version: its digest where it was planned, its names where it was asked for."""
     return {
         "digest": version.content.digest,
+        "component": f'"{version.name}@{version.version}:',
         **{name: f'"{name}@{version.version}"' for name, _ in templates_of(version)},
     }
 

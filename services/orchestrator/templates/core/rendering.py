@@ -68,13 +68,13 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *(name for each in strategies for name in each.instruments),
     }
     errors += _currency_errors(template, values, () if config.venues else traded)
-    packages, mixed = packages_of(strategies, "config.strategies")
-    others, wrong = beside(config.actors, config.exec_algorithms, template_set)
+    others, wrong = beside(config.actors, config.exec_algorithms, template_set, known_here)
+    packages, mixed = packages_of((*strategies, *others.everything), "config.strategies")
     if errors := [*errors, *mixed, *wrong]:
         raise invalid(*errors)
     plan = EnginePlan(
         trader_id=str(given["trader_id"]),
-        node=_node(body, values, clients, config) | others,
+        node=_node(body, values, clients, config) | others.fields,
         strategies=tuple(each.config for each in strategies),
         exec_factories=clients.factories if config.venues else _filled(template.exec_factories, values),
         instruments=() if config.venues else tuple(sorted(traded)),

@@ -191,7 +191,7 @@ def _own(
 
 
 def packages_of(rendered: Iterable[Rendered], at: str) -> tuple[tuple[PackageRef, ...], list[FieldError]]:
-    """The packages that strategies of one process come from; and what is wrong where they are two versions of one."""
+    """The packages that strategies of one process, and what runs beside them, come from; and what is wrong where they are two versions of one."""
     found = sorted({each.package for each in rendered if each.package is not None})
     errors = [
         FieldError(

@@ -11,7 +11,7 @@ from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
 from flotilla.schemas.config import RestartPolicy, StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
-from flotilla.schemas.package import PackageRef, is_draft
+from flotilla.schemas.package import FoundComponent, PackageRef, is_draft
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
 from flotilla.services.orchestrator.templates.core.parameters import Rule
 from flotilla.services.orchestrator.templates.core.venues import ImportPath, VenueTemplate
@@ -104,13 +104,21 @@ class PackageTemplate(StrategyTemplate, frozen=True, kw_only=True, forbid_unknow
     package: PackageRef
 
 
+class OfferedComponent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a package has to run beside strategies."""
+
+    found: FoundComponent
+    package: PackageRef
+
+
 type Template = EngineTemplate | StrategyTemplate | VenueTemplate
 
 
 class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
     """Every sound template, by name; `faults` are the files that hold none.
 
-    `modules` are the modules and packages that strategies may come from which no template names. By (kind, name): `digests` tell contents apart, `ours` came with us.
+    `modules` are the modules and packages that strategies may come from which no template names. `components` are those of packages, as
+    `mine:MyActor` and `mine@2:MyActor`. By (kind, name): `digests` tell contents apart, `ours` came with us.
     """
 
     engines: dict[str, EngineTemplate] = {}
@@ -120,6 +128,7 @@ class TemplateSet(msgspec.Struct, frozen=True, kw_only=True):
     digests: dict[tuple[Kind, str], str] = {}
     ours: frozenset[tuple[Kind, str]] = frozenset()
     modules: tuple[str, ...] = ()
+    components: dict[str, OfferedComponent] = {}
 
     def outside(self, path: str) -> str | None:
         """What is wrong with `module:Class`, a class that no template names; None when it comes from where it may."""

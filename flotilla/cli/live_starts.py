@@ -1,0 +1,53 @@
+"""Before an engine trades money with a package: what it is, what changed, and a question."""
+
+import sys
+
+import click
+from rich.console import Console
+
+from flotilla.bus.packages import fetch_package
+from flotilla.client.client import Flotilla
+from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.engine import StartReview
+from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.package_archive import unpack
+from flotilla.show.start_reviews import diff_of, start_review
+
+yes_option = click.option(
+    "--yes", is_flag=True, help="Do not ask about packages that the engine has not traded money with."
+)
+
+
+async def confirmed(
+    fleet: Flotilla, config: EngineConfig | None, instance_id: str | None, *, yes: bool
+) -> dict[str, str] | None:
+    """The packages that a live start may run, digests by name; None for an engine that trades no money.
+
+    Shows on stderr, and asks about, packages with other content than the engine last traded money with. Raises FaultError
+    `confirmation_required` where there is nobody to ask, click.Abort for a no.
+    """
+    review = await fleet.review_start(config, instance_id=instance_id)
+    if not review.trades_money:
+        return None
+    if not review.is_as_before:
+        Console(stderr=True, highlight=False).print(start_review(review, await _diffs(fleet, review)))
+        if not yes:
+            _ask()
+    return {each.package.name: each.package.digest for each in review.packages}
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        text = "the engine has not traded money with this yet, and there is nobody to ask"
+        raise fault(FaultCode.CONFIRMATION_REQUIRED, text, FieldError("yes", "must be given by a script"))
+    click.confirm("Trade money with this?", abort=True, err=True)
+
+
+async def _diffs(fleet: Flotilla, review: StartReview) -> dict[str, list[str]]:
+    found = {}
+    for each in review.packages:
+        if each.change is not None:
+            before = unpack(await fetch_package(fleet.bus, each.change.then.digest))
+            after = unpack(await fetch_package(fleet.bus, each.change.now.digest))
+            found[each.package.name] = diff_of(before, after, each.change.files)
+    return found
