@@ -14,6 +14,7 @@ from flotilla.engine_sidecar.catalog.packing import SUFFIXES
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
@@ -77,7 +78,7 @@ def removal(chosen: argparse.Namespace) -> dict[str, Any]:
     first, last = getattr(chosen, "from"), chosen.to
     return {
         "identifier": chosen.identifier,
-        "data_type": DataType(chosen.type) if chosen.type else None,
+        "data_type": DataKind(chosen.type) if chosen.type else None,
         **({"first": _moment(first, "--from", 0)} if first else {}),
         **({"last": _moment(last, "--to", _DAY_NS - 1)} if last else {}),
     }

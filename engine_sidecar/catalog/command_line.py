@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 _TYPES: Final = [str(kind) for kind in DataType]
@@ -55,7 +56,7 @@ _COMMANDS: Final[dict[str, tuple[str, dict[str, dict[str, Any]]]]] = {
         "take data out of a catalog",
         {
             "identifier": {"metavar": "IDENTIFIER"},
-            "--type": {"choices": _TYPES},
+            "--type": {"choices": [str(kind) for kind in DataKind]},
             "--from": {"metavar": "TIME", "help": "a date, or a moment in UTC"},
             "--to": {"metavar": "TIME", "help": "included"},
         },

@@ -1,6 +1,6 @@
 """What the data catalog holds, as a backtest asks for it: by instrument, kind and range."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,11 +23,9 @@ class CatalogIndex(msgspec.Struct, frozen=True):
         """The bar types that are held of an instrument."""
         return [entry.identifier for entry in self._of(instrument) if entry.data_type == DataKind.BARS]
 
-    def ticks(self, instrument: str) -> list[TrialData]:
-        """The quotes and trades that are held of an instrument."""
-        return [
-            _data(entry, instrument) for entry in self._of(instrument) if entry.data_type != DataKind.BARS
-        ]
+    def data(self, instrument: str, kinds: Set[DataKind]) -> list[TrialData]:
+        """The data sets of these kinds that are held of an instrument."""
+        return [_data(entry, instrument) for entry in self._of(instrument) if entry.data_type in kinds]
 
     def has_instrument(self, instrument: str) -> bool:
         """True when there is any data of it."""
@@ -76,7 +74,8 @@ def unique(data: Iterable[TrialData]) -> tuple[TrialData, ...]:
 
 
 def _data(entry: CatalogEntry, instrument: str) -> TrialData:
-    return TrialData(kind=DataKind(entry.data_type), identifier=instrument)
+    kind = DataKind(entry.data_type)
+    return TrialData(kind=kind, identifier=entry.identifier if kind is DataKind.BARS else instrument)
 
 
 def _is(entry: CatalogEntry, data: TrialData) -> bool:
