@@ -1,4 +1,4 @@
-"""A catalog of every kind of market data, as NautilusTrader writes it: BTCUSDT-PERP.BINANCE on a random walk, and ETHUSDT-PERP.BINANCE order by order."""
+"""A catalog of every kind of market data, as NautilusTrader writes it: BTCUSDT-PERP.SIM on a random walk, and ETHUSDT-PERP.SIM order by order."""
 
 import random
 from collections.abc import Iterator
@@ -29,16 +29,23 @@ from nautilus_trader.model.enums import (
     OrderSide,
 )
 from nautilus_trader.model.identifiers import TradeId
+from nautilus_trader.model.instruments import CryptoPerpetual
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 
-BTC_PERP: Final = TestInstrumentProvider.btcusdt_perp_binance()
-ETH_PERP: Final = TestInstrumentProvider.ethusdt_perp_binance()
+
+def _at_sim(instrument: CryptoPerpetual) -> Any:
+    told = CryptoPerpetual.to_dict(instrument)
+    return CryptoPerpetual.from_dict(told | {"id": f"{instrument.id.symbol}.SIM"})
+
+
+BTC_PERP: Final = _at_sim(TestInstrumentProvider.btcusdt_perp_binance())
+ETH_PERP: Final = _at_sim(TestInstrumentProvider.ethusdt_perp_binance())
 BTC, ETH = BTC_PERP.id.value, ETH_PERP.id.value
 MINUTES: Final = f"{BTC}-1-MINUTE-LAST-EXTERNAL"
 SECOND: Final = 1_000_000_000
 BEGIN: Final = 1_600_041_600 * SECOND
-STEPS: Final = 360
+STEPS: Final = 240
 """Seconds in which something happens."""
 LEVELS: Final = 10
 _LAST, _SNAPSHOT = 128, 32
@@ -136,7 +143,7 @@ def trades() -> list[TradeTick]:
     """At the best price of a side every third second."""
     made = []
     for step in range(0, STEPS, 3):
-        is_buy = step % 2 == 0
+        is_buy = _sizes(step)[3] > 1.5
         made.append(
             TradeTick(
                 BTC_PERP.id,
@@ -176,16 +183,16 @@ def index_prices() -> list[IndexPriceUpdate]:
 
 def funding_rates() -> list[FundingRateUpdate]:
     return [
-        FundingRateUpdate(BTC_PERP.id, Decimal(step - 250) / 10**6, at(step), at(step), 480, at(step + 120))
-        for step in range(0, STEPS, 120)
+        FundingRateUpdate(BTC_PERP.id, Decimal(step - 110) / 10**6, at(step), at(step), 480, at(step + 60))
+        for step in range(0, STEPS, 60)
     ]
 
 
 def status() -> list[InstrumentStatus]:
     actions = (MarketStatusAction.TRADING, MarketStatusAction.HALT, MarketStatusAction.TRADING)
     return [
-        InstrumentStatus(BTC_PERP.id, action, at(step), at(step), reason="planned", is_trading=step != 200)
-        for action, step in zip(actions, (1, 200, 230), strict=True)
+        InstrumentStatus(BTC_PERP.id, action, at(step), at(step), reason="planned", is_trading=step != 150)
+        for action, step in zip(actions, (1, 150, 170), strict=True)
     ]
 
 
@@ -193,8 +200,8 @@ def closes() -> list[InstrumentClose]:
     return [
         InstrumentClose(BTC_PERP.id, _price(prices()[step]), kind, at(step), at(step))
         for kind, step in (
-            (InstrumentCloseType.END_OF_SESSION, 300),
-            (InstrumentCloseType.CONTRACT_EXPIRED, 350),
+            (InstrumentCloseType.END_OF_SESSION, 100),
+            (InstrumentCloseType.CONTRACT_EXPIRED, 235),
         )
     ]
 

@@ -134,3 +134,16 @@ class MakesTheMarket(Strategy):
                 time_in_force=TimeInForce.GTC,
             )
             self.submit_order(order)
+
+
+class LooksAtIntervalsConfig(StrategyConfig, frozen=True):
+    """Of one instrument."""
+
+    instrument_id: InstrumentId
+
+
+class LooksAtIntervals(Strategy):
+    """Wants to be shown an order book twice a second."""
+
+    def on_start(self) -> None:
+        self.subscribe_order_book_at_interval(self.config.instrument_id, interval_ms=500)
