@@ -182,3 +182,11 @@ def test_what_a_strategy_only_hears_of_moves_no_market_and_no_money(
     assert_same(with_it, theirs)
     assert (with_it["fills"], with_it["balances"]) == (without["fills"], without["balances"])
     assert with_it["events"] > without["events"]
+
+
+def test_a_book_of_one_level_ignores_deltas_and_takes_depths(pairs: Pairs, planned: Any) -> None:
+    for kind, has_market in (("order_book_deltas", False), ("order_book_depths", True)):
+        ours, theirs = pairs.run(planned("L1_MBP", strategies=[acts_on(kind)], data_types=[kind]))
+        assert_same(ours, theirs)
+        assert bool(ours["fills"]) == has_market
+        assert {order["status"] for order in ours["orders"]} == {"FILLED" if has_market else "REJECTED"}
