@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from flotilla.engine_sidecar.catalog.event_import import EventOrder
 from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
 from flotilla.engine_sidecar.catalog.reading import DataType
@@ -52,6 +53,22 @@ def import_order(chosen: argparse.Namespace) -> ImportOrder:
     }
     try:
         return msgspec.convert(fields, ImportOrder, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise ImportRefusedError(str(error)) from None
+
+
+def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> EventOrder:
+    """An import of a kind that has its own columns. Raises ImportRefusedError for options that say nothing there."""
+    if not chosen.files or not chosen.instrument:
+        raise ImportRefusedError("give FILE … with --type and --instrument")
+    taken = {*EventOrder.__struct_fields__, "command", "catalog", "json", "type"}
+    for name, value in vars(chosen).items():
+        if name not in taken and value != getattr(defaults, name):
+            raise ImportRefusedError(f"--{name.replace('_', '-')} does not go with {chosen.type}")
+    fields = {name: getattr(chosen, name) for name in ("instrument", "timezone", "sort", "replace")}
+    fields |= {"files": [str(file) for file in _files(chosen.files)], "data_type": chosen.type}
+    try:
+        return msgspec.convert(fields, EventOrder, strict=False, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         raise ImportRefusedError(str(error)) from None
 

@@ -1,0 +1,102 @@
+"""Which columns files of order book changes, mark and index prices, and funding rates have: our own names, and those of vendors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.schemas.backtest import DataKind
+
+
+class EventLayout(NamedTuple):
+    """`needed` and `optional` have the title of each field; `marks` are columns that tell the vendor. A layout of ours has no vendor."""
+
+    kind: DataKind
+    needed: Mapping[str, str]
+    optional: Mapping[str, str] = {}
+    vendor: str = ""
+    marks: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Every field with its title."""
+        return {**self.needed, **self.optional}
+
+
+_TARDIS_TIMES: Final = {"known": "local_timestamp", "event": "timestamp"}
+_DERIVATIVES: Final = frozenset(
+    ("exchange", "symbol", "local_timestamp", "funding_rate", "index_price", "mark_price", "open_interest")
+)
+_OWN_TIMES: Final = {"known": "timestamp"}
+_OWN_EVENT: Final = {"event": "ts_event"}
+
+LAYOUTS: Final = (
+    EventLayout(
+        DataKind.MARK_PRICES,
+        {**_TARDIS_TIMES, "value": "mark_price"},
+        vendor="Tardis derivative ticker",
+        marks=_DERIVATIVES,
+    ),
+    EventLayout(
+        DataKind.INDEX_PRICES,
+        {**_TARDIS_TIMES, "value": "index_price"},
+        vendor="Tardis derivative ticker",
+        marks=_DERIVATIVES,
+    ),
+    EventLayout(
+        DataKind.FUNDING_RATES,
+        {**_TARDIS_TIMES, "rate": "funding_rate"},
+        {"next_funding": "funding_timestamp"},
+        vendor="Tardis derivative ticker",
+        marks=_DERIVATIVES,
+    ),
+    EventLayout(
+        DataKind.FUNDING_RATES,
+        {"known": "calc_time", "rate": "last_funding_rate"},
+        {"interval_hours": "funding_interval_hours"},
+        vendor="Binance funding rates",
+        marks=frozenset(("calc_time", "last_funding_rate")),
+    ),
+    EventLayout(
+        DataKind.ORDER_BOOK_DELTAS,
+        {
+            **_TARDIS_TIMES,
+            "is_snapshot": "is_snapshot",
+            "side": "side",
+            "price": "price",
+            "size": "amount",
+        },
+        vendor="Tardis incremental book",
+        marks=frozenset(("exchange", "symbol", "local_timestamp", "is_snapshot", "amount")),
+    ),
+    EventLayout(DataKind.MARK_PRICES, {**_OWN_TIMES, "value": "mark_price"}, _OWN_EVENT),
+    EventLayout(DataKind.INDEX_PRICES, {**_OWN_TIMES, "value": "index_price"}, _OWN_EVENT),
+    EventLayout(
+        DataKind.FUNDING_RATES,
+        {**_OWN_TIMES, "rate": "funding_rate"},
+        {**_OWN_EVENT, "interval_minutes": "interval_minutes", "next_funding": "next_funding"},
+    ),
+    EventLayout(
+        DataKind.ORDER_BOOK_DELTAS,
+        {**_OWN_TIMES, "action": "action", "side": "side", "price": "price", "size": "size"},
+        {**_OWN_EVENT, "order_id": "order_id", "flags": "flags", "sequence": "sequence"},
+    ),
+)
+"""The first that fits; those of ours come last."""
+
+
+def layout_of(kind: DataKind, header: Sequence[str]) -> EventLayout:
+    """The layout of a file with this header. Raises ImportRefusedError that names the columns that are missing."""
+    titles = set(header)
+    of_kind = [one for one in LAYOUTS if one.kind is kind]
+    for one in of_kind:
+        if one.vendor and one.marks <= titles:
+            break
+    else:
+        one = of_kind[-1]
+    if missing := [title for title in one.needed.values() if title not in titles]:
+        vendors = ", ".join(dict.fromkeys(each.vendor for each in of_kind if each.vendor))
+        raise ImportRefusedError(
+            f"{kind} need the columns {', '.join(one.needed.values())}, or those of {vendors}; "
+            f"there is no {', '.join(missing)}, only {', '.join(header)}"
+        )
+    return one
