@@ -7,7 +7,7 @@ import msgspec
 
 from flotilla.schemas.backtest import FIGURES_VERSION, TRIAL_FORMAT, Outcome, TrialJob
 
-KNOWN = {1: "b5174c492752f028", 2: "265e0a34a83470f8"}
+KNOWN = {1: "b5174c492752f028", 2: "677fc5ec8d8578cb"}
 """By format: of the shapes of work and result, and of the definition of figures."""
 
 
