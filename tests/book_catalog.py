@@ -1,4 +1,4 @@
-"""A catalog of every kind of market data, as NautilusTrader writes it: BTCUSDT-PERP.SIM on a random walk, and ETHUSDT-PERP.SIM order by order."""
+"""A catalog of every kind of market data, as NautilusTrader writes it: BTCUSDT-PERP.SIM on a random walk, ETHUSDT-PERP.SIM order by order, ACME.SIM."""
 
 import random
 from collections.abc import Iterator
@@ -41,7 +41,8 @@ def _at_sim(instrument: CryptoPerpetual) -> Any:
 
 BTC_PERP: Final = _at_sim(TestInstrumentProvider.btcusdt_perp_binance())
 ETH_PERP: Final = _at_sim(TestInstrumentProvider.ethusdt_perp_binance())
-BTC, ETH = BTC_PERP.id.value, ETH_PERP.id.value
+SHARE: Final = TestInstrumentProvider.equity("ACME", "SIM")
+BTC, ETH, ACME = BTC_PERP.id.value, ETH_PERP.id.value, SHARE.id.value
 MINUTES: Final = f"{BTC}-1-MINUTE-LAST-EXTERNAL"
 SECOND: Final = 1_000_000_000
 BEGIN: Final = 1_600_041_600 * SECOND
@@ -238,6 +239,17 @@ def _single(step: int, action: BookAction, order: BookOrder) -> OrderBookDelta:
     return OrderBookDelta(ETH_PERP.id, action, order, _LAST, step, at(step), at(step))
 
 
+def shares() -> list[OrderBookDelta]:
+    """Of ACME: one level of each side, a dollar higher after a minute."""
+    made = []
+    for step, bid in ((0, 100), (60, 101)):
+        made.append(OrderBookDelta.clear(SHARE.id, step, at(step), at(step)))
+        for side, price, flags in ((OrderSide.BUY, bid, 0), (OrderSide.SELL, bid + 0.02, _LAST)):
+            order = BookOrder(side, SHARE.make_price(price), SHARE.make_qty(500), 0)
+            made.append(OrderBookDelta(SHARE.id, BookAction.ADD, order, flags, step, at(step), at(step)))
+    return made
+
+
 KINDS: Final = {
     "bars": bars,
     "funding_rates": funding_rates,
@@ -255,7 +267,8 @@ KINDS: Final = {
 def write(folder: Path) -> None:
     """Everything, into an empty folder, by NautilusTrader's own class."""
     catalog = ParquetDataCatalog(str(folder))
-    catalog.write_data([BTC_PERP, ETH_PERP])
+    catalog.write_data([BTC_PERP, ETH_PERP, SHARE])
     for made in KINDS.values():
         catalog.write_data(made())
     catalog.write_data(single_orders())
+    catalog.write_data(shares())

@@ -147,3 +147,22 @@ class LooksAtIntervals(Strategy):
 
     def on_start(self) -> None:
         self.subscribe_order_book_at_interval(self.config.instrument_id, interval_ms=500)
+
+
+class BuysOnceConfig(StrategyConfig, frozen=True):
+    """Of one instrument."""
+
+    instrument_id: InstrumentId
+    size: Decimal
+
+
+class BuysOnce(Strategy):
+    """Buys at the first event's end and keeps it."""
+
+    def on_start(self) -> None:
+        self.subscribe_order_book_deltas(self.config.instrument_id)
+
+    def on_order_book_deltas(self, deltas: Any) -> None:
+        if deltas.flags & 128 and not self.cache.orders():
+            quantity = self.cache.instrument(self.config.instrument_id).make_qty(self.config.size)
+            self.submit_order(self.order_factory.market(self.config.instrument_id, OrderSide.BUY, quantity))

@@ -43,6 +43,7 @@ def require_instruments(plan: TrialPlan, found: Iterable[Any]) -> None:
 
 def _run_config(plan: TrialPlan, catalog: Path) -> dict[str, Any]:
     engine = {**plan.engine, "strategies": list(plan.strategies)}
+    # Of any kind, so that all instruments are named.
     kinds = sorted({data.kind for data in plan.data} - ORDER_BOOKS) or [DataKind.QUOTES]
     return {
         "engine": engine,

@@ -10,6 +10,7 @@ from nautilus_trader.model.enums import BookAction, OrderSide
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.serialization.arrow.schema import NAUTILUS_ARROW_SCHEMA
 
+from flotilla.engine_sidecar.catalog.event_layouts import LEVELS
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices
 from flotilla.engine_sidecar.catalog.moments import Clock
 from flotilla.engine_sidecar.catalog.plain_times import NotPlainError, moments
@@ -17,7 +18,7 @@ from flotilla.engine_sidecar.catalog.records import LARGEST
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, shown
 from flotilla.engine_sidecar.catalog.tables import NUMBER, SCALE
 from flotilla.engine_sidecar.replay.kinds import KINDS
-from flotilla.schemas.backtest import DataKind
+from flotilla.schemas.backtest import ORDER_BOOKS, DataKind
 
 _DECIMAL: Final = rf"^-?[0-9]{{1,20}}(?:\.[0-9]{{1,{SCALE}}})?$"
 _RATE: Final = r"^-?[0-9]{1,4}(?:\.[0-9]{1,18})?(?:[eE]-[0-9]{1,2})?$"
@@ -80,7 +81,7 @@ def schema_of(kind: DataKind, instrument: Instrument) -> pa.Schema:
     said = {"instrument_id": instrument.id.value}
     if kind is not DataKind.FUNDING_RATES:
         said["price_precision"] = str(instrument.price_precision)
-    if kind is DataKind.ORDER_BOOK_DELTAS:
+    if kind in ORDER_BOOKS:
         said["size_precision"] = str(instrument.size_precision)
     return NAUTILUS_ARROW_SCHEMA[KINDS[kind]].with_metadata(said)
 
@@ -194,6 +195,28 @@ def _deltas(cells: Cells, instrument: Instrument) -> dict[str, Any]:
     }
 
 
+def _depths(cells: Cells, instrument: Instrument) -> dict[str, Any]:
+    """Ten levels of each side, the best first: NautilusTrader 1.231.0 cannot write books that have fewer."""
+    rows = len(cells.columns["known"])
+    made: dict[str, Any] = {}
+    for field in LEVELS:
+        if "price" in field:
+            made[field] = _price(cells, field, instrument)
+        else:
+            made[field] = _decimals(cells, field, instrument.size_precision, least=0)
+            made[field.replace("size", "count")] = pa.array(np.ones(rows, np.uint32))
+    number = {field: cells.columns[field].cast(NUMBER) for field in LEVELS if "price" in field}
+    cells.refuse(
+        "ask_price_0", pc.less(number["ask_price_0"], number["bid_price_0"]), "is below the best bid"
+    )
+    for level in range(1, 10):
+        for side, is_wrong in (("bid", pc.greater_equal), ("ask", pc.less_equal)):
+            field, better = f"{side}_price_{level}", f"{side}_price_{level - 1}"
+            cells.refuse(field, is_wrong(number[field], number[better]), "is no worse than the level before")
+    flags, sequence = _whole(cells, "flags", rows, pa.uint8()), _whole(cells, "sequence", rows, pa.uint64())
+    return made | {"flags": flags, "sequence": sequence}
+
+
 def of_snapshots(cells: Cells) -> Cells:
     """Levels and what they became, as changes of a book: a snapshot begins with a CLEAR, an amount of 0 is a DELETE.
 
@@ -224,6 +247,7 @@ _FIELDS: Final = {
     DataKind.INDEX_PRICES: _value,
     DataKind.FUNDING_RATES: _funding,
     DataKind.ORDER_BOOK_DELTAS: _deltas,
+    DataKind.ORDER_BOOK_DEPTHS: _depths,
 }
 IMPORTED: Final = tuple(_FIELDS)
 """The kinds that can be imported beside bars, quotes and trades."""

@@ -103,6 +103,8 @@ def _read(file: Path, order: EventOrder, instrument: Instrument, progress: Progr
         raise ImportRefusedError(str(error), file) from None
     titles = {field: title for field, title in layout.columns.items() if title in table.column_names}
     columns = {field: _cells(table[title], file, title) for field, title in titles.items()}
+    if layout.flags:
+        columns["flags"] = pa.array([str(layout.flags)] * table.num_rows)
     _check_symbol(table, file)
     cells = Cells(file, columns, titles, np.arange(2, 2 + table.num_rows), _clock(order))
     cells, empty = _without_empty(cells, order.data_type)

@@ -31,8 +31,11 @@ OF_TICKS = (
 OF_BARS = ("2-TICK-LAST-INTERNAL@1-MINUTE-EXTERNAL", "120-VOLUME-LAST-INTERNAL@1-MINUTE-EXTERNAL")
 BY_TIME = (
     *("30-SECOND-LAST-INTERNAL", "15-SECOND-BID-INTERNAL", "500-MILLISECOND-MID-INTERNAL"),
-    *("2-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL", "1-MINUTE-LAST-INTERNAL@20-SECOND-INTERNAL"),
+    "2-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL",
 )
+
+END = "2020-09-14T00:04:00"
+"""Bars of time go on after the data."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def on_bars(form: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("form", [*OF_TICKS, *OF_BARS, *BY_TIME])
 def test_a_backtest_makes_them_as_nautilustrader_does(pairs: Pairs, planned: Any, form: str) -> None:
-    plan = planned("L1_MBP", strategies=[on_bars(form)])
+    plan = planned("L1_MBP", strategies=[on_bars(form)], end_date=END)
     kinds = {one["kind"] for one in plan["data"]}
     assert kinds == ({"bars"} if form.endswith("@1-MINUTE-EXTERNAL") else {"quotes", "trades"})
     ours, theirs = pairs.run(plan)
@@ -55,11 +58,19 @@ def test_a_backtest_makes_them_as_nautilustrader_does(pairs: Pairs, planned: Any
     assert len(ours["fills"]) >= 1
 
 
+def test_bars_of_bars_that_are_made_inside_need_somebody_who_wants_those(pairs: Pairs, planned: Any) -> None:
+    inner, outer = "20-SECOND-LAST-INTERNAL", "1-MINUTE-LAST-INTERNAL@20-SECOND-INTERNAL"
+    for forms, names in (((outer,), set()), ((inner, outer), {"ActsOn-001", "ActsOn-002"})):
+        ours, theirs = pairs.run(planned("L1_MBP", strategies=[on_bars(one) for one in forms], end_date=END))
+        assert_same(ours, theirs)
+        assert {fill["strategy_id"] for fill in ours["fills"]} == names
+
+
 @pytest.mark.parametrize("form", [OF_TICKS[0], OF_TICKS[4], *OF_BARS])
 def test_an_engine_makes_the_same_of_what_it_replays(
     zygote: ZygoteProcess, attached: Path, pairs: Pairs, planned: Any, form: str
 ) -> None:
-    plan = planned("L1_MBP", strategies=[on_bars(form)])
+    plan = planned("L1_MBP", strategies=[on_bars(form)], end_date=END)
     if form in OF_TICKS:  # an engine replays what strategies subscribe to: trades alone
         plan["data"] = [one for one in plan["data"] if one["kind"] == "trades"]
     _, theirs = pairs.run(plan)

@@ -286,3 +286,60 @@ def test_a_whole_book_comes_in_as_it_was_written(catalog: Path, bring_in: Any) -
     theirs = catalog.parent / "theirs"
     ParquetDataCatalog(str(theirs)).write_data(made)
     assert dicts(held(catalog, DELTAS)) == dicts(held(theirs, DELTAS))
+
+
+def levels(own: bool, **changed: Any) -> str:
+    """A book of ten levels by our columns, or of Tardis' 25."""
+    titles = [
+        f"{side}_{what}_{level}" if own else f"{side}s[{level}].{'amount' if what == 'size' else what}"
+        for level in range(10 if own else 25)
+        for side in ("ask", "bid")
+        for what in ("price", "size")
+    ]
+    cells = [
+        str(each)
+        for level in range(10 if own else 25)
+        for each in (round(101 + level / 10, 1), 1.5 + level, round(100.9 - level / 10, 1), 2 + level)
+    ]
+    head = ["timestamp"] if own else ["exchange", "symbol", "timestamp", "local_timestamp"]
+    first = ["1600041600001000"] if own else ["binance", "BTCUSDT", "1600041600000000", "1600041600001000"]
+    row = {**dict(zip([*head, *titles], [*first, *cells], strict=True)), **changed}
+    return f"{','.join(row)}\n{','.join(row.values())}\n"
+
+
+def test_ten_levels_of_a_book(catalog: Path, bring_in: Any, tmp_path: Path) -> None:
+    done = bring_in(DataKind.ORDER_BOOK_DEPTHS, levels(own=False))
+    assert done.layouts == ("Tardis book snapshot",)
+    loader = TardisCSVDataLoader(
+        price_precision=1, size_precision=3, instrument_id=InstrumentId.from_str(BTC)
+    )
+    (tmp_path / "snapshot.csv").write_text(levels(own=False))
+    snapshots = loader.load_depth10(tmp_path / "snapshot.csv", levels=25)
+    found = held(catalog, DataKind.ORDER_BOOK_DEPTHS)
+    assert dicts(found) == dicts(snapshots)
+    theirs = catalog.parent / "theirs"
+    ParquetDataCatalog(str(theirs)).write_data(found)
+    files = [files_of(folder, DataSet(type(found[0]), BTC)) for folder in (catalog, theirs)]
+    ours, other = (pq.read_table(each[0]) for each in files)
+    assert ours.equals(other, check_metadata=True)
+    bring_in(DataKind.ORDER_BOOK_DEPTHS, levels(own=True), replace=True)
+    (own,) = held(catalog, DataKind.ORDER_BOOK_DEPTHS)
+    assert (own.bids, own.asks, own.flags) == (found[0].bids, found[0].asks, 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"ask_price_0": "99.0"}, "column 'ask_price_0': '99.0' is below the best bid"),
+        ({"bid_price_3": "100.9"}, "column 'bid_price_3': '100.9' is no worse than the level before"),
+        ({"ask_size_9": "0"}, "column 'ask_size_9': '0' is not above 0"),
+        ({"ask_price_9": ""}, "column 'ask_price_9': '' is no decimal number"),
+    ],
+)
+def test_a_book_that_no_market_has_is_refused(
+    catalog: Path, bring_in: Any, changed: dict[str, str], why: str
+) -> None:
+    with pytest.raises(ImportRefusedError) as refused:
+        bring_in(DataKind.ORDER_BOOK_DEPTHS, levels(own=True, **changed))
+    assert why in str(refused.value)
+    assert held(catalog, DataKind.ORDER_BOOK_DEPTHS) == []

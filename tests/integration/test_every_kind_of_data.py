@@ -19,7 +19,7 @@ from flotilla.schemas.decoding import convert
 from flotilla.services.orchestrator.backtests.core.plans import Sources, plan_of
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 from tests import book_catalog
-from tests.book_catalog import BTC, ETH, MINUTES
+from tests.book_catalog import ACME, BTC, ETH, MINUTES
 from tests.integration.test_trials_equal_direct_runs import Pairs, assert_same
 
 EVERY = [kind.value for kind in DataKind]
@@ -35,7 +35,7 @@ def attached(tmp_path_factory: pytest.TempPathFactory) -> Path:
     book_catalog.write(theirs)
     ours = tmp_path_factory.mktemp("ours") / "catalog"
     done = attach(ours, theirs, "books")
-    assert (done.instruments, done.data_sets, done.unusable) == (2, 11, ())
+    assert (done.instruments, done.data_sets, done.unusable) == (3, 12, ())
     return ours
 
 
@@ -64,6 +64,7 @@ def planned(attached: Path) -> Any:
     def made(
         book_type: str = "L2_MBP", settings: dict[str, Any] | None = None, **chosen: Any
     ) -> dict[str, Any]:
+        currency = chosen.pop("currency", "USDT")
         whole = {
             "start_date": "2020-09-14",
             "end_date": "2020-09-14",
@@ -77,8 +78,8 @@ def planned(attached: Path) -> Any:
         told: dict[str, Any] = json.loads(msgspec.json.encode(plan))
         told["engine"]["logging"]["log_level"] = "ERROR"
         for venue in told["venues"]:
-            venue |= {"base_currency": "USDT", "starting_balances": ["1000000 USDT"]}
-        return told | {"currency": "USDT", "chunk": 300}
+            venue |= {"base_currency": currency, "starting_balances": [f"1000000 {currency}"]}
+        return told | {"currency": currency, "chunk": 300}
 
     return made
 
@@ -190,3 +191,23 @@ def test_a_book_of_one_level_ignores_deltas_and_takes_depths(pairs: Pairs, plann
         assert_same(ours, theirs)
         assert bool(ours["fills"]) == has_market
         assert {order["status"] for order in ours["orders"]} == {"FILLED" if has_market else "REJECTED"}
+
+
+@pytest.mark.parametrize("account_type", ["CASH", "MARGIN"])
+def test_what_is_held_is_worth_what_the_order_book_says(
+    pairs: Pairs, planned: Any, account_type: str
+) -> None:
+    run = planned(
+        settings={"account_type": account_type},
+        strategies=[strategy("BuysOnce", instrument_id=ACME, size="2")],
+        instruments=[ACME],
+        data_types=["order_book_deltas"],
+        currency="USD",
+    )
+    ours, theirs = pairs.run(run)
+    assert_same(ours, theirs)
+    (position,) = ours["open_positions"]
+    assert (position["entry_price"], position["unrealized_pnl"]) == (100.02, "1.96")
+    last, bought = ours["equity_curve"][-1], 200.04 if account_type == "CASH" else 0.0
+    assert last["equity"] == pytest.approx(last["balance"] + bought + 1.96)
+    assert [point["price"] for point in ours["prices"]][-1] == pytest.approx(101.01)

@@ -65,7 +65,7 @@ def test_many_files_become_one(catalog: Path, kind: DataKind) -> None:
 
 def test_every_kind_is_looked_through(catalog: Path) -> None:
     found = {(one.data_type, one.identifier): one for one in inspect(catalog)}
-    assert len(found) == 11
+    assert len(found) == 12
     assert all(one.is_sound for one in found.values())
     late = [one for one in book_catalog.mark_prices() if not at(50) < one.ts_init < at(180)]
     (file,) = files_of(catalog, data_set(DataKind.MARK_PRICES))

@@ -35,7 +35,7 @@ _UNSOUND = 1
     type=click.Choice(
         [
             *("bars", "quotes", "trades"),
-            *("mark_prices", "index_prices", "funding_rates", "order_book_deltas"),
+            *("mark_prices", "index_prices", "funding_rates", "order_book_deltas", "order_book_depths"),
         ]
     ),
     help="What FILES hold.",

@@ -13,6 +13,9 @@ from flotilla.schemas.fault import FieldError
 SLACK: Final = timedelta(days=7)
 """How far a date may lie outside of what there is: weekends and holidays hold no data."""
 
+_SPARSE: Final = frozenset((DataKind.FUNDING_RATES, DataKind.INSTRUMENT_CLOSES, DataKind.INSTRUMENT_STATUS))
+"""A range may well have nothing of these."""
+
 
 class CatalogIndex(msgspec.Struct, frozen=True):
     """A catalog's listing. Identifiers are compared as NautilusTrader's folder names, which leave slashes out."""
@@ -61,7 +64,7 @@ class CatalogIndex(msgspec.Struct, frozen=True):
                 "config.start_date", f"there are no {entry.data_type} of {entry.identifier} in this range"
             )
             for entry in found
-            if entry.start > end or entry.end < start
+            if (entry.start > end or entry.end < start) and entry.data_type not in _SPARSE
         ]
 
     def _of(self, instrument: str) -> list[CatalogEntry]:
