@@ -60,6 +60,11 @@ class Cells(NamedTuple):
                 f"{shown(cell)} {why}", self.file, int(self.lines[at]), self.titles.get(field)
             )
 
+    def where(self, is_kept: Any) -> "Cells":
+        """Some of the rows."""
+        kept = {field: column.filter(is_kept) for field, column in self.columns.items()}
+        return self._replace(columns=kept, lines=self.lines[is_kept.to_numpy(zero_copy_only=False)])
+
     def matching(self, field: str, pattern: str, what: str) -> Any:
         """A column whose cells all have a form."""
         column = self.columns[field]
@@ -135,8 +140,10 @@ def _funding(cells: Cells, _: Instrument) -> dict[str, Any]:
             whole = cells.matching(field, r"^[0-9]{1,3}$", "whole number").cast(pa.uint16())
             interval = pc.multiply(whole, pa.scalar(minutes, pa.uint16()))
     following = pa.nulls(rows, pa.uint64())
-    if "next_funding" in cells.columns and pc.any(pc.not_equal(cells.columns["next_funding"], "")).as_py():
-        following = _times(cells, "next_funding")
+    if "next_funding" in cells.columns:
+        is_told = pc.not_equal(cells.columns["next_funding"], "")
+        if pc.any(is_told).as_py():
+            following = pc.replace_with_mask(following, is_told, _times(cells.where(is_told), "next_funding"))
     quoted = pc.binary_join_element_wise('"', rate, '"', "")
     return {"rate": quoted.cast(pa.binary()), "interval": interval, "next_funding_ns": following}
 
@@ -222,7 +229,8 @@ def of_snapshots(cells: Cells) -> Cells:
 
     The CLEAR and the last change of each moment are flagged, as NautilusTrader's own loader does.
     """
-    is_snapshot = pc.equal(pc.utf8_lower(cells.columns["is_snapshot"]), "true").to_numpy(zero_copy_only=False)
+    told = pc.utf8_lower(cells.matching("is_snapshot", "^(?i:true|false)$", "true or false"))
+    is_snapshot = pc.equal(told, "true").to_numpy(zero_copy_only=False)
     starts = is_snapshot & ~np.concatenate([[False], is_snapshot[:-1]])
     rows = np.repeat(np.arange(len(starts)), 1 + starts)
     is_clear = np.concatenate([[False], rows[1:] == rows[:-1]])

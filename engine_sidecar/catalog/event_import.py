@@ -107,7 +107,7 @@ def _read(file: Path, order: EventOrder, instrument: Instrument, progress: Progr
         columns["flags"] = pa.array([str(layout.flags)] * table.num_rows)
     _check_symbol(table, file)
     cells = Cells(file, columns, titles, np.arange(2, 2 + table.num_rows), _clock(order))
-    cells, empty = _without_empty(cells, order.data_type)
+    cells, empty = _without_empty(cells)
     if not len(cells.lines):
         raise ImportRefusedError("has no row", file)
     made = written(order.data_type, of_snapshots(cells) if "is_snapshot" in columns else cells, instrument)
@@ -126,7 +126,7 @@ def _text_table(file: Path) -> pa.Table:
             return pa.ipc.open_file(raw).read_all()
     with text_bytes(file, packing) as raw:
         header, _, rows = raw.read().partition(b"\n")
-    names = [name.strip() for name in header.decode("utf-8-sig").split(",")]
+    names = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
     if not rows.strip():
         raise ImportRefusedError("has no row", file)
     try:
@@ -168,15 +168,13 @@ def _clock(order: EventOrder) -> Clock:
     return Clock(zone=zone, time_format=None, step=None, stamp=None, is_bars=False)
 
 
-def _without_empty(cells: Cells, kind: DataKind) -> tuple[Cells, int]:
+def _without_empty(cells: Cells) -> tuple[Cells, int]:
     """Tickers have a row for each change of anything: those without the price or rate are left out, and counted."""
     field = {"value", "rate"} & cells.columns.keys()
-    if not field or kind is DataKind.ORDER_BOOK_DELTAS:
+    if not field:
         return cells, 0
-    is_given = pc.not_equal(cells.columns[field.pop()], "")
-    kept = {name: column.filter(is_given) for name, column in cells.columns.items()}
-    lines = cells.lines[is_given.to_numpy(zero_copy_only=False)]
-    return cells._replace(columns=kept, lines=lines), len(cells.lines) - len(lines)
+    given = cells.where(pc.not_equal(cells.columns[field.pop()], ""))
+    return given, len(cells.lines) - len(given.lines)
 
 
 def _in_order(read: Sequence[_Read], order: EventOrder) -> pa.Table:
@@ -206,7 +204,8 @@ def _there(folder: Path, kind: DataKind, instrument: Instrument) -> pa.Table:
     schema = schema_of(kind, instrument)
     files = list(spans_of(folder))
     for file in files:
-        if pq.read_schema(file).metadata != schema.metadata:
+        said = pq.read_schema(file).metadata or {}
+        if any(said.get(name) != value for name, value in schema.metadata.items()):
             raise ImportRefusedError(f"{file.name} in the catalog has other decimals than {instrument.id}")
     tables = [pq.read_table(file).select(schema.names).cast(schema) for file in files]
     return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()

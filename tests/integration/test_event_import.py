@@ -147,6 +147,12 @@ def test_what_tardis_sells_is_what_nautilus_traders_loader_makes_of_it(
     assert {one.next_funding_ns for one in found} == {1600070400000000000}
 
 
+def test_rates_that_tell_the_next_moment_only_sometimes(catalog: Path, bring_in: Any) -> None:
+    text = '"timestamp",funding_rate,next_funding\n1600041600,0.1,1600070400\n1600041601,0.2,\n'
+    bring_in(RATES, text)
+    assert [one.next_funding_ns for one in held(catalog, RATES)] == [1600070400 * 10**9, None]
+
+
 def test_funding_rates_of_binance(catalog: Path, bring_in: Any) -> None:
     text = "calc_time,funding_interval_hours,last_funding_rate\n1600041600000,8,0.00010000\n1600070400001,8,-0.00003\n"
     assert bring_in(RATES, text).layouts == ("Binance funding rates",)
@@ -202,6 +208,11 @@ WRONG: dict[str, tuple[DataKind, str, str]] = {
         DELTAS,
         "timestamp,action,side,price,size\n1600041600,add,buy,1,0\n",
         "'0' is no size of an order",
+    ),
+    "a snapshot": (
+        DELTAS,
+        INCREMENTAL.replace("true", "yes", 1),
+        "line 2, column 'is_snapshot': 'yes' is no true or false",
     ),
     "symbols": (DELTAS, INCREMENTAL.replace("BTCUSDT", "ETHUSDT", 1), "holds several symbols"),
     "no row": (MARKS, "timestamp,mark_price\n", "has no row"),
