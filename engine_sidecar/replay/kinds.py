@@ -55,16 +55,20 @@ _RAW_MAX: Final = int(PRICE_MAX) * 10**FIXED_PRECISION
 
 def events_of(kind: type[Any], table: pa.Table) -> list[Any]:
     """The rows of a catalog's file as NautilusTrader's objects. Raises ValueError for what they cannot be."""
+    if kind in _WORDS:
+        check_words(kind, table)
+    try:
+        return _decoded(kind, table)
+    except (ArithmeticError, TypeError) as error:
+        raise ValueError(f"a cell is empty, or no number: {error}") from error
+
+
+def _decoded(kind: type[Any], table: pa.Table) -> list[Any]:
     if kind in _PRICED:
         return _priced(kind, table)
     if kind is FundingRateUpdate:
         return _funding_rates(table)
-    if kind in _WORDS:
-        check_words(kind, table)
-    try:
-        made: list[Any] = ArrowSerializer.deserialize(kind, table)
-    except ArithmeticError as error:
-        raise ValueError(f"no number: {error}") from error
+    made: list[Any] = ArrowSerializer.deserialize(kind, table)
     return made if made and isinstance(made[0], kind) else list(kind.from_pyo3_list(made))
 
 

@@ -232,6 +232,10 @@ def test_prices_of_eight_bytes_and_of_other_decimals_are_found_in_every_kind(
     assert attach(catalog, theirs, None).unusable == ()
     with pytest.raises(WrongDataError, match="is more than any price"):
         list(read(catalog, DataSet(MarkPriceUpdate, "BTCUSDT.BINANCE")))
+    none = pa.array([None], pa.binary(16))
+    pq.write_table(table.set_column(0, pa.field("value", none.type), none), file)
+    with pytest.raises(WrongDataError, match="a cell is empty"):
+        list(read(catalog, DataSet(MarkPriceUpdate, "BTCUSDT.BINANCE")))
 
 
 def test_data_of_other_decimals_than_its_instrument_is_not_used(
