@@ -47,12 +47,24 @@ class DataKind(StrEnum):
     """The kinds of market data that a catalog holds."""
 
     BARS = "bars"
+    FUNDING_RATES = "funding_rates"
+    INDEX_PRICES = "index_prices"
+    INSTRUMENT_CLOSES = "instrument_closes"
+    INSTRUMENT_STATUS = "instrument_status"
+    MARK_PRICES = "mark_prices"
+    ORDER_BOOK_DELTAS = "order_book_deltas"
+    ORDER_BOOK_DEPTHS = "order_book_depths"
     QUOTES = "quotes"
     TRADES = "trades"
 
 
+ORDER_BOOKS: Final = frozenset((DataKind.ORDER_BOOK_DELTAS, DataKind.ORDER_BOOK_DEPTHS))
+"""What a venue's book of more than one level is made of."""
+TICKS: Final = frozenset((DataKind.QUOTES, DataKind.TRADES))
+
+
 class TrialData(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One data set of the catalog: a bar type, or an instrument's quotes or trades."""
+    """One data set of the catalog: a bar type, or an instrument's data of another kind."""
 
     kind: DataKind
     identifier: Annotated[str, Meta(min_length=3, max_length=200)]
@@ -136,7 +148,10 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     from the strategy to the venue. `base_currency` is what accounts are kept and results counted in; without it that is the currency in
     which the instruments are settled (their quote currency), if it is one for all of them. Another one needs rates among the run's data.
     `commission` is an amount per order in that currency, in place of the instrument's fees. `timezone` (IANA, such as America/New_York)
-    is where days end; null is UTC. `seed` is that of every chance in the run. `output_path` and `data_sources` are the contract's and
+    is where days end; null is UTC. `bar_types` and `data_types` choose what the run reads: bars by their type, and kinds of data, of every instrument that the
+    catalog has them of; `tick_data` is short for quotes and trades. What strategies name of bars is read too; without any of these all bars there
+    are, else all quotes and trades. `buffer_deltas`: strategies get changes of an order book together, up to the one that is flagged as the last of
+    its event, instead of one by one. `use_mark_prices`: positions are valued at mark prices. `seed` is that of every chance in the run. `output_path` and `data_sources` are the contract's and
     decide nothing: any value but the default is refused.
     """
 
@@ -153,6 +168,9 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     data_sources: tuple[Literal["catalog"], ...] = ("catalog",)
     bar_types: Annotated[tuple[BarType, ...], Meta(max_length=64)] = ()
     tick_data: bool = False
+    data_types: Annotated[tuple[DataKind, ...], Meta(max_length=16)] = ()
+    buffer_deltas: bool = False
+    use_mark_prices: bool = False
     output_path: str = "/app/results"
     save_results: bool = True
     account_type: Literal["MARGIN", "CASH"] = "MARGIN"
@@ -186,6 +204,11 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(
                 "give either `strategy` (a template) or `strategy_class`, or several `strategies`"
             )
+
+    @property
+    def kinds(self) -> frozenset[DataKind]:
+        """What is read of every instrument, by `data_types` and `tick_data`."""
+        return frozenset(self.data_types) | (TICKS if self.tick_data else frozenset())
 
     @property
     def start_ns(self) -> int:

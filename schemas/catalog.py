@@ -11,9 +11,22 @@ from msgspec import Meta
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name, StrategyName
 
-_FOLDERS = {"bar": "bars", "quote_tick": "quotes", "trade_tick": "trades"}
+_FOLDERS = {
+    "bar": "bars",
+    "funding_rate_update": "funding_rates",
+    "index_price_update": "index_prices",
+    "instrument_close": "instrument_closes",
+    "instrument_status": "instrument_status",
+    "mark_price_update": "mark_prices",
+    "order_book_deltas": "order_book_deltas",
+    "order_book_depths": "order_book_depths",
+    "quote_tick": "quotes",
+    "trade_tick": "trades",
+}
 EVENT_FOLDERS: Final = tuple(_FOLDERS)
-"""Below `data/` of a catalog: what holds events that can be run. The others are of instruments, or are not run."""
+"""Below `data/` of a catalog: what holds events that can be run. The others are of instruments, or are not run.
+
+Sorted alike by folder and by data type: in this order come events of one moment, in backtests and in replays."""
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
@@ -129,7 +142,7 @@ class ListCatalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One data set: its type (bars, quotes, trades), what it is of, and the range of its files.
+    """One data set: its type (a DataKind), what it is of, and the range of its files.
 
     `attached` names the attached catalog that it lies in, and is empty for what was imported.
     """

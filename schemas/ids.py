@@ -16,10 +16,12 @@ NAME_PATTERN: Final = r"\A[a-z][a-z0-9_]{0,62}\Z"
 REQUEST_ID_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"
 VERSION_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"
 INSTRUMENT_PATTERN: Final = r"\A[A-Za-z0-9^=][A-Za-z0-9^=/_:-]{0,62}(?:\.[A-Za-z0-9/_:-]{1,30}){1,3}\Z"
+_BAR_STEP: Final = r"[1-9][0-9]{0,8}-[A-Z][A-Z_]{2,19}"
 BAR_TYPE_PATTERN: Final = (
     INSTRUMENT_PATTERN.removesuffix(r"\Z")
-    + r"-[1-9][0-9]{0,5}-[A-Z]{3,12}-(?:BID|ASK|MID|LAST)-(?:EXTERNAL|INTERNAL)\Z"
+    + rf"-{_BAR_STEP}-(?:BID|ASK|MID|LAST)-(?:EXTERNAL|INTERNAL(?:@{_BAR_STEP}-(?:EXTERNAL|INTERNAL))?)\Z"
 )
+"""Bars of a step, of a price, from outside or made inside NautilusTrader: of ticks, or after `@` of other bars."""
 
 InstanceId: TypeAlias = Annotated[
     str, Meta(pattern=ID_PATTERN, description="An engine: lower case letters, digits and '-', 1 to 63.")

@@ -19,9 +19,24 @@ from nautilus_trader.analysis import CAGR, CalmarRatio, MaxDrawdown
 from nautilus_trader.backtest import models
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.backtest.models import StandardMarginModel
-from nautilus_trader.config import DataCatalogConfig, LoggingConfig, RiskEngineConfig
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
-from nautilus_trader.model.enums import AccountType, OmsType, OtoTriggerMode
+from nautilus_trader.config import (
+    DataCatalogConfig,
+    DataEngineConfig,
+    LoggingConfig,
+    PortfolioConfig,
+    RiskEngineConfig,
+)
+from nautilus_trader.model.data import (
+    Bar,
+    InstrumentClose,
+    InstrumentStatus,
+    MarkPriceUpdate,
+    OrderBookDelta,
+    OrderBookDepth10,
+    QuoteTick,
+    TradeTick,
+)
+from nautilus_trader.model.enums import AccountType, BookType, OmsType, OtoTriggerMode
 from nautilus_trader.model.identifiers import InstrumentId, Venue
 from nautilus_trader.model.objects import Currency, Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
@@ -32,6 +47,7 @@ from flotilla.engine_sidecar.engine import translate
 from flotilla.engine_sidecar.replay import streams
 from flotilla.engine_sidecar.replay.streams import FOREVER
 from flotilla.schemas.backtest import TrialPlan
+from tests import book_catalog
 
 FLAGS = (
     *("routing", "reject_stop_orders", "support_gtd_orders", "support_contingent_orders", "use_position_ids"),
@@ -39,7 +55,18 @@ FLAGS = (
     *("trade_execution", "liquidity_consumption", "queue_position", "allow_cash_borrowing", "frozen_account"),
     "price_protection_points",
 )
-KINDS = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
+KINDS = {
+    "bars": Bar,
+    "instrument_closes": InstrumentClose,
+    "instrument_status": InstrumentStatus,
+    "mark_prices": MarkPriceUpdate,
+    "order_book_deltas": OrderBookDelta,
+    "order_book_depths": OrderBookDepth10,
+    "quotes": QuoteTick,
+    "trades": TradeTick,
+}
+UNREADABLE = {"funding_rates": book_catalog.funding_rates, "index_prices": book_catalog.index_prices}
+"""NautilusTrader does not read these back as they were written: they are made again."""
 
 
 def trial(plan: dict[str, Any], catalog: str) -> Any:
@@ -55,6 +82,8 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
         BacktestEngineConfig(
             logging=LoggingConfig(log_level="ERROR"),
             risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
+            data_engine=DataEngineConfig(**plan["engine"].get("data_engine", {})),
+            portfolio=PortfolioConfig(**plan["engine"].get("portfolio", {})),
             catalogs=[DataCatalogConfig(path=folder)] if plan.get("warm_up") else [],
         )
     )
@@ -65,7 +94,7 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
         engine.add_instrument(instrument)
     bounds = {"start": plan["start_ns"] or None, "end": plan["end_ns"] if plan["end_ns"] < FOREVER else None}
     for data in plan["data"]:
-        if found := catalog.query(KINDS[data["kind"]], [data["identifier"]], **bounds):
+        if found := events(catalog, data, plan):
             engine.add_data(found, sort=False)
     engine.sort_data()
     for one in plan["engine"].get("actors", ()):
@@ -82,9 +111,21 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
     return told(engine, fills)
 
 
+def events(catalog: ParquetDataCatalog, data: dict[str, Any], plan: dict[str, Any]) -> list[Any]:
+    first, last = plan["start_ns"], plan["end_ns"]
+    if made := UNREADABLE.get(data["kind"]):
+        return [each for each in made() if first <= each.ts_init <= last]
+    found: list[Any] = catalog.query(
+        KINDS[data["kind"]], [data["identifier"]], start=first or None, end=last if last < FOREVER else None
+    )
+    return found
+
+
 def add_venue(engine: BacktestEngine, venue: dict[str, Any]) -> None:
     models = {key: model(venue[key]) for key in ("fill_model", "latency_model", "fee_model") if key in venue}
     plain = {key: venue[key] for key in FLAGS if key in venue}
+    if "book_type" in venue:
+        plain["book_type"] = BookType[venue["book_type"]]
     if "oto_trigger_mode" in venue:
         plain["oto_trigger_mode"] = OtoTriggerMode[venue["oto_trigger_mode"]]
     engine.add_venue(

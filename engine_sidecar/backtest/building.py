@@ -10,8 +10,8 @@ from nautilus_trader.backtest.config import BacktestRunConfig
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.backtest.node import BacktestNode
 
-from flotilla.engine_sidecar.backtest.feeding import KINDS
-from flotilla.schemas.backtest import TrialPlan
+from flotilla.engine_sidecar.replay.kinds import KINDS
+from flotilla.schemas.backtest import ORDER_BOOKS, DataKind, TrialPlan
 
 STATISTICS: Final = (CAGR, CalmarRatio, MaxDrawdown)
 """Beside those that NautilusTrader registers itself."""
@@ -43,7 +43,8 @@ def require_instruments(plan: TrialPlan, found: Iterable[Any]) -> None:
 
 def _run_config(plan: TrialPlan, catalog: Path) -> dict[str, Any]:
     engine = {**plan.engine, "strategies": list(plan.strategies)}
-    kinds = sorted({data.kind for data in plan.data})
+    # Of any kind, so that all instruments are named.
+    kinds = sorted({data.kind for data in plan.data} - ORDER_BOOKS) or [DataKind.QUOTES]
     return {
         "engine": engine,
         "venues": list(plan.venues),
@@ -56,6 +57,16 @@ def _run_config(plan: TrialPlan, catalog: Path) -> dict[str, Any]:
                 **({"bar_spec": "1-DAY-LAST"} if KINDS[kind].__name__ == "Bar" else {}),
             }
             for kind in kinds
+        ]
+        # A venue with a book of several levels has to be shown that there is one.
+        + [
+            {
+                "catalog_path": str(catalog),
+                "data_cls": f"nautilus_trader.model.data:{KINDS[data.kind].__name__}",
+                "instrument_id": data.identifier,
+            }
+            for data in plan.data
+            if data.kind in ORDER_BOOKS
         ],
         "raise_exception": True,
         "dispose_on_completion": False,

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from nautilus_trader.model.identifiers import Venue
 
 from flotilla.engine_sidecar.backtest.feeding import Looks
-from flotilla.engine_sidecar.backtest.leftovers import mark
+from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.backtest.rates import rate
 from flotilla.engine_sidecar.replay.streams import Extent
 from flotilla.schemas.backtest import MAX_CURVE_POINTS, EquityPoint, ExposurePoint
@@ -50,11 +50,13 @@ class EquitySampler:
 
     It has no timer: the engine lets venues work at every timer, so that orders on their way would arrive earlier than without it.
     `currency` is what results are counted in, `first_ns` the moment of the first event. What is held in another currency before there
-    is a rate for it is valued at the first one that comes.
+    is a rate for it is valued at the first one that comes. `marks` has prices where the portfolio has none.
     """
 
-    def __init__(self, engine: Any, venues: Iterable[str], currency: Any, first_ns: int) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Any, venues: Iterable[str], currency: Any, first_ns: int, marks: Marks
+    ) -> None:
+        self._engine, self._marks = engine, marks
         self._venues = [Venue(name) for name in venues]
         self._currency = currency
         self._first_ns = first_ns
@@ -117,7 +119,7 @@ class EquitySampler:
         cache = self._engine.cache
         for position in cache.positions_open():
             venue = position.instrument_id.venue
-            if (price := mark(position, cache)) is None:
+            if (price := self._marks.of(position)) is None:
                 yield Worth(venue, None, None)
                 continue
             money = position.notional_value(price)
@@ -154,7 +156,8 @@ class EquitySampler:
             yield Part(venue, currency, balance, unrealized, balance + unrealized)
             return
         equity = portfolio.equity(venue, account.id)[currency].as_decimal()
-        self._unpriced.update(each.value for each in portfolio.missing_price_instruments(venue))
+        for instrument_id in portfolio.missing_price_instruments(venue):
+            equity += self._worth(instrument_id, account)
         yield Part(venue, currency, balance, unrealized, equity)
 
     def _parts_by_currency(self, venue: Venue, account: Any) -> Iterator[Part]:
@@ -164,7 +167,7 @@ class EquitySampler:
             yield Part(venue, currency, total, Decimal(0), total)
         cache = self._engine.cache
         for position in cache.positions_open(account_id=account.id):
-            if (price := mark(position, cache)) is None:
+            if (price := self._marks.of(position)) is None:
                 self._unpriced.add(position.instrument_id.value)
                 continue
             pnl = position.unrealized_pnl(price)
@@ -185,11 +188,31 @@ class EquitySampler:
         for instrument_id in {
             each.instrument_id for each in self._engine.cache.positions_open(account_id=account_id)
         }:
-            pnl = self._engine.portfolio.unrealized_pnl(instrument_id, account_id=account_id)
+            pnl = self._pnl(instrument_id, account_id)
             if pnl is None:
                 self._unpriced.add(instrument_id.value)
             else:
                 total += pnl.as_decimal()
+        return total
+
+    def _pnl(self, instrument_id: Any, account_id: Any) -> Any:
+        portfolio = self._engine.portfolio
+        pnl = portfolio.unrealized_pnl(instrument_id, account_id=account_id)
+        if pnl is not None:
+            return pnl
+        is_long = portfolio.net_position(instrument_id, account_id=account_id) >= 0
+        price = self._marks.in_book(instrument_id, is_long=is_long)
+        return price and portfolio.unrealized_pnl(instrument_id, price=price, account_id=account_id)
+
+    def _worth(self, instrument_id: Any, account: Any) -> Decimal:
+        """Of what a CASH account holds and the portfolio cannot value."""
+        total = Decimal(0)
+        for position in self._engine.cache.positions_open(instrument_id=instrument_id, account_id=account.id):
+            price = self._marks.in_book(instrument_id, is_long=position.is_long)
+            if price is None or position.settlement_currency != account.base_currency:
+                self._unpriced.add(instrument_id.value)
+                return Decimal(0)
+            total += position.notional_value(price).as_decimal() * (1 if position.is_long else -1)
         return total
 
 

@@ -12,14 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import is_backtest_force_stop
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
+from flotilla.engine_sidecar.replay.kinds import KINDS
 from flotilla.engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents, read
-from flotilla.schemas.backtest import DataKind, TrialData
+from flotilla.schemas.backtest import TrialData
 
 CHUNK: Final = 20_000
 """Events that are read ahead of each data set."""
-KINDS: Final = {DataKind.BARS: Bar, DataKind.QUOTES: QuoteTick, DataKind.TRADES: TradeTick}
 
 
 class Span(NamedTuple):

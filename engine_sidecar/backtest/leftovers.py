@@ -5,10 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
-from nautilus_trader.model.enums import PositionSide, PriceType
-
 from flotilla.engine_sidecar.backtest.expirations import is_expiration
-from flotilla.engine_sidecar.backtest.rates import last_close
+from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.engine.translate import amount
 from flotilla.schemas.backtest import NOWHERE, OpenOrder, OpenPosition, OrderCounts, OrderReason
 
@@ -76,10 +74,10 @@ def open_orders(orders: Iterable[Any]) -> list[OpenOrder]:
     ]
 
 
-def open_positions(cache: Any) -> list[OpenPosition]:
+def open_positions(cache: Any, marks: Marks) -> list[OpenPosition]:
     """Those that are open, by the time of their opening, valued as equity is."""
     held = sorted(cache.positions_open(), key=lambda one: (one.ts_opened, one.id.value))
-    return [_position(position, mark(position, cache)) for position in held]
+    return [_position(position, marks.of(position)) for position in held]
 
 
 def _position(position: Any, price: Any) -> OpenPosition:
@@ -94,15 +92,6 @@ def _position(position: Any, price: Any) -> OpenPosition:
         unrealized_pnl=None if price is None else amount(position.unrealized_pnl(price)),
         currency=position.settlement_currency.code,
     )
-
-
-def mark(position: Any, cache: Any) -> Any:
-    """The price that NautilusTrader's portfolio values it at: of the side that closes it, else the last trade's, else the last bar's close."""
-    side = PriceType.BID if position.side is PositionSide.LONG else PriceType.ASK
-    for kind in (side, PriceType.LAST):
-        if (price := cache.price(position.instrument_id, kind)) is not None:
-            return price
-    return last_close(cache, position.instrument_id)
 
 
 def _reason(order: Any, end: str, algorithms: set[str]) -> str:

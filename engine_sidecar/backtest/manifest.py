@@ -25,7 +25,7 @@ from flotilla.engine_sidecar.backtest.feeding import data_set
 from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
-from flotilla.schemas.catalog import folder_name
+from flotilla.schemas.catalog import EVENT_FOLDERS, folder_name
 from flotilla.schemas.code_changes import code_digest
 
 _MODELS: Final = ("fill_model", "fee_model", "latency_model", "margin_model")
@@ -145,7 +145,7 @@ def _files(plan: TrialPlan, catalog: Path) -> Iterator[Path]:
     for instrument in plan.instruments:
         for kind in catalog.glob("data/*"):
             folder = kind / folder_name(instrument)
-            if kind.name not in ("bar", "quote_tick", "trade_tick") and folder.is_dir():
+            if kind.name not in EVENT_FOLDERS and folder.is_dir():
                 yield from folder.glob("*.parquet")
 
 

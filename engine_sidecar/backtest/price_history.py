@@ -8,7 +8,7 @@ pyarrow.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from nautilus_trader.model.data import BarType
@@ -16,14 +16,20 @@ from nautilus_trader.model.data import BarType
 from flotilla.engine_sidecar.backtest.feeding import data_set
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.replay.streams import batches
-from flotilla.schemas.backtest import MAX_PRICE_POINTS, DataKind, TrialData
+from flotilla.schemas.backtest import MAX_PRICE_POINTS, TICKS, DataKind, TrialData
 from flotilla.schemas.catalog import CatalogEntry
 from flotilla.schemas.thinning import Point, thinned
+
+_PRICED: Final = TICKS | {DataKind.BARS}
 
 
 def prices(catalog: Path, instrument_id: str, first: int, last: int) -> list[Point]:
     """What the instrument cost from `first` to `last` (UNIX ns). Memory stays flat. Raises WrongDataError."""
-    entries = [each for each in catalog_view(catalog).entries if each.instrument_id == instrument_id]
+    entries = [
+        each
+        for each in catalog_view(catalog).entries
+        if each.instrument_id == instrument_id and each.data_type in _PRICED
+    ]
     if not entries:
         return []
     chosen = min(entries, key=_order)

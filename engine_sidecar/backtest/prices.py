@@ -8,6 +8,7 @@ from nautilus_trader.model.data import BarType
 from nautilus_trader.model.enums import PriceType
 from nautilus_trader.model.identifiers import InstrumentId
 
+from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.schemas.backtest import MAX_PRICE_POINTS, MAX_PRICED, DataKind, PricePoint, TrialData
 from flotilla.schemas.thinning import Point, thinned
 
@@ -22,9 +23,11 @@ class PriceSampler:
     It is told at every day's end: it asks for what the run's `data` has of each instrument, and for nothing else.
     """
 
-    def __init__(self, cache: Any, instruments: Sequence[str], data: Sequence[TrialData]) -> None:
+    def __init__(
+        self, cache: Any, instruments: Sequence[str], data: Sequence[TrialData], marks: Marks
+    ) -> None:
         self._seen: list[tuple[str, list[Source], list[Point]]] = [
-            (name, list(_sources(cache, name, data)), []) for name in instruments[:MAX_PRICED]
+            (name, list(_sources(cache, name, data, marks)), []) for name in instruments[:MAX_PRICED]
         ]
 
     def sample(self, at_ns: int) -> None:
@@ -47,7 +50,7 @@ class PriceSampler:
         )
 
 
-def _sources(cache: Any, name: str, data: Sequence[TrialData]) -> Iterator[Source]:
+def _sources(cache: Any, name: str, data: Sequence[TrialData], marks: Marks) -> Iterator[Source]:
     """Where the price of an instrument is looked for, the first that has one."""
     instrument_id = InstrumentId.from_str(name)
     for kind, price in _TICKS:
@@ -56,6 +59,7 @@ def _sources(cache: Any, name: str, data: Sequence[TrialData]) -> Iterator[Sourc
     bars = [BarType.from_str(one.identifier) for one in data if one.kind is DataKind.BARS]
     if own := [each for each in bars if each.instrument_id == instrument_id]:
         yield partial(_last_close, cache, own)
+    yield partial(marks.middle, instrument_id)
 
 
 def _last_close(cache: Any, bar_types: Sequence[Any]) -> Any:

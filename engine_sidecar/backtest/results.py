@@ -11,6 +11,7 @@ from nautilus_trader.model.objects import Money
 
 from flotilla.engine_sidecar.backtest.expirations import numbered, order_key
 from flotilla.engine_sidecar.backtest.leftovers import open_orders, open_positions, order_counts
+from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.engine.translate import amount, amounts, fill, order_update
 from flotilla.schemas.backtest import (
     FIGURES_VERSION,
@@ -89,10 +90,11 @@ def result_of(
     curve: Sequence[EquityPoint],
     *,
     zone: ZoneInfo,
+    marks: Marks,
     elapsed_s: float,
     unanswered: int = 0,
 ) -> TrialResult:
-    """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `elapsed_s` is wall time,
+    """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `marks` value what is open, `elapsed_s` is wall time,
     `unanswered` the requests for the past that were answered with nothing.
 
     Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
@@ -102,7 +104,7 @@ def result_of(
     pnls = told.stats_pnls.get(currency.code, {})
     trades = tuple(trade for position in _positions(engine) if (trade := _trade(position)))
     orders = sorted(engine.cache.orders(), key=order_key)
-    held = open_positions(engine.cache)
+    held = open_positions(engine.cache, marks)
     algorithms = [each.id.value for each in engine.trader.exec_algorithms()]
     names = [name.value for name in engine.trader.strategy_ids()]
     made = performance([Sample(point.at_ns, point.equity) for point in curve], zone)

@@ -17,6 +17,7 @@ from flotilla.engine_sidecar.backtest.currencies import RateWatch, result_curren
 from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
 from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
 from flotilla.engine_sidecar.backtest.history import History, Read
+from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.backtest.prices import PriceSampler
 from flotilla.engine_sidecar.backtest.results import result_of
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
@@ -54,8 +55,11 @@ def run_trial(
         random.seed(seed)
     history = History(engine, catalog, is_open=plan.warm_up, read=read)
     currency = result_currency(plan)
-    sampler = EquitySampler(engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first)
-    prices = PriceSampler(engine.cache, plan.instruments, plan.data)
+    marks = Marks(engine, plan)
+    sampler = EquitySampler(
+        engine, [str(venue["name"]) for venue in plan.venues], currency, extent.first, marks
+    )
+    prices = PriceSampler(engine.cache, plan.instruments, plan.data, marks)
 
     def look(at_ns: int | None = None) -> None:
         prices.sample(sampler.sample(at_ns))
@@ -77,6 +81,7 @@ def run_trial(
         fills,
         sampler.points,
         zone=zone,
+        marks=marks,
         elapsed_s=took,
         unanswered=history.unanswered,
     )

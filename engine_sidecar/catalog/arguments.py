@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from flotilla.engine_sidecar.catalog.event_import import EventOrder
 from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
@@ -55,6 +57,22 @@ def import_order(chosen: argparse.Namespace) -> ImportOrder:
         raise ImportRefusedError(str(error)) from None
 
 
+def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> EventOrder:
+    """An import of a kind that has its own columns. Raises ImportRefusedError for options that say nothing there."""
+    if not chosen.files or not chosen.instrument:
+        raise ImportRefusedError("give FILE … with --type and --instrument")
+    taken = {*EventOrder.__struct_fields__, "command", "catalog", "json", "type"}
+    for name, value in vars(chosen).items():
+        if name not in taken and value != getattr(defaults, name):
+            raise ImportRefusedError(f"--{name.replace('_', '-')} does not go with {chosen.type}")
+    fields = {name: getattr(chosen, name) for name in ("instrument", "timezone", "sort", "replace")}
+    fields |= {"files": [str(file) for file in _files(chosen.files)], "data_type": chosen.type}
+    try:
+        return msgspec.convert(fields, EventOrder, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise ImportRefusedError(str(error)) from None
+
+
 def _files(given: Iterable[str]) -> Iterator[Path]:
     """The files meant: those of a folder that may be data, and those that a pattern fits. Raises ImportRefusedError."""
     for text in given:
@@ -77,7 +95,7 @@ def removal(chosen: argparse.Namespace) -> dict[str, Any]:
     first, last = getattr(chosen, "from"), chosen.to
     return {
         "identifier": chosen.identifier,
-        "data_type": DataType(chosen.type) if chosen.type else None,
+        "data_type": DataKind(chosen.type) if chosen.type else None,
         **({"first": _moment(first, "--from", 0)} if first else {}),
         **({"last": _moment(last, "--to", _DAY_NS - 1)} if last else {}),
     }

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from flotilla.engine_sidecar.catalog.event_columns import IMPORTED
 from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 _TYPES: Final = [str(kind) for kind in DataType]
@@ -12,7 +14,7 @@ _IS_SET: Final = {"action": "store_true"}
 _IMPORT: Final[dict[str, dict[str, Any]]] = {
     "files": {"nargs": "*", "metavar": "FILE", "help": "CSV, Parquet or Feather, a folder or a pattern"},
     "--sample": {**_IS_SET, "help": "the sample data that comes with Flotilla"},
-    "--type": {"choices": _TYPES},
+    "--type": {"choices": [*_TYPES, *map(str, IMPORTED)]},
     "--instrument": {"metavar": "SYMBOL.VENUE"},
     "--bar-type": {"metavar": "SYMBOL.VENUE-1-DAY-LAST-EXTERNAL"},
     "--stamp": {
@@ -55,7 +57,7 @@ _COMMANDS: Final[dict[str, tuple[str, dict[str, dict[str, Any]]]]] = {
         "take data out of a catalog",
         {
             "identifier": {"metavar": "IDENTIFIER"},
-            "--type": {"choices": _TYPES},
+            "--type": {"choices": [str(kind) for kind in DataKind]},
             "--from": {"metavar": "TIME", "help": "a date, or a moment in UTC"},
             "--to": {"metavar": "TIME", "help": "included"},
         },

@@ -19,9 +19,8 @@ KINDS: Final[dict[DataType, type[Any]]] = {
     DataType.QUOTES: QuoteTick,
     DataType.TRADES: TradeTick,
 }
-FOLDERS: Final = {DataType.BARS: "bar", DataType.QUOTES: "quote_tick", DataType.TRADES: "trade_tick"}
 _RAW: Final = pa.binary(16)
-_GROUP_ROWS: Final = 5_000
+GROUP_ROWS: Final = 5_000
 """As NautilusTrader writes them; readers take a row group at a time."""
 
 
@@ -55,7 +54,7 @@ class Form:
         """Writes a file of the catalog. Raises OSError."""
         times = table["ts"]
         name = file_name(times[0].as_py(), times[-1].as_py())
-        pq.write_table(self.written(table), folder / name, row_group_size=_GROUP_ROWS)
+        pq.write_table(self.written(table), folder / name, row_group_size=GROUP_ROWS)
 
     def events(self, table: pa.Table) -> list[Any]:
         """NautilusTrader's own objects."""
@@ -75,13 +74,6 @@ def table_of(written: pa.Table, data_type: DataType) -> pa.Table:
     if data_type is DataType.TRADES:
         columns += [written["aggressor_side"], written["trade_id"].cast(pa.string())]
     return pa.table(columns, schema=table_schema(data_type))
-
-
-def form_of(file: Path, data_type: DataType) -> Form:
-    """How a file of the catalog is written. Raises OSError, pa.ArrowInvalid."""
-    metadata = pq.read_schema(file).metadata
-    identifier = metadata[b"bar_type" if data_type is DataType.BARS else b"instrument_id"].decode()
-    return Form(data_type, identifier, int(metadata[b"price_precision"]), int(metadata[b"size_precision"]))
 
 
 def _raw(column: Any) -> Any:

@@ -7,19 +7,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
+from nautilus_trader.model.data import Bar, BarType, OrderBookDelta, OrderBookDepth10, QuoteTick
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.catalog.entries import catalog_view
+from flotilla.engine_sidecar.catalog.event_prices import prices_of
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
 from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point, split_like
+from flotilla.engine_sidecar.replay.kinds import KINDS
 from flotilla.engine_sidecar.replay.streams import DataSet, files_of, read_file
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap
 
 MAX_EXAMPLES: Final = 20
 GAP_FACTOR: Final = 5.0
 """A pause is a gap when it is this many times longer than is usual between two events of the data set."""
-_KINDS: Final[dict[str, type[Any]]] = {"bars": Bar, "quotes": QuoteTick, "trades": TradeTick}
 _NO_LEAST: Final = float("-inf")
 _SECOND: Final = 1_000_000_000
 
@@ -31,22 +33,21 @@ def inspect(catalog: Path) -> Iterator[Finding]:
 
 
 def _inspect(catalog: Path, entry: CatalogEntry) -> Finding:
-    kind = _KINDS[entry.data_type]
+    kind = KINDS[DataKind(entry.data_type)]
     instrument = known_instrument(catalog, InstrumentId.from_str(entry.instrument_id))
     least = _NO_LEAST if instrument is not None and allows_negative_prices(instrument) else 0.0
     times, bad = [], []
     before: Any = None
-    is_fixed = True
+    is_fixed, price = True, None
     for file in files_of(catalog, DataSet(kind, entry.identifier)):
         for event in read_file(kind, file):
             times.append(int(event.ts_init))
             bad += [BadValue(at_ns=int(event.ts_init), why=why) for why in _wrong(event, before, least)]
-            is_fixed = is_fixed and all(looks_fixed_point(price.as_decimal()) for price in _prices(event))
+            for price in prices_of(event):
+                is_fixed = is_fixed and looks_fixed_point(price.as_decimal())
             before = event
-    if times and is_fixed:
-        why = (
-            f"{_prices(before)[0]}, like all prices here, is a large round number, as fixed-point prices are"
-        )
+    if price is not None and is_fixed:
+        why = f"{price}, like all prices here, is a large round number, as fixed-point prices are"
         bad.insert(0, BadValue(at_ns=times[0], why=why))
     usual = _usual_ns(times, entry)
     gaps = _gaps(times, usual) if usual else []
@@ -84,34 +85,29 @@ def _gaps(times: list[int], usual: float) -> list[Gap]:
     ]
 
 
-def _prices(event: Any) -> tuple[Any, ...]:
-    """An event's prices in the order of their time."""
-    match event:
-        case Bar():
-            return (event.open, event.high, event.low, event.close)
-        case QuoteTick():
-            return (event.bid_price, event.ask_price)
-        case _:
-            return (event.price,)
-
-
 def _wrong(event: Any, before: Any, least: float) -> Iterable[str]:
-    prices = _prices(event)
+    prices = prices_of(event)
     if before is not None and event.ts_init < before.ts_init:
         yield "is earlier than the event before it"
-    if min(prices) <= least:
+    if prices and min(prices) <= least:
         yield "a price is not above zero"
-    if before is not None and (jump := _jump(_prices(before), prices)):
+    if (
+        before is not None
+        and not isinstance(event, OrderBookDelta)
+        and (jump := _jump(prices_of(before), prices))
+    ):
         yield jump
     match event:
         case Bar():
             yield from _wrong_bar(event, before)
-        case QuoteTick() if event.bid_price > event.ask_price:
-            yield f"bid {event.bid_price} is above ask {event.ask_price}"
+        case QuoteTick() | OrderBookDepth10() if len(prices) == 2 and prices[0] > prices[1]:
+            yield f"bid {prices[0]} is above ask {prices[1]}"
 
 
 def _jump(before: tuple[Any, ...], after: tuple[Any, ...]) -> str | None:
     """From the last price before to the first after; both sides of a quote have to jump, since one may be empty."""
+    if not before or len(before) != len(after):
+        return None
     tick = 10.0 ** -after[0].precision
     pairs = zip(before, after, strict=True) if len(after) == 2 else ((before[-1], after[0]),)
     jumps = [(old, new, split_like(float(old), float(new), tick)) for old, new in pairs]

@@ -1,6 +1,5 @@
 """Changes to what a catalog has: rows are taken out, and many small files become few."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +10,15 @@ import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, others, recover, remove_folder
 from flotilla.engine_sidecar.catalog.entries import catalog_view, refuse_attached
-from flotilla.engine_sidecar.catalog.events import form_of, table_of
-from flotilla.engine_sidecar.catalog.reading import DataType
+from flotilla.engine_sidecar.catalog.events import GROUP_ROWS
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
 from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS
 from flotilla.engine_sidecar.catalog.tables import chunks
-from flotilla.schemas.catalog import CatalogEntry, folder_name
+from flotilla.schemas.backtest import DataKind
+from flotilla.schemas.catalog import CatalogEntry, file_name, folder_name
 
+_TIME: Final = "ts_init"
 _FOREVER: Final = (1 << 63) - 1
 
 
@@ -43,7 +43,7 @@ class Consolidated(msgspec.Struct, frozen=True, kw_only=True):
 def remove(
     catalog: Path,
     identifier: str,
-    data_type: DataType | None = None,
+    data_type: DataKind | None = None,
     first: int = 0,
     last: int = _FOREVER,
 ) -> Removed:
@@ -55,7 +55,7 @@ def remove(
         raise ImportRefusedError("--to is before --from")
     with locked(catalog):
         entry = _entry(catalog, identifier, data_type)
-        kind = DataType(entry.data_type)
+        kind = DataKind(entry.data_type)
         folder = data_folder(kind, entry.identifier)
         refuse_attached(catalog, folder, entry.identifier)
         spans = spans_of(catalog / folder)
@@ -64,7 +64,7 @@ def remove(
         new.mkdir(parents=True)
         for file in spans:
             if file in touched:
-                removed += _without(file, kind, first, last, new)
+                removed += _without(file, first, last, new)
             else:
                 keep(file, new)
         is_whole = not any(new.iterdir())
@@ -75,7 +75,7 @@ def remove(
     return Removed(identifier=entry.identifier, data_type=kind, rows=removed, is_whole=is_whole)
 
 
-def _entry(catalog: Path, identifier: str, data_type: DataType | None) -> CatalogEntry:
+def _entry(catalog: Path, identifier: str, data_type: DataKind | None) -> CatalogEntry:
     wanted = folder_name(identifier)
     found = [one for one in catalog_view(catalog).entries if folder_name(one.identifier) == wanted]
     of_type = [one for one in found if data_type in (None, one.data_type)]
@@ -88,14 +88,20 @@ def _entry(catalog: Path, identifier: str, data_type: DataType | None) -> Catalo
     return of_type[0]
 
 
-def _without(file: Path, kind: DataType, first: int, last: int, new: Path) -> int:
+def _without(file: Path, first: int, last: int, new: Path) -> int:
     """Writes what stays of a file; how many rows do not."""
-    table, form, kept = table_of(pq.read_table(file), kind), form_of(file, kind), 0
-    for is_kept in (pc.less(table["ts"], first), pc.greater(table["ts"], last)):
+    table, kept = pq.read_table(file), 0
+    for is_kept in (pc.less(table[_TIME], first), pc.greater(table[_TIME], last)):
         if (part := table.filter(is_kept)).num_rows:
-            form.write(part, new)
+            _write(part, new)
             kept += part.num_rows
     return int(table.num_rows) - kept
+
+
+def _write(table: pa.Table, folder: Path) -> None:
+    """As NautilusTrader does: rows of any kind, with what the file says of them. Raises OSError."""
+    name = file_name(table[_TIME][0].as_py(), table[_TIME][-1].as_py())
+    pq.write_table(table, folder / name, row_group_size=GROUP_ROWS)
 
 
 def consolidate(catalog: Path, identifier: str | None = None) -> list[Consolidated]:
@@ -110,15 +116,16 @@ def consolidate(catalog: Path, identifier: str | None = None) -> list[Consolidat
 
 
 def _consolidated(catalog: Path, entry: CatalogEntry) -> Consolidated:
-    kind = DataType(entry.data_type)
+    kind = DataKind(entry.data_type)
     folder = data_folder(kind, entry.identifier)
     spans, new = spans_of(catalog / folder), catalog / STAGING / "new"
-    form, files = form_of(next(iter(spans)), kind), 0
-    if any(form_of(file, kind).schema.metadata != form.schema.metadata for file in spans):
+    schema, files = pq.read_schema(next(iter(spans))), 0
+    if any(_said(pq.read_schema(file)) != _said(schema) for file in spans):
         raise ImportRefusedError(f"the files of {entry.identifier} differ in their decimals")
     new.mkdir(parents=True)
-    for table in chunks(_tables(spans, kind), CHUNK_ROWS):
-        form.write(table, new)
+    tables = (pq.read_table(file).select(schema.names).cast(schema) for file in spans)
+    for table in chunks(tables, CHUNK_ROWS, _TIME):
+        _write(table, new)
         files += 1
     if files < len(spans):
         commit(catalog, folder, new)
@@ -131,5 +138,7 @@ def _consolidated(catalog: Path, entry: CatalogEntry) -> Consolidated:
     )
 
 
-def _tables(files: Iterable[Path], kind: DataType) -> Iterator[pa.Table]:
-    return (table_of(pq.read_table(file), kind) for file in files)
+def _said(schema: pa.Schema) -> dict[bytes, bytes | None]:
+    """What a file's rows are of, and their decimals."""
+    metadata = schema.metadata or {}
+    return {name: metadata.get(name) for name in (b"bar_type", b"price_precision", b"size_precision")}

@@ -11,18 +11,22 @@ from typing import Any, Final
 import msgspec
 import nautilus_trader.model.instruments as instrument_classes
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
+from nautilus_trader.model.data import Bar, InstrumentClose, InstrumentStatus
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.funcs import class_to_filename
 from nautilus_trader.serialization.arrow.schema import NAUTILUS_ARROW_SCHEMA
 from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
+from flotilla.engine_sidecar.replay.kinds import FOLDERS, check_words
 from flotilla.schemas.catalog import UnusableData, file_interval, folder_name
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 
-_EVENTS: Final[dict[str, type[Any]]] = {"bar": Bar, "quote_tick": QuoteTick, "trade_tick": TradeTick}
+_EVENTS: Final[dict[str, type[Any]]] = {folder: kind for kind, folder in FOLDERS.items()}
+_WORDED: Final = (InstrumentClose, InstrumentStatus)
+"""Their files say in a column what they are of."""
 _INSTRUMENTS: Final[dict[str, type[Any]]] = {
     class_to_filename(kind): kind
     for kind in vars(instrument_classes).values()
@@ -98,7 +102,7 @@ def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path
         if not top.is_dir():
             unusable.append(UnusableData(path=path, why="stands outside of the folder of any class"))
         elif kind is None:
-            why = f"{top.name} is not run here: backtests and replays take bars, quotes and trades"
+            why = f"{top.name} is not run here: there are {', '.join(_EVENTS)}"
             unusable.append(UnusableData(path=path, why=why))
         else:
             for folder in sorted(top.iterdir()):
@@ -135,7 +139,7 @@ def _offered(catalog: Path, path: Path, kind: type[Any]) -> Offered:
         )
     if issubclass(kind, Instrument):
         return _definition(file, path, kind)
-    return _events(pq.read_schema(file), path, kind)
+    return _events(file, path, kind)
 
 
 def _definition(file: Path, path: Path, kind: type[Any]) -> Offered:
@@ -149,7 +153,21 @@ def _definition(file: Path, path: Path, kind: type[Any]) -> Offered:
     return Offered(path=path, identifier=identifier, instrument_id=identifier, instrument=instrument)
 
 
-def _events(schema: pa.Schema, path: Path, kind: type[Any]) -> Offered:
+def _events(file: Path, path: Path, kind: type[Any]) -> Offered:
+    schema = pq.read_schema(file)
+    _check_columns(schema, kind)
+    identifier = _identifier(file, schema, kind)
+    _check_identifier(identifier, path, BarTypeText if kind is Bar else InstrumentText)
+    instrument_id = identifier.rsplit("-", 4)[0] if kind is Bar else identifier
+    return Offered(
+        path=path,
+        identifier=identifier,
+        instrument_id=instrument_id,
+        precisions={name: _precision(schema.metadata or {}, name) for name in _precisions_of(kind)},
+    )
+
+
+def _check_columns(schema: pa.Schema, kind: type[Any]) -> None:
     for wanted in NAUTILUS_ARROW_SCHEMA[kind]:
         index = schema.get_field_index(wanted.name)
         if index < 0:
@@ -162,16 +180,31 @@ def _events(schema: pa.Schema, path: Path, kind: type[Any]) -> Offered:
             )
         if has != wanted.type:
             raise _UnusableError(f"has {has} in the column {wanted.name}, not {wanted.type}: {_WRITTEN_ANEW}")
-    metadata = schema.metadata or {}
-    identifier = metadata.get(b"bar_type" if kind is Bar else b"instrument_id", b"").decode(errors="replace")
-    _check_identifier(identifier, path, BarTypeText if kind is Bar else InstrumentText)
-    instrument_id = identifier.rsplit("-", 4)[0] if kind is Bar else identifier
-    return Offered(
-        path=path,
-        identifier=identifier,
-        instrument_id=instrument_id,
-        precisions={name: _precision(metadata, name) for name in _PRECISIONS},
-    )
+
+
+def _identifier(file: Path, schema: pa.Schema, kind: type[Any]) -> str:
+    """What a file says that it is of. Raises _UnusableError where its rows say several, or words that end NautilusTrader's process."""
+    if kind not in _WORDED:
+        name = b"bar_type" if kind is Bar else b"instrument_id"
+        told: bytes = (schema.metadata or {}).get(name, b"")
+        return told.decode(errors="replace")
+    table = pq.read_table(file)
+    try:
+        check_words(kind, table)
+    except ValueError as error:
+        raise _UnusableError(f"holds what is no {kind.__name__}: {error}") from None
+    names = [str(name) for name in pc.unique(table["instrument_id"].cast(pa.string())).to_pylist()]
+    return " and ".join(names)
+
+
+def _precisions_of(kind: type[Any]) -> list[str]:
+    """Those that files of a kind have, by the columns that need them."""
+    names = NAUTILUS_ARROW_SCHEMA[kind].names
+    raw = [
+        name for name in names if pa.types.is_fixed_size_binary(NAUTILUS_ARROW_SCHEMA[kind].field(name).type)
+    ]
+    is_sized = any("size" in name or name == "volume" for name in raw)
+    return list(_PRECISIONS[: 2 if is_sized else 1]) if raw else []
 
 
 def _precision(metadata: Mapping[bytes, bytes], name: str) -> int:

@@ -100,7 +100,7 @@ class Reports:
             self._out(msgspec.json.encode(view).decode())
         for entry in () if self._is_json else view.entries:
             self._out(
-                f"{entry.data_type:7}{entry.identifier:45}{entry.start:%Y-%m-%d} {entry.end:%Y-%m-%d}{entry.files:6}"
+                f"{entry.data_type:18}{entry.identifier:45}{entry.start:%Y-%m-%d} {entry.end:%Y-%m-%d}{entry.files:6}"
             )
 
     def inspected(self, found: Finding) -> None:

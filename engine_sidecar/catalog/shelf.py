@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 from nautilus_trader.model import instruments
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 from nautilus_trader.persistence.funcs import class_to_filename
@@ -15,13 +14,15 @@ from flotilla.bus.files import move_whole, sync_folder
 from flotilla.engine_sidecar.catalog.commit import STAGING
 from flotilla.engine_sidecar.catalog.described import BY_NAUTILUS, class_of, to_dict
 from flotilla.engine_sidecar.catalog.entries import names_of, refuse_attached, remember_name
+from flotilla.engine_sidecar.catalog.event_prices import prices_of
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.replay.kinds import FOLDERS
 from flotilla.engine_sidecar.replay.streams import read_file
 from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.instrument import InstrumentChange
 
-_TICKS: Final[dict[str, type[Any]]] = {"bar": Bar, "quote_tick": QuoteTick, "trade_tick": TradeTick}
+_EVENTS: Final[dict[str, type[Any]]] = {folder: kind for kind, folder in FOLDERS.items()}
 _CLASS_FOLDERS: Final = frozenset(class_to_filename(getattr(instruments, name)) for name in BY_NAUTILUS)
 _UNCHANGING: Final = ("ts_event", "ts_init")
 
@@ -46,7 +47,7 @@ def instruments_in(catalog: Path) -> list[Instrument]:
 
 
 def data_of(catalog: Path, instrument_id: str) -> tuple[StoredData, ...]:
-    """Every data set of an instrument, also of kinds that are not replayed."""
+    """Every data set of an instrument, also of kinds that nothing runs on."""
     wanted, names = folder_name(instrument_id), names_of(catalog)
     found = [
         StoredData(folder.parent.name, names.get(folder.name, folder.name), files)
@@ -154,19 +155,10 @@ def _metadata(file: Path) -> dict[bytes, bytes]:
 
 
 def _has_negative(data: StoredData) -> bool:
-    kind = _TICKS.get(data.kind)
+    kind = _EVENTS.get(data.kind)
     return kind is not None and any(
-        _least(event) <= 0 for file in data.files for event in read_file(kind, file)
+        price <= 0 for file in data.files for event in read_file(kind, file) for price in prices_of(event)
     )
-
-
-def _least(event: Any) -> float:
-    match event:
-        case Bar():
-            return float(event.low)
-        case QuoteTick():
-            return float(event.bid_price)
-    return float(event.price)
 
 
 def _move_in(catalog: Path, instrument: Instrument) -> None:

@@ -14,10 +14,11 @@ from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, recover
 from flotilla.engine_sidecar.catalog.entries import refuse_attached
-from flotilla.engine_sidecar.catalog.events import FOLDERS, Form, table_of
+from flotilla.engine_sidecar.catalog.events import Form, table_of
 from flotilla.engine_sidecar.catalog.overlap import Overlap
-from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.replay.kinds import FOLDERS, KINDS
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.catalog import file_interval, folder_name
 
 
@@ -37,9 +38,9 @@ def locked(catalog: Path) -> Iterator[None]:
             recover(catalog)
 
 
-def data_folder(data_type: DataType, identifier: str) -> Path:
-    """Where a data set lies in a catalog."""
-    return Path("data") / FOLDERS[data_type] / folder_name(identifier)
+def data_folder(data_type: str, identifier: str) -> Path:
+    """Where a data set lies in a catalog; `data_type` is a DataKind's."""
+    return Path("data") / FOLDERS[KINDS[DataKind(data_type)]] / folder_name(identifier)
 
 
 def spans_of(folder: Path) -> dict[Path, tuple[int, int]]:

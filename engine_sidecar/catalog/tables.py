@@ -67,21 +67,21 @@ def batches_of(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def chunks(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of at least so many; rows of the same time stay together, because catalog files may not touch."""
+def chunks(tables: Iterable[pa.Table], rows: int, time: str = "ts") -> Iterator[pa.Table]:
+    """The same rows in tables of at least so many; rows of the same time stay together, because catalog files may not touch; `time` is their column."""
     held: pa.Table | None = None
     for table in tables:
         held = table if held is None else pa.concat_tables([held, table])
-        while held.num_rows > rows and (cut := _cut(held, rows)):
+        while held.num_rows > rows and (cut := _cut(held[time], rows)):
             yield held.slice(0, cut)
             held = held.slice(cut)
     if held is not None and held.num_rows:
         yield held
 
 
-def _cut(table: pa.Table, rows: int) -> int:
+def _cut(column: pa.ChunkedArray, rows: int) -> int:
     """Where the first row stands, of those from `rows` on, that has another time than the one before; 0 when there is none."""
-    times = table["ts"].to_numpy()
+    times = column.to_numpy()
     cut = int(times.searchsorted(times[rows - 1], side="right"))
     return cut if cut < len(times) else 0
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from nautilus_trader.common.providers import InstrumentProvider
-from nautilus_trader.live.data_client import LiveMarketDataClient
 from nautilus_trader.live.factories import LiveDataClientFactory
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.identifiers import ClientId, Venue
@@ -15,15 +14,15 @@ from flotilla.engine_sidecar.replay.feed import ReplayFeed, Wiring
 from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
 from flotilla.engine_sidecar.replay.streams import FOREVER, DataSet
+from flotilla.engine_sidecar.replay.subscriptions import Subscriptions
 from flotilla.schemas.alerts import NO_DATA
 from flotilla.schemas.telemetry import FeedProgress
 
 
-class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
+class ReplayDataClient(Subscriptions):
     """Replays what strategies subscribed to. `wire` must be called between the node's build and its start.
 
-    Subscriptions and requests are answered in the step that brings them, not in tasks of their own: so the barrier, which
-    watches the engines' queues, sees all there is to wait for.
+    Requests are answered in the step that brings them, as subscriptions are.
     """
 
     def __init__(self, config: ReplayDataClientConfig, **parts: Any) -> None:
@@ -96,41 +95,16 @@ class ReplayDataClient(LiveMarketDataClient):  # type: ignore[misc]
     def _publish(self, ended: ReplayEnded) -> None:
         self._msgbus.publish(topic=REPLAY_ENDED, msg=ended)
 
-    def _open(self, data_set: DataSet) -> None:
+    def open(self, data_set: DataSet) -> None:
+        """Plays a data set from now on; says so where the catalog has nothing of it."""
         if not self._feed.open(data_set):
             message = f"the catalog has no {_named(data_set)} to replay"
             self._log.warning(message)
             self._msgbus.publish(topic=ALERTS, msg=NO_DATA.alert(message))
 
-    def subscribe_bars(self, command: Any) -> None:
-        """Plays these bars from now on."""
-        self._add_subscription_bars(command.bar_type)
-        self._open(DataSet(Bar, str(command.bar_type)))
-
-    def subscribe_quote_ticks(self, command: Any) -> None:
-        """Plays these quotes from now on."""
-        self._add_subscription_quote_ticks(command.instrument_id)
-        self._open(DataSet(QuoteTick, str(command.instrument_id)))
-
-    def subscribe_trade_ticks(self, command: Any) -> None:
-        """Plays these trades from now on."""
-        self._add_subscription_trade_ticks(command.instrument_id)
-        self._open(DataSet(TradeTick, str(command.instrument_id)))
-
-    def unsubscribe_bars(self, command: Any) -> None:
-        """Plays these bars no longer."""
-        self._remove_subscription_bars(command.bar_type)
-        self._feed.close(DataSet(Bar, str(command.bar_type)))
-
-    def unsubscribe_quote_ticks(self, command: Any) -> None:
-        """Plays these quotes no longer."""
-        self._remove_subscription_quote_ticks(command.instrument_id)
-        self._feed.close(DataSet(QuoteTick, str(command.instrument_id)))
-
-    def unsubscribe_trade_ticks(self, command: Any) -> None:
-        """Plays these trades no longer."""
-        self._remove_subscription_trade_ticks(command.instrument_id)
-        self._feed.close(DataSet(TradeTick, str(command.instrument_id)))
+    def close(self, data_set: DataSet) -> None:
+        """Plays a data set no longer."""
+        self._feed.close(data_set)
 
     async def _subscribe_instrument(self, command: Any) -> None:
         """Instruments are there from the start and do not change."""

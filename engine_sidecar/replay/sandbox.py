@@ -20,7 +20,15 @@ import msgspec
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
 from nautilus_trader.adapters.sandbox.execution import SandboxExecutionClient
 from nautilus_trader.live.factories import LiveExecClientFactory
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
+from nautilus_trader.model.data import (
+    Bar,
+    InstrumentClose,
+    InstrumentStatus,
+    OrderBookDelta,
+    OrderBookDepth10,
+    QuoteTick,
+    TradeTick,
+)
 from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import AccountId
 from nautilus_trader.model.instruments import Instrument
@@ -91,6 +99,10 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
             Bar: self.exchange.process_bar,
             QuoteTick: self.exchange.process_quote_tick,
             TradeTick: self.exchange.process_trade_tick,
+            OrderBookDelta: self.exchange.process_order_book_delta,
+            OrderBookDepth10: self.exchange.process_order_book_depth10,
+            InstrumentStatus: self.exchange.process_instrument_status,
+            InstrumentClose: self.exchange.process_instrument_close,
         }
 
     def connect(self) -> None:
@@ -134,8 +146,9 @@ class SandboxClient(SandboxExecutionClient):  # type: ignore[misc]
         self.test_clock.set_time(ts)
 
     def move_market(self, event: Any) -> None:
-        """Moves the market by a bar, quote or trade; resting orders may fill."""
-        self._moves[type(event)](event)
+        """Moves the market by an event of a kind that does; resting orders may fill."""
+        if (move := self._moves.get(type(event))) is not None:
+            move(event)
 
     def execute_next(self) -> None:
         """Executes the oldest command that waits."""

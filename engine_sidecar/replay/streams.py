@@ -12,14 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
-from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
+from flotilla.engine_sidecar.replay.kinds import FOLDERS, events_of
 from flotilla.schemas.catalog import file_interval, folder_name
 
 BATCH_ROWS: Final = 5_000
 FOREVER: Final = (1 << 63) - 1
-_FOLDERS: Final[dict[type, str]] = {Bar: "bar", QuoteTick: "quote_tick", TradeTick: "trade_tick"}
 
 
 class WrongDataError(ValueError):
@@ -27,7 +25,7 @@ class WrongDataError(ValueError):
 
 
 class DataSet(msgspec.Struct, frozen=True):
-    """All bars of one type, or all quotes or trades of one instrument: `kind` is Bar, QuoteTick or TradeTick."""
+    """All bars of one type, or all events of another kind of one instrument: `kind` is one of KINDS."""
 
     kind: type
     identifier: str
@@ -35,12 +33,12 @@ class DataSet(msgspec.Struct, frozen=True):
     @property
     def rank(self) -> tuple[str, str]:
         """Orders events of the same time: by kind, then by identifier."""
-        return _FOLDERS[self.kind], self.identifier
+        return FOLDERS[self.kind], self.identifier
 
 
 def files_of(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> list[Path]:
     """The files that may hold events from `first` to `last` (ns, inclusive), in time order."""
-    folder = catalog / "data" / _FOLDERS[data_set.kind] / folder_name(data_set.identifier)
+    folder = catalog / "data" / FOLDERS[data_set.kind] / folder_name(data_set.identifier)
     found = [(interval, file) for file in folder.glob("*.parquet") if (interval := file_interval(file.name))]
     return [file for interval, file in sorted(found) if interval[0] <= last and first <= interval[1]]
 
@@ -51,7 +49,7 @@ def read(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) 
 
 
 def batches(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> Iterator[list[Any]]:
-    """The events from `first` to `last` in time order, as they are read. Raises WrongDataError when the files are not in order."""
+    """The events from `first` to `last` in time order, as they are read. Raises WrongDataError when the files are not in order, or hold what is no event."""
     before = 0
     for file in files_of(catalog, data_set, first, last):
         for table in _tables(file):
@@ -63,13 +61,13 @@ def batches(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVE
             start = times.searchsorted(times.dtype.type(first))
             end = times.searchsorted(times.dtype.type(last), side="right")
             if start < end:
-                yield _events(data_set.kind, table.slice(start, end - start))
+                yield _events(data_set.kind, table.slice(start, end - start), file.relative_to(catalog))
 
 
 def read_file(kind: type[Any], file: Path) -> Iterator[Any]:
-    """All events of one file, as they stand there."""
+    """All events of one file, as they stand there. Raises WrongDataError for what is no event."""
     for table in _tables(file):
-        yield from _events(kind, table)
+        yield from _events(kind, table, file)
 
 
 def _tables(file: Path) -> Iterator[pa.Table]:
@@ -78,9 +76,11 @@ def _tables(file: Path) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _events(kind: type[Any], table: pa.Table) -> list[Any]:
-    events: list[Any] = kind.from_pyo3_list(ArrowSerializer.deserialize(kind, table))
-    return events
+def _events(kind: type[Any], table: pa.Table, file: Path) -> list[Any]:
+    try:
+        return events_of(kind, table)
+    except ValueError as error:
+        raise WrongDataError(f"{file}: {error}") from error
 
 
 def count(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> int:

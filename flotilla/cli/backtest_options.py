@@ -12,6 +12,7 @@ from flotilla.cli.drafts import uploaded, wheels_folder, with_draft
 from flotilla.cli.engine_options import CLASS, beside, pairs
 from flotilla.cli.options import Options
 from flotilla.client.client import Flotilla
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.decoding import decode
 from flotilla.schemas.package import split_name
 
@@ -70,6 +71,17 @@ _OPTIONS: Final = (
     ),
     click.option("--bar-type", multiple=True, metavar="TYPE", help="[default: what the strategy needs]"),
     click.option("--ticks", "tick_data", is_flag=True, help="Quotes and trades of the instruments too."),
+    click.option(
+        "--data",
+        "data_types",
+        multiple=True,
+        type=click.Choice([str(kind) for kind in DataKind]),
+        help="A kind of data that is read of the instruments; may be repeated.",
+    ),
+    click.option(
+        "--buffer-deltas", is_flag=True, help="Strategies get changes of an order book event by event."
+    ),
+    click.option("--use-mark-prices", is_flag=True, help="Value positions at mark prices."),
     click.option("--start", metavar="DATE", help="[default: where the data begin]"),
     click.option("--end", metavar="DATE", help="Included.  [default: where the data end]"),
     click.option("--balance", type=float, metavar="AMOUNT", help="[default: 1000000]"),

@@ -16,6 +16,7 @@ _RENAMED: Final = {
     "base_currency": "currency",
     "timeout_s": "timeout",
     "tick_data": "ticks",
+    "data_types": "data",
     "strategies": "add-strategy",
     "actors": "actor",
     "exec_algorithms": "exec-algorithm",

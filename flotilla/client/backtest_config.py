@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flotilla.client.client import Flotilla
-from flotilla.schemas.backtest import BacktestConfig
+from flotilla.schemas.backtest import TICKS, BacktestConfig
 from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FieldError, invalid
@@ -94,7 +94,8 @@ def with_range(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> dic
     folders = {folder_name(one) for one in instruments}
     held = [one for one in entries if folder_name(one.instrument_id) in folders]
     bars = {folder_name(str(one)) for one in given.get("bar_types", ())}
-    held = [one for one in held if folder_name(one.identifier) in bars] or held
+    kinds = {*map(str, given.get("data_types", ())), *(TICKS if given.get("tick_data") else ())}
+    held = [one for one in held if folder_name(one.identifier) in bars or one.data_type in kinds] or held
     made = dict(given)
     if held:
         made.setdefault("start_date", min(one.start for one in held).date().isoformat())
@@ -113,4 +114,4 @@ def _no_dates(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> str:
 
 
 def _instrument(bar_type: str) -> str:
-    return bar_type.rsplit("-", 4)[0]
+    return bar_type.partition("@")[0].rsplit("-", 4)[0]

@@ -8,8 +8,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from nautilus_trader.model.data import Bar, BarType, BookOrder, OrderBookDelta, QuoteTick, TradeTick
-from nautilus_trader.model.enums import AggressorSide, BookAction, OrderSide
+from nautilus_trader.model.data import (
+    Bar,
+    BarType,
+    BookOrder,
+    InstrumentClose,
+    InstrumentStatus,
+    MarkPriceUpdate,
+    OrderBookDelta,
+    QuoteTick,
+    TradeTick,
+)
+from nautilus_trader.model.enums import (
+    AggressorSide,
+    BookAction,
+    InstrumentCloseType,
+    MarketStatusAction,
+    OrderSide,
+)
 from nautilus_trader.model.identifiers import TradeId
 from nautilus_trader.model.instruments import CurrencyPair
 from nautilus_trader.model.objects import Price, Quantity
@@ -23,7 +39,7 @@ from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.replay.instruments import instruments_of
-from flotilla.engine_sidecar.replay.streams import DataSet, read
+from flotilla.engine_sidecar.replay.streams import DataSet, WrongDataError, read
 from flotilla.services.orchestrator.adapters.catalog import CatalogFolder
 
 AUD = TestInstrumentProvider.default_fx_ccy("AUD/USD")
@@ -143,6 +159,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     ParquetDataCatalog(str(theirs)).write_data(
         [OrderBookDelta(BTC.id, BookAction.ADD, book_order, 0, 0, 1, 1)]
     )
+    (theirs / "data/order_book_deltas").rename(theirs / "data/custom_signal")
     folder = theirs / "data/trade_tick/BTCUSDT.BINANCE"
     whole = next(folder.iterdir())
     stamp = "{0}T00-00-00-000000000Z_{0}T00-00-01-000000000Z.parquet"
@@ -161,7 +178,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     metadata = {**table.schema.metadata, b"instrument_id": b"ETHUSDT.BINANCE"}
     pq.write_table(table.replace_schema_metadata(metadata), other / whole.name)
     why = {one.path.rpartition("/")[2]: one.why for one in attach(catalog, theirs, "mine").unusable}
-    assert why.pop("order_book_deltas").startswith("order_book_deltas is not run here")
+    assert why.pop("custom_signal").startswith("custom_signal is not run here: there are bar, funding_rate")
     assert why.pop(stamp.format("2020-01-01")).startswith(
         "holds price in 8 bytes, as a NautilusTrader of standard"
     )
@@ -174,6 +191,51 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     assert why == {}
     assert len(list(read(catalog, DataSet(TradeTick, "BTCUSDT.BINANCE")))) == 20
     assert len(catalog_view(catalog).attached[0].unusable) == 8
+
+
+def test_words_that_would_end_nautilus_traders_process_are_found_before(catalog: Path, theirs: Path) -> None:
+    status = InstrumentStatus(BTC.id, MarketStatusAction.HALT, DAY, DAY)
+    close = InstrumentClose(BTC.id, Price(50, 2), InstrumentCloseType.END_OF_SESSION, DAY, DAY)
+    for one in (status, close):
+        ParquetDataCatalog(str(theirs)).write_data([one])
+    assert attach(catalog, theirs, None).unusable == ()
+    for kind, column in (("instrument_status", "action"), ("instrument_close", "close_type")):
+        (file,) = (theirs / f"data/{kind}/BTCUSDT.BINANCE").iterdir()
+        table = pq.read_table(file)
+        index = table.schema.get_field_index(column)
+        bad = pa.array(["GONE"], pa.string()).cast(table.schema.field(index).type)
+        pq.write_table(table.set_column(index, table.schema.field(index), bad), file)
+        why = {one.path: one.why for one in attach(catalog, theirs, None).unusable}
+        assert f"{column} GONE is none that NautilusTrader has" in why[str(file.relative_to(theirs))]
+        index = table.schema.get_field_index("instrument_id")
+        other = pa.array(["ETHUSDT.BINANCE"]).cast(table.schema.field(index).type)
+        pq.write_table(table.set_column(index, table.schema.field(index), other), file)
+        why = {one.path: one.why for one in attach(catalog, theirs, None).unusable}
+        assert why[str(file.relative_to(theirs))] == "is of ETHUSDT.BINANCE, not of its folder's name"
+
+
+def test_prices_of_eight_bytes_and_of_other_decimals_are_found_in_every_kind(
+    catalog: Path, theirs: Path
+) -> None:
+    ParquetDataCatalog(str(theirs)).write_data([MarkPriceUpdate(BTC.id, Price(50, 2), DAY, DAY)])
+    (file,) = (theirs / "data/mark_price_update/BTCUSDT.BINANCE").iterdir()
+    table = pq.read_table(file)
+    for metadata, why in (({b"price_precision": b"3"}, "has a price_precision of 3"), ({}, "")):
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **metadata}), file)
+        unusable = attach(catalog, theirs, None).unusable
+        assert [one.why[: len(why)] for one in unusable] == ([why] if why else [])
+    pq.write_table(table.set_column(0, "value", pa.array([b"12345678"], pa.binary(8))), file)
+    (one,) = attach(catalog, theirs, None).unusable
+    assert one.why.startswith("holds value in 8 bytes, as a NautilusTrader of standard precision does")
+    huge = (2**126).to_bytes(16, "little")
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array([huge], pa.binary(16))), file)
+    assert attach(catalog, theirs, None).unusable == ()
+    with pytest.raises(WrongDataError, match="is more than any price"):
+        list(read(catalog, DataSet(MarkPriceUpdate, "BTCUSDT.BINANCE")))
+    none = pa.array([None], pa.binary(16))
+    pq.write_table(table.set_column(0, pa.field("value", none.type), none), file)
+    with pytest.raises(WrongDataError, match="a cell is empty"):
+        list(read(catalog, DataSet(MarkPriceUpdate, "BTCUSDT.BINANCE")))
 
 
 def test_data_of_other_decimals_than_its_instrument_is_not_used(

@@ -647,7 +647,7 @@ def test_a_removal_to_a_date_takes_its_whole_day(filled: Path) -> None:
 
 
 def test_a_whole_data_set_is_removed_and_no_other(filled: Path) -> None:
-    assert remove(filled, "ETH/USD.SIM").data_type is QUOTES
+    assert str(remove(filled, "ETH/USD.SIM").data_type) == "quotes"
     assert minutes(filled) == list(range(1, 9))
     assert remove(filled, BAR_TYPE, BARS).is_whole
     assert [file.parts[-3] for file in filled.rglob("*.parquet")] == ["currency_pair"]

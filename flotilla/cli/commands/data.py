@@ -29,7 +29,17 @@ _UNSOUND = 1
 @click.command("import")
 @click.argument("files", nargs=-1)
 @click.option("--sample", is_flag=True, help="The sample data: daily S&P 500 and NASDAQ, 1999 to 2018.")
-@click.option("--type", "data_type", type=click.Choice(["bars", "quotes", "trades"]), help="What FILES hold.")
+@click.option(
+    "--type",
+    "data_type",
+    type=click.Choice(
+        [
+            *("bars", "quotes", "trades"),
+            *("mark_prices", "index_prices", "funding_rates", "order_book_deltas", "order_book_depths"),
+        ]
+    ),
+    help="What FILES hold.",
+)
 @click.option("--instrument", metavar="SYMBOL.VENUE")
 @click.option("--bar-type", metavar="TYPE", help="For example SPX.SIM-1-DAY-LAST-EXTERNAL.")
 @click.option(

@@ -4,12 +4,16 @@ import click
 
 from flotilla.cli.commands.data_program import told
 from flotilla.cli.options import Options, common, pass_options
+from flotilla.schemas.backtest import DataKind
 
 
 @click.command()
 @click.argument("identifier")
 @click.option(
-    "--type", "data_type", type=click.Choice(["bars", "quotes", "trades"]), help="Where there are several."
+    "--type",
+    "data_type",
+    type=click.Choice([str(kind) for kind in DataKind]),
+    help="Where there are several.",
 )
 @click.option("--from", "first", metavar="TIME", help="A date, or a moment in UTC.")
 @click.option("--to", "last", metavar="TIME", help="Included.")

@@ -111,7 +111,7 @@ class DataRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """`ranges` is keyed by data type (bars, quotes, trades), then by bar type or instrument."""
+    """`ranges` is keyed by data type (a DataKind, such as bars), then by bar type or instrument."""
 
     instruments: tuple[str, ...]
     venues: tuple[str, ...]

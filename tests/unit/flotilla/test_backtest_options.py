@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -71,6 +72,24 @@ def test_options_become_the_fields_of_the_contract() -> None:
     )
     assert config.fill_model == FillModelChoice(prob_slippage=0.5)
     assert "tick_data" not in made
+
+
+def test_kinds_of_data_and_composite_bar_types_are_given_by_options() -> None:
+    composite = "SPX.SIM-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"
+    made = given(data_types=("order_book_deltas", "quotes"), buffer_deltas=True, bar_type=(composite,))
+    made = with_range(with_instruments(made, {}), [held("SPX.SIM", 2001, 2003)])
+    config: BacktestConfig = convert(made, BacktestConfig)
+    assert [str(kind) for kind in config.data_types] == ["order_book_deltas", "quotes"]
+    assert (config.buffer_deltas, config.use_mark_prices, config.instruments) == (True, False, ("SPX.SIM",))
+
+
+def test_dates_are_those_of_the_kinds_that_are_read() -> None:
+    books = msgspec.structs.replace(
+        held("SPX.SIM", 2010, 2011), data_type="order_book_deltas", identifier="SPX.SIM"
+    )
+    entries = [held("SPX.SIM", 2001, 2003), books]
+    made = with_range({"instruments": ["SPX.SIM"], "data_types": ["order_book_deltas"]}, entries)
+    assert (made["start_date"], made["end_date"]) == ("2010-01-02", "2011-12-30")
 
 
 def test_options_stand_above_the_file() -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from flotilla.schemas.backtest import BacktestConfig, FillModelChoice, TrialData, TrialPlan
+from flotilla.schemas.backtest import BacktestConfig, DataKind, FillModelChoice, TrialData, TrialPlan
 from flotilla.schemas.catalog import CatalogEntry, Parameter
+from flotilla.schemas.simulation import VenueSettings
 from flotilla.services.orchestrator.backtests.core.plans import Sources, plan_of
 from flotilla.services.orchestrator.templates.core.parameters import Rule
 from flotilla.services.orchestrator.templates.core.templates import StrategyTemplate, TemplateSet
 
+DELTAS = "order_book_deltas"
 SPX, IXIC = "SPX.SIM-1-DAY-LAST-EXTERNAL", "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 
 
@@ -53,6 +55,10 @@ SOURCES = Sources(
         entry("quotes", "BTCUSDT.X"),
         entry("quotes", "ETHEUR.X"),
         entry("quotes", "EURUSDT.X"),
+        entry("order_book_deltas", "SOL.X"),
+        entry("quotes", "SOL.X"),
+        entry("bars", "SOL.X-1-MINUTE-LAST-EXTERNAL"),
+        entry("instrument_status", "SOL.X", last=1999),
     ),
 )
 
@@ -148,6 +154,71 @@ def test_ticks_are_read_when_they_are_asked_for() -> None:
     plan = planned(**of_class(instruments=("BTC.X",), venues=("X",), tick_data=True))
     assert [data.kind for data in plan.data] == ["trades"]
     assert "config.tick_data" in wrong(tick_data=True)
+
+
+def of_sol(**chosen: Any) -> dict[str, Any]:
+    return of_class(instruments=("SOL.X",), venues=("X",), **chosen)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "read"),
+    [
+        ((DELTAS,), [DELTAS]),
+        (("quotes", DELTAS), [DELTAS, "quotes"]),
+        (("bars",), ["bars"]),
+        # Years without a change of status are no reason to refuse a run.
+        (("instrument_status", "quotes"), ["instrument_status", "quotes"]),
+    ],
+)
+def test_kinds_that_are_asked_for_are_read(kinds: tuple[Any, ...], read: list[str]) -> None:
+    plan = planned(**of_sol(data_types=tuple(map(DataKind, kinds))))
+    assert [data.kind for data in plan.data] == read
+
+
+def test_ticks_are_quotes_and_trades_and_nothing_else() -> None:
+    assert [data.kind for data in planned(**of_sol(tick_data=True)).data] == ["quotes"]
+
+
+def test_a_kind_that_the_catalog_has_not_is_told_with_what_it_has() -> None:
+    told = wrong(**of_sol(data_types=(DataKind.QUOTES, DataKind.MARK_PRICES)))
+    there = "bars, instrument_status, order_book_deltas, quotes"
+    assert told == {
+        "config.data_types[1]": f"the catalog has no mark_prices of these instruments; it has {there} of them"
+    }
+
+
+def test_a_book_of_several_levels_needs_its_data_in_the_run() -> None:
+    deep = {"X": VenueSettings(book_type="L2_MBP")}
+    told = wrong(**of_sol(data_types=(DataKind.QUOTES,), venue_settings=deep))
+    assert "needs the order book of SOL.X" in told["config.venue_settings.X.book_type"]
+    plan = planned(**of_sol(data_types=(DataKind(DELTAS),), venue_settings=deep))
+    assert plan.venues[0]["book_type"] == "L2_MBP"
+
+
+def test_switches_that_nothing_would_answer_are_refused() -> None:
+    told = wrong(**of_sol(data_types=(DataKind.QUOTES,), use_mark_prices=True, buffer_deltas=True))
+    assert set(told) == {"config.use_mark_prices", "config.buffer_deltas"}
+    plan = planned(**of_sol(data_types=(DataKind(DELTAS),), buffer_deltas=True))
+    assert plan.engine["data_engine"] == {"buffer_deltas": True}
+    assert "portfolio" not in plan.engine
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("SOL.X-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL", ["bars"]),
+        ("SOL.X-5-MINUTE-LAST-INTERNAL@1-MINUTE-INTERNAL", ["quotes"]),
+        ("SOL.X-3-TICK_IMBALANCE-LAST-INTERNAL", ["quotes"]),
+    ],
+)
+def test_bars_of_bars_are_made_of_those_that_they_name(name: str, read: list[str]) -> None:
+    for chosen in ({"bar_types": (name,)}, {"strategy_config": {"bar_type": name}}):
+        assert [data.kind for data in planned(**of_sol(**chosen)).data] == read
+
+
+def test_bars_of_bars_that_are_not_there_are_told() -> None:
+    told = wrong(**of_sol(bar_types=("SOL.X-9-MINUTE-LAST-INTERNAL@3-MINUTE-EXTERNAL",)))
+    assert told["config.bar_types[0]"].startswith("SOL.X-3-MINUTE-LAST-EXTERNAL is not in the data catalog")
 
 
 def test_fills_latency_and_fees_are_models_of_nautilus() -> None:

@@ -1,6 +1,6 @@
 """What the data catalog holds, as a backtest asks for it: by instrument, kind and range."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,9 @@ from flotilla.schemas.fault import FieldError
 SLACK: Final = timedelta(days=7)
 """How far a date may lie outside of what there is: weekends and holidays hold no data."""
 
+_SPARSE: Final = frozenset((DataKind.FUNDING_RATES, DataKind.INSTRUMENT_CLOSES, DataKind.INSTRUMENT_STATUS))
+"""A range may well have nothing of these."""
+
 
 class CatalogIndex(msgspec.Struct, frozen=True):
     """A catalog's listing. Identifiers are compared as NautilusTrader's folder names, which leave slashes out."""
@@ -23,11 +26,9 @@ class CatalogIndex(msgspec.Struct, frozen=True):
         """The bar types that are held of an instrument."""
         return [entry.identifier for entry in self._of(instrument) if entry.data_type == DataKind.BARS]
 
-    def ticks(self, instrument: str) -> list[TrialData]:
-        """The quotes and trades that are held of an instrument."""
-        return [
-            _data(entry, instrument) for entry in self._of(instrument) if entry.data_type != DataKind.BARS
-        ]
+    def data(self, instrument: str, kinds: Set[DataKind]) -> list[TrialData]:
+        """The data sets of these kinds that are held of an instrument."""
+        return [_data(entry, instrument) for entry in self._of(instrument) if entry.data_type in kinds]
 
     def has_instrument(self, instrument: str) -> bool:
         """True when there is any data of it."""
@@ -63,7 +64,7 @@ class CatalogIndex(msgspec.Struct, frozen=True):
                 "config.start_date", f"there are no {entry.data_type} of {entry.identifier} in this range"
             )
             for entry in found
-            if entry.start > end or entry.end < start
+            if (entry.start > end or entry.end < start) and entry.data_type not in _SPARSE
         ]
 
     def _of(self, instrument: str) -> list[CatalogEntry]:
@@ -76,7 +77,8 @@ def unique(data: Iterable[TrialData]) -> tuple[TrialData, ...]:
 
 
 def _data(entry: CatalogEntry, instrument: str) -> TrialData:
-    return TrialData(kind=DataKind(entry.data_type), identifier=instrument)
+    kind = DataKind(entry.data_type)
+    return TrialData(kind=kind, identifier=entry.identifier if kind is DataKind.BARS else instrument)
 
 
 def _is(entry: CatalogEntry, data: TrialData) -> bool:

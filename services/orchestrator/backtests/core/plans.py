@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas.backtest import BacktestConfig, DataKind, TrialData, TrialPlan
+from flotilla.schemas.backtest import TICKS, BacktestConfig, DataKind, TrialData, TrialPlan
 from flotilla.schemas.catalog import CatalogEntry
 from flotilla.schemas.fault import FieldError
 from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex, unique
@@ -16,10 +16,15 @@ from flotilla.services.orchestrator.backtests.core.chosen_strategy import (
     render_chosen,
     strays,
 )
-from flotilla.services.orchestrator.backtests.core.venue_plans import venue_components, venue_errors, venues
+from flotilla.services.orchestrator.backtests.core.venue_plans import (
+    book_errors,
+    venue_components,
+    venue_errors,
+    venues,
+)
 from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.money import currency_errors, timezone_errors
-from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of
+from flotilla.services.orchestrator.templates.core.parameters import Known, instrument_of, source_of
 from flotilla.services.orchestrator.templates.core.strategies import packages_of
 from flotilla.services.orchestrator.templates.core.templates import TemplateSet
 
@@ -63,13 +68,13 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     importable = [one.config for one in (*rendered, *others.actors)]
     named = [name for one in importable for name in bar_types_in(one)]
     data, wrong = _data(config, named, catalog_index)
-    errors += wrong
+    errors += [*wrong, *book_errors(config, data), *_switch_errors(config, data)]
     if not errors:
         errors += catalog_index.range_errors(data, config.start_ns, config.end_ns)
     if errors:
         return None, errors
     plan = TrialPlan(
-        engine={**ENGINE, **others.fields},
+        engine={**ENGINE, **_switches(config), **others.fields},
         venues=venues(config, template_set, known),
         data=tuple(data),
         instruments=tuple(sorted(set(config.instruments))),
@@ -82,6 +87,23 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         packages=packages,
     )
     return plan, []
+
+
+def _switches(config: BacktestConfig) -> dict[str, Any]:
+    """Of NautilusTrader's data engine and portfolio, where they are not as they are anyhow."""
+    data = {"data_engine": {"buffer_deltas": True}} if config.buffer_deltas else {}
+    marks = {"portfolio": {"use_mark_prices": True}} if config.use_mark_prices else {}
+    return data | marks
+
+
+def _switch_errors(config: BacktestConfig, data: Sequence[TrialData]) -> list[FieldError]:
+    kinds = {one.kind for one in data}
+    errors = []
+    if config.use_mark_prices and DataKind.MARK_PRICES not in kinds:
+        errors.append(FieldError("config.use_mark_prices", "needs mark_prices among `data_types`"))
+    if config.buffer_deltas and DataKind.ORDER_BOOK_DELTAS not in kinds:
+        errors.append(FieldError("config.buffer_deltas", "needs order_book_deltas among `data_types`"))
+    return errors
 
 
 def _missing(config: BacktestConfig, catalog_index: CatalogIndex) -> list[FieldError]:
@@ -104,33 +126,44 @@ def _data(
         if (problem := _bar_problem(bar_type, config, catalog_index))
     ]
     wanted = {*config.bar_types, *(name for name in named if instrument_of(name) in config.instruments)}
-    found = [_bars(name) for name in wanted if not name.endswith(_INTERNAL)]
+    found = [_bars(name) for name in map(source_of, wanted) if not name.endswith(_INTERNAL)]
     # Bars that the engine makes itself are made of ticks.
-    of_ticks = {instrument_of(name) for name in wanted if name.endswith(_INTERNAL)}
+    of_ticks = {instrument_of(name) for name in map(source_of, wanted) if name.endswith(_INTERNAL)}
     if config.tick_data:
         of_ticks |= set(config.instruments)
     for instrument in sorted(of_ticks):
-        ticks = catalog_index.ticks(instrument)
+        ticks = catalog_index.data(instrument, TICKS)
         if not ticks and catalog_index.has_instrument(instrument):
             errors.append(
                 FieldError("config.tick_data", f"the catalog holds neither quotes nor trades of {instrument}")
             )
         found += ticks
+    for index, kind in enumerate(config.data_types):
+        held = [data for each in config.instruments for data in catalog_index.data(each, {kind})]
+        if not held:
+            errors.append(FieldError(f"config.data_types[{index}]", _not_held(kind, config, catalog_index)))
+        found += held
     return unique(found or _everything(config, catalog_index)), errors
+
+
+def _not_held(kind: DataKind, config: BacktestConfig, catalog_index: CatalogIndex) -> str:
+    there = {data.kind for each in config.instruments for data in catalog_index.data(each, {*DataKind})}
+    return f"the catalog has no {kind} of these instruments; it has {', '.join(sorted(there)) or 'nothing'} of them"
 
 
 def _bar_problem(bar_type: str, config: BacktestConfig, catalog_index: CatalogIndex) -> str | None:
     if instrument_of(bar_type) not in config.instruments:
         return f"{bar_type} is of an instrument that is not in this backtest"
-    if bar_type.endswith(_INTERNAL) or catalog_index.has_bars(bar_type):
+    source = source_of(bar_type)
+    if source.endswith(_INTERNAL) or catalog_index.has_bars(source):
         return None
     there = ", ".join(catalog_index.bar_types(instrument_of(bar_type))) or "none"
-    return f"{bar_type} is not in the data catalog; of this instrument there are {there}"
+    return f"{source} is not in the data catalog; of this instrument there are {there}"
 
 
 def _everything(config: BacktestConfig, catalog_index: CatalogIndex) -> list[TrialData]:
     bars = [_bars(name) for each in config.instruments for name in catalog_index.bar_types(each)]
-    return bars or [ticks for each in config.instruments for ticks in catalog_index.ticks(each)]
+    return bars or [ticks for each in config.instruments for ticks in catalog_index.data(each, TICKS)]
 
 
 def _bars(bar_type: str) -> TrialData:

@@ -1,10 +1,11 @@
 """Each venue of a backtest as NautilusTrader's BacktestVenueConfig has it: what the run says of all, and what is different at one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from flotilla.schemas.backtest import QUOTE_CURRENCY, BacktestConfig, FillModelChoice
+from flotilla.schemas.backtest import ORDER_BOOKS, QUOTE_CURRENCY, BacktestConfig, FillModelChoice, TrialData
+from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import ComponentKind
 from flotilla.schemas.simulation import (
@@ -200,6 +201,25 @@ def venue_errors(config: BacktestConfig) -> list[FieldError]:
     return errors
 
 
+def book_errors(config: BacktestConfig, data: Sequence[TrialData]) -> list[FieldError]:
+    """A venue whose book has more than one level, without the data that it is made of: NautilusTrader would not begin such a run."""
+    has_book = {folder_name(one.identifier) for one in data if one.kind in ORDER_BOOKS}
+    errors = []
+    for name, settings in config.venue_settings.items():
+        without = [
+            each
+            for each in config.instruments
+            if _venue_of(each) == name and folder_name(each) not in has_book
+        ]
+        if settings.book_type != _DEFAULTS.book_type and without:
+            text = (
+                f"{settings.book_type} needs the order book of {', '.join(without)}: "
+                f"{' or '.join(sorted(ORDER_BOOKS))} among `data_types`, and in the catalog"
+            )
+            errors.append(FieldError(f"config.venue_settings.{name}.book_type", text))
+    return errors
+
+
 def _cash_pairs(name: str, config: BacktestConfig) -> Iterator[FieldError]:
     """NautilusTrader adds no currency pair to a CASH account of one currency, as far as symbols tell which is a pair."""
     settings = config.venue_settings.get(name, _DEFAULTS)
@@ -268,11 +288,6 @@ def _of_models(settings: VenueSettings) -> Iterator[tuple[str, str]]:
 
 
 def _of_market(settings: VenueSettings) -> Iterator[tuple[str, str]]:
-    if settings.book_type != _DEFAULTS.book_type:
-        yield (
-            "book_type",
-            f"{settings.book_type} needs order book data, and backtests read bars, quotes and trades",
-        )
     if settings.queue_position and not settings.trade_execution:
         yield "queue_position", "needs trade_execution"
     if settings.bar_adaptive_high_low_ordering and not settings.bar_execution:

@@ -125,7 +125,16 @@ def _within(parameter: Parameter | None, value: object, known: Known | None, pla
 
 def instrument_of(bar_type: str) -> str:
     """The instrument that a bar type is of."""
-    return _BAR_SUFFIX.sub("", bar_type)
+    return _BAR_SUFFIX.sub("", bar_type.partition("@")[0])
+
+
+def source_of(bar_type: str) -> str:
+    """The bars that a composite type (`…-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL`) is made of; any other type itself."""
+    whole, _, source = bar_type.partition("@")
+    if not source:
+        return bar_type
+    step, origin = source.rsplit("-", 1)
+    return f"{instrument_of(whole)}-{step}-{whole.split('-')[-2]}-{origin}"
 
 
 def _check_range(parameter: Parameter, value: Value) -> None:
@@ -229,9 +238,10 @@ def _bar_type(value: object, known: Known | None) -> str:
     if not isinstance(value, str) or not _BAR_TYPE.match(value):
         raise WrongValue("must be a bar type such as SPX.SIM-1-DAY-LAST-EXTERNAL")
     # INTERNAL bars are made by the engine from an instrument's ticks; EXTERNAL ones must be there.
-    is_internal = value.endswith("-INTERNAL")
+    source = source_of(value)
+    is_internal = source.endswith("-INTERNAL")
     if known is not None and (
-        instrument_of(value) not in known.instruments if is_internal else value not in known.bar_types
+        instrument_of(value) not in known.instruments if is_internal else source not in known.bar_types
     ):
         raise WrongValue(f"{value} is not in the data catalog")
     return value
