@@ -12,6 +12,7 @@ from flotilla.schemas import (
     audit,
     backtest,
     catalog,
+    data,
     engine,
     health,
     host,
@@ -302,6 +303,31 @@ CATALOG_LIST: Final = _ORCHESTRATOR.query(
     "fleet.catalog.list", catalog.ListCatalog, catalog.CatalogView, "What the data catalog holds."
 )
 
+CATALOG_CHART: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.chart",
+    data.ReadChart,
+    data.Chart,
+    "Open, high, low and close of a data set, down-sampled to at most so many points.",
+    timeout_s=40.0,
+)
+CATALOG_GAPS: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.gaps",
+    data.ReadGaps,
+    data.DataGaps,
+    "Where a data set has no events for long.",
+    timeout_s=40.0,
+)
+CATALOG_ROWS: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.rows", data.ReadRows, data.DataRows, "The first events of a data set.", timeout_s=40.0
+)
+CATALOG_REMOVE: Final = _ORCHESTRATOR.command(
+    "fleet.catalog.remove",
+    data.RemoveData,
+    data.DataRemoved,
+    "Take a data set, or a time of it, out of the catalog.",
+    timeout_s=75.0,
+)
+
 BACKTEST_RUN: Final = _ORCHESTRATOR.command(
     "fleet.backtest.run", backtest.RunBacktest, backtest.BacktestView, "Put a backtest into the queue."
 )
@@ -480,6 +506,22 @@ PACKAGE_CHECK: Final = _SUPERVISOR.query(
     "Import a package in a process that is thrown away, and say which strategies are in it.",
     callers=(Actor.ORCHESTRATOR,),
     timeout_s=60.0,
+)
+CATALOG_READ: Final = _SUPERVISOR.query(
+    "engine.read_catalog",
+    data.CatalogQuestion,
+    data.CatalogAnswer,
+    "Read this host's catalog in a process that is thrown away and cannot write.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=35.0,
+)
+CATALOG_CHANGE: Final = _SUPERVISOR.command(
+    "engine.remove_data",
+    data.RemoveData,
+    data.DataRemoved,
+    "Take data out of this host's catalog.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=70.0,
 )
 
 COMMAND_STOP: Final = _SIDECAR.command(

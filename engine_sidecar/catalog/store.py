@@ -17,7 +17,7 @@ from flotilla.engine_sidecar.catalog.entries import refuse_attached
 from flotilla.engine_sidecar.catalog.events import FOLDERS, Form, table_of
 from flotilla.engine_sidecar.catalog.overlap import Overlap
 from flotilla.engine_sidecar.catalog.reading import DataType
-from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, InUseError
 from flotilla.schemas.catalog import file_interval, folder_name
 
 
@@ -29,7 +29,7 @@ def locked(catalog: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ImportRefusedError(f"another import into {catalog} is under way") from None
+            raise InUseError(f"another import into {catalog} is under way") from None
         recover(catalog)
         try:
             yield

@@ -10,6 +10,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.contract import Call
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.orchestrator.backtests.backtests import Backtests
+from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
@@ -55,6 +56,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     strategies: Strategies
     backtests: Backtests
     packages: Packages
+    data_sets: DataSets
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -88,6 +90,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.CATALOG_LIST: reads.catalog,
         **duties.backtests.handlers(),
         **duties.packages.handlers(),
+        **duties.data_sets.handlers(),
     }
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import (
+    CATALOG_CHANGE,
+    CATALOG_READ,
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     PACKAGE_CHECK,
@@ -32,6 +34,7 @@ from flotilla.schemas.session import (
     WhichSession,
 )
 from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.catalog import HostCatalog
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.core.facts import is_running
 from flotilla.services.supervisor.emergency import EmergencyStops
@@ -63,6 +66,7 @@ class Handlers:
         called_off: CalledOff,
         emergency: EmergencyStops,
         checks: PlanChecks,
+        catalog: HostCatalog,
     ) -> None:
         self._runtime = runtime
         self._launches = launches
@@ -72,17 +76,19 @@ class Handlers:
         self._starts: KeyedLocks[str] = KeyedLocks()
         self._emergency = emergency
         self._checks = checks
+        self._catalog = catalog
 
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
 
         Some things are for a host that was named, never for whichever comes first: an emergency stop, the promise that a session
-        never begins, and the renewal of a credential that only its own host knows.
+        never begins, a change of its catalog, and the renewal of a credential that only its own host knows.
         """
         for call, handler in self._table():
             await bus.serve(call, handler)
             await bus.serve(call, handler, host=host)
         await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
+        await bus.serve(CATALOG_CHANGE, self._catalog.remove, host=host)
         await bus.serve(RENEW_CREDENTIAL, self._launches.desk.renew, host=host)
         await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
         await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)
@@ -192,6 +198,7 @@ class Handlers:
             (SESSION_LIST, self.list),
             (PLAN_CHECK, self._checks.check),
             (PACKAGE_CHECK, self._checks.check_package),
+            (CATALOG_READ, self._catalog.read),
         )
 
 

@@ -1,7 +1,7 @@
 """What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,8 @@ from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.identity import Access, SessionIdentity
 from flotilla.services.supervisor.core.stops import StopUnderWay
 from flotilla.services.supervisor.core.strangers import Connection
+
+NO_CATALOG: Final = "this host has no catalog: set FLOTILLA_CATALOG"
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,12 @@ class ContainerRuntime(Protocol):
 
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """Asks the program that checks plans, in a container or process of its own of which nothing is left. Touches no session."""
+
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        """Asks the program that reads and changes this host's catalog, likewise; without `writes` it can write nothing.
+
+        Raises `unavailable` also where this host has no catalog.
+        """
 
     async def probe(self) -> RuntimeProbe:
         """Never raises: a runtime that is down is an answer."""

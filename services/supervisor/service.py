@@ -21,6 +21,7 @@ from flotilla.services.supervisor.adapters.place_file import PlaceFile
 from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
 from flotilla.services.supervisor.adapters.stops_file import StopsFile
 from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.catalog import HostCatalog
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.emergency import EmergencyStops
 from flotilla.services.supervisor.fleet_orders import FleetOrders
@@ -185,6 +186,7 @@ class _Parts:
             called_off=self._called_off,
             emergency=self._emergency,
             checks=PlanChecks(runtime, partial(fetch_package, bus)),
+            catalog=HostCatalog(runtime, outside.launches.catalog_path),
         )
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:

@@ -27,6 +27,7 @@ from flotilla.schemas.catalog import (
 )
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import HEALTH, Actor, Call
+from flotilla.schemas.data import Chart, ChartPoint, DataGap, DataGaps, DataRemoved, DataRows
 from flotilla.schemas.engine import (
     EngineAccepted,
     EngineList,
@@ -161,6 +162,26 @@ STRATEGIES = StrategyList(
 )
 
 
+CHART = Chart(
+    identifier="SPX.SIM-1-DAY-LAST-EXTERNAL",
+    data_type="bars",
+    made_of="bars",
+    events=5,
+    is_down_sampled=True,
+    bucket_s=172_800.0,
+    points=(ChartPoint(first=NOW, last=NOW, open=1.0, high=2.0, low=0.5, close=1.5, volume=7.0, events=5),),
+)
+GAPS = DataGaps(
+    identifier="SPX.SIM-1-DAY-LAST-EXTERNAL",
+    data_type="bars",
+    events=5,
+    usual_s=86_400.0,
+    factor=5.0,
+    gap_count=1,
+    gaps=(DataGap(first=NOW, last=NOW),),
+)
+
+
 class Orchestrator:
     """Answers every call of the fleet with what stands in `answers` by subject: a value, a fault, or a function."""
 
@@ -206,6 +227,14 @@ class Orchestrator:
                         is_newest=True,
                     ),
                 )
+            ),
+            "fleet.catalog.chart": CHART,
+            "fleet.catalog.gaps": GAPS,
+            "fleet.catalog.rows": DataRows(
+                identifier="SPX.SIM-1-DAY-LAST-EXTERNAL", data_type="bars", rows=({"close": "1.0"},)
+            ),
+            "fleet.catalog.remove": DataRemoved(
+                identifier="EUR/USD.SIM", data_type="quotes", rows=2_000, is_whole=True
             ),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",

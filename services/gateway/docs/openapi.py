@@ -115,7 +115,7 @@ def _query(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         schema = dict(_not_null(schemas.of(field.type)))
         if isinstance(field.default, bool | int | float | str):
             schema["default"] = field.default
-        parameter = {"name": field.name, "in": "query", "required": field.required, "schema": schema}
+        parameter = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         parameters.append(parameter)

@@ -4,7 +4,7 @@ from typing import Final
 
 from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
-from flotilla.services.gateway.fleet import audit, packages, probes, reads, templates
+from flotilla.services.gateway.fleet import audit, data, packages, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.fleet import sign_in as session
 from flotilla.services.gateway.routes.route import (
@@ -12,12 +12,15 @@ from flotilla.services.gateway.routes.route import (
     ENGINE,
     TEMPLATES,
     Route,
+    deleting,
     observing,
     reading,
     unguarded,
 )
 from flotilla.services.gateway.web.failure import Failure
 from flotilla.services.gateway.web.scope import About
+
+_NOT_THERE: Final = {404: Failure}
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
     observing(
@@ -94,6 +97,41 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
             about=About.SHARED,
         )
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
+    ),
+    reading(
+        "catalog_bars",
+        f"{API}/catalog/bars",
+        data.read_chart,
+        "Open, high, low and close of a data set, at most so many points: bars, or made of quotes or trades.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    reading(
+        "catalog_gaps",
+        f"{API}/catalog/gaps",
+        data.read_gaps,
+        "Where a data set has no events for long.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    reading(
+        "catalog_rows",
+        f"{API}/catalog/rows",
+        data.read_rows,
+        "The first events of a data set, as they are stored.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    deleting(
+        "catalog_remove",
+        f"{API}/catalog/data",
+        data.remove_data,
+        "Take a data set, or a time of it, out of the catalog; the definition of its instrument stays.",
+        tag="templates and data",
+        about=About.FLEET,
     ),
 )
 
