@@ -1,17 +1,30 @@
 """The data sets of a catalog, as people look at them and change them over bus and REST; and what the program that does it is asked."""
 
 from datetime import datetime
-from typing import Annotated, Final, TypeAlias
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.fault import FaultCode
-from flotilla.schemas.ids import HostId, RequestId
+from flotilla.schemas.ids import HostId, InstrumentId, RequestId
 
 MOST_POINTS: Final = 2_000
 MOST_GAPS: Final = 1_000
 MOST_ROWS: Final = 100
+PIECE_BYTES: Final = 128 << 10
+"""Of an upload in one message; JSON makes a third more of it, and a request has 256 KiB at most."""
+MOST_UPLOADED_BYTES: Final = 4 << 30
+"""Of all files together that wait on a host for their import."""
+IMPORTS_FOLDER: Final = ".imports"
+"""Beside `data/` in a catalog: a folder for each import that was asked for over the bus."""
+DATA_FOLDER: Final = "data"
+"""In it: the uploaded file."""
+LOCK_FILE: Final = "lock"
+"""In it: whoever is at the import holds a lock on this."""
+PROGRESS_FILE: Final = "progress.json"
+END_FILE: Final = "end.json"
 
 DataId: TypeAlias = Annotated[
     str,
@@ -144,6 +157,130 @@ class DataRemoved(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
 
 
+FileName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
+        description="The file's name without a folder; its end says what it is: .csv, .csv.gz, .zip, .parquet …",
+    ),
+]
+ImportId: TypeAlias = Annotated[
+    RequestId, Meta(description="An import: letters, digits, '_' and '-', 1 to 100.")
+]
+_Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
+_Columns: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4_000)]
+_Places: TypeAlias = Annotated[int, Meta(ge=0, le=16)]
+
+
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a file is to be read: the options of `flotilla data import`, under their names there."""
+
+    type: DataTypeName
+    instrument: InstrumentId
+    bar_type: DataId | None = None
+    stamp: Literal["open", "close"] | None = None
+    timezone: _Text | None = None
+    time_format: _Text | None = None
+    columns: _Columns | None = None
+    no_header: bool = False
+    delimiter: _Text | None = None
+    skip: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    decimal: Literal[".", ","] = "."
+    thousands: Annotated[str, Meta(pattern=r"\A[.,' _]\Z")] | None = None
+    fixed_decimals: _Places | None = None
+    prices: Literal["raw", "adjusted"] | None = None
+    default_size: _Text | None = None
+    sort: bool = False
+    dedupe: bool = False
+    replace: bool = False
+    dry_run: bool = False
+    price_precision: _Places | None = None
+    size_precision: _Places | None = None
+    instrument_class: _Text | None = msgspec.field(default=None, name="class")
+    currency: _Text = "USD"
+
+
+class UploadData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hands over a piece of the file of an import, one after the other. The same piece again changes nothing."""
+
+    import_id: ImportId
+    file: FileName
+    offset: Annotated[int, Meta(ge=0, lt=MOST_UPLOADED_BYTES)]
+    data: Annotated[bytes, Meta(min_length=1, max_length=PIECE_BYTES)]
+    host: HostId | None = None
+    request_id: RequestId | None = None
+
+
+class DataUploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """How many bytes of the file are there."""
+
+    import_id: str
+    size_bytes: int
+
+
+class ImportData(ImportOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for an uploaded file to be imported. With `dry_run` it is only said how its first rows are understood."""
+
+    import_id: ImportId
+    file: FileName
+    host: HostId | None = None
+    request_id: RequestId | None = None
+
+
+class ImportState(StrEnum):
+    """Where an import is. Of one that was interrupted the catalog has all or nothing."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """So many rows of the file were checked, or written: `step`."""
+
+    step: str
+    rows: int
+
+
+class ImportEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How an import ended. `reports` are what `flotilla data import --json` says; `error` names file, line and column at fault."""
+
+    state: ImportState
+    at: datetime
+    reports: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+
+
+class ImportView(msgspec.Struct, frozen=True, kw_only=True):
+    """An import as its host has it on record. `progress` is null before it began and once it has ended."""
+
+    import_id: str
+    host: str
+    file: str
+    state: ImportState
+    asked_at: datetime
+    options: ImportOptions
+    progress: ImportProgress | None = None
+    ended_at: datetime | None = None
+    reports: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+
+
+class ListImports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the imports on record, newest first, or for one."""
+
+    import_id: ImportId | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class ImportList(msgspec.Struct, frozen=True, kw_only=True):
+    """Imports, newest first."""
+
+    imports: tuple[ImportView, ...]
+
+
 class CatalogQuestion(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -170,3 +307,4 @@ class CatalogLine(CatalogQuestion, frozen=True, kw_only=True, forbid_unknown_fie
 
     path: str
     remove: RemoveData | None = None
+    load: ImportData | None = None

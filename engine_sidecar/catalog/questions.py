@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.catalog.charting import chart_of
 from flotilla.engine_sidecar.catalog.looking import gaps_of, rows_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.times import bound_ns
-from flotilla.schemas.data import CatalogAnswer, CatalogLine, DataRemoved, RemoveData
+from flotilla.schemas.data import IMPORTS_FOLDER, CatalogAnswer, CatalogLine, DataRemoved, RemoveData
 from flotilla.schemas.fault import FaultCode
 
 MAX_BYTES: Final = 1 << 20
@@ -37,6 +37,11 @@ def answer(line: CatalogLine) -> CatalogAnswer:
 
 
 def _done(catalog: Path, line: CatalogLine) -> CatalogAnswer:
+    if line.load is not None:
+        from flotilla.engine_sidecar.catalog.import_job import run_import  # noqa: PLC0415 - a second, as below
+
+        run_import(catalog, catalog / IMPORTS_FOLDER / line.load.import_id, line.load)
+        return CatalogAnswer()
     if line.remove is not None:
         return CatalogAnswer(removed=_removed(catalog, line.remove))
     return CatalogAnswer(

@@ -4,17 +4,16 @@ import asyncio
 from pathlib import Path
 
 from flotilla.bus.bus import Bus
-from flotilla.client.packing import Packed, packed
+from flotilla.bus.packages import upload_package
+from flotilla.client.packing import packed
 from flotilla.schemas import contract
 from flotilla.schemas.package import (
-    CHUNK_BYTES,
     ListPackages,
     PackageList,
     PackageRemoved,
     PackageView,
     PushPackage,
     RemovePackage,
-    UploadChunk,
     WhichPackage,
 )
 
@@ -40,7 +39,7 @@ class PackageCalls:
         other content.
         """
         package = await asyncio.to_thread(packed, Path(path), name)
-        await self._upload(package)
+        await upload_package(self.bus, package.archive)
         request = PushPackage(
             name=package.name, digest=package.digest, version=version, is_draft=draft, request_id=request_id
         )
@@ -62,11 +61,3 @@ class PackageCalls:
         """Forgets a version. Raises `conflict` for one that an engine or a backtest on record names, unless forced: its content stays then."""
         request = RemovePackage(name=name, version=version, force=force, request_id=request_id)
         return await self.bus.call(contract.PACKAGE_REMOVE, request)
-
-    async def _upload(self, package: Packed) -> None:
-        count = -(-len(package.archive) // CHUNK_BYTES)
-        for index in range(count):
-            data = package.archive[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-            chunk = UploadChunk(digest=package.digest, index=index, count=count, data=data)
-            if (await self.bus.call(contract.PACKAGE_UPLOAD, chunk)).is_known:
-                return

@@ -32,6 +32,8 @@ BEGINNINGS: Final = (
     contract.BACKTEST_VERIFY,
     contract.STUDY_RUN,
     contract.PACKAGE_UPLOAD,
+    contract.CATALOG_UPLOAD,
+    contract.CATALOG_IMPORT,
     contract.PACKAGE_PUSH,
 )
 """Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""

@@ -9,8 +9,11 @@ from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import (
     CATALOG_CHANGE,
     CATALOG_READ,
+    DATA_IMPORT,
+    DATA_UPLOAD,
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
+    IMPORT_LIST,
     PACKAGE_CHECK,
     PLAN_CHECK,
     RENEW_CREDENTIAL,
@@ -38,6 +41,7 @@ from flotilla.services.supervisor.catalog import HostCatalog
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.core.facts import is_running
 from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.imports import Imports
 from flotilla.services.supervisor.keyed_locks import KeyedLocks
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.ports import ContainerRuntime
@@ -67,6 +71,7 @@ class Handlers:
         emergency: EmergencyStops,
         checks: PlanChecks,
         catalog: HostCatalog,
+        imports: Imports,
     ) -> None:
         self._runtime = runtime
         self._launches = launches
@@ -77,6 +82,7 @@ class Handlers:
         self._emergency = emergency
         self._checks = checks
         self._catalog = catalog
+        self._imports = imports
 
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
@@ -89,6 +95,9 @@ class Handlers:
             await bus.serve(call, handler, host=host)
         await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
         await bus.serve(CATALOG_CHANGE, self._catalog.remove, host=host)
+        await bus.serve(DATA_UPLOAD, self._imports.upload, host=host)
+        await bus.serve(DATA_IMPORT, self._imports.begin, host=host)
+        await bus.serve(IMPORT_LIST, self._imports.list, host=host)
         await bus.serve(RENEW_CREDENTIAL, self._launches.desk.renew, host=host)
         await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
         await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from flotilla.schemas.data import DataUploaded, ImportEnd, UploadData
 from flotilla.schemas.secrets import BoundSecret
 from flotilla.schemas.session import (
     CacheAccess,
@@ -17,6 +18,7 @@ from flotilla.schemas.session import (
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.identity import Access, SessionIdentity
+from flotilla.services.supervisor.core.imports import AskedImport, KeptImport
 from flotilla.services.supervisor.core.stops import StopUnderWay
 from flotilla.services.supervisor.core.strangers import Connection
 
@@ -183,6 +185,30 @@ class CacheUsers(Protocol):
 
     async def close(self) -> None:
         """Lets go of connections."""
+
+
+class ImportStore(Protocol):
+    """The imports of this host. All but `forget_old` raise FaultError `unavailable` where they cannot be kept, or told."""
+
+    def add(self, piece: UploadData) -> DataUploaded:
+        """Appends a piece to an uploaded file. Raises FaultError: `conflict` for one that does not follow, `too_large`."""
+
+    def ask(self, asked: AskedImport) -> AskedImport:
+        """Puts on record what was asked; returns what is on record then, `asked` itself when it is new. Raises FaultError: `not_found` for a
+        file that was not uploaded, `conflict` for an id that has other options.
+        """
+
+    def kept(self) -> list[KeptImport]:
+        """Those on record, the newest first."""
+
+    def one(self, import_id: str) -> KeptImport | None:
+        """One of them."""
+
+    def end(self, import_id: str, end: ImportEnd) -> None:
+        """Puts on record how it ended, unless that is there already, and lets go of its file."""
+
+    def forget_old(self) -> None:
+        """Forgets the oldest of very many that have ended."""
 
 
 class LeftOrder(msgspec.Struct, frozen=True):

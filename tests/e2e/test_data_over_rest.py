@@ -1,15 +1,21 @@
 """The catalog of a running fleet over REST and bus: pictures, gaps and rows of what it holds, and data that go."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from flotilla.client.client import Flotilla
+from flotilla.schemas.data import ImportView
 from flotilla.schemas.fault import FaultCode, FaultError
+from tests.e2e.engines import eventually
 from tests.e2e.rest import API, Rest
 from tests.e2e.stacks import RunningStack
-from tests.integration.orchestrator_bench import until
 
 SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 IXIC = "IXIC.SIM-1-DAY-LAST-EXTERNAL"
@@ -17,7 +23,10 @@ IXIC = "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 
 @pytest.fixture
 async def rest(stack: RunningStack, fleet: Flotilla) -> AsyncIterator[Rest]:
-    await until(fleet.hosts, lambda found: any(host.is_in_sight for host in found.hosts))
+    async def in_sight() -> bool:
+        return any(host.is_in_sight for host in (await fleet.hosts()).hosts)
+
+    await eventually(in_sight, what="a host")
     async with aiohttp.ClientSession() as session:
         yield Rest(stack, session)
 
@@ -56,3 +65,134 @@ async def test_data_that_are_removed_are_gone_once_and_on_the_audit(rest: Rest, 
     removals = [one for one in entries if one["subject"] == "fleet.catalog.remove"]
     assert [one["outcome"] for one in removals] == ["accepted", "accepted"]
     assert removals[0]["is_vouched_for"]
+
+
+def minutes(folder: Path, count: int, *, name: str = "abc.csv", bad: int | None = None) -> Path:
+    """Bars of a made-up share, one a minute; the close of row `bad` is no number."""
+    lines = ["close_time,open,high,low,close,volume"]
+    for index in range(count):
+        at = datetime(2024, 1, 2, tzinfo=UTC) + timedelta(minutes=index)
+        lines.append(f"{at.isoformat()},10,11,9.5,{'x' if index == bad else '10.5'},100")
+    file = folder / name
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def kill(stack: RunningStack, service: str) -> None:
+    pid = stack.pid_of(service)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+ABC = "ABC.XNAS-1-MINUTE-LAST-EXTERNAL"
+OPTIONS = {"type": "bars", "instrument": "ABC.XNAS", "bar_type": ABC}
+QUERY = f"type=bars&instrument=ABC.XNAS&barType={ABC}"
+
+
+async def ended(rest: Rest, import_id: str) -> dict[str, Any]:
+    """An import once it has ended, however."""
+
+    async def look() -> dict[str, Any] | None:
+        _, told = await rest.call("GET", f"{API}/catalog/imports/{import_id}")
+        return told if told["state"] not in ("waiting", "running") else None
+
+    return await eventually(look, timeout_s=60, what="the end of the import")
+
+
+async def test_a_file_that_is_sent_is_imported_once_and_in_the_catalog(
+    rest: Rest, fleet: Flotilla, tmp_path: Path
+) -> None:
+    file = minutes(tmp_path, 30_000)
+    dry = await rest.send(f"{API}/catalog/imports?{QUERY}&file=abc.csv&dryRun=true", file.read_bytes())
+    told = await ended(rest, dry["data"]["import_id"])
+    assert (told["state"], told["data"]["reports"][0]["event"]) == ("completed", "preview")
+    assert all(entry.instrument_id != "ABC.XNAS" for entry in (await fleet.catalog()).entries)
+
+    begun = await rest.send(f"{API}/catalog/imports?{QUERY}&file=abc.csv", file.read_bytes(), key="abc-1")
+    assert begun["data"]["import_id"] == "abc-1"
+    told = await ended(rest, "abc-1")
+    (report,) = told["data"]["reports"]
+    assert (told["success"], report["event"], report["new_rows"]) == (True, "imported", 30_000)
+    again = await rest.send(f"{API}/catalog/imports?{QUERY}&file=abc.csv", file.read_bytes(), key="abc-1")
+    assert again == begun
+    chart = await fleet.chart(ABC, points=10)
+    assert (chart.events, len(chart.points)) == (30_000, 10)
+    listed = (await rest.done("GET", f"{API}/catalog/imports"))["imports"]
+    assert [one["import_id"] for one in listed] == ["abc-1", dry["data"]["import_id"]]
+    entries = (await rest.done("GET", f"{API}/audit?about=ABC.XNAS"))["entries"]
+    assert [one["request_id"] for one in entries] == ["abc-1", dry["data"]["import_id"]]
+
+    same = await fleet.import_data(file, **OPTIONS)
+    done = await fleet.imported(same.import_id, wait_s=60)
+    assert (done.state, done.reports[0]["event"]) == ("completed", "unchanged")
+
+
+async def test_a_file_that_is_refused_names_line_and_column_and_changes_nothing(
+    rest: Rest, fleet: Flotilla, tmp_path: Path
+) -> None:
+    before = (await fleet.catalog()).entries
+    file = minutes(tmp_path, 50, name="bad.csv", bad=41)
+    begun = await fleet.import_data(file, **OPTIONS)
+    told = await ended(rest, begun.import_id)
+    assert (told["success"], told["state"]) == (False, "refused")
+    assert told["message"].startswith("bad.csv, line 43, column 'close': ")
+    assert (await fleet.catalog()).entries == before
+    with pytest.raises(FaultError) as wrong:
+        await fleet.import_data(file, type="bars", instrument="ABC.XNAS", boots="yes")
+    assert wrong.value.fault.code == FaultCode.INVALID
+    status, told = await rest.call("GET", f"{API}/catalog/imports/no-such")
+    assert (status, told["code"]) == (404, "not_found")
+
+
+async def test_an_import_goes_on_while_the_orchestrator_is_killed(
+    stack: RunningStack, rest: Rest, fleet: Flotilla, tmp_path: Path
+) -> None:
+    file = minutes(tmp_path, 120_000, name="long.csv")
+    begun = await fleet.import_data(
+        file, **{**OPTIONS, "instrument": "LONG.XNAS", "bar_type": ABC.replace("ABC", "LONG")}
+    )
+    kill(stack, "orchestrator")
+
+    async def look() -> ImportView | None:
+        try:
+            found = await fleet.imported(begun.import_id)
+        except FaultError:
+            return None
+        return found if found.ended_at else None
+
+    done = await eventually(look, timeout_s=90, what="the end of the import")
+    assert (done.state, done.reports[0]["new_rows"]) == ("completed", 120_000)
+
+
+async def test_an_import_whose_supervisor_is_killed_ends_whole_or_not_at_all(
+    stack: RunningStack, rest: Rest, fleet: Flotilla, tmp_path: Path
+) -> None:
+    file = minutes(tmp_path, 120_000, name="cut.csv")
+    options = {**OPTIONS, "instrument": "CUT.XNAS", "bar_type": ABC.replace("ABC", "CUT")}
+    first = await fleet.import_data(file, **options)
+    second = await fleet.import_data(minutes(tmp_path, 10, name="next.csv"), **options)
+
+    async def running() -> bool:
+        return (await fleet.imported(first.import_id)).state == "running"
+
+    await eventually(running, timeout_s=60, what="the import")
+    kill(stack, "supervisor")
+
+    async def both_ended() -> list[ImportView] | None:
+        try:
+            found = [await fleet.imported(one.import_id) for one in (first, second)]
+        except FaultError:
+            return None
+        return found if all(one.ended_at for one in found) else None
+
+    cut, after = await eventually(both_ended, timeout_s=120, what="the end of both")
+    rows = [entry for entry in (await fleet.catalog()).entries if entry.instrument_id == "CUT.XNAS"]
+    events = (await fleet.chart(options["bar_type"])).events if rows else 0
+    if cut.state == "completed":
+        assert events == 120_000
+        assert (after.state, after.reports[0]["event"]) == ("completed", "unchanged")
+    else:
+        assert (cut.state, "all of it or nothing" in cut.error) == ("interrupted", True)
+        assert after.state == "completed"
+        assert events in (10, 120_000)
+    assert not list((stack.folder.catalog / ".import").glob("*"))

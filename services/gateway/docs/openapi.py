@@ -95,6 +95,9 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if (body := route.signature.body) is not None:
         content = {"application/json": {"schema": schemas.of(body)}}
         operation["requestBody"] = {"required": not route.signature.is_body_optional, "content": content}
+    if route.takes is not None:
+        content = {route.takes: {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.role is not None:
         operation["security"] = [{"token": []}]
         operation["x-role"] = str(route.role)

@@ -10,8 +10,10 @@ from flotilla.services.gateway.fleet import sign_in as session
 from flotilla.services.gateway.routes.route import (
     API,
     ENGINE,
+    FILE,
     TEMPLATES,
     Route,
+    changing,
     deleting,
     observing,
     reading,
@@ -86,6 +88,25 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         tag="templates and data",
         about=About.SHARED,
     ),
+    Route(
+        "package_push",
+        f"{API}/packages",
+        packages.push_package,
+        "Check a package and keep it under a name and a version; its packed archive is the body. Only with `FLOTILLA_HTTP_PUSH=1`.",
+        tag="templates and data",
+        about=About.FLEET,
+        method="POST",
+        role=Role.ADMIN,
+        takes=FILE,
+    ),
+    deleting(
+        "package_remove",
+        f"{API}/packages/{{name}}@{{version}}",
+        packages.remove_package,
+        "Forget a version of a package; one that is in use is kept unless forced. Only with `FLOTILLA_HTTP_PUSH=1`.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
     # The contract has it below /engine; it belongs to no engine, so it stands beside it too.
     *(
         reading(
@@ -124,6 +145,31 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         tag="templates and data",
         about=About.SHARED,
         failures=_NOT_THERE,
+    ),
+    changing(
+        "catalog_import",
+        f"{API}/catalog/imports",
+        data.import_data,
+        "Import the file that is the body; answered as soon as it is here whole and in the queue. `replace` needs an admin.",
+        tag="templates and data",
+        about=About.FLEET,
+        takes=FILE,
+    ),
+    reading(
+        "catalog_imports",
+        f"{API}/catalog/imports",
+        data.list_imports,
+        "Imports over REST and bus, newest first.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
+    reading(
+        "catalog_import_read",
+        f"{API}/catalog/imports/{{import_id}}",
+        data.read_import,
+        "How far an import is, and how it ended: `success` is false for one that failed, which `message` says.",
+        tag="templates and data",
+        about=About.FLEET,
     ),
     deleting(
         "catalog_remove",

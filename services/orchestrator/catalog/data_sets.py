@@ -6,7 +6,16 @@ from typing import Any, Final
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
-from flotilla.schemas.contract import CATALOG_CHANGE, CATALOG_READ, CATALOG_REMOVE, Call
+from flotilla.schemas.contract import (
+    CATALOG_CHANGE,
+    CATALOG_IMPORT,
+    CATALOG_READ,
+    CATALOG_REMOVE,
+    DATA_IMPORT,
+    DATA_UPLOAD,
+    IMPORT_LIST,
+    Call,
+)
 from flotilla.schemas.data import (
     CatalogAnswer,
     CatalogQuestion,
@@ -14,12 +23,19 @@ from flotilla.schemas.data import (
     DataGaps,
     DataRemoved,
     DataRows,
+    DataUploaded,
+    ImportData,
+    ImportList,
+    ImportView,
+    ListImports,
     ReadChart,
     ReadGaps,
     ReadRows,
     RemoveData,
+    UploadData,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
+from flotilla.services.orchestrator.core.replies import fitting
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import Stamp
@@ -46,6 +62,9 @@ class DataSets:
             contract.CATALOG_GAPS: self.gaps,
             contract.CATALOG_ROWS: self.rows,
             contract.CATALOG_REMOVE: self.remove,
+            contract.CATALOG_UPLOAD: self.upload,
+            contract.CATALOG_IMPORT: self.load,
+            contract.CATALOG_IMPORTS: self.imports,
         }
 
     async def chart(self, request: ReadChart) -> Chart:
@@ -70,6 +89,42 @@ class DataSets:
             return done
 
         return await self._ledger.once(CATALOG_REMOVE, request, run)
+
+    async def upload(self, request: UploadData) -> DataUploaded:
+        """Hands a piece of a file to the host. Raises FaultError: `conflict` for one that does not follow, `too_large`."""
+        return await self._bus.call(DATA_UPLOAD, request, host=self.host(request.host))
+
+    async def load(self, request: ImportData) -> ImportView:
+        """Has an uploaded file imported. The host has it on record when this answers: whether we live then does not matter to it.
+
+        Raises FaultError: `not_found` for a file that was not uploaded, `conflict` for an id that is taken.
+        """
+
+        async def run(stamp: Stamp) -> ImportView:
+            begun = await self._bus.call(DATA_IMPORT, request, host=self.host(request.host))
+            await self._ledger.note_done(stamp, request.instrument, begun)
+            log.info("import asked for", import_id=begun.import_id, host=begun.host)
+            return begun
+
+        return await self._ledger.once(CATALOG_IMPORT, request, run)
+
+    async def imports(self, request: ListImports) -> ImportList:
+        """Those of all hosts in sight, newest first. Raises FaultError `not_found` for one that no host knows, `unavailable`."""
+        found: list[ImportView] = []
+        problem: FaultError | None = None
+        for host in self.hosts():
+            try:
+                found += (await self._bus.call(IMPORT_LIST, request, host=host)).imports
+            except FaultError as error:
+                # Of two reasons the one that is worth another try.
+                if problem is None or error.fault.code != FaultCode.NOT_FOUND:
+                    problem = error
+        if not found and problem is not None:
+            raise problem
+        if not found and request.import_id is not None:
+            raise fault(FaultCode.UNAVAILABLE, "no host is in sight", retry_after_s=5.0)
+        newest = sorted(found, key=lambda one: one.asked_at, reverse=True)[: request.limit]
+        return ImportList(imports=fitting(newest))
 
     def hosts(self) -> list[str]:
         """Those in sight, by name."""

@@ -72,6 +72,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
 CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=1 << 30)
 """For NautilusTrader and the classes of one plan."""
+IMPORT_ROOM: Final = Room(cpus=1.0, memory_bytes=2 << 30)
+"""For an import, which takes less than half of it unless it has to sort."""
 
 
 def container_config(
@@ -138,6 +140,8 @@ def catalog_config(
     mounts = config["HostConfig"]["Mounts"]
     if writer is not None:
         config["User"] = writer
+        room = IMPORT_ROOM.within(host).memory_bytes
+        config["HostConfig"] |= {"Memory": room, "MemorySwap": room}
         mounts[0] = {**mounts[0], "ReadOnly": False}
     mounts += [_mount("bind", path, path) for path in attached]
     return config

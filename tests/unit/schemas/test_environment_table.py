@@ -86,6 +86,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_NETWORK_SUBNET": "10.1.0.0/24",
         "FLOTILLA_EGRESS_NETWORK": "x",
         "FLOTILLA_EGRESS_SUBNET": "10.1.0.0/24",
+        "FLOTILLA_CATALOG_FOLDER": "/x",
         "FLOTILLA_CATALOG_TARGET": "/x",
         "FLOTILLA_ENGINE_NATS_URL": "tls://x",
         "FLOTILLA_ENGINE_COMMAND": "x 'y z'",

@@ -66,6 +66,7 @@ class Host:
             emergency=cast("Any", SimpleNamespace(is_ending=lambda _: False)),
             checks=cast("Any", None),
             catalog=cast("Any", None),
+            imports=cast("Any", None),
         )
 
     async def say(self, verb: str, spec: SessionSpec) -> ContainerFacts:
