@@ -9,6 +9,7 @@ import msgspec
 
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.data import (
+    CatalogAnswer,
     CatalogLine,
     DataUploaded,
     ImportData,
@@ -20,6 +21,7 @@ from flotilla.schemas.data import (
     UploadData,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor.core.check_output import answer_in
 from flotilla.services.supervisor.core.imports import INTERRUPTED, AskedImport, unsettled, view_of
 from flotilla.services.supervisor.ports import ContainerRuntime, ImportStore
 
@@ -100,15 +102,20 @@ class Imports:
             await self._import(next(iter(self._mine.values())))
 
     async def _import(self, order: ImportData) -> None:
-        why = INTERRUPTED
         try:
             line = msgspec.json.encode(CatalogLine(path=self._path, load=order))
-            output = await self._runtime.catalog(line, IMPORT_S, writes=True)
-            if output.exit_code is None:
-                why = f"it took longer than {IMPORT_S / 3_600:g} hours: {INTERRUPTED}"
+            answer = answer_in(
+                await self._runtime.catalog(line, IMPORT_S, writes=True), CatalogAnswer, "the import"
+            )
+            why = answer.refusal or "it left no word"
         except FaultError as error:
-            why = f"{error.fault.message}: {INTERRUPTED}"
-        await self._end(order.import_id, why)
+            why = error.fault.message
+        kept = await asyncio.to_thread(self._store.one, order.import_id)
+        if kept is not None and kept.end is None and kept.is_held:
+            # Only the way to it was lost: it goes on, and is looked at again.
+            self._is_any_unsettled = True
+        else:
+            await self._end(order.import_id, f"{INTERRUPTED} ({why})")
         self._mine.pop(order.import_id, None)
         await asyncio.to_thread(self._store.forget_old)
 

@@ -1,7 +1,9 @@
 """The catalog of a running fleet over REST and bus: pictures, gaps and rows of what it holds, and data that go."""
 
+import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ from flotilla.schemas.data import ImportView
 from flotilla.schemas.fault import FaultCode, FaultError
 from tests.e2e.engines import eventually
 from tests.e2e.rest import API, Rest
-from tests.e2e.stacks import RunningStack
+from tests.e2e.stacks import RunningStack, run_flotilla
 
 SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 IXIC = "IXIC.SIM-1-DAY-LAST-EXTERNAL"
@@ -142,6 +144,33 @@ async def test_a_file_that_is_refused_names_line_and_column_and_changes_nothing(
     assert wrong.value.fault.code == FaultCode.INVALID
     status, told = await rest.call("GET", f"{API}/catalog/imports/no-such")
     assert (status, told["code"]) == (404, "not_found")
+
+
+async def test_the_command_line_imports_into_a_fleet_elsewhere_and_removes_from_it(
+    stack: RunningStack, rest: Rest, fleet: Flotilla, tmp_path: Path
+) -> None:
+    there = {
+        "FLOTILLA_NATS_URL": stack.connection.nats_url,
+        "FLOTILLA_NATS_CREDS": stack.connection.nats_creds,
+        "FLOTILLA_STATE": str(tmp_path / "nothing"),
+    }
+    bars = ABC.replace("ABC", "CLI")
+    options = ("--type", "bars", "--instrument", "CLI.XNAS", "--bar-type", bars)
+    good, bad = minutes(tmp_path, 50, name="good.csv"), minutes(tmp_path, 50, name="bad.csv", bad=41)
+
+    async def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(run_flotilla, "data", *arguments, env=there)
+
+    done = await cli("import", str(good), *options)
+    assert done.returncode == 0, done.stderr
+    assert f"{bars}: 50 bars, 2024-01-02 to 2024-01-02, imported" in done.stdout
+    wrong = await cli("import", str(bad), *options)
+    assert (wrong.returncode, "bad.csv, line 43, column 'close'" in wrong.stderr) == (4, True), wrong
+    assert (await cli("import", str(tmp_path), *options)).returncode == 2
+    gone = await cli("rm", bars)
+    assert "50 bars removed, nothing of it is left" in gone.stdout
+    assert all(entry.identifier != bars for entry in (await fleet.catalog()).entries)
+    assert not (tmp_path / "nothing").exists()
 
 
 async def test_an_import_goes_on_while_the_orchestrator_is_killed(

@@ -259,7 +259,7 @@ def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
     lines = [" ".join([*parts, url])]
     if operation.get("requestBody", {}).get("required"):
         media = next(iter(operation["requestBody"]["content"]))
-        body = f"-d '{_BODIES[_body_name(operation)]}'" if media == _JSON else "--data-binary @FILE"
+        body = f"-d '{_BODIES[_body_name(operation)]}'" if media == _JSON else "-T FILE"
         lines.append(f'-H "Content-Type: {media}" {body}')
     return " \\\n  ".join(lines)
 

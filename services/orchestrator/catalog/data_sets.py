@@ -43,7 +43,7 @@ from flotilla.services.orchestrator.engines.ledger import Ledger
 
 log = get_logger(__name__)
 
-_PASSED_OVER: Final = (FaultCode.UNAVAILABLE, FaultCode.BUSY, FaultCode.FORBIDDEN)
+_PASSED_OVER: Final = (FaultCode.UNAVAILABLE, FaultCode.BUSY)
 
 
 class DataSets:

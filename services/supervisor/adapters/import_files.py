@@ -144,7 +144,7 @@ class ImportFiles:
         """Made where it is not there, for the account that may change the catalog."""
         for folder in (self._root, self._root / import_id, self._root / import_id / DATA_FOLDER):
             if not folder.is_dir():
-                folder.mkdir(mode=0o755)
+                folder.mkdir(mode=0o755, parents=folder == self._root)
                 owner = self._catalog.stat()
                 if os.geteuid() == 0:
                     os.chown(folder, owner.st_uid, owner.st_gid)

@@ -25,7 +25,8 @@ from flotilla.schemas.data import (
     ListImports,
     UploadData,
 )
-from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.supervisor import imports as imports_module
 from flotilla.services.supervisor.adapters import import_files
 from flotilla.services.supervisor.adapters.import_files import ImportFiles
 from flotilla.services.supervisor.core.check_output import CheckOutput
@@ -157,7 +158,7 @@ class Runtime:
             await self.go_on.wait()
             if self.is_done:
                 (folder / END_FILE).write_bytes(msgspec.json.encode(END))
-        return CheckOutput(exit_code=0 if self.is_done else 137)
+        return CheckOutput(exit_code=0, stdout=b"{}") if self.is_done else CheckOutput(exit_code=137)
 
 
 def imports(tmp_path: Path, runtime: Runtime) -> Imports:
@@ -213,6 +214,35 @@ async def test_a_program_that_ends_without_a_word_leaves_an_import_that_was_inte
                 await asyncio.sleep(0.01)
         task.cancel()
     assert "all of it or nothing" in found.error
+
+
+async def test_an_import_whose_program_is_only_out_of_sight_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "_LOOK_S", 0.02)
+    runtime = Runtime(tmp_path)
+    at_it = runtime.catalog(msgspec.json.encode(CatalogLine(path="", load=order())), 1, writes=True)
+
+    async def lost(line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        raise fault(FaultCode.UNAVAILABLE, "the engine is away")
+
+    monkeypatch.setattr(runtime, "catalog", lost)
+    made = imports(tmp_path, runtime)
+    await made.upload(piece())
+    async with asyncio.TaskGroup() as group:
+        program = group.create_task(at_it)
+        await asked(made, "i1")
+        await state(made, "i1", ImportState.RUNNING)
+        task = group.create_task(made.run())
+        async with asyncio.timeout(10):
+            while cast("Any", made)._mine:
+                await asyncio.sleep(0.01)
+        (found,) = (await made.list(ListImports(import_id="i1"))).imports
+        assert (found.state, found.ended_at) == (ImportState.RUNNING, None)
+        runtime.go_on.set()
+        await program
+        await state(made, "i1", ImportState.COMPLETED)
+        task.cancel()
 
 
 async def test_the_next_supervisor_begins_what_waited_and_ends_what_was_cut(tmp_path: Path) -> None:
