@@ -212,10 +212,11 @@ class UploadData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DataUploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """How many bytes of the file are there."""
+    """How many bytes of the file are there. `is_asked`: the import was asked for already, and takes no more."""
 
     import_id: str
     size_bytes: int
+    is_asked: bool = False
 
 
 class ImportData(ImportOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """One import that somebody else waits for: what becomes of it is written into its own folder, where it outlives whoever asked."""
 
 import fcntl
+import shutil
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -41,6 +42,7 @@ def run_import(catalog: Path, folder: Path, asked: ImportData) -> None:
             return
         end = _ended(catalog, folder, asked)
         write_whole(folder / END_FILE, msgspec.json.encode(end), mode=_OF_FILE)
+        shutil.rmtree(folder / DATA_FOLDER, ignore_errors=True)  # it counts as long as it is there
 
 
 def _ended(catalog: Path, folder: Path, asked: ImportData) -> ImportEnd:

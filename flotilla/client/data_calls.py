@@ -99,7 +99,8 @@ class DataCalls:
                     piece = UploadData(
                         import_id=import_id, file=request.file, offset=offset, data=data, host=host
                     )
-                    await self.bus.call(contract.CATALOG_UPLOAD, piece)
+                    if (await self.bus.call(contract.CATALOG_UPLOAD, piece)).is_asked:
+                        break  # the same request was carried out before
                     offset += len(data)
         except OSError as error:
             raise invalid(FieldError("path", f"{file}: {error.strerror}")) from None

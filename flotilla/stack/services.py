@@ -68,7 +68,7 @@ def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
         Actor.SUPERVISOR: _supervisor(given),
         Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
     }
-    pushes = actor == Actor.GATEWAY and HTTP_PUSH.read()
+    pushes = actor == Actor.GATEWAY and _pushes()
     return {
         **of_program(),
         "FLOTILLA_STATE": str(given.folder.root),
@@ -76,6 +76,13 @@ def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
         "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor, pushes=pushes)),
         **own[actor],
     }
+
+
+def _pushes() -> bool:
+    try:
+        return HTTP_PUSH.read()
+    except ValueError as error:
+        raise StackError(str(error), "give it one of these, or unset it") from None
 
 
 def _orchestrator(given: Surroundings) -> dict[str, str]:

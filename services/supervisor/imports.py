@@ -110,14 +110,23 @@ class Imports:
             why = answer.refusal or "it left no word"
         except FaultError as error:
             why = error.fault.message
-        kept = await asyncio.to_thread(self._store.one, order.import_id)
+        try:
+            await self._settle(order.import_id, why)
+        except FaultError:
+            self._is_any_unsettled = True
+            raise
+        finally:
+            # Whatever its end: what was begun is not begun again by itself.
+            self._mine.pop(order.import_id, None)
+        await asyncio.to_thread(self._store.forget_old)
+
+    async def _settle(self, import_id: str, why: str) -> None:
+        kept = await asyncio.to_thread(self._store.one, import_id)
         if kept is not None and kept.end is None and kept.is_held:
             # Only the way to it was lost: it goes on, and is looked at again.
             self._is_any_unsettled = True
         else:
-            await self._end(order.import_id, f"{INTERRUPTED} ({why})")
-        self._mine.pop(order.import_id, None)
-        await asyncio.to_thread(self._store.forget_old)
+            await self._end(import_id, f"{INTERRUPTED} ({why})")
 
     async def _end(self, import_id: str, why: str) -> None:
         end = ImportEnd(state=ImportState.INTERRUPTED, at=self._now(), error=why)

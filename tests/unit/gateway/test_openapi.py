@@ -118,7 +118,16 @@ def test_patterns_are_those_of_javascript() -> None:
     assert not [pattern for pattern in patterns if r"\A" in pattern or r"\Z" in pattern or "(?i" in pattern]
 
 
-ADMINS = {"audit", "catalog_remove", "cleanup", "engine_remove", "lift_stop", "engine_lift_stop"}
+ADMINS = {
+    "audit",
+    "catalog_remove",
+    "cleanup",
+    "engine_remove",
+    "lift_stop",
+    "engine_lift_stop",
+    "package_push",
+    "package_remove",
+}
 
 
 def test_reading_needs_a_viewer_changing_a_trader_and_what_cannot_be_undone_an_admin() -> None:

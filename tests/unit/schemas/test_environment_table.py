@@ -35,6 +35,7 @@ READ_IN = {
         "flotilla/state/secret_places.py",
         "flotilla/cli/commands/access.py",
         "flotilla/cli/commands/emergency.py",
+        "flotilla/cli/options.py",
     },
     Reader.SIDECAR: {"engine_sidecar/session/settings.py"},
     Reader.ENGINE: {"engine_sidecar/strategies/import_path.py", "engine_sidecar/fork/zygote.py"},
@@ -47,6 +48,7 @@ TABLE = "schemas/environment.py"
 # What these name they give to others, pass on, or tell people of.
 GIVERS = {
     "flotilla/stack/services.py",
+    "flotilla/stack/provision.py",
     "flotilla/stack/runtime.py",
     "services/supervisor/adapters/process_spawn.py",
     "services/supervisor/adapters/docker_network.py",
@@ -110,6 +112,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_HTTP_PORT": "0",
         "FLOTILLA_HTTP_ORIGINS": "https://desk.example, https://two.example",
         "FLOTILLA_HTTP_NAMES": "Desk.example, two",
+        "FLOTILLA_HTTP_PUSH": "1",
         "FLOTILLA_HTTP_RATE": "1",
         "FLOTILLA_HTTP_CONNECTIONS": "8",
         "FLOTILLA_TOKENS_FILE": "/x",
@@ -219,6 +222,7 @@ BAD = {
         "a.example,-",
         "x\r\nY: z",
     ],
+    "FLOTILLA_HTTP_PUSH": ["yes", "2"],
     "FLOTILLA_HTTP_RATE": ["0", "nan", "fast"],
     "FLOTILLA_HTTP_CONNECTIONS": ["7", "many"],
     "FLOTILLA_MAX_STREAMS": ["0", "100001", "1.5"],
