@@ -52,6 +52,7 @@ def chart_of(catalog: Path, ask: ReadChart) -> Chart:
             before = buckets.get(index)
             buckets[index] = _joined(before, point) if before else point
     is_whole = columns.made_of == "bars" and events <= ask.points
+    places = _decimals(stored, columns.made_of)
     shown = kept if is_whole else [buckets[index] for index in sorted(buckets)]
     return Chart(
         identifier=stored.entry.identifier,
@@ -60,7 +61,7 @@ def chart_of(catalog: Path, ask: ReadChart) -> Chart:
         events=events,
         is_down_sampled=not is_whole,
         bucket_s=None if is_whole else width / _NS,
-        points=tuple(_shown(point, *_decimals(stored, columns.made_of)) for point in shown),
+        points=tuple(_shown(point, *places) for point in shown),
     )
 
 

@@ -112,5 +112,9 @@ def decimals(column: Any) -> Any:
 
 
 def numbers(column: Any) -> Any:
-    """The same as 64-bit floats, for pictures."""
-    return decimals(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    """The same as 64-bit floats, for pictures: good to 15 digits."""
+    made = decimals(column)
+    words = np.frombuffer(made.buffers()[1], "<u8")
+    own = words[2 * made.offset : 2 * (made.offset + len(made))]
+    low, high = own[0::2].astype(np.float64), own[1::2].view("<i8").astype(np.float64)
+    return (high * 2.0**64 + low) / 1e16

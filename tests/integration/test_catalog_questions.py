@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
@@ -110,6 +112,16 @@ def test_each_point_is_what_its_events_make(
         assert chart.bucket_s is not None
         assert point.last - point.first <= timedelta(seconds=chart.bucket_s)
     assert next(left, None) is None
+
+
+def test_raw_numbers_are_read_as_what_they_stand_for_below_zero_too() -> None:
+    values = ["-37.63", "0", "-0.01", "1.10001", "877000000", "98765432109.5", "-123456789.25"]
+    raw = [int(Decimal(value) * 10**16).to_bytes(16, "little", signed=True) for value in values]
+    column = pa.chunked_array([pa.array(raw, pa.binary(16))])
+    assert [round(number, 5) for number in stored.numbers(column)] == list(map(float, values))
+    assert [round(number, 5) for number in stored.numbers(column.slice(2, 3))] == list(
+        map(float, values[2:5])
+    )
 
 
 def test_fewer_bars_than_points_are_the_bars_themselves_of_the_days_that_were_asked_for(
