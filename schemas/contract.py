@@ -534,7 +534,7 @@ CATALOG_READ: Final = _SUPERVISOR.query(
     "engine.read_catalog",
     data.CatalogQuestion,
     data.CatalogAnswer,
-    "Read this host's catalog in a process that is thrown away and cannot write.",
+    "Read this host's catalog in a process that is thrown away.",
     callers=(Actor.ORCHESTRATOR,),
     timeout_s=35.0,
 )

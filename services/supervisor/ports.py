@@ -100,7 +100,7 @@ class ContainerRuntime(Protocol):
         """Asks the program that checks plans, in a container or process of its own of which nothing is left. Touches no session."""
 
     async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
-        """Asks the program that reads and changes this host's catalog, likewise; without `writes` it can write nothing.
+        """Asks the program that reads and changes this host's catalog, likewise; a container can write there only with `writes`.
 
         Raises `unavailable` also where this host has no catalog.
         """

@@ -1,5 +1,6 @@
 """What is read of a catalog for pictures and tables: held against NautilusTrader's own objects, one by one, and against the program."""
 
+import fcntl
 import json
 import random
 import subprocess
@@ -203,6 +204,31 @@ def test_what_there_is_not_is_said(
     assert answered.code == code
     assert words in answered.refusal
     assert (answered.chart, answered.gaps, answered.rows, answered.removed) == (None, None, None, None)
+
+
+def test_data_are_not_removed_while_somebody_else_changes_the_catalog_nor_where_they_are_attached(
+    tmp_path: Path,
+) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    assert main(["import", "--sample", "--json", "--catalog", str(theirs)]) == 0
+    with (theirs / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        busy = ask(theirs, remove={"identifier": SPX})
+    assert (busy.code, busy.removed) == (FaultCode.CONFLICT, None)
+    ours.mkdir()
+    assert main(["attach", str(theirs), "--json", "--catalog", str(ours)]) == 0
+    attached = ask(ours, remove={"identifier": SPX})
+    assert (attached.code, attached.removed) == (FaultCode.CONFLICT, None)
+    assert "attached catalog 'theirs', which is only read" in attached.refusal
+    drawn = ask(ours, chart={"identifier": SPX, "points": 2}).chart
+    assert drawn is not None
+    assert drawn.events == 5031
+    part = ask(theirs, remove={"identifier": SPX, "from": "2001-01-01", "to": "2001-12-31"}).removed
+    assert part is not None
+    assert (part.rows > 200, part.is_whole) == (True, False)
+    rest = ask(theirs, remove={"identifier": SPX}).removed
+    assert rest is not None
+    assert (rest.rows, rest.is_whole) == (5031 - part.rows, True)
 
 
 def test_a_file_that_is_cut_off_is_said_and_no_path_of_the_host(tmp_path: Path) -> None:

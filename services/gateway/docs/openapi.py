@@ -21,7 +21,7 @@ _MEANING: Final = {
     403: "The token's role is too low; or a page of another site asks.",
     404: "Not known.",
     409: "Illegal now, or several engines are active and none was named.",
-    413: "The body is over 256 KiB.",
+    413: "The body is over 256 KiB; or a file, or all that wait with it, are larger than they may be.",
     415: "The body says that it is something else than JSON in UTF-8.",
     422: "A value is invalid; `errors` names each field.",
     429: "Too many at once, too often, or too often without a good token; see Retry-After.",
