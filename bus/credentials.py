@@ -153,21 +153,22 @@ class FleetKeys:
         write_whole(path, credentials(token, user).encode())
         return path
 
-    def actor_credentials(self, actor: Actor) -> str:
-        """The text of a credentials file for a service or a person, signed by the account itself; of the same key each time.
+    def actor_credentials(self, actor: Actor, *, pushes: bool = False) -> str:
+        """The text of a credentials file for a service or a person, signed by the account itself; of the same key each time. `pushes`: it may
+        push and remove packages, whoever it is.
 
         So whoever takes over from a service, after a restart of all of them too, names its messages as that did (see Bus.publish_durable).
         """
         user = self._keys[_FLEET].derived(USER, actor)
         limits = {"subs": -1, "data": -1, "payload": -1}
-        claims = {"type": "user", **actor_permissions(actor), **limits}
+        claims = {"type": "user", **actor_permissions(actor, pushes=pushes), **limits}
         token = encode(self._keys[_FLEET], user.public, actor, claims, issued_at=int(time.time()))
         return credentials(token, user)
 
-    def write_credentials(self, actor: Actor) -> Path:
+    def write_credentials(self, actor: Actor, *, pushes: bool = False) -> Path:
         """The credentials file of an actor, made anew so that it has the permissions of this version."""
         path = self._folder / f"{actor}.creds"
-        write_whole(path, self.actor_credentials(actor).encode())
+        write_whole(path, self.actor_credentials(actor, pushes=pushes).encode())
         return path
 
     def mint(self, life_s: int = 3_600) -> "EngineMint":

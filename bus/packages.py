@@ -1,11 +1,11 @@
-"""Fetches packages and wheels over the bus, piece by piece. Whoever answers is not believed: the content must have the digest asked for."""
+"""Packages and wheels over the bus, piece by piece, both ways. Whoever answers is not believed: the content must have the digest asked for."""
 
 import asyncio
 
 from flotilla.bus.bus import Bus
-from flotilla.schemas.contract import PACKAGE_FETCH
+from flotilla.schemas.contract import PACKAGE_FETCH, PACKAGE_UPLOAD
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.package import MOST_CHUNKS, MOST_PIECES, FetchPackage, Wheel
+from flotilla.schemas.package import CHUNK_BYTES, MOST_CHUNKS, MOST_PIECES, FetchPackage, UploadChunk, Wheel
 from flotilla.schemas.package_archive import digest_of
 
 
@@ -28,3 +28,20 @@ async def _fetched(bus: Bus, digest: str, what: str, most: int) -> bytes:
     if await asyncio.to_thread(digest_of, content) != digest:
         raise fault(FaultCode.INVALID, f"what was answered is not {what}: its SHA-256 differs")
     return bytes(content)
+
+
+async def upload_package(bus: Bus, archive: bytes) -> str:
+    """Hands over an archive, as much of it as is not known yet; returns its digest. Raises FaultError as Bus.call does."""
+    digest = digest_of(archive)
+    await upload(bus, digest, archive)
+    return digest
+
+
+async def upload(bus: Bus, digest: str, content: bytes) -> None:
+    """Hands over an archive or a wheel of that digest likewise."""
+    count = -(-len(content) // CHUNK_BYTES)
+    for index in range(count):
+        data = content[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        chunk = UploadChunk(digest=digest, index=index, count=count, data=data)
+        if (await bus.call(PACKAGE_UPLOAD, chunk)).is_known:
+            return

@@ -10,6 +10,7 @@ from flotilla.schemas.contract import (
     FEEDS,
     FLEET_STOP_ORDER,
     HEALTH,
+    PACKAGE_CHANGES,
     PACKAGE_FETCH,
     RENEW_CREDENTIAL,
     TRIAL_CLAIM,
@@ -33,8 +34,8 @@ OLDER_INBOX: Final = "_INBOX_engine_{{name()}}.>"
 """Of engines that a release with one account started."""
 
 
-def actor_permissions(actor: Actor) -> dict[str, Any]:
-    """The publish and subscribe lists of one service; an operator may do everything."""
+def actor_permissions(actor: Actor, *, pushes: bool = False) -> dict[str, Any]:
+    """The publish and subscribe lists of one service; an operator may do everything. `pushes`: packages, too."""
     if actor == Actor.OPERATOR:
         return {"pub": {"allow": [">"]}, "sub": {"allow": [">"]}}
     said = [subject for call in CALLS if actor in call.callers for subject in _subjects(call)]
@@ -46,6 +47,8 @@ def actor_permissions(actor: Actor) -> dict[str, Any]:
         said += _JETSTREAM
     if actor == Actor.GATEWAY:
         said += [FLEET_STOP_ORDER.subject, _EVENTS]
+    if pushes:
+        said += [subject for call in PACKAGE_CHANGES for subject in _subjects(call)]
     if actor == Actor.SUPERVISOR:
         said.append(_STOPS)
     return _allow(said, [*heard, *_DISCOVERY, f"{inbox(actor)}.>"])

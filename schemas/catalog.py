@@ -213,6 +213,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.bad_count == 0
 
 
+def data_folder_name(data_type: str) -> str:
+    """The folder below `data/` that holds a type of data: `bar` for bars. Raises KeyError."""
+    return {kind: folder for folder, kind in _FOLDERS.items()}[data_type]
+
+
 def folder_name(identifier: str) -> str:
     """The folder NautilusTrader keeps an instrument or bar type in: the slashes are left out, `EURUSD.SIM` for `EUR/USD.SIM`.
 

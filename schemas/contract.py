@@ -12,6 +12,7 @@ from flotilla.schemas import (
     audit,
     backtest,
     catalog,
+    data,
     engine,
     health,
     host,
@@ -75,7 +76,7 @@ class Feed(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 _PEOPLE: Final = (Actor.GATEWAY, Actor.OPERATOR)
-# No token of REST may bring code of its own.
+# No token of REST may bring code of its own, unless the owner says so: PACKAGE_CHANGES.
 _OPERATOR: Final = (Actor.OPERATOR,)
 _CONTROL: Final = (Actor.ORCHESTRATOR, Actor.OPERATOR)
 # An emergency stop must not need the orchestrator.
@@ -311,6 +312,52 @@ CATALOG_LIST: Final = _ORCHESTRATOR.query(
     "fleet.catalog.list", catalog.ListCatalog, catalog.CatalogView, "What the data catalog holds."
 )
 
+CATALOG_CHART: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.chart",
+    data.ReadChart,
+    data.Chart,
+    "Open, high, low and close of a data set, down-sampled to at most so many points.",
+    timeout_s=40.0,
+)
+CATALOG_GAPS: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.gaps",
+    data.ReadGaps,
+    data.DataGaps,
+    "Where a data set has no events for long.",
+    timeout_s=40.0,
+)
+CATALOG_ROWS: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.rows", data.ReadRows, data.DataRows, "The first events of a data set.", timeout_s=40.0
+)
+CATALOG_REMOVE: Final = _ORCHESTRATOR.command(
+    "fleet.catalog.remove",
+    data.RemoveData,
+    data.DataRemoved,
+    "Take a data set, or a time of it, out of the catalog.",
+    timeout_s=75.0,
+)
+CATALOG_UPLOAD: Final = _ORCHESTRATOR.command(
+    "fleet.catalog.upload",
+    data.UploadData,
+    data.DataUploaded,
+    "Hand over a piece of a file; it is nothing until its import is asked for.",
+    timeout_s=20.0,
+)
+CATALOG_IMPORT: Final = _ORCHESTRATOR.command(
+    "fleet.catalog.import",
+    data.ImportData,
+    data.ImportView,
+    "Import an uploaded file; answered once that is on record.",
+    timeout_s=20.0,
+)
+CATALOG_IMPORTS: Final = _ORCHESTRATOR.query(
+    "fleet.catalog.imports",
+    data.ListImports,
+    data.ImportList,
+    "Imports, newest first, or one: how far it is, and how it ended.",
+    timeout_s=15.0,
+)
+
 BACKTEST_RUN: Final = _ORCHESTRATOR.command(
     "fleet.backtest.run", backtest.RunBacktest, backtest.BacktestView, "Put a backtest into the queue."
 )
@@ -413,6 +460,8 @@ PACKAGE_FETCH: Final = _ORCHESTRATOR.query(
     "A piece of a package's archive, or of a wheel, by its digest.",
     callers=(Actor.SUPERVISOR, Actor.SIDECAR, Actor.WORKER, Actor.OPERATOR),
 )
+PACKAGE_CHANGES: Final = (PACKAGE_UPLOAD, PACKAGE_PUSH, PACKAGE_REMOVE)
+"""What a gateway may say too where the fleet's owner wants that: it is code that engines run."""
 
 SESSION_START: Final = _SUPERVISOR.command(
     "engine.start",
@@ -503,6 +552,45 @@ PACKAGE_PYTHON: Final = _SUPERVISOR.query(
     package.EnginePython,
     "What packages find where the engines of this host run: Python, platform, and what is installed.",
     timeout_s=40.0,
+)
+CATALOG_READ: Final = _SUPERVISOR.query(
+    "engine.read_catalog",
+    data.CatalogQuestion,
+    data.CatalogAnswer,
+    "Read this host's catalog in a process that is thrown away.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=35.0,
+)
+CATALOG_CHANGE: Final = _SUPERVISOR.command(
+    "engine.remove_data",
+    data.RemoveData,
+    data.DataRemoved,
+    "Take data out of this host's catalog.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=70.0,
+)
+DATA_UPLOAD: Final = _SUPERVISOR.command(
+    "engine.upload_data",
+    data.UploadData,
+    data.DataUploaded,
+    "Keep a piece of a file that is to be imported.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=10.0,
+)
+DATA_IMPORT: Final = _SUPERVISOR.command(
+    "engine.import_data",
+    data.ImportData,
+    data.ImportView,
+    "Import an uploaded file into this host's catalog; answered once that is on record.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=10.0,
+)
+IMPORT_LIST: Final = _SUPERVISOR.query(
+    "engine.list_imports",
+    data.ListImports,
+    data.ImportList,
+    "The imports of this host.",
+    callers=(Actor.ORCHESTRATOR,),
 )
 
 COMMAND_STOP: Final = _SIDECAR.command(

@@ -200,6 +200,14 @@ HTTP_NAMES: Final = Variable(
     meaning="The names by which clients may call the gateway; by its addresses, as `localhost` and by `FLOTILLA_HTTP_HOST` they always may.",
     without="no others",
 )
+HTTP_PUSH: Final = Variable(
+    name="FLOTILLA_HTTP_PUSH",
+    readers=(Reader.GATEWAY, Reader.COMPOSE),
+    kind=variable.FLAG,
+    meaning="With `1` administrators push and remove packages over REST; the gateway's own credential on the bus may do so then too, "
+    "which says what code engines run.",
+    default="0",
+)
 HTTP_RATE: Final = Variable(
     name="FLOTILLA_HTTP_RATE",
     readers=(Reader.GATEWAY, Reader.COMPOSE),
@@ -306,6 +314,13 @@ CATALOG_TARGET: Final = Variable(
     kind=variable.text("a path"),
     meaning="Where the catalog is within containers.",
     default="/app/data",
+)
+CATALOG_FOLDER: Final = Variable(
+    name="FLOTILLA_CATALOG_FOLDER",
+    readers=(Reader.SUPERVISOR,),
+    kind=variable.PATH,
+    meaning="Where the supervisor itself finds the catalog when it is a Docker volume, to keep what is uploaded for imports.",
+    without="the path in `FLOTILLA_CATALOG`; no imports over bus and REST into a volume",
 )
 ENGINE_NATS_URL: Final = Variable(
     name="FLOTILLA_ENGINE_NATS_URL",

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,11 +13,10 @@ from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.engine_sidecar.catalog.times import bound_ns
 from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.instrument_classes import InstrumentClass
 
-_DAY_NS: Final = 86_400 * 1_000_000_000
 _MARKS: Final = {"tab": "\t", "\\t": "\t"}
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "data"
 
@@ -96,15 +94,6 @@ def removal(chosen: argparse.Namespace) -> dict[str, Any]:
     return {
         "identifier": chosen.identifier,
         "data_type": DataKind(chosen.type) if chosen.type else None,
-        **({"first": _moment(first, "--from", 0)} if first else {}),
-        **({"last": _moment(last, "--to", _DAY_NS - 1)} if last else {}),
+        **({"first": bound_ns(first, "--from", is_end=False)} if first else {}),
+        **({"last": bound_ns(last, "--to", is_end=True)} if last else {}),
     }
-
-
-def _moment(text: str, option: str, of_day: int) -> int:
-    """UNIX ns of a moment, or of a date in UTC with `of_day` added."""
-    try:
-        found = parse_time(text, ZoneInfo("UTC"))
-    except ValueError as error:
-        raise ImportRefusedError(f"{option}: {error}") from None
-    return found if isinstance(found, int) else midnight_ns(found, None) + of_day

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 
 from flotilla.bus.files import write_whole
-from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, InUseError, NotThereError
 from flotilla.schemas.catalog import (
     ATTACHED_FILE,
     NAMES_FILE,
     AttachedCatalog,
+    CatalogEntry,
     CatalogView,
     attached_catalogs,
     attached_from,
@@ -40,6 +41,20 @@ def catalog_view(catalog: Path) -> CatalogView:
     )
 
 
+def entry_of(view: CatalogView, identifier: str, data_type: str | None) -> CatalogEntry:
+    """The one data set meant. Raises ImportRefusedError where there is none, or several of different types."""
+    wanted = folder_name(identifier)
+    found = [one for one in view.entries if folder_name(one.identifier) == wanted]
+    of_type = [one for one in found if data_type in (None, one.data_type)]
+    if not of_type:
+        has = f"; it has {' and '.join(one.data_type for one in found)} of it" if found else ""
+        raise NotThereError(f"the catalog has no {data_type or 'data'} of {identifier}{has}")
+    if len(of_type) > 1:
+        names = ", ".join(one.data_type for one in of_type)
+        raise ImportRefusedError(f"the catalog has {names} of {identifier}: give --type")
+    return of_type[0]
+
+
 def attached_to(catalog: Path) -> tuple[AttachedCatalog, ...]:
     """The catalogs that are attached to this one, as they were when they were."""
     file = catalog / ATTACHED_FILE
@@ -65,7 +80,7 @@ def refuse_attached(catalog: Path, folder: Path, identifier: str) -> None:
     link = next((file for file in (catalog / folder).glob("*.parquet") if file.is_symlink()), None)
     if link is not None:
         name = attached_from(str(link.readlink()), attached_to(catalog))
-        raise ImportRefusedError(
+        raise InUseError(
             f"{identifier} is of the attached catalog {name!r}, which is only read: flotilla data detach {name} lets go of it"
         )
 

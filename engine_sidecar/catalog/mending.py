@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, others, recover, remove_folder
-from flotilla.engine_sidecar.catalog.entries import catalog_view, refuse_attached
+from flotilla.engine_sidecar.catalog.entries import catalog_view, entry_of, refuse_attached
 from flotilla.engine_sidecar.catalog.events import GROUP_ROWS
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
@@ -54,7 +54,7 @@ def remove(
     if last < first:
         raise ImportRefusedError("--to is before --from")
     with locked(catalog):
-        entry = _entry(catalog, identifier, data_type)
+        entry = entry_of(catalog_view(catalog), identifier, data_type)
         kind = DataKind(entry.data_type)
         folder = data_folder(kind, entry.identifier)
         refuse_attached(catalog, folder, entry.identifier)
@@ -73,19 +73,6 @@ def remove(
         elif removed:
             commit(catalog, folder, new)
     return Removed(identifier=entry.identifier, data_type=kind, rows=removed, is_whole=is_whole)
-
-
-def _entry(catalog: Path, identifier: str, data_type: DataKind | None) -> CatalogEntry:
-    wanted = folder_name(identifier)
-    found = [one for one in catalog_view(catalog).entries if folder_name(one.identifier) == wanted]
-    of_type = [one for one in found if data_type in (None, one.data_type)]
-    if not of_type:
-        has = f"; it has {' and '.join(one.data_type for one in found)} of it" if found else ""
-        raise ImportRefusedError(f"the catalog has no {data_type or 'data'} of {identifier}{has}")
-    if len(of_type) > 1:
-        names = ", ".join(one.data_type for one in of_type)
-        raise ImportRefusedError(f"the catalog has {names} of {identifier}: give --type")
-    return of_type[0]
 
 
 def _without(file: Path, first: int, last: int, new: Path) -> int:

@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Final
 
+from flotilla.schemas.fault import FaultCode
+
 _MAX_SHOWN: Final = 40
 
 
 class ImportRefusedError(Exception):
     """The data cannot be imported as asked; nothing was written."""
+
+    code = FaultCode.INVALID
+    """What it is to whoever asked over the bus."""
 
     def __init__(
         self, what: str, file: Path | None = None, line: int | None = None, column: str | None = None
@@ -16,6 +21,18 @@ class ImportRefusedError(Exception):
         where += [f"line {line}"] if line is not None else []
         where += [f"column {column!r}"] if column else []
         super().__init__(f"{', '.join(where)}: {what}" if where else what)
+
+
+class NotThereError(ImportRefusedError):
+    """The catalog has no such data."""
+
+    code = FaultCode.NOT_FOUND
+
+
+class InUseError(ImportRefusedError):
+    """Somebody else changes the catalog now, or it is not ours to change."""
+
+    code = FaultCode.CONFLICT
 
 
 def shown(text: str) -> str:

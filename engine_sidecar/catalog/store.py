@@ -16,7 +16,7 @@ from flotilla.engine_sidecar.catalog.commit import STAGING, commit, keep, recove
 from flotilla.engine_sidecar.catalog.entries import refuse_attached
 from flotilla.engine_sidecar.catalog.events import Form, table_of
 from flotilla.engine_sidecar.catalog.overlap import Overlap
-from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, InUseError
 from flotilla.engine_sidecar.replay.kinds import FOLDERS, KINDS
 from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.catalog import file_interval, folder_name
@@ -30,7 +30,7 @@ def locked(catalog: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ImportRefusedError(f"another import into {catalog} is under way") from None
+            raise InUseError(f"another import into {catalog} is under way") from None
         recover(catalog)
         try:
             yield

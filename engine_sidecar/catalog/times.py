@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from flotilla.engine_sidecar.catalog.refusal import shown
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, shown
 
 _NS: Final = 1_000_000_000
+_DAY_NS: Final = 86_400 * _NS
 _MOMENT: Final = re.compile(
     r"\A(?P<day>\d{4}-\d\d-\d\d)[T ](?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d{1,9}))?"
     r"\s?(?P<zone>Z|z|UTC|[+-]\d\d:?\d\d)?\Z"
@@ -67,6 +68,17 @@ def _by_format(text: str, time_format: str, zone: ZoneInfo | None, not_before: i
     if moment.tzinfo:
         return int(moment.timestamp()) * _NS + fraction
     return _in_zone(moment, zone, not_before - fraction) * _NS + fraction
+
+
+def bound_ns(text: str, option: str, *, is_end: bool) -> int:
+    """UNIX ns of a moment in UTC, or of the beginning or the end of a day. Raises ImportRefusedError that names the option."""
+    try:
+        found = parse_time(text, ZoneInfo("UTC"))
+    except ValueError as error:
+        raise ImportRefusedError(f"{option}: {error}") from None
+    if isinstance(found, int):
+        return found
+    return midnight_ns(found, None) + (_DAY_NS - 1 if is_end else 0)
 
 
 def midnight_ns(day: date, zone: ZoneInfo | None) -> int:

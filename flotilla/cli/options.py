@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from flotilla.schemas.environment import NATS_URL
 from flotilla.schemas.labels import read_labels
 from flotilla.show.output import Output
 from flotilla.state.folder import StateFolder
@@ -30,6 +31,11 @@ class Options:
     def folder(self) -> StateFolder:
         """The state folder meant."""
         return StateFolder.chosen(self.state)
+
+    @property
+    def is_of_environment(self) -> bool:
+        """True where the fleet is the one that FLOTILLA_NATS_URL names, whose catalog no state folder of this machine is."""
+        return self.state is None and NATS_URL.given() is not None
 
     @property
     def program(self) -> str:

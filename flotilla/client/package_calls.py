@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flotilla.bus.bus import Bus
+from flotilla.bus.packages import upload
 from flotilla.client.packing import packed, source_files
 from flotilla.schemas import contract
 from flotilla.schemas.fault import FaultCode, FaultError, fault, invalid
 from flotilla.schemas.host import ListHosts
 from flotilla.schemas.package import (
-    CHUNK_BYTES,
     EnginePython,
     ListPackages,
     PackageList,
@@ -18,7 +18,6 @@ from flotilla.schemas.package import (
     PackageView,
     PushPackage,
     RemovePackage,
-    UploadChunk,
     Wheel,
     WhichPackage,
     WhichPython,
@@ -51,8 +50,8 @@ class PackageCalls:
         needed = await self._wheels(files, Path(wheels) if wheels is not None else None)
         package = await asyncio.to_thread(packed, Path(path), name, files, tuple(needed))
         for wheel, content in needed.items():
-            await self._upload(wheel.digest, content)
-        await self._upload(package.digest, package.archive)
+            await upload(self.bus, wheel.digest, content)
+        await upload(self.bus, package.digest, package.archive)
         request = PushPackage(
             name=package.name, digest=package.digest, version=version, is_draft=draft, request_id=request_id
         )
@@ -99,11 +98,3 @@ class PackageCalls:
         if problems:
             raise invalid(*problems)
         return await wheel_set(asked, await self._engine_python(), folder) if asked else {}
-
-    async def _upload(self, digest: str, content: bytes) -> None:
-        count = -(-len(content) // CHUNK_BYTES)
-        for index in range(count):
-            data = content[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-            chunk = UploadChunk(digest=digest, index=index, count=count, data=data)
-            if (await self.bus.call(contract.PACKAGE_UPLOAD, chunk)).is_known:
-                return

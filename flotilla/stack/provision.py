@@ -19,6 +19,7 @@ from flotilla.bus.secret_store import SecretStore
 from flotilla.bus.tokens import add_token, read_tokens
 from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
+from flotilla.schemas.environment import HTTP_PUSH
 from flotilla.stack.servers.nats import ACCOUNTS, server_config
 
 OWNER: Final = 65532
@@ -49,7 +50,8 @@ def provision(folder: Path, *, host: str, nats_port: int, redis_port: int) -> No
     _write(folder / "nats/nats.conf", nats)
     _write(folder / "redis/redis.conf", _REDIS.format(host=host, port=redis_port, password=redis))
     for actor in _SERVICES:
-        _write(folder / actor / "bus.creds", keys.actor_credentials(actor))
+        pushes = actor == Actor.GATEWAY and HTTP_PUSH.read()
+        _write(folder / actor / "bus.creds", keys.actor_credentials(actor, pushes=pushes))
     keys.write_system_credentials()
     for key in SUPERVISOR_FILES:
         _write(folder / "supervisor" / key, keys.engine_key_file.with_name(key).read_text())

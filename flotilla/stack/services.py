@@ -8,6 +8,7 @@ from typing import Final
 
 from flotilla.bus.credentials import FleetKeys
 from flotilla.schemas.contract import Actor
+from flotilla.schemas.environment import HTTP_PUSH
 from flotilla.stack.runtime import Runtime
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.redis import RedisServer
@@ -67,13 +68,21 @@ def environment(actor: Actor, given: Surroundings) -> dict[str, str]:
         Actor.SUPERVISOR: _supervisor(given),
         Actor.GATEWAY: {"FLOTILLA_HTTP_HOST": given.http_host, "FLOTILLA_HTTP_PORT": str(given.http_port)},
     }
+    pushes = actor == Actor.GATEWAY and _pushes()
     return {
         **of_program(),
         "FLOTILLA_STATE": str(given.folder.root),
         "FLOTILLA_NATS_URL": given.nats_url,
-        "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor)),
+        "FLOTILLA_NATS_CREDS": str(given.keys.write_credentials(actor, pushes=pushes)),
         **own[actor],
     }
+
+
+def _pushes() -> bool:
+    try:
+        return HTTP_PUSH.read()
+    except ValueError as error:
+        raise StackError(str(error), "give it one of these, or unset it") from None
 
 
 def _orchestrator(given: Surroundings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from flotilla.schemas.environment import (
     HTTP_NAMES,
     HTTP_ORIGINS,
     HTTP_PORT,
+    HTTP_PUSH,
     HTTP_RATE,
     LOG_LEVEL,
     MAX_STREAMS,
@@ -27,7 +28,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `connections` are those that one address may hold, `rate` the requests a second of one token, `failures` those without a good
     token that one address may make in a minute. A request must have come whole within `request_s`, first its head and then its
-    body; who takes nothing of an answer for `answer_s` is cut.
+    body; who takes nothing of an answer for `answer_s` is cut. `pushes`: administrators push and remove packages.
 
     `stream_backlog` is how many events a slow client may be behind before it is told of a gap, `stream_write_timeout_s` how
     long it may take nothing at all before it is dropped.
@@ -41,6 +42,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     connections: int
     max_streams: int
+    pushes: bool
     log_level: str
     stream_backlog: int = 1_000
     stream_write_timeout_s: float = 20.0
@@ -62,5 +64,6 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             rate=HTTP_RATE.read(env),
             connections=HTTP_CONNECTIONS.read(env),
             max_streams=MAX_STREAMS.read(env),
+            pushes=HTTP_PUSH.read(env),
             log_level=LOG_LEVEL.read(env),
         )

@@ -10,6 +10,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.contract import Call
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.orchestrator.backtests.backtests import Backtests
+from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
@@ -32,6 +33,8 @@ BEGINNINGS: Final = (
     contract.BACKTEST_VERIFY,
     contract.STUDY_RUN,
     contract.PACKAGE_UPLOAD,
+    contract.CATALOG_UPLOAD,
+    contract.CATALOG_IMPORT,
     contract.PACKAGE_PUSH,
 )
 """Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
@@ -57,6 +60,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     backtests: Backtests
     packages: Packages
     reviews: StartReviews
+    data_sets: DataSets
 
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
@@ -91,6 +95,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.CATALOG_LIST: reads.catalog,
         **duties.backtests.handlers(),
         **duties.packages.handlers(),
+        **duties.data_sets.handlers(),
     }
 
 

@@ -27,6 +27,7 @@ from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.adapters.template_files import TemplateFiles
 from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
+from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.actions import Actions, Alerts
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
@@ -242,6 +243,7 @@ class Orchestrator:
             ),
             packages=Packages(bus, self._outside.packages, self._shelf, sightings, clock, ledger=ledger),
             reviews=StartReviews(record, fleet, planner, shelf=self._shelf, code=code),
+            data_sets=DataSets(bus, sightings, clock, ledger=ledger),
         )
 
     async def _again(self, effect: StartAgain) -> None:

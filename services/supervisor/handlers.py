@@ -7,8 +7,13 @@ from typing import Any, Final
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.contract import (
+    CATALOG_CHANGE,
+    CATALOG_READ,
+    DATA_IMPORT,
+    DATA_UPLOAD,
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
+    IMPORT_LIST,
     PACKAGE_CHECK,
     PACKAGE_PYTHON,
     PLAN_CHECK,
@@ -33,9 +38,11 @@ from flotilla.schemas.session import (
     WhichSession,
 )
 from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.catalog import HostCatalog
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.core.facts import is_running
 from flotilla.services.supervisor.emergency import EmergencyStops
+from flotilla.services.supervisor.imports import Imports
 from flotilla.services.supervisor.keyed_locks import KeyedLocks
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.ports import ContainerRuntime
@@ -64,6 +71,8 @@ class Handlers:
         called_off: CalledOff,
         emergency: EmergencyStops,
         checks: PlanChecks,
+        catalog: HostCatalog,
+        imports: Imports,
     ) -> None:
         self._runtime = runtime
         self._launches = launches
@@ -73,17 +82,23 @@ class Handlers:
         self._starts: KeyedLocks[str] = KeyedLocks()
         self._emergency = emergency
         self._checks = checks
+        self._catalog = catalog
+        self._imports = imports
 
     async def serve(self, bus: Bus, host: str) -> None:
         """Answers on `engine.*` together with the other hosts, and on `host.<host>.engine.*` alone.
 
         Some things are for a host that was named, never for whichever comes first: an emergency stop, the promise that a session
-        never begins, and the renewal of a credential that only its own host knows.
+        never begins, a change of its catalog, and the renewal of a credential that only its own host knows.
         """
         for call, handler in self._table():
             await bus.serve(call, handler)
             await bus.serve(call, handler, host=host)
         await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
+        await bus.serve(CATALOG_CHANGE, self._catalog.remove, host=host)
+        await bus.serve(DATA_UPLOAD, self._imports.upload, host=host)
+        await bus.serve(DATA_IMPORT, self._imports.begin, host=host)
+        await bus.serve(IMPORT_LIST, self._imports.list, host=host)
         await bus.serve(RENEW_CREDENTIAL, self._launches.desk.renew, host=host)
         await bus.serve(HOST_EMERGENCY_STOP, self._emergency.stop, host=host)
         await bus.serve(HOST_LIFT_STOP, self._emergency.lift, host=host)
@@ -194,6 +209,7 @@ class Handlers:
             (PLAN_CHECK, self._checks.check),
             (PACKAGE_CHECK, self._checks.check_package),
             (PACKAGE_PYTHON, self._checks.python),
+            (CATALOG_READ, self._catalog.read),
         )
 
 

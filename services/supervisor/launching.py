@@ -38,6 +38,11 @@ class Launches:
         self._image = image
         self._attached = attached
 
+    @property
+    def catalog_path(self) -> str:
+        """Where engines find the catalog, and so whatever else looks into it; empty where there is none."""
+        return self._surroundings.catalog_path
+
     async def line(self, spec: SessionSpec) -> bytes:
         """The session's launch line. Raises FaultError: a guard's, a secret's that is not fit, or that Redis is away."""
         refuse_live(spec, is_isolated=self._is_isolated)

@@ -1,10 +1,11 @@
 """What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from flotilla.schemas.data import DataUploaded, ImportEnd, UploadData
 from flotilla.schemas.secrets import BoundSecret
 from flotilla.schemas.session import (
     CacheAccess,
@@ -17,8 +18,11 @@ from flotilla.schemas.session import (
 from flotilla.schemas.telemetry import StopFlag
 from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.identity import Access, SessionIdentity
+from flotilla.services.supervisor.core.imports import AskedImport, KeptImport
 from flotilla.services.supervisor.core.stops import StopUnderWay
 from flotilla.services.supervisor.core.strangers import Connection
+
+NO_CATALOG: Final = "this host has no catalog: set FLOTILLA_CATALOG"
 
 
 class RuntimeProbe(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +98,12 @@ class ContainerRuntime(Protocol):
 
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """Asks the program that checks plans, in a container or process of its own of which nothing is left. Touches no session."""
+
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        """Asks the program that reads and changes this host's catalog, likewise; a container can write there only with `writes`.
+
+        Raises `unavailable` also where this host has no catalog.
+        """
 
     async def probe(self) -> RuntimeProbe:
         """Never raises: a runtime that is down is an answer."""
@@ -175,6 +185,30 @@ class CacheUsers(Protocol):
 
     async def close(self) -> None:
         """Lets go of connections."""
+
+
+class ImportStore(Protocol):
+    """The imports of this host. All but `forget_old` raise FaultError `unavailable` where they cannot be kept, or told."""
+
+    def add(self, piece: UploadData) -> DataUploaded:
+        """Appends a piece to an uploaded file. Raises FaultError: `conflict` for one that does not follow, `too_large`."""
+
+    def ask(self, asked: AskedImport) -> AskedImport:
+        """Puts on record what was asked; returns what is on record then, `asked` itself when it is new. Raises FaultError: `not_found` for a
+        file that was not uploaded, `conflict` for an id that has other options.
+        """
+
+    def kept(self) -> list[KeptImport]:
+        """Those on record, the newest first."""
+
+    def one(self, import_id: str) -> KeptImport | None:
+        """One of them."""
+
+    def end(self, import_id: str, end: ImportEnd) -> None:
+        """Puts on record how it ended, unless that is there already, and lets go of its file."""
+
+    def forget_old(self) -> None:
+        """Forgets the oldest of very many that have ended."""
 
 
 class LeftOrder(msgspec.Struct, frozen=True):

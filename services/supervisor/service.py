@@ -16,15 +16,18 @@ from flotilla.bus.packages import fetch_package, fetch_wheel
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
+from flotilla.services.supervisor.adapters.import_files import ImportFiles
 from flotilla.services.supervisor.adapters.order_log import BusOrderLog
 from flotilla.services.supervisor.adapters.place_file import PlaceFile
 from flotilla.services.supervisor.adapters.stop_flag_file import StopFlagFile
 from flotilla.services.supervisor.adapters.stops_file import StopsFile
 from flotilla.services.supervisor.called_off import CalledOff
+from flotilla.services.supervisor.catalog import HostCatalog
 from flotilla.services.supervisor.checks import PlanChecks
 from flotilla.services.supervisor.emergency import EmergencyStops
 from flotilla.services.supervisor.fleet_orders import FleetOrders
 from flotilla.services.supervisor.handlers import Handlers
+from flotilla.services.supervisor.imports import Imports
 from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.observers import Observers
 from flotilla.services.supervisor.ports import (
@@ -33,6 +36,7 @@ from flotilla.services.supervisor.ports import (
     Connections,
     ContainerRuntime,
     FlagStore,
+    ImportStore,
     NothingKept,
     OrderLog,
     StopStore,
@@ -70,6 +74,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     orders: OrderLog = NothingKept()
     observers: Observers | None = None
     connections: Connections | None = None
+    imports: ImportStore | None = None
 
 
 class SupervisorHealth:
@@ -117,6 +122,7 @@ async def _run(bus: Bus, settings: SupervisorSettings) -> AsyncIterator[HealthPr
         orders=BusOrderLog(bus),
         observers=observers(settings),
         connections=engine_connections(settings),
+        imports=ImportFiles(settings.own_catalog) if settings.own_catalog else None,
     )
     PlaceFile(settings.state).save(_place(settings, runtime.kind))
     async with supervising(bus, outside) as health:
@@ -177,6 +183,8 @@ class _Parts:
             reconnects=lambda: bus.stats.reconnects,
             carry_out=self.standing.carry_out,
         )
+        path = outside.launches.catalog_path
+        self._imports = Imports(runtime, outside.imports, path, host, now)
         self.handlers = Handlers(
             runtime,
             outside.launches,
@@ -185,6 +193,8 @@ class _Parts:
             called_off=self._called_off,
             emergency=self._emergency,
             checks=PlanChecks(runtime, partial(fetch_package, bus), partial(fetch_wheel, bus)),
+            catalog=HostCatalog(runtime, path),
+            imports=self._imports,
         )
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
@@ -198,6 +208,7 @@ class _Parts:
         yield "audit", self._teller.run()
         yield "sweep", self._called_off.sweep(runtime)
         yield "credentials", self._desk.run(runtime)
+        yield "imports", self._imports.run()
         if self._outside.observers is not None:
             yield "observers", self._outside.observers.run()
         if self._strangers is not None:

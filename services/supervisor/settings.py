@@ -15,6 +15,7 @@ from flotilla.bus.settings import authorities, bus_url
 from flotilla.schemas.environment import (
     ACCOUNT,
     CATALOG,
+    CATALOG_FOLDER,
     CATALOG_TARGET,
     CREDENTIAL_S,
     DOCKER_URL,
@@ -54,7 +55,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One host's supervisor.
 
     `labels` are the host's. `owner` marks what is ours: two supervisors of one Docker engine need different ones. `catalog` is a path of the Docker
-    host or a volume's name, mounted at `catalog_target`; the process runtime uses it as it is. `engine_bus_url` is the bus as
+    host or a volume's name, mounted at `catalog_target`, and seen by the supervisor itself at `catalog_folder`, where it is a volume; the process runtime uses it as it is. `engine_bus_url` is the bus as
     containers reach it, `process_bus_url` as local processes do. `engine_command` overrides the image's command, and
     `process_command` what the process runtime starts. `signing_key` mints credentials of `engines_account`, and engines obey what
     comes from `account`; without, they get none and obey everybody. `credential_s` is how long one is good for before it is renewed.
@@ -73,6 +74,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     network: str
     subnet: str
     catalog: str
+    catalog_folder: Path | None
     catalog_target: str
     engine_bus_url: str
     process_bus_url: str
@@ -108,6 +110,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             network=NETWORK.read(env),
             subnet=NETWORK_SUBNET.read(env),
             catalog=CATALOG.given(env) or "",
+            catalog_folder=CATALOG_FOLDER.given(env),
             catalog_target=CATALOG_TARGET.read(env),
             engine_bus_url=_engine_bus_url(env, NETWORK_SUBNET.read(env)),
             process_bus_url=bus_url(env, NATS_URL),
@@ -143,6 +146,11 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
             catalog=self.catalog,
             catalog_target=self.catalog_target,
         )
+
+    @property
+    def own_catalog(self) -> Path | None:
+        """Where the supervisor itself sees the catalog; None where it does not."""
+        return self.catalog_folder or (Path(self.catalog) if self.catalog.startswith("/") else None)
 
     @property
     def secret_folder(self) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import ipaddress
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -187,6 +188,30 @@ async def test_the_kernel_sees_the_hardening_of_a_check(docker: DockerBench) -> 
         *("lo", "ro"),
     ]
     await runtime.close()
+
+
+async def test_the_catalog_can_be_written_by_a_change_and_by_no_look(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    os.chown(catalog, 1234, 1234)
+    script = "read -r line; id -u; touch /app/data/new 2>/dev/null && echo written; ls /sys/class/net"
+    profile = msgspec.structs.replace(
+        docker.profile(OBEDIENT), catalog=str(catalog), catalog_command=("/bin/sh", "-c", script)
+    )
+    runtime = DockerRuntime(docker.url, profile, subnet=SUBNET, egress_subnet=OTHER_SUBNET)
+    look = await runtime.catalog(LINE, 20)
+    assert look.stdout.split() == [b"65532", b"lo"]
+    assert not (catalog / "new").exists()
+    change = await runtime.catalog(LINE, 20, writes=True)
+    assert change.stdout.split() == [b"1234", b"written", b"lo"]
+    assert (catalog / "new").stat().st_uid == 1234
+    await runtime.close()
+    none = docker.runtime(OBEDIENT)
+    with pytest.raises(FaultError, match="FLOTILLA_CATALOG"):
+        await none.catalog(LINE, 20)
+    await none.close()
 
 
 async def test_live_trading_runs_when_it_is_confirmed(docker: DockerBench, runtime: DockerRuntime) -> None:

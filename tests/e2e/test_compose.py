@@ -125,6 +125,21 @@ class Fleet:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
 
+    def send(self, path: str, file: bytes, *, key: str) -> Any:
+        """The answer to a file that is the body."""
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/nautilus/{path}",
+            method="POST",
+            data=file,
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/octet-stream",
+                "Idempotency-Key": key,
+            },
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
     def inspect(self) -> dict[str, Any]:
         """Docker's facts of every container of the project that runs, by service."""
         ids = self.compose("ps", "--quiet").stdout.split()
@@ -182,6 +197,29 @@ def test_a_backtest_runs_in_a_worker_container(composed: Fleet) -> None:
     found = composed.ask("GET", "engine/backtest/composed-bt")["backtest"]
     assert (found["status"], found["progress"]) == ("completed", 100)
     assert found["results"]["metrics"]["total_trades"] > 100
+
+
+def test_a_file_that_is_sent_gets_into_the_volume_of_the_catalog_and_goes_again(composed: Fleet) -> None:
+    rows = "".join(f"2024-01-02T10:{minute:02}:00Z,1.1,1.2,1,1\n" for minute in range(60))
+    composed.send(
+        "catalog/imports?type=quotes&instrument=EUR/USD.SIM&file=eurusd.csv",
+        f"time,bid,ask,bid_size,ask_size\n{rows}".encode(),
+        key="composed-import",
+    )
+
+    def state() -> Any:
+        return composed.ask("GET", "catalog/imports/composed-import")
+
+    until(lambda: state()["state"] not in ("waiting", "running"), 120, "the end of the import")
+    ended = state()
+    assert (ended["success"], ended["data"]["reports"][0]["new_rows"]) == (True, 60), ended
+    chart = composed.ask("GET", "catalog/bars?identifier=EUR/USD.SIM&points=6")["chart"]
+    assert [point["close"] for point in chart["points"]] == [1.15] * 6
+    # Its command line has no state folder: it speaks to the fleet.
+    removed = composed.cli("data", "rm", "EUR/USD.SIM", "--type", "quotes")
+    assert removed.returncode == 0, removed.stdout + removed.stderr
+    assert "60 quotes removed, nothing of it is left" in removed.stdout
+    assert "EUR/USD.SIM" not in composed.ask("GET", "catalog")["catalog"]["ranges"].get("quotes", {})
 
 
 def test_the_integration_script_passes_against_it(composed: Fleet, tmp_path: Path) -> None:

@@ -226,6 +226,10 @@ class MemoryRuntime:
         """No plans are checked here."""
         raise NotImplementedError
 
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        """There is no catalog here."""
+        raise NotImplementedError
+
     async def probe(self) -> RuntimeProbe:
         """See ContainerRuntime."""
         return RuntimeProbe(is_up=True, cpus=2, memory_bytes=1 << 33)

@@ -2,12 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus, connect
@@ -22,7 +24,11 @@ from tests.integration.orchestrator_bench import bench, idle  # noqa: F401 - fix
 from tests.integration.sidecars import heard, sidecar  # noqa: F401
 from tests.integration.supervisors import environment, orchestrator, supervisor  # noqa: F401
 
-type ConnectAs = Callable[[Actor], Awaitable[Bus]]
+
+class ConnectAs(Protocol):
+    """Connects as an actor, a gateway that `pushes` packages among them."""
+
+    async def __call__(self, actor: Actor, *, pushes: bool = False) -> Bus: ...
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +49,9 @@ async def connect_as(nats: NatsServer) -> AsyncIterator[ConnectAs]:
     """Connections of any actor, each closed at the end of the test."""
     made: list[Bus] = []
 
-    async def connect_one(actor: Actor) -> Bus:
-        made.append(await connect(nats.settings(actor)))
+    async def connect_one(actor: Actor, *, pushes: bool = False) -> Bus:
+        creds = nats.keys.actor_credentials(actor, pushes=pushes)
+        made.append(await connect(msgspec.structs.replace(nats.settings(actor), creds=creds)))
         return made[-1]
 
     yield connect_one

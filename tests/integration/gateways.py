@@ -27,6 +27,19 @@ from flotilla.schemas.catalog import (
 )
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import HEALTH, Actor, Call
+from flotilla.schemas.data import (
+    Chart,
+    ChartPoint,
+    DataGap,
+    DataGaps,
+    DataRemoved,
+    DataRows,
+    DataUploaded,
+    ImportList,
+    ImportOptions,
+    ImportState,
+    ImportView,
+)
 from flotilla.schemas.engine import (
     EngineAccepted,
     EngineList,
@@ -41,7 +54,7 @@ from flotilla.schemas.engine import (
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health
 from flotilla.schemas.host import HostList, HostView
-from flotilla.schemas.package import PackageList, PackageStrategy, PackageView
+from flotilla.schemas.package import ChunkKept, PackageList, PackageRemoved, PackageStrategy, PackageView
 from flotilla.schemas.session import (
     CleanupReport,
     ContainerFacts,
@@ -161,6 +174,48 @@ STRATEGIES = StrategyList(
 )
 
 
+CHART = Chart(
+    identifier="SPX.SIM-1-DAY-LAST-EXTERNAL",
+    data_type="bars",
+    made_of="bars",
+    events=5,
+    is_down_sampled=True,
+    bucket_s=172_800.0,
+    points=(ChartPoint(first=NOW, last=NOW, open=1.0, high=2.0, low=0.5, close=1.5, volume=7.0, events=5),),
+)
+GAPS = DataGaps(
+    identifier="SPX.SIM-1-DAY-LAST-EXTERNAL",
+    data_type="bars",
+    events=5,
+    usual_s=86_400.0,
+    factor=5.0,
+    gap_count=1,
+    gaps=(DataGap(first=NOW, last=NOW),),
+)
+
+
+IMPORT = ImportView(
+    import_id="i1",
+    host="h1",
+    file="eurusd.csv",
+    state=ImportState.COMPLETED,
+    asked_at=NOW,
+    options=ImportOptions(type="quotes", instrument="EUR/USD.SIM"),
+    ended_at=NOW,
+    reports=({"event": "imported", "rows": 2},),
+)
+PACKAGE = PackageView(
+    name="mine",
+    version="2",
+    digest="ab" * 32,
+    size_bytes=9,
+    files=(),
+    pushed_at=NOW,
+    strategies=(PackageStrategy(template="mine", strategy_class="Mine"),),
+    is_newest=True,
+)
+
+
 class Orchestrator:
     """Answers every call of the fleet with what stands in `answers` by subject: a value, a fault, or a function."""
 
@@ -193,19 +248,22 @@ class Orchestrator:
                 faults=(TemplateFault(file="broken.json", kind="strategy", message="not JSON"),),
             ),
             **gateway_backtests.answers(),
-            "fleet.package.list": PackageList(
-                packages=(
-                    PackageView(
-                        name="mine",
-                        version="2",
-                        digest="ab" * 32,
-                        size_bytes=9,
-                        files=(),
-                        pushed_at=NOW,
-                        strategies=(PackageStrategy(template="mine", strategy_class="Mine"),),
-                        is_newest=True,
-                    ),
-                )
+            "fleet.package.list": PackageList(packages=(PACKAGE,)),
+            "fleet.package.upload": lambda piece: ChunkKept(digest=piece.digest, index=piece.index),
+            "fleet.package.push": PACKAGE,
+            "fleet.package.remove": PackageRemoved(name="mine", version="2", digest="ab" * 32, used_by=()),
+            "fleet.catalog.chart": CHART,
+            "fleet.catalog.gaps": GAPS,
+            "fleet.catalog.rows": DataRows(
+                identifier="SPX.SIM-1-DAY-LAST-EXTERNAL", data_type="bars", rows=({"close": "1.0"},)
+            ),
+            "fleet.catalog.upload": lambda piece: DataUploaded(
+                import_id=piece.import_id, size_bytes=piece.offset + len(piece.data)
+            ),
+            "fleet.catalog.import": IMPORT,
+            "fleet.catalog.imports": ImportList(imports=(IMPORT,)),
+            "fleet.catalog.remove": DataRemoved(
+                identifier="EUR/USD.SIM", data_type="quotes", rows=2_000, is_whole=True
             ),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",
@@ -331,6 +389,8 @@ def concrete(route: Route) -> str:
         "backtest_id": "bt1",
         "study_id": "st1",
         "part": "trades",
+        "import_id": "i1",
+        "version": "2",
     }
     return route.path.format_map(known)
 
@@ -359,9 +419,9 @@ async def staged(connect_as: ConnectAs, folder: Path, **settings: Any) -> AsyncI
     await ensure_streams(bus)
     orchestrator = Orchestrator(bus)
     await orchestrator.start()
-    gateway = await connect_as(Actor.GATEWAY)
+    gateway = await connect_as(Actor.GATEWAY, pushes=True)
     # Tests ask faster than people, and often without a good token.
-    usual = {"tokens_file": file, "port": 0, "rate": 100_000.0, "failures": 100_000}
+    usual = {"tokens_file": file, "port": 0, "rate": 100_000.0, "failures": 100_000, "pushes": True}
     chosen = msgspec.structs.replace(GatewaySettings.from_env({}), **{**usual, **settings})
     async with (
         serve(gateway, chosen) as probe,

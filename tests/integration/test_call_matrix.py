@@ -117,6 +117,17 @@ async def test_a_service_says_what_the_contract_lets_it_say_and_nothing_else(
     assert EVERYTHING - refused == of_actor(actor) & EVERYTHING | more_of(actor)
 
 
+async def test_a_gateway_says_what_changes_packages_only_where_the_owner_wants_that(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    creds = nats.keys.actor_credentials(Actor.GATEWAY, pushes=True)
+    refused = await refused_of(nats, tmp_path, creds, Actor.GATEWAY)
+    packages = {"fleet.package.upload", "fleet.package.push", "fleet.package.remove"}
+    assert packages <= EVERYTHING
+    assert EVERYTHING - refused == of_actor(Actor.GATEWAY) & EVERYTHING | more_of(Actor.GATEWAY) | packages
+    assert not packages & of_actor(Actor.GATEWAY)
+
+
 def more_of(actor: Actor) -> set[str]:
     """What it says that is no call of its own: the gateway hands an emergency stop to every host at once."""
     return {FLEET_STOP_ORDER.subject} if actor == Actor.GATEWAY else set()

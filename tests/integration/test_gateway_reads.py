@@ -13,6 +13,7 @@ from flotilla.bus import fleet_stop
 from flotilla.bus.tokens import add_code
 from flotilla.schemas.backtest import BacktestStatus, ListBacktests
 from flotilla.schemas.contract import Actor
+from flotilla.schemas.data import ReadChart, ReadGaps, ReadRows, RemoveData
 from flotilla.schemas.engine import (
     EngineList,
     EngineLogs,
@@ -49,9 +50,18 @@ BODIES: dict[str, Any] = {
     "strategy_validate": {"strategyName": "ema_cross"},
     "backtest_run": {"backtest_id": "bt1", "config": CONFIG},
     "study_run": {"study_id": "st1", "config": STUDY},
+    "catalog_import": ["the file"],
+    "package_push": ["the archive"],
 }
 """Of the routes that need a body."""
-QUERIES = {"backtest_compare": "?ids=a,b"}
+QUERIES = {
+    "catalog_import": "?type=quotes&instrument=EUR/USD.SIM&file=eurusd.csv",
+    "package_push": "?name=mine",
+    "backtest_compare": "?ids=a,b",
+    **dict.fromkeys(
+        ("catalog_bars", "catalog_gaps", "catalog_rows", "catalog_remove"), "?identifier=EUR/USD.SIM"
+    ),
+}
 
 
 @pytest.fixture
@@ -85,7 +95,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 58
+    assert len(checked) == 66
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -263,3 +273,45 @@ async def test_packages_and_the_versions_of_one_are_listed(stage: Stage) -> None
     assert await read(stage, f"{API}/packages/mine") == listed
     stage.orchestrator.answers["fleet.package.list"] = PackageList(packages=())
     assert (await read(stage, f"{API}/packages/mine", 404))["code"] == "not_found"
+
+
+async def test_a_data_set_is_asked_for_as_it_was_in_the_query(stage: Stage) -> None:
+    bars = "SPX.SIM-1-DAY-LAST-EXTERNAL"
+    chart = await read(stage, f"{API}/catalog/bars?identifier={bars}&from=2001-01-02&to=2001-02-01&points=7")
+    assert (chart["chart"]["is_down_sampled"], chart["chart"]["points"][0]["close"]) == (True, 1.5)
+    await read(stage, f"{API}/catalog/gaps?identifier=EUR%2FUSD.SIM&type=quotes&limit=3")
+    await read(stage, f"{API}/catalog/rows?identifier=EUR/USD.SIM&from=2001-01-02T03:04:05Z")
+    assert stage.orchestrator.requests == [
+        ReadChart(identifier=bars, first="2001-01-02", last="2001-02-01", points=7),
+        ReadGaps(identifier="EUR/USD.SIM", type="quotes", limit=3),
+        ReadRows(identifier="EUR/USD.SIM", first="2001-01-02T03:04:05Z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "identifier"),
+        ("identifier=../x", "identifier"),
+        ("identifier=SPX.SIM&points=0", "points"),
+        ("identifier=SPX.SIM&points=2001", "points"),
+        ("identifier=SPX.SIM&from=yesterday", "from"),
+        ("identifier=SPX.SIM&first=2001-01-01", "first"),
+        ("identifier=SPX.SIM&type=A", "type"),
+    ],
+)
+async def test_what_names_no_data_set_reaches_nobody(stage: Stage, query: str, field: str) -> None:
+    reply = await read(stage, f"{API}/catalog/bars?{query}", 422)
+    assert [error["field"] for error in reply["errors"]] == [field]
+    assert stage.orchestrator.requests == []
+
+
+async def test_removing_data_says_what_and_how_much_and_carries_its_request_id(stage: Stage) -> None:
+    path = f"{API}/catalog/data?identifier=EUR/USD.SIM&type=quotes&from=2024-03-01"
+    async with stage.http.delete(path, headers={"Idempotency-Key": "once"}) as answer:
+        reply = await answer.json()
+    assert (answer.status, reply["success"], reply["state"]) == (200, True, "removed")
+    assert reply["message"] == "EUR/USD.SIM: 2,000 quotes removed, nothing of it is left"
+    assert stage.orchestrator.requests == [
+        RemoveData(identifier="EUR/USD.SIM", type="quotes", first="2024-03-01", request_id="once")
+    ]

@@ -228,6 +228,9 @@ class SimRuntime:
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         return CheckOutput(exit_code=0, stdout=b'{"problems":[]}\n')
 
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        raise NotImplementedError
+
     async def probe(self) -> RuntimeProbe:
         return await self._ask(lambda: RuntimeProbe(is_up=True, cpus=4, memory_bytes=1 << 34, version="0"))
 

@@ -9,12 +9,13 @@ import click
 import msgspec
 
 from flotilla.cli.commands.data_program import PROGRAM
+from flotilla.cli.commands.data_remote import import_remotely
+from flotilla.cli.commands.data_report import tell
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.catalog import CatalogView, Finding
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.show import formats
-from flotilla.show.data_findings import findings_report, preview_table
+from flotilla.show.data_findings import findings_report
 from flotilla.show.output import console
 from flotilla.show.tables import catalog_table
 from flotilla.stack.checks import require_engine_package
@@ -86,12 +87,16 @@ def import_(
     """Bring CSV, Parquet or Feather FILES into the catalog; the same again changes nothing.
 
     FILES may be packed (.gz, .zst, .zip), folders, and patterns in quotes. Layouts of
-    well-known vendors are recognised by their shape.
+    well-known vendors are recognised by their shape. Where FLOTILLA_NATS_URL names the
+    fleet, they are uploaded to it one by one, and may be no folders and patterns.
 
     \b
     flotilla data import --sample
     flotilla data import eurusd.csv --type quotes --instrument EUR/USD.SIM --timezone UTC
     """
+    if options.is_of_environment:
+        import_remotely(options, files, {"type": data_type, **plain}, is_sample=sample)
+        return
     given = {"type": data_type, **plain}
     arguments = [str(file) for file in files] + (["--sample"] if sample else [])
     for name, value in given.items():
@@ -142,36 +147,11 @@ async def _import(options: Options, arguments: list[str]) -> None:
                             f"{Path(report['file']).name}: {report['rows']:,} rows {report['step']}"
                         )
                     else:
-                        _tell(options, report)
+                        tell(options, report)
     except ProgramFailedError:
         if not refusal:
             raise
         raise fault(FaultCode.INVALID, refusal) from None
-
-
-def _tell(options: Options, report: dict[str, Any]) -> None:
-    if options.is_json:
-        options.output.json_line(report)
-        return
-    if report["event"] == "preview":
-        options.output.show(preview_table(report))
-        _tell_notes(options, report)
-        return
-    what = "imported" if report["event"] == "imported" else "unchanged, the catalog has it already"
-    if report["replaced_rows"]:
-        what += f", {report['replaced_rows']:,} in the place of others"
-    span = f"{formats.day(report['first'])} to {formats.day(report['last'])}"
-    options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']}, {span}, {what}")
-    _tell_notes(options, report)
-
-
-def _tell_notes(options: Options, report: dict[str, Any]) -> None:
-    for layout in report["layouts"]:
-        options.output.show(f"  layout: {layout}")
-    for note in (*report.get("assumed", ()), *report["notes"]):
-        options.output.show(f"  {note}")
-    if report["ignored"]:
-        options.output.show(f"  columns not read: {', '.join(report['ignored'])}")
 
 
 @click.command()

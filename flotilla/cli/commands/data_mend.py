@@ -1,10 +1,15 @@
 """`flotilla data rm` and `consolidate`: changes to what was imported."""
 
+import asyncio
+
 import click
+import msgspec
 
 from flotilla.cli.commands.data_program import told
 from flotilla.cli.options import Options, common, pass_options
+from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import DataKind
+from flotilla.schemas.data import DataRemoved
 
 
 @click.command()
@@ -24,16 +29,29 @@ def rm(
 ) -> None:
     """Take the data of IDENTIFIER out of the catalog, an instrument or a bar type.
 
+    The catalog is that of the state folder, or of the fleet that FLOTILLA_NATS_URL names.
+
     \b
     flotilla data rm EUR/USD.SIM --type quotes --from 2024-03-01 --to 2024-03-31
     """
-    given = {"--type": data_type, "--from": first, "--to": last}
-    report = told(options, ["rm", identifier, *(f"{name}={value}" for name, value in given.items() if value)])
+    if options.is_of_environment:
+        report = msgspec.to_builtins(asyncio.run(_removed(identifier, data_type, first, last)))
+    else:
+        given = {"--type": data_type, "--from": first, "--to": last}
+        arguments = [f"{name}={value}" for name, value in given.items() if value]
+        report = told(options, ["rm", identifier, *arguments])
     if options.is_json:
         options.output.json_line(report)
         return
     left = "nothing of it is left" if report["is_whole"] else "the others stay"
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']} removed, {left}")
+
+
+async def _removed(
+    identifier: str, data_type: str | None, first: str | None, last: str | None
+) -> DataRemoved:
+    async with Flotilla.connect(via="cli") as fleet:
+        return await fleet.remove_data(identifier, data_type=data_type, first=first, last=last)
 
 
 @click.command()

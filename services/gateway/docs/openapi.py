@@ -21,7 +21,7 @@ _MEANING: Final = {
     403: "The token's role is too low; or a page of another site asks.",
     404: "Not known.",
     409: "Illegal now, or several engines are active and none was named.",
-    413: "The body is over 256 KiB.",
+    413: "The body is over 256 KiB; or a file, or all that wait with it, are larger than they may be.",
     415: "The body says that it is something else than JSON in UTF-8.",
     422: "A value is invalid; `errors` names each field.",
     429: "Too many at once, too often, or too often without a good token; see Retry-After.",
@@ -95,6 +95,9 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if (body := route.signature.body) is not None:
         content = {"application/json": {"schema": schemas.of(body)}}
         operation["requestBody"] = {"required": not route.signature.is_body_optional, "content": content}
+    if route.takes is not None:
+        content = {route.takes: {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.role is not None:
         operation["security"] = [{"token": []}]
         operation["x-role"] = str(route.role)
@@ -115,7 +118,7 @@ def _query(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         schema = dict(_not_null(schemas.of(field.type)))
         if isinstance(field.default, bool | int | float | str):
             schema["default"] = field.default
-        parameter = {"name": field.name, "in": "query", "required": field.required, "schema": schema}
+        parameter = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
         parameters.append(parameter)

@@ -93,12 +93,24 @@ _PLACES: Final = {
     "backtest_id": "bt-001",
     "study_id": "st-001",
     "part": "trades",
+    "import_id": "my-import",
+    "version": "1",
 }
+_QUERY: Final = {
+    "ids": "bt-001,bt-002",
+    "identifier": "SPX.SIM-1-DAY-LAST-EXTERNAL",
+    "type": "quotes",
+    "instrument": "EUR/USD.SIM",
+    "file": "eurusd.csv",
+    "name": "mine",
+}
+"""Of parameters that must be given."""
 _PARAMETERS: Final = '{"instrument_id": "SPX.SIM", "bar_type": "SPX.SIM-1-DAY-LAST-EXTERNAL"}'
 _CONFIG: Final = (
     '{"config": {"engine_type": "sandbox", "instance_id": "trading-001", "template": "sandbox_engine"}}'
 )
 _BACKTEST: Final = '{"strategy": "ema_cross", "instruments": ["SPX.SIM"], "start_date": "2020-01-01", "end_date": "2020-12-31"}'
+_JSON: Final = "application/json"
 _BODIES: Final = {
     "SignInBody": '{"code": "ABCDE-FGHIJ"}',
     "StartBody": _CONFIG,
@@ -194,13 +206,16 @@ def _body(document: dict[str, Any], operation: dict[str, Any]) -> str:
     if "requestBody" not in operation:
         return ""
     body = operation["requestBody"]
+    media = next(iter(body["content"]))
+    if media != _JSON:
+        return f"<h4>Body</h4><p>The file itself, as <code>{escape(media)}</code>.</p>"
     name = _body_name(operation)
     note = "" if body["required"] else " <small>may be left out</small>"
     return f"<h4>Body{note}</h4>{fields_table(document['components']['schemas'][name])}"
 
 
 def _body_name(operation: dict[str, Any]) -> str:
-    reference: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    reference: str = operation["requestBody"]["content"][_JSON]["schema"]["$ref"]
     return reference.rpartition("/")[2]
 
 
@@ -227,7 +242,13 @@ def _schemas(document: dict[str, Any]) -> str:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
+    query = "&".join(
+        f"{one['name']}={_QUERY[one['name']]}"
+        for one in operation["parameters"]
+        if one["in"] == "query" and one["required"]
+    )
     url = f"http://localhost:8001{path.format_map(_PLACES)}"
+    url = f"'{url}?{query}'" if query else url
     parts = [
         "curl",
         *(["-N"] if operation["tags"] == ["stream"] else []),
@@ -237,8 +258,9 @@ def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
         parts.append('-H "Authorization: Bearer $TOKEN"')
     lines = [" ".join([*parts, url])]
     if operation.get("requestBody", {}).get("required"):
-        body = _BODIES[_body_name(operation)]
-        lines.append(f"-H \"Content-Type: application/json\" -d '{body}'")
+        media = next(iter(operation["requestBody"]["content"]))
+        body = f"-d '{_BODIES[_body_name(operation)]}'" if media == _JSON else "-T FILE"
+        lines.append(f'-H "Content-Type: {media}" {body}')
     return " \\\n  ".join(lines)
 
 

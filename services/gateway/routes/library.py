@@ -4,20 +4,25 @@ from typing import Final
 
 from flotilla.schemas.access import Role
 from flotilla.services.gateway.engines import strategy_replies
-from flotilla.services.gateway.fleet import audit, packages, probes, reads, templates
+from flotilla.services.gateway.fleet import audit, data, packages, probes, reads, templates
 from flotilla.services.gateway.fleet import events as sse
 from flotilla.services.gateway.fleet import sign_in as session
 from flotilla.services.gateway.routes.route import (
     API,
     ENGINE,
+    FILE,
     TEMPLATES,
     Route,
+    changing,
+    deleting,
     observing,
     reading,
     unguarded,
 )
 from flotilla.services.gateway.web.failure import Failure
 from flotilla.services.gateway.web.scope import About
+
+_NOT_THERE: Final = {404: Failure}
 
 STREAM_ROUTES: Final[tuple[Route, ...]] = (
     observing(
@@ -83,6 +88,25 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         tag="templates and data",
         about=About.SHARED,
     ),
+    Route(
+        "package_push",
+        f"{API}/packages",
+        packages.push_package,
+        "Check a package and keep it under a name and a version; its packed archive is the body. Only with `FLOTILLA_HTTP_PUSH=1`.",
+        tag="templates and data",
+        about=About.FLEET,
+        method="POST",
+        role=Role.ADMIN,
+        takes=FILE,
+    ),
+    deleting(
+        "package_remove",
+        f"{API}/packages/{{name}}@{{version}}",
+        packages.remove_package,
+        "Forget a version of a package; one that is in use is kept unless forced. Only with `FLOTILLA_HTTP_PUSH=1`.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
     # The contract has it below /engine; it belongs to no engine, so it stands beside it too.
     *(
         reading(
@@ -94,6 +118,66 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
             about=About.SHARED,
         )
         for name, path in (("engine_catalog", f"{ENGINE}/catalog"), ("catalog", f"{API}/catalog"))
+    ),
+    reading(
+        "catalog_bars",
+        f"{API}/catalog/bars",
+        data.read_chart,
+        "Open, high, low and close of a data set, at most so many points: bars, or made of quotes or trades.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    reading(
+        "catalog_gaps",
+        f"{API}/catalog/gaps",
+        data.read_gaps,
+        "Where a data set has no events for long.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    reading(
+        "catalog_rows",
+        f"{API}/catalog/rows",
+        data.read_rows,
+        "The first events of a data set, as they are stored.",
+        tag="templates and data",
+        about=About.SHARED,
+        failures=_NOT_THERE,
+    ),
+    changing(
+        "catalog_import",
+        f"{API}/catalog/imports",
+        data.import_data,
+        "Import the file that is the body; answered as soon as it is here whole and in the queue. `replace` needs an admin.",
+        tag="templates and data",
+        about=About.FLEET,
+        takes=FILE,
+    ),
+    reading(
+        "catalog_imports",
+        f"{API}/catalog/imports",
+        data.list_imports,
+        "Imports over REST and bus, newest first.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
+    reading(
+        "catalog_import_read",
+        f"{API}/catalog/imports/{{import_id}}",
+        data.read_import,
+        "How far an import is, and how it ended: `success` is false for one that failed, which `message` says.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
+    deleting(
+        "catalog_remove",
+        f"{API}/catalog/data",
+        data.remove_data,
+        "Take a data set, or a time of it, out of the catalog; the definition of its instrument stays.",
+        tag="templates and data",
+        about=About.FLEET,
     ),
 )
 

@@ -20,6 +20,7 @@ STRATEGY: Final = f"{STRATEGIES}/{{strategy_id}}"
 TEMPLATES: Final = f"{ENGINE}/strategies/templates"
 BACKTEST: Final = f"{ENGINE}/backtest"
 BACKTESTS: Final = f"{API}/backtests"
+FILE: Final = "application/octet-stream"
 STUDIES: Final = f"{API}/studies"
 
 
@@ -29,7 +30,7 @@ class Route:
     labels, `is_urgent` counts towards no limit.
 
     `id_in_body` is where the body repeats the `instance_id` of the path or query; a body that says otherwise is refused.
-    `failures` are the bodies of failures that say more than the common one, by status.
+    `takes` is the media type of a body that is no JSON and is read as it comes. `failures` are the bodies of failures that say more than the common one, by status.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Route:
     is_urgent: bool = False
     id_in_body: str = "instance_id"
     media: str = "application/json"
+    takes: str | None = None
     failures: Mapping[int, Any] = field(default_factory=dict)
     signature: Signature = field(init=False)
 

@@ -101,7 +101,8 @@ def read_path(given: Mapping[str, str]) -> dict[str, str]:
 def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q]) -> Q:
     """The query parameters as a struct. Raises FaultError `invalid` that names every one that is wrong, unknown or given twice."""
     fields = msgspec.structs.fields(into)
-    wanted = {field.name: field.type for field in fields}
+    wanted = {field.encode_name: field.type for field in fields}
+    own_names = {field.encode_name: field.name for field in fields}
     values: dict[str, Any] = {}
     problems: list[FieldError] = []
     named: set[str] = set()
@@ -114,11 +115,13 @@ def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q
         else:
             named.add(name)
             try:
-                values[name] = _parsed(text, wanted[name])
+                values[own_names[name]] = _parsed(text, wanted[name])
             except msgspec.ValidationError as error:
                 problems.append(FieldError(name, str(error)))
     problems += [
-        FieldError(field.name, "missing") for field in fields if field.required and field.name not in named
+        FieldError(field.encode_name, "missing")
+        for field in fields
+        if field.required and field.encode_name not in named
     ]
     if problems:
         raise invalid(*problems)

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.config import EngineConfig, StrategyChoice
+from flotilla.schemas.data import ImportId
 from flotilla.schemas.engine import ExpectedDigests
-from flotilla.schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
+from flotilla.schemas.ids import BacktestId, InstanceId, Name, PackageVersion, SessionId, StudyId
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.strategy import SignalValue, StrategyId
 from flotilla.schemas.telemetry import EventKind
@@ -55,6 +56,8 @@ PATH_TYPES: Final[Mapping[str, Any]] = {
     "backtest_id": BacktestId,
     "study_id": StudyId,
     "part": PartName,
+    "import_id": ImportId,
+    "version": PackageVersion,
 }
 """What may stand in a path, by the name of its placeholder."""
 type Limit = Annotated[int, Meta(ge=1, le=1000)]

@@ -17,6 +17,7 @@ from flotilla.schemas import alerts
 from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.audit import AuditList, GatewayRefusal, HostCommand, ReadAudit, WaitingEntry
 from flotilla.schemas.contract import (
+    CATALOG_UPLOAD,
     EMERGENCY_STOP,
     FLEET_AUDIT_ENTRY,
     HOST_EMERGENCY_STOP,
@@ -53,12 +54,14 @@ FORGET_S: Final = 3_600.0
 def refusal_of(seen: Witnessed, now: datetime) -> Refusal | None:
     """A command of a person's that was refused or failed; None for what was done, which is on record with its effect.
 
-    A piece of a package is nothing before it is pushed. Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted. One that asks in another's
+    A piece of a package or of a file is nothing before that is pushed or imported. Workers ask for trials all the time, and are told no just as often: that is no change that anybody wanted. One that asks in another's
     name is an attempt.
     """
     if seen.problem is None:
         return None
-    if seen.call is PACKAGE_UPLOAD or (seen.call is TRIAL_CLAIM and seen.problem.code != FaultCode.FORBIDDEN):
+    if seen.call in (PACKAGE_UPLOAD, CATALOG_UPLOAD) or (
+        seen.call is TRIAL_CLAIM and seen.problem.code != FaultCode.FORBIDDEN
+    ):
         return None
     body = blanked(seen.body)
     said = msgspec.json.decode(body) if body is not None else {}

@@ -7,6 +7,7 @@ import msgspec
 
 from flotilla.bus.logs import get_logger
 from flotilla.schemas.catalog import ATTACHED_FILE, attached_catalogs
+from flotilla.services.supervisor.core.spec import USER
 
 log = get_logger(__name__)
 
@@ -22,6 +23,17 @@ def attached_paths(catalog: str) -> tuple[str, ...]:
     except (OSError, msgspec.MsgspecError) as error:
         log.error("attached catalogs are not known", catalog=catalog, error=str(error))  # noqa: TRY400
         return ()
+
+
+def owner_of(catalog: str) -> str:
+    """The account that may change a catalog, as Docker writes it: whose folder it is, of a volume that of all engines."""
+    if not catalog.startswith("/"):
+        return USER
+    try:
+        there = Path(catalog).stat()
+    except FileNotFoundError:
+        return USER
+    return f"{there.st_uid}:{there.st_gid}"
 
 
 def mountable(paths: tuple[str, ...]) -> tuple[str, ...]:

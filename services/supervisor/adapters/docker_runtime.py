@@ -12,7 +12,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import ContainerFacts, SessionSpec, container_name
-from flotilla.services.supervisor.adapters.attached_catalogs import attached_paths, mountable
+from flotilla.services.supervisor.adapters.attached_catalogs import attached_paths, mountable, owner_of
 from flotilla.services.supervisor.adapters.docker_check import run_check, sweep_checks
 from flotilla.services.supervisor.adapters.docker_client import REQUEST_TIMEOUT_S, DockerCalls
 from flotilla.services.supervisor.adapters.docker_errors import is_network_missing
@@ -36,12 +36,13 @@ from flotilla.services.supervisor.core.seccomp import keeps_seccomp
 from flotilla.services.supervisor.core.spec import (
     ContainerProfile,
     Room,
+    catalog_config,
     check_config,
     container_config,
     networks_besides,
 )
 from flotilla.services.supervisor.keyed_locks import KeyedLocks
-from flotilla.services.supervisor.ports import RuntimeProbe
+from flotilla.services.supervisor.ports import NO_CATALOG, RuntimeProbe
 
 log = get_logger(__name__)
 
@@ -203,10 +204,23 @@ class DockerRuntime:
         config = check_config(
             self._profile, host=_room(host), timeout_s=timeout_s + 5, has_seccomp=host.has_seccomp
         )
-        self._checks_under_way += 1
-        output = await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
-        self._checks_under_way -= 1
-        return output
+        return await self._thrown_away(config, line, timeout_s)
+
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        """See ContainerRuntime."""
+        if not self._profile.catalog:
+            raise fault(FaultCode.UNAVAILABLE, NO_CATALOG)
+        host = await self._learn()
+        path = self._profile.catalog
+        config = catalog_config(
+            self._profile,
+            host=_room(host),
+            timeout_s=timeout_s + 5,
+            has_seccomp=host.has_seccomp,
+            attached=await asyncio.to_thread(lambda: mountable(attached_paths(path))),
+            writer=await asyncio.to_thread(owner_of, path) if writes else None,
+        )
+        return await self._thrown_away(config, line, timeout_s)
 
     async def sweep_checks(self) -> None:
         """Removes what a supervisor that died left of its checks. Raises FaultError."""
@@ -235,6 +249,12 @@ class DockerRuntime:
                 log.warning("checks were left", fault=error.fault.message)
         await self._signals.close()
         await self._calls.close()
+
+    async def _thrown_away(self, config: dict[str, Any], line: bytes, timeout_s: float) -> CheckOutput:
+        self._checks_under_way += 1
+        output = await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
+        self._checks_under_way -= 1
+        return output
 
     async def _signal_again(self, container_id: str) -> None:
         """The first process of a container drops the signals that come before it has made room for them."""

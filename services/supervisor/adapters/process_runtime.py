@@ -54,11 +54,17 @@ class ProcessRuntime:
         owner: str,
         host: str,
         check_command: tuple[str, ...] = (sys.executable, "-m", "flotilla.engine_sidecar.checking"),
+        catalog_command: tuple[str, ...] = (
+            sys.executable,
+            "-m",
+            "flotilla.engine_sidecar.catalog.questions",
+        ),
         is_guest: bool = False,
     ) -> None:
         self._root = root
         self._command = command
         self._check_command = check_command
+        self._catalog_command = catalog_command
         self._owner = owner
         self._host = host
         self._locks: KeyedLocks[str] = KeyedLocks()
@@ -153,6 +159,10 @@ class ProcessRuntime:
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """See ContainerRuntime."""
         return await run_check(self._root, self._check_command, line, timeout_s)
+
+    async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        """See ContainerRuntime. Nothing but its own care keeps a process from writing."""
+        return await run_check(self._root, self._catalog_command, line, timeout_s)
 
     async def probe(self) -> RuntimeProbe:
         """See ContainerRuntime."""

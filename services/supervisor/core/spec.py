@@ -47,7 +47,7 @@ _ENV: Final = (
 class ContainerProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What all engine containers of a host have in common.
 
-    `command` overrides the image's own, `check_command` is what checks a plan. `egress` is the second network of engines that need
+    `command` overrides the image's own, `check_command` is what checks a plan, `catalog_command` what reads and changes the catalog. `egress` is the second network of engines that need
     venues. `catalog` is a path of the Docker host, or the name of a volume; empty mounts none.
     """
 
@@ -58,6 +58,7 @@ class ContainerProfile(msgspec.Struct, frozen=True, kw_only=True):
     egress: str = "flotilla-egress"
     command: tuple[str, ...] = ()
     check_command: tuple[str, ...] = ("python", "-m", "flotilla.engine_sidecar.checking")
+    catalog_command: tuple[str, ...] = ("python", "-m", "flotilla.engine_sidecar.catalog.questions")
     catalog: str = ""
     catalog_target: str = "/app/data"
 
@@ -78,6 +79,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
 CHECK_ROOM: Final = Room(cpus=1.0, memory_bytes=(1 << 30) + MOST_UNPACKED_BYTES)
 """For NautilusTrader and the classes of one plan, and the wheels that packages need."""
+IMPORT_ROOM: Final = Room(cpus=1.0, memory_bytes=2 << 30)
+"""For an import, which takes less than half of it unless it has to sort."""
 
 
 def container_config(
@@ -127,6 +130,28 @@ def check_config(
         "Entrypoint": ["timeout", "-s", "KILL", str(math.ceil(timeout_s)), *profile.check_command],
         "HostConfig": _host_config(profile, CHECK_ROOM.within(host), "none", has_seccomp=has_seccomp),
     }
+
+
+def catalog_config(
+    profile: ContainerProfile,
+    *,
+    host: Room,
+    timeout_s: float,
+    has_seccomp: bool = True,
+    attached: tuple[str, ...] = (),
+    writer: str | None = None,
+) -> dict[str, Any]:
+    """The same for a look at the catalog, or as the account `writer` for a change of it: only then can it be written."""
+    config = check_config(profile, host=host, timeout_s=timeout_s, has_seccomp=has_seccomp)
+    config["Entrypoint"] = [*config["Entrypoint"][:4], *profile.catalog_command]
+    mounts = config["HostConfig"]["Mounts"]
+    if writer is not None:
+        config["User"] = writer
+        room = IMPORT_ROOM.within(host).memory_bytes
+        config["HostConfig"] |= {"Memory": room, "MemorySwap": room}
+        mounts[0] = {**mounts[0], "ReadOnly": False}
+    mounts += [_mount("bind", path, path) for path in attached]
+    return config
 
 
 def _process(profile: ContainerProfile) -> dict[str, Any]:

@@ -35,6 +35,7 @@ READ_IN = {
         "flotilla/state/secret_places.py",
         "flotilla/cli/commands/access.py",
         "flotilla/cli/commands/emergency.py",
+        "flotilla/cli/options.py",
     },
     Reader.SIDECAR: {"engine_sidecar/session/settings.py"},
     Reader.ENGINE: {
@@ -51,6 +52,7 @@ TABLE = "schemas/environment.py"
 # What these name they give to others, pass on, or tell people of.
 GIVERS = {
     "flotilla/stack/services.py",
+    "flotilla/stack/provision.py",
     "flotilla/stack/runtime.py",
     "services/supervisor/adapters/process_spawn.py",
     "services/supervisor/adapters/docker_network.py",
@@ -90,6 +92,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_NETWORK_SUBNET": "10.1.0.0/24",
         "FLOTILLA_EGRESS_NETWORK": "x",
         "FLOTILLA_EGRESS_SUBNET": "10.1.0.0/24",
+        "FLOTILLA_CATALOG_FOLDER": "/x",
         "FLOTILLA_CATALOG_TARGET": "/x",
         "FLOTILLA_ENGINE_NATS_URL": "tls://x",
         "FLOTILLA_ENGINE_COMMAND": "x 'y z'",
@@ -113,6 +116,7 @@ OTHER: dict[Reader, dict[str, str]] = {
         "FLOTILLA_HTTP_PORT": "0",
         "FLOTILLA_HTTP_ORIGINS": "https://desk.example, https://two.example",
         "FLOTILLA_HTTP_NAMES": "Desk.example, two",
+        "FLOTILLA_HTTP_PUSH": "1",
         "FLOTILLA_HTTP_RATE": "1",
         "FLOTILLA_HTTP_CONNECTIONS": "8",
         "FLOTILLA_TOKENS_FILE": "/x",
@@ -223,6 +227,7 @@ BAD = {
         "a.example,-",
         "x\r\nY: z",
     ],
+    "FLOTILLA_HTTP_PUSH": ["yes", "2"],
     "FLOTILLA_HTTP_RATE": ["0", "nan", "fast"],
     "FLOTILLA_HTTP_CONNECTIONS": ["7", "many"],
     "FLOTILLA_MAX_STREAMS": ["0", "100001", "1.5"],

@@ -65,6 +65,8 @@ class Host:
             called_off=CalledOff(CalledOffFile(folder)),
             emergency=cast("Any", SimpleNamespace(is_ending=lambda _: False)),
             checks=cast("Any", None),
+            catalog=cast("Any", None),
+            imports=cast("Any", None),
         )
 
     async def say(self, verb: str, spec: SessionSpec) -> ContainerFacts:

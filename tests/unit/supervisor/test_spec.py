@@ -14,6 +14,7 @@ from flotilla.services.supervisor.core.spec import (
     WHEELS_FOLDER,
     ContainerProfile,
     Room,
+    catalog_config,
     check_config,
     container_config,
     networks_besides,
@@ -143,6 +144,28 @@ def test_a_check_is_as_hardened_as_a_session_without_a_network_and_is_none() -> 
         "-m",
         "flotilla.engine_sidecar.checking",
     ]
+
+
+def test_a_look_at_the_catalog_is_a_check_that_writes_nothing_and_a_change_writes_that_folder_alone() -> None:
+    profile = msgspec.structs.replace(PROFILE, catalog="/srv/catalog")
+    attached = ("/mnt/theirs",)
+    look = catalog_config(profile, host=HOST, timeout_s=25, attached=attached)
+    change = catalog_config(profile, host=HOST, timeout_s=25, attached=attached, writer="1000:1000")
+    check = check_config(profile, host=HOST, timeout_s=25)
+    assert look["Entrypoint"] == [*check["Entrypoint"][:4], *profile.catalog_command]
+    assert (look["User"], change["User"]) == (check["User"], "1000:1000")
+    assert [one["ReadOnly"] for one in look["HostConfig"]["Mounts"]] == [True, True]
+    assert [(one["Source"], one["ReadOnly"]) for one in change["HostConfig"]["Mounts"]] == [
+        ("/srv/catalog", False),
+        ("/mnt/theirs", True),
+    ]
+    own = {"Mounts", "Memory", "MemorySwap"}
+    for config in (look, change):
+        assert {key: value for key, value in config["HostConfig"].items() if key not in own} == {
+            key: value for key, value in check["HostConfig"].items() if key not in own
+        }
+    assert change["HostConfig"]["Memory"] == change["HostConfig"]["MemorySwap"] == 2 << 30
+    assert look["HostConfig"]["Memory"] == CHECK_ROOM.memory_bytes
 
 
 @pytest.mark.parametrize(("catalog", "kind"), [("/srv/catalog", "bind"), ("flotilla-catalog", "volume")])

@@ -1,0 +1,158 @@
+"""What an operator can ask of the fleet's catalog: pictures, gaps and rows of a data set, its import and its removal."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from flotilla.bus.bus import Bus
+from flotilla.schemas import contract
+from flotilla.schemas.data import (
+    PIECE_BYTES,
+    Chart,
+    DataGaps,
+    DataRemoved,
+    DataRows,
+    ImportData,
+    ImportList,
+    ImportState,
+    ImportView,
+    ListImports,
+    ReadChart,
+    ReadGaps,
+    ReadRows,
+    RemoveData,
+    UploadData,
+)
+from flotilla.schemas.decoding import convert
+from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.ids import new_request_id
+
+Time: TypeAlias = date | datetime | str | None
+"""A day, or a moment, in UTC unless it has another offset."""
+_UNDER_WAY: Final = (ImportState.WAITING, ImportState.RUNNING)
+_POLL_S: Final = 0.5
+
+
+class DataCalls:
+    """The data sets of the catalog, by identifier. Every call raises FaultError when it is refused: `not_found` for what there is not."""
+
+    bus: Bus
+
+    async def chart(
+        self,
+        identifier: str,
+        *,
+        data_type: str | None = None,
+        first: Time = None,
+        last: Time = None,
+        points: int = 500,
+    ) -> Chart:
+        """Open, high, low and close of a time, both ends included, at most `points` of them, which the host makes."""
+        asked = {
+            "identifier": identifier,
+            "type": data_type,
+            "from": _text(first),
+            "to": _text(last),
+            "points": points,
+        }
+        return await self.bus.call(contract.CATALOG_CHART, convert(asked, ReadChart))
+
+    async def gaps(self, identifier: str, *, data_type: str | None = None, limit: int = 100) -> DataGaps:
+        """Where there are no events for long; the first `limit` are named."""
+        asked = {"identifier": identifier, "type": data_type, "limit": limit}
+        return await self.bus.call(contract.CATALOG_GAPS, convert(asked, ReadGaps))
+
+    async def rows(
+        self, identifier: str, *, data_type: str | None = None, first: Time = None, limit: int = 10
+    ) -> DataRows:
+        """The first events from a moment on, as they are stored."""
+        asked = {"identifier": identifier, "type": data_type, "from": _text(first), "limit": limit}
+        return await self.bus.call(contract.CATALOG_ROWS, convert(asked, ReadRows))
+
+    async def import_data(
+        self,
+        path: str | Path,
+        /,
+        *,
+        type: str,
+        instrument: str,
+        host: str | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ImportView:
+        """Uploads a file and asks for its import; `options` are those of `flotilla data import`, such as `bar_type`, `timezone`, `dry_run`,
+        and `class`. Answers as soon as it is in the queue: `imported` says what became of it.
+
+        Raises FaultError: `invalid` naming an option at fault, or a file that cannot be read, `too_large`.
+        """
+        file, import_id = Path(path), request_id or new_request_id()
+        named = {"import_id": import_id, "file": file.name, "host": host}
+        asked = {"type": type, "instrument": instrument, **options, **named, "request_id": import_id}
+        request: ImportData = convert(asked, ImportData)
+        offset = 0
+        try:
+            with await asyncio.to_thread(file.open, "rb") as opened:
+                while data := await asyncio.to_thread(opened.read, PIECE_BYTES):
+                    piece = UploadData(
+                        import_id=import_id, file=request.file, offset=offset, data=data, host=host
+                    )
+                    if (await self.bus.call(contract.CATALOG_UPLOAD, piece)).is_asked:
+                        break  # the same request was carried out before
+                    offset += len(data)
+        except OSError as error:
+            raise invalid(FieldError("path", f"{file}: {error.strerror}")) from None
+        return await self.bus.call(contract.CATALOG_IMPORT, request)
+
+    async def imported(
+        self,
+        import_id: str,
+        *,
+        wait_s: float = 0.0,
+        told: Callable[[ImportView], None] | None = None,
+    ) -> ImportView:
+        """How an import is; waits until it has ended, for `wait_s` at most, and calls `told` with what it sees meanwhile.
+
+        Raises FaultError `not_found` for one that no host knows.
+        """
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = (await self.bus.call(contract.CATALOG_IMPORTS, ListImports(import_id=import_id))).imports
+            if not found:
+                raise fault(FaultCode.NOT_FOUND, f"no import {import_id} is known")
+            if told is not None:
+                told(found[0])
+            if found[0].state not in _UNDER_WAY or time.monotonic() >= deadline:
+                return found[0]
+            await asyncio.sleep(_POLL_S)
+
+    async def imports(self, *, limit: int = 20) -> ImportList:
+        """Imports over bus and REST, newest first."""
+        return await self.bus.call(contract.CATALOG_IMPORTS, ListImports(limit=limit))
+
+    async def remove_data(
+        self,
+        identifier: str,
+        *,
+        data_type: str | None = None,
+        first: Time = None,
+        last: Time = None,
+        host: str | None = None,
+        request_id: str | None = None,
+    ) -> DataRemoved:
+        """Takes a data set, or a time of it, out of the catalog of the fleet's host; `host` says which, where several are in sight."""
+        asked = {
+            "identifier": identifier,
+            "type": data_type,
+            "from": _text(first),
+            "to": _text(last),
+            "host": host,
+            "request_id": request_id,
+        }
+        return await self.bus.call(contract.CATALOG_REMOVE, convert(asked, RemoveData))
+
+
+def _text(moment: Time) -> str | None:
+    return moment.isoformat() if isinstance(moment, date) else moment
