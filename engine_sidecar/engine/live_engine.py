@@ -16,8 +16,15 @@ from flotilla.engine_sidecar.engine.measuring import measure
 from flotilla.engine_sidecar.engine.node_building import build_node
 from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
-from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
+from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.engine.starting import (
+    not_connected,
+    watch_connecting,
+    watch_start,
+    why_not_trading,
+)
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venue_instruments import ask_for_named, not_at_venue
 from flotilla.engine_sidecar.link.asking import Answer, Ask
 from flotilla.engine_sidecar.link.frames import (
     CancelOrders,
@@ -87,6 +94,7 @@ class LiveEngine:
         self._ending: asyncio.Future[Ending] = loop.create_future()
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
+        self._asked = ask_for_named(self._kernel)
         self._tap = Tap(self._kernel, link.send)
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
@@ -131,6 +139,7 @@ class LiveEngine:
         # A strategy that shuts the system down gets the same orderly stop as everybody.
         bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
         bus.subscribe("commands.system.shutdown", self._on_shutdown)
+        watch_connecting(self._kernel, Secrets(self._run).hidden, self._on_connect_fault)
         watch_start(self._kernel, self._on_connected, self._on_reconciled, self._on_started)
         self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
 
@@ -167,8 +176,16 @@ class LiveEngine:
         )
         self._ending.set_result(ending)
 
-    def _on_connected(self) -> bool:
-        if why := self._conversions.why_not():
+    async def _on_connect_fault(self, client: Any, error: Exception) -> None:
+        asked = [each for each in self._asked if each.client is client]
+        # What an adapter of NautilusTrader raises for an instrument that is not there; others load what they find.
+        if isinstance(error, KeyError) and (why := await not_at_venue(asked)):
+            self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
+        else:
+            self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, f"did not connect: {not_connected(client)}")
+
+    async def _on_connected(self) -> bool:
+        if why := await not_at_venue(self._asked) or self._conversions.why_not():
             self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
             return False
         self._link.send(Phase(RunState.RECONCILING))

@@ -19,7 +19,6 @@ from flotilla.engine_sidecar.engine.order_limits import limit_orders
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.engine.redis_wire import why_not_there
 from flotilla.engine_sidecar.engine.secrets import Secrets
-from flotilla.engine_sidecar.engine.starting import watch_connecting
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.barrier import Barrier
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
@@ -136,7 +135,6 @@ def build_node(
         limit_orders(trading.kernel, run.plan.node)
     except Exception as error:  # noqa: BLE001 - without its cause: the text of that is not freed of secrets
         raise PlanRefusedError(hidden(f"plan.node: {type(error).__name__}: {error}")) from None
-    watch_connecting(trading.kernel, hidden)
     _add_strategies(run, trading, on_strategy_fault)
     _report_crashes(trading.kernel, on_crash)
     watch = None
