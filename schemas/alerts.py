@@ -108,6 +108,22 @@ IMPAIRED: Final = _engine(
     closed_by=TRADING_AGAIN,
     closed_by_end=IMPAIRED_OVER,
 )
+AGREED: Final = _engine(
+    "agreed",
+    Severity.INFO,
+    "The engine and its venue agree on orders and positions again, or a person took the difference as it is.",
+    _NOTHING,
+)
+MISMATCH_OVER: Final = _over("mismatch")
+MISMATCH: Final = _engine(
+    "mismatch",
+    Severity.CRITICAL,
+    "The engine and its venue do not agree on orders or positions, or a position changed by what the engine did not do. Its strategies"
+    " are not started, or only reduce. The message has the list.",
+    "Look at the venue. `flotilla engine accept` takes it as it is, `flotilla engine flatten` closes what the engine knows of.",
+    closed_by=AGREED,
+    closed_by_end=MISMATCH_OVER,
+)
 HEARD_AGAIN: Final = _fleet(
     "heard_again", Severity.INFO, "An engine that was silent sends heartbeats again.", _NOTHING
 )

@@ -18,15 +18,20 @@ from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.secrets import Secrets
 from flotilla.engine_sidecar.engine.starting import (
+    Reconcile,
     not_connected,
     watch_connecting,
     watch_start,
     why_not_trading,
 )
 from flotilla.engine_sidecar.engine.tap import Tap
-from flotilla.engine_sidecar.engine.venue_instruments import ask_for_named, not_at_venue
+from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
+from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
+from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
 from flotilla.engine_sidecar.link.asking import Answer, Ask
 from flotilla.engine_sidecar.link.frames import (
+    Accept,
     CancelOrders,
     Ended,
     EndNow,
@@ -43,7 +48,7 @@ from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
-from flotilla.schemas.alerts import UNEXPECTED_COMMAND
+from flotilla.schemas.alerts import AGREED, MISMATCH, UNEXPECTED_COMMAND
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
@@ -99,8 +104,17 @@ class LiveEngine:
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
         self._withdrawing = Withdrawing(self._node, loop.time)
+        self._hidden = Secrets(run).hidden
+        self._venues = VenueGate(
+            self._kernel, VenueReports(self._kernel, self._hidden), self._on_compared, loop.time
+        )
         self._stopping = Stopping(
-            self._node, self._tap, self._withdrawing, loop.time, lambda: link.send(GateShut())
+            self._node,
+            self._tap,
+            self._withdrawing,
+            self._venues,
+            now=loop.time,
+            on_shut=lambda: link.send(GateShut()),
         )
         self._intervening = Intervening(
             self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
@@ -122,6 +136,7 @@ class LiveEngine:
                 tasks.create_task(self._measure(), name="measuring"),
                 tasks.create_task(self._obey(tasks), name="commands"),
                 tasks.create_task(self._node.keep_state(), name="keeping state"),
+                tasks.create_task(self._venues.watch(), name="comparing with venues"),
             ]
             ended = await self._end(await self._ending, node)
             for task in others:
@@ -139,8 +154,8 @@ class LiveEngine:
         # A strategy that shuts the system down gets the same orderly stop as everybody.
         bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
         bus.subscribe("commands.system.shutdown", self._on_shutdown)
-        watch_connecting(self._kernel, Secrets(self._run).hidden, self._on_connect_fault)
-        watch_start(self._kernel, self._on_connected, self._on_reconciled, self._on_started)
+        watch_connecting(self._kernel, self._hidden, self._on_connect_fault)
+        watch_start(self._kernel, self._on_connected, self._reconciled, self._on_started)
         self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
 
     async def _run_node(self) -> None:
@@ -191,8 +206,31 @@ class LiveEngine:
         self._link.send(Phase(RunState.RECONCILING))
         return True
 
+    async def _reconciled(self, reconcile: Reconcile) -> bool:
+        within_s = float(self._kernel._config.timeout_reconciliation)
+        try:
+            return await self._venues.reconciled(reconcile, self._on_reconciled, within_s)
+        except ReportsFailed as error:
+            self._end_with(
+                StopPolicy.LEAVE, FailureReason.VENUE, f"orders and positions are not known: {error}"
+            )
+            return False
+
     def _on_reconciled(self) -> None:
         self._stopping.is_reconciled = True
+
+    def _on_compared(self, found: tuple[Difference, ...]) -> None:
+        self._withdrawing.limit("mismatch", is_reducing=bool(found))
+        if self._ending.done():
+            return
+        if found:
+            text = in_words(found)
+            self._link.send(Phase(RunState.MISMATCH, text))
+            self._tap.alert(MISMATCH.alert(text))
+        else:
+            self._tap.alert(AGREED.alert("engine and venue agree on orders and positions"))
+            if self._kernel.trader.is_running:
+                self._link.send(Phase(RunState.TRADING))
 
     def _on_started(self) -> None:
         if self._ending.done():
@@ -240,9 +278,11 @@ class LiveEngine:
                 case Flatten():
                     self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
                 case Reduce():
-                    self._withdrawing.limit(is_reducing=True)
+                    self._withdrawing.limit("lease", is_reducing=True)
                 case GoOn():
-                    self._withdrawing.limit(is_reducing=False)
+                    self._withdrawing.limit("lease", is_reducing=False)
+                case Accept():
+                    self._venues.accept()
                 case Ask() as asked:
                     self._begin(
                         tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"

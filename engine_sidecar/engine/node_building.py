@@ -18,6 +18,7 @@ from flotilla.engine_sidecar.engine.order_gate import OrderGate
 from flotilla.engine_sidecar.engine.order_limits import limit_orders
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.engine.redis_wire import why_not_there
+from flotilla.engine_sidecar.engine.repairs import repair
 from flotilla.engine_sidecar.engine.secrets import Secrets
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.barrier import Barrier
@@ -131,6 +132,7 @@ def build_node(
     try:
         trading, database = _make(plan, loop)
         trading.build()
+        repair(trading.kernel)
         barrier, replays = wire_replay(trading)
         limit_orders(trading.kernel, run.plan.node)
     except Exception as error:  # noqa: BLE001 - without its cause: the text of that is not freed of secrets

@@ -6,6 +6,7 @@ from typing import Any, Final
 _FAULT: Final = "flotilla_connect_fault"
 
 
+type Reconcile = Callable[[], Awaitable[bool]]
 type OnFault = Callable[[Any, Exception], Awaitable[None]]
 
 
@@ -50,21 +51,16 @@ def _watch(client: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None
 def watch_start(
     kernel: Any,
     on_connected: Callable[[], Awaitable[bool]],
-    on_reconciled: Callable[[], None],
+    reconciled: Callable[[Reconcile], Awaitable[bool]],
     on_started: Callable[[], None],
 ) -> None:
-    """Calls `on_connected` when all clients are connected, and breaks the start off where it answers False; `on_reconciled` when
-    orders and positions were compared with the venues, `on_started` when the start is over, well or not.
+    """Calls `on_connected` when all clients are connected, and breaks the start off where it answers False; then `reconciled` with
+    NautilusTrader's own comparison of orders and positions, with the same effect; `on_started` when the start is over, well or not.
     """
     start, reconcile = kernel.start_async, kernel._await_execution_reconciliation
 
     async def reconcile_and_tell() -> bool:
-        if not await on_connected():
-            return False
-        done: bool = await reconcile()
-        if done:
-            on_reconciled()
-        return done
+        return await on_connected() and await reconciled(reconcile)
 
     async def start_and_tell() -> None:
         await start()

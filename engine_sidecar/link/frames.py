@@ -29,7 +29,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
 
 
 class Phase(msgspec.Struct, frozen=True, tag=True):
-    """The engine entered a state: connecting, reconciling, trading, stopping."""
+    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping."""
 
     state: RunState
     detail: str = ""
@@ -116,7 +116,11 @@ class GoOn(msgspec.Struct, frozen=True, tag=True):
     """Trade freely again."""
 
 
-type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | Ask
+class Accept(msgspec.Struct, frozen=True, tag=True):
+    """Take what engine and venue do not agree on as it is, and go on."""
+
+
+type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | Accept | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

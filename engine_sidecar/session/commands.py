@@ -28,7 +28,9 @@ TAKE_S: Final = 1.5
 """How long a stop waits for its engine to take it before it is answered. Whether the engine does or not, the deadline holds."""
 LATEST_END_S: Final = 10.0
 """How long after its deadline a session has ended in any case: its engine is killed, then its zygote, then given up on."""
-_COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.IMPAIRED)
+_COMMANDABLE: Final = (
+    *(RunState.CONNECTING, RunState.RECONCILING, RunState.MISMATCH, RunState.TRADING, RunState.IMPAIRED),
+)
 
 
 class Commands:

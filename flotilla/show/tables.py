@@ -20,6 +20,7 @@ _UNUSABLE: Final = 5
 _STYLES: Final = {
     RunState.TRADING: "green",
     RunState.IMPAIRED: "bold red",
+    RunState.MISMATCH: "bold red",
     RunState.SILENT: "bold red",
     RunState.COMPLETED: "dim",
     RunState.STOPPED: "dim",
@@ -261,7 +262,11 @@ def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
 def _problems(engine: EngineView) -> tuple[str, ...]:
     """Those of its heartbeat; else, as of one that is not heard, what the record has."""
     session = engine.session
-    if engine.problems or session is None or session.state not in (RunState.IMPAIRED, RunState.SILENT):
+    if (
+        engine.problems
+        or session is None
+        or session.state not in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT)
+    ):
         return engine.problems
     return (session.detail,) if session.detail else ()
 

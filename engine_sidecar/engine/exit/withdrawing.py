@@ -22,7 +22,7 @@ class Withdrawing:
     def __init__(self, node: Node, now: Callable[[], float]) -> None:
         self._node, self._now = node, now
         self._presumed = Presumed(node.kernel)
-        self._free = Gate.OPEN
+        self._reducing: set[str] = set()
         self._is_withdrawn = False
 
     def wind_down_of(self, strategy_id: Any = None) -> WindDown:
@@ -65,16 +65,22 @@ class Withdrawing:
     def go_on(self) -> None:
         """Opens the gate again after an intervention, as far as `limit` allows."""
         self._is_withdrawn = self._presumed.is_held = False
-        self.limit(is_reducing=self._free is Gate.REDUCES)
+        self._apply_limits()
         for replay in self._node.replays:
             replay.resume()
 
-    def limit(self, *, is_reducing: bool) -> None:
-        """Lets strategies only reduce positions from now on, or trade freely again; a withdrawal under way comes first."""
-        self._free = Gate.REDUCES if is_reducing else Gate.OPEN
+    def limit(self, why: str, *, is_reducing: bool) -> None:
+        """Lets strategies only reduce positions for this reason, or no longer for it; a withdrawal under way comes first.
+
+        They trade freely again once no reason is left.
+        """
+        self._reducing = self._reducing | {why} if is_reducing else self._reducing - {why}
         if not self._is_withdrawn:
-            self._node.gate.state = self._free
-            self._set_trading_state(TradingState.REDUCING if is_reducing else TradingState.ACTIVE)
+            self._apply_limits()
+
+    def _apply_limits(self) -> None:
+        self._node.gate.state = Gate.REDUCES if self._reducing else Gate.OPEN
+        self._set_trading_state(TradingState.REDUCING if self._reducing else TradingState.ACTIVE)
 
     def _set_trading_state(self, state: TradingState) -> None:
         risk = self._node.kernel.risk_engine

@@ -41,16 +41,17 @@ from flotilla.schemas.states import FailureReason, RunState, TradingMode
 from flotilla.schemas.telemetry import StateChange
 
 _S: Final = RunState
-_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.STOPPING)
+_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.MISMATCH, _S.TRADING, _S.STOPPING)
 """All that an engine may say of itself."""
-# n: the next phase · s: a skip · e: may come at any time · a: said again, which changes nothing · .: illegal
+# n: the next phase · s: a skip · e: may come at any time · a: said again · m: broken or mended · .: illegal
 _ROWS: Final = {
-    #                con rec tra sto
-    _S.BOOTING: "     n   s   s   e ",
-    _S.CONNECTING: "  a   n   s   e ",
-    _S.RECONCILING: " .   a   n   e ",
-    _S.TRADING: "     .   .   a   n ",
-    _S.STOPPING: "    .   .   .   a ",
+    #                con rec mis tra sto
+    _S.BOOTING: "     n   s   s   s   e ",
+    _S.CONNECTING: "  a   n   s   s   e ",
+    _S.RECONCILING: " .   a   n   n   e ",
+    _S.MISMATCH: "    .   .   a   m   e ",
+    _S.TRADING: "     .   .   m   a   n ",
+    _S.STOPPING: "    .   .   .   .   a ",
 }
 FOLLOWS: Final = {
     phase: frozenset(said for said, mark in zip(_PHASES, row.split(), strict=True) if mark != ".")
@@ -145,7 +146,9 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     if phase.state not in FOLLOWS[session.phase]:
         return _refuse(session, phase.state)
     is_first = session.phase == RunState.BOOTING
-    is_news = phase.state != session.phase
+    # What does not agree may change while it does not.
+    is_other = phase.state == RunState.MISMATCH and (phase.detail,) != session.problems
+    is_news = phase.state != session.phase or is_other
     session = msgspec.structs.replace(session, phase=phase.state)
     # One that was asked to stop may have said more before it heard of it.
     if not is_news or session.state == RunState.STOPPING:
@@ -158,7 +161,8 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
     if phase.state == RunState.TRADING:
         return trading.begun(session, now)
-    session = msgspec.structs.replace(session, state=phase.state)
+    found = (phase.detail,) if phase.state == RunState.MISMATCH else ()
+    session = msgspec.structs.replace(session, state=phase.state, problems=found)
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
 
 

@@ -162,6 +162,8 @@ def observed(session: Session, message: Observed, now: float) -> Step:
     lasting = tuple(problem for problem in found if problem in session.suspected)
     said = notes(message.metrics, stale_feed_after_s=limit_s)
     session = msgspec.structs.replace(session, suspected=found, notes=said)
+    if session.state == RunState.MISMATCH:
+        return session, ()
     if session.state not in UP:
         return msgspec.structs.replace(session, problems=()), ()
     return _judge(session, lasting, now)
@@ -169,7 +171,7 @@ def observed(session: Session, message: Observed, now: float) -> Step:
 
 def begun(session: Session, now: float) -> Step:
     """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
-    session = msgspec.structs.replace(session, state=RunState.TRADING)
+    session = msgspec.structs.replace(session, state=RunState.TRADING, problems=())
     if not session.suspected:
         return session, (Publish(StateChange(state=RunState.TRADING)),)
     return _judge(session, session.suspected, now)

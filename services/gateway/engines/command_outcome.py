@@ -55,7 +55,7 @@ def why_failed(session: SessionView) -> str | None:
 
 def last_error(session: SessionView) -> str | None:
     """Why the session is where no client wants it, or None where it is well."""
-    if session.state in (RunState.IMPAIRED, RunState.SILENT):
+    if session.state in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT):
         return f"{session.state}: {session.detail}" if session.detail else str(session.state)
     if session.state == RunState.UNKNOWN:
         return "unknown: its host is out of sight"
@@ -66,7 +66,7 @@ def _judge_start(session: SessionView) -> CommandOutcome | None:
     name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:
         return CommandOutcome(state=state, message=f"{name} is trading")
-    if session.state == RunState.IMPAIRED:
+    if session.state in (RunState.IMPAIRED, RunState.MISMATCH):
         message = f"{name} is up, but it does not trade: {session.detail or 'it does not say why'}"
         return CommandOutcome(state=state, message=message, code=FaultCode.INTERNAL)
     if session.state == RunState.FAILED:

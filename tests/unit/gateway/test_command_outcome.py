@@ -30,7 +30,7 @@ def session(
 def test_every_state_of_a_session_is_one_that_clients_know() -> None:
     assert {state.for_clients for state in RunState} == set(ClientState)
     errors = {state for state in RunState if state.for_clients == ClientState.ERROR}
-    assert {state.value for state in errors} == {"impaired", "silent", "failed", "unknown"}
+    assert {state.value for state in errors} == {"impaired", "mismatch", "silent", "failed", "unknown"}
     assert RunState.COMPLETED.for_clients == ClientState.STOPPED
 
 
@@ -41,6 +41,7 @@ def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: R
         Goal.TRADING: {
             RunState.TRADING,
             RunState.IMPAIRED,
+            RunState.MISMATCH,
             RunState.STOPPING,
             RunState.COMPLETED,
             RunState.STOPPED,
