@@ -1,12 +1,14 @@
 """Tells how far a node's start has come: NautilusTrader itself says it only in its log, and waits for ever when it fails."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
+
+from flotilla.engine_sidecar.engine.venues.reports import fault_words
 
 _FAULT: Final = "flotilla_connect_fault"
 
 
-type Reconcile = Callable[[], Awaitable[bool]]
+type Reconcile = Callable[[], Coroutine[Any, Any, bool]]
 type OnFault = Callable[[Any, Exception], Awaitable[None]]
 
 
@@ -41,7 +43,7 @@ def _watch(client: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None
         try:
             await connect()
         except Exception as error:
-            setattr(client, _FAULT, hidden(str(error) or type(error).__name__))
+            setattr(client, _FAULT, fault_words(error, hidden))
             await on_fault(client, error)
             raise
 

@@ -6,7 +6,7 @@ an adapter, and for a position in an instrument that is not loaded. So the venue
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -60,7 +60,10 @@ class VenueGate:
         return taken
 
     async def reconciled(
-        self, reconcile: Callable[[], Awaitable[bool]], on_reconciled: Callable[[], None], within_s: float
+        self,
+        reconcile: Callable[[], Coroutine[Any, Any, bool]],
+        on_reconciled: Callable[[], None],
+        within_s: float,
     ) -> bool:
         """Reconciles, and returns once both sides agree; what they do not agree on waits for a person, or for the venue.
 
@@ -101,6 +104,8 @@ class VenueGate:
         seen: tuple[Difference, ...] = ()
         while self._reports.clients:
             await asyncio.sleep(LOOK_EVERY_S)
+            if not self._kernel.trader.is_running:
+                continue
             try:
                 found = await self._look()
             except ReportsFailed as error:
@@ -110,16 +115,15 @@ class VenueGate:
             seen = found
             self._say(lasting)
 
-    async def _without_faults(self, reconcile: Callable[[], Awaitable[bool]], deadline: float) -> bool:
+    async def _without_faults(
+        self, reconcile: Callable[[], Coroutine[Any, Any, bool]], deadline: float
+    ) -> bool:
         """NautilusTrader reconciles with whatever reports it got; it does so again until it got all of them."""
         while True:
             self._reports.forget_faults()
             try:
-                async with asyncio.timeout(max(deadline - self._now(), 0.0)):
-                    is_done = await reconcile()
+                is_done = await _in_time(reconcile, deadline - self._now())
                 self._reports.check_faults()
-            except TimeoutError:
-                raise ReportsFailed("the venue did not report its orders and positions in time") from None
             except ReportsFailed:
                 if self._now() + AGAIN_S > deadline:
                     raise
@@ -137,10 +141,7 @@ class VenueGate:
     async def _look_until(self, deadline: float) -> tuple[Difference, ...]:
         while True:
             try:
-                async with asyncio.timeout(max(deadline - self._now(), 0.0)):
-                    return await self._look()
-            except TimeoutError:
-                raise ReportsFailed("orders and positions were not reported in time") from None
+                return await _in_time(self._look, deadline - self._now())
             except ReportsFailed:
                 if self._now() + AGAIN_S > deadline:
                     raise
@@ -192,3 +193,26 @@ class VenueGate:
             yield
         finally:
             self._kernel.msgbus.unsubscribe("events.order.*", count)
+
+
+async def _in_time[T](work: Callable[[], Coroutine[Any, Any, T]], within_s: float) -> T:
+    """Raises ReportsFailed when it takes longer; what asks adapters may swallow its cancellation, so it has a task of its own."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(_outcome(work))
+        _, late = await asyncio.wait([task], timeout=max(within_s, 0.0))
+        if late:
+            task.cancel()
+    if late:
+        raise ReportsFailed("orders and positions were not reported in time")
+    outcome = task.result()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def _outcome[T](work: Callable[[], Coroutine[Any, Any, T]]) -> T | Exception:
+    """What it raises is returned: a group of tasks would wrap it."""
+    try:
+        return await work()
+    except Exception as error:  # noqa: BLE001 - it is raised again
+        return error

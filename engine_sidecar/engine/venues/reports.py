@@ -4,8 +4,9 @@ Most adapters of NautilusTrader turn a report that failed into an empty one, and
 """
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from nautilus_trader.execution.messages import GenerateOrderStatusReports, Gener
 
 from flotilla.engine_sidecar.engine.venues.comparison import Side
 
+_SIGNED: Final = re.compile(r"[?&](?:timestamp|recvWindow|signature)=[^&)\s]*")
 LOOK_S: Final = 10.0
 """How long a venue has for its reports. Some of NautilusTrader's clients wait for ever."""
 
@@ -47,20 +49,11 @@ class VenueReports:
         self.forget_faults()
         about = {"instrument_id": None, "start": None, "end": None, "command_id": UUID4()}
         about["ts_init"] = self._kernel.clock.timestamp_ns()
-        try:
-            async with asyncio.timeout(LOOK_S):
-                orders = await client.generate_order_status_reports(
-                    GenerateOrderStatusReports(open_only=True, **about)
-                )
-                positions = await client.generate_position_status_reports(
-                    GeneratePositionStatusReports(**about)
-                )
-        except TimeoutError:
-            raise ReportsFailed(
-                f"{client.id} did not report its orders and positions within {LOOK_S:g} s"
-            ) from None
-        except Exception as error:
-            raise ReportsFailed(self._told(client, "reports", error)) from error
+        orders, positions = await self._in_time(
+            client,
+            client.generate_order_status_reports(GenerateOrderStatusReports(open_only=True, **about)),
+            client.generate_position_status_reports(GeneratePositionStatusReports(**about)),
+        )
         self.check_faults()
         net: dict[str, Decimal] = defaultdict(Decimal)
         for report in positions:
@@ -73,6 +66,24 @@ class VenueReports:
                 if report.is_open
             },
         )
+
+    async def _in_time(self, client: Any, *reports: Coroutine[Any, Any, list[Any]]) -> list[list[Any]]:
+        """Each in a task of its own: adapters swallow a cancellation as well, and answer with nothing."""
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._told_if_failed(client, each)) for each in reports]
+            _, late = await asyncio.wait(asked, timeout=LOOK_S)
+            for task in late:
+                task.cancel()
+        if late:
+            raise ReportsFailed(f"{client.id} did not report its orders and positions within {LOOK_S:g} s")
+        return [task.result() for task in asked]
+
+    async def _told_if_failed(self, client: Any, report: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+        try:
+            return await report
+        except Exception as error:  # noqa: BLE001 - whatever an adapter raises, it did not report
+            self._faults.append(self._told(client, "reports", error))
+            return []
 
     def believed(self, client: Any) -> Side:
         """What the node believes of the account that the client trades."""
@@ -111,7 +122,13 @@ class VenueReports:
         http.send_request = send_and_note
 
     def _told(self, client: Any, what: str, error: BaseException) -> str:
-        return self._hidden(f"{client.id} {what}: {error or type(error).__name__}")
+        return f"{client.id} {what.partition('?')[0]}: {fault_words(error, self._hidden)}"
+
+
+def fault_words(error: BaseException, hidden: Callable[[str], str]) -> str:
+    """What an adapter raised, without secrets and without the signature that it was asked with."""
+    text = str(error)
+    return hidden(_SIGNED.sub("", f"{type(error).__name__}: {text}" if text else type(error).__name__))
 
 
 def net_positions(positions: Iterable[Any]) -> dict[str, Decimal]:

@@ -78,7 +78,10 @@ def held(quantity: int) -> Any:
 def gate(venue: Venue, cache: Cache | None = None) -> tuple[VenueGate, list[str]]:
     said: list[str] = []
     kernel = SimpleNamespace(
-        cache=cache or Cache(), msgbus=Bus(), logger=SimpleNamespace(warning=lambda _: None)
+        cache=cache or Cache(),
+        msgbus=Bus(),
+        logger=SimpleNamespace(warning=lambda _: None),
+        trader=SimpleNamespace(is_running=True),
     )
     made = VenueGate(
         kernel, venue, lambda found: said.append(in_words(found)), asyncio.get_running_loop().time
