@@ -44,7 +44,7 @@ class Limits:
             VenueError: with status 429 or 418 and `Retry-After` in seconds, if it is not taken.
         """
         if now_ms < self._banned_until_ms:
-            raise _refusal(418, (self._banned_until_ms - now_ms) // 1000 + 1)
+            raise _refusal(418, -(-(self._banned_until_ms - now_ms) // 1000))
         name = path.rsplit("/", 1)[-1]
         if self._count("weight", now_ms, MINUTE_MS, _weight(name, has_symbol=has_symbol)) > self.weight:
             self._refuse(now_ms)
@@ -75,7 +75,7 @@ class Limits:
             self.ban(now_ms)
             raise _refusal(418, BAN_S)
         raise _refusal(
-            429, (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1, f"{self.weight} request weight per 1 MINUTE"
+            429, -(-(MINUTE_MS - now_ms % MINUTE_MS) // 1000), f"{self.weight} request weight per 1 MINUTE"
         )
 
     def _count(self, what: str, now_ms: int, length_ms: int, by: int) -> int:
