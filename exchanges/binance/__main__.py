@@ -13,7 +13,7 @@ from exchanges.binance.core.exchange import new_state
 from exchanges.binance.core.state import State
 from exchanges.binance.server import Server, load_state, machine_clock
 from exchanges.binance.verbs import control_of
-from exchanges.control import Control, Refused, read_schedule
+from exchanges.control import Refused, read_schedule
 from exchanges.core.faults import Planned, seeded_schedule
 from exchanges.listening import Port
 
@@ -158,29 +158,24 @@ async def _serve(options: argparse.Namespace, state: State, schedule: list[Plann
     loop, ends = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ends.set)
-    await port.open()
+    await server.open()
     try:
-        await _until(ends, server, control, lines, port)
+        await port.open()
+        _announce(server, port)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(server.run(), name="exchange"),
+                tasks.create_task(control.run(lines, _say), name="schedule"),
+            ]
+            await ends.wait()
+            for task in running:
+                task.cancel()
     finally:
         await port.close()
+        await server.port.close()
 
 
-async def _until(
-    ends: asyncio.Event, server: Server, control: Control, lines: list[Planned], port: Port
-) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(server.run(), name="exchange"),
-            tasks.create_task(control.run(lines, _say), name="schedule"),
-        ]
-        running.append(tasks.create_task(_announce(server, port), name="announcement"))
-        await ends.wait()
-        for task in running:
-            task.cancel()
-
-
-async def _announce(server: Server, control: Port) -> None:
-    await server.ready.wait()
+def _announce(server: Server, control: Port) -> None:
     accounts = ", ".join(
         f"{account.name} (key {account.key})" for account in server.exchange.venue.state.accounts.values()
     )

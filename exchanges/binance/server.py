@@ -55,7 +55,6 @@ class Server:
         self._dirty = True
         self._say = say
         self._later: asyncio.TaskGroup | None = None
-        self.ready = asyncio.Event()
         self.port = Port(self._application(), host, port)
 
     def _application(self) -> web.Application:
@@ -68,10 +67,16 @@ class Server:
         app.router.add_route("*", "/fapi/{tail:.*}", rest.handle)
         return app
 
+    async def open(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: if the port is taken.
+        """
+        await self.port.open()
+
     async def run(self) -> None:
         """Ticks until it is cancelled; then writes the state a last time and closes."""
-        await self.port.open()
-        self.ready.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._later = tasks

@@ -10,11 +10,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+
+from exchanges.binance.core.exchange import new_state
+from exchanges.binance.server import Server, machine_clock
+from exchanges.binance.verbs import control_of
+from exchanges.listening import Port
 
 CHECKOUT = Path(__file__).parents[3]
 DEADLINE_S = 30.0
@@ -38,10 +44,8 @@ async def until[T](
 class Venue:
     """The exchange as seen from outside: control, signed REST, sockets."""
 
-    def __init__(
-        self, port: int, control: int, session: aiohttp.ClientSession, process: asyncio.subprocess.Process
-    ) -> None:
-        self.port, self.control_port, self.session, self.process = port, control, session, process
+    def __init__(self, port: int, control: int, session: aiohttp.ClientSession) -> None:
+        self.port, self.control_port, self.session = port, control, session
         self.http, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
 
     async def control(self, verb: str, **body: object) -> Any:
@@ -149,7 +153,7 @@ class Heard:
 
 @asynccontextmanager
 async def exchange(*options: str) -> AsyncIterator[Venue]:
-    """An exchange on free ports."""
+    """An exchange on free ports, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "exchanges.binance", "--port", "0", "--control-port", "0", *options,
         cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
@@ -159,16 +163,34 @@ async def exchange(*options: str) -> AsyncIterator[Venue]:
         line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
         found = re.search(r"on port (\d+), control on port (\d+)", line)
         assert found, line
-        async with (
-            asyncio.TaskGroup() as tasks,
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S)) as session,
-        ):
+        async with asyncio.TaskGroup() as tasks, _session() as session:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            yield Venue(int(found[1]), int(found[2]), session, process)
-            await end(process)
+            yield Venue(int(found[1]), int(found[2]), session)
+            await _end(process)
             await reading
     finally:
-        await end(process)
+        await _end(process)
+
+
+@asynccontextmanager
+async def exchange_here() -> AsyncIterator[Venue]:
+    """The same exchange on free ports of this process, for tests that need many."""
+    state = new_state(1, machine_clock(), [("main", "test-key", "test-secret")], Decimal(100_000))
+    server = Server(state, interval_s=0.05)
+    control = Port(control_of(server).application(), "127.0.0.1", 0)
+    await server.open()
+    await control.open()
+    async with asyncio.TaskGroup() as tasks, _session() as session:
+        running = tasks.create_task(server.run(), name="exchange")
+        try:
+            yield Venue(server.port.number, control.number, session)
+        finally:
+            running.cancel()
+            await control.close()
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S))
 
 
 async def _drain(output: asyncio.StreamReader) -> None:
@@ -176,7 +198,7 @@ async def _drain(output: asyncio.StreamReader) -> None:
         pass
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process) -> None:
     """Ends the exchange in good form."""
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
