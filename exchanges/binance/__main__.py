@@ -98,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the exchange until it is told to end. 2 if it cannot be run as it was asked to."""
     options = parser().parse_args(arguments)
     try:
+        _check(options)
         state = _state(options)
         schedule = read_schedule(options.faults) if options.faults else []
         if options.chaos is not None:
@@ -113,12 +114,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _state(options: argparse.Namespace) -> State:
     if options.state is not None and options.state.exists():
         return load_state(options.state)
-    return new_state(
-        options.seed,
-        machine_clock(),
-        [_account(text) for text in options.account or ["main:test-key:test-secret"]],
-        _deposit(options.deposit),
-    )
+    accounts = [_account(text) for text in options.account or ["main:test-key:test-secret"]]
+    if any(len({account[part] for account in accounts}) < len(accounts) for part in (0, 1)):
+        raise ValueError("--account: two accounts have one name or one key")
+    return new_state(options.seed, machine_clock(), accounts, _deposit(options.deposit))
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.interval < 0.01:
+        raise ValueError(f"--interval: {options.interval} is less than 0.01 seconds")
+    for name in ("port", "control_port"):
+        number = getattr(options, name)
+        if number is not None and not 0 <= number <= 65_535:
+            raise ValueError(f"--{name.replace('_', '-')}: {number} is no port")
 
 
 def _account(text: str) -> tuple[str, str, str]:

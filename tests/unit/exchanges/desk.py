@@ -9,6 +9,8 @@ from exchanges.binance.core.exchange import Answer, Asking, Exchange, new_state
 from exchanges.binance.core.state import Account
 from exchanges.binance.core.trading import cross
 
+D = Decimal
+
 # 2024-01-01 00:30 UTC: no funding is due within the next hours.
 NOW_MS = 1_704_069_000_000
 HOUR_MS = 3_600_000
