@@ -117,7 +117,12 @@ class LiveEngine:
             on_shut=lambda: link.send(GateShut()),
         )
         self._intervening = Intervening(
-            self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
+            self._kernel,
+            self._tap,
+            self._withdrawing,
+            is_held=lambda: self._venues.is_held,
+            now=loop.time,
+            timeout_s=run.stop_timeout_s,
         )
         self._strategies = RunningStrategies(
             self._kernel, self._withdrawing, self._on_strategy_fault, loop.time, packages

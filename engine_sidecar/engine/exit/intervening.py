@@ -27,19 +27,30 @@ _NOT_CONFIRMED: Final = {
 
 
 class Intervening:
-    """One intervention at a time. `now` is the loop's time (s); each has `timeout_s`."""
+    """One intervention at a time. `now` is the loop's time (s); each has `timeout_s`.
+
+    `is_held` is true while strategies wait because engine and venue do not agree: a person may cancel and flatten then.
+    """
 
     def __init__(
-        self, kernel: Any, tap: Tap, withdrawing: Withdrawing, now: Callable[[], float], timeout_s: float
+        self,
+        kernel: Any,
+        tap: Tap,
+        withdrawing: Withdrawing,
+        *,
+        is_held: Callable[[], bool],
+        now: Callable[[], float],
+        timeout_s: float,
     ) -> None:
         self._kernel, self._tap, self._withdrawing = kernel, tap, withdrawing
+        self._is_held = is_held
         self._now, self._timeout_s = now, timeout_s
         self._one_at_a_time = asyncio.Lock()
 
     async def intervene(self, policy: StopPolicy) -> None:
         """Does as the policy says, once."""
         async with self._one_at_a_time:
-            if not self._kernel.trader.is_running:
+            if not self._kernel.trader.is_running and not self._is_held():
                 text = f"nothing to {policy}: the engine does not trade yet"
                 self._tap.alert(NOTHING_TO_DO.alert(text))
                 return
