@@ -18,16 +18,16 @@ from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
 from flotilla.engine_sidecar.engine.tap import Tap
-from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
-    CancelOrders,
+    BrakeTaken,
     Ended,
     EndNow,
-    Flatten,
     GateShut,
     GoOn,
     Measured,
     Phase,
+    PutBrake,
     Reduce,
     Run,
     Stop,
@@ -37,16 +37,21 @@ from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, Replay
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.alerts import UNEXPECTED_COMMAND
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 
 async def answer(
-    asked: Ask, strategies: RunningStrategies, kernel: Any, send: Callable[[object], None]
+    asked: Ask,
+    strategies: RunningStrategies,
+    intervening: Intervening,
+    kernel: Any,
+    send: Callable[[object], None],
 ) -> None:
-    """Has the roster do what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
+    """Has done what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
     try:
-        message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+        done = await _done(asked, strategies, intervening)
     except FaultError as error:
         send(Answer(asked.number, fault=error.fault))
     except asyncio.CancelledError:
@@ -57,7 +62,20 @@ async def answer(
         kernel.logger.exception("a question could not be answered", error)  # noqa: TRY401, PLE1205 - it is NautilusTrader's
         send(Answer(asked.number, fault=Fault(code=FaultCode.INTERNAL, message=fault_text(error))))
     else:
-        send(Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed))
+        send(done)
+
+
+async def _done(asked: Ask, strategies: RunningStrategies, intervening: Intervening) -> Answer:
+    if isinstance(asked.question, Intervene):
+        came_of_it = await intervening.intervene(asked.question)
+        return Answer(
+            asked.number,
+            not_confirmed=came_of_it.not_confirmed,
+            orders_cancelled=came_of_it.orders_cancelled,
+            positions_closed=came_of_it.positions_closed,
+        )
+    message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+    return Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed)
 
 
 MEASURE_S: Final = 1.0
@@ -94,9 +112,8 @@ class LiveEngine:
         self._stopping = Stopping(
             self._node, self._tap, self._withdrawing, loop.time, lambda: link.send(GateShut())
         )
-        self._intervening = Intervening(
-            self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
-        )
+        self._put(run.brake)
+        self._intervening = Intervening(self._kernel, self._tap, self._withdrawing, loop.time)
         self._strategies = RunningStrategies(
             self._kernel, self._withdrawing, self._on_strategy_fault, loop.time, packages
         )
@@ -218,24 +235,34 @@ class LiveEngine:
                 case EndNow(timeout_s=timeout_s):
                     self._stopping.hurry(timeout_s)
                     self._end_with(StopPolicy.FLATTEN, None, "", timeout_s)
-                case CancelOrders():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.CANCEL), "cancelling")
-                case Flatten():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
+                case PutBrake(brake=brake):
+                    self._put(brake)
+                    self._begin(tasks, self._tell_taken(brake), "brake")
                 case Reduce():
                     self._withdrawing.limit(is_reducing=True)
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
                 case Ask() as asked:
-                    self._begin(
-                        tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"
-                    )
+                    self._begin(tasks, self._answer(asked), "answer")
                 case Run():
                     self._tap.alert(UNEXPECTED_COMMAND.alert("the engine runs already"))
                 case None:
                     self._output.swallow()
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
                     return
+
+    async def _answer(self, asked: Ask) -> None:
+        await answer(asked, self._strategies, self._intervening, self._kernel, self._link.send)
+
+    def _put(self, brake: EngineBrake) -> None:
+        self._brake = brake
+        self._withdrawing.brake(brake.brake)
+
+    async def _tell_taken(self, brake: EngineBrake) -> None:
+        await self._withdrawing.has_left()
+        # One that was put on meanwhile is told of by its own.
+        if brake == self._brake:
+            self._link.send(BrakeTaken(brake))
 
     def _begin(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
         self._under_way = [task for task in self._under_way if not task.done()]

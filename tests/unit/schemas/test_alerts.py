@@ -51,7 +51,6 @@ SAID = {
     "lease_not_renewed": "critical",
     "lease_regained": "info",
     "no_data": "warning",
-    "nothing_to_do": "warning",
     "orders_forgotten": "warning",
     "orphan_adopted": "warning",
     "orphan_container": "warning or critical",
