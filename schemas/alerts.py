@@ -216,20 +216,16 @@ FLATTEN_CONFIRMED: Final = _engine(
 CANCEL_NOT_CONFIRMED: Final = _engine(
     "cancel_not_confirmed",
     Severity.CRITICAL,
-    "Orders were to be cancelled, and the venue did not confirm it for those that the message names. The engine trades on.",
+    "Orders were to be cancelled, and the venue did not confirm it for those that the message names. The engine trades on,"
+    " unless it is braked.",
     "Look at the venue; ask again, or stop the engine.",
 )
 FLATTEN_NOT_CONFIRMED: Final = _engine(
     "flatten_not_confirmed",
     Severity.CRITICAL,
-    "Positions were to be closed, and the venue did not confirm it for what the message names. The engine trades on.",
+    "Positions were to be closed, and the venue did not confirm it for what the message names. The engine trades on,"
+    " unless it is braked.",
     "Look at the venue; ask again, or close by hand there.",
-)
-NOTHING_TO_DO: Final = _engine(
-    "nothing_to_do",
-    Severity.WARNING,
-    "Orders were to be cancelled or positions closed, but the engine does not trade yet.",
-    "Ask again once it trades.",
 )
 UNEXPECTED_COMMAND: Final = _engine(
     "unexpected_command",

@@ -11,6 +11,7 @@ import msgspec
 from flotilla.schemas import (
     audit,
     backtest,
+    brakes,
     catalog,
     engine,
     health,
@@ -166,6 +167,42 @@ ENGINE_REMOVE: Final = _ORCHESTRATOR.command(
     engine.RemoveEngine,
     engine.EngineAccepted,
     "Forget an engine that is not active; its sessions and events stay on record.",
+)
+ENGINE_HALT: Final = _ORCHESTRATOR.command(
+    "fleet.engine.halt",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Let no order of an engine's strategies pass any more, only cancels, until it is resumed; what is open stays.",
+    timeout_s=15.0,
+)
+ENGINE_REDUCE: Final = _ORCHESTRATOR.command(
+    "fleet.engine.reduce",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Let only orders that reduce a position pass, and cancels, until the engine is resumed.",
+    timeout_s=15.0,
+)
+ENGINE_RESUME: Final = _ORCHESTRATOR.command(
+    "fleet.engine.resume",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Lift the brake of an engine: its strategies trade freely again.",
+    timeout_s=15.0,
+)
+ENGINE_CANCEL_ORDERS: Final = _ORCHESTRATOR.command(
+    "fleet.engine.cancel_orders",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Cancel every order of a running engine; its strategies go on. Answered once that is confirmed, or is not in time.",
+    timeout_s=60.0,
+)
+ENGINE_FLATTEN: Final = _ORCHESTRATOR.command(
+    "fleet.engine.flatten",
+    brakes.FlattenEngine,
+    engine.EngineAccepted,
+    "Cancel every order and close every position of a running engine, and halt it unless told otherwise. Answered once that is"
+    " confirmed, or is not in time.",
+    timeout_s=60.0,
 )
 EMERGENCY_STOP: Final = _ORCHESTRATOR.command(
     "fleet.engine.emergency_stop",
@@ -492,13 +529,23 @@ COMMAND_CANCEL_ORDERS: Final = _SIDECAR.command(
     "engine.<instance_id>.command.cancel_orders",
     session.EngineCommand,
     session.CommandAccepted,
-    "Cancel every open order.",
+    "Cancel every open order; answers when that is done, or is not in time.",
+    timeout_s=40.0,
 )
 COMMAND_FLATTEN: Final = _SIDECAR.command(
     "engine.<instance_id>.command.flatten",
     session.EngineCommand,
     session.CommandAccepted,
-    "Cancel every open order and close every position.",
+    "Cancel every open order and close every position; answers when that is done, or is not in time.",
+    timeout_s=40.0,
+)
+COMMAND_BRAKE: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.brake",
+    brakes.SetBrake,
+    session.CommandAccepted,
+    "Let strategies send anything, only what reduces a position, or nothing. Answered once the engine has taken it, or after three"
+    " seconds.",
+    callers=(Actor.ORCHESTRATOR,),
 )
 COMMAND_END_NOW: Final = _SIDECAR.command(
     "engine.<instance_id>.command.end_now",

@@ -27,6 +27,14 @@ class StopPolicy(StrEnum):
     FLATTEN = "flatten"
 
 
+class Brake(StrEnum):
+    """What strategies of an engine may send while it runs: anything; orders that reduce a position, and cancels; cancels alone."""
+
+    NONE = "none"
+    REDUCED = "reduced"
+    HALTED = "halted"
+
+
 class DesiredState(StrEnum):
     """What an operator last asked of an engine."""
 

@@ -29,17 +29,16 @@ from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_word
 from flotilla.engine_sidecar.engine.venues.gate import VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
-from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
-    Accept,
-    CancelOrders,
+    BrakeTaken,
     Ended,
     EndNow,
-    Flatten,
     GateShut,
     GoOn,
     Measured,
     Phase,
+    PutBrake,
     Reduce,
     Run,
     Stop,
@@ -49,16 +48,21 @@ from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, Replay
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.alerts import AGREED, MISMATCH, UNEXPECTED_COMMAND
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import Fault, FaultCode, FaultError
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 
 async def answer(
-    asked: Ask, strategies: RunningStrategies, kernel: Any, send: Callable[[object], None]
+    asked: Ask,
+    strategies: RunningStrategies,
+    intervening: Intervening,
+    kernel: Any,
+    send: Callable[[object], None],
 ) -> None:
-    """Has the roster do what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
+    """Has done what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
     try:
-        message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+        done = await _done(asked, strategies, intervening)
     except FaultError as error:
         send(Answer(asked.number, fault=error.fault))
     except asyncio.CancelledError:
@@ -69,7 +73,20 @@ async def answer(
         kernel.logger.exception("a question could not be answered", error)  # noqa: TRY401, PLE1205 - it is NautilusTrader's
         send(Answer(asked.number, fault=Fault(code=FaultCode.INTERNAL, message=fault_text(error))))
     else:
-        send(Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed))
+        send(done)
+
+
+async def _done(asked: Ask, strategies: RunningStrategies, intervening: Intervening) -> Answer:
+    if isinstance(asked.question, Intervene):
+        came_of_it = await intervening.intervene(asked.question)
+        return Answer(
+            asked.number,
+            not_confirmed=came_of_it.not_confirmed,
+            orders_cancelled=came_of_it.orders_cancelled,
+            positions_closed=came_of_it.positions_closed,
+        )
+    message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+    return Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed)
 
 
 MEASURE_S: Final = 1.0
@@ -116,13 +133,13 @@ class LiveEngine:
             now=loop.time,
             on_shut=lambda: link.send(GateShut()),
         )
+        self._put(run.brake)
         self._intervening = Intervening(
             self._kernel,
             self._tap,
             self._withdrawing,
             is_held=lambda: self._venues.is_held,
             now=loop.time,
-            timeout_s=run.stop_timeout_s,
         )
         self._strategies = RunningStrategies(
             self._kernel, self._withdrawing, self._on_strategy_fault, loop.time, packages
@@ -225,7 +242,7 @@ class LiveEngine:
         self._stopping.is_reconciled = True
 
     def _on_compared(self, found: tuple[Difference, ...]) -> None:
-        self._withdrawing.limit("mismatch", is_reducing=bool(found))
+        self._withdrawing.hold(is_held=bool(found))
         if self._ending.done():
             return
         if found:
@@ -278,26 +295,34 @@ class LiveEngine:
                 case EndNow(timeout_s=timeout_s):
                     self._stopping.hurry(timeout_s)
                     self._end_with(StopPolicy.FLATTEN, None, "", timeout_s)
-                case CancelOrders():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.CANCEL), "cancelling")
-                case Flatten():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
+                case PutBrake(brake=brake):
+                    self._put(brake)
+                    self._begin(tasks, self._tell_taken(brake), "brake")
                 case Reduce():
-                    self._withdrawing.limit("lease", is_reducing=True)
+                    self._withdrawing.limit(is_reducing=True)
                 case GoOn():
-                    self._withdrawing.limit("lease", is_reducing=False)
-                case Accept():
-                    self._venues.accept()
+                    self._withdrawing.limit(is_reducing=False)
                 case Ask() as asked:
-                    self._begin(
-                        tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"
-                    )
+                    self._begin(tasks, self._answer(asked), "answer")
                 case Run():
                     self._tap.alert(UNEXPECTED_COMMAND.alert("the engine runs already"))
                 case None:
                     self._output.swallow()
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
                     return
+
+    async def _answer(self, asked: Ask) -> None:
+        await answer(asked, self._strategies, self._intervening, self._kernel, self._link.send)
+
+    def _put(self, brake: EngineBrake) -> None:
+        self._brake = brake
+        self._withdrawing.brake(brake.brake)
+
+    async def _tell_taken(self, brake: EngineBrake) -> None:
+        await self._withdrawing.has_left()
+        # One that was put on meanwhile is told of by its own.
+        if brake == self._brake:
+            self._link.send(BrakeTaken(brake))
 
     def _begin(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
         self._under_way = [task for task in self._under_way if not task.done()]

@@ -129,9 +129,6 @@ class SimProcesses:
         else:
             self._after(0.01, self._obey, message)
 
-    async def has_received(self, timeout_s: float) -> bool:
-        return True
-
     def kill_engine(self) -> None:
         self._after(0.02, self._exit, -signal.SIGKILL)
 

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from flotilla.engine_sidecar.link.frames import (
+    BrakeTaken,
     Ended,
     Exited,
     Forked,
@@ -16,6 +17,7 @@ from flotilla.engine_sidecar.link.frames import (
 )
 from flotilla.engine_sidecar.link.messages import (
     AtRest,
+    BrakeAsked,
     BusFound,
     CannotRun,
     Checked,
@@ -64,7 +66,8 @@ _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONC
 def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
     lease = granted(spec.lease, now) if spec.lease is not None else None
-    return Session(spec=spec, lease=lease), (Publish(StateChange(state=RunState.BOOTING)),)
+    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake)
+    return session, (Publish(StateChange(state=RunState.BOOTING)),)
 
 
 def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR0911, PLR0912  one row per message
@@ -105,6 +108,10 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return session, (alert(COMMANDED_DIRECTLY, text),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
+        case BrakeAsked(brake=brake):
+            return trading.brake_asked(session, brake, now)
+        case BrakeTaken(brake=brake):
+            return trading.brake_taken(session, brake, now)
         case Observed():
             return trading.observed(session, message, now)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):

@@ -12,9 +12,10 @@ from flotilla.services.gateway.engines.unconfirmed import doubts
 
 
 class Goal(StrEnum):
-    """What a command wants its session to become."""
+    """What a command wants its session to become. One that begins with a brake on can be no more than up."""
 
     TRADING = "trading"
+    UP = "up"
     ENDED = "ended"
 
 
@@ -36,7 +37,12 @@ _AT_FAULT: Final = {
 
 def judge(goal: Goal, session: SessionView) -> CommandOutcome | None:
     """What the session has become with regard to the goal; None while that is open."""
-    return _judge_start(session) if goal == Goal.TRADING else _judge_end(session)
+    if goal == Goal.ENDED:
+        return _judge_end(session)
+    if goal == Goal.UP and session.state == RunState.IMPAIRED:
+        message = f"{session.instance_id} is up: {session.detail or 'it does not say what impairs it'}"
+        return CommandOutcome(state=session.state.for_clients, message=message)
+    return _judge_start(session)
 
 
 def why_failed(session: SessionView) -> str | None:

@@ -99,6 +99,10 @@ def command_data(
         session=session,
         previous_session=previous,
         is_taken=accepted.is_taken,
+        brake=accepted.brake,
+        orders_cancelled=accepted.orders_cancelled,
+        positions_closed=accepted.positions_closed,
+        not_confirmed=accepted.not_confirmed,
     )
 
 

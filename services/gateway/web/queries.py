@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.brakes import AfterFlatten
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.ids import BacktestId, InstanceId, Name, SessionId, StudyId
 from flotilla.schemas.states import StopPolicy
@@ -221,6 +222,18 @@ class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     instance_id: InstanceId | None = None
     force: bool = False
     policy: StopPolicy | None = None
+
+
+class BrakeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing but the engine, which the path names already."""
+
+    instance_id: InstanceId | None = None
+
+
+class FlattenBody(BrakeBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`then` says whether strategies are halted once positions are closed, or go on as before."""
+
+    then: AfterFlatten = AfterFlatten.HALT
 
 
 class RestartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -54,7 +54,6 @@ SAID = {
     "no_data": "warning",
     "mismatch": "critical",
     "mismatch_over": "info",
-    "nothing_to_do": "warning",
     "orders_forgotten": "warning",
     "orphan_adopted": "warning",
     "orphan_container": "warning or critical",

@@ -14,6 +14,7 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import FailureReason, RunState
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
+from flotilla.services.orchestrator.engines.core.brakes import reminder
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
@@ -74,6 +75,7 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
         effects = (*stop_step(session, now), *next_look(session, now))
         return conclude(engine, session, effects, hosts, now)
     after, effects = _step(session, sight, hosts, now)
+    effects = (*effects, *reminder(engine, sight.heartbeat))
     after, alerts = silence.told(engine, after, now)
     if after is session and not effects:
         return None

@@ -52,6 +52,7 @@ def record_view(engine: Engine, now: datetime) -> EngineView:
         session=session_view(engine.session) if engine.session else None,
         restarts=len(engine.restarts),
         restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
+        brake=engine.brake,
     )
 
 
@@ -77,6 +78,7 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
+        is_brake_taken=beat.is_brake_taken and beat.brake.number == engine.brake.number,
     )
 
 
