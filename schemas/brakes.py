@@ -39,7 +39,8 @@ RELEASED: Final = EngineBrake()
 
 
 class BrakeEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Names the engine that is to be halted, to reduce only, or to go on, or whose orders are to be cancelled."""
+    """Names the engine that is to be halted, to reduce only, or to go on, whose orders are to be cancelled, or whose difference with
+    its venue is accepted."""
 
     instance_id: InstanceId
     request_id: RequestId | None = None

@@ -189,6 +189,13 @@ ENGINE_RESUME: Final = _ORCHESTRATOR.command(
     "Lift the brake of an engine: its strategies trade freely again.",
     timeout_s=15.0,
 )
+ENGINE_ACCEPT: Final = _ORCHESTRATOR.command(
+    "fleet.engine.accept",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Take what an engine and its venue do not agree on (state mismatch) as it is: the engine trades on. The answer has the list.",
+    timeout_s=20.0,
+)
 ENGINE_CANCEL_ORDERS: Final = _ORCHESTRATOR.command(
     "fleet.engine.cancel_orders",
     brakes.BrakeEngine,
@@ -524,6 +531,14 @@ COMMAND_STOP: Final = _SIDECAR.command(
     session.EngineCommand,
     session.CommandAccepted,
     "Stop trading by policy and end the session. Answered once the engine has taken it, or after a second and a half.",
+)
+COMMAND_ACCEPT: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.accept",
+    session.EngineCommand,
+    session.CommandAccepted,
+    "Take what engine and venue do not agree on as it is; the answer has the list.",
+    timeout_s=15.0,
+    callers=(Actor.ORCHESTRATOR,),
 )
 COMMAND_CANCEL_ORDERS: Final = _SIDECAR.command(
     "engine.<instance_id>.command.cancel_orders",

@@ -29,7 +29,7 @@ from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_word
 from flotilla.engine_sidecar.engine.venues.gate import VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
-from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
     BrakeTaken,
     Ended,
@@ -49,7 +49,7 @@ from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.alerts import AGREED, MISMATCH, UNEXPECTED_COMMAND
 from flotilla.schemas.brakes import EngineBrake
-from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 
@@ -57,12 +57,14 @@ async def answer(
     asked: Ask,
     strategies: RunningStrategies,
     intervening: Intervening,
+    venues: VenueGate,
+    *,
     kernel: Any,
     send: Callable[[object], None],
 ) -> None:
     """Has done what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
     try:
-        done = await _done(asked, strategies, intervening)
+        done = await _done(asked, strategies, intervening, venues)
     except FaultError as error:
         send(Answer(asked.number, fault=error.fault))
     except asyncio.CancelledError:
@@ -76,7 +78,13 @@ async def answer(
         send(done)
 
 
-async def _done(asked: Ask, strategies: RunningStrategies, intervening: Intervening) -> Answer:
+async def _done(
+    asked: Ask, strategies: RunningStrategies, intervening: Intervening, venues: VenueGate
+) -> Answer:
+    if isinstance(asked.question, AcceptDifference):
+        if not (accepted := venues.accept()):
+            raise fault(FaultCode.CONFLICT, "engine and venue agree: there is nothing to accept")
+        return Answer(asked.number, message=in_words(accepted))
     if isinstance(asked.question, Intervene):
         came_of_it = await intervening.intervene(asked.question)
         return Answer(
@@ -312,7 +320,14 @@ class LiveEngine:
                     return
 
     async def _answer(self, asked: Ask) -> None:
-        await answer(asked, self._strategies, self._intervening, self._kernel, self._link.send)
+        await answer(
+            asked,
+            self._strategies,
+            self._intervening,
+            self._venues,
+            kernel=self._kernel,
+            send=self._link.send,
+        )
 
     def _put(self, brake: EngineBrake) -> None:
         self._brake = brake

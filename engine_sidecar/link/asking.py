@@ -60,10 +60,14 @@ class Intervene(msgspec.Struct, frozen=True, tag=True):
     timeout_s: float
 
 
+class AcceptDifference(msgspec.Struct, frozen=True, tag=True):
+    """Take what engine and venue do not agree on as it is, and go on."""
+
+
 type AboutStrategies = (
     ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy | SendSignal
 )
-type Question = AboutStrategies | Intervene
+type Question = AboutStrategies | Intervene | AcceptDifference
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):

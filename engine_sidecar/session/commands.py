@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.asking import Intervene
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Intervene
 from flotilla.engine_sidecar.link.messages import BrakeAsked, EndAsked, LeaseRenewed, StopAsked
 from flotilla.engine_sidecar.session.core.trading import UP
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
@@ -22,7 +22,7 @@ from flotilla.schemas.session import (
     SessionEnded,
     SessionSpec,
 )
-from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.strategy import LookIntoEngine
 
 INTERVENE_S: Final = 25.0
@@ -96,6 +96,15 @@ class Commands:
         """Has the engine cancel every order and close every position; answers as `cancel_orders` does."""
         return await self._intervene(command, StopPolicy.FLATTEN)
 
+    async def accept(self, command: EngineCommand) -> CommandAccepted:
+        """Has the engine take what it and its venue do not agree on as it is; the message has the list. Raises `conflict` unless it waits for that."""
+        fence(self._spec, command.session_id)
+        session = self._handlers.session
+        if session.is_over or session.state != RunState.MISMATCH:
+            raise fault(FaultCode.CONFLICT, f"there is nothing to accept, the engine is {session.state}")
+        done = await self._questions.ask(AcceptDifference(), ANSWER_S)
+        return self._accepted(command.request_id, done.message)
+
     async def renew_lease(self, command: RenewLease) -> CommandAccepted:
         """Renews the lease on the session's accounts.
 
@@ -123,7 +132,7 @@ class Commands:
     async def _intervene(self, command: EngineCommand, policy: StopPolicy) -> CommandAccepted:
         fence(self._spec, command.session_id)
         session = self._handlers.session
-        if session.is_over or session.state not in UP:
+        if session.is_over or session.state not in (*UP, RunState.MISMATCH):
             raise fault(FaultCode.CONFLICT, f"the engine does not trade, it is {session.state}")
         timeout_s = min(self._spec.stop_timeout_s, INTERVENE_S)
         done = await self._questions.ask(Intervene(policy, timeout_s), timeout_s + ANSWER_S)

@@ -165,6 +165,7 @@ def _served(handlers: Handlers, commands: Commands, strategies: StrategyCommands
         (contract.COMMAND_END_NOW, commands.end_now),
         (contract.COMMAND_BRAKE, commands.brake),
         (contract.COMMAND_CANCEL_ORDERS, commands.cancel_orders),
+        (contract.COMMAND_ACCEPT, commands.accept),
         (contract.COMMAND_FLATTEN, commands.flatten),
         (contract.COMMAND_RENEW_LEASE, commands.renew_lease),
         (contract.COMMAND_DESCRIBE, commands.describe),

@@ -71,6 +71,7 @@ ENGINE = LazyGroup(
         "halt": Entry("flotilla.cli.commands.brakes:halt", "Let no order pass until it is resumed."),
         "reduce": Entry("flotilla.cli.commands.brakes:reduce", "Let only orders pass that reduce."),
         "resume": Entry("flotilla.cli.commands.brakes:resume", "Let it trade freely again."),
+        "accept": Entry("flotilla.cli.commands.brakes:accept", "Take its mismatch with the venue as it is."),
         "cancel-orders": Entry("flotilla.cli.commands.brakes:cancel_orders", "Cancel all of its orders."),
         "flatten": Entry("flotilla.cli.commands.brakes:flatten", "Close all of its positions and halt it."),
         "ls": Entry("flotilla.cli.commands.engines:ls", "List engines."),

@@ -104,6 +104,14 @@ class EngineCalls:
         request = BrakeEngine(instance_id=instance_id, request_id=request_id)
         return await self.bus.call(contract.ENGINE_RESUME, request)
 
+    async def accept_difference(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Takes what an engine in state `mismatch` and its venue do not agree on as it is: it trades on. The message has the list.
+
+        A position that is accepted so stays accepted while it does not change, also after restarts of an engine that keeps its state.
+        """
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_ACCEPT, request)
+
     async def cancel_orders(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
         """Cancels every order of a running engine; its strategies go on.
 

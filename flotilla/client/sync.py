@@ -50,6 +50,7 @@ class SyncFlotilla:
     halt_engine = _blocking(Flotilla.halt_engine)
     reduce_engine = _blocking(Flotilla.reduce_engine)
     resume_engine = _blocking(Flotilla.resume_engine)
+    accept_difference = _blocking(Flotilla.accept_difference)
     cancel_orders = _blocking(Flotilla.cancel_orders)
     flatten_engine = _blocking(Flotilla.flatten_engine)
     configure_engine = _blocking(Flotilla.configure_engine)

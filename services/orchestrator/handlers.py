@@ -43,6 +43,7 @@ _AT_ONCE: Final = {
         contract.ENGINE_HALT,
         contract.ENGINE_REDUCE,
         contract.ENGINE_CANCEL_ORDERS,
+        contract.ENGINE_ACCEPT,
         contract.ENGINE_FLATTEN,
     )
 }
@@ -82,6 +83,7 @@ def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
         contract.ENGINE_REDUCE: brakes.reduce,
         contract.ENGINE_RESUME: brakes.resume,
         contract.ENGINE_CANCEL_ORDERS: brakes.cancel_orders,
+        contract.ENGINE_ACCEPT: brakes.accept,
         contract.ENGINE_FLATTEN: brakes.flatten,
         contract.AUDIT_LIST: duties.audit.read,
         contract.AUDIT_CHAIN: duties.trail.read,

@@ -1,5 +1,6 @@
 """`flotilla engine halt`, `reduce`, `resume`, `cancel-orders` and `flatten`: brakes short of a stop."""
 
+import asyncio
 import sys
 
 import click
@@ -54,6 +55,24 @@ def resume(options: Options, /, *, name: str, yes: bool) -> int | None:
     return _resume(options, name)
 
 
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@request_id
+@common
+@pass_options
+@with_fleet
+async def accept(options: Options, fleet: Flotilla, *, name: str, yes: bool) -> int:
+    """Take what the engine NAME and its venue do not agree on (state mismatch) as it is: it trades on.
+
+    Look at the venue first. Shows what differs, and asks. To have it closed instead: `flatten`.
+    """
+    found = "; ".join((await fleet.engine(name)).problems)
+    if found and not yes:
+        await asyncio.to_thread(_ask_to_accept, name, found)
+    return _told(options, await fleet.accept_difference(name, request_id=options.request_id))
+
+
 @click.command("cancel-orders")
 @click.argument("name")
 @request_id
@@ -101,6 +120,14 @@ def _confirm(name: str) -> None:
         text = f"engine {name} trades money: give --yes to let it trade on"
         raise fault(FaultCode.CONFIRMATION_REQUIRED, text, FieldError("--yes", "must be given"))
     click.confirm(f"Let {name}, which trades money, trade on?", abort=True, err=True)
+
+
+def _ask_to_accept(name: str, found: str) -> None:
+    if not sys.stdin.isatty():
+        text = f"{found}: give --yes to accept that"
+        raise fault(FaultCode.CONFIRMATION_REQUIRED, text, FieldError("--yes", "must be given"))
+    click.echo(found, err=True)
+    click.confirm(f"Accept that, and let {name} trade on?", abort=True, err=True)
 
 
 @with_fleet

@@ -29,6 +29,11 @@ async def resume_engine(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> Comma
     return await _brake(gateway, contract.ENGINE_RESUME, ask)
 
 
+async def accept_difference(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> CommandReply:
+    """What it and its venue do not agree on is taken as it is."""
+    return await _brake(gateway, contract.ENGINE_ACCEPT, ask)
+
+
 async def cancel_orders(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> CommandReply:
     """No order of it is open; its strategies go on."""
     return await _brake(gateway, contract.ENGINE_CANCEL_ORDERS, ask)

@@ -96,6 +96,14 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         about=About.ENGINE,
     ),
     changing(
+        "engine_accept",
+        f"{ONE}/accept",
+        brakes.accept_difference,
+        "Take what it and its venue do not agree on (state mismatch) as it is: it trades on. The message has the list.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
         "engine_cancel_orders",
         f"{ONE}/cancel-orders",
         brakes.cancel_orders,

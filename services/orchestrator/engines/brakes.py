@@ -6,7 +6,13 @@ from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import asked as asked_by
 from flotilla.schemas import contract
 from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, FlattenEngine, SetBrake
-from flotilla.schemas.contract import COMMAND_BRAKE, COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN, Call
+from flotilla.schemas.contract import (
+    COMMAND_ACCEPT,
+    COMMAND_BRAKE,
+    COMMAND_CANCEL_ORDERS,
+    COMMAND_FLATTEN,
+    Call,
+)
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import EngineCommand
@@ -60,6 +66,10 @@ class Brakes:
         brake = Brake.HALTED if request.then == AfterFlatten.HALT else None
         return await self._once(contract.ENGINE_FLATTEN, request, brake=brake, policy=StopPolicy.FLATTEN)
 
+    async def accept(self, request: BrakeEngine) -> EngineAccepted:
+        """What it and its venue do not agree on is taken as it is; it trades on."""
+        return await self._once(contract.ENGINE_ACCEPT, request, accepts=True)
+
     async def _once(
         self,
         call: Call[Any, EngineAccepted],
@@ -67,9 +77,10 @@ class Brakes:
         *,
         brake: Brake | None = None,
         policy: StopPolicy | None = None,
+        accepts: bool = False,
     ) -> EngineAccepted:
         caller = asked_by().caller
-        asked = Asked(brake=brake, policy=policy, by=caller.name or caller.credential)
+        asked = Asked(brake=brake, policy=policy, accepts=accepts, by=caller.name or caller.credential)
 
         async def run(stamp: Stamp) -> EngineAccepted:
             def decide(engine: Engine | None) -> Decision:
@@ -92,6 +103,8 @@ class Brakes:
     async def _outcome(self, accepted: EngineAccepted, asked: Asked) -> EngineAccepted:
         if accepted.session_id is None:
             return brakes.at_once(accepted)
+        if asked.accepts:
+            return await self._taken_as_it_is(accepted, accepted.session_id)
         if asked.brake is not None:
             accepted = await self._braked(accepted, accepted.session_id)
         if asked.policy is not None:
@@ -107,6 +120,14 @@ class Brakes:
         except FaultError as error:
             return brakes.braked(accepted, None, error.fault.message)
         return brakes.braked(accepted, answer)
+
+    async def _taken_as_it_is(self, accepted: EngineAccepted, session_id: str) -> EngineAccepted:
+        command = EngineCommand(session_id=session_id, request_id=accepted.request_id)
+        try:
+            answer = await self._bus.call(COMMAND_ACCEPT, command, instance_id=accepted.instance_id)
+        except FaultError as error:
+            return brakes.not_withdrawn(accepted, error.fault.message)
+        return brakes.taken_as_it_is(accepted, answer)
 
     async def _withdrawn(
         self, accepted: EngineAccepted, session_id: str | None, policy: StopPolicy

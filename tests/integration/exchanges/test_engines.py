@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flotilla.engine_sidecar.link.frames import Accept, Flatten, Stop
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
+from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
@@ -103,9 +104,12 @@ async def test_a_position_that_somebody_else_made_waits_for_a_person(
     await engine.hears_for(2.0)
     by_hand = [each["clientOrderId"] for each in (await venue.account())["orders"]]
     assert [each[:4] for each in by_hand] == ["web_"], "no strategy has started"
-    engine.process.send(Accept())
+    engine.process.send(Ask(1, AcceptDifference()))
     await engine.phase(RunState.TRADING)
     await engine.net("0.030")
+    assert "ETHUSDT-PERP.BINANCE" in next(
+        each.message for each in engine.process.heard if isinstance(each, Answer)
+    )
     assert engine.alerts() == ["mismatch", "agreed"]
     engine.process.send(FLATTEN)
     ended = await engine.ended()
@@ -122,7 +126,7 @@ async def test_a_position_that_no_own_order_explains_waits_for_a_person_who_has_
     assert said.detail == (
         f"BINANCE: position of {INSTRUMENT} is 0.020, and by the engine's own orders it would be 0"
     )
-    engine.process.send(Flatten())
+    engine.process.send(Ask(1, Intervene(StopPolicy.FLATTEN, 10.0)))
     await engine.phase(RunState.TRADING)
     assert (await venue.account())["positions"] == []
     engine.process.send(FLATTEN)

@@ -23,14 +23,17 @@ OF_BEFORE: Final = (
 )
 _LONGEST_NAME: Final = 100
 _NOTHING_THERE: Final = (RunState.SCHEDULED,)
-_TRADES: Final = (RunState.TRADING, RunState.IMPAIRED)
+_TRADES: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asks of an engine: a brake, to take it out of the market by a policy, or both, in this order."""
+    """What somebody asks of an engine: a brake, to take it out of the market by a policy, or both, in this order; or that what it
+    and its venue do not agree on is accepted.
+    """
 
     brake: Brake | None = None
     policy: StopPolicy | None = None
+    accepts: bool = False
     by: str = ""
 
 
@@ -93,6 +96,11 @@ def withdrawn(reply: EngineAccepted, answer: CommandAccepted) -> EngineAccepted:
     return _with_doubts(told, answer.not_confirmed)
 
 
+def taken_as_it_is(reply: EngineAccepted, answer: CommandAccepted) -> EngineAccepted:
+    """The answer to accepting, with what was accepted as the engine says it."""
+    return msgspec.structs.replace(reply, is_taken=True, message=f"{reply.message}: {answer.message}")
+
+
 def not_withdrawn(reply: EngineAccepted, why: str) -> EngineAccepted:
     """The same where it gave none."""
     return _with_doubts(msgspec.structs.replace(reply, is_taken=False), (why,))
@@ -103,7 +111,11 @@ def _refuse(engine: Engine, asked: Asked) -> None:
     if engine.is_worker:
         text = f"{name} runs backtests and trades nothing, so there is nothing to brake"
         raise invalid(FieldError("instance_id", text))
-    if asked.policy is not None:
+    if asked.accepts:
+        if session is None or session.state != RunState.MISMATCH:
+            state = session.state if session else "not started"
+            raise fault(FaultCode.CONFLICT, f"engine {name} is {state}: there is nothing to accept")
+    elif asked.policy is not None:
         if session is None or session.state not in _TRADES:
             state = session.state if session else "not started"
             text = f"engine {name} is {state}: it must be up for this; `flotilla emergency-stop` needs no answer of it"
@@ -133,6 +145,8 @@ def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: d
 
 
 def _message(put: EngineBrake, asked: Asked) -> str:
+    if asked.accepts:
+        return "what it and its venue do not agree on is accepted"
     if put.is_on:
         return f"is {put.text}"
     return "is not braked any more" if asked.brake is not None else "goes on"
