@@ -513,7 +513,7 @@ def test_a_live_feed_is_counted_and_has_an_age(zygote: ZygoteProcess, catalog: P
 def test_a_venue_at_whose_address_nobody_listens_is_no_venue_that_is_traded_on(
     zygote: ZygoteProcess, catalog: Path
 ) -> None:
-    """Binance's client calls itself connected without having reached anything."""
+    """Binance's client calls itself connected without having reached anything, unless it is asked for an instrument."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     node = sandbox_node()
@@ -525,12 +525,10 @@ def test_a_venue_at_whose_address_nobody_listens_is_no_venue_that_is_traded_on(
         }
     }
     plan = strategy("OnBars", bar_type="BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL")
-    engine = zygote.fork(run_of(catalog, node, plan))
-    engine.until_state(RunState.TRADING, 40)
-    measured = engine.metrics()[-1]
-    assert measured.not_loaded == ("strategy OnBars-000 names BTCUSDT.BINANCE, which is not loaded",)
-    engine.send(Stop(StopPolicy.LEAVE, 5.0))
-    engine.until_ended()
+    ended, _ = zygote.fork(run_of(catalog, node, plan)).until_ended(40)
+    assert ended.reason is FailureReason.VENUE
+    assert "did not connect: BinanceSpotDataClient BINANCE" in ended.detail
+    assert "Connection refused" in ended.detail
 
 
 def test_a_stop_before_venues_are_connected_claims_nothing(zygote: ZygoteProcess, catalog: Path) -> None:
