@@ -47,10 +47,10 @@ def settle(venue: Venue) -> None:
 
 
 def _expire(venue: Venue) -> None:
-    for order in venue.state.orders.values():
-        if order.is_open and 0 < order.good_till_ms <= venue.now_ms:
+    for order in venue.open_orders():
+        if 0 < order.good_till_ms <= venue.now_ms:
             trading.close(venue, order, "EXPIRED")
-    for algo in venue.state.algos.values():
+    for algo in venue.alive_algos():
         if algo.is_open and 0 < algo.good_till_ms <= venue.now_ms:
             algo.status = "EXPIRED"
             venue.tell_algo(algo)
@@ -154,8 +154,8 @@ def delist(venue: Venue, name: str) -> None:
 def release(venue: Venue) -> None:
     """Matches again what `hold_fills` held back, oldest first."""
     venue.conduct.hold_fills = False
-    for order in sorted(venue.state.orders.values(), key=lambda order: order.turn):
-        if order.is_open:
+    for order in sorted(venue.open_orders(), key=lambda order: order.turn):
+        if order.is_open:  # one before may have ended it
             trading.match(venue, order)
 
 

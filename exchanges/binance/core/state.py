@@ -124,6 +124,10 @@ class Algo(msgspec.Struct, kw_only=True):
     def is_open(self) -> bool:
         return self.status == "NEW"
 
+    @property
+    def is_alive(self) -> bool:
+        return self.status in ("NEW", "TRIGGERED")
+
 
 class Trade(msgspec.Struct, kw_only=True, frozen=True):
     """A fill of one order. `fee` and `realized` are in USDT."""

@@ -118,6 +118,13 @@ async def test_a_node_gets_all_data_and_trades_every_kind_of_order(venue: Venue)
         node.do("market", side="BUY", qty="0.010", id="R1", reduce_only=True)
         assert "-2022" in (await node.event("OrderRejected", "R1"))["reason"]
 
+        for id_ in ("B1", "B2"):
+            node.do("limit", side="BUY", qty="0.010", id=id_, price="49000")
+            await node.event("OrderAccepted", id_)
+        node.do("cancel_several", ids=["B1", "B2"])
+        for id_ in ("B1", "B2"):
+            await node.event("OrderCanceled", id_)
+
         node.do("stop", side="SELL", qty="0.100", id="S1", trigger="49500")
         node.do("stop_limit", side="SELL", qty="0.050", id="S2", trigger="49500", price="49400")
         node.do("touched", side="SELL", qty="0.003", id="T1", trigger="50600")
