@@ -58,8 +58,8 @@ class Venue:
             self.last[name] = self.mark(name)
 
     def at(self, now_ms: int) -> None:
-        """Says what time it is, in Unix milliseconds. The venue's time does not go back."""
-        self.now_ms = max(self.now_ms, now_ms)
+        """Says what time it is by the venue's clock, in Unix milliseconds."""
+        self.now_ms = now_ms
 
     def next_id(self) -> int:
         """An id above all before."""

@@ -219,6 +219,7 @@ async def test_a_clock_that_is_wrong_refuses_signed_requests(venue: Venue) -> No
     assert (await venue.ask("GET", "/fapi/v1/time"))["serverTime"] > time.time() * 1000 + 50_000
     await venue.control("skew", ms=-60_000)
     assert await venue.code("GET", "/fapi/v2/account") == -1021
+    assert (await venue.ask("GET", "/fapi/v1/time"))["serverTime"] < time.time() * 1000 - 50_000
     await venue.control("clear")
     await venue.ask("GET", "/fapi/v2/account")
 
@@ -227,7 +228,9 @@ async def test_a_halt_a_delisting_and_another_tick(venue: Venue) -> None:
     await venue.control("status", symbol="BTCUSDT", status="TRADING_HALT")
     assert await venue.code("POST", ORDER, **BUY) == -4140
     await venue.control("status", symbol="BTCUSDT", status="TRADING")
+    await resting(venue, "before", price="48999.5")
     await venue.control("tick", symbol="BTCUSDT", tick="1")
+    assert ((await venue.order("before")) or {})["price"] == "48999.5"
     info = await venue.ask("GET", "/fapi/v1/exchangeInfo")
     assert info["symbols"][0]["filters"][0]["tickSize"] == "1"
     assert (
@@ -270,6 +273,12 @@ async def test_the_control_refuses_what_it_cannot_do_by_name(venue: Venue) -> No
     assert "'NOSUCH'" in await venue.refused("touch", symbol="NOSUCH", bid="1", ask="2")
     assert "not below" in await venue.refused("touch", symbol="BTCUSDT", bid="2", ask="1")
     assert "which" in await venue.refused("cut", which="some")
+    assert "price: NaN" in await venue.refused("hand_position", symbol="BTCUSDT", qty="1", price="NaN")
+    assert "above 0" in await venue.refused("touch", symbol="BTCUSDT", bid="1", ask="2", size="0")
+    assert "'2s'" in await venue.refused("bar", symbol="BTCUSDT", interval="2s")
+    assert "$.status" in await venue.refused("status", symbol="BTCUSDT", status="ASLEEP")
+    assert "$.status" in await venue.refused("fault", on="*", kind="reject", status=200)
+    assert "'nobody'" in await venue.refused("transfer", amount="1", account="nobody")
     assert "'A'" in await venue.refused("fill", client_id="A")
     await resting(venue, "A")
     assert "left to fill" in await venue.refused("fill", client_id="A", qty="7")

@@ -146,6 +146,22 @@ async def test_a_node_gets_all_data_and_trades_every_kind_of_order(venue: Venue)
         await node.end()
 
 
+async def test_the_faults_bring_out_what_the_stock_adapters_are_known_for(venue: Venue) -> None:
+    """Both are NautilusTrader's: a position that nobody has after a reconnect, and a rejection of what was done."""
+    async with node_on(venue) as node:
+        await node.event("started")
+        node.do("market", side="BUY", qty="0.010", id="G1")
+        await node.event("OrderFilled", "G1")
+        await venue.control("cut", which="private")
+        await node.event("PositionOpened", count=2)
+        assert Decimal((await venue.account())["positions"][0]["amount"]) == Decimal("0.01")
+
+        await venue.control("fault", on="POST /fapi/v1/order", kind="unknown", times=1)
+        node.do("market", side="BUY", qty="0.020", id="G2")
+        assert "-1000" in (await node.event("OrderRejected", "G2"))["reason"]
+        assert ((await venue.order("G2")) or {})["status"] == "FILLED"
+
+
 async def _fills_are_equal(venue: Venue, node: Node) -> None:
     """The exchange's own ledger, trade by trade, against what the node was told."""
     account = await venue.account()
