@@ -1,7 +1,7 @@
 """What the verbs of the control take. Amounts and prices are decimals, `account` is the first one if it is left out."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -73,11 +73,11 @@ class Which(Body):
 
 
 class Seconds(Body):
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Ban(Body):
-    seconds: int = 120
+    seconds: Annotated[int, msgspec.Meta(ge=1)] = 120
 
 
 class Limit(Body):

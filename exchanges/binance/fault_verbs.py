@@ -34,13 +34,16 @@ class FaultVerbs:
             "half_open", Which, self._half_open, "sockets that stand and are dead: market, private or all"
         )
         control.verb(
-            "down", Seconds, self._server.down, "connections are refused, for `seconds` or until `up`"
+            "down",
+            Seconds,
+            lambda asked: self._server.down(asked.seconds),
+            "connections are refused, for `seconds` or until `up`",
         )
         control.verb("up", Nothing, lambda _: self._server.up(), "connections are taken again")
         control.verb(
             "maintenance",
             Seconds,
-            self._server.maintain,
+            lambda asked: self._server.maintain(asked.seconds),
             "REST answers 503 and sockets are cut, for `seconds` or until `clear`",
         )
         control.verb("ban", Ban, self._ban, "418 with Retry-After to every request for `seconds`")

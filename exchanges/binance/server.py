@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -19,13 +18,6 @@ from exchanges.binance.streams import Streams
 from exchanges.core.faults import Faults
 from exchanges.listening import Port
 from exchanges.state_file import write_whole
-
-
-class Lasting(Protocol):
-    """A verb that may end by itself."""
-
-    @property
-    def seconds(self) -> float: ...
 
 
 def machine_clock() -> int:
@@ -54,7 +46,8 @@ class Server:
         self._file = file
         self._dirty = True
         self._say = say
-        self._later: asyncio.TaskGroup | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._ends: dict[str, asyncio.Task[None]] = {}
         self.port = Port(self._application(), host, port)
 
     def _application(self) -> web.Application:
@@ -79,10 +72,10 @@ class Server:
         """Ticks until it is cancelled; then writes the state a last time and closes."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._later = tasks
+                self._tasks = tasks
                 await self._tick()
         finally:
-            self._later = None
+            self._tasks = None
             self._save()
             await self.port.close()
 
@@ -90,7 +83,7 @@ class Server:
         marked_s = 0.0
         while True:
             self.exchange.tick(self.clock())
-            self.pump()
+            self._send()
             self.streams.settle()
             self.streams.publish(self.exchange.feed.quotes())
             self.streams.publish(self.exchange.feed.bars(self.streams.wanted()))
@@ -106,7 +99,11 @@ class Server:
         self.pump()
 
     def pump(self) -> None:
-        """Sends what the exchange has to say."""
+        """Sends what the exchange has to say after it was asked something."""
+        self._dirty = True
+        self._send()
+
+    def _send(self) -> None:
         messages = self.exchange.venue.drain()
         self._dirty = self._dirty or bool(messages)
         for account, message in messages:
@@ -122,38 +119,37 @@ class Server:
 
     # --- faults that last
 
-    async def down(self, asked: Lasting) -> None:
-        """Refuses connections, for some seconds or until `up`."""
+    async def down(self, seconds: float) -> None:
+        """Refuses connections, for some seconds or, if that is 0, until `up`."""
         await self.port.down()
-        self._in(asked.seconds, self.port.up)
+        self._end_in("down", seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
         await self.port.up()
 
-    def maintain(self, asked: Lasting) -> None:
-        """Refuses requests with 503 and cuts sockets, for some seconds or until it is cleared."""
+    def maintain(self, seconds: float) -> None:
+        """Refuses requests with 503 and cuts sockets, for some seconds or, if that is 0, until it is cleared."""
         self.exchange.maintenance = True
         for connection in self.streams.chosen("all"):
             connection.cut()
+        self._end_in("maintenance", seconds, self._open_again)
 
-        async def end() -> None:
-            self.exchange.maintenance = False
-            await asyncio.sleep(0)
+    async def _open_again(self) -> None:
+        self.exchange.maintenance = False
+        await asyncio.sleep(0)
 
-        self._in(asked.seconds, end)
+    def _end_in(self, fault: str, seconds: float, end: Callable[[], Awaitable[None]]) -> None:
+        """Ends a fault later; an earlier end of the same one does not count any more."""
+        if (before := self._ends.pop(fault, None)) is not None:
+            before.cancel()
+        if seconds > 0 and self._tasks is not None:
+            self._ends[fault] = self._tasks.create_task(_later(seconds, end), name=f"end of {fault}")
 
-    def _in(self, seconds: float, act: Callable[[], object]) -> None:
-        if seconds <= 0 or self._later is None:
-            return
 
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            done = act()
-            if asyncio.iscoroutine(done):
-                await done
-
-        self._later.create_task(wait(), name="end of a fault")
+async def _later(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.sleep(seconds)
+    await act()
 
 
 def load_state(file: Path) -> State:

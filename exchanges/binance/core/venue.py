@@ -34,6 +34,11 @@ class Print(msgspec.Struct, frozen=True):
     time_ms: int
 
 
+def path_of(symbol: Symbol, seed: int) -> PricePath:
+    """The price path of a symbol: each has one of its own."""
+    return PricePath(seed=seed + sum(symbol.name.encode()), level=symbol.level)
+
+
 class Venue:
     """The exchange. Whoever calls it says first what time it is, with `at`, and takes what is to be sent from `drain`."""
 
@@ -108,7 +113,7 @@ class Venue:
     def follow(self, name: str) -> None:
         """Puts the market's liquidity where the symbol's price path is now."""
         symbol = self.state.symbols[name]
-        path = PricePath(seed=self.state.seed + sum(name.encode()), level=symbol.level)
+        path = path_of(symbol, self.state.seed)
         self.books[name].quote(*path.levels(self.now_ms, symbol.tick, symbol.size, symbol.step, DEPTH))
 
     def pin(self, name: str, bid: Decimal, ask: Decimal, size: Decimal) -> None:
