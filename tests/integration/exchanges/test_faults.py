@@ -119,6 +119,13 @@ async def test_fills_are_held_back_until_they_are_released(venue: Venue) -> None
     assert (await venue.ask("POST", ORDER, **BUY))["status"] == "NEW"
     await venue.control("release")
     assert len(await fills(venue)) == 1
+    for verb, body in (("clear", {}), ("conduct", {"hold_fills": False})):
+        await venue.control("conduct", hold_fills=True)
+        held = await venue.ask("POST", ORDER, **BUY)
+        await venue.control(verb, **body)
+        assert (await venue.ask("GET", ORDER, symbol="BTCUSDT", orderId=held["orderId"]))[
+            "status"
+        ] == "FILLED"
 
 
 async def test_a_stream_that_is_cut_misses_what_happens_meanwhile(venue: Venue) -> None:
