@@ -44,7 +44,6 @@ class Server:
         self.streams = Streams(state.accounts)
         self._interval_s = interval_s
         self._file = file
-        self._dirty = True
         self._say = say
         self._tasks: asyncio.TaskGroup | None = None
         self._ends: dict[str, asyncio.Task[None]] = {}
@@ -83,29 +82,25 @@ class Server:
         marked_s = 0.0
         while True:
             self.exchange.tick(self.clock())
-            self._send()
+            self.pump(changed=False)
             self.streams.settle()
             self.streams.publish(self.exchange.feed.quotes())
             self.streams.publish(self.exchange.feed.bars(self.streams.wanted()))
             if time.monotonic() - marked_s >= 1:
                 marked_s = time.monotonic()
                 self.streams.publish(self.exchange.feed.marks())
-            self._save()
             await asyncio.sleep(self._interval_s)
 
     def follow_up(self) -> None:
         """Lets follow what a verb brought about, and sends it."""
         settling.settle(self.exchange.venue)
-        self.pump()
+        self.pump(changed=True)
 
-    def pump(self) -> None:
-        """Sends what the exchange has to say after it was asked something."""
-        self._dirty = True
-        self._send()
-
-    def _send(self) -> None:
+    def pump(self, *, changed: bool) -> None:
+        """Sends what the exchange has to say, and answers after it: nothing leaves before it is in the state file, if there is one. `changed` is whether something may be new though nothing is said of it."""
         messages = self.exchange.venue.drain()
-        self._dirty = self._dirty or bool(messages)
+        if changed or messages:
+            self._save()
         for account, message in messages:
             if line := _line(account, message):
                 self._say(line)
@@ -113,9 +108,8 @@ class Server:
         self.streams.publish(self.exchange.feed.news())
 
     def _save(self) -> None:
-        if self._file is not None and self._dirty:
+        if self._file is not None:
             write_whole(self._file, msgspec.json.encode(self.exchange.venue.state))
-            self._dirty = False
 
     # --- faults that last
 

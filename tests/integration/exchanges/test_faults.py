@@ -348,13 +348,15 @@ async def _status_is(venue: Venue, status: int) -> bool:
     return (await venue.request("GET", "/fapi/v1/ping"))[0] == status
 
 
-async def test_an_exchange_that_is_started_again_is_where_it_was(tmp_path: Path) -> None:
+async def test_an_exchange_that_is_killed_and_started_again_is_where_it_was(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     async with exchange("--state", str(file), "--interval", "0.05") as venue:
         await venue.ask("POST", ORDER, **BUY)
         await resting(venue, "A", price="47600")
         await venue.ask("POST", "/fapi/v1/marginType", symbol="ETHUSDT", marginType="ISOLATED")
         before = await venue.account()
+        assert venue.process is not None
+        venue.process.kill()
     async with exchange("--state", str(file), "--interval", "0.05") as venue:
         after = await venue.account()
         assert {name: after[name] for name in ("orders", "fills", "wallet", "deposits")} == {

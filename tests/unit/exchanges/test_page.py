@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def test_options_that_cannot_be_are_refused_by_name(
 ) -> None:
     assert main(["--port", "0", *options]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+        assert str(port) in capsys.readouterr().err
+        assert main(["--port", "0", "--control-port", str(port)]) == 2
+        assert str(port) in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_state_or_no_schedule_is_refused_with_its_place(
