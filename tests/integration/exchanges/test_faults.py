@@ -205,7 +205,8 @@ async def test_maintenance_refuses_requests_and_ends(venue: Venue) -> None:
 async def test_a_ban_and_limits_are_answered_with_when_to_come_back(venue: Venue) -> None:
     await venue.control("ban", seconds=30)
     async with venue.session.get(f"{venue.http}/fapi/v1/ping") as response:
-        assert (response.status, response.headers["Retry-After"]) == (418, "30")
+        assert response.status == 418
+        assert 20 < int(response.headers["Retry-After"]) <= 30
     await venue.control("clear")
     await venue.control("limits", weight=0)
     async with venue.session.get(f"{venue.http}/fapi/v1/ping") as response:

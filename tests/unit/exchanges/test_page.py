@@ -69,6 +69,7 @@ def test_every_fault_of_chaos_can_be_done(control: Control) -> None:
         (["--deposit", "much"], "--deposit: 'much' is not an amount"),
         (["--deposit", "-1"], "--deposit"),
         (["--interval", "0"], "--interval: 0.0"),
+        (["--interval", "nan"], "--interval: nan"),
         (["--chaos", "0"], "positive number of seconds"),
         (["--faults", "/nowhere/plan.json"], "/nowhere/plan.json"),
         (["--port", "70000"], "--port: 70000"),
@@ -98,6 +99,8 @@ def test_a_file_that_is_no_state_or_no_schedule_is_refused_with_its_place(
     assert main(["--port", "0", "--state", str(file)]) == 2
     assert f"{file}: " in (error := capsys.readouterr().err)
     assert "$.seed" in error
+    assert main(["--port", "0", "--state", str(file), "--deposit", "5"]) == 2
+    assert "has its accounts already" in capsys.readouterr().err
     file.write_text('[{"at": 1}]')
     with pytest.raises(Refused, match=r"state\.json: .*do"):
         read_schedule(file)
