@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -63,9 +64,14 @@ class Control:
         if verb is None:
             raise Refused(f"no verb {name!r}; there are {', '.join(sorted(self._verbs))}")
         try:
-            return verb, msgspec.json.decode(body or b"{}", type=verb.body)
+            given = msgspec.json.decode(body or b"{}", type=verb.body)
         except msgspec.DecodeError as error:
             raise Refused(f"{name}: {error}") from None
+        for field in given.__struct_fields__:
+            value = getattr(given, field)
+            if isinstance(value, Decimal) and not value.is_finite():
+                raise Refused(f"{name}: {field}: {value} is not a number")
+        return verb, given
 
     async def do(self, name: str, body: bytes) -> object:
         """Does a verb, and returns what it found.

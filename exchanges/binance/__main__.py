@@ -64,11 +64,12 @@ def parser() -> argparse.ArgumentParser:
         help="faults and the ledger, without a password (default: the port after; 0 takes a free one)",
     )
     options.add_argument(
-        "--seed", type=int, default=1, help="decides the prices, and the faults of --chaos (default 1)"
+        "--seed",
+        type=int,
+        default=1,
+        help="decides the faults of --chaos, and the prices unless --state has them (default 1)",
     )
-    options.add_argument(
-        "--deposit", default="100000", help="USDT of each account at the start (default 100000)"
-    )
+    options.add_argument("--deposit", help="USDT of each account at the start (default 100000)")
     options.add_argument(
         "--account",
         action="append",
@@ -113,16 +114,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _state(options: argparse.Namespace) -> State:
     if options.state is not None and options.state.exists():
+        for name in ("account", "deposit"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name}: {options.state} has its accounts already")
         return load_state(options.state)
     accounts = [_account(text) for text in options.account or ["main:test-key:test-secret"]]
     if any(len({account[part] for account in accounts}) < len(accounts) for part in (0, 1)):
         raise ValueError("--account: two accounts have one name or one key")
-    return new_state(options.seed, machine_clock(), accounts, _deposit(options.deposit))
+    return new_state(options.seed, machine_clock(), accounts, _deposit(options.deposit or "100000"))
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.interval < 0.01:
-        raise ValueError(f"--interval: {options.interval} is less than 0.01 seconds")
+    if not 0.01 <= options.interval <= 60:
+        raise ValueError(f"--interval: {options.interval} is not between 0.01 and 60 seconds")
     for name in ("port", "control_port"):
         number = getattr(options, name)
         if number is not None and not 0 <= number <= 65_535:

@@ -1,6 +1,7 @@
 """What the verbs of the control take. Amounts and prices are decimals, `account` is the first one if it is left out."""
 
 from decimal import Decimal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -58,7 +59,7 @@ class Money(Body):
 
 class Status(Body):
     symbol: str
-    status: str = "TRADING_HALT"
+    status: Literal["TRADING", "TRADING_HALT", "SETTLING", "CLOSE"] = "TRADING_HALT"
 
 
 class Tick(Body):
@@ -68,16 +69,15 @@ class Tick(Body):
 
 
 class Which(Body):
-    which: str = "private"
-    seconds: float = 0.0
+    which: Literal["private", "market", "all"] = "private"
 
 
 class Seconds(Body):
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Ban(Body):
-    seconds: int = 120
+    seconds: Annotated[int, msgspec.Meta(ge=1)] = 120
 
 
 class Limit(Body):

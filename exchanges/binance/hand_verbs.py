@@ -1,7 +1,7 @@
 """Verbs that act on an account as somebody else would: by hand, or as the venue does."""
 
 from exchanges.binance.asked import Fill, Hand, Money, Named, Permission, Place, Whose
-from exchanges.binance.core import account_read, algos, batches, orders_read, settling, trading
+from exchanges.binance.core import account_read, algos, batches, matching, orders_read, settling, trading
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.state import Account, Order
 from exchanges.binance.server import Server
@@ -58,8 +58,10 @@ class HandVerbs:
         if not order.is_open or not 0 < qty <= order.left:
             raise ValueError(f"order {order.id} is {order.status}, with {order.left} left to fill")
         best = self._venue.books[order.symbol].best(order.side.other)
+        if asked.price is not None and asked.price <= 0:
+            raise ValueError("price is above 0")
         price = asked.price or order.price or (best[0] if best else self._venue.last[order.symbol])
-        trade = trading.fill(self._venue, order, qty, price, maker=bool(order.price))
+        trade = matching.fill(self._venue, order, qty, price, maker=bool(order.price))
         self._server.follow_up()
         return orders_read.trade_body(trade, self._venue.state.symbols[order.symbol])
 
@@ -88,6 +90,8 @@ class HandVerbs:
     def _hand(self, asked: Hand) -> dict[str, object]:
         if asked.symbol not in self._venue.state.symbols:
             raise KeyError(asked.symbol)
+        if asked.price <= 0 or asked.age_days < 0:
+            raise ValueError("price is above 0, age_days not below")
         at_ms = self._venue.now_ms - int(asked.age_days * DAY_MS)
         order = settling.adopt(
             self._venue, self._account(asked.account), asked.symbol, asked.qty, asked.price, at_ms=at_ms
@@ -113,3 +117,4 @@ class HandVerbs:
 
     def _permission(self, asked: Permission) -> None:
         self._account(asked.account).can_trade = asked.can_trade
+        self._server.follow_up()

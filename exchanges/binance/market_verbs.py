@@ -1,7 +1,9 @@
 """Verbs that move markets and change their rules."""
 
 from exchanges.binance.asked import Bar, Market, Rate, Status, Tick, Touch
-from exchanges.binance.core import settling, trading
+from exchanges.binance.core import matching, settling
+from exchanges.binance.core.candles import INTERVALS_MS
+from exchanges.binance.core.rules import decimals
 from exchanges.binance.server import Server
 from exchanges.control import Control, Nothing
 
@@ -38,15 +40,18 @@ class MarketVerbs:
 
     def _touch(self, asked: Touch) -> None:
         symbol = self._venue.state.symbols[asked.symbol]
-        self._venue.pin(asked.symbol, asked.bid, asked.ask, asked.size or symbol.size)
-        trading.cross(self._venue, asked.symbol)
+        size = asked.size if asked.size is not None else symbol.size
+        if asked.bid <= 0 or size <= 0:
+            raise ValueError("bid and size are above 0")
+        self._venue.pin(asked.symbol, asked.bid, asked.ask, size)
+        matching.cross(self._venue, asked.symbol)
         self._venue.last[asked.symbol] = asked.bid
         self._server.follow_up()
 
     def _follow(self, asked: Market) -> None:
         self._venue.follow(asked.symbol)
         self._venue.pinned.discard(asked.symbol)
-        trading.cross(self._venue, asked.symbol)
+        matching.cross(self._venue, asked.symbol)
         self._server.follow_up()
 
     def _fund(self, _: Nothing) -> None:
@@ -54,13 +59,17 @@ class MarketVerbs:
         self._server.follow_up()
 
     def _bar(self, asked: Bar) -> None:
+        if asked.interval not in INTERVALS_MS:
+            raise ValueError(f"interval: {asked.interval!r} is none of {', '.join(INTERVALS_MS)}")
         self._server.streams.publish([self._exchange.feed.bar_now(asked.symbol, asked.interval)])
 
     def _rate(self, asked: Rate) -> None:
         self._venue.state.symbols[asked.symbol].funding_rate = asked.rate
+        self._server.follow_up()
 
     def _status(self, asked: Status) -> None:
         self._venue.state.symbols[asked.symbol].status = asked.status
+        self._server.follow_up()
 
     def _delist(self, asked: Market) -> None:
         if asked.symbol not in self._venue.state.symbols:
@@ -73,4 +82,6 @@ class MarketVerbs:
             raise ValueError("tick and step are above 0")
         symbol = self._venue.state.symbols[asked.symbol]
         symbol.tick, symbol.step = asked.tick, asked.step or symbol.step
+        symbol.price_precision = max(symbol.price_precision, decimals(symbol.tick))
+        symbol.quantity_precision = max(symbol.quantity_precision, decimals(symbol.step))
         self._server.follow_up()

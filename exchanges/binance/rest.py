@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -11,12 +12,16 @@ from exchanges.binance.core.exchange import Answer, Asking, Exchange
 from exchanges.core.faults import Fault, Faults, Kind
 
 
-class Rest:
-    """Answers requests. `pump` sends what they brought about, before they are answered."""
+class Pump(Protocol):
+    """Keeps and sends what a request brought about; `changed` is whether it may have changed anything."""
 
-    def __init__(
-        self, exchange: Exchange, faults: Faults, clock: Callable[[], int], pump: Callable[[], None]
-    ) -> None:
+    def __call__(self, *, changed: bool) -> None: ...
+
+
+class Rest:
+    """Answers requests. `pump` is called before they are answered."""
+
+    def __init__(self, exchange: Exchange, faults: Faults, clock: Callable[[], int], pump: Pump) -> None:
         self._exchange = exchange
         self._faults = faults
         self._clock = clock
@@ -57,7 +62,7 @@ class Rest:
         now_ms = self._clock()
         answer = self._exchange.answer(asking, now_ms)
         self._exchange.record(asking, answer, now_ms, fault)
-        self._pump()
+        self._pump(changed=asking.method != "GET")
         return answer
 
     def _cut(self, request: web.Request, asking: Asking, fault: Fault) -> web.Response:

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -19,13 +18,6 @@ from exchanges.binance.streams import Streams
 from exchanges.core.faults import Faults
 from exchanges.listening import Port
 from exchanges.state_file import write_whole
-
-
-class Lasting(Protocol):
-    """A verb that may end by itself."""
-
-    @property
-    def seconds(self) -> float: ...
 
 
 def machine_clock() -> int:
@@ -52,9 +44,9 @@ class Server:
         self.streams = Streams(state.accounts)
         self._interval_s = interval_s
         self._file = file
-        self._dirty = True
         self._say = say
-        self._later: asyncio.TaskGroup | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._ends: dict[str, asyncio.Task[None]] = {}
         self.port = Port(self._application(), host, port)
 
     def _application(self) -> web.Application:
@@ -79,10 +71,10 @@ class Server:
         """Ticks until it is cancelled; then writes the state a last time and closes."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._later = tasks
+                self._tasks = tasks
                 await self._tick()
         finally:
-            self._later = None
+            self._tasks = None
             self._save()
             await self.port.close()
 
@@ -90,25 +82,25 @@ class Server:
         marked_s = 0.0
         while True:
             self.exchange.tick(self.clock())
-            self.pump()
+            self.pump(changed=False)
             self.streams.settle()
             self.streams.publish(self.exchange.feed.quotes())
             self.streams.publish(self.exchange.feed.bars(self.streams.wanted()))
             if time.monotonic() - marked_s >= 1:
                 marked_s = time.monotonic()
                 self.streams.publish(self.exchange.feed.marks())
-            self._save()
             await asyncio.sleep(self._interval_s)
 
     def follow_up(self) -> None:
         """Lets follow what a verb brought about, and sends it."""
         settling.settle(self.exchange.venue)
-        self.pump()
+        self.pump(changed=True)
 
-    def pump(self) -> None:
-        """Sends what the exchange has to say."""
+    def pump(self, *, changed: bool) -> None:
+        """Sends what the exchange has to say, and answers after it: nothing leaves before it is in the state file, if there is one. `changed` is whether something may be new though nothing is said of it."""
         messages = self.exchange.venue.drain()
-        self._dirty = self._dirty or bool(messages)
+        if changed or messages:
+            self._save()
         for account, message in messages:
             if line := _line(account, message):
                 self._say(line)
@@ -116,44 +108,42 @@ class Server:
         self.streams.publish(self.exchange.feed.news())
 
     def _save(self) -> None:
-        if self._file is not None and self._dirty:
+        if self._file is not None:
             write_whole(self._file, msgspec.json.encode(self.exchange.venue.state))
-            self._dirty = False
 
     # --- faults that last
 
-    async def down(self, asked: Lasting) -> None:
-        """Refuses connections, for some seconds or until `up`."""
+    async def down(self, seconds: float) -> None:
+        """Refuses connections, for some seconds or, if that is 0, until `up`."""
         await self.port.down()
-        self._in(asked.seconds, self.port.up)
+        self._end_in("down", seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
         await self.port.up()
 
-    def maintain(self, asked: Lasting) -> None:
-        """Refuses requests with 503 and cuts sockets, for some seconds or until it is cleared."""
+    def maintain(self, seconds: float) -> None:
+        """Refuses requests with 503 and cuts sockets, for some seconds or, if that is 0, until it is cleared."""
         self.exchange.maintenance = True
         for connection in self.streams.chosen("all"):
             connection.cut()
+        self._end_in("maintenance", seconds, self._open_again)
 
-        async def end() -> None:
-            self.exchange.maintenance = False
-            await asyncio.sleep(0)
+    async def _open_again(self) -> None:
+        self.exchange.maintenance = False
+        await asyncio.sleep(0)
 
-        self._in(asked.seconds, end)
+    def _end_in(self, fault: str, seconds: float, end: Callable[[], Awaitable[None]]) -> None:
+        """Ends a fault later; an earlier end of the same one does not count any more."""
+        if (before := self._ends.pop(fault, None)) is not None:
+            before.cancel()
+        if seconds > 0 and self._tasks is not None:
+            self._ends[fault] = self._tasks.create_task(_later(seconds, end), name=f"end of {fault}")
 
-    def _in(self, seconds: float, act: Callable[[], object]) -> None:
-        if seconds <= 0 or self._later is None:
-            return
 
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            done = act()
-            if asyncio.iscoroutine(done):
-                await done
-
-        self._later.create_task(wait(), name="end of a fault")
+async def _later(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.sleep(seconds)
+    await act()
 
 
 def load_state(file: Path) -> State:

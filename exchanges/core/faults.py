@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
+from typing import Annotated
 
 import msgspec
 
@@ -26,8 +27,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     on: str
     kind: Kind
     times: int | None = None
-    seconds: float = 3600.0
-    status: int = 503
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 3600.0
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
     code: int = -1000
     msg: str = "Unknown error, please check your request or try again later."
     headers: dict[str, str] = {}

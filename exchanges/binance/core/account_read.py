@@ -4,10 +4,10 @@ from decimal import Decimal
 
 from exchanges.binance.core import money
 from exchanges.binance.core.events import plain
+from exchanges.binance.core.money import BRACKETS, most_notional
 from exchanges.binance.core.orders_read import Body, limit, window
 from exchanges.binance.core.params import Params
 from exchanges.binance.core.state import ZERO, Account, Position
-from exchanges.binance.core.trading import BRACKETS, most_notional
 from exchanges.binance.core.venue import Venue
 
 

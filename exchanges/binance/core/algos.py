@@ -100,7 +100,7 @@ def trail(algo: Algo, price: Decimal) -> bool:
 
 def trigger_reached(venue: Venue) -> bool:
     """Triggers the conditional orders whose price is reached; whether there were any."""
-    reached = [algo for algo in venue.state.algos.values() if algo.is_open and _moves(venue, algo)]
+    reached = [algo for algo in venue.alive_algos() if algo.is_open and _moves(venue, algo)]
     for algo in reached:
         _trigger(venue, algo)
     return bool(reached)
@@ -141,7 +141,7 @@ def _trigger(venue: Venue, algo: Algo) -> None:
 
 def finish_done(venue: Venue) -> None:
     """Reports the end of conditional orders whose order has ended."""
-    for algo in venue.state.algos.values():
+    for algo in venue.alive_algos():
         order = venue.state.orders.get(algo.order_id)
         if algo.status == "TRIGGERED" and order is not None and not order.is_open:
             algo.status = "FINISHED"

@@ -6,9 +6,9 @@ import msgspec
 
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.state import ZERO, Symbol
-from exchanges.binance.core.venue import Print
+from exchanges.binance.core.venue import Print, path_of
 from exchanges.core.book import Side
-from exchanges.core.prices import PricePath, to_step
+from exchanges.core.prices import to_step
 
 MINUTE_MS = 60_000
 INTERVALS_MS = {
@@ -61,7 +61,7 @@ class Candles:
 
     def __init__(self, symbol: Symbol, seed: int) -> None:
         self._symbol = symbol
-        self._path = PricePath(seed=seed + sum(symbol.name.encode()), level=symbol.level)
+        self._path = path_of(symbol, seed)
         self._minutes: dict[int, Candle] = {}
 
     def add(self, trade: Print) -> None:

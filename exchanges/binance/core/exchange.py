@@ -141,7 +141,7 @@ def new_state(seed: int, now_ms: int, accounts: list[tuple[str, str, str]], depo
     ]
     state = State(
         seed=seed,
-        next_id=now_ms // 1000,
+        next_id=now_ms,  # ids grow more slowly, so a new exchange's are above those of one before
         symbols={symbol.name: symbol for symbol in symbols},
         accounts={name: Account(name=name, key=key, secret=secret) for name, key, secret in accounts},
         funded_ms=now_ms // settling.FUNDING_MS * settling.FUNDING_MS,

@@ -9,6 +9,13 @@ TAKER, MAKER = Decimal("0.0005"), Decimal("0.0002")
 CENT = Decimal("0.00000001")  # the smallest amount that the venue books
 MAINTENANCE = Decimal("0.005")
 LEVERAGE = 20
+# The notional a position may have at a leverage, the highest leverage first.
+BRACKETS = (
+    (125, Decimal(300_000)),
+    (100, Decimal(2_000_000)),
+    (50, Decimal(10_000_000)),
+    (20, Decimal(50_000_000)),
+)
 
 
 def book_fill(position: Position, signed: Decimal, price: Decimal, now_ms: int) -> Decimal:
@@ -77,3 +84,8 @@ def opening_qty(position: Position, side_sign: int, qty: Decimal) -> Decimal:
 def reducible(position: Position, side_sign: int) -> Decimal:
     """How much an order of that side could close."""
     return abs(position.amount) if position.amount * side_sign < 0 else ZERO
+
+
+def most_notional(leverage: int) -> Decimal:
+    """The notional a position may have at a leverage."""
+    return max(most for highest, most in BRACKETS if highest >= leverage)

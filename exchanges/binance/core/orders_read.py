@@ -29,9 +29,13 @@ def find(venue: Venue, account: Account, params: Params) -> Order:
     )
     if order_id is None and not client_id:
         raise VenueError(-1102, "orderId")
-    for order in reversed(venue.state.orders.values()):
-        named = order.id == order_id if order_id is not None else order.client_id == client_id
-        if named and order.account == account.name and order.symbol == symbol.name:
+    orders = venue.state.orders
+    named = (
+        reversed(orders.values()) if order_id is None else [orders[order_id]] if order_id in orders else []
+    )
+    for order in named:
+        mine = order.account == account.name and order.symbol == symbol.name
+        if mine and (order_id is not None or order.client_id == client_id):
             return order
     raise VenueError(-2013)
 

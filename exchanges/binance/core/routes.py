@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from enum import Enum
 
-from exchanges.binance.core import account_read, algos, batches, market_read, orders_read, settings, trading
+from exchanges.binance.core import (
+    account_read,
+    algos,
+    batches,
+    market_read,
+    orders_read,
+    settings,
+    symbols_read,
+    trading,
+)
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.feed import Feed
 from exchanges.binance.core.orders_read import Body
@@ -61,7 +70,7 @@ def _named(venue: Venue, params: Params) -> str | None:
 PUBLIC: dict[str, Public] = {
     "/fapi/v1/ping": lambda *_: {},
     "/fapi/v1/time": lambda venue, *_: {"serverTime": venue.now_ms},
-    "/fapi/v1/exchangeInfo": lambda venue, *_: market_read.exchange_info(venue),
+    "/fapi/v1/exchangeInfo": lambda venue, *_: symbols_read.exchange_info(venue),
     "/fapi/v1/depth": _depth,
     "/fapi/v1/klines": lambda venue, feed, p: market_read.klines(venue, feed.candles, p),
     "/fapi/v1/trades": lambda venue, feed, p: market_read.trades(venue, list(feed.prints), p),

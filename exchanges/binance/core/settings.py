@@ -3,11 +3,11 @@
 from exchanges.binance.core import events
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.events import plain
+from exchanges.binance.core.money import most_notional
 from exchanges.binance.core.orders_read import Body
 from exchanges.binance.core.params import Params, flag, text, whole
 from exchanges.binance.core.settling import LISTEN_KEY_MS
 from exchanges.binance.core.state import Account
-from exchanges.binance.core.trading import most_notional
 from exchanges.binance.core.venue import Venue
 
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from exchanges.binance.core import algos, events, money, trading
+from exchanges.binance.core import algos, events, matching, money
 from exchanges.binance.core.state import ZERO, Account, Income, Order, Position
 from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Side
@@ -20,7 +20,7 @@ def move(venue: Venue) -> None:
             continue
         if name not in venue.pinned:
             venue.follow(name)
-        trading.cross(venue, name)
+        matching.cross(venue, name)
         drawn = chance(venue.state.seed, venue.now_ms, len(name))
         taker = Side.BUY if drawn > 0 else Side.SELL
         if best := venue.books[name].best(taker.other):
@@ -47,10 +47,10 @@ def settle(venue: Venue) -> None:
 
 
 def _expire(venue: Venue) -> None:
-    for order in venue.state.orders.values():
-        if order.is_open and 0 < order.good_till_ms <= venue.now_ms:
-            trading.close(venue, order, "EXPIRED")
-    for algo in venue.state.algos.values():
+    for order in venue.open_orders():
+        if 0 < order.good_till_ms <= venue.now_ms:
+            matching.close(venue, order, "EXPIRED")
+    for algo in venue.alive_algos():
         if algo.is_open and 0 < algo.good_till_ms <= venue.now_ms:
             algo.status = "EXPIRED"
             venue.tell_algo(algo)
@@ -105,7 +105,7 @@ def _close_out(venue: Venue, account: Account) -> None:
     equity = account.wallet + money.unrealized(held, marks)
     if equity <= needed:
         for order in venue.open_orders(account):
-            trading.close(venue, order, "CANCELED")
+            matching.close(venue, order, "CANCELED")
         for position in held:
             close_position(venue, account, position, "autoclose-", "CALCULATED")
     elif equity > needed * CALL_AT:
@@ -136,14 +136,14 @@ def close_position(venue: Venue, account: Account, position: Position, prefix: s
         position_side=position.side,
     )
     venue.state.orders[order_id] = order
-    trading.fill(venue, order, order.qty, order.price, maker=False, execution=execution)
+    matching.fill(venue, order, order.qty, order.price, maker=False, execution=execution)
 
 
 def delist(venue: Venue, name: str) -> None:
     """Ends a symbol: its orders are cancelled, its positions settled at the mark, and it is closed."""
     for account in venue.state.accounts.values():
         for order in venue.open_orders(account, name):
-            trading.close(venue, order, "CANCELED")
+            matching.close(venue, order, "CANCELED")
         for algo in venue.open_algos(account, name):
             algos.cancel(venue, algo)
         for position in account.held(name):
@@ -154,9 +154,9 @@ def delist(venue: Venue, name: str) -> None:
 def release(venue: Venue) -> None:
     """Matches again what `hold_fills` held back, oldest first."""
     venue.conduct.hold_fills = False
-    for order in sorted(venue.state.orders.values(), key=lambda order: order.turn):
-        if order.is_open:
-            trading.match(venue, order)
+    for order in sorted(venue.open_orders(), key=lambda order: order.turn):
+        if order.is_open:  # one before may have ended it
+            matching.match(venue, order)
 
 
 def adopt(
@@ -189,7 +189,7 @@ def adopt(
     )
     venue.state.orders[order_id] = order
     venue.tell_order(order, "NEW")
-    trading.fill(venue, order, order.qty, price, maker=False)
+    matching.fill(venue, order, order.qty, price, maker=False)
     if at_ms < now_ms:
         venue.unsay(said)
     venue.now_ms = now_ms

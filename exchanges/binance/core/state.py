@@ -33,12 +33,12 @@ class Symbol(msgspec.Struct, kw_only=True):
         return self.name.removesuffix("USDT")
 
     def text(self, price: Decimal) -> str:
-        """A price with the tick's decimals: adapters take a precision from the text."""
-        return f"{price.quantize(self.tick):f}"
+        """A price with the tick's decimals: adapters take a precision from the text. One of before a change of the tick stays what it was."""
+        return f"{price.quantize(self.tick):f}" if price % self.tick == 0 else f"{price.normalize():f}"
 
     def amount(self, qty: Decimal) -> str:
-        """A quantity with the step's decimals."""
-        return f"{qty.quantize(self.step):f}"
+        """A quantity with the step's decimals; one of before a change of the step stays what it was."""
+        return f"{qty.quantize(self.step):f}" if qty % self.step == 0 else f"{qty.normalize():f}"
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -123,6 +123,10 @@ class Algo(msgspec.Struct, kw_only=True):
     @property
     def is_open(self) -> bool:
         return self.status == "NEW"
+
+    @property
+    def is_alive(self) -> bool:
+        return self.status in ("NEW", "TRIGGERED")
 
 
 class Trade(msgspec.Struct, kw_only=True, frozen=True):

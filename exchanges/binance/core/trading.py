@@ -1,25 +1,17 @@
-"""Orders of the matching engine: placed, matched, amended, cancelled. What happens to each is reported as it happens."""
+"""What accounts ask of the matching engine: orders placed, amended, cancelled, and refused if rules or means do not allow them."""
 
 from decimal import Decimal
 
-from exchanges.binance.core import money, rules
+from exchanges.binance.core import matching, money, rules
 from exchanges.binance.core import params as read
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.params import Params
 from exchanges.binance.core.rules import Asked
-from exchanges.binance.core.state import ZERO, Account, Algo, Order, Position, Symbol, Trade
+from exchanges.binance.core.state import ZERO, Account, Algo, Order, Symbol
 from exchanges.binance.core.venue import Venue
-from exchanges.core.book import Match, Side
-from exchanges.core.prices import to_step
+from exchanges.core.book import Side
 
 MAX_OPEN = 200
-# The notional a position may have at a leverage, the highest leverage first.
-BRACKETS = (
-    (125, Decimal(300_000)),
-    (100, Decimal(2_000_000)),
-    (50, Decimal(10_000_000)),
-    (20, Decimal(50_000_000)),
-)
 
 
 def place(venue: Venue, account: Account, params: Params) -> Order:
@@ -78,7 +70,7 @@ def enter(venue: Venue, account: Account, asked: Asked, algo: Algo | None = None
         )
         venue.tell_algo(algo, order)
     if not venue.conduct.hold_fills:
-        match(venue, order)
+        matching.match(venue, order)
     elif order.price:
         venue.rest(order)
     return order
@@ -110,15 +102,10 @@ def check_means(venue: Venue, account: Account, asked: Asked, reference: Decimal
         return
     leverage = money.leverage(account, name)
     held = abs(position.amount) if position.amount * asked.side.sign > 0 else ZERO
-    if (held + opening) * price > most_notional(leverage):
+    if (held + opening) * price > money.most_notional(leverage):
         raise VenueError(-2027)
     if opening * price / leverage > money.free_margin(account, venue.open_orders(account), venue.marks()):
         raise VenueError(-2019)
-
-
-def most_notional(leverage: int) -> Decimal:
-    """The notional a position may have at a leverage."""
-    return max(most for highest, most in BRACKETS if highest >= leverage)
 
 
 def _new_order(venue: Venue, account: Account, asked: Asked, algo: Algo | None) -> Order:
@@ -149,111 +136,6 @@ def _new_order(venue: Venue, account: Account, asked: Asked, algo: Algo | None) 
     return order
 
 
-def match(venue: Venue, order: Order) -> None:
-    """Trades an order with what stands against it; what is left waits, or expires if it may not wait."""
-    book = venue.books[order.symbol]
-    book.remove(order.id)
-    for found in book.take(order.side, order.left, order.price or None):
-        _trade(venue, order, found)
-    if order.is_open and (order.type == "MARKET" or order.tif in ("IOC", "FOK")):
-        close(venue, order, "EXPIRED")
-    elif order.is_open:
-        venue.rest(order)
-
-
-def _trade(venue: Venue, taker: Order, found: Match) -> None:
-    maker = venue.state.orders.get(found.maker) if found.maker is not None else None
-    for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[taker.symbol].step):
-        if not taker.is_open or (maker is not None and not maker.is_open):
-            return
-        venue.print(taker.symbol, found.price, qty, taker.side)
-        if maker is not None:
-            fill(venue, maker, qty, found.price, maker=True)
-        if taker.is_open:  # the maker may have been its own, and have closed what it was to reduce
-            fill(venue, taker, qty, found.price, maker=False)
-
-
-def parts(qty: Decimal, count: int, step: Decimal) -> list[Decimal]:
-    """`qty` in up to `count` pieces, each a multiple of `step`."""
-    piece = to_step(qty / max(1, count), step)
-    if piece <= 0 or piece >= qty:
-        return [qty]
-    pieces = [piece] * (count - 1)
-    while pieces and sum(pieces, ZERO) >= qty:
-        pieces.pop()
-    return [*pieces, qty - sum(pieces, ZERO)]
-
-
-def cross(venue: Venue, name: str) -> None:
-    """Fills the resting orders that the market's liquidity has reached."""
-    if venue.conduct.hold_fills:
-        return
-    for found in venue.books[name].crossed():
-        order = venue.state.orders[found.maker or 0]
-        for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[name].step):
-            if order.is_open:
-                venue.print(name, found.price, qty, order.side.other)
-                fill(venue, order, qty, found.price, maker=True)
-
-
-def fill(
-    venue: Venue, order: Order, qty: Decimal, price: Decimal, *, maker: bool, execution: str = "TRADE"
-) -> Trade:
-    """Fills part or all of an order, whatever the book says: order, position, wallet and ledger change together."""
-    account = venue.state.accounts[order.account]
-    position = account.position(order.symbol, order.position_side)
-    order.filled += qty
-    order.cost += qty * price
-    order.status = "FILLED" if order.filled >= order.qty else "PARTIALLY_FILLED"
-    realized = money.book_fill(position, qty * order.side.sign, price, venue.now_ms)
-    fee = money.fee(qty, price, maker=maker)
-    account.wallet += realized - fee
-    trade = Trade(
-        id=venue.next_id(),
-        order_id=order.id,
-        account=account.name,
-        symbol=order.symbol,
-        side=order.side,
-        position_side=order.position_side,
-        price=price,
-        qty=qty,
-        fee=fee,
-        realized=realized,
-        maker=maker,
-        time_ms=venue.now_ms,
-    )
-    venue.state.trades.append(trade)
-    venue.tell_order(order, execution, trade)
-    venue.tell_account(account, "ORDER", order.symbol)
-    if order.is_open and order.price:
-        venue.rest(order)
-    else:
-        venue.books[order.symbol].remove(order.id)
-    _drop_reduce_only(venue, account, position)
-    return trade
-
-
-def _drop_reduce_only(venue: Venue, account: Account, position: Position) -> None:
-    """Reduce-only orders that have nothing left to reduce expire; those for too much are cut."""
-    for order in venue.open_orders(account, position.symbol):
-        if not order.reduce_only or order.position_side != position.side:
-            continue
-        reducible = money.reducible(position, order.side.sign)
-        if not reducible:
-            close(venue, order, "EXPIRED")
-        elif order.left > reducible:
-            order.qty = order.filled + reducible
-            if order.price:
-                venue.rest(order)
-
-
-def close(venue: Venue, order: Order, status: str) -> None:
-    """Ends an order as CANCELED or EXPIRED."""
-    venue.books[order.symbol].remove(order.id)
-    order.status = status
-    venue.tell_order(order, status)
-
-
 def cancel(venue: Venue, order: Order) -> Order:
     """Cancels an order.
 
@@ -262,10 +144,10 @@ def cancel(venue: Venue, order: Order) -> Order:
     """
     if not order.is_open:
         raise VenueError(-2011)
-    close(venue, order, "CANCELED")
+    matching.close(venue, order, "CANCELED")
     if venue.conduct.fill_after_cancel > 0:
         venue.conduct.fill_after_cancel -= 1
-        fill(venue, order, order.left, order.price or venue.last[order.symbol], maker=True)
+        matching.fill(venue, order, order.left, order.price or venue.last[order.symbol], maker=True)
     return order
 
 
@@ -295,7 +177,7 @@ def amend(venue: Venue, order: Order, params: Params) -> Order:
     if venue.conduct.hold_fills:
         venue.rest(order)
     else:
-        match(venue, order)
+        matching.match(venue, order)
     return order
 
 

@@ -34,6 +34,11 @@ class Print(msgspec.Struct, frozen=True):
     time_ms: int
 
 
+def path_of(symbol: Symbol, seed: int) -> PricePath:
+    """The price path of a symbol: each has one of its own."""
+    return PricePath(seed=seed + sum(symbol.name.encode()), level=symbol.level)
+
+
 class Venue:
     """The exchange. Whoever calls it says first what time it is, with `at`, and takes what is to be sent from `drain`."""
 
@@ -47,16 +52,19 @@ class Venue:
         self.called: set[str] = set()  # accounts that have had their margin call
         self.prints: list[Print] = []
         self._private: list[tuple[str, Message]] = []
-        for order in state.orders.values():
-            if order.is_open and order.price:
+        # Kept at hand because every request asks for them, and a long day has many orders that have ended.
+        self._open = {order.id: order for order in state.orders.values() if order.is_open}
+        self._alive = {algo.id: algo for algo in state.algos.values() if algo.is_alive}
+        for order in self._open.values():
+            if order.price:
                 self.rest(order)
         for name in state.symbols:
             self.follow(name)
             self.last[name] = self.mark(name)
 
     def at(self, now_ms: int) -> None:
-        """Says what time it is, in Unix milliseconds. The venue's time does not go back."""
-        self.now_ms = max(self.now_ms, now_ms)
+        """Says what time it is by the venue's clock, in Unix milliseconds."""
+        self.now_ms = now_ms
 
     def next_id(self) -> int:
         """An id above all before."""
@@ -75,14 +83,18 @@ class Venue:
             return symbol
         raise VenueError(-1121)
 
-    def open_orders(self, account: Account, symbol: str | None = None) -> list[Order]:
-        """The open orders of an account, oldest first."""
-        orders = (o for o in self.state.orders.values() if o.is_open and o.account == account.name)
+    def open_orders(self, account: Account | None = None, symbol: str | None = None) -> list[Order]:
+        """Open orders, of one account and symbol if they are given, oldest first."""
+        orders = (o for o in self._open.values() if account is None or o.account == account.name)
         return [order for order in orders if symbol in (None, order.symbol)]
+
+    def alive_algos(self) -> list[Algo]:
+        """Conditional orders that wait or whose order is not known to have ended, oldest first."""
+        return list(self._alive.values())
 
     def open_algos(self, account: Account, symbol: str | None = None) -> list[Algo]:
         """The conditional orders of an account that wait, oldest first."""
-        algos = (a for a in self.state.algos.values() if a.is_open and a.account == account.name)
+        algos = (a for a in self._alive.values() if a.is_open and a.account == account.name)
         return [algo for algo in algos if symbol in (None, algo.symbol)]
 
     def mark(self, name: str) -> Decimal:
@@ -101,7 +113,7 @@ class Venue:
     def follow(self, name: str) -> None:
         """Puts the market's liquidity where the symbol's price path is now."""
         symbol = self.state.symbols[name]
-        path = PricePath(seed=self.state.seed + sum(name.encode()), level=symbol.level)
+        path = path_of(symbol, self.state.seed)
         self.books[name].quote(*path.levels(self.now_ms, symbol.tick, symbol.size, symbol.step, DEPTH))
 
     def pin(self, name: str, bid: Decimal, ask: Decimal, size: Decimal) -> None:
@@ -124,14 +136,22 @@ class Venue:
     # --- what is said
 
     def tell_order(self, order: Order, execution: str, trade: Trade | None = None) -> None:
-        """Reports what happened to an order."""
+        """Reports what happened to an order. Every change of one is reported here."""
         order.updated_ms = self.now_ms
+        if order.is_open:
+            self._open[order.id] = order
+        else:
+            self._open.pop(order.id, None)
         message = events.order_update(order, self.state.symbols[order.symbol], execution, self.now_ms, trade)
         self.tell(order.account, message)
 
     def tell_algo(self, algo: Algo, order: Order | None = None) -> None:
-        """Reports what happened to a conditional order, with the order that it became."""
+        """Reports what happened to a conditional order, with the order that it became. Every change of one is reported here."""
         algo.updated_ms = self.now_ms
+        if algo.is_alive:
+            self._alive[algo.id] = algo
+        else:
+            self._alive.pop(algo.id, None)
         self.tell(algo.account, events.algo_update(algo, self.state.symbols[algo.symbol], self.now_ms, order))
 
     def tell_account(

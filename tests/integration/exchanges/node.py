@@ -175,6 +175,9 @@ class Told(Strategy):
     def do_cancel(self, id: str) -> None:
         self.cancel_order(self.cache.order(ClientOrderId(id)))
 
+    def do_cancel_several(self, ids: list[str]) -> None:
+        self.cancel_orders([self.cache.order(ClientOrderId(id_)) for id_ in ids])
+
     def do_cancel_all(self) -> None:
         self.cancel_all_orders(INSTRUMENT)
 

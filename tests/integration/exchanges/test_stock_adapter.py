@@ -118,6 +118,13 @@ async def test_a_node_gets_all_data_and_trades_every_kind_of_order(venue: Venue)
         node.do("market", side="BUY", qty="0.010", id="R1", reduce_only=True)
         assert "-2022" in (await node.event("OrderRejected", "R1"))["reason"]
 
+        for id_ in ("B1", "B2"):
+            node.do("limit", side="BUY", qty="0.010", id=id_, price="49000")
+            await node.event("OrderAccepted", id_)
+        node.do("cancel_several", ids=["B1", "B2"])
+        for id_ in ("B1", "B2"):
+            await node.event("OrderCanceled", id_)
+
         node.do("stop", side="SELL", qty="0.100", id="S1", trigger="49500")
         node.do("stop_limit", side="SELL", qty="0.050", id="S2", trigger="49500", price="49400")
         node.do("touched", side="SELL", qty="0.003", id="T1", trigger="50600")
@@ -137,6 +144,22 @@ async def test_a_node_gets_all_data_and_trades_every_kind_of_order(venue: Venue)
         await node.event("PositionClosed")
         await _fills_are_equal(venue, node)
         await node.end()
+
+
+async def test_the_faults_bring_out_what_the_stock_adapters_are_known_for(venue: Venue) -> None:
+    """Both are NautilusTrader's: a position that nobody has after a reconnect, and a rejection of what was done."""
+    async with node_on(venue) as node:
+        await node.event("started")
+        node.do("market", side="BUY", qty="0.010", id="G1")
+        await node.event("OrderFilled", "G1")
+        await venue.control("cut", which="private")
+        await node.event("PositionOpened", count=2)
+        assert Decimal((await venue.account())["positions"][0]["amount"]) == Decimal("0.01")
+
+        await venue.control("fault", on="POST /fapi/v1/order", kind="unknown", times=1)
+        node.do("market", side="BUY", qty="0.020", id="G2")
+        assert "-1000" in (await node.event("OrderRejected", "G2"))["reason"]
+        assert ((await venue.order("G2")) or {})["status"] == "FILLED"
 
 
 async def _fills_are_equal(venue: Venue, node: Node) -> None:

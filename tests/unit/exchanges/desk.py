@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from exchanges.binance.core.auth import sign
 from exchanges.binance.core.exchange import Answer, Asking, Exchange, new_state
+from exchanges.binance.core.matching import cross
 from exchanges.binance.core.state import Account
-from exchanges.binance.core.trading import cross
 
 D = Decimal
 
