@@ -17,12 +17,15 @@ from flotilla.services.orchestrator.engines.core.answers import accepted
 from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
 from flotilla.services.orchestrator.engines.core.effects import CommandBrake
 from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.views import client_state
 
 OF_BEFORE: Final = (
     "its sidecar is of an older release and does not say what came of it, but in the engine's alerts"
 )
 _LONGEST_NAME: Final = 100
 _NOTHING_THERE: Final = (RunState.SCHEDULED,)
+_SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
+"""How the detail of an impaired session begins while it is braked."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED)
 
 
@@ -65,6 +68,20 @@ def braked(reply: EngineAccepted, answer: CommandAccepted | None, why: str = "")
         return msgspec.structs.replace(reply, is_taken=True)
     doubt = f"; the engine is not known to have taken it: {why or 'it has not answered yet'}"
     return msgspec.structs.replace(reply, is_taken=False, message=reply.message + doubt)
+
+
+def is_shown(engine: Engine | None, put: EngineBrake | None) -> bool:
+    """True once the record has heard from the sidecar what the brake makes of the engine's state, or will hear nothing of it."""
+    session = engine.session if engine else None
+    if session is None or put is None or session.state not in _TRADES:
+        return True
+    detail = session.detail or ""
+    return detail.startswith(put.text) if put.is_on else not detail.startswith(_SAID)
+
+
+def as_seen(reply: EngineAccepted, engine: Engine | None) -> EngineAccepted:
+    """The answer with the state that the engine is in by now."""
+    return reply if engine is None else msgspec.structs.replace(reply, state=client_state(engine.session))
 
 
 def at_once(reply: EngineAccepted) -> EngineAccepted:
