@@ -81,7 +81,7 @@ def test_a_brake_is_changed_and_lifted_under_numbers_that_grow() -> None:
 
 def test_a_record_that_was_put_back_catches_up_with_its_engine() -> None:
     heard = beat(brake=EngineBrake(brake=Brake.HALTED, number=6))
-    assert asked(engine(session()), RESUME, heard).engine.brake is not None
+    assert asked(engine(session()), RESUME, heard).engine.brake.number == 7
     assert asked(engine(session(), brake=HALTED), RESUME, heard).engine.brake.number == 7
 
 

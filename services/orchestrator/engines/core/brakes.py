@@ -23,7 +23,6 @@ OF_BEFORE: Final = (
     "its sidecar is of an older release and does not say what came of it, but in the engine's alerts"
 )
 _LONGEST_NAME: Final = 100
-_NOTHING_THERE: Final = (RunState.SCHEDULED,)
 _SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
 """How the detail of an impaired session begins while it is braked."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED)
@@ -48,7 +47,7 @@ def brake(
     put = engine.brake if asked.brake is None else _put(engine.brake, asked, heartbeat, now)
     changed = msgspec.structs.replace(engine, brake=put)
     session = changed.session if changed.is_active else None
-    told = session.session_id if session and session.state not in _NOTHING_THERE else None
+    told = session.session_id if session and session.state != RunState.SCHEDULED else None
     reply = accepted(changed, request_id, _message(put, asked), told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
 
@@ -56,8 +55,9 @@ def brake(
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:
     """The brake once more, for a sidecar that says that it knows an older one."""
     session = engine.session
-    is_own = session is not None and heartbeat is not None and heartbeat.session_id == session.session_id
-    if session is None or heartbeat is None or not is_own or heartbeat.brake.number >= engine.brake.number:
+    if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
+        return ()
+    if heartbeat.brake.number >= engine.brake.number:
         return ()
     return (CommandBrake(session.instance_id, session.session_id, engine.brake),)
 
@@ -140,10 +140,10 @@ def _will_run(engine: Engine) -> bool:
 
 def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
     """The brake that is asked for; whose it is does not change when it is on already."""
-    if asked.brake is None or asked.brake == present.brake:
-        return present
     # A record that was put back may be behind what its engine was told.
     heard = heartbeat.brake.number if heartbeat is not None else 0
+    if asked.brake is None or (asked.brake == present.brake and heard <= present.number):
+        return present
     number = max(present.number, heard) + 1
     by = asked.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
     return EngineBrake(brake=asked.brake, number=number, since=wall(now), by=by)
