@@ -39,7 +39,7 @@ def state_text(
     text = str(session.state)
     if session.reason:
         text += f" ({session.reason})"
-    if brake.is_on and not session.state.is_terminal:
+    if brake.is_on and session.state == RunState.IMPAIRED:
         text += f" ({brake.brake})"
     if is_frozen:
         text += " frozen"

@@ -218,7 +218,7 @@ class Orchestrator:
         known, mailboxes = (record, fleet, sightings, clock), self._mailboxes
         return Duties(
             commands=Commands(*known, mailboxes=mailboxes, ledger=ledger, planner=planner),
-            brakes=Brakes(bus, sightings, clock, mailboxes=mailboxes, ledger=ledger),
+            brakes=Brakes(bus, fleet, sightings, clock, mailboxes=mailboxes, ledger=ledger),
             cleaner=Cleaner(bus, record, sightings, clock, mailboxes=mailboxes, ledger=ledger),
             emergency=Emergency(bus, record, fleet, sightings, clock, ledger=ledger, alerts=self._alerts),
             audit=self._audit,

@@ -12,7 +12,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineView, StartEngine, StopEngine
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import ContainerStatus
-from flotilla.schemas.states import Brake, FailureReason, RunState
+from flotilla.schemas.states import Brake, ClientState, FailureReason, RunState
 from tests.integration.conftest import ConnectAs
 from tests.integration.orchestrator_bench import Bench, ScriptedEngine, refused, until
 from tests.integration.test_orchestrator_lifecycle import fail, successor
@@ -33,6 +33,7 @@ async def test_a_brake_is_on_record_confirmed_seen_and_lifted(bench: Bench) -> N
     assert (done.is_taken, done.session_id) == (True, engine.spec.session_id)
     assert done.brake is not None
     assert (done.brake.brake, done.brake.number) == (Brake.HALTED, 1)
+    assert done.state == ClientState.ERROR
     view = await obeyed(bench, Brake.HALTED)
     assert view.brake == done.brake
     assert view.brake.since is not None
@@ -46,7 +47,7 @@ async def test_a_brake_is_on_record_confirmed_seen_and_lifted(bench: Bench) -> N
     assert (reduced.brake.brake, reduced.brake.number) == (Brake.REDUCED, 2)
     resumed = await bench.call(contract.ENGINE_RESUME, E1)
     assert (resumed.is_taken, resumed.message) == (True, "engine e1 is not braked any more")
-    await bench.state(RunState.TRADING)
+    assert resumed.state == ClientState.RUNNING
     assert [each.brake.number for each in engine.brakes] == [1, 2, 3]
     assert (await bench.call(contract.ENGINE_RESUME, E1)).is_taken is True
 

@@ -109,7 +109,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
         case BrakeAsked(brake=brake):
-            return trading.brake_asked(session, brake, now)
+            return trading.brake_asked(session, brake)
         case BrakeTaken(brake=brake):
             return trading.brake_taken(session, brake, now)
         case Observed():

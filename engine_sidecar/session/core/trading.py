@@ -158,7 +158,7 @@ def check_lease(session: Session, now: float) -> Step:
     return stop(session, StopAsked(StopPolicy.CANCEL), cause, now)
 
 
-def brake_asked(session: Session, brake: EngineBrake, now: float) -> Step:
+def brake_asked(session: Session, brake: EngineBrake) -> Step:
     """The engine is told; one that was not forked yet begins with it."""
     if brake.number <= session.brake.number:
         return session, ()

@@ -1,6 +1,6 @@
 """Halt, reduce, resume, cancel orders and flatten: brakes on record, obeyed by the engine, answered with what it confirmed."""
 
-from typing import Any
+from typing import Any, Final
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import asked as asked_by
@@ -21,13 +21,15 @@ from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core import brakes
 from flotilla.services.orchestrator.engines.core.brakes import Asked
 from flotilla.services.orchestrator.engines.core.decision import Decision
-from flotilla.services.orchestrator.engines.core.fleet import shown
+from flotilla.services.orchestrator.engines.core.fleet import Fleet, shown
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes, Stamp
 from flotilla.services.orchestrator.engines.ledger import Ledger
 
-_COMMANDS = {StopPolicy.CANCEL: COMMAND_CANCEL_ORDERS, StopPolicy.FLATTEN: COMMAND_FLATTEN}
+SHOWN_S: Final = 2.0
+"""How long an answer waits for the record to have what the sidecar said of the brake; without that it is given all the same."""
+_COMMANDS: Final = {StopPolicy.CANCEL: COMMAND_CANCEL_ORDERS, StopPolicy.FLATTEN: COMMAND_FLATTEN}
 
 
 class Brakes:
@@ -37,9 +39,17 @@ class Brakes:
     """
 
     def __init__(
-        self, bus: Bus, sightings: FleetSightings, clock: Clock, *, mailboxes: EngineMailboxes, ledger: Ledger
+        self,
+        bus: Bus,
+        fleet: Fleet,
+        sightings: FleetSightings,
+        clock: Clock,
+        *,
+        mailboxes: EngineMailboxes,
+        ledger: Ledger,
     ) -> None:
         self._bus = bus
+        self._fleet = fleet
         self._sightings = sightings
         self._clock = clock
         self._mailboxes = mailboxes
@@ -109,7 +119,13 @@ class Brakes:
             accepted = await self._braked(accepted, accepted.session_id)
         if asked.policy is not None:
             accepted = await self._withdrawn(accepted, accepted.session_id, asked.policy)
-        return accepted
+        return await self._as_seen(accepted) if accepted.is_taken else accepted
+
+    async def _as_seen(self, accepted: EngineAccepted) -> EngineAccepted:
+        await self._mailboxes.reaches(
+            accepted.instance_id, lambda engine: brakes.is_shown(engine, accepted.brake), SHOWN_S
+        )
+        return brakes.as_seen(accepted, self._fleet.get(accepted.instance_id))
 
     async def _braked(self, accepted: EngineAccepted, session_id: str | None) -> EngineAccepted:
         if accepted.brake is None or session_id is None:

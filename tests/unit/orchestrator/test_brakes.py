@@ -81,7 +81,7 @@ def test_a_brake_is_changed_and_lifted_under_numbers_that_grow() -> None:
 
 def test_a_record_that_was_put_back_catches_up_with_its_engine() -> None:
     heard = beat(brake=EngineBrake(brake=Brake.HALTED, number=6))
-    assert asked(engine(session()), RESUME, heard).engine.brake is not None
+    assert asked(engine(session()), RESUME, heard).engine.brake.number == 7
     assert asked(engine(session(), brake=HALTED), RESUME, heard).engine.brake.number == 7
 
 
@@ -202,6 +202,25 @@ def test_people_see_whether_the_engine_obeys(heard: dict[str, Any], is_taken: bo
     sightings.heard_engine(beat(**heard), NOW)
     view = live_view(halted, sightings, NOW)
     assert (view.brake, view.is_brake_taken) == (HALTED, is_taken)
+
+
+@pytest.mark.parametrize(
+    ("of", "put", "is_so"),
+    [
+        (session(), HALTED, False),
+        (session(RunState.IMPAIRED, detail="halted by alice; strategy A-000 is STOPPED"), HALTED, True),
+        (session(RunState.IMPAIRED, detail="reduced by bob"), HALTED, False),
+        (session(RunState.IMPAIRED, detail="reduced by bob"), RELEASED, False),
+        (session(RunState.IMPAIRED, detail="strategy A-000 is STOPPED"), RELEASED, True),
+        (session(), RELEASED, True),
+        (session(RunState.CONNECTING), HALTED, True),
+        (None, HALTED, True),
+    ],
+)
+def test_an_answer_waits_for_the_state_that_the_brake_makes(
+    of: Any, put: EngineBrake, *, is_so: bool
+) -> None:
+    assert brakes.is_shown(engine(of), put) is is_so
 
 
 def test_an_answer_never_says_more_than_the_engine_did() -> None:

@@ -17,12 +17,14 @@ from flotilla.services.orchestrator.engines.core.answers import accepted
 from flotilla.services.orchestrator.engines.core.decision import Decision, recorded
 from flotilla.services.orchestrator.engines.core.effects import CommandBrake
 from flotilla.services.orchestrator.engines.core.model import Engine
+from flotilla.services.orchestrator.engines.core.views import client_state
 
 OF_BEFORE: Final = (
     "its sidecar is of an older release and does not say what came of it, but in the engine's alerts"
 )
 _LONGEST_NAME: Final = 100
-_NOTHING_THERE: Final = (RunState.SCHEDULED,)
+_SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
+"""How the detail of an impaired session begins while it is braked."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
@@ -48,7 +50,7 @@ def brake(
     put = engine.brake if asked.brake is None else _put(engine.brake, asked, heartbeat, now)
     changed = msgspec.structs.replace(engine, brake=put)
     session = changed.session if changed.is_active else None
-    told = session.session_id if session and session.state not in _NOTHING_THERE else None
+    told = session.session_id if session and session.state != RunState.SCHEDULED else None
     reply = accepted(changed, request_id, _message(put, asked), told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
 
@@ -56,8 +58,9 @@ def brake(
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:
     """The brake once more, for a sidecar that says that it knows an older one."""
     session = engine.session
-    is_own = session is not None and heartbeat is not None and heartbeat.session_id == session.session_id
-    if session is None or heartbeat is None or not is_own or heartbeat.brake.number >= engine.brake.number:
+    if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
+        return ()
+    if heartbeat.brake.number >= engine.brake.number:
         return ()
     return (CommandBrake(session.instance_id, session.session_id, engine.brake),)
 
@@ -68,6 +71,20 @@ def braked(reply: EngineAccepted, answer: CommandAccepted | None, why: str = "")
         return msgspec.structs.replace(reply, is_taken=True)
     doubt = f"; the engine is not known to have taken it: {why or 'it has not answered yet'}"
     return msgspec.structs.replace(reply, is_taken=False, message=reply.message + doubt)
+
+
+def is_shown(engine: Engine | None, put: EngineBrake | None) -> bool:
+    """True once the record has heard from the sidecar what the brake makes of the engine's state, or will hear nothing of it."""
+    session = engine.session if engine else None
+    if session is None or put is None or session.state not in _TRADES:
+        return True
+    detail = session.detail or ""
+    return detail.startswith(put.text) if put.is_on else not detail.startswith(_SAID)
+
+
+def as_seen(reply: EngineAccepted, engine: Engine | None) -> EngineAccepted:
+    """The answer with the state that the engine is in by now."""
+    return reply if engine is None else msgspec.structs.replace(reply, state=client_state(engine.session))
 
 
 def at_once(reply: EngineAccepted) -> EngineAccepted:
@@ -135,10 +152,10 @@ def _will_run(engine: Engine) -> bool:
 
 def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
     """The brake that is asked for; whose it is does not change when it is on already."""
-    if asked.brake is None or asked.brake == present.brake:
-        return present
     # A record that was put back may be behind what its engine was told.
     heard = heartbeat.brake.number if heartbeat is not None else 0
+    if asked.brake is None or (asked.brake == present.brake and heard <= present.number):
+        return present
     number = max(present.number, heard) + 1
     by = asked.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
     return EngineBrake(brake=asked.brake, number=number, since=wall(now), by=by)
