@@ -32,7 +32,7 @@ check: setup ## format, lint, strict types, import contracts, drift of what is g
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict --python-version 3.11 $(CLIENT)
-	$(BIN)/ruff check --config cores.ruff.toml services/*/core services/*/*/core engine_sidecar/*/core
+	$(BIN)/ruff check --config cores.ruff.toml services/*/core services/*/*/core engine_sidecar/*/core exchanges/core exchanges/*/core
 	$(BIN)/lint-imports
 	$(BIN)/python -m flotilla.schemas.export --check
 	@scripts/requirements --check

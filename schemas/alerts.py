@@ -108,6 +108,22 @@ IMPAIRED: Final = _engine(
     closed_by=TRADING_AGAIN,
     closed_by_end=IMPAIRED_OVER,
 )
+AGREED: Final = _engine(
+    "agreed",
+    Severity.INFO,
+    "The engine and its venue agree on orders and positions again, or a person took the difference as it is.",
+    _NOTHING,
+)
+MISMATCH_OVER: Final = _over("mismatch")
+MISMATCH: Final = _engine(
+    "mismatch",
+    Severity.CRITICAL,
+    "The engine and its venue do not agree on orders or positions, or a position changed by what the engine did not do. Its strategies"
+    " are not started, or only reduce. The message has the list.",
+    "Look at the venue. `flotilla engine accept` takes it as it is, `flotilla engine flatten` closes what the engine knows of.",
+    closed_by=AGREED,
+    closed_by_end=MISMATCH_OVER,
+)
 HEARD_AGAIN: Final = _fleet(
     "heard_again", Severity.INFO, "An engine that was silent sends heartbeats again.", _NOTHING
 )
@@ -200,20 +216,16 @@ FLATTEN_CONFIRMED: Final = _engine(
 CANCEL_NOT_CONFIRMED: Final = _engine(
     "cancel_not_confirmed",
     Severity.CRITICAL,
-    "Orders were to be cancelled, and the venue did not confirm it for those that the message names. The engine trades on.",
+    "Orders were to be cancelled, and the venue did not confirm it for those that the message names. The engine trades on,"
+    " unless it is braked.",
     "Look at the venue; ask again, or stop the engine.",
 )
 FLATTEN_NOT_CONFIRMED: Final = _engine(
     "flatten_not_confirmed",
     Severity.CRITICAL,
-    "Positions were to be closed, and the venue did not confirm it for what the message names. The engine trades on.",
+    "Positions were to be closed, and the venue did not confirm it for what the message names. The engine trades on,"
+    " unless it is braked.",
     "Look at the venue; ask again, or close by hand there.",
-)
-NOTHING_TO_DO: Final = _engine(
-    "nothing_to_do",
-    Severity.WARNING,
-    "Orders were to be cancelled or positions closed, but the engine does not trade yet.",
-    "Ask again once it trades.",
 )
 UNEXPECTED_COMMAND: Final = _engine(
     "unexpected_command",

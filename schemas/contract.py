@@ -11,6 +11,7 @@ import msgspec
 from flotilla.schemas import (
     audit,
     backtest,
+    brakes,
     catalog,
     data,
     engine,
@@ -168,6 +169,49 @@ ENGINE_REMOVE: Final = _ORCHESTRATOR.command(
     engine.RemoveEngine,
     engine.EngineAccepted,
     "Forget an engine that is not active; its sessions and events stay on record.",
+)
+ENGINE_HALT: Final = _ORCHESTRATOR.command(
+    "fleet.engine.halt",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Let no order of an engine's strategies pass any more, only cancels, until it is resumed; what is open stays.",
+    timeout_s=15.0,
+)
+ENGINE_REDUCE: Final = _ORCHESTRATOR.command(
+    "fleet.engine.reduce",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Let only orders that reduce a position pass, and cancels, until the engine is resumed.",
+    timeout_s=15.0,
+)
+ENGINE_RESUME: Final = _ORCHESTRATOR.command(
+    "fleet.engine.resume",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Lift the brake of an engine: its strategies trade freely again.",
+    timeout_s=15.0,
+)
+ENGINE_ACCEPT: Final = _ORCHESTRATOR.command(
+    "fleet.engine.accept",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Take what an engine and its venue do not agree on (state mismatch) as it is: the engine trades on. The answer has the list.",
+    timeout_s=20.0,
+)
+ENGINE_CANCEL_ORDERS: Final = _ORCHESTRATOR.command(
+    "fleet.engine.cancel_orders",
+    brakes.BrakeEngine,
+    engine.EngineAccepted,
+    "Cancel every order of a running engine; its strategies go on. Answered once that is confirmed, or is not in time.",
+    timeout_s=60.0,
+)
+ENGINE_FLATTEN: Final = _ORCHESTRATOR.command(
+    "fleet.engine.flatten",
+    brakes.FlattenEngine,
+    engine.EngineAccepted,
+    "Cancel every order and close every position of a running engine, and halt it unless told otherwise. Answered once that is"
+    " confirmed, or is not in time.",
+    timeout_s=60.0,
 )
 EMERGENCY_STOP: Final = _ORCHESTRATOR.command(
     "fleet.engine.emergency_stop",
@@ -599,17 +643,35 @@ COMMAND_STOP: Final = _SIDECAR.command(
     session.CommandAccepted,
     "Stop trading by policy and end the session. Answered once the engine has taken it, or after a second and a half.",
 )
+COMMAND_ACCEPT: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.accept",
+    session.EngineCommand,
+    session.CommandAccepted,
+    "Take what engine and venue do not agree on as it is; the answer has the list.",
+    timeout_s=15.0,
+    callers=(Actor.ORCHESTRATOR,),
+)
 COMMAND_CANCEL_ORDERS: Final = _SIDECAR.command(
     "engine.<instance_id>.command.cancel_orders",
     session.EngineCommand,
     session.CommandAccepted,
-    "Cancel every open order.",
+    "Cancel every open order; answers when that is done, or is not in time.",
+    timeout_s=40.0,
 )
 COMMAND_FLATTEN: Final = _SIDECAR.command(
     "engine.<instance_id>.command.flatten",
     session.EngineCommand,
     session.CommandAccepted,
-    "Cancel every open order and close every position.",
+    "Cancel every open order and close every position; answers when that is done, or is not in time.",
+    timeout_s=40.0,
+)
+COMMAND_BRAKE: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.brake",
+    brakes.SetBrake,
+    session.CommandAccepted,
+    "Let strategies send anything, only what reduces a position, or nothing. Answered once the engine has taken it, or after three"
+    " seconds.",
+    callers=(Actor.ORCHESTRATOR,),
 )
 COMMAND_END_NOW: Final = _SIDECAR.command(
     "engine.<instance_id>.command.end_now",

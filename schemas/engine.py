@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.ids import HostId, InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.labels import Labels
@@ -86,7 +87,10 @@ class EngineAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """The command is on record and will be carried out; results arrive on the feeds.
 
     `is_taken` is there for a stop: true when no order that opens or adds leaves the engine any more; false when that was not known
-    within two seconds: the stop holds and goes on, and orders may leave until it is taken.
+    within two seconds: the stop holds and goes on, and orders may leave until it is taken. It is there for brakes too: true when the
+    engine has done what was asked, false when that is not known; `brake` is the one that is on record now. Where orders were to be
+    cancelled or positions closed, `orders_cancelled` and `positions_closed` count what the engine's events confirmed (null: it did not
+    answer), and `not_confirmed` lists what is not known to be done.
     """
 
     request_id: RequestId
@@ -98,6 +102,10 @@ class EngineAccepted(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
     config: EngineConfig | None = None
     is_taken: bool | None = None
+    brake: EngineBrake | None = None
+    orders_cancelled: int | None = None
+    positions_closed: int | None = None
+    not_confirmed: tuple[str, ...] = ()
 
 
 class WhichEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,7 +151,8 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one engine. `heartbeat_age_s` and what follows is null while no session is in sight.
 
     `restarts` are those made by itself within the window of its policy, `restart_at` is when the next one is due. `problems`
-    says why an engine is impaired, `notes` what may be one and may not; see Heartbeat.
+    says why an engine is impaired, `notes` what may be one and may not; see Heartbeat. `brake` is on until somebody lifts it;
+    `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight.
     """
 
     instance_id: InstanceId
@@ -161,6 +170,8 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     event_age_s: float | None = None
     resources: Resources | None = None
     metrics: EngineMetrics | None = None
+    brake: EngineBrake = RELEASED
+    is_brake_taken: bool | None = None
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,12 +33,19 @@ class SecretBinding(
     `adapter` is the package that the config classes and factories of its client come from. `endpoints` are the addresses that
     the client's config may name, exactly as they stand here: without any, the adapter's own hold and none may be named.
     `accounts` are those that it may trade; without any, every account. `modes`: live is trading with money, paper all else.
+    `is_test_exchange`: whoever stored it says that no money is at the addresses that are among its fields, so that orders may go
+    there on paper; it is for no live trading then.
     """
 
     adapter: AdapterModule
     endpoints: Annotated[tuple[Endpoint, ...], Meta(max_length=64)] = ()
     accounts: Annotated[tuple[AccountName, ...], Meta(max_length=64)] = ()
     modes: Annotated[tuple[TradingMode, ...], Meta(min_length=1, max_length=2)] = (TradingMode.PAPER,)
+    is_test_exchange: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_test_exchange and TradingMode.LIVE in self.modes:
+            raise ValueError("a secret of a test exchange is for paper trading only")
 
 
 class BoundSecret(msgspec.Struct, frozen=True, kw_only=True):

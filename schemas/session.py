@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.audit import Caller
 from flotilla.schemas.backtest import WorkerPlan
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
@@ -64,7 +65,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything a supervisor needs to run one session; the container's name and labels follow from it.
 
     `config` is what the operator chose, so that a fleet that lost its record can take the session up again. `has_egress`: the
-    engine must reach venues outside. `worker`: it trades nothing but runs backtests from the queue; `plan` is not looked at.
+    engine must reach venues outside. `worker`: it trades nothing but runs backtests from the queue; `plan` is not looked at. `brake` is
+    the one that was on when the session was begun.
     """
 
     instance_id: InstanceId
@@ -88,6 +90,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lease: AccountLease | None = None
     worker: WorkerPlan | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    brake: EngineBrake = RELEASED
 
     @property
     def container_name(self) -> str:
@@ -471,8 +474,9 @@ class PlanProblems(msgspec.Struct, frozen=True, kw_only=True):
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """The sidecar has the command; what comes of it is told on the engine's feeds.
 
-    `is_taken` is there for a stop: true once the engine has taken it, so that no order that opens or adds leaves it any more;
-    false when that is not known yet.
+    `is_taken` is there for a stop and a brake: true once the engine has taken it, so that nothing leaves it any more that must not;
+    false when that is not known yet. `orders_cancelled`, `positions_closed` and `not_confirmed` are there for cancelling and flattening:
+    what events of the engine confirmed since they were asked for, and what of it is not confirmed.
     """
 
     instance_id: InstanceId
@@ -480,3 +484,6 @@ class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
     request_id: RequestId
     message: str
     is_taken: bool | None = None
+    orders_cancelled: int | None = None
+    positions_closed: int | None = None
+    not_confirmed: tuple[str, ...] = ()

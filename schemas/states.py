@@ -27,6 +27,14 @@ class StopPolicy(StrEnum):
     FLATTEN = "flatten"
 
 
+class Brake(StrEnum):
+    """What strategies of an engine may send while it runs: anything; orders that reduce a position, and cancels; cancels alone."""
+
+    NONE = "none"
+    REDUCED = "reduced"
+    HALTED = "halted"
+
+
 class DesiredState(StrEnum):
     """What an operator last asked of an engine."""
 
@@ -48,6 +56,7 @@ class RunState(StrEnum):
     """Where a session is. It only moves forward: services/orchestrator/engines/core/session.py has the table.
 
     `trading`: every client is connected, every strategy runs, data arrives where it is due; all less than that is `impaired`.
+    `mismatch`: its venue and it do not agree on orders or positions, strategies wait or only reduce.
     `silent`: its container is up, and nothing is heard of it. `completed`: a replay whose data is through.
     """
 
@@ -58,6 +67,7 @@ class RunState(StrEnum):
     RECONCILING = "reconciling"
     TRADING = "trading"
     IMPAIRED = "impaired"
+    MISMATCH = "mismatch"
     SILENT = "silent"
     STOPPING = "stopping"
     COMPLETED = "completed"
@@ -80,7 +90,7 @@ class RunState(StrEnum):
                 return ClientState.STOPPING
             case RunState.STOPPED | RunState.COMPLETED:
                 return ClientState.STOPPED
-            case RunState.IMPAIRED | RunState.SILENT | RunState.FAILED | RunState.UNKNOWN:
+            case RunState.IMPAIRED | RunState.MISMATCH | RunState.SILENT | RunState.FAILED | RunState.UNKNOWN:
                 return ClientState.ERROR
             case _:
                 return ClientState.STARTING

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
@@ -220,7 +221,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     knows whether the market is open. `event_age_s` is the time since its last durable event, `lease_s` what is left of the
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
     `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the time since its host's boot, for
-    `RenewLease.as_of_s`.
+    `RenewLease.as_of_s`. `brake` is the one that the sidecar knows of, `is_brake_taken` when its engine has taken it.
     """
 
     instance_id: InstanceId
@@ -246,6 +247,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     telemetry_dropped: int = 0
     is_worker: bool = False
     monotonic_s: float | None = None
+    brake: EngineBrake = RELEASED
+    is_brake_taken: bool = True
 
 
 class QuietData(msgspec.Struct, frozen=True, kw_only=True):

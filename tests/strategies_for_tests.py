@@ -9,8 +9,9 @@ from typing import Any
 
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.data import Bar, BarType
-from nautilus_trader.model.enums import OrderSide, TimeInForce
+from nautilus_trader.model.enums import OrderSide, TimeInForce, TriggerType
 from nautilus_trader.model.events import OrderFilled
+from nautilus_trader.model.identifiers import ExecAlgorithmId
 from nautilus_trader.trading.strategy import Strategy
 
 
@@ -86,6 +87,34 @@ class OrdersOfEveryKind(OnBars):
                 quantity = self.instrument.make_qty(size)
                 order = self.order_factory.limit(self.instrument_id, OrderSide.BUY, quantity, price)
                 self.submit_order(order)
+
+
+class KeepsOrdersInside(OnBars):
+    """On the first bar gives one order to the emulator, and one to an execution algorithm that takes half a minute for it."""
+
+    def act(self, bar: Bar) -> None:
+        if self.bars == 1:
+            self.limit(OrderSide.BUY, float(bar.close) / 2, emulation_trigger=TriggerType.BID_ASK)
+            quantity = self.instrument.make_qty(self.config.size)
+            order = self.order_factory.market(
+                self.instrument_id,
+                OrderSide.BUY,
+                quantity,
+                exec_algorithm_id=ExecAlgorithmId("TWAP"),
+                exec_algorithm_params={"horizon_secs": 30.0, "interval_secs": 0.3},
+            )
+            self.submit_order(order)
+
+
+class RestsAndCancels(OnBars):
+    """Rests an order on the first bar, cancels it on the fortieth, and buys on every bar."""
+
+    def act(self, bar: Bar) -> None:
+        if self.bars == 1:
+            self.limit(OrderSide.BUY, float(bar.close) / 2)
+        if self.bars == 40:
+            self.cancel_all_orders(self.instrument_id)
+        self.market(OrderSide.BUY)
 
 
 class TakesTurns(OnBars):

@@ -16,18 +16,29 @@ from flotilla.engine_sidecar.engine.measuring import measure
 from flotilla.engine_sidecar.engine.node_building import build_node
 from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
-from flotilla.engine_sidecar.engine.starting import watch_start, why_not_trading
+from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.engine.starting import (
+    Reconcile,
+    not_connected,
+    watch_connecting,
+    watch_start,
+    why_not_trading,
+)
 from flotilla.engine_sidecar.engine.tap import Tap
-from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
+from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
+from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
-    CancelOrders,
+    BrakeTaken,
     Ended,
     EndNow,
-    Flatten,
     GateShut,
     GoOn,
     Measured,
     Phase,
+    PutBrake,
     Reduce,
     Run,
     Stop,
@@ -36,17 +47,24 @@ from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
-from flotilla.schemas.alerts import UNEXPECTED_COMMAND
-from flotilla.schemas.fault import Fault, FaultCode, FaultError
+from flotilla.schemas.alerts import AGREED, MISMATCH, UNEXPECTED_COMMAND
+from flotilla.schemas.brakes import EngineBrake
+from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 
 
 async def answer(
-    asked: Ask, strategies: RunningStrategies, kernel: Any, send: Callable[[object], None]
+    asked: Ask,
+    strategies: RunningStrategies,
+    intervening: Intervening,
+    venues: VenueGate,
+    *,
+    kernel: Any,
+    send: Callable[[object], None],
 ) -> None:
-    """Has the roster do what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
+    """Has done what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
     try:
-        message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+        done = await _done(asked, strategies, intervening, venues)
     except FaultError as error:
         send(Answer(asked.number, fault=error.fault))
     except asyncio.CancelledError:
@@ -57,7 +75,26 @@ async def answer(
         kernel.logger.exception("a question could not be answered", error)  # noqa: TRY401, PLE1205 - it is NautilusTrader's
         send(Answer(asked.number, fault=Fault(code=FaultCode.INTERNAL, message=fault_text(error))))
     else:
-        send(Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed))
+        send(done)
+
+
+async def _done(
+    asked: Ask, strategies: RunningStrategies, intervening: Intervening, venues: VenueGate
+) -> Answer:
+    if isinstance(asked.question, AcceptDifference):
+        if not (accepted := venues.accept()):
+            raise fault(FaultCode.CONFLICT, "engine and venue agree: there is nothing to accept")
+        return Answer(asked.number, message=in_words(accepted))
+    if isinstance(asked.question, Intervene):
+        came_of_it = await intervening.intervene(asked.question)
+        return Answer(
+            asked.number,
+            not_confirmed=came_of_it.not_confirmed,
+            orders_cancelled=came_of_it.orders_cancelled,
+            positions_closed=came_of_it.positions_closed,
+        )
+    message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
+    return Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed)
 
 
 MEASURE_S: Final = 1.0
@@ -87,15 +124,30 @@ class LiveEngine:
         self._ending: asyncio.Future[Ending] = loop.create_future()
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
+        self._asked = ask_for_named(self._kernel)
         self._tap = Tap(self._kernel, link.send)
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
         self._withdrawing = Withdrawing(self._node, loop.time)
-        self._stopping = Stopping(
-            self._node, self._tap, self._withdrawing, loop.time, lambda: link.send(GateShut())
+        self._hidden = Secrets(run).hidden
+        self._venues = VenueGate(
+            self._kernel, VenueReports(self._kernel, self._hidden), self._on_compared, loop.time
         )
+        self._stopping = Stopping(
+            self._node,
+            self._tap,
+            self._withdrawing,
+            self._venues,
+            now=loop.time,
+            on_shut=lambda: link.send(GateShut()),
+        )
+        self._put(run.brake)
         self._intervening = Intervening(
-            self._kernel, self._tap, self._withdrawing, loop.time, run.stop_timeout_s
+            self._kernel,
+            self._tap,
+            self._withdrawing,
+            is_held=lambda: self._venues.is_held,
+            now=loop.time,
         )
         self._strategies = RunningStrategies(
             self._kernel, self._withdrawing, self._on_strategy_fault, loop.time, packages
@@ -114,6 +166,7 @@ class LiveEngine:
                 tasks.create_task(self._measure(), name="measuring"),
                 tasks.create_task(self._obey(tasks), name="commands"),
                 tasks.create_task(self._node.keep_state(), name="keeping state"),
+                tasks.create_task(self._venues.watch(), name="comparing with venues"),
             ]
             ended = await self._end(await self._ending, node)
             for task in others:
@@ -131,7 +184,8 @@ class LiveEngine:
         # A strategy that shuts the system down gets the same orderly stop as everybody.
         bus.unsubscribe("commands.system.shutdown", self._kernel._on_shutdown_system)
         bus.subscribe("commands.system.shutdown", self._on_shutdown)
-        watch_start(self._kernel, self._on_connected, self._on_reconciled, self._on_started)
+        watch_connecting(self._kernel, self._hidden, self._on_connect_fault)
+        watch_start(self._kernel, self._on_connected, self._reconciled, self._on_started)
         self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
 
     async def _run_node(self) -> None:
@@ -167,15 +221,46 @@ class LiveEngine:
         )
         self._ending.set_result(ending)
 
-    def _on_connected(self) -> bool:
-        if why := self._conversions.why_not():
+    async def _on_connect_fault(self, client: Any, error: Exception) -> None:
+        asked = [each for each in self._asked if each.client is client]
+        # What an adapter of NautilusTrader raises for an instrument that is not there; others load what they find.
+        if isinstance(error, KeyError) and (why := await not_at_venue(asked)):
+            self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
+        else:
+            self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, f"did not connect: {not_connected(client)}")
+
+    async def _on_connected(self) -> bool:
+        if why := await not_at_venue(self._asked) or self._conversions.why_not():
             self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
             return False
         self._link.send(Phase(RunState.RECONCILING))
         return True
 
+    async def _reconciled(self, reconcile: Reconcile) -> bool:
+        within_s = float(self._kernel._config.timeout_reconciliation)
+        try:
+            return await self._venues.reconciled(reconcile, self._on_reconciled, within_s)
+        except ReportsFailed as error:
+            self._end_with(
+                StopPolicy.LEAVE, FailureReason.VENUE, f"orders and positions are not known: {error}"
+            )
+            return False
+
     def _on_reconciled(self) -> None:
         self._stopping.is_reconciled = True
+
+    def _on_compared(self, found: tuple[Difference, ...]) -> None:
+        self._withdrawing.hold(is_held=bool(found))
+        if self._ending.done():
+            return
+        if found:
+            text = in_words(found)
+            self._link.send(Phase(RunState.MISMATCH, text))
+            self._tap.alert(MISMATCH.alert(text))
+        else:
+            self._tap.alert(AGREED.alert("engine and venue agree on orders and positions"))
+            if self._kernel.trader.is_running:
+                self._link.send(Phase(RunState.TRADING))
 
     def _on_started(self) -> None:
         if self._ending.done():
@@ -218,24 +303,41 @@ class LiveEngine:
                 case EndNow(timeout_s=timeout_s):
                     self._stopping.hurry(timeout_s)
                     self._end_with(StopPolicy.FLATTEN, None, "", timeout_s)
-                case CancelOrders():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.CANCEL), "cancelling")
-                case Flatten():
-                    self._begin(tasks, self._intervening.intervene(StopPolicy.FLATTEN), "flattening")
+                case PutBrake(brake=brake):
+                    self._put(brake)
+                    self._begin(tasks, self._tell_taken(brake), "brake")
                 case Reduce():
                     self._withdrawing.limit(is_reducing=True)
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
                 case Ask() as asked:
-                    self._begin(
-                        tasks, answer(asked, self._strategies, self._kernel, self._link.send), "answer"
-                    )
+                    self._begin(tasks, self._answer(asked), "answer")
                 case Run():
                     self._tap.alert(UNEXPECTED_COMMAND.alert("the engine runs already"))
                 case None:
                     self._output.swallow()
                     self._end_with(StopPolicy.CANCEL, None, "the sidecar is gone")
                     return
+
+    async def _answer(self, asked: Ask) -> None:
+        await answer(
+            asked,
+            self._strategies,
+            self._intervening,
+            self._venues,
+            kernel=self._kernel,
+            send=self._link.send,
+        )
+
+    def _put(self, brake: EngineBrake) -> None:
+        self._brake = brake
+        self._withdrawing.brake(brake.brake)
+
+    async def _tell_taken(self, brake: EngineBrake) -> None:
+        await self._withdrawing.has_left()
+        # One that was put on meanwhile is told of by its own.
+        if brake == self._brake:
+            self._link.send(BrakeTaken(brake))
 
     def _begin(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
         self._under_way = [task for task in self._under_way if not task.done()]

@@ -18,8 +18,8 @@ from flotilla.engine_sidecar.engine.order_gate import OrderGate
 from flotilla.engine_sidecar.engine.order_limits import limit_orders
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.engine.redis_wire import why_not_there
+from flotilla.engine_sidecar.engine.repairs import repair
 from flotilla.engine_sidecar.engine.secrets import Secrets
-from flotilla.engine_sidecar.engine.starting import watch_connecting
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.barrier import Barrier
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
@@ -132,11 +132,11 @@ def build_node(
     try:
         trading, database = _make(plan, loop)
         trading.build()
+        repair(trading.kernel)
         barrier, replays = wire_replay(trading)
         limit_orders(trading.kernel, run.plan.node)
     except Exception as error:  # noqa: BLE001 - without its cause: the text of that is not freed of secrets
         raise PlanRefusedError(hidden(f"plan.node: {type(error).__name__}: {error}")) from None
-    watch_connecting(trading.kernel, hidden)
     _add_strategies(run, trading, on_strategy_fault)
     _report_crashes(trading.kernel, on_crash)
     watch = None

@@ -1,4 +1,4 @@
-"""A gate between strategies and the risk and execution engines, shut while the engine, or one strategy, winds down.
+"""A gate between strategies and the risk and execution engines, shut while the engine, or one strategy, winds down or is braked.
 
 NautilusTrader's own TradingState is no gate: REDUCING lets a strategy open a position from flat, and HALTED denies the
 orders that close positions too.
@@ -35,11 +35,12 @@ class OrderGate:
     """Takes the place of the engines at their endpoints on the message bus.
 
     `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts. Both may be changed
-    at any time.
+    at any time. `why` is what an order is denied for while `state` lets nothing but cancels through.
     """
 
     def __init__(self, kernel: Any) -> None:
         self.state = Gate.OPEN
+        self.why = "the engine is stopping"
         self.strategies: dict[Any, Gate] = {}
         self._kernel = kernel
         self._is_ours = False
@@ -104,7 +105,7 @@ class OrderGate:
 
     def _reason(self, command: Any) -> str:
         if self.state > Gate.REDUCES:
-            return "the engine is stopping"
+            return self.why
         if self._own_state(command) > Gate.REDUCES:
             return "the strategy is stopped"
         return "only orders that reduce a position pass"

@@ -14,9 +14,9 @@ from nautilus_trader.model.data import DataType
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.link.asking import (
+    AboutStrategies,
     AddStrategy,
     ListStrategies,
-    Question,
     RemoveStrategy,
     SendSignal,
     StartStrategy,
@@ -50,7 +50,7 @@ class RunningStrategies:
         self._faults: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def carry_out(self, question: Question) -> tuple[str, str | None, tuple[str, ...]]:
+    async def carry_out(self, question: AboutStrategies) -> tuple[str, str | None, tuple[str, ...]]:
         """What was done, to which strategy, and what of its orders and positions is not confirmed. Raises FaultError."""
         if not self._kernel.trader.is_running:
             raise fault(FaultCode.CONFLICT, "the engine does not trade")

@@ -1,16 +1,30 @@
 """Tells how far a node's start has come: NautilusTrader itself says it only in its log, and waits for ever when it fails."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
+
+from flotilla.engine_sidecar.engine.venues.reports import fault_words
 
 _FAULT: Final = "flotilla_connect_fault"
 
 
-def watch_connecting(kernel: Any, hidden: Callable[[str], str]) -> None:
-    """Call it before the start. `hidden` takes secrets out of a text."""
+type Reconcile = Callable[[], Coroutine[Any, Any, bool]]
+type OnFault = Callable[[Any, Exception], Awaitable[None]]
+
+
+def watch_connecting(kernel: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None:
+    """Calls `on_fault` with a client that could not connect, and why: NautilusTrader does not try again. Call it before the start.
+
+    `hidden` takes secrets out of a text.
+    """
     for client in (*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()):
         if hasattr(client, "_connect"):
-            _watch(client, hidden)
+            _watch(client, hidden, on_fault)
+
+
+def not_connected(client: Any) -> str:
+    """The client, what its connecting came to, and where it looked."""
+    return f"{type(client).__name__} {client.id}{why_not_connected(client)}"
 
 
 def why_not_connected(client: Any) -> str:
@@ -22,14 +36,15 @@ def why_not_connected(client: Any) -> str:
     return f"{place} ({fault})" if fault else place
 
 
-def _watch(client: Any, hidden: Callable[[str], str]) -> None:
+def _watch(client: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None:
     connect = client._connect
 
     async def told() -> None:
         try:
             await connect()
         except Exception as error:
-            setattr(client, _FAULT, hidden(str(error) or type(error).__name__))
+            setattr(client, _FAULT, fault_words(error, hidden))
+            await on_fault(client, error)
             raise
 
     client._connect = told
@@ -37,22 +52,17 @@ def _watch(client: Any, hidden: Callable[[str], str]) -> None:
 
 def watch_start(
     kernel: Any,
-    on_connected: Callable[[], bool],
-    on_reconciled: Callable[[], None],
+    on_connected: Callable[[], Awaitable[bool]],
+    reconciled: Callable[[Reconcile], Awaitable[bool]],
     on_started: Callable[[], None],
 ) -> None:
-    """Calls `on_connected` when all clients are connected, and breaks the start off where it answers False; `on_reconciled` when
-    orders and positions were compared with the venues, `on_started` when the start is over, well or not.
+    """Calls `on_connected` when all clients are connected, and breaks the start off where it answers False; then `reconciled` with
+    NautilusTrader's own comparison of orders and positions, with the same effect; `on_started` when the start is over, well or not.
     """
     start, reconcile = kernel.start_async, kernel._await_execution_reconciliation
 
     async def reconcile_and_tell() -> bool:
-        if not on_connected():
-            return False
-        done: bool = await reconcile()
-        if done:
-            on_reconciled()
-        return done
+        return await on_connected() and await reconciled(reconcile)
 
     async def start_and_tell() -> None:
         await start()
@@ -64,11 +74,7 @@ def watch_start(
 def why_not_trading(kernel: Any) -> str:
     """What the start of a node that does not trade broke off at."""
     clients = [*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()]
-    missing = [
-        f"{type(client).__name__} {client.id}{why_not_connected(client)}"
-        for client in clients
-        if not client.is_connected
-    ]
+    missing = [not_connected(client) for client in clients if not client.is_connected]
     if missing:
         return f"did not connect in time: {', '.join(missing)}"
     if not kernel.portfolio.initialized:

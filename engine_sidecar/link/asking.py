@@ -1,4 +1,4 @@
-"""What the sidecar asks of a running engine about its strategies, and what it is answered: the part of the link that has answers."""
+"""What the sidecar asks of a running engine and is answered: about its strategies, and to take it out of the market."""
 
 from typing import Any
 
@@ -54,7 +54,21 @@ class SendSignal(msgspec.Struct, frozen=True, tag=True):
     value: int | float | str
 
 
-type Question = ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy | SendSignal
+class Intervene(msgspec.Struct, frozen=True, tag=True):
+    """Cancel every order, or cancel and close every position, within `timeout_s`; strategies go on, as far as the brake allows."""
+
+    policy: StopPolicy
+    timeout_s: float
+
+
+class AcceptDifference(msgspec.Struct, frozen=True, tag=True):
+    """Take what engine and venue do not agree on as it is, and go on."""
+
+
+type AboutStrategies = (
+    ListStrategies | AddStrategy | StartStrategy | StopStrategy | RemoveStrategy | SendSignal
+)
+type Question = AboutStrategies | Intervene | AcceptDifference
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
@@ -65,7 +79,10 @@ class Ask(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
-    """The strategies after what was asked was done, or the fault for which it was not."""
+    """The strategies after what was asked was done, or the fault for which it was not.
+
+    `orders_cancelled` and `positions_closed` count the events since an intervention was asked for.
+    """
 
     number: int
     strategies: tuple[StrategyView, ...] = ()
@@ -73,3 +90,5 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     strategy_id: str | None = None
     not_confirmed: tuple[str, ...] = ()
     fault: Fault | None = None
+    orders_cancelled: int = 0
+    positions_closed: int = 0

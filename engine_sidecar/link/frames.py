@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.engine_sidecar.link.asking import Answer, Ask
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.session import CacheAccess, EnginePlan
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind, StopReport
@@ -29,7 +30,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
 
 
 class Phase(msgspec.Struct, frozen=True, tag=True):
-    """The engine entered a state: connecting, reconciling, trading, stopping."""
+    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping."""
 
     state: RunState
     detail: str = ""
@@ -65,14 +66,20 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     is_completed: bool = False
 
 
-type FromEngine = Tick | Phase | GateShut | Happened | Measured | Answer | Ended
+class BrakeTaken(msgspec.Struct, frozen=True, tag=True):
+    """The brake is on, and what was let through before has left; or it is lifted."""
+
+    brake: EngineBrake
+
+
+type FromEngine = Tick | Phase | GateShut | BrakeTaken | Happened | Measured | Answer | Ended
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
     """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
 
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
-    the archives that strategies come from, `wheels` is the folder of what these need.
+    the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning.
     """
 
     instance_id: str
@@ -86,6 +93,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     secrets: dict[str, dict[str, Any]] = {}
     packages: tuple[bytes, ...] = ()
     wheels: str = ""
+    brake: EngineBrake = RELEASED
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -93,14 +101,6 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
     policy: StopPolicy
     timeout_s: float
-
-
-class CancelOrders(msgspec.Struct, frozen=True, tag=True):
-    """Cancel every open order; go on trading."""
-
-
-class Flatten(msgspec.Struct, frozen=True, tag=True):
-    """Cancel every open order and close every position; strategies go on."""
 
 
 class EndNow(msgspec.Struct, frozen=True, tag=True):
@@ -114,10 +114,16 @@ class Reduce(msgspec.Struct, frozen=True, tag=True):
 
 
 class GoOn(msgspec.Struct, frozen=True, tag=True):
-    """Trade freely again."""
+    """Trade freely again, as far as the brake allows."""
 
 
-type ToEngine = Run | Stop | EndNow | CancelOrders | Flatten | Reduce | GoOn | Ask
+class PutBrake(msgspec.Struct, frozen=True, tag=True):
+    """Put this brake on, or lift it; what `Reduce` and `GoOn` say holds beside it, the narrower counts. Answered by `BrakeTaken`."""
+
+    brake: EngineBrake
+
+
+type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from flotilla.engine_sidecar.link.frames import (
+    BrakeTaken,
     Ended,
     Exited,
     Forked,
@@ -12,6 +13,7 @@ from flotilla.engine_sidecar.link.frames import (
     ToEngine,
     ZygoteReady,
 )
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.states import FailureReason, StopPolicy
 from flotilla.schemas.telemetry import Alert, EngineMetrics, StateChange
 
@@ -60,6 +62,12 @@ class LeaseRenewed(msgspec.Struct, frozen=True):
     as_of_s: float | None = None
 
 
+class BrakeAsked(msgspec.Struct, frozen=True):
+    """The brake is to be on, or lifted. One with a lower number than the session's own changes nothing."""
+
+    brake: EngineBrake
+
+
 class Observed(msgspec.Struct, frozen=True):
     """The engine measured itself."""
 
@@ -95,6 +103,7 @@ type Message = (
     Tick
     | Phase
     | GateShut
+    | BrakeTaken
     | Ended
     | ZygoteReady
     | Forked
@@ -105,6 +114,7 @@ type Message = (
     | EndAsked
     | CommandedDirectly
     | LeaseRenewed
+    | BrakeAsked
     | Observed
     | AtRest
     | Checked

@@ -70,8 +70,6 @@ class Link:
         self._socket = ours
         self._unsent = bytearray()
         self._is_closed = False
-        self._sent = asyncio.Event()
-        self._sent.set()
 
     async def run[M](self, messages: object, on_message: Callable[[M | LinkClosed], None]) -> None:
         """Hands on every frame, which is one of `messages`, and LinkClosed at the end."""
@@ -98,17 +96,7 @@ class Link:
         """Queues a frame; dropped when the link is closed."""
         if not self._is_closed:
             self._unsent += frame(message)
-            self._sent.clear()
             self._push()
-
-    async def has_sent(self, timeout_s: float) -> bool:
-        """True as soon as all frames are out of our hands; False when they are not in time, or can no longer be."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._sent.wait()
-        except TimeoutError:
-            return False
-        return not self._is_closed
 
     def _push(self) -> None:
         loop = asyncio.get_running_loop()
@@ -124,7 +112,6 @@ class Link:
             loop.add_writer(self._socket, self._push)
         else:
             loop.remove_writer(self._socket)
-            self._sent.set()
 
     def close(self) -> None:
         """Nothing comes or goes any more."""
@@ -136,7 +123,6 @@ class Link:
             self._is_closed = True
             asyncio.get_running_loop().remove_writer(self._socket)
             self._unsent.clear()
-            self._sent.set()
 
 
 async def read_lines(fd: int, on_line: Callable[[str], None]) -> None:

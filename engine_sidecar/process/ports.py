@@ -36,9 +36,6 @@ class EngineProcesses(Protocol):
     def send(self, message: ToEngine) -> None:
         """Queues a frame for the engine; nothing happens when its link is closed."""
 
-    async def has_received(self, timeout_s: float) -> bool:
-        """True as soon as every queued frame was handed to the engine's process."""
-
     def kill_engine(self) -> None:
         """SIGKILL; no engine, no error."""
 

@@ -193,10 +193,6 @@ class ForkedEngine:
         if self._engine is not None:
             self._engine.link.send(message)
 
-    async def has_received(self, timeout_s: float) -> bool:
-        """True as soon as every queued frame was handed to the engine's process."""
-        return self._engine is not None and await self._engine.link.has_sent(timeout_s)
-
     def kill_engine(self) -> None:
         """SIGKILL; no engine, no error."""
         if self._engine is not None:

@@ -1,14 +1,16 @@
-"""Commands from the bus to the engine as a whole: stop, end now, cancel, flatten, renew the lease, describe."""
+"""Commands from the bus to the engine as a whole: stop, end now, brake, cancel, flatten, renew the lease, describe."""
 
 import asyncio
 from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.frames import CancelOrders, Flatten, ToEngine
-from flotilla.engine_sidecar.link.messages import EndAsked, LeaseRenewed, StopAsked
-from flotilla.engine_sidecar.process.ports import EngineProcesses
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Intervene
+from flotilla.engine_sidecar.link.messages import BrakeAsked, EndAsked, LeaseRenewed, StopAsked
+from flotilla.engine_sidecar.session.core.trading import UP
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
+from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.schemas.brakes import SetBrake
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.session import (
@@ -23,21 +25,24 @@ from flotilla.schemas.session import (
 from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.strategy import LookIntoEngine
 
-HAND_OVER_S: Final = 2.0
+INTERVENE_S: Final = 25.0
+"""How long cancelling or flattening may take at most; its answer is waited for a little longer."""
+ANSWER_S: Final = 5.0
+BRAKE_S: Final = 3.0
+"""How long a brake waits for its engine to take it before it is answered. It goes on all the same."""
 TAKE_S: Final = 1.5
 """How long a stop waits for its engine to take it before it is answered. Whether the engine does or not, the deadline holds."""
 LATEST_END_S: Final = 10.0
 """How long after its deadline a session has ended in any case: its engine is killed, then its zygote, then given up on."""
-_COMMANDABLE: Final = (RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING, RunState.IMPAIRED)
 
 
 class Commands:
     """Checks each command, hands it on, and answers."""
 
-    def __init__(self, launch: Launch, handlers: Handlers, processes: EngineProcesses) -> None:
+    def __init__(self, launch: Launch, handlers: Handlers, questions: Questions) -> None:
         self._spec = launch.spec
         self._handlers = handlers
-        self._processes = processes
+        self._questions = questions
 
     async def stop(self, command: EngineCommand) -> CommandAccepted:
         """Ends the session by policy; stopping what stops or has ended is a success. `is_taken` tells whether the engine has
@@ -68,13 +73,37 @@ class Commands:
             raise fault(FaultCode.OUTCOME_UNKNOWN, "the end of the session is not known") from None
         return SessionEnded(instance_id=self._spec.instance_id, session_id=self._spec.session_id, end=change)
 
+    async def brake(self, command: SetBrake) -> CommandAccepted:
+        """Puts a brake on, or lifts it. `is_taken` tells whether the engine has taken it when it is answered.
+
+        Raises `conflict` for a brake that is older than the session's own.
+        """
+        fence(self._spec, command.session_id)
+        known = self._handlers.session.brake
+        if command.brake.number < known.number:
+            text = f"brake {command.brake.number} is older than the session's own, {known.number}"
+            raise fault(FaultCode.CONFLICT, text)
+        self._handlers.post(BrakeAsked(command.brake))
+        is_taken = await self._handlers.braked(command.brake.number, BRAKE_S)
+        text = f"brake: {command.brake.brake}" + ("" if is_taken else "; the engine has not taken it yet")
+        return msgspec.structs.replace(self._accepted(command.request_id, text), is_taken=is_taken)
+
     async def cancel_orders(self, command: EngineCommand) -> CommandAccepted:
-        """Has the engine cancel every open order. Raises `conflict` unless it is up."""
-        return await self._hand_over(command, CancelOrders(), "cancelling every open order")
+        """Has the engine cancel every open order; answers with what came of it. Raises `conflict` unless it trades."""
+        return await self._intervene(command, StopPolicy.CANCEL)
 
     async def flatten(self, command: EngineCommand) -> CommandAccepted:
-        """Has the engine cancel every order and close every position. Raises `conflict` unless it is up."""
-        return await self._hand_over(command, Flatten(), "closing every position")
+        """Has the engine cancel every order and close every position; answers as `cancel_orders` does."""
+        return await self._intervene(command, StopPolicy.FLATTEN)
+
+    async def accept(self, command: EngineCommand) -> CommandAccepted:
+        """Has the engine take what it and its venue do not agree on as it is; the message has the list. Raises `conflict` unless it waits for that."""
+        fence(self._spec, command.session_id)
+        session = self._handlers.session
+        if session.is_over or session.state != RunState.MISMATCH:
+            raise fault(FaultCode.CONFLICT, f"there is nothing to accept, the engine is {session.state}")
+        done = await self._questions.ask(AcceptDifference(), ANSWER_S)
+        return self._accepted(command.request_id, done.message)
 
     async def renew_lease(self, command: RenewLease) -> CommandAccepted:
         """Renews the lease on the session's accounts.
@@ -96,19 +125,23 @@ class Commands:
         return self._accepted(command.request_id, f"renewed for {command.ttl_s:g} s")
 
     async def describe(self, question: LookIntoEngine) -> SessionSpec:
-        """What the sidecar was told to run. Secrets are no part of it: the plan names them only."""
+        """What the sidecar was told to run, with the brake that is on now. Secrets are no part of it: the plan names them only."""
         fence(self._spec, question.session_id)
-        return self._spec
+        return msgspec.structs.replace(self._spec, brake=self._handlers.session.brake)
 
-    async def _hand_over(self, command: EngineCommand, frame: ToEngine, text: str) -> CommandAccepted:
+    async def _intervene(self, command: EngineCommand, policy: StopPolicy) -> CommandAccepted:
         fence(self._spec, command.session_id)
         session = self._handlers.session
-        if session.is_over or session.state not in _COMMANDABLE:
-            raise fault(FaultCode.CONFLICT, f"the engine takes no such command while {session.state}")
-        self._processes.send(frame)
-        if not await self._processes.has_received(HAND_OVER_S):
-            raise fault(FaultCode.OUTCOME_UNKNOWN, "the engine does not read its commands")
-        return self._accepted(command.request_id, text)
+        if session.is_over or session.state not in (*UP, RunState.MISMATCH):
+            raise fault(FaultCode.CONFLICT, f"the engine does not trade, it is {session.state}")
+        timeout_s = min(self._spec.stop_timeout_s, INTERVENE_S)
+        done = await self._questions.ask(Intervene(policy, timeout_s), timeout_s + ANSWER_S)
+        return msgspec.structs.replace(
+            self._accepted(command.request_id, done.message),
+            orders_cancelled=done.orders_cancelled,
+            positions_closed=done.positions_closed if policy is StopPolicy.FLATTEN else None,
+            not_confirmed=done.not_confirmed,
+        )
 
     def _accepted(self, request_id: str | None, text: str) -> CommandAccepted:
         frozen = " (the engine is frozen and may not obey)" if self._handlers.session.is_frozen else ""

@@ -67,7 +67,7 @@ class EngineSession:
             measured=self._reporter.telemetry.measured,
             over=self._is_over.set,
         )
-        self._commands = Commands(launch, self._handlers, processes)
+        self._commands = Commands(launch, self._handlers, questions)
         self._bus_session = BusSession(
             launch,
             _served(
@@ -167,7 +167,9 @@ def _served(handlers: Handlers, commands: Commands, strategies: StrategyCommands
     served: Served = (
         (contract.COMMAND_STOP, commands.stop),
         (contract.COMMAND_END_NOW, commands.end_now),
+        (contract.COMMAND_BRAKE, commands.brake),
         (contract.COMMAND_CANCEL_ORDERS, commands.cancel_orders),
+        (contract.COMMAND_ACCEPT, commands.accept),
         (contract.COMMAND_FLATTEN, commands.flatten),
         (contract.COMMAND_RENEW_LEASE, commands.renew_lease),
         (contract.COMMAND_DESCRIBE, commands.describe),

@@ -27,6 +27,7 @@ from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.outbound import tcp_ports
 from flotilla.engine_sidecar.session.questions import Questions
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import Launch, SessionSpec
 from flotilla.schemas.telemetry import EngineMetrics, StateChange
@@ -70,6 +71,7 @@ class Handlers:
         self._final: StateChange | None = None
         self._is_concluded = asyncio.Event()
         self._is_out_of_orders = asyncio.Event()
+        self._brake_changed = asyncio.Event()
         self.archives: tuple[bytes, ...] = ()
         self.wheels = ""
         self.session, effects = core.begin(launch.spec, now())
@@ -108,6 +110,8 @@ class Handlers:
             _log_change(before, self.session)
             if self.session.is_out_of_orders:
                 self._is_out_of_orders.set()
+            if self.session.taken != before.taken:
+                self._brake_changed.set()
             self._perform(effects)
             self._inbox.popleft()
 
@@ -118,7 +122,7 @@ class Handlers:
                     self._record.write(data)
                 case Fork():
                     self._processes.fork(
-                        _run(self._launch, self.archives, self.wheels),
+                        _run(self._launch, self.archives, self.wheels, self.session.brake),
                         tcp_ports(self._launch.spec.plan, self._launch.cache),
                     )
                 case Send(message=message):
@@ -155,6 +159,17 @@ class Handlers:
             return False
         return True
 
+    async def braked(self, number: int, within_s: float) -> bool:
+        """Waits until the engine has taken the brake of this number; False when that is not known in time, or a later one was put on."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self.session.taken.number < number:
+                    self._brake_changed.clear()
+                    await self._brake_changed.wait()
+        except TimeoutError:
+            return False
+        return self.session.taken.number == number
+
     async def concluded(self) -> StateChange:
         """Waits for the end of the session; its final state."""
         while self._final is None:
@@ -162,7 +177,7 @@ class Handlers:
         return self._final
 
 
-def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str) -> Run:
+def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: EngineBrake) -> Run:
     spec = launch.spec
     return Run(
         instance_id=spec.instance_id,
@@ -176,6 +191,7 @@ def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str) -> Run:
         secrets=launch.secrets,
         packages=archives,
         wheels=wheels,
+        brake=brake,
     )
 
 

@@ -114,6 +114,8 @@ class Telemetry:
             telemetry_dropped=self._dropped,
             is_worker=self._spec.worker is not None,
             monotonic_s=round(now, 3),
+            brake=session.brake,
+            is_brake_taken=session.is_brake_taken,
         )
 
     def _resources(self, now: float) -> Resources | None:

@@ -158,7 +158,7 @@ def _arrived(engine: EngineView, states: Collection[RunState], session_id: str |
     is_to_trade = RunState.TRADING in states
     if is_to_trade and session.state == RunState.COMPLETED:
         return True
-    if session.state.is_terminal or (is_to_trade and session.state == RunState.IMPAIRED):
+    if session.state.is_terminal or (is_to_trade and session.state in (RunState.IMPAIRED, RunState.MISMATCH)):
         raise EngineFailedError(engine)
     return False
 

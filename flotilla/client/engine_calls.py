@@ -5,6 +5,7 @@ from datetime import datetime
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas import contract
+from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, FlattenEngine
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import (
     ConfigureEngine,
@@ -102,6 +103,52 @@ class EngineCalls:
             request_id=request_id,
         )
         return await self.bus.call(contract.ENGINE_RESTART, request)
+
+    async def halt_engine(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Lets no order of its strategies pass any more, only cancels, until `resume_engine`; what is open stays.
+
+        `is_taken` is true when the engine has taken it, and false when that is not known: the brake is on record all the same, and its
+        sidecar is told again until it has it. So it is of all brakes. One that is on outlasts sessions and restarts.
+        """
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_HALT, request)
+
+    async def reduce_engine(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Lets only orders pass that reduce a position, and cancels, until `resume_engine`."""
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_REDUCE, request)
+
+    async def resume_engine(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Lifts the brake of an engine; a success also where none was on."""
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_RESUME, request)
+
+    async def accept_difference(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Takes what an engine in state `mismatch` and its venue do not agree on as it is: it trades on. The message has the list.
+
+        A position that is accepted so stays accepted while it does not change, also after restarts of an engine that keeps its state.
+        """
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_ACCEPT, request)
+
+    async def cancel_orders(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+        """Cancels every order of a running engine; its strategies go on.
+
+        Returns when that is confirmed, or is not in time (at most 30 s): `orders_cancelled` counts what events confirmed,
+        `not_confirmed` lists what is left, and `is_taken` is true only when nothing is.
+        """
+        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_CANCEL_ORDERS, request)
+
+    async def flatten_engine(
+        self, instance_id: str, *, then: AfterFlatten = AfterFlatten.HALT, request_id: str | None = None
+    ) -> EngineAccepted:
+        """Cancels every order and closes every position of a running engine; its strategies are halted, unless `then` lets them go on.
+
+        Returns as `cancel_orders` does, with `positions_closed` besides.
+        """
+        request = FlattenEngine(instance_id=instance_id, then=then, request_id=request_id)
+        return await self.bus.call(contract.ENGINE_FLATTEN, request)
 
     async def configure_engine(
         self, config: EngineConfig, *, request_id: str | None = None

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.catalog import AttachedCatalog, CatalogView
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
@@ -20,6 +21,7 @@ _UNUSABLE: Final = 5
 _STYLES: Final = {
     RunState.TRADING: "green",
     RunState.IMPAIRED: "bold red",
+    RunState.MISMATCH: "bold red",
     RunState.SILENT: "bold red",
     RunState.COMPLETED: "dim",
     RunState.STOPPED: "dim",
@@ -28,13 +30,17 @@ _STYLES: Final = {
 }
 
 
-def state_text(session: SessionView | None, *, is_frozen: bool = False) -> Text:
-    """`trading`, `failed (crash, exit code -9)`."""
+def state_text(
+    session: SessionView | None, *, is_frozen: bool = False, brake: EngineBrake = RELEASED
+) -> Text:
+    """`trading`, `impaired (halted)`, `failed (crash, exit code -9)`."""
     if session is None:
         return Text("never started", style="dim")
     text = str(session.state)
     if session.reason:
         text += f" ({session.reason})"
+    if brake.is_on and session.state == RunState.IMPAIRED:
+        text += f" ({brake.brake})"
     if is_frozen:
         text += " frozen"
     return Text(text, style="red" if is_frozen else _STYLES.get(session.state, "yellow"))
@@ -53,7 +59,7 @@ def engines_table(engines: Sequence[EngineView], now: datetime, *, is_choice: bo
         metrics = engine.metrics
         made.add_row(
             Text(engine.instance_id, overflow="fold"),
-            state_text(engine.session, is_frozen=engine.is_frozen),
+            state_text(engine.session, is_frozen=engine.is_frozen, brake=engine.brake),
             str(engine.config.engine_type),
             _age(engine.session, now),
             f"{metrics.fills_total:,}" if metrics else "",
@@ -111,10 +117,12 @@ def engine_details(
     """All that is known of one engine; `missing` are the numbers of events of its session that are not on record."""
     facts = _facts()
     facts.add_row("engine", Text(engine.instance_id, style="bold"))
-    facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen))
+    facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen, brake=engine.brake))
     for line in _troubles(engine, with_name=False):
         facts.add_row("", line)
     facts.add_row("wanted", str(engine.desired))
+    if engine.brake.since is not None:
+        facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
     if engine.config.labels:
         facts.add_row("labels", labels_text(engine.config.labels))
@@ -138,6 +146,14 @@ def engine_details(
     if len(sessions) > 1:
         parts += [Text(""), sessions_table(sessions, now)]
     return Group(*parts)
+
+
+def brake_text(brake: EngineBrake, *, is_taken: bool | None) -> str:
+    """`halted by alice since 2026-01-05 09:30:00 UTC`, `none: lifted by bob at …`, and whether the engine is known to obey."""
+    at = formats.moment(brake.since) if brake.since else "an unknown time"
+    doubt = "; the engine is NOT known to have taken it" if is_taken is False else ""
+    told = f"{brake.text} since {at}" if brake.is_on else f"none: lifted by {brake.by or 'somebody'} at {at}"
+    return told + doubt
 
 
 def add_figures(facts: Table, metrics: EngineMetrics) -> None:
@@ -249,6 +265,9 @@ def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
     name = f"{engine.instance_id}: " if with_name else ""
     lines = [Text(f"{name}{problem}", style="yellow") for problem in _problems(engine)]
     lines += [Text(f"{name}{note}", style="dim") for note in engine.notes]
+    if engine.brake.is_on and engine.brake.text not in engine.problems:
+        when = "begins so" if engine.is_brake_taken is None else "is not known to obey yet"
+        lines.append(Text(f"{name}{engine.brake.text}; it {when}", style="yellow"))
     if (flag := engine.stop_flag) is not None:
         why = f" ({flag.reason})" if flag.reason else ""
         who = f"{name}does not start" if flag.instance_id else "no engine starts"
@@ -261,7 +280,11 @@ def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
 def _problems(engine: EngineView) -> tuple[str, ...]:
     """Those of its heartbeat; else, as of one that is not heard, what the record has."""
     session = engine.session
-    if engine.problems or session is None or session.state not in (RunState.IMPAIRED, RunState.SILENT):
+    if (
+        engine.problems
+        or session is None
+        or session.state not in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT)
+    ):
         return engine.problems
     return (session.detail,) if session.detail else ()
 

@@ -13,6 +13,7 @@ from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
+from flotilla.services.orchestrator.engines.brakes import Brakes
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
 from flotilla.services.orchestrator.engines.commands import Commands
 from flotilla.services.orchestrator.engines.emergency import Emergency
@@ -27,6 +28,7 @@ BEGINNINGS: Final = (
     contract.ENGINE_RESTART,
     contract.ENGINE_CONFIGURE,
     contract.ENGINE_REMOVE,
+    contract.ENGINE_RESUME,
     contract.STRATEGY_ADD,
     contract.STRATEGY_START,
     contract.BACKTEST_RUN,
@@ -38,7 +40,17 @@ BEGINNINGS: Final = (
     contract.PACKAGE_PUSH,
 )
 """Changes that are refused while what follows from them cannot be kept. Whatever ends something is tried all the same."""
-_AT_ONCE: Final = {contract.ENGINE_STOP.subject: 2048}
+_AT_ONCE: Final = {
+    call.subject: 2048
+    for call in (
+        contract.ENGINE_STOP,
+        contract.ENGINE_HALT,
+        contract.ENGINE_REDUCE,
+        contract.ENGINE_CANCEL_ORDERS,
+        contract.ENGINE_ACCEPT,
+        contract.ENGINE_FLATTEN,
+    )
+}
 """How many of a call are answered at the same time, where they wait for engines: none that is silent keeps others from being told."""
 _OTHERS_AT_ONCE: Final = 64
 
@@ -52,6 +64,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit
     trail: AuditTrail
     commands: Commands
+    brakes: Brakes
     cleaner: Cleaner
     emergency: Emergency
     library: Library
@@ -65,13 +78,19 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
 
 def handlers(duties: Duties) -> dict[Call[Any, Any], Handler]:
     """Every call that needs the record, with its handler."""
-    commands, reads, strategies = duties.commands, duties.reads, duties.strategies
+    commands, brakes, reads, strategies = duties.commands, duties.brakes, duties.reads, duties.strategies
     return {
         contract.ENGINE_START: commands.start,
         contract.ENGINE_STOP: commands.stop,
         contract.ENGINE_RESTART: commands.restart,
         contract.ENGINE_CONFIGURE: commands.configure,
         contract.ENGINE_REMOVE: commands.remove,
+        contract.ENGINE_HALT: brakes.halt,
+        contract.ENGINE_REDUCE: brakes.reduce,
+        contract.ENGINE_RESUME: brakes.resume,
+        contract.ENGINE_CANCEL_ORDERS: brakes.cancel_orders,
+        contract.ENGINE_ACCEPT: brakes.accept,
+        contract.ENGINE_FLATTEN: brakes.flatten,
         contract.AUDIT_LIST: duties.audit.read,
         contract.AUDIT_CHAIN: duties.trail.read,
         contract.ENGINE_STATUS: reads.status,

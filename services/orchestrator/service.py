@@ -31,6 +31,7 @@ from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.actions import Actions, Alerts
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
+from flotilla.services.orchestrator.engines.brakes import Brakes
 from flotilla.services.orchestrator.engines.checker import PlanChecker
 from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.cleanup import Cleaner
@@ -97,6 +98,7 @@ class Orchestrator:
         self._stores = Stores(bus, record, clock, folders=settings.stores, alerts=self._alerts)
         self._audit = Audit(bus, record, clock, self._alerts)
         self._trail = AuditTrail(bus, record)
+        self._ledger = Ledger(record, clock, self._audit)
         self._audit_kept = timedelta(days=settings.audit_days)
         self._actions = Actions(
             bus,
@@ -173,7 +175,7 @@ class Orchestrator:
     async def close(self) -> None:
         """Lets the turns that are being taken end, and leaves the rest to the next one."""
         await self._duties.backtests.close()
-        await self._duties.commands.close()
+        await self._ledger.close()
         await self._mailboxes.join(_LAST_TURNS_S)
         await self._mailboxes.close()
         await self._orphans.close()
@@ -214,12 +216,13 @@ class Orchestrator:
             self._sightings,
             self._clock,
         )
-        catalog, ledger = self._outside.catalog, Ledger(record, clock, self._audit)
+        catalog, ledger = self._outside.catalog, self._ledger
         code = PackageCode(self._outside.packages, self._shelf)
         planner = Planner(self._library, catalog, clock, lease_ttl_s=settings.lease_ttl_s)
         known, mailboxes = (record, fleet, sightings, clock), self._mailboxes
         return Duties(
             commands=Commands(*known, mailboxes=mailboxes, ledger=ledger, planner=planner),
+            brakes=Brakes(bus, fleet, sightings, clock, mailboxes=mailboxes, ledger=ledger),
             cleaner=Cleaner(bus, record, sightings, clock, mailboxes=mailboxes, ledger=ledger),
             emergency=Emergency(bus, record, fleet, sightings, clock, ledger=ledger, alerts=self._alerts),
             audit=self._audit,

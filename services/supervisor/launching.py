@@ -50,7 +50,8 @@ class Launches:
         refuse_misuse(spec, bound)
         secrets = {name: secret.values for name, secret in bound.items()}
         # Once more with them: a secret's fields become part of a client's config.
-        refuse_live(spec, is_isolated=self._is_isolated, secrets=secrets)
+        tests = {name for name, secret in bound.items() if secret.binding and secret.binding.is_test_exchange}
+        refuse_live(spec, is_isolated=self._is_isolated, secrets=secrets, test_exchanges=tests)
         cache = await self._cache.admit(spec) if spec.uses_cache else None
         access = await self.desk.issue(spec)
         # A worker names the image in the manifests of what it runs.

@@ -19,13 +19,14 @@ from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from flotilla.schemas.engine import StopEngine
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, VenueAccount
-from flotilla.schemas.states import EngineType, FailureReason, RunState, StopPolicy, TradingMode
+from flotilla.schemas.states import Brake, EngineType, FailureReason, RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.adapters.migrating import steps
 from flotilla.services.orchestrator.adapters.postgres import PostgresRecord
 from flotilla.services.orchestrator.core.record_time import KeptTime
 from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.again import start_again
+from flotilla.services.orchestrator.engines.core.brakes import Asked, brake
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.ends import Exposure
 from flotilla.services.orchestrator.engines.core.events import StoredEvent, apply_states
@@ -174,9 +175,14 @@ async def test_what_is_stored_removed_and_restarted_is_kept(record: Record) -> N
     failed = apply_states(await loaded(record), [failure], HOSTS, after(1))
     await record.save(change_of(failed))
     assert (await loaded(record)).restart_at == after(6)
+    halt = Asked(brake=Brake.HALTED, by="alice")
+    braked = brake(await loaded(record), halt, request_id="r", heartbeat=None, now=after(5))
+    await record.save(change_of(braked))
+    assert (await loaded(record)).brake == braked.engine.brake
     again = start_again(await loaded(record), spec(), "s2", HOSTS, after(6))
     await record.save(change_of(again))
     assert (await loaded(record)).restarts == (after(6),)
+    assert (await record.spec("s2")) == again.spec
     stopped = lifecycle.stop(await loaded(record), StopEngine(), request_id="r", now=after(7))
     report = StopReport(policy=StopPolicy.FLATTEN, orders_cancelled=2, cancel_ms=1.5)
     await record.save(change_of(stopped))

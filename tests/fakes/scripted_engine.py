@@ -15,18 +15,18 @@ from typing import Any
 
 import msgspec
 
-from flotilla.engine_sidecar.link.asking import Answer, Ask, StartStrategy
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene, StartStrategy
 from flotilla.engine_sidecar.link.frames import (
-    CancelOrders,
+    BrakeTaken,
     Ended,
     EndNow,
-    Flatten,
     Frames,
     GateShut,
     GoOn,
     Happened,
     Measured,
     Phase,
+    PutBrake,
     Reduce,
     Run,
     Stop,
@@ -149,10 +149,9 @@ def trade(engine: Engine, every_s: float = 0.5, not_confirmed: tuple[str, ...] =
             engine.measure(fills)
         while engine.commands:
             match engine.commands.popleft():
-                case CancelOrders():
-                    engine.alert("cancelled")
-                case Flatten():
-                    engine.alert("flattened")
+                case PutBrake(brake=brake):
+                    engine.alert(f"brake {brake.brake}")
+                    engine.send(BrakeTaken(brake))
                 case Reduce():
                     engine.alert("reduces")
                 case GoOn():
@@ -178,6 +177,9 @@ def end(engine: Engine, policy: StopPolicy, not_confirmed: tuple[str, ...] = ())
 def answer_to(asked: Ask) -> Answer:
     if isinstance(asked.question, StartStrategy):
         return Answer(asked.number, fault=Fault(code=FaultCode.NOT_FOUND, message="no such strategy"))
+    if isinstance(asked.question, Intervene):
+        left = ("order O-1 still open",) if asked.question.policy is StopPolicy.CANCEL else ()
+        return Answer(asked.number, not_confirmed=left, orders_cancelled=2, positions_closed=1)
     view = StrategyView(strategy_id="EMACross-000", state="RUNNING", strategy_class="a:EMACross")
     return Answer(asked.number, (view,), "done", "EMACross-000")
 

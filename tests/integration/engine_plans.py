@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import Happened
+from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import EngineProcess
 
@@ -28,6 +30,12 @@ def until_event(engine: EngineProcess, kind: EventKind, name: str) -> None:
             isinstance(message, Happened) and message.kind is kind and key % name.encode() in message.data
         )
     )
+
+
+def intervened(engine: EngineProcess, policy: StopPolicy, timeout_s: float = 10.0) -> Answer:
+    """Has the engine cancel or flatten while it trades; its answer."""
+    engine.send(Ask(7, Intervene(policy, timeout_s)))
+    return engine.until(lambda message: message if isinstance(message, Answer) else None)
 
 
 def names(engine: EngineProcess, kind: EventKind) -> list[str]:

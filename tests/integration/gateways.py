@@ -233,6 +233,10 @@ class Orchestrator:
             "fleet.engine.events": EventList(session_id="s1", events=(msgspec.Raw(b'{"seq":1}'),)),
             "fleet.engine.configure": accepted(message="stored", state=ClientState.STOPPED, session_id=None),
             "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),
+            **{
+                f"fleet.engine.{verb}": accepted(message="done", state=ClientState.ERROR, is_taken=True)
+                for verb in ("halt", "reduce", "resume", "cancel_orders", "flatten")
+            },
             "fleet.engine.holdings": Holdings(held={}),
             "fleet.audit.list": AuditList(entries=()),
             "fleet.host.list": HostList(hosts=(HOST,)),

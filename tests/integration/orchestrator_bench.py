@@ -13,6 +13,7 @@ import pytest
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas import contract
+from flotilla.schemas.brakes import SetBrake
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
@@ -142,6 +143,13 @@ class ScriptedEngine:
         """Stops are taken by the engine, and not only by its sidecar."""
         self.is_from_before = False
         """It does not know that a stop may say how long it has, as those of before did not."""
+        self.brakes: list[SetBrake] = []
+        self.brake = spec.brake
+        self.does_brake = True
+        """Brakes are heard, and taken by the engine."""
+        self.left: tuple[str, ...] = ()
+        """What cannot be cancelled or closed."""
+        self.withdrawals: list[EngineCommand] = []
         self.may_answer = asyncio.Event()
         """Stops are answered."""
         self.may_answer.set()
@@ -152,6 +160,9 @@ class ScriptedEngine:
     async def listen(self) -> None:
         for call, handler in (
             (contract.COMMAND_STOP, self._stop),
+            (contract.COMMAND_BRAKE, self._brake),
+            (contract.COMMAND_CANCEL_ORDERS, self._withdraw),
+            (contract.COMMAND_FLATTEN, self._withdraw),
             (contract.COMMAND_RENEW_LEASE, self._renew),
             (contract.COMMAND_DESCRIBE, self._describe),
             (contract.COMMAND_LIST_STRATEGIES, self._list_strategies),
@@ -196,6 +207,7 @@ class ScriptedEngine:
             at_ns=time.time_ns(),
             state=self.state,
             last_seq=self.seq,
+            brake=self.brake,
         )
         await self._bus.publish(contract.HEARTBEAT, beat, instance_id=self.spec.instance_id)
 
@@ -209,11 +221,34 @@ class ScriptedEngine:
         if self.is_deaf:
             raise fault(FaultCode.UNAVAILABLE, "deaf")
         self.renewals.append(request)
+        return self._accepted(request.request_id)
+
+    async def _brake(self, command: SetBrake) -> CommandAccepted:
+        self._check(command.session_id)
+        if not self.does_brake:
+            raise fault(FaultCode.UNAVAILABLE, "deaf")
+        self.brakes.append(command)
+        self.brake = command.brake
+        state = RunState.IMPAIRED if command.brake.is_on else RunState.TRADING
+        if self.state != state:
+            await self.enter(state, detail=command.brake.text)
+        return self._accepted(command.request_id, is_taken=True)
+
+    async def _withdraw(self, command: EngineCommand) -> CommandAccepted:
+        self._check(command.session_id)
+        self.withdrawals.append(command)
+        await self.may_answer.wait()
+        return self._accepted(
+            command.request_id, orders_cancelled=2, positions_closed=1, not_confirmed=self.left
+        )
+
+    def _accepted(self, request_id: str | None, **what: Any) -> CommandAccepted:
         return CommandAccepted(
             instance_id=self.spec.instance_id,
             session_id=self.spec.session_id,
-            request_id=request.request_id or "r",
-            message="renewed",
+            request_id=request_id or "r",
+            message="",
+            **what,
         )
 
     async def _list_strategies(self, request: LookIntoEngine) -> StrategyList:

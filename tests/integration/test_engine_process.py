@@ -17,10 +17,8 @@ import pytest
 
 from flotilla.engine_sidecar.link.asking import Answer, Ask, StopStrategy
 from flotilla.engine_sidecar.link.frames import (
-    CancelOrders,
     Ended,
     EndNow,
-    Flatten,
     GateShut,
     GoOn,
     Happened,
@@ -42,7 +40,7 @@ from tests.engine_processes import (
     sandbox_node,
     zygote_process,
 )
-from tests.integration.engine_plans import BAR_TYPE, SLOWLY, names, strategy, until_event
+from tests.integration.engine_plans import BAR_TYPE, SLOWLY, intervened, names, strategy, until_event
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +244,9 @@ class TestCommandsWhileItTrades:
         plans = strategy("HoldsAndRests"), strategy("BuysEachBar", bar_type=BAR_TYPE.replace("SPX", "IXIC"))
         engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), *plans))
         until_event(engine, EventKind.ORDER, "OrderAccepted")
-        engine.send(CancelOrders())
-        until_event(engine, EventKind.ALERT, "cancel_confirmed")
+        answer = intervened(engine, StopPolicy.CANCEL)
+        assert (answer.orders_cancelled, answer.not_confirmed) == (1, ())
+        assert "cancel_confirmed" in [alert["code"] for alert in engine.events(EventKind.ALERT)]
         assert "OrderCanceled" in names(engine, EventKind.ORDER)
         until_event(engine, EventKind.ORDER, "OrderFilled")
         engine.send(Stop(StopPolicy.FLATTEN, 5.0))
@@ -256,8 +255,9 @@ class TestCommandsWhileItTrades:
     def test_flatten_closes_and_strategies_go_on(self, zygote: ZygoteProcess, catalog: Path) -> None:
         engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("BuysEachBar")))
         until_event(engine, EventKind.POSITION, "PositionOpened")
-        engine.send(Flatten())
-        until_event(engine, EventKind.ALERT, "flatten_confirmed")
+        answer = intervened(engine, StopPolicy.FLATTEN)
+        assert (answer.positions_closed, answer.not_confirmed) == (1, ())
+        assert "flatten_confirmed" in [alert["code"] for alert in engine.events(EventKind.ALERT)]
         assert "PositionClosed" in names(engine, EventKind.POSITION)
         until_event(engine, EventKind.POSITION, "PositionOpened")
         engine.send(Stop(StopPolicy.FLATTEN, 5.0))
@@ -296,8 +296,8 @@ class TestCommandsWhileItTrades:
         engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("BuysEachBar")))
         until_event(engine, EventKind.POSITION, "PositionOpened")
         engine.send(Reduce())
-        engine.send(Flatten())
-        until_event(engine, EventKind.ALERT, "flatten_confirmed")
+        intervened(engine, StopPolicy.FLATTEN)
+        assert "flatten_confirmed" in [alert["code"] for alert in engine.events(EventKind.ALERT)]
         until_event(engine, EventKind.ORDER, "OrderDenied")
         until_event(engine, EventKind.ORDER, "OrderDenied")
         assert names(engine, EventKind.POSITION)[-1] == "PositionClosed"
@@ -387,8 +387,8 @@ class TestFailing:
 
     def test_a_first_frame_that_is_no_run_is_refused(self, zygote: ZygoteProcess) -> None:
         engine = EngineProcess(zygote)
-        engine.send(Flatten())
-        assert engine.until_ended() == (Ended(FailureReason.CONFIG, "expected what to run, not Flatten"), 78)
+        engine.send(Reduce())
+        assert engine.until_ended() == (Ended(FailureReason.CONFIG, "expected what to run, not Reduce"), 78)
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -513,7 +513,7 @@ def test_a_live_feed_is_counted_and_has_an_age(zygote: ZygoteProcess, catalog: P
 def test_a_venue_at_whose_address_nobody_listens_is_no_venue_that_is_traded_on(
     zygote: ZygoteProcess, catalog: Path
 ) -> None:
-    """Binance's client calls itself connected without having reached anything."""
+    """Binance's client calls itself connected without having reached anything, unless it is asked for an instrument."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     node = sandbox_node()
@@ -525,12 +525,10 @@ def test_a_venue_at_whose_address_nobody_listens_is_no_venue_that_is_traded_on(
         }
     }
     plan = strategy("OnBars", bar_type="BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL")
-    engine = zygote.fork(run_of(catalog, node, plan))
-    engine.until_state(RunState.TRADING, 40)
-    measured = engine.metrics()[-1]
-    assert measured.not_loaded == ("strategy OnBars-000 names BTCUSDT.BINANCE, which is not loaded",)
-    engine.send(Stop(StopPolicy.LEAVE, 5.0))
-    engine.until_ended()
+    ended, _ = zygote.fork(run_of(catalog, node, plan)).until_ended(40)
+    assert ended.reason is FailureReason.VENUE
+    assert "did not connect: BinanceSpotDataClient BINANCE" in ended.detail
+    assert "Connection refused" in ended.detail
 
 
 def test_a_stop_before_venues_are_connected_claims_nothing(zygote: ZygoteProcess, catalog: Path) -> None:

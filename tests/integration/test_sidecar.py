@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from flotilla.bus.bus import Bus, connect
+from flotilla.schemas.brakes import EngineBrake, SetBrake
 from flotilla.schemas.contract import (
+    COMMAND_BRAKE,
     COMMAND_CANCEL_ORDERS,
     COMMAND_FLATTEN,
     COMMAND_STOP,
@@ -26,7 +28,7 @@ from flotilla.schemas.contract import (
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.package import FetchPackage, PackageChunk, PackageRef
 from flotilla.schemas.session import EngineCommand, EnginePlan
-from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.states import Brake, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import Alert, EngineEvent, EventKind, Fill, Severity, StateChange
 from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
@@ -101,10 +103,35 @@ async def test_commands_reach_the_engine(sidecar: Sidecar, heard: Heard, connect
     sidecar.start()
     await heard.trading()
     command = EngineCommand(session_id=sidecar.spec.session_id, request_id="r-1")
-    accepted = await bus.call(COMMAND_CANCEL_ORDERS, command, instance_id="e1")
-    assert accepted.request_id == "r-1"
-    await bus.call(COMMAND_FLATTEN, command, instance_id="e1")
-    await until(lambda: heard.alerts == ["cancelled", "flattened"])
+    cancelled = await bus.call(COMMAND_CANCEL_ORDERS, command, instance_id="e1")
+    assert (cancelled.request_id, cancelled.orders_cancelled) == ("r-1", 2)
+    assert cancelled.not_confirmed == ("order O-1 still open",)
+    flattened = await bus.call(COMMAND_FLATTEN, command, instance_id="e1")
+    assert (flattened.positions_closed, flattened.not_confirmed) == (1, ())
+
+
+async def test_a_brake_is_obeyed_and_in_every_heartbeat(
+    sidecar: Sidecar, heard: Heard, connect_as: ConnectAs
+) -> None:
+    orchestrator = await connect_as(Actor.ORCHESTRATOR)
+    sidecar.start()
+    await heard.trading()
+    brake = EngineBrake(brake=Brake.HALTED, number=4, by="alice")
+    command = SetBrake(session_id=sidecar.spec.session_id, brake=brake)
+    assert (await orchestrator.call(COMMAND_BRAKE, command, instance_id="e1")).is_taken is True
+    change = await heard.state(RunState.IMPAIRED)
+    assert change.detail == "halted by alice"
+    await heard.beat(lambda beat: beat.brake == brake and beat.is_brake_taken and beat.problems)
+    assert heard.alerts == ["brake halted"]
+    lifted = SetBrake(session_id=sidecar.spec.session_id, brake=EngineBrake(number=5))
+    assert (await orchestrator.call(COMMAND_BRAKE, lifted, instance_id="e1")).is_taken is True
+    await heard.beat(lambda beat: beat.state is RunState.TRADING and not beat.problems)
+
+
+async def test_a_session_begins_with_the_brake_of_its_specification(sidecar: Sidecar, heard: Heard) -> None:
+    sidecar.start(brake=EngineBrake(brake=Brake.HALTED, number=4, by="alice"))
+    await heard.state(RunState.IMPAIRED)
+    assert RunState.TRADING not in heard.states
 
 
 @pytest.mark.parametrize("call", [COMMAND_STOP, COMMAND_CANCEL_ORDERS, COMMAND_FLATTEN])

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from flotilla.engine_sidecar.link.frames import (
+    BrakeTaken,
     Ended,
     EndNow,
     Exited,
@@ -17,6 +18,7 @@ from flotilla.engine_sidecar.link.frames import (
     GateShut,
     GoOn,
     Phase,
+    PutBrake,
     Reduce,
     Run,
     Stop,
@@ -27,6 +29,7 @@ from flotilla.engine_sidecar.link.frames import (
 from flotilla.engine_sidecar.link.messages import LinkClosed, ZygoteGone
 from flotilla.engine_sidecar.process.ports import Heard
 from flotilla.engine_sidecar.process.usage import Usage
+from flotilla.schemas.brakes import RELEASED
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopReport
 from tests.simulation.loop import Process
@@ -88,6 +91,7 @@ class SimProcesses:
         self._process, self._script, self._witness = process, script, witness
         self._forked_at: float | None = None
         self._is_reduced = False
+        self._brake = RELEASED
         self._is_stopping = False
         self._is_up = False
         self._ahead = [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
@@ -110,6 +114,7 @@ class SimProcesses:
 
     def fork(self, run: Run, _: tuple[int, ...] | None) -> None:
         self._forked_at = self._now
+        self._brake = run.brake
         self._witness.forked()
         self._say(Forked(ENGINE_PID))
         self._after(self._script.crash_at, self._exit, self._script.crash_code)
@@ -128,9 +133,6 @@ class SimProcesses:
             self._after(thaw_s, self._obey, message)
         else:
             self._after(0.01, self._obey, message)
-
-    async def has_received(self, timeout_s: float) -> bool:
-        return True
 
     def kill_engine(self) -> None:
         self._after(0.02, self._exit, -signal.SIGKILL)
@@ -211,6 +213,10 @@ class SimProcesses:
                 self._is_reduced = True
             case GoOn():
                 self._is_reduced = False
+            case PutBrake(brake=brake):
+                self._brake = brake
+                self._judge()
+                self._say(BrakeTaken(brake))
             case Stop(policy=policy):
                 self._begin_to_stop(policy, self._script.stop_s)
             case EndNow():
@@ -244,7 +250,8 @@ class SimProcesses:
 
     def _judge(self) -> None:
         """Whether it opens positions now. One whose loop is stuck may go on the moment that it is not."""
-        self._witness.trades(self._runs and self._is_up and not self._is_reduced and not self._is_stopping)
+        is_held = self._is_reduced or self._is_stopping or self._brake.is_on
+        self._witness.trades(self._runs and self._is_up and not is_held)
 
 
 class NoMeter:

@@ -198,6 +198,9 @@ class Judge:
     def trades(self, seen: Seen) -> None:
         """An engine begins to trade freely, or does no more."""
         spec = seen.container.spec
+        brake = self._store.engines[spec.instance_id].brake
+        if seen.is_free and brake.is_on and brake == self._store.specs[spec.session_id].brake:
+            self._say(f"{spec.session_id} began {brake.text} and trades freely")
         for account in spec.lease.accounts if spec.lease else ():
             holders = self._trading.setdefault(account, set())
             (holders.add if seen.is_free else holders.discard)(spec.session_id)
@@ -283,9 +286,12 @@ class Judge:
         alike = ("request_id", "instance_id", "session_id", "container_name", "started_at")
         if earlier is not None and any(getattr(earlier, each) != getattr(answer, each) for each in alike):
             self._say(f"command {request_id} was answered in two ways")
+        known = self._store.engines.get(answer.instance_id)
+        if answer.brake is not None and known and (answer.brake != known.brake or not known.brake.is_on):
+            return  # Lifted, or another was asked for since: the engine may trade.
         seen = self._seen.get(answer.session_id or "")
         if answer.is_taken and seen is not None and seen.is_free:
-            self._say(f"the stop of {answer.session_id} was said to be taken, and it trades on")
+            self._say(f"the stop or brake of {answer.session_id} was said to be taken, and it trades on")
 
     def receipts(self, done: FleetStopped) -> None:
         """An emergency stop was answered: what is called gone is, and what is called flat was not killed."""
@@ -304,6 +310,9 @@ class Judge:
         """Everything is settled: of an engine that was killed somebody says what is not known, and nobody here tells a lie."""
         for name, seen in self._seen.items():
             session = self._store.sessions[name]
+            brake = self._store.engines[session.instance_id].brake
+            if seen.is_free and brake.is_on:
+                self._say(f"{name} is {brake.text} in the end, and trades freely")
             if seen.was_killed and session.state in OVER and not session.not_confirmed:
                 self._say(f"{name} was killed, and nothing is said to be unknown")
         for refusal in self._store.refusals:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flotilla.engine_sidecar.session.core import trading
 from flotilla.services.orchestrator.engines.actions import Actions
-from flotilla.services.orchestrator.engines.core import events, leases, lifecycle
+from flotilla.services.orchestrator.engines.core import brakes, decision, events, leases, lifecycle
 from flotilla.services.orchestrator.engines.core.voices import Voices
 from flotilla.services.orchestrator.engines.engine_mailboxes import EngineMailboxes
 from flotilla.services.supervisor.called_off import CalledOff
@@ -67,6 +67,16 @@ ONE_VOICE_TAKEN_FOR_TWO: Final[tuple[Change, ...]] = (
     (Voices.beats, "beat.last_seq >= seq", "beat.last_seq > seq"),
 )
 """A sidecar that has said all that it knows of is taken for somebody else."""
+BRAKE_FORGOTTEN: Final[tuple[Change, ...]] = (
+    (decision.begin, "spec = msgspec.structs.replace(spec, brake=engine.brake)", "pass"),
+    (Actions._start, "spec = msgspec.structs.replace(spec, brake=engine.brake)", "pass"),
+    (
+        brakes.reminder,
+        "return (CommandBrake(session.instance_id, session.session_id, engine.brake),)",
+        "return ()",
+    ),
+)
+"""An engine that is halted comes back from a crash without its brake."""
 BUGS: Final = {
     "a double start": DOUBLE_START,
     "a lost command": LOST_COMMAND,
@@ -76,6 +86,7 @@ BUGS: Final = {
     "a lease that is never lost": LEASE_NEVER_LOST,
     "a session that is given up in sight": GIVEN_UP_IN_SIGHT,
     "one voice that is taken for two": ONE_VOICE_TAKEN_FOR_TWO,
+    "a brake that is forgotten": BRAKE_FORGOTTEN,
 }
 
 

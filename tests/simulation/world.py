@@ -12,10 +12,14 @@ import msgspec
 
 from flotilla.bus.bus import Bus
 from flotilla.bus.fleet_stop import stop_fleet
+from flotilla.schemas.brakes import BrakeEngine
 from flotilla.schemas.config import EngineConfig, RestartPolicy, VenueChoice
 from flotilla.schemas.contract import (
     EMERGENCY_STOP,
+    ENGINE_HALT,
+    ENGINE_REDUCE,
     ENGINE_RESTART,
+    ENGINE_RESUME,
     ENGINE_START,
     ENGINE_STOP,
     LIFT_STOP,
@@ -271,7 +275,7 @@ class World:
             return ""
         if wanted == "stopped":
             return f"{session.session_id} is {state}"
-        if state != RunState.TRADING:
+        if state != (RunState.IMPAIRED if engine.brake.is_on else RunState.TRADING):
             return f"{session.session_id} is {state}"
         others = [each for each in mine if each.spec.session_id != session.session_id]
         if others or not mine or mine[0].status != RUNNING:
@@ -366,6 +370,18 @@ class Person:
                 return
 
 
+class Braker(Person):
+    """Somebody who halts an engine, lets it reduce only, and resumes it."""
+
+    def _next(self) -> tuple[Call[Any, EngineAccepted], Any]:
+        call = self._random.choice((ENGINE_HALT, ENGINE_HALT, ENGINE_REDUCE, ENGINE_RESUME))
+        return call, BrakeEngine(**self._named())
+
+    @property
+    def _request_id(self) -> str:
+        return f"{self._config.instance_id}-brake-{self._number}"
+
+
 class Warden:
     """Somebody who has an engine, or all of them, stopped at once, with the orchestrator or without it, and lifts that later."""
 
@@ -442,7 +458,10 @@ def _anything(world: World, operator: Process, bus: Bus) -> list[asyncio.Task[No
     """People who want this and that of engines while services, machines, bus and stores fail."""
     random = world.random
     until = world.loop.time() + random.choice((2.0, 4.0, 10.0, 20.0, 40.0))
-    acting = [operator.run(Person(world, config).act(bus, until)) for config in _configs(random)]
+    configs = tuple(_configs(random))
+    acting = [operator.run(Person(world, config).act(bus, until)) for config in configs]
+    if random.random() < 0.3:
+        acting.append(operator.run(Braker(world, configs[0]).act(bus, until)))
     if random.random() < 0.2:
         acting.append(operator.run(Warden(world).act(bus, until)))
     world.judge.is_quiet = random.random() < 0.1

@@ -8,7 +8,17 @@ import tomllib
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "bus", "services", "engine_sidecar", "templates", "data", "flotilla", "benchmarks")
+PACKAGES = (
+    "schemas",
+    "bus",
+    "services",
+    "engine_sidecar",
+    "templates",
+    "data",
+    "flotilla",
+    "benchmarks",
+    "exchanges",
+)
 
 IMPORTS = [
     # (what is planted where, the contract that must name it)
@@ -84,6 +94,9 @@ IMPORTS = [
     ("flotilla/stack/stack.py", "import aiohttp", "HTTP has one home"),
     ("engine_sidecar/engine/cache_watch.py", "import redis", "Redis has one home"),
     ("bus/settings.py", "import click", "What is typed has one home"),
+    ("exchanges/binance/rest.py", "import flotilla.schemas.ids", "Exchanges know nothing of the product"),
+    ("exchanges/core/prices.py", "import time", "Cores decide"),
+    ("exchanges/core/faults.py", "import exchanges.control", "The rooms of the exchanges"),
 ]
 # A module that another of its room imports, and what it imports of it: only these two are at fault.
 CIRCLE = ("bus/tasks.py", "import flotilla.bus.host", "No circles")
@@ -95,6 +108,7 @@ CALLS = [
     ("services/orchestrator/backtests/core/pages.py", "import random\nCHANCE = random.random()"),
     ("services/supervisor/core/adopt.py", "print('adopted')"),
     ("engine_sidecar/session/core/facts.py", "HELD = open('held')"),
+    ("exchanges/binance/core/rules.py", "print('ruled')"),
 ]
 
 
@@ -152,7 +166,9 @@ def test_each_import_that_breaks_the_layout_is_found_by_make_check(tmp_path: Pat
     broken = done.stdout.partition("Broken contracts\n")[2]
     for file, line, contract in IMPORTS:
         importer, imported = f"flotilla.{file.removesuffix('.py').replace('/', '.')}", line.split()[1]
-        importer = importer.replace("flotilla.flotilla.", "flotilla.")
+        importer = importer.replace("flotilla.flotilla.", "flotilla.").replace(
+            "flotilla.exchanges.", "exchanges."
+        )
         section = section_of(broken, contract)
         assert section, f"{contract}: kept, with `{line}` in {file}"
         assert f"{importer} -> {imported} (l." in section, f"{contract}: does not name {file}"

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/architecture.md", "CONTRIBUTING.md")
-FOLDERS = "schemas|bus|services|engine_sidecar|templates|flotilla|tests|benchmarks|deploy|docs|scripts|data"
+FOLDERS = "schemas|bus|services|engine_sidecar|templates|flotilla|tests|benchmarks|deploy|docs|scripts|data|exchanges"
 POINTER = re.compile(
     rf"`((?:{FOLDERS}|\.ci)/[\w./*-]*|[\w.-]+\.(?:md|toml|py)|Makefile|\.ci/run)(?::([A-Za-z_][\w.]*))?`"
 )

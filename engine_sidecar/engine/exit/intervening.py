@@ -1,19 +1,25 @@
-"""Cancels or flattens while the engine trades, then lets its strategies go on; what came of it is told in an alert."""
+"""Cancels or flattens while the engine trades, then lets its strategies go on as far as its brake allows.
+
+What came of it is answered to whoever asked, and told in an alert.
+"""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.link.asking import Intervene
 from flotilla.schemas.alerts import (
     CANCEL_CONFIRMED,
     CANCEL_NOT_CONFIRMED,
     FLATTEN_CONFIRMED,
     FLATTEN_NOT_CONFIRMED,
-    NOTHING_TO_DO,
 )
+from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import StopPolicy
 
 _CONFIRMED: Final = {
@@ -26,28 +32,45 @@ _NOT_CONFIRMED: Final = {
 }
 
 
+class Intervened(msgspec.Struct, frozen=True):
+    """What events confirmed since an intervention began, and what is not confirmed, in words."""
+
+    orders_cancelled: int
+    positions_closed: int
+    not_confirmed: tuple[str, ...]
+
+
 class Intervening:
-    """One intervention at a time. `now` is the loop's time (s); each has `timeout_s`."""
+    """One intervention at a time. `now` is the loop's time (s).
+
+    `is_held` is true while strategies wait because engine and venue do not agree: a person may cancel and flatten then.
+    """
 
     def __init__(
-        self, kernel: Any, tap: Tap, withdrawing: Withdrawing, now: Callable[[], float], timeout_s: float
+        self,
+        kernel: Any,
+        tap: Tap,
+        withdrawing: Withdrawing,
+        *,
+        is_held: Callable[[], bool],
+        now: Callable[[], float],
     ) -> None:
         self._kernel, self._tap, self._withdrawing = kernel, tap, withdrawing
-        self._now, self._timeout_s = now, timeout_s
+        self._is_held, self._now = is_held, now
         self._one_at_a_time = asyncio.Lock()
 
-    async def intervene(self, policy: StopPolicy) -> None:
-        """Does as the policy says, once."""
+    async def intervene(self, asked: Intervene) -> Intervened:
+        """Does as the policy says, once. Raises FaultError `conflict` while the engine does not trade."""
+        until = self._now() + asked.timeout_s
         async with self._one_at_a_time:
-            if not self._kernel.trader.is_running:
-                text = f"nothing to {policy}: the engine does not trade yet"
-                self._tap.alert(NOTHING_TO_DO.alert(text))
-                return
+            if not self._kernel.trader.is_running and not self._is_held():
+                raise fault(FaultCode.CONFLICT, "the engine does not trade")
+            cancelled, closed = self._tap.cancelled, self._tap.closed
             wind_down = self._withdrawing.wind_down_of()
-            await self._withdrawing.withdraw(wind_down, Aim(policy, self._now() + self._timeout_s))
-            left = wind_down.not_confirmed(policy)
+            await self._withdrawing.withdraw(wind_down, Aim(asked.policy, until))
+            left = wind_down.not_confirmed(asked.policy)
             self._withdrawing.go_on()
-        if left:
-            self._tap.alert(_NOT_CONFIRMED[policy].alert("; ".join(left)))
-        else:
-            self._tap.alert(_CONFIRMED[policy])
+        self._tap.alert(
+            _NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else _CONFIRMED[asked.policy]
+        )
+        return Intervened(self._tap.cancelled - cancelled, self._tap.closed - closed, left)

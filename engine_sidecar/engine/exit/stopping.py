@@ -10,10 +10,13 @@ from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.node_building import Node
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venues.gate import VenueGate
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import StopReport
 
 POLL_S: Final = 0.01
+CONFIRM_S: Final = 3.0
+"""How long venues have to confirm what the engine believes once it has left the market."""
 NEVER_RECONCILED: Final = (
     "the engine had not compared orders and positions with the venue yet: what is open there is unknown"
 )
@@ -30,11 +33,14 @@ class Stopping:
         node: Node,
         tap: Tap,
         withdrawing: Withdrawing,
+        venues: VenueGate,
+        *,
         now: Callable[[], float],
         on_shut: Callable[[], None],
     ) -> None:
         self._on_shut = on_shut
         self._node, self._tap, self._withdrawing, self._now = node, tap, withdrawing, now
+        self._venues = venues
         self._wind_down = withdrawing.wind_down_of()
         self._aim: Aim | None = None
         self._until = math.inf
@@ -65,8 +71,11 @@ class Stopping:
         # Before it has reconciled no strategy runs, so that there is nothing on its way.
         if not self.is_reconciled or await self._withdrawing.settle(aim):
             self._on_shut()
+        unlike: tuple[str, ...] = ()
         if self.is_reconciled:
             await self._wind_down.run(aim)
+            if aim.policy is not StopPolicy.LEAVE:
+                unlike = await self._venues.not_agreed(self._now() + CONFIRM_S)
         if not self._node.kernel.trader.is_running:
             running.cancel()
         wrong = await self._stop_node(running, aim)
@@ -77,12 +86,12 @@ class Stopping:
             positions_closed=self._tap.closed - closed,
             orders_left=len(orders),
             positions_left=len(positions),
-            is_flat=self.is_reconciled and not orders and not positions,
+            is_flat=self.is_reconciled and not orders and not positions and not unlike,
             cancel_ms=self._wind_down.cancel_ms,
             close_ms=self._wind_down.close_ms,
             stop_ms=round((self._now() - began) * 1000, 1),
         )
-        return self._not_confirmed(aim.policy) + wrong, report
+        return self._not_confirmed(aim.policy) + unlike + wrong, report
 
     def _market_until(self, until: float) -> float:
         """When the market must be left: the node's own stop needs its share of the time, but never all of it."""

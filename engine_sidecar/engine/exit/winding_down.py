@@ -103,13 +103,23 @@ class WindDown:
         return (began + aim.until) / 2 if aim.policy is StopPolicy.FLATTEN else aim.until
 
     def working_orders(self) -> list[Any]:
-        """The orders that are open, in flight or emulated."""
+        """The orders that are open, in flight or emulated, and those that an execution algorithm has in hand."""
         found = [
             *self._cache.orders_open(strategy_id=self._strategy_id),
             *self._cache.orders_inflight(strategy_id=self._strategy_id),
             *self._cache.orders_emulated(strategy_id=self._strategy_id),
+            *self._in_hand(),
         ]
         return list({order.client_order_id: order for order in found}.values())
+
+    def _in_hand(self) -> list[Any]:
+        """What execution algorithms send bit by bit: nothing of it need be open anywhere while they wait."""
+        return [
+            order
+            for algorithm in self._cache.exec_algorithm_ids()
+            for order in self._cache.orders_for_exec_algorithm(algorithm, strategy_id=self._strategy_id)
+            if order.is_active_local and order.is_primary
+        ]
 
     def open_positions(self) -> list[Any]:
         """The positions that are open."""
@@ -191,8 +201,7 @@ class WindDown:
             client_id=self._cache.client_id(order.client_order_id),
         )
         with self._gate.ours():
-            endpoint = "OrderEmulator.execute" if order.is_emulated else "ExecEngine.execute"
-            self._kernel.msgbus.send(endpoint=endpoint, msg=command)
+            self._kernel.msgbus.send(endpoint=_keeper(order), msg=command)
 
     def _close(self, position: Any) -> None:
         strategies = self._kernel.trader.strategies()
@@ -202,6 +211,13 @@ class WindDown:
                 close_unowned(self._kernel, position)
             else:
                 owner.close_position(position, tags=[CLOSING])
+
+
+def _keeper(order: Any) -> str:
+    """Who has the order, and cancels it."""
+    if order.is_emulated:
+        return "OrderEmulator.execute"
+    return f"{order.exec_algorithm_id}.execute" if order.is_active_local else "ExecEngine.execute"
 
 
 def _is_closing(order: Any) -> bool:

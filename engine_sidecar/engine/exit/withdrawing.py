@@ -1,4 +1,4 @@
-"""Keeps the engine, or one of its strategies, from trading on while it is taken out of the market."""
+"""Keeps the engine, or one of its strategies, from trading on: while it is taken out of the market, or as long as a brake is on."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,16 @@ from flotilla.engine_sidecar.engine.exit.unanswered_orders import Presumed
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim, WindDown
 from flotilla.engine_sidecar.engine.node_building import Node
 from flotilla.engine_sidecar.engine.order_gate import Gate
-from flotilla.schemas.states import StopPolicy
+from flotilla.schemas.states import Brake, StopPolicy
 
 SETTLE_S: Final = 0.5
+_STOPPING: Final = "the engine is stopping"
+_GATES: Final = {Brake.NONE: Gate.OPEN, Brake.REDUCED: Gate.REDUCES, Brake.HALTED: Gate.CANCELS}
+_TRADING: Final = {
+    Gate.OPEN: TradingState.ACTIVE,
+    Gate.REDUCES: TradingState.REDUCING,
+    Gate.CANCELS: TradingState.HALTED,
+}
 
 
 class Withdrawing:
@@ -22,7 +29,7 @@ class Withdrawing:
     def __init__(self, node: Node, now: Callable[[], float]) -> None:
         self._node, self._now = node, now
         self._presumed = Presumed(node.kernel)
-        self._free = Gate.OPEN
+        self._lease = self._brake = self._venue = Gate.OPEN
         self._is_withdrawn = False
 
     def wind_down_of(self, strategy_id: Any = None) -> WindDown:
@@ -41,7 +48,7 @@ class Withdrawing:
         The simulated time of a replay stands still from then on, so that orders meet the market that the operator saw.
         """
         self._is_withdrawn = self._presumed.is_held = True
-        self._node.gate.state = _gate_for(policy)
+        self._node.gate.state, self._node.gate.why = _gate_for(policy), _STOPPING
         for replay in self._node.replays:
             replay.pause()
         if policy is not StopPolicy.LEAVE:
@@ -63,18 +70,39 @@ class Withdrawing:
         self._node.gate.strategies.pop(strategy_id, None)
 
     def go_on(self) -> None:
-        """Opens the gate again after an intervention, as far as `limit` allows."""
+        """Opens the gate again after an intervention, as far as lease and brake allow."""
         self._is_withdrawn = self._presumed.is_held = False
-        self.limit(is_reducing=self._free is Gate.REDUCES)
+        self._set_free()
         for replay in self._node.replays:
             replay.resume()
 
     def limit(self, *, is_reducing: bool) -> None:
-        """Lets strategies only reduce positions from now on, or trade freely again; a withdrawal under way comes first."""
-        self._free = Gate.REDUCES if is_reducing else Gate.OPEN
-        if not self._is_withdrawn:
-            self._node.gate.state = self._free
-            self._set_trading_state(TradingState.REDUCING if is_reducing else TradingState.ACTIVE)
+        """Has the lease let strategies only reduce positions from now on, or trade freely again."""
+        self._lease = Gate.REDUCES if is_reducing else Gate.OPEN
+        self._set_free()
+
+    def hold(self, *, is_held: bool) -> None:
+        """The same while engine and venue do not agree."""
+        self._venue = Gate.REDUCES if is_held else Gate.OPEN
+        self._set_free()
+
+    def brake(self, brake: Brake) -> None:
+        """Puts a brake on, or lifts it. What was let through before may be on its way still: see `has_left`."""
+        self._brake = _GATES[brake]
+        self._set_free()
+
+    async def has_left(self) -> None:
+        """Returns once no order is on its way any more that passed the gate before."""
+        while not await self.settle(Aim(StopPolicy.LEAVE, self._now() + SETTLE_S)):
+            pass
+
+    def _set_free(self) -> None:
+        """The narrowest of lease, brake and venue holds; a withdrawal under way comes first."""
+        if self._is_withdrawn:
+            return
+        free = max(self._lease, self._brake, self._venue)
+        self._node.gate.state, self._node.gate.why = free, "the engine is halted"
+        self._set_trading_state(_TRADING[free])
 
     def _set_trading_state(self, state: TradingState) -> None:
         risk = self._node.kernel.risk_engine

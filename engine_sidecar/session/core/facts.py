@@ -9,6 +9,7 @@ from flotilla.engine_sidecar.link.frames import Ended
 from flotilla.engine_sidecar.link.messages import Effect, Publish
 from flotilla.engine_sidecar.session.core.watch import Pulse
 from flotilla.schemas.alerts import AlertKind
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.session import AccountLease, SessionSpec, reducing_s
 from flotilla.schemas.states import RunState
 
@@ -76,7 +77,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     `phase` is what the engine last said of itself; `state` follows it, and knows of problems and of stops besides.
     `refused` are the phases that came where they cannot (before, said), each alerted once.
     `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
-    told of it.
+    told of it. `brake` is the one that was asked for last, `taken` the one that the engine has taken; they differ while that is not known.
     """
 
     spec: SessionSpec
@@ -109,11 +110,18 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     suspected: tuple[str, ...] = ()
     alarm: Alarm | None = None
     at_rest: frozenset[str] = frozenset()
+    brake: EngineBrake = RELEASED
+    taken: EngineBrake = RELEASED
 
     @property
     def is_out_of_orders(self) -> bool:
         """True once no order that opens or adds can leave any more: the engine said so, or there is none any more."""
         return self.is_gate_shut or self.is_over
+
+    @property
+    def is_brake_taken(self) -> bool:
+        """True when the brake that was asked for is the one that holds: an engine that was not forked yet begins with it."""
+        return self.taken == self.brake
 
     @property
     def is_frozen(self) -> bool:

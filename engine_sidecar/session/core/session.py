@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from flotilla.engine_sidecar.link.frames import (
+    BrakeTaken,
     Ended,
     Exited,
     Forked,
@@ -16,6 +17,7 @@ from flotilla.engine_sidecar.link.frames import (
 )
 from flotilla.engine_sidecar.link.messages import (
     AtRest,
+    BrakeAsked,
     BusFound,
     CannotRun,
     Checked,
@@ -41,16 +43,17 @@ from flotilla.schemas.states import FailureReason, RunState, TradingMode
 from flotilla.schemas.telemetry import StateChange
 
 _S: Final = RunState
-_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.STOPPING)
+_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.MISMATCH, _S.TRADING, _S.STOPPING)
 """All that an engine may say of itself."""
-# n: the next phase · s: a skip · e: may come at any time · a: said again, which changes nothing · .: illegal
+# n: the next phase · s: a skip · e: may come at any time · a: said again · m: broken or mended · .: illegal
 _ROWS: Final = {
-    #                con rec tra sto
-    _S.BOOTING: "     n   s   s   e ",
-    _S.CONNECTING: "  a   n   s   e ",
-    _S.RECONCILING: " .   a   n   e ",
-    _S.TRADING: "     .   .   a   n ",
-    _S.STOPPING: "    .   .   .   a ",
+    #                con rec mis tra sto
+    _S.BOOTING: "     n   s   s   s   e ",
+    _S.CONNECTING: "  a   n   s   s   e ",
+    _S.RECONCILING: " .   a   n   n   e ",
+    _S.MISMATCH: "    .   .   a   m   e ",
+    _S.TRADING: "     .   .   m   a   n ",
+    _S.STOPPING: "    .   .   .   .   a ",
 }
 FOLLOWS: Final = {
     phase: frozenset(said for said, mark in zip(_PHASES, row.split(), strict=True) if mark != ".")
@@ -63,7 +66,8 @@ _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONC
 def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
     lease = granted(spec.lease, now) if spec.lease is not None else None
-    return Session(spec=spec, lease=lease), (Publish(StateChange(state=RunState.BOOTING)),)
+    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake)
+    return session, (Publish(StateChange(state=RunState.BOOTING)),)
 
 
 def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR0911, PLR0912  one row per message
@@ -104,6 +108,10 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return session, (alert(COMMANDED_DIRECTLY, text),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
+        case BrakeAsked(brake=brake):
+            return trading.brake_asked(session, brake)
+        case BrakeTaken(brake=brake):
+            return trading.brake_taken(session, brake, now)
         case Observed():
             return trading.observed(session, message, now)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
@@ -145,7 +153,9 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     if phase.state not in FOLLOWS[session.phase]:
         return _refuse(session, phase.state)
     is_first = session.phase == RunState.BOOTING
-    is_news = phase.state != session.phase
+    # What does not agree may change while it does not.
+    is_other = phase.state == RunState.MISMATCH and (phase.detail,) != session.problems
+    is_news = phase.state != session.phase or is_other
     session = msgspec.structs.replace(session, phase=phase.state)
     # One that was asked to stop may have said more before it heard of it.
     if not is_news or session.state == RunState.STOPPING:
@@ -158,7 +168,8 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
     if phase.state == RunState.TRADING:
         return trading.begun(session, now)
-    session = msgspec.structs.replace(session, state=phase.state)
+    found = (phase.detail,) if phase.state == RunState.MISMATCH else ()
+    session = msgspec.structs.replace(session, state=phase.state, problems=found)
     return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
 
 

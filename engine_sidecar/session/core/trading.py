@@ -1,4 +1,4 @@
-"""What is watched while an engine trades: whether it may, by its lease, and whether it does, by its measure."""
+"""What is watched while an engine trades: whether it may, by its lease and its brake, and whether it does, by its measure."""
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.frames import GoOn, Reduce
+from flotilla.engine_sidecar.link.frames import GoOn, PutBrake, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert, renewed
 from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.states import RunState, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import EngineMetrics, QuietData, StateChange
 
@@ -123,7 +124,7 @@ UP: Final = (RunState.TRADING, RunState.IMPAIRED)
 
 
 def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
-    """The lease lasts on; an engine that had lost it trades freely again."""
+    """The lease lasts on; an engine that had lost it trades freely again, as far as its brake allows."""
     before = session.lease
     if before is None:
         return session, ()
@@ -131,7 +132,10 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     session = msgspec.structs.replace(session, lease=after)
     if not before.is_lost or after.is_lost:
         return session, ()
-    text = "the lease on its accounts was renewed: it trades freely again"
+    braked = (
+        f", but the engine is {session.brake.text}" if session.brake.is_on else ": it trades freely again"
+    )
+    text = f"the lease on its accounts was renewed{braked}"
     return session, (alert(LEASE_REGAINED, text), Send(GoOn()))
 
 
@@ -154,6 +158,25 @@ def check_lease(session: Session, now: float) -> Step:
     return stop(session, StopAsked(StopPolicy.CANCEL), cause, now)
 
 
+def brake_asked(session: Session, brake: EngineBrake) -> Step:
+    """The engine is told; one that was not forked yet begins with it."""
+    if brake.number <= session.brake.number:
+        return session, ()
+    session = msgspec.structs.replace(session, brake=brake)
+    if not session.is_forked:
+        return msgspec.structs.replace(session, taken=brake), ()
+    return session, (Send(PutBrake(brake)),)
+
+
+def brake_taken(session: Session, brake: EngineBrake, now: float) -> Step:
+    """What the brake keeps an engine from is said of its state as soon as it does, and no longer than that."""
+    if brake.number < session.taken.number:
+        return session, ()
+    lasting = _unbraked(session)
+    session = msgspec.structs.replace(session, taken=brake)
+    return _judge(session, lasting, now) if session.state in UP else (session, ())
+
+
 def observed(session: Session, message: Observed, now: float) -> Step:
     """Problems that last from one measure to the next impair the engine; when they have gone, it trades again."""
     limit_s = session.spec.stale_feed_after_s
@@ -162,6 +185,8 @@ def observed(session: Session, message: Observed, now: float) -> Step:
     lasting = tuple(problem for problem in found if problem in session.suspected)
     said = notes(message.metrics, stale_feed_after_s=limit_s)
     session = msgspec.structs.replace(session, suspected=found, notes=said)
+    if session.state == RunState.MISMATCH:
+        return session, ()
     if session.state not in UP:
         return msgspec.structs.replace(session, problems=()), ()
     return _judge(session, lasting, now)
@@ -169,18 +194,25 @@ def observed(session: Session, message: Observed, now: float) -> Step:
 
 def begun(session: Session, now: float) -> Step:
     """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
-    session = msgspec.structs.replace(session, state=RunState.TRADING)
-    if not session.suspected:
+    session = msgspec.structs.replace(session, state=RunState.TRADING, problems=())
+    if not (session.suspected or session.taken.is_on):
         return session, (Publish(StateChange(state=RunState.TRADING)),)
     return _judge(session, session.suspected, now)
 
 
+def _unbraked(session: Session) -> tuple[str, ...]:
+    """The problems without the brake."""
+    return tuple(problem for problem in session.problems if problem != session.taken.text)
+
+
 def _judge(session: Session, lasting: tuple[str, ...], now: float) -> Step:
+    """`lasting` are the problems that nobody asked for: of a brake people are not alerted, since one of them put it on."""
     effects: list[Effect] = []
-    if lasting != session.problems:
-        state = RunState.IMPAIRED if lasting else RunState.TRADING
-        session = msgspec.structs.replace(session, problems=lasting, state=state)
-        effects.append(Publish(StateChange(state=state, detail="; ".join(lasting))))
+    shown = (session.taken.text, *lasting) if session.taken.is_on else lasting
+    if shown != session.problems:
+        state = RunState.IMPAIRED if shown else RunState.TRADING
+        session = msgspec.structs.replace(session, problems=shown, state=state)
+        effects.append(Publish(StateChange(state=state, detail="; ".join(shown))))
     is_live = session.spec.trading_mode == TradingMode.LIVE
     alarm, alerts = sounded(session.alarm, lasting, now, is_live=is_live)
     return msgspec.structs.replace(session, alarm=alarm), (*effects, *alerts)

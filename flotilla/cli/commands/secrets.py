@@ -53,7 +53,13 @@ def _binding(*, is_required: bool) -> Callable[[F], F]:
         type=click.Choice([mode.value for mode in TradingMode]),
         help="What it may be used for: paper, which is the default, or live, trading with money.",
     )
-    return lambda command: adapter(endpoints(accounts(modes(command))))
+    is_test_exchange = click.option(
+        "--test-exchange",
+        "is_test_exchange",
+        is_flag=True,
+        help="Its addresses are among its fields, and no money is there: orders may go there on paper.",
+    )
+    return lambda command: adapter(endpoints(accounts(modes(is_test_exchange(command)))))
 
 
 @click.command("set")
@@ -140,18 +146,20 @@ def _bound(
     endpoints: tuple[str, ...],
     accounts: tuple[str, ...],
     modes: tuple[str, ...],
+    is_test_exchange: bool,
 ) -> SecretBinding | None:
     """What the options say; None where they say nothing. Raises FaultError `invalid`, click.UsageError without an adapter."""
     if adapter is None:
-        if endpoints or accounts or modes:
+        if endpoints or accounts or modes or is_test_exchange:
             raise click.UsageError(
-                f"--endpoint, --account and --mode go with --adapter: what {name} is bound to is said as a whole"
+                f"--endpoint, --account, --mode and --test-exchange go with --adapter: what {name} is bound to is said as a whole"
             )
         return None
     body: dict[str, Any] = {
         "adapter": adapter_module(adapter),
         "endpoints": sorted(set(endpoints)),
         "accounts": sorted(set(accounts)),
+        "is_test_exchange": is_test_exchange,
     }
     if modes:
         body["modes"] = sorted(set(modes))
@@ -171,7 +179,8 @@ def _asked() -> dict[str, Any]:
 def _summary(binding: SecretBinding) -> str:
     where = ", ".join(binding.endpoints) or "its own addresses"
     who = f", accounts {', '.join(binding.accounts)}" if binding.accounts else ""
-    return f"{binding.adapter} at {where}{who}, {' and '.join(binding.modes)} trading"
+    test = ", a test exchange" if binding.is_test_exchange else ""
+    return f"{binding.adapter} at {where}{test}{who}, {' and '.join(binding.modes)} trading"
 
 
 def _table(secrets: list[StoredSecret]) -> RenderableType:

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Group
 from rich.text import Text
 
-from flotilla.cli.commands.waiting import wait_for
+from flotilla.cli.commands.waiting import once_up, wait_for
 from flotilla.cli.drafts import uploaded, wheels_folder, with_draft
 from flotilla.cli.engine_options import engine_config, engine_options
 from flotilla.cli.live_starts import confirmed, yes_option
@@ -19,7 +19,6 @@ from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import ENGINE_START
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.engine import EngineAccepted, EngineView, StartEngine
-from flotilla.schemas.states import RunState
 
 _ANY: Final = "draft"
 """Stands for the strategy of --dev while the other options are checked."""
@@ -107,10 +106,14 @@ async def _start(
     accepted = await fleet.bus.call(ENGINE_START, request)
     engine = None
     if wait_s is not None:
-        engine = await wait_for(fleet, accepted, (RunState.TRADING,), timeout_s=wait_s)
+        engine = await wait_for(fleet, accepted, once_up(accepted), timeout_s=wait_s)
     options.output.document(
         {"accepted": accepted, "engine": engine}, lambda: _told(options.program, accepted, engine)
     )
+
+
+def _braked(accepted: EngineAccepted) -> str:
+    return f", {accepted.brake.text} until it is resumed" if accepted.brake else ""
 
 
 def _told(program: str, accepted: EngineAccepted, engine: EngineView | None) -> Group:
@@ -122,7 +125,7 @@ def _told(program: str, accepted: EngineAccepted, engine: EngineView | None) -> 
     chosen = engine.config.strategies if engine else None
     pinned = [each.template for each in chosen or () if each.template and "@" in each.template]
     return Group(
-        Text.assemble(("● ", "green"), f"engine {name} is {session.state}"),
+        Text.assemble(("● ", "green"), f"engine {name} is {session.state}{_braked(accepted)}"),
         *(Text(f"  strategy   {each}") for each in pinned),
         Text(f"  session    {session.session_id}\n  container  {session.container_name}"),
         Text(f"  next       {program} engine watch {name}", style="dim"),

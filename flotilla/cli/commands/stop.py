@@ -4,7 +4,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from flotilla.cli.commands.waiting import wait_for
+from flotilla.cli.commands.waiting import once_up, wait_for
 from flotilla.cli.live_starts import confirmed, yes_option
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.session import with_fleet
@@ -87,7 +87,7 @@ async def restart(
     )
     engine = None
     if wait:
-        engine = await wait_for(fleet, accepted, (RunState.TRADING,), timeout_s=timeout)
+        engine = await wait_for(fleet, accepted, once_up(accepted), timeout_s=timeout)
     options.output.document({"accepted": accepted, "engine": engine}, lambda: _told(accepted, engine))
 
 

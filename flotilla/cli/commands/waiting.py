@@ -8,6 +8,11 @@ from flotilla.schemas.states import RunState
 from flotilla.show.output import console
 
 
+def once_up(accepted: EngineAccepted) -> Collection[RunState]:
+    """What a start is waited for: that the engine trades, or with a brake on that it could but for that."""
+    return (RunState.TRADING,) if accepted.brake is None else (RunState.TRADING, RunState.IMPAIRED)
+
+
 async def wait_for(
     fleet: Flotilla, accepted: EngineAccepted, states: Collection[RunState], *, timeout_s: float
 ) -> EngineView:

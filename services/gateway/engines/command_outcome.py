@@ -12,9 +12,10 @@ from flotilla.services.gateway.engines.unconfirmed import doubts
 
 
 class Goal(StrEnum):
-    """What a command wants its session to become."""
+    """What a command wants its session to become. One that begins with a brake on can be no more than up."""
 
     TRADING = "trading"
+    UP = "up"
     ENDED = "ended"
 
 
@@ -36,7 +37,12 @@ _AT_FAULT: Final = {
 
 def judge(goal: Goal, session: SessionView) -> CommandOutcome | None:
     """What the session has become with regard to the goal; None while that is open."""
-    return _judge_start(session) if goal == Goal.TRADING else _judge_end(session)
+    if goal == Goal.ENDED:
+        return _judge_end(session)
+    if goal == Goal.UP and session.state == RunState.IMPAIRED:
+        message = f"{session.instance_id} is up: {session.detail or 'it does not say what impairs it'}"
+        return CommandOutcome(state=session.state.for_clients, message=message)
+    return _judge_start(session)
 
 
 def why_failed(session: SessionView) -> str | None:
@@ -55,7 +61,7 @@ def why_failed(session: SessionView) -> str | None:
 
 def last_error(session: SessionView) -> str | None:
     """Why the session is where no client wants it, or None where it is well."""
-    if session.state in (RunState.IMPAIRED, RunState.SILENT):
+    if session.state in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT):
         return f"{session.state}: {session.detail}" if session.detail else str(session.state)
     if session.state == RunState.UNKNOWN:
         return "unknown: its host is out of sight"
@@ -66,7 +72,7 @@ def _judge_start(session: SessionView) -> CommandOutcome | None:
     name, state = session.instance_id, session.state.for_clients
     if session.state == RunState.TRADING:
         return CommandOutcome(state=state, message=f"{name} is trading")
-    if session.state == RunState.IMPAIRED:
+    if session.state in (RunState.IMPAIRED, RunState.MISMATCH):
         message = f"{name} is up, but it does not trade: {session.detail or 'it does not say why'}"
         return CommandOutcome(state=state, message=message, code=FaultCode.INTERNAL)
     if session.state == RunState.FAILED:

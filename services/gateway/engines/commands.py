@@ -224,6 +224,8 @@ async def _carry_out(
         accepted = await gateway.bus.call(call, request)
         if not query.wait or accepted.session_id is None:
             return command_reply(accepted)
+        if goal == Goal.TRADING and accepted.brake is not None:
+            goal = Goal.UP
         ends_another = call is contract.ENGINE_RESTART
         wait = Wait(gateway, accepted, accepted.session_id, goal, seen, ends_another=ends_another)
         return await wait.reply(query.timeout)

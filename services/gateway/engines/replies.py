@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
@@ -23,7 +24,9 @@ class CommandData(msgspec.Struct, frozen=True, kw_only=True):
 
     `session` is there for whoever waited: with what a stop did (`stop`) and what it could not confirm (`not_confirmed`).
     `previous_session` is the one that a restart ended, if it was seen. `is_taken` is there for a stop: true when no order that opens
-    or adds leaves the engine any more, false when that was not known within two seconds; the stop goes on.
+    or adds leaves the engine any more, false when that was not known within two seconds; the stop goes on. It is there for brakes too,
+    with the `brake` that is on; `orders_cancelled` and `positions_closed` count what the engine's events confirmed (null: it did not
+    answer, or was not asked for that), `not_confirmed` lists what is not known to be done.
     """
 
     instance_id: str
@@ -35,6 +38,10 @@ class CommandData(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionView | None = None
     previous_session: SessionView | None = None
     is_taken: bool | None = None
+    brake: EngineBrake | None = None
+    orders_cancelled: int | None = None
+    positions_closed: int | None = None
+    not_confirmed: tuple[str, ...] = ()
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,11 +72,12 @@ _CONTAINED: Final = (
     RunState.RECONCILING,
     RunState.TRADING,
     RunState.IMPAIRED,
+    RunState.MISMATCH,
     RunState.SILENT,
     RunState.STOPPING,
 )
 """The states of a session whose container is up."""
-_UP: Final = (RunState.TRADING, RunState.IMPAIRED)
+_UP: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
 def command_reply(accepted: EngineAccepted) -> replies.CommandReply:
@@ -98,6 +99,10 @@ def command_data(
         session=session,
         previous_session=previous,
         is_taken=accepted.is_taken,
+        brake=accepted.brake,
+        orders_cancelled=accepted.orders_cancelled,
+        positions_closed=accepted.positions_closed,
+        not_confirmed=accepted.not_confirmed,
     )
 
 
@@ -149,7 +154,9 @@ def problems(engine: EngineView) -> list[str]:
         found.append("no heartbeat" if age is None else f"no heartbeat for {age:.0f} s")
     error = last_error(session) if session else None
     # What an engine that is heard is impaired by, it says itself.
-    if error is not None and not (engine.problems and session and session.state == RunState.IMPAIRED):
+    if error is not None and not (
+        engine.problems and session and session.state in (RunState.IMPAIRED, RunState.MISMATCH)
+    ):
         found.append(error)
     return found
 

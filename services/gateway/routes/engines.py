@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flotilla.services.gateway.engines import commands, emergency, strategies
+from flotilla.services.gateway.engines import brakes, commands, emergency, strategies
 from flotilla.services.gateway.fleet import reads
 from flotilla.services.gateway.routes.route import (
     ENGINES,
@@ -68,6 +68,55 @@ ENGINES_ROUTES: Final[tuple[Route, ...]] = (
         f"{ONE}/restart",
         commands.restart_engine,
         "Start a new session of this engine with its last configuration.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_halt",
+        f"{ONE}/halt",
+        brakes.halt_engine,
+        "Let no order of its strategies pass any more, only cancels, until it is resumed; what is open stays.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_reduce",
+        f"{ONE}/reduce",
+        brakes.reduce_engine,
+        "Let only orders pass that reduce a position, and cancels, until it is resumed.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_resume",
+        f"{ONE}/resume",
+        brakes.resume_engine,
+        "Lift its brake: its strategies trade freely again.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_accept",
+        f"{ONE}/accept",
+        brakes.accept_difference,
+        "Take what it and its venue do not agree on (state mismatch) as it is: it trades on. The message has the list.",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_cancel_orders",
+        f"{ONE}/cancel-orders",
+        brakes.cancel_orders,
+        "Cancel all of its orders; its strategies go on. Answered once that is confirmed, or is not in time (504).",
+        tag="engines",
+        about=About.ENGINE,
+    ),
+    changing(
+        "engine_flatten",
+        f"{ONE}/flatten",
+        brakes.flatten_engine,
+        "Cancel all of its orders, close all of its positions, and halt it unless told otherwise. Answered once that is confirmed, or is"
+        " not in time (504).",
         tag="engines",
         about=About.ENGINE,
     ),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.brakes import AfterFlatten
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.data import ImportId
 from flotilla.schemas.engine import ExpectedDigests
@@ -231,6 +232,18 @@ class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     instance_id: InstanceId | None = None
     force: bool = False
     policy: StopPolicy | None = None
+
+
+class BrakeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing but the engine, which the path names already."""
+
+    instance_id: InstanceId | None = None
+
+
+class FlattenBody(BrakeBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`then` says whether strategies are halted once positions are closed, or go on as before."""
+
+    then: AfterFlatten = AfterFlatten.HALT
 
 
 class RestartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

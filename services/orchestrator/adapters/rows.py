@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.schemas.audit import AuditChain, AuditEntry, AuditHead, AuditPruned, AuditRow, Caller
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig, RestartPolicy
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.session import SessionSpec, VenueAccount
@@ -57,6 +58,7 @@ def engine_row(engine: Engine) -> tuple[Any, ...]:
         to_json(engine.restart_policy),
         list(engine.restarts),
         engine.restart_at,
+        to_json(engine.brake if engine.brake != RELEASED else None),
     )
 
 
@@ -93,6 +95,7 @@ def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:
             "configured": _decoded(row["configured"], EngineConfig),
             "restart_policy": _decoded(row["restart_policy"], RestartPolicy),
             "restarts": tuple(row["restarts"]),
+            "brake": _decoded(row["brake"], EngineBrake) or RELEASED,
             "session": session,
         },
         Engine,

@@ -10,7 +10,9 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import bind, get_logger
 from flotilla.bus.tasks import Tasks
+from flotilla.schemas.brakes import SetBrake
 from flotilla.schemas.contract import (
+    COMMAND_BRAKE,
     COMMAND_STOP,
     FLEET_ALERT,
     FLEET_STATE,
@@ -31,6 +33,7 @@ from flotilla.schemas.session import (
 )
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
+    CommandBrake,
     CommandStop,
     ContainerEffect,
     Effect,
@@ -208,6 +211,9 @@ class Actions:
                 self._sightings.forget_container(session_id)
             case CommandStop():
                 return await self._command_stop(effect)
+            case CommandBrake(brake=brake):
+                put = SetBrake(session_id=session_id, brake=brake)
+                await self._bus.call(COMMAND_BRAKE, put, instance_id=effect.instance_id)
         return False
 
     async def _command_stop(self, effect: CommandStop) -> bool:
@@ -229,9 +235,12 @@ class Actions:
         spec = await self._record.spec(effect.session_id)
         if spec is None:
             raise fault(FaultCode.NOT_FOUND, f"session {effect.session_id} is not on record")
-        if not _is_wanted(self._fleet.get(effect.instance_id), effect.session_id):
+        engine = self._fleet.get(effect.instance_id)
+        if engine is None or not _is_wanted(engine, effect.session_id):
             log.info("start left out: it is not wanted any more")
             return
+        # A brake that was put on since the session is on record holds from its beginning.
+        spec = msgspec.structs.replace(spec, brake=engine.brake)
         self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
 
     async def _call(self, call: Any, request: Any, host: str) -> ContainerFacts:
@@ -250,8 +259,8 @@ class Actions:
         self._report(effect, problem, False)
 
 
-def _is_wanted(engine: Engine | None, session_id: str) -> bool:
+def _is_wanted(engine: Engine, session_id: str) -> bool:
     """True while the session is to begin: it is its engine's present one, and nobody has ordered its end."""
-    session = engine.session if engine else None
+    session = engine.session
     is_present = session is not None and session.session_id == session_id
     return session is not None and is_present and session.stop is None and not session.is_over

@@ -1,10 +1,8 @@
 """Start, stop, restart, configure and remove: the calls that change an engine."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from flotilla.bus.tasks import Tasks
 from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig
 from flotilla.schemas.contract import (
     ENGINE_CONFIGURE,
@@ -29,7 +27,7 @@ from flotilla.services.orchestrator.engines.core import lifecycle, stored
 from flotilla.services.orchestrator.engines.core.answers import idle, told
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.expected import refuse_unexpected
-from flotilla.services.orchestrator.engines.core.fleet import Fleet, unknown_engine
+from flotilla.services.orchestrator.engines.core.fleet import Fleet, shown
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.core.stop_flags import refuse_stopped
@@ -65,12 +63,6 @@ class Commands:
         self._mailboxes = mailboxes
         self._ledger = ledger
         self._planner = planner
-        self._tasks = Tasks()
-        self._telling: dict[str, asyncio.Task[EngineAccepted]] = {}
-
-    async def close(self) -> None:
-        """Leaves stops that were not answered yet to whoever asks again."""
-        await self._tasks.close()
 
     async def start(self, request: StartEngine) -> EngineAccepted:
         """A new session of the engine that the configuration names, or of one with what is stored for it."""
@@ -112,31 +104,22 @@ class Commands:
                 return reply
 
             def decide(engine: Engine | None) -> Decision:
-                known = _known(engine, meant.instance_id)
+                known = shown(engine, meant.instance_id)
                 return lifecycle.stop(known, request, request_id=stamp.request_id, now=self._clock())
 
             return await self._turn(meant.instance_id, decide, stamp)
 
         accepted = await self._ledger.once(ENGINE_STOP, request, run)
-        return accepted if accepted.is_taken is not None else await self._told(accepted)
+        return await self._ledger.completed(ENGINE_STOP, accepted, self._told)
 
     async def _told(self, accepted: EngineAccepted) -> EngineAccepted:
-        """The answer to a stop that is on record, completed once: whoever sends the same command gets the same."""
-        telling = self._telling.get(accepted.request_id)
-        if telling is None:
-            telling = self._tasks.start(self._tell(accepted), name=f"told:{accepted.session_id}")
-            self._telling[accepted.request_id] = telling
-            telling.add_done_callback(lambda _: self._telling.pop(accepted.request_id, None))
-        return await asyncio.shield(telling)
-
-    async def _tell(self, accepted: EngineAccepted) -> EngineAccepted:
         def has_taken_it(engine: Engine | None) -> bool:
             session = engine.session if engine else None
             # Once it is another, the session that was to stop has ended.
             return session is None or session.session_id != accepted.session_id or is_taken(session)
 
         has_taken = await self._mailboxes.reaches(accepted.instance_id, has_taken_it, TOLD_WITHIN_S)
-        return await self._ledger.complete(ENGINE_STOP, told(accepted, is_taken=has_taken))
+        return told(accepted, is_taken=has_taken)
 
     async def restart(self, request: RestartEngine) -> EngineAccepted:
         """A new session with the configuration that is stored for the engine."""
@@ -149,7 +132,7 @@ class Commands:
             await self._check_accounts(plans.spec(meant.next_config))
 
             def decide(engine: Engine | None) -> Decision:
-                known = _known(engine, meant.instance_id)
+                known = shown(engine, meant.instance_id)
                 config = known.next_config
                 lifecycle.guard_live(config, is_confirmed=request.confirm_live_trading)
                 now = self._clock()
@@ -194,7 +177,7 @@ class Commands:
 
         async def run(stamp: Stamp) -> EngineAccepted:
             def decide(engine: Engine | None) -> Decision:
-                known = _known(engine, request.instance_id)
+                known = shown(engine, request.instance_id)
                 return stored.remove(known, request_id=stamp.request_id, now=self._clock())
 
             return await self._turn(request.instance_id, decide, stamp)
@@ -240,9 +223,3 @@ def _chosen(request: StartEngine, instance_id: str, engine: Engine | None) -> En
     raise fault(
         FaultCode.NOT_FOUND, f"nothing is stored for engine {instance_id}: give a config to start it with"
     )
-
-
-def _known(engine: Engine | None, instance_id: str) -> Engine:
-    if engine is None or engine.is_removed:
-        raise unknown_engine(instance_id)
-    return engine

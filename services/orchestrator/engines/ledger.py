@@ -10,6 +10,7 @@ import msgspec
 from flotilla.bus.blanking import blanked
 from flotilla.bus.endpoint import asked
 from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
 from flotilla.schemas.contract import Call
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FaultError, fault
@@ -30,6 +31,12 @@ class Ledger:
         self._record = record
         self._clock = clock
         self._audit = audit
+        self._tasks = Tasks()
+        self._finding: dict[str, asyncio.Task[EngineAccepted]] = {}
+
+    async def close(self) -> None:
+        """Leaves commands whose outcome was not found out yet to whoever asks again."""
+        await self._tasks.close()
 
     async def once[R](self, call: Call[Any, R], request: Any, run: Callable[[Stamp], Awaitable[R]]) -> R:
         """Runs a command unless one with its request id ran before; then the answer is that one's."""
@@ -71,11 +78,34 @@ class Ledger:
             return None
         return _repeated(call, found, stamp) if found else None
 
-    async def complete(self, call: Call[Any, EngineAccepted], reply: EngineAccepted) -> EngineAccepted:
-        """Puts the answer to a stop on record that was not known yet when the stop was recorded; returns what stands there then.
+    async def completed(
+        self,
+        call: Call[Any, EngineAccepted],
+        accepted: EngineAccepted,
+        find_out: Callable[[EngineAccepted], Awaitable[EngineAccepted]],
+    ) -> EngineAccepted:
+        """The answer to a command that is on record, with its outcome: found out once, whoever sends the same command gets the same."""
+        if accepted.is_taken is not None:
+            return accepted
+        finding = self._finding.get(accepted.request_id)
+        if finding is None:
+            work = self._complete(call, accepted, find_out)
+            finding = self._tasks.start(work, name=f"outcome:{accepted.session_id}")
+            self._finding[accepted.request_id] = finding
+            finding.add_done_callback(lambda _: self._finding.pop(accepted.request_id, None))
+        return await asyncio.shield(finding)
+
+    async def _complete(
+        self,
+        call: Call[Any, EngineAccepted],
+        accepted: EngineAccepted,
+        find_out: Callable[[EngineAccepted], Awaitable[EngineAccepted]],
+    ) -> EngineAccepted:
+        """Puts the outcome on record that was not known yet when the command was recorded; returns what stands there then.
 
         While the record is away it is answered all the same; the same command then finds out anew.
         """
+        reply = await find_out(accepted)
         try:
             kept = await self._record.complete_command(reply.request_id, msgspec.json.encode(reply))
         except FaultError as error:

@@ -16,7 +16,12 @@ from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.core import outcomes
 from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision
-from flotilla.services.orchestrator.engines.core.effects import ContainerEffect, PublishState, RemoveContainer
+from flotilla.services.orchestrator.engines.core.effects import (
+    CommandBrake,
+    ContainerEffect,
+    PublishState,
+    RemoveContainer,
+)
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.reconcile import leftovers, reconcile
@@ -123,8 +128,8 @@ class Watch:
     def report(self, effect: ContainerEffect, problem: Fault | None, is_taken: bool) -> None:
         """Takes how an effect went into the engine's next turn; `is_taken`: it was a stop, and the engine has taken it."""
         self._orphans.report(effect, problem)
-        if isinstance(effect, RemoveContainer):
-            return
+        if isinstance(effect, RemoveContainer | CommandBrake):
+            return  # The next round is soon enough.
 
         def decide(engine: Engine | None) -> Decision | None:
             if engine is None:

@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 
+from flotilla.schemas.brakes import RELEASED
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec
 
 _HIGHEST_SIGNAL = 64
@@ -15,7 +16,8 @@ def exit_code_of(status: int) -> int:
 
 
 def spec_hash(spec: SessionSpec) -> str:
-    """128 bits that tell two specifications apart, in hexadecimal."""
+    """128 bits that tell two specifications apart, in hexadecimal. The brake is no part of it: it changes while a session runs."""
+    spec = msgspec.structs.replace(spec, brake=RELEASED)
     return hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()[:32]
 
 

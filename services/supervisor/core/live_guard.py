@@ -1,6 +1,6 @@
 """The last guard before an engine that trades money: the supervisor looks at what a plan would do, whatever it calls itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,21 +20,31 @@ type Secrets = Mapping[str, Mapping[str, Any]]
 
 
 class RealClient(msgspec.Struct, frozen=True):
-    """An execution client that is not simulated; `config` has its secret's fields in it, which win."""
+    """An execution client that is not simulated; `config` has its secret's fields in it, which win.
+
+    `is_at_test_exchange`: its addresses come from a secret of which its owner says that no money is there.
+    """
 
     name: str
     factory: str
     config: Mapping[str, Any]
     has_secret: bool
+    is_at_test_exchange: bool = False
 
     @property
     def is_visibly_paper(self) -> bool:
         """True when its config shows that no money is at stake; what cannot be told from it counts as money."""
+        if self.is_at_test_exchange and self._is_at_broker:
+            return True
         if self._is_at_broker:
             port = self.config.get("ibg_port")
             is_dockerized = self.config.get("dockerized_gateway") is not None
             return type(port) is int and port in _PAPER_PORTS and not is_dockerized
-        if any(field.startswith("base_url") and url is not None for field, url in self.config.items()):
+        has_address = any(
+            field.startswith("base_url") and url is not None for field, url in self.config.items()
+        )
+        # What a test exchange does not serve goes to the venue's test side, so that is asked for all the same.
+        if has_address and not self.is_at_test_exchange:
             return False
         environment = self.config.get("environment")
         is_paper = isinstance(environment, str) and environment.lower() in _PAPER_ENVIRONMENTS
@@ -50,14 +60,21 @@ class RealClient(msgspec.Struct, frozen=True):
         return self.factory.startswith(_BROKERS)
 
 
-def refuse_live(spec: SessionSpec, *, is_isolated: bool, secrets: Secrets | None = None) -> None:
+def refuse_live(
+    spec: SessionSpec,
+    *,
+    is_isolated: bool,
+    secrets: Secrets | None = None,
+    test_exchanges: Collection[str] = (),
+) -> None:
     """Lets everything pass that trades no money, and live trading only when it is called so, confirmed, isolated and guarded.
 
-    `secrets` are the entries that the plan names, where they are known. Raises FaultError `forbidden` for real execution under
+    `secrets` are the entries that the plan names, where they are known; `test_exchanges` the names of those that are a test
+    exchange's. Raises FaultError `forbidden` for real execution under
     another name, and for live trading without isolation, without the risk engine or without credentials, whatever was
     confirmed; `confirmation_required` for live trading that was not.
     """
-    real = tuple(real_clients(spec.plan, secrets or {}))
+    real = tuple(real_clients(spec.plan, secrets or {}, test_exchanges))
     if not is_called_live(spec):
         _refuse_in_disguise(spec, real)
         return
@@ -81,7 +98,7 @@ def is_called_live(spec: SessionSpec) -> bool:
     return spec.engine_type == EngineType.LIVE and spec.trading_mode == TradingMode.LIVE
 
 
-def real_clients(plan: EnginePlan, secrets: Secrets) -> Iterator[RealClient]:
+def real_clients(plan: EnginePlan, secrets: Secrets, test_exchanges: Collection[str]) -> Iterator[RealClient]:
     """The execution clients that are not simulated. What is not shaped like one is one."""
     clients = plan.node.get("exec_clients") or {}
     if not isinstance(clients, dict):
@@ -95,7 +112,8 @@ def real_clients(plan: EnginePlan, secrets: Secrets) -> Iterator[RealClient]:
         config = client.get("config") if isinstance(client, dict) else None
         secret = plan.secrets.get(name, "")
         config = {**(config if isinstance(config, dict) else {}), **secrets.get(secret, {})}
-        yield RealClient(name, factory, config, has_secret=secret != "")
+        is_test = secret in test_exchanges
+        yield RealClient(name, factory, config, has_secret=secret != "", is_at_test_exchange=is_test)
 
 
 def bypasses_risk_engine(plan: EnginePlan) -> bool:

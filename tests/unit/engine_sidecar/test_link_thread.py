@@ -10,10 +10,10 @@ from flotilla.engine_sidecar.engine.link_thread import LinkThread
 from flotilla.engine_sidecar.link.frames import (
     Ended,
     EndNow,
-    Flatten,
     Frames,
     FromEngine,
     GateShut,
+    GoOn,
     Measured,
     Phase,
     Stop,
@@ -68,8 +68,8 @@ async def test_frames_arrive_in_order_in_both_directions(pair: tuple[LinkThread,
     states = [message.state for message in sidecar.heard if isinstance(message, Phase)]
     assert states == [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
     stop = Stop(StopPolicy.CANCEL, 1.0)
-    sidecar.socket.send(frame(Flatten()) + frame(stop))
-    assert [await link.receive(), await link.receive()] == [Flatten(), stop]
+    sidecar.socket.send(frame(GoOn()) + frame(stop))
+    assert [await link.receive(), await link.receive()] == [GoOn(), stop]
 
 
 async def test_ticks_go_on_while_the_loop_is_held_up_and_tell_for_how_long(

@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console, RenderableType
 
 from flotilla.client.watch import Update
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.catalog import (
     AttachedCatalog,
     CatalogEntry,
@@ -22,7 +23,7 @@ from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.host import HostView
-from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
+from flotilla.schemas.states import Brake, ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import (
     Alert,
     EngineEvent,
@@ -322,6 +323,34 @@ def test_an_impaired_engine_shows_its_reasons_also_when_only_the_record_has_them
         assert text.count("momentum-1: strategy A-000 is STOPPED") == 1
     quiet = msgspec.structs.replace(ENGINE, notes=("no trades of X for 95 s",))
     assert "momentum-1: no trades of X for 95 s" in drawn(tables.engines_table([quiet], NOW))
+
+
+def test_a_brake_is_shown_with_whose_it_is_and_whether_the_engine_obeys() -> None:
+    brake = EngineBrake(brake=Brake.HALTED, number=1, since=NOW, by="alice")
+    session = msgspec.structs.replace(SESSION, state=RunState.IMPAIRED, detail=brake.text)
+    halted = msgspec.structs.replace(
+        ENGINE, session=session, problems=(brake.text,), brake=brake, is_brake_taken=True
+    )
+    listed = drawn(tables.engines_table([halted], NOW))
+    assert "(halted)" in listed
+    assert listed.count("momentum-1: halted by alice") == 1
+    shown = drawn(tables.engine_details(halted, [session], NOW))
+    assert "halted by alice since 2026-01-31" in shown
+    assert "NOT known" not in shown
+    deaf = msgspec.structs.replace(ENGINE, brake=brake, is_brake_taken=False)
+    assert "momentum-1: halted by alice; it is not known to obey yet" in drawn(
+        tables.engines_table([deaf], NOW)
+    )
+    shown = " ".join(drawn(tables.engine_details(deaf, [SESSION], NOW)).split())
+    assert "(halted)" not in shown
+    assert "the engine is NOT known to have taken it" in shown
+    ended = msgspec.structs.replace(SESSION, state=RunState.STOPPED)
+    waiting = msgspec.structs.replace(ENGINE, session=ended, brake=brake)
+    table = drawn(tables.engines_table([waiting], NOW))
+    assert "stopped (halted)" not in table
+    assert "momentum-1: halted by alice; it begins so" in table
+    lifted = msgspec.structs.replace(ENGINE, brake=EngineBrake(number=2, since=NOW, by="bob"))
+    assert "none: lifted by bob at 2026-01-31" in drawn(tables.engine_details(lifted, [SESSION], NOW))
 
 
 def test_none_of_those_that_were_asked_for_is_not_said_to_be_none_at_all() -> None:

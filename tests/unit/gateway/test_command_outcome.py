@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from flotilla.schemas.engine import SessionView
@@ -30,7 +31,7 @@ def session(
 def test_every_state_of_a_session_is_one_that_clients_know() -> None:
     assert {state.for_clients for state in RunState} == set(ClientState)
     errors = {state for state in RunState if state.for_clients == ClientState.ERROR}
-    assert {state.value for state in errors} == {"impaired", "silent", "failed", "unknown"}
+    assert {state.value for state in errors} == {"impaired", "mismatch", "silent", "failed", "unknown"}
     assert RunState.COMPLETED.for_clients == ClientState.STOPPED
 
 
@@ -41,6 +42,7 @@ def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: R
         Goal.TRADING: {
             RunState.TRADING,
             RunState.IMPAIRED,
+            RunState.MISMATCH,
             RunState.STOPPING,
             RunState.COMPLETED,
             RunState.STOPPED,
@@ -48,7 +50,18 @@ def test_a_command_is_open_until_its_session_trades_or_ends(goal: Goal, state: R
         },
         Goal.ENDED: {RunState.COMPLETED, RunState.STOPPED, RunState.FAILED},
     }
+    decides[Goal.UP] = decides[Goal.TRADING]
     assert (judge(goal, session(state)) is not None) == (state in decides[goal])
+
+
+def test_what_is_started_with_a_brake_on_is_done_when_it_is_up() -> None:
+    braked = msgspec.structs.replace(session(RunState.IMPAIRED), detail="halted by alice")
+    done = judge(Goal.UP, braked)
+    assert done is not None
+    assert (done.code, done.message) == (None, "e1 is up: halted by alice")
+    failed = judge(Goal.UP, session(RunState.FAILED))
+    assert failed is not None
+    assert failed.code is FaultCode.INTERNAL
 
 
 @pytest.mark.parametrize(

@@ -34,17 +34,18 @@ def test_every_session_that_has_not_ended_can_fail(state: RunState) -> None:
     assert RunState.FAILED in MOVES[state]
 
 
-BEFORE_TRADING = "booting connecting reconciling trading impaired"
+BEFORE_TRADING = "booting connecting reconciling trading impaired mismatch"
 ENDS = "completed stopped failed"
 # Written out by hand, so that a slip in the table is seen: from each state, all that may follow.
 MAY_FOLLOW = {
     "scheduled": "creating stopped failed",
     "creating": f"{BEFORE_TRADING} stopping {ENDS} unknown",
-    "booting": f"connecting reconciling trading impaired silent stopping {ENDS} unknown",
-    "connecting": f"reconciling trading impaired silent stopping {ENDS} unknown",
-    "reconciling": f"trading impaired silent stopping {ENDS} unknown",
-    "trading": f"impaired silent stopping {ENDS} unknown",
-    "impaired": f"trading silent stopping {ENDS} unknown",
+    "booting": f"connecting reconciling trading impaired mismatch silent stopping {ENDS} unknown",
+    "connecting": f"reconciling trading impaired mismatch silent stopping {ENDS} unknown",
+    "reconciling": f"trading impaired mismatch silent stopping {ENDS} unknown",
+    "trading": f"impaired mismatch silent stopping {ENDS} unknown",
+    "impaired": f"trading mismatch silent stopping {ENDS} unknown",
+    "mismatch": f"trading impaired silent stopping {ENDS} unknown",
     "silent": f"{BEFORE_TRADING} stopping {ENDS} unknown",
     "stopping": f"{ENDS} unknown",
     "unknown": f"creating {BEFORE_TRADING} silent stopping {ENDS}",

@@ -19,6 +19,7 @@ MAKERS = {"Alert", "FleetAlert", "AlertKind"}
 
 # As people have seen them since before there was a table: code → severity, and the graver one where there are two.
 SAID = {
+    "agreed": "info",
     "account_held": "critical",
     "cache_back": "info",
     "cache_incomplete": "critical",
@@ -51,7 +52,8 @@ SAID = {
     "lease_not_renewed": "critical",
     "lease_regained": "info",
     "no_data": "warning",
-    "nothing_to_do": "warning",
+    "mismatch": "critical",
+    "mismatch_over": "info",
     "orders_forgotten": "warning",
     "orphan_adopted": "warning",
     "orphan_container": "warning or critical",
@@ -128,13 +130,21 @@ def test_every_row_is_raised_by_somebody() -> None:
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
     # What closes an alert with its session is found by the row of that alert: tests/unit/orchestrator/test_ends.py raises each.
-    with_the_end = {"IMPAIRED_OVER", "SILENT_OVER", "FROZEN_OVER", "LEASE_LOST_OVER", "CACHE_LOST_OVER"}
+    with_the_end = {
+        "IMPAIRED_OVER",
+        "MISMATCH_OVER",
+        "SILENT_OVER",
+        "FROZEN_OVER",
+        "LEASE_LOST_OVER",
+        "CACHE_LOST_OVER",
+    }
     assert rows - named == with_the_end
 
 
 def test_the_sidecars_alerts_that_stay_open_are_taken_back_by_another() -> None:
     assert closers(of=alerts.RaisedBy.ENGINE) == {
         "impaired": "trading_again",
+        "mismatch": "agreed",
         "frozen": "recovered",
         "lease_lost": "lease_regained",
         "cache_lost": "cache_back",

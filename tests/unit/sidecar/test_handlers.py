@@ -2,17 +2,19 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
-    CancelOrders,
+    BrakeTaken,
     Exited,
-    Flatten,
     Forked,
     GateShut,
     Happened,
     Measured,
     Phase,
+    PutBrake,
     Run,
     Stop,
     ToEngine,
@@ -25,9 +27,11 @@ from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.handlers import Handlers
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.schemas.brakes import EngineBrake, SetBrake
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
-from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.states import Brake, RunState, StopPolicy
+from flotilla.schemas.strategy import LookIntoEngine
 from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 from tests.unit.sidecar.samples import spec
 
@@ -52,9 +56,6 @@ class Processes:
         self.did.append(message)
         if isinstance(message, Stop) and self.is_read:
             self.on_stop()
-
-    async def has_received(self, timeout_s: float) -> bool:
-        return self.is_read
 
     def kill_engine(self) -> None:
         self.did.append("kill engine")
@@ -104,7 +105,7 @@ class Desk:
             over=self._end,
         )
         self.processes.on_stop = lambda: self.handlers.hear(GateShut())
-        self.commands = Commands(launch, self.handlers, self.processes)
+        self.commands = Commands(launch, self.handlers, self.questions)
         self.strategies = StrategyCommands(
             launch.spec, self.handlers, self.questions, no_packages, lambda: ""
         )
@@ -215,24 +216,87 @@ async def test_a_renewal_that_renews_nothing_is_not_answered_as_one() -> None:
     assert refused.value.fault.code is FaultCode.CONFLICT
 
 
-@pytest.mark.parametrize(("name", "frame"), [("cancel_orders", CancelOrders()), ("flatten", Flatten())])
-async def test_a_command_is_handed_to_the_engine(strategies: Desk, name: str, frame: ToEngine) -> None:
-    strategies.trade()
-    command = EngineCommand(session_id=spec().session_id, request_id="r-1")
-    accepted = await getattr(strategies.commands, name)(command)
-    assert accepted.request_id == "r-1"
-    assert strategies.processes.did[-1] == frame
+POLICIES = [("cancel_orders", StopPolicy.CANCEL), ("flatten", StopPolicy.FLATTEN)]
 
 
-@pytest.mark.parametrize("name", ["cancel_orders", "flatten"])
-async def test_a_command_that_the_engine_does_not_read_has_an_unknown_outcome(
-    strategies: Desk, name: str
+@pytest.mark.parametrize(("name", "policy"), POLICIES)
+async def test_an_intervention_is_answered_with_what_the_engine_confirmed(
+    strategies: Desk, name: str, policy: StopPolicy
 ) -> None:
     strategies.trade()
-    strategies.processes.is_read = False
+    command = EngineCommand(session_id=spec().session_id, request_id="r-1")
+    left = ("order O-1 still accepted",)
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(getattr(strategies.commands, name)(command))
+        await asyncio.sleep(0)
+        ask = strategies.processes.did[-1]
+        assert isinstance(ask, Ask)
+        assert ask.question == Intervene(policy, 25.0)
+        told = Answer(ask.number, not_confirmed=left, orders_cancelled=3, positions_closed=1)
+        strategies.handlers.hear(told)
+    done = asking.result()
+    closed = 1 if policy is StopPolicy.FLATTEN else None
+    assert (done.request_id, done.not_confirmed) == ("r-1", left)
+    assert (done.orders_cancelled, done.positions_closed) == (3, closed)
+
+
+@pytest.mark.parametrize(("name", "policy"), POLICIES)
+async def test_an_intervention_that_the_engine_does_not_answer_has_an_unknown_outcome(
+    strategies: Desk, monkeypatch: pytest.MonkeyPatch, name: str, policy: StopPolicy
+) -> None:
+    monkeypatch.setattr(commands, "INTERVENE_S", 0.01)
+    monkeypatch.setattr(commands, "ANSWER_S", 0.01)
+    strategies.trade()
     with pytest.raises(FaultError) as refused:
         await getattr(strategies.commands, name)(EngineCommand())
     assert refused.value.fault.code is FaultCode.OUTCOME_UNKNOWN
+
+
+def halted(number: int = 1) -> SetBrake:
+    brake = EngineBrake(brake=Brake.HALTED, number=number, by="alice")
+    return SetBrake(session_id=spec().session_id, brake=brake)
+
+
+async def test_a_brake_is_answered_once_the_engine_has_taken_it(strategies: Desk) -> None:
+    strategies.trade()
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(strategies.commands.brake(halted()))
+        await asyncio.sleep(0)
+        assert strategies.processes.did[-1] == PutBrake(halted().brake)
+        assert not asking.done()
+        strategies.handlers.hear(BrakeTaken(halted().brake))
+    assert asking.result().is_taken is True
+    assert strategies.states[-1] is RunState.IMPAIRED
+    again = await strategies.commands.brake(halted())
+    assert again.is_taken is True
+    assert strategies.processes.did.count(PutBrake(halted().brake)) == 1
+
+
+async def test_a_brake_that_is_not_taken_in_time_or_followed_by_another_is_not_said_to_be(
+    strategies: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategies.trade()
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(strategies.commands.brake(halted(1)))
+        await asyncio.sleep(0)
+        strategies.handlers.hear(BrakeTaken(EngineBrake(number=2)))
+    assert asking.result().is_taken is False
+    monkeypatch.setattr(commands, "BRAKE_S", 0.01)
+    assert (await strategies.commands.brake(halted(3))).is_taken is False
+    with pytest.raises(FaultError, match="older than the session's own, 3") as refused:
+        await strategies.commands.brake(halted(2))
+    assert refused.value.fault.code is FaultCode.CONFLICT
+
+
+async def test_an_engine_that_is_not_forked_yet_begins_with_its_brake(strategies: Desk) -> None:
+    assert (await strategies.commands.brake(halted())).is_taken is True
+    strategies.trade()
+    (run,) = (each for each in strategies.processes.did if isinstance(each, Run))
+    assert run.brake == halted().brake
+    assert strategies.states[-1] is RunState.IMPAIRED
+    assert RunState.TRADING not in strategies.states
+    described = await strategies.commands.describe(LookIntoEngine())
+    assert described == msgspec.structs.replace(spec(stop_policy=StopPolicy.LEAVE), brake=halted().brake)
 
 
 @pytest.mark.parametrize("name", ["cancel_orders", "flatten"])

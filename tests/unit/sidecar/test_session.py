@@ -161,12 +161,37 @@ CANNOT_BE = [
     (before, said)
     for before in LIFE
     for said in RunState
-    if said not in LIFE[1:] or LIFE.index(said) < LIFE.index(before)
+    if said not in (*LIFE[1:], RunState.MISMATCH)
+    or (said in LIFE and LIFE.index(said) < LIFE.index(before))
+    or (said == RunState.MISMATCH and before == RunState.STOPPING)
 ]
 
 
 def said_last(phase: RunState) -> Session:
     return play([*UP[:3], *map(Phase, LIFE[1 : LIFE.index(phase) + 1])])[0]
+
+
+DIFFERENT = Phase(RunState.MISMATCH, "A: position of X is 1 at the venue, 0 in the engine")
+
+
+@pytest.mark.parametrize("before", LIFE[:-1])
+def test_what_engine_and_venue_do_not_agree_on_is_a_state_of_its_own(before: RunState) -> None:
+    session, effects = play([DIFFERENT], session=said_last(before))
+    assert states(effects) == [RunState.MISMATCH]
+    assert (session.state, session.problems) == (RunState.MISMATCH, (DIFFERENT.detail,))
+    measured, more = play([Observed(measure(not_connected=("A data",)))], session=session)
+    assert (measured.state, measured.problems, more) == (RunState.MISMATCH, (DIFFERENT.detail,), [])
+    assert play([DIFFERENT], session=session)[1] == []
+    other, more = play([Phase(RunState.MISMATCH, "B")], session=session)
+    assert (states(more), other.problems) == ([RunState.MISMATCH], ("B",))
+    agreed, more = play([Phase(RunState.TRADING)], session=other)
+    assert (states(more), agreed.state, agreed.problems) == ([RunState.TRADING], RunState.TRADING, ())
+
+
+def test_no_time_limit_of_the_start_ends_what_waits_for_a_person() -> None:
+    session, _ = play([DIFFERENT], session=said_last(RunState.RECONCILING))
+    after, effects = play([Tick(0.0), Checked(engine_rss_bytes=1)], session=session, now=1e6)
+    assert (after.state, effects) == (RunState.MISMATCH, [])
 
 
 @pytest.mark.parametrize(("before", "said"), CANNOT_BE)

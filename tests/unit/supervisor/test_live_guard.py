@@ -1,11 +1,13 @@
 """The supervisor's own guard before live trading."""
 
+from collections.abc import Collection
 from itertools import product
 from typing import Any
 
 import pytest
 
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.secrets import SecretBinding
 from flotilla.schemas.session import EnginePlan, SessionSpec
 from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.services.supervisor.core.live_guard import refuse_live
@@ -40,9 +42,11 @@ def spec_of(pair: tuple[EngineType, TradingMode], plan: EnginePlan, *, confirmed
     return session(engine_type=pair[0], trading_mode=pair[1], confirm_live_trading=confirmed, plan=plan)
 
 
-def refusal(spec: SessionSpec, *, isolated: bool = True, secrets: Any = None) -> FaultCode | None:
+def refusal(
+    spec: SessionSpec, *, isolated: bool = True, secrets: Any = None, tests: Collection[str] = ()
+) -> FaultCode | None:
     try:
-        refuse_live(spec, is_isolated=isolated, secrets=secrets)
+        refuse_live(spec, is_isolated=isolated, secrets=secrets, test_exchanges=tests)
     except FaultError as error:
         return error.fault.code
     return None
@@ -138,3 +142,29 @@ def test_clients_of_another_shape_count_as_money(clients: object) -> None:
         trader_id="TESTER-001", node={"exec_clients": clients}, exec_factories={"X": BINANCE}
     )
     assert refusal(spec_of(PAPER, strange)) == FaultCode.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("config", "factory", "tests", "passes"),
+    [
+        ({"environment": "TESTNET"}, "m:F", {"keys"}, True),
+        ({"environment": "TESTNET"}, "m:F", {"other"}, False),
+        ({"environment": "LIVE"}, "m:F", {"keys"}, False),
+        ({}, "m:F", {"keys"}, False),
+        ({}, BROKERS, {"keys"}, True),
+        ({}, BROKERS, (), False),
+    ],
+)
+def test_addresses_of_a_secret_are_paper_where_its_owner_says_that_it_is_a_test_exchange(
+    config: dict[str, Any], factory: str, tests: Collection[str], passes: bool
+) -> None:
+    spec = spec_of((EngineType.LIVE, TradingMode.PAPER), plan(factory, config))
+    url = {"keys": {"base_url_http": "http://127.0.0.1:9100", "ibg_port": 9300}}
+    assert (refusal(spec, secrets=url, tests=tests) is None) == passes
+    live = spec_of(LIVE, plan(factory, config))
+    assert refusal(live, isolated=False, secrets=url, tests=tests) == FaultCode.FORBIDDEN
+
+
+def test_a_secret_of_a_test_exchange_is_for_no_live_trading() -> None:
+    with pytest.raises(ValueError, match="paper trading only"):
+        SecretBinding(adapter="m", modes=(TradingMode.LIVE,), is_test_exchange=True)

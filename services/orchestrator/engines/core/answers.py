@@ -18,6 +18,7 @@ def accepted(engine: Engine, request_id: str, message: str, session_id: str | No
         session_id=session_id,
         container_name=container_name(session_id) if session_id else None,
         started_at=engine.session.started_at if engine.session else None,
+        brake=engine.brake if engine.brake.is_on else None,
     )
 
 

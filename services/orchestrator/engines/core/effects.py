@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import FleetAlert
 from flotilla.services.orchestrator.engines.core.model import Engine
@@ -32,6 +33,14 @@ class CommandStop(msgspec.Struct, frozen=True):
     session_id: str
     policy: StopPolicy | None
     until: datetime
+
+
+class CommandBrake(msgspec.Struct, frozen=True):
+    """Tell the sidecar which brake is on."""
+
+    instance_id: str
+    session_id: str
+    brake: EngineBrake
 
 
 class StopContainer(msgspec.Struct, frozen=True):
@@ -87,6 +96,6 @@ class RaiseAlert(msgspec.Struct, frozen=True):
 
 
 type ContainerEffect = (
-    StartContainer | CallOff | CommandStop | StopContainer | KillContainer | RemoveContainer
+    StartContainer | CallOff | CommandStop | CommandBrake | StopContainer | KillContainer | RemoveContainer
 )
 type Effect = ContainerEffect | PublishState | LookAgain | StartAgain | RaiseAlert

@@ -21,7 +21,7 @@ UNREAD: Final = "what it held when last heard could not be read from the record"
 _LONGEST: Final = 500
 CLOSED_BY: Final = closers(of=RaisedBy.ENGINE)
 """The alerts of a sidecar that another one takes back."""
-_TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.SILENT)
+_TRADED: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT)
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):

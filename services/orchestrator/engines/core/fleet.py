@@ -105,6 +105,13 @@ class Fleet:
         return next(iter(active or (each for each in self.recent() if not each.is_worker)), None)
 
 
+def shown(engine: Engine | None, instance_id: str) -> Engine:
+    """The engine. Raises FaultError `not_found` for one that never ran or was removed."""
+    if engine is None or engine.is_removed:
+        raise unknown_engine(instance_id)
+    return engine
+
+
 def unknown_engine(instance_id: str) -> FaultError:
     """The fault for an engine that never ran."""
     return fault(FaultCode.NOT_FOUND, f"no engine {instance_id} is known")

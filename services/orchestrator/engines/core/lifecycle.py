@@ -69,7 +69,8 @@ def start(
     )
     spec, effects = _fitted(_next(spec, before, config), wanted, hosts, now)
     begun = begin(wanted, spec, hosts, now)
-    reply = accepted(begun.engine, request_id, f"is starting{_with_packages(spec)}", spec.session_id)
+    message = f"is starting{_with_packages(spec)}{_braked(begun.engine)}"
+    reply = accepted(begun.engine, request_id, message, spec.session_id)
     reply = msgspec.structs.replace(reply, started_at=wall(now), config=config)
     return recorded(engine, _with(begun, reply, effects), now)
 
@@ -99,7 +100,8 @@ def restart(
     )
     decision = _stopped(wanted, session, StopEngine(), hosts, now)
     has_begun = decision.engine.pending is None
-    reply = accepted(decision.engine, request_id, f"is restarting{_with_packages(spec)}", spec.session_id)
+    message = f"is restarting{_with_packages(spec)}{_braked(decision.engine)}"
+    reply = accepted(decision.engine, request_id, message, spec.session_id)
     reply = msgspec.structs.replace(reply, config=config, started_at=wall(now) if has_begun else None)
     return recorded(engine, _with(decision, reply, effects), now)
 
@@ -123,6 +125,11 @@ def stop(engine: Engine, request: StopEngine, *, request_id: str, now: datetime)
 def _with_packages(spec: SessionSpec) -> str:
     names = ", ".join(each.label for each in spec.plan.packages)
     return f" with {names}" if names else ""
+
+
+def _braked(engine: Engine) -> str:
+    """A start lifts no brake, and whoever asks for one is told so."""
+    return f", {engine.brake.text} until it is resumed" if engine.brake.is_on else ""
 
 
 def _stopped(

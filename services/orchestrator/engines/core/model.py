@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig, RestartPolicy
 from flotilla.schemas.session import SessionSpec, container_name
 from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
@@ -115,7 +116,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     `pending` is the session of a restart: it begins in the same transaction that ends the present one. `config` is what the
     present or last session runs, `configured` what was stored since for the next one. `restarts` are those made without being
     asked within the window of `restart_policy`; the next one is due at `restart_at`. These two and `updated_at` are of the record's
-    time. A removed engine is hidden until it is started again.
+    time. A removed engine is hidden until it is started again. `brake` is handed to every session that begins, until it is lifted.
     """
 
     instance_id: str
@@ -132,6 +133,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     restart_policy: RestartPolicy | None = None
     restarts: tuple[datetime, ...] = ()
     restart_at: datetime | None = None
+    brake: EngineBrake = RELEASED
 
     @property
     def is_active(self) -> bool:

@@ -14,6 +14,7 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import FailureReason, RunState
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
+from flotilla.services.orchestrator.engines.core.brakes import reminder
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
@@ -28,7 +29,7 @@ from flotilla.services.orchestrator.engines.core.events import MAX_SEQ, storable
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.placement import HostLoad, place
 from flotilla.services.orchestrator.engines.core.restarts import due
-from flotilla.services.orchestrator.engines.core.session import MOVES, move
+from flotilla.services.orchestrator.engines.core.session import MOVES, WITH_PROBLEMS, move
 from flotilla.services.orchestrator.engines.core.sightings import Sight
 from flotilla.services.orchestrator.engines.core.stop_flags import halt
 from flotilla.services.orchestrator.engines.core.stopping import in_reach, next_look, stop_step, stop_time
@@ -50,6 +51,7 @@ _HEARD: Final = (
     RunState.RECONCILING,
     RunState.TRADING,
     RunState.IMPAIRED,
+    RunState.MISMATCH,
     RunState.STOPPING,
 )
 
@@ -73,6 +75,7 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
         effects = (*stop_step(session, now), *next_look(session, now))
         return conclude(engine, session, effects, hosts, now)
     after, effects = _step(session, sight, hosts, now)
+    effects = (*effects, *reminder(engine, sight.heartbeat))
     after, alerts = silence.told(engine, after, now)
     if after is session and not effects:
         return None
@@ -179,8 +182,8 @@ def _heard_again(session: Session, sight: Sight, now: datetime) -> Session:
     state = RunState.STOPPING if session.stop else beat.state
     if state not in MOVES[session.state]:
         return session
-    is_impaired = state == RunState.IMPAIRED
-    detail = storable("; ".join(beat.problems)) if is_impaired else None
+    has_problems = state in WITH_PROBLEMS
+    detail = storable("; ".join(beat.problems)) if has_problems else None
     return in_reach(move(session, state, now, detail=detail), stop_time(session), now)
 
 

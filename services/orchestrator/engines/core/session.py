@@ -11,33 +11,45 @@ from flotilla.services.orchestrator.engines.core.model import Session
 
 _S: Final = RunState
 _COLUMNS: Final = (
-    *(_S.CREATING, _S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.IMPAIRED, _S.SILENT),
+    *(
+        _S.CREATING,
+        _S.BOOTING,
+        _S.CONNECTING,
+        _S.RECONCILING,
+        _S.TRADING,
+        _S.IMPAIRED,
+        _S.MISMATCH,
+        _S.SILENT,
+    ),
     *(_S.STOPPING, _S.COMPLETED, _S.STOPPED, _S.FAILED, _S.UNKNOWN),
 )
 # n: the next state · s: a skip, the reports between were missed or are late · e: may happen at any time
 # b: back in sight or heard again, wherever it went meanwhile · m: mended, or broken again · .: illegal
 _ROWS: Final = {
-    #                cre boo con rec tra imp sil sto COM STO FAI unk
-    _S.SCHEDULED: "   n   .   .   .   .   .   .   .   .   e   e   . ",
-    _S.CREATING: "    .   n   s   s   s   s   .   e   s   e   e   e ",
-    _S.BOOTING: "     .   .   n   s   s   s   e   e   s   e   e   e ",
-    _S.CONNECTING: "  .   .   .   n   s   s   e   e   s   e   e   e ",
-    _S.RECONCILING: " .   .   .   .   n   n   e   e   s   e   e   e ",
-    _S.TRADING: "     .   .   .   .   .   m   e   n   s   s   e   e ",
-    _S.IMPAIRED: "    .   .   .   .   m   .   e   n   s   s   e   e ",
-    _S.SILENT: "      .   b   b   b   b   b   .   b   b   b   b   e ",
-    _S.STOPPING: "    .   .   .   .   .   .   .   .   n   n   e   e ",
-    _S.UNKNOWN: "     b   b   b   b   b   b   e   b   b   b   b   . ",
-    _S.COMPLETED: "   .   .   .   .   .   .   .   .   .   .   .   . ",
-    _S.STOPPED: "     .   .   .   .   .   .   .   .   .   .   .   . ",
-    _S.FAILED: "      .   .   .   .   .   .   .   .   .   .   .   . ",
+    #                cre boo con rec tra imp mis sil sto COM STO FAI unk
+    _S.SCHEDULED: "   n   .   .   .   .   .   .   .   .   .   e   e   . ",
+    _S.CREATING: "    .   n   s   s   s   s   s   .   e   s   e   e   e ",
+    _S.BOOTING: "     .   .   n   s   s   s   s   e   e   s   e   e   e ",
+    _S.CONNECTING: "  .   .   .   n   s   s   s   e   e   s   e   e   e ",
+    _S.RECONCILING: " .   .   .   .   n   n   n   e   e   s   e   e   e ",
+    _S.TRADING: "     .   .   .   .   .   m   m   e   n   s   s   e   e ",
+    _S.IMPAIRED: "    .   .   .   .   m   .   m   e   n   s   s   e   e ",
+    _S.MISMATCH: "    .   .   .   .   m   m   .   e   e   s   e   e   e ",
+    _S.SILENT: "      .   b   b   b   b   b   b   .   b   b   b   b   e ",
+    _S.STOPPING: "    .   .   .   .   .   .   .   .   .   n   n   e   e ",
+    _S.UNKNOWN: "     b   b   b   b   b   b   b   e   b   b   b   b   . ",
+    _S.COMPLETED: "   .   .   .   .   .   .   .   .   .   .   .   .   . ",
+    _S.STOPPED: "     .   .   .   .   .   .   .   .   .   .   .   .   . ",
+    _S.FAILED: "      .   .   .   .   .   .   .   .   .   .   .   .   . ",
 }
 MOVES: Final = {
     state: frozenset(to for to, mark in zip(_COLUMNS, row.split(), strict=True) if mark != ".")
     for state, row in _ROWS.items()
 }
 
-_RUNS: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.IMPAIRED)
+WITH_PROBLEMS: Final = (_S.IMPAIRED, _S.MISMATCH)
+"""The states whose detail is what is wrong, and may change while they last."""
+_RUNS: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.IMPAIRED, _S.MISMATCH)
 
 
 class IllegalMove(Exception):

@@ -6,10 +6,11 @@ import msgspec
 
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
-from flotilla.schemas.states import ClientState, RunState
+from flotilla.schemas.states import ClientState
 from flotilla.services.orchestrator.core.record_time import on_wall
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.restarts import recent
+from flotilla.services.orchestrator.engines.core.session import WITH_PROBLEMS
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 
 
@@ -51,6 +52,7 @@ def record_view(engine: Engine, now: datetime) -> EngineView:
         session=session_view(engine.session) if engine.session else None,
         restarts=len(engine.restarts),
         restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
+        brake=engine.brake,
     )
 
 
@@ -76,6 +78,7 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
+        is_brake_taken=beat.is_brake_taken and beat.brake.number == engine.brake.number,
     )
 
 
@@ -102,4 +105,4 @@ def host_views(sightings: FleetSightings, now: datetime) -> tuple[HostView, ...]
 
 def _known_problems(session: Session) -> tuple[str, ...]:
     """What impairs the session as the record has it: its event may come before the heartbeat that says the same."""
-    return (session.detail,) if session.state == RunState.IMPAIRED and session.detail else ()
+    return (session.detail,) if session.state in WITH_PROBLEMS and session.detail else ()

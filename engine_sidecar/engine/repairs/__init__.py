@@ -1,0 +1,11 @@
+"""Repairs of NautilusTrader 1.231.0, each with the test that fails on the stock package and says when it is no longer needed."""
+
+from typing import Any
+
+from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
+
+
+def repair(kernel: Any) -> None:
+    """Mends the clients of a node that was built."""
+    for client in kernel.exec_engine._clients.values():
+        repair_binance_symbols(client)

@@ -1,0 +1,127 @@
+"""The instruments of venues: each client is asked for what strategies name, and what a venue does not have ends the start.
+
+NautilusTrader loads no instrument unless a client's `instrument_provider` says which, and runs on without: the strategy finds none
+and stops, while the engine looks well.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+import msgspec
+from nautilus_trader.common.providers import InstrumentProvider
+from nautilus_trader.model.identifiers import InstrumentId
+
+from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.replay.named_instruments import named
+
+NEAREST: Final = 3
+LIST_S: Final = 20.0
+"""How long a venue may take to list what it has instead."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a client of a venue was asked to load because strategies, actors or algorithms name it."""
+
+    client: Any
+    instruments: tuple[InstrumentId, ...]
+
+    @property
+    def provider(self) -> InstrumentProvider:
+        """What the client loads instruments with; clients of one venue may share it."""
+        return self.client._instrument_provider
+
+    def missing(self) -> tuple[InstrumentId, ...]:
+        """Those that the venue did not give."""
+        return tuple(each for each in self.instruments if self.provider.find(each) is None)
+
+
+def ask_for_named(kernel: Any) -> tuple[Asked, ...]:
+    """Adds what the node's components name to what its venues' clients load on connecting. Call it before the start.
+
+    A client of one venue is asked for that venue's instruments, one of many venues for those that no other client has. What the
+    client's own `instrument_provider` says stays: `load_ids` are added to, `load_all` has them already. Raises PlanRefusedError for
+    what no data client can have.
+    """
+    wanted = _wanted(kernel.trader)
+    clients = [each for each in _clients(kernel) if _loads(each)]
+    venues = {client.venue for client in clients if client.venue is not None}
+    # A replay, and a client of many venues, may have any.
+    if all(_loads(each) for each in kernel.data_engine._clients.values()) and None not in {
+        each.venue for each in clients
+    }:
+        _refuse_unserved(wanted, venues)
+    asked: list[Asked] = []
+    for client in clients:
+        theirs = tuple(sorted(each for each in wanted if _is_of(each, client.venue, venues)))
+        if theirs:
+            _add(client._instrument_provider, theirs)
+            asked.append(Asked(client, theirs))
+    return tuple(asked)
+
+
+async def not_at_venue(asked: Iterable[Asked]) -> str:
+    """What venues do not have of what they were asked for, each with the nearest names that they do have; empty when all is there."""
+    found: dict[InstrumentId, str] = {}
+    for one in asked:
+        for instrument in one.missing():
+            if instrument not in found:
+                found[instrument] = await _told(one, instrument)
+    return "; ".join(filter(None, found.values()))
+
+
+def _wanted(trader: Any) -> dict[InstrumentId, str]:
+    """Which component names each instrument; a synthetic one comes from no venue."""
+    components = (*trader.strategies(), *trader.actors(), *trader.exec_algorithms())
+    return {
+        instrument: str(one.id)
+        for one in components
+        for instrument in named(one.config)
+        if not instrument.is_synthetic()
+    }
+
+
+def _clients(kernel: Any) -> Iterator[Any]:
+    yield from kernel.data_engine._clients.values()
+    yield from kernel.exec_engine._clients.values()
+
+
+def _loads(client: Any) -> bool:
+    """False for a replay, which has instruments from the catalog, and for a simulated account, which has its data client's."""
+    provider = getattr(client, "_instrument_provider", None)
+    return provider is not None and type(provider) is not InstrumentProvider
+
+
+def _refuse_unserved(wanted: Mapping[InstrumentId, str], venues: Collection[Any]) -> None:
+    for instrument, component in sorted(wanted.items()):
+        if instrument.venue not in venues:
+            there = ", ".join(sorted(map(str, venues)))
+            raise PlanRefusedError(
+                f"plan.strategies: {component} names {instrument}, and the venues of this engine are {there}"
+            )
+
+
+def _is_of(instrument: InstrumentId, venue: Any, venues: Collection[Any]) -> bool:
+    return instrument.venue == venue if venue is not None else instrument.venue not in venues
+
+
+def _add(provider: InstrumentProvider, instruments: Iterable[InstrumentId]) -> None:
+    given = provider._load_ids_on_start or ()
+    kept = {each if isinstance(each, InstrumentId) else InstrumentId.from_str(each) for each in given}
+    provider._load_ids_on_start = kept | set(instruments)
+
+
+async def _told(asked: Asked, instrument: InstrumentId) -> str:
+    """Empty where the venue has it after all, and loading failed of something else."""
+    text = f"{asked.client.id} has no instrument {instrument}"
+    try:
+        async with asyncio.timeout(LIST_S):
+            await asked.provider.load_all_async(asked.provider._filters)
+    except Exception as error:  # noqa: BLE001 - whatever an adapter raises: it is the names that are not known
+        return f"{text} (what it has instead could not be listed: {type(error).__name__})"
+    if asked.provider.find(instrument) is not None:
+        return ""
+    names = [str(each) for each in asked.provider.get_all()]
+    nearest = get_close_matches(str(instrument), names, NEAREST, cutoff=0.5)
+    return f"{text}; the nearest are {', '.join(nearest)}" if nearest else text

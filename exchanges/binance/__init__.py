@@ -1,0 +1,1 @@
+"""Binance USDT-M futures: signed REST, market streams and the private stream, over one small exchange."""

@@ -1,0 +1,208 @@
+"""The gate before strategies: what holds it, what opens it, and what it says meanwhile. Venues and node are scripted, time is given."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flotilla.engine_sidecar.engine.venues import gate as module
+from flotilla.engine_sidecar.engine.venues.comparison import Side, in_words
+from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed
+
+CLIENT = SimpleNamespace(id="V", account_id="V-1")
+NOTHING = Side({}, {})
+ONE = Side({"X.V": Decimal(1)}, {})
+
+
+class Bus:
+    def subscribe(self, *_: Any) -> None:
+        """Nobody is filled here."""
+
+    unsubscribe = subscribe
+
+
+class Cache:
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.positions: list[Any] = []
+
+    def add(self, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+    def get(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
+    def client_order_ids(self) -> set[str]:
+        return set()
+
+    def positions_open(self, account_id: Any = None) -> list[Any]:
+        return self.positions
+
+
+class Venue:
+    """What it says next, and what the node believes; a text is a report that fails."""
+
+    def __init__(self, *says: Side | str, believed: Side = NOTHING) -> None:
+        self.clients = (CLIENT,)
+        self._says, self._believed = list(says), believed
+        self.reconcile_faults: list[str] = []
+
+    def forget_faults(self) -> None:
+        """Each fault is heard once."""
+
+    def check_faults(self) -> None:
+        if self.reconcile_faults:
+            raise ReportsFailed(self.reconcile_faults.pop())
+
+    async def of(self, _: Any) -> Side:
+        said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
+        if isinstance(said, str):
+            raise ReportsFailed(said)
+        return said
+
+    def believed(self, _: Any) -> Side:
+        return self._believed
+
+
+def held(quantity: int) -> Any:
+    return SimpleNamespace(
+        instrument_id=SimpleNamespace(value="X.V"), signed_decimal_qty=lambda: Decimal(quantity)
+    )
+
+
+def gate(venue: Venue, cache: Cache | None = None) -> tuple[VenueGate, list[str]]:
+    said: list[str] = []
+    kernel = SimpleNamespace(
+        cache=cache or Cache(),
+        msgbus=Bus(),
+        logger=SimpleNamespace(warning=lambda _: None),
+        trader=SimpleNamespace(is_running=True),
+    )
+    made = VenueGate(
+        kernel, venue, lambda found: said.append(in_words(found)), asyncio.get_running_loop().time
+    )
+    return made, said
+
+
+async def start(made: VenueGate, reconcile: Callable[[], Any] | None = None, within_s: float = 1.0) -> bool:
+    async def well() -> bool:
+        return True
+
+    return await made.reconciled(reconcile or well, lambda: None, within_s)
+
+
+@asynccontextmanager
+async def under_way[T](work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work)
+        yield task
+        task.cancel()
+
+
+async def held_by(made: VenueGate) -> None:
+    async with asyncio.timeout(5):
+        while not made.is_held:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+
+
+async def test_it_opens_at_once_where_both_sides_agree() -> None:
+    made, said = gate(Venue(ONE, believed=ONE), cache := Cache())
+    cache.positions = [held(1)]
+    assert await start(made)
+    assert said == []
+
+
+async def test_what_differs_for_a_moment_is_told_to_nobody() -> None:
+    made, said = gate(Venue(ONE, NOTHING))
+    assert await start(made)
+    assert said == []
+
+
+async def test_it_waits_while_they_differ_and_opens_once_they_agree() -> None:
+    made, said = gate(Venue(ONE, ONE, ONE, ONE, NOTHING))
+    assert await start(made)
+    assert said == ["V: position of X.V is 1 at the venue, 0 in the engine", ""]
+
+
+async def test_a_person_who_accepts_opens_it_and_the_engine_that_comes_back_remembers() -> None:
+    cache = Cache()
+    made, said = gate(Venue(ONE), cache)
+    async with under_way(start(made)) as waiting:
+        await held_by(made)
+        assert [str(each) for each in made.accept()] == [said[0]]
+        assert await waiting
+    again, told = gate(Venue(ONE), cache)
+    assert await start(again)
+    assert told == []
+    other, told = gate(Venue(Side({"X.V": Decimal(2)}, {})), cache)
+    async with under_way(start(other)):
+        await held_by(other)
+    assert told == ["V: position of X.V is 2 at the venue, 0 in the engine"]
+
+
+async def test_a_change_that_no_own_order_explains_waits_for_a_person_though_both_sides_agree() -> None:
+    cache = Cache()
+
+    async def reconcile() -> bool:
+        cache.positions = [held(1)]
+        return True
+
+    made, said = gate(Venue(ONE, believed=ONE), cache)
+    async with under_way(start(made, reconcile)) as waiting:
+        await held_by(made)
+        assert said == ["V: position of X.V is 1, and by the engine's own orders it would be 0"]
+        made.accept()
+        assert await waiting
+
+
+async def test_a_report_that_failed_is_not_an_empty_one() -> None:
+    made, said = gate(Venue("V openOrders: 503"))
+    with pytest.raises(ReportsFailed, match="503"):
+        await start(made, within_s=0.05)
+    assert said == []
+    once, said = gate(Venue("V openOrders: 503", NOTHING))
+    assert await start(once)
+    assert said == []
+
+
+async def test_nautilus_trader_reconciles_again_where_an_adapter_swallowed_a_report() -> None:
+    venue, times = Venue(NOTHING), 0
+
+    async def reconcile() -> bool:
+        nonlocal times
+        times += 1
+        return True
+
+    venue.reconcile_faults = ["V userTrades: 503"]
+    made, _ = gate(venue)
+    assert await start(made, reconcile)
+    assert times == 2
+
+
+async def test_a_reconciliation_that_hangs_ends_in_time() -> None:
+    async def hang() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    made, _ = gate(Venue(NOTHING))
+    with pytest.raises(ReportsFailed, match="in time"):
+        await start(made, hang, within_s=0.05)
+
+
+async def test_while_it_trades_a_difference_is_told_when_it_lasts_and_when_it_is_over() -> None:
+    made, said = gate(Venue(NOTHING, ONE, NOTHING, ONE, ONE, "away", ONE, NOTHING))
+    async with under_way(made.watch()), asyncio.timeout(5):
+        while len(said) < 2:
+            await asyncio.sleep(0.005)
+    assert said == ["V: position of X.V is 1 at the venue, 0 in the engine", ""]
