@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.columns import NUMBERS, Layout, layout, normal
 from flotilla.engine_sidecar.catalog.databento import check_schema
+from flotilla.engine_sidecar.catalog.nautilus_columns import with_numbers
 from flotilla.engine_sidecar.catalog.packing import DBN, TABLES, dbn_bytes, packing_of, text_bytes
 from flotilla.engine_sidecar.catalog.reading import Reading
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
@@ -104,10 +105,10 @@ def table_batches(
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
             chosen = None if positions is None else [names[position] for position in positions]
-            yield (
-                _table_sheet(file, packing, names, how),
-                table.iter_batches(batch_size=_BATCH_ROWS, columns=chosen, use_threads=False),
-            )
+            batches = table.iter_batches(batch_size=_BATCH_ROWS, columns=chosen, use_threads=False)
+            if b"price_precision" in (table.schema_arrow.metadata or {}):
+                batches = map(with_numbers, batches)
+            yield _table_sheet(file, packing, names, how), batches
     else:
         with pa.OSFile(str(file)) as raw, pa.ipc.open_file(raw) as frames:
             whole = (frames.get_batch(number) for number in range(frames.num_record_batches))
