@@ -19,8 +19,8 @@ ROWS = 1_200_000
 ROUNDS = 3
 LIMIT = 0.3
 INSTRUMENT = "BTC/USDT.SIM"
-_OURS = "ours"
-_THEIRS = "theirs"
+OURS = "ours"
+THEIRS = "theirs"
 
 
 def write_csv(file: Path) -> None:
@@ -91,8 +91,8 @@ async def measure(folder: Path) -> int:
         made[who] = folder / f"{who}-{next(number)}"
         return await cpu_of(who, file, made[who])
 
-    ours, theirs = await compare(lambda: one(_OURS), lambda: one(_THEIRS), rounds=ROUNDS)
-    if not rows_of(made[_OURS]).equals(rows_of(made[_THEIRS])):
+    ours, theirs = await compare(lambda: one(OURS), lambda: one(THEIRS), rounds=ROUNDS)
+    if not rows_of(made[OURS]).equals(rows_of(made[THEIRS])):
         raise RuntimeError("the two catalogs differ")
     return report(f"import of {ROWS:,} trades", ours, theirs, "CPU s", LIMIT)
 
@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     """Without arguments the measurement; with them one import, which it is made of."""
     if arguments:
         who, file, catalog = arguments
-        (import_ours if who == _OURS else import_theirs)(Path(file), Path(catalog))
+        (import_ours if who == OURS else import_theirs)(Path(file), Path(catalog))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(Path(folder)))

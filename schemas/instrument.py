@@ -25,10 +25,13 @@ class AddInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ImportInstruments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Brings instruments from a JSON file, or from the folder of another NautilusTrader catalog; all of them, or those of `only`."""
+    """Brings instruments from a JSON file, a DBN file of definitions, or the folder of another NautilusTrader catalog; all of them, or
+    those of `only`. With `exchange_as_venue` those of a DBN file are of the exchange (XCME) and not of the feed's venue (GLBX).
+    """
 
     source: str
     only: tuple[str, ...] = ()
+    exchange_as_venue: bool = False
     new_currencies: tuple[str, ...] = ()
 
 

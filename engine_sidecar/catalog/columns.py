@@ -10,7 +10,7 @@ from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.vendors import Vendor, of_header
 
-_TIME: Final = ("timestamp", "time", "datetime", "date", "ts_event")
+_TIME: Final = ("timestamp", "time", "datetime", "date", "timestamp_utc", "ts_event")
 _OPEN_TIME: Final = ("open_time", "opentime", "time_open", "gmt_time")
 """Gmt time is what Dukascopy calls the open."""
 _CLOSE_TIME: Final = ("close_time", "closetime", "time_close")
@@ -44,6 +44,7 @@ _NAMES: Final[dict[DataType, dict[str, tuple[str, ...]]]] = {
         "size": ("size", "quantity", "qty", "amount", "volume"),
     },
 }
+_MAKER_TITLES: Final = ("is_buyer_maker", "buyer_maker")
 _SYMBOL: Final = (
     "symbol",
     "ticker",
@@ -65,7 +66,7 @@ _OPTIONAL: Final[dict[DataType, dict[str, tuple[str, ...]]]] = {
     },
     DataType.QUOTES: {"symbol": _SYMBOL, "time_of_day": ("time_of_day",)},
     DataType.TRADES: {
-        "side": ("side", "aggressor_side", "is_buyer_maker"),
+        "side": ("side", "aggressor_side", *_MAKER_TITLES),
         "trade_id": ("trade_id", "id"),
         "symbol": _SYMBOL,
         "time_of_day": ("time_of_day",),
@@ -170,7 +171,7 @@ def _of_vendor(vendor: Vendor | None) -> dict[str, Any]:
 def _sides(seen: Sequence[str], positions: Mapping[str, int], vendor: Vendor | None) -> dict[str, str]:
     if vendor and vendor.sides:
         return vendor.sides
-    is_maker = "side" in positions and seen[positions["side"]] == "is_buyer_maker"
+    is_maker = "side" in positions and seen[positions["side"]] in _MAKER_TITLES
     return _MAKER_SIDES if is_maker else _SIDES
 
 

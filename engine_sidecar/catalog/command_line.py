@@ -34,6 +34,7 @@ _IMPORT: Final[dict[str, dict[str, Any]]] = {
     "--price-precision": {"type": int, "metavar": "DECIMALS"},
     "--size-precision": {"type": int, "metavar": "DECIMALS"},
     "--default-size": {"metavar": "SIZE", "help": "of rows that have none"},
+    "--symbol": {"metavar": "SYMBOL", "help": "take its rows of files that have several"},
     "--sort": {**_IS_SET, "help": "rows may come in any order"},
     "--dedupe": {**_IS_SET, "help": "take rows that repeat once"},
     "--replace": {**_IS_SET, "help": "what the catalog has otherwise"},

@@ -60,6 +60,7 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     price_precision: Decimals | None = None
     size_precision: Decimals | None = None
     default_size: Decimal | None = None
+    symbol: str | None = None
     currency: str = "USD"
     instrument_class: InstrumentClass | None = None
     sort: bool = False
@@ -214,6 +215,7 @@ def _reading(order: ImportOrder, bar_type: BarType | None, instrument: Instrumen
         skip=order.skip,
         thousands=order.thousands,
         default_size=_default_size(order),
+        symbol=order.symbol,
         sort=order.sort,
         dedupe=order.dedupe,
         time_format=order.time_format,

@@ -8,7 +8,9 @@ import msgspec
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from flotilla.engine_sidecar.catalog.databento import check_definitions, check_whole, instruments_of, newest
 from flotilla.engine_sidecar.catalog.described import BY_NAUTILUS, described, to_dict
+from flotilla.engine_sidecar.catalog.packing import DBN, dbn_bytes, packing_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.catalog import folder_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
@@ -24,19 +26,35 @@ class Named(NamedTuple):
 
 
 def imported(order: ImportInstruments) -> list[Instrument]:
-    """Every instrument of a JSON file, or of another NautilusTrader catalog. Raises ImportRefusedError unless all are sound."""
+    """Every instrument of a JSON file, a DBN file, or of another NautilusTrader catalog. Raises ImportRefusedError unless all are sound."""
     source = Path(order.source)
-    documents = _of_catalog(source) if source.is_dir() else _documents(source)
-    named = [_named(document) for document in documents]
+    documents = _documents_of(source, order)
     if order.only:
-        there = {one.values.get("id") for one in named}
+        there = {str(one.get("id")) for one in documents if isinstance(one, dict)}
         if missing := [one for one in order.only if one not in there]:
             raise ImportRefusedError(f"has no {', '.join(missing)}", source)
-        named = [one for one in named if one.values.get("id") in order.only]
+        documents = [one for one in documents if isinstance(one, dict) and one.get("id") in order.only]
+    named = [_named(document) for document in documents]
     if not named:
         raise ImportRefusedError("holds no instrument", source)
     _check_ids([str(one.values.get("id")) for one in named], source)
     return [described(one.kind, one.values, order.new_currencies) for one in named]
+
+
+def _documents_of(source: Path, order: ImportInstruments) -> list[Any]:
+    if source.is_dir():
+        return _of_catalog(source)
+    if packing_of(source) != DBN:
+        if order.exchange_as_venue:
+            raise ImportRefusedError("is no DBN: leave out --exchange-as-venue", source)
+        return _documents(source)
+    with dbn_bytes(source) as raw:
+        check_definitions(raw, source)
+    with dbn_bytes(source) as raw:
+        check_whole(raw, source)
+    with dbn_bytes(source) as raw:
+        found = instruments_of(raw, source, exchange_as_venue=order.exchange_as_venue)
+    return [to_dict(one) for one in found]
 
 
 def _check_ids(names: list[str], source: Path) -> None:
@@ -79,8 +97,7 @@ def _of_catalog(folder: Path) -> list[dict[str, Any]]:
         found = ParquetDataCatalog(str(folder)).instruments()
     except Exception as error:  # noqa: BLE001 - whatever NautilusTrader and pyarrow say of foreign files
         raise ImportRefusedError(f"is no catalog that can be read: {error}", folder) from None
-    last = {one.id: one for one in sorted(found, key=lambda one: one.ts_init)}
-    return [to_dict(one) for one in last.values()]
+    return [to_dict(one) for one in newest(found)]
 
 
 def _documents(file: Path) -> list[Any]:

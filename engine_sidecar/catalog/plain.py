@@ -43,7 +43,10 @@ def plain_tables(file: Path, sheet: Sheet, where: Layout, how: Reading) -> Itera
     last, symbol = -1, None
     try:
         with _batches(file, sheet, where, how) as batches:
-            for columns in batches:
+            for batch in batches:
+                columns = batch if how.symbol is None else _of_symbol(batch, how.symbol)
+                if not len(columns["timestamp"]):
+                    continue
                 table = _table(columns, where, how, times)
                 if not (how.sort or where.is_newest_first):
                     last = _check_order(table["ts"], last, how)
@@ -193,6 +196,11 @@ def _trade_ids(column: Any, known: Any) -> Any:
     if not pc.all(pc.string_is_ascii(text)).as_py() or pc.max(pc.binary_length(text)).as_py() > MAX_TRADE_ID:
         raise NotPlainError("trade ids that NautilusTrader does not take")
     return pc.if_else(pc.equal(text, ""), made, text)
+
+
+def _of_symbol(columns: dict[str, Any], symbol: str) -> dict[str, Any]:
+    wanted = pc.equal(text_of(columns["symbol"]), symbol)
+    return {field: column.filter(wanted) for field, column in columns.items()}
 
 
 def _check_symbol(column: Any, first: str | None) -> str | None:

@@ -31,7 +31,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     `delimiter` parts a line, None being what the first line tells. `thousands` is a mark that sets thousands apart.
     `fixed_decimals` is how many decimals a price has that is written as a whole number, None when the header has to tell.
     `prices` chooses between a bar's own prices and those scaled to its adjusted close. `default_size` is that of rows whose
-    file has no column of sizes. With `sort` rows may come in any order, with `dedupe` more than once.
+    file has no column of sizes. Of files with several symbols the rows of `symbol` are taken. With `sort` rows may come in any order, with `dedupe` more than once.
     """
 
     data_type: DataType
@@ -50,6 +50,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     fixed_decimals: int | None = None
     prices: str | None = None
     default_size: Decimal | None = None
+    symbol: str | None = None
     sort: bool = False
     dedupe: bool = False
     may_be_negative: bool = False

@@ -44,6 +44,8 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
         last, symbol, is_empty = -1, None, True
         is_sorted = not (how.sort or where.is_newest_first)
         for line, row in rows:
+            if how.symbol is not None and where.pick(row, "symbol") != how.symbol:
+                continue
             try:
                 record = _record(where, how, times, row, last)
                 symbol = _check_symbol(symbol, where.pick(row, "symbol"), where)
@@ -53,7 +55,7 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
             is_empty = False
             yield record
         if is_empty:
-            raise ImportRefusedError("holds no rows", file)
+            raise ImportRefusedError(f"holds no rows{f' of {how.symbol}' if how.symbol else ''}", file)
         try:
             times.check_doubt()
         except ValueError as error:
@@ -207,7 +209,9 @@ def _decimals(number: Decimal) -> int:
 def _check_symbol(first: str | None, symbol: str, where: Layout) -> str:
     if first is not None and symbol != first:
         raise _FieldError(
-            "is another than in the first row: an import is of one instrument", where.titles["symbol"]
+            f"{shown(symbol)} is another than {shown(first)} of the first row: an import is of one instrument; "
+            f"give --symbol with one of them",
+            where.titles["symbol"],
         )
     return symbol
 

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.columns import NUMBERS, Layout, layout, normal
-from flotilla.engine_sidecar.catalog.packing import TABLES, packing_of, text_bytes
+from flotilla.engine_sidecar.catalog.databento import check_schema
+from flotilla.engine_sidecar.catalog.nautilus_columns import with_numbers
+from flotilla.engine_sidecar.catalog.packing import DBN, TABLES, dbn_bytes, packing_of, text_bytes
 from flotilla.engine_sidecar.catalog.reading import Reading
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.vendors import (
@@ -51,6 +53,8 @@ def layout_of(sheet: Sheet, how: Reading) -> Layout:
     where = layout(how.data_type, sheet.header, sheet.vendor, has_default_size=how.default_size is not None)
     if how.prices == "adjusted" and "adjusted_close" not in where.positions:
         raise ImportRefusedError("there is no adjusted close: leave out --prices adjusted")
+    if how.symbol is not None and "symbol" not in where.positions:
+        raise ImportRefusedError(f"there is no column of symbols: leave out --symbol {how.symbol}")
     if how.fixed_decimals is None:
         return where
     return msgspec.structs.replace(where, fixed_decimals=how.fixed_decimals)
@@ -79,6 +83,9 @@ def opened(file: Path, how: Reading) -> Iterator[tuple[Sheet, Iterator[Row]]]:
     """The sheet and the rows of `file`; raises ImportRefusedError when it cannot be read or holds no row."""
     with readable(file):
         packing = packing_of(file)
+        if packing == DBN:
+            with dbn_bytes(file) as raw:
+                check_schema(raw, file, how.data_type)
         if packing in TABLES:
             with table_batches(file, packing, how) as (sheet, batches):
                 yield sheet, _table_rows(batches)
@@ -98,10 +105,10 @@ def table_batches(
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
             chosen = None if positions is None else [names[position] for position in positions]
-            yield (
-                _table_sheet(file, packing, names, how),
-                table.iter_batches(batch_size=_BATCH_ROWS, columns=chosen, use_threads=False),
-            )
+            batches = table.iter_batches(batch_size=_BATCH_ROWS, columns=chosen, use_threads=False)
+            if b"price_precision" in (table.schema_arrow.metadata or {}):
+                batches = map(with_numbers, batches)
+            yield _table_sheet(file, packing, names, how), batches
     else:
         with pa.OSFile(str(file)) as raw, pa.ipc.open_file(raw) as frames:
             whole = (frames.get_batch(number) for number in range(frames.num_record_batches))

@@ -1,7 +1,7 @@
 """The layouts of public data vendors, known by their shape: what their files do not say of themselves.
 
 Binance: github.com/binance/binance-public-data; Kraken: support.kraken.com/articles/360047124832; HistData: histdata.com/f-a-q;
-TrueFX: truefx.com; Databento: databento.com/docs/schemas-and-data-formats. Nothing is assumed where a vendor does not tell: it is asked for.
+TrueFX: truefx.com; Databento: databento.com/docs/schemas-and-data-formats; Tardis: docs.tardis.dev/downloadable-csv-files. Nothing is assumed where a vendor does not tell: it is asked for.
 """
 
 import re
@@ -139,6 +139,11 @@ _DUKASCOPY_TIME: Final = "%d.%m.%Y %H:%M:%S.%f"
 _DUKASCOPY_QUOTE: Final = {"bid_size": ("bidvolume", "bid_volume"), "ask_size": ("askvolume", "ask_volume")}
 _DATABENTO: Final = frozenset({"ts_event", "rtype", "publisher_id"})
 _DATABENTO_TIME: Final = {"timestamp": ("ts_recv", "ts_event")}
+_TARDIS: Final = frozenset({"exchange", "symbol", "timestamp", "local_timestamp"})
+_TARDIS_TIME: Final[dict[str, tuple[str, ...]]] = {"timestamp": ("local_timestamp",)}
+"""In whose order the files are; the exchange's own times are not always."""
+_NAUTILUS: Final = frozenset({"ts_event", "ts_init"})
+_NAUTILUS_TIME: Final[dict[str, tuple[str, ...]]] = {"timestamp": ("ts_init",)}
 _WITH_HEADER: Final = (
     Vendor(
         name="Binance klines",
@@ -234,6 +239,50 @@ _WITH_HEADER: Final = (
         data_type=_BARS,
         titles=frozenset({"date", "open", "close", "average", "barcount"}),
         stamp=Stamp.OPEN,
+    ),
+    Vendor(
+        name="Tardis trades",
+        data_type=_TRADES,
+        titles=_TARDIS | {"id", "side", "price", "amount"},
+        names=_TARDIS_TIME,
+    ),
+    Vendor(
+        name="Tardis quotes",
+        data_type=_QUOTES,
+        titles=_TARDIS | {"ask_amount", "ask_price", "bid_price", "bid_amount"},
+        names={**_TARDIS_TIME, "bid_size": ("bid_amount",), "ask_size": ("ask_amount",)},
+    ),
+    Vendor(
+        name="Tardis book snapshots",
+        data_type=_QUOTES,
+        titles=_TARDIS | {"asks[0].price", "asks[0].amount", "bids[0].price", "bids[0].amount"},
+        names={
+            **_TARDIS_TIME,
+            "bid_price": ("bids[[]0].price",),
+            "ask_price": ("asks[[]0].price",),
+            "bid_size": ("bids[[]0].amount",),
+            "ask_size": ("asks[[]0].amount",),
+        },
+    ),
+    Vendor(
+        name="NautilusTrader bars",
+        data_type=_BARS,
+        titles=_NAUTILUS | {"open", "volume"},
+        names=_NAUTILUS_TIME,
+        stamp=Stamp.CLOSE,
+    ),
+    Vendor(
+        name="NautilusTrader quotes",
+        data_type=_QUOTES,
+        titles=_NAUTILUS | {"bid_price", "ask_price"},
+        names=_NAUTILUS_TIME,
+    ),
+    Vendor(
+        name="NautilusTrader trades",
+        data_type=_TRADES,
+        titles=_NAUTILUS | {"aggressor_side", "trade_id"},
+        names=_NAUTILUS_TIME,
+        sides={"0": "NO_AGGRESSOR", "1": "BUYER", "2": "SELLER"},
     ),
     Vendor(
         name="Databento OHLCV",

@@ -1,7 +1,8 @@
 """NautilusTrader's portfolio analyzer without its quadratic cost: it rebuilds whole pandas series at every closed position.
 
 The same numbers in the same order come out, as the tests compare; only the series are built when they are read. Seen in 1.231.0:
-`PortfolioAnalyzer._append_pnl_record` and `add_position_return`, called by the portfolio for each closed position.
+`PortfolioAnalyzer._append_pnl_record` and `add_position_return`, called by the portfolio for each closed position, and
+`_returns_to_dict`, called for each statistic of the same returns: a tenth of a trial of 5,000 bars.
 """
 
 from typing import Any, Final
@@ -11,6 +12,8 @@ from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 from nautilus_trader.core.datetime import unix_nanos_to_dt
 
 _READ: Final = PortfolioAnalyzer.realized_pnls
+_STATISTICS: Final = PortfolioAnalyzer._calculate_returns_stats
+_BY_MOMENT: Final = PortfolioAnalyzer._returns_to_dict
 
 
 class _Growing:
@@ -35,6 +38,7 @@ def quicken() -> None:
     PortfolioAnalyzer._append_pnl_record = _append_pnl_record
     PortfolioAnalyzer.realized_pnls = _realized_pnls
     PortfolioAnalyzer.add_positions = _add_positions
+    PortfolioAnalyzer._calculate_returns_stats = _calculate_returns_stats
 
 
 def _append_pnl_record(
@@ -82,6 +86,17 @@ def _add_positions(self: Any, positions: list[Any]) -> None:
             returns[moment] = returns.get(moment, _before(self, moment)) + float(position.realized_return)
     self._position_returns = _with(self._position_returns, returns)
     self._sync_returns_alias()
+
+
+def _calculate_returns_stats(self: Any, returns: pd.Series) -> dict[str, Any]:
+    by_moment = _BY_MOMENT(self, returns)
+    # Of this one analyzer, and for as long as its own method asks.
+    self._returns_to_dict = lambda _: by_moment
+    try:
+        found: dict[str, Any] = _STATISTICS(self, returns)
+    finally:
+        del self._returns_to_dict
+    return found
 
 
 def _before(self: Any, moment: Any) -> float:

@@ -66,6 +66,7 @@ _UNSOUND = 1
     "--prices", type=click.Choice(["raw", "adjusted"]), help="Which to take where there is an adjusted close."
 )
 @click.option("--default-size", metavar="SIZE", help="Of rows whose file has no column of sizes.")
+@click.option("--symbol", help="Take the rows of this one, of FILES that hold several.")
 @click.option("--sort", is_flag=True, help="Rows and files may come in any order; takes memory for all.")
 @click.option("--dedupe", is_flag=True, help="Take rows that equal the one before them once.")
 @click.option("--replace", is_flag=True, help="Take the files' rows where the catalog has others.")
@@ -84,7 +85,7 @@ _UNSOUND = 1
 def import_(
     options: Options, /, files: tuple[str, ...], sample: bool, data_type: str | None, **plain: Any
 ) -> None:
-    """Bring CSV, Parquet or Feather FILES into the catalog; the same again changes nothing.
+    """Bring CSV, Parquet, Feather or DBN FILES into the catalog; the same again changes nothing.
 
     FILES may be packed (.gz, .zst, .zip), folders, and patterns in quotes. Layouts of
     well-known vendors are recognised by their shape. Where FLOTILLA_NATS_URL names the

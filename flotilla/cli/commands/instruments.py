@@ -104,14 +104,17 @@ def described(name: str, **given: Any) -> AddInstrument:
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.option("--only", multiple=True, metavar="SYMBOL.VENUE", help="One of them, instead of all.")
+@click.option(
+    "--exchange-as-venue",
+    is_flag=True,
+    help="Of a DBN file: the exchange (XCME), not the feed's venue (GLBX).",
+)
 @_new_currency
 @common
 @pass_options
-def import_(
-    options: Options, /, *, source: Path, only: tuple[str, ...], new_currencies: tuple[str, ...]
-) -> None:
-    """Bring instruments from SOURCE: JSON in NautilusTrader's own form, or the folder of a NautilusTrader catalog. All or none."""
-    order = ImportInstruments(source=str(source.resolve()), only=only, new_currencies=new_currencies)
+def import_(options: Options, /, *, source: Path, **given: Any) -> None:
+    """Bring instruments from SOURCE: JSON in NautilusTrader's own form, a DBN file of definitions, or the folder of a NautilusTrader catalog. All or none."""
+    order = ImportInstruments(source=str(source.resolve()), **given)
     _tell(options, _asked(options, "import", order, InstrumentChanges))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from nautilus_trader.analysis import CAGR, MaxDrawdown, ReturnsVolatility, SharpeRatio, WinRate
 from nautilus_trader.analysis.analyzer import PortfolioAnalyzer
 from nautilus_trader.model.currencies import EUR, USD
 from nautilus_trader.model.identifiers import PositionId
@@ -14,7 +15,7 @@ from nautilus_trader.model.objects import Money
 
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 
-REPLACED = ("_append_pnl_record", "realized_pnls", "add_positions")
+REPLACED = ("_append_pnl_record", "realized_pnls", "add_positions", "_calculate_returns_stats")
 
 
 @pytest.fixture
@@ -104,3 +105,33 @@ def test_series_are_built_when_they_are_read_and_not_at_each_position(
     analyzer = PortfolioAnalyzer()
     record(analyzer, positions(500, 1))
     assert built == []
+
+
+def returns_statistics(count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of an analyzer's returns, and of those of its positions once there are more."""
+    analyzer = PortfolioAnalyzer()
+    for statistic in (CAGR, MaxDrawdown, ReturnsVolatility, SharpeRatio, WinRate):
+        analyzer.register_statistic(statistic())
+    analyzer.add_positions(positions(count, 1))
+    first = analyzer.get_performance_stats_returns()
+    analyzer.add_positions(positions(count // 2, 2))
+    return first, analyzer.get_performance_stats_position_returns()
+
+
+@pytest.mark.parametrize("count", [0, 6, 300])
+def test_statistics_of_returns_are_the_same_to_the_last_bit(quick: None, count: int) -> None:
+    # repr, since NaN is no NaN
+    expected = repr(returns_statistics(count))
+    quicken()
+    assert repr(returns_statistics(count)) == expected
+
+
+def test_returns_are_gone_through_once_and_not_for_each_statistic(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quicken()
+    gone_through: list[int] = []
+    items = pd.Series.items
+    monkeypatch.setattr(pd.Series, "items", lambda series: gone_through.append(1) or items(series))
+    returns_statistics(50)
+    assert len(gone_through) == 2
