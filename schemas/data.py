@@ -178,6 +178,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     type: DataTypeName
     instrument: InstrumentId
     bar_type: DataId | None = None
+    symbol: _Text | None = None
     stamp: Literal["open", "close"] | None = None
     timezone: _Text | None = None
     time_format: _Text | None = None

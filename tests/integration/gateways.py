@@ -235,7 +235,7 @@ class Orchestrator:
             "fleet.engine.remove": accepted(message="forgotten", state=ClientState.STOPPED, session_id=None),
             **{
                 f"fleet.engine.{verb}": accepted(message="done", state=ClientState.ERROR, is_taken=True)
-                for verb in ("halt", "reduce", "resume", "cancel_orders", "flatten")
+                for verb in ("halt", "reduce", "resume", "cancel_orders", "flatten", "accept")
             },
             "fleet.engine.holdings": Holdings(held={}),
             "fleet.audit.list": AuditList(entries=()),

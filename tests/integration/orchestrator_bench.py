@@ -150,6 +150,7 @@ class ScriptedEngine:
         self.left: tuple[str, ...] = ()
         """What cannot be cancelled or closed."""
         self.withdrawals: list[EngineCommand] = []
+        self.acceptances: list[EngineCommand] = []
         self.may_answer = asyncio.Event()
         """Stops are answered."""
         self.may_answer.set()
@@ -162,6 +163,7 @@ class ScriptedEngine:
             (contract.COMMAND_STOP, self._stop),
             (contract.COMMAND_BRAKE, self._brake),
             (contract.COMMAND_CANCEL_ORDERS, self._withdraw),
+            (contract.COMMAND_ACCEPT, self._accept),
             (contract.COMMAND_FLATTEN, self._withdraw),
             (contract.COMMAND_RENEW_LEASE, self._renew),
             (contract.COMMAND_DESCRIBE, self._describe),
@@ -233,6 +235,12 @@ class ScriptedEngine:
         if self.state != state:
             await self.enter(state, detail=command.brake.text)
         return self._accepted(command.request_id, is_taken=True)
+
+    async def _accept(self, command: EngineCommand) -> CommandAccepted:
+        self._check(command.session_id)
+        self.acceptances.append(command)
+        await self.enter(RunState.TRADING)
+        return msgspec.structs.replace(self._accepted(command.request_id), message="X differs")
 
     async def _withdraw(self, command: EngineCommand) -> CommandAccepted:
         self._check(command.session_id)

@@ -15,7 +15,7 @@ from tests.integration.gateways import API, NOW, Stage, accepted, session, stage
 
 ONE = f"{API}/engines/e1"
 HALTED = EngineBrake(brake=Brake.HALTED, number=3, since=NOW, by="admin")
-VERBS = ["halt", "reduce", "resume", "cancel-orders", "flatten"]
+VERBS = ["halt", "reduce", "resume", "accept", "cancel-orders", "flatten"]
 
 
 @pytest.fixture

@@ -145,6 +145,9 @@ async def test_what_a_flatten_left_open_is_no_success_and_the_same_id_gets_the_s
     assert (await bench.view()).brake.since is None
 
 
+DIFFERENCE = "A: position of X is 1 at the venue, 0 in the engine"
+
+
 async def _said(told: list[object]) -> bool:
     return bool(told)
 
@@ -157,6 +160,21 @@ async def test_an_engine_that_never_was_is_not_found(
     bench: Bench, call: contract.Call[BrakeEngine, object]
 ) -> None:
     assert (await refused(bench, call, BrakeEngine(instance_id="nobody"))).code == FaultCode.NOT_FOUND
+
+
+async def test_a_difference_with_the_venue_is_accepted_once_and_only_while_there_is_one(bench: Bench) -> None:
+    engine = await bench.trading()
+    problem = await refused(bench, contract.ENGINE_ACCEPT, E1)
+    assert (problem.code, "nothing to accept" in problem.message) == (FaultCode.CONFLICT, True)
+    await engine.enter(RunState.MISMATCH, detail=DIFFERENCE)
+    await bench.state(RunState.MISMATCH)
+    assert (await bench.view()).problems == (DIFFERENCE,)
+    request = BrakeEngine(instance_id="e1", request_id="accept-1")
+    accepted = await bench.call(contract.ENGINE_ACCEPT, request)
+    assert (accepted.is_taken, "X differs" in accepted.message) == (True, True)
+    assert await bench.call(contract.ENGINE_ACCEPT, request) == accepted
+    assert len(engine.acceptances) == 1
+    await bench.state(RunState.TRADING)
 
 
 async def test_what_does_not_run_cannot_be_taken_out_of_the_market(bench: Bench) -> None:

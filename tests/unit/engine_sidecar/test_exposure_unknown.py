@@ -20,6 +20,7 @@ def test_a_position_without_a_price_makes_exposure_unknown() -> None:
         portfolio=SimpleNamespace(account=lambda _: None),
         kernel=SimpleNamespace(clock=SimpleNamespace(timestamp_ns=lambda: 5)),
     )
-    sampler = EquitySampler(engine, ["SIM"], Currency.from_str("USD"), 0)
+    marks = SimpleNamespace(of=lambda _: None)
+    sampler = EquitySampler(engine, ["SIM"], Currency.from_str("USD"), 0, marks)
     sampler.sample()
     assert sampler.exposure == [ExposurePoint(at_ns=5, gross=None, net=None, leverage=None)]

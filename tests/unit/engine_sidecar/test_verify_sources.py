@@ -12,7 +12,7 @@ _RUN = """
 import json, sys
 if sys.argv[1] == "ours":
     from flotilla.engine_sidecar.backtest.manifest import import_strategies
-    digests = import_strategies(["mine.strategy"])
+    digests = import_strategies(["mine.strategy"]).digests
 else:
     digests = {}
 import mine.strategy
@@ -57,7 +57,7 @@ def test_an_edit_that_python_takes_for_none_runs_and_is_told_with_what_the_strat
 def test_what_is_installed_is_told_by_the_module_that_was_asked_for_alone(tmp_path: Path) -> None:
     code = (
         "import json; from flotilla.engine_sidecar.backtest.manifest import import_strategies;"
-        "print(json.dumps(import_strategies(['nautilus_trader.examples.strategies.ema_cross'])))"
+        "print(json.dumps(import_strategies(['nautilus_trader.examples.strategies.ema_cross']).digests))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -70,7 +70,7 @@ def test_what_is_installed_is_told_by_the_module_that_was_asked_for_alone(tmp_pa
 def test_our_own_code_is_told_by_the_names_that_stand_on_record_from_before_it_moved() -> None:
     code = (
         "import json; from flotilla.engine_sidecar.backtest.manifest import import_strategies;"
-        "print(json.dumps(import_strategies(['engine_sidecar.strategies.grid'])))"
+        "print(json.dumps(import_strategies(['engine_sidecar.strategies.grid']).digests))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
