@@ -58,8 +58,12 @@ async def test_a_sidecar_that_did_not_hear_of_a_brake_is_told_until_it_has(bench
     done = await bench.call(contract.ENGINE_HALT, E1)
     assert done.is_taken is False
     assert "the engine is not known to have taken it: deaf" in done.message
-    view = await bench.view()
-    assert (view.brake.brake, view.is_brake_taken) == (Brake.HALTED, False)
+
+    async def not_taken() -> bool:
+        return (await bench.view()).is_brake_taken is False
+
+    await until(not_taken)
+    assert (await bench.view()).brake.brake == Brake.HALTED
     engine.does_brake = True
     await obeyed(bench, Brake.HALTED)
     assert engine.brake == done.brake
