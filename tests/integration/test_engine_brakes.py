@@ -163,7 +163,7 @@ def test_what_emulator_and_execution_algorithms_hold_is_braked_and_cancelled_too
     answer = intervened(engine, StopPolicy.CANCEL)
     assert (answer.orders_cancelled, answer.not_confirmed) == (2, ())
     put(engine, RELEASED)
-    assert engine.metrics()[-1].positions_open == 1
+    engine.until(lambda _: engine.metrics()[-1].positions_open == 1 or None)
     stopped = ended(engine)
     assert (stopped.orders_cancelled, stopped.positions_closed) == (0, 1)
     assert names(engine, EventKind.ORDER).count("OrderFilled") == filled + 1
