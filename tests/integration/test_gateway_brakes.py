@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, EngineBrake, FlattenEngine
+from flotilla.schemas.brakes import AcceptMismatch, AfterFlatten, BrakeEngine, EngineBrake, FlattenEngine
 from flotilla.schemas.engine import SessionList
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import Brake, ClientState, RunState
