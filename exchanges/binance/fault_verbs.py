@@ -1,11 +1,10 @@
 """Verbs that make the exchange go wrong."""
 
-import msgspec
-
-from exchanges.binance.asked import Ban, Conduct, Limit, Seconds, Skew, Stream, Which, Whose
+from exchanges.asked import Conduct, Seconds, Skew, Stream, Whose
+from exchanges.binance.asked import Ban, Limit, Which
 from exchanges.binance.core.events import listen_key_expired
 from exchanges.binance.server import Server
-from exchanges.control import Control, Nothing
+from exchanges.control import Control, Nothing, set_given
 from exchanges.core.faults import Delivery, Fault
 
 
@@ -61,10 +60,10 @@ class FaultVerbs:
     def _conduct(self, asked: Conduct) -> None:
         if asked.parts is not None and asked.parts < 1:
             raise ValueError(f"parts: {asked.parts} is not 1 or more")
-        _set(self._venue.conduct, asked)
+        set_given(self._venue.conduct, asked)
 
     def _stream(self, asked: Stream) -> None:
-        _set(self._server.streams.delivery, asked)
+        set_given(self._server.streams.delivery, asked)
 
     def _cut(self, asked: Which) -> dict[str, int]:
         connections = self._server.streams.chosen(asked.which)
@@ -82,7 +81,7 @@ class FaultVerbs:
         self._exchange.limits.ban(self._server.clock(), asked.seconds)
 
     def _limits(self, asked: Limit) -> None:
-        _set(self._exchange.limits, asked)
+        set_given(self._exchange.limits, asked)
 
     def _skew(self, asked: Skew) -> None:
         self._exchange.clock_skew_ms = asked.ms
@@ -95,10 +94,3 @@ class FaultVerbs:
         self._venue.tell(account.name, listen_key_expired(account.listen_key, self._venue.now_ms))
         account.listen_key = ""
         self._server.follow_up()
-
-
-def _set(target: object, asked: msgspec.Struct) -> None:
-    """Sets what was given, and leaves the rest."""
-    for name in asked.__struct_fields__:
-        if (value := getattr(asked, name)) is not None:
-            setattr(target, name, value)

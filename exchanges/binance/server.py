@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -17,15 +16,9 @@ from exchanges.binance.core.state import State
 from exchanges.binance.rest import Rest
 from exchanges.binance.streams import Streams
 from exchanges.core.faults import Faults
+from exchanges.later import Lasting, Later
 from exchanges.listening import Port
 from exchanges.state_file import write_whole
-
-
-class Lasting(Protocol):
-    """A verb that may end by itself."""
-
-    @property
-    def seconds(self) -> float: ...
 
 
 def machine_clock() -> int:
@@ -54,7 +47,7 @@ class Server:
         self._file = file
         self._dirty = True
         self._say = say
-        self._later: asyncio.TaskGroup | None = None
+        self._later = Later()
         self.port = Port(self._application(), host, port)
 
     def _application(self) -> web.Application:
@@ -79,10 +72,10 @@ class Server:
         """Ticks until it is cancelled; then writes the state a last time and closes."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._later = tasks
+                self._later.tasks = tasks
                 await self._tick()
         finally:
-            self._later = None
+            self._later.tasks = None
             self._save()
             await self.port.close()
 
@@ -125,7 +118,8 @@ class Server:
     async def down(self, asked: Lasting) -> None:
         """Refuses connections, for some seconds or until `up`."""
         await self.port.down()
-        self._in(asked.seconds, self.port.up)
+        if asked.seconds > 0:
+            self._later.do(asked.seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
@@ -136,24 +130,11 @@ class Server:
         self.exchange.maintenance = True
         for connection in self.streams.chosen("all"):
             connection.cut()
+        if asked.seconds > 0:
+            self._later.do(asked.seconds, self._end_maintenance)
 
-        async def end() -> None:
-            self.exchange.maintenance = False
-            await asyncio.sleep(0)
-
-        self._in(asked.seconds, end)
-
-    def _in(self, seconds: float, act: Callable[[], object]) -> None:
-        if seconds <= 0 or self._later is None:
-            return
-
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            done = act()
-            if asyncio.iscoroutine(done):
-                await done
-
-        self._later.create_task(wait(), name="end of a fault")
+    def _end_maintenance(self) -> None:
+        self.exchange.maintenance = False
 
 
 def load_state(file: Path) -> State:

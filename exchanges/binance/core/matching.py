@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from exchanges.binance.core import money
-from exchanges.binance.core.state import ZERO, Account, Order, Position, Trade
+from exchanges.binance.core.state import Account, Order, Position, Trade
 from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Match
-from exchanges.core.prices import to_step
+from exchanges.core.prices import parts
 
 
 def match(venue: Venue, order: Order) -> None:
@@ -31,17 +31,6 @@ def _trade(venue: Venue, taker: Order, found: Match) -> None:
             fill(venue, maker, qty, found.price, maker=True)
         if taker.is_open:  # the maker may have been its own, and have closed what it was to reduce
             fill(venue, taker, qty, found.price, maker=False)
-
-
-def parts(qty: Decimal, count: int, step: Decimal) -> list[Decimal]:
-    """`qty` in up to `count` pieces, each a multiple of `step`."""
-    piece = to_step(qty / max(1, count), step)
-    if piece <= 0 or piece >= qty:
-        return [qty]
-    pieces = [piece] * (count - 1)
-    while pieces and sum(pieces, ZERO) >= qty:
-        pieces.pop()
-    return [*pieces, qty - sum(pieces, ZERO)]
 
 
 def cross(venue: Venue, name: str) -> None:

@@ -152,10 +152,12 @@ class Heard:
 
 
 @asynccontextmanager
-async def exchange(*options: str) -> AsyncIterator[Venue]:
+async def exchange[V: Venue](
+    *options: str, module: str = "exchanges.binance", venue: type[V] = Venue
+) -> AsyncIterator[V]:
     """An exchange on free ports, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchanges.binance", "--port", "0", "--control-port", "0", *options,
+        sys.executable, "-m", module, "--port", "0", "--control-port", "0", *options,
         cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert process.stdout is not None
@@ -165,7 +167,7 @@ async def exchange(*options: str) -> AsyncIterator[Venue]:
         assert found, line
         async with asyncio.TaskGroup() as tasks, _session() as session:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            yield Venue(int(found[1]), int(found[2]), session)
+            yield venue(int(found[1]), int(found[2]), session)
             await _end(process)
             await reading
     finally:

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from exchanges.binance.core.matching import parts
+from exchanges.core.prices import parts
 from tests.unit.exchanges.desk import Desk
 
 D = Decimal
