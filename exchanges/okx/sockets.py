@@ -288,8 +288,9 @@ class Sockets:
         return [socket.connection for socket in self._sockets if which in ("all", socket.kind)]
 
     def counts(self) -> dict[str, int]:
-        """How many connections there are."""
-        return {kind: sum(socket.kind == kind for socket in self._sockets) for kind in KINDS}
+        """How many connections there are of each kind, and how many channels they have subscribed together."""
+        kinds = {kind: sum(socket.kind == kind for socket in self._sockets) for kind in KINDS}
+        return {**kinds, "channels": sum(len(socket.subscribed) for socket in self._sockets)}
 
     def _record(self, asked: Message, answer: Answer | None, fault: str) -> None:
         params = list(asked.args) if asked.op != "login" else []

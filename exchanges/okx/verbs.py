@@ -24,7 +24,12 @@ def control_of(server: Server) -> Control:
         lambda asked: ledger.requests(exchange, asked.since),
         "every request in order, with its answer and its fault",
     )
-    control.verb("connections", Nothing, lambda _: server.sockets.counts(), "how many sockets are open")
+    control.verb(
+        "connections",
+        Nothing,
+        lambda _: server.sockets.counts(),
+        "how many sockets are open, and channels subscribed",
+    )
     MarketVerbs(server).add(control)
     HandVerbs(server).add(control)
     FaultVerbs(server).add(control)

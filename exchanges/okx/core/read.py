@@ -45,7 +45,7 @@ def number(params: Params, name: str) -> Decimal:
         found = Decimal(value)
     except InvalidOperation:
         found = Decimal("NaN")
-    if not found.is_finite() or found <= 0 or len(value) > 30:
+    if not found.is_finite() or found <= 0 or abs(found.adjusted()) > 14 or len(value) > 30:
         raise VenueError(51000, name)
     return found
 

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -165,9 +165,9 @@ async def exchange[V: Venue](
         line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
         found = re.search(r"on port (\d+), control on port (\d+)", line)
         assert found, line
-        async with asyncio.TaskGroup() as tasks, _session() as session:
+        async with asyncio.TaskGroup() as tasks, session() as client:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            yield venue(int(found[1]), int(found[2]), session)
+            yield venue(int(found[1]), int(found[2]), client)
             await _end(process)
             await reading
     finally:
@@ -182,16 +182,26 @@ async def exchange_here() -> AsyncIterator[Venue]:
     control = Port(control_of(server).application(), "127.0.0.1", 0)
     await server.open()
     await control.open()
-    async with asyncio.TaskGroup() as tasks, _session() as session:
-        running = tasks.create_task(server.run(), name="exchange")
+    async with beside(server.run()), session() as client:
         try:
-            yield Venue(server.port.number, control.number, session)
+            yield Venue(server.port.number, control.number, client)
         finally:
-            running.cancel()
             await control.close()
 
 
-def _session() -> aiohttp.ClientSession:
+@asynccontextmanager
+async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs something beside what is done, and ends it then."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(running, name="exchange")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def session() -> aiohttp.ClientSession:
+    """A client that does not wait for ever."""
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S))
 
 
