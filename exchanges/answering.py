@@ -9,6 +9,12 @@ from aiohttp import web
 from exchanges.core.faults import Fault, Kind
 
 
+class Pump(Protocol):
+    """Keeps and sends what a request brought about; `changed` is whether it may have changed anything."""
+
+    def __call__(self, *, changed: bool) -> None: ...
+
+
 class Skip(Protocol):
     """Puts a request on record that was not done, though perhaps answered."""
 

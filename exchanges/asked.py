@@ -1,6 +1,7 @@
 """What the verbs that every exchange has take. Amounts and prices are decimals, `account` is the first one if it is left out."""
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Money(Body):
 
 
 class Seconds(Body):
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Skew(Body):

@@ -50,10 +50,14 @@ class Connection:
                 await hear(message.data)
 
     async def _write(self) -> None:
-        while (text := await self._queue.get()) is not None:
-            if not self.half_open and not self._socket.closed:
-                try:
-                    await self._socket.send_str(text)
-                except ConnectionError:
-                    return  # the reader ends the connection
+        while True:
+            text = await self._queue.get()
+            if self.half_open:
+                continue
+            if text is None:
+                break
+            try:
+                await self._socket.send_str(text)
+            except ConnectionError:
+                return  # the reader ends the connection
         await self._socket.close(code=1001)

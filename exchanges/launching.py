@@ -64,11 +64,12 @@ def parser[S, R: Runs](launch: Launch[S, R]) -> argparse.ArgumentParser:
         help="faults and the ledger, without a password (default: the port after; 0 takes a free one)",
     )
     options.add_argument(
-        "--seed", type=int, default=1, help="decides the prices, and the faults of --chaos (default 1)"
+        "--seed",
+        type=int,
+        default=1,
+        help="decides the faults of --chaos, and the prices unless --state has them (default 1)",
     )
-    options.add_argument(
-        "--deposit", default="100000", help="USDT of each account at the start (default 100000)"
-    )
+    options.add_argument("--deposit", help="USDT of each account at the start (default 100000)")
     options.add_argument(
         "--account",
         action="append",
@@ -113,16 +114,19 @@ def launch[S, R: Runs](launch: Launch[S, R], arguments: Sequence[str] | None) ->
 
 def _state[S, R: Runs](launch: Launch[S, R], options: argparse.Namespace) -> S:
     if options.state is not None and options.state.exists():
+        for name in ("account", "deposit"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name}: {options.state} has its accounts already")
         return launch.load(options.state)
     accounts = [_account(launch, text) for text in options.account or [launch.default_account]]
     if any(len({account[part] for account in accounts}) < len(accounts) for part in (0, 1)):
         raise ValueError("--account: two accounts have one name or one key")
-    return launch.new(options.seed, accounts, _deposit(options.deposit))
+    return launch.new(options.seed, accounts, _deposit(options.deposit or "100000"))
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.interval < 0.01:
-        raise ValueError(f"--interval: {options.interval} is less than 0.01 seconds")
+    if not 0.01 <= options.interval <= 60:
+        raise ValueError(f"--interval: {options.interval} is not between 0.01 and 60 seconds")
     for name in ("port", "control_port"):
         number = getattr(options, name)
         if number is not None and not 0 <= number <= 65_535:

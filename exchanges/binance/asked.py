@@ -1,7 +1,9 @@
 """What the verbs of this exchange's own take. Amounts and prices are decimals, `account` is the first one if it is left out."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from exchanges.asked import Body
 
@@ -46,7 +48,7 @@ class Which(Body):
 
 
 class Ban(Body):
-    seconds: int = 120
+    seconds: Annotated[int, msgspec.Meta(ge=1)] = 120
 
 
 class Limit(Body):

@@ -2,6 +2,7 @@
 
 from exchanges.asked import Conduct, Seconds, Skew, Stream, Whose
 from exchanges.binance.asked import Ban, Limit, Which
+from exchanges.binance.core import settling
 from exchanges.binance.core.events import listen_key_expired
 from exchanges.binance.server import Server
 from exchanges.control import Control, Nothing, set_given
@@ -18,7 +19,12 @@ class FaultVerbs:
 
     def add(self, control: Control) -> None:
         control.verb("fault", Fault, self._server.faults.add, "a fault of requests: see its kinds")
-        control.verb("clear", Nothing, self._clear, "no more faults; markets stay as they are")
+        control.verb(
+            "clear",
+            Nothing,
+            self._clear,
+            "no more faults, and what `hold_fills` held back is matched; markets stay as they are",
+        )
         control.verb(
             "conduct",
             Conduct,
@@ -33,13 +39,16 @@ class FaultVerbs:
             "half_open", Which, self._half_open, "sockets that stand and are dead: market, private or all"
         )
         control.verb(
-            "down", Seconds, self._server.down, "connections are refused, for `seconds` or until `up`"
+            "down",
+            Seconds,
+            lambda asked: self._server.down(asked.seconds),
+            "connections are refused, for `seconds` or until `up`",
         )
         control.verb("up", Nothing, lambda _: self._server.up(), "connections are taken again")
         control.verb(
             "maintenance",
             Seconds,
-            self._server.maintain,
+            lambda asked: self._server.maintain(asked.seconds),
             "REST answers 503 and sockets are cut, for `seconds` or until `clear`",
         )
         control.verb("ban", Ban, self._ban, "418 with Retry-After to every request for `seconds`")
@@ -52,15 +61,18 @@ class FaultVerbs:
     def _clear(self, _: Nothing) -> None:
         self._server.faults.clear()
         self._server.streams.delivery = Delivery()
-        conduct = self._venue.conduct
-        conduct.hold_fills, conduct.parts, conduct.fill_after_cancel = False, 1, 0
+        self._conduct(Conduct(hold_fills=False, parts=1, fill_after_cancel=0))
         self._exchange.maintenance, self._exchange.clock_skew_ms = False, 0
         self._exchange.limits.reset()
 
     def _conduct(self, asked: Conduct) -> None:
         if asked.parts is not None and asked.parts < 1:
             raise ValueError(f"parts: {asked.parts} is not 1 or more")
+        held = self._venue.conduct.hold_fills and asked.hold_fills is False
         set_given(self._venue.conduct, asked)
+        if held:
+            settling.release(self._venue)
+            self._server.follow_up()
 
     def _stream(self, asked: Stream) -> None:
         set_given(self._server.streams.delivery, asked)

@@ -65,9 +65,11 @@ class MarketVerbs:
 
     def _rate(self, asked: Rate) -> None:
         self._venue.state.symbols[asked.symbol].funding_rate = asked.rate
+        self._server.follow_up()
 
     def _status(self, asked: Status) -> None:
         self._venue.state.symbols[asked.symbol].status = asked.status
+        self._server.follow_up()
 
     def _delist(self, asked: Market) -> None:
         if asked.symbol not in self._venue.state.symbols:

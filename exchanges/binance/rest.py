@@ -7,16 +7,15 @@ import msgspec
 from aiohttp import web
 
 from exchanges import answering
+from exchanges.answering import Pump
 from exchanges.binance.core.exchange import Answer, Asking, Exchange
 from exchanges.core.faults import Fault, Faults
 
 
 class Rest:
-    """Answers requests. `pump` sends what they brought about, before they are answered."""
+    """Answers requests. `pump` is called before they are answered."""
 
-    def __init__(
-        self, exchange: Exchange, faults: Faults, clock: Callable[[], int], pump: Callable[[], None]
-    ) -> None:
+    def __init__(self, exchange: Exchange, faults: Faults, clock: Callable[[], int], pump: Pump) -> None:
         self._exchange = exchange
         self._faults = faults
         self._clock = clock
@@ -31,7 +30,7 @@ class Rest:
             now_ms = self._clock()
             answer = self._exchange.answer(asking, now_ms)
             self._exchange.record(asking, answer, now_ms, fault)
-            self._pump()
+            self._pump(changed=asking.method != "GET")
             return _response(answer)
 
         def skip(fault: Fault, *, answered: bool) -> None:

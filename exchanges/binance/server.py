@@ -16,7 +16,7 @@ from exchanges.binance.core.state import State
 from exchanges.binance.rest import Rest
 from exchanges.binance.streams import Streams
 from exchanges.core.faults import Faults
-from exchanges.later import Lasting, Later
+from exchanges.later import Later
 from exchanges.listening import Port
 from exchanges.state_file import write_whole
 
@@ -45,7 +45,6 @@ class Server:
         self.streams = Streams(state.accounts)
         self._interval_s = interval_s
         self._file = file
-        self._dirty = True
         self._say = say
         self._later = Later()
         self.port = Port(self._application(), host, port)
@@ -83,25 +82,25 @@ class Server:
         marked_s = 0.0
         while True:
             self.exchange.tick(self.clock())
-            self.pump()
+            self.pump(changed=False)
             self.streams.settle()
             self.streams.publish(self.exchange.feed.quotes())
             self.streams.publish(self.exchange.feed.bars(self.streams.wanted()))
             if time.monotonic() - marked_s >= 1:
                 marked_s = time.monotonic()
                 self.streams.publish(self.exchange.feed.marks())
-            self._save()
             await asyncio.sleep(self._interval_s)
 
     def follow_up(self) -> None:
         """Lets follow what a verb brought about, and sends it."""
         settling.settle(self.exchange.venue)
-        self.pump()
+        self.pump(changed=True)
 
-    def pump(self) -> None:
-        """Sends what the exchange has to say."""
+    def pump(self, *, changed: bool) -> None:
+        """Sends what the exchange has to say, and answers after it: nothing leaves before it is in the state file, if there is one. `changed` is whether something may be new though nothing is said of it."""
         messages = self.exchange.venue.drain()
-        self._dirty = self._dirty or bool(messages)
+        if changed or messages:
+            self._save()
         for account, message in messages:
             if line := _line(account, message):
                 self._say(line)
@@ -109,31 +108,28 @@ class Server:
         self.streams.publish(self.exchange.feed.news())
 
     def _save(self) -> None:
-        if self._file is not None and self._dirty:
+        if self._file is not None:
             write_whole(self._file, msgspec.json.encode(self.exchange.venue.state))
-            self._dirty = False
 
     # --- faults that last
 
-    async def down(self, asked: Lasting) -> None:
-        """Refuses connections, for some seconds or until `up`."""
+    async def down(self, seconds: float) -> None:
+        """Refuses connections, for some seconds or, if that is 0, until `up`."""
         await self.port.down()
-        if asked.seconds > 0:
-            self._later.do(asked.seconds, self.port.up)
+        self._later.end("down", seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
         await self.port.up()
 
-    def maintain(self, asked: Lasting) -> None:
-        """Refuses requests with 503 and cuts sockets, for some seconds or until it is cleared."""
+    def maintain(self, seconds: float) -> None:
+        """Refuses requests with 503 and cuts sockets, for some seconds or, if that is 0, until it is cleared."""
         self.exchange.maintenance = True
         for connection in self.streams.chosen("all"):
             connection.cut()
-        if asked.seconds > 0:
-            self._later.do(asked.seconds, self._end_maintenance)
+        self._later.end("maintenance", seconds, self._open_again)
 
-    def _end_maintenance(self) -> None:
+    def _open_again(self) -> None:
         self.exchange.maintenance = False
 
 

@@ -23,6 +23,11 @@ class Market(Protocol):
     size: Decimal
 
 
+def path_of(market: Market, seed: int) -> PricePath:
+    """The price path of a market: each has one of its own."""
+    return PricePath(seed=seed + sum(market.name.encode()), level=market.level)
+
+
 class Print(msgspec.Struct, frozen=True):
     """A trade as the market sees it."""
 
@@ -70,7 +75,7 @@ class Candles:
 
     def __init__(self, symbol: Market, seed: int) -> None:
         self._symbol = symbol
-        self._path = PricePath(seed=seed + sum(symbol.name.encode()), level=symbol.level)
+        self._path = path_of(symbol, seed)
         self._minutes: dict[int, Candle] = {}
 
     def add(self, trade: Print) -> None:

@@ -4,6 +4,7 @@ from exchanges.asked import Conduct, Seconds, Skew, Stream
 from exchanges.control import Control, Nothing, set_given
 from exchanges.core.faults import Delivery
 from exchanges.okx.asked import Limit, Which
+from exchanges.okx.core import settling
 from exchanges.okx.core.exchange import Limits
 from exchanges.okx.faults import OkxFault
 from exchanges.okx.server import Server
@@ -20,7 +21,12 @@ class FaultVerbs:
     def add(self, control: Control) -> None:
         sockets = "public, private, business or all"
         control.verb("fault", OkxFault, self._server.faults.add, "a fault of requests: see its kinds")
-        control.verb("clear", Nothing, self._clear, "no more faults; markets stay as they are")
+        control.verb(
+            "clear",
+            Nothing,
+            self._clear,
+            "no more faults, and what `hold_fills` held back is matched; markets stay as they are",
+        )
         control.verb(
             "conduct",
             Conduct,
@@ -33,13 +39,16 @@ class FaultVerbs:
         control.verb("cut", Which, self._cut, f"ends sockets without a word: {sockets}")
         control.verb("half_open", Which, self._half_open, f"sockets that stand and are dead: {sockets}")
         control.verb(
-            "down", Seconds, self._server.down, "connections are refused, for `seconds` or until `up`"
+            "down",
+            Seconds,
+            lambda asked: self._server.down(asked.seconds),
+            "connections are refused, for `seconds` or until `up`",
         )
         control.verb("up", Nothing, lambda _: self._server.up(), "connections are taken again")
         control.verb(
             "maintenance",
             Seconds,
-            self._server.maintain,
+            lambda asked: self._server.maintain(asked.seconds),
             "REST answers 503 and sockets are cut, for `seconds` or until `clear`",
         )
         control.verb("limits", Limit, self._limits, "how many orders are taken in two seconds before 50011")
@@ -48,15 +57,18 @@ class FaultVerbs:
     def _clear(self, _: Nothing) -> None:
         self._server.faults.clear()
         self._server.sockets.delivery = Delivery()
-        conduct = self._venue.conduct
-        conduct.hold_fills, conduct.parts, conduct.fill_after_cancel = False, 1, 0
+        self._conduct(Conduct(hold_fills=False, parts=1, fill_after_cancel=0))
         self._exchange.clock_skew_ms, self._exchange.limits = 0, Limits()
         self._server.end_maintenance()
 
     def _conduct(self, asked: Conduct) -> None:
         if asked.parts is not None and asked.parts < 1:
             raise ValueError(f"parts: {asked.parts} is not 1 or more")
+        held = self._venue.conduct.hold_fills and asked.hold_fills is False
         set_given(self._venue.conduct, asked)
+        if held:
+            settling.release(self._venue)
+            self._server.follow_up()
 
     def _stream(self, asked: Stream) -> None:
         set_given(self._server.sockets.delivery, asked)

@@ -109,3 +109,4 @@ class HandVerbs:
 
     def _permission(self, asked: Permission) -> None:
         self._account(asked.account).can_trade = asked.can_trade
+        self._server.follow_up()

@@ -64,6 +64,7 @@ class MarketVerbs:
 
     def _rate(self, asked: Rate) -> None:
         self._venue.state.instruments[asked.instrument].funding_rate = asked.rate
+        self._server.follow_up()
 
     def _status(self, asked: Status) -> None:
         self._venue.state.instruments[asked.instrument].status = asked.status

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from exchanges.core.faults import Faults
-from exchanges.later import Lasting, Later
+from exchanges.later import Later
 from exchanges.listening import Port
 from exchanges.okx.core import settling
 from exchanges.okx.core.exchange import Exchange
@@ -42,10 +42,9 @@ class Server:
         self.exchange = Exchange(state, self.clock())
         self.faults = Faults()
         self.later = Later()
-        self.sockets = Sockets(self.exchange, self.faults, self.clock, self.pump, self.later.do)
+        self.sockets = Sockets(self.exchange, self.faults, self.clock, self, self.later.do)
         self._interval_s = interval_s
         self._file = file
-        self._dirty = True
         self._say = say
         self.port = Port(self._application(), host, port)
 
@@ -72,63 +71,65 @@ class Server:
                 await self._tick()
         finally:
             self.later.tasks = None
-            self._save()
+            self.keep()
             await self.port.close()
 
     async def _tick(self) -> None:
         marked_s = 0.0
         while True:
             self.exchange.tick(self.clock())
-            self.pump()
+            self.pump(changed=False)
             self.sockets.settle()
             self.sockets.publish(self.exchange.feed.quotes())
             self.sockets.publish(self.exchange.feed.bars(self.sockets.bars()))
             if time.monotonic() - marked_s >= 1:
                 marked_s = time.monotonic()
                 self.sockets.publish(self.exchange.feed.marks())
-            self._save()
             await asyncio.sleep(self._interval_s)
 
     def follow_up(self) -> None:
         """Lets follow what a verb brought about, and sends it."""
         settling.settle(self.exchange.venue)
-        self.pump()
+        self.pump(changed=True)
 
-    def pump(self) -> None:
+    def pump(self, *, changed: bool) -> None:
+        """Keeps and sends what the exchange has to say. `changed` is whether something may be new though nothing is said of it."""
+        if changed or self.exchange.venue.said:
+            self.keep()
+        self.send()
+
+    def keep(self) -> None:
+        """Writes the state file, if there is one: before anything leaves that it would have to explain."""
+        if self._file is not None:
+            write_whole(self._file, msgspec.json.encode(self.exchange.venue.state))
+
+    def send(self) -> None:
         """Sends what the exchange has to say."""
         venue = self.exchange.venue
         pushes = [push_of(venue, news) for news in venue.drain()]
-        self._dirty = self._dirty or bool(pushes)
         for push in pushes:
             if line := _line(push):
                 self._say(line)
         self.sockets.tell(pushes)
         self.sockets.publish(self.exchange.feed.news())
 
-    def _save(self) -> None:
-        if self._file is not None and self._dirty:
-            write_whole(self._file, msgspec.json.encode(self.exchange.venue.state))
-            self._dirty = False
-
     # --- faults that last
 
-    async def down(self, asked: Lasting) -> None:
-        """Refuses connections, for some seconds or until `up`."""
+    async def down(self, seconds: float) -> None:
+        """Refuses connections, for some seconds or, if that is 0, until `up`."""
         await self.port.down()
-        if asked.seconds > 0:
-            self.later.do(asked.seconds, self.port.up)
+        self.later.end("down", seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
         await self.port.up()
 
-    def maintain(self, asked: Lasting) -> None:
-        """Refuses requests with 503 and cuts sockets, for some seconds or until it is cleared."""
+    def maintain(self, seconds: float) -> None:
+        """Refuses requests with 503 and cuts sockets, for some seconds or, if that is 0, until it is cleared."""
         self.exchange.maintenance = True
         for connection in self.sockets.chosen("all"):
             connection.cut()
-        if asked.seconds > 0:
-            self.later.do(asked.seconds, self.end_maintenance)
+        self.later.end("maintenance", seconds, self.end_maintenance)
 
     def end_maintenance(self) -> None:
         """Takes requests again."""

@@ -1,6 +1,7 @@
 """The WebSockets: public, private and business ones, with logins, subscriptions, and orders over the private one."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -38,6 +39,13 @@ type Arg = dict[str, str]
 """What is subscribed, as it was asked for."""
 
 
+class Outlet(Protocol):
+    """What keeps what an order brought about, before it is answered, and sends it afterwards."""
+
+    def keep(self) -> None: ...
+    def send(self) -> None: ...
+
+
 class Message(msgspec.Struct):
     """What a socket is asked."""
 
@@ -68,20 +76,20 @@ class Socket:
 
 
 class Sockets:
-    """Who is connected, and what they hear. `later` does something after some seconds, `pump` sends what an order brought about."""
+    """Who is connected, and what they hear. `later` does something after some seconds."""
 
     def __init__(
         self,
         exchange: Exchange,
         faults: Faults,
         clock: Callable[[], int],
-        pump: Callable[[], None],
+        outlet: Outlet,
         later: Callable[[float, Callable[[], None]], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
         self._clock = clock
-        self._pump = pump
+        self._outlet = outlet
         self._later = later
         self._sockets: list[Socket] = []
         self._count = 0
@@ -135,15 +143,15 @@ class Sockets:
                 self._later(fault.seconds, lambda: self._act(socket, asked, fault.kind))
             case Kind.SLOW:
                 self._later(fault.seconds, self._do(socket, asked, fault.kind))
-                self._pump()
+                self._outlet.send()
             case Kind.LOST | Kind.SILENT:
                 self._do(socket, asked, fault.kind)
                 self._later(0 if fault.kind is Kind.LOST else fault.seconds, cut)
-                self._pump()
+                self._outlet.send()
             case Kind.UNKNOWN:
                 self._do(socket, asked, fault.kind)
                 self._script(socket, asked, fault)
-                self._pump()
+                self._outlet.send()
 
     def _script(self, socket: Socket, asked: Message, fault: Fault) -> None:
         if asked.op in OPERATIONS:
@@ -176,11 +184,12 @@ class Sockets:
         asking = Asking(method="WS", path=asked.op, params=list(asked.args))
         answer = self._exchange.operate(socket.account, asking, now_ms)
         self._exchange.record(asking, answer, now_ms, fault)
+        self._outlet.keep()
         times = {"inTime": f"{now_ms}000", "outTime": f"{now_ms}001"}
 
         def reply() -> None:
             socket.send({"id": asked.id, "op": asked.op, **answer.body, **times})
-            self._pump()
+            self._outlet.send()
 
         return reply
 

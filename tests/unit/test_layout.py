@@ -96,6 +96,7 @@ IMPORTS = [
     ("bus/settings.py", "import click", "What is typed has one home"),
     ("exchanges/binance/rest.py", "import flotilla.schemas.ids", "Exchanges know nothing of the product"),
     ("exchanges/core/prices.py", "import time", "Cores decide"),
+    ("exchanges/core/faults.py", "import exchanges.control", "The rooms of the exchanges"),
 ]
 # A module that another of its room imports, and what it imports of it: only these two are at fault.
 CIRCLE = ("bus/tasks.py", "import flotilla.bus.host", "No circles")

@@ -5,7 +5,7 @@ from exchanges.binance.core.errors import VenueError
 MINUTE_MS, TEN_SECONDS_MS = 60_000, 10_000
 BAN_S = 120
 WEIGHT_MINUTE, ORDERS_MINUTE, ORDERS_TEN_SECONDS = 2400, 1200, 300
-PATIENCE = 10  # requests after a 429 until the ban
+PATIENCE = 10  # refusals within a minute until the ban
 _WEIGHTS = {
     "account": 5,
     "balance": 5,
@@ -24,23 +24,15 @@ class Limits:
     """The counts of whoever asks, by the minute and the ten seconds."""
 
     def __init__(self) -> None:
-        self.weight, self.orders_minute, self.orders_ten_seconds = (
-            WEIGHT_MINUTE,
-            ORDERS_MINUTE,
-            ORDERS_TEN_SECONDS,
-        )
-        self._counts: dict[tuple[str, int, int], int] = {}
-        self._refused = 0
-        self._banned_until_ms = 0
+        self.reset()
 
     def reset(self) -> None:
         """Forgets counts and bans; the limits are the venue's again."""
-        self.weight, self.orders_minute, self.orders_ten_seconds = (
-            WEIGHT_MINUTE,
-            ORDERS_MINUTE,
-            ORDERS_TEN_SECONDS,
-        )
-        self._counts, self._refused, self._banned_until_ms = {}, 0, 0
+        self.weight = WEIGHT_MINUTE
+        self.orders_minute = ORDERS_MINUTE
+        self.orders_ten_seconds = ORDERS_TEN_SECONDS
+        self._counts: dict[tuple[str, int, int], int] = {}
+        self._banned_until_ms = 0
 
     def ban(self, now_ms: int, seconds: int = BAN_S) -> None:
         """Takes nothing for `seconds`."""
@@ -78,9 +70,7 @@ class Limits:
         }
 
     def _refuse(self, now_ms: int) -> None:
-        self._refused += 1
-        if self._refused > PATIENCE:
-            self._refused = 0
+        if self._count("refused", now_ms, MINUTE_MS, 1) > PATIENCE:
             self.ban(now_ms)
             raise _refusal(418, BAN_S)
         raise _refusal(

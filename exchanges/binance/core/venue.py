@@ -10,8 +10,8 @@ from exchanges.binance.core.events import Message
 from exchanges.binance.core.params import Params
 from exchanges.binance.core.state import Account, Algo, Order, State, Symbol, Trade
 from exchanges.core.book import Book, Level, Resting, Side
-from exchanges.core.candles import Print
-from exchanges.core.prices import PricePath, to_step
+from exchanges.core.candles import Print, path_of
+from exchanges.core.prices import to_step
 
 DEPTH = 20
 
@@ -98,7 +98,7 @@ class Venue:
     def follow(self, name: str) -> None:
         """Puts the market's liquidity where the symbol's price path is now."""
         symbol = self.state.symbols[name]
-        path = PricePath(seed=self.state.seed + sum(name.encode()), level=symbol.level)
+        path = path_of(symbol, self.state.seed)
         self.books[name].quote(*path.levels(self.now_ms, symbol.tick, symbol.size, symbol.step, DEPTH))
 
     def pin(self, name: str, bid: Decimal, ask: Decimal, size: Decimal) -> None:

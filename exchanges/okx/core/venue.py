@@ -6,8 +6,8 @@ from decimal import Decimal
 import msgspec
 
 from exchanges.core.book import Book, Level, Resting, Side
-from exchanges.core.candles import Print
-from exchanges.core.prices import PricePath, to_step
+from exchanges.core.candles import Print, path_of
+from exchanges.core.prices import to_step
 from exchanges.okx.core import money
 from exchanges.okx.core.errors import VenueError
 from exchanges.okx.core.state import Account, Algo, Instrument, Order, Position, State, Trade
@@ -119,7 +119,7 @@ class Venue:
     def follow(self, name: str) -> None:
         """Puts the market's liquidity where the instrument's price path is now."""
         instrument = self.state.instruments[name]
-        path = PricePath(seed=self.state.seed + sum(name.encode()), level=instrument.level)
+        path = path_of(instrument, self.state.seed)
         self.books[name].quote(
             *path.levels(self.now_ms, instrument.tick, instrument.size, instrument.step, DEPTH)
         )

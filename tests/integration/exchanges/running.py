@@ -46,6 +46,7 @@ class Venue:
 
     def __init__(self, port: int, control: int, session: aiohttp.ClientSession) -> None:
         self.port, self.control_port, self.session = port, control, session
+        self.process: asyncio.subprocess.Process | None = None  # None if it is this one
         self.http, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
 
     async def control(self, verb: str, **body: object) -> Any:
@@ -167,7 +168,9 @@ async def exchange[V: Venue](
         assert found, line
         async with asyncio.TaskGroup() as tasks, session() as client:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            yield venue(int(found[1]), int(found[2]), client)
+            running = venue(int(found[1]), int(found[2]), client)
+            running.process = process
+            yield running
             await _end(process)
             await reading
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def test_every_fault_of_chaos_can_be_done(control: Control) -> None:
         (["--deposit", "much"], "--deposit: 'much' is not an amount"),
         (["--deposit", "-1"], "--deposit"),
         (["--interval", "0"], "--interval: 0.0"),
+        (["--interval", "nan"], "--interval: nan"),
         (["--chaos", "0"], "positive number of seconds"),
         (["--faults", "/nowhere/plan.json"], "/nowhere/plan.json"),
         (["--port", "70000"], "--port: 70000"),
@@ -80,6 +82,15 @@ def test_options_that_cannot_be_are_refused_by_name(
     assert words in capsys.readouterr().err
 
 
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+        assert str(port) in capsys.readouterr().err
+        assert main(["--port", "0", "--control-port", str(port)]) == 2
+        assert str(port) in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_state_or_no_schedule_is_refused_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +99,8 @@ def test_a_file_that_is_no_state_or_no_schedule_is_refused_with_its_place(
     assert main(["--port", "0", "--state", str(file)]) == 2
     assert f"{file}: " in (error := capsys.readouterr().err)
     assert "$.seed" in error
+    assert main(["--port", "0", "--state", str(file), "--deposit", "5"]) == 2
+    assert "has its accounts already" in capsys.readouterr().err
     file.write_text('[{"at": 1}]')
     with pytest.raises(Refused, match=r"state\.json: .*do"):
         read_schedule(file)
