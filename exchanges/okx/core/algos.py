@@ -84,7 +84,8 @@ def _read_trigger(venue: Venue, algo: Algo, params: Params, instrument: Instrume
         return
     algo.rises = buys == (algo.field == "slTriggerPx")
     if _is_reached(algo, now):
-        raise VenueError(51280 if algo.field == "slTriggerPx" else 51279)
+        stops = algo.field == "slTriggerPx"
+        raise VenueError((51278 if stops else 51277) if buys else (51280 if stops else 51279))
 
 
 def _read_trailing(algo: Algo, params: Params, instrument: Instrument) -> None:

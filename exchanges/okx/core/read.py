@@ -27,7 +27,8 @@ def whole(params: Params, name: str, default: int = 0) -> int:
         VenueError: 51000 if it is none.
     """
     value = str(params.get(name, "") or default)
-    if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdigit():
+    digits = value.removeprefix("-")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19:
         raise VenueError(51000, name)
     return int(value)
 
@@ -66,7 +67,7 @@ def quantity(params: Params, name: str, instrument: Instrument, most: Decimal) -
     """A quantity in contracts.
 
     Raises:
-        VenueError: 51000 if it is none, 51121 for a part of a lot, 51020 below the minimum, 51202 or 51203 above the maximum.
+        VenueError: 51000 if it is none, 51121 for a part of a lot, 51020 below the minimum, 51203 above the maximum.
     """
     found = number(params, name)
     if not found:

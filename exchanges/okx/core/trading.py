@@ -205,6 +205,9 @@ def amend(venue: Venue, account: Account, params: Params) -> Order:
     qty = order.qty
     if params.get("newSz"):
         qty = read.quantity(params, "newSz", instrument, instrument.max_limit)
+    if order.reduce_only:
+        position = account.positions.get(order.instrument)
+        qty = min(qty, order.filled + money.reducible(position, order.side.sign))
     if (price, qty) == (order.price, order.qty) or qty <= order.filled:
         raise VenueError(51000, "newSz" if qty <= order.filled else "newPx")
     _check_amended(venue, account, order, qty, price)

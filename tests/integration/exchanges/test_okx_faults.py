@@ -253,6 +253,8 @@ async def test_a_killed_exchange_goes_on_from_its_file(tmp_path: Path) -> None:
         await venue.ask("POST", "/trade/order", **REST_ORDER)
         await venue.ask("POST", "/trade/order", **{**REST_ORDER, **RESTING, "px": "46000", "clOrdId": "K1"})
         before = await venue.account()
+        assert venue.process is not None
+        venue.process.kill()
     async with exchange(*options, module="exchanges.okx", venue=OkxVenue) as venue:
         after = await venue.account()
         for kept in ("positions", "orders", "fills", "wallet", "deposits"):
@@ -329,3 +331,39 @@ def _crc(bids: list[list[str]], asks: list[list[str]]) -> int:
             value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
     value ^= 0xFFFFFFFF
     return value - (1 << 32) if value & 0x80000000 else value
+
+
+async def test_logins_and_subscriptions_meet_faults_too(venue: OkxVenue) -> None:
+    async with venue.socket("private") as socket:
+        await venue.control("fault", on="WS login", kind="reject", times=1, code=60009, msg="Login failed.")
+        assert (await socket.login())["code"] == "60009"
+        assert (await socket.login())["event"] == "login"
+        await venue.control("fault", on="WS subscribe", kind="hang", times=1, seconds=0.1)
+        await socket.send(op="subscribe", args=[{"channel": "account"}])
+        assert await socket.ended()
+        assert [message.get("event") for message in socket.heard] == ["error", "login"]
+
+
+async def test_public_and_business_channels_say_what_the_market_does(venue: OkxVenue) -> None:
+    async with venue.socket("public") as socket:
+        for channel in ("bbo-tbt", "books5", "tickers", "mark-price", "funding-rate", "price-limit"):
+            await socket.subscribe(channel, instId=SWAP)
+            told = await socket.next(lambda m, c=channel: m["arg"]["channel"] == c and "data" in m)
+            assert told["arg"] == {"channel": channel, "instId": SWAP}
+        await socket.subscribe("index-tickers", instId="BTC-USDT")
+        index = await socket.next(lambda m: m["arg"]["channel"] == "index-tickers" and "data" in m)
+        assert index["data"][0]["idxPx"] == "50000.0"
+    async with venue.socket("business") as socket:
+        await socket.login()
+        await socket.subscribe("candle1m", instId=SWAP)
+        (bar,) = (await socket.next(lambda m: m.get("data")))["data"]
+        assert len(bar) == 9
+        for channel, order in (
+            ("orders-algo", {"ordType": "trigger", "triggerPx": "48000", "orderPx": "-1"}),
+            ("algo-advance", {"ordType": "move_order_stop", "callbackRatio": "0.1"}),
+        ):
+            await socket.subscribe(channel, instType="SWAP")
+            common = {"instId": SWAP, "tdMode": "cross", "side": "sell", "sz": "1"}
+            (row,) = await venue.ask("POST", "/trade/order-algo", **common, **order)
+            told = await socket.next(lambda m, c=channel: m["arg"]["channel"] == c and "data" in m)
+            assert (told["data"][0]["algoId"], told["data"][0]["state"]) == (row["algoId"], "live")

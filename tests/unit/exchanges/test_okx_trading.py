@@ -59,6 +59,16 @@ def test_reduce_only_orders_are_cut_to_the_position_and_go_with_it(desk: OkxDesk
     assert desk.position() == 0
 
 
+def test_reduce_only_orders_never_turn_a_position_round(desk: OkxDesk) -> None:
+    desk.place(sz="3")
+    rows = [desk.place("sell", sz="2", px=px, reduceOnly=True) for px in ("51000", "51000.1")]
+    desk.post("/trade/amend-order", instId=SWAP, ordId=rows[1]["ordId"], newSz="9")
+    assert desk.order(rows[1])["sz"] == "3"
+    desk.touch("52000", "52000.1")
+    assert desk.position() == 0
+    assert [desk.order(row)["accFillSz"] for row in rows] == ["2", "1"]
+
+
 def test_a_position_turns_round_and_realizes_what_it_closed(desk: OkxDesk) -> None:
     desk.place(sz="2")
     desk.touch("50100", "50100.1")
@@ -138,9 +148,9 @@ def test_a_trigger_fires_when_the_price_comes_to_it_from_either_side(
         ("sell", "tpTriggerPx", "51000", "0"),
         ("sell", "tpTriggerPx", "49000", "51279"),
         ("buy", "slTriggerPx", "51000", "0"),
-        ("buy", "slTriggerPx", "49000", "51280"),
+        ("buy", "slTriggerPx", "49000", "51278"),
         ("buy", "tpTriggerPx", "49000", "0"),
-        ("buy", "tpTriggerPx", "51000", "51279"),
+        ("buy", "tpTriggerPx", "51000", "51277"),
     ],
 )
 def test_a_stop_loss_or_take_profit_that_would_fire_at_once_is_refused(
