@@ -26,11 +26,13 @@ def _trade(venue: Venue, taker: Order, found: Match) -> None:
     for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[taker.symbol].step):
         if not taker.is_open or (maker is not None and not maker.is_open):
             return
-        venue.print(taker.symbol, found.price, qty, taker.side)
+        # A fill before this one may have cut either, if it only reduces.
+        taken = min(qty, taker.left, maker.left if maker is not None else qty)
+        venue.print(taker.symbol, found.price, taken, taker.side)
         if maker is not None:
-            fill(venue, maker, qty, found.price, maker=True)
+            fill(venue, maker, taken, found.price, maker=True)
         if taker.is_open:  # the maker may have been its own, and have closed what it was to reduce
-            fill(venue, taker, qty, found.price, maker=False)
+            fill(venue, taker, min(taken, taker.left), found.price, maker=False)
 
 
 def cross(venue: Venue, name: str) -> None:
@@ -41,8 +43,9 @@ def cross(venue: Venue, name: str) -> None:
         order = venue.state.orders[found.maker or 0]
         for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[name].step):
             if order.is_open:
-                venue.print(name, found.price, qty, order.side.other)
-                fill(venue, order, qty, found.price, maker=True)
+                taken = min(qty, order.left)  # a fill before this one may have cut it, if it only reduces
+                venue.print(name, found.price, taken, order.side.other)
+                fill(venue, order, taken, found.price, maker=True)
 
 
 def fill(
