@@ -15,6 +15,7 @@ from exchanges.okx.core import settling
 from exchanges.okx.core.exchange import Exchange
 from exchanges.okx.core.pushes import Push, push_of
 from exchanges.okx.core.state import State
+from exchanges.okx.hearing import Hearing
 from exchanges.okx.rest import Rest
 from exchanges.okx.sockets import Sockets
 from exchanges.state_file import write_whole
@@ -42,7 +43,8 @@ class Server:
         self.exchange = Exchange(state, self.clock())
         self.faults = Faults()
         self.later = Later()
-        self.sockets = Sockets(self.exchange, self.faults, self.clock, self, self.later.do)
+        hearing = Hearing(self.exchange, self.faults, self.clock, self, self.later.do)
+        self.sockets = Sockets(self.exchange, hearing)
         self._interval_s = interval_s
         self._file = file
         self._say = say
