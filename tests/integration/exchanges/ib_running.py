@@ -104,12 +104,13 @@ class Client:
     ) -> tuple[Any, ...]:
         """The `count`-th call of a name that is wanted."""
 
-        def found() -> tuple[Any, ...] | None:
+        def found() -> list[tuple[Any, ...]]:
             calls = [given for kind, given in self.heard.calls if kind == name and wanted(given)]
-            return calls[count - 1] if len(calls) >= count else None
+            return calls[count - 1 : count]
 
-        given: tuple[Any, ...] = await until(found, f"{name}, heard {[kind for kind, _ in self.heard.calls]}")
-        return given
+        what = f"{name}, heard {[kind for kind, _ in self.heard.calls]}"
+        calls: list[tuple[Any, ...]] = await until(found, what)
+        return calls[0]
 
     async def error(self, code: int) -> tuple[Any, ...]:
         """The next error of a code."""
