@@ -96,11 +96,15 @@ class FaultVerbs:
         self._server.broadcast(code)
 
         async def end() -> None:
-            self._restore(Restore(what=asked.what))
+            self._back(Restore(what=asked.what))
 
         self._server.end_in(f"loss of {asked.what}", asked.seconds, end)
 
     def _restore(self, asked: Restore) -> None:
+        self._server.not_later(f"loss of {asked.what}")
+        self._back(asked)
+
+    def _back(self, asked: Restore) -> None:
         links = self._gateway.links
         if asked.what == "market":
             links.market_broken = False

@@ -138,7 +138,7 @@ class Server:
     def _do(self, link: Link, fields: list[str], fault: str = "", *, told: bool = True) -> None:
         answers, code = self.gateway.answer(link.session, fields, self.clock())
         self.gateway.record(link.session, fields, self.clock(), code, fault)
-        self.pump(changed=True, answers=(link, answers if told else []), deaf=None if told else link)
+        self.pump(changed=False, answers=(link, answers if told else []), deaf=None if told else link)
 
     def _meet(self, link: Link, fields: list[str], fault: Fault, id_: int) -> None:
         """Does a request as far as its fault lets it be done and answered."""
@@ -218,10 +218,14 @@ class Server:
 
     def end_in(self, fault: str, seconds: float, end: Callable[[], Awaitable[None]]) -> None:
         """Ends a fault later; an earlier end of the same one does not count any more."""
-        if (before := self._ends.pop(fault, None)) is not None:
-            before.cancel()
+        self.not_later(fault)
         if seconds > 0 and self._tasks is not None:
             self._ends[fault] = self._tasks.create_task(_wait(seconds, end), name=f"end of {fault}")
+
+    def not_later(self, fault: str) -> None:
+        """Forgets the end of a fault that was to come."""
+        if (before := self._ends.pop(fault, None)) is not None:
+            before.cancel()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         if self._tasks is not None:
