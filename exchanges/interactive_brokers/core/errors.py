@@ -27,7 +27,6 @@ MESSAGES = {
     2110: "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
     10147: "OrderId {} that needs to be cancelled is not found.",
     10148: "OrderId {} that needs to be cancelled cannot be cancelled, state: {}.",
-    10197: "No market data during competing live session",
     10243: "Fractional-sized order cannot be placed via API for this contract.",
 }
 

@@ -129,7 +129,9 @@ def new_state(seed: int, now_ms: int, accounts: Iterable[str], deposit: Decimal)
     """A gateway with its contracts, and accounts with a deposit each in USD."""
     return State(
         seed=seed,
-        next_number=now_ms // 1000 % 2_000_000_000,  # below 2^31, and above those of a gateway before
+        next_number=now_ms
+        // 1000
+        % 2_000_000_000,  # permanent ids are below 2^31; a later gateway's are above
         contracts={contract.con_id: contract for contract in listed(now_ms)},
         accounts={name: Account(name=name, deposits=deposit, wallet=deposit) for name in accounts},
     )

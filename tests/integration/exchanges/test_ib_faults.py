@@ -199,12 +199,10 @@ async def test_farms_are_lost_without_the_orders(gateway: Gateway, client: Clien
     client.place(1, "BUY", "10")
     await client.hears("execDetails")
     assert client.count("tickPrice") == 2
-    before = client.count("error")
     await client.hears("error", lambda given: given[2] == 2106, count=2)  # by itself
     await gateway.control("restore", what="market")
     await client.hears("error", lambda given: given[2] == 2104, count=2)
     await client.hears("tickPrice", count=4)
-    assert client.count("error") >= before
 
 
 async def test_a_half_open_socket_stands_and_says_nothing(gateway: Gateway, client: Client) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
+from tests.integration.exchanges.ib_node import CLIENTS
 from tests.integration.exchanges.ib_running import Gateway, gateway_process
 from tests.integration.exchanges.running import CHECKOUT, DEADLINE_S, until
 from tests.integration.exchanges.test_stock_adapter import Node
@@ -127,7 +128,7 @@ async def _alone(gateway: Gateway) -> bool:
     return not (await gateway.control("connections"))["clients"]
 
 
-async def test_a_rejection_is_told_with_the_venues_reason() -> None:
+async def test_a_rejection_is_told_with_the_venues_reason_and_may_be_false() -> None:
     async with gateway_process() as gateway, node_on(gateway) as node:
         await pinned(gateway)
         await node.event("started")
@@ -135,5 +136,34 @@ async def test_a_rejection_is_told_with_the_venues_reason() -> None:
         rejected = await node.event("OrderRejected", "L-1")
         assert "MUST EXCEED THE INITIAL MARGIN" in rejected["reason"]
         assert (await gateway.order("L-1"))["status"] == "Inactive"
+        await gateway.control("fault", on="placeOrder", kind="unknown", times=1)
+        node.do("limit", side="BUY", qty="10", id="L-2", price="180.00")
+        await node.event("OrderRejected", "L-2")
+        assert (await gateway.order("L-2"))["status"] == "Submitted"
         node.process.kill()
         await asyncio.wait_for(node.process.wait(), DEADLINE_S)
+
+
+async def test_a_node_comes_back_after_the_nightly_restart_and_does_not_know_what_filled_meanwhile() -> None:
+    """The adapter asks for nothing when it is connected again: what filled while it was away it learns at its next start."""
+    async with gateway_process() as gateway, node_on(gateway) as node:
+        await pinned(gateway)
+        await node.event("started")
+        node.do("limit", side="BUY", qty="10", id="L-1", price="180.00")
+        await accepted(gateway, node, "L-1")
+        await gateway.control("down", seconds=0)
+        await gateway.control("fill", ref="L-1")
+        await gateway.control("up")
+        await until(lambda: _both_back(gateway), "both clients")
+        node.do("market", side="BUY", qty="5", id="M-1")
+        await node.event("OrderFilled", "M-1")
+        assert await gateway.held() == 15
+        node.do("tell")
+        told = await node.event("told")
+        assert Decimal(told["net"]) == 5
+        assert ["L-1", "ACCEPTED", "0"] in told["orders"]
+        node.process.kill()
+
+
+async def _both_back(gateway: Gateway) -> bool:
+    return sorted((await gateway.control("connections"))["clients"]) == list(CLIENTS)
