@@ -88,7 +88,9 @@ class Venue:
         return [order for order in self._open.values() if con_id in (None, order.con_id)]
 
     def order(self, client: int, order_id: int) -> Order | None:
-        """The newest order that a client has given an id."""
+        """The newest order that a client has given an id. One that is yet to be used is not looked for: a new order costs the same after a long day."""
+        if order_id >= self.state.next_order.get(client, 1):
+            return None
         orders = reversed(self.state.orders.values())
         return next((o for o in orders if (o.client, o.id) == (client, order_id)), None)
 
