@@ -1,4 +1,4 @@
-"""What docs/exchange-okx.md says of the exchange is so."""
+"""What docs/exchanges-okx.md says of the exchange is so."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from exchanges.okx.server import Server, machine_clock
 from exchanges.okx.verbs import control_of
 from tests.unit.exchanges.okx_desk import D
 
-PAGE = (Path(__file__).parents[3] / "docs" / "exchange-okx.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "exchanges-okx.md").read_text()
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 
 
