@@ -90,7 +90,8 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
 
     checks.findings = findings(period=5, gone=1)
     await push(bench, FIRST)
-    assert await ask(replace(config(), trading_mode="paper")) == (None, "")
+    # Nothing is shown or asked of one that trades no money, and what it is started with is that all the same.
+    assert await ask(replace(config(), trading_mode="paper")) == ({"mine": digest_of(FIRST)}, "")
     with pytest.raises(FaultError, match="nobody to ask") as caught:
         await ask(config())
     assert caught.value.fault.code == FaultCode.CONFIRMATION_REQUIRED
@@ -159,6 +160,42 @@ async def test_a_push_between_looking_and_starting_is_noticed(
     assert (await refused(bench, contract.ENGINE_RESTART, again)).code == FaultCode.CONFLICT
     # Who asks for no comparison gets none.
     await trade(bench, StartEngine(config=config("mine@1"), confirm_live_trading=True))
+
+
+async def test_what_was_looked_at_is_compared_when_it_was_configured_live_after_the_look(
+    bench: Bench,  # noqa: F811
+    checks: Checks,  # noqa: F811
+) -> None:
+    fleet = Flotilla(bench.operator)
+    await push(bench, FIRST)
+    paper = replace(config(), trading_mode="paper")
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=paper))
+    digests = await live_starts.confirmed(fleet, None, "e1", yes=False)
+    await push(bench, SECOND)
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=config()))
+    request = StartEngine(instance_id="e1", confirm_live_trading=True, expected_digests=digests)
+    fault = await refused(bench, contract.ENGINE_START, request)
+    assert [each.field for each in fault.errors] == ["expected_digests.mine"]
+
+
+async def test_a_start_that_is_sent_again_after_another_look_is_the_same_start(
+    bench: Bench,  # noqa: F811
+    checks: Checks,  # noqa: F811
+) -> None:
+    fleet = Flotilla(bench.operator)
+    await push(bench, FIRST)
+    first = await live_starts.confirmed(fleet, config(), None, yes=True)
+    request = StartEngine(
+        config=config(), confirm_live_trading=True, expected_digests=first, request_id="start-1"
+    )
+    accepted = await bench.call(contract.ENGINE_START, request)
+    await push(bench, SECOND)
+    second = await live_starts.confirmed(fleet, config(), None, yes=True)
+    assert second != first
+    again = replace(request, expected_digests=second)
+    assert await bench.call(contract.ENGINE_START, again) == accepted
+    fault = await refused(bench, contract.ENGINE_START, replace(request, confirm_live_trading=False))
+    assert "was used for another command" in fault.message
 
 
 async def test_an_engine_that_nobody_knows_is_nothing_to_look_at(bench: Bench) -> None:  # noqa: F811
