@@ -88,9 +88,11 @@ def contents(archive: bytes) -> dict[str, bytes]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-            for each in opened.infolist():
-                _require_plain(each, len(archive))
-            return {each.filename: opened.read(each) for each in opened.infolist()}
+            entries, left = opened.infolist(), len(archive)
+            for each in entries:
+                _require_plain(each, left)
+                left -= each.file_size
+            return {each.filename: opened.read(each) for each in entries}
     except _UNREADABLE as error:
         raise ArchiveError(f"the archive cannot be read: {error}") from None
 

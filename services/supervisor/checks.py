@@ -25,6 +25,8 @@ CHECK_S: Final = 25.0
 """Together they stay below the time that a caller waits; packages and wheels are fetched within it."""
 PACKAGE_S: Final = 45.0
 """For a package there is more: somebody waits for his push, and nobody for his engine."""
+FETCH_S: Final = 20.0
+"""And more for its wheels, which come from afar; a push waits for 75 s."""
 
 
 class PlanChecks:
@@ -57,7 +59,7 @@ class PlanChecks:
 
     async def check_package(self, request: CheckPackage) -> PackageFindings:
         """What is in a package. Raises FaultError likewise, and `not_found` for one that was not uploaded."""
-        until = self._until(PACKAGE_S)
+        until = self._until(PACKAGE_S + FETCH_S)
         line = CheckLine(archives=await self._archives((request.digest,), until), is_package=True)
         return answer_in(await self._run(line, until, PACKAGE_S), PackageFindings, "the package")
 

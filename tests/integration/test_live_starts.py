@@ -1,5 +1,6 @@
 """A live start, from the question to the record: what is shown, who is asked, and what is refused when somebody pushed meanwhile."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.package import FoundStrategy, PackageFindings, RemovePackage
 from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.states import RunState
+from flotilla.show.start_reviews import diff_of
 from tests.integration.orchestrator_bench import Bench, bench, idle, refused  # noqa: F401 - fixtures
 from tests.integration.test_orchestrator_ownership import broker
 from tests.integration.test_packages_on_record import Checks, checks, push  # noqa: F401 - fixtures
@@ -81,8 +83,16 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
     checks: Checks,  # noqa: F811
     somebody: Somebody,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fleet = Flotilla(bench.operator)
+    threads: list[int] = []
+
+    def noting(*arguments: Any) -> list[str]:
+        threads.append(threading.get_ident())
+        return diff_of(*arguments)
+
+    monkeypatch.setattr(live_starts, "diff_of", noting)
 
     async def ask(chosen: EngineConfig | None, *, yes: bool = False) -> tuple[dict[str, str] | None, str]:
         digests = await live_starts.confirmed(fleet, chosen, "e1" if chosen is None else None, yes=yes)
@@ -139,6 +149,8 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
     await push(bench, THIRD)
     _, shown = await ask(config(), yes=True)
     assert "the code is the same, but for comments" in shown
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_push_between_looking_and_starting_is_noticed(

@@ -108,8 +108,9 @@ def test_what_is_large_or_no_source_is_not_compared_line_by_line() -> None:
     after = {name: body.replace(b"\n", b"\r\n") + b"#" for name, body in before.items()} | {
         "ends.py": b"x = 1\r\n",
         "hidden.py": b"x = '\x07'\n",
+        "new/__init__.py": b"",
     }
-    lines = diff_of(before, after, dict.fromkeys(sorted(before), "code"))
+    lines = diff_of(before, after, dict.fromkeys(sorted(after), "code"))
     assert [line for line in lines if "differs" in line] == [
         "a.csv differs",
         "ends.py differs in how lines end",
