@@ -20,7 +20,7 @@ MOST_BYTES: Final = 8 << 20
 """Of one archive, and of all that one engine or trial takes."""
 MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES
 MOST_WHEEL_BYTES: Final = 128 << 20
-"""Of all wheels of one package, and of all that one engine or trial takes."""
+"""Of all wheels of one package, and of all that one engine or trial is started with."""
 MOST_UNPACKED_BYTES: Final = 512 << 20
 """Of all their files."""
 MOST_PIECES: Final = MOST_WHEEL_BYTES // CHUNK_BYTES
