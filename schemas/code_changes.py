@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
@@ -11,7 +12,14 @@ FileChange: TypeAlias = Literal["added", "removed", "code", "comments", "content
 LARGEST_BYTES: Final = 256 << 10
 """Of a Python file that is looked into: a larger one is another when its bytes are."""
 MOST_BYTES: Final = 2 << 20
-"""Of all that is looked into at once."""
+"""Of all Python files that are looked into at once, both states of each."""
+
+_COMPARED: Final = "<compared>"
+
+
+def ignore_warnings() -> None:
+    """Has what Python warns of in sources that are only compared not be printed, in the whole process: called where one starts."""
+    warnings.filterwarnings("ignore", category=SyntaxWarning, module=_COMPARED)
 
 
 def changed_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, FileChange]:
@@ -23,8 +31,11 @@ def changed_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> di
         if old is None or new is None:
             found[name] = "added" if old is None else "removed"
         elif old != new:
+            if not name.endswith(".py"):
+                found[name] = "content"
+                continue
             looked_into += len(old) + len(new)
-            found[name] = _change(name, old, new) if looked_into <= MOST_BYTES else _unlooked(name)
+            found[name] = _change(old, new) if looked_into <= MOST_BYTES else "code"
     return found
 
 
@@ -42,15 +53,9 @@ def code_digest(source: bytes) -> str:
     return hashlib.sha256(shape.encode()).hexdigest() if shape is not None else ""
 
 
-def _change(name: str, old: bytes, new: bytes) -> FileChange:
-    if not name.endswith(".py"):
-        return "content"
+def _change(old: bytes, new: bytes) -> FileChange:
     shape = _shape(old)
     return "comments" if shape is not None and shape == _shape(new) else "code"
-
-
-def _unlooked(name: str) -> FileChange:
-    return "code" if name.endswith(".py") else "content"
 
 
 def _shape(source: bytes) -> str | None:
@@ -58,7 +63,7 @@ def _shape(source: bytes) -> str | None:
     if len(source) > LARGEST_BYTES:
         return None
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source, _COMPARED)
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 _drop_docstring(node)

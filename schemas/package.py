@@ -20,7 +20,7 @@ MOST_BYTES: Final = 8 << 20
 """Of one archive, and of all that one engine or trial takes."""
 MOST_CHUNKS: Final = MOST_BYTES // CHUNK_BYTES
 MOST_WHEEL_BYTES: Final = 128 << 20
-"""Of all wheels of one package."""
+"""Of all wheels of one package, and of all that one engine or trial is started with."""
 MOST_UNPACKED_BYTES: Final = 512 << 20
 """Of all their files."""
 MOST_PIECES: Final = MOST_WHEEL_BYTES // CHUNK_BYTES
@@ -294,7 +294,8 @@ class ParameterChange(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReviewedPackage(msgspec.Struct, frozen=True, kw_only=True):
     """A package as a start would run it, against what the engine ran live last. `change` is null where that is the same content, where there
-    was none, and where the content of then is gone; `strategies` and `parameters` are what differs between both.
+    was none, and where the content of then is gone. `added` and `removed` are the names that it offers now and did not, and the other way
+    round; `parameters` are those of what both offer that are not the same.
     """
 
     package: PackageRef

@@ -22,6 +22,13 @@ _NEVER_PACKED: Final = frozenset({"__pycache__", "node_modules", "venv"})
 _OURS: Final = frozenset({"flotilla", "engine_sidecar", "nautilus_trader"})
 _TESTS: Final = frozenset({"tests", "test", "conftest"})
 _NEVER_RUN: Final = _TESTS | {"setup", "__main__", "__init__"}
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    UnicodeDecodeError,
+)
 SOURCES: Final = "src"
 """A folder at the top that holds the modules, where a project has one."""
 
@@ -67,12 +74,27 @@ def unpack(archive: bytes) -> dict[str, bytes]:
             entries = opened.infolist()
             _check_entries(entries)
             files = {each.filename: opened.read(each) for each in entries}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ArchiveError(f"the archive cannot be read: {error}") from None
     # Whatever else a zip can say - links, modes, two files of one name, bytes between them - is not said by ours.
     if pack(files) != archive:
         raise ArchiveError("the archive is not as `flotilla package push` makes it")
     return files
+
+
+def contents(archive: bytes) -> dict[str, bytes]:
+    """The files of an archive that was unpacked before, by whatever rules there were for names then. Raises ArchiveError for what cannot be
+    read.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            entries, left = opened.infolist(), len(archive)
+            for each in entries:
+                _require_plain(each, left)
+                left -= each.file_size
+            return {each.filename: opened.read(each) for each in entries}
+    except _UNREADABLE as error:
+        raise ArchiveError(f"the archive cannot be read: {error}") from None
 
 
 def archive_file(archive: bytes, name: str) -> bytes | None:
@@ -81,10 +103,9 @@ def archive_file(archive: bytes, name: str) -> bytes | None:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             if name not in opened.namelist():
                 return None
-            if (size := opened.getinfo(name).file_size) > len(archive):
-                raise ArchiveError(f"{name}: it says to have {size} bytes, more than the archive")
+            _require_plain(opened.getinfo(name), len(archive))
             return opened.read(name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ArchiveError(f"the archive cannot be read: {error}") from None
 
 
@@ -186,6 +207,12 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
             raise ArchiveError(f"{entry.filename}: it is compressed, or larger than it may be")
         if entry.external_attr != _PLAIN_FILE:
             raise ArchiveError(f"{entry.filename}: it is a link, a folder, or no plain file")
+
+
+def _require_plain(entry: zipfile.ZipInfo, most: int) -> None:
+    """Nothing can grow when it is read."""
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > most:
+        raise ArchiveError(f"{entry.filename}: it is compressed, or says to be larger than the archive")
 
 
 def _is_below(path: PurePosixPath, root: str) -> bool:

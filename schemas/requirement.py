@@ -59,7 +59,7 @@ def settled(asked: Sequence[Asked], wheels: Mapping[str, OpenWheel], python: Eng
     used: dict[str, set[str]] = {}
     missing: list[Asked] = []
     problems: list[FieldError] = []
-    queue = deque(each for each in asked if _counts(each.requirement, "", python))
+    queue = deque(_counting(asked, "", python, problems))
     while queue:
         one = queue.popleft()
         name = canonicalize_name(one.requirement.name)
@@ -70,21 +70,37 @@ def settled(asked: Sequence[Asked], wheels: Mapping[str, OpenWheel], python: Eng
         elif (problem := _refusal(one, wheel, python)) is not None:
             problems.append(problem)
         else:
-            queue += _next(used, one.requirement, wheel, python)
+            queue += _next(used, one.requirement, wheel, python, problems)
     return Settled(frozenset(used), tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(problems)))
 
 
 def _next(
-    used: dict[str, set[str]], by: Requirement, wheel: OpenWheel, python: EnginePython
+    used: dict[str, set[str]],
+    by: Requirement,
+    wheel: OpenWheel,
+    python: EnginePython,
+    problems: list[FieldError],
 ) -> Iterator[Asked]:
     """What a wheel asks for that has not been followed yet: with each extra there is more."""
     before = used.setdefault(wheel.name, set())
     wanted = {canonicalize_name(each) for each in by.extras} | {""}
+    asked = [Asked(f"{wheel.name} {wheel.version}", each) for each in wheel.requires]
     for extra in sorted(wanted - before):
-        for each in wheel.requires:
-            if _counts(each, extra, python):
-                yield Asked(f"{wheel.name} {wheel.version}", each)
+        yield from _counting(asked, extra, python, problems)
     before |= wanted
+
+
+def _counting(
+    asked: Sequence[Asked], extra: str, python: EnginePython, problems: list[FieldError]
+) -> Iterator[Asked]:
+    """Those whose markers are true of engines; one that cannot be judged is a problem."""
+    for each in asked:
+        try:
+            if _counts(each.requirement, extra, python):
+                yield each
+        except ValueError as error:  # which all of what `packaging` raises is
+            text = f"{each.requirement}: its marker cannot be judged: {error}"
+            problems.append(FieldError(each.by, text))
 
 
 def _counts(requirement: Requirement, extra: str, python: EnginePython) -> bool:

@@ -40,13 +40,14 @@ def wheels_in(archive: bytes) -> tuple[Wheel, ...]:
 
 def too_many_wheels(wheels: Collection[Wheel]) -> str | None:
     """What is wrong with these, all different, in one process; None when nothing is."""
-    total = sum(each.unpacked_bytes for each in wheels)
-    if total <= MOST_UNPACKED_BYTES:
-        return None
-    each = ", ".join(f"{one.label} ({one.unpacked_bytes / (1 << 20):.1f} MiB)" for one in sorted(wheels))
-    return (
-        f"{each}: more than {MOST_UNPACKED_BYTES >> 20} MiB together, and one engine or trial takes no more"
-    )
+    for what, sizes, most in (
+        ("", [(one.label, one.size_bytes) for one in sorted(wheels)], MOST_WHEEL_BYTES),
+        (" unpacked", [(one.label, one.unpacked_bytes) for one in sorted(wheels)], MOST_UNPACKED_BYTES),
+    ):
+        if sum(size for _, size in sizes) > most:
+            each = ", ".join(f"{label} ({size / (1 << 20):.1f} MiB)" for label, size in sizes)
+            return f"{each}: more than {most >> 20} MiB{what} together, and one engine or trial takes no more"
+    return None
 
 
 def _read(text: bytes | None) -> tuple[Wheel, ...]:

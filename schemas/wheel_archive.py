@@ -58,6 +58,7 @@ class OpenWheel:
             RuntimeError,
             EOFError,
             UnicodeDecodeError,
+            csv.Error,
             zlib_error,
         ) as error:
             raise self._wrong(f"it cannot be read: {error}") from None
@@ -117,10 +118,6 @@ class OpenWheel:
                 raise self._wrong(
                     f"{entry.filename}: with it there are more than {MOST_UNPACKED_BYTES >> 20} MiB in it"
                 )
-        for name in found:
-            for parent in PurePosixPath(name).parents:
-                if str(parent) in found:
-                    raise self._wrong(f"{parent} is a file, and a folder for {name}")
         return found
 
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
@@ -198,6 +195,10 @@ class OpenWheel:
             if path in self._paths:
                 raise self._wrong(f"{entry.filename}: {path} is there twice")
             self._paths[path] = entry
+        for path, entry in self._paths.items():
+            for parent in map(str, PurePosixPath(path).parents):
+                if parent in self._paths:
+                    raise self._wrong(f"{entry.filename}: {parent} is a file, and a folder for {path}")
         tops = {
             path.parts[0].partition(".")[0]
             for path in map(PurePosixPath, self._paths)
@@ -229,16 +230,24 @@ class OpenWheel:
             raise self._wrong(f"{name} is not there")
         if entry.file_size > _MOST_METADATA:
             raise self._wrong(f"{name} has more than {_MOST_METADATA >> 20} MiB")
-        return self._zip.read(entry).decode()
+        return self._read(entry).decode()
 
     def _content(self, entry: zipfile.ZipInfo) -> bytes:
         try:
-            content = self._zip.read(entry)
+            content = self._read(entry)
         except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib_error) as error:
             raise self._wrong(f"{entry.filename} cannot be read: {error}") from None
         said = self._hashes.get(entry.filename)
         if said is not None and _digest(said) != hashlib.sha256(content).digest():
             raise self._wrong(f"{entry.filename}: {self._info}/RECORD has another SHA-256 of it")
+        return content
+
+    def _read(self, entry: zipfile.ZipInfo) -> bytes:
+        """All of it, and never more than it says to have: read as a whole, it would be inflated first and measured then."""
+        with self._zip.open(entry) as file:
+            content = file.read(entry.file_size)
+            if file.read(1) or len(content) != entry.file_size:
+                raise zipfile.BadZipFile(f"{entry.filename} has another size than it says")
         return content
 
     def _wrong(self, text: str) -> WheelError:

@@ -26,6 +26,7 @@ from flotilla.engine_sidecar.link.frames import Frames, frame
 from flotilla.engine_sidecar.link.trial import Produced, Progressed, Refused, RunTrial
 from flotilla.engine_sidecar.replay.streams import WrongDataError
 from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
+from flotilla.schemas import code_changes
 from flotilla.schemas.backtest import CatalogFile, Outcome, TrialFailure, TrialProgress
 from flotilla.schemas.package_archive import ArchiveError
 
@@ -40,6 +41,7 @@ def run(sock: socket.socket) -> int:
     """Runs one trial over the link `sock`; returns the process's exit code: 0 with a result, else 1."""
     # What it forks is of its group, and killed at its end.
     os.setsid()
+    code_changes.ignore_warnings()
     link = _Link(sock)
     trial = link.receive()
     random.seed(trial.job.seed)

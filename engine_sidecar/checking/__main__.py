@@ -62,9 +62,12 @@ def package_of(
     check: CheckLine,
     patience_s: float = PACKAGE_S,
     wheels: WheelFolders | None = None,
-    opened: Sequence[OpenWheel] = (),
+    opened: Callable[[], Sequence[OpenWheel]] = tuple,
 ) -> PackageFindings:
-    """What is in the first archive, or what is wrong with it. Its process has no network, and one folder of its own to write to."""
+    """What is in the first archive, or what is wrong with it. Its process has no network, and one folder of its own to write to.
+
+    `opened` reads the wheels that came with it, which are let go before anything is forked.
+    """
     from flotilla.engine_sidecar.checking import package_check  # noqa: PLC0415 - a second
     from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second
 
@@ -72,7 +75,7 @@ def package_of(
     packages, scratch = OpenPackages(), make_folder()
     try:
         files = unpack(check.archives[0])
-        if unmet := _unmet(files, opened):
+        if unmet := _unmet(files, opened()):
             return PackageFindings(problems=unmet)
         packages.add(check.archives[:1], wheels=wheels.path if wheels else "")
         trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
@@ -111,9 +114,14 @@ def answer_to(check: CheckLine, following: BinaryIO) -> Answer:
         return python_here()
     wheels = WheelFolders(WHEELS_FOLDER.given())
     try:
-        opened = [_taken(wheels, each, following) for each in check.wheels]
         if check.is_package:
-            return package_of(check, wheels=wheels, opened=opened)
+            return package_of(
+                check,
+                wheels=wheels,
+                opened=lambda: [_taken(wheels, each, following) for each in check.wheels],
+            )
+        for each in check.wheels:
+            wheels.unpack(each, following.read(each.size_bytes))
         return problems_of(check, wheels=wheels)
     except (ArchiveError, OSError) as error:
         problem = FieldError("package" if check.is_package else "packages", str(error))

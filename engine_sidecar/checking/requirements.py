@@ -39,7 +39,10 @@ def requirement_problems(
 
 
 def _missing(requirement: str, python: EnginePython) -> str:
-    return f"{requirement} is asked for, and is neither what engines have ({python.label}) nor among the wheels that came with the package"
+    return (
+        f"{requirement} is asked for, and is neither what engines have ({python.label}) nor among the wheels that came with the package: "
+        "`flotilla package push` brings those, and a push over REST brings none"
+    )
 
 
 def _needless(wheel: OpenWheel, used: frozenset[str], python: EnginePython) -> str | None:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,12 @@ class NoRoomError(Exception):
     """Wheels of others that are in use leave too little room; the text says how much there is."""
 
 
+@dataclass
+class _Unpacked:
+    size_bytes: int
+    users: int = 0
+
+
 class WheelFolders:
     """Unpacks wheels below a folder of this process: 512 MiB of files at once. In a container nothing that is forked can write there."""
 
@@ -25,8 +32,8 @@ class WheelFolders:
         """It is made in `within`, else in the system's temporary folder."""
         self._within = within
         self._folder: Path | None = None
-        self._there: dict[Wheel, int] = {}
-        """How many use each, the one that was asked for last at the end."""
+        self._there: dict[str, _Unpacked] = {}
+        """By digest: two packages may call the same content by two file names. The one that was asked for last is at the end."""
 
     @property
     def path(self) -> str:
@@ -35,19 +42,20 @@ class WheelFolders:
 
     def hold(self, wheel: Wheel) -> bool:
         """Keeps a wheel that is there from going, until `let_go`. False for one that is not there."""
-        if wheel not in self._there:
+        if (there := self._there.pop(wheel.digest, None)) is None:
             return False
-        self._there[wheel] = self._there.pop(wheel) + 1
+        there.users += 1
+        self._there[wheel.digest] = there
         return True
 
     def let_go(self, wheel: Wheel) -> None:
         """Ends one `hold`. It stays for whoever needs it next, as long as there is room."""
-        if wheel in self._there:
-            self._there[wheel] -= 1
+        if (there := self._there.get(wheel.digest)) is not None:
+            there.users -= 1
 
     def unpack(self, wheel: Wheel, data: bytes) -> None:
-        """Makes `path/digest` of it. Raises ArchiveError for what is not the wheel, or does not run here; NoRoomError; OSError. Then nothing
-        of it is left.
+        """Makes `path/digest` of it, where there is none. Raises ArchiveError for what is not the wheel, or does not run here; NoRoomError;
+        OSError. Then nothing is left of what it made.
         """
         opened = OpenWheel(data, wheel.file)
         if opened.as_listed != wheel:
@@ -55,16 +63,19 @@ class WheelFolders:
                 f"{wheel.file}: it is not what the package says it is: {wheel.label}, {wheel.digest[:12]}"
             )
         require_runnable(opened)
+        if wheel.digest in self._there:
+            return
         self._make_room(wheel.unpacked_bytes)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="flotilla-wheels-", dir=self._within))
         home = self._folder / wheel.digest
+        home.mkdir()
         try:
             _write(opened, home)
         except (OSError, ArchiveError):
             shutil.rmtree(home, ignore_errors=True)
             raise
-        self._there[wheel] = 0
+        self._there[wheel.digest] = _Unpacked(wheel.unpacked_bytes)
 
     def close(self) -> None:
         """Removes them all."""
@@ -72,10 +83,10 @@ class WheelFolders:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _make_room(self, size: int) -> None:
-        for each, users in list(self._there.items()):
-            if self._bytes + size > MOST_UNPACKED_BYTES and not users:
-                del self._there[each]
-                shutil.rmtree(Path(self.path) / each.digest, ignore_errors=True)
+        for digest, there in list(self._there.items()):
+            if self._bytes + size > MOST_UNPACKED_BYTES and not there.users:
+                del self._there[digest]
+                shutil.rmtree(Path(self.path) / digest, ignore_errors=True)
         if self._bytes + size > MOST_UNPACKED_BYTES:
             raise NoRoomError(
                 f"the wheels in use here have {self._bytes >> 20} MiB unpacked, and there is room for {MOST_UNPACKED_BYTES >> 20} MiB"
@@ -83,7 +94,7 @@ class WheelFolders:
 
     @property
     def _bytes(self) -> int:
-        return sum(each.unpacked_bytes for each in self._there)
+        return sum(each.size_bytes for each in self._there.values())
 
 
 def require_runnable(wheel: OpenWheel) -> None:
@@ -97,7 +108,6 @@ def require_runnable(wheel: OpenWheel) -> None:
 
 
 def _write(wheel: OpenWheel, home: Path) -> None:
-    home.mkdir()
     for name, content in wheel.files():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)

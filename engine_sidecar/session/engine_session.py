@@ -21,7 +21,7 @@ from flotilla.engine_sidecar.session.packages import Packages, is_for_good, is_p
 from flotilla.engine_sidecar.session.questions import Questions
 from flotilla.engine_sidecar.session.reporter import Reporter
 from flotilla.engine_sidecar.session.settings import Settings
-from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.engine_sidecar.session.strategy_commands import PackageAccess, StrategyCommands
 from flotilla.schemas import contract
 from flotilla.schemas.contract import Actor, Call
 from flotilla.schemas.fault import FaultCode, FaultError, fault
@@ -50,7 +50,7 @@ class EngineSession:
         self._launch = launch
         self._settings = settings
         self._is_over = asyncio.Event()
-        self._packages = Packages(settings.wheels_folder)
+        self._packages = Packages(settings.wheels_folder, FaultCode.TOO_LARGE)
         self._bus: Bus | None = None
         self._fetching = Tasks()
         self._processes = processes
@@ -74,7 +74,10 @@ class EngineSession:
                 self._handlers,
                 self._commands,
                 StrategyCommands(
-                    launch.spec, self._handlers, questions, self._archives, lambda: self._packages.wheels
+                    launch.spec,
+                    self._handlers,
+                    questions,
+                    PackageAccess(self._archives, lambda: self._packages.wheels, self._packages.let_go),
                 ),
             ),
             self._reporter,

@@ -1,7 +1,9 @@
 """The packages of a session, and the wheels that they need: fetched by digest before anything is forked that imports them, and kept."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from flotilla.bus.bus import Bus
@@ -20,7 +22,9 @@ class Packages:
     stay there until the session ends.
     """
 
-    def __init__(self, wheels_folder: Path | None = None) -> None:
+    def __init__(self, wheels_folder: Path | None = None, no_room: FaultCode = FaultCode.BUSY) -> None:
+        """`no_room` is answered where wheels in use leave too little room: `too_large` where those are never let go."""
+        self._no_room = no_room
         self._kept: dict[str, bytes] = {}
         self._wheels = WheelFolders(wheels_folder)
         self._unpacking = asyncio.Lock()
@@ -36,7 +40,7 @@ class Packages:
 
     async def fetch(self, bus: Bus, packages: Iterable[PackageRef]) -> tuple[bytes, ...]:
         """The archives, in order; their wheels are unpacked then. Raises FaultError: `not_found`, `too_large` for more than a process is
-        handed, `invalid` for wheels that do not run here, `busy` while others take the room for them, and as calls do.
+        handed, `invalid` for wheels that do not run here, `no_room` while others take the room for them, and as calls do.
         """
         named = tuple(packages)
         archives: list[bytes] = []
@@ -68,7 +72,7 @@ class Packages:
         for wheel in _wheels(archive):
             if not self._wheels.hold(wheel):
                 data = await fetch_wheel(bus, wheel)
-                await asyncio.to_thread(self._wheels.unpack, wheel, data)
+                await _to_its_end(partial(self._wheels.unpack, wheel, data))
                 self._wheels.hold(wheel)
             held.append(wheel)
 
@@ -81,7 +85,7 @@ class Packages:
             except BaseException as error:
                 for wheel in held:
                     self._wheels.let_go(wheel)
-                if (refused := _refusal(package, error)) is None:
+                if (refused := _refusal(package, error, self._no_room)) is None:
                     raise
                 raise refused from error
 
@@ -105,7 +109,18 @@ async def _fetched(bus: Bus, package: PackageRef) -> bytes:
         raise fault(error.fault.code, text) from error
 
 
-def _refusal(package: PackageRef, error: BaseException) -> FaultError | None:
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """In a thread. Whoever is cancelled waits for it first: it goes on, and who unpacks next must not meet it."""
+    done = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(done)
+    finally:
+        while not done.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([done])
+
+
+def _refusal(package: PackageRef, error: BaseException, no_room: FaultCode) -> FaultError | None:
     """What somebody is told who waits for the package; None for what is no trouble of its wheels."""
     match error:
         case FaultError():
@@ -113,7 +128,7 @@ def _refusal(package: PackageRef, error: BaseException) -> FaultError | None:
         case ArchiveError():
             return fault(FaultCode.INVALID, f"package {package.label}: {error}")
         case NoRoomError():
-            return fault(FaultCode.BUSY, f"package {package.label}: {error}")
+            return fault(no_room, f"package {package.label}: {error}")
         case OSError():
             text = f"its wheels cannot be unpacked on this host: {error.strerror or error}"
             return fault(FaultCode.INTERNAL, f"package {package.label}: {text}")

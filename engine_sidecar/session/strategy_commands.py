@@ -1,7 +1,7 @@
 """Commands from the bus about single strategies, answered when the engine has carried them out."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from flotilla.engine_sidecar.link.asking import (
     AddStrategy,
@@ -15,7 +15,7 @@ from flotilla.engine_sidecar.link.asking import (
 from flotilla.engine_sidecar.link.messages import AtRest
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
 from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.states import RunState, StopPolicy
@@ -27,7 +27,14 @@ from flotilla.schemas.strategy import (
     StrategyList,
 )
 
-type FetchPackages = Callable[[Iterable[PackageRef]], Awaitable[tuple[bytes, ...]]]
+
+class PackageAccess(NamedTuple):
+    """How packages are had: `fetch` holds what it hands out, `wheels` is the folder of what they need, `let_go` holds it no longer."""
+
+    fetch: Callable[[Iterable[PackageRef]], Awaitable[tuple[bytes, ...]]]
+    wheels: Callable[[], str]
+    let_go: Callable[[Iterable[bytes]], None]
+
 
 LOOK_S: Final = 4.0
 CHANGE_S: Final = 15.0
@@ -44,13 +51,10 @@ class StrategyCommands:
         spec: SessionSpec,
         handlers: Handlers,
         questions: Questions,
-        fetch: FetchPackages,
-        wheels: Callable[[], str],
+        packages: PackageAccess,
     ) -> None:
-        """`wheels` tells the folder of what fetched packages need."""
         self._spec = spec
-        self._fetch = fetch
-        self._wheels = wheels
+        self._packages = packages
         self._handlers = handlers
         self._questions = questions
 
@@ -62,10 +66,16 @@ class StrategyCommands:
         """Adds a strategy. Raises `invalid` with field `strategy` for one that cannot be built, `conflict` for a tag in use."""
         fence(self._spec, command.session_id)
         packages = (command.package,) if command.package else ()
-        archives = await self._fetch(packages) if packages else ()
+        archives = await self._packages.fetch(packages) if packages else ()
         labels = tuple(package.label for package in packages)
-        question = AddStrategy(command.strategy, command.start, archives, labels, self._wheels())
-        done = await self._ask(command.session_id, question, CHANGE_S)
+        question = AddStrategy(command.strategy, command.start, archives, labels, self._packages.wheels())
+        try:
+            done = await self._ask(command.session_id, question, CHANGE_S)
+        except FaultError as error:
+            # Where it is not known what the engine did, it may run something of them.
+            if error.fault.code not in (FaultCode.OUTCOME_UNKNOWN, FaultCode.INTERNAL):
+                self._packages.let_go(archives)
+            raise
         self._note(done.strategy_id, is_at_rest=not command.start)
         return done
 

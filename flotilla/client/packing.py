@@ -15,6 +15,7 @@ from flotilla.schemas.package import MOST_BYTES, Wheel
 from flotilla.schemas.package_archive import MOST_FILES, ArchiveError, digest_of, is_left_out, pack
 from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
 
+_AT_TOP: Final = frozenset({"pyproject.toml", "requirements.txt"})
 _NAME: Final = re.compile(NAME_PATTERN)
 
 
@@ -66,7 +67,7 @@ def require_name(name: str) -> None:
 
 def _files(path: Path) -> dict[str, bytes]:
     if path.is_dir():
-        # A folder that is a Python package itself is packed with its name.
+        # A folder that is a Python package itself is packed with its name; what it requires is said at the top of an archive.
         top = f"{path.resolve().name}/" if (path / "__init__.py").exists() else ""
         return _read(top, path)
     if path.suffix != ".py" and path.exists():
@@ -86,7 +87,7 @@ def _read(top: str, folder: Path) -> dict[str, bytes]:
         _refuse_large(name, total)
         if len(found) > MOST_FILES:
             raise ArchiveError(f"{name}: with it the package has more than {MOST_FILES} files")
-    return {f"{top}{name}": file.read_bytes() for name, file in found.items()}
+    return {name if name in _AT_TOP else f"{top}{name}": file.read_bytes() for name, file in found.items()}
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:

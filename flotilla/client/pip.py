@@ -37,11 +37,12 @@ async def download(
     python: EnginePython,
     into: Path,
     wheels: Path | None,
-    patience_s: float = RESOLVE_S,
+    until: float,
 ) -> list[Path]:
-    """Wheels that meet the requirements where engines run, from the user's own index, or from the folder `wheels` alone.
+    """Wheels that meet the requirements where engines run, from the user's own index, or from the folder `wheels` alone, an absolute path.
 
-    Raises FaultError: `invalid` naming a requirement that no wheel meets, `unavailable` where the index is out of reach.
+    Raises FaultError: `invalid` naming a requirement that no wheel meets, `unavailable` where the index is out of reach; TimeoutError at
+    `until`, in seconds of the loop's clock.
     """
     asked = list(requirements)
     found, stand_ins = into / "found", into / "engines"
@@ -53,9 +54,7 @@ async def download(
         "".join(f"{name}=={_labelled(version)}\n" for name, version in python.installed.items())
     )
     command = [*_command(into, python), *(("--no-index", "--find-links", str(wheels)) if wheels else ())]
-    code, said = await _run(command, into, _environment(alone=wheels is not None), patience_s)
-    if code is None:
-        raise _away(asked, f"it did not answer all within {patience_s:g} s")
+    code, said = await _run(command, into, _environment(alone=wheels is not None), until)
     if code:
         raise _refusal(asked, said, python, wheels)
     return sorted(path for path in found.iterdir() if not _STAND_IN_FILE.search(path.name))
@@ -88,9 +87,9 @@ def _environment(*, alone: bool) -> dict[str, str]:
 
 
 async def _run(
-    command: list[str], folder: Path, environment: Mapping[str, str], patience_s: float
+    command: list[str], folder: Path, environment: Mapping[str, str], until: float
 ) -> tuple[int | None, str]:
-    """Its exit code, None where it was ended for want of patience, and what it said."""
+    """Its exit code, and what it said."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -101,10 +100,8 @@ async def _run(
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout_at(until):
             said, _ = await process.communicate()
-    except TimeoutError:
-        return None, ""
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -125,7 +122,7 @@ def _refusal(asked: list[str], said: str, python: EnginePython, wheels: Path | N
     if "ResolutionImpossible" in said or "conflicting dependencies" in said:
         return invalid(FieldError("requirements", _conflict(lines)))
     if away:
-        return _away(asked, away[-1])
+        return out_of_reach(asked, away[-1])
     for line in lines:
         if match := _NO_WHEEL.search(line):
             where = f"in {wheels}" if wheels else "in the package index"
@@ -139,7 +136,8 @@ def _refusal(asked: list[str], said: str, python: EnginePython, wheels: Path | N
     return invalid(FieldError("requirements", text))
 
 
-def _away(asked: list[str], why: str) -> FaultError:
+def out_of_reach(asked: Iterable[str], why: str) -> FaultError:
+    """What is said of an index that is away, or takes too long."""
     text = (
         f"{', '.join(asked)}: the package index is out of reach: {why[:400]}. Without an index: put the wheels into a folder, "
         "and name it by --wheels FOLDER"

@@ -25,10 +25,11 @@ async def wheel_set(
 ) -> dict[Wheel, bytes]:
     """The wheels with their content, sorted, that meet what is asked where engines run; none where they have it all. With `folder` no index is asked.
 
-    Raises FaultError: `invalid` naming requirement or wheel, `unavailable` where an index is out of reach.
+    Raises FaultError: `invalid` naming requirement or wheel, `unavailable` where an index is out of reach, or takes more than `patience_s`
+    for all that it is asked.
     """
-    if folder is not None:
-        _require_folder(folder)
+    until = asyncio.get_running_loop().time() + patience_s
+    source = _whole_path(folder) if folder is not None else None
     found = settled(asked, {}, python)
     opened: dict[str, OpenWheel] = {}
     roots: dict[str, None] = {}
@@ -42,7 +43,10 @@ async def wheel_set(
         # Markers are judged by what engines are, and pip knows this machine only.
         roots |= dict.fromkeys(map(_text, found.missing))
         with tempfile.TemporaryDirectory(prefix="flotilla-wheels-") as into:
-            paths = await pip.download(roots, python, Path(into), folder, patience_s)
+            try:
+                paths = await pip.download(roots, python, Path(into), source, until)
+            except TimeoutError:
+                raise pip.out_of_reach(roots, f"it did not answer all within {patience_s:g} s") from None
             opened = await asyncio.to_thread(_opened, paths)
         found = settled(asked, opened, python)
     missing = ", ".join(sorted({str(each.requirement) for each in found.missing}))
@@ -56,11 +60,13 @@ def _text(asked: Asked) -> str:
     return f"{one.name}{extras}{one.specifier}"
 
 
-def _require_folder(folder: Path) -> None:
+def _whole_path(folder: Path) -> Path:
+    """pip runs in a folder of its own, where a relative path would be another."""
     if not folder.is_dir():
         raise invalid(FieldError("wheels", f"{folder} is no folder"))
     if not any(folder.glob("*.whl")):
         raise invalid(FieldError("wheels", f"{folder} has no wheel in it: files whose names end in .whl"))
+    return folder.resolve()
 
 
 def _require_sound(found: Settled) -> None:

@@ -3,17 +3,22 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from flotilla.schemas.code_changes import LARGEST_BYTES
 from flotilla.schemas.engine import StartReview
 from flotilla.schemas.package import PackageChange, ParameterChange, ReviewedPackage
 from flotilla.show.formats import moment
 
 _MOST_LINES: Final = 80
 _MOST_FILES: Final = 20
+_LONGEST_FILE: Final = 5_000
+"""Lines of a file that is compared line by line, which takes more than twice as long for twice as many."""
+_LONGEST_LINE: Final = 400
 _WORDS: Final = {
     "added": "added",
     "removed": "removed",
@@ -35,15 +40,32 @@ def start_review(review: StartReview, diffs: Mapping[str, Sequence[str]]) -> Ren
 
 
 def diff_of(before: Mapping[str, bytes], after: Mapping[str, bytes], changes: Mapping[str, str]) -> list[str]:
-    """The lines of a unified diff of the files that are named, as far as they are text."""
-    found: list[str] = []
-    for name in changes:
-        old, new = _lines(before.get(name, b"")), _lines(after.get(name, b""))
-        if old is None or new is None:
-            found.append(f"{name} is no text")
-            continue
-        found += difflib.unified_diff(old, new, f"then/{name}", f"now/{name}", n=2, lineterm="")
-    return found
+    """The lines of a unified diff of the Python files that are named, no more than are shown and one; of what is large, or no such file, that
+    it differs.
+    """
+    differences = (
+        line for name in changes for line in _difference(name, before.get(name, b""), after.get(name, b""))
+    )
+    return [_printable(line) for line in islice(differences, _MOST_LINES + 1)]
+
+
+def _difference(name: str, old: bytes, new: bytes) -> Iterator[str]:
+    if old == new:
+        return  # an empty file came or went
+    if not name.endswith(".py") or max(len(old), len(new)) > LARGEST_BYTES:
+        yield f"{name} differs"
+        return
+    try:
+        then, now = old.decode().splitlines(), new.decode().splitlines()
+    except UnicodeDecodeError:
+        yield f"{name} differs, and is no text"
+        return
+    if max(len(then), len(now)) > _LONGEST_FILE:
+        yield f"{name} differs, and has more than {_LONGEST_FILE} lines"
+    elif then == now:
+        yield f"{name} differs in how lines end"
+    else:
+        yield from difflib.unified_diff(then, now, f"then/{name}", f"now/{name}", n=2, lineterm="")
 
 
 def _package(one: ReviewedPackage, review: StartReview) -> Iterator[Text]:
@@ -99,19 +121,13 @@ def _diff(lines: Sequence[str]) -> Iterator[Text]:
     for line in lines[:_MOST_LINES]:
         yield Text(f"    {line}", style=_COLOURS.get(line[:1], ""), no_wrap=True, overflow="ignore")
     if len(lines) > _MOST_LINES:
-        yield Text(f"    … {len(lines) - _MOST_LINES} more lines of difference", style="dim")
+        yield Text("    … there are more lines of difference", style="dim")
 
 
-def _lines(body: bytes) -> list[str] | None:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return None
-    # What a terminal would take for more than text is shown as what it is.
-    return [
-        "".join(each if each.isprintable() or each == "\t" else "\ufffd" for each in line)
-        for line in text.splitlines()
-    ]
+def _printable(line: str) -> str:
+    """What a terminal would take for more than text is shown as what it is."""
+    shown = "".join(each if each.isprintable() or each == "\t" else "\ufffd" for each in line[:_LONGEST_LINE])
+    return f"{shown}…" if len(line) > _LONGEST_LINE else shown
 
 
 def _json(value: Any) -> str:

@@ -1,7 +1,9 @@
 """Checks by NautilusTrader itself, of plans and of packages, a few at a time: each costs a second of CPU and half a gigabyte."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Final
 
 import msgspec
@@ -20,9 +22,11 @@ type FetchWheel = Callable[[Wheel], Awaitable[bytes]]
 AT_ONCE: Final = 2
 WAIT_S: Final = 6.0
 CHECK_S: Final = 25.0
-"""Together they stay below the time that a caller waits."""
+"""Together they stay below the time that a caller waits; packages and wheels are fetched within it."""
 PACKAGE_S: Final = 45.0
 """For a package there is more: somebody waits for his push, and nobody for his engine."""
+FETCH_S: Final = 20.0
+"""And more for its wheels, which come from afar; a push waits for 75 s."""
 
 
 class PlanChecks:
@@ -46,22 +50,32 @@ class PlanChecks:
 
     async def check(self, request: PlanCheck) -> PlanProblems:
         """Raises FaultError: `busy` when others are checked for long, `unavailable` when nothing can be said of the plan."""
-        archives = tuple([await self._fetch(digest) for digest in request.packages])
+        until = self._until(self._check_s)
+        archives = await self._archives(request.packages, until)
         if text := too_many_wheels(_wheels(archives)):
             return PlanProblems(problems=(FieldError("packages", text),))
         line = CheckLine(strategies=request.strategies, plan=request.plan, archives=archives)
-        return answer_in(await self._run(line, self._check_s), PlanProblems, "the plan")
+        return answer_in(await self._run(line, until, self._check_s), PlanProblems, "the plan")
 
     async def check_package(self, request: CheckPackage) -> PackageFindings:
         """What is in a package. Raises FaultError likewise, and `not_found` for one that was not uploaded."""
-        line = CheckLine(archives=(await self._fetch(request.digest),), is_package=True)
-        return answer_in(await self._run(line, PACKAGE_S), PackageFindings, "the package")
+        until = self._until(PACKAGE_S + FETCH_S)
+        line = CheckLine(archives=await self._archives((request.digest,), until), is_package=True)
+        return answer_in(await self._run(line, until, PACKAGE_S), PackageFindings, "the package")
 
     async def python(self, request: WhichPython) -> EnginePython:
         """What packages find here. Raises FaultError likewise."""
-        return answer_in(await self._run(CheckLine(is_python=True), self._check_s), EnginePython, "Python")
+        output = await self._run(CheckLine(is_python=True), self._until(self._check_s), self._check_s)
+        return answer_in(output, EnginePython, "Python")
 
-    async def _run(self, line: CheckLine, check_s: float) -> CheckOutput:
+    def _until(self, check_s: float) -> float:
+        return asyncio.get_running_loop().time() + self._wait_s + check_s
+
+    async def _archives(self, digests: Iterable[str], until: float) -> tuple[bytes, ...]:
+        async with _in_time(until):
+            return tuple([await self._fetch(digest) for digest in digests])
+
+    async def _run(self, line: CheckLine, until: float, check_s: float) -> CheckOutput:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._slots.acquire()
@@ -69,15 +83,31 @@ class PlanChecks:
             text = "other plans are being checked"
             raise fault(FaultCode.BUSY, text, retry_after_s=self._wait_s) from None
         try:
-            return await self._runtime.check(await self._input(line), check_s)
+            async with _in_time(until):
+                content = await self._input(line)
+            left_s = until - asyncio.get_running_loop().time()
+            return await self._runtime.check(content, min(check_s, left_s))
         finally:
             self._slots.release()
 
     async def _input(self, line: CheckLine) -> bytes:
         """The line, and behind it the wheels that its packages need."""
         wheels = _wheels(line.archives)
-        content = [await self._fetch_wheel(wheel) for wheel in wheels]
-        return b"".join((msgspec.json.encode(msgspec.structs.replace(line, wheels=wheels)), b"\n", *content))
+        # Which hands out what it holds: joined, all of it would be there twice.
+        content = BytesIO()
+        content.write(msgspec.json.encode(msgspec.structs.replace(line, wheels=wheels)) + b"\n")
+        for wheel in wheels:
+            content.write(await self._fetch_wheel(wheel))
+        return content.getvalue()
+
+
+@asynccontextmanager
+async def _in_time(until: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise fault(FaultCode.UNAVAILABLE, "its packages could not be fetched in time") from None
 
 
 def _wheels(archives: Iterable[bytes]) -> tuple[Wheel, ...]:

@@ -11,9 +11,11 @@ from flotilla.bus.jwt import claims_of
 from flotilla.cli.new_package import project_files
 from flotilla.client.client import Flotilla
 from flotilla.client.packing import packed
+from flotilla.schemas.wheel_archive import OpenWheel
 from tests.e2e.engines import eventually
 from tests.e2e.rest import API, ENGINE, Rest
 from tests.e2e.stacks import RunningStack
+from tests.wheels import wheel
 
 PUSH = "fleet.package.push"
 
@@ -70,6 +72,19 @@ async def test_a_package_is_pushed_by_an_admin_and_removed(
         ("fleet.package.remove", "accepted"),
         ("fleet.package.remove", "not_found"),
     ]
+
+
+async def test_what_needs_wheels_is_refused_with_the_way_that_brings_them(rest: Rest, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("")
+    (tmp_path / "requirements.txt").write_text("fe-absent>=1")
+    raw = packed(tmp_path, "needing").archive
+    status, told = await rest.call("POST", f"{API}/packages?name=needing", raw=raw)
+    assert (status, told["errors"][0]["field"]) == (422, "requirements.txt"), told
+    assert "`flotilla package push` brings those" in told["errors"][0]["message"]
+    file, data = wheel("fe-absent")
+    raw = packed(tmp_path, "needing", wheels=[OpenWheel(data, file).as_listed]).archive
+    status, told = await rest.call("POST", f"{API}/packages?name=needing", raw=raw)
+    assert (status, "`flotilla package push` does that" in told["message"]) == (409, True), told
 
 
 def may_say(stack: RunningStack) -> list[str]:

@@ -1,5 +1,6 @@
 """A live start, from the question to the record: what is shown, who is asked, and what is refused when somebody pushed meanwhile."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.package import FoundStrategy, PackageFindings, RemovePackage
 from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.states import RunState
+from flotilla.show.start_reviews import diff_of
 from tests.integration.orchestrator_bench import Bench, bench, idle, refused  # noqa: F401 - fixtures
 from tests.integration.test_orchestrator_ownership import broker
 from tests.integration.test_packages_on_record import Checks, checks, push  # noqa: F401 - fixtures
@@ -81,8 +83,16 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
     checks: Checks,  # noqa: F811
     somebody: Somebody,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fleet = Flotilla(bench.operator)
+    threads: list[int] = []
+
+    def noting(*arguments: Any) -> list[str]:
+        threads.append(threading.get_ident())
+        return diff_of(*arguments)
+
+    monkeypatch.setattr(live_starts, "diff_of", noting)
 
     async def ask(chosen: EngineConfig | None, *, yes: bool = False) -> tuple[dict[str, str] | None, str]:
         digests = await live_starts.confirmed(fleet, chosen, "e1" if chosen is None else None, yes=yes)
@@ -90,7 +100,8 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
 
     checks.findings = findings(period=5, gone=1)
     await push(bench, FIRST)
-    assert await ask(replace(config(), trading_mode="paper")) == (None, "")
+    # Nothing is shown or asked of one that trades no money, and what it is started with is that all the same.
+    assert await ask(replace(config(), trading_mode="paper")) == ({"mine": digest_of(FIRST)}, "")
     with pytest.raises(FaultError, match="nobody to ask") as caught:
         await ask(config())
     assert caught.value.fault.code == FaultCode.CONFIRMATION_REQUIRED
@@ -138,6 +149,8 @@ async def test_a_live_start_shows_what_changed_and_asks_and_the_same_again_asks_
     await push(bench, THIRD)
     _, shown = await ask(config(), yes=True)
     assert "the code is the same, but for comments" in shown
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_push_between_looking_and_starting_is_noticed(
@@ -159,6 +172,42 @@ async def test_a_push_between_looking_and_starting_is_noticed(
     assert (await refused(bench, contract.ENGINE_RESTART, again)).code == FaultCode.CONFLICT
     # Who asks for no comparison gets none.
     await trade(bench, StartEngine(config=config("mine@1"), confirm_live_trading=True))
+
+
+async def test_what_was_looked_at_is_compared_when_it_was_configured_live_after_the_look(
+    bench: Bench,  # noqa: F811
+    checks: Checks,  # noqa: F811
+) -> None:
+    fleet = Flotilla(bench.operator)
+    await push(bench, FIRST)
+    paper = replace(config(), trading_mode="paper")
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=paper))
+    digests = await live_starts.confirmed(fleet, None, "e1", yes=False)
+    await push(bench, SECOND)
+    await bench.call(contract.ENGINE_CONFIGURE, ConfigureEngine(config=config()))
+    request = StartEngine(instance_id="e1", confirm_live_trading=True, expected_digests=digests)
+    fault = await refused(bench, contract.ENGINE_START, request)
+    assert [each.field for each in fault.errors] == ["expected_digests.mine"]
+
+
+async def test_a_start_that_is_sent_again_after_another_look_is_the_same_start(
+    bench: Bench,  # noqa: F811
+    checks: Checks,  # noqa: F811
+) -> None:
+    fleet = Flotilla(bench.operator)
+    await push(bench, FIRST)
+    first = await live_starts.confirmed(fleet, config(), None, yes=True)
+    request = StartEngine(
+        config=config(), confirm_live_trading=True, expected_digests=first, request_id="start-1"
+    )
+    accepted = await bench.call(contract.ENGINE_START, request)
+    await push(bench, SECOND)
+    second = await live_starts.confirmed(fleet, config(), None, yes=True)
+    assert second != first
+    again = replace(request, expected_digests=second)
+    assert await bench.call(contract.ENGINE_START, again) == accepted
+    fault = await refused(bench, contract.ENGINE_START, replace(request, confirm_live_trading=False))
+    assert "was used for another command" in fault.message
 
 
 async def test_an_engine_that_nobody_knows_is_nothing_to_look_at(bench: Bench) -> None:  # noqa: F811

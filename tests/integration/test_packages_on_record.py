@@ -375,7 +375,8 @@ async def test_wheels_that_are_not_whole_are_refused_and_nothing_is_kept(
     await upload(bench, ONE[1])
     request = PushPackage(name="mine", digest=digest_of(archive))
     missing = await refused(bench, contract.PACKAGE_PUSH, request)
-    assert (missing.code, "the wheel of fe-two 1.0 was not uploaded" in missing.message) == ("conflict", True)
+    words = "the wheel of fe-two 1.0 was not uploaded: `flotilla package push` does that"
+    assert (missing.code, words in missing.message) == ("conflict", True)
     await upload(bench, ONE[1], digest_of(TWO[1]))
     other = await refused(bench, contract.PACKAGE_PUSH, request)
     assert (other.errors[0].field, TWO[0] in other.message) == (WHEELS_FILE, True)

@@ -1,5 +1,6 @@
 """The wheels that pip finds for a package, from an index on loopback and from a folder; and what is told where there are none."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -9,10 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from flotilla.client import pip
+from flotilla.client.pip import download
 from flotilla.client.wheel_sets import wheel_set
 from flotilla.engine_sidecar.checking.requirements import python_here
 from flotilla.schemas import wheel as limits
@@ -84,7 +88,7 @@ async def test_what_cannot_be_had_is_named(text: str, words: list[str]) -> None:
 
 
 async def test_wheels_and_what_they_need_are_those_of_the_engines_machine_and_not_of_this_one(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = PYTHON.environment["platform_machine"]
     there = "aarch64" if here == "x86_64" else "x86_64"
@@ -100,7 +104,18 @@ async def test_wheels_and_what_they_need_are_those_of_the_engines_machine_and_no
     ]
     folder = put(tmp_path / "wheels", *natives, wheel("fe-x86-64"), wheel("fe-aarch64"))
     asked, _ = requirements_of({"requirements.txt": b"fe-n"})
-    found = await wheel_set(asked, engines, folder)
+    ends: list[float] = []
+
+    async def noting(*arguments: Any) -> list[Path]:
+        ends.append(arguments[-1])
+        return await download(*arguments)
+
+    monkeypatch.setattr(pip, "download", noting)
+    found = await wheel_set(asked, engines, folder, 60.0)
+    # Of another machine pip knows after the first round only; they have their time together.
+    assert len(ends) == 2
+    assert len(set(ends)) == 1
+    assert 0 < ends[0] - asyncio.get_running_loop().time() < 60
     other = "fe_aarch64" if there == "aarch64" else "fe_x86_64"
     assert [each.file for each in found] == sorted(
         [f"{other}-1.0-py3-none-any.whl", f"fe_n-1.0-cp313-cp313-manylinux_2_17_{there}.whl"]
@@ -163,6 +178,12 @@ async def test_a_folder_of_wheels_does_without_an_index(tmp_path: Path) -> None:
     assert "no wheel of fe-sdist" in (await refused("fe-sdist", folder)).fault.message
     assert "is no folder" in (await refused("fe-a", tmp_path / "gone")).fault.message
     assert "has no wheel in it" in (await refused("fe-a", tmp_path)).fault.message
+
+
+async def test_a_folder_is_named_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "wheels", *WHEELS)
+    monkeypatch.chdir(tmp_path)
+    assert await resolved("fe-a", Path("wheels")) == ["fe-a 1.0", "fe-b 2.0"]
 
 
 async def test_a_wheel_of_the_folder_that_lies_or_was_cut_is_refused_by_its_name(tmp_path: Path) -> None:

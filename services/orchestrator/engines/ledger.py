@@ -12,7 +12,7 @@ from flotilla.bus.endpoint import asked
 from flotilla.bus.logs import get_logger
 from flotilla.bus.tasks import Tasks
 from flotilla.schemas.contract import Call
-from flotilla.schemas.engine import EngineAccepted
+from flotilla.schemas.engine import EngineAccepted, RestartEngine, StartEngine
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.services.orchestrator.core.record_time import wall
@@ -56,7 +56,7 @@ class Ledger:
 
     def stamp(self, call: Call[Any, Any], request: Any) -> Stamp:
         """What makes this command one of a kind."""
-        body = msgspec.json.encode(request, order="deterministic")
+        body = msgspec.json.encode(_meant(request), order="deterministic")
         return Stamp(
             request_id=request.request_id or new_request_id(),
             subject=call.subject,
@@ -127,6 +127,13 @@ class Ledger:
         except FaultError as error:
             log.warning("command is not on record yet", request_id=stamp.request_id, error=str(error))
             self._audit.later(command)
+
+
+def _meant(request: Any) -> Any:
+    """What is asked for. Under which condition is none of it: who sends it again may have looked again meanwhile."""
+    if isinstance(request, StartEngine | RestartEngine):
+        return msgspec.structs.replace(request, expected_digests=None)
+    return request
 
 
 def _repeated[R](call: Call[Any, R], earlier: Command, stamp: Stamp) -> R:

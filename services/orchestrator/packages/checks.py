@@ -87,7 +87,7 @@ class PackageChecks:
         while index < count:
             piece = await self._record.piece(wheel.digest, index)
             if piece is None or (index and piece.count != count):
-                text = f"piece {index} of the wheel of {wheel.label} was not uploaded: push again"
+                text = f"piece {index} of the wheel of {wheel.label} was not uploaded: `flotilla package push` does that, REST does not"
                 raise fault(FaultCode.CONFLICT, text)
             hashed.update(piece.data)
             count, index = piece.count, index + 1

@@ -6,7 +6,7 @@ from typing import Final
 
 from flotilla.schemas.code_changes import changed_files, is_same_code
 from flotilla.schemas.package import PackageChange, PackageRef
-from flotilla.schemas.package_archive import ArchiveError, digest_of, unpack
+from flotilla.schemas.package_archive import ArchiveError, contents, digest_of
 from flotilla.services.orchestrator.packages.core.offers import newest
 from flotilla.services.orchestrator.packages.ports import PackageRecord
 from flotilla.services.orchestrator.packages.shelf import PackageShelf
@@ -58,7 +58,8 @@ class PackageCode:
 
 def _compared(then: PackageRef, now: PackageRef, before: bytes, after: bytes) -> PackageChange:
     try:
-        files = changed_files(unpack(before), unpack(after))
+        # What was taken under earlier rules is compared under those of today as well.
+        files = changed_files(contents(before), contents(after))
     except ArchiveError as error:
         # Whatever is on record was unpacked before it got a name.
         raise RuntimeError(f"{then.label} or {now.label} is no archive: {error}") from error

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flotilla.engine_sidecar.link import wheel_folders
@@ -159,6 +160,35 @@ def test_wheels_that_nobody_uses_make_room_and_those_in_use_do_not(
     folders.unpack(listed[2], wheels[2][1])
     assert [folders.hold(each) for each in listed] == [False, True, True]
     assert {path.name for path in Path(folders.path).iterdir()} == {each.digest for each in listed[1:]}
+
+
+def test_the_same_wheel_by_another_file_name_is_the_same_folder_which_stays(folders: WheelFolders) -> None:
+    name, data = wheel("fe-w", files={"fe_w.py": "x = 1"})
+    first = OpenWheel(data, name).as_listed
+    other = OpenWheel(data, name.replace("-1.0-", "-1.0-7-")).as_listed
+    assert (other.digest, other != first) == (first.digest, True)
+    folders.unpack(first, data)
+    assert folders.hold(first)
+    folders.unpack(other, data)
+    assert folders.hold(other)
+    home = Path(folders.path) / first.digest
+    assert (home / "fe_w.py").read_text() == "x = 1"
+    folders.let_go(first)
+    with pytest.raises(ArchiveError, match="it is not what the package says"):
+        folders.unpack(msgspec.structs.replace(other, version="2"), data)
+    assert (home / "fe_w.py").exists()
+
+
+def test_a_folder_that_it_did_not_make_is_not_removed(folders: WheelFolders) -> None:
+    package(folders, wheel("fe-v"), **{"fe_a.py": ""})
+    name, data = wheel("fe-w")
+    listed = OpenWheel(data, name).as_listed
+    home = Path(folders.path) / listed.digest
+    home.mkdir()
+    (home / "kept").touch()
+    with pytest.raises(FileExistsError):
+        folders.unpack(listed, data)
+    assert (home / "kept").exists()
 
 
 def test_nothing_is_left_of_them(folder: Path) -> None:

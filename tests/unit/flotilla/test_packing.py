@@ -9,6 +9,7 @@ import pytest
 from flotilla.client.packing import packed
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.package_archive import unpack
+from flotilla.schemas.requirement import requirements_of
 
 
 def project(folder: Path, **files: str) -> Path:
@@ -49,6 +50,29 @@ def test_a_package_is_called_as_its_project_folder_or_file(
 def test_a_folder_that_is_a_python_package_keeps_its_name(tmp_path: Path) -> None:
     folder = project(tmp_path / "mine", **{"__init__.py": ""})
     assert sorted(unpack(packed(folder).archive)) == ["mine/__init__.py", "mine/mine.py"]
+
+
+def test_what_such_a_folder_requires_stands_at_the_top_where_it_is_read(tmp_path: Path) -> None:
+    needs = {
+        "requirements.txt": "fe-a>=1\n",
+        "pyproject.toml": '[project]\nname = "other"\ndependencies = ["fe-b"]\n',
+    }
+    folder = project(tmp_path / "mine", **{"__init__.py": "", "data/requirements.txt": ""}, **needs)
+    made = packed(folder)
+    files = unpack(made.archive)
+    assert sorted(files) == [
+        "mine/__init__.py",
+        "mine/data/requirements.txt",
+        "mine/mine.py",
+        "pyproject.toml",
+        "requirements.txt",
+    ]
+    asked, problems = requirements_of(files)
+    assert ([str(each.requirement) for each in asked], problems, made.name) == (
+        ["fe-b", "fe-a>=1"],
+        (),
+        "other",
+    )
 
 
 def link_out(folder: Path) -> None:

@@ -1,5 +1,13 @@
 """What people are shown before an engine trades money with a package."""
 
+import difflib
+from collections.abc import Iterator
+from difflib import unified_diff
+from typing import Any
+
+import pytest
+
+from flotilla.schemas.code_changes import LARGEST_BYTES
 from flotilla.schemas.engine import StartReview
 from flotilla.schemas.package import PackageChange, PackageRef, ParameterChange, ReviewedPackage
 from flotilla.show.start_reviews import diff_of, start_review
@@ -54,7 +62,7 @@ def test_every_change_is_told_and_what_is_too_much_is_counted() -> None:
         "mine: gone is gone",
         'mine: period has the default "x", and had 1',
         "mine:Watch: every has another type, range or help",
-        "+line 79 … 20 more lines of difference",
+        "+line 79 … there are more lines of difference",
     ):
         assert words in text
     assert "m20.py" not in text
@@ -84,5 +92,48 @@ def test_a_difference_is_of_text_and_what_would_move_a_terminal_is_not_printed()
         "+++ now/old.py",
         "@@ -1 +0,0 @@",
         "-x",
-        "table.bin is no text",
+        "table.bin differs",
     ]
+
+
+def test_what_is_large_or_no_source_is_not_compared_line_by_line() -> None:
+    before = {
+        "a.csv": b"1\n" * 9,
+        "ends.py": b"x = 1\n",
+        "hidden.py": b"x = '\x1b'\n",
+        "latin.py": b"x = '\xff'\n",
+        "large.py": b"#" * LARGEST_BYTES,
+        "long.py": b"x\n" * 5_001,
+    }
+    after = {name: body.replace(b"\n", b"\r\n") + b"#" for name, body in before.items()} | {
+        "ends.py": b"x = 1\r\n",
+        "hidden.py": b"x = '\x07'\n",
+        "new/__init__.py": b"",
+    }
+    lines = diff_of(before, after, dict.fromkeys(sorted(after), "code"))
+    assert [line for line in lines if "differs" in line] == [
+        "a.csv differs",
+        "ends.py differs in how lines end",
+        "large.py differs",
+        "latin.py differs, and is no text",
+        "long.py differs, and has more than 5000 lines",
+    ]
+    # What is not shown as it is, is a difference all the same.
+    assert [line for line in lines if line.endswith("x = '\ufffd'")] == ["-x = '\ufffd'", "+x = '\ufffd'"]
+
+
+def test_no_more_is_compared_than_is_shown_and_no_line_is_shown_at_any_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[str] = []
+
+    def noting(*arguments: Any, **more: Any) -> Iterator[str]:
+        compared.append(arguments[2])
+        return unified_diff(*arguments, **more)
+
+    monkeypatch.setattr(difflib, "unified_diff", noting)
+    before = {f"m{number:02}.py": b"x = 1\n" * 30 for number in range(50)}
+    after = dict.fromkeys(before, b"y = '" + b"a" * 1000 + b"'\n")
+    lines = diff_of(before, after, dict.fromkeys(before, "code"))
+    assert (len(lines), len(compared)) == (81, 3)
+    assert max(map(len, lines)) == 401

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from flotilla.schemas import package_archive
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.package import (
@@ -10,10 +11,13 @@ from flotilla.schemas.package import (
     FoundComponent,
     FoundStrategy,
     PackageChange,
+    PackageChunk,
     PackageRef,
 )
+from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.session import SessionSpec
 from flotilla.services.orchestrator.engines.core.expected import refuse_unexpected
+from flotilla.services.orchestrator.packages.code import PackageCode
 from flotilla.services.orchestrator.packages.core.model import Content, Version
 from flotilla.services.orchestrator.packages.core.reviews import parameter_changes, review
 from tests.unit.orchestrator.makers import NOW, spec
@@ -140,3 +144,27 @@ def test_anything_else_is_refused_by_the_package(
     assert caught.value.fault.code == FaultCode.CONFLICT
     assert [each.field for each in caught.value.fault.errors] == fields
     assert words in caught.value.fault.errors[0].message
+
+
+class Archives:
+    """A record of archives, each in one piece."""
+
+    def __init__(self, *archives: bytes) -> None:
+        self._archives = {digest_of(each): each for each in archives}
+
+    async def piece(self, digest: str, index: int) -> PackageChunk | None:
+        return PackageChunk(digest=digest, index=index, count=1, data=self._archives[digest])
+
+
+async def test_content_that_the_rules_of_today_refuse_is_compared_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, after = pack({"mine.py": b"x = 1\n"}), pack({"mine.py": b"x = 2\n"})
+    monkeypatch.setattr(package_archive, "_OURS", {"mine"})
+    then, now = (
+        PackageRef(name="mine", version="1", digest=digest_of(archive)) for archive in (before, after)
+    )
+    code = PackageCode(Archives(before, after), None)  # type: ignore[arg-type]
+    change = await code.change(then, now)
+    assert change is not None
+    assert change.files == {"mine.py": "code"}

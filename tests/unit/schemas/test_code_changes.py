@@ -1,5 +1,7 @@
 """What is a change of code, and what of comments, docstrings and formatting alone."""
 
+import warnings
+
 import pytest
 
 from flotilla.schemas.code_changes import (
@@ -7,6 +9,7 @@ from flotilla.schemas.code_changes import (
     MOST_BYTES,
     changed_files,
     code_digest,
+    ignore_warnings,
     is_same_code,
 )
 
@@ -104,3 +107,22 @@ def test_no_more_is_looked_into_than_is_done_at_once() -> None:
     kinds = [changes[name] for name in sorted(changes)]
     count = MOST_BYTES // (400 << 10)
     assert kinds == ["comments"] * count + ["code"] * (len(kinds) - count)
+
+
+def test_data_uses_up_nothing_of_what_python_files_may_be_looked_into() -> None:
+    files = {"data.csv": b"1" * (3 << 20), "mine.py": b"x = 1\n"}
+    changes = changed_files(files, {name: body + b"#\n" for name, body in files.items()})
+    assert changes == {"data.csv": "content", "mine.py": "comments"}
+
+
+def test_what_python_warns_of_in_a_compared_source_is_not_printed_and_all_else_is() -> None:
+    source = b"x = '\\d'\n"
+    with warnings.catch_warnings(record=True) as printed:
+        warnings.simplefilter("always")
+        code_digest(source)
+        assert len(printed) == 1
+        ignore_warnings()
+        assert code_digest(source) != ""
+        assert len(printed) == 1
+        compile(source, "mine.py", "exec")
+        assert len(printed) == 2

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from flotilla.schemas import package_archive
 from flotilla.schemas.package_archive import (
     MOST_FILES,
     ArchiveError,
+    archive_file,
+    contents,
     digest_of,
     importable_names,
     module_root,
@@ -127,6 +130,27 @@ def test_an_archive_that_was_not_made_by_us_is_refused(archive: bytes, words: st
     assert unpack(zipped()) == {"mine.py": b"x = 1\n"}
     with pytest.raises(ArchiveError, match=words):
         unpack(archive)
+
+
+def test_one_file_of_an_archive_is_read_without_growing() -> None:
+    assert archive_file(zipped(), "mine.py") == b"x = 1\n"
+    assert archive_file(zipped(), "other.py") is None
+    bomb = zipped(compressed, **{"mine.py": bytes(1 << 10), "other.bin": bytes(range(256)) * 40})
+    for read in (lambda: archive_file(bomb, "mine.py"), lambda: contents(bomb)):
+        with pytest.raises(ArchiveError, match=r"mine\.py: it is compressed"):
+            read()
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        contents(zipped()[:-10])
+
+
+def test_what_was_unpacked_before_is_read_whatever_its_modules_are_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = pack(FILES)
+    monkeypatch.setattr(package_archive, "_OURS", top_names(FILES))
+    with pytest.raises(ArchiveError, match="rename it"):
+        unpack(archive)
+    assert contents(archive) == FILES
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,18 @@ def test_what_never_goes_together_is_named_with_both_versions(text: str, words: 
     assert [words in each for each in problems] == [True]
 
 
+@pytest.mark.parametrize("marker", ["python_version ~= 'abc'", "extra ~= 'more'"])
+def test_a_marker_that_cannot_be_judged_is_told_with_whoever_has_it(marker: str) -> None:
+    asked, _ = requirements_of({"requirements.txt": f"fe-a; {marker}".encode()})
+    (problem,) = settled(asked, {}, PYTHON).problems
+    assert problem.field == "requirements.txt"
+    assert problem.message.startswith("fe-a; ")
+    assert "its marker cannot be judged" in problem.message
+    asked, _ = requirements_of({"requirements.txt": b"fe-a"})
+    (problem,) = settled(asked, {"fe-a": made("fe-a", requires=[f"fe-b; {marker}"])}, PYTHON).problems
+    assert (problem.field, "its marker cannot be judged" in problem.message) == ("fe-a 1.0", True)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

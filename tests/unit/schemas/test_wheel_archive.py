@@ -2,6 +2,7 @@
 
 import io
 import stat
+import tracemalloc
 import zipfile
 
 import pytest
@@ -63,6 +64,8 @@ def test_scripts_headers_tests_and_bytecode_are_left_out_and_site_data_is_not() 
         ({"files": {"flotilla.py": ""}}, "flotilla: .* in use by every engine"),
         ({"files": {"a.py": "", "fe_a-1.0.data/purelib/a.py": ""}}, "a.py is there twice"),
         ({"files": {"a.py": "", "a.py/b.py": ""}}, "a.py is a file, and a folder for a.py/b.py"),
+        ({"files": {"a": "", "fe_a-1.0.data/purelib/a/b.py": ""}}, "a is a file, and a folder for a/b.py"),
+        ({"record": {"a\rb.py": digest("")}}, "it cannot be read: new-line"),
         (
             {"metadata": "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"},
             "METADATA says to be of other 1.0",
@@ -142,6 +145,32 @@ def test_a_bomb_is_refused_by_what_it_says_and_by_what_it_is(monkeypatch: pytest
         OpenWheel(patched, name).require_whole()
 
 
+@pytest.mark.parametrize("file", ["fe_a.bin", "fe_a-1.0.dist-info/METADATA"])
+def test_a_bomb_that_says_to_be_small_is_not_inflated(file: str) -> None:
+    size = 64 << 20
+    head = "Metadata-Version: 2.1\nName: fe-a\nVersion: 1.0\n\n"
+    if file.endswith("METADATA"):
+        name, data = wheel("fe-a", metadata=head.ljust(size))
+    else:
+        name, data = wheel("fe-a", files={file: bytes(size)})
+    small = data.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(WheelError, match="cannot be read"):
+            OpenWheel(small, name).require_whole()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_file_that_is_smaller_than_it_says_is_refused() -> None:
+    name, data = wheel("fe-a", files={"fe_a.bin": bytes(500)})
+    larger = data.replace((500).to_bytes(4, "little"), (9000).to_bytes(4, "little"))
+    with pytest.raises(WheelError, match=r"fe_a\.bin cannot be read: .*another size"):
+        OpenWheel(larger, name).require_whole()
+
+
 def listed(number: int = 0, **more: object) -> Wheel:
     plain = {
         "name": f"fe-{number}",
@@ -188,9 +217,16 @@ def test_too_many_or_too_large_wheels_are_refused_and_the_largest_is_named() -> 
         ArchiveError, match=r"140\.0 MiB, and a package has 128 MiB at most; the largest is fe-0 1"
     ):
         wheels_text(large)
+    packed = [listed(number, size_bytes=100 << 20) for number in (0, 1)]
+    assert too_many_wheels(packed[:1]) is None
+    assert "fe-0 1 (100.0 MiB), fe-1 1 (100.0 MiB): more than 128 MiB together" in str(
+        too_many_wheels(packed)
+    )
     unpacked = [listed(number, unpacked_bytes=300 << 20) for number in (0, 1)]
     assert too_many_wheels(unpacked[:1]) is None
-    assert "fe-0 1 (300.0 MiB), fe-1 1 (300.0 MiB): more than 512 MiB" in str(too_many_wheels(unpacked))
+    assert "fe-0 1 (300.0 MiB), fe-1 1 (300.0 MiB): more than 512 MiB unpacked" in str(
+        too_many_wheels(unpacked)
+    )
 
 
 def test_too_many_files_of_all_wheels_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

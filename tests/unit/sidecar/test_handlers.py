@@ -1,6 +1,7 @@
 """Commands, fences and re-entrance, with recording ports."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import msgspec
 import pytest
@@ -26,12 +27,13 @@ from flotilla.engine_sidecar.session import commands
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.handlers import Handlers
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.engine_sidecar.session.strategy_commands import StrategyCommands
+from flotilla.engine_sidecar.session.strategy_commands import PackageAccess, StrategyCommands
 from flotilla.schemas.brakes import EngineBrake, SetBrake
-from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.package import PackageRef
 from flotilla.schemas.session import AccountLease, BusAccess, EngineCommand, Launch, RenewLease
 from flotilla.schemas.states import Brake, RunState, StopPolicy
-from flotilla.schemas.strategy import LookIntoEngine
+from flotilla.schemas.strategy import AddToEngine, LookIntoEngine
 from flotilla.schemas.telemetry import Alert, EventKind, StateChange
 from tests.unit.sidecar.samples import spec
 
@@ -106,9 +108,9 @@ class Desk:
         )
         self.processes.on_stop = lambda: self.handlers.hear(GateShut())
         self.commands = Commands(launch, self.handlers, self.questions)
-        self.strategies = StrategyCommands(
-            launch.spec, self.handlers, self.questions, no_packages, lambda: ""
-        )
+        self.let_go: list[bytes] = []
+        access = PackageAccess(no_packages, lambda: "", self.let_go.extend)
+        self.strategies = StrategyCommands(launch.spec, self.handlers, self.questions, access)
 
     def _end(self) -> None:
         self.over += 1
@@ -332,3 +334,42 @@ def test_the_final_state_is_the_last_on_record(strategies: Desk) -> None:
     strategies.handlers.conclude(StateChange(state=RunState.STOPPED))
     assert strategies.states[-1] is RunState.STOPPED
     assert strategies.handlers.session.state is RunState.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("code", "let_go"),
+    [
+        (FaultCode.INVALID, [b"archive"]),
+        (FaultCode.CONFLICT, [b"archive"]),
+        (FaultCode.OUTCOME_UNKNOWN, []),
+        (FaultCode.INTERNAL, []),
+        (None, []),
+    ],
+)
+async def test_the_package_of_a_strategy_that_was_refused_is_let_go(
+    code: FaultCode | None, let_go: list[bytes]
+) -> None:
+    async def fetched(packages: object) -> tuple[bytes, ...]:
+        return (b"archive",)
+
+    desk = Desk()
+    desk.trade()
+    access = PackageAccess(fetched, lambda: "", desk.let_go.extend)
+    strategies = StrategyCommands(spec(), desk.handlers, desk.questions, access)
+    package = PackageRef(name="mine", version="1", digest="a" * 64)
+    async with asyncio.TaskGroup() as group:
+        adding = group.create_task(_outcome(strategies.add(AddToEngine(strategy={}, package=package))))
+        while not (asks := [each for each in desk.processes.did if isinstance(each, Ask)]):
+            await asyncio.sleep(0)
+        refused = fault(code, "no").fault if code else None
+        desk.questions.answered(Answer(asks[0].number, strategy_id="s", fault=refused))
+    assert adding.result() == code
+    assert desk.let_go == let_go
+
+
+async def _outcome(adding: Awaitable[object]) -> FaultCode | None:
+    try:
+        await adding
+    except FaultError as error:
+        return error.fault.code
+    return None

@@ -1,13 +1,17 @@
 """Packages of a session: fetched once, compared with their digest, kept within bounds."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
+from flotilla.engine_sidecar.link import wheel_folders
+from flotilla.engine_sidecar.link.wheel_folders import WheelFolders
 from flotilla.engine_sidecar.session.packages import Packages, is_for_good, is_passing
 from flotilla.schemas.contract import PACKAGE_FETCH, Call
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.schemas.package import CHUNK_BYTES, FetchPackage, PackageChunk, PackageRef
+from flotilla.schemas.package import CHUNK_BYTES, FetchPackage, PackageChunk, PackageRef, Wheel
 from flotilla.schemas.package_archive import digest_of, pack
 from flotilla.schemas.wheel import WHEELS_FILE, wheels_text
 from flotilla.schemas.wheel_archive import OpenWheel
@@ -128,3 +132,50 @@ async def test_wheels_that_cannot_be_had_or_do_not_run_here_are_told_with_their_
         await fetch(Packages(tmp_path / "gone"), Shelf(needing, good[1]), needing)
     assert not is_for_good(full.value)
     assert not is_passing(full.value)
+
+
+async def test_who_is_cancelled_while_a_wheel_is_unpacked_leaves_no_thread_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    unpack = WheelFolders.unpack
+    at_it: list[str] = []
+
+    def slowly(folders: WheelFolders, listed: Wheel, data: bytes) -> None:
+        at_it.append("in")
+        begun.set()
+        assert go_on.wait(10)
+        unpack(folders, listed, data)
+        at_it.append("out")
+
+    monkeypatch.setattr(WheelFolders, "unpack", slowly)
+    name, data = wheel("fe-w")
+    needing = pack({"mine.py": b"", WHEELS_FILE: wheels_text((OpenWheel(data, name).as_listed,))})
+    packages, shelf = Packages(tmp_path), Shelf(needing, data)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(fetch(packages, shelf, needing))
+        assert await asyncio.to_thread(begun.wait, 10)
+        second = group.create_task(fetch(packages, shelf, needing))
+        for _ in range(2):
+            first.cancel()
+            await asyncio.sleep(0)
+        assert not first.done()
+        go_on.set()
+        assert await second == (needing,)
+    assert first.cancelled()
+    assert at_it == ["in", "out"]
+
+
+async def test_no_room_is_told_as_what_it_is_where_wheels_are_never_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, data = wheel("fe-w")
+    needing = pack({"mine.py": b"", WHEELS_FILE: wheels_text((OpenWheel(data, name).as_listed,))})
+    monkeypatch.setattr(wheel_folders, "MOST_UNPACKED_BYTES", 1)
+    for packages, code in (
+        (Packages(tmp_path), FaultCode.BUSY),
+        (Packages(tmp_path, FaultCode.TOO_LARGE), FaultCode.TOO_LARGE),
+    ):
+        with pytest.raises(FaultError, match="package mine@1: the wheels in use here") as caught:
+            await fetch(packages, Shelf(needing, data), needing)
+        assert caught.value.fault.code == code

@@ -125,5 +125,43 @@ async def test_wheels_follow_the_line_once_each_and_more_than_a_process_takes_is
     assert msgspec.json.decode(line, type=CheckLine).wheels == tuple(sorted(listed))
     assert following == b"".join(content[each.digest] for each in sorted(listed))
     (problem,) = (await checks.check(PlanCheck(packages=tuple(large)))).problems
-    assert (problem.field, "more than 512 MiB together" in problem.message) == ("packages", True)
+    assert (problem.field, "more than 512 MiB unpacked together" in problem.message) == ("packages", True)
     assert len(runtime.given) == 1
+
+
+class Patient:
+    """Keeps how long it was given."""
+
+    def __init__(self) -> None:
+        self.given_s: list[float] = []
+
+    async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        self.given_s.append(timeout_s)
+        return CheckOutput(exit_code=0, stdout=SOUND)
+
+
+async def test_what_fetching_takes_is_of_the_time_that_a_caller_waits() -> None:
+    name, data = wheel("fe-a")
+    archive = pack({"mine.py": b"", WHEELS_FILE: wheels_text((OpenWheel(data, name).as_listed,))})
+    is_away = asyncio.Event()
+    runtime = Patient()
+
+    async def at_once(_: object) -> bytes:
+        return archive
+
+    async def never(_: object) -> bytes:
+        is_away.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for fetch, fetch_wheel in ((never, at_once), (at_once, never)):
+        checks = PlanChecks(runtime, fetch, fetch_wheel, check_s=0.1, wait_s=0.1)  # type: ignore[arg-type]
+        async with asyncio.timeout(10):
+            with pytest.raises(FaultError, match="could not be fetched in time") as caught:
+                await checks.check(PlanCheck(packages=("a" * 64,)))
+        assert caught.value.fault.code == FaultCode.UNAVAILABLE
+        # And the slot is free.
+        for _ in range(AT_ONCE + 1):
+            assert (await checks.check(PlanCheck())).problems == ()
+    assert is_away.is_set()
+    assert max(runtime.given_s) <= 0.1
