@@ -45,12 +45,12 @@ def value(backtest: BacktestView | None, config: StudyConfig) -> float | None:
 
 def metric(backtest: BacktestView | None, config: StudyConfig) -> str:
     """The same as people read it; a dash where there is none."""
-    return _written(config.best_by, value(backtest, config))
+    return _written(config.best_by, value(backtest, config), backtest.currency if backtest else None)
 
 
-def metric_of(found: float | None, config: StudyConfig) -> str:
+def metric_of(found: float | None, config: StudyConfig, currency: str | None = None) -> str:
     """A value of the metric that is sought, as people read it; a dash where there is none."""
-    return _written(config.best_by, found)
+    return _written(config.best_by, found, currency)
 
 
 def figure_columns(config: StudyConfig) -> list[str]:
@@ -64,7 +64,7 @@ def figure_cells(backtest: BacktestView | None, config: StudyConfig) -> list[str
     shown = backtest.metrics if backtest and backtest.status is BacktestStatus.COMPLETED else None
     names = dict.fromkeys((config.best_by, *_ALWAYS))
     values = {name: getattr(shown, name, None) for name in names}
-    return [_written(name, found) for name, found in values.items()]
+    return [_written(name, found, backtest.currency if backtest else None) for name, found in values.items()]
 
 
 def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[BacktestView]:
@@ -74,10 +74,10 @@ def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[Backte
     return [one for _, one in sorted(valued, key=lambda pair: (pair[1].summary is None, sign * pair[0]))]
 
 
-def _written(name: str, found: float | None) -> str:
+def _written(name: str, found: float | None, currency: str | None) -> str:
     if found is None:
         return UNDEFINED
-    return written(name, found) if name in FIGURES else f"{found:,.10g}"
+    return written(name, found, currency or "", is_bare=True) if name in FIGURES else f"{found:,.10g}"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -151,8 +151,8 @@ def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
     if both:
         inside, outside = (math.fsum(side) / len(both) for side in zip(*both, strict=True))
         yield (
-            f"mean {label(config)} over {len(both):,} windows: {metric_of(inside, config)} in sample, "
-            f"{metric_of(outside, config)} out of it"
+            f"mean {label(config)} over {len(both):,} windows: {metric_of(inside, config, walk.currency)} in sample, "
+            f"{metric_of(outside, config, walk.currency)} out of it"
         )
     choices = sum(one.chosen is not None for one in walk.windows)
     if choices > 1:
