@@ -111,7 +111,7 @@ def drawn(found: Map, config: StudyConfig, best: BacktestView | None) -> Html:
     for row, cells in enumerate(found.cells):
         name = found.down.headings[row] if found.down else label(config)
         made = (
-            _cell(each, config, (low, high), best and best.currency, is_best=(row, column) == first)
+            _cell(each, config, (low, high), best.currency if best else None, is_best=(row, column) == first)
             for column, each in enumerate(cells)
         )
         rows.append(element("tr", element("td", name), *made))

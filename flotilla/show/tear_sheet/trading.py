@@ -62,10 +62,14 @@ def _sides(record: Record) -> Html:
     if _is_one_currency(record):
         sums = [("total", won.total, lost.total), ("average", won.average, lost.average)]
         rows[1:1] = [
-            (name, *(money(each, record.currency, is_bare=True) for each in both))
-            for name, *both in (*sums, ("median", won.median, lost.median))
+            (name, _bare(gained, record), _bare(given, record))
+            for name, gained, given in (*sums, ("median", won.median, lost.median))
         ]
     return table(("", ">won", ">lost"), rows, class_="name")
+
+
+def _bare(value: float | None, record: Record) -> str:
+    return money(value, record.currency, is_bare=True)
 
 
 def _held_for(one: Side) -> str:
