@@ -25,6 +25,7 @@ from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, f
 from flotilla.show import formats
 from flotilla.show.output import table
 
+NOTHING_REQUESTED: Final = "no strategy requested any history, so that --warm-up did nothing"
 _NAMED: Final = 3
 _DEFAULT_BALANCE: Final = next(
     each.default for each in msgspec.structs.fields(BacktestConfig) if each.name == "initial_balance"
@@ -68,7 +69,7 @@ def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list
     return [
         *parts,
         *_orders(summary, metrics),
-        *_asked(summary),
+        *_asked(summary, is_to_warm_up=backtest.config.warm_up),
         *_by_strategy(summary),
         *_left_open(summary),
     ]
@@ -126,7 +127,9 @@ def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
         yield Text(f"no trade was closed: {_why_none(summary)}", style="yellow")
 
 
-def _asked(summary: RunSummary) -> Iterator[RenderableType]:
+def _asked(summary: RunSummary, *, is_to_warm_up: bool) -> Iterator[RenderableType]:
+    if is_to_warm_up and summary.answered_requests == 0:
+        yield Text(NOTHING_REQUESTED, style="yellow")
     if count := summary.unanswered_requests:
         what = "request for past data was" if count == 1 else "requests for past data were"
         yield Text(f"{count:,} {what} not answered: --warm-up does", style="dim")

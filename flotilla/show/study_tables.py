@@ -15,7 +15,7 @@ from flotilla.schemas.figures import FIGURES, UNDEFINED, ratio, share, written
 from flotilla.schemas.walk_forward import WalkForward
 from flotilla.show import formats
 from flotilla.show.backtest_tables import status_text, strategy_name
-from flotilla.show.figure_tables import has_old_figures
+from flotilla.show.figure_tables import NOTHING_REQUESTED, has_old_figures
 from flotilla.show.output import table
 
 _ALWAYS: Final = ("total_return", "total_trades")
@@ -115,8 +115,8 @@ def walk_forward_report(
         made.add_row("", OUT, *map(formats.day, outside), *figure_cells(tried, config))
     parts: list[RenderableType] = [made, Text(""), _choices(walk, config)]
     parts += [Text("")] + [Text(line) for line in walk_forward_lines(walk, config)]
-    if walk.unanswered_requests:
-        parts.append(Text(cold(walk), style="yellow"))
+    if said := cold(walk, config):
+        parts.append(Text(said, style="yellow"))
     return Group(*parts)
 
 
@@ -160,8 +160,12 @@ def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
         yield f"the choice changed at {changes:,} of {choices - 1:,} windows after the first (*)"
 
 
-def cold(walk: WalkForward) -> str:
-    """That strategies asked for the past and got nothing."""
+def cold(walk: WalkForward, config: StudyConfig) -> str:
+    """Why windows began cold: strategies asked for the past and got nothing, or did not ask; empty where neither is so."""
+    if config.base.warm_up and walk.answered_requests == 0:
+        return f"{NOTHING_REQUESTED}: each window began cold."
+    if not walk.unanswered_requests:
+        return ""
     return (
         f"{walk.unanswered_requests:,} requests for the past were answered with nothing out of sample: each window began cold. "
         "With --warm-up they are answered from the data before it."

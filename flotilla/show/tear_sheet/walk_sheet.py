@@ -73,13 +73,13 @@ def _windows(walk: WalkForward, config: StudyConfig) -> Html:
         *(f">{name}" for name in config.axes),
         *("to", "in sample from"),
     )
-    said = list(walk_forward_lines(walk, config))
-    words = "".join(f"{line[:1].upper()}{line[1:]}. " for line in said).rstrip()
+    lines = list(walk_forward_lines(walk, config))
+    words = "".join(f"{line[:1].upper()}{line[1:]}. " for line in lines).rstrip()
     return section(
         "Windows",
         table(head, [_row(one, config, walk.currency) for one in walk.windows]),
         note(words) if words else "",
-        element("p", cold(walk), class_="warn") if walk.unanswered_requests else "",
+        element("p", said, class_="warn") if (said := cold(walk, config)) else "",
     )
 
 

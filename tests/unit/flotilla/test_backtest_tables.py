@@ -37,7 +37,7 @@ from flotilla.schemas.catalog import BadValue, Finding, Gap
 from flotilla.schemas.package import PackageChange, PackageRef
 from flotilla.schemas.simulation import VenueSettings
 from flotilla.schemas.telemetry import Fill
-from flotilla.show.backtest_tables import backtests_table, details, result_report
+from flotilla.show.backtest_tables import backtests_table, details, result_report, venue_choices
 from flotilla.show.comparison_tables import best_of, comparison_report
 from flotilla.show.data_findings import findings_report
 from flotilla.show.error_report import failure_of
@@ -508,6 +508,19 @@ def test_each_strategy_of_several_has_a_row() -> None:
     assert "EMACross-002" in text
     assert "12.50 USD" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_warm_up_that_nothing_asked_for_is_told() -> None:
+    run = view(summary=summary(answered_requests=0))
+    warm = msgspec.structs.replace(run, config=msgspec.structs.replace(run.config, warm_up=True))
+    assert "no strategy requested any history" in shown(result_report(warm, Told()))
+    assert "no strategy requested any history" not in shown(result_report(run, Told()))
+
+
+def test_of_a_venues_settings_those_that_are_not_the_default_are_shown() -> None:
+    own = {"SIM": VenueSettings(book_type="L2_MBP"), "B": VenueSettings()}
+    config = msgspec.structs.replace(view().config, venue_settings=own)
+    assert venue_choices(config) == {"SIM": {"book_type": "L2_MBP"}, "B": {}}
 
 
 def test_requests_that_nobody_answered_are_told_with_the_remedy() -> None:
