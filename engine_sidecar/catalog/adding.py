@@ -85,7 +85,7 @@ def _base(order: AddInstrument, known: Instrument | None) -> Base:
 def _with_expiry(order: AddInstrument, found: common.Found | None) -> Mapping[str, str | bool]:
     """The fields that were given, a month as the moment that it means by the rule of the instrument's row."""
     expiry = order.fields.get("expiration_ns")
-    if found is None or not found.row.is_root or not isinstance(expiry, str):
+    if found is None or not found.row.is_root or not isinstance(expiry, str) or not common.is_month(expiry):
         return order.fields
     return {**order.fields, "expiration_ns": common.contract(found, order.name, expiry).expires}
 

@@ -96,9 +96,14 @@ def last_moment(row: CommonInstrument, expiry: str | None) -> str:
     """When contracts of a future's row expire that do so at `expiry`: a month by its rule, anything else as it is."""
     if expiry is None:
         raise ImportRefusedError(f"expiration_ns must be given (--expiry): {_how(row)}")
-    expires = _by_rule(row, expiry) if re.fullmatch(r"\d{4}-\d\d", expiry) else expiry
+    expires = _by_rule(row, expiry) if is_month(expiry) else expiry
     moment_ns("expiration_ns", expires, is_end=True)
     return expires
+
+
+def is_month(expiry: str) -> bool:
+    """True for `2024-03`, which only the rule of a row makes a moment of."""
+    return re.fullmatch(r"\d{4}-\d\d", expiry) is not None
 
 
 def _how(row: CommonInstrument) -> str:

@@ -25,7 +25,7 @@ from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, f
 from flotilla.show import formats
 from flotilla.show.output import table
 
-NOTHING_REQUESTED: Final = "no strategy requested any history, so that --warm-up did nothing"
+NOTHING_REQUESTED: Final = "no strategy requested history of bars, quotes or trades: --warm-up did nothing"
 _NAMED: Final = 3
 _DEFAULT_BALANCE: Final = next(
     each.default for each in msgspec.structs.fields(BacktestConfig) if each.name == "initial_balance"

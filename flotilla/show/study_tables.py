@@ -163,7 +163,7 @@ def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
 def cold(walk: WalkForward, config: StudyConfig) -> str:
     """Why windows began cold: strategies asked for the past and got nothing, or did not ask; empty where neither is so."""
     if config.base.warm_up and walk.answered_requests == 0:
-        return f"{NOTHING_REQUESTED}: each window began cold."
+        return f"{NOTHING_REQUESTED}, and each window began cold."
     if not walk.unanswered_requests:
         return ""
     return (

@@ -145,7 +145,7 @@ def engine_details(
     if engine.metrics is not None:
         add_figures(facts, engine.metrics)
     elif last:
-        facts.add_row("figures", "not kept when a session ends; every order, fill and balance is on record")
+        facts.add_row("figures", "not kept when a session ends: what it did is among its events")
     parts: list[RenderableType] = [facts]
     if last:
         parts += [Text("\nlast events on record", style="bold"), *last]

@@ -152,7 +152,7 @@ def _parsed(text: str, wanted: Any) -> Any:
 def _meant(wanted: Any, said: str) -> str:
     """What is wrong with a text that is not of a form; the description of its type says that form better than its pattern does."""
     found = _description(inspect.type_info(wanted)) if "matching regex" in said else ""
-    return f"must be: {found}" if found else said
+    return f"not understood; wanted: {found}" if found else said
 
 
 def _description(shape: inspect.Type) -> str:

@@ -39,8 +39,6 @@ from flotilla.services.orchestrator.packages.shelf import PackageShelf
 log = get_logger(__name__)
 
 _ATTEMPTS: Final = 3
-_NAMED: Final = 5
-"""Of those that name a version which is to go; the others are counted."""
 
 
 class Packages:
@@ -165,12 +163,7 @@ class Packages:
         version = offers.find(request.name, request.version, await self._shelf.versions())
         used_by = await self._record.used_by(version, tuple(offers.usage_marks(version).values()))
         if used_by and not request.force:
-            more = f" and {len(used_by) - _NAMED:,} more" if len(used_by) > _NAMED else ""
-            text = (
-                f"{version.ref.label} is named by {', '.join(used_by[:_NAMED])}{more}; when forced it loses its name, and its "
-                "content stays for those"
-            )
-            raise fault(FaultCode.CONFLICT, text)
+            raise fault(FaultCode.CONFLICT, offers.in_use(version.ref.label, used_by))
         reply = PackageRemoved(
             name=version.name,
             version=version.version,

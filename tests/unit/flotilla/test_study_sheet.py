@@ -135,7 +135,7 @@ def test_a_warm_up_that_nothing_asked_for_is_told() -> None:
     base = msgspec.structs.replace(study.config.base, warm_up=True)
     study = msgspec.structs.replace(study, config=msgspec.structs.replace(study.config, base=base))
     record = StudyRecord(study=study, members=MEMBERS, walk=walked(answered_requests=0))
-    assert "no strategy requested any history" in Page(study_sheet(record)).text
+    assert "no strategy requested history" in Page(study_sheet(record)).text
 
 
 def test_lengths_that_were_chosen_are_told() -> None:

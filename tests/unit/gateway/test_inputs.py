@@ -106,7 +106,7 @@ def test_a_query_of_another_form_is_told_what_its_type_means() -> None:
     (error,) = refused_.value.fault.errors
     assert (error.field, error.message) == (
         "to",
-        "must be: A date, or a moment, in UTC unless it names another offset.",
+        "not understood; wanted: A date, or a moment, in UTC unless it names another offset.",
     )
 
 
