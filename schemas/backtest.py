@@ -380,7 +380,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     `returns` is how many returns of a day they are made from, `years` the time that those took (365.25 days each): there are
     returns / years of them a year. `open_positions` and `open_orders` name the first few of `positions_open` and `orders.open`.
     `strategies` are those of a run that has several. `unanswered_requests` counts what was asked of the past, and answered with nothing
-    because the run was not to warm up.
+    because the run was not to warm up; `answered_requests` those answered from the catalog, null in results from before they were counted.
     """
 
     figures_version: int
@@ -394,6 +394,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: tuple[OpenOrder, ...]
     strategies: tuple[StrategyFigures, ...] = ()
     unanswered_requests: int = 0
+    answered_requests: int | None = None
 
 
 class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -513,7 +514,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategy_code: dict[str, str] = {}
 
 
-TRIAL_FORMAT: Final = 3
+TRIAL_FORMAT: Final = 4
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 

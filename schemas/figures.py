@@ -49,11 +49,26 @@ OF_TRADES: Final = (
     *("average_win", "average_loss", "largest_win", "largest_loss", "profit_factor"),
 )
 """The figures of closed trades."""
+_DECIMALS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        ("AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS"), 2
+    ),
+    **dict.fromkeys(
+        ("INR", "MXN", "NOK", "NZD", "PLN", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "USD", "ZAR"), 2
+    ),
+    **dict.fromkeys(("XAG", "XAU"), 2),
+    **dict.fromkeys(("JPY", "KRW"), 0),
+    **dict.fromkeys(("ADA", "USDC.e", "XRP", "XTZ", "pUSD"), 6),
+    "": 2,
+}
+"""As NautilusTrader has them; every other currency has 8. A figure whose currency is not known has two."""
+_DIGITS: Final = 8
+"""Of an amount beside its thousands' commas: 12,345.678 USDT says as much as anybody reads."""
 _FATES: Final = ("filled", "open", "canceled", "expired", "rejected", "denied", "unsent")
 
 
-def written(name: str, value: float | None, currency: str = "") -> str:
-    """A metric by its field: `-12.05 %`, `1.27`, `1,221`, `-5,897.12 USD`, `1,952 days`, or UNDEFINED."""
+def written(name: str, value: float | None, currency: str = "", *, is_bare: bool = False) -> str:
+    """A metric by its field: `-12.05 %`, `1.27`, `1,221`, `-5,897.12 USD`, `1,952 days`, or UNDEFINED; `is_bare` as in `money`."""
     if value is None:
         return UNDEFINED
     match FIGURES[name].kind:
@@ -62,7 +77,7 @@ def written(name: str, value: float | None, currency: str = "") -> str:
         case "ratio":
             return ratio(value)
         case "money":
-            return money(value, currency)
+            return money(value, currency, is_bare=is_bare)
         case "days":
             return days(value)
         case _:
@@ -79,9 +94,18 @@ def ratio(value: float | None) -> str:
     return UNDEFINED if value is None else _fixed(value, 2)
 
 
-def money(value: float | None, currency: str = "") -> str:
-    """`-5,897.12 USD`."""
-    return UNDEFINED if value is None else f"{_fixed(value, 2)} {currency}".rstrip()
+def money(value: float | None, currency: str = "", *, is_bare: bool = False) -> str:
+    """`-5,897.12 USD`, `0.98577404 BTC`: with the decimals of the currency. `is_bare` leaves its name out, where a heading has it.
+
+    From eight digits on, those after the second decimal are left out.
+    """
+    if value is None:
+        return UNDEFINED
+    decimals = _DECIMALS.get(currency, 8)
+    if decimals > 2:
+        before = len(f"{abs(value):.0f}") if abs(value) >= 1 else 0
+        decimals = min(decimals, max(2, _DIGITS - before))
+    return _fixed(value, decimals) if is_bare else f"{_fixed(value, decimals)} {currency}".rstrip()
 
 
 def amount(text: str) -> str:

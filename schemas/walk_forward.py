@@ -73,7 +73,8 @@ class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
     failed or whose result was not saved is no piece: equity stays as it is over its time. Positions that a piece left open are valued at its end
     and are not in the next one, which begins with none. Equity of 0 or less ends the curve. `figures` is null while there is no piece.
     `unanswered_requests` counts what strategies asked of the past out of sample, and were answered with nothing because the study's base has no
-    `warm_up`: they began every window cold.
+    `warm_up`: they began every window cold. `answered_requests` counts those that were answered from the catalog, over the windows that have been
+    tried; null while there is none, and where one is from before they were counted.
     """
 
     study_id: StudyId
@@ -83,3 +84,4 @@ class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
     figures: StitchedFigures | None = None
     curve: tuple[StitchedPoint, ...] = ()
     unanswered_requests: int = 0
+    answered_requests: int | None = None

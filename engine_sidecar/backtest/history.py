@@ -24,7 +24,7 @@ class History(ParquetDataCatalog):  # type: ignore[misc]
     def __init__(self, engine: Any, catalog: Path, *, is_open: bool, read: Read) -> None:
         super().__init__(str(catalog))
         self._engine, self._catalog, self._is_open, self._read = engine, catalog, is_open, read
-        self.unanswered = 0
+        self.answered = self.unanswered = 0
         engine.kernel.data_engine.register_catalog(self, "history")
 
     def get_missing_intervals_for_request(
@@ -36,6 +36,7 @@ class History(ParquetDataCatalog):  # type: ignore[misc]
         if not self._is_open:
             self.unanswered += 1
             return [(start, end)]
+        self.answered += 1
         self._read(list(files_of(self._catalog, DataSet(data_cls, str(identifier)), start, end)))
         found: list[tuple[int, int]] = super().get_missing_intervals_for_request(
             start, end, data_cls, identifier

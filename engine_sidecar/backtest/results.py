@@ -92,10 +92,10 @@ def result_of(
     zone: ZoneInfo,
     marks: Marks,
     elapsed_s: float,
-    unanswered: int = 0,
+    requests: tuple[int, int] = (0, 0),
 ) -> TrialResult:
     """The whole result. `currency` is what it is counted in, `fills` are the OrderFilled events, `marks` value what is open, `elapsed_s` is wall time,
-    `unanswered` the requests for the past that were answered with nothing.
+    `requests` those for the past: how many were answered from the catalog, and how many with nothing.
 
     Metrics are of `curve`, the marked equity, by days of `zone`. Statistics are NautilusTrader's for its one account, and by its analyzer
     over all accounts together where there are several.
@@ -128,7 +128,8 @@ def result_of(
             open_positions=tuple(held[:MAX_NAMED]),
             open_orders=tuple(open_orders(orders)[:MAX_NAMED]),
             strategies=by_strategy(names, orders, fills, trades, held) if len(names) > 1 else (),
-            unanswered_requests=unanswered,
+            answered_requests=requests[0],
+            unanswered_requests=requests[1],
         ),
         statistics=_statistics(told),
         balances=_sums(

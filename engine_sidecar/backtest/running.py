@@ -83,7 +83,7 @@ def run_trial(
         zone=zone,
         marks=marks,
         elapsed_s=took,
-        unanswered=history.unanswered,
+        requests=(history.answered, history.unanswered),
     )
     kept = msgspec.structs.replace(result, prices=prices.points, exposure=tuple(sampler.exposure))
     return Ran(kept, engine)

@@ -63,7 +63,12 @@ def _base(order: AddInstrument, known: Instrument | None) -> Base:
         raise ImportRefusedError(f"like: the table has no {order.like}; it has {keys}")
     kind = order.instrument_class
     if kind is None and order.like is None and known is not None:
-        return Base(order.name, of_instrument(known), order.fields, ("what was not given stays as it was",))
+        return Base(
+            order.name,
+            of_instrument(known),
+            _with_expiry(order, found),
+            ("what was not given stays as it was",),
+        )
     if found and (kind is None or kind == found.row.instrument_class):
         return _of_row(order, found)
     if kind is None:
@@ -75,6 +80,14 @@ def _base(order: AddInstrument, known: Instrument | None) -> Base:
             "class betting is described in NautilusTrader's JSON only: give --from-json FILE"
         )
     return Base(order.name, Named(kind, {}), order.fields)
+
+
+def _with_expiry(order: AddInstrument, found: common.Found | None) -> Mapping[str, str | bool]:
+    """The fields that were given, a month as the moment that it means by the rule of the instrument's row."""
+    expiry = order.fields.get("expiration_ns")
+    if found is None or not found.row.is_root or not isinstance(expiry, str) or not common.is_month(expiry):
+        return order.fields
+    return {**order.fields, "expiration_ns": common.contract(found, order.name, expiry).expires}
 
 
 def _of_row(order: AddInstrument, found: common.Found) -> Base:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.catalog.event_columns import IMPORTED
 from flotilla.engine_sidecar.catalog.event_import import EventOrder
 from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
@@ -40,8 +41,7 @@ def sample_orders() -> tuple[ImportOrder, ...]:
 
 def import_order(chosen: argparse.Namespace) -> ImportOrder:
     """What was asked for. Raises ImportRefusedError."""
-    if not chosen.files or not chosen.type or not chosen.instrument:
-        raise ImportRefusedError("give --sample, or FILE … with --type and --instrument")
+    _check_given(chosen)
     names = set(ImportOrder.__struct_fields__) - {"files", "data_type", "columns", "delimiter"}
     fields = {name: getattr(chosen, name) for name in names} | {
         "files": [str(file) for file in _files(chosen.files)],
@@ -55,10 +55,33 @@ def import_order(chosen: argparse.Namespace) -> ImportOrder:
         raise ImportRefusedError(str(error)) from None
 
 
+def _check_given(chosen: argparse.Namespace) -> None:
+    """Raises ImportRefusedError that names all that is missing, at once."""
+    if not chosen.files:
+        raise ImportRefusedError("give --sample, or FILE … with --type and --instrument")
+    missing = [name for name in ("type", "instrument") if not getattr(chosen, name)]
+    if chosen.type in (None, DataType.BARS) and not chosen.bar_type:
+        missing.append("bar-type")
+    if missing:
+        how = _asked(chosen)
+        raise ImportRefusedError(f"give {'; '.join(how[name] for name in missing)}")
+
+
+def _asked(chosen: argparse.Namespace) -> dict[str, str]:
+    """How each of what an import needs is given."""
+    instrument = chosen.instrument or "SPX.SIM"
+    for_bars = "" if chosen.type else " for bars"
+    kinds = ", ".join([*DataType, *IMPORTED])
+    return {
+        "type": f"--type, one of {kinds}",
+        "instrument": "--instrument, such as SPX.SIM",
+        "bar-type": f"--bar-type{for_bars}, such as {instrument}-1-DAY-LAST-EXTERNAL",
+    }
+
+
 def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> EventOrder:
     """An import of a kind that has its own columns. Raises ImportRefusedError for options that say nothing there."""
-    if not chosen.files or not chosen.instrument:
-        raise ImportRefusedError("give FILE … with --type and --instrument")
+    _check_given(chosen)
     taken = {*EventOrder.__struct_fields__, "command", "catalog", "json", "type"}
     for name, value in vars(chosen).items():
         if name not in taken and value != getattr(defaults, name):

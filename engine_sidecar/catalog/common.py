@@ -86,7 +86,9 @@ def contract(found: Found, name: str, expiry: str | None) -> Contract:
         )
     month = _MONTHS[int(expires[5:7]) - 1]
     if month not in row.months:
-        raise ImportRefusedError(f"expiration_ns {expiry}: {row.key} has no contract of that month")
+        raise ImportRefusedError(
+            f"expiration_ns {expiry} (--expiry): {row.key} has no contract of that month"
+        )
     return Contract(f"{row.key}{month}{expires[3]}.{row.venue}", expires)
 
 
@@ -94,9 +96,14 @@ def last_moment(row: CommonInstrument, expiry: str | None) -> str:
     """When contracts of a future's row expire that do so at `expiry`: a month by its rule, anything else as it is."""
     if expiry is None:
         raise ImportRefusedError(f"expiration_ns must be given (--expiry): {_how(row)}")
-    expires = _by_rule(row, expiry) if re.fullmatch(r"\d{4}-\d\d", expiry) else expiry
+    expires = _by_rule(row, expiry) if is_month(expiry) else expiry
     moment_ns("expiration_ns", expires, is_end=True)
     return expires
+
+
+def is_month(expiry: str) -> bool:
+    """True for `2024-03`, which only the rule of a row makes a moment of."""
+    return re.fullmatch(r"\d{4}-\d\d", expiry) is not None
 
 
 def _how(row: CommonInstrument) -> str:
@@ -106,21 +113,21 @@ def _how(row: CommonInstrument) -> str:
 def _check_month(found: Found, name: str, expires: str) -> None:
     month = _MONTHS[int(expires[5:7]) - 1]
     if found.row.is_of_month and (month != found.month or not expires[:4].endswith(found.year)):
-        raise ImportRefusedError(f"expiration_ns {expires} is not in the contract month of {name}")
+        raise ImportRefusedError(f"expiration_ns {expires} (--expiry) is not in the contract month of {name}")
 
 
 def _by_rule(row: CommonInstrument, month: str) -> str:
     if row.expires != _THIRD_FRIDAY:
         raise ImportRefusedError(
-            f"expiration_ns {month}: which day {row.key} expires follows a calendar of holidays; give the day, such as {month}-18"
+            f"expiration_ns {month} (--expiry): which day {row.key} expires follows a calendar of holidays; give the day, such as {month}-18"
         )
     try:
         first = date.fromisoformat(f"{month}-01")
     except ValueError:
-        raise ImportRefusedError(f"expiration_ns {month} is no month") from None
+        raise ImportRefusedError(f"expiration_ns {month} (--expiry) is no month") from None
     friday = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
     if _is_holiday(friday):
-        raise ImportRefusedError(f"expiration_ns {month}: {friday} is a holiday; give the day")
+        raise ImportRefusedError(f"expiration_ns {month} (--expiry): {friday} is a holiday; give the day")
     opening = datetime(friday.year, friday.month, friday.day, 8, 30, tzinfo=ZoneInfo("America/Chicago"))
     return opening.astimezone(UTC).isoformat()
 

@@ -1,6 +1,7 @@
 """Turns the time texts of people's files into UNIX nanoseconds, without guessing a time zone."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -34,17 +35,25 @@ def parse_time(
     if time_format:
         return _by_format(text, time_format, zone, not_before)
     if _DAY.match(text):
-        return date.fromisoformat(text)
+        return _checked(text, date.fromisoformat, text)
     if text.isdecimal() and len(text) in EPOCH_UNITS:
         return int(text) * EPOCH_UNITS[len(text)]
     match = _MOMENT.match(text)
     if not match:
         raise ValueError(_unknown(text))
-    local = datetime.fromisoformat(f"{match['day']}T{match['clock']}")
+    local = _checked(text, datetime.fromisoformat, f"{match['day']}T{match['clock']}")
     fraction = int((match["fraction"] or "0").ljust(9, "0"))
     if match["zone"]:
         return _at_offset(local, match["zone"]) * _NS + fraction
     return _in_zone(local, zone, not_before - fraction) * _NS + fraction
+
+
+def _checked[T](text: str, read: Callable[[str], T], part: str) -> T:
+    """What `part` of the text says; the ValueError of a day or an hour that there is not shows the text."""
+    try:
+        return read(part)
+    except ValueError as error:
+        raise ValueError(f"{shown(text)}: {error}") from None
 
 
 def _unknown(text: str) -> str:

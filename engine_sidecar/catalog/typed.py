@@ -54,7 +54,7 @@ def moment_ns(name: str, text: str, *, is_end: bool) -> int:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise ImportRefusedError(
-            f"{name} {text!r} is no day or moment, such as 2024-03-18 or 2024-03-18T14:16Z"
+            f"{name} {text!r} (--{FIELDS[name].option}) is no day or moment, such as 2024-03-18 or 2024-03-18T14:16Z"
         ) from None
     return _ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

@@ -28,6 +28,15 @@ _ROOM_BYTES: Final = 1 << 30
 _FILE_BYTES: Final = 8 << 20
 
 
+_STEP: Final = "note: begins with "
+
+
+def begins_with(step: str) -> None:
+    """Within a judgement: says what comes next, so that one that hangs is told with it. Only a judgement's own process may call it."""
+    with contextlib.suppress(OSError):  # its output is full
+        os.write(1, f"\n{_STEP}{step}\n".encode())
+
+
 class Walls(msgspec.Struct, frozen=True):
     """For what is trusted least: no socket, no other process, and no file but below `folder`; a gigabyte beyond what there is already."""
 
@@ -75,7 +84,8 @@ class IsolatedCheck:
             return told
         what = "the class" if self._walls is None else "its code"
         if is_late:
-            return FieldError(self._place, f"{what} did not let its check end within {patience_s:g} s")
+            text = f"{what} did not let its check end within {patience_s:g} s{self._at_work_on()}"
+            return FieldError(self._place, text)
         return FieldError(self._place, f"{what} ended the process ({_end(status)}){self._last_words()}")
 
     def _let_end(self) -> None:
@@ -97,15 +107,20 @@ class IsolatedCheck:
         return None
 
     def _last_words(self) -> str:
-        size = os.fstat(self._output).st_size
-        tail = (
-            os.pread(self._output, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-            .decode(errors="replace")
-            .split("\n")
-        )
-        os.close(self._output)
-        words = [line.strip() for line in tail if line.strip() and not line.startswith("note: ")]
+        words = [line.strip() for line in self._tail() if line.strip() and not line.startswith("note: ")]
         return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
+
+    def _at_work_on(self) -> str:
+        """By the last step that it said to begin, where it said so."""
+        steps = [line.removeprefix(_STEP) for line in self._tail() if line.startswith(_STEP)]
+        return f", at work on {steps[-1][:_TAIL_CHARACTERS]}" if steps else ""
+
+    def _tail(self) -> list[str]:
+        """The last lines that it put out."""
+        size = os.fstat(self._output).st_size
+        tail = os.pread(self._output, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+        os.close(self._output)
+        return tail.decode(errors="replace").split("\n")
 
     def _judge(self, judge: Callable[[], object], verdict: int) -> None:
         """In the child: no terminal, no input, no output but the verdict, and out of reach of whoever else has our account."""

@@ -15,6 +15,7 @@ from flotilla.engine_sidecar.checking.examining import (
     config_class_of,
     examined,
 )
+from flotilla.engine_sidecar.checking.isolated_check import begins_with
 from flotilla.engine_sidecar.strategies.building import build_strategy
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.package import FoundStrategy, PackageFindings
@@ -28,10 +29,12 @@ def findings(files: Mapping[str, bytes]) -> PackageFindings:
     """What is in the package, whose modules can be imported here by now; or everything that is wrong with it."""
     modules: list[ModuleType] = []
     for name in modules_of(files):
+        begins_with(f"the import of {name}")
         module = _imported(name)
         if isinstance(module, FieldError):
             return PackageFindings(problems=(module,))
         modules.append(module)
+    begins_with("describing and building what is in it")
     strategies = [examined(kind, StrategyConfig, _build) for kind in _strategies(modules)]
     components = components_of(modules)
     outcomes = [*strategies, *components.outcomes]

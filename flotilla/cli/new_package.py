@@ -108,8 +108,14 @@ flotilla engine start my-engine --strategy {name}
 ```
 
 Everything in this folder is part of the package but hidden files and caches, and a link is refused; modules beside `{name}.py`, folders of them and data
-files work as well. What it imports must come with NautilusTrader. A version never changes: push again for the next one, and name an
-older one as `--strategy {name}@1`.
+files work as well. A version never changes: push again for the next one, and name an older one as `--strategy {name}@1`.
+
+What it imports beside Python and NautilusTrader is named in a `requirements.txt` (or a `pyproject.toml`) in this folder: a push finds the
+wheels with pip, or takes them from a folder (`--wheels FOLDER`), and they come with the package.
+
+```sh
+python -m pytest                                           # its test, without a fleet
+```
 """
 
 

@@ -136,7 +136,7 @@ class BacktestCalls:
     async def backtest_result(self, backtest_id: str, part: ResultPart | str) -> Any:
         """A part of a completed backtest's result, whole.
 
-        A list of what LISTS says, which can be had as a frame (flotilla.client.frames), a Manifest, the report's HTML as text, and the other documents as they are.
+        A list of what LISTS says, which can be had as a frame (flotilla.client.frames), a Manifest, the report's HTML as text, and the other documents (balances, fees, statistics) as plain dicts.
         """
         part = ResultPart(part)
         entries = await self._entries(backtest_id, part)

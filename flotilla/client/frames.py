@@ -1,5 +1,7 @@
 """Results as data frames: `fleet.backtest_result(…).to_pandas()`, and backtests of a study with their parameters by `to_pandas(views)`.
 
+Parts that are lists have one; `balances`, `fees` and `statistics` are plain dicts without.
+
 pandas and polars are imported when they are asked for: the client needs neither.
 """
 

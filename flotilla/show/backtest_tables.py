@@ -18,6 +18,7 @@ from flotilla.schemas.backtest import (
 )
 from flotilla.schemas.figures import ratio, share
 from flotilla.schemas.package import is_draft, split_name
+from flotilla.schemas.simulation import VenueSettings
 from flotilla.show import formats
 from flotilla.show.figure_tables import Told, figures_report, has_old_figures, trades_text
 from flotilla.show.output import table
@@ -130,11 +131,20 @@ def trades_table(trades: Sequence[ClosedTrade]) -> Table:
     return made
 
 
+def venue_choices(config: BacktestConfig) -> dict[str, dict[str, Any]]:
+    """By venue, the settings that are not the default: there are thirty of them."""
+    default = msgspec.to_builtins(VenueSettings())
+    return {
+        venue: {name: value for name, value in msgspec.to_builtins(each).items() if value != default[name]}
+        for venue, each in config.venue_settings.items()
+    }
+
+
 def _configuration(backtest: BacktestView) -> Table:
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
-    plain = msgspec.to_builtins(backtest.config)
+    plain = msgspec.to_builtins(backtest.config) | {"venue_settings": venue_choices(backtest.config)}
     for name, value in plain.items():
         if value is not None and value not in ((), {}):
             made.add_row(name, _value(value))

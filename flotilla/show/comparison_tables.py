@@ -78,7 +78,8 @@ def _figures(
         cells = []
         for one in shown:
             is_best = one.backtest_id in best
-            text = written(name, getattr(one.metrics, name) if one.metrics else None)
+            found = getattr(one.metrics, name) if one.metrics else None
+            text = written(name, found, one.currency or "", is_bare=True)
             cells.append(Text(f"{text}{'*' if is_best else ' '}", style="bold green" if is_best else ""))
         made.add_row(FIGURES[name].label, *cells)
     return made

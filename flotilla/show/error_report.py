@@ -5,6 +5,7 @@ import sys
 import msgspec
 
 from flotilla.schemas.fault import Fault, FaultError
+from flotilla.schemas.states import RunState
 from flotilla.show.remedies import Asked, remedy_of
 from flotilla.state.errors import (
     BacktestFailedError,
@@ -82,8 +83,17 @@ def _of_engine(error: EngineFailedError) -> Failure:
         exit_code=Exit.ENGINE_FAILED,
         code="engine_failed",
         message=f"{error}{exit_code}",
-        remedy=f"`flotilla engine logs {error.engine.instance_id}` shows more",
+        remedy=_after(error.engine.instance_id, session.state if session else None),
         log_tail=session.log_tail if session else (),
+    )
+
+
+def _after(name: str, state: RunState | None) -> str:
+    if state != RunState.MISMATCH:
+        return f"`flotilla engine logs {name}` shows more"
+    return (
+        f"look at the venue: `flotilla engine accept {name}` takes it as it is, `flotilla engine flatten {name}` closes what the engine knows "
+        f"of; `flotilla engine inspect {name}` shows what differs"
     )
 
 

@@ -3,12 +3,14 @@
 from functools import singledispatch
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
-from flotilla.client.watch import EVENTS, Update
+from flotilla.client.watch import EVENTS, FEEDS, Update
 from flotilla.schemas.telemetry import (
     AccountUpdate,
     Alert,
+    EngineEvent,
     EngineMetrics,
     Fill,
     FleetAlert,
@@ -30,6 +32,13 @@ _STYLES = {
     "log": "dim",
     "metrics": "dim",
 }
+
+
+def line_on_record(raw: msgspec.Raw) -> Text:
+    """The same of an event as the record has it."""
+    kind = msgspec.json.decode(raw, type=EngineEvent[msgspec.Raw]).kind
+    event = msgspec.json.decode(raw, type=FEEDS[kind].payload)
+    return line_of(Update(kind, event.instance_id, event), with_name=False)
 
 
 def line_of(update: Update, *, with_name: bool) -> Text:

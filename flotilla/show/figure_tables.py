@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flotilla.schemas.backtest import (
     NOWHERE,
+    BacktestConfig,
     BacktestView,
     ClosedTrade,
     EquityPoint,
@@ -20,11 +21,15 @@ from flotilla.schemas.backtest import (
     OpenPosition,
     RunSummary,
 )
-from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, written
+from flotilla.schemas.figures import FIGURES, OF_EQUITY, OF_TRADES, UNDEFINED, fates, money, written
 from flotilla.show import formats
 from flotilla.show.output import table
 
+NOTHING_REQUESTED: Final = "no strategy requested history of bars, quotes or trades: --warm-up did nothing"
 _NAMED: Final = 3
+_DEFAULT_BALANCE: Final = next(
+    each.default for each in msgspec.structs.fields(BacktestConfig) if each.name == "initial_balance"
+)
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,21 +60,22 @@ def trades_text(backtest: BacktestView) -> str:
 def figures_report(backtest: BacktestView, metrics: Metrics, told: Told) -> list[RenderableType]:
     """All figures, in 80 columns."""
     currency, summary = backtest.currency or "", backtest.summary
-    parts: list[RenderableType] = [_figures(metrics, summary.nautilus_statistics if summary else None)]
-    parts += [Text(""), _money(metrics, currency, told)]
+    theirs = summary.nautilus_statistics if summary else None
+    parts: list[RenderableType] = [_figures(metrics, theirs, currency)]
+    parts += [Text(""), _money(backtest, metrics, told)]
     if summary is None:
         text = "these figures are of realized returns, as they were defined before; run it again for marked equity"
         return [*parts, Text(text, style="yellow")]
     return [
         *parts,
         *_orders(summary, metrics),
-        *_asked(summary),
+        *_asked(summary, is_to_warm_up=backtest.config.warm_up),
         *_by_strategy(summary),
         *_left_open(summary),
     ]
 
 
-def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
+def _figures(metrics: Metrics, theirs: NautilusStatistics | None, currency: str) -> Table:
     made = Table(box=None, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     made.add_column("", style="dim", no_wrap=True)
     made.add_column("marked equity" if theirs else "", justify="right", no_wrap=True)
@@ -82,13 +88,26 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None) -> Table:
             written(name, getattr(metrics, name)) if name else "",
             written(name, getattr(theirs, name)) if theirs and hasattr(theirs, name or "") else "",
             FIGURES[other].label,
-            written(other, getattr(metrics, other)),
+            written(other, getattr(metrics, other), currency, is_bare=True),
         )
     return made
 
 
-def _money(metrics: Metrics, currency: str, told: Told) -> Table:
-    made = _facts()
+def began_with(config: BacktestConfig, currency: str) -> str:
+    """`1,000,000.00 BTC, the default (--balance)`: nobody who left it out meant so many; empty where venues have balances of their own."""
+    if any(each.starting_balances or each.base_currency for each in config.venue_settings.values()):
+        return ""
+    where = " at each venue" if len(config.venues) > 1 else ""
+    is_default = config.initial_balance == _DEFAULT_BALANCE
+    return (
+        f"{money(config.initial_balance, currency)}{where}{', the default (--balance)' if is_default else ''}"
+    )
+
+
+def _money(backtest: BacktestView, metrics: Metrics, told: Told) -> Table:
+    made, currency = _facts(), backtest.currency or ""
+    if began := began_with(backtest.config, currency):
+        made.add_row("initial balance", began)
     made.add_row("final equity", written("final_equity", metrics.final_equity, currency))
     made.add_row("final balance", formats.money(told.balances) or UNDEFINED)
     made.add_row("fees", formats.money(told.fees) or UNDEFINED)
@@ -108,7 +127,9 @@ def _orders(summary: RunSummary, metrics: Metrics) -> Iterator[RenderableType]:
         yield Text(f"no trade was closed: {_why_none(summary)}", style="yellow")
 
 
-def _asked(summary: RunSummary) -> Iterator[RenderableType]:
+def _asked(summary: RunSummary, *, is_to_warm_up: bool) -> Iterator[RenderableType]:
+    if is_to_warm_up and summary.answered_requests == 0:
+        yield Text(NOTHING_REQUESTED, style="yellow")
     if count := summary.unanswered_requests:
         what = "request for past data was" if count == 1 else "requests for past data were"
         yield Text(f"{count:,} {what} not answered: --warm-up does", style="dim")

@@ -62,6 +62,11 @@ def day(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns / 1e9, UTC):%Y-%m-%d}"
 
 
+def second(ns: int) -> str:
+    """A UNIX time in nanoseconds to the second, in UTC."""
+    return moment(datetime.fromtimestamp(ns // 1_000_000_000, UTC))
+
+
 def moment(at: datetime | None) -> str:
     """A time to the second, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if at else ""

@@ -30,7 +30,7 @@ def equity_plot(curve: Sequence[EquityPoint], currency: str, *, width: int = WID
     lost = [(point.at_ns, abs(point.drawdown)) for point in curve]
     low, high = _range(value for _, value in equity)
     deepest = max((value for _, value in lost), default=0.0)
-    labels = [money(high), money(low), share(0.0), share(-deepest)]
+    labels = [*(money(each, currency, is_bare=True) for each in (high, low)), share(0.0), share(-deepest)]
     margin = max(map(len, labels))
     columns = max(2, width - margin - 2)
     text = Text(f"equity, {currency}\n", style="bold")

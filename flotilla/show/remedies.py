@@ -1,6 +1,7 @@
 """What to do about a fault: by its code, and by what was asked for."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +10,8 @@ import msgspec
 
 from flotilla.schemas.fault import Fault, FaultCode
 
+_HOLDER: Final = re.compile(r"\bis traded by engine (\S+)")
+"""In the message of a start that needs an account which another engine has: that one is to be looked at."""
 _NAMES: Final = ("name", "engine", "backtest_id", "study_id")
 _LISTS: Final = {
     "engine": "`flotilla engine ls` lists the engines",
@@ -72,7 +75,11 @@ def _look_for(_: Fault, asked: Asked) -> str:
     return _of_group(_LISTS, asked)
 
 
-def _look_at(_: Fault, asked: Asked) -> str:
+def _look_at(problem: Fault, asked: Asked) -> str:
+    if holder := _HOLDER.search(problem.message):
+        return _SHOWS["engine"].format(name=holder[1])
+    if asked.group == "package" and "--force" in asked.options:
+        return "add --force if you mean it"
     # What is to be run conflicts with another of its name.
     return _of_group(_LISTS if asked.verb == "run" else _SHOWS, asked)
 

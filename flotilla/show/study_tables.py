@@ -15,7 +15,7 @@ from flotilla.schemas.figures import FIGURES, UNDEFINED, ratio, share, written
 from flotilla.schemas.walk_forward import WalkForward
 from flotilla.show import formats
 from flotilla.show.backtest_tables import status_text, strategy_name
-from flotilla.show.figure_tables import has_old_figures
+from flotilla.show.figure_tables import NOTHING_REQUESTED, has_old_figures
 from flotilla.show.output import table
 
 _ALWAYS: Final = ("total_return", "total_trades")
@@ -45,12 +45,12 @@ def value(backtest: BacktestView | None, config: StudyConfig) -> float | None:
 
 def metric(backtest: BacktestView | None, config: StudyConfig) -> str:
     """The same as people read it; a dash where there is none."""
-    return _written(config.best_by, value(backtest, config))
+    return _written(config.best_by, value(backtest, config), backtest.currency if backtest else None)
 
 
-def metric_of(found: float | None, config: StudyConfig) -> str:
+def metric_of(found: float | None, config: StudyConfig, currency: str | None = None) -> str:
     """A value of the metric that is sought, as people read it; a dash where there is none."""
-    return _written(config.best_by, found)
+    return _written(config.best_by, found, currency)
 
 
 def figure_columns(config: StudyConfig) -> list[str]:
@@ -64,7 +64,7 @@ def figure_cells(backtest: BacktestView | None, config: StudyConfig) -> list[str
     shown = backtest.metrics if backtest and backtest.status is BacktestStatus.COMPLETED else None
     names = dict.fromkeys((config.best_by, *_ALWAYS))
     values = {name: getattr(shown, name, None) for name in names}
-    return [_written(name, found) for name, found in values.items()]
+    return [_written(name, found, backtest.currency if backtest else None) for name, found in values.items()]
 
 
 def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[BacktestView]:
@@ -74,10 +74,10 @@ def ranking(members: Iterable[BacktestView], config: StudyConfig) -> list[Backte
     return [one for _, one in sorted(valued, key=lambda pair: (pair[1].summary is None, sign * pair[0]))]
 
 
-def _written(name: str, found: float | None) -> str:
+def _written(name: str, found: float | None, currency: str | None) -> str:
     if found is None:
         return UNDEFINED
-    return written(name, found) if name in FIGURES else f"{found:,.10g}"
+    return written(name, found, currency or "", is_bare=True) if name in FIGURES else f"{found:,.10g}"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -115,8 +115,8 @@ def walk_forward_report(
         made.add_row("", OUT, *map(formats.day, outside), *figure_cells(tried, config))
     parts: list[RenderableType] = [made, Text(""), _choices(walk, config)]
     parts += [Text("")] + [Text(line) for line in walk_forward_lines(walk, config)]
-    if walk.unanswered_requests:
-        parts.append(Text(cold(walk), style="yellow"))
+    if said := cold(walk, config):
+        parts.append(Text(said, style="yellow"))
     return Group(*parts)
 
 
@@ -151,8 +151,8 @@ def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
     if both:
         inside, outside = (math.fsum(side) / len(both) for side in zip(*both, strict=True))
         yield (
-            f"mean {label(config)} over {len(both):,} windows: {metric_of(inside, config)} in sample, "
-            f"{metric_of(outside, config)} out of it"
+            f"mean {label(config)} over {len(both):,} windows: {metric_of(inside, config, walk.currency)} in sample, "
+            f"{metric_of(outside, config, walk.currency)} out of it"
         )
     choices = sum(one.chosen is not None for one in walk.windows)
     if choices > 1:
@@ -160,8 +160,12 @@ def walk_forward_lines(walk: WalkForward, config: StudyConfig) -> Iterator[str]:
         yield f"the choice changed at {changes:,} of {choices - 1:,} windows after the first (*)"
 
 
-def cold(walk: WalkForward) -> str:
-    """That strategies asked for the past and got nothing."""
+def cold(walk: WalkForward, config: StudyConfig) -> str:
+    """Why windows began cold: strategies asked for the past and got nothing, or did not ask; empty where neither is so."""
+    if config.base.warm_up and walk.answered_requests == 0:
+        return f"{NOTHING_REQUESTED}, and each window began cold."
+    if not walk.unanswered_requests:
+        return ""
     return (
         f"{walk.unanswered_requests:,} requests for the past were answered with nothing out of sample: each window began cold. "
         "With --warm-up they are answered from the data before it."

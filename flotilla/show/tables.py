@@ -113,8 +113,12 @@ def engine_details(
     now: datetime,
     *,
     missing: Sequence[tuple[int, int]] = (),
+    last: Sequence[Text] = (),
 ) -> RenderableType:
-    """All that is known of one engine; `missing` are the numbers of events of its session that are not on record."""
+    """All that is known of one engine; `missing` are the numbers of events of its session that are not on record.
+
+    `last` are the lines of its last events, of a session that is over: its figures went with it.
+    """
     facts = _facts()
     facts.add_row("engine", Text(engine.instance_id, style="bold"))
     facts.add_row("state", state_text(engine.session, is_frozen=engine.is_frozen, brake=engine.brake))
@@ -140,7 +144,11 @@ def engine_details(
         facts.add_row("cpu", f"{used.cpu_fraction:.0%} of one core")
     if engine.metrics is not None:
         add_figures(facts, engine.metrics)
+    elif last:
+        facts.add_row("figures", "not kept when a session ends: what it did is among its events")
     parts: list[RenderableType] = [facts]
+    if last:
+        parts += [Text("\nlast events on record", style="bold"), *last]
     if engine.session is not None and engine.session.log_tail:
         parts += [Text("\nlast log lines", style="bold"), *(Text(line) for line in engine.session.log_tail)]
     if len(sessions) > 1:
@@ -171,9 +179,10 @@ def add_figures(facts: Table, metrics: EngineMetrics) -> None:
 
 
 def feed_text(feed: FeedProgress) -> str:
-    """`1,204 of 5,030 events, at 2003-10-15`."""
+    """`1,204 of 5,030 events, at 2003-10-15`; of a feed whose end is not known, a live one, with the time of day in UTC."""
     total = f" of {feed.total:,}" if feed.total else ""
-    at = f", at {formats.day(feed.last_ts_event)}" if feed.last_ts_event else ""
+    read = formats.day if feed.total else formats.second
+    at = f", at {read(feed.last_ts_event)}" if feed.last_ts_event else ""
     end = ", finished" if feed.is_finished else "" if feed.is_connected else ", disconnected"
     return f"{feed.events:,}{total} events{at}{end}"
 

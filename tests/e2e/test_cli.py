@@ -193,6 +193,11 @@ def test_a_secret_is_bound_or_not_stored(tmp_path: Path) -> None:
         assert (refused.returncode, said in refused.stderr) == (code, True), (options, refused.stderr)
         assert "hunter2" not in refused.stderr
     assert run_flotilla(*folder, "secret", "ls").stdout.startswith("no secrets")
+    rehearsal = {"api_key": "AKIA", "base_url_http": "http://127.0.0.1:9100"}
+    options = ("--adapter", "binance", "--test-exchange")
+    done = run_flotilla(*folder, "secret", "set", "rehearsal", *options, stdin=json.dumps(rehearsal))
+    assert "binance at the addresses among its fields, a test exchange, paper trading" in done.stdout
+    assert run_flotilla(*folder, "secret", "rm", "rehearsal").returncode == 0
     # One of an earlier release is bound as it is, and a newer value keeps what it is bound to.
     old = tmp_path / "state/secrets/old.json"
     old.write_text(keys)

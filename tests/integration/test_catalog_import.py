@@ -221,7 +221,12 @@ TRADES = ("--type", "trades", "--instrument", "ABC.XNAS")
     ("arguments", "said"),
     [
         ((), "give --sample, or FILE"),
-        (("{file}", "--type", "trades"), "give --sample, or FILE"),
+        (("{file}", "--type", "trades"), "give --instrument, such as SPX.SIM"),
+        (
+            ("{file}", "--instrument", "ABC.XNAS"),
+            "; --bar-type for bars, such as ABC.XNAS-1-DAY-LAST-EXTERNAL",
+        ),
+        (("{file}", "--type", "bars"), "give --instrument, such as SPX.SIM; --bar-type, such as"),
         (("{file}", *TRADES[:3], "ABC"), "instrument"),
         (("{file}", *TRADES[:3], "../etc/passwd.X"), "instrument"),
         (("{file}", *TRADES, "--timezone", "Mars/Base"), "'Mars/Base' is no time zone"),
@@ -229,7 +234,10 @@ TRADES = ("--type", "trades", "--instrument", "ABC.XNAS")
         (("{file}", *TRADES, "--size-precision", "2"), "only a pair"),
         (("{file}", *TRADES, "--price-precision", "99"), "price_precision"),
         (("{file}", *TRADES, "--bar-type", SPX), "--bar-type does not go with trades"),
-        (("{file}", "--type", "bars", "--instrument", "ABC.XNAS"), "bars need --bar-type"),
+        (
+            ("{file}", "--type", "bars", "--instrument", "ABC.XNAS"),
+            "give --bar-type, such as ABC.XNAS-1-DAY-LAST-EXTERNAL",
+        ),
         (
             ("{file}", "--type", "bars", "--instrument", "ABC.XNAS", "--bar-type", SPX),
             "not a bar type of ABC.XNAS",

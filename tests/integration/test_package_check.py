@@ -200,10 +200,20 @@ def test_requirements_that_engines_have_are_taken(check: Check) -> None:
     assert check({"mine.py": SOUND, "requirements.txt": asked}).problems == ()
 
 
+def test_a_strategy_that_hangs_while_it_is_built_is_not_put_down_to_an_import(check: Check) -> None:
+    (problem,) = check(
+        {"mine.py": f"{SOUND}\n    def __init__(self, config):\n        while True: pass\n"}
+    ).problems
+    assert "at work on describing and building what is in it" in problem.message
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("while True: pass", f"did not let its check end within {PATIENCE_S:g} s"),
+        (
+            "while True: pass",
+            f"did not let its check end within {PATIENCE_S:g} s, at work on the import of mine",
+        ),
         ("import os; os._exit(0)", "ended the process (exit code 0)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
         ("raise SystemExit(3)", "ends its process when it is imported: sys.exit(3) (mine, line 2); put what"),

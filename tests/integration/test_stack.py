@@ -76,6 +76,8 @@ def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningSta
     stack.start()
     view = stack.json("engine", "inspect", "one")["engine"]
     assert (view["desired"], view["session"]["state"]) == ("stopped", "stopped")
+    shown = stack.cli("engine", "inspect", "one").stdout
+    assert " stopped" in shown.partition("last events on record")[2], shown
     assert stack.said().count("importing the sample data") == 1
 
 

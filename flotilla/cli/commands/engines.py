@@ -1,7 +1,7 @@
 """`flotilla engine ls`, `inspect`, `configure` and `rm`."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Group
@@ -13,7 +13,11 @@ from flotilla.cli.session import with_fleet
 from flotilla.client.client import Flotilla
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.show.event_lines import line_on_record
 from flotilla.show.tables import engine_details, engines_table
+
+_LAST: Final = 8
+"""Events of an engine that has ended which are shown."""
 
 
 @click.command()
@@ -38,13 +42,20 @@ async def ls(options: Options, fleet: Flotilla, active: bool, limit: int, labels
 @pass_options
 @with_fleet
 async def inspect(options: Options, fleet: Flotilla, name: str) -> None:
-    """Everything that is known of the engine NAME, and its last sessions."""
+    """Everything that is known of the engine NAME, and its last sessions.
+
+    Figures are those of a session that runs; of one that is over the last events on record are shown.
+    """
     engine = await fleet.engine(name)
     sessions = (await fleet.sessions(name)).sessions
-    missing = (await fleet.events(name, limit=1)).missing
+    session = engine.session
+    is_over = session is not None and session.ended_at is not None
+    seen = max(0, session.last_seq - _LAST) if session and is_over else 0
+    found = await fleet.events(name, after_seq=seen, limit=_LAST)
+    missing, last = found.missing, [line_on_record(event) for event in found.events] if is_over else []
     options.output.document(
         {"engine": engine, "sessions": sessions, "missing": missing},
-        lambda: engine_details(engine, sessions, datetime.now(UTC), missing=missing),
+        lambda: engine_details(engine, sessions, datetime.now(UTC), missing=missing, last=last),
     )
 
 

@@ -70,8 +70,9 @@ def _binding(*, is_required: bool) -> Callable[[F], F]:
 def set_(options: Options, /, *, name: str, **given: Any) -> None:
     """Store the secret NAME: from a JSON object on stdin, or asked for field by field, without showing what is typed.
 
-    It is bound to an adapter and its own addresses, and to paper trading unless --mode says otherwise. One that is there keeps its
-    binding when no --adapter is given: so a venue's key is replaced by a newer one. Engines that run have theirs.
+    It is bound to an adapter and its own addresses (of a test exchange those among its fields), and to paper trading unless --mode
+    says otherwise. One that is there keeps its binding when no --adapter is given: so a venue's key is replaced by a newer one.
+    Engines that run have theirs.
 
     \b
     flotilla secret set binance_main --adapter binance --mode live < keys.json
@@ -177,7 +178,8 @@ def _asked() -> dict[str, Any]:
 
 
 def _summary(binding: SecretBinding) -> str:
-    where = ", ".join(binding.endpoints) or "its own addresses"
+    own = "the addresses among its fields" if binding.is_test_exchange else "its own addresses"
+    where = ", ".join(binding.endpoints) or own
     who = f", accounts {', '.join(binding.accounts)}" if binding.accounts else ""
     test = ", a test exchange" if binding.is_test_exchange else ""
     return f"{binding.adapter} at {where}{test}{who}, {' and '.join(binding.modes)} trading"

@@ -10,7 +10,7 @@ import msgspec
 from flotilla.schemas.backtest import BacktestConfig, Metrics
 from flotilla.schemas.figures import FIGURES, UNDEFINED, share, written
 from flotilla.show import formats
-from flotilla.show.backtest_tables import strategy_name
+from flotilla.show.backtest_tables import strategy_name, venue_choices
 from flotilla.show.tear_sheet.html import Html, breakable, element, facts, joined, note, section, text
 from flotilla.show.tear_sheet.record import Record
 
@@ -20,7 +20,7 @@ _TILES: Final = (
 _ELSEWHERE: Final = frozenset(
     (
         *("strategy", "strategy_class", "strategy_config", "strategies"),
-        *("output_path", "data_sources", "save_results", "seed"),
+        *("output_path", "data_sources", "save_results", "seed", "venue_settings"),
     )
 )
 """Of a config: what stands in another place on the sheet, or decides nothing."""
@@ -100,6 +100,9 @@ def _settings(config: BacktestConfig) -> Iterator[tuple[str, str]]:
     for name, value in plain.items():
         if name not in _ELSEWHERE and value is not None and value not in ((), [], {}):
             yield name.replace("_", " "), _value(value)
+    for venue, chosen in venue_choices(config).items():
+        said = f"{_value(chosen)}; others at their defaults" if chosen else "all at their defaults"
+        yield f"settings of {venue}", said
 
 
 def _value(value: Any) -> str:

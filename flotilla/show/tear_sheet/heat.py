@@ -111,7 +111,7 @@ def drawn(found: Map, config: StudyConfig, best: BacktestView | None) -> Html:
     for row, cells in enumerate(found.cells):
         name = found.down.headings[row] if found.down else label(config)
         made = (
-            _cell(each, config, low, high, is_best=(row, column) == first)
+            _cell(each, config, (low, high), best.currency if best else None, is_best=(row, column) == first)
             for column, each in enumerate(cells)
         )
         rows.append(element("tr", element("td", name), *made))
@@ -120,11 +120,19 @@ def drawn(found: Map, config: StudyConfig, best: BacktestView | None) -> Html:
     return joined((element("h3", names), element("div", made_table, class_="wide")))
 
 
-def _cell(found: float | None, config: StudyConfig, low: float, high: float, *, is_best: bool) -> Html:
+def _cell(
+    found: float | None,
+    config: StudyConfig,
+    ends: tuple[float, float],
+    currency: str | None,
+    *,
+    is_best: bool,
+) -> Html:
     if found is None:
         return element("td", metric(None, config))
+    low, high = ends
     part = (found - low) / (high - low) if high > low else 0.5
     shade = _SHADES[round((1 - part if config.lowest else part) * (len(_SHADES) - 1))]
     return element(
-        "td", metric_of(found, config), class_=f"{shade} top".strip() if is_best else shade or None
+        "td", metric_of(found, config, currency), class_=f"{shade} top".strip() if is_best else shade or None
     )

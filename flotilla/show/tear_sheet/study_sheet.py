@@ -172,7 +172,9 @@ def _named(name: str) -> str:
 
 def _figure(one: BacktestView, name: str) -> str:
     found: float | None = getattr(one.metrics, name, None)
-    return written(name, found) if name in FIGURES else formats.number(found)
+    return (
+        written(name, found, one.currency or "", is_bare=True) if name in FIGURES else formats.number(found)
+    )
 
 
 def _failed(members: Sequence[BacktestView]) -> Html:

@@ -60,12 +60,16 @@ def _sides(record: Record) -> Html:
         ("held on average", _held_for(won), _held_for(lost)),
     ]
     if _is_one_currency(record):
+        sums = [("total", won.total, lost.total), ("average", won.average, lost.average)]
         rows[1:1] = [
-            ("total", money(won.total), money(lost.total)),
-            ("average", money(won.average), money(lost.average)),
-            ("median", money(won.median), money(lost.median)),
+            (name, _bare(gained, record), _bare(given, record))
+            for name, gained, given in (*sums, ("median", won.median, lost.median))
         ]
     return table(("", ">won", ">lost"), rows, class_="name")
+
+
+def _bare(value: float | None, record: Record) -> str:
+    return money(value, record.currency, is_bare=True)
 
 
 def _held_for(one: Side) -> str:

@@ -73,13 +73,13 @@ def _windows(walk: WalkForward, config: StudyConfig) -> Html:
         *(f">{name}" for name in config.axes),
         *("to", "in sample from"),
     )
-    said = list(walk_forward_lines(walk, config))
-    words = "".join(f"{line[:1].upper()}{line[1:]}. " for line in said).rstrip()
+    lines = list(walk_forward_lines(walk, config))
+    words = "".join(f"{line[:1].upper()}{line[1:]}. " for line in lines).rstrip()
     return section(
         "Windows",
-        table(head, [_row(one, config) for one in walk.windows]),
+        table(head, [_row(one, config, walk.currency) for one in walk.windows]),
         note(words) if words else "",
-        element("p", cold(walk), class_="warn") if walk.unanswered_requests else "",
+        element("p", said, class_="warn") if (said := cold(walk, config)) else "",
     )
 
 
@@ -87,12 +87,12 @@ def _is_return(config: StudyConfig) -> bool:
     return config.best_by == "total_return"
 
 
-def _row(one: StudyWindow, config: StudyConfig) -> tuple[str, ...]:
+def _row(one: StudyWindow, config: StudyConfig, currency: str | None) -> tuple[str, ...]:
     return (
         f"{one.number:,}",
         formats.day(one.out_of_sample_start_ns),
-        metric_of(one.in_sample, config),
-        metric_of(one.out_of_sample, config),
+        metric_of(one.in_sample, config, currency),
+        metric_of(one.out_of_sample, config, currency),
         *(() if _is_return(config) else (share(one.total_return),)),
         *(_value(one, name) for name in config.axes),
         formats.day(one.out_of_sample_end_ns),

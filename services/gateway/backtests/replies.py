@@ -59,8 +59,8 @@ class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `open_positions` and `open_orders` name the
     first ten of what the run left open. `strategies` are those of a run with several, `unanswered_requests` what was
-    asked of the past without `warm_up`. What stands from `nautilus_statistics` to `unanswered_requests` is null in results of
-    `figures_version` 1, whose metrics are of realized returns.
+    asked of the past without `warm_up`, `answered_requests` what was answered with it. What stands from `nautilus_statistics` to
+    `answered_requests` is null in results of `figures_version` 1, whose metrics are of realized returns.
     """
 
     metrics: Metrics
@@ -76,6 +76,7 @@ class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
     years: float | None
     strategies: tuple[StrategyFigures, ...] | None
     unanswered_requests: int | None
+    answered_requests: int | None
     tearsheet: str | None
     manifest: str | None
     links: dict[str, str]

@@ -117,7 +117,7 @@ def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q
             try:
                 values[own_names[name]] = _parsed(text, wanted[name])
             except msgspec.ValidationError as error:
-                problems.append(FieldError(name, str(error)))
+                problems.append(FieldError(name, _meant(wanted[name], str(error))))
     problems += [
         FieldError(field.encode_name, "missing")
         for field in fields
@@ -147,6 +147,21 @@ def read_body[B](body: bytes, into: type[B], *, is_optional: bool, fill: Mapping
 
 def _parsed(text: str, wanted: Any) -> Any:
     return msgspec.convert(text.split(",") if _is_list(wanted) else text, wanted, strict=False)
+
+
+def _meant(wanted: Any, said: str) -> str:
+    """What is wrong with a text that is not of a form; the description of its type says that form better than its pattern does."""
+    found = _description(inspect.type_info(wanted)) if "matching regex" in said else ""
+    return f"not understood; wanted: {found}" if found else said
+
+
+def _description(shape: inspect.Type) -> str:
+    match shape:
+        case inspect.Metadata():
+            return str((shape.extra_json_schema or {}).get("description", "")) or _description(shape.type)
+        case inspect.UnionType():
+            return next(filter(None, map(_description, shape.types)), "")
+    return ""
 
 
 @cache

@@ -163,11 +163,7 @@ class Packages:
         version = offers.find(request.name, request.version, await self._shelf.versions())
         used_by = await self._record.used_by(version, tuple(offers.usage_marks(version).values()))
         if used_by and not request.force:
-            text = (
-                f"{version.ref.label} is named by {', '.join(used_by)}; with `force` it loses its name, and its "
-                "content stays for those"
-            )
-            raise fault(FaultCode.CONFLICT, text)
+            raise fault(FaultCode.CONFLICT, offers.in_use(version.ref.label, used_by))
         reply = PackageRemoved(
             name=version.name,
             version=version.version,

@@ -89,7 +89,7 @@ def test_an_expiry_tells_the_contract(name: str, expiry: str, instrument_id: str
         ("ES", "2008-03", "2008-03-21 is a holiday; give the day"),
         ("ES", "2024-02", "ES has no contract of that month"),
         ("ES", "2024-13", "is no month"),
-        ("ES", "soon", "is no day or moment"),
+        ("ES", "soon", "'soon' (--expiry) is no day or moment"),
         ("6E", "2024-03", "follows a calendar of holidays; give the day"),
         ("CL", "2024-02-20", "name the contract, such as CLH4.NYMEX"),
         ("ESH4.CME", "2025-03", "is not in the contract month of ESH4.CME"),
@@ -100,3 +100,11 @@ def test_an_expiry_that_tells_no_contract_is_refused(name: str, expiry: str | No
     with pytest.raises(ImportRefusedError) as refused:
         added(AddInstrument(name=name, fields={"expiration_ns": expiry} if expiry else {}))
     assert said in str(refused.value)
+
+
+def test_a_month_is_enough_for_one_that_the_catalog_has_already() -> None:
+    known = added(AddInstrument(name="ESH4.CME", fields={"expiration_ns": "2024-03-14"})).instrument
+    again = added(AddInstrument(name="ESH4.CME", fields={"expiration_ns": "2024-03"}), known).instrument
+    assert again.expiration_ns == 1_710_509_400 * 10**9
+    with pytest.raises(ImportRefusedError, match=r"2025-03.*\(--expiry\) is not in the contract month"):
+        added(AddInstrument(name="ESH4.CME", fields={"expiration_ns": "2025-03"}), known)

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flotilla.engine_sidecar.catalog.times import midnight_ns, parse_time
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.times import bound_ns, midnight_ns, parse_time
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = int(datetime(2010, 1, 4, 12, tzinfo=UTC).timestamp()) * 10**9
@@ -61,6 +62,12 @@ def test_a_time_that_clocks_skip_is_refused() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_time(text, None)
+
+
+@pytest.mark.parametrize("text", ["2024-13-01", "20241301", "2024-02-30T10:00Z"])
+def test_a_day_that_there_is_not_is_shown(text: str) -> None:
+    with pytest.raises(ImportRefusedError, match=rf"\A--from: '{text}': .+"):
+        bound_ns(text, "--from", is_end=False)
 
 
 def test_a_day_begins_at_the_midnight_of_its_zone() -> None:

@@ -35,12 +35,13 @@ from flotilla.schemas.backtest import (
 )
 from flotilla.schemas.catalog import BadValue, Finding, Gap
 from flotilla.schemas.package import PackageChange, PackageRef
+from flotilla.schemas.simulation import VenueSettings
 from flotilla.schemas.telemetry import Fill
-from flotilla.show.backtest_tables import backtests_table, details, result_report
+from flotilla.show.backtest_tables import backtests_table, details, result_report, venue_choices
 from flotilla.show.comparison_tables import best_of, comparison_report
 from flotilla.show.data_findings import findings_report
 from flotilla.show.error_report import failure_of
-from flotilla.show.figure_tables import Told
+from flotilla.show.figure_tables import Told, began_with
 from flotilla.show.output import console
 from flotilla.show.study_tables import as_json, ranking, result_line, studies_table, study_report
 from flotilla.show.verdict_report import verdict_report
@@ -509,8 +510,39 @@ def test_each_strategy_of_several_has_a_row() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_warm_up_that_nothing_asked_for_is_told() -> None:
+    run = view(summary=summary(answered_requests=0))
+    warm = msgspec.structs.replace(run, config=msgspec.structs.replace(run.config, warm_up=True))
+    assert "no strategy requested history" in shown(result_report(warm, Told()))
+    assert "no strategy requested history" not in shown(result_report(run, Told()))
+
+
+def test_of_a_venues_settings_those_that_are_not_the_default_are_shown() -> None:
+    own = {"SIM": VenueSettings(book_type="L2_MBP"), "B": VenueSettings()}
+    config = msgspec.structs.replace(view().config, venue_settings=own)
+    assert venue_choices(config) == {"SIM": {"book_type": "L2_MBP"}, "B": {}}
+
+
 def test_requests_that_nobody_answered_are_told_with_the_remedy() -> None:
     text = shown(result_report(view(summary=summary(unanswered_requests=2)), Told()))
     assert "2 requests for past data were not answered: --warm-up does" in text.splitlines()
     assert max(map(len, text.splitlines())) <= 80
     assert "--warm-up" not in shown(result_report(view(summary=summary()), Told()))
+
+
+def test_an_account_in_bitcoin_has_bitcoins_decimals_and_says_that_nobody_chose_its_balance() -> None:
+    small = metrics(average_win=0.00012345, largest_loss=-0.0004, final_equity=0.98577404)
+    told = Told(balances={"BTC": "0.98577404"}, curve=curve(1.0, 0.98577404))
+    text = shown(result_report(view(metrics=small, summary=summary(), currency="BTC"), told))
+    for line in (r"average win +0\.00012345", r"worst trade +-0\.00040000", r"final equity +0\.98577404 BTC"):
+        assert re.search(line, text), text
+    assert re.search(r"initial balance +1,000,000\.00 BTC, the default \(--balance\)", text)
+
+
+def test_a_balance_that_was_chosen_is_shown_as_it_is() -> None:
+    chosen = msgspec.structs.replace(view().config, initial_balance=2.0)
+    assert began_with(chosen, "BTC") == "2.0000000 BTC"
+    two = msgspec.structs.replace(chosen, venues=("SIM", "B"))
+    assert began_with(two, "USD") == "2.00 USD at each venue"
+    own = {"SIM": VenueSettings(starting_balances=("1 BTC", "5 ETH"))}
+    assert began_with(msgspec.structs.replace(chosen, venue_settings=own), "USD") == ""

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flotilla.schemas.config import EngineConfig
@@ -104,6 +105,16 @@ def test_a_crash_is_told_with_its_exit_code_and_last_words(capsys: pytest.Captur
     shown(EngineFailedError(CRASHED))
     told = capsys.readouterr().err
     assert told.startswith("error: engine a is failed (crash), exit code -9\n  | last words\n  remedy: ")
+
+
+def test_of_an_engine_that_disagrees_with_its_venue_people_are_told_to_decide() -> None:
+    assert CRASHED.session is not None
+    session = msgspec.structs.replace(CRASHED.session, state=RunState.MISMATCH, log_tail=())
+    failure = failure_of(EngineFailedError(msgspec.structs.replace(CRASHED, session=session)))
+    assert failure is not None
+    for command in ("inspect", "accept", "flatten"):
+        assert f"`flotilla engine {command} a`" in failure.remedy
+    assert "logs" not in failure.remedy
 
 
 def test_programs_get_the_failure_as_json(capsys: pytest.CaptureFixture[str]) -> None:

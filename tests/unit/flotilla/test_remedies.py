@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import pytest
 
 from flotilla.cli.main import cli
 from flotilla.schemas.fault import Fault, FaultCode, FieldError
+from flotilla.services.orchestrator.engines.core.leases import Lease, held_text
 from flotilla.show.remedies import Asked, asked_by, remedy_of
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +60,20 @@ def remedy(code: FaultCode, command: str = "", name: str = "", **more: object) -
 )
 def test_a_remedy_is_about_what_was_asked_for(code: FaultCode, command: str, name: str, said: str) -> None:
     assert remedy(code, command, name) == said
+
+
+def test_a_start_that_needs_an_account_of_another_engine_leads_to_that_one() -> None:
+    lease = Lease(venue="IB", account="U1", instance_id="other", session_id="s1")
+    held = Fault(code=FaultCode.CONFLICT, message=held_text(lease, datetime(2026, 1, 1, tzinfo=UTC)))
+    said = remedy_of(held, Asked(group="engine", verb="start", name="mine"))
+    assert said == "`flotilla engine inspect other` shows its present state"
+
+
+def test_a_package_in_use_is_taken_away_by_an_option_of_that_command_only() -> None:
+    assert (
+        remedy(FaultCode.CONFLICT, "package rm", "p@1", options=("--force",)) == "add --force if you mean it"
+    )
+    assert remedy(FaultCode.CONFLICT, "package push") == ""
 
 
 def test_options_are_advised_to_commands_that_have_them() -> None:

@@ -145,6 +145,21 @@ def test_nothing_is_chosen_while_a_window_is_under_way_and_cold_windows_say_so()
     assert "3 requests for the past were answered with nothing out of sample: each window began cold" in text
 
 
+@pytest.mark.parametrize(
+    ("answered", "warms_up", "is_said"),
+    [(0, True, True), (2, True, False), (None, True, False), (0, False, False)],
+)
+def test_a_warm_up_that_nothing_asked_for_is_told(
+    answered: int | None, warms_up: bool, is_said: bool
+) -> None:
+    chosen = walk()
+    base = msgspec.structs.replace(chosen.config.base, warm_up=warms_up)
+    config = msgspec.structs.replace(chosen.config, base=base)
+    found = walked(answered_requests=answered)
+    text = shown(study_report(msgspec.structs.replace(chosen, config=config), MEMBERS, found))
+    assert ("no strategy requested history" in " ".join(text.split())) is is_said
+
+
 def test_a_study_says_how_many_parameters_it_leaves_out() -> None:
     assert "not tried: 3 that break a rule" in shown(study_report(study(left_out=3), ()))
     assert "not tried" not in shown(study_report(study(), ()))

@@ -130,6 +130,14 @@ def test_a_walk_forward_without_a_curve_says_so_and_cold_windows_do() -> None:
     assert "4 requests for the past were answered with nothing" in text
 
 
+def test_a_warm_up_that_nothing_asked_for_is_told() -> None:
+    study = walk()
+    base = msgspec.structs.replace(study.config.base, warm_up=True)
+    study = msgspec.structs.replace(study, config=msgspec.structs.replace(study.config, base=base))
+    record = StudyRecord(study=study, members=MEMBERS, walk=walked(answered_requests=0))
+    assert "no strategy requested history" in Page(study_sheet(record)).text
+
+
 def test_lengths_that_were_chosen_are_told() -> None:
     lengths: dict[str, Any] = {
         "folds": 4,

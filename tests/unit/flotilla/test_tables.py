@@ -1,6 +1,7 @@
 """Tables fit into a terminal of 80 columns, and lose nothing in a pipe."""
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -25,7 +26,9 @@ from flotilla.schemas.fault import FieldError
 from flotilla.schemas.host import HostView
 from flotilla.schemas.states import Brake, ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import (
+    AccountUpdate,
     Alert,
+    Balance,
     EngineEvent,
     EngineMetrics,
     EventKind,
@@ -38,7 +41,7 @@ from flotilla.schemas.telemetry import (
     StopReport,
 )
 from flotilla.show import tables, template_tables
-from flotilla.show.event_lines import line_of
+from flotilla.show.event_lines import line_of, line_on_record
 
 NOW = datetime(2026, 1, 31, 14, 25, tzinfo=UTC)
 SESSION = SessionView(
@@ -307,6 +310,31 @@ def test_the_end_of_a_session_tells_what_is_not_confirmed() -> None:
     )
     told = line_of(Update("state", "a", event), with_name=False).plain
     assert told.endswith("stopped; NOT CONFIRMED: order O-1 still open, position P-1 open")
+
+
+def test_of_a_session_that_is_over_the_last_events_are_shown_and_no_figures() -> None:
+    over = msgspec.structs.replace(SESSION, state=RunState.COMPLETED, ended_at=NOW)
+    engine = msgspec.structs.replace(ENGINE, session=over, metrics=None, heartbeat_age_s=None)
+    account = AccountUpdate(
+        account_id="SIM-001",
+        account_type="MARGIN",
+        balances=(Balance(currency="USD", total="1000123.45", free="1000123.45", locked="0.00"),),
+        ts_event=1,
+    )
+    event = EngineEvent(
+        instance_id="a", session_id="s", generation=1, seq=9, at_ns=1, kind=EventKind.ACCOUNT, data=account
+    )
+    line = line_on_record(msgspec.Raw(msgspec.json.encode(event)))
+    text = drawn(tables.engine_details(engine, [over], NOW, last=[line]))
+    assert re.search(r"last events on record\n.* account +1,000,123\.45 USD", text), text
+    assert "figures" in text
+    assert "figures" not in drawn(tables.engine_details(ENGINE, [SESSION], NOW))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_feed_without_an_end_is_told_with_the_time_of_day() -> None:
+    live = FeedProgress(venue="BINANCE", events=7, last_ts_event=1_066_199_401_500_000_000)
+    assert tables.feed_text(live) == "7 events, at 2003-10-15 06:30:01Z"
 
 
 def test_events_that_are_not_on_record_are_named() -> None:

@@ -30,6 +30,7 @@ from flotilla.schemas.backtest import (
     StrategyFigures,
 )
 from flotilla.schemas.figures import UNDEFINED
+from flotilla.schemas.simulation import VenueSettings
 from flotilla.show.tear_sheet.record import Benchmark
 from flotilla.show.tear_sheet.sheet import tear_sheet
 
@@ -81,6 +82,17 @@ def test_what_ran_comes_first_with_parameters_versions_and_digests() -> None:
     first = Page(html[: html.index('class="tiles"')]).text
     assert first.count(DIGEST) == 2
     assert "mine.ema_cross" in first.replace(" ", "")
+
+
+def test_a_venues_settings_are_those_that_differ_from_the_default() -> None:
+    config = msgspec.structs.replace(
+        record().view.config, venue_settings={"SIM": VenueSettings(book_type="L2_MBP"), "B": VenueSettings()}
+    )
+    found = msgspec.structs.replace(record(), view=msgspec.structs.replace(record().view, config=config))
+    known = facts(tear_sheet(found))
+    assert known["settings of SIM"] == "book_type=L2_MBP; others at their defaults"
+    assert known["settings of B"] == "all at their defaults"
+    assert "venue settings" not in known
 
 
 def test_each_of_several_strategies_has_its_parameters() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from flotilla.schemas.data import ReadChart
 from flotilla.schemas.fault import FaultError
 from flotilla.services.gateway.web.inputs import read_body, read_path, read_query, read_request_id
 
@@ -97,6 +98,16 @@ def test_everything_that_is_wrong_with_a_query_is_named(
     given: list[tuple[str, str]], fields: list[str]
 ) -> None:
     assert refused(read_query, given, Query) == (422, fields)
+
+
+def test_a_query_of_another_form_is_told_what_its_type_means() -> None:
+    with pytest.raises(FaultError) as refused_:
+        read_query([("identifier", "SPX.SIM"), ("to", "nope")], ReadChart)
+    (error,) = refused_.value.fault.errors
+    assert (error.field, error.message) == (
+        "to",
+        "not understood; wanted: A date, or a moment, in UTC unless it names another offset.",
+    )
 
 
 def test_a_body_that_may_be_left_out_may_be_empty_and_another_may_not() -> None:

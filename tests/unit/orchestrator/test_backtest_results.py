@@ -271,7 +271,7 @@ def test_figures_of_an_older_definition_are_told_as_such_and_not_as_different() 
 
 
 def test_what_summaries_had_not_always_is_not_compared() -> None:
-    now = msgspec.structs.replace(summary(2), unanswered_requests=3)
+    now = msgspec.structs.replace(summary(2), unanswered_requests=3, answered_requests=1)
     assert verdict("b", "v", outcome(summary=summary(2)), outcome(summary=now)).is_equal
 
 

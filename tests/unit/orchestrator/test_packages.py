@@ -13,6 +13,7 @@ from flotilla.services.orchestrator.backtests.core.chosen_strategy import with_v
 from flotilla.services.orchestrator.packages.core.model import Content, Removed, Version
 from flotilla.services.orchestrator.packages.core.offers import (
     find,
+    in_use,
     listed,
     refuse_names,
     removed_of,
@@ -303,3 +304,9 @@ def test_a_value_that_does_not_fit_is_told_by_its_place(parameter: Parameter, va
     known = Known(instruments=frozenset({"SPX.SIM"}), bar_types=frozenset())
     with pytest.raises(WrongValue, match=words):
         check(parameter, value, known)
+
+
+def test_of_many_that_name_a_version_the_first_are_told_and_how_many_more() -> None:
+    by = [f"b{number}" for number in range(1, 8)]
+    assert "named by b1, b2, b3, b4, b5 and 2 more;" in in_use("mine@1", by)
+    assert "named by b1, b2;" in in_use("mine@1", by[:2])

@@ -205,12 +205,18 @@ def test_a_curve_that_is_cut_and_stitched_has_the_figures_of_the_whole(growth: l
     assert (ours.returns, ours.years) == (theirs.returns, theirs.years)
 
 
-def made(number: int, total_return: float, status: BacktestStatus = DONE, unanswered: int = 0) -> Backtest:
+def made(
+    number: int,
+    total_return: float,
+    status: BacktestStatus = DONE,
+    unanswered: int = 0,
+    answered: int | None = None,
+) -> Backtest:
     result = outcome().result
     facts = Facts(
         metrics=msgspec.structs.replace(result.metrics, total_return=total_return),
         currency="USD",
-        summary=msgspec.structs.replace(SUMMARY, unanswered_requests=unanswered),
+        summary=msgspec.structs.replace(SUMMARY, unanswered_requests=unanswered, answered_requests=answered),
         has_result=True,
     )
     return Backtest(
@@ -255,6 +261,22 @@ def test_windows_have_their_choice_what_came_of_it_and_where_it_changed() -> Non
     assert found.figures.max_drawdown == pytest.approx(-0.5)
     assert [round(each.drawdown, 9) for each in found.curve] == [0.0, 0.0, 0.0, 0.5]
     assert (found.currency, found.timezone, found.unanswered_requests) == ("USD", "UTC", 3)
+
+
+@pytest.mark.parametrize(
+    ("answered", "sum_"), [((0, 0), 0), ((0, 2), 2), ((3, None), None), ((None, None), None)]
+)
+def test_requests_that_were_answered_are_counted_where_every_window_knows_them(
+    answered: tuple[int | None, int | None], sum_: int | None
+) -> None:
+    walk = study(in_sample_days=200, out_of_sample_days=60)
+    points = {number: Point(number, f"s-{number:04}", DONE, 1.0) for number in range(1, 7)}
+    tried = {
+        f"s-{number:04}": made(number, 0.1, answered=each)
+        for number, each in zip((3, 6), answered, strict=True)
+    }
+    assert walk_forward(walk, points, tried, {}, UTC).answered_requests == sum_
+    assert walk_forward(walk, points, {}, {}, UTC).answered_requests is None
 
 
 def test_a_window_whose_result_was_not_saved_is_no_piece_and_a_long_curve_fits_its_answer() -> None:

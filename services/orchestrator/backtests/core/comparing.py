@@ -89,7 +89,9 @@ def _fixed(outcome: Outcome) -> TrialResult:
     """The result without what is random at a venue that gives random ids, and without what results had not always."""
     result = outcome.result
     if result.summary is not None:
-        result = replace(result, summary=replace(result.summary, unanswered_requests=0))
+        result = replace(
+            result, summary=replace(result.summary, unanswered_requests=0, answered_requests=None)
+        )
     if not any(venue.get("use_random_ids") for venue in outcome.manifest.plan.venues):
         return result
     return replace(

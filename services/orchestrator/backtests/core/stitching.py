@@ -30,7 +30,8 @@ def walk_forward(
     pieces = {name: curves[name] for name in tried_ids(study, points) if curves.get(name)}
     samples, used = stitched(pieces)
     currencies = (one.facts.currency for one in tried.values() if one.facts.currency)
-    summaries = (one.facts.summary for one in tried.values() if one.facts.summary)
+    summaries = [one.facts.summary for one in tried.values() if one.facts.summary]
+    answered = [each.answered_requests for each in summaries]
     return WalkForward(
         study_id=study.study_id,
         windows=tuple(_windows(study, points, tried, used)),
@@ -39,6 +40,7 @@ def walk_forward(
         figures=_figures(samples, zone) if len(samples) > 1 else None,
         curve=tuple(_shown(samples)),
         unanswered_requests=sum(each.unanswered_requests for each in summaries),
+        answered_requests=sum(filter(None, answered)) if answered and None not in answered else None,
     )
 
 

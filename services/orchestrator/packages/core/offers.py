@@ -31,6 +31,14 @@ from flotilla.services.orchestrator.templates.core.templates import (
 
 _NAME: Final = re.compile(NAME_PATTERN)
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NAMED: Final = 5
+"""Of those that name a version; the others are counted."""
+
+
+def in_use(label: str, used_by: Sequence[str]) -> str:
+    """Why a version is not taken away, and what becomes of it by force."""
+    more = f" and {len(used_by) - _NAMED:,} more" if len(used_by) > _NAMED else ""
+    return f"{label} is named by {', '.join(used_by[:_NAMED])}{more}; by force it loses its name, and its content stays for those"
 
 
 def template_names(package: str, strategies: Sequence[FoundStrategy]) -> tuple[str, ...]:
