@@ -91,7 +91,8 @@ class ChartPoint(msgspec.Struct, frozen=True, kw_only=True):
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """Points in time order, of `events` events.
 
-    `is_down_sampled`: points are of `bucket_s` seconds each, those with no event left out; otherwise every bar is one.
+    `is_down_sampled`: points are of `bucket_s` seconds each, those with no event left out; otherwise every bar is one. `bucket_s` is null
+    then, and of a time before or after all data.
     `made_of` says what: the bars themselves, `price` of trades, the middle of `bid_price` and `ask_price` of quotes, `value`.
     """
 

@@ -32,7 +32,8 @@ from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.rows import readable
 from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
 from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS, Progress
-from flotilla.engine_sidecar.catalog.tables import chunks, moment_text
+from flotilla.engine_sidecar.catalog.tables import chunks
+from flotilla.engine_sidecar.catalog.times import moment_text
 from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.catalog import file_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
