@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.catalog.event_columns import IMPORTED
 from flotilla.engine_sidecar.catalog.event_import import EventOrder
 from flotilla.engine_sidecar.catalog.importing import ImportOrder
 from flotilla.engine_sidecar.catalog.packing import SUFFIXES
@@ -55,6 +56,11 @@ def import_order(chosen: argparse.Namespace) -> ImportOrder:
         raise ImportRefusedError(str(error)) from None
 
 
+def is_of_events(chosen: argparse.Namespace) -> bool:
+    """Whether its kind has columns of its own: `event_order`, and not `import_order`, then says what was asked for."""
+    return chosen.type in IMPORTED
+
+
 def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> EventOrder:
     """An import of a kind that has its own columns. Raises ImportRefusedError for options that say nothing there."""
     if not chosen.files or not chosen.instrument:
@@ -62,7 +68,8 @@ def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> Eve
     taken = {*EventOrder.__struct_fields__, "command", "catalog", "json", "type"}
     for name, value in vars(chosen).items():
         if name not in taken and value != getattr(defaults, name):
-            raise ImportRefusedError(f"--{name.replace('_', '-')} does not go with {chosen.type}")
+            shown = {"instrument_class": "class"}.get(name, name)
+            raise ImportRefusedError(f"--{shown.replace('_', '-')} does not go with {chosen.type}")
     fields = {name: getattr(chosen, name) for name in ("instrument", "timezone", "sort", "replace")}
     fields |= {"files": [str(file) for file in _files(chosen.files)], "data_type": chosen.type}
     try:

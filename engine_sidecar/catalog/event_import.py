@@ -62,9 +62,12 @@ class _Read(msgspec.Struct, frozen=True):
     empty: int
 
 
-def import_events(catalog: Path, order: EventOrder, progress: Progress) -> Imported:
-    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound."""
-    with locked(catalog):
+def import_events(catalog: Path, order: EventOrder, progress: Progress, *, waits: bool = False) -> Imported:
+    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound.
+
+    `waits`: also for somebody else who changes the catalog.
+    """
+    with locked(catalog, waits=waits):
         check_name(catalog, order.instrument)
         instrument = known_instrument(catalog, InstrumentId.from_str(order.instrument))
         if instrument is None:
