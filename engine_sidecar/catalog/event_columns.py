@@ -240,8 +240,8 @@ def of_snapshots(cells: Cells) -> Cells:
     """
     told = pc.utf8_lower(cells.matching("is_snapshot", "^(?i:true|false)$", "true or false"))
     is_snapshot = pc.equal(told, "true").to_numpy(zero_copy_only=False)
-    moments_of = np.asarray(cells.columns["event"].to_pylist())
-    is_other = moments_of[1:] != moments_of[:-1]
+    stamps = np.asarray(cells.columns["event"].to_pylist())
+    is_other = stamps[1:] != stamps[:-1]
     starts = is_snapshot & np.concatenate([[True], ~is_snapshot[:-1] | is_other])
     rows = np.repeat(np.arange(len(starts)), 1 + starts)
     is_clear = np.concatenate([[False], rows[1:] == rows[:-1]])

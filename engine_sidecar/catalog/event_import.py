@@ -133,7 +133,7 @@ def _text_table(file: Path) -> tuple[pa.Table, Any]:
     if not rows.strip():
         raise ImportRefusedError("has no row", file)
     table = _csv_table(file, rows, names)
-    return table, _lines(rows, table.num_rows)
+    return table, _lines(rows, table.num_rows, file)
 
 
 def _typed_table(file: Path, packing: str) -> pa.Table:
@@ -148,11 +148,14 @@ def _check_names(names: Sequence[str], file: Path) -> None:
         raise ImportRefusedError(f"has several columns of one name: {', '.join(map(repr, double[:5]))}", file)
 
 
-def _lines(rows: bytes, count: int) -> Any:
-    """In which lines the rows stand that follow the header: blank ones are passed over."""
+def _lines(rows: bytes, count: int, file: Path) -> Any:
+    """In which lines the rows stand that follow the header: blank ones are passed over. Raises ImportRefusedError where that is not clear."""
     if rows.count(b"\n") + (not rows.endswith(b"\n")) == count:
         return np.arange(2, 2 + count)
-    return np.array([at for at, line in enumerate(rows.splitlines(), start=2) if line])
+    found = [at for at, line in enumerate(rows.splitlines(), start=2) if line]
+    if len(found) != count:
+        raise ImportRefusedError("is no readable CSV: a cell has a line break", file)
+    return np.array(found)
 
 
 def _csv_table(file: Path, rows: bytes, names: list[str]) -> pa.Table:

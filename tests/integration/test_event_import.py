@@ -217,6 +217,11 @@ WRONG: dict[str, tuple[DataKind, str, str]] = {
         "timestamp,mark_price\r\n1600041600,1\r\n\r\n1600041601,abc\r\n\r\n",
         "line 4, column 'mark_price': 'abc' is no decimal",
     ),
+    "a line break": (
+        MARKS,
+        'timestamp,mark_price,note\n1600041600,1,"a\nb"\n',
+        "0-file.csv: is no readable CSV: a cell has a line break",
+    ),
     "an action": (
         DELTAS,
         "timestamp,action,side,price,size\n1600041600,move,buy,1,1\n",
