@@ -30,6 +30,8 @@ Sorted alike by folder and by data type: in this order come events of one moment
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
+FOREVER: Final = (1 << 63) - 1
+"""The last moment (UNIX ns) that data can have."""
 NAMES_FILE: Final = "names.json"
 """Beside `data/` in a catalog: which identifier a folder stands for where NautilusTrader left a slash out of its name."""
 ATTACHED_FILE: Final = "attached.json"

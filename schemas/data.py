@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -91,7 +91,8 @@ class ChartPoint(msgspec.Struct, frozen=True, kw_only=True):
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """Points in time order, of `events` events.
 
-    `is_down_sampled`: points are of `bucket_s` seconds each, those with no event left out; otherwise every bar is one.
+    `is_down_sampled`: points are of `bucket_s` seconds each, those with no event left out; otherwise every bar is one. `bucket_s` is null
+    then, and of a time before or after all data.
     `made_of` says what: the bars themselves, `price` of trades, the middle of `bid_price` and `ask_price` of quotes, `value`.
     """
 
@@ -172,10 +173,24 @@ _Columns: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4_000)]
 _Places: TypeAlias = Annotated[int, Meta(ge=0, le=16)]
 
 
+ImportedType: TypeAlias = Literal[
+    "bars",
+    "quotes",
+    "trades",
+    "mark_prices",
+    "index_prices",
+    "funding_rates",
+    "order_book_deltas",
+    "order_book_depths",
+]
+IMPORTED_TYPES: Final[tuple[str, ...]] = get_args(ImportedType)
+"""What can be imported; the other kinds of data come in attached catalogs."""
+
+
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a file is to be read: the options of `flotilla data import`, under their names there."""
 
-    type: DataTypeName
+    type: ImportedType
     instrument: InstrumentId
     bar_type: DataId | None = None
     symbol: _Text | None = None
@@ -271,9 +286,10 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListImports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for the imports on record, newest first, or for one."""
+    """Asks for the imports on record, newest first, or for one; of all hosts in sight, or of `host`."""
 
     import_id: ImportId | None = None
+    host: HostId | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 

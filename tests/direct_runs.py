@@ -45,8 +45,8 @@ from flotilla.engine_sidecar.backtest import feeding
 from flotilla.engine_sidecar.backtest.running import run_trial
 from flotilla.engine_sidecar.engine import translate
 from flotilla.engine_sidecar.replay import streams
-from flotilla.engine_sidecar.replay.streams import FOREVER
 from flotilla.schemas.backtest import TrialPlan
+from flotilla.schemas.catalog import FOREVER
 from tests import book_catalog
 
 FLAGS = (

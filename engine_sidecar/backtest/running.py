@@ -21,8 +21,9 @@ from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.backtest.prices import PriceSampler
 from flotilla.engine_sidecar.backtest.results import result_of
 from flotilla.engine_sidecar.engine.quick_analyzer import quicken
-from flotilla.engine_sidecar.replay.streams import FOREVER, Extent
+from flotilla.engine_sidecar.replay.streams import Extent
 from flotilla.schemas.backtest import TrialPlan, TrialProgress, TrialResult
+from flotilla.schemas.catalog import FOREVER
 
 TELL_S: Final = 0.5
 

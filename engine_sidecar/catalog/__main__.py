@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from flotilla.engine_sidecar.catalog.arguments import event_order, import_order, removal, sample_orders
+from flotilla.engine_sidecar.catalog.arguments import (
+    event_order,
+    import_order,
+    is_of_events,
+    removal,
+    sample_orders,
+)
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
 from flotilla.engine_sidecar.catalog.command_line import parser
 from flotilla.engine_sidecar.catalog.entries import catalog_view
-from flotilla.engine_sidecar.catalog.event_columns import IMPORTED
 from flotilla.engine_sidecar.catalog.event_import import import_events
 from flotilla.engine_sidecar.catalog.importing import import_data
 from flotilla.engine_sidecar.catalog.inspection import inspect
@@ -55,7 +60,7 @@ def _run(chosen: argparse.Namespace, catalog: Path, reports: Reports) -> int:
             reports.removed(remove(catalog, **removal(chosen)))
         case "consolidate":
             reports.consolidated(consolidate(catalog, chosen.identifier))
-        case _ if chosen.type in IMPORTED:
+        case _ if is_of_events(chosen):
             defaults = parser().parse_args(["import", "--catalog", str(chosen.catalog)])
             reports.imported(import_events(catalog, event_order(chosen, defaults), reports.progress))
         case _ if chosen.dry_run and not chosen.sample:

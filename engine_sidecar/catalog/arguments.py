@@ -55,6 +55,11 @@ def import_order(chosen: argparse.Namespace) -> ImportOrder:
         raise ImportRefusedError(str(error)) from None
 
 
+def is_of_events(chosen: argparse.Namespace) -> bool:
+    """Whether its kind has columns of its own: `event_order`, and not `import_order`, then says what was asked for."""
+    return chosen.type in IMPORTED
+
+
 def _check_given(chosen: argparse.Namespace) -> None:
     """Raises ImportRefusedError that names all that is missing, at once."""
     if not chosen.files:
@@ -85,7 +90,8 @@ def event_order(chosen: argparse.Namespace, defaults: argparse.Namespace) -> Eve
     taken = {*EventOrder.__struct_fields__, "command", "catalog", "json", "type"}
     for name, value in vars(chosen).items():
         if name not in taken and value != getattr(defaults, name):
-            raise ImportRefusedError(f"--{name.replace('_', '-')} does not go with {chosen.type}")
+            shown = {"instrument_class": "class"}.get(name, name)
+            raise ImportRefusedError(f"--{shown.replace('_', '-')} does not go with {chosen.type}")
     fields = {name: getattr(chosen, name) for name in ("instrument", "timezone", "sort", "replace")}
     fields |= {"files": [str(file) for file in _files(chosen.files)], "data_type": chosen.type}
     try:

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.engine_sidecar.catalog.stored import FOREVER, Batch, StoredSet, batches, numbers, stored_set
+from flotilla.engine_sidecar.catalog.stored import Batch, StoredSet, batches, numbers, stored_set
 from flotilla.engine_sidecar.catalog.times import bound_ns
+from flotilla.schemas.catalog import FOREVER
 from flotilla.schemas.data import Chart, ChartPoint, ReadChart
 
 _NS: Final = 1_000_000_000
@@ -38,8 +39,9 @@ class _Point(NamedTuple):
 def chart_of(catalog: Path, ask: ReadChart) -> Chart:
     """The points that were asked for. Raises ImportRefusedError for what there is not, or cannot be drawn."""
     stored = stored_set(catalog, ask)
-    columns = _columns(stored)
+    columns = _columns(stored.entry.data_type)
     first, last = _span(stored, ask)
+    is_outside = last < first
     width = (last - first) // ask.points + 1
     buckets: dict[int, _Point] = {}
     kept: list[_Point] = []
@@ -51,7 +53,7 @@ def chart_of(catalog: Path, ask: ReadChart) -> Chart:
         for index, point in _bucketed(batch, columns, first, width):
             before = buckets.get(index)
             buckets[index] = _joined(before, point) if before else point
-    is_whole = columns.made_of == "bars" and events <= ask.points
+    is_whole = is_outside or (columns.made_of == "bars" and events <= ask.points)
     places = _decimals(stored, columns.made_of)
     shown = kept if is_whole else [buckets[index] for index in sorted(buckets)]
     return Chart(
@@ -66,7 +68,7 @@ def chart_of(catalog: Path, ask: ReadChart) -> Chart:
 
 
 def _span(stored: StoredSet, ask: ReadChart) -> tuple[int, int]:
-    """From the first to the last moment that is asked for and that there may be rows of."""
+    """From the first to the last moment that is asked for and that there may be rows of; the last is the earlier one where there are none."""
     spans = stored.files.values()
     first = bound_ns(ask.first, "from", is_end=False) if ask.first else 0
     last = bound_ns(ask.last, "to", is_end=True) if ask.last else FOREVER
@@ -75,22 +77,25 @@ def _span(stored: StoredSet, ask: ReadChart) -> tuple[int, int]:
     return max(first, min(start for start, _ in spans)), min(last, max(end for _, end in spans))
 
 
-def _columns(stored: StoredSet) -> _Columns:
-    """By the columns that there are, so that kinds which come later are drawn too where they have one of these forms."""
-    names = set(stored.names)
-    if {"open", "high", "low", "close", "volume"} <= names:
-        own = ["open", "high", "low", "close", "volume"]
-        return _Columns("bars", own, lambda table: tuple(numbers(table[name]) for name in own))
-    if {"bid_price", "ask_price"} <= names:
-        return _Columns("middle of bid and ask", ["bid_price", "ask_price"], lambda table: _flat(_mid(table)))
-    if {"price", "size"} <= names:
-        return _Columns(
-            "trades", ["price", "size"], lambda table: _flat(numbers(table["price"]), numbers(table["size"]))
-        )
-    if "value" in names:
-        return _Columns("value", ["value"], lambda table: _flat(numbers(table["value"])))
+def _columns(data_type: str) -> _Columns:
+    """Of a kind whose events have one price each, or those of a bar. Raises ImportRefusedError for the others."""
+    match data_type:
+        case "bars":
+            own = ["open", "high", "low", "close", "volume"]
+            return _Columns("bars", own, lambda table: tuple(numbers(table[name]) for name in own))
+        case "quotes":
+            own = ["bid_price", "ask_price"]
+            return _Columns("middle of bid and ask", own, lambda table: _flat(_mid(table)))
+        case "trades":
+            return _Columns(
+                "trades",
+                ["price", "size"],
+                lambda table: _flat(numbers(table["price"]), numbers(table["size"])),
+            )
+        case "mark_prices" | "index_prices":
+            return _Columns("value", ["value"], lambda table: _flat(numbers(table["value"])))
     raise ImportRefusedError(
-        f"there is no chart of {stored.entry.data_type}: they have no price of their own"
+        f"there is no chart of {data_type}, only of bars, quotes, trades, mark_prices and index_prices"
     )
 
 

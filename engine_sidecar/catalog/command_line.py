@@ -4,17 +4,16 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from flotilla.engine_sidecar.catalog.event_columns import IMPORTED
-from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
+from flotilla.engine_sidecar.catalog.reading import Stamp
 from flotilla.schemas.backtest import DataKind
+from flotilla.schemas.data import IMPORTED_TYPES
 from flotilla.schemas.instrument_classes import InstrumentClass
 
-_TYPES: Final = [str(kind) for kind in DataType]
 _IS_SET: Final = {"action": "store_true"}
 _IMPORT: Final[dict[str, dict[str, Any]]] = {
     "files": {"nargs": "*", "metavar": "FILE", "help": "CSV, Parquet or Feather, a folder or a pattern"},
     "--sample": {**_IS_SET, "help": "the sample data that comes with Flotilla"},
-    "--type": {"choices": [*_TYPES, *map(str, IMPORTED)]},
+    "--type": {"choices": IMPORTED_TYPES},
     "--instrument": {"metavar": "SYMBOL.VENUE"},
     "--bar-type": {"metavar": "SYMBOL.VENUE-1-DAY-LAST-EXTERNAL"},
     "--stamp": {

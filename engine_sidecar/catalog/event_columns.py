@@ -39,6 +39,8 @@ _SIDES: Final = {
 }
 _LAST, _SNAPSHOT = 128, 32
 _LATEST: Final = 1 << 62
+_LONGEST_INTERVAL: Final = 7 * 24 * 60
+"""Minutes between two fundings."""
 
 
 class Cells(NamedTuple):
@@ -137,8 +139,14 @@ def _funding(cells: Cells, _: Instrument) -> dict[str, Any]:
     interval = pa.nulls(rows, pa.uint16())
     for field, minutes in (("interval_minutes", 1), ("interval_hours", 60)):
         if field in cells.columns:
-            whole = cells.matching(field, r"^[0-9]{1,3}$", "whole number").cast(pa.uint16())
-            interval = pc.multiply(whole, pa.scalar(minutes, pa.uint16()))
+            text = cells.matching(field, r"^(?:[0-9]{1,5})?$", "whole number")
+            told = pc.replace_with_mask(text, pc.equal(text, ""), pa.scalar(None, pa.string()))
+            whole = pc.multiply(told.cast(pa.int64()), minutes)
+            is_wrong = pc.or_(pc.less(whole, 1), pc.greater(whole, _LONGEST_INTERVAL))
+            cells.refuse(
+                field, pc.fill_null(is_wrong, False), "is no time between two fundings, a week at most"
+            )
+            interval = whole.cast(pa.uint16())
     following = pa.nulls(rows, pa.uint64())
     if "next_funding" in cells.columns:
         is_told = pc.not_equal(cells.columns["next_funding"], "")
@@ -227,11 +235,14 @@ def _depths(cells: Cells, instrument: Instrument) -> dict[str, Any]:
 def of_snapshots(cells: Cells) -> Cells:
     """Levels and what they became, as changes of a book: a snapshot begins with a CLEAR, an amount of 0 is a DELETE.
 
-    The CLEAR and the last change of each moment are flagged, as NautilusTrader's own loader does.
+    The CLEAR and the last change of each moment of the exchange are flagged, as NautilusTrader's own loader does: by that moment
+    it also tells a snapshot from one that follows it at once.
     """
     told = pc.utf8_lower(cells.matching("is_snapshot", "^(?i:true|false)$", "true or false"))
     is_snapshot = pc.equal(told, "true").to_numpy(zero_copy_only=False)
-    starts = is_snapshot & ~np.concatenate([[False], is_snapshot[:-1]])
+    stamps = np.asarray(cells.columns["event"].to_pylist())
+    is_other = stamps[1:] != stamps[:-1]
+    starts = is_snapshot & np.concatenate([[True], ~is_snapshot[:-1] | is_other])
     rows = np.repeat(np.arange(len(starts)), 1 + starts)
     is_clear = np.concatenate([[False], rows[1:] == rows[:-1]])
     is_clear = np.concatenate([is_clear[1:], [False]])
@@ -239,8 +250,7 @@ def of_snapshots(cells: Cells) -> Cells:
     is_gone = pc.match_substring_regex(taken["size"], r"^0*(?:\.0*)?$").to_numpy(zero_copy_only=False)
     in_snapshot = is_snapshot[rows]
     action = np.where(is_clear, "clear", np.where(is_gone, "delete", np.where(in_snapshot, "add", "update")))
-    moments_known = np.asarray(taken["known"].to_pylist())
-    is_last = np.concatenate([moments_known[1:] != moments_known[:-1], [True]])
+    is_last = np.concatenate([is_other, [True]])[rows] & ~is_clear
     taken["action"] = pa.array(action.tolist())
     taken["side"] = pc.if_else(pa.array(is_clear), "", taken["side"])
     taken["flags"] = pa.array(np.where(is_last, _LAST, 0) | np.where(is_clear, _SNAPSHOT, 0)).cast(

@@ -32,7 +32,8 @@ from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.rows import readable
 from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
 from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS, Progress
-from flotilla.engine_sidecar.catalog.tables import chunks, moment_text
+from flotilla.engine_sidecar.catalog.tables import chunks
+from flotilla.engine_sidecar.catalog.times import moment_text
 from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.catalog import file_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
@@ -61,9 +62,12 @@ class _Read(msgspec.Struct, frozen=True):
     empty: int
 
 
-def import_events(catalog: Path, order: EventOrder, progress: Progress) -> Imported:
-    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound."""
-    with locked(catalog):
+def import_events(catalog: Path, order: EventOrder, progress: Progress, *, waits: bool = False) -> Imported:
+    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound.
+
+    `waits`: also for somebody else who changes the catalog.
+    """
+    with locked(catalog, waits=waits):
         check_name(catalog, order.instrument)
         instrument = known_instrument(catalog, InstrumentId.from_str(order.instrument))
         if instrument is None:
@@ -96,17 +100,18 @@ def import_events(catalog: Path, order: EventOrder, progress: Progress) -> Impor
 
 def _read(file: Path, order: EventOrder, instrument: Instrument, progress: Progress) -> _Read:
     with readable(file):
-        table = _text_table(file)
+        table, lines = _text_table(file)
     try:
         layout = layout_of(order.data_type, table.column_names)
     except ImportRefusedError as error:
         raise ImportRefusedError(str(error), file) from None
+    _check_names(table.column_names, file)
     titles = {field: title for field, title in layout.columns.items() if title in table.column_names}
     columns = {field: _cells(table[title], file, title) for field, title in titles.items()}
     if layout.flags:
         columns["flags"] = pa.array([str(layout.flags)] * table.num_rows)
     _check_symbol(table, file)
-    cells = Cells(file, columns, titles, np.arange(2, 2 + table.num_rows), _clock(order))
+    cells = Cells(file, columns, titles, lines, _clock(order))
     cells, empty = _without_empty(cells)
     if not len(cells.lines):
         raise ImportRefusedError("has no row", file)
@@ -116,19 +121,44 @@ def _read(file: Path, order: EventOrder, instrument: Instrument, progress: Progr
     return _Read(file, made, layout, tuple(name for name in table.column_names if name not in used), empty)
 
 
-def _text_table(file: Path) -> pa.Table:
-    """Every column as it stands in the file; of text files as text. Raises what reading raises."""
+def _text_table(file: Path) -> tuple[pa.Table, Any]:
+    """Every column as it stands in the file, of text files as text; and the lines of its rows. Raises what reading raises."""
     packing = packing_of(file)
-    if packing == ".parquet":
-        return pq.read_table(file)
     if packing in TABLES:
-        with pa.OSFile(str(file)) as raw:
-            return pa.ipc.open_file(raw).read_all()
+        table = _typed_table(file, packing)
+        return table, np.arange(1, 1 + table.num_rows)
     with text_bytes(file, packing) as raw:
         header, _, rows = raw.read().partition(b"\n")
     names = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
     if not rows.strip():
         raise ImportRefusedError("has no row", file)
+    table = _csv_table(file, rows, names)
+    return table, _lines(rows, table.num_rows, file)
+
+
+def _typed_table(file: Path, packing: str) -> pa.Table:
+    if packing == ".parquet":
+        return pq.read_table(file)
+    with pa.OSFile(str(file)) as raw:
+        return pa.ipc.open_file(raw).read_all()
+
+
+def _check_names(names: Sequence[str], file: Path) -> None:
+    if double := sorted({name for name in names if names.count(name) > 1}):
+        raise ImportRefusedError(f"has several columns of one name: {', '.join(map(repr, double[:5]))}", file)
+
+
+def _lines(rows: bytes, count: int, file: Path) -> Any:
+    """In which lines the rows stand that follow the header: blank ones are passed over. Raises ImportRefusedError where that is not clear."""
+    if rows.count(b"\n") + (not rows.endswith(b"\n")) == count:
+        return np.arange(2, 2 + count)
+    found = [at for at, line in enumerate(rows.splitlines(), start=2) if line]
+    if len(found) != count:
+        raise ImportRefusedError("is no readable CSV: a cell has a line break", file)
+    return np.array(found)
+
+
+def _csv_table(file: Path, rows: bytes, names: list[str]) -> pa.Table:
     try:
         return pa.csv.read_csv(
             pa.BufferReader(rows),
@@ -148,7 +178,7 @@ def _cells(column: Any, file: Path, title: str) -> Any:
         if pa.types.is_timestamp(kind):
             column = column.cast(pa.timestamp("ns", kind.tz)).cast(pa.int64() if kind.tz else pa.string())
         text = pc.fill_null(column.cast(pa.string()), "")
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise ImportRefusedError(f"cannot be read: {error}", file, column=title) from None
     return pc.ascii_trim_whitespace(text).combine_chunks()
 

@@ -13,8 +13,9 @@ import msgspec
 from pyarrow import ArrowException
 
 from flotilla.bus.files import write_whole
-from flotilla.engine_sidecar.catalog.arguments import import_order
-from flotilla.engine_sidecar.catalog.importing import ImportOrder, import_data
+from flotilla.engine_sidecar.catalog.arguments import event_order, import_order, is_of_events
+from flotilla.engine_sidecar.catalog.event_import import import_events
+from flotilla.engine_sidecar.catalog.importing import import_data
 from flotilla.engine_sidecar.catalog.preview import preview
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.reports import Reports
@@ -32,6 +33,11 @@ from flotilla.schemas.data import (
 
 _OF_FILE: Final = 0o644
 _EVERY_S: Final = 0.5
+_DEFAULTS: Final = {
+    one.name: one.default
+    for one in msgspec.structs.fields(ImportOptions)
+    if one.default is not msgspec.NODEFAULT
+}
 
 
 def run_import(catalog: Path, folder: Path, asked: ImportData) -> None:
@@ -50,7 +56,7 @@ def _ended(catalog: Path, folder: Path, asked: ImportData) -> ImportEnd:
     reports = Reports(lambda line: said.append(msgspec.json.decode(line)), is_json=True)
     error = ""
     try:
-        _run(catalog, _order(folder, asked), reports, _progress(folder), is_dry=asked.dry_run)
+        _run(catalog, _asked(folder, asked), reports, _progress(folder))
     except ImportRefusedError as refused:
         error = str(refused)
     except (OSError, ArrowException) as failed:
@@ -59,29 +65,28 @@ def _ended(catalog: Path, folder: Path, asked: ImportData) -> ImportEnd:
         state=ImportState.REFUSED if error else ImportState.COMPLETED,
         at=datetime.now(UTC),
         reports=tuple(_without(folder, said)),
-        error=error.replace(f"{folder / DATA_FOLDER}/", ""),
+        error=error.replace(f"{folder / DATA_FOLDER}/", "").replace(f"{catalog}/", ""),
     )
 
 
-def _order(folder: Path, asked: ImportData) -> ImportOrder:
+def _asked(folder: Path, asked: ImportData) -> Namespace:
     """As the command line says it."""
     options = {name: getattr(asked, name) for name in ImportOptions.__struct_fields__}
-    return import_order(Namespace(files=[str(folder / DATA_FOLDER / asked.file)], sample=False, **options))
+    return Namespace(files=[str(folder / DATA_FOLDER / asked.file)], sample=False, **options)
 
 
 def _run(
-    catalog: Path,
-    order: ImportOrder,
-    reports: Reports,
-    progress: Callable[[str, Path, int], None],
-    *,
-    is_dry: bool,
+    catalog: Path, chosen: Namespace, reports: Reports, progress: Callable[[str, Path, int], None]
 ) -> None:
-    if is_dry:
-        for one in preview(catalog, order):
+    """As the command line does it, but that it waits for others who change the catalog: whoever asked is not there any more."""
+    if is_of_events(chosen):
+        defaults = Namespace(**_DEFAULTS, files=[], sample=False)
+        reports.imported(import_events(catalog, event_order(chosen, defaults), progress, waits=True))
+    elif chosen.dry_run:
+        for one in preview(catalog, import_order(chosen)):
             reports.previewed(one)
     else:
-        reports.imported(import_data(catalog, order, progress))
+        reports.imported(import_data(catalog, import_order(chosen), progress, waits=True))
 
 
 def _progress(folder: Path) -> Callable[[str, Path, int], None]:

@@ -90,11 +90,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     assumed: tuple[str, ...] = ()
 
 
-def import_data(catalog: Path, order: ImportOrder, progress: Progress) -> Imported:
-    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound."""
+def import_data(catalog: Path, order: ImportOrder, progress: Progress, *, waits: bool = False) -> Imported:
+    """Imports `order.files`; raises ImportRefusedError and leaves the catalog as it was when anything is not sound.
+
+    `waits`: also for somebody else who changes the catalog.
+    """
     instrument_id, bar_type = InstrumentId.from_str(order.instrument), _bar_type(order)
     identifier = str(bar_type or instrument_id)
-    with locked(catalog):
+    with locked(catalog, waits=waits):
         check_name(catalog, order.instrument)
         check_name(catalog, identifier)
         known = known_instrument(catalog, instrument_id)

@@ -7,21 +7,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 from nautilus_trader.model.data import Bar, BarType, OrderBookDelta, OrderBookDepth10, QuoteTick
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.event_prices import prices_of
 from flotilla.engine_sidecar.catalog.instruments import allows_negative_prices, known_instrument
-from flotilla.engine_sidecar.catalog.plausible import looks_fixed_point, split_like
+from flotilla.engine_sidecar.catalog.plausible import GAP_FACTOR, looks_fixed_point, split_like
+from flotilla.engine_sidecar.catalog.times import moment_text
 from flotilla.engine_sidecar.replay.kinds import KINDS
-from flotilla.engine_sidecar.replay.streams import DataSet, files_of, read_file
+from flotilla.engine_sidecar.replay.streams import DataSet, WrongDataError, files_of, read_file
 from flotilla.schemas.backtest import DataKind
-from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap
+from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap, file_interval
 
 MAX_EXAMPLES: Final = 20
-GAP_FACTOR: Final = 5.0
-"""A pause is a gap when it is this many times longer than is usual between two events of the data set."""
 _NO_LEAST: Final = float("-inf")
 _SECOND: Final = 1_000_000_000
 
@@ -36,11 +36,12 @@ def _inspect(catalog: Path, entry: CatalogEntry) -> Finding:
     kind = KINDS[DataKind(entry.data_type)]
     instrument = known_instrument(catalog, InstrumentId.from_str(entry.instrument_id))
     least = _NO_LEAST if instrument is not None and allows_negative_prices(instrument) else 0.0
-    times, bad = [], []
+    times: list[int] = []
+    bad: list[BadValue] = []
     before: Any = None
     is_fixed, price = True, None
     for file in files_of(catalog, DataSet(kind, entry.identifier)):
-        for event in read_file(kind, file):
+        for event in _readable(kind, file, bad):
             times.append(int(event.ts_init))
             bad += [BadValue(at_ns=int(event.ts_init), why=why) for why in _wrong(event, before, least)]
             for price in prices_of(event):
@@ -61,6 +62,18 @@ def _inspect(catalog: Path, entry: CatalogEntry) -> Finding:
         gaps=tuple(gaps[:MAX_EXAMPLES]),
         bad=tuple(bad[:MAX_EXAMPLES]),
     )
+
+
+def _readable(kind: type[Any], file: Path, bad: list[BadValue]) -> Iterator[Any]:
+    """The events of a file, up to where it cannot be read: that is added to `bad`."""
+    last, end = file_interval(file.name) or (0, 0)
+    try:
+        for event in read_file(kind, file):
+            last = int(event.ts_init)
+            yield event
+    except (WrongDataError, pa.ArrowException, KeyError) as error:
+        why = f"{error}: the rest of {file.name} was not looked through, to {moment_text(end)}"
+        bad.append(BadValue(at_ns=last, why=why))
 
 
 def _usual_ns(times: list[int], entry: CatalogEntry) -> float | None:

@@ -12,20 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.charting import moment_of
-from flotilla.engine_sidecar.catalog.stored import (
-    FOREVER,
-    StoredSet,
-    batches,
-    decimals,
-    is_raw,
-    stored_set,
-)
-from flotilla.engine_sidecar.catalog.tables import moment_text
-from flotilla.engine_sidecar.catalog.times import bound_ns
+from flotilla.engine_sidecar.catalog.plausible import GAP_FACTOR
+from flotilla.engine_sidecar.catalog.stored import StoredSet, batches, decimals, is_raw, stored_set
+from flotilla.engine_sidecar.catalog.times import bound_ns, moment_text
 from flotilla.schemas.data import DataGap, DataGaps, DataRows, ReadGaps, ReadRows
 
-GAP_FACTOR: Final = 5.0
-"""A pause is a gap when it is this many times longer than is usual between two events of the data set."""
 _SECOND: Final = 1_000_000_000
 _UNITS_S: Final = {
     "MILLISECOND": 0.001,
@@ -96,9 +87,7 @@ def rows_of(catalog: Path, ask: ReadRows) -> DataRows:
     """The first rows from a moment on. Raises ImportRefusedError for what there is not."""
     stored = stored_set(catalog, ask)
     first = bound_ns(ask.first, "from", is_end=False) if ask.first else 0
-    rows = (
-        row for batch in batches(stored, stored.names, first, FOREVER) for row in _shown(stored, batch.table)
-    )
+    rows = (row for batch in batches(stored, stored.names, first) for row in _shown(stored, batch.table))
     return DataRows(
         identifier=stored.entry.identifier,
         data_type=stored.entry.data_type,

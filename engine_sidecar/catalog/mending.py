@@ -16,10 +16,9 @@ from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
 from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS
 from flotilla.engine_sidecar.catalog.tables import chunks
 from flotilla.schemas.backtest import DataKind
-from flotilla.schemas.catalog import CatalogEntry, file_name, folder_name
+from flotilla.schemas.catalog import FOREVER, CatalogEntry, file_name, folder_name
 
 _TIME: Final = "ts_init"
-_FOREVER: Final = (1 << 63) - 1
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +44,7 @@ def remove(
     identifier: str,
     data_type: DataKind | None = None,
     first: int = 0,
-    last: int = _FOREVER,
+    last: int = FOREVER,
 ) -> Removed:
     """Takes the rows from `first` to `last` (UNIX ns, both included) out of a data set. Raises ImportRefusedError.
 

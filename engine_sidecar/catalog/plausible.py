@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Final
 
+GAP_FACTOR: Final = 5.0
+"""A pause is a gap when it is this many times longer than is usual between two events of the data set."""
 FIXED_LEAST: Final = 10**8
 FIXED_ZEROS: Final = 4
 _SPLIT_LEAST: Final = 1.9

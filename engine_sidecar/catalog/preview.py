@@ -10,7 +10,7 @@ from flotilla.engine_sidecar.catalog.importing import ImportOrder, reading_of, t
 from flotilla.engine_sidecar.catalog.records import records
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.rows import layout_of, opened
-from flotilla.engine_sidecar.catalog.tables import moment_text
+from flotilla.engine_sidecar.catalog.times import moment_text
 
 _ROWS: Final = 5
 

@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from flotilla.schemas.backtest import DataKind
+
 
 class DataType(StrEnum):
-    """What can be imported."""
+    """The kinds that are read row by row, whichever columns a file has."""
 
-    BARS = "bars"
-    QUOTES = "quotes"
-    TRADES = "trades"
+    BARS = DataKind.BARS.value
+    QUOTES = DataKind.QUOTES.value
+    TRADES = DataKind.TRADES.value
 
 
 class Stamp(StrEnum):

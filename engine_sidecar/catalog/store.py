@@ -23,14 +23,17 @@ from flotilla.schemas.catalog import file_interval, folder_name
 
 
 @contextmanager
-def locked(catalog: Path) -> Iterator[None]:
-    """Makes the folder if need be and keeps other changes out; what one that was killed had begun is undone."""
+def locked(catalog: Path, *, waits: bool = False) -> Iterator[None]:
+    """Makes the folder if need be and keeps other changes out; what one that was killed had begun is undone.
+
+    Raises InUseError while somebody else changes the catalog, unless it `waits`.
+    """
     catalog.mkdir(parents=True, exist_ok=True)
     with (catalog / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise InUseError(f"another import into {catalog} is under way") from None
+            raise InUseError("another change of the catalog is under way") from None
         recover(catalog)
         try:
             yield

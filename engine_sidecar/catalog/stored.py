@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.catalog.entries import catalog_view, entry_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
-from flotilla.schemas.catalog import CatalogEntry, data_folder_name, file_interval, folder_name
+from flotilla.schemas.catalog import FOREVER, CatalogEntry, data_folder_name, file_interval, folder_name
 from flotilla.schemas.data import WhichData
 
-FOREVER: Final = (1 << 63) - 1
 _BATCH_ROWS: Final = 65_536
 _RAW_BYTES: Final = 16
 _NUMBER: Final = pa.decimal128(38, 16)
@@ -66,6 +65,10 @@ def batches(stored: StoredSet, columns: list[str], first: int = 0, last: int = F
         if span[0] > last or span[1] < first:
             continue
         with pq.ParquetFile(file) as parquet:
+            if missing := [name for name in wanted if name not in parquet.schema_arrow.names]:
+                raise ImportRefusedError(
+                    f"{file.name} of {stored.entry.identifier} has no column {', '.join(missing)}"
+                )
             for part in parquet.iter_batches(
                 _BATCH_ROWS, row_groups=_groups(parquet, first, last), columns=wanted, use_threads=False
             ):

@@ -4,7 +4,7 @@ Columns are `ts` (UNIX ns), the numbers of the data type, and for trades `side` 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from flotilla.engine_sidecar.catalog.columns import NUMBERS, SIZES
 from flotilla.engine_sidecar.catalog.reading import DataType
 from flotilla.engine_sidecar.catalog.records import Record
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.times import moment_text
 
 SCALE: Final = 16
 NUMBER: Final = pa.decimal128(38, SCALE)
@@ -133,12 +134,6 @@ def one_bar_at_a_time(tables: Iterable[pa.Table], step_ns: int) -> Iterator[pa.T
             )
         last = int(times[-1])
         yield table
-
-
-def moment_text(ns: int) -> str:
-    """A moment (UNIX ns) as an error names it."""
-    second, fraction = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}{f'.{fraction:09}' if fraction else ''}Z"
 
 
 def decimals(column: Any, at_least: int) -> int:

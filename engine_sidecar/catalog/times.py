@@ -7,6 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, shown
+from flotilla.schemas.catalog import FOREVER
 
 _NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NS
@@ -80,14 +81,22 @@ def _by_format(text: str, time_format: str, zone: ZoneInfo | None, not_before: i
 
 
 def bound_ns(text: str, option: str, *, is_end: bool) -> int:
-    """UNIX ns of a moment in UTC, or of the beginning or the end of a day. Raises ImportRefusedError that names the option."""
+    """UNIX ns of a moment in UTC, or of the beginning or the end of a day, as near as data can have. Raises ImportRefusedError that names the option."""
     try:
         found = parse_time(text, ZoneInfo("UTC"))
+    except OverflowError:
+        raise ImportRefusedError(f"{option}: {shown(text)} is in none of the years 1 to 9999") from None
     except ValueError as error:
         raise ImportRefusedError(f"{option}: {error}") from None
-    if isinstance(found, int):
-        return found
-    return midnight_ns(found, None) + (_DAY_NS - 1 if is_end else 0)
+    if not isinstance(found, int):
+        found = midnight_ns(found, None) + (_DAY_NS - 1 if is_end else 0)
+    return min(max(found, 0), FOREVER)
+
+
+def moment_text(ns: int) -> str:
+    """A moment (UNIX ns) as an error names it."""
+    second, fraction = divmod(ns, _NS)
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}{f'.{fraction:09}' if fraction else ''}Z"
 
 
 def midnight_ns(day: date, zone: ZoneInfo | None) -> int:

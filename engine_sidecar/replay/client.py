@@ -13,9 +13,10 @@ from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
 from flotilla.engine_sidecar.replay.feed import ReplayFeed, Wiring
 from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded, ReplayRefusedError
-from flotilla.engine_sidecar.replay.streams import FOREVER, DataSet
+from flotilla.engine_sidecar.replay.streams import DataSet
 from flotilla.engine_sidecar.replay.subscriptions import Subscriptions
 from flotilla.schemas.alerts import NO_DATA
+from flotilla.schemas.catalog import FOREVER
 from flotilla.schemas.telemetry import FeedProgress
 
 

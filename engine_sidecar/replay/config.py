@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 from nautilus_trader.live.config import LiveDataClientConfig
 
-from flotilla.engine_sidecar.replay.streams import FOREVER
+from flotilla.schemas.catalog import FOREVER
 
 _NS: Final = 1_000_000_000
 _DAY: Final = timedelta(days=1)

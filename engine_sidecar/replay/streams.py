@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flotilla.engine_sidecar.replay.kinds import FOLDERS, events_of
-from flotilla.schemas.catalog import file_interval, folder_name
+from flotilla.schemas.catalog import FOREVER, file_interval, folder_name
 
 BATCH_ROWS: Final = 5_000
-FOREVER: Final = (1 << 63) - 1
 
 
 class WrongDataError(ValueError):

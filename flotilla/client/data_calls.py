@@ -110,16 +110,18 @@ class DataCalls:
         self,
         import_id: str,
         *,
+        host: str | None = None,
         wait_s: float = 0.0,
         told: Callable[[ImportView], None] | None = None,
     ) -> ImportView:
-        """How an import is; waits until it has ended, for `wait_s` at most, and calls `told` with what it sees meanwhile.
+        """How an import is; waits until it has ended, for `wait_s` at most, and calls `told` with what it sees meanwhile. With `host`
+        no other one is asked.
 
         Raises FaultError `not_found` for one that no host knows.
         """
-        deadline = time.monotonic() + wait_s
+        deadline, asked = time.monotonic() + wait_s, ListImports(import_id=import_id, host=host)
         while True:
-            found = (await self.bus.call(contract.CATALOG_IMPORTS, ListImports(import_id=import_id))).imports
+            found = (await self.bus.call(contract.CATALOG_IMPORTS, asked)).imports
             if not found:
                 raise fault(FaultCode.NOT_FOUND, f"no import {import_id} is known")
             if told is not None:
@@ -128,9 +130,9 @@ class DataCalls:
                 return found[0]
             await asyncio.sleep(_POLL_S)
 
-    async def imports(self, *, limit: int = 20) -> ImportList:
-        """Imports over bus and REST, newest first."""
-        return await self.bus.call(contract.CATALOG_IMPORTS, ListImports(limit=limit))
+    async def imports(self, *, limit: int = 20, host: str | None = None) -> ImportList:
+        """Imports over bus and REST, newest first, of all hosts in sight or of one."""
+        return await self.bus.call(contract.CATALOG_IMPORTS, ListImports(limit=limit, host=host))
 
     async def remove_data(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from flotilla.schemas.data import (
     UploadData,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, fault
-from flotilla.services.supervisor.core.check_output import answer_in
+from flotilla.services.supervisor.core.check_output import KILLED, answer_in
 from flotilla.services.supervisor.core.imports import INTERRUPTED, AskedImport, unsettled, view_of
 from flotilla.services.supervisor.ports import ContainerRuntime, ImportStore
 
@@ -30,6 +30,13 @@ log = get_logger(__name__)
 IMPORT_S: Final = 6 * 3_600.0
 _LOOK_S: Final = 5.0
 UNSEEN: Final = "this host's supervisor does not see its catalog: FLOTILLA_CATALOG_FOLDER says where, such as where a volume is mounted"
+
+
+class _Outcome(NamedTuple):
+    """What was heard of a program that was to import, and whether it may be another time."""
+
+    why: str
+    is_away: bool
 
 
 class Imports:
@@ -67,11 +74,13 @@ class Imports:
         return await self._view(request.import_id)
 
     async def list(self, request: ListImports) -> ImportList:
-        """Those on record. Raises FaultError `not_found` for one that is not."""
+        """Those on record. Raises FaultError `not_found` for one that is not; where the catalog cannot be seen none was ever taken."""
+        if self._store_or_none is None:
+            if request.import_id is not None:
+                raise fault(FaultCode.NOT_FOUND, f"no import {request.import_id} is known: {UNSEEN}")
+            return ImportList(imports=())
         if request.import_id is not None:
             return ImportList(imports=(await self._view(request.import_id),))
-        if self._store_or_none is None:
-            return ImportList(imports=())
         kept = (await asyncio.to_thread(self._store.kept))[: request.limit]
         return ImportList(imports=tuple(view_of(one, self._mine, self._host) for one in kept))
 
@@ -102,16 +111,9 @@ class Imports:
             await self._import(next(iter(self._mine.values())))
 
     async def _import(self, order: ImportData) -> None:
+        outcome = await self._attempt(order)
         try:
-            line = msgspec.json.encode(CatalogLine(path=self._path, load=order))
-            answer = answer_in(
-                await self._runtime.catalog(line, IMPORT_S, writes=True), CatalogAnswer, "the import"
-            )
-            why = answer.refusal or "it left no word"
-        except FaultError as error:
-            why = error.fault.message
-        try:
-            await self._settle(order.import_id, why)
+            await self._settle(order.import_id, outcome)
         except FaultError:
             self._is_any_unsettled = True
             raise
@@ -120,13 +122,29 @@ class Imports:
             self._mine.pop(order.import_id, None)
         await asyncio.to_thread(self._store.forget_old)
 
-    async def _settle(self, import_id: str, why: str) -> None:
+    async def _attempt(self, order: ImportData) -> _Outcome:
+        line = msgspec.json.encode(CatalogLine(path=self._path, load=order))
+        try:
+            output = await self._runtime.catalog(line, IMPORT_S, writes=True)
+        except FaultError as error:
+            return _Outcome(error.fault.message, is_away=error.fault.code == FaultCode.UNAVAILABLE)
+        try:
+            answer = answer_in(output, CatalogAnswer, "the import")
+        except FaultError as error:
+            return _Outcome(error.fault.message, is_away=output.exit_code in (None, KILLED))
+        why = answer.refusal or "it left no word"
+        return _Outcome(why, is_away=bool(answer.refusal) and answer.code == FaultCode.UNAVAILABLE)
+
+    async def _settle(self, import_id: str, outcome: _Outcome) -> None:
         kept = await asyncio.to_thread(self._store.one, import_id)
         if kept is not None and kept.end is None and kept.is_held:
             # Only the way to it was lost: it goes on, and is looked at again.
             self._is_any_unsettled = True
+        elif kept is not None and kept.end is None and outcome.is_away and not kept.is_begun:
+            log.warning("import is tried again", import_id=import_id, why=outcome.why)
+            self._is_any_unsettled = True
         else:
-            await self._end(import_id, f"{INTERRUPTED} ({why})")
+            await self._end(import_id, f"{INTERRUPTED} ({outcome.why})")
 
     async def _end(self, import_id: str, why: str) -> None:
         end = ImportEnd(state=ImportState.INTERRUPTED, at=self._now(), error=why)

@@ -162,13 +162,18 @@ async def test_the_command_line_imports_into_a_fleet_elsewhere_and_removes_from_
     async def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
         return await asyncio.to_thread(run_flotilla, "data", *arguments, env=there)
 
-    done = await cli("import", str(good), *options)
+    (host,) = [one.host for one in (await fleet.hosts()).hosts]
+    strange = await cli("import", str(good), *options, "--host", "strange")
+    assert "no host strange is in sight" in strange.stderr
+    done = await cli("import", str(good), *options, "--host", host)
     assert done.returncode == 0, done.stderr
     assert f"{bars}: 50 bars, 2024-01-02 to 2024-01-02, imported" in done.stdout
     wrong = await cli("import", str(bad), *options)
     assert (wrong.returncode, "bad.csv, line 43, column 'close'" in wrong.stderr) == (3, True), wrong
     assert (await cli("import", str(tmp_path), *options)).returncode == 2
-    gone = await cli("rm", bars)
+    strange = await cli("rm", bars, "--host", "strange")
+    assert "no host strange is in sight" in strange.stderr
+    gone = await cli("rm", bars, "--host", host)
     assert "50 bars removed, nothing of it is left" in gone.stdout
     assert all(entry.identifier != bars for entry in (await fleet.catalog()).entries)
     assert not (tmp_path / "nothing").exists()

@@ -14,15 +14,19 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 
 from flotilla.engine_sidecar.catalog import stored
 from flotilla.engine_sidecar.catalog.__main__ import main
 from flotilla.engine_sidecar.catalog.questions import answer
-from flotilla.engine_sidecar.replay.streams import DataSet, read
+from flotilla.engine_sidecar.replay.kinds import KINDS
+from flotilla.engine_sidecar.replay.streams import DataSet, files_of, read
+from flotilla.schemas.backtest import DataKind
 from flotilla.schemas.data import CatalogAnswer, CatalogLine
 from flotilla.schemas.fault import FaultCode
+from tests import book_catalog
 from tests.engine_processes import ROOT
 
 SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
@@ -148,6 +152,54 @@ def test_of_a_time_without_events_there_is_no_point(catalog: Path) -> None:
         chart = ask(catalog, chart={"identifier": EURUSD, "type": "trades", **span}).chart
         assert chart is not None
         assert (chart.events, chart.points) == (0, ())
+        is_within = "to" in span and "from" in span
+        assert (chart.is_down_sampled, chart.bucket_s is not None) == (is_within, is_within)
+
+
+@pytest.mark.parametrize("kind", list(DataKind))
+def test_a_chart_is_of_the_kind_and_not_of_columns_that_look_like_one(tmp_path: Path, kind: DataKind) -> None:
+    book_catalog.write(tmp_path)
+    identifier = book_catalog.MINUTES if kind is DataKind.BARS else book_catalog.BTC
+    answered = ask(tmp_path, chart={"identifier": identifier, "type": str(kind)})
+    made_of = {
+        DataKind.BARS: "bars",
+        DataKind.QUOTES: "middle of bid and ask",
+        DataKind.TRADES: "trades",
+        DataKind.MARK_PRICES: "value",
+        DataKind.INDEX_PRICES: "value",
+    }
+    if kind in made_of:
+        assert answered.chart is not None
+        assert (answered.chart.made_of, answered.chart.data_type) == (made_of[kind], kind)
+        assert answered.chart.events == len(list(read(tmp_path, DataSet(KINDS[kind], identifier))))
+    else:
+        assert (answered.code, answered.chart) == (FaultCode.INVALID, None)
+        assert answered.refusal.startswith(f"there is no chart of {kind}, only of bars")
+
+
+@pytest.mark.parametrize("question", ["chart", "gaps", "rows"])
+def test_a_file_without_the_column_of_times_is_named(tmp_path: Path, question: str) -> None:
+    book_catalog.write(tmp_path)
+    (file,) = files_of(tmp_path, DataSet(TradeTick, book_catalog.BTC))
+    pq.write_table(pq.read_table(file).drop_columns(["ts_init"]), file)
+    answered = ask(tmp_path, **{question: {"identifier": book_catalog.BTC, "type": "trades"}})
+    assert answered.code == FaultCode.INVALID
+    assert answered.refusal == f"{file.name} of {book_catalog.BTC} has no column ts_init"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_no_clock_has_is_refused_and_one_after_all_data_is_the_end(
+    catalog: Path, moment: str
+) -> None:
+    answered = ask(catalog, rows={"identifier": SPX, "from": moment})
+    assert (answered.code, "from: " in answered.refusal) == (FaultCode.INVALID, True)
+    first, last = "0001-01-01", "9999-12-31"
+    chart = ask(catalog, chart={"identifier": SPX, "from": first, "to": last, "points": 9}).chart
+    assert chart is not None
+    assert chart.events == 5031
+    rows = ask(catalog, rows={"identifier": SPX, "from": last}).rows
+    assert rows is not None
+    assert rows.rows == ()
 
 
 def test_gaps_are_those_that_the_check_of_the_catalog_finds(catalog: Path) -> None:
@@ -226,7 +278,7 @@ def test_data_are_not_removed_while_somebody_else_changes_the_catalog_nor_where_
     part = ask(theirs, remove={"identifier": SPX, "from": "2001-01-01", "to": "2001-12-31"}).removed
     assert part is not None
     assert (part.rows > 200, part.is_whole) == (True, False)
-    rest = ask(theirs, remove={"identifier": SPX}).removed
+    rest = ask(theirs, remove={"identifier": SPX, "from": "0001-01-01", "to": "9999-12-31"}).removed
     assert rest is not None
     assert (rest.rows, rest.is_whole) == (5031 - part.rows, True)
 

@@ -31,6 +31,10 @@ binance-futures,BTCUSDT,1600041601000000,1600041601001000,false,bid,100.0,0
 binance-futures,BTCUSDT,1600041601000000,1600041601001000,false,ask,101.5,3.25
 binance-futures,BTCUSDT,1600041602000000,1600041602001000,true,bid,99.0,1.5
 binance-futures,BTCUSDT,1600041602000000,1600041602001000,true,ask,102.0,2
+binance-futures,BTCUSDT,1600041602500000,1600041602501000,true,bid,98.5,1
+binance-futures,BTCUSDT,1600041602500000,1600041602501000,true,ask,102.0,2
+binance-futures,BTCUSDT,1600041602500000,1600041602502000,true,bid,98.0,1
+binance-futures,BTCUSDT,1600041602501000,1600041602502000,true,ask,102.0,4
 binance-futures,BTCUSDT,1600041603000000,1600041603001000,false,ask,102.0,0.0
 """
 TICKER = """exchange,symbol,timestamp,local_timestamp,funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price
@@ -125,7 +129,7 @@ def test_what_tardis_sells_is_what_nautilus_traders_loader_makes_of_it(
     catalog: Path, bring_in: Any, tmp_path: Path
 ) -> None:
     done = bring_in(DELTAS, INCREMENTAL, name="book.csv.gz")
-    assert (done.layouts, done.rows) == (("Tardis incremental book",), 9)
+    assert (done.layouts, done.rows) == (("Tardis incremental book",), 15)
     loader = TardisCSVDataLoader(
         price_precision=1, size_precision=3, instrument_id=InstrumentId.from_str(BTC)
     )
@@ -151,6 +155,11 @@ def test_rates_that_tell_the_next_moment_only_sometimes(catalog: Path, bring_in:
     text = '"timestamp",funding_rate,next_funding\n1600041600,0.1,1600070400\n1600041601,0.2,\n'
     bring_in(RATES, text)
     assert [one.next_funding_ns for one in held(catalog, RATES)] == [1600070400 * 10**9, None]
+
+
+def test_rates_that_tell_their_interval_only_sometimes(catalog: Path, bring_in: Any) -> None:
+    bring_in(RATES, "timestamp,funding_rate,interval_minutes\n1600041600,0.1,1440\n1600128000,0.2,\n")
+    assert [one.interval for one in held(catalog, RATES)] == [1440, None]
 
 
 def test_funding_rates_of_binance(catalog: Path, bring_in: Any) -> None:
@@ -188,6 +197,31 @@ WRONG: dict[str, tuple[DataKind, str, str]] = {
         "need the columns timestamp, funding_rate, or those of Tardis",
     ),
     "a rate": (RATES, "timestamp,funding_rate\n1600041600,NaN\n", "'NaN' is no funding rate"),
+    "no interval": (
+        RATES,
+        "timestamp,funding_rate,interval_minutes\n1600041600,0.1,60\n1600041601,0.1,0\n",
+        "line 3, column 'interval_minutes': '0' is no time between two fundings",
+    ),
+    "hours": (
+        RATES,
+        "calc_time,funding_interval_hours,last_funding_rate\n1600041600000,999,0.1\n",
+        "column 'funding_interval_hours': '999' is no time between two fundings",
+    ),
+    "a name twice": (
+        MARKS,
+        "timestamp,mark_price,mark_price\n1600041600,1,1\n",
+        "0-file.csv: has several columns of one name: 'mark_price'",
+    ),
+    "after a blank line": (
+        MARKS,
+        "timestamp,mark_price\r\n1600041600,1\r\n\r\n1600041601,abc\r\n\r\n",
+        "line 4, column 'mark_price': 'abc' is no decimal",
+    ),
+    "a line break": (
+        MARKS,
+        'timestamp,mark_price,note\n1600041600,1,"a\nb"\n',
+        "0-file.csv: is no readable CSV: a cell has a line break",
+    ),
     "an action": (
         DELTAS,
         "timestamp,action,side,price,size\n1600041600,move,buy,1,1\n",
@@ -262,6 +296,14 @@ def test_files_in_any_order_and_parquet_with_its_own_types(
         ("100.5", at(5)),
         ("100.5", at(6)),
     ]
+
+
+@pytest.mark.parametrize("cells", [[[1.0], [2.0]], [{"a": 1.0}, {"a": 2.0}]])
+def test_columns_of_lists_and_structs_are_refused(catalog: Path, tmp_path: Path, cells: list[Any]) -> None:
+    file = tmp_path / "marks.parquet"
+    pq.write_table(pa.table({"timestamp": [at(5), at(6)], "mark_price": cells}), file)
+    with pytest.raises(ImportRefusedError, match=r"marks.parquet, column 'mark_price': cannot be read"):
+        import_events(catalog, EventOrder(files=(file,), data_type=MARKS, instrument=BTC), lambda *_: None)
 
 
 def test_the_command_line_refuses_what_says_nothing_here(catalog: Path, tmp_path: Path, capsys: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from flotilla.client.packing import packed
 from flotilla.schemas.access import Role
-from flotilla.schemas.data import PIECE_BYTES, ImportData, ImportList, UploadData
+from flotilla.schemas.data import PIECE_BYTES, ImportData, ImportList, ListImports, UploadData
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.package import CHUNK_BYTES, MOST_BYTES, PushPackage, RemovePackage, UploadChunk
 from flotilla.services.gateway.fleet import data
@@ -70,6 +70,16 @@ async def test_a_request_that_was_carried_out_before_uploads_nothing_again(stage
     assert uploads(stage) == []
 
 
+async def test_whether_it_was_carried_out_before_is_asked_of_the_host_that_is_meant(stage: Stage) -> None:
+    async with stage.http.post(f"{IMPORTS}&host=h2", data=b"x", headers={"Idempotency-Key": "one"}) as answer:
+        assert answer.status == 200
+    assert stage.orchestrator.requests[0] == ListImports(import_id="one", host="h2")
+    stage.orchestrator.answers["fleet.catalog.imports"] = ImportList(imports=(IMPORT,))
+    async with stage.http.get(f"{API}/catalog/imports?host=h2&limit=3") as answer:
+        assert answer.status == 200
+    assert stage.orchestrator.requests[-1] == ListImports(limit=3, host="h2")
+
+
 async def test_a_body_that_is_too_large_or_ends_early_or_is_none_is_refused(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +116,7 @@ async def test_a_body_that_stops_coming_is_given_up(stage: Stage) -> None:
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&decimal=x", "decimal"),
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&boots=1", "boots"),
         ("instrument=EUR/USD.SIM&file=x.csv", "type"),
+        ("type=instrument_status&instrument=EUR/USD.SIM&file=x.csv", "type"),
     ],
 )
 async def test_options_that_make_no_sense_are_refused_before_the_body_is_read(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
@@ -73,6 +74,23 @@ def test_every_kind_is_looked_through(catalog: Path) -> None:
     ParquetDataCatalog(str(catalog)).write_data(late)
     (gap,) = next(one for one in inspect(catalog) if one.data_type == "mark_prices").gaps
     assert gap.last_ns - gap.first_ns == 130 * SECOND
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_looked_through(catalog: Path) -> None:
+    (file,) = files_of(catalog, data_set(DataKind.MARK_PRICES))
+    table = pq.read_table(file)
+    values = table["value"].to_pylist()
+    values[-1] = (1 << 100).to_bytes(16, "little")
+    bad = table.set_column(table.schema.get_field_index("value"), "value", pa.array(values, pa.binary(16)))
+    pq.write_table(bad.replace_schema_metadata(table.schema.metadata), file)
+    (cut,) = files_of(catalog, data_set(DataKind.TRADES))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    found = {(one.data_type, one.identifier): one for one in inspect(catalog)}
+    assert len(found) == 12
+    unsound = {data_type: one.bad for (data_type, _), one in found.items() if not one.is_sound}
+    assert unsound.keys() == {"mark_prices", "trades"}
+    assert "is more than any price: the rest of" in unsound["mark_prices"][0].why
+    assert cut.name in unsound["trades"][0].why
 
 
 def test_a_crossed_book_is_told(catalog: Path) -> None:

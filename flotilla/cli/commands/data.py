@@ -8,12 +8,13 @@ from typing import Any
 import click
 import msgspec
 
-from flotilla.cli.commands.data_program import PROGRAM
+from flotilla.cli.commands.data_program import PROGRAM, refuse_host
 from flotilla.cli.commands.data_remote import import_remotely
 from flotilla.cli.commands.data_report import tell
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.catalog import CatalogView, Finding
+from flotilla.schemas.data import IMPORTED_TYPES
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.show.data_findings import findings_report
 from flotilla.show.output import console
@@ -33,12 +34,7 @@ _UNSOUND = 1
 @click.option(
     "--type",
     "data_type",
-    type=click.Choice(
-        [
-            *("bars", "quotes", "trades"),
-            *("mark_prices", "index_prices", "funding_rates", "order_book_deltas", "order_book_depths"),
-        ]
-    ),
+    type=click.Choice(IMPORTED_TYPES),
     help="What FILES hold.",
 )
 @click.option("--instrument", metavar="SYMBOL.VENUE")
@@ -80,10 +76,17 @@ _UNSOUND = 1
     help="What a new instrument is; others: flotilla instrument add.",
 )
 @click.option("--currency", help="Of a new instrument that is no pair.  [default: USD]")
+@click.option("--host", help="Whose catalog, of a fleet elsewhere that has several.")
 @common
 @pass_options
 def import_(
-    options: Options, /, files: tuple[str, ...], sample: bool, data_type: str | None, **plain: Any
+    options: Options,
+    /,
+    files: tuple[str, ...],
+    sample: bool,
+    data_type: str | None,
+    host: str | None,
+    **plain: Any,
 ) -> None:
     """Bring CSV, Parquet, Feather or DBN FILES into the catalog; the same again changes nothing.
 
@@ -96,8 +99,9 @@ def import_(
     flotilla data import eurusd.csv --type quotes --instrument EUR/USD.SIM --timezone UTC
     """
     if options.is_of_environment:
-        import_remotely(options, files, {"type": data_type, **plain}, is_sample=sample)
+        import_remotely(options, files, {"type": data_type, "host": host, **plain}, is_sample=sample)
         return
+    refuse_host(host)
     given = {"type": data_type, **plain}
     arguments = [str(file) for file in files] + (["--sample"] if sample else [])
     for name, value in given.items():

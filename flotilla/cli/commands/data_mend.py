@@ -5,7 +5,7 @@ import asyncio
 import click
 import msgspec
 
-from flotilla.cli.commands.data_program import told
+from flotilla.cli.commands.data_program import refuse_host, told
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import DataKind
@@ -22,11 +22,10 @@ from flotilla.schemas.data import DataRemoved
 )
 @click.option("--from", "first", metavar="TIME", help="A date, or a moment in UTC.")
 @click.option("--to", "last", metavar="TIME", help="Included.")
+@click.option("--host", help="Whose catalog, of a fleet elsewhere that has several.")
 @common
 @pass_options
-def rm(
-    options: Options, /, identifier: str, data_type: str | None, first: str | None, last: str | None
-) -> None:
+def rm(options: Options, /, identifier: str, host: str | None, **asked: str | None) -> None:
     """Take the data of IDENTIFIER out of the catalog, an instrument or a bar type.
 
     The catalog is that of the state folder, or of the fleet that FLOTILLA_NATS_URL names.
@@ -35,9 +34,10 @@ def rm(
     flotilla data rm EUR/USD.SIM --type quotes --from 2024-03-01 --to 2024-03-31
     """
     if options.is_of_environment:
-        report = msgspec.to_builtins(asyncio.run(_removed(identifier, data_type, first, last)))
+        report = msgspec.to_builtins(asyncio.run(_removed(identifier, {**asked, "host": host})))
     else:
-        given = {"--type": data_type, "--from": first, "--to": last}
+        refuse_host(host)
+        given = {"--type": asked["data_type"], "--from": asked["first"], "--to": asked["last"]}
         arguments = [f"{name}={value}" for name, value in given.items() if value]
         report = told(options, ["rm", identifier, *arguments])
     if options.is_json:
@@ -47,11 +47,9 @@ def rm(
     options.output.show(f"{report['identifier']}: {report['rows']:,} {report['data_type']} removed, {left}")
 
 
-async def _removed(
-    identifier: str, data_type: str | None, first: str | None, last: str | None
-) -> DataRemoved:
+async def _removed(identifier: str, asked: dict[str, str | None]) -> DataRemoved:
     async with Flotilla.connect(via="cli") as fleet:
-        return await fleet.remove_data(identifier, data_type=data_type, first=first, last=last)
+        return await fleet.remove_data(identifier, **asked)
 
 
 @click.command()

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Any, Final
 
+import click
 import msgspec
 
 from flotilla.cli.options import Options
@@ -13,6 +14,12 @@ from flotilla.state.errors import ProgramFailedError
 from flotilla.state.programs import output_lines, python
 
 PROGRAM: Final = ("-m", "flotilla.engine_sidecar.catalog")
+
+
+def refuse_host(host: str | None) -> None:
+    """Raises UsageError for a host where the catalog is that of a state folder."""
+    if host is not None:
+        raise click.UsageError("--host is for the fleet that FLOTILLA_NATS_URL names")
 
 
 def told(options: Options, arguments: list[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _WAIT_S: Final = 6 * 3_600.0
 def import_remotely(
     options: Options, files: Sequence[str], given: dict[str, Any], *, is_sample: bool
 ) -> None:
-    """One file after the other. Raises FaultError for the first that is refused, with what its host said."""
+    """One file after the other, `given` with the `host`. Raises FaultError for the first that is refused, with what its host said."""
     if is_sample:
         raise click.UsageError("--sample is for a state folder of this machine")
     if not files or not given.get("type") or not given.get("instrument"):
@@ -49,7 +49,7 @@ async def _import(options: Options, fleet: Flotilla, file: str, chosen: dict[str
             if (progress := view.progress) is not None:
                 status.update(f"{view.file}: {progress.rows:,} rows {progress.step}")
 
-        done = await fleet.imported(begun.import_id, wait_s=_WAIT_S, told=told)
+        done = await fleet.imported(begun.import_id, host=begun.host, wait_s=_WAIT_S, told=told)
     for report in done.reports:
         tell(options, report)
     if done.state is not ImportState.COMPLETED:

@@ -74,9 +74,10 @@ class ImportQuery(ImportOptions, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ImportsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many."""
+    """How many, and of which host; without one those of all in sight."""
 
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    host: HostId | None = None
 
 
 class ImportReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,16 +129,16 @@ async def import_data(gateway: Gateway, ask: Ask[ImportQuery, None]) -> ImportRe
     query = ask.query
     if query.replace and ask.token is not None:
         permit(ask.token, Role.ADMIN)  # what was there before is gone then
-    known = await _known(gateway, ask.request_id)
+    known = await _known(gateway, ask.request_id, query.host)
     if known is None:
         await _upload(gateway, ask)
     request = ImportData(**msgspec.structs.asdict(query), import_id=ask.request_id, request_id=ask.request_id)
     return _as_reply(await gateway.bus.call(contract.CATALOG_IMPORT, request))
 
 
-async def _known(gateway: Gateway, import_id: str) -> ImportView | None:
+async def _known(gateway: Gateway, import_id: str, host: str | None) -> ImportView | None:
     try:
-        return await _one(gateway, import_id)
+        return await _one(gateway, import_id, host)
     except FaultError as error:
         if error.fault.code != FaultCode.NOT_FOUND:
             raise
@@ -162,13 +163,14 @@ async def read_import(gateway: Gateway, ask: Ask[NoQuery, None]) -> ImportReply:
 
 
 async def list_imports(gateway: Gateway, ask: Ask[ImportsQuery, None]) -> ImportsReply:
-    """Of all hosts in sight."""
-    found = await gateway.bus.call(contract.CATALOG_IMPORTS, ListImports(limit=ask.query.limit))
+    """Of all hosts in sight, or of one."""
+    query = ListImports(limit=ask.query.limit, host=ask.query.host)
+    found = await gateway.bus.call(contract.CATALOG_IMPORTS, query)
     return ImportsReply(imports=found.imports, total_count=len(found.imports))
 
 
-async def _one(gateway: Gateway, import_id: str) -> ImportView:
-    found = await gateway.bus.call(contract.CATALOG_IMPORTS, ListImports(import_id=import_id))
+async def _one(gateway: Gateway, import_id: str, host: str | None = None) -> ImportView:
+    found = await gateway.bus.call(contract.CATALOG_IMPORTS, ListImports(import_id=import_id, host=host))
     if not found.imports:
         raise fault(FaultCode.NOT_FOUND, f"no import {import_id} is known")
     return found.imports[0]

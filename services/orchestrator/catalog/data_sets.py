@@ -109,10 +109,13 @@ class DataSets:
         return await self._ledger.once(CATALOG_IMPORT, request, run)
 
     async def imports(self, request: ListImports) -> ImportList:
-        """Those of all hosts in sight, newest first. Raises FaultError `not_found` for one that no host knows, `unavailable`."""
+        """Those of all hosts in sight, or of the one that is named, newest first.
+
+        Raises FaultError `not_found` for one that no host knows, `unavailable`.
+        """
         found: list[ImportView] = []
         problem: FaultError | None = None
-        for host in self.hosts():
+        for host in self.hosts() if request.host is None else [self.host(request.host)]:
             try:
                 found += (await self._bus.call(IMPORT_LIST, request, host=host)).imports
             except FaultError as error:

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from flotilla.bus.files import sync_folder, write_whole
+from flotilla.bus.logs import get_logger
 from flotilla.schemas.data import (
     DATA_FOLDER,
     END_FILE,
@@ -26,6 +27,8 @@ from flotilla.schemas.data import (
 )
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.supervisor.core.imports import AskedImport, KeptImport
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -50,10 +53,13 @@ class ImportFiles:
     def add(self, piece: UploadData) -> DataUploaded:
         """Appends a piece. Raises FaultError: `conflict` for one that does not follow, `too_large`."""
         with _disk():
-            folder = self._folder(piece.import_id)
+            folder = self._root / piece.import_id
             if (folder / _ORDER_FILE).exists():
                 return DataUploaded(import_id=piece.import_id, size_bytes=0, is_asked=True)
-            with _opened(folder / DATA_FOLDER / piece.file) as file:
+            self._make_folders(piece.import_id)
+            with _alone(folder / DATA_FOLDER / piece.file, os.O_CREAT) as file:
+                if (folder / _ORDER_FILE).exists():  # since we waited for our turn
+                    return DataUploaded(import_id=piece.import_id, size_bytes=0, is_asked=True)
                 size = os.fstat(file).st_size
                 if piece.offset < size:
                     if os.pread(file, len(piece.data), piece.offset) != piece.data:
@@ -75,29 +81,37 @@ class ImportFiles:
         `conflict` for an id that has other options.
         """
         with _disk():
-            folder = self._folder(asked.order.import_id)
-            if (known := self._read(folder / _ORDER_FILE, AskedImport)) is not None:
-                if msgspec.structs.replace(known.order, request_id=None) != msgspec.structs.replace(
-                    asked.order, request_id=None
-                ):
-                    raise fault(
-                        FaultCode.CONFLICT, f"import {known.order.import_id} was asked for with other options"
-                    )
+            folder = self._root / asked.order.import_id
+            if (known := self._known(folder, asked)) is not None:
                 return known
-            with _opened(folder / DATA_FOLDER / asked.order.file) as file:
-                if not os.fstat(file).st_size:
-                    raise fault(FaultCode.NOT_FOUND, f"nothing of {asked.order.file} was uploaded")
-                os.fsync(file)
-            write_whole(folder / _ORDER_FILE, msgspec.json.encode(asked))
+            try:
+                with _alone(folder / DATA_FOLDER / asked.order.file) as file:
+                    if (known := self._known(folder, asked)) is not None:
+                        return known
+                    _keep(file)
+                    write_whole(folder / _ORDER_FILE, msgspec.json.encode(asked))
+            except FileNotFoundError:
+                raise fault(FaultCode.NOT_FOUND, f"nothing of {asked.order.file} was uploaded") from None
             sync_folder(self._root)
             return asked
 
+    def _known(self, folder: Path, asked: AskedImport) -> AskedImport | None:
+        """What was asked before. Raises FaultError `conflict` for something else."""
+        known = self._read(folder / _ORDER_FILE, AskedImport)
+        if known is not None and msgspec.structs.replace(
+            known.order, request_id=None
+        ) != msgspec.structs.replace(asked.order, request_id=None):
+            raise fault(
+                FaultCode.CONFLICT, f"import {known.order.import_id} was asked for with other options"
+            )
+        return known
+
     def kept(self) -> list[KeptImport]:
-        """Those on record, the newest first."""
+        """Those on record, the newest first. One whose record cannot be read is left out here, and told by `one`."""
         with _disk():
             if not self._root.is_dir():
                 return []
-            found = [one for folder in self._root.iterdir() if (one := self._one(folder)) is not None]
+            found = [one for folder in self._root.iterdir() if (one := self._readable(folder)) is not None]
             return sorted(found, key=lambda one: (one.asked.at, one.asked.order.import_id), reverse=True)
 
     def one(self, import_id: str) -> KeptImport | None:
@@ -120,6 +134,15 @@ class ImportFiles:
             if one.end is not None:
                 shutil.rmtree(self._root / one.asked.order.import_id, ignore_errors=True)
 
+    def _readable(self, folder: Path) -> KeptImport | None:
+        if not folder.is_dir():
+            return None
+        try:
+            return self._one(folder)
+        except (OSError, msgspec.MsgspecError) as error:
+            log.error("import's record cannot be read", import_id=folder.name, error=str(error))  # noqa: TRY400
+            return None
+
     def _one(self, folder: Path) -> KeptImport | None:
         asked = self._read(folder / _ORDER_FILE, AskedImport)
         if asked is None:
@@ -131,8 +154,15 @@ class ImportFiles:
             is_held=is_held,
             is_begun=(folder / LOCK_FILE).exists(),
             end=self._read(folder / END_FILE, ImportEnd),
-            progress=self._read(folder / PROGRESS_FILE, ImportProgress),
+            progress=self._progress(folder),
         )
+
+    def _progress(self, folder: Path) -> ImportProgress | None:
+        """None also where it cannot be read: it is written without care, and may be empty after a power cut."""
+        try:
+            return self._read(folder / PROGRESS_FILE, ImportProgress)
+        except msgspec.MsgspecError:
+            return None
 
     def _read(self, path: Path, kind: type[T]) -> T | None:
         try:
@@ -140,15 +170,14 @@ class ImportFiles:
         except FileNotFoundError:
             return None
 
-    def _folder(self, import_id: str) -> Path:
-        """Made where it is not there, for the account that may change the catalog."""
+    def _make_folders(self, import_id: str) -> None:
+        """Where they are not there, for the account that may change the catalog."""
         for folder in (self._root, self._root / import_id, self._root / import_id / DATA_FOLDER):
             if not folder.is_dir():
-                folder.mkdir(mode=0o755, parents=folder == self._root)
+                folder.mkdir(mode=0o755, parents=folder == self._root, exist_ok=True)
                 owner = self._catalog.stat()
                 if os.geteuid() == 0:
                     os.chown(folder, owner.st_uid, owner.st_gid)
-        return self._root / import_id
 
     def _make_room(self, size: int) -> None:
         """Counts what is there, every few megabytes. Raises FaultError `too_large`."""
@@ -169,12 +198,21 @@ class ImportFiles:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+def _alone(path: Path, flags: int = 0) -> Iterator[int]:
+    """An uploaded file, opened and kept from others who would add to it or ask for it."""
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | flags, 0o644)
     try:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield file
     finally:
         os.close(file)
+
+
+def _keep(file: int) -> None:
+    """Returns when it is on disk. Raises FileNotFoundError for an empty one: nothing was written yet."""
+    if not os.fstat(file).st_size:
+        raise FileNotFoundError
+    os.fsync(file)
 
 
 def _is_held(path: Path) -> bool:

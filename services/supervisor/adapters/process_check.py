@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.supervisor.adapters.process_spawn import environment
 from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput
 
@@ -17,7 +18,18 @@ _REAP_S: Final = 2.0
 
 
 async def run_check(folder: Path, command: tuple[str, ...], line: bytes, timeout_s: float) -> CheckOutput:
-    """Runs it to its end, or for `timeout_s`; nothing is left of it. Its scratch folder is made in `folder`."""
+    """Runs it to its end, or for `timeout_s`; nothing is left of it. Its scratch folder is made in `folder`.
+
+    Raises FaultError `unavailable` where no process can be run.
+    """
+    try:
+        return await _checked(folder, command, line, timeout_s)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise fault(FaultCode.UNAVAILABLE, f"no process can be run on this host: {why}") from error
+
+
+async def _checked(folder: Path, command: tuple[str, ...], line: bytes, timeout_s: float) -> CheckOutput:
     with tempfile.TemporaryDirectory(prefix=".check-", dir=folder, ignore_cleanup_errors=True) as scratch:
         (Path(scratch) / "tmp").mkdir()
         process = await asyncio.create_subprocess_exec(

@@ -3,8 +3,11 @@
 import asyncio
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +20,8 @@ from flotilla.schemas.data import (
     END_FILE,
     IMPORTS_FOLDER,
     LOCK_FILE,
+    PROGRESS_FILE,
+    CatalogAnswer,
     CatalogLine,
     ImportData,
     ImportEnd,
@@ -29,6 +34,7 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.services.supervisor import imports as imports_module
 from flotilla.services.supervisor.adapters import import_files
 from flotilla.services.supervisor.adapters.import_files import ImportFiles
+from flotilla.services.supervisor.adapters.process_check import run_check
 from flotilla.services.supervisor.core.check_output import CheckOutput
 from flotilla.services.supervisor.core.imports import AskedImport, KeptImport, state_of, unsettled
 from flotilla.services.supervisor.imports import Imports
@@ -93,6 +99,58 @@ def test_pieces_follow_each_other_and_the_same_again_changes_nothing(tmp_path: P
     assert (tmp_path / IMPORTS_FOLDER / "i1" / DATA_FOLDER / "a.csv").read_bytes() == b"abcde"
 
 
+def test_the_same_first_piece_twice_at_once_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, both = ImportFiles(tmp_path), threading.Barrier(2)
+
+    def meet(_: int) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+
+    monkeypatch.setattr(files, "_make_room", meet)
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(files.add, [piece(), piece()]))
+    assert [one.size_bytes for one in done] == [3, 3]
+    assert (tmp_path / IMPORTS_FOLDER / "i1" / DATA_FOLDER / "a.csv").read_bytes() == b"abc"
+
+
+def test_a_folder_that_somebody_else_makes_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ImportFiles(tmp_path)
+    files.add(piece(import_id="i0"))
+    there, is_dir = tmp_path / IMPORTS_FOLDER / "i1", Path.is_dir
+    seen: list[Path] = []
+
+    def made_just_after(path: Path) -> bool:
+        if path == there and not seen:
+            seen.append(path)
+            path.mkdir()
+            return False
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", made_just_after)
+    assert files.add(piece()).size_bytes == 3
+    assert seen
+
+
+def test_one_bad_file_is_passed_over_and_the_others_are_told(tmp_path: Path) -> None:
+    files = ImportFiles(tmp_path)
+    for import_id in ("i1", "i2", "i3"):
+        files.add(piece(import_id=import_id))
+        files.ask(AskedImport(order=order(import_id), at=NOW))
+    root = tmp_path / IMPORTS_FOLDER
+    (root / "stray.txt").write_text("x")
+    (root / "i1" / PROGRESS_FILE).touch()
+    (root / "i2" / END_FILE).write_text("{")
+    assert [one.asked.order.import_id for one in files.kept()] == ["i3", "i1"]
+    one = files.one("i1")
+    assert one is not None
+    assert one.progress is None
+    assert refused(lambda: files.one("i2")) == FaultCode.UNAVAILABLE
+
+
 def test_what_waits_has_a_limit_and_what_nobody_asks_for_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +167,11 @@ def test_what_waits_has_a_limit_and_what_nobody_asks_for_goes(
 def test_an_import_needs_its_file_and_keeps_its_options(tmp_path: Path) -> None:
     files = ImportFiles(tmp_path)
     assert refused(lambda: files.ask(AskedImport(order=order(), at=NOW))) == FaultCode.NOT_FOUND
+    assert list(tmp_path.iterdir()) == []
     files.add(piece())
+    wrong = AskedImport(order=order(file="b.csv"), at=NOW)
+    assert refused(lambda: files.ask(wrong)) == FaultCode.NOT_FOUND
+    assert [file.name for file in (tmp_path / IMPORTS_FOLDER).rglob("*.csv")] == ["a.csv"]
     first = files.ask(AskedImport(order=order(), at=NOW))
     again = AskedImport(order=order(request_id="other"), at=NOW + timedelta(days=1))
     assert files.ask(again) == first
@@ -246,6 +308,67 @@ async def test_an_import_whose_program_is_only_out_of_sight_goes_on(
         task.cancel()
 
 
+async def test_an_import_that_was_never_begun_is_tried_again_and_others_are_not_held_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "_LOOK_S", 0.02)
+    runtime = Runtime(tmp_path)
+    runtime.go_on.set()
+    program, tries = runtime.catalog, 0
+
+    async def away(line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        nonlocal tries
+        load = msgspec.json.decode(line, type=CatalogLine).load
+        if load is not None and load.import_id == "i1":
+            tries += 1
+            if tries == 1:
+                raise fault(FaultCode.UNAVAILABLE, "the engine is away")
+            if tries == 2:
+                return CheckOutput(exit_code=137)
+            if tries == 3:
+                no_room = CatalogAnswer(refusal="lock: No space left", code=FaultCode.UNAVAILABLE)
+                return CheckOutput(exit_code=0, stdout=msgspec.json.encode(no_room))
+            if (await made.list(ListImports(import_id="i2"))).imports[0].ended_at is None:
+                raise fault(FaultCode.UNAVAILABLE, "still away")
+        return await program(line, timeout_s, writes=writes)
+
+    monkeypatch.setattr(runtime, "catalog", away)
+    made = imports(tmp_path, runtime)
+    await asked(made, "i1")
+    await asked(made, "i2")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(made.run())
+        await state(made, "i1", ImportState.COMPLETED)
+        await state(made, "i2", ImportState.COMPLETED)
+        task.cancel()
+    assert [one.load.import_id for one in runtime.lines if one.load] == ["i2", "i1"]
+
+
+async def test_a_program_that_cannot_run_at_all_ends_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(tmp_path)
+
+    async def broken(line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
+        return CheckOutput(exit_code=1, stderr=b"No module named flotilla")
+
+    monkeypatch.setattr(runtime, "catalog", broken)
+    made = imports(tmp_path, runtime)
+    await asked(made, "i1")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(made.run())
+        found = await state(made, "i1", ImportState.INTERRUPTED)
+        task.cancel()
+    assert "No module named flotilla" in found.error
+
+
+async def test_a_process_that_cannot_be_started_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(FaultError) as caught:
+        await run_check(tmp_path / "gone", ("true",), b"", 5)
+    assert caught.value.fault.code == FaultCode.UNAVAILABLE
+    assert caught.value.fault.message == "no process can be run on this host: No such file or directory"
+
+
 async def test_the_next_supervisor_begins_what_waited_and_ends_what_was_cut(tmp_path: Path) -> None:
     before = imports(tmp_path, Runtime(tmp_path))  # it never ran
     for import_id in ("cut", "waited", "goes-on"):
@@ -270,7 +393,12 @@ async def test_the_next_supervisor_begins_what_waited_and_ends_what_was_cut(tmp_
 async def test_a_catalog_that_is_not_seen_is_said(tmp_path: Path) -> None:
     made = Imports(cast("Any", Runtime(tmp_path)), None, "", "h1", lambda: NOW)
     assert (await made.list(ListImports())).imports == ()
-    for call in (made.upload(piece()), made.begin(order()), made.list(ListImports(import_id="i1"))):
-        with pytest.raises(FaultError, match="FLOTILLA_CATALOG_FOLDER"):
+    for call, code in (
+        (made.upload(piece()), FaultCode.UNAVAILABLE),
+        (made.begin(order()), FaultCode.UNAVAILABLE),
+        (made.list(ListImports(import_id="i1")), FaultCode.NOT_FOUND),
+    ):
+        with pytest.raises(FaultError, match="FLOTILLA_CATALOG_FOLDER") as caught:
             await call
+        assert caught.value.fault.code == code
     await made.run()
