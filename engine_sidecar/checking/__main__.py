@@ -8,10 +8,12 @@ its own, which may end or hang as it likes.
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.checking.free_texts import shown_findings
 from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck, Walls
 from flotilla.engine_sidecar.checking.requirements import python_here, requirement_problems
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
@@ -75,7 +77,9 @@ def package_of(
         if unmet := _unmet(files, opened):
             return PackageFindings(problems=unmet)
         packages.add(check.archives[:1], wheels=wheels.path if wheels else "")
-        trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
+        unpacked = (packages.folder, Path(wheels.path) if wheels and wheels.path else None)
+        walls = Walls(scratch, readable=tuple(folder for folder in unpacked if folder))
+        trial = IsolatedCheck("package", lambda: package_check.findings(files), walls)
         told = trial.answer(patience_s)
     except (ArchiveError, UnpackingError) as error:
         return PackageFindings(problems=(FieldError("package", str(error)),))
@@ -85,7 +89,7 @@ def package_of(
     if isinstance(told, FieldError):
         return PackageFindings(problems=(told,))
     try:
-        found = msgspec.json.decode(told, type=PackageFindings)
+        found = shown_findings(msgspec.json.decode(told, type=PackageFindings))
     except msgspec.DecodeError as error:
         return PackageFindings(problems=(FieldError("package", f"its check was tampered with: {error}"),))
     lacking = KernelLocks.offered().missing_walls

@@ -14,7 +14,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.engine_sidecar.checking.free_texts import shown, shown_problem
 from flotilla.engine_sidecar.confinement.confine import KernelLocks, confine
+from flotilla.engine_sidecar.confinement.readable import readable_from
 from flotilla.schemas.fault import FieldError
 
 PATIENCE_S: Final = 10.0
@@ -29,9 +31,13 @@ _FILE_BYTES: Final = 8 << 20
 
 
 class Walls(msgspec.Struct, frozen=True):
-    """For what is trusted least: no socket, no other process, and no file but below `folder`; a gigabyte beyond what there is already."""
+    """For what is trusted least: no socket, no other process, no file but below `folder`; a gigabyte beyond what there is already.
+
+    It reads what Python needs, below `folder`, and what is in `readable`.
+    """
 
     folder: Path
+    readable: tuple[Path, ...] = ()
 
 
 class IsolatedCheck:
@@ -55,7 +61,7 @@ class IsolatedCheck:
         if isinstance(told, FieldError):
             return [told]
         try:
-            return msgspec.json.decode(told, type=list[FieldError])
+            return [shown_problem(each) for each in msgspec.json.decode(told, type=list[FieldError])]
         except msgspec.DecodeError:
             return [FieldError(self._place, "the class overwrote the answer of its check")]
 
@@ -71,9 +77,11 @@ class IsolatedCheck:
             os.kill(self._pid, signal.SIGKILL)
         _, status = os.waitpid(self._pid, 0)
         os.close(self._verdict)
+        what = "the class" if self._walls is None else "its code"
+        if told and len(told) > _MOST_BYTES:
+            return FieldError(self._place, f"{what} has more than {_MOST_BYTES >> 20} MiB to say of itself")
         if told and _is_json(told):
             return told
-        what = "the class" if self._walls is None else "its code"
         if is_late:
             return FieldError(self._place, f"{what} did not let its check end within {patience_s:g} s")
         return FieldError(self._place, f"{what} ended the process ({_end(status)}){self._last_words()}")
@@ -84,7 +92,7 @@ class IsolatedCheck:
         os.close(process)
 
     def _read(self, deadline: float) -> bytes | None:
-        """All that it wrote, or None when it has not closed the pipe in time. What is there after the deadline counts too."""
+        """All that it wrote, or more than it may; None when it has not closed the pipe in time. What is there after the deadline counts too."""
         told = bytearray()
         while len(told) <= _MOST_BYTES:
             left = max(0.0, deadline - time.monotonic())
@@ -94,7 +102,7 @@ class IsolatedCheck:
             if not data:
                 return bytes(told)
             told += data
-        return None
+        return bytes(told)
 
     def _last_words(self) -> str:
         size = os.fstat(self._output).st_size
@@ -105,7 +113,7 @@ class IsolatedCheck:
         )
         os.close(self._output)
         words = [line.strip() for line in tail if line.strip() and not line.startswith("note: ")]
-        return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
+        return f": {shown(' '.join(words))[-_TAIL_CHARACTERS:]}" if words else ""
 
     def _judge(self, judge: Callable[[], object], verdict: int) -> None:
         """In the child: no terminal, no input, no output but the verdict, and out of reach of whoever else has our account."""
@@ -119,7 +127,9 @@ class IsolatedCheck:
                 confine(KernelLocks.offered())
             else:
                 _limit()
-                confine(KernelLocks.offered(), folders=(self._walls.folder,), is_sealed=True)
+                own = self._walls.folder
+                readable = (*readable_from(own), *self._walls.readable)
+                confine(KernelLocks.offered(), folders=(own,), readable=readable, is_sealed=True)
             with os.fdopen(verdict, "wb") as pipe:
                 pipe.write(msgspec.json.encode(judge()))
             code = 0
