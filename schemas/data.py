@@ -221,10 +221,14 @@ class DataUploaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportData(ImportOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for an uploaded file to be imported. With `dry_run` it is only said how its first rows are understood."""
+    """Asks for an uploaded file to be imported. With `dry_run` it is only said how its first rows are understood.
+
+    `digest` is part of what makes two requests the same.
+    """
 
     import_id: ImportId
     file: FileName
+    digest: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="The file's SHA-256.")] | None = None
     host: HostId | None = None
     request_id: RequestId | None = None
 

@@ -1,6 +1,7 @@
 """Bodies that are files: handed on piece by piece, within bounds, by whom may send them."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,6 +60,7 @@ async def test_a_file_goes_on_in_pieces_and_is_imported_under_the_id_of_the_requ
         skip=2,
         import_id="one",
         file="eurusd.csv",
+        digest=hashlib.sha256(body).hexdigest(),
         request_id="one",
     )
 
@@ -68,6 +70,9 @@ async def test_a_request_that_was_carried_out_before_uploads_nothing_again(stage
     async with stage.http.post(IMPORTS, data=b"x", headers={"Idempotency-Key": "one"}) as answer:
         assert answer.status == 200
     assert uploads(stage) == []
+    # What tells a repeat from another file under the same id.
+    (asked,) = [one for one in stage.orchestrator.requests if isinstance(one, ImportData)]
+    assert asked.digest == hashlib.sha256(b"x").hexdigest()
 
 
 async def test_a_body_that_is_too_large_or_ends_early_or_is_none_is_refused(

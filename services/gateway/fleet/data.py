@@ -1,5 +1,6 @@
 """The data sets of the catalog: looked at as pictures and tables need it, imported from what is sent, and removed."""
 
+import hashlib
 from typing import Annotated
 
 import msgspec
@@ -123,15 +124,16 @@ async def remove_data(gateway: Gateway, ask: Ask[DataToRemove, None]) -> DataRem
 async def import_data(gateway: Gateway, ask: Ask[ImportQuery, None]) -> ImportReply:
     """Hands the body on as it comes, then has it imported. Its id is that of the request; asked again with it, the answer is how it is.
 
-    Raises FaultError: `forbidden` for a trader who would replace data, `too_large`, `malformed` for a body that does not come whole.
+    Raises FaultError: `conflict` for an id that was used with another file or options, `forbidden` for a trader who would replace data, `too_large`, `malformed` for a body that does not come whole.
     """
     query = ask.query
     if query.replace and ask.token is not None:
         permit(ask.token, Role.ADMIN)  # what was there before is gone then
     known = await _known(gateway, ask.request_id)
-    if known is None:
-        await _upload(gateway, ask)
-    request = ImportData(**msgspec.structs.asdict(query), import_id=ask.request_id, request_id=ask.request_id)
+    digest = await _received(gateway, ask, uploads=known is None)
+    request = ImportData(
+        **msgspec.structs.asdict(query), import_id=ask.request_id, digest=digest, request_id=ask.request_id
+    )
     return _as_reply(await gateway.bus.call(contract.CATALOG_IMPORT, request))
 
 
@@ -144,16 +146,20 @@ async def _known(gateway: Gateway, import_id: str) -> ImportView | None:
         return None
 
 
-async def _upload(gateway: Gateway, ask: Ask[ImportQuery, None]) -> None:
-    offset = 0
+async def _received(gateway: Gateway, ask: Ask[ImportQuery, None], *, uploads: bool) -> str:
+    """The SHA-256 of the body, which goes on to the host with `uploads`."""
+    offset, digest = 0, hashlib.sha256()
     async for data in pieces(ask.http, PIECE_BYTES, MOST_UPLOADED_BYTES, gateway.settings.request_s):
-        piece = UploadData(
-            import_id=ask.request_id, file=ask.query.file, offset=offset, data=data, host=ask.query.host
-        )
-        await gateway.bus.call(contract.CATALOG_UPLOAD, piece)
+        if uploads:
+            piece = UploadData(
+                import_id=ask.request_id, file=ask.query.file, offset=offset, data=data, host=ask.query.host
+            )
+            await gateway.bus.call(contract.CATALOG_UPLOAD, piece)
+        digest.update(data)
         offset += len(data)
     if not offset:
         raise fault(FaultCode.MALFORMED, "body is empty; the file is needed")
+    return digest.hexdigest()
 
 
 async def read_import(gateway: Gateway, ask: Ask[NoQuery, None]) -> ImportReply:
