@@ -136,6 +136,13 @@ class Control:
                 say(f"schedule: {error}")
 
 
+def set_given(target: object, asked: msgspec.Struct) -> None:
+    """Sets on `target` what was given, by the names of the verb's body, and leaves the rest."""
+    for name in asked.__struct_fields__:
+        if (value := getattr(asked, name)) is not None:
+            setattr(target, name, value)
+
+
 def read_schedule(path: Path) -> list[Planned]:
     """The lines of a schedule file: a JSON array of `{"at": seconds, "do": verb, "body": {…}}`.
 

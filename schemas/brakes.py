@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -39,10 +39,35 @@ RELEASED: Final = EngineBrake()
 
 
 class BrakeEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Names the engine that is to be halted, to reduce only, or to go on, whose orders are to be cancelled, or whose difference with
-    its venue is accepted."""
+    """Names the engine that is to be halted, to reduce only, or to go on, or whose orders are to be cancelled."""
 
     instance_id: InstanceId
+    request_id: RequestId | None = None
+
+
+Shown: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=20_000, description="What differs, as the engine's problems say it; else it is a conflict."
+    ),
+]
+
+
+class AcceptMismatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names the engine whose difference with its venue is taken as it is; only if that is what was `shown`, where that is given."""
+
+    instance_id: InstanceId
+    shown: Shown | None = None
+    request_id: RequestId | None = None
+
+
+class AcceptDifferent(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Tells a session that a person takes the difference as it is."""
+
+    session_id: SessionId
+    shown: Shown | None = None
     request_id: RequestId | None = None
 
 

@@ -193,7 +193,7 @@ ENGINE_RESUME: Final = _ORCHESTRATOR.command(
 )
 ENGINE_ACCEPT: Final = _ORCHESTRATOR.command(
     "fleet.engine.accept",
-    brakes.BrakeEngine,
+    brakes.AcceptMismatch,
     engine.EngineAccepted,
     "Take what an engine and its venue do not agree on (state mismatch) as it is: the engine trades on. The answer has the list.",
     timeout_s=20.0,
@@ -645,7 +645,7 @@ COMMAND_STOP: Final = _SIDECAR.command(
 )
 COMMAND_ACCEPT: Final = _SIDECAR.command(
     "engine.<instance_id>.command.accept",
-    session.EngineCommand,
+    brakes.AcceptDifferent,
     session.CommandAccepted,
     "Take what engine and venue do not agree on as it is; the answer has the list.",
     timeout_s=15.0,

@@ -287,7 +287,8 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Once a second from the engine: counts since its start, and money per currency.
 
     `not_connected` names the clients of venues, for data or execution, that have no connection; `not_loaded` the instruments
-    that a strategy names and the engine does not know.
+    that a strategy names and the engine does not know; `not_compared` the venues that do not say what they have of orders and
+    positions.
     """
 
     instance_id: InstanceId
@@ -306,6 +307,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     feeds: tuple[FeedProgress, ...] = ()
     not_connected: tuple[str, ...] = ()
     not_loaded: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
     queues: dict[str, int] = {}
 
 

@@ -18,7 +18,6 @@ from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.secrets import Secrets
 from flotilla.engine_sidecar.engine.starting import (
-    Reconcile,
     not_connected,
     watch_connecting,
     watch_start,
@@ -26,7 +25,7 @@ from flotilla.engine_sidecar.engine.starting import (
 )
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
-from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
@@ -82,9 +81,7 @@ async def _done(
     asked: Ask, strategies: RunningStrategies, intervening: Intervening, venues: VenueGate
 ) -> Answer:
     if isinstance(asked.question, AcceptDifference):
-        if not (accepted := venues.accept()):
-            raise fault(FaultCode.CONFLICT, "engine and venue agree: there is nothing to accept")
-        return Answer(asked.number, message=in_words(accepted))
+        return Answer(asked.number, message=_accepted(venues, asked.question.shown))
     if isinstance(asked.question, Intervene):
         came_of_it = await intervening.intervene(asked.question)
         return Answer(
@@ -95,6 +92,17 @@ async def _done(
         )
     message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
     return Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed)
+
+
+def _accepted(venues: VenueGate, shown: str | None) -> str:
+    """What is taken as it is. Raises FaultError `conflict` where that is nothing, or not what was shown."""
+    if not venues.told:
+        raise fault(FaultCode.CONFLICT, "engine and venue agree: there is nothing to accept")
+    differs = in_words(venues.told)
+    if shown is not None and shown != differs:
+        raise fault(FaultCode.CONFLICT, f"something else differs by now: {differs}")
+    venues.accept()
+    return differs
 
 
 MEASURE_S: Final = 1.0
@@ -146,7 +154,7 @@ class LiveEngine:
             self._kernel,
             self._tap,
             self._withdrawing,
-            is_held=lambda: self._venues.is_held,
+            venues=self._venues,
             now=loop.time,
         )
         self._strategies = RunningStrategies(
@@ -166,9 +174,11 @@ class LiveEngine:
                 tasks.create_task(self._measure(), name="measuring"),
                 tasks.create_task(self._obey(tasks), name="commands"),
                 tasks.create_task(self._node.keep_state(), name="keeping state"),
-                tasks.create_task(self._venues.watch(), name="comparing with venues"),
             ]
-            ended = await self._end(await self._ending, node)
+            watching = tasks.create_task(self._venues.watch(), name="comparing with venues")
+            ending = await self._ending
+            watching.cancel()
+            ended = await self._end(ending, node)
             for task in others:
                 task.cancel()
         self._send_measure()
@@ -239,12 +249,14 @@ class LiveEngine:
     async def _reconciled(self, reconcile: Reconcile) -> bool:
         within_s = float(self._kernel._config.timeout_reconciliation)
         try:
-            return await self._venues.reconciled(reconcile, self._on_reconciled, within_s)
+            is_agreed = await self._venues.reconciled(reconcile, self._on_reconciled, within_s)
         except ReportsFailed as error:
             self._end_with(
                 StopPolicy.LEAVE, FailureReason.VENUE, f"orders and positions are not known: {error}"
             )
             return False
+        # A stop may have come while it waited.
+        return is_agreed and not self._ending.done()
 
     def _on_reconciled(self) -> None:
         self._stopping.is_reconciled = True
@@ -358,7 +370,9 @@ class LiveEngine:
         self._link.send(self._measured())
 
     def _measured(self) -> Measured:
-        return Measured(msgspec.json.encode(measure(self._run, self._kernel, self._tap, self._feeds)))
+        return Measured(
+            msgspec.json.encode(measure(self._run, self._kernel, self._tap, self._feeds, self._venues))
+        )
 
 
 def _blame(strategy_id: str, method: str, error: BaseException) -> tuple[FailureReason, str]:

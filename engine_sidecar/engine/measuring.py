@@ -8,12 +8,13 @@ from typing import Any
 from flotilla.engine_sidecar.engine.feeds import Feeds
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.translate import amount, amounts
+from flotilla.engine_sidecar.engine.venues.gate import VenueGate
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.named_instruments import not_loaded
 from flotilla.schemas.telemetry import EngineMetrics
 
 
-def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds) -> EngineMetrics:
+def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds, venues: VenueGate) -> EngineMetrics:
     """Counts, money and positions of the engine as they are now."""
     cache = kernel.cache
     return EngineMetrics(
@@ -33,6 +34,7 @@ def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds) -> EngineMetrics:
         feeds=feeds.progress(),
         not_connected=_not_connected(kernel),
         not_loaded=not_loaded(kernel.trader.strategies(), cache),
+        not_compared=venues.not_compared(),
         queues=_queues(kernel),
     )
 

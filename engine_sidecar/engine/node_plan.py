@@ -100,6 +100,7 @@ def _factory(place: str, path: object, parent: type) -> Any:
 
 _LOG_LEVELS: Final = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR")
 _TRADER_ID: Final = re.compile(r"\A[A-Z0-9][A-Z0-9-]{0,62}-[A-Z0-9]{1,30}\Z")
+_SANDBOX: Final = "engine_sidecar.replay.sandbox:"
 _ENGINES: Final = ("data_engine", "risk_engine", "exec_engine")
 _REPLAY_CONFIG: Final = "engine_sidecar.replay.config:ReplayDataClientConfig"
 _CONTROLLER: Final = {
@@ -159,6 +160,10 @@ def _completed(run: Run) -> dict[str, Any]:
         raise ValueError("`strategies` stand beside `node`, not in it")
     for engine in _ENGINES:
         node.setdefault(engine, {})["graceful_shutdown_on_exception"] = True
+    if node["exec_engine"].get("reconciliation") is False and not _is_simulated(run.plan.exec_factories):
+        raise ValueError(
+            "`exec_engine.reconciliation` must be on: an engine compares orders and positions with its venue"
+        )
     node.setdefault("logging", {}).setdefault("log_level", run.log_level)
     node["logging"].setdefault("log_colors", False)
     node.setdefault("controller", _CONTROLLER)
@@ -169,6 +174,10 @@ def _completed(run: Run) -> dict[str, Any]:
         if client.get("path") == _REPLAY_CONFIG:
             client.setdefault("config", {})["catalog_path"] = run.catalog_path
     return with_client_ids(run.instance_id, node)
+
+
+def _is_simulated(factories: Mapping[str, str]) -> bool:
+    return all(path.startswith(_SANDBOX) for path in factories.values())
 
 
 def _add_cache(node: dict[str, Any], access: CacheAccess | None) -> None:

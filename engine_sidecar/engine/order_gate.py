@@ -40,6 +40,7 @@ class OrderGate:
 
     def __init__(self, kernel: Any) -> None:
         self.state = Gate.OPEN
+        self.is_position_doubted = False
         self.why = "the engine is stopping"
         self.strategies: dict[Any, Gate] = {}
         self._kernel = kernel
@@ -90,7 +91,11 @@ class OrderGate:
 
     def _lets_in(self, command: Any) -> bool:
         state = self._state_for(command)
-        return state is Gate.OPEN or (state is Gate.REDUCES and _reduces(command, self._kernel.cache))
+        if state is not Gate.REDUCES:
+            return state is Gate.OPEN
+        if self.is_position_doubted and not _is_reduce_only(command):
+            return False
+        return _reduces(command, self._kernel.cache)
 
     def _refuse(self, command: Any) -> None:
         reason = self._reason(command)
@@ -122,6 +127,10 @@ class OrderGate:
             **about,
         )
         self._kernel.msgbus.send(endpoint="ExecEngine.process", msg=answer)
+
+
+def _is_reduce_only(command: Any) -> bool:
+    return isinstance(command, SubmitOrder) and bool(command.order.is_reduce_only)
 
 
 def _reduces(command: Any, cache: Any) -> bool:

@@ -1,14 +1,14 @@
 """Tells how far a node's start has come: NautilusTrader itself says it only in its log, and waits for ever when it fails."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from flotilla.engine_sidecar.engine.venues.gate import Reconcile
 from flotilla.engine_sidecar.engine.venues.reports import fault_words
 
 _FAULT: Final = "flotilla_connect_fault"
 
 
-type Reconcile = Callable[[], Coroutine[Any, Any, bool]]
 type OnFault = Callable[[Any, Exception], Awaitable[None]]
 
 

@@ -62,7 +62,9 @@ class Intervene(msgspec.Struct, frozen=True, tag=True):
 
 
 class AcceptDifference(msgspec.Struct, frozen=True, tag=True):
-    """Take what engine and venue do not agree on as it is, and go on."""
+    """Take what engine and venue do not agree on as it is, and go on; only if that is what was `shown`, where that is given."""
+
+    shown: str | None = None
 
 
 type AboutStrategies = (

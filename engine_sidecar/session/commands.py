@@ -10,7 +10,7 @@ from flotilla.engine_sidecar.link.messages import BrakeAsked, EndAsked, LeaseRen
 from flotilla.engine_sidecar.session.core.trading import UP
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.brakes import SetBrake
+from flotilla.schemas.brakes import AcceptDifferent, SetBrake
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.session import (
@@ -96,13 +96,13 @@ class Commands:
         """Has the engine cancel every order and close every position; answers as `cancel_orders` does."""
         return await self._intervene(command, StopPolicy.FLATTEN)
 
-    async def accept(self, command: EngineCommand) -> CommandAccepted:
+    async def accept(self, command: AcceptDifferent) -> CommandAccepted:
         """Has the engine take what it and its venue do not agree on as it is; the message has the list. Raises `conflict` unless it waits for that."""
         fence(self._spec, command.session_id)
         session = self._handlers.session
         if session.is_over or session.state != RunState.MISMATCH:
             raise fault(FaultCode.CONFLICT, f"there is nothing to accept, the engine is {session.state}")
-        done = await self._questions.ask(AcceptDifference(), ANSWER_S)
+        done = await self._questions.ask(AcceptDifference(command.shown), ANSWER_S)
         return self._accepted(command.request_id, done.message)
 
     async def renew_lease(self, command: RenewLease) -> CommandAccepted:

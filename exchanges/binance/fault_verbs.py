@@ -1,12 +1,11 @@
 """Verbs that make the exchange go wrong."""
 
-import msgspec
-
-from exchanges.binance.asked import Ban, Conduct, Limit, Seconds, Skew, Stream, Which, Whose
+from exchanges.asked import Conduct, Seconds, Skew, Stream, Whose
+from exchanges.binance.asked import Ban, Limit, Which
 from exchanges.binance.core import settling
 from exchanges.binance.core.events import listen_key_expired
 from exchanges.binance.server import Server
-from exchanges.control import Control, Nothing
+from exchanges.control import Control, Nothing, set_given
 from exchanges.core.faults import Delivery, Fault
 
 
@@ -70,13 +69,13 @@ class FaultVerbs:
         if asked.parts is not None and asked.parts < 1:
             raise ValueError(f"parts: {asked.parts} is not 1 or more")
         held = self._venue.conduct.hold_fills and asked.hold_fills is False
-        _set(self._venue.conduct, asked)
+        set_given(self._venue.conduct, asked)
         if held:
             settling.release(self._venue)
             self._server.follow_up()
 
     def _stream(self, asked: Stream) -> None:
-        _set(self._server.streams.delivery, asked)
+        set_given(self._server.streams.delivery, asked)
 
     def _cut(self, asked: Which) -> dict[str, int]:
         connections = self._server.streams.chosen(asked.which)
@@ -94,7 +93,7 @@ class FaultVerbs:
         self._exchange.limits.ban(self._server.clock(), asked.seconds)
 
     def _limits(self, asked: Limit) -> None:
-        _set(self._exchange.limits, asked)
+        set_given(self._exchange.limits, asked)
 
     def _skew(self, asked: Skew) -> None:
         self._exchange.clock_skew_ms = asked.ms
@@ -107,10 +106,3 @@ class FaultVerbs:
         self._venue.tell(account.name, listen_key_expired(account.listen_key, self._venue.now_ms))
         account.listen_key = ""
         self._server.follow_up()
-
-
-def _set(target: object, asked: msgspec.Struct) -> None:
-    """Sets what was given, and leaves the rest."""
-    for name in asked.__struct_fields__:
-        if (value := getattr(asked, name)) is not None:
-            setattr(target, name, value)

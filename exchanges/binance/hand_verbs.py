@@ -1,6 +1,7 @@
 """Verbs that act on an account as somebody else would: by hand, or as the venue does."""
 
-from exchanges.binance.asked import Fill, Hand, Money, Named, Permission, Place, Whose
+from exchanges.asked import Fill, Money, Named, Permission, Place, Whose
+from exchanges.binance.asked import Hand
 from exchanges.binance.core import account_read, algos, batches, matching, orders_read, settling, trading
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.state import Account, Order

@@ -1,21 +1,15 @@
 """The REST endpoints on HTTP, with the faults that requests meet."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
+from exchanges import answering
+from exchanges.answering import Pump
 from exchanges.binance.core.exchange import Answer, Asking, Exchange
-from exchanges.core.faults import Fault, Faults, Kind
-
-
-class Pump(Protocol):
-    """Keeps and sends what a request brought about; `changed` is whether it may have changed anything."""
-
-    def __call__(self, *, changed: bool) -> None: ...
+from exchanges.core.faults import Fault, Faults
 
 
 class Rest:
@@ -30,50 +24,22 @@ class Rest:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request."""
         asking = await _asking(request)
-        fault = self._faults.take(asking.method, asking.path)
-        if fault is None:
-            return _response(self._do(asking, ""))
-        match fault.kind:
-            case Kind.REFUSE:
-                return self._cut(request, asking, fault)
-            case Kind.HANG:
-                await asyncio.sleep(fault.seconds)
-                return self._cut(request, asking, fault)
-            case Kind.REJECT:
-                answer = _scripted(fault)
-                self._exchange.record(asking, answer, self._clock(), fault.kind)
-                return _response(answer)
-            case Kind.LATE:
-                await asyncio.sleep(fault.seconds)
-        return await self._done_with(request, asking, fault)
+        met = self._faults.take(asking.method, asking.path)
 
-    async def _done_with(self, request: web.Request, asking: Asking, fault: Fault) -> web.StreamResponse:
-        answer = self._do(asking, fault.kind)
-        if fault.kind is Kind.UNKNOWN:
-            return _response(_scripted(fault))
-        if fault.kind in (Kind.SLOW, Kind.SILENT):
-            await asyncio.sleep(fault.seconds)
-        if fault.kind in (Kind.LOST, Kind.SILENT):
-            _abort(request)
-            return web.Response()
-        return _response(answer)
+        def do(fault: str) -> web.Response:
+            now_ms = self._clock()
+            answer = self._exchange.answer(asking, now_ms)
+            self._exchange.record(asking, answer, now_ms, fault)
+            self._pump(changed=asking.method != "GET")
+            return _response(answer)
 
-    def _do(self, asking: Asking, fault: str) -> Answer:
-        now_ms = self._clock()
-        answer = self._exchange.answer(asking, now_ms)
-        self._exchange.record(asking, answer, now_ms, fault)
-        self._pump(changed=asking.method != "GET")
-        return answer
+        def skip(fault: Fault, *, answered: bool) -> None:
+            answer = _scripted(fault) if answered else None
+            self._exchange.record(asking, answer, self._clock(), fault.kind)
 
-    def _cut(self, request: web.Request, asking: Asking, fault: Fault) -> web.Response:
-        self._exchange.record(asking, None, self._clock(), fault.kind)
-        _abort(request)
-        return web.Response()
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+        return await answering.answer(
+            request, met, do=do, skip=skip, script=lambda fault: _response(_scripted(fault))
+        )
 
 
 async def _asking(request: web.Request) -> Asking:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from exchanges.binance.core.state import State
 from exchanges.binance.rest import Rest
 from exchanges.binance.streams import Streams
 from exchanges.core.faults import Faults
+from exchanges.later import Later
 from exchanges.listening import Port
 from exchanges.state_file import write_whole
 
@@ -45,8 +46,7 @@ class Server:
         self._interval_s = interval_s
         self._file = file
         self._say = say
-        self._tasks: asyncio.TaskGroup | None = None
-        self._ends: dict[str, asyncio.Task[None]] = {}
+        self._later = Later()
         self.port = Port(self._application(), host, port)
 
     def _application(self) -> web.Application:
@@ -71,10 +71,10 @@ class Server:
         """Ticks until it is cancelled; then writes the state a last time and closes."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                self._later.tasks = tasks
                 await self._tick()
         finally:
-            self._tasks = None
+            self._later.tasks = None
             self._save()
             await self.port.close()
 
@@ -116,7 +116,7 @@ class Server:
     async def down(self, seconds: float) -> None:
         """Refuses connections, for some seconds or, if that is 0, until `up`."""
         await self.port.down()
-        self._end_in("down", seconds, self.port.up)
+        self._later.end("down", seconds, self.port.up)
 
     async def up(self) -> None:
         """Takes connections again."""
@@ -127,23 +127,10 @@ class Server:
         self.exchange.maintenance = True
         for connection in self.streams.chosen("all"):
             connection.cut()
-        self._end_in("maintenance", seconds, self._open_again)
+        self._later.end("maintenance", seconds, self._open_again)
 
-    async def _open_again(self) -> None:
+    def _open_again(self) -> None:
         self.exchange.maintenance = False
-        await asyncio.sleep(0)
-
-    def _end_in(self, fault: str, seconds: float, end: Callable[[], Awaitable[None]]) -> None:
-        """Ends a fault later; an earlier end of the same one does not count any more."""
-        if (before := self._ends.pop(fault, None)) is not None:
-            before.cancel()
-        if seconds > 0 and self._tasks is not None:
-            self._ends[fault] = self._tasks.create_task(_later(seconds, end), name=f"end of {fault}")
-
-
-async def _later(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.sleep(seconds)
-    await act()
 
 
 def load_state(file: Path) -> State:

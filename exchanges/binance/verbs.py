@@ -1,6 +1,6 @@
 """All that the exchange can be told by hand or by a schedule: move the market, act for somebody else, go wrong, tell the truth."""
 
-from exchanges.binance.asked import Since
+from exchanges.asked import Since
 from exchanges.binance.core import ledger
 from exchanges.binance.fault_verbs import FaultVerbs
 from exchanges.binance.hand_verbs import HandVerbs

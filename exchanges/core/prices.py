@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from exchanges.core.book import Level
+from exchanges.core.book import NOTHING, Level
 
 _MASK = (1 << 64) - 1
 # Waves from two seconds to twelve days, each four times as long as the one before and, as in a random walk, twice as high.
@@ -26,6 +26,17 @@ def chance(*parts: int) -> float:
 def to_step(value: Decimal, step: Decimal) -> Decimal:
     """`value` at the next multiple of `step`, with its decimals."""
     return (value / step).to_integral_value(ROUND_HALF_EVEN) * step
+
+
+def parts(qty: Decimal, count: int, step: Decimal) -> list[Decimal]:
+    """`qty` in up to `count` pieces, each a multiple of `step`."""
+    piece = to_step(qty / max(1, count), step)
+    if piece <= 0 or piece >= qty:
+        return [qty]
+    pieces = [piece] * (count - 1)
+    while pieces and sum(pieces, NOTHING) >= qty:
+        pieces.pop()
+    return [*pieces, qty - sum(pieces, NOTHING)]
 
 
 class PricePath(msgspec.Struct, frozen=True):

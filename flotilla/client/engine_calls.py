@@ -5,7 +5,7 @@ from datetime import datetime
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas import contract
-from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, FlattenEngine
+from flotilla.schemas.brakes import AcceptMismatch, AfterFlatten, BrakeEngine, FlattenEngine
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.engine import (
     ConfigureEngine,
@@ -123,12 +123,16 @@ class EngineCalls:
         request = BrakeEngine(instance_id=instance_id, request_id=request_id)
         return await self.bus.call(contract.ENGINE_RESUME, request)
 
-    async def accept_difference(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:
+    async def accept_difference(
+        self, instance_id: str, *, shown: str | None = None, request_id: str | None = None
+    ) -> EngineAccepted:
         """Takes what an engine in state `mismatch` and its venue do not agree on as it is: it trades on. The message has the list.
+
+        With `shown`, what its `problems` said, only if that is what differs still; else `is_taken` is false.
 
         A position that is accepted so stays accepted while it does not change, also after restarts of an engine that keeps its state.
         """
-        request = BrakeEngine(instance_id=instance_id, request_id=request_id)
+        request = AcceptMismatch(instance_id=instance_id, shown=shown, request_id=request_id)
         return await self.bus.call(contract.ENGINE_ACCEPT, request)
 
     async def cancel_orders(self, instance_id: str, *, request_id: str | None = None) -> EngineAccepted:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, EngineBrake, FlattenEngine
+from flotilla.schemas.brakes import AcceptMismatch, AfterFlatten, BrakeEngine, EngineBrake, FlattenEngine
 from flotilla.schemas.engine import SessionList
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import Brake, ClientState, RunState
@@ -45,7 +45,7 @@ async def test_what_is_confirmed_is_a_success_with_all_that_was_said(stage: Stag
     assert (data["orders_cancelled"], data["positions_closed"]) == (2, 1)
     assert data["brake"] == {"brake": "halted", "number": 3, "since": "2026-01-31T14:25:01Z", "by": "admin"}
     (asked,) = stage.orchestrator.requests
-    assert isinstance(asked, BrakeEngine | FlattenEngine)
+    assert isinstance(asked, BrakeEngine | FlattenEngine | AcceptMismatch)
     assert (asked.instance_id, asked.request_id) == ("e1", "key-1")
 
 

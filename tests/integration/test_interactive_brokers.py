@@ -1,4 +1,4 @@
-"""Interactive Brokers: a real engine process against a scripted Trader Workstation, as far as the handshake and the first requests."""
+"""Interactive Brokers: a real engine process on the gateway of `exchanges/`, as far as the handshake and the first requests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from flotilla.stack.servers.ports import free_port
 from tests.engine_processes import ROOT, ZygoteProcess, zygote_process
-from tests.fakes.fake_tws import fake_tws
+from tests.integration.exchanges.ib_beside import gateway_beside
 
 ACCOUNT = "DU1234567"
 VENUE = msgspec.json.decode((ROOT / "templates/venues/interactive_brokers.json").read_bytes())
@@ -63,14 +63,15 @@ def client(side: str, config: dict[str, Any]) -> dict[str, Any]:
 def test_an_engine_trades_the_account_with_a_client_of_its_own_for_data_and_for_execution(
     zygote: ZygoteProcess, tmp_path: Path
 ) -> None:
-    with fake_tws(ACCOUNT) as tws:
-        engine = zygote.fork(run(tmp_path, tws.port))
+    with gateway_beside(ACCOUNT, "100000") as gateway:
+        engine = zygote.fork(run(tmp_path, gateway.port))
         engine.until_state(RunState.TRADING)
         engine.send(Stop(StopPolicy.CANCEL, 10.0))
         ended, code = engine.until_ended()
+        clients, requests = gateway.clients(), gateway.requests()
     assert (ended.reason, code) == (None, 0)
     first = first_client_id("engine-1")
-    assert sorted(set(tws.clients)) == [first, first + BAND // 2]
+    assert sorted(set(clients)) == [first, first + BAND // 2]
     account = engine.events(EventKind.ACCOUNT)[-1]
     assert account["account_id"] == f"IB-{ACCOUNT}"
     assert account["balances"][0] | {"locked": ""} == {
@@ -79,29 +80,29 @@ def test_an_engine_trades_the_account_with_a_client_of_its_own_for_data_and_for_
         "free": "100000.00",
         "locked": "",
     }
-    execution = [fields[0] for number, fields in tws.requests if number == first + BAND // 2]
-    assert {"62", "61", "5"} <= set(execution), "it asked for the account, its positions and its open orders"
+    execution = {asked["name"] for asked in requests if asked["client"] == first + BAND // 2}
+    assert {"reqAccountSummary", "reqPositions", "reqOpenOrders"} <= execution
 
 
 def test_client_ids_can_be_chosen(zygote: ZygoteProcess, tmp_path: Path) -> None:
     chosen = run(tmp_path, 0)
     for kind, number in (("data_clients", 71), ("exec_clients", 72)):
         chosen.plan.node[kind]["IB"]["config"]["ibg_client_id"] = number
-    with fake_tws(ACCOUNT) as tws:
+    with gateway_beside(ACCOUNT, "100000") as gateway:
         for kind in ("data_clients", "exec_clients"):
-            chosen.plan.node[kind]["IB"]["config"]["ibg_port"] = tws.port
+            chosen.plan.node[kind]["IB"]["config"]["ibg_port"] = gateway.port
         engine = zygote.fork(chosen)
         engine.until_state(RunState.TRADING)
         engine.send(Stop(StopPolicy.CANCEL, 10.0))
         engine.until_ended()
-    assert sorted(set(tws.clients)) == [71, 72]
+        assert sorted(set(gateway.clients())) == [71, 72]
 
 
 def test_an_account_that_the_gateway_does_not_have_is_a_failure_of_the_venue(
     zygote: ZygoteProcess, tmp_path: Path
 ) -> None:
-    with fake_tws("DU7654321") as tws:
-        ended, code = zygote.fork(run(tmp_path, tws.port, timeout_s=5.0)).until_ended(30)
+    with gateway_beside("DU7654321", "100000") as gateway:
+        ended, code = zygote.fork(run(tmp_path, gateway.port, timeout_s=5.0)).until_ended(30)
     assert (ended.reason, code) == (FailureReason.VENUE, 1), ended
     assert "DU7654321" in ended.detail, ended
     assert ACCOUNT in ended.detail

@@ -97,6 +97,8 @@ IMPORTS = [
     ("exchanges/binance/rest.py", "import flotilla.schemas.ids", "Exchanges know nothing of the product"),
     ("exchanges/core/prices.py", "import time", "Cores decide"),
     ("exchanges/core/faults.py", "import exchanges.control", "The rooms of the exchanges"),
+    ("exchanges/interactive_brokers/core/bars.py", "import socket", "Cores decide"),
+    ("exchanges/interactive_brokers/link.py", "import exchanges.binance.rest", "The rooms of the exchanges"),
 ]
 # A module that another of its room imports, and what it imports of it: only these two are at fault.
 CIRCLE = ("bus/tasks.py", "import flotilla.bus.host", "No circles")

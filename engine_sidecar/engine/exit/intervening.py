@@ -12,6 +12,7 @@ import msgspec
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venues.gate import CONFIRM_S, VenueGate
 from flotilla.engine_sidecar.link.asking import Intervene
 from flotilla.schemas.alerts import (
     CANCEL_CONFIRMED,
@@ -43,7 +44,8 @@ class Intervened(msgspec.Struct, frozen=True):
 class Intervening:
     """One intervention at a time. `now` is the loop's time (s).
 
-    `is_held` is true while strategies wait because engine and venue do not agree: a person may cancel and flatten then.
+    While strategies wait because engine and venue do not agree, a person may cancel and flatten too. What came of it is what the
+    venue says: what it and the engine do not agree on afterwards is not confirmed.
     """
 
     def __init__(
@@ -52,23 +54,29 @@ class Intervening:
         tap: Tap,
         withdrawing: Withdrawing,
         *,
-        is_held: Callable[[], bool],
+        venues: VenueGate,
         now: Callable[[], float],
     ) -> None:
         self._kernel, self._tap, self._withdrawing = kernel, tap, withdrawing
-        self._is_held, self._now = is_held, now
+        self._venues, self._now = venues, now
         self._one_at_a_time = asyncio.Lock()
 
     async def intervene(self, asked: Intervene) -> Intervened:
         """Does as the policy says, once. Raises FaultError `conflict` while the engine does not trade."""
         until = self._now() + asked.timeout_s
         async with self._one_at_a_time:
-            if not self._kernel.trader.is_running and not self._is_held():
+            if not self._kernel.trader.is_running and not self._venues.told:
                 raise fault(FaultCode.CONFLICT, "the engine does not trade")
             cancelled, closed = self._tap.cancelled, self._tap.closed
             wind_down = self._withdrawing.wind_down_of()
-            await self._withdrawing.withdraw(wind_down, Aim(asked.policy, until))
+            try:
+                await self._withdrawing.withdraw(wind_down, Aim(asked.policy, until))
+            except Exception:
+                # Not on a cancellation: that is a stop, which keeps the gate shut.
+                self._withdrawing.go_on()
+                raise
             left = wind_down.not_confirmed(asked.policy)
+            left += await self._venues.not_agreed(asked.policy, self._now() + CONFIRM_S)
             self._withdrawing.go_on()
         self._tap.alert(
             _NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else _CONFIRMED[asked.policy]

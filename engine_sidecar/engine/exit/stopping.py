@@ -10,13 +10,11 @@ from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.node_building import Node
 from flotilla.engine_sidecar.engine.tap import Tap
-from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.gate import CONFIRM_S, VenueGate
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import StopReport
 
 POLL_S: Final = 0.01
-CONFIRM_S: Final = 3.0
-"""How long venues have to confirm what the engine believes once it has left the market."""
 NEVER_RECONCILED: Final = (
     "the engine had not compared orders and positions with the venue yet: what is open there is unknown"
 )
@@ -74,8 +72,7 @@ class Stopping:
         unlike: tuple[str, ...] = ()
         if self.is_reconciled:
             await self._wind_down.run(aim)
-            if aim.policy is not StopPolicy.LEAVE:
-                unlike = await self._venues.not_agreed(self._now() + CONFIRM_S)
+            unlike = await self._venues.not_agreed(aim.policy, self._confirm_until())
         if not self._node.kernel.trader.is_running:
             running.cancel()
         wrong = await self._stop_node(running, aim)
@@ -96,7 +93,16 @@ class Stopping:
     def _market_until(self, until: float) -> float:
         """When the market must be left: the node's own stop needs its share of the time, but never all of it."""
         left = until - self._now()
-        return self._now() + max(left / 2, left - self._node.stop_s)
+        return self._now() + max(left / 2, left - self._node.stop_s - self._confirm_s)
+
+    def _confirm_until(self) -> float:
+        """Until when the venues may say that the market is left; the node's own stop keeps half of what is left."""
+        left = max(self._until - self._now(), 0.0)
+        return self._now() + min(self._confirm_s, left / 2)
+
+    @property
+    def _confirm_s(self) -> float:
+        return CONFIRM_S if self._venues.is_needed else 0.0
 
     def _left(self) -> tuple[list[Any], list[Any]]:
         orders = [*self._wind_down.working_orders(), *self._wind_down.presumed_orders()]

@@ -46,6 +46,8 @@ def close_unowned(kernel: Any, position: Any) -> None:
 
 POLL_S: Final = 0.005
 RETRY_S: Final = 0.5
+LONGEST_RETRY_S: Final = 4.0
+"""What a venue has refused it is asked for again, and less often each time."""
 STUCK_S: Final = 2.0
 """An order in flight for longer does not keep a position from being closed."""
 
@@ -72,7 +74,7 @@ class WindDown:
         self._gate, self._presumed = gate, presumed
         self._now = now
         self._strategy_id = strategy_id
-        self._asked: dict[Any, float] = {}
+        self._due: dict[Any, tuple[float, float]] = {}
         self._in_flight_since: dict[Any, float] = {}
         self.cancel_ms: float | None = None
         self.close_ms: float | None = None
@@ -182,11 +184,12 @@ class WindDown:
         return self._now() - since < STUCK_S
 
     def _is_due(self, key: Any) -> bool:
-        """True when it was not asked for within RETRY_S: a venue may refuse, and be asked again."""
+        """True when it is time to ask for it, or to ask again: a venue may refuse."""
         now = self._now()
-        if now - self._asked.get(key, -RETRY_S) < RETRY_S:
+        due, wait_s = self._due.get(key, (now, RETRY_S))
+        if now < due:
             return False
-        self._asked[key] = now
+        self._due[key] = now + wait_s, min(1.5 * wait_s, LONGEST_RETRY_S)
         return True
 
     def _cancel(self, order: Any) -> None:

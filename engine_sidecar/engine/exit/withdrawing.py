@@ -82,8 +82,9 @@ class Withdrawing:
         self._set_free()
 
     def hold(self, *, is_held: bool) -> None:
-        """The same while engine and venue do not agree."""
+        """While engine and venue do not agree only orders pass of which the venue makes sure that they reduce."""
         self._venue = Gate.REDUCES if is_held else Gate.OPEN
+        self._node.gate.is_position_doubted = is_held
         self._set_free()
 
     def brake(self, brake: Brake) -> None:

@@ -5,26 +5,30 @@ an adapter, and for a position in an instrument that is not loaded. So the venue
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from decimal import Decimal
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
-from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.events import OrderFilled
 
-from flotilla.engine_sidecar.engine.venues.comparison import Difference, differences, unexplained, without
-from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports, net_positions
+from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, differences, without
+from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
+from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports, in_time
+from flotilla.schemas.states import StopPolicy
 
-LOOK_EVERY_S: Final = 4.0
-"""Two looks see a difference before it is told, so that a fill on its way is none: a drift is named within 10 s."""
-AGAIN_S: Final = 1.0
+LOOK_EVERY_S: Final = 5.0
+AGAIN_S: Final = 1.5
+"""Between the look that sees a difference and the one that confirms it: a drift is named within 10 s."""
+WHOLE_EVERY: Final = 12
+"""Each so many looks one asks for the orders of all instruments; the others for those that the engine has to do with, which costs
+Binance's limit a tenth."""
+SILENT_S: Final = 20.0
+CONFIRM_S: Final = 3.0
+"""How long venues have to confirm what the engine believes once it has left the market."""
 _ACCEPTED: Final = "flotilla-accepted-differences"
 _DECODER: Final = msgspec.json.Decoder(tuple[Difference, ...])
 
 type Tell = Callable[[tuple[Difference, ...]], None]
+type Reconcile = Callable[[], Coroutine[Any, Any, bool]]
 
 
 class VenueGate:
@@ -32,97 +36,106 @@ class VenueGate:
 
     def __init__(self, kernel: Any, reports: VenueReports, tell: Tell, now: Callable[[], float]) -> None:
         self._kernel, self._reports, self._tell, self._now = kernel, reports, tell, now
-        self._told: tuple[Difference, ...] = ()
-        self._changes: tuple[Difference, ...] = ()
+        self._foreign = ForeignFills(kernel, reports.clients)
+        self._seen = Seen()
         self._accepted: tuple[Difference, ...] = ()
-        self._filled: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self._silent: dict[str, tuple[float, str]] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     @property
-    def is_held(self) -> bool:
-        """True while engine and venues do not agree."""
-        return bool(self._told)
+    def is_needed(self) -> bool:
+        """False where nothing is traded at a venue."""
+        return bool(self._reports.clients)
 
-    async def not_agreed(self, until: float) -> tuple[str, ...]:
-        """What engine and venues do not agree on at the end of a stop, in words, or why that is not known; `until` is a time of `now`."""
-        if not self._reports.clients:
-            return ()
-        try:
-            return tuple(map(str, await self._seen_twice(until)))
-        except ReportsFailed as error:
-            return (f"not confirmed by the venue: {error}",)
+    @property
+    def told(self) -> tuple[Difference, ...]:
+        """What engine and venues do not agree on, as it was told last."""
+        return self._seen.told
+
+    def not_compared(self) -> tuple[str, ...]:
+        """The venues that have not said for a while what they have, each with what came of the first question."""
+        now = self._now()
+        return tuple(
+            f"{client} does not report its orders and positions: {why}"
+            for client, (since, why) in self._silent.items()
+            if now - since > SILENT_S
+        )
 
     def accept(self) -> tuple[Difference, ...]:
         """Takes what differs now as it is, also after restarts of an engine that keeps its state; returns it."""
-        taken = self._told
-        self._changes = ()
-        self._accepted = tuple(sorted({*self._accepted, *(each for each in taken if each.what != "change")}))
-        self._kernel.cache.add(_ACCEPTED, msgspec.json.encode(self._accepted))
+        taken = self.told
+        for each in taken:
+            if each.what == "change":
+                self._foreign.forget(each.client, each.instrument)
+        self._keep((*self._accepted, *(each for each in taken if each.what != "change")))
         return taken
 
     async def reconciled(
-        self,
-        reconcile: Callable[[], Coroutine[Any, Any, bool]],
-        on_reconciled: Callable[[], None],
-        within_s: float,
+        self, reconcile: Reconcile, on_reconciled: Callable[[], None], within_s: float
     ) -> bool:
         """Reconciles, and returns once both sides agree; what they do not agree on waits for a person, or for the venue.
 
-        `on_reconciled` is called in between. False when NautilusTrader says that it failed. Raises ReportsFailed when a venue does not report within `within_s`.
+        `on_reconciled` is called in between. False when NautilusTrader says that it failed. Raises ReportsFailed when a venue does
+        not report within `within_s`.
         """
         if not self._reports.clients:
-            is_done = await reconcile()
-            if is_done:
+            if is_done := await reconcile():
                 on_reconciled()
             return is_done
         self._restore()
-        before = {each.id: net_positions(self._positions(each)) for each in self._reports.clients}
         deadline = self._now() + within_s
-        with self._own_fills():
-            is_done = await self._without_faults(reconcile, deadline)
-        if not is_done:
+        if not await self._without_faults(reconcile, deadline):
             return False
         on_reconciled()
-        self._changes = tuple(
-            each
-            for client in self._reports.clients
-            for each in unexplained(
-                str(client.id),
-                before[client.id],
-                self._filled[str(client.id)],
-                net_positions(self._positions(client)),
-            )
-        )
-        while found := await self._seen_twice(deadline):
-            self._say(found)
+        while await self._differs(deadline):
             await asyncio.sleep(AGAIN_S)
-            deadline = self._now() + within_s
-        self._say(())
+            deadline = max(deadline, self._now() + within_s) if self.told else deadline
         return True
 
     async def watch(self) -> None:
         """Looks every few seconds while the engine trades."""
-        seen: tuple[Difference, ...] = ()
+        count = 0
         while self._reports.clients:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if not self._kernel.trader.is_running:
-                continue
-            try:
-                found = await self._look()
-            except ReportsFailed as error:
-                self._kernel.logger.warning(f"not compared with the venue: {error}")
-                continue
-            lasting = tuple(each for each in found if each in seen)
-            seen = found
-            self._say(lasting)
+            is_doubtful = len(self._seen.suspected) > len(self.told)
+            await asyncio.sleep(AGAIN_S if is_doubtful else LOOK_EVERY_S)
+            if self._kernel.trader.is_running:
+                count += 1
+                await self._look(is_whole=count % WHOLE_EVERY == 0)
 
-    async def _without_faults(
-        self, reconcile: Callable[[], Coroutine[Any, Any, bool]], deadline: float
-    ) -> bool:
+    async def not_agreed(self, policy: StopPolicy, until: float) -> tuple[str, ...]:
+        """What engine and venues do not agree on once the engine has left the market by that policy, in words, or why that is not known.
+
+        What a person accepted is no exception: it is there. `until` is a time of `now`.
+        """
+        found: list[str] = []
+        for client in self._reports.clients if policy is not StopPolicy.LEAVE else ():
+            try:
+                found += map(str, await in_time(self._lasting(client, policy), until - self._now()))
+            except ReportsFailed as error:
+                found.append(f"not confirmed by the venue: {error}")
+        return tuple(found)
+
+    async def _lasting(self, client: Any, policy: StopPolicy) -> list[Difference]:
+        first = await self._compared(client, policy)
+        if not first:
+            return []
+        await asyncio.sleep(AGAIN_S / 3)
+        keys = {each.key for each in first}
+        return [each for each in await self._compared(client, policy) if each.key in keys]
+
+    async def _compared(self, client: Any, policy: StopPolicy) -> list[Difference]:
+        async with self._one_at_a_time:
+            venue = await self._reports.of(client)
+        found = differences(str(client.id), self._reports.believed(client), venue)
+        return [each for each in found if each.what == "order" or policy is StopPolicy.FLATTEN]
+
+    async def _without_faults(self, reconcile: Reconcile, deadline: float) -> bool:
         """NautilusTrader reconciles with whatever reports it got; it does so again until it got all of them."""
+        self._foreign.begin()
         while True:
             self._reports.forget_faults()
             try:
-                is_done = await _in_time(reconcile, deadline - self._now())
+                is_done = await in_time(reconcile(), deadline - self._now())
                 self._reports.check_faults()
             except ReportsFailed:
                 if self._now() + AGAIN_S > deadline:
@@ -131,88 +144,67 @@ class VenueGate:
             else:
                 return is_done
 
-    async def _seen_twice(self, deadline: float) -> tuple[Difference, ...]:
-        if not (first := await self._look_until(deadline)):
-            return ()
-        await asyncio.sleep(AGAIN_S)
-        second = await self._look_until(deadline)
-        return tuple(each for each in second if each in first)
+    async def _differs(self, deadline: float) -> bool:
+        """One look at the start. Raises ReportsFailed after the deadline, unless a person is asked already."""
+        if await self._look(is_whole=True):
+            return bool(self._seen.suspected or self.told)
+        if not self.told and self._now() + AGAIN_S > deadline:
+            raise ReportsFailed(next(iter(self._silent.values()))[1])
+        return True
 
-    async def _look_until(self, deadline: float) -> tuple[Difference, ...]:
-        while True:
-            try:
-                return await _in_time(self._look, deadline - self._now())
-            except ReportsFailed:
-                if self._now() + AGAIN_S > deadline:
-                    raise
-                await asyncio.sleep(AGAIN_S)
-
-    async def _look(self) -> tuple[Difference, ...]:
+    async def _look(self, *, is_whole: bool) -> bool:
+        """False where a venue did not report. Of instruments that change meanwhile nothing is said."""
         found: list[Difference] = []
+        unsure: set[str] = set()
         for client in self._reports.clients:
-            venue = await self._reports.of(client)
-            found += differences(str(client.id), self._reports.believed(client), venue)
-            # Flat on both sides is what a person asked for who had it flattened.
-            self._changes = tuple(
-                each
-                for each in self._changes
-                if each.client != str(client.id) or venue.positions.get(each.name)
-            )
-        return (*without(found, self._accepted), *self._changes)
+            name = str(client.id)
+            try:
+                seen, moved = await self._seen_at(client, is_whole=is_whole)
+            except ReportsFailed as error:
+                self._kernel.logger.warning(f"not compared with the venue: {error}")
+                self._silent.setdefault(name, (self._now(), str(error)))
+                unsure.add(name)
+                continue
+            self._silent.pop(name, None)
+            found += seen
+            unsure |= moved
+        if is_whole and not unsure:
+            self._keep([one for one in self._accepted if any(each.is_like(one) for each in found)])
+        self._say(self._seen.after(without(found, self._accepted), unsure))
+        return not self._silent
 
-    def _say(self, found: tuple[Difference, ...]) -> None:
-        if found != self._told:
-            self._told = found
-            self._tell(found)
+    async def _seen_at(self, client: Any, *, is_whole: bool) -> tuple[list[Difference], set[str]]:
+        before = self._reports.believed(client)
+        ours = None if is_whole else self._interests(client)
+        async with self._one_at_a_time:
+            venue = await self._reports.of(client, ours)
+        engine = self._reports.believed(client)
+        moved = before.differs_in(engine) | self._reports.on_their_way(client)
+        if ours is not None:
+            engine = engine.of_orders(ours)
+        for each in self._foreign.found(client):
+            if not venue.positions.get(each.instrument) and not engine.positions.get(each.instrument):
+                self._foreign.forget(each.client, each.instrument)
+        found = [each for each in differences(str(client.id), engine, venue) if each.instrument not in moved]
+        return [*found, *self._foreign.found(client)], moved
 
-    def _positions(self, client: Any) -> Any:
-        return self._kernel.cache.positions_open(account_id=client.account_id)
+    def _interests(self, client: Any) -> set[str]:
+        """The instruments that the engine has to do with, by its cache, and those that differ."""
+        believed = self._reports.believed(client)
+        told = {each.instrument for each in self.told if each.client == str(client.id)}
+        return {*believed.positions, *(instrument for instrument, _ in believed.orders), *told}
+
+    def _say(self, seen: Seen) -> None:
+        before, self._seen = self.told, seen
+        if seen.told != before:
+            self._tell(seen.told)
+
+    def _keep(self, accepted: Any) -> None:
+        unique = tuple(sorted(set(accepted)))
+        if unique != self._accepted:
+            self._accepted = unique
+            self._kernel.cache.add(_ACCEPTED, msgspec.json.encode(unique))
 
     def _restore(self) -> None:
         if kept := self._kernel.cache.get(_ACCEPTED):
             self._accepted = _DECODER.decode(kept)
-
-    @contextmanager
-    def _own_fills(self) -> Iterator[None]:
-        """Within the block, counts what orders that the engine knew before are filled, by client and instrument."""
-        known = set(self._kernel.cache.client_order_ids())
-        clients = {each.account_id: str(each.id) for each in self._reports.clients}
-
-        def count(event: Any) -> None:
-            if (
-                isinstance(event, OrderFilled)
-                and event.client_order_id in known
-                and event.account_id in clients
-            ):
-                sign = 1 if event.order_side == OrderSide.BUY else -1
-                filled = self._filled[clients[event.account_id]]
-                filled[event.instrument_id.value] += sign * event.last_qty.as_decimal()
-
-        self._kernel.msgbus.subscribe("events.order.*", count)
-        try:
-            yield
-        finally:
-            self._kernel.msgbus.unsubscribe("events.order.*", count)
-
-
-async def _in_time[T](work: Callable[[], Coroutine[Any, Any, T]], within_s: float) -> T:
-    """Raises ReportsFailed when it takes longer; what asks adapters may swallow its cancellation, so it has a task of its own."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(_outcome(work))
-        _, late = await asyncio.wait([task], timeout=max(within_s, 0.0))
-        if late:
-            task.cancel()
-    if late:
-        raise ReportsFailed("orders and positions were not reported in time")
-    outcome = task.result()
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
-
-
-async def _outcome[T](work: Callable[[], Coroutine[Any, Any, T]]) -> T | Exception:
-    """What it raises is returned: a group of tasks would wrap it."""
-    try:
-        return await work()
-    except Exception as error:  # noqa: BLE001 - it is raised again
-        return error

@@ -6,17 +6,20 @@ Most adapters of NautilusTrader turn a report that failed into an empty one, and
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
 from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import GenerateOrderStatusReports, GeneratePositionStatusReports
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import BettingInstrument, CurrencyPair
 
 from flotilla.engine_sidecar.engine.venues.comparison import Side
 
 _SIGNED: Final = re.compile(r"[?&](?:timestamp|recvWindow|signature)=[^&)\s]*")
+_REPORTS_PAIRS: Final = "nautilus_trader.adapters.interactive_brokers."
 LOOK_S: Final = 10.0
 """How long a venue has for its reports. Some of NautilusTrader's clients wait for ever."""
 
@@ -44,62 +47,86 @@ class VenueReports:
         if self._faults:
             raise ReportsFailed(self._faults[0])
 
-    async def of(self, client: Any) -> Side:
-        """What the venue says. Raises ReportsFailed when it does not, or not in time."""
+    async def of(self, client: Any, instruments: Collection[str] | None = None) -> Side:
+        """What the venue says, of the orders of these instruments only, or of all. Raises ReportsFailed when it does not, or not in time.
+
+        One question at a time: a failure is known by what was asked when it was heard.
+        """
         self.forget_faults()
-        about = {"instrument_id": None, "start": None, "end": None, "command_id": UUID4()}
-        about["ts_init"] = self._kernel.clock.timestamp_ns()
-        orders, positions = await self._in_time(
-            client,
-            client.generate_order_status_reports(GenerateOrderStatusReports(open_only=True, **about)),
-            client.generate_position_status_reports(GeneratePositionStatusReports(**about)),
-        )
+        try:
+            orders, positions = await in_time(self._asked(client, instruments), LOOK_S)
+        except ReportsFailed:
+            raise
+        except Exception as error:
+            raise ReportsFailed(self._told(client, "reports", error)) from error
         self.check_faults()
         net: dict[str, Decimal] = defaultdict(Decimal)
         for report in positions:
             net[report.instrument_id.value] += report.signed_decimal_qty
         return Side(
-            {name: quantity for name, quantity in net.items() if quantity},
             {
-                report.venue_order_id.value: report.filled_qty.as_decimal()
-                for report in orders
-                if report.is_open
+                name: quantity
+                for name, quantity in net.items()
+                if quantity and self._has_position(client, name)
             },
+            {self._named(report): report.filled_qty.as_decimal() for report in orders if report.is_open},
         )
-
-    async def _in_time(self, client: Any, *reports: Coroutine[Any, Any, list[Any]]) -> list[list[Any]]:
-        """Each in a task of its own: adapters swallow a cancellation as well, and answer with nothing."""
-        async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._told_if_failed(client, each)) for each in reports]
-            _, late = await asyncio.wait(asked, timeout=LOOK_S)
-            for task in late:
-                task.cancel()
-        if late:
-            raise ReportsFailed(f"{client.id} did not report its orders and positions within {LOOK_S:g} s")
-        return [task.result() for task in asked]
-
-    async def _told_if_failed(self, client: Any, report: Coroutine[Any, Any, list[Any]]) -> list[Any]:
-        try:
-            return await report
-        except Exception as error:  # noqa: BLE001 - whatever an adapter raises, it did not report
-            self._faults.append(self._told(client, "reports", error))
-            return []
 
     def believed(self, client: Any) -> Side:
         """What the node believes of the account that the client trades."""
         cache, account = self._kernel.cache, client.account_id
         orders = [each for each in cache.orders_open() if each.account_id == account and not each.is_emulated]
+        net = net_positions(cache.positions_open(account_id=account))
         return Side(
-            net_positions(cache.positions_open(account_id=account)),
+            {name: quantity for name, quantity in net.items() if self._has_position(client, name)},
             {
-                each.venue_order_id.value: each.filled_qty.as_decimal()
+                (each.instrument_id.value, each.client_order_id.value): each.filled_qty.as_decimal()
                 for each in orders
                 if each.venue_order_id
             },
         )
 
+    def on_their_way(self, client: Any) -> set[str]:
+        """The instruments of orders that wait for the venue's answer."""
+        cache = self._kernel.cache
+        return {
+            each.instrument_id.value
+            for each in cache.orders_inflight()
+            if each.account_id in (None, client.account_id)
+        }
+
+    async def _asked(self, client: Any, instruments: Collection[str] | None) -> tuple[list[Any], list[Any]]:
+        about = {
+            "start": None,
+            "end": None,
+            "command_id": UUID4(),
+            "ts_init": self._kernel.clock.timestamp_ns(),
+        }
+        ids = [None] if instruments is None else [InstrumentId.from_str(each) for each in sorted(instruments)]
+        orders: list[Any] = []
+        for each in ids:
+            orders += await client.generate_order_status_reports(
+                GenerateOrderStatusReports(instrument_id=each, open_only=True, **about)
+            )
+        return orders, await client.generate_position_status_reports(
+            GeneratePositionStatusReports(instrument_id=None, **about)
+        )
+
+    def _named(self, report: Any) -> tuple[str, str]:
+        """By the engine's id of the order, where it has it."""
+        cache, instrument = self._kernel.cache, report.instrument_id.value
+        client_id = report.client_order_id or cache.client_order_id(report.venue_order_id)
+        return instrument, (client_id or report.venue_order_id).value
+
+    def _has_position(self, client: Any, name: str) -> bool:
+        """False for what is no position at the venue: a currency pair on an exchange is a balance there, a bet is a bet."""
+        instrument = self._kernel.cache.instrument(InstrumentId.from_str(name))
+        if isinstance(instrument, CurrencyPair):
+            return type(client).__module__.startswith(_REPORTS_PAIRS)
+        return not isinstance(instrument, BettingInstrument)
+
     def _hear_faults(self, client: Any) -> None:
-        """Notes what the adapter swallows: what it logs as a failed report, and what Binance's client raises."""
+        """Notes what the adapter swallows: what it logs as a failed report, and what Binance's client raises of questions."""
         log_error = client._log_report_error
 
         def log_and_note(error: BaseException, report_type: str) -> None:
@@ -116,13 +143,33 @@ class VenueReports:
             try:
                 return await send(method, path, *args, **kwargs)
             except Exception as error:
-                self._faults.append(self._told(client, path, error))
+                if str(method).endswith("GET"):
+                    self._faults.append(self._told(client, path, error))
                 raise
 
         http.send_request = send_and_note
 
     def _told(self, client: Any, what: str, error: BaseException) -> str:
         return f"{client.id} {what.partition('?')[0]}: {fault_words(error, self._hidden)}"
+
+
+async def in_time[T](work: Coroutine[Any, Any, T], within_s: float) -> T:
+    """Raises ReportsFailed when it takes longer, and waits for it no more: adapters swallow a cancellation, and go on."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await asyncio.wait([task], timeout=max(within_s, 0.0))
+    finally:
+        if not task.done():
+            task.cancel()
+            _ABANDONED.add(task)
+            task.add_done_callback(_ABANDONED.discard)
+    if not task.done():
+        raise ReportsFailed("orders and positions were not reported in time")
+    return task.result()
+
+
+_ABANDONED: Final[set[asyncio.Task[Any]]] = set()
+"""What nobody waits for any more, until it ends: the loop itself holds tasks by a weak reference only."""
 
 
 def fault_words(error: BaseException, hidden: Callable[[str], str]) -> str:

@@ -74,6 +74,7 @@ def problems(
         if state not in _AT_WORK and name not in at_rest
     ]
     found += metrics.not_loaded
+    found += metrics.not_compared
     found += [f"{client} is not connected" for client in metrics.not_connected]
     for feed in metrics.feeds:
         found += [f"the replay of {feed.venue} has no {what}" for what in feed.not_there]

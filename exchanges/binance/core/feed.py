@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from exchanges.binance.core import market_read
-from exchanges.binance.core.candles import INTERVALS_MS, Candle, Candles
+from exchanges.binance.core.candles import INTERVALS_MS
 from exchanges.binance.core.events import Message, plain
 from exchanges.binance.core.state import ZERO, Symbol
-from exchanges.binance.core.venue import Print, Venue
+from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Side
+from exchanges.core.candles import Candle, Candles, Print
 
 SPEEDS = ("", "@0ms", "@100ms", "@250ms", "@500ms")
 KEPT_PRINTS = 20_000

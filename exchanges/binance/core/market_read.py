@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from exchanges.binance.core.candles import Candle, Candles, length
+from exchanges.binance.core.candles import length
 from exchanges.binance.core.errors import VenueError
 from exchanges.binance.core.events import plain
 from exchanges.binance.core.orders_read import Body, limit
@@ -10,8 +10,9 @@ from exchanges.binance.core.params import Params, integer, text
 from exchanges.binance.core.settling import FUNDING_MS
 from exchanges.binance.core.state import Symbol
 from exchanges.binance.core.symbols_read import LISTED_MS
-from exchanges.binance.core.venue import Print, Venue
+from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Level, Side
+from exchanges.core.candles import Candle, Candles, Print
 
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from exchanges.binance.core import money
-from exchanges.binance.core.state import ZERO, Account, Order, Position, Trade
+from exchanges.binance.core.state import Account, Order, Position, Trade
 from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Match
-from exchanges.core.prices import to_step
+from exchanges.core.prices import parts
 
 
 def match(venue: Venue, order: Order) -> None:
@@ -26,22 +26,13 @@ def _trade(venue: Venue, taker: Order, found: Match) -> None:
     for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[taker.symbol].step):
         if not taker.is_open or (maker is not None and not maker.is_open):
             return
-        venue.print(taker.symbol, found.price, qty, taker.side)
+        # A fill before this one may have cut either, if it only reduces.
+        taken = min(qty, taker.left, maker.left if maker is not None else qty)
+        venue.print(taker.symbol, found.price, taken, taker.side)
         if maker is not None:
-            fill(venue, maker, qty, found.price, maker=True)
+            fill(venue, maker, taken, found.price, maker=True)
         if taker.is_open:  # the maker may have been its own, and have closed what it was to reduce
-            fill(venue, taker, qty, found.price, maker=False)
-
-
-def parts(qty: Decimal, count: int, step: Decimal) -> list[Decimal]:
-    """`qty` in up to `count` pieces, each a multiple of `step`."""
-    piece = to_step(qty / max(1, count), step)
-    if piece <= 0 or piece >= qty:
-        return [qty]
-    pieces = [piece] * (count - 1)
-    while pieces and sum(pieces, ZERO) >= qty:
-        pieces.pop()
-    return [*pieces, qty - sum(pieces, ZERO)]
+            fill(venue, taker, min(taken, taker.left), found.price, maker=False)
 
 
 def cross(venue: Venue, name: str) -> None:
@@ -52,8 +43,9 @@ def cross(venue: Venue, name: str) -> None:
         order = venue.state.orders[found.maker or 0]
         for qty in parts(found.qty, venue.conduct.parts, venue.state.symbols[name].step):
             if order.is_open:
-                venue.print(name, found.price, qty, order.side.other)
-                fill(venue, order, qty, found.price, maker=True)
+                taken = min(qty, order.left)  # a fill before this one may have cut it, if it only reduces
+                venue.print(name, found.price, taken, order.side.other)
+                fill(venue, order, taken, found.price, maker=True)
 
 
 def fill(

@@ -10,7 +10,8 @@ from exchanges.binance.core.events import Message
 from exchanges.binance.core.params import Params
 from exchanges.binance.core.state import Account, Algo, Order, State, Symbol, Trade
 from exchanges.core.book import Book, Level, Resting, Side
-from exchanges.core.prices import PricePath, to_step
+from exchanges.core.candles import Print, path_of
+from exchanges.core.prices import to_step
 
 DEPTH = 20
 
@@ -21,22 +22,6 @@ class Conduct(msgspec.Struct, forbid_unknown_fields=True):
     hold_fills: bool = False
     parts: int = 1
     fill_after_cancel: int = 0
-
-
-class Print(msgspec.Struct, frozen=True):
-    """A trade as the market sees it."""
-
-    id: int
-    symbol: str
-    price: Decimal
-    qty: Decimal
-    taker: Side
-    time_ms: int
-
-
-def path_of(symbol: Symbol, seed: int) -> PricePath:
-    """The price path of a symbol: each has one of its own."""
-    return PricePath(seed=seed + sum(symbol.name.encode()), level=symbol.level)
 
 
 class Venue:

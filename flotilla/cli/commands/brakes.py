@@ -13,6 +13,7 @@ from flotilla.client.client import Flotilla
 from flotilla.schemas.brakes import AfterFlatten
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault
+from flotilla.schemas.states import RunState
 from flotilla.state.exits import Exit
 
 
@@ -67,10 +68,13 @@ async def accept(options: Options, fleet: Flotilla, *, name: str, yes: bool) -> 
 
     Look at the venue first. Shows what differs, and asks. To have it closed instead: `flatten`.
     """
-    found = "; ".join((await fleet.engine(name)).problems)
-    if found and not yes:
+    view = await fleet.engine(name)
+    is_held = view.session is not None and view.session.state == RunState.MISMATCH
+    found = "; ".join(view.problems) if is_held else None
+    if found is not None and not yes:
         await asyncio.to_thread(_ask_to_accept, name, found)
-    return _told(options, await fleet.accept_difference(name, request_id=options.request_id))
+    done = await fleet.accept_difference(name, shown=found, request_id=options.request_id)
+    return _told(options, done)
 
 
 @click.command("cancel-orders")

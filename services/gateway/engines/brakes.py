@@ -3,7 +3,7 @@
 from typing import Any
 
 from flotilla.schemas import contract
-from flotilla.schemas.brakes import BrakeEngine, FlattenEngine
+from flotilla.schemas.brakes import AcceptMismatch, BrakeEngine, FlattenEngine
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import Fault, FaultCode
 from flotilla.services.gateway.engines.replies import CommandReply
@@ -11,7 +11,7 @@ from flotilla.services.gateway.engines.views import command_reply
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.errors import RefusedError
 from flotilla.services.gateway.web.inputs import Ask
-from flotilla.services.gateway.web.queries import BrakeBody, FlattenBody, NoQuery
+from flotilla.services.gateway.web.queries import AcceptBody, BrakeBody, FlattenBody, NoQuery
 
 
 async def halt_engine(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> CommandReply:
@@ -29,9 +29,12 @@ async def resume_engine(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> Comma
     return await _brake(gateway, contract.ENGINE_RESUME, ask)
 
 
-async def accept_difference(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> CommandReply:
+async def accept_difference(gateway: Gateway, ask: Ask[NoQuery, AcceptBody]) -> CommandReply:
     """What it and its venue do not agree on is taken as it is."""
-    return await _brake(gateway, contract.ENGINE_ACCEPT, ask)
+    request = AcceptMismatch(
+        instance_id=ask.path["instance_id"], shown=ask.body.shown, request_id=ask.request_id
+    )
+    return _reply(await gateway.bus.call(contract.ENGINE_ACCEPT, request))
 
 
 async def cancel_orders(gateway: Gateway, ask: Ask[NoQuery, BrakeBody]) -> CommandReply:

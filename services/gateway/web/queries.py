@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from flotilla.schemas.brakes import AfterFlatten
+from flotilla.schemas.brakes import AfterFlatten, Shown
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.data import ImportId
 from flotilla.schemas.engine import ExpectedDigests
@@ -238,6 +238,12 @@ class BrakeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Nothing but the engine, which the path names already."""
 
     instance_id: InstanceId | None = None
+
+
+class AcceptBody(BrakeBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`shown` is what the caller saw differ, as `problems` has it: if something else differs by now, nothing is accepted."""
+
+    shown: Shown | None = None
 
 
 class FlattenBody(BrakeBody, frozen=True, kw_only=True, forbid_unknown_fields=True):

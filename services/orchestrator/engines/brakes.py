@@ -5,7 +5,14 @@ from typing import Any, Final
 from flotilla.bus.bus import Bus
 from flotilla.bus.endpoint import asked as asked_by
 from flotilla.schemas import contract
-from flotilla.schemas.brakes import AfterFlatten, BrakeEngine, FlattenEngine, SetBrake
+from flotilla.schemas.brakes import (
+    AcceptDifferent,
+    AcceptMismatch,
+    AfterFlatten,
+    BrakeEngine,
+    FlattenEngine,
+    SetBrake,
+)
 from flotilla.schemas.contract import (
     COMMAND_ACCEPT,
     COMMAND_BRAKE,
@@ -76,18 +83,18 @@ class Brakes:
         brake = Brake.HALTED if request.then == AfterFlatten.HALT else None
         return await self._once(contract.ENGINE_FLATTEN, request, brake=brake, policy=StopPolicy.FLATTEN)
 
-    async def accept(self, request: BrakeEngine) -> EngineAccepted:
+    async def accept(self, request: AcceptMismatch) -> EngineAccepted:
         """What it and its venue do not agree on is taken as it is; it trades on."""
-        return await self._once(contract.ENGINE_ACCEPT, request, accepts=True)
+        return await self._once(contract.ENGINE_ACCEPT, request, accepts=request)
 
     async def _once(
         self,
         call: Call[Any, EngineAccepted],
-        request: BrakeEngine | FlattenEngine,
+        request: BrakeEngine | FlattenEngine | AcceptMismatch,
         *,
         brake: Brake | None = None,
         policy: StopPolicy | None = None,
-        accepts: bool = False,
+        accepts: AcceptMismatch | None = None,
     ) -> EngineAccepted:
         caller = asked_by().caller
         asked = Asked(brake=brake, policy=policy, accepts=accepts, by=caller.name or caller.credential)
@@ -113,8 +120,8 @@ class Brakes:
     async def _outcome(self, accepted: EngineAccepted, asked: Asked) -> EngineAccepted:
         if accepted.session_id is None:
             return brakes.at_once(accepted)
-        if asked.accepts:
-            return await self._taken_as_it_is(accepted, accepted.session_id)
+        if asked.accepts is not None:
+            return await self._taken_as_it_is(accepted, accepted.session_id, asked.accepts)
         if asked.brake is not None:
             accepted = await self._braked(accepted, accepted.session_id)
         if asked.policy is not None:
@@ -137,8 +144,10 @@ class Brakes:
             return brakes.braked(accepted, None, error.fault.message)
         return brakes.braked(accepted, answer)
 
-    async def _taken_as_it_is(self, accepted: EngineAccepted, session_id: str) -> EngineAccepted:
-        command = EngineCommand(session_id=session_id, request_id=accepted.request_id)
+    async def _taken_as_it_is(
+        self, accepted: EngineAccepted, session_id: str, asked: AcceptMismatch
+    ) -> EngineAccepted:
+        command = AcceptDifferent(session_id=session_id, shown=asked.shown, request_id=accepted.request_id)
         try:
             answer = await self._bus.call(COMMAND_ACCEPT, command, instance_id=accepted.instance_id)
         except FaultError as error:

@@ -34,8 +34,6 @@ class RealClient(msgspec.Struct, frozen=True):
     @property
     def is_visibly_paper(self) -> bool:
         """True when its config shows that no money is at stake; what cannot be told from it counts as money."""
-        if self.is_at_test_exchange and self._is_at_broker:
-            return True
         if self._is_at_broker:
             port = self.config.get("ibg_port")
             is_dockerized = self.config.get("dockerized_gateway") is not None

@@ -26,7 +26,6 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
 INSTRUMENT = InstrumentId.from_str("BTCUSDT-PERP.BINANCE")
-BARS = BarType.from_str(f"{INSTRUMENT}-1-MINUTE-LAST-EXTERNAL")
 
 
 def say(kind: str, **fields: object) -> None:
@@ -38,28 +37,30 @@ def say(kind: str, **fields: object) -> None:
 class Told(Strategy):
     """Does what it is told, and tells every event."""
 
-    def __init__(self, config: StrategyConfig) -> None:
+    def __init__(self, config: StrategyConfig, instrument: InstrumentId) -> None:
         super().__init__(config)
+        self.instrument = instrument
+        self.bars = BarType.from_str(f"{instrument}-1-MINUTE-LAST-EXTERNAL")
         self.heard: set[str] = set()
 
     def on_start(self) -> None:
-        instrument = self.cache.instrument(INSTRUMENT)
-        self.subscribe_quote_ticks(INSTRUMENT)
-        self.subscribe_trade_ticks(INSTRUMENT)
-        self.subscribe_bars(BARS)
-        self.subscribe_order_book_deltas(INSTRUMENT)
-        self.subscribe_mark_prices(INSTRUMENT)
-        self.request_bars(BARS, start=self.clock.utc_now() - timedelta(minutes=10))
+        instrument = self.cache.instrument(self.instrument)
+        self.subscribe_quote_ticks(self.instrument)
+        self.subscribe_trade_ticks(self.instrument)
+        self.subscribe_bars(self.bars)
+        self.subscribe_order_book_deltas(self.instrument)
+        self.subscribe_mark_prices(self.instrument)
+        self.request_bars(self.bars, start=self.clock.utc_now() - timedelta(minutes=10))
         say("started", tick=str(instrument.price_increment), orders=self._orders(), net=self._net())
 
     def _orders(self) -> list[list[str]]:
         return [
             [o.client_order_id.value, o.status_string(), str(o.filled_qty)]
-            for o in self.cache.orders(instrument_id=INSTRUMENT)
+            for o in self.cache.orders(instrument_id=self.instrument)
         ]
 
     def _net(self) -> str:
-        return str(self.portfolio.net_position(INSTRUMENT).normalize())
+        return str(self.portfolio.net_position(self.instrument).normalize())
 
     def once(self, kind: str, **fields: object) -> None:
         if kind not in self.heard:
@@ -109,14 +110,14 @@ class Told(Strategy):
 
     def _common(self, side: str, qty: str, id: str) -> dict[str, Any]:
         return {
-            "instrument_id": INSTRUMENT,
+            "instrument_id": self.instrument,
             "order_side": OrderSide[side],
-            "quantity": self.cache.instrument(INSTRUMENT).make_qty(Decimal(qty)),
+            "quantity": self.cache.instrument(self.instrument).make_qty(Decimal(qty)),
             "client_order_id": ClientOrderId(id),
         }
 
     def _price(self, price: str) -> Any:
-        return self.cache.instrument(INSTRUMENT).make_price(Decimal(price))
+        return self.cache.instrument(self.instrument).make_price(Decimal(price))
 
     def do_market(self, side: str, qty: str, id: str, reduce_only: bool = False) -> None:
         self.submit_order(self.order_factory.market(**self._common(side, qty, id), reduce_only=reduce_only))
@@ -169,7 +170,7 @@ class Told(Strategy):
         self.submit_order(order)
 
     def do_modify(self, id: str, qty: str, price: str) -> None:
-        qty_ = self.cache.instrument(INSTRUMENT).make_qty(Decimal(qty))
+        qty_ = self.cache.instrument(self.instrument).make_qty(Decimal(qty))
         self.modify_order(self.cache.order(ClientOrderId(id)), quantity=qty_, price=self._price(price))
 
     def do_cancel(self, id: str) -> None:
@@ -179,7 +180,7 @@ class Told(Strategy):
         self.cancel_orders([self.cache.order(ClientOrderId(id_)) for id_ in ids])
 
     def do_cancel_all(self) -> None:
-        self.cancel_all_orders(INSTRUMENT)
+        self.cancel_all_orders(self.instrument)
 
     def do_state(self) -> None:
         say("state", orders=self._orders(), net=self._net())
@@ -217,10 +218,9 @@ def node_of(port: int, strategy: Strategy) -> TradingNode:
     return node
 
 
-async def main(port: int) -> None:
+async def run(node: TradingNode, strategy: Told) -> None:
     """Runs until `{"do": "end"}`, or the end of what it is told."""
-    strategy = Told(StrategyConfig(strategy_id="TOLD-1", external_order_claims=[INSTRUMENT]))
-    node, loop = node_of(port, strategy), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     ends = asyncio.Event()
 
     def listen() -> None:
@@ -239,6 +239,13 @@ async def main(port: int) -> None:
         await asyncio.wait([running], timeout=5)
         running.cancel()
     say("ended")
+
+
+async def main(port: int) -> None:
+    """Runs the node on the exchange of that port."""
+    config = StrategyConfig(strategy_id="TOLD-1", external_order_claims=[INSTRUMENT])
+    strategy = Told(config, INSTRUMENT)
+    await run(node_of(port, strategy), strategy)
 
 
 if __name__ == "__main__":

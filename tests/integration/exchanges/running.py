@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -153,10 +153,12 @@ class Heard:
 
 
 @asynccontextmanager
-async def exchange(*options: str) -> AsyncIterator[Venue]:
+async def exchange[V: Venue](
+    *options: str, module: str = "exchanges.binance", venue: type[V] = Venue
+) -> AsyncIterator[V]:
     """An exchange on free ports, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchanges.binance", "--port", "0", "--control-port", "0", *options,
+        sys.executable, "-m", module, "--port", "0", "--control-port", "0", *options,
         cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert process.stdout is not None
@@ -164,11 +166,11 @@ async def exchange(*options: str) -> AsyncIterator[Venue]:
         line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
         found = re.search(r"on port (\d+), control on port (\d+)", line)
         assert found, line
-        async with asyncio.TaskGroup() as tasks, _session() as session:
+        async with asyncio.TaskGroup() as tasks, session() as client:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            venue = Venue(int(found[1]), int(found[2]), session)
-            venue.process = process
-            yield venue
+            running = venue(int(found[1]), int(found[2]), client)
+            running.process = process
+            yield running
             await _end(process)
             await reading
     finally:
@@ -183,16 +185,26 @@ async def exchange_here() -> AsyncIterator[Venue]:
     control = Port(control_of(server).application(), "127.0.0.1", 0)
     await server.open()
     await control.open()
-    async with asyncio.TaskGroup() as tasks, _session() as session:
-        running = tasks.create_task(server.run(), name="exchange")
+    async with beside(server.run()), session() as client:
         try:
-            yield Venue(server.port.number, control.number, session)
+            yield Venue(server.port.number, control.number, client)
         finally:
-            running.cancel()
             await control.close()
 
 
-def _session() -> aiohttp.ClientSession:
+@asynccontextmanager
+async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs something beside what is done, and ends it then."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(running, name="exchange")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def session() -> aiohttp.ClientSession:
+    """A client that does not wait for ever."""
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S))
 
 

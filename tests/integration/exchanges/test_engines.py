@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
@@ -113,7 +114,9 @@ async def test_a_position_that_somebody_else_made_waits_for_a_person(
     assert engine.alerts() == ["mismatch", "agreed"]
     engine.process.send(FLATTEN)
     ended = await engine.ended()
-    assert (ended.not_confirmed, ended.stop and ended.stop.is_flat) == ((), True)
+    # It was accepted, and it is there.
+    left = "BINANCE: position of ETHUSDT-PERP.BINANCE is 0.5 at the venue, 0 in the engine"
+    assert (ended.not_confirmed, ended.stop and ended.stop.is_flat) == ((left,), False)
     assert [each["symbol"] for each in (await venue.account())["positions"]] == ["ETHUSDT"]
 
 
@@ -124,7 +127,7 @@ async def test_a_position_that_no_own_order_explains_waits_for_a_person_who_has_
     engine = Engine(zygote, run_on(venue, quantity="0"))
     said = await engine.phase(RunState.MISMATCH)
     assert said.detail == (
-        f"BINANCE: position of {INSTRUMENT} is 0.020, and by the engine's own orders it would be 0"
+        f"BINANCE: position of {INSTRUMENT} is 0.020, and by the engine's own orders it would be 0.000"
     )
     engine.process.send(Ask(1, Intervene(StopPolicy.FLATTEN, 10.0)))
     await engine.phase(RunState.TRADING)
@@ -133,15 +136,22 @@ async def test_a_position_that_no_own_order_explains_waits_for_a_person_who_has_
     assert (await engine.ended()).not_confirmed == ()
 
 
-async def test_what_changes_at_the_venue_while_the_engine_trades_is_told_and_when_it_is_over(
-    zygote: ZygoteProcess, venue: Venue
+@pytest.mark.parametrize(
+    ("symbol", "told"),
+    [
+        ("ETHUSDT", "ETHUSDT-PERP.BINANCE is -1 at the venue, 0 in the engine"),
+        ("BTCUSDT", f"{INSTRUMENT} is -0.970, and by the engine's own orders it would be 0.030"),
+    ],
+)
+async def test_what_others_do_at_the_venue_while_the_engine_trades_is_told_and_when_it_is_over(
+    zygote: ZygoteProcess, venue: Venue, symbol: str, told: str
 ) -> None:
     engine = Engine(zygote, run_on(venue))
     await engine.net("0.030")
-    await venue.control("hand_position", symbol="ETHUSDT", qty="-1", price="2000")
-    said = await engine.phase(RunState.MISMATCH, 15.0)
-    assert "ETHUSDT-PERP.BINANCE is -1 at the venue" in said.detail
-    await venue.control("hand_position", symbol="ETHUSDT", qty="1", price="2000")
+    await venue.control("hand_position", symbol=symbol, qty="-1", price="2000")
+    said = await engine.phase(RunState.MISMATCH, 15.0 if symbol == "BTCUSDT" else 80.0)
+    assert told in said.detail
+    await venue.control("hand_position", symbol=symbol, qty="1", price="2000")
     await engine.phase(RunState.TRADING, 15.0)
     engine.process.send(FLATTEN)
     assert (await engine.ended()).not_confirmed == ()
@@ -179,6 +189,7 @@ async def test_no_reconnect_invents_a_position(zygote: ZygoteProcess, venue: Ven
             while await _listen_keys(venue) == before:
                 await asyncio.sleep(0.05)
         await engine.hears_for(0.5)
+    await engine.hears_for(2 * LOOK_EVERY_S)
     assert len(engine.positions()) == opened
     assert RunState.MISMATCH not in engine.phases()
     before = len((await venue.account())["orders"])
@@ -226,6 +237,8 @@ async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its
     )
     third.process.send(FLATTEN)
     ended = await third.ended()
+    assert RunState.TRADING not in third.phases()
+    assert not any("Buyer" in line and "RUNNING" in line for line in third.process.log)
     assert ended.not_confirmed == ()
     account = await venue.account()
     assert (account["positions"], await _resting(venue)) == ([], None)

@@ -1,6 +1,7 @@
 """The gate before strategies: what holds it, what opens it, and what it says meanwhile. Venues and node are scripted, time is given."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -8,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nautilus_trader.model.enums import OrderSide
 
 from flotilla.engine_sidecar.engine.venues import gate as module
 from flotilla.engine_sidecar.engine.venues.comparison import Side, in_words
 from flotilla.engine_sidecar.engine.venues.gate import VenueGate
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed
+from flotilla.schemas.states import StopPolicy
 
 CLIENT = SimpleNamespace(id="V", account_id="V-1")
 NOTHING = Side({}, {})
@@ -37,9 +40,6 @@ class Cache:
     def get(self, key: str) -> bytes | None:
         return self.kept.get(key)
 
-    def client_order_ids(self) -> set[str]:
-        return set()
-
     def positions_open(self, account_id: Any = None) -> list[Any]:
         return self.positions
 
@@ -51,6 +51,7 @@ class Venue:
         self.clients = (CLIENT,)
         self._says, self._believed = list(says), believed
         self.reconcile_faults: list[str] = []
+        self.asked: list[object] = []
 
     def forget_faults(self) -> None:
         """Each fault is heard once."""
@@ -59,7 +60,8 @@ class Venue:
         if self.reconcile_faults:
             raise ReportsFailed(self.reconcile_faults.pop())
 
-    async def of(self, _: Any) -> Side:
+    async def of(self, _: Any, instruments: object = None) -> Side:
+        self.asked.append(instruments)
         said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
         if isinstance(said, str):
             raise ReportsFailed(said)
@@ -68,11 +70,26 @@ class Venue:
     def believed(self, _: Any) -> Side:
         return self._believed
 
+    def on_their_way(self, _: Any) -> set[str]:
+        return set()
+
 
 def held(quantity: int) -> Any:
     return SimpleNamespace(
         instrument_id=SimpleNamespace(value="X.V"), signed_decimal_qty=lambda: Decimal(quantity)
     )
+
+
+def others_buy(made: VenueGate) -> None:
+    """One unit, by an order that NautilusTrader made from a report."""
+    order = SimpleNamespace(ts_submitted=0)
+    fill = SimpleNamespace(
+        account_id="V-1",
+        order_side=OrderSide.BUY,
+        instrument_id=SimpleNamespace(value="X.V"),
+        last_qty=SimpleNamespace(as_decimal=lambda: Decimal(1)),
+    )
+    made._foreign.add(order, fill)
 
 
 def gate(venue: Venue, cache: Cache | None = None) -> tuple[VenueGate, list[str]]:
@@ -106,7 +123,7 @@ async def under_way[T](work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Ta
 
 async def held_by(made: VenueGate) -> None:
     async with asyncio.timeout(5):
-        while not made.is_held:
+        while not made.told:
             await asyncio.sleep(0.001)
 
 
@@ -151,19 +168,103 @@ async def test_a_person_who_accepts_opens_it_and_the_engine_that_comes_back_reme
     assert told == ["V: position of X.V is 2 at the venue, 0 in the engine"]
 
 
-async def test_a_change_that_no_own_order_explains_waits_for_a_person_though_both_sides_agree() -> None:
+async def test_what_was_accepted_and_went_is_told_when_it_comes_back() -> None:
     cache = Cache()
-
-    async def reconcile() -> bool:
-        cache.positions = [held(1)]
-        return True
-
-    made, said = gate(Venue(ONE, believed=ONE), cache)
-    async with under_way(start(made, reconcile)) as waiting:
+    made, _ = gate(Venue(ONE), cache)
+    async with under_way(start(made)) as waiting:
         await held_by(made)
-        assert said == ["V: position of X.V is 1, and by the engine's own orders it would be 0"]
         made.accept()
         assert await waiting
+    again, _ = gate(Venue(NOTHING), cache)
+    assert await start(again)
+    third, told = gate(Venue(ONE), cache)
+    async with under_way(start(third)):
+        await held_by(third)
+    assert len(told) == 1
+
+
+async def test_a_stop_is_not_confirmed_by_what_a_person_accepted() -> None:
+    made, _ = gate(Venue(ONE))
+    async with under_way(start(made)) as waiting:
+        await held_by(made)
+        made.accept()
+        assert await waiting
+    until = asyncio.get_running_loop().time() + 1
+    assert await made.not_agreed(StopPolicy.FLATTEN, until) == (
+        "V: position of X.V is 1 at the venue, 0 in the engine",
+    )
+    assert await made.not_agreed(StopPolicy.CANCEL, until) == ()
+    assert await made.not_agreed(StopPolicy.LEAVE, until) == ()
+
+
+async def test_what_others_did_waits_for_a_person_also_after_a_crash() -> None:
+    cache = Cache()
+    made, said = gate(Venue(ONE, believed=ONE), cache)
+    cache.positions = [held(1)]
+
+    async def reconcile() -> bool:
+        others_buy(made)
+        return True
+
+    async with under_way(start(made, reconcile)):
+        await held_by(made)
+    assert said == ["V: position of X.V is 1, and by the engine's own orders it would be 0"]
+    again, told = gate(Venue(ONE, believed=ONE), cache)
+    async with under_way(start(again)) as waiting:
+        await held_by(again)
+        assert told == said
+        again.accept()
+        assert await waiting
+    third, told = gate(Venue(ONE, believed=ONE), cache)
+    assert await start(third)
+    assert told == []
+
+
+async def test_what_others_did_is_over_once_nothing_is_left_of_it() -> None:
+    cache = Cache()
+    made, said = gate(Venue(NOTHING), cache)
+    others_buy(made)
+    assert await start(made)
+    assert said == []
+
+
+async def test_a_look_that_takes_too_long_is_given_up_though_the_adapter_does_not_stop() -> None:
+    stubborn, began = asyncio.Event(), asyncio.get_running_loop().time()
+
+    async def swallow() -> bool:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await stubborn.wait()
+        return True
+
+    made, _ = gate(Venue(NOTHING))
+    with pytest.raises(ReportsFailed, match="in time"):
+        await start(made, swallow, within_s=0.05)
+    assert asyncio.get_running_loop().time() - began < 2
+    stubborn.set()
+
+
+async def test_a_venue_that_does_not_report_is_a_problem_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 0.0)
+    made, _ = gate(Venue("V openOrders: 503", "V openOrders: 503", NOTHING))
+    async with under_way(made.watch()), asyncio.timeout(5):
+        while not made.not_compared():
+            await asyncio.sleep(0.001)
+        assert made.not_compared() == ("V does not report its orders and positions: V openOrders: 503",)
+        while made.not_compared():
+            await asyncio.sleep(0.001)
+
+
+async def test_most_looks_ask_for_the_orders_that_the_engine_has_to_do_with() -> None:
+    venue = Venue(ONE, believed=ONE)
+    made, _ = gate(venue)
+    async with under_way(made.watch()), asyncio.timeout(5):
+        while len(venue.asked) < 2 * module.WHOLE_EVERY:
+            await asyncio.sleep(0.001)
+    assert venue.asked[0] == {"X.V"}
+    assert venue.asked.count(None) == 2
 
 
 async def test_a_report_that_failed_is_not_an_empty_one() -> None:

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from exchanges.binance.core.matching import parts
+from exchanges.core.prices import parts
 from tests.unit.exchanges.desk import Desk
 
 D = Decimal
@@ -99,6 +99,15 @@ def test_reduce_only_is_cut_to_the_position_and_expires_with_it() -> None:
     assert (closing["origQty"], closing["status"], desk.position()) == ("1.000", "FILLED", 0)
     assert desk.shown(resting)["status"] == "EXPIRED"
     assert desk.refused(side="SELL", reduceOnly="True") == -2022
+
+
+def test_reduce_only_orders_that_are_reached_together_never_turn_a_position_round() -> None:
+    desk = Desk()
+    desk.market("BUY", "3")
+    rows = [desk.limit("SELL", "2", price, reduceOnly="True") for price in ("51000", "51000.1")]
+    desk.touch("52000", "52000.1")
+    assert desk.position() == 0
+    assert [desk.shown(row)["executedQty"] for row in rows] == ["2.000", "1.000"]
 
 
 def test_a_position_realizes_what_it_closes_and_turns_at_the_new_price() -> None:

@@ -151,8 +151,7 @@ def test_clients_of_another_shape_count_as_money(clients: object) -> None:
         ({"environment": "TESTNET"}, "m:F", {"other"}, False),
         ({"environment": "LIVE"}, "m:F", {"keys"}, False),
         ({}, "m:F", {"keys"}, False),
-        ({}, BROKERS, {"keys"}, True),
-        ({}, BROKERS, (), False),
+        ({"ibg_port": 4002}, BROKERS, {"keys"}, False),
     ],
 )
 def test_addresses_of_a_secret_are_paper_where_its_owner_says_that_it_is_a_test_exchange(

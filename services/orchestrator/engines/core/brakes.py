@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from flotilla.schemas.brakes import EngineBrake
+from flotilla.schemas.brakes import AcceptMismatch, EngineBrake
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.session import CommandAccepted
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     brake: Brake | None = None
     policy: StopPolicy | None = None
-    accepts: bool = False
+    accepts: AcceptMismatch | None = None
     by: str = ""
 
 
@@ -128,7 +128,7 @@ def _refuse(engine: Engine, asked: Asked) -> None:
     if engine.is_worker:
         text = f"{name} runs backtests and trades nothing, so there is nothing to brake"
         raise invalid(FieldError("instance_id", text))
-    if asked.accepts:
+    if asked.accepts is not None:
         if session is None or session.state != RunState.MISMATCH:
             state = session.state if session else "not started"
             raise fault(FaultCode.CONFLICT, f"engine {name} is {state}: there is nothing to accept")
@@ -162,7 +162,7 @@ def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: d
 
 
 def _message(put: EngineBrake, asked: Asked) -> str:
-    if asked.accepts:
+    if asked.accepts is not None:
         return "what it and its venue do not agree on is accepted"
     if put.is_on:
         return f"is {put.text}"

@@ -1,0 +1,1 @@
+"""An Interactive Brokers gateway: the text protocol of server version 176."""

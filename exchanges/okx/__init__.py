@@ -1,0 +1,1 @@
+"""An exchange that speaks OKX: USDT swaps in net mode."""
