@@ -19,7 +19,7 @@ from flotilla.engine_sidecar.checking.requirements import python_here, requireme
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
 from flotilla.engine_sidecar.link.own_folders import make_folder
 from flotilla.engine_sidecar.link.wheel_folders import WheelFolders
-from flotilla.engine_sidecar.strategies.import_path import extend_path
+from flotilla.engine_sidecar.strategies.import_path import extend_path, named_folders
 from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.environment import WHEELS_FOLDER
 from flotilla.schemas.fault import FieldError
@@ -77,8 +77,8 @@ def package_of(
         if unmet := _unmet(files, opened):
             return PackageFindings(problems=unmet)
         packages.add(check.archives[:1], wheels=wheels.path if wheels else "")
-        unpacked = (packages.folder, Path(wheels.path) if wheels and wheels.path else None)
-        walls = Walls(scratch, readable=tuple(folder for folder in unpacked if folder))
+        readable = (packages.folder, wheels.path if wheels else "", *named_folders())
+        walls = Walls(scratch, readable=tuple(Path(folder) for folder in readable if folder))
         trial = IsolatedCheck("package", lambda: package_check.findings(files), walls)
         told = trial.answer(patience_s)
     except (ArchiveError, UnpackingError) as error:

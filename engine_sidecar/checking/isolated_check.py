@@ -33,7 +33,7 @@ _FILE_BYTES: Final = 8 << 20
 class Walls(msgspec.Struct, frozen=True):
     """For what is trusted least: no socket, no other process, no file but below `folder`; a gigabyte beyond what there is already.
 
-    It reads what Python needs, below `folder`, and what is in `readable`.
+    It reads what Python needs, below `folder`, and what is in `readable`, but for what `folder` stands in.
     """
 
     folder: Path
@@ -128,7 +128,7 @@ class IsolatedCheck:
             else:
                 _limit()
                 own = self._walls.folder
-                readable = (*readable_from(own), *self._walls.readable)
+                readable = readable_from(own, self._walls.readable)
                 confine(KernelLocks.offered(), folders=(own,), readable=readable, is_sealed=True)
             with os.fdopen(verdict, "wb") as pipe:
                 pipe.write(msgspec.json.encode(judge()))

@@ -3,11 +3,9 @@
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
-
-from flotilla.schemas.environment import STRATEGY_PATH
 
 _SYSTEM: Final = (
     *("/usr", "/lib", "/lib64", "/bin", "/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"),
@@ -33,13 +31,15 @@ _PATHS: Final = ("stdlib", "platstdlib", "purelib", "platlib")
 _LIBRARIES: Final = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def readable_from(own: Path) -> tuple[Path, ...]:
-    """Files and folders that are there: Python, what is installed, where modules are found, our own code, little of the system.
+def readable_from(own: Path, more: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """Files and folders that are there: Python, what is installed, where modules are found, our own code, little of the system, and `more`.
 
     None in which `own` stands, the process's folder: a local process has it in the state folder, among the keys of the fleet.
     """
     home = own.resolve()
-    found = dict.fromkeys(Path(path).resolve() for path in _wanted() if os.path.exists(path))
+    found = dict.fromkeys(
+        Path(path).resolve() for path in (*_wanted(), *map(str, more)) if os.path.exists(path)
+    )
     return tuple(path for path in found if path not in (home, *home.parents))
 
 
@@ -48,10 +48,9 @@ def _wanted() -> Iterator[str]:
     yield from (sysconfig.get_path(name) for name in _PATHS)
     yield from (os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix))
     yield from _code_of_ours()
-    # Where it was started has no code of its own, unless it is named.
+    # Python puts it there by itself, and where we were started has no code that is meant.
     working = _working_folder()
-    named = {os.path.abspath(folder) for folder in STRATEGY_PATH.given() or ()}
-    yield from (path for path in sys.path if path and (path != working or path in named))
+    yield from (path for path in sys.path if path not in ("", working))
     yield from (path for name in _LIBRARIES for path in os.environ.get(name, "").split(os.pathsep) if path)
 
 

@@ -110,6 +110,15 @@ async def test_a_body_that_stops_coming_is_given_up(stage: Stage) -> None:
         ("type=quotes&instrument=nothing&file=x.csv", "instrument"),
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&decimal=x", "decimal"),
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&boots=1", "boots"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&class=horse", "class"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&delimiter=ab", "delimiter"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&delimiter=%22", "delimiter"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&defaultSize=-1", "default_size"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&defaultSize=much", "default_size"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=Europe/Atlantis", "timezone"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=../UTC", "timezone"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=Europe", "timezone"),
+        ("type=bars&instrument=EUR/USD.SIM&file=x.csv&stamp=middle", "stamp"),
         ("instrument=EUR/USD.SIM&file=x.csv", "type"),
     ],
 )
@@ -119,6 +128,21 @@ async def test_options_that_make_no_sense_are_refused_before_the_body_is_read(
     async with stage.http.post(f"{API}/catalog/imports?{query}", data=b"x") as answer:
         told = await answer.json()
     assert (answer.status, [error["field"] for error in told["errors"]]) == (422, [field])
+    assert stage.orchestrator.requests == []
+
+
+async def test_what_may_be_chosen_is_listed(stage: Stage) -> None:
+    for name, wrong, choices in (("stamp", "middle", "close, open"), ("prices", "x", "adjusted, raw")):
+        async with stage.http.post(f"{IMPORTS}&{name}={wrong}", data=b"x") as answer:
+            (error,) = (await answer.json())["errors"]
+        assert error["message"] == f"Invalid enum value '{wrong}'; choose from {choices}"
+
+
+async def test_a_time_that_ends_before_it_begins_is_refused_by_its_field(stage: Stage) -> None:
+    path = f"{API}/catalog/data?identifier=SPX.SIM&from=2020-01-02&to=2020-01-01T23:59:59"
+    async with stage.http.delete(path) as answer:
+        told = await answer.json()
+    assert (answer.status, [error["field"] for error in told["errors"]]) == (422, ["to"])
     assert stage.orchestrator.requests == []
 
 
