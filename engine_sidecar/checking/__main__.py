@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from flotilla.engine_sidecar.checking.free_texts import shown_findings
+from flotilla.engine_sidecar.checking.free_texts import shown, shown_findings
 from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck, Walls
 from flotilla.engine_sidecar.checking.requirements import python_here, requirement_problems
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
@@ -91,7 +91,8 @@ def package_of(
     try:
         found = shown_findings(msgspec.json.decode(told, type=PackageFindings))
     except msgspec.DecodeError as error:
-        return PackageFindings(problems=(FieldError("package", f"its check was tampered with: {error}"),))
+        text = shown(f"its check was tampered with: {error}")
+        return PackageFindings(problems=(FieldError("package", text),))
     lacking = KernelLocks.offered().missing_walls
     return msgspec.structs.replace(found, notes=(*found.notes, *lacking))
 

@@ -12,7 +12,7 @@ MOST_CHARACTERS: Final = 4096
 _LONGEST_SEED: Final = 128
 HIDDEN: Final = "***"
 _KEY: Final = re.compile(
-    # A block to its end, or to that of the text; the parts of a token; a seed of the bus (U, A, O: user, account, operator, …).
+    # A block to its end, or to that of the text; the parts of a token; a seed of the bus (SU…, SA…, SO…: of a user, an account, an operator, …).
     r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-+END [A-Z0-9 ]+-+|\Z)"
     r"|\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}"
     r"|\bS[UAONCX][A-Z2-7]{20,}",
@@ -32,8 +32,8 @@ def raised(error: BaseException) -> str:
 
 
 def shown_problem(problem: FieldError) -> FieldError:
-    """With its text as it may be shown."""
-    return FieldError(problem.field, shown(problem.message))
+    """As it may be shown: the code that is checked has a hand in both."""
+    return FieldError(shown(problem.field), shown(problem.message))
 
 
 def shown_findings(found: PackageFindings) -> PackageFindings:
