@@ -10,6 +10,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What a verb takes."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=3650)]
+
+
 class Fill(Body):
     order_id: int | None = None
     client_id: str | None = None
@@ -38,13 +42,13 @@ class Seconds(Body):
 
 
 class Skew(Body):
-    ms: int
+    ms: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
 
 
 class Conduct(Body):
     hold_fills: bool | None = None
-    parts: int | None = None
-    fill_after_cancel: int | None = None
+    parts: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    fill_after_cancel: Count | None = None
 
 
 class Stream(Body):

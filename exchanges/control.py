@@ -12,6 +12,9 @@ from aiohttp import web
 
 from exchanges.core.faults import Planned
 
+_MOST_DIGITS = 8
+_MOST_PLACES = 12
+
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a verb that needs none."""
@@ -68,9 +71,8 @@ class Control:
         except msgspec.DecodeError as error:
             raise Refused(f"{name}: {error}") from None
         for field in given.__struct_fields__:
-            value = getattr(given, field)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise Refused(f"{name}: {field}: {value} is not a number")
+            if (problem := _unusable(getattr(given, field))) is not None:
+                raise Refused(f"{name}: {field}: {problem}")
         return verb, given
 
     async def do(self, name: str, body: bytes) -> object:
@@ -153,6 +155,21 @@ def read_schedule(path: Path) -> list[Planned]:
         return msgspec.json.decode(path.read_bytes(), type=list[Planned])
     except (OSError, msgspec.DecodeError) as error:
         raise Refused(f"{path}: {error}") from None
+
+
+def _unusable(value: object) -> str | None:
+    """What is wrong with a number that no venue has, and that arithmetic of 28 digits does not hold."""
+    if not isinstance(value, Decimal | float):
+        return None
+    number = value if isinstance(value, Decimal) else Decimal(value)
+    if not number.is_finite():
+        return f"{value} is not a number"
+    if number and number.adjusted() > _MOST_DIGITS:
+        return f"{value} is not below 1e{_MOST_DIGITS + 1}"
+    exponent = number.as_tuple().exponent
+    if isinstance(value, Decimal) and isinstance(exponent, int) and exponent < -_MOST_PLACES:
+        return f"{value} has more than {_MOST_PLACES} decimals"
+    return None
 
 
 def _of_query(request: web.Request) -> bytes:

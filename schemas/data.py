@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.ids import HostId, InstrumentId, RequestId
+from flotilla.schemas.instrument_classes import InstrumentClass
 
 MOST_POINTS: Final = 2_000
 MOST_GAPS: Final = 1_000
@@ -170,6 +171,20 @@ ImportId: TypeAlias = Annotated[
 ]
 _Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 _Columns: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4_000)]
+_Delimiter: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:tab|\\t|[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f])\Z",
+        description="Between columns: one ASCII character that is no quote and no end of line, or `tab`.",
+    ),
+]
+_Size: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,2})?\Z",
+        description="A decimal number that is not negative.",
+    ),
+]
 _Places: TypeAlias = Annotated[int, Meta(ge=0, le=16)]
 
 
@@ -199,20 +214,20 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time_format: _Text | None = None
     columns: _Columns | None = None
     no_header: bool = False
-    delimiter: _Text | None = None
+    delimiter: _Delimiter | None = None
     skip: Annotated[int, Meta(ge=0, le=10_000)] = 0
     decimal: Literal[".", ","] = "."
     thousands: Annotated[str, Meta(pattern=r"\A[.,' _]\Z")] | None = None
     fixed_decimals: _Places | None = None
     prices: Literal["raw", "adjusted"] | None = None
-    default_size: _Text | None = None
+    default_size: _Size | None = None
     sort: bool = False
     dedupe: bool = False
     replace: bool = False
     dry_run: bool = False
     price_precision: _Places | None = None
     size_precision: _Places | None = None
-    instrument_class: _Text | None = msgspec.field(default=None, name="class")
+    instrument_class: InstrumentClass | None = msgspec.field(default=None, name="class")
     currency: _Text = "USD"
 
 
@@ -236,10 +251,14 @@ class DataUploaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportData(ImportOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for an uploaded file to be imported. With `dry_run` it is only said how its first rows are understood."""
+    """Asks for an uploaded file to be imported. With `dry_run` it is only said how its first rows are understood.
+
+    `digest` is part of what makes two requests the same.
+    """
 
     import_id: ImportId
     file: FileName
+    digest: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="The file's SHA-256.")] | None = None
     host: HostId | None = None
     request_id: RequestId | None = None
 

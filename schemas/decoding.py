@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from flotilla.schemas.choices import with_choices
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, invalid
 from flotilla.schemas.numbers import may_be_out_of_range, out_of_range_at
 
@@ -60,7 +61,7 @@ def decode(body: bytes, into: type[T] | Any) -> T:
     try:
         value: T = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        raise FaultError(_out_of_range(body) or _invalid(_text_of_body(body, into, error))) from None
+        raise FaultError(_out_of_range(body) or _invalid(_text_of_body(body, into, error), into)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FaultError(
             Fault(code=FaultCode.MALFORMED, message=f"body is not valid JSON: {error}")
@@ -83,7 +84,7 @@ def convert(value: object, into: type[T] | Any, root: str = "") -> T:
     try:
         converted: T = msgspec.convert(value, type=into)
     except msgspec.ValidationError as error:
-        raise FaultError(_invalid(_text(value, into, error), root)) from None
+        raise FaultError(_invalid(_text(value, into, error), into, root)) from None
     except RecursionError:
         raise FaultError(
             Fault(code=FaultCode.MALFORMED, message=f"{root or 'body'} is nested too deep")
@@ -114,10 +115,10 @@ def _complaint(value: Any, into: Any) -> str | None:
     return None
 
 
-def _invalid(text: str, root: str = "") -> Fault:
+def _invalid(text: str, into: Any, root: str = "") -> Fault:
     at = _AT.search(text)
     path = at["path"].removeprefix("$").removeprefix(".") if at else ""
-    message = text[: at.start()] if at else text
+    message = with_choices(text[: at.start()] if at else text, path, into)
     for pattern in (_UNKNOWN, _MISSING, _CHECKED):
         if named := pattern.search(message):
             path = f"{path}.{named['name']}".removeprefix(".")

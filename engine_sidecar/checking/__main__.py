@@ -8,16 +8,18 @@ its own, which may end or hang as it likes.
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.checking.free_texts import shown, shown_findings
 from flotilla.engine_sidecar.checking.isolated_check import PATIENCE_S, IsolatedCheck, Walls
 from flotilla.engine_sidecar.checking.requirements import python_here, requirement_problems
 from flotilla.engine_sidecar.confinement.confine import KernelLocks
 from flotilla.engine_sidecar.link.own_folders import make_folder
 from flotilla.engine_sidecar.link.wheel_folders import WheelFolders
-from flotilla.engine_sidecar.strategies.import_path import extend_path
+from flotilla.engine_sidecar.strategies.import_path import extend_path, named_folders
 from flotilla.engine_sidecar.strategies.packages import OpenPackages, UnpackingError
 from flotilla.schemas.environment import WHEELS_FOLDER
 from flotilla.schemas.fault import FieldError
@@ -78,7 +80,9 @@ def package_of(
         if unmet := _unmet(files, opened()):
             return PackageFindings(problems=unmet)
         packages.add(check.archives[:1], wheels=wheels.path if wheels else "")
-        trial = IsolatedCheck("package", lambda: package_check.findings(files), Walls(scratch))
+        readable = (packages.folder, wheels.path if wheels else "", *named_folders())
+        walls = Walls(scratch, readable=tuple(Path(folder) for folder in readable if folder))
+        trial = IsolatedCheck("package", lambda: package_check.findings(files), walls)
         told = trial.answer(patience_s)
     except (ArchiveError, UnpackingError) as error:
         return PackageFindings(problems=(FieldError("package", str(error)),))
@@ -88,9 +92,10 @@ def package_of(
     if isinstance(told, FieldError):
         return PackageFindings(problems=(told,))
     try:
-        found = msgspec.json.decode(told, type=PackageFindings)
+        found = shown_findings(msgspec.json.decode(told, type=PackageFindings))
     except msgspec.DecodeError as error:
-        return PackageFindings(problems=(FieldError("package", f"its check was tampered with: {error}"),))
+        text = shown(f"its check was tampered with: {error}")
+        return PackageFindings(problems=(FieldError("package", text),))
     lacking = KernelLocks.offered().missing_walls
     return msgspec.structs.replace(found, notes=(*found.notes, *lacking))
 

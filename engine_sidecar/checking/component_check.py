@@ -43,6 +43,7 @@ from flotilla.engine_sidecar.checking.examining import (
     first_line,
     path_of,
 )
+from flotilla.engine_sidecar.checking.free_texts import raised
 from flotilla.schemas.package import ComponentKind, FoundComponent
 
 
@@ -120,7 +121,7 @@ def _margin_model(kind: type) -> Examined:
     try:
         MarginModelFactory.create(MarginModelConfig(model_type=place))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a constructor may raise anything
-        return Examined(found, note=f"{place} was not built without a `config`: {error}")
+        return Examined(found, note=f"{place} was not built without a `config`: {raised(error)}")
     return Examined(found)
 
 

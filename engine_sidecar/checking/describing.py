@@ -14,6 +14,7 @@ from nautilus_trader.model.data import BarType
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.trading.config import StrategyConfig
 
+from flotilla.engine_sidecar.checking.free_texts import raised
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.ids import NAME_PATTERN
 
@@ -75,7 +76,7 @@ def _fields(
         except IndescribableError as error:
             wrong[field.encode_name] = str(error)
         except Exception as error:  # noqa: BLE001 - factories of defaults, and types, are people's own code
-            wrong[field.encode_name] = f"cannot be described: {type(error).__name__}: {error}"
+            wrong[field.encode_name] = f"cannot be described: {raised(error)}"
     return found, wrong
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from flotilla.engine_sidecar.checking.describing import parameters_of
+from flotilla.engine_sidecar.checking.free_texts import raised
 from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.fault import FieldError
 
@@ -69,7 +70,7 @@ def examined(kind: type, config_base: Any, build: Build, *, otherwise: Any = Non
     try:
         return _examined(kind, config_base, build, otherwise)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - annotations and attributes of a class are people's own code
-        text = f"it cannot be examined: {type(error).__name__}: {error}"
+        text = f"it cannot be examined: {raised(error)}"
         return Examined(None, (FieldError(path_of(kind), text),))
 
 
@@ -146,7 +147,7 @@ def _building(found: Found, build: Build) -> str | None:
     try:
         build(found, dict(_sampled(found.parameters)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a constructor may raise anything
-        return f"{type(error).__name__}: {error}"
+        return raised(error)
     return None
 
 

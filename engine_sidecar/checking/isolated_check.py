@@ -14,7 +14,9 @@ from typing import Final
 
 import msgspec
 
+from flotilla.engine_sidecar.checking.free_texts import shown, shown_problem
 from flotilla.engine_sidecar.confinement.confine import KernelLocks, confine
+from flotilla.engine_sidecar.confinement.readable import readable_from
 from flotilla.schemas.fault import FieldError
 
 PATIENCE_S: Final = 10.0
@@ -38,9 +40,13 @@ def begins_with(step: str) -> None:
 
 
 class Walls(msgspec.Struct, frozen=True):
-    """For what is trusted least: no socket, no other process, and no file but below `folder`; a gigabyte beyond what there is already."""
+    """For what is trusted least: no socket, no other process, no file but below `folder`; a gigabyte beyond what there is already.
+
+    It reads what Python needs, below `folder`, and what is in `readable`, but for what `folder` stands in.
+    """
 
     folder: Path
+    readable: tuple[Path, ...] = ()
 
 
 class IsolatedCheck:
@@ -64,7 +70,7 @@ class IsolatedCheck:
         if isinstance(told, FieldError):
             return [told]
         try:
-            return msgspec.json.decode(told, type=list[FieldError])
+            return [shown_problem(each) for each in msgspec.json.decode(told, type=list[FieldError])]
         except msgspec.DecodeError:
             return [FieldError(self._place, "the class overwrote the answer of its check")]
 
@@ -80,9 +86,11 @@ class IsolatedCheck:
             os.kill(self._pid, signal.SIGKILL)
         _, status = os.waitpid(self._pid, 0)
         os.close(self._verdict)
+        what = "the class" if self._walls is None else "its code"
+        if told and len(told) > _MOST_BYTES:
+            return FieldError(self._place, f"{what} has more than {_MOST_BYTES >> 20} MiB to say of itself")
         if told and _is_json(told):
             return told
-        what = "the class" if self._walls is None else "its code"
         if is_late:
             text = f"{what} did not let its check end within {patience_s:g} s{self._at_work_on()}"
             return FieldError(self._place, text)
@@ -94,7 +102,7 @@ class IsolatedCheck:
         os.close(process)
 
     def _read(self, deadline: float) -> bytes | None:
-        """All that it wrote, or None when it has not closed the pipe in time. What is there after the deadline counts too."""
+        """All that it wrote, or more than it may; None when it has not closed the pipe in time. What is there after the deadline counts too."""
         told = bytearray()
         while len(told) <= _MOST_BYTES:
             left = max(0.0, deadline - time.monotonic())
@@ -104,11 +112,11 @@ class IsolatedCheck:
             if not data:
                 return bytes(told)
             told += data
-        return None
+        return bytes(told)
 
     def _last_words(self) -> str:
         words = [line.strip() for line in self._tail() if line.strip() and not line.startswith("note: ")]
-        return f": {' '.join(words)[-_TAIL_CHARACTERS:]}" if words else ""
+        return f": {shown(' '.join(words))[-_TAIL_CHARACTERS:]}" if words else ""
 
     def _at_work_on(self) -> str:
         """By the last step that it said to begin, where it said so."""
@@ -134,7 +142,9 @@ class IsolatedCheck:
                 confine(KernelLocks.offered())
             else:
                 _limit()
-                confine(KernelLocks.offered(), folders=(self._walls.folder,), is_sealed=True)
+                own = self._walls.folder
+                readable = readable_from(own, self._walls.readable)
+                confine(KernelLocks.offered(), folders=(own,), readable=readable, is_sealed=True)
             with os.fdopen(verdict, "wb") as pipe:
                 pipe.write(msgspec.json.encode(judge()))
             code = 0

@@ -15,6 +15,7 @@ from flotilla.engine_sidecar.checking.examining import (
     config_class_of,
     examined,
 )
+from flotilla.engine_sidecar.checking.free_texts import raised, shown
 from flotilla.engine_sidecar.checking.isolated_check import begins_with
 from flotilla.engine_sidecar.strategies.building import build_strategy
 from flotilla.schemas.fault import FieldError
@@ -66,9 +67,9 @@ def _imported(name: str) -> ModuleType | FieldError:
     try:
         return importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
-        text = f"it cannot be imported: {type(error).__name__}: {error}{_line(error, name)}"
+        text = f"it cannot be imported: {raised(error)}{_line(error, name)}"
     except SystemExit as error:
-        ends = f"it ends its process when it is imported: sys.exit({error}){_line(error, name)}"
+        ends = f"it ends its process when it is imported: sys.exit({shown(str(error))}){_line(error, name)}"
         text = f'{ends}; put what a script does under `if __name__ == "__main__":`'
     return FieldError(name, text)
 

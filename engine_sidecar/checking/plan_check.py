@@ -8,6 +8,7 @@ import msgspec
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
+from flotilla.engine_sidecar.checking.free_texts import raised, shown
 from flotilla.engine_sidecar.engine.client_configs import field_value, imported
 from flotilla.engine_sidecar.engine.node_building import build_node
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError, node_plan
@@ -36,7 +37,7 @@ def strategy_problems(place: str, strategy: Mapping[str, Any]) -> list[FieldErro
     try:
         build_strategy(dict(strategy), _ignore)
     except Exception as error:  # noqa: BLE001 - a constructor may raise anything
-        return [FieldError(place, f"{type(error).__name__}: {error}")]
+        return [FieldError(place, raised(error))]
     return []
 
 
@@ -96,8 +97,8 @@ def _class(place: str, path: str, parent: type) -> Any:
     try:
         found = imported(path)
     except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
-        raised = "" if isinstance(error, ValueError) and error.__cause__ else f"{type(error).__name__}: "
-        return FieldError(place, f"{raised}{error}")
+        is_ours = isinstance(error, ValueError) and error.__cause__
+        return FieldError(place, shown(str(error)) if is_ours else raised(error))
     if not isinstance(found, type) or not issubclass(found, parent):
         return FieldError(place, f"{path!r} is no {parent.__name__}")
     return found

@@ -59,7 +59,7 @@ class KernelLocks(msgspec.Struct, frozen=True, kw_only=True):
         files = (
             ()
             if self.landlock_abi
-            else ("this host cannot keep a check from writing files: it has no Landlock",)
+            else ("this host cannot keep a check from reading and writing files: it has no Landlock",)
         )
         rest = "this host cannot keep a check from sockets and processes of its own: seccomp takes no filter"
         return files if self.has_filter else (*files, rest)
@@ -70,19 +70,20 @@ def confine(
     tcp_ports: Collection[int] | None = (),
     *,
     folders: Collection[Path] | None = None,
+    readable: Collection[Path] | None = None,
     is_sealed: bool = False,
 ) -> None:
     """Shuts this process in; it must have one thread. Raises OSError, and then it must not go on.
 
     TCP connections go to `tcp_ports` only, None being all; where Landlock has no such rule, to none or to all. Files are written
-    below `folders` only, None being everywhere. `is_sealed`: it opens no socket and starts neither process nor thread. What it is, and what it starts, dies first when memory runs out.
+    below `folders` only, None being everywhere, and read there and in `readable` only, None being everywhere too. `is_sealed`: it opens no socket and starts neither process nor thread. What it is, and what it starts, dies first when memory runs out.
     """
     show_memory()
     # Before the folders: to take that back it would have to write there.
     Path("/proc/self/oom_score_adj").write_text("1000")
     prctl(_NO_NEW_PRIVILEGES, 1)
     if locks.landlock_abi:
-        landlock.restrict(locks.landlock_abi, tcp_ports, folders)
+        landlock.restrict(locks.landlock_abi, tcp_ports, folders, readable)
     if locks.has_filter:
         has_tcp_rule = locks.landlock_abi >= landlock.TCP_ABI
         call_filter.install(

@@ -23,6 +23,9 @@ _MAKE_BLOCK_DEVICE: Final = 1 << 11
 """What no engine may do anyhow: a ruleset of the first versions must forbid something in the file system."""
 _WRITE: Final = 1 << 1 | 0b1_1111_1111 << 4
 """Writing files, and making and removing whatever there is."""
+_READ_FILE: Final = 1 << 2
+_READ: Final = _READ_FILE | 1 << 3
+"""Reading files, and what folders have in them."""
 _MOVE_ABI, _MOVE = 2, 1 << 13
 _TRUNCATE_ABI, _TRUNCATE = 3, 1 << 14
 _PATH_BENEATH: Final = 1
@@ -39,18 +42,27 @@ def offered_abi() -> int:
         return 0
 
 
-def restrict(abi: int, tcp_ports: Collection[int] | None, folders: Collection[Path] | None = None) -> None:
+def restrict(
+    abi: int,
+    tcp_ports: Collection[int] | None,
+    folders: Collection[Path] | None = None,
+    readable: Collection[Path] | None = None,
+) -> None:
     """Shuts this process in, as far as version `abi` (1 or later) can. Raises OSError.
 
     From then on it reads, traces and signals none outside, finds no abstract socket of theirs, takes TCP connections on no port,
-    makes them to `tcp_ports` only, and writes and removes files below `folders` only. None is all.
+    makes them to `tcp_ports` only, writes and removes files below `folders` only, and opens for reading what is in `folders` and
+    `readable` only, which must be there. None is all.
     """
     writes = 0 if folders is None else _writes(abi)
-    ruleset = _ruleset(abi, tcp_ports, writes)
+    reads = 0 if readable is None else _READ
+    ruleset = _ruleset(abi, tcp_ports, writes | reads)
     fd = syscall(_CREATE_RULESET, ruleset, len(ruleset), 0)
     try:
         for folder in folders or ():
-            _let_write(fd, folder, writes)
+            _let(fd, folder, writes | reads)
+        for path in readable or ():
+            _let(fd, path, _READ if path.is_dir() else _READ_FILE)
         if abi >= TCP_ABI:
             for port in tcp_ports or ():
                 syscall(_ADD_RULE, fd, _NET_PORT, struct.pack("QQ", _CONNECT_TCP, port), 0)
@@ -64,19 +76,19 @@ def _writes(abi: int) -> int:
     return _WRITE | moves | (_TRUNCATE if abi >= _TRUNCATE_ABI else 0)
 
 
-def _let_write(ruleset: int, folder: Path, writes: int) -> None:
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _let(ruleset: int, path: Path, rights: int) -> None:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", writes, fd), 0)
+        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
     finally:
         os.close(fd)
 
 
-def _ruleset(abi: int, tcp_ports: Collection[int] | None, writes: int) -> bytes:
+def _ruleset(abi: int, tcp_ports: Collection[int] | None, files: int) -> bytes:
     """A `struct landlock_ruleset_attr`: what is forbidden unless a rule allows it, and what is forbidden for good."""
     if abi < TCP_ABI:
-        return struct.pack("Q", writes or _MAKE_BLOCK_DEVICE)
+        return struct.pack("Q", files or _MAKE_BLOCK_DEVICE)
     net = _BIND_TCP if tcp_ports is None else _BIND_TCP | _CONNECT_TCP
     if abi < SCOPES_ABI:
-        return struct.pack("QQ", writes, net)
-    return struct.pack("QQQ", writes, net, _ABSTRACT_UNIX_SOCKETS | _SIGNALS)
+        return struct.pack("QQ", files, net)
+    return struct.pack("QQQ", files, net, _ABSTRACT_UNIX_SOCKETS | _SIGNALS)

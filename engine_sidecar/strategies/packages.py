@@ -52,6 +52,11 @@ class OpenPackages:
         """The folders that modules are imported from."""
         return tuple(self._roots.values())
 
+    @property
+    def folder(self) -> Path | None:
+        """Where their files are, those that are no modules too; None before there is one."""
+        return self._folder
+
     def close(self) -> None:
         """Removes the files."""
         if self._folder is not None:

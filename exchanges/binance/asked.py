@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from exchanges.asked import Body
+from exchanges.asked import Body, Count, Days
 
 
 class Touch(Body):
@@ -28,7 +28,7 @@ class Hand(Body):
     symbol: str
     qty: Decimal
     price: Decimal
-    age_days: float = 0.0
+    age_days: Days = 0.0
     account: str | None = None
 
 
@@ -52,9 +52,9 @@ class Ban(Body):
 
 
 class Limit(Body):
-    weight: int | None = None
-    orders_minute: int | None = None
-    orders_ten_seconds: int | None = None
+    weight: Count | None = None
+    orders_minute: Count | None = None
+    orders_ten_seconds: Count | None = None
 
 
 class Rate(Body):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Literal
 
-from exchanges.asked import Body
+from exchanges.asked import Body, Count, Days
 
 
 class Touch(Body):
@@ -26,7 +26,7 @@ class Hand(Body):
     instrument: str
     qty: Decimal
     price: Decimal
-    age_days: float = 0.0
+    age_days: Days = 0.0
     account: str | None = None
 
 
@@ -51,4 +51,4 @@ class Which(Body):
 
 
 class Limit(Body):
-    orders_two_seconds: int | None = None
+    orders_two_seconds: Count | None = None

@@ -62,8 +62,6 @@ class FaultVerbs:
         self._server.end_maintenance()
 
     def _conduct(self, asked: Conduct) -> None:
-        if asked.parts is not None and asked.parts < 1:
-            raise ValueError(f"parts: {asked.parts} is not 1 or more")
         held = self._venue.conduct.hold_fills and asked.hold_fills is False
         set_given(self._venue.conduct, asked)
         if held:

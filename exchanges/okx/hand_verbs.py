@@ -84,8 +84,8 @@ class HandVerbs:
     def _hand(self, asked: Hand) -> dict[str, object]:
         if asked.instrument not in self._venue.state.instruments:
             raise KeyError(asked.instrument)
-        if asked.price <= 0 or asked.age_days < 0:
-            raise ValueError("price is above 0, age_days not below")
+        if asked.price <= 0:
+            raise ValueError("price is above 0")
         account, at_ms = self._account(asked.account), self._venue.now_ms - int(asked.age_days * DAY_MS)
         order = settling.adopt(self._venue, account, asked.instrument, asked.qty, asked.price, at_ms=at_ms)
         self._server.follow_up()

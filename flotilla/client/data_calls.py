@@ -1,11 +1,14 @@
 """What an operator can ask of the fleet's catalog: pictures, gaps and rows of a data set, its import and its removal."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas import contract
@@ -86,24 +89,28 @@ class DataCalls:
         """Uploads a file and asks for its import; `options` are those of `flotilla data import`, such as `bar_type`, `timezone`, `dry_run`,
         and `class`. Answers as soon as it is in the queue: `imported` says what became of it.
 
-        Raises FaultError: `invalid` naming an option at fault, or a file that cannot be read, `too_large`.
+        Raises FaultError: `invalid` naming an option at fault, or a file that cannot be read, `too_large`, `conflict` for a request id that
+        was used with another file or options.
         """
         file, import_id = Path(path), request_id or new_request_id()
         named = {"import_id": import_id, "file": file.name, "host": host}
         asked = {"type": type, "instrument": instrument, **options, **named, "request_id": import_id}
         request: ImportData = convert(asked, ImportData)
-        offset = 0
+        offset, digest, is_asked = 0, hashlib.sha256(), False
         try:
             with await asyncio.to_thread(file.open, "rb") as opened:
                 while data := await asyncio.to_thread(opened.read, PIECE_BYTES):
+                    digest.update(data)
+                    if is_asked:
+                        continue  # the same request was carried out before, if its file was the same
                     piece = UploadData(
                         import_id=import_id, file=request.file, offset=offset, data=data, host=host
                     )
-                    if (await self.bus.call(contract.CATALOG_UPLOAD, piece)).is_asked:
-                        break  # the same request was carried out before
+                    is_asked = (await self.bus.call(contract.CATALOG_UPLOAD, piece)).is_asked
                     offset += len(data)
         except OSError as error:
             raise invalid(FieldError("path", f"{file}: {error.strerror}")) from None
+        request = msgspec.structs.replace(request, digest=digest.hexdigest())
         return await self.bus.call(contract.CATALOG_IMPORT, request)
 
     async def imported(

@@ -117,6 +117,10 @@ async def test_a_file_that_is_sent_is_imported_once_and_in_the_catalog(
     assert (told["success"], report["event"], report["new_rows"]) == (True, "imported", 30_000)
     again = await rest.send(f"{API}/catalog/imports?{QUERY}&file=abc.csv", file.read_bytes(), key="abc-1")
     assert again == begun
+    other = minutes(tmp_path, 40, name="other.csv")
+    path = f"{API}/catalog/imports?{QUERY}&file=abc.csv"
+    told = await rest.send(path, other.read_bytes(), key="abc-1", status=409)
+    assert told["code"] == "conflict"
     chart = await fleet.chart(ABC, points=10)
     assert (chart.events, len(chart.points)) == (30_000, 10)
     listed = (await rest.done("GET", f"{API}/catalog/imports"))["imports"]
@@ -126,6 +130,11 @@ async def test_a_file_that_is_sent_is_imported_once_and_in_the_catalog(
 
     same = await fleet.import_data(file, **OPTIONS, request_id="abc-2")
     assert await fleet.import_data(file, **OPTIONS, request_id="abc-2") == same
+    (tmp_path / "elsewhere").mkdir()
+    other = other.rename(tmp_path / "elsewhere" / file.name)
+    with pytest.raises(FaultError) as refused:
+        await fleet.import_data(other, **OPTIONS, request_id="abc-2")
+    assert refused.value.fault.code == FaultCode.CONFLICT
     done = await fleet.imported(same.import_id, wait_s=60)
     assert (done.state, done.reports[0]["event"]) == ("completed", "unchanged")
 

@@ -1,6 +1,7 @@
 """Bodies that are files: handed on piece by piece, within bounds, by whom may send them."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,6 +60,7 @@ async def test_a_file_goes_on_in_pieces_and_is_imported_under_the_id_of_the_requ
         skip=2,
         import_id="one",
         file="eurusd.csv",
+        digest=hashlib.sha256(body).hexdigest(),
         request_id="one",
     )
 
@@ -68,6 +70,9 @@ async def test_a_request_that_was_carried_out_before_uploads_nothing_again(stage
     async with stage.http.post(IMPORTS, data=b"x", headers={"Idempotency-Key": "one"}) as answer:
         assert answer.status == 200
     assert uploads(stage) == []
+    # What tells a repeat from another file under the same id.
+    (asked,) = [one for one in stage.orchestrator.requests if isinstance(one, ImportData)]
+    assert asked.digest == hashlib.sha256(b"x").hexdigest()
 
 
 async def test_whether_it_was_carried_out_before_is_asked_of_the_host_that_is_meant(stage: Stage) -> None:
@@ -115,6 +120,15 @@ async def test_a_body_that_stops_coming_is_given_up(stage: Stage) -> None:
         ("type=quotes&instrument=nothing&file=x.csv", "instrument"),
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&decimal=x", "decimal"),
         ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&boots=1", "boots"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&class=horse", "class"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&delimiter=ab", "delimiter"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&delimiter=%22", "delimiter"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&defaultSize=-1", "default_size"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&defaultSize=much", "default_size"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=Europe/Atlantis", "timezone"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=../UTC", "timezone"),
+        ("type=quotes&instrument=EUR/USD.SIM&file=x.csv&timezone=Europe", "timezone"),
+        ("type=bars&instrument=EUR/USD.SIM&file=x.csv&stamp=middle", "stamp"),
         ("instrument=EUR/USD.SIM&file=x.csv", "type"),
         ("type=instrument_status&instrument=EUR/USD.SIM&file=x.csv", "type"),
     ],
@@ -125,6 +139,21 @@ async def test_options_that_make_no_sense_are_refused_before_the_body_is_read(
     async with stage.http.post(f"{API}/catalog/imports?{query}", data=b"x") as answer:
         told = await answer.json()
     assert (answer.status, [error["field"] for error in told["errors"]]) == (422, [field])
+    assert stage.orchestrator.requests == []
+
+
+async def test_what_may_be_chosen_is_listed(stage: Stage) -> None:
+    for name, wrong, choices in (("stamp", "middle", "close, open"), ("prices", "x", "adjusted, raw")):
+        async with stage.http.post(f"{IMPORTS}&{name}={wrong}", data=b"x") as answer:
+            (error,) = (await answer.json())["errors"]
+        assert error["message"] == f"Invalid enum value '{wrong}'; choose from {choices}"
+
+
+async def test_a_time_that_ends_before_it_begins_is_refused_by_its_field(stage: Stage) -> None:
+    path = f"{API}/catalog/data?identifier=SPX.SIM&from=2020-01-02&to=2020-01-01T23:59:59"
+    async with stage.http.delete(path) as answer:
+        told = await answer.json()
+    assert (answer.status, [error["field"] for error in told["errors"]]) == (422, ["to"])
     assert stage.orchestrator.requests == []
 
 

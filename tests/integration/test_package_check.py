@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from packaging.tags import sys_tags
 
+from flotilla.bus.jwt import USER, Key, credentials
 from flotilla.cli.new_package import project_files
 from flotilla.schemas.package import EnginePython, PackageFindings, Wheel
 from flotilla.schemas.package_archive import digest_of, pack
@@ -46,6 +47,7 @@ class MineConfig(StrategyConfig, frozen=True):
 class Mine(Strategy):
     \"\"\"Does nothing.\"\"\"
 """
+_CREDS = credentials("eyJhbGciOiJFZDI1NTE5In0.e30.c2ln", Key.new(USER))
 
 type Check = Callable[[dict[str, str]], PackageFindings]
 
@@ -243,6 +245,59 @@ def test_a_package_that_means_harm_does_none(check: Check, tmp_path: Path, harm:
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert there.read_text() == "kept"
     assert check({"mine.py": SOUND}).problems == ()
+
+
+def test_a_check_reads_python_and_its_own_files_and_nothing_else(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "operator.creds").write_text("a credential")
+    reads = """
+import numpy, nautilus_trader, zoneinfo
+zoneinfo.ZoneInfo("Europe/Berlin")
+assert open(__file__).read()
+"""
+    assert check({"mine.py": f"{reads}\n{SOUND}"}).problems == ()
+    for harm in (
+        f"open({str(tmp_path / 'operator.creds')!r})",
+        f"import os; os.listdir({str(tmp_path)!r})",
+        f"import os; os.scandir({str(Path.home())!r})",
+        "open('/etc/shadow')",
+        "import os; open(f'/proc/{os.getppid()}/environ')",
+    ):
+        found = check({"mine.py": f"{harm}\n{SOUND}"})
+        assert ["Permission denied" in problem.message for problem in found.problems] == [True], (harm, found)
+
+
+def test_a_local_check_reads_nothing_of_the_state_folder_that_it_is_run_in(tmp_path: Path) -> None:
+    """Its scratch folder stands in it, and its owner may have started it there."""
+    state, scratch = tmp_path, tmp_path / "sessions/.check-1/tmp"
+    scratch.mkdir(parents=True)
+    (state / "keys").mkdir()
+    (state / "keys/operator.creds").write_text("a credential")
+    code = f"raise RuntimeError(open({str(state / 'keys/operator.creds')!r}).read())\n"
+    line = CheckLine(archives=(pack({"mine.py": code.encode()}),), is_package=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "flotilla.engine_sidecar.checking"],
+        input=msgspec.json.encode(line) + b"\n",
+        cwd=state,
+        env={"PATH": "/usr/bin", "TMPDIR": str(scratch), "FLOTILLA_STRATEGY_PATH": str(state)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    (problem,) = msgspec.json.decode(done.stdout, type=PackageFindings).problems
+    assert problem.message.startswith("it cannot be imported: PermissionError: [Errno 13]"), problem
+    assert b"a credential" not in done.stdout + done.stderr
+
+
+def test_keys_do_not_come_out_of_a_check_and_a_long_text_is_cut(check: Check) -> None:
+    token = "eyJhbGciOiJFZDI1NTE5In0.eyJzdWIiOiJ4In0.c2ln"
+    for key, left in ((_CREDS, "***\n\n***\n"), (token, "***"), ("SU" + "A" * 56, "***")):
+        (problem,) = check({"mine.py": f"raise RuntimeError({f'read {key}'!r})\n"}).problems
+        assert problem.message == f"it cannot be imported: RuntimeError: read {left} (mine, line 1)"
+        (problem,) = check({"mine.py": f"print({key!r}, flush=True)\nimport os; os._exit(1)\n"}).problems
+        assert problem.message == f"its code ended the process (exit code 1): {' '.join(left.split())}"
+    (problem,) = check({"mine.py": "raise RuntimeError('x' * 10_000_000)\n"}).problems
+    assert len(problem.message) < 5000
+    assert problem.message.endswith("xxx… (10,000,014 characters) (mine, line 1)")
 
 
 def test_nothing_of_a_check_is_left(check: Check, tmp_path: Path) -> None:

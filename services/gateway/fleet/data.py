@@ -1,6 +1,8 @@
 """The data sets of the catalog: looked at as pictures and tables need it, imported from what is sent, and removed."""
 
+import hashlib
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -27,7 +29,7 @@ from flotilla.schemas.data import (
     RemoveData,
     UploadData,
 )
-from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.ids import HostId
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.auth import permit
@@ -114,6 +116,7 @@ async def read_rows(gateway: Gateway, ask: Ask[ReadRows, None]) -> RowsReply:
 
 async def remove_data(gateway: Gateway, ask: Ask[DataToRemove, None]) -> DataRemovedReply:
     """Raises FaultError: `not_found`, `conflict` for what is attached or is being changed."""
+    _require_order(ask.query)
     request = RemoveData(**msgspec.structs.asdict(ask.query), request_id=ask.request_id)
     done = await gateway.bus.call(contract.CATALOG_REMOVE, request)
     left = "nothing of it is left" if done.is_whole else "the others stay"
@@ -121,19 +124,36 @@ async def remove_data(gateway: Gateway, ask: Ask[DataToRemove, None]) -> DataRem
     return DataRemovedReply(message=message, data=done)
 
 
+def _require_order(asked: DataToRemove) -> None:
+    """Raises FaultError `invalid` for days in the wrong order; moments of a day are compared where the data are."""
+    if asked.first is not None and asked.last is not None and asked.last[:10] < asked.first[:10]:
+        raise invalid(FieldError("to", f"{asked.last} is before `from`, {asked.first}"))
+
+
 async def import_data(gateway: Gateway, ask: Ask[ImportQuery, None]) -> ImportReply:
     """Hands the body on as it comes, then has it imported. Its id is that of the request; asked again with it, the answer is how it is.
 
-    Raises FaultError: `forbidden` for a trader who would replace data, `too_large`, `malformed` for a body that does not come whole.
+    Raises FaultError: `conflict` for an id that was used with another file or options, `forbidden` for a trader who would replace data, `too_large`, `malformed` for a body that does not come whole.
     """
     query = ask.query
+    _require_zone(query.timezone)
     if query.replace and ask.token is not None:
         permit(ask.token, Role.ADMIN)  # what was there before is gone then
     known = await _known(gateway, ask.request_id, query.host)
-    if known is None:
-        await _upload(gateway, ask)
-    request = ImportData(**msgspec.structs.asdict(query), import_id=ask.request_id, request_id=ask.request_id)
+    digest = await _received(gateway, ask, uploads=known is None)
+    request = ImportData(
+        **msgspec.structs.asdict(query), import_id=ask.request_id, digest=digest, request_id=ask.request_id
+    )
     return _as_reply(await gateway.bus.call(contract.CATALOG_IMPORT, request))
+
+
+def _require_zone(name: str | None) -> None:
+    """Raises FaultError `invalid`: before the file is uploaded, not after."""
+    try:
+        if name is not None:
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise invalid(FieldError("timezone", f"{name!r} is no time zone of the IANA list")) from None
 
 
 async def _known(gateway: Gateway, import_id: str, host: str | None) -> ImportView | None:
@@ -145,16 +165,20 @@ async def _known(gateway: Gateway, import_id: str, host: str | None) -> ImportVi
         return None
 
 
-async def _upload(gateway: Gateway, ask: Ask[ImportQuery, None]) -> None:
-    offset = 0
+async def _received(gateway: Gateway, ask: Ask[ImportQuery, None], *, uploads: bool) -> str:
+    """The SHA-256 of the body, which goes on to the host with `uploads`."""
+    offset, digest = 0, hashlib.sha256()
     async for data in pieces(ask.http, PIECE_BYTES, MOST_UPLOADED_BYTES, gateway.settings.request_s):
-        piece = UploadData(
-            import_id=ask.request_id, file=ask.query.file, offset=offset, data=data, host=ask.query.host
-        )
-        await gateway.bus.call(contract.CATALOG_UPLOAD, piece)
+        if uploads:
+            piece = UploadData(
+                import_id=ask.request_id, file=ask.query.file, offset=offset, data=data, host=ask.query.host
+            )
+            await gateway.bus.call(contract.CATALOG_UPLOAD, piece)
+        digest.update(data)
         offset += len(data)
     if not offset:
         raise fault(FaultCode.MALFORMED, "body is empty; the file is needed")
+    return digest.hexdigest()
 
 
 async def read_import(gateway: Gateway, ask: Ask[NoQuery, None]) -> ImportReply:

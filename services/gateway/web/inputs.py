@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import inspect
 
 from flotilla.schemas.access import TokenRecord
+from flotilla.schemas.choices import with_choices
 from flotilla.schemas.decoding import convert, decode
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.ids import RequestId
@@ -117,7 +118,8 @@ def read_query[Q: msgspec.Struct](given: Iterable[tuple[str, str]], into: type[Q
             try:
                 values[own_names[name]] = _parsed(text, wanted[name])
             except msgspec.ValidationError as error:
-                problems.append(FieldError(name, _meant(wanted[name], str(error))))
+                said = with_choices(str(error), "", wanted[name])
+                problems.append(FieldError(name, _meant(wanted[name], said)))
     problems += [
         FieldError(field.encode_name, "missing")
         for field in fields

@@ -78,7 +78,7 @@ class ImportFiles:
 
     def ask(self, asked: AskedImport) -> AskedImport:
         """Puts on record what was asked, and returns what is there then. Raises FaultError: `not_found` for a file that was not uploaded,
-        `conflict` for an id that has other options.
+        `conflict` for an id that has another file or other options.
         """
         with _disk():
             folder = self._root / asked.order.import_id
@@ -102,7 +102,8 @@ class ImportFiles:
             known.order, request_id=None
         ) != msgspec.structs.replace(asked.order, request_id=None):
             raise fault(
-                FaultCode.CONFLICT, f"import {known.order.import_id} was asked for with other options"
+                FaultCode.CONFLICT,
+                f"import {known.order.import_id} was asked for with another file or other options",
             )
         return known
 

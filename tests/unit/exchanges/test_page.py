@@ -60,6 +60,45 @@ def test_every_fault_of_chaos_can_be_done(control: Control) -> None:
 
 
 @pytest.mark.parametrize(
+    ("verb", "body", "words"),
+    [
+        (
+            "hand_position",
+            {"symbol": "BTCUSDT", "qty": "1e400", "price": "1"},
+            "qty: 1E+400 is not below 1e9",
+        ),
+        (
+            "hand_position",
+            {"symbol": "BTCUSDT", "qty": "1", "price": "1e15"},
+            "price: 1E+15 is not below 1e9",
+        ),
+        ("hand_position", {"symbol": "BTCUSDT", "qty": "1e-13", "price": "1"}, "has more than 12 decimals"),
+        ("hand_position", {"symbol": "BTCUSDT", "qty": "NaN", "price": "1"}, "NaN is not a number"),
+        ("hand_position", {"symbol": "BTCUSDT", "qty": "1", "price": "1", "age_days": 1e9}, "age_days"),
+        ("transfer", {"amount": "-1e999999"}, "amount: -1E+999999"),
+        ("limits", {"weight": -1}, "weight"),
+        ("conduct", {"parts": 0}, "parts"),
+        ("conduct", {"fill_after_cancel": -1}, "fill_after_cancel"),
+        ("skew", {"ms": 10**13}, "ms"),
+    ],
+)
+async def test_numbers_that_cannot_be_are_refused_by_name_and_change_nothing(
+    control: Control, verb: str, body: dict[str, object], words: str
+) -> None:
+    before = await control.do("ledger", b"")
+    with pytest.raises(Refused, match=re.escape(words)):
+        await control.do(verb, json.dumps(body).encode())
+    assert await control.do("ledger", b"") == before
+
+
+@pytest.mark.parametrize("qty", ["999999999.9", "0.000000000001"])
+async def test_numbers_at_their_ends_can_be_shown(control: Control, qty: str) -> None:
+    body = {"symbol": "BTCUSDT", "qty": qty, "price": "999999999"}
+    await control.do("hand_position", json.dumps(body).encode())
+    assert qty.rstrip("0") in json.dumps(await control.do("ledger", b""), default=str)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--account", "main:key"], "--account: NAME:KEY:SECRET"),

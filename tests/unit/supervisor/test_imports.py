@@ -176,6 +176,8 @@ def test_an_import_needs_its_file_and_keeps_its_options(tmp_path: Path) -> None:
     again = AskedImport(order=order(request_id="other"), at=NOW + timedelta(days=1))
     assert files.ask(again) == first
     assert refused(lambda: files.ask(AskedImport(order=order(sort=True), at=NOW))) == FaultCode.CONFLICT
+    another = order(digest="a" * 64)
+    assert refused(lambda: files.ask(AskedImport(order=another, at=NOW))) == FaultCode.CONFLICT
 
 
 def test_an_end_stays_what_it_was_and_lets_go_of_the_file(tmp_path: Path) -> None:
