@@ -121,7 +121,7 @@ class IsolatedCheck:
     def _at_work_on(self) -> str:
         """By the last step that it said to begin, where it said so."""
         steps = [line.removeprefix(_STEP) for line in self._tail() if line.startswith(_STEP)]
-        return f", at work on {steps[-1][:_TAIL_CHARACTERS]}" if steps else ""
+        return f", at work on {shown(steps[-1])[:_TAIL_CHARACTERS]}" if steps else ""
 
     def _tail(self) -> list[str]:
         """The last lines that it put out."""

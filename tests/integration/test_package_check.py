@@ -295,6 +295,9 @@ def test_keys_do_not_come_out_of_a_check_and_a_long_text_is_cut(check: Check) ->
         assert problem.message == f"it cannot be imported: RuntimeError: read {left} (mine, line 1)"
         (problem,) = check({"mine.py": f"print({key!r}, flush=True)\nimport os; os._exit(1)\n"}).problems
         assert problem.message == f"its code ended the process (exit code 1): {' '.join(left.split())}"
+    hang = f"print({'note: begins with ' + token!r}, flush=True)\nwhile True: pass\n"
+    (problem,) = check({"mine.py": hang}).problems
+    assert problem.message.endswith("at work on ***")
     (problem,) = check({"mine.py": "raise RuntimeError('x' * 10_000_000)\n"}).problems
     assert len(problem.message) < 5000
     assert problem.message.endswith("xxx… (10,000,014 characters) (mine, line 1)")
