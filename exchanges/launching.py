@@ -20,10 +20,11 @@ from exchanges.listening import Port
 class Runs(Protocol):
     """An exchange on its port."""
 
-    port: Port
-
+    @property
+    def number(self) -> int: ...
     async def open(self) -> None: ...
     async def run(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Launch[S, R: Runs](msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,9 @@ class Launch[S, R: Runs](msgspec.Struct, frozen=True, kw_only=True):
     title: str
     epilog: str
     port: int
+    serves: str = "REST and WebSockets"
+    currency: str = "USDT"
+    deposit: str = "100000"
     account: str
     default_account: str
     chaos: Sequence[Planned]
@@ -56,7 +60,7 @@ def parser[S, R: Runs](launch: Launch[S, R]) -> argparse.ArgumentParser:
         "--port",
         type=int,
         default=launch.port,
-        help=f"REST and WebSockets (default {launch.port}; 0 takes a free one)",
+        help=f"{launch.serves} (default {launch.port}; 0 takes a free one)",
     )
     options.add_argument(
         "--control-port",
@@ -69,7 +73,9 @@ def parser[S, R: Runs](launch: Launch[S, R]) -> argparse.ArgumentParser:
         default=1,
         help="decides the faults of --chaos, and the prices unless --state has them (default 1)",
     )
-    options.add_argument("--deposit", help="USDT of each account at the start (default 100000)")
+    options.add_argument(
+        "--deposit", help=f"{launch.currency} of each account at the start (default {launch.deposit})"
+    )
     options.add_argument(
         "--account",
         action="append",
@@ -119,9 +125,13 @@ def _state[S, R: Runs](launch: Launch[S, R], options: argparse.Namespace) -> S:
                 raise ValueError(f"--{name}: {options.state} has its accounts already")
         return launch.load(options.state)
     accounts = [_account(launch, text) for text in options.account or [launch.default_account]]
-    if any(len({account[part] for account in accounts}) < len(accounts) for part in (0, 1)):
-        raise ValueError("--account: two accounts have one name or one key")
-    return launch.new(options.seed, accounts, _deposit(options.deposit or "100000"))
+    names = [account[0] for account in accounts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"--account: {twice!r} is there twice")
+    keys = [account[1] for account in accounts if len(account) > 1]
+    if len(set(keys)) < len(keys):
+        raise ValueError("--account: two accounts have one key")
+    return launch.new(options.seed, accounts, _deposit(options.deposit or launch.deposit))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -173,7 +183,7 @@ async def _serve[S, R: Runs](
     try:
         await port.open()
         names = ", ".join(launch.names(state))
-        _say(f"{launch.title} on port {server.port.number}, control on port {port.number}; accounts: {names}")
+        _say(f"{launch.title} on port {server.number}, control on port {port.number}; accounts: {names}")
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(server.run(), name="exchange"),
@@ -184,7 +194,7 @@ async def _serve[S, R: Runs](
                 task.cancel()
     finally:
         await port.close()
-        await server.port.close()
+        await server.close()
 
 
 def _say(line: str) -> None:

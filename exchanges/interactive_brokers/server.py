@@ -54,6 +54,10 @@ class Server:
         self._tasks: asyncio.TaskGroup | None = None
         self._ends: dict[str, asyncio.Task[None]] = {}
 
+    async def close(self) -> None:
+        """Listens no more, and ends what is connected."""
+        self.down(0)
+
     async def open(self) -> None:
         """Listens; on a free port if the number is 0.
 

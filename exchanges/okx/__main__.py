@@ -32,7 +32,7 @@ CHAOS = [
 EXAMPLE = """
 Point NautilusTrader's OKX clients at it: instrument_types SWAP, base_url_http http://HOST:PORT, base_url_ws
 ws://HOST:PORT/ws/v5/public (data) and ws://HOST:PORT/ws/v5/private (execution), margin_mode CROSS, instruments
-BTC-USDT-SWAP.OKX and ETH-USDT-SWAP.OKX, and strategies with use_hyphens_in_client_order_ids false. docs/exchanges.md
+BTC-USDT-SWAP.OKX and ETH-USDT-SWAP.OKX, and strategies with use_hyphens_in_client_order_ids false. docs/exchanges-okx.md
 has the whole configuration, and every verb of the control port:
 
   curl localhost:9201/                                              what there is

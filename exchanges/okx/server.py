@@ -57,6 +57,15 @@ class Server:
         app.router.add_route("*", "/api/v5/{tail:.*}", rest.handle)
         return app
 
+    @property
+    def number(self) -> int:
+        """The port that it listens on."""
+        return self.port.number
+
+    async def close(self) -> None:
+        """Listens no more."""
+        await self.port.close()
+
     async def open(self) -> None:
         """Listens.
 

@@ -60,6 +60,7 @@ FOLLOWS: Final = {
     for phase, row in _ROWS.items()
 }
 """What an engine may say after each phase. All else is refused: its session stays as it was, people are alerted."""
+_DIRECTLY: Final = "was asked for with the operator's credential"
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
 
@@ -97,15 +98,12 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case Forked(pid=pid):
             return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
         case StopAsked():
-            if not session.is_stop_asked:
-                session = msgspec.structs.replace(session, stop_cause=message.cause)
-            return ending.stop(session, message, f"asked to: {message.policy}", now)
+            return _stop_asked(session, message, now)
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)
         case CommandedDirectly(command=command, caller=caller):
             by = f", by {caller}" if caller else ""
-            text = f"{command} was asked for with the operator's credential{by}"
-            return session, (alert(COMMANDED_DIRECTLY, text),)
+            return session, (alert(COMMANDED_DIRECTLY, f"{command} {_DIRECTLY}{by}"),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
         case BrakeAsked(brake=brake):
@@ -115,8 +113,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case Observed():
             return trading.observed(session, message, now)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
-            at_rest = session.at_rest | {name} if is_at_rest else session.at_rest - {name}
-            return msgspec.structs.replace(session, at_rest=at_rest), ()
+            return _at_rest(session, name, is_at_rest=is_at_rest), ()
         case LinkClosed(error=error):
             reap_until = min(session.reap_until, now + LINK_GRACE_S)
             return msgspec.structs.replace(session, reap_until=reap_until, link_error=error), ()
@@ -124,6 +121,17 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
             return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _at_rest(session: Session, name: str, *, is_at_rest: bool) -> Session:
+    at_rest = session.at_rest | {name} if is_at_rest else session.at_rest - {name}
+    return msgspec.structs.replace(session, at_rest=at_rest)
+
+
+def _stop_asked(session: Session, asked: StopAsked, now: float) -> Step:
+    if not session.is_stop_asked:
+        session = msgspec.structs.replace(session, stop_cause=asked.cause)
+    return ending.stop(session, asked, f"asked to: {asked.policy}", now)
 
 
 def _cannot_run(session: Session, ended: Ended) -> Step:

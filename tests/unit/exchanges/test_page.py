@@ -103,8 +103,8 @@ async def test_numbers_at_their_ends_can_be_shown(control: Control, qty: str) ->
     [
         (["--account", "main:key"], "--account: NAME:KEY:SECRET"),
         (["--account", "main::secret"], "--account: NAME:KEY:SECRET"),
-        (["--account", "a:k:s", "--account", "a:k2:s"], "--account: two accounts"),
-        (["--account", "a:k:s", "--account", "b:k:s"], "--account: two accounts"),
+        (["--account", "a:k:s", "--account", "a:k2:s"], "--account: 'a' is there twice"),
+        (["--account", "a:k:s", "--account", "b:k:s"], "--account: two accounts have one key"),
         (["--deposit", "much"], "--deposit: 'much' is not an amount"),
         (["--deposit", "-1"], "--deposit"),
         (["--interval", "0"], "--interval: 0.0"),
