@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +18,9 @@ from flotilla.bus.tokens import add_token
 from flotilla.client.client import Flotilla
 from flotilla.schemas.access import Role
 from flotilla.schemas.contract import Actor
-from flotilla.schemas.fault import FaultError
 from flotilla.show.progress import Narrator
 from flotilla.stack.child_restarter import Keeper
+from flotilla.stack.readiness import wait_in_sight, wait_ready
 from flotilla.stack.runtime import DOCKER, Runtime, choose_runtime, remove_networks
 from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.nats import NatsServer
@@ -36,9 +36,6 @@ from flotilla.state.lock import StackLock
 from flotilla.state.programs import output_lines, python
 from flotilla.state.settings import Connection
 
-_TIMEOUT_S: Final = 45.0
-_TRIES: Final = 3
-_POLL_S: Final = 0.05
 HTTP_PORT: Final = 8001
 _SERVICE_STOP_S: Final = 15.0
 _SERVER_STOP_S: Final = 20.0
@@ -78,29 +75,6 @@ async def ensure_sample_data(folder: StateFolder, lock_fd: int, narrator: Narrat
         why = last.get("message") or str(error)
         raise StackError(f"the sample data could not be imported: {why}", "see `flotilla doctor`") from None
     done.touch()
-
-
-async def wait_ready(fleet: Flotilla, services: Mapping[Actor, Keeper]) -> None:
-    """Returns when all are ready. Raises StackError naming one that is not in time, or that keeps ending."""
-    deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
-    for actor, keeper in services.items():
-        while (problem := await _problem(fleet, actor)) is not None:
-            if keeper.restarts >= _TRIES or asyncio.get_running_loop().time() > deadline:
-                tail = keeper.child.log_tail(5)
-                raise StackError(
-                    f"the {actor} is not ready: {problem}\n{tail}", f"see {keeper.child.log_file}"
-                )
-            await asyncio.sleep(_POLL_S)
-
-
-async def _problem(fleet: Flotilla, actor: Actor) -> str | None:
-    try:
-        health = await fleet.health(actor)
-    except FaultError as error:
-        return error.fault.message
-    if health.is_ready:
-        return None
-    return ", ".join(f"{name}: {state}" for name, state in health.checks.items() if state != "ok")
 
 
 async def restart_when_it_cannot_store(nats: NatsServer, narrator: Narrator) -> None:
@@ -268,6 +242,7 @@ class Stack:
         )
         self._fleet = await self._clients.enter_async_context(Flotilla.connect(connection))
         await wait_ready(self._fleet, self._services)
+        await wait_in_sight(self._fleet, self._folder.root)
         self._narrator.say("orchestrator, supervisor and gateway are ready")
         connection.save(self._folder.connection_file)
         return connection

@@ -1,5 +1,6 @@
 """The embedded stack as a process: how it starts, what it survives, and how it ends."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from flotilla.client.client import Flotilla
 from tests.e2e.stacks import PROGRAMS, RunningStack, is_running, processes_of, run_flotilla, until
 
 START = ("engine", "start", "one", "--param", "speed=864000")
@@ -34,6 +36,12 @@ def pids(stack: RunningStack) -> dict[str, int]:
 def engine_pid(stack: RunningStack) -> int:
     done = stack.json("engine", "watch", "one", "--kind", "heartbeat", "--count", "1")
     return int(done["payload"]["engine_pid"])
+
+
+async def test_when_it_is_ready_the_orchestrator_knows_the_host(stack: RunningStack) -> None:
+    async with Flotilla.connect(await asyncio.to_thread(stack.start)) as fleet:
+        (host,) = (await fleet.hosts()).hosts
+    assert host.is_in_sight
 
 
 def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: RunningStack) -> None:
