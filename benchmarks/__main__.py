@@ -4,7 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_FIGURES = {"__init__", "__main__", "market", "raw_backtest", "records", "rounds", "stack", "trials"}
+NOT_FIGURES = {
+    "__init__",
+    "__main__",
+    "bare_node",
+    "market",
+    "pinger",
+    "raw_backtest",
+    "records",
+    "rounds",
+    "stack",
+    "trials",
+    "venues",
+}
 
 
 def main(names: list[str]) -> int:
