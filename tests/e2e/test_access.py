@@ -5,10 +5,17 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
 
 from tests.e2e.engines import PACED, paced
 from tests.e2e.rest import API, ENGINE, ENGINES
 from tests.e2e.stacks import RunningStack
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """Nothing here depends on it."""
+    return "process"
 
 
 def configured(instance_id: str, labels: dict[str, str]) -> dict[str, Any]:

@@ -23,12 +23,14 @@ SPX = "SPX.SIM-1-DAY-LAST-EXTERNAL"
 IXIC = "IXIC.SIM-1-DAY-LAST-EXTERNAL"
 
 
-@pytest.fixture
-async def rest(stack: RunningStack, fleet: Flotilla) -> AsyncIterator[Rest]:
-    async def in_sight() -> bool:
-        return any(host.is_in_sight for host in (await fleet.hosts()).hosts)
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """Nothing here depends on it."""
+    return "process"
 
-    await eventually(in_sight, what="a host")
+
+@pytest.fixture
+async def rest(stack: RunningStack) -> AsyncIterator[Rest]:
     async with aiohttp.ClientSession() as session:
         yield Rest(stack, session)
 

@@ -22,6 +22,12 @@ ACTS = ("fleet.engine.stop", "engine.watched.command.stop", "engine.watched.fill
 ELSEWHERE = ("engine.watched.log", "engine.watched.command.*", "fleet.>", "_INBOX_operator.>")
 
 
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """Nothing here depends on it."""
+    return "process"
+
+
 class Third:
     """The service, and what became of it."""
 
