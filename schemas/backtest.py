@@ -644,7 +644,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest as the record has it. `progress` is 0 to 100.
 
-    `has_report` comes with a view of its own, after the one that says completed: the tear sheet is drawn then. `host` is null until
+    `has_report` comes with a view of its own, after the one that says completed: when a run again has drawn NautilusTrader's tear sheet. `host` is null until
     the trial's process has begun.
     """
 
@@ -741,10 +741,14 @@ class ResultPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for a completed backtest to be run again from its manifest, as a backtest of its own, and to be compared with it."""
+    """Asks for a completed backtest to be run again from its manifest, as a backtest of its own, and to be compared with it.
+
+    `wants_report`: the run again draws NautilusTrader's own tear sheet, which is the first one's too where the two are equal.
+    """
 
     backtest_id: BacktestId
     verify_id: BacktestId | None = None
+    wants_report: bool = False
     request_id: RequestId | None = None
 
 
