@@ -10,7 +10,7 @@ import time
 
 from benchmarks.stack import running_stack
 from benchmarks.study_throughput import BASE
-from benchmarks.trials import finished, plan_of, raw_runs, say, settled, worker_container
+from benchmarks.trials import finished, plan_of, raw_runs, say, worker_container
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import ResultPart
 from flotilla.state.settings import Connection
@@ -30,7 +30,6 @@ async def measure(connection: Connection) -> int:
             await finished(fleet, backtest_id, BASE)
             await fleet.backtest_result(backtest_id, ResultPart.FILLS)
             took = time.perf_counter() - began
-            await settled(fleet, backtest_id)
             plan = await plan_of(fleet, backtest_id)
             _, alone = await raw_runs(await worker_container(fleet), [plan, plan])
             if number:

@@ -20,7 +20,6 @@ from benchmarks.trials import (
     raw_runs,
     say,
     seconds_of,
-    settled,
     worker_container,
 )
 from flotilla.client.client import Flotilla
@@ -37,7 +36,6 @@ async def measure(connection: Connection) -> int:
     worst, events, written = 0, quotes(), 0
     async with Flotilla.connect(connection) as fleet:
         await finished(fleet, "warm", BASE)
-        await settled(fleet, "warm")
         for size, rounds in SIZES:
             say(f"writing {size:,} quotes")
             write(Path(connection.catalog), events, size - written)
@@ -54,7 +52,6 @@ async def measure_size(fleet: Flotilla, size: int, rounds: int) -> int:
     for number in range(rounds):
         backtest_id = f"ticks-{size}-{number}"
         view = await finished(fleet, backtest_id, config)
-        await settled(fleet, backtest_id)
         (alone,) = await raw_runs(await worker_container(fleet), [await plan_of(fleet, backtest_id)])
         found = await fleet.backtest_result(backtest_id, ResultPart.STATISTICS)
         if alone["events"] != size or differences(found, alone):

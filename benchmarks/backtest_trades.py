@@ -17,7 +17,6 @@ from benchmarks.trials import (
     raw_runs,
     say,
     seconds_of,
-    settled,
     worker_container,
 )
 from flotilla.client.client import Flotilla
@@ -48,7 +47,6 @@ async def measure(connection: Connection) -> int:
         )
         for backtest_id in ("warm", "trades"):
             view = await finished(fleet, backtest_id, config)
-            await settled(fleet, backtest_id)
         say(f"ours took {seconds_of(view):.1f} s; NautilusTrader alone takes minutes")
         (alone,) = await raw_runs(await worker_container(fleet), [await plan_of(fleet, "trades")])
         trades = await fleet.backtest_result("trades", ResultPart.TRADES)

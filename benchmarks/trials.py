@@ -24,13 +24,6 @@ async def finished(fleet: Flotilla, backtest_id: str, config: BacktestConfig) ->
     return await fleet.wait_for_backtest(backtest_id, timeout_s=LIMIT_S)
 
 
-async def settled(fleet: Flotilla, backtest_id: str) -> None:
-    """Returns when its tear sheet is there too: it is drawn after completion, on a core that a figure may need."""
-    async with asyncio.timeout(LIMIT_S):
-        while not (await fleet.backtest(backtest_id)).has_report:  # noqa: ASYNC110  it is told to nobody
-            await asyncio.sleep(0.1)
-
-
 def seconds_of(view: BacktestView) -> float:
     """From the request's acceptance until its result was on record."""
     if view.completed_at is None:

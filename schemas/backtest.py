@@ -26,7 +26,7 @@ from flotilla.schemas.ids import (
     StudyId,
 )
 from flotilla.schemas.package import PackageChange, PackageRef
-from flotilla.schemas.simulation import ComponentChoice, VenueSettings
+from flotilla.schemas.simulation import ComponentChoice, CustomDataChoice, VenueSettings
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 
 MAX_CURVE_POINTS: Final = 1_000
@@ -70,6 +70,17 @@ class TrialData(msgspec.Struct, frozen=True, kw_only=True, order=True):
     identifier: Annotated[str, Meta(min_length=3, max_length=200)]
 
 
+class CustomData(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Rows of a class that is not NautilusTrader's: `path` is the class (`module:Class`), `identifier` empty where they are of no instrument.
+
+    They come from the client `client_id`, which strategies may name when they subscribe.
+    """
+
+    path: Annotated[str, Meta(max_length=400)]
+    client_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    identifier: Annotated[str, Meta(max_length=200)] = ""
+
+
 class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run of BacktestEngine: plain configs that NautilusTrader's own classes parse, unknown keys refused.
 
@@ -78,7 +89,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     (IANA). A venue whose balances are of QUOTE_CURRENCY counts in the currency that all instruments of the plan are settled in.
     `currency` is what results are counted in; without it that of the accounts where they have one, else that of the instruments.
     `warm_up`: requests for data before the present moment are answered from the catalog.
-    `packages` are where strategies come from that are of no module of ours.
+    `packages` are where strategies come from that are of no module of ours. `custom` is fed beside `data`.
     """
 
     engine: dict[str, Any] = {}
@@ -92,6 +103,7 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     currency: str | None = None
     warm_up: bool = False
     packages: tuple[PackageRef, ...] = ()
+    custom: tuple[CustomData, ...] = ()
 
 
 class BacktestStatus(StrEnum):
@@ -149,7 +161,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     which the instruments are settled (their quote currency), if it is one for all of them. Another one needs rates among the run's data.
     `commission` is an amount per order in that currency, in place of the instrument's fees. `timezone` (IANA, such as America/New_York)
     is where days end; null is UTC. `bar_types` and `data_types` choose what the run reads: bars by their type, and kinds of data, of every instrument that the
-    catalog has them of; `tick_data` is short for quotes and trades. What strategies name of bars is read too; without any of these all bars there
+    catalog has them of; `tick_data` is short for quotes and trades. `custom_data` is rows of classes that are not NautilusTrader's, of these instruments
+    and of none. What strategies name of bars is read too; without any of these all bars there
     are, else all quotes and trades. `buffer_deltas`: strategies get changes of an order book together, up to the one that is flagged as the last of
     its event, instead of one by one. `use_mark_prices`: positions are valued at mark prices. `seed` is that of every chance in the run. `output_path` and `data_sources` are the contract's and
     decide nothing: any value but the default is refused.
@@ -187,6 +200,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
     venue_settings: Annotated[dict[VenueName, VenueSettings], Meta(max_length=16)] = {}
     warm_up: bool = False
+    custom_data: Annotated[tuple[CustomDataChoice, ...], Meta(max_length=16)] = ()
 
     def __post_init__(self) -> None:
         self._check_strategies()
@@ -514,7 +528,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategy_code: dict[str, str] = {}
 
 
-TRIAL_FORMAT: Final = 4
+TRIAL_FORMAT: Final = 5
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 
@@ -630,7 +644,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest as the record has it. `progress` is 0 to 100.
 
-    `has_report` comes with a view of its own, after the one that says completed: the tear sheet is drawn then. `host` is null until
+    `has_report` comes with a view of its own, after the one that says completed: when a run again has drawn NautilusTrader's tear sheet. `host` is null until
     the trial's process has begun.
     """
 
@@ -727,10 +741,14 @@ class ResultPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for a completed backtest to be run again from its manifest, as a backtest of its own, and to be compared with it."""
+    """Asks for a completed backtest to be run again from its manifest, as a backtest of its own, and to be compared with it.
+
+    `wants_report`: the run again draws NautilusTrader's own tear sheet, which is the first one's too where the two are equal.
+    """
 
     backtest_id: BacktestId
     verify_id: BacktestId | None = None
+    wants_report: bool = False
     request_id: RequestId | None = None
 
 

@@ -27,6 +27,7 @@ EVENT_FOLDERS: Final = tuple(_FOLDERS)
 """Below `data/` of a catalog: what holds events that can be run. The others are of instruments, or are not run.
 
 Sorted alike by folder and by data type: in this order come events of one moment, in backtests and in replays."""
+_CUSTOM: Final = "custom_"
 _STAMP = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE = re.compile(rf"\A{_STAMP}_{_STAMP}\.parquet\Z")
 _BAR_SUFFIX = re.compile(r"(?:-[^-]+){4}\Z")
@@ -146,6 +147,9 @@ class ListCatalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One data set: its type (a DataKind), what it is of, and the range of its files.
 
+    Rows of a class that is not NautilusTrader's have the name of their folder for a type, such as custom_news, and no identifier where
+    they are of no instrument. `known_by` are the packages' classes that read them (`mine@2:News`): none, and nothing can be run on them;
+    null for all other data, and where no orchestrator was asked.
     `attached` names the attached catalog that it lies in, and is empty for what was imported.
     """
 
@@ -157,6 +161,12 @@ class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     size_bytes: int
     attached: str = ""
+    known_by: tuple[str, ...] | None = None
+
+    @property
+    def is_custom(self) -> bool:
+        """True of rows of a class that is not NautilusTrader's."""
+        return is_custom(self.data_type)
 
 
 class UnusableData(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,8 +225,33 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.bad_count == 0
 
 
+def is_custom(folder: str) -> bool:
+    """Whether a folder below `data/` has rows of a class that is not NautilusTrader's; a type of data is called as its folder then."""
+    return folder.startswith(_CUSTOM)
+
+
+def is_of_class(data_type: str, name: str) -> bool:
+    """Whether NautilusTrader keeps rows of a class called so in this folder: `custom_news_item` for NewsItem."""
+    return (
+        is_custom(data_type)
+        and data_type.removeprefix(_CUSTOM).replace("_", "") == name.replace("_", "").lower()
+    )
+
+
+def has_events(folder: str) -> bool:
+    """False for a folder below `data/` that defines instruments."""
+    return folder in _FOLDERS or is_custom(folder)
+
+
+def market_data(entries: Iterable[CatalogEntry]) -> tuple[CatalogEntry, ...]:
+    """The data sets that are not of a class of somebody's own."""
+    return tuple(one for one in entries if not one.is_custom)
+
+
 def data_folder_name(data_type: str) -> str:
     """The folder below `data/` that holds a type of data: `bar` for bars. Raises KeyError."""
+    if is_custom(data_type):
+        return data_type
     return {kind: folder for folder, kind in _FOLDERS.items()}[data_type]
 
 
@@ -265,8 +300,8 @@ def catalog_entries(
 ) -> tuple[CatalogEntry, ...]:
     """What a NautilusTrader Parquet catalog holds, from its files as (path relative to the catalog, bytes).
 
-    NautilusTrader writes `data/<type>/<folder>/<first>_<last>.parquet`, times in the name to the nanosecond; other files
-    are passed over. `names` gives the identifier of a folder where the two differ (see `folder_name`); imports keep it in
+    NautilusTrader writes `data/<type>/<folder>/<first>_<last>.parquet`, without a folder for rows of a class of somebody's own that are of
+    no instrument; times in the name to the nanosecond; other files are passed over. `names` gives the identifier of a folder where the two differ (see `folder_name`); imports keep it in
     the catalog as `names.json`. Without it the folder's name stands for the identifier. `sources` gives the attached catalog
     that a folder such as `data/bar/X` is from.
     """
@@ -274,15 +309,16 @@ def catalog_entries(
     for path, size in files:
         parts = path.split("/")
         interval = file_interval(parts[-1])
-        if len(parts) == 4 and parts[0] == "data" and parts[1] in _FOLDERS and interval:
-            identifier = (names or {}).get(parts[2], parts[2])
-            source = (sources or {}).get("/".join(parts[:3]), "")
-            found.setdefault((_FOLDERS[parts[1]], identifier, source), []).append((*interval, size))
+        if interval and (place := _place(parts)):
+            folder, name = place
+            source = (sources or {}).get("/".join(parts[:-1]), "")
+            one = _FOLDERS.get(folder, folder), (names or {}).get(name, name), source
+            found.setdefault(one, []).append((*interval, size))
     return tuple(
         CatalogEntry(
             data_type=data_type,
             identifier=identifier,
-            instrument_id=_BAR_SUFFIX.sub("", identifier) if data_type == "bars" else identifier,
+            instrument_id=_instrument(data_type, identifier),
             start=_moment(min(start for start, _, _ in ranges)),
             end=_moment(max(end for _, end, _ in ranges)),
             files=len(ranges),
@@ -291,6 +327,19 @@ def catalog_entries(
         )
         for (data_type, identifier, source), ranges in sorted(found.items())
     )
+
+
+def _place(parts: list[str]) -> tuple[str, str] | None:
+    """The folder of the type, and that of the identifier; the latter is empty where there is none."""
+    if parts[0] != "data" or len(parts) not in (3, 4) or not has_events(parts[1]):
+        return None
+    if len(parts) == 3:
+        return (parts[1], "") if is_custom(parts[1]) else None
+    return parts[1], parts[2]
+
+
+def _instrument(data_type: str, identifier: str) -> str:
+    return _BAR_SUFFIX.sub("", identifier) if data_type == "bars" or is_custom(data_type) else identifier
 
 
 def _time_ns(seconds: str, nanoseconds: str) -> int:

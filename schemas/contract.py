@@ -17,6 +17,7 @@ from flotilla.schemas import (
     engine,
     health,
     host,
+    instrument,
     package,
     session,
     strategy,
@@ -380,6 +381,13 @@ CATALOG_REMOVE: Final = _ORCHESTRATOR.command(
     "Take a data set, or a time of it, out of the catalog.",
     timeout_s=75.0,
 )
+CATALOG_REMOVE_INSTRUMENT: Final = _ORCHESTRATOR.command(
+    "fleet.catalog.remove_instrument",
+    instrument.RemoveInstrument,
+    instrument.InstrumentChange,
+    "Take the definition of an instrument out of the catalog; refused while there is data of it, unless by force.",
+    timeout_s=75.0,
+)
 CATALOG_UPLOAD: Final = _ORCHESTRATOR.command(
     "fleet.catalog.upload",
     data.UploadData,
@@ -610,6 +618,14 @@ CATALOG_CHANGE: Final = _SUPERVISOR.command(
     data.RemoveData,
     data.DataRemoved,
     "Take data out of this host's catalog.",
+    callers=(Actor.ORCHESTRATOR,),
+    timeout_s=70.0,
+)
+INSTRUMENT_REMOVE: Final = _SUPERVISOR.command(
+    "engine.remove_instrument",
+    instrument.RemoveInstrument,
+    instrument.InstrumentChange,
+    "Take an instrument out of this host's catalog.",
     callers=(Actor.ORCHESTRATOR,),
     timeout_s=70.0,
 )

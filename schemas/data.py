@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.ids import HostId, InstrumentId, RequestId
+from flotilla.schemas.instrument import InstrumentChange, RemoveInstrument
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 MOST_POINTS: Final = 2_000
@@ -337,6 +338,7 @@ class CatalogAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     gaps: DataGaps | None = None
     rows: DataRows | None = None
     removed: DataRemoved | None = None
+    instrument: InstrumentChange | None = None
 
 
 class CatalogLine(CatalogQuestion, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -344,4 +346,5 @@ class CatalogLine(CatalogQuestion, frozen=True, kw_only=True, forbid_unknown_fie
 
     path: str
     remove: RemoveData | None = None
+    remove_instrument: RemoveInstrument | None = None
     load: ImportData | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flotilla.schemas.ids import InstrumentId
+from flotilla.schemas.ids import HostId, InstrumentId, RequestId
 from flotilla.schemas.instrument_classes import InstrumentClass
 
 
@@ -35,11 +35,18 @@ class ImportInstruments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     new_currencies: tuple[str, ...] = ()
 
 
-class RemoveInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Takes an instrument out of the catalog; with `is_forced` also where data of it stays behind."""
+class InstrumentToRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An instrument; with `force` also where data of it stays behind. `host` says whose, where several are in sight."""
 
     name: InstrumentId
-    is_forced: bool = False
+    force: bool = False
+    host: HostId | None = None
+
+
+class RemoveInstrument(InstrumentToRemove, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for it to be taken out of the catalog."""
+
+    request_id: RequestId | None = None
 
 
 class FieldValue(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,16 @@ class ComponentChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     config: dict[str, Any] = {}
 
 
+class CustomDataChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows of the catalog of a class that is not NautilusTrader's: `path` is the class, of a package by the package's name (`mine:News`).
+
+    `client_id` is the client that they come from; without it that of the first venue.
+    """
+
+    path: ComponentPath
+    client_id: Annotated[str, Meta(pattern=r"\A[A-Za-z][A-Za-z0-9_-]{0,62}\Z")] | None = None
+
+
 class VenueFillModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of NautilusTrader's fill models by its class, seeded by the backtest's `seed`.
 

@@ -6,7 +6,7 @@ A TrialPlan per line on stdin, with `chunk`, the events that the trial reads ahe
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
@@ -37,9 +37,10 @@ from nautilus_trader.model.data import (
     TradeTick,
 )
 from nautilus_trader.model.enums import AccountType, BookType, OmsType, OtoTriggerMode
-from nautilus_trader.model.identifiers import InstrumentId, Venue
+from nautilus_trader.model.identifiers import ClientId, InstrumentId, Venue
 from nautilus_trader.model.objects import Currency, Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
+from nautilus_trader.persistence.funcs import class_to_filename
 
 from flotilla.engine_sidecar.backtest import feeding
 from flotilla.engine_sidecar.backtest.running import run_trial
@@ -93,9 +94,9 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
     for instrument in catalog.instruments(instrument_ids=plan["instruments"]):
         engine.add_instrument(instrument)
     bounds = {"start": plan["start_ns"] or None, "end": plan["end_ns"] if plan["end_ns"] < FOREVER else None}
-    for data in plan["data"]:
-        if found := events(catalog, data, plan):
-            engine.add_data(found, sort=False)
+    for _, _, found, client_id in sorted(loaded(catalog, plan), key=lambda one: one[:2]):
+        if found:
+            engine.add_data(found, client_id=client_id, sort=False)
     engine.sort_data()
     for one in plan["engine"].get("actors", ()):
         engine.add_actor(made(one, "actor_path"))
@@ -109,6 +110,16 @@ def direct(plan: dict[str, Any], folder: str) -> Any:
     engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
     engine.run(**bounds)
     return told(engine, fills)
+
+
+def loaded(catalog: ParquetDataCatalog, plan: dict[str, Any]) -> Iterator[tuple[str, str, list[Any], Any]]:
+    """Data sets by kind and identifier, in which order events of one moment come."""
+    for data in plan["data"]:
+        yield data["kind"], data["identifier"], events(catalog, data, plan), None
+    for data in plan.get("custom", ()):
+        kind, identifier = named(data["path"]), data["identifier"]
+        found = catalog.query(kind, [identifier] if identifier else None)
+        yield class_to_filename(kind), identifier, found, ClientId(data["client_id"])
 
 
 def events(catalog: ParquetDataCatalog, data: dict[str, Any], plan: dict[str, Any]) -> list[Any]:

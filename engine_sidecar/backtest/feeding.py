@@ -5,17 +5,26 @@ set, so that a run is the same every time.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import is_backtest_force_stop
+from nautilus_trader.model.identifiers import ClientId
 
 from flotilla.engine_sidecar.replay.kinds import KINDS
-from flotilla.engine_sidecar.replay.streams import DataSet, Extent, WrongDataError, batches, extents, read
-from flotilla.schemas.backtest import TrialData
+from flotilla.engine_sidecar.replay.streams import (
+    DataSet,
+    Extent,
+    WrongDataError,
+    batches,
+    class_of,
+    extents,
+    read,
+)
+from flotilla.schemas.backtest import TrialData, TrialPlan
 
 CHUNK: Final = 20_000
 """Events that are read ahead of each data set."""
@@ -41,9 +50,19 @@ def data_set(data: TrialData) -> DataSet:
     return DataSet(KINDS[data.kind], data.identifier)
 
 
-def extent_of(catalog: Path, data: Sequence[TrialData], first: int, last: int) -> Extent:
+def data_sets(plan: TrialPlan) -> dict[DataSet, str | None]:
+    """All that a run reads, events of one moment in this order; with the client of what is of a class of somebody's own.
+
+    Such classes are imported for it. Raises WrongDataError.
+    """
+    found: dict[DataSet, str | None] = {data_set(one): None for one in plan.data}
+    found |= {DataSet(class_of(one.path), one.identifier): one.client_id for one in plan.custom}
+    return dict(sorted(found.items(), key=lambda one: one[0].rank))
+
+
+def extent_of(catalog: Path, data: Iterable[DataSet], first: int, last: int) -> Extent:
     """Of all events of the data sets from `first` to `last` (UNIX ns). Raises WrongDataError when there is none."""
-    found = [part for one in data for part in extents(catalog, data_set(one), first, last)]
+    found = [part for one in data for part in extents(catalog, one, first, last)]
     if not found:
         raise WrongDataError("the catalog holds no event of these data sets in this range")
     return Extent(
@@ -53,7 +72,9 @@ def extent_of(catalog: Path, data: Sequence[TrialData], first: int, last: int) -
     )
 
 
-def feed(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], span: Span, looks: Looks) -> None:
+def feed(
+    engine: BacktestEngine, catalog: Path, data: Mapping[DataSet, str | None], span: Span, looks: Looks
+) -> None:
     """Runs the engine over all events of the span to its end. Raises WrongDataError, and whatever a strategy raises.
 
     The engine takes the events through its iterator: adding chunks one after the other costs it more than reading them, and
@@ -71,12 +92,12 @@ def feed(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], span:
         engine.run(start=engine.kernel.clock.timestamp_ns(), end=span.last)
 
 
-def _introduce(engine: BacktestEngine, catalog: Path, data: Sequence[TrialData], span: Span) -> None:
+def _introduce(engine: BacktestEngine, catalog: Path, data: Mapping[DataSet, str | None], span: Span) -> None:
     """Has the engine know every data set from the start: it would ask a catalog for those that strategies subscribe to."""
-    for one in sorted(data):
-        for event in islice(read(catalog, data_set(one), span.first, span.last), 1):
+    for one, client in data.items():
+        for event in islice(read(catalog, one, span.first, span.last), 1):
             try:
-                engine.add_data([event], sort=False)
+                engine.add_data([event], client_id=ClientId(client) if client else None, sort=False)
             except ValueError as error:
                 raise WrongDataError(str(error)) from error
     engine.clear_data()
@@ -114,10 +135,10 @@ class _Stream:
 
 
 def chunks(
-    catalog: Path, data: Sequence[TrialData], first: int, last: int, size: int = CHUNK
+    catalog: Path, data: Iterable[DataSet], first: int, last: int, size: int = CHUNK
 ) -> Iterator[list[Any]]:
     """Lists of events in time order, about `size` long; no moment is split over two. Raises WrongDataError."""
-    feeds = [_Feed(batches(catalog, data_set(one), first, last)) for one in sorted(data)]
+    feeds = [_Feed(batches(catalog, one, first, last)) for one in sorted(data, key=lambda one: one.rank)]
     while live := [feed for feed in feeds if feed.fill(size)]:
         until = min(feed.safe_until for feed in live)
         chunk = [event for feed in live for event in feed.take(until)]

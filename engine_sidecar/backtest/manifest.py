@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError
-from flotilla.engine_sidecar.backtest.feeding import data_set
+from flotilla.engine_sidecar.backtest.feeding import data_sets
 from flotilla.engine_sidecar.public_names import public_name
 from flotilla.engine_sidecar.replay.streams import files_of
 from flotilla.schemas.backtest import CatalogFile, Manifest, TrialJob, TrialPlan
-from flotilla.schemas.catalog import EVENT_FOLDERS, folder_name
+from flotilla.schemas.catalog import folder_name, has_events
 from flotilla.schemas.code_changes import code_digest
 
 _MODELS: Final = ("fill_model", "fee_model", "latency_model", "margin_model")
@@ -140,12 +140,12 @@ def manifest_of(job: TrialJob, catalog: Path, *, host: str, image: str, wheels: 
 
 
 def _files(plan: TrialPlan, catalog: Path) -> Iterator[Path]:
-    for data in plan.data:
-        yield from files_of(catalog, data_set(data), plan.start_ns, plan.end_ns)
+    for data in data_sets(plan):
+        yield from files_of(catalog, data, plan.start_ns, plan.end_ns)
     for instrument in plan.instruments:
         for kind in catalog.glob("data/*"):
             folder = kind / folder_name(instrument)
-            if kind.name not in EVENT_FOLDERS and folder.is_dir():
+            if not has_events(kind.name) and folder.is_dir():
                 yield from folder.glob("*.parquet")
 
 
@@ -158,6 +158,7 @@ def catalog_file(catalog: Path, file: Path) -> CatalogFile:
 
 def _paths(plan: TrialPlan) -> Iterator[str]:
     """Every class that the plan names, of strategies and of what runs beside them."""
+    yield from (data.path for data in plan.custom)
     modules = (module for venue in plan.venues for module in venue.get("modules", ()))
     models = (venue[field] for venue in plan.venues for field in _MODELS if _is_own(venue.get(field)))
     beside = (plan.engine.get(name, ()) for name in ("actors", "exec_algorithms"))

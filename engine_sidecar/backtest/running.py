@@ -15,7 +15,7 @@ from nautilus_trader.common.component import set_backtest_force_stop
 from flotilla.engine_sidecar.backtest.building import TrialRefusedError, build_engine
 from flotilla.engine_sidecar.backtest.currencies import RateWatch, result_currency, with_currency
 from flotilla.engine_sidecar.backtest.equity import EquitySampler, looks_of
-from flotilla.engine_sidecar.backtest.feeding import Span, extent_of, feed
+from flotilla.engine_sidecar.backtest.feeding import Span, data_sets, extent_of, feed
 from flotilla.engine_sidecar.backtest.history import History, Read
 from flotilla.engine_sidecar.backtest.marks import Marks
 from flotilla.engine_sidecar.backtest.prices import PriceSampler
@@ -48,7 +48,8 @@ def run_trial(
     """
     quicken()
     zone = _zone(plan.timezone)
-    extent = extent_of(catalog, plan.data, plan.start_ns, plan.end_ns)
+    data = data_sets(plan)
+    extent = extent_of(catalog, data, plan.start_ns, plan.end_ns)
     plan = with_currency(plan, catalog)
     engine = build_engine(plan, catalog)
     if seed is not None:
@@ -71,7 +72,7 @@ def run_trial(
         engine.kernel.msgbus.subscribe("events.fills.*", take)
     began = time.monotonic()
     with _Progress(engine, extent, tell):
-        feed(engine, catalog, plan.data, span_of(plan, extent), looks_of(extent, zone, look))
+        feed(engine, catalog, data, span_of(plan, extent), looks_of(extent, zone, look))
     # With all that came of the last event, timers after it included.
     look(extent.last)
     rates.refuse(sampler.unpriced)

@@ -9,7 +9,7 @@ import msgspec
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.bus.files import write_whole
-from flotilla.engine_sidecar.catalog.entries import attached_to, names_of, remember_name
+from flotilla.engine_sidecar.catalog.entries import attached_to, catalog_files, names_of, remember_name
 from flotilla.engine_sidecar.catalog.instruments import known_instrument
 from flotilla.engine_sidecar.catalog.offering import Offer, Offered, offer_of
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
@@ -17,11 +17,11 @@ from flotilla.engine_sidecar.catalog.store import locked
 from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.schemas.catalog import (
     ATTACHED_FILE,
-    EVENT_FOLDERS,
     AttachedCatalog,
     UnusableData,
     attached_from,
     folder_name,
+    has_events,
 )
 from flotilla.schemas.ids import is_id
 
@@ -66,7 +66,7 @@ def attach(catalog: Path, folder: Path, name: str | None) -> Attached:
         if not offer.files:
             raise ImportRefusedError(f"{root} has nothing that can be used{_first_reason(offer)}")
         files = tuple(_without_conflicts(catalog, offer, mine))
-        for identifier in dict.fromkeys(file.identifier for file in offer.files):
+        for identifier in dict.fromkeys(file.identifier for file in offer.files if file.identifier):
             remember_name(catalog, identifier)
         _record(catalog, AttachedCatalog(name=name, path=str(root), unusable=offer.unusable))
         for gone in mine - {str(file.path) for file in files}:
@@ -148,7 +148,7 @@ def _name(catalog: Path, root: Path, wanted: str | None) -> str:
 
 def _links(catalog: Path, name: str) -> Iterator[Path]:
     attached = attached_to(catalog)
-    for file in sorted(catalog.glob("data/*/*/*.parquet")):
+    for file in sorted(catalog_files(catalog)):
         if file.is_symlink() and attached_from(str(file.readlink()), attached) == name:
             yield file
 
@@ -159,7 +159,7 @@ def _own_instruments(catalog: Path, without: frozenset[str]) -> dict[str, Any]:
     own = {
         names.get(file.parent.name, file.parent.name)
         for file in catalog.glob("data/*/*/*.parquet")
-        if file.parts[-3] not in EVENT_FOLDERS and str(file.relative_to(catalog)) not in without
+        if not has_events(file.parts[-3]) and str(file.relative_to(catalog)) not in without
     }
     return {one.id.value: one for one in instruments_of(catalog) if one.id.value in own}
 
@@ -168,21 +168,18 @@ def _without_conflicts(catalog: Path, offer: Offer, mine: frozenset[str]) -> Ite
     """The files to link: a definition that the catalog has alike is not needed. Raises ImportRefusedError."""
     conflicts: dict[str, None] = {}
     for file in offer.files:
-        others = [
-            other
-            for other in catalog.glob(f"data/*/{_literal(folder_name(file.identifier))}/*.parquet")
-            if str(other.relative_to(catalog)) not in mine
-        ]
+        others = [other for other in _beside(catalog, file) if str(other.relative_to(catalog)) not in mine]
         if file.instrument is not None:
-            others = [other for other in others if other.parts[-3] not in EVENT_FOLDERS]
+            others = [other for other in others if not has_events(other.parts[-3])]
             if not others:
                 yield file
             elif not _is_same(known_instrument(catalog, InstrumentId.from_str(file.identifier)), file):
                 conflicts[
                     f"the instrument {file.identifier}, defined otherwise ({_where(catalog, others)})"
                 ] = None
-        elif others := [other for other in others if other.parts[-3] == file.path.parts[-3]]:
-            conflicts[f"{file.path.parts[-3]} {file.identifier} ({_where(catalog, others)})"] = None
+        elif others := [other for other in others if other.parent == catalog / file.path.parent]:
+            kind = file.path.parts[1]
+            conflicts[f"{kind} {file.identifier} ({_where(catalog, others)})".replace("  ", " ")] = None
         else:
             yield file
     if conflicts:
@@ -190,6 +187,12 @@ def _without_conflicts(catalog: Path, offer: Offer, mine: frozenset[str]) -> Ite
         raise ImportRefusedError(
             f"nothing was attached, because there is already {'; '.join(islice(conflicts, _NAMED))}{more}"
         )
+
+
+def _beside(catalog: Path, file: Offered) -> Iterator[Path]:
+    """The files of the catalog that stand for the same identifier, of whatever kind; of rows without one those of the same class."""
+    name = _literal(folder_name(file.identifier))
+    return catalog.glob(f"data/*/{name}/*.parquet" if name else f"{file.path.parent}/*.parquet")
 
 
 def _is_same(known: Any, file: Offered) -> bool:
@@ -227,7 +230,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _remove_empty(catalog: Path) -> None:
-    for folder in catalog.glob("data/*/*"):
+    for folder in (*catalog.glob("data/*/*"), *catalog.glob("data/custom_*")):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -239,7 +242,8 @@ def _still_needed(catalog: Path, links: list[Path]) -> set[Path]:
     return {
         link
         for link in links
-        if link.parts[-3] not in EVENT_FOLDERS
+        if not has_events(link.parts[-3])
+        and not has_events(link.parent.name)
         and any(left == link.parent.name or left.startswith(f"{link.parent.name}-") for left in remaining)
     }
 

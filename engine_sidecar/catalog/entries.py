@@ -3,6 +3,7 @@
 Which identifier a folder stands for is kept in a file, where NautilusTrader left a slash out of the folder's name.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,12 +24,18 @@ from flotilla.schemas.catalog import (
 )
 
 
+def catalog_files(catalog: Path) -> Iterator[Path]:
+    """Every file of a data set, and every definition of an instrument."""
+    for pattern in ("data/*/*/*.parquet", "data/*/*.parquet"):
+        yield from catalog.glob(pattern)
+
+
 def catalog_view(catalog: Path) -> CatalogView:
     """The data sets of a catalog; an absent folder is an empty catalog. Links to what is away are passed over."""
     attached = attached_to(catalog)
     files: list[tuple[str, int]] = []
     sources: dict[str, str] = {}
-    for file in catalog.glob("data/*/*/*.parquet"):
+    for file in catalog_files(catalog):
         path = file.relative_to(catalog)
         if file.is_symlink():
             sources[path.parent.as_posix()] = attached_from(str(file.readlink()), attached)

@@ -19,7 +19,7 @@ from flotilla.engine_sidecar.catalog.times import moment_text
 from flotilla.engine_sidecar.replay.kinds import KINDS
 from flotilla.engine_sidecar.replay.streams import DataSet, WrongDataError, files_of, read_file
 from flotilla.schemas.backtest import DataKind
-from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap, file_interval
+from flotilla.schemas.catalog import BadValue, CatalogEntry, Finding, Gap, file_interval, market_data
 
 MAX_EXAMPLES: Final = 20
 _NO_LEAST: Final = float("-inf")
@@ -28,7 +28,7 @@ _SECOND: Final = 1_000_000_000
 
 def inspect(catalog: Path) -> Iterator[Finding]:
     """One data set after the other."""
-    for entry in catalog_view(catalog).entries:
+    for entry in market_data(catalog_view(catalog).entries):
         yield _inspect(catalog, entry)
 
 

@@ -14,7 +14,7 @@ from flotilla.engine_sidecar.catalog.adding import Described, added
 from flotilla.engine_sidecar.catalog.entries import check_name
 from flotilla.engine_sidecar.catalog.instrument_files import imported
 from flotilla.engine_sidecar.catalog.instrument_views import view_of
-from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
+from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError, InUseError, NotThereError
 from flotilla.engine_sidecar.catalog.shelf import data_of, instruments_in, put, remove
 from flotilla.engine_sidecar.catalog.store import locked
 from flotilla.schemas.instrument import (
@@ -89,12 +89,16 @@ def _ls(catalog: Path, _: str) -> InstrumentList:
 
 
 def _rm(catalog: Path, order: str) -> InstrumentChange:
-    asked = msgspec.json.decode(order, type=RemoveInstrument)
+    return removed(catalog, msgspec.json.decode(order, type=RemoveInstrument))
+
+
+def removed(catalog: Path, asked: RemoveInstrument) -> InstrumentChange:
+    """Takes an instrument out of the catalog. Raises ImportRefusedError: NotThereError, InUseError where data depends on it."""
     with locked(catalog):
         there = _there(catalog, asked.name)
         data = data_of(catalog, asked.name)
-        if data and not asked.is_forced:
-            raise ImportRefusedError(
+        if data and not asked.force:
+            raise InUseError(
                 f"{asked.name} stays, because data depends on it: {'; '.join(map(str, data))}; with --force the data is left without it"
             )
         return remove(catalog, there)
@@ -104,7 +108,7 @@ def _there(catalog: Path, name: str) -> Any:
     found = instruments_in(catalog)
     if (there := next((one for one in found if one.id.value == name), None)) is None:
         known = ", ".join(one.id.value for one in found[:20]) or "nothing"
-        raise ImportRefusedError(f"the catalog has no instrument {name}; it has {known}")
+        raise NotThereError(f"the catalog has no instrument {name}; it has {known}")
     return there
 
 

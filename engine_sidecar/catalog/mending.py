@@ -16,7 +16,7 @@ from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
 from flotilla.engine_sidecar.catalog.survey import CHUNK_ROWS
 from flotilla.engine_sidecar.catalog.tables import chunks
 from flotilla.schemas.backtest import DataKind
-from flotilla.schemas.catalog import FOREVER, CatalogEntry, file_name, folder_name
+from flotilla.schemas.catalog import FOREVER, CatalogEntry, file_name, folder_name, market_data
 
 _TIME: Final = "ts_init"
 
@@ -54,6 +54,10 @@ def remove(
         raise ImportRefusedError("--to is before --from")
     with locked(catalog):
         entry = entry_of(catalog_view(catalog), identifier, data_type)
+        if entry.is_custom:
+            raise ImportRefusedError(
+                f"{entry.data_type} of {entry.identifier} is of a class that is not NautilusTrader's: such rows are read here, and not changed"
+            )
         kind = DataKind(entry.data_type)
         folder = data_folder(kind, entry.identifier)
         refuse_attached(catalog, folder, entry.identifier)
@@ -93,7 +97,7 @@ def _write(table: pa.Table, folder: Path) -> None:
 def consolidate(catalog: Path, identifier: str | None = None) -> list[Consolidated]:
     """Writes data sets of several files into as few as imports make; all but the attached ones, or those of one identifier."""
     with locked(catalog):
-        entries = [one for one in catalog_view(catalog).entries if not one.attached]
+        entries = [one for one in market_data(catalog_view(catalog).entries) if not one.attached]
         if identifier is not None:
             entries = [one for one in entries if folder_name(one.identifier) == folder_name(identifier)]
             if not entries:

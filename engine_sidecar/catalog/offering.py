@@ -20,7 +20,7 @@ from nautilus_trader.serialization.arrow.schema import NAUTILUS_ARROW_SCHEMA
 from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
 from flotilla.engine_sidecar.replay.kinds import FOLDERS, check_words
-from flotilla.schemas.catalog import UnusableData, file_interval, folder_name
+from flotilla.schemas.catalog import UnusableData, file_interval, folder_name, is_custom
 from flotilla.schemas.ids import BarType as BarTypeText
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 
@@ -32,6 +32,8 @@ _INSTRUMENTS: Final[dict[str, type[Any]]] = {
     for kind in vars(instrument_classes).values()
     if isinstance(kind, type) and issubclass(kind, Instrument) and kind is not Instrument
 }
+_KNOWN_AT: Final = "ts_init"
+_OF: Final = "instrument_id"
 _PRECISIONS: Final = ("price_precision", "size_precision")
 _WRITTEN_ANEW: Final = "write it anew with the NautilusTrader that is used here"
 
@@ -39,7 +41,8 @@ _WRITTEN_ANEW: Final = "write it anew with the NautilusTrader that is used here"
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
     """A file that can be used, by its path within the catalog. `instrument` is what it defines, None for a file of events.
 
-    `precisions` are those of a file of events, by the name that they have in an instrument.
+    `precisions` are those of a file of events, by the name that they have in an instrument. Rows of a class that is not NautilusTrader's
+    need no definition, and `identifier` is empty where they are of no instrument.
     """
 
     path: Path
@@ -86,6 +89,8 @@ def offer_of(catalog: Path, known: Mapping[str, Any]) -> Offer:
 
 def _unfit(file: Offered, instrument: Any) -> str | None:
     """Why a file cannot be run on with the definition of its instrument: engines write prices and sizes as that has them."""
+    if is_custom(file.path.parts[1]):
+        return None
     if instrument is None:
         return f"there is no definition of the instrument {file.instrument_id}"
     for name, has in file.precisions.items():
@@ -94,13 +99,15 @@ def _unfit(file: Offered, instrument: Any) -> str | None:
     return None
 
 
-def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path, type[Any]]]:
-    """The folders of data sets and instruments with the class of what is in them."""
+def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path, type[Any] | None]]:
+    """The folders of data sets and instruments with the class of what is in them; None for one of somebody's own."""
     for top in sorted((catalog / "data").iterdir()):
         kind = _EVENTS.get(top.name) or _INSTRUMENTS.get(top.name)
         path = str(top.relative_to(catalog))
         if not top.is_dir():
             unusable.append(UnusableData(path=path, why="stands outside of the folder of any class"))
+        elif is_custom(top.name):
+            yield from ((folder, None) for folder in (top, *sorted(top.iterdir())) if folder.is_dir())
         elif kind is None:
             why = f"{top.name} is not run here: there are {', '.join(_EVENTS)}"
             unusable.append(UnusableData(path=path, why=why))
@@ -116,9 +123,11 @@ def _folders(catalog: Path, unusable: list[UnusableData]) -> Iterator[tuple[Path
 
 
 def _looked_at(
-    catalog: Path, folder: Path, kind: type[Any], unusable: list[UnusableData]
+    catalog: Path, folder: Path, kind: type[Any] | None, unusable: list[UnusableData]
 ) -> Iterator[Offered]:
     for file in sorted(folder.iterdir()):
+        if kind is None and file.is_dir():
+            continue  # of an instrument, with a turn of its own
         path = file.relative_to(catalog)
         try:
             yield _offered(catalog, path, kind)
@@ -128,7 +137,7 @@ def _looked_at(
             unusable.append(UnusableData(path=str(path), why=f"is no whole Parquet file: {error}"))
 
 
-def _offered(catalog: Path, path: Path, kind: type[Any]) -> Offered:
+def _offered(catalog: Path, path: Path, kind: type[Any] | None) -> Offered:
     file = catalog / path
     if not file.resolve().is_relative_to(catalog):
         raise _UnusableError("is a link to outside of the catalog")
@@ -137,6 +146,8 @@ def _offered(catalog: Path, path: Path, kind: type[Any]) -> Offered:
             "is not named by the times of its first and last event: NautilusTrader's "
             "ParquetDataCatalog.reset_all_file_names() renames it"
         )
+    if kind is None:
+        return _custom(file, path)
     if issubclass(kind, Instrument):
         return _definition(file, path, kind)
     return _events(file, path, kind)
@@ -167,6 +178,26 @@ def _events(file: Path, path: Path, kind: type[Any]) -> Offered:
     )
 
 
+def _custom(file: Path, path: Path) -> Offered:
+    """Rows whose class only a package knows. What they say is not looked at here: no code of a package runs outside of engines."""
+    schema = pq.read_schema(file)
+    index = schema.get_field_index(_KNOWN_AT)
+    if index < 0 or not pa.types.is_integer(schema.field(index).type):
+        raise _UnusableError(f"has no whole numbers in a column {_KNOWN_AT}, by which events are ordered")
+    folder = path.parts[2] if len(path.parts) == 4 else ""
+    identifier = folder
+    if folder and _OF in schema.names:
+        identifier = _only(pq.read_table(file, columns=[_OF])[_OF])
+        if folder_name(identifier) != folder:
+            raise _UnusableError(f"is of {identifier or 'nothing that it names'}, not of its folder's name")
+    return Offered(path=path, identifier=identifier, instrument_id=identifier)
+
+
+def _only(column: Any) -> str:
+    """What all rows say, or each of it."""
+    return " and ".join(str(name) for name in pc.unique(column.cast(pa.string())).to_pylist())
+
+
 def _check_columns(schema: pa.Schema, kind: type[Any]) -> None:
     for wanted in NAUTILUS_ARROW_SCHEMA[kind]:
         index = schema.get_field_index(wanted.name)
@@ -193,8 +224,7 @@ def _identifier(file: Path, schema: pa.Schema, kind: type[Any]) -> str:
         check_words(kind, table)
     except ValueError as error:
         raise _UnusableError(f"holds what is no {kind.__name__}: {error}") from None
-    names = [str(name) for name in pc.unique(table["instrument_id"].cast(pa.string())).to_pylist()]
-    return " and ".join(names)
+    return _only(table[_OF])
 
 
 def _precisions_of(kind: type[Any]) -> list[str]:

@@ -44,6 +44,10 @@ def _done(catalog: Path, line: CatalogLine) -> CatalogAnswer:
         return CatalogAnswer()
     if line.remove is not None:
         return CatalogAnswer(removed=_removed(catalog, line.remove))
+    if line.remove_instrument is not None:
+        from flotilla.engine_sidecar.catalog.instrument_program import removed  # noqa: PLC0415 - a second, as below
+
+        return CatalogAnswer(instrument=removed(catalog, line.remove_instrument))
     return CatalogAnswer(
         chart=chart_of(catalog, line.chart) if line.chart else None,
         gaps=gaps_of(catalog, line.gaps) if line.gaps else None,

@@ -29,6 +29,12 @@ from flotilla.engine_sidecar.catalog.tables import (
 )
 
 CHUNK_ROWS: Final = 100_000
+_KEPT_BYTES: Final = 128 << 20
+"""So much of what was read to be checked is kept until it is written, of all files together; what is larger is read again."""
+_ALL_FIXED: Final = (
+    "all prices are large round numbers, such as fixed-point ones are: give --fixed-decimals 9 where 186030000000 "
+    "means 186.03, or --fixed-decimals 0 where they mean what they say"
+)
 
 type Progress = Callable[[str, Path, int], None]
 
@@ -36,7 +42,7 @@ type Progress = Callable[[str, Path, int], None]
 class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
     """One file: how it is parted and laid out, its first and last time (UNIX ns), and the most decimals seen.
 
-    `is_plain`: a column is read at a time.
+    `is_plain`: a column is read at a time. `tables`: its rows, where they are few enough to be kept.
     """
 
     file: Path
@@ -48,6 +54,7 @@ class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     price_precision: int
     size_precision: int
+    tables: tuple[pa.Table, ...] | None = None
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +90,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 def survey(files: Sequence[Path], how: Reading, progress: Progress) -> Survey:
     """Raises ImportRefusedError for the first unsound row, and when two files overlap in time that are not to be sorted."""
-    found = sorted((survey_file(file, how, progress) for file in files), key=lambda one: one.first)
+    most = _KEPT_BYTES // max(len(files), 1)
+    found = sorted((survey_file(file, how, progress, most) for file in files), key=lambda one: one.first)
     for earlier, later in pairwise(found):
         if later.first <= earlier.last and not how.sort:
             raise ImportRefusedError(
@@ -107,9 +115,10 @@ def tables_of(found: Survey, how: Reading, progress: Progress) -> Iterator[pa.Ta
 
 def _read(one: Surveyed, how: Reading, progress: Progress) -> Iterator[pa.Table]:
     rows = 0
-    for table in _in_order(
-        _file_tables(one.file, one.sheet, one.layout, how, is_plain=one.is_plain), one.layout
-    ):
+    tables: Iterable[pa.Table] = one.tables or _file_tables(
+        one.file, one.sheet, one.layout, how, is_plain=one.is_plain
+    )
+    for table in _in_order(tables, one.layout):
         rows += table.num_rows
         progress("written", one.file, rows)
         yield table
@@ -121,17 +130,17 @@ def _in_order(tables: Iterable[pa.Table], where: Layout) -> Iterable[pa.Table]:
     return [in_order(tables)] if where.is_newest_first else tables
 
 
-def survey_file(file: Path, how: Reading, progress: Progress) -> Surveyed:
-    """What has to be known of one file. Raises ImportRefusedError for its first unsound row."""
+def survey_file(file: Path, how: Reading, progress: Progress, kept_bytes: int = 0) -> Surveyed:
+    """What has to be known of one file, with its rows where they take no more than that. Raises ImportRefusedError for its first unsound row."""
     with opened(file, how) as (sheet, _):
         try:
             where = layout_of(sheet, how)
         except ImportRefusedError as error:
             raise ImportRefusedError(str(error), file) from None
     try:
-        return _surveyed(file, sheet, where, how, progress, is_plain=True)
+        return _surveyed(file, sheet, where, how, progress, kept_bytes=kept_bytes, is_plain=True)
     except NotPlainError:
-        return _surveyed(file, sheet, where, how, progress, is_plain=False)
+        return _surveyed(file, sheet, where, how, progress, kept_bytes=kept_bytes, is_plain=False)
 
 
 def _file_tables(
@@ -146,11 +155,19 @@ def _file_tables(
 
 
 def _surveyed(
-    file: Path, sheet: Sheet, where: Layout, how: Reading, progress: Progress, *, is_plain: bool
+    file: Path,
+    sheet: Sheet,
+    where: Layout,
+    how: Reading,
+    progress: Progress,
+    *,
+    kept_bytes: int,
+    is_plain: bool,
 ) -> Surveyed:
     rows = price = size = 0
     first, last = 1 << 63, 0
     is_fixed = how.fixed_decimals is None
+    kept: list[pa.Table] = []
     prices, sizes = (columns_of(how.data_type, is_price=one) for one in (True, False))
     for table in _file_tables(file, sheet, where, how, is_plain=is_plain):
         price = max(decimals(table[name], price) for name in prices)
@@ -159,15 +176,13 @@ def _surveyed(
         rows += table.num_rows
         least, most = pc.min_max(table["ts"]).as_py().values()
         first, last = min(first, least), max(last, most)
+        kept_bytes -= table.nbytes
+        kept = [*kept, table] if kept_bytes >= 0 else []
         progress("checked", file, rows)
     if not rows:
         raise NotPlainError("no rows") if is_plain else ImportRefusedError("holds no rows", file)
     if is_fixed:
-        raise ImportRefusedError(
-            "all prices are large round numbers, such as fixed-point ones are: give --fixed-decimals 9 where 186030000000 "
-            "means 186.03, or --fixed-decimals 0 where they mean what they say",
-            file,
-        )
+        raise ImportRefusedError(_ALL_FIXED, file)
     return Surveyed(
         file=file,
         sheet=sheet,
@@ -178,6 +193,7 @@ def _surveyed(
         last=last,
         price_precision=price,
         size_precision=size,
+        tables=tuple(kept) or None,
     )
 
 

@@ -56,7 +56,7 @@ class ReplayDataClient(Subscriptions):
             total=feed.total,
             is_finished=feed.is_finished,
             is_connected=self.is_connected,
-            not_there=tuple(_named(data_set) for data_set in feed.not_there),
+            not_there=tuple(data_set.label for data_set in feed.not_there),
         )
 
     async def _connect(self) -> None:
@@ -86,7 +86,7 @@ class ReplayDataClient(Subscriptions):
     def _ended(self) -> None:
         must_stop = self._settings.on_end == "stop"
         if must_stop and self._feed.done == 0:
-            named = ", ".join(_named(data_set) for data_set in self._feed.not_there)
+            named = ", ".join(data_set.label for data_set in self._feed.not_there)
             error = f"there is nothing to replay: the catalog has no {named}"
             self._publish(ReplayEnded(self.id.value, must_stop=True, error=error, is_refused=True))
             return
@@ -99,7 +99,7 @@ class ReplayDataClient(Subscriptions):
     def open(self, data_set: DataSet) -> None:
         """Plays a data set from now on; says so where the catalog has nothing of it."""
         if not self._feed.open(data_set):
-            message = f"the catalog has no {_named(data_set)} to replay"
+            message = f"the catalog has no {data_set.label} to replay"
             self._log.warning(message)
             self._msgbus.publish(topic=ALERTS, msg=NO_DATA.alert(message))
 
@@ -166,10 +166,6 @@ class ReplayDataClientFactory(LiveDataClientFactory):  # type: ignore[misc]
         """Called by the node's builder. With `routing.default` the client serves every venue, else the one of its name."""
         venue = None if config.routing.default or config.routing.venues else Venue(name)
         return ReplayDataClient(config, client_id=ClientId(name), venue=venue, **parts)
-
-
-def _named(data_set: DataSet) -> str:
-    return f"{data_set.kind.__name__} of {data_set.identifier}"
 
 
 def _ns(moment: datetime) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from nautilus_trader.model.data import CustomData
 from nautilus_trader.model.identifiers import Venue
 
 from flotilla.engine_sidecar.replay.barrier import Barrier
@@ -200,7 +201,7 @@ class ReplayFeed:
         self.position = ts
         for venue in venues.values():
             venue.open_step(ts)
-        if (its_venue := venues.get(_instrument_id(event).venue)) is not None:
+        if (its_venue := _venue(event, venues)) is not None:
             its_venue.move_market(event)
             await barrier.wait()
         self._show(event)
@@ -224,5 +225,9 @@ async def settle(ts: int, barrier: Barrier, venues: list[SandboxClient]) -> None
         venue.close_step(ts)
 
 
-def _instrument_id(event: Any) -> Any:
-    return event.instrument_id if hasattr(event, "instrument_id") else event.bar_type.instrument_id
+def _venue(event: Any, venues: Mapping[Venue, SandboxClient]) -> SandboxClient | None:
+    """Where an event moves the market; data of somebody's own moves none, as in a BacktestEngine."""
+    if isinstance(event, CustomData):
+        return None
+    of = event.instrument_id if hasattr(event, "instrument_id") else event.bar_type.instrument_id
+    return venues.get(of.venue)

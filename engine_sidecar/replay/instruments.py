@@ -5,7 +5,7 @@ from typing import Any
 
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from flotilla.schemas.catalog import EVENT_FOLDERS
+from flotilla.schemas.catalog import has_events
 
 
 def instruments_of(catalog: Path) -> list[Any]:
@@ -13,7 +13,7 @@ def instruments_of(catalog: Path) -> list[Any]:
     folders = [
         folder
         for folder in catalog.glob("data/*/*")
-        if folder.parent.name not in EVENT_FOLDERS and folder.is_dir()
+        if not has_events(folder.parent.name) and folder.is_dir()
     ]
     readable = [folder for folder in folders if all(file.exists() for file in folder.iterdir())]
     if not readable:

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from nautilus_trader.model.data import (
     Bar,
+    CustomData,
+    DataType,
     FundingRateUpdate,
     IndexPriceUpdate,
     InstrumentClose,
@@ -27,7 +29,7 @@ from nautilus_trader.model.enums import InstrumentCloseType, MarketStatusAction
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import FIXED_PRECISION, PRICE_MAX, Price
 from nautilus_trader.persistence.funcs import class_to_filename
-from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
+from nautilus_trader.serialization.arrow.serializer import ArrowSerializer, list_schemas
 
 from flotilla.schemas.backtest import DataKind
 
@@ -45,6 +47,13 @@ KINDS: Final[dict[DataKind, type[Any]]] = {
 }
 FOLDERS: Final[dict[type[Any], str]] = {kind: class_to_filename(kind) for kind in KINDS.values()}
 """Below `data/` of a catalog."""
+
+
+def folder_of(kind: type[Any]) -> str:
+    """Below `data/` of a catalog, of a class of somebody's own too."""
+    return FOLDERS.get(kind) or class_to_filename(kind)
+
+
 _PRICED: Final = (MarkPriceUpdate, IndexPriceUpdate)
 _WORDS: Final[dict[type[Any], tuple[str, Collection[str]]]] = {
     InstrumentStatus: ("action", MarketStatusAction.__members__),
@@ -55,12 +64,32 @@ _RAW_MAX: Final = int(PRICE_MAX) * 10**FIXED_PRECISION
 
 def events_of(kind: type[Any], table: pa.Table) -> list[Any]:
     """The rows of a catalog's file as NautilusTrader's objects. Raises ValueError for what they cannot be."""
+    if kind not in FOLDERS:
+        return _custom(kind, table)
     if kind in _WORDS:
         check_words(kind, table)
     try:
         return _decoded(kind, table)
     except (ArithmeticError, TypeError) as error:
         raise ValueError(f"a cell is empty, or no number: {error}") from error
+
+
+def _custom(kind: type[Any], table: pa.Table) -> list[Any]:
+    """Rows of a class of somebody's own, as NautilusTrader's catalog gives them: each in a CustomData, which is published by its class."""
+    if kind not in list_schemas():
+        raise ValueError(
+            f"{kind.__name__} has no Arrow schema: @customdataclass gives one, or register_arrow"
+        )
+    try:
+        made = list(ArrowSerializer.deserialize(kind, table))
+    except Exception as error:
+        raise ValueError(
+            f"{kind.__name__} does not take these rows: {type(error).__name__}: {error}"
+        ) from error
+    if len(made) != table.num_rows or not all(isinstance(one, kind) for one in made):
+        raise ValueError(f"{kind.__name__} made {len(made)} objects of {table.num_rows} rows, or others")
+    data_type = DataType(kind)
+    return [CustomData(data_type, one) for one in made]
 
 
 def _decoded(kind: type[Any], table: pa.Table) -> list[Any]:

@@ -4,6 +4,7 @@ pyarrow reads them, not NautilusTrader's query session: that one refuses symbols
 and may reorder events of one timestamp, so that a replay would not be the same twice.
 """
 
+import importlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from nautilus_trader.core.data import Data
+from nautilus_trader.serialization.arrow.serializer import list_schemas
 
-from flotilla.engine_sidecar.replay.kinds import FOLDERS, events_of
+from flotilla.engine_sidecar.replay.kinds import events_of, folder_of
 from flotilla.schemas.catalog import FOREVER, file_interval, folder_name
 
 BATCH_ROWS: Final = 5_000
@@ -23,21 +26,40 @@ class WrongDataError(ValueError):
     """The catalog's data cannot be run: out of order, or not there."""
 
 
+def class_of(path: str) -> type[Any]:
+    """A class of data of somebody's own, by `module:Class`. Raises WrongDataError for what is none, or none that NautilusTrader can store."""
+    module, _, name = path.partition(":")
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Data)):
+        raise WrongDataError(f"{path} is no class of data")
+    if kind not in list_schemas():
+        raise WrongDataError(f"{path} has no Arrow schema: @customdataclass gives one, or register_arrow")
+    return kind
+
+
 class DataSet(msgspec.Struct, frozen=True):
-    """All bars of one type, or all events of another kind of one instrument: `kind` is one of KINDS."""
+    """All bars of one type, or all events of another kind of one instrument: `kind` is one of KINDS, or a class of somebody's own.
+
+    Events of the latter may be of no instrument: then `identifier` is empty.
+    """
 
     kind: type
     identifier: str
 
     @property
+    def label(self) -> str:
+        """As people are told of it."""
+        return f"{self.kind.__name__} of {self.identifier}" if self.identifier else self.kind.__name__
+
+    @property
     def rank(self) -> tuple[str, str]:
         """Orders events of the same time: by kind, then by identifier."""
-        return FOLDERS[self.kind], self.identifier
+        return folder_of(self.kind), self.identifier
 
 
 def files_of(catalog: Path, data_set: DataSet, first: int = 0, last: int = FOREVER) -> list[Path]:
     """The files that may hold events from `first` to `last` (ns, inclusive), in time order."""
-    folder = catalog / "data" / FOLDERS[data_set.kind] / folder_name(data_set.identifier)
+    folder = catalog / "data" / folder_of(data_set.kind) / folder_name(data_set.identifier)
     found = [(interval, file) for file in folder.glob("*.parquet") if (interval := file_interval(file.name))]
     return [file for interval, file in sorted(found) if interval[0] <= last and first <= interval[1]]
 

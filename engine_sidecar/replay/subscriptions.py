@@ -22,6 +22,10 @@ from flotilla.engine_sidecar.replay.streams import DataSet
 class Subscriptions(LiveMarketDataClient):  # type: ignore[misc]
     """Answered in the step that brings them, not in tasks of their own: so the barrier, which watches the engines' queues, sees all there is."""
 
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._of_own_classes: set[DataSet] = set()
+
     def open(self, data_set: DataSet) -> None:
         """Plays a data set from now on."""
         raise NotImplementedError
@@ -29,6 +33,17 @@ class Subscriptions(LiveMarketDataClient):  # type: ignore[misc]
     def close(self, data_set: DataSet) -> None:
         """Plays a data set no longer."""
         raise NotImplementedError
+
+    def subscribe(self, command: Any) -> None:
+        """Plays data of a class of somebody's own from now on: those of the instrument that is named, else those of none.
+
+        They are played to their end: NautilusTrader tells such subscriptions apart by class alone, so one of another instrument would not
+        come here once the class was noted as subscribed, and would end with that of the first.
+        """
+        data_set = DataSet(command.data_type.type, str(command.instrument_id or ""))
+        if data_set not in self._of_own_classes:
+            self._of_own_classes.add(data_set)
+            self.open(data_set)
 
     def subscribe_bars(self, command: Any) -> None:
         """Plays these bars from now on."""

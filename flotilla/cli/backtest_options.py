@@ -26,7 +26,7 @@ _NAMES: Final = {
     "timeout": "timeout_s",
 }
 _LISTS: Final = {"instrument": "instruments", "bar_type": "bar_types", "venue": "venues"}
-_BESIDE: Final = ("actors", "exec_algorithms", "venue_settings")
+_BESIDE: Final = ("actors", "exec_algorithms", "venue_settings", "custom_data")
 _COMPONENT: Final = "NAME|MODULE:CLASS[,KEY=VALUE…]"
 _STRATEGIES: Final = ("strategy", "strategy_class", "strategies")
 _FILL_MODEL: Final = ("prob_fill_on_limit", "prob_slippage")
@@ -77,6 +77,12 @@ _OPTIONS: Final = (
         multiple=True,
         type=click.Choice([str(kind) for kind in DataKind]),
         help="A kind of data that is read of the instruments; may be repeated.",
+    ),
+    click.option(
+        "--custom-data",
+        multiple=True,
+        metavar="PACKAGE:CLASS[,client_id=NAME]",
+        help="Rows of a class of data of your own that the catalog has of the instruments, or of none; may be repeated.",
     ),
     click.option(
         "--buffer-deltas", is_flag=True, help="Strategies get changes of an order book event by event."
@@ -134,6 +140,7 @@ def given_config(
     add_strategy: Iterable[str] = (),
     actor: Iterable[str] = (),
     exec_algorithm: Iterable[str] = (),
+    custom_data: Iterable[str] = (),
     venue_set: Iterable[str] = (),
     file: Path | None = None,
     wheels: Path | None = None,
@@ -161,6 +168,8 @@ def given_config(
     if parameters := pairs(param, "--param"):
         given["strategy_config"] = {**given.get("strategy_config", {}), **parameters}
     given |= beside(actor, exec_algorithm)
+    if custom_data:
+        given["custom_data"] = [_custom_data(each) for each in custom_data]
     if (settings := _venue_settings(venue_set, given.get("venue_settings"))) is not None:
         given["venue_settings"] = settings
     if wheels is not None and file is None:
@@ -184,6 +193,11 @@ def _strategy(option: str) -> dict[str, Any]:
         return {"template": name, "parameters": parameters}
     config_path = str(parameters.pop("config_class", f"{name}Config"))
     return {"strategy_path": name, "config_path": config_path, "config": parameters}
+
+
+def _custom_data(option: str) -> dict[str, Any]:
+    path, *more = option.split(",")
+    return {"path": path, **pairs(more, "--custom-data")}
 
 
 def _venue_settings(options: Iterable[str], given: Any) -> Any:

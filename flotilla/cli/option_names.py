@@ -17,6 +17,7 @@ _RENAMED: Final = {
     "timeout_s": "timeout",
     "tick_data": "ticks",
     "data_types": "data",
+    "custom_data": "custom-data",
     "strategies": "add-strategy",
     "actors": "actor",
     "exec_algorithms": "exec-algorithm",

@@ -152,10 +152,20 @@ class BacktestCalls:
         return await self.bus.call(contract.BACKTEST_COMPARE, request)
 
     async def verify(
-        self, backtest_id: str, verify_id: str | None = None, *, request_id: str | None = None
+        self,
+        backtest_id: str,
+        verify_id: str | None = None,
+        *,
+        wants_report: bool = False,
+        request_id: str | None = None,
     ) -> BacktestVerdict:
-        """Runs a completed backtest again from its manifest; with the `verify_id` of the answer, how that stands."""
-        request = VerifyBacktest(backtest_id=backtest_id, verify_id=verify_id, request_id=request_id)
+        """Runs a completed backtest again from its manifest; with the `verify_id` of the answer, how that stands.
+
+        `wants_report`: the run again draws NautilusTrader's own tear sheet, for both where they are equal (`has_report`).
+        """
+        request = VerifyBacktest(
+            backtest_id=backtest_id, verify_id=verify_id, wants_report=wants_report, request_id=request_id
+        )
         return await self.bus.call(contract.BACKTEST_VERIFY, request)
 
     def watch_backtests(

@@ -5,7 +5,7 @@ from typing import Any
 
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import TICKS, BacktestConfig
-from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name
+from flotilla.schemas.catalog import CatalogEntry, TemplateView, folder_name, market_data
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.ids import BarType, StrategyName
@@ -92,7 +92,7 @@ def with_range(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> dic
     """Dates and venues: where the data of the instruments begin and end, and the venues in their names."""
     instruments = [str(one) for one in given.get("instruments", ())]
     folders = {folder_name(one) for one in instruments}
-    held = [one for one in entries if folder_name(one.instrument_id) in folders]
+    held = [one for one in market_data(entries) if folder_name(one.instrument_id) in folders]
     bars = {folder_name(str(one)) for one in given.get("bar_types", ())}
     kinds = {*map(str, given.get("data_types", ())), *(TICKS if given.get("tick_data") else ())}
     held = [one for one in held if folder_name(one.identifier) in bars or one.data_type in kinds] or held
@@ -107,7 +107,7 @@ def with_range(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> dic
 
 def _no_dates(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> str:
     """Dates are taken from the data, where there are any."""
-    there = ", ".join(sorted({one.instrument_id for one in entries})) or "nothing"
+    there = ", ".join(sorted({one.instrument_id for one in market_data(entries)})) or "nothing"
     if named := [str(one) for one in given.get("instruments", ())]:
         return f"{', '.join(named)} not in the data catalog; it holds {there}"
     return f"must be given; the data catalog holds {there}"

@@ -1,4 +1,4 @@
-"""What an operator can ask of the fleet's catalog: pictures, gaps and rows of a data set, its import and its removal."""
+"""What an operator can ask of the fleet's catalog: pictures, gaps and rows of a data set, its import and its removal; and that of instruments."""
 
 import asyncio
 import hashlib
@@ -32,6 +32,7 @@ from flotilla.schemas.data import (
 from flotilla.schemas.decoding import convert
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
 from flotilla.schemas.ids import new_request_id
+from flotilla.schemas.instrument import InstrumentChange, RemoveInstrument
 
 Time: TypeAlias = date | datetime | str | None
 """A day, or a moment, in UTC unless it has another offset."""
@@ -161,6 +162,13 @@ class DataCalls:
             "request_id": request_id,
         }
         return await self.bus.call(contract.CATALOG_REMOVE, convert(asked, RemoveData))
+
+    async def remove_instrument(
+        self, name: str, *, force: bool = False, host: str | None = None, request_id: str | None = None
+    ) -> InstrumentChange:
+        """Takes an instrument out of the catalog of the fleet's host; `conflict` while there is data of it, which `force` leaves without it."""
+        asked = {"name": name, "force": force, "host": host, "request_id": request_id}
+        return await self.bus.call(contract.CATALOG_REMOVE_INSTRUMENT, convert(asked, RemoveInstrument))
 
 
 def _text(moment: Time) -> str | None:

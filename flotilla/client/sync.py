@@ -76,6 +76,7 @@ class SyncFlotilla:
     gaps = _blocking(Flotilla.gaps)
     rows = _blocking(Flotilla.rows)
     remove_data = _blocking(Flotilla.remove_data)
+    remove_instrument = _blocking(Flotilla.remove_instrument)
     import_data = _blocking(Flotilla.import_data)
     imported = _blocking(Flotilla.imported)
     imports = _blocking(Flotilla.imports)

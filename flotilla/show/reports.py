@@ -1,20 +1,19 @@
-"""Tear sheets as files: ours, made here from what is on record, and NautilusTrader's, which the trial drew."""
+"""Tear sheets as files: ours, made here from what is on record, and NautilusTrader's, which a run again draws."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from flotilla.bus.files import whole_file
 from flotilla.client.client import Flotilla
-from flotilla.schemas.backtest import BacktestStatus, BacktestView, ResultPart
+from flotilla.schemas.backtest import BacktestStatus, ResultPart
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.show.tear_sheet.record import Record
 from flotilla.show.tear_sheet.sheet import tear_sheet
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
 
 NAUTILUS_S: Final = 30.0
-"""NautilusTrader's is drawn after its backtest has completed."""
+"""NautilusTrader's is drawn after the run again has completed."""
 _POLL_S: Final = 0.2
 _LISTS: Final = (ResultPart.EQUITY_CURVE, ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS)
 
@@ -70,28 +69,33 @@ async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:
 
 
 async def save_nautilus_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
-    """Writes NautilusTrader's own sheet, whole or not at all; waits for one that is still being drawn.
+    """Writes NautilusTrader's own sheet, whole or not at all. Raises FaultError `not_found` when none was drawn."""
+    _write(await fleet.backtest_result(backtest_id, ResultPart.REPORT), out)
 
-    Raises FaultError `not_found` when there is none, `conflict` when the backtest has not completed.
+
+async def until_drawn(fleet: Flotilla, backtest_id: str, again_id: str) -> None:
+    """Returns once a run again that has completed has drawn NautilusTrader's sheet, for the first one too.
+
+    Raises FaultError: `conflict` where the two differ, `unavailable` when it does not come.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + NAUTILUS_S
     while True:
-        view = await fleet.backtest(backtest_id)
-        if not _is_coming(view) or loop.time() > deadline:
-            break
+        again = await fleet.backtest(again_id)  # before the other one, whose sheet is kept first
+        if (await fleet.backtest(backtest_id)).has_report:
+            return
+        if again.has_report:
+            text = (
+                f"{backtest_id} gets no sheet of NautilusTrader's, because its run again {again_id} is not the same: "
+                f"flotilla backtest verify {backtest_id} tells where, and flotilla backtest report {again_id} --nautilus is of that one"
+            )
+            raise fault(FaultCode.CONFLICT, text)
+        if loop.time() > deadline:
+            text = f"{again_id} has run and drawn no sheet within {NAUTILUS_S:g} s"
+            raise fault(FaultCode.UNAVAILABLE, text)
         await asyncio.sleep(_POLL_S)
-    _write(await fleet.backtest_result(backtest_id, ResultPart.REPORT), out)
 
 
 def _write(html: str, out: Path) -> None:
     with whole_file(out) as made:
         made.write_text(html, encoding="utf-8")
-
-
-def _is_coming(view: BacktestView) -> bool:
-    """True while it may be in the making; those of studies have none."""
-    if view.status is not BacktestStatus.COMPLETED or view.has_report or view.completed_at is None:
-        return False
-    age = datetime.now(UTC) - view.completed_at
-    return view.study_id is None and age.total_seconds() < NAUTILUS_S

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
-from flotilla.schemas.catalog import AttachedCatalog, CatalogView
+from flotilla.schemas.catalog import AttachedCatalog, CatalogEntry, CatalogView
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
 from flotilla.schemas.states import RunState
@@ -217,7 +217,21 @@ def catalog_table(catalog: CatalogView) -> RenderableType:
             formats.size(entry.size_bytes),
             *([entry.attached] if catalog.attached else []),
         )
-    return Group(made, *(line for one in catalog.attached for line in _attached(one)))
+    return Group(
+        made,
+        *map(_custom, (one for one in catalog.entries if one.is_custom)),
+        *(line for one in catalog.attached for line in _attached(one)),
+    )
+
+
+def _custom(entry: CatalogEntry) -> Text:
+    """Who reads rows of a class that is not NautilusTrader's."""
+    name = f"{entry.data_type} {entry.identifier}".strip()
+    if entry.known_by is None:
+        return Text(f"{name}: a package has to know its class, and no fleet that answers said which one does")
+    if not entry.known_by:
+        return Text(f"not usable: {name}: no package has a class of data called so; push one that does")
+    return Text(f"{name}: read by {', '.join(entry.known_by)}")
 
 
 def _attached(one: AttachedCatalog) -> Iterator[Text]:

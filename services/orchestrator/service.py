@@ -228,7 +228,7 @@ class Orchestrator:
             audit=self._audit,
             trail=self._trail,
             library=self._library,
-            reads=Reads(bus, *known, catalog=catalog),
+            reads=Reads(bus, *known, catalog=catalog, templates=self._library),
             strategies=Strategies(bus, record, fleet, ledger=ledger, planner=planner),
             backtests=Backtests(
                 bus,

@@ -9,6 +9,7 @@ import msgspec
 
 from flotilla.schemas.data import CatalogAnswer, CatalogLine, CatalogQuestion, DataRemoved, RemoveData
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.instrument import InstrumentChange, RemoveInstrument
 from flotilla.services.supervisor.core.check_output import CheckOutput, answer_in
 from flotilla.services.supervisor.ports import NO_CATALOG, ContainerRuntime
 
@@ -39,13 +40,21 @@ class HostCatalog:
 
     async def remove(self, request: RemoveData) -> DataRemoved:
         """Raises FaultError: `not_found`, `conflict` while others change the catalog and for what is not ours, `outcome_unknown`."""
-        line = CatalogLine(path=self._known_path(), remove=request)
-        async with _turn(self._changing, "another change of the catalog is under way"):
-            output = await self._runtime.catalog(msgspec.json.encode(line), CHANGE_S, writes=True)
-        answer = _changed(output)
+        answer = await self._change(CatalogLine(path=self._known_path(), remove=request))
         if answer.removed is None:
             raise fault(answer.code, answer.refusal)
         return answer.removed
+
+    async def remove_instrument(self, request: RemoveInstrument) -> InstrumentChange:
+        """Raises FaultError as `remove` does, `conflict` also where data depends on it."""
+        answer = await self._change(CatalogLine(path=self._known_path(), remove_instrument=request))
+        if answer.instrument is None:
+            raise fault(answer.code, answer.refusal)
+        return answer.instrument
+
+    async def _change(self, line: CatalogLine) -> CatalogAnswer:
+        async with _turn(self._changing, "another change of the catalog is under way"):
+            return _changed(await self._runtime.catalog(msgspec.json.encode(line), CHANGE_S, writes=True))
 
     def _known_path(self) -> str:
         if not self._path:

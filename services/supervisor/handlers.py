@@ -14,6 +14,7 @@ from flotilla.schemas.contract import (
     HOST_EMERGENCY_STOP,
     HOST_LIFT_STOP,
     IMPORT_LIST,
+    INSTRUMENT_REMOVE,
     PACKAGE_CHECK,
     PACKAGE_PYTHON,
     PLAN_CHECK,
@@ -96,6 +97,7 @@ class Handlers:
             await bus.serve(call, handler, host=host)
         await bus.serve(SESSION_CALL_OFF, self.call_off, host=host)
         await bus.serve(CATALOG_CHANGE, self._catalog.remove, host=host)
+        await bus.serve(INSTRUMENT_REMOVE, self._catalog.remove_instrument, host=host)
         await bus.serve(DATA_UPLOAD, self._imports.upload, host=host)
         await bus.serve(DATA_IMPORT, self._imports.begin, host=host)
         await bus.serve(IMPORT_LIST, self._imports.list, host=host)

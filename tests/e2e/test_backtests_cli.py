@@ -74,11 +74,22 @@ def test_a_strategy_by_name_is_enough_and_its_result_fits_into_80_columns(
         assert part in html
 
 
-def test_nautilustraders_own_sheet_stays_to_be_had(stack: RunningStack, done: str, tmp_path: Path) -> None:
+def test_nautilustraders_own_sheet_is_drawn_for_who_asks(
+    stack: RunningStack, done: str, tmp_path: Path
+) -> None:
     sheet = tmp_path / "theirs.html"
+    with SyncFlotilla(stack.folder.root) as fleet:
+        assert not fleet.backtest(done).has_report
+        with pytest.raises(FaultError, match="a run again draws it, by POST backtests/"):
+            fleet.backtest_result(done, ResultPart.REPORT)
     told = stack.json("backtest", "report", done, "--nautilus", "--out", str(sheet))
     assert told == {"backtest_id": done, "file": str(sheet), "size_bytes": sheet.stat().st_size}
     assert "Plotly" in sheet.read_text()
+    with SyncFlotilla(stack.folder.root) as fleet:
+        assert fleet.backtest(done).has_report, "it is kept"
+        before = fleet.backtests().total_count
+        stack.json("backtest", "report", done, "--nautilus", "--out", str(sheet))
+        assert fleet.backtests().total_count == before
 
 
 def test_a_sheet_is_measured_by_any_instrument_of_the_catalog(
@@ -142,6 +153,10 @@ def test_whoever_watches_hears_when_the_tear_sheet_is_there(stack: RunningStack,
         config = msgspec.structs.replace(fleet.backtest(done).config, start_date="2016-01-01")
         fleet.run_backtest("drawn", config)
         view = next(views)
+        while view.status is not BacktestStatus.COMPLETED:
+            view = next(views)
+        assert not view.has_report
+        fleet.verify("drawn", wants_report=True)
         while not view.has_report:
             view = next(views)
         assert view.status is BacktestStatus.COMPLETED

@@ -71,6 +71,24 @@ async def test_data_that_are_removed_are_gone_once_and_on_the_audit(rest: Rest, 
     assert removals[0]["is_vouched_for"]
 
 
+async def test_an_instrument_is_removed_once_nothing_depends_on_it(rest: Rest, fleet: Flotilla) -> None:
+    path = f"{API}/catalog/instruments?name={SPX.partition('-')[0]}"
+    status, told = await rest.call("DELETE", path)
+    assert (status, told["code"]) == (409, "conflict")
+    assert "stays, because data depends on it: bar SPX.SIM-1-DAY-LAST-EXTERNAL" in told["message"]
+    with pytest.raises(FaultError) as refused:
+        await fleet.remove_instrument("SPX.SIM")
+    assert refused.value.fault.code == FaultCode.CONFLICT
+    # What the data of before were removed of has nothing that depends on it any more.
+    done = await rest.done("DELETE", f"{API}/catalog/instruments?name=IXIC.SIM")
+    assert (done["message"], done["data"]["outcome"]) == ("IXIC.SIM removed", "removed")
+    with pytest.raises(FaultError) as gone:
+        await fleet.remove_instrument("IXIC.SIM")
+    assert gone.value.fault.code == FaultCode.NOT_FOUND
+    entries = (await rest.done("GET", f"{API}/audit?about=IXIC.SIM"))["entries"]
+    assert [one["subject"] for one in entries] == ["fleet.catalog.remove_instrument"]
+
+
 def minutes(folder: Path, count: int, *, name: str = "abc.csv", bad: int | None = None) -> Path:
     """Bars of a made-up share, one a minute; the close of row `bad` is no number."""
     lines = ["close_time,open,high,low,close,volume"]

@@ -3,6 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+from nautilus_trader.core.data import Data
+from nautilus_trader.model.custom import customdataclass
+from nautilus_trader.persistence.catalog import ParquetDataCatalog
+
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import Manifest
 from tests.e2e.engines import traded_more
@@ -207,6 +212,82 @@ async def test_what_runs_beside_strategies_comes_with_a_package_too(
     engine = await traded_more(fleet, "reads", 0)
     assert [one.path for one in engine.config.exec_algorithms] == ["news@1:AtOnce"]
     await ok(stack, "engine", "stop", "reads")
+
+
+HEADLINES = '''
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.core.data import Data
+from nautilus_trader.model.custom import customdataclass
+from nautilus_trader.model.data import DataType
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import ClientId, InstrumentId
+from nautilus_trader.trading.strategy import Strategy
+
+
+@customdataclass
+class Headline(Data):
+    mood: int = 0
+
+
+class ReadsConfig(StrategyConfig, frozen=True):
+    instrument_id: InstrumentId = InstrumentId.from_str("SPX.SIM")
+
+
+class Reads(Strategy):
+    """Buys as much as a headline says."""
+
+    def on_start(self):
+        self.subscribe_data(DataType(Headline), client_id=ClientId("SIM"))
+
+    def on_data(self, data):
+        size = self.cache.instrument(self.config.instrument_id).make_qty(data.mood)
+        order = self.order_factory.market(self.config.instrument_id, OrderSide.BUY, size)
+        self.submit_order(order)
+'''
+
+
+@customdataclass
+class Headline(Data):
+    """As the package has it: whoever wrote the rows had the class too."""
+
+    mood: int = 0
+
+
+@pytest.mark.parametrize("runtime", ["process"], indirect=True)
+async def test_rows_of_a_packages_class_are_read_by_the_version_that_was_chosen(
+    stack: RunningStack, fleet: Flotilla, tmp_path: Path
+) -> None:
+    theirs, file = tmp_path / "headlines", tmp_path / "heads.py"
+    days = [946_900_800_000_000_000 + day * 86_400_000_000_000 for day in (30, 60, 90)]
+    ParquetDataCatalog(str(theirs)).write_data(
+        [Headline(ts, ts, mood=mood) for mood, ts in enumerate(days, start=1)]
+    )
+    file.write_text(HEADLINES)
+    await ok(stack, "data", "attach", str(theirs))
+    run = ("--strategy", "heads", "--bar-type", "SPX.SIM-1-DAY-LAST-EXTERNAL", *DATES)
+    own = ("--custom-data", "heads:Headline")
+    try:
+        assert "not usable: custom_headline: no package has a class" in await ok(stack, "data", "ls")
+        assert "heads@1 is there" in await ok(stack, "package", "push", str(file))
+        assert "custom_headline: read by heads@1:Headline" in await ok(stack, "data", "ls")
+        await ok(stack, "backtest", "run", "heads-1", *run, *own)
+        file.write_text(HEADLINES + "\n# as before\n")
+        assert "heads@2 is there" in await ok(stack, "package", "push", str(file))
+        await ok(stack, "backtest", "run", "heads-2", "--file", str(file), *run[2:], *own)
+        refused = await asyncio.to_thread(
+            stack.cli, "backtest", "run", "heads-3", *run, "--custom-data", "heads:Reads"
+        )
+        assert (refused.returncode, "no reads" in refused.stderr.lower()) == (3, True)
+        assert "is equal" in " ".join((await ok(stack, "backtest", "verify", "heads-1")).split())
+    finally:
+        await ok(stack, "data", "detach", "headlines")
+    for name in ("heads-1", "heads-2"):
+        sizes = [one.last_qty for one in await fleet.backtest_result(name, "fills")]
+        assert sizes == ["1", "2", "3"]
+    ran = await manifest(fleet, "heads-1")
+    assert [one.label for one in ran.plan.packages] == ["heads@1"]
+    assert [one.path for one in ran.plan.custom] == ["heads:Headline"]
+    assert [one.path for one in ran.files if "custom_headline" in one.path]
 
 
 async def test_who_starts_an_engine_that_trades_money_is_shown_its_code_first(

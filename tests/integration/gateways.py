@@ -54,6 +54,8 @@ from flotilla.schemas.engine import (
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health
 from flotilla.schemas.host import HostList, HostView
+from flotilla.schemas.instrument import InstrumentChange
+from flotilla.schemas.instrument_classes import InstrumentClass
 from flotilla.schemas.package import ChunkKept, PackageList, PackageRemoved, PackageStrategy, PackageView
 from flotilla.schemas.session import (
     CleanupReport,
@@ -268,6 +270,12 @@ class Orchestrator:
             "fleet.catalog.imports": ImportList(imports=(IMPORT,)),
             "fleet.catalog.remove": DataRemoved(
                 identifier="EUR/USD.SIM", data_type="quotes", rows=2_000, is_whole=True
+            ),
+            "fleet.catalog.remove_instrument": InstrumentChange(
+                id="EUR/USD.SIM",
+                outcome="removed",
+                instrument_class=InstrumentClass.CURRENCY_PAIR,
+                data=("quote tick EUR/USD.SIM",),
             ),
             "fleet.catalog.list": CatalogView(
                 path="/secret/place",

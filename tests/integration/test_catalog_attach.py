@@ -159,7 +159,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     ParquetDataCatalog(str(theirs)).write_data(
         [OrderBookDelta(BTC.id, BookAction.ADD, book_order, 0, 0, 1, 1)]
     )
-    (theirs / "data/order_book_deltas").rename(theirs / "data/custom_signal")
+    (theirs / "data/order_book_deltas").rename(theirs / "data/option_greeks")
     folder = theirs / "data/trade_tick/BTCUSDT.BINANCE"
     whole = next(folder.iterdir())
     stamp = "{0}T00-00-00-000000000Z_{0}T00-00-01-000000000Z.parquet"
@@ -178,7 +178,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     metadata = {**table.schema.metadata, b"instrument_id": b"ETHUSDT.BINANCE"}
     pq.write_table(table.replace_schema_metadata(metadata), other / whole.name)
     why = {one.path.rpartition("/")[2]: one.why for one in attach(catalog, theirs, "mine").unusable}
-    assert why.pop("custom_signal").startswith("custom_signal is not run here: there are bar, funding_rate")
+    assert why.pop("option_greeks").startswith("option_greeks is not run here: there are bar, funding_rate")
     assert why.pop(stamp.format("2020-01-01")).startswith(
         "holds price in 8 bytes, as a NautilusTrader of standard"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
@@ -134,6 +135,29 @@ def test_several_files_are_taken_in_the_order_of_their_times(
     assert said["message"] == (
         f"{overlapping}: begins before {first} ends: give --sort, and --dedupe where they have rows in common"
     )
+
+
+def test_rows_that_are_kept_after_the_check_are_those_that_would_be_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = csv(tmp_path, HEADER, *map(minute, range(7)))
+    assert imported(capsys, tmp_path / "kept", file, *BARS)[0] == 0
+    read = []
+    plain_tables = survey.plain_tables
+
+    def counted(*given: Any) -> Any:
+        read.append(given[0])
+        return plain_tables(*given)
+
+    monkeypatch.setattr(survey, "plain_tables", counted)
+    assert imported(capsys, tmp_path / "kept-too", file, *BARS)[0] == 0
+    assert read == [file]
+    monkeypatch.setattr(survey, "_KEPT_BYTES", 0)
+    assert imported(capsys, tmp_path / "again", file, *BARS)[0] == 0
+    assert read == [file] * 3
+    assert files_in(tmp_path / "again") == files_in(tmp_path / "kept")
+    for name in files_in(tmp_path / "kept"):
+        assert pq.read_table(tmp_path / "again" / name).equals(pq.read_table(tmp_path / "kept" / name))
 
 
 def test_a_late_error_leaves_no_file_behind(

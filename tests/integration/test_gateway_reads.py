@@ -24,6 +24,7 @@ from flotilla.schemas.engine import (
 )
 from flotilla.schemas.fault import FaultCode, FieldError, fault
 from flotilla.schemas.host import ListHosts
+from flotilla.schemas.instrument import RemoveInstrument
 from flotilla.schemas.package import PackageList
 from flotilla.schemas.states import ClientState, RunState
 from flotilla.services.gateway.routes.table import ROUTES
@@ -58,6 +59,7 @@ QUERIES = {
     "catalog_import": "?type=quotes&instrument=EUR/USD.SIM&file=eurusd.csv",
     "package_push": "?name=mine",
     "backtest_compare": "?ids=a,b",
+    "catalog_remove_instrument": "?name=EUR/USD.SIM",
     **dict.fromkeys(
         ("catalog_bars", "catalog_gaps", "catalog_rows", "catalog_remove"), "?identifier=EUR/USD.SIM"
     ),
@@ -95,7 +97,7 @@ async def test_every_answer_is_as_the_document_says(
         described = document["paths"][route.path][route.method.lower()]["responses"]["200"]
         whole = {**described["content"]["application/json"]["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(whole).validate(reply)
-    assert len(checked) == 73
+    assert len(checked) == 74
 
 
 async def test_status_has_the_contracts_fields_and_both_strings_and_numbers(stage: Stage) -> None:
@@ -304,6 +306,16 @@ async def test_what_names_no_data_set_reaches_nobody(stage: Stage, query: str, f
     reply = await read(stage, f"{API}/catalog/bars?{query}", 422)
     assert [error["field"] for error in reply["errors"]] == [field]
     assert stage.orchestrator.requests == []
+
+
+async def test_removing_an_instrument_says_what_is_left_without_it(stage: Stage) -> None:
+    path = f"{API}/catalog/instruments?name=EUR/USD.SIM&force=true"
+    async with stage.http.delete(path, headers={"Idempotency-Key": "once"}) as answer:
+        reply = await answer.json()
+    assert (answer.status, reply["success"], reply["state"]) == (200, True, "removed")
+    assert reply["message"] == "EUR/USD.SIM removed, and left without it: quote tick EUR/USD.SIM"
+    asked = RemoveInstrument(name="EUR/USD.SIM", force=True, request_id="once")
+    assert stage.orchestrator.requests == [asked]
 
 
 async def test_removing_data_says_what_and_how_much_and_carries_its_request_id(stage: Stage) -> None:

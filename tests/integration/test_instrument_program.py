@@ -231,7 +231,7 @@ def test_what_data_depends_on_is_removed_only_by_force(program: Program, trades:
     as_a_share(program, trades)
     said = program("rm", {"name": "6EH4.CME"})
     assert "6EH4.CME stays, because data depends on it: trade tick 6EH4.CME" in said
-    done = program("rm", {"name": "6EH4.CME", "is_forced": True})
+    done = program("rm", {"name": "6EH4.CME", "force": True})
     assert (done["outcome"], done["data"]) == ("removed", ["trade tick 6EH4.CME"])
     assert program.stored() == {}
     assert len(list(read(program.folder, DataSet(TradeTick, "6EH4.CME")))) == 2

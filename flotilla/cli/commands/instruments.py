@@ -147,7 +147,7 @@ def ls(options: Options) -> None:
 @pass_options
 def rm(options: Options, /, *, name: str, force: bool) -> None:
     """Take an instrument out of the catalog; refused while there is data of it."""
-    change = _asked(options, "rm", RemoveInstrument(name=name, is_forced=force), InstrumentChange)
+    change = _asked(options, "rm", RemoveInstrument(name=name, force=force), InstrumentChange)
     _tell(options, InstrumentChanges(changes=(change,)))
 
 

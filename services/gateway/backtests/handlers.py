@@ -88,7 +88,10 @@ async def compare_backtests(gateway: Gateway, ask: Ask[CompareQuery, None]) -> C
 async def verify_backtest(gateway: Gateway, ask: Ask[NoQuery, VerifyBody]) -> VerifyReply:
     """A run again from the manifest, or how it stands."""
     request = VerifyBacktest(
-        backtest_id=ask.path["backtest_id"], verify_id=ask.body.verify_id, request_id=ask.request_id
+        backtest_id=ask.path["backtest_id"],
+        verify_id=ask.body.verify_id,
+        wants_report=ask.body.wants_report,
+        request_id=ask.request_id,
     )
     verdict = await gateway.bus.call(contract.BACKTEST_VERIFY, request)
     return VerifyReply(

@@ -52,9 +52,10 @@ class BacktestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class VerifyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the run again shall be called; made up when left out."""
+    """What the run again shall be called, made up when left out; with `wants_report` it draws NautilusTrader's tear sheet."""
 
     verify_id: BacktestId | None = None
+    wants_report: bool = False
 
 
 class StudyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from flotilla.schemas.catalog import CatalogView, TemplateView
+from flotilla.schemas.catalog import CatalogView, TemplateView, market_data
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, SessionView
 from flotilla.schemas.heartbeats import UNHEALTHY_AFTER_S
 from flotilla.schemas.session import ContainerFacts, ContainerStatus
@@ -253,7 +253,7 @@ def catalog_summary(view: CatalogView) -> replies.CatalogSummary:
         ranges.setdefault(entry.data_type, {})[entry.identifier] = replies.DataRange(
             start=entry.start, end=entry.end, files=entry.files, size_bytes=entry.size_bytes
         )
-    instruments = sorted({entry.instrument_id for entry in view.entries})
+    instruments = sorted({entry.instrument_id for entry in market_data(view.entries)})
     return replies.CatalogSummary(
         instruments=tuple(instruments),
         venues=tuple(sorted({name.rpartition(".")[2] for name in instruments})),

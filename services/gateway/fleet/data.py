@@ -31,6 +31,7 @@ from flotilla.schemas.data import (
 )
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.ids import HostId
+from flotilla.schemas.instrument import InstrumentChange, InstrumentToRemove, RemoveInstrument
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.auth import permit
 from flotilla.services.gateway.web.inputs import Ask
@@ -66,6 +67,15 @@ class DataRemovedReply(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     state: str = "removed"
     data: DataRemoved
+
+
+class InstrumentRemovedReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The command envelope; `data.data` are data sets that are left without it."""
+
+    success: bool = True
+    message: str
+    state: str = "removed"
+    data: InstrumentChange
 
 
 class ImportQuery(ImportOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +132,14 @@ async def remove_data(gateway: Gateway, ask: Ask[DataToRemove, None]) -> DataRem
     left = "nothing of it is left" if done.is_whole else "the others stay"
     message = f"{done.identifier}: {done.rows:,} {done.data_type} removed, {left}"
     return DataRemovedReply(message=message, data=done)
+
+
+async def remove_instrument(gateway: Gateway, ask: Ask[InstrumentToRemove, None]) -> InstrumentRemovedReply:
+    """Raises FaultError: `not_found`, `conflict` where data depends on it, and for what is attached or is being changed."""
+    request = RemoveInstrument(**msgspec.structs.asdict(ask.query), request_id=ask.request_id)
+    done = await gateway.bus.call(contract.CATALOG_REMOVE_INSTRUMENT, request)
+    left = f", and left without it: {'; '.join(done.data)}" if done.data else ""
+    return InstrumentRemovedReply(message=f"{done.id} removed{left}", data=done)
 
 
 def _require_order(asked: DataToRemove) -> None:

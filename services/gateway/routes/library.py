@@ -179,6 +179,14 @@ LIBRARY_ROUTES: Final[tuple[Route, ...]] = (
         tag="templates and data",
         about=About.FLEET,
     ),
+    deleting(
+        "catalog_remove_instrument",
+        f"{API}/catalog/instruments",
+        data.remove_instrument,
+        "Take the definition of an instrument out of the catalog; refused while there is data of it, unless with `force`.",
+        tag="templates and data",
+        about=About.FLEET,
+    ),
 )
 
 

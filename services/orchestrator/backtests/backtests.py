@@ -168,7 +168,7 @@ class Backtests:
         self._workers = Workers(
             record, engines, fleet, sightings, clock, mailboxes=mailboxes, planner=planner
         )
-        results = Results(record, self._changes, self._progress, clock)
+        results = Results(record, self._changes, self._progress, clock, verifying=self._verifying)
         self._follower = Follower(
             bus, [contract.TRIAL_EVENT], results.take, durable="backtests", batch=_BATCH
         )

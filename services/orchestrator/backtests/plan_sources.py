@@ -51,6 +51,5 @@ def new_backtest(
         plan=plan,
         seed=config.seed,
         timeout_s=config.timeout_s,
-        wants_report=study_id is None and config.save_results,
     )
     return NewBacktest(backtest=backtest, order=order)

@@ -26,6 +26,7 @@ from flotilla.services.orchestrator.backtests.core.result_parts import (
 )
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.backtests.progress import Progress
+from flotilla.services.orchestrator.backtests.verifying import Verifying
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.ports import Unstorable
 
@@ -35,8 +36,17 @@ log = get_logger(__name__)
 class Results:
     """Takes events as they come; each may come more than once."""
 
-    def __init__(self, record: BacktestRecord, changes: Changes, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self,
+        record: BacktestRecord,
+        changes: Changes,
+        progress: Progress,
+        clock: Clock,
+        *,
+        verifying: Verifying,
+    ) -> None:
         self._record = record
+        self._verifying = verifying
         self._changes = changes
         self._progress = progress
         self._clock = clock
@@ -107,9 +117,13 @@ class Results:
         except BrokenResultError as error:
             log.warning("tear sheet is broken; there is none", error=str(error))
             return
-        await self._changes.take(
-            backtest_id, lambda each: lifecycle.reported(each, self._clock()), report=packed
-        )
+        again = await self._changes.known(backtest_id)
+        of_both = again.verifies is not None and await self._verifying.is_equal(again)
+        # The other one's first: this one's is what says that both were dealt with.
+        for each_id in (again.verifies, backtest_id) if of_both else (backtest_id,):
+            await self._changes.take(
+                each_id or "", lambda each: lifecycle.reported(each, self._clock()), report=packed
+            )
 
     async def _complete(self, backtest_id: str, part: TrialPart, pieces: Mapping[int, bytes]) -> None:
         try:

@@ -61,22 +61,28 @@ class Verifying:
                 return await self._standing(original, there[request.verify_id])
 
         async def run(stamp: Stamp) -> BacktestVerdict:
-            return await self._begin(original, request.verify_id, stamp)
+            return await self._begin(original, request, stamp)
 
         begun = await self._ledger.once(BACKTEST_VERIFY, request, run)
         return await self._standing(original, await self._changes.known(begun.verify_id))
 
-    async def _begin(self, original: Backtest, verify_id: str | None, stamp: Stamp) -> BacktestVerdict:
+    async def is_equal(self, again: Backtest) -> bool:
+        """Whether a run again that has completed is the same as the run that it is of. Raises FaultError as reads do."""
+        original = await self._changes.known(again.verifies or "")
+        return (await self._standing(original, again)).is_equal is True
+
+    async def _begin(self, original: Backtest, request: VerifyBacktest, stamp: Stamp) -> BacktestVerdict:
         outcome = await self._reads.outcome(original)
         for _ in range(_ATTEMPTS):
             earlier = await self._record.verifying(original.backtest_id)
-            under_way = [each for each, status in earlier if not status.is_final]
-            chosen = verify_id or next(iter(under_way), _free_id(original, len(earlier) + 1))
+            # Whether those draw a sheet is not looked up: one is begun that does.
+            under_way = [each for each, status in earlier if not (status.is_final or request.wants_report)]
+            chosen = request.verify_id or next(iter(under_way), _free_id(original, len(earlier) + 1))
             reply = BacktestVerdict(backtest_id=original.backtest_id, verify_id=chosen, is_equal=None)
             if chosen in under_way:
                 await self._ledger.note(stamp, original.backtest_id, reply)
                 return reply
-            new = self._again(original, chosen, outcome)
+            new = self._again(original, chosen, outcome, wants_report=request.wants_report)
             try:
                 await self._record.add([new], command_of(stamp, original.backtest_id, reply))
             except TakenError:
@@ -85,7 +91,9 @@ class Verifying:
             return reply
         raise fault(FaultCode.CONFLICT, f"there is a backtest {chosen} already: give another verify_id")
 
-    def _again(self, original: Backtest, verify_id: str, outcome: Outcome) -> NewBacktest:
+    def _again(
+        self, original: Backtest, verify_id: str, outcome: Outcome, *, wants_report: bool
+    ) -> NewBacktest:
         now = self._clock()
         manifest = outcome.manifest
         backtest = Backtest(
@@ -100,6 +108,7 @@ class Verifying:
             plan=manifest.plan,
             seed=manifest.seed,
             timeout_s=original.config.timeout_s,
+            wants_report=wants_report,
         )
         return NewBacktest(backtest=backtest, order=order)
 

@@ -11,9 +11,11 @@ from flotilla.schemas.contract import (
     CATALOG_IMPORT,
     CATALOG_READ,
     CATALOG_REMOVE,
+    CATALOG_REMOVE_INSTRUMENT,
     DATA_IMPORT,
     DATA_UPLOAD,
     IMPORT_LIST,
+    INSTRUMENT_REMOVE,
     Call,
 )
 from flotilla.schemas.data import (
@@ -35,6 +37,7 @@ from flotilla.schemas.data import (
     UploadData,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault
+from flotilla.schemas.instrument import InstrumentChange, RemoveInstrument
 from flotilla.services.orchestrator.core.replies import fitting
 from flotilla.services.orchestrator.engines.actions import Clock
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -62,6 +65,7 @@ class DataSets:
             contract.CATALOG_GAPS: self.gaps,
             contract.CATALOG_ROWS: self.rows,
             contract.CATALOG_REMOVE: self.remove,
+            contract.CATALOG_REMOVE_INSTRUMENT: self.remove_instrument,
             contract.CATALOG_UPLOAD: self.upload,
             contract.CATALOG_IMPORT: self.load,
             contract.CATALOG_IMPORTS: self.imports,
@@ -89,6 +93,17 @@ class DataSets:
             return done
 
         return await self._ledger.once(CATALOG_REMOVE, request, run)
+
+    async def remove_instrument(self, request: RemoveInstrument) -> InstrumentChange:
+        """Raises FaultError: `not_found`, `conflict` where data depends on it, while others change the catalog, and for what is attached."""
+
+        async def run(stamp: Stamp) -> InstrumentChange:
+            done = await self._bus.call(INSTRUMENT_REMOVE, request, host=self.host(request.host))
+            await self._ledger.note_done(stamp, done.id, done)
+            log.info("instrument removed", instrument=done.id, left=len(done.data))
+            return done
+
+        return await self._ledger.once(CATALOG_REMOVE_INSTRUMENT, request, run)
 
     async def upload(self, request: UploadData) -> DataUploaded:
         """Hands a piece of a file to the host. Raises FaultError: `conflict` for one that does not follow, `too_large`."""

@@ -7,7 +7,7 @@ import msgspec
 from flotilla.bus.bus import Bus
 from flotilla.bus.logs import get_logger
 from flotilla.bus.streams import history
-from flotilla.schemas.catalog import CatalogView, ListCatalog
+from flotilla.schemas.catalog import CatalogView, ListCatalog, market_data
 from flotilla.schemas.contract import LOG
 from flotilla.schemas.engine import (
     EngineList,
@@ -24,7 +24,7 @@ from flotilla.schemas.engine import (
     SessionList,
     WhichEngine,
 )
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.host import HostList, ListHosts
 from flotilla.schemas.labels import matches
 from flotilla.schemas.session import ContainerList, ListContainers
@@ -39,7 +39,8 @@ from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
 from flotilla.services.orchestrator.engines.core.views import host_views, live_view, session_view
 from flotilla.services.orchestrator.engines.listing import list_containers
 from flotilla.services.orchestrator.engines.ports import Record
-from flotilla.services.orchestrator.templates.ports import Catalog
+from flotilla.services.orchestrator.templates.core.components import known_by
+from flotilla.services.orchestrator.templates.ports import Catalog, Templates
 
 log = get_logger(__name__)
 
@@ -65,6 +66,7 @@ class Reads:
         clock: Clock,
         *,
         catalog: Catalog,
+        templates: Templates,
     ) -> None:
         self._bus = bus
         self._record = record
@@ -72,6 +74,7 @@ class Reads:
         self._sightings = sightings
         self._clock = clock
         self._catalog = catalog
+        self._templates = templates
 
     async def status(self, request: WhichEngine) -> FleetStatus:
         """The engine meant, with telemetry, and every active one."""
@@ -136,9 +139,17 @@ class Reads:
         return ContainerList(containers=fitting(found), not_listed=not_listed)
 
     async def catalog(self, request: ListCatalog) -> CatalogView:
-        """What the data catalog holds."""
+        """What the data catalog holds; of classes that are not NautilusTrader's also which packages know them, while the record answers."""
         view = await self._catalog.view()
-        return msgspec.structs.replace(view, entries=fitting(view.entries))
+        entries = view.entries
+        if len(market_data(entries)) < len(entries):
+            try:
+                template_set = await self._templates.template_set()
+            except FaultError as error:
+                log.warning("packages cannot be asked for classes of data", error=str(error))
+            else:
+                entries = known_by(entries, template_set)
+        return msgspec.structs.replace(view, entries=fitting(entries))
 
     def _view(self, engine: Engine) -> EngineView:
         return live_view(engine, self._sightings, self._clock())

@@ -52,7 +52,7 @@ def test_no_moment_is_split_whatever_the_size(
 ) -> None:
     monkeypatch.setattr(streams, "BATCH_ROWS", 2)
     folder = written(tmp_path, [1, 2, 2, 2], [3, 3, 4, 9], trades=[2, 3, 3, 3, 20])
-    found = list(chunks(folder, [BETA, ACME], 0, FOREVER, size))
+    found = list(chunks(folder, [data_set(BETA), data_set(ACME)], 0, FOREVER, size))
     assert shape([event for chunk in found for event in chunk]) == [
         *((ts, "QuoteTick") for ts in (1, 2, 2, 2)),
         (2, "TradeTick"),
@@ -69,21 +69,21 @@ def test_no_moment_is_split_whatever_the_size(
 
 def test_only_what_lies_in_the_range_is_read_to_both_its_ends(tmp_path: Path) -> None:
     folder = written(tmp_path, [1, 2, 3], [5, 5, 8], trades=[4, 5, 6])
-    assert [[event.ts_init for event in chunk] for chunk in chunks(folder, [ACME, BETA], 2, 5)] == [
-        [2, 3, 4, 5, 5, 5]
-    ]
-    assert extent_of(folder, [ACME, BETA], 2, 5) == Extent(6, 2, 5)
+    assert [
+        [event.ts_init for event in chunk] for chunk in chunks(folder, [data_set(ACME), data_set(BETA)], 2, 5)
+    ] == [[2, 3, 4, 5, 5, 5]]
+    assert extent_of(folder, [data_set(ACME), data_set(BETA)], 2, 5) == Extent(6, 2, 5)
     assert list(extents(folder, QUOTES, 2, 5)) == [Extent(2, 2, 3), Extent(2, 5, 5)]
     assert list(extents(folder, QUOTES, 6, 7)) == []
     with pytest.raises(WrongDataError, match="no event"):
-        extent_of(folder, [ACME], 6, 7)
+        extent_of(folder, [data_set(ACME)], 6, 7)
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_a_data_set_of_one_chunk_exactly_is_whole(tmp_path: Path, count: int) -> None:
     folder = written(tmp_path, list(range(1, count + 1)))
-    assert sum(len(chunk) for chunk in chunks(folder, [ACME], 0, FOREVER, 4)) == count
-    assert extent_of(folder, [ACME], 0, FOREVER) == Extent(count, 1, count)
+    assert sum(len(chunk) for chunk in chunks(folder, [data_set(ACME)], 0, FOREVER, 4)) == count
+    assert extent_of(folder, [data_set(ACME)], 0, FOREVER) == Extent(count, 1, count)
 
 
 @pytest.mark.parametrize(("rows", "batch"), [([2, 1], 5), ([1, 2, 4, 3], 2), ([1, 3, 2, 4], 2)])
@@ -151,4 +151,4 @@ def test_each_look_is_after_all_events_up_to_its_moment(pauses: Times, step: int
 
 def test_an_empty_folder_holds_nothing() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        assert list(chunks(Path(folder), [ACME], 0, FOREVER)) == []
+        assert list(chunks(Path(folder), [data_set(ACME)], 0, FOREVER)) == []

@@ -121,6 +121,7 @@ def test_patterns_are_those_of_javascript() -> None:
 ADMINS = {
     "audit",
     "catalog_remove",
+    "catalog_remove_instrument",
     "cleanup",
     "engine_remove",
     "lift_stop",

@@ -34,7 +34,15 @@ def reads(sightings: FleetSightings | None = None, *engines: Engine) -> Reads:
     """As of one minute after NOW. Lists of engines and hosts ask neither bus nor record."""
     nothing = cast("Any", None)
     heard = sightings or FleetSightings(NOW)
-    return Reads(nothing, nothing, Fleet(engines or ENGINES), heard, lambda: after(60), catalog=nothing)
+    return Reads(
+        nothing,
+        nothing,
+        Fleet(engines or ENGINES),
+        heard,
+        lambda: after(60),
+        catalog=nothing,
+        templates=nothing,
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from flotilla.schemas.backtest import DataKind, TrialData
-from flotilla.schemas.catalog import CatalogEntry, folder_name
+from flotilla.schemas.catalog import CatalogEntry, folder_name, is_of_class, market_data
 from flotilla.schemas.fault import FieldError
 
 SLACK: Final = timedelta(days=7)
@@ -36,13 +36,22 @@ class CatalogIndex(msgspec.Struct, frozen=True):
 
     def instruments(self) -> list[str]:
         """All that there are."""
-        return sorted({entry.instrument_id for entry in self.entries})
+        return sorted({entry.instrument_id for entry in market_data(self.entries)})
 
     def has_bars(self, bar_type: str) -> bool:
         """True when these bars are held."""
         return any(
             entry.data_type == DataKind.BARS and _same(entry.identifier, bar_type) for entry in self.entries
         )
+
+    def custom(self, name: str, instruments: Sequence[str]) -> list[str]:
+        """The identifiers of the rows of a class of this name that are of these instruments, or of none."""
+        folders = {"", *map(folder_name, instruments)}
+        return [
+            entry.identifier
+            for entry in self.entries
+            if is_of_class(entry.data_type, name) and folder_name(entry.instrument_id) in folders
+        ]
 
     def range_errors(self, data: Sequence[TrialData], start_ns: int, end_ns: int) -> list[FieldError]:
         """What is wrong with a run's dates, given the data sets that it reads."""
@@ -68,7 +77,7 @@ class CatalogIndex(msgspec.Struct, frozen=True):
         ]
 
     def _of(self, instrument: str) -> list[CatalogEntry]:
-        return [entry for entry in self.entries if _same(entry.instrument_id, instrument)]
+        return [entry for entry in market_data(self.entries) if _same(entry.instrument_id, instrument)]
 
 
 def unique(data: Iterable[TrialData]) -> tuple[TrialData, ...]:

@@ -11,7 +11,7 @@ from flotilla.schemas.catalog import Parameter
 from flotilla.schemas.config import StrategyChoice
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN
-from flotilla.schemas.simulation import OWN_MODELS, ComponentChoice
+from flotilla.schemas.simulation import OWN_MODELS, ComponentChoice, CustomDataChoice
 from flotilla.services.orchestrator.backtests.core.catalog_index import CatalogIndex
 from flotilla.services.orchestrator.templates.core.components import pinned_component
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, instrument_of
@@ -78,7 +78,7 @@ def with_version(config: BacktestConfig, template_set: TemplateSet) -> BacktestC
 
 
 def _with_versions_beside(config: BacktestConfig, template_set: TemplateSet) -> BacktestConfig:
-    def pin(choices: Sequence[ComponentChoice]) -> tuple[ComponentChoice, ...]:
+    def pin[C: ComponentChoice | CustomDataChoice](choices: Sequence[C]) -> tuple[C, ...]:
         return tuple(pinned_component(each, template_set) for each in choices)
 
     settings = {
@@ -93,6 +93,7 @@ def _with_versions_beside(config: BacktestConfig, template_set: TemplateSet) -> 
         config,
         actors=pin(config.actors),
         exec_algorithms=pin(config.exec_algorithms),
+        custom_data=pin(config.custom_data),
         venue_settings=settings,
     )
 

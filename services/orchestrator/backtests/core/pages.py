@@ -30,7 +30,11 @@ def page(outcome: Outcome, request: ReadResult) -> ResultPage:
         return _entries(getattr(outcome.result, request.part), request)
     if request.part is ResultPart.REPORT:
         if outcome.report is None:
-            raise fault(FaultCode.NOT_FOUND, f"backtest {request.backtest_id} has no report")
+            text = (
+                f"backtest {request.backtest_id} has no tear sheet of NautilusTrader's: a run again draws it, by POST "
+                f'backtests/{request.backtest_id}/verify with {{"wants_report": true}}, or flotilla backtest report --nautilus'
+            )
+            raise fault(FaultCode.NOT_FOUND, text)
         return _piece(outcome.report, request)
     document = (
         outcome.manifest if request.part is ResultPart.MANIFEST else getattr(outcome.result, request.part)

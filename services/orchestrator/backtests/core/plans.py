@@ -16,6 +16,7 @@ from flotilla.services.orchestrator.backtests.core.chosen_strategy import (
     render_chosen,
     strays,
 )
+from flotilla.services.orchestrator.backtests.core.custom_data import custom_data
 from flotilla.services.orchestrator.backtests.core.venue_plans import (
     book_errors,
     venue_components,
@@ -51,6 +52,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
     missing = _missing(config, catalog_index)
     template_set, known = sources.template_set, Known.of(sources.entries)
     others, wrong = beside(config.actors, config.exec_algorithms, template_set, known)
+    own, wrong_data = custom_data(config, template_set, catalog_index)
     of_venues, wrong_models = venue_components(config, template_set, known)
     errors = [
         *missing,
@@ -59,11 +61,14 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         *currency_errors(config.base_currency, config.instruments),
         *timezone_errors(config),
         *wrong,
+        *wrong_data,
     ]
     rendered, wrong = render_chosen(config, template_set, known, catalog_index)
     errors += [error for error in wrong if not (missing and is_inferred(error, config))]
     errors += strays(rendered, others.actors, config)
-    packages, mixed = packages_of((*rendered, *others.everything, *of_venues), "config.strategies")
+    packages, mixed = packages_of(
+        (*rendered, *others.everything, *of_venues, *own.classes), "config.strategies"
+    )
     errors += mixed
     importable = [one.config for one in (*rendered, *others.actors)]
     named = [name for one in importable for name in bar_types_in(one)]
@@ -85,6 +90,7 @@ def plan_of(config: BacktestConfig, sources: Sources) -> tuple[TrialPlan | None,
         currency=config.base_currency,
         warm_up=config.warm_up,
         packages=packages,
+        custom=own.data,
     )
     return plan, []
 

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.schemas.catalog import CatalogEntry, is_of_class
 from flotilla.schemas.fault import FieldError
-from flotilla.schemas.package import ComponentKind
-from flotilla.schemas.simulation import ComponentChoice
+from flotilla.schemas.package import ComponentKind, is_draft
+from flotilla.schemas.simulation import ComponentChoice, CustomDataChoice
 from flotilla.services.orchestrator.templates.core.parameters import Known, check_all
 from flotilla.services.orchestrator.templates.core.strategies import Rendered, instruments
 from flotilla.services.orchestrator.templates.core.templates import OfferedComponent, TemplateSet
@@ -24,6 +25,7 @@ _OF_EVERY: Final = ("component_id", "exec_algorithm_id", "log_events", "log_comm
 """What every actor, module or algorithm has in its config beside its own parameters; the engine reads it."""
 _KEYS: Final = {
     ComponentKind.ACTOR: "actor_path",
+    ComponentKind.DATA: "data_path",
     ComponentKind.SIMULATION_MODULE: "actor_path",
     ComponentKind.EXEC_ALGORITHM: "exec_algorithm_path",
     ComponentKind.FILL_MODEL: "fill_model_path",
@@ -99,13 +101,31 @@ def component(
     return (None, errors) if errors else (_rendered(kind, choice.path, config_path, choice.config), [])
 
 
-def pinned_component(choice: ComponentChoice, template_set: TemplateSet) -> ComponentChoice:
+def pinned_component[C: ComponentChoice | CustomDataChoice](choice: C, template_set: TemplateSet) -> C:
     """The choice with the version of its package, where it is of one, so that it means the same once there is a newer one."""
     offered = _offered(choice.path, template_set) if "@" not in choice.path else None
     if offered is None:
         return choice
     name, _, found = choice.path.partition(":")
     return msgspec.structs.replace(choice, path=f"{name}@{offered.package.version}:{found}")
+
+
+def known_by(entries: Sequence[CatalogEntry], template_set: TemplateSet) -> tuple[CatalogEntry, ...]:
+    """The same, those of classes that are not NautilusTrader's with the packages' classes that read them."""
+    classes = [
+        name
+        for name, each in sorted(template_set.components.items())
+        if each.found.kind is ComponentKind.DATA and "@" in name and not is_draft(each.package.version)
+    ]
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            known_by=tuple(name for name in classes if is_of_class(one.data_type, name.rpartition(":")[2])),
+        )
+        if one.is_custom
+        else one
+        for one in entries
+    )
 
 
 def _of_package(

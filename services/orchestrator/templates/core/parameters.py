@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.schemas.catalog import CatalogEntry, Parameter
+from flotilla.schemas.catalog import CatalogEntry, Parameter, market_data
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
 
@@ -37,7 +37,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, entries: tuple[CatalogEntry, ...]) -> "Known":
         """What a catalog's listing makes known."""
         return cls(
-            instruments=frozenset(entry.instrument_id for entry in entries),
+            instruments=frozenset(entry.instrument_id for entry in market_data(entries)),
             bar_types=frozenset(entry.identifier for entry in entries if entry.data_type == "bars"),
         )
 
