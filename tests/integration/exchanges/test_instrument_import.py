@@ -172,6 +172,24 @@ async def test_what_is_wrong_is_told_and_nothing_is_stored(fleet: Fleet, binance
     assert fleet.stored() == {}
 
 
+async def test_what_cannot_be_described_is_left_out_and_named_and_the_rest_is_stored(
+    fleet: Fleet, binance: running.Venue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = list_venue(fleet.folder, f"{FUTURES},base_url_http={binance.http}", (), None)
+    found, _ = await listed(order)
+    documents = [to_dict(one) for one in found]
+    documents[1]["quote_currency"] = "NOSUCHCOIN"
+    file = fleet.folder.root / "listed.json"
+    file.write_text("\n".join(map(json.dumps, documents)))
+    asked = msgspec.json.encode(ImportInstruments(source=str(file), is_venue_list=True)).decode()
+    fleet.program("instrument", "import", "--catalog", str(fleet.folder.catalog), asked)
+    said = json.loads(capsys.readouterr().out)
+    assert [one["id"] for one in said["changes"]] == [BTC]
+    (why,) = said["left_out"]
+    assert why.startswith("ETHUSDT-PERP.BINANCE: quote_currency 'NOSUCHCOIN' is no currency")
+    assert fleet.stored().keys() == {BTC}
+
+
 async def test_what_okx_lists_is_stored(fleet: Fleet) -> None:
     async with okx_running.exchange_here() as venue:
         keys = {"api_key": "test-key", "api_secret": "test-secret", "api_passphrase": "test-phrase"}
