@@ -27,12 +27,49 @@ class AddInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class ImportInstruments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Brings instruments from a JSON file, a DBN file of definitions, or the folder of another NautilusTrader catalog; all of them, or
     those of `only`. With `exchange_as_venue` those of a DBN file are of the exchange (XCME) and not of the feed's venue (GLBX).
+    `is_venue_list`: the file is what a venue lists, of which those that cannot be described are left out and named. `is_dry_run`: nothing
+    is stored.
     """
 
     source: str
     only: tuple[str, ...] = ()
     exchange_as_venue: bool = False
     new_currencies: tuple[str, ...] = ()
+    is_venue_list: bool = False
+    is_dry_run: bool = False
+
+
+class ListVenue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks a venue for its instruments, through the data client of its adapter.
+
+    `path` and `factory` name the client's config class and its factory as `module:Class`; `config` are its fields, `secret` those that
+    must not be shown. `match` are ids, or patterns of them with `*` and `?`; all without any.
+    """
+
+    adapter: str
+    path: str
+    factory: str
+    config: dict[str, Any] = {}
+    secret: dict[str, Any] = {}
+    match: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ListVenue(adapter={self.adapter!r}, match={self.match!r})"
+
+
+class VenueList(msgspec.Struct, frozen=True, kw_only=True, tag="listed", tag_field="event"):
+    """The last word of a venue's listing: how many it has, how many of them matched, and the crypto currencies that it names."""
+
+    listed: int
+    matched: int
+    currencies: tuple[str, ...] = ()
+
+
+class VenueRefused(msgspec.Struct, frozen=True, kw_only=True, tag="error", tag_field="event"):
+    """Why there is no list. `is_away`: the venue did not answer as it should, so that another time may do."""
+
+    message: str
+    is_away: bool = False
 
 
 class InstrumentToRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,9 +123,15 @@ class InstrumentChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstrumentChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of each instrument that was asked for."""
+    """What became of each instrument that was asked for; `left_out` are those of a venue that cannot be described, and why.
+
+    `listed` is how many a venue has. `is_dry_run`: this is what would become of them.
+    """
 
     changes: tuple[InstrumentChange, ...]
+    left_out: tuple[str, ...] = ()
+    listed: int | None = None
+    is_dry_run: bool = False
 
 
 class CommonInstrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

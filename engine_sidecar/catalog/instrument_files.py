@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from nautilus_trader.model.instruments import Instrument
@@ -17,6 +17,8 @@ from flotilla.schemas.ids import InstrumentId as InstrumentText
 from flotilla.schemas.instrument import ImportInstruments
 from flotilla.schemas.instrument_classes import CLASSES, FIELDS, FieldKind, InstrumentClass
 
+_MOST_TOLD: Final = 5
+
 
 class Named(NamedTuple):
     """The fields of an instrument, in NautilusTrader's form, and its class."""
@@ -25,8 +27,18 @@ class Named(NamedTuple):
     values: dict[str, Any]
 
 
-def imported(order: ImportInstruments) -> list[Instrument]:
-    """Every instrument of a JSON file, a DBN file, or of another NautilusTrader catalog. Raises ImportRefusedError unless all are sound."""
+class Imported(NamedTuple):
+    """Instruments that are sound, and why others of a venue were left out."""
+
+    instruments: list[Instrument]
+    left_out: tuple[str, ...] = ()
+
+
+def imported(order: ImportInstruments) -> Imported:
+    """Every instrument of a JSON file, a DBN file, or of another NautilusTrader catalog.
+
+    Raises ImportRefusedError unless all are sound; of those that a venue lists, unless one is.
+    """
     source = Path(order.source)
     documents = _documents_of(source, order)
     if order.only:
@@ -34,11 +46,31 @@ def imported(order: ImportInstruments) -> list[Instrument]:
         if missing := [one for one in order.only if one not in there]:
             raise ImportRefusedError(f"has no {', '.join(missing)}", source)
         documents = [one for one in documents if isinstance(one, dict) and one.get("id") in order.only]
-    named = [_named(document) for document in documents]
-    if not named:
+    if not documents:
         raise ImportRefusedError("holds no instrument", source)
+    if order.is_venue_list:
+        return _sound(documents, order)
+    named = [_named(document) for document in documents]
     _check_ids([str(one.values.get("id")) for one in named], source)
-    return [described(one.kind, one.values, order.new_currencies) for one in named]
+    return Imported([described(one.kind, one.values, order.new_currencies) for one in named])
+
+
+def _sound(documents: list[Any], order: ImportInstruments) -> Imported:
+    """A venue lists thousands, and one of them that NautilusTrader's catalog cannot hold does not keep the others out."""
+    found: dict[str, Instrument] = {}
+    left_out: list[str] = []
+    for document in documents:
+        try:
+            named = _named(document)
+            _check_ids([*found, str(named.values.get("id"))], Path(order.source))
+            one = described(named.kind, named.values, order.new_currencies)
+        except ImportRefusedError as error:
+            left_out.append(str(error))
+        else:
+            found[one.id.value] = one
+    if not found:
+        raise ImportRefusedError(f"none of them can be described: {'; '.join(left_out[:_MOST_TOLD])}")
+    return Imported(list(found.values()), tuple(left_out))
 
 
 def _documents_of(source: Path, order: ImportInstruments) -> list[Any]:

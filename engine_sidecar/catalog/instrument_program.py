@@ -63,15 +63,17 @@ def _add(catalog: Path, order: str) -> InstrumentChanges:
 
 
 def _import(catalog: Path, order: str) -> InstrumentChanges:
-    made = imported(msgspec.json.decode(order, type=ImportInstruments))
+    asked = msgspec.json.decode(order, type=ImportInstruments)
+    made = imported(asked)
     with locked(catalog):
-        return _put(catalog, list(map(Described, made)))
+        done = _put(catalog, list(map(Described, made.instruments)), is_dry_run=asked.is_dry_run)
+    return msgspec.structs.replace(done, left_out=made.left_out, is_dry_run=asked.is_dry_run)
 
 
-def _put(catalog: Path, made: list[Described]) -> InstrumentChanges:
+def _put(catalog: Path, made: list[Described], *, is_dry_run: bool = False) -> InstrumentChanges:
     for one in made:
         check_name(catalog, one.instrument.id.value)
-    changes = put(catalog, [one.instrument for one in made])
+    changes = put(catalog, [one.instrument for one in made], is_dry_run=is_dry_run)
     return InstrumentChanges(
         changes=tuple(
             msgspec.structs.replace(change, assumed=one.assumed)

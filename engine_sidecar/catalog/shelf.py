@@ -59,17 +59,19 @@ def data_of(catalog: Path, instrument_id: str) -> tuple[StoredData, ...]:
     return tuple(found)
 
 
-def put(catalog: Path, made: Sequence[Instrument]) -> list[InstrumentChange]:
+def put(catalog: Path, made: Sequence[Instrument], *, is_dry_run: bool = False) -> list[InstrumentChange]:
     """Adds instruments, or puts each in the place of what was there; the catalog must be locked, and the ids' folders free.
 
     With other data in the catalog than an instrument fits nothing is changed: raises ImportRefusedError that names the data sets,
-    and for an instrument of an attached catalog.
+    and for an instrument of an attached catalog. `is_dry_run`: nothing is changed at all, and the same is said and refused.
     """
     before = {one.id.value: one for one in instruments_in(catalog)}
     changes = [_change(catalog, before.get(one.id.value), one) for one in made]
     new = [one for one, change in zip(made, changes, strict=True) if change.outcome != "unchanged"]
     for one in new:
         _refuse_attached(catalog, one.id.value)
+    if is_dry_run:
+        return changes
     (catalog / STAGING).mkdir(exist_ok=True)
     staged = ParquetDataCatalog(str(catalog / STAGING))
     for one in new:

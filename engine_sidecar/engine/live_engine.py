@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,7 @@ from flotilla.engine_sidecar.engine.starting import (
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
-from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
+from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue, offer_catalog
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
@@ -133,6 +134,7 @@ class LiveEngine:
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
         self._asked = ask_for_named(self._kernel)
+        offer_catalog(self._kernel, self._asked, Path(run.catalog_path))
         self._tap = Tap(self._kernel, link.send)
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)

@@ -1,6 +1,6 @@
 """The secret values of a run: which client takes which, and how they stay out of every text."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from flotilla.engine_sidecar.link.frames import Run
@@ -16,8 +16,8 @@ class Secrets:
         self._names = run.plan.secrets
         self._entries = run.secrets
         password = [] if run.cache is None else [run.cache.password]
-        found = {text for text in _texts([*run.secrets.values(), *password]) if len(text) >= _SHORTEST}
-        self._values = sorted(found, key=len, reverse=True)
+        self.hidden: Final = hidden_in([*run.secrets.values(), *password])
+        """A text with every secret value in it, of at least four characters, replaced by asterisks."""
 
     @property
     def clients(self) -> frozenset[str]:
@@ -34,11 +34,18 @@ class Secrets:
             )
         return self._entries[name]
 
-    def hidden(self, text: str) -> str:
-        """`text` with every secret value in it, of at least four characters, replaced by asterisks."""
-        for value in self._values:
+
+def hidden_in(secrets: object) -> Callable[[str], str]:
+    """What replaces every value in `secrets` that has at least four characters by asterisks in a text."""
+    found = {text for text in _texts(secrets) if len(text) >= _SHORTEST}
+    values = sorted(found, key=len, reverse=True)
+
+    def hidden(text: str) -> str:
+        for value in values:
             text = text.replace(value, _HIDDEN)
         return text
+
+    return hidden
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -1,11 +1,7 @@
 """The demo: a stack of its own, one engine on the sample data at full speed, and an account of all that was heard."""
 
 import asyncio
-import shutil
-import signal
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,18 +11,16 @@ from flotilla.client.client import ENDED, Flotilla
 from flotilla.client.watch import Watch
 from flotilla.demo.backtest import Again, run_again
 from flotilla.demo.event_audit import Tally
+from flotilla.demo.surroundings import ENGINE, end_on_sigterm, listen, own_folder, recorded
 from flotilla.schemas.config import EngineConfig, StrategyChoice
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics
 from flotilla.show.progress import Narrator
-from flotilla.stack.checks import require_all
 from flotilla.stack.stack import Stack, StackSettings
 from flotilla.state.errors import StackError
-from flotilla.state.folder import StateFolder
 from flotilla.state.settings import Connection
 
-ENGINE: Final = "demo"
 _START_S: Final = 60.0
 _REPLAY_S: Final = 180.0
 _STOP_S: Final = 60.0
@@ -61,8 +55,8 @@ async def run_demo(
     The tear sheet of its backtest stays in the file `report`, None for the usual one. Raises FaultError, EngineFailedError or StackError
     when a part of it does not work.
     """
-    _end_on_sigterm()
-    async with _own_folder(narrator) as folder:
+    end_on_sigterm()
+    async with own_folder(narrator) as folder:
         stack = Stack(StackSettings(folder=folder, runtime=runtime, http_port=0), narrator)
         try:
             connection = await stack.start()
@@ -73,31 +67,6 @@ async def run_demo(
         if account.problems:
             raise DemoFailedError(account)
     return account
-
-
-@asynccontextmanager
-async def _own_folder(narrator: Narrator) -> AsyncIterator[StateFolder]:
-    """A temporary folder, which is kept when something fails."""
-    await asyncio.to_thread(_require_all)
-    root = Path(tempfile.mkdtemp(prefix="flotilla-demo-"))
-    try:
-        yield StateFolder(root)
-    except Exception:
-        narrator.warn(f"logs and state are kept in {root}")
-        raise
-    except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
-        raise
-    shutil.rmtree(root)
-
-
-def _require_all() -> None:
-    try:
-        require_all(StateFolder(Path(tempfile.gettempdir()) / "flotilla-demo"), 0)
-    except StackError as error:
-        raise StackError(
-            str(error), f"{error.remedy}; the demo keeps its state below TMPDIR, not in --state"
-        ) from None
 
 
 async def _trade(
@@ -117,12 +86,12 @@ async def _trade(
         ENGINE, (RunState.TRADING,), session_id=accepted.session_id, timeout_s=_START_S
     )
     narrator.say(f"trading after {loop.time() - began:.1f} s")
-    await _listen(updates, tally, show, until="is_replayed", timeout_s=_REPLAY_S)
+    await listen(updates, tally, show, until=lambda tally: tally.is_replayed, timeout_s=_REPLAY_S)
     narrator.say("all market data is through; the engine flattens and is completed")
     before_stop = tally.at_end
     await fleet.wait_for(ENGINE, ENDED, session_id=accepted.session_id, timeout_s=_STOP_S)
-    await _listen(updates, tally, show, until="is_over", timeout_s=_STOP_S)
-    recorded, missing = await _recorded(fleet, tally.events)
+    await listen(updates, tally, show, until=lambda tally: tally.is_over, timeout_s=_STOP_S)
+    numbers, missing = await recorded(fleet, tally.events)
     if view.session is None or before_stop is None:
         raise fault(FaultCode.INTERNAL, "the engine traded without a session or metrics")
     again = await run_again(fleet, narrator, tally.fills, report)
@@ -131,36 +100,11 @@ async def _trade(
         session_id=view.session.session_id,
         tally=tally,
         before_stop=before_stop,
-        recorded=len(recorded),
-        problems=(*tally.problems(recorded, missing), *again.problems),
+        recorded=len(numbers),
+        problems=(*tally.problems(numbers, missing), *again.problems),
         again=again,
         seconds=loop.time() - began,
     )
-
-
-async def _listen(
-    updates: Watch, tally: Tally, show: Callable[[EngineMetrics], None], *, until: str, timeout_s: float
-) -> None:
-    """Counts what comes in until the tally says so, or time is up; what is missing then, the tally knows."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while not (getattr(tally, until) or tally.is_over):
-        update = await updates.next(max(0.0, deadline - loop.time()))
-        if update is None:
-            return
-        tally.take(update)
-        if update.kind == "metrics":
-            show(update.payload)
-
-
-async def _recorded(fleet: Flotilla, expected: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
-    """The sequence in PostgreSQL, once it has all that was heard, and its gaps."""
-    deadline = asyncio.get_running_loop().time() + 10
-    while True:
-        numbers = [event.seq async for event in fleet.all_events(ENGINE)]
-        if len(numbers) >= expected or asyncio.get_running_loop().time() > deadline:
-            return numbers, (await fleet.events(ENGINE, limit=1)).missing
-        await asyncio.sleep(0.1)
 
 
 def _config() -> EngineConfig:
@@ -171,10 +115,3 @@ def _config() -> EngineConfig:
         parameters={"speed": 0},
         strategies=(StrategyChoice(template="ema_cross"),),
     )
-
-
-def _end_on_sigterm() -> None:
-    """SIGTERM ends the demo as Ctrl-C does: engine and stack are stopped."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    if task is not None:
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)

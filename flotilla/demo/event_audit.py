@@ -78,7 +78,9 @@ class Tally:
         metrics = self.metrics
         return metrics is not None and metrics.fills_total <= len(self.fills) and _is_through(metrics)
 
-    def problems(self, recorded: Iterable[int], missing: Iterable[tuple[int, int]]) -> list[str]:
+    def problems(
+        self, recorded: Iterable[int], missing: Iterable[tuple[int, int]], *, is_replay: bool = True
+    ) -> list[str]:
         """Everything that is not as it should be; `recorded` are the sequence numbers in the database."""
         last = self.last_seq
         stored = list(recorded)
@@ -89,7 +91,7 @@ class Tally:
             f"the database has {len(stored)} of {last} events": stored != list(range(1, last + 1)),
             "there were no heartbeats": not self.counts["heartbeat"],
             "there were no metrics": not self.counts["metrics"],
-            "the market data was not replayed to its end": not self.is_replayed,
+            "the market data was not replayed to its end": is_replay and not self.is_replayed,
             f"the engine did not stop: {self._end()}": not self._has_stopped(),
         }
         return [problem for problem, is_so in found.items() if is_so]

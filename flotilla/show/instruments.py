@@ -1,5 +1,6 @@
 """What instruments look like to people."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
@@ -46,7 +47,21 @@ def instrument_table(view: InstrumentView) -> RenderableType:
 
 def changes_text(done: InstrumentChanges) -> RenderableType:
     """A line for each instrument, and below it what changed, what was assumed, and the data that depends on it."""
-    return Group(*(Text(line) for change in done.changes for line in _lines(change)))
+    return Group(
+        *(Text(line) for change in done.changes for line in _lines(change)),
+        *(Text(f"left out: {why}") for why in done.left_out),
+        *(Text(line) for line in _summary(done)),
+    )
+
+
+def _summary(done: InstrumentChanges) -> Iterator[str]:
+    if done.listed is not None:
+        counted = Counter(change.outcome for change in done.changes)
+        counted["left out"] = len(done.left_out)
+        became = ", ".join(f"{number:,} {outcome}" for outcome, number in counted.items() if number)
+        yield f"{len(done.changes) + len(done.left_out):,} of the venue's {done.listed:,} instruments match: {became}"
+    if done.is_dry_run:
+        yield "a dry run: nothing was stored"
 
 
 def _lines(change: InstrumentChange) -> Iterator[str]:

@@ -97,6 +97,8 @@ def _again(problem: Fault, _: Asked) -> str:
 def _when_away(problem: Fault, asked: Asked) -> str:
     """A fault with an error id was answered by a service: the stack runs, and a part of it is missing."""
     missing = "`flotilla doctor` says what is missing"
+    if asked.group == "instrument":
+        return "look at the venue's address and at the key (`flotilla secret ls`); nothing was stored"
     if not problem.error_id:
         return f"start the stack with `flotilla up`; {missing}"
     return missing if problem.retry_after_s is None else f"{_again(problem, asked)}; {missing}"

@@ -32,14 +32,17 @@ def adapter_module(name: str) -> str:
 
 def known_adapters() -> dict[str, str]:
     """The package of each adapter of templates/venues, by its name there."""
+    return {name: _package(template) for name, template in venue_templates().items()}
+
+
+def venue_templates() -> dict[str, dict[str, Any]]:
+    """What templates/venues has, by name."""
     folder = resources.files("flotilla.templates") / "venues"
     files = [file for file in folder.iterdir() if file.name.endswith(".json")]
-    return {
-        file.name.removesuffix(".json"): _package(msgspec.json.decode(file.read_bytes())) for file in files
-    }
+    return {file.name.removesuffix(".json"): msgspec.json.decode(file.read_bytes()) for file in files}
 
 
 def _package(template: dict[str, Any]) -> str:
-    client = template["data"] or template["execution"]
+    client = template.get("data") or template["execution"]
     path: str = client["path"]
     return path.partition(":")[0].rpartition(".")[0]

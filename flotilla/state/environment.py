@@ -24,6 +24,12 @@ def of_server(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {"PATH": env.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
+def of_foreign(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a program finds that runs others' code with a key: certificates, and nothing of ours; adapters take keys and proxies from here."""
+    certificates = {name: env[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in env}
+    return of_server(env) | certificates
+
+
 def of_program(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a program of ours finds: its place on this machine, FLOTILLA_*, and PYTHONPATH as where strategies are looked for."""
     ours = {name: text for name, text in env.items() if name in _PASSED_ON or name.startswith("FLOTILLA_")}

@@ -28,7 +28,7 @@ MEANING: Final[dict[Exit, str]] = {
     Exit.REFUSED: "the input was refused; the field at fault is named",
     Exit.NOT_FOUND: "there is no such engine, session, backtest or template",
     Exit.CONFLICT: "not possible in the present state",
-    Exit.UNAVAILABLE: "the stack, or a part of it, is not there: nothing was done",
+    Exit.UNAVAILABLE: "the stack, a part of it, or a venue is not there: nothing was done",
     Exit.ENGINE_FAILED: "the engine failed, or is up and does not trade, while it was waited for",
     Exit.OUTCOME_UNKNOWN: "sent, but whether it was carried out is not known",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",

@@ -18,16 +18,20 @@ def python(*arguments: str) -> list[str]:
 
 
 async def output_lines(
-    argv: list[str], *, env: Mapping[str, str] | None = None, keeps: Collection[int] = ()
+    argv: list[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    keeps: Collection[int] = (),
+    given: bytes | None = None,
 ) -> AsyncGenerator[str]:
     """Its stdout line by line while it runs. Raises ProgramFailedError after the last one unless it exits with 0.
 
     It is killed when the caller stops early; `env` is that of our programs unless it is given; `keeps` are file descriptors that
-    stay open in it.
+    stay open in it; `given` is what it reads from stdin.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=_LINE_BYTES,
@@ -38,6 +42,9 @@ async def output_lines(
         raise RuntimeError("pipes were asked for")
     errors = asyncio.get_running_loop().create_task(process.stderr.read(), name="stderr")
     try:
+        if process.stdin is not None:
+            process.stdin.write(given or b"")
+            process.stdin.close()
         async for line in process.stdout:
             yield line.decode(errors="replace").rstrip("\n")
         exit_code = await process.wait()

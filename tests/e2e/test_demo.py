@@ -51,6 +51,22 @@ def test_it_trades_real_data_accounts_for_all_of_it_and_leaves_nothing(
     assert leavings(scratch) == []
 
 
+def test_on_a_venue_engine_and_exchange_tell_the_same_trades_and_nothing_is_left(scratch: Path) -> None:
+    done = run_flotilla("demo", "--venue", "--json", timeout_s=280, env={"TMPDIR": str(scratch)})
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    ours = {(fill["trade_id"], fill["side"], fill["last_px"], fill["commission"]) for fill in told["fills"]}
+    theirs = {
+        (fill["trade_id"], fill["side"], fill["price"], fill["fee"]) for fill in told["ledger"]["fills"]
+    }
+    assert ours == theirs
+    assert len(ours) >= 6
+    assert (told["ledger"]["positions"], told["ledger"]["open_orders"]) == (0, 0)
+    assert told["events"] == told["events_recorded"]
+    assert leavings(scratch) == []
+
+
 def test_without_docker_it_runs_all_the_same_says_so_and_tells_people_what_happened(
     scratch: Path, tmp_path: Path
 ) -> None:

@@ -5,8 +5,9 @@ and stops, while the engine looks well.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,8 @@ from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.replay.client import ReplayDataClient
+from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.named_instruments import named
 
 NEAREST: Final = 3
@@ -59,6 +62,49 @@ def ask_for_named(kernel: Any) -> tuple[Asked, ...]:
             _add(client._instrument_provider, theirs)
             asked.append(Asked(client, theirs))
     return tuple(asked)
+
+
+def offer_catalog(kernel: Any, asked: Iterable[Asked], catalog: Path) -> None:
+    """Has a simulated engine's clients take from the catalog what their venues do not give of what is named. Call it before the start.
+
+    Where orders go to a venue its own word counts, and nothing is offered. A replay has all of the catalog by itself.
+    """
+    has_replay = any(isinstance(each, ReplayDataClient) for each in kernel.data_engine._clients.values())
+    if has_replay or any(map(_loads, kernel.exec_engine._clients.values())):
+        return
+    wanted = {each.value for each in _wanted(kernel.trader)}
+    left = {each.id: each for each in instruments_of(catalog, wanted)}
+    for one in asked:
+        if offered := {name: left.pop(name) for name in one.instruments if name in left}:
+            _fall_back(one, offered, kernel.logger)
+    for instrument in left.values():
+        kernel.cache.add_instrument(instrument)
+
+
+def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], log: Any) -> None:
+    """Adds what is offered to the provider where loading it gave nothing; an unknown id raises KeyError at some adapters."""
+    provider, load = asked.provider, asked.provider.load_ids_async
+
+    async def load_or_take(instrument_ids: Sequence[InstrumentId], filters: Any = None) -> None:
+        try:
+            await load(instrument_ids, filters)
+        except KeyError:
+            for name in instrument_ids:
+                await _load_one(load, name, filters, offered)
+        for name in instrument_ids:
+            if provider.find(name) is None and name in offered:
+                log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
+                provider.add(offered[name])
+
+    provider.load_ids_async = load_or_take
+
+
+async def _load_one(load: Any, name: InstrumentId, filters: Any, offered: Mapping[InstrumentId, Any]) -> None:
+    try:
+        await load([name], filters)
+    except KeyError:
+        if name not in offered:
+            raise
 
 
 async def not_at_venue(asked: Iterable[Asked]) -> str:

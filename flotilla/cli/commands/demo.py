@@ -12,6 +12,8 @@ from flotilla.bus import logs
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.demo.demo import Account, DemoFailedError, run_demo
 from flotilla.demo.report import account_report, document
+from flotilla.demo.venue import FILLS, RehearsalFailedError, VenueAccount, run_venue_demo
+from flotilla.demo.venue_report import venue_document, venue_report
 from flotilla.schemas.telemetry import EngineMetrics
 from flotilla.show import formats
 from flotilla.show.output import console
@@ -25,6 +27,7 @@ class ReplayProgress:
         self._tell = tell
         self._bar = bar
         self._task = bar.add_task("", visible=False)
+        self._traded = ""
 
     def show(self, metrics: EngineMetrics) -> None:
         """Shows how far the replay is; called about once a second."""
@@ -38,6 +41,16 @@ class ReplayProgress:
                 self._bar.update(
                     self._task, completed=feed.events, total=feed.total, description=text, visible=True
                 )
+
+    def show_live(self, metrics: EngineMetrics) -> None:
+        """Shows how far it is to the fills that will do; called about once a second."""
+        traded = f"{metrics.fills_total:,} fills · {formats.positions(metrics.net_positions) or 'flat'}"
+        if self._bar.console.is_terminal:
+            done = min(metrics.fills_total, FILLS)
+            self._bar.update(self._task, completed=done, total=FILLS, description=traded, visible=True)
+        elif traded != self._traded:
+            self._tell.say(traded)
+            self._traded = traded
 
 
 def _writable(context: click.Context, parameter: click.Parameter, report: Path | None) -> Path | None:
@@ -62,14 +75,26 @@ def _writable(context: click.Context, parameter: click.Parameter, report: Path |
     metavar="FILE",
     help="Where the tear sheet of the backtest goes.  [default: flotilla-demo.html here, or with the temporary files where nothing can be written here]",
 )
+@click.option(
+    "--venue",
+    "is_on_venue",
+    is_flag=True,
+    help="Trade on a Binance exchange of our own instead (in a checkout of the repository), and show both sides' accounts.",
+)
 @common
 @pass_options
-def demo(options: Options, *, runtime: str, report: Path | None) -> None:
+def demo(options: Options, *, runtime: str, report: Path | None, is_on_venue: bool) -> None:
     """Trade 20 years of the S&P 500 in a real engine, on a stack of its own, and show what happened.
 
     Then the same as a backtest. It takes half a minute, needs no Docker and no internet, and leaves nothing
     behind but the tear sheet.
+
+    With --venue NautilusTrader's own Binance adapter trades on an exchange that this starts, for about a minute.
     """
+    if is_on_venue and (report is not None or runtime == "docker"):
+        raise click.UsageError(
+            "--venue has no tear sheet and no containers: from one, an exchange on this machine is not reached"
+        )
     stderr = console(stderr=True)
     tell = narrator(is_json=options.is_json, on=stderr)
     bar = Progress(
@@ -83,13 +108,25 @@ def demo(options: Options, *, runtime: str, report: Path | None) -> None:
         logs.configure("demo", stream=log)
         try:
             with bar:
-                account = asyncio.run(
-                    run_demo(tell, ReplayProgress(tell, bar).show, runtime=runtime, report=report)
-                )
+                progress = ReplayProgress(tell, bar)
+                if is_on_venue:
+                    rehearsed = asyncio.run(run_venue_demo(tell, progress.show_live))
+                else:
+                    account = asyncio.run(run_demo(tell, progress.show, runtime=runtime, report=report))
         except DemoFailedError as error:
             _show(options, error.account)
             raise
-    _show(options, account)
+        except RehearsalFailedError as error:
+            _show_venue(options, error.account)
+            raise
+    if is_on_venue:
+        _show_venue(options, rehearsed)
+    else:
+        _show(options, account)
+
+
+def _show_venue(options: Options, account: VenueAccount) -> None:
+    options.output.document(venue_document(account), lambda: venue_report(account, options.program))
 
 
 def _show(options: Options, account: Account) -> None:

@@ -1,6 +1,7 @@
 """`flotilla instrument`: what is traded in a simulation, in the catalog of the state folder; no stack has to run."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from flotilla.cli.commands.instrument_venue import VENUE, list_venue, listed
 from flotilla.cli.options import Options, common, pass_options
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.instrument import (
@@ -102,8 +104,27 @@ def described(name: str, **given: Any) -> AddInstrument:
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--only", multiple=True, metavar="SYMBOL.VENUE", help="One of them, instead of all.")
+@click.option(
+    "--venue",
+    metavar=VENUE,
+    help="Those that a venue has, by its adapter, such as binance,account_type=USDT_FUTURES; then fields of the data client's config.",
+)
+@click.option(
+    "--match",
+    multiple=True,
+    metavar="PATTERN",
+    help="With --venue: an id, or a pattern such as 'BTC*'; may be repeated.  [default: all]",
+)
+@click.option(
+    "--secret",
+    metavar="NAME",
+    help="With --venue: a key of the secret store, or a test exchange's addresses.",
+)
+@click.option(
+    "--dry-run", "is_dry_run", is_flag=True, help="Say what would be stored and changed, and store nothing."
+)
 @click.option(
     "--exchange-as-venue",
     is_flag=True,
@@ -112,10 +133,61 @@ def described(name: str, **given: Any) -> AddInstrument:
 @_new_currency
 @common
 @pass_options
-def import_(options: Options, /, *, source: Path, **given: Any) -> None:
-    """Bring instruments from SOURCE: JSON in NautilusTrader's own form, a DBN file of definitions, or the folder of a NautilusTrader catalog. All or none."""
-    order = ImportInstruments(source=str(source.resolve()), **given)
-    _tell(options, _asked(options, "import", order, InstrumentChanges))
+def import_(
+    options: Options,
+    /,
+    *,
+    source: Path | None,
+    venue: str | None,
+    match: tuple[str, ...],
+    secret: str | None,
+    **given: Any,
+) -> None:
+    """Bring instruments from SOURCE: JSON in NautilusTrader's own form, a DBN file of definitions, or the folder of a NautilusTrader catalog. All or none.
+
+    With --venue they are those of a venue, as its own adapter lists them: what cannot be described is left out and named.
+
+    \b
+    flotilla instrument import --venue binance,account_type=USDT_FUTURES --match 'BTC*'
+    flotilla instrument import --venue interactive_brokers,ibg_port=4002 --match AAPL.NASDAQ --dry-run
+    """
+    if (source is None) == (venue is None):
+        raise click.UsageError("give either SOURCE or --venue")
+    if venue is None:
+        if match or secret:
+            raise click.UsageError("--match and --secret go with --venue; of a file, take --only")
+        order = ImportInstruments(source=str(source.resolve() if source else ""), **given)
+        _tell(options, _asked(options, "import", order, InstrumentChanges))
+        return
+    if given["only"] or given["exchange_as_venue"]:
+        raise click.UsageError("--only and --exchange-as-venue are for files; of a venue, take --match")
+    done = _imported(options, venue, match, secret, given["new_currencies"], is_dry_run=given["is_dry_run"])
+    _tell(options, done)
+
+
+def _imported(
+    options: Options,
+    venue: str,
+    match: tuple[str, ...],
+    secret: str | None,
+    new_currencies: tuple[str, ...],
+    *,
+    is_dry_run: bool,
+) -> InstrumentChanges:
+    """Of a venue: one process asks it, another one, without the key, stores what it said."""
+    require_engine_package()
+    asked = list_venue(options.folder, venue, match, secret)
+    with tempfile.TemporaryDirectory(prefix="flotilla-venue-") as folder:
+        file = Path(folder) / f"{asked.adapter}.json"
+        said = asyncio.run(listed(asked, file))
+        order = ImportInstruments(
+            source=str(file),
+            new_currencies=tuple(sorted({*said.currencies, *new_currencies})),
+            is_venue_list=True,
+            is_dry_run=is_dry_run,
+        )
+        done = _asked(options, "import", order, InstrumentChanges)
+    return msgspec.structs.replace(done, listed=said.listed)
 
 
 @click.command()
