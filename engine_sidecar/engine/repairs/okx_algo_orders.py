@@ -1,4 +1,5 @@
-"""OKX: stops and other conditional orders that rest at the venue are in no report of open orders, so that none is known after a restart.
+"""OKX: stops and other conditional orders that rest at the venue are in no report of open orders, so that none is known after a restart,
+nor cancelled.
 
 The adapter asks for regular orders only; its REST client can ask for the conditional ones too.
 https://github.com/nautechsystems/nautilus_trader/issues/4716 has the same gap in their histories.
@@ -21,7 +22,12 @@ def repair_okx_algo_orders(client: Any) -> None:
         except Exception as error:  # noqa: BLE001 - as the adapter does: the gate hears of it
             client._log_report_error(error, "OrderStatusReports of conditional orders")
             return reports
-        return [*reports, *(each for each in found if each.is_open and each.venue_order_id not in known)]
+        added = [each for each in found if each.is_open and each.venue_order_id not in known]
+        for each in filter(lambda one: one.client_order_id is not None, added):
+            # By which the adapter cancels them.
+            client._algo_order_ids[each.client_order_id] = each.venue_order_id.value
+            client._algo_order_instruments[each.client_order_id] = each.instrument_id
+        return [*reports, *added]
 
     client.generate_order_status_reports = with_conditional
 

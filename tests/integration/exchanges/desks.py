@@ -1,5 +1,6 @@
 """The OKX and the Interactive Brokers exchange under one set of verbs, for what engines of ours have to do on both."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -150,13 +151,13 @@ class Ib:
 
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
-        before = sorted((await self.gateway.control("connections"))["clients"])
+        before = (await self.gateway.control("connections"))["clients"]
         await self.gateway.control("down", seconds=0)
         yield
         await self.gateway.control("up")
 
         async def back() -> bool:
-            return sorted((await self.gateway.control("connections"))["clients"]) == before
+            return Counter((await self.gateway.control("connections"))["clients"]) == Counter(before)
 
         await until(back, "the clients")
 
