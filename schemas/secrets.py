@@ -1,12 +1,16 @@
 """What a secret of the store is, and what it is bound to: which adapter may have it, where that may send it, and who trades with it."""
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from flotilla.schemas.config import AccountName
 from flotilla.schemas.states import TradingMode
+
+SIDES: Final = ("data", "execution")
+"""The clients of a venue: what stands under one of these names is for that one only."""
 
 AdapterModule: TypeAlias = Annotated[
     str,
@@ -46,6 +50,15 @@ class SecretBinding(
     def __post_init__(self) -> None:
         if self.is_test_exchange and TradingMode.LIVE in self.modes:
             raise ValueError("a secret of a test exchange is for paper trading only")
+
+
+def fields_of_side(values: Mapping[str, Any], side: Literal["data", "execution"]) -> dict[str, Any]:
+    """The fields that a secret has for one of its client's configs: those for both, and over them those of the object `data` or `execution`."""
+    common = {
+        name: value for name, value in values.items() if not (name in SIDES and isinstance(value, Mapping))
+    }
+    own = values.get(side)
+    return {**common, **own} if isinstance(own, Mapping) else common
 
 
 class BoundSecret(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ import msgspec
 from nautilus_trader.common.config import msgspec_decoding_hook, resolve_path
 from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig
 
+from flotilla.schemas.secrets import fields_of_side
+
 # NautilusTrader hands these to Rust as they are, which ends the process on any other word.
 _WORDS: Final = {
     "oms_type": ("NETTING", "HEDGING"),
@@ -43,21 +45,34 @@ def with_secret(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of a secret for the client's data config, and those for its execution config.
 
-    Each config takes the fields it knows. Raises ValueError for a field that neither knows, nor the execution config of the
-    same adapter where execution is simulated.
+    Each config takes the fields it knows of those for both, and those of its own object. Raises ValueError for a field that neither
+    knows, nor the execution config of the same adapter where execution is simulated.
     """
     classes = [
         config_class(clients[name], parent) if name in clients else None
         for clients, parent in ((data, LiveDataClientConfig), (execution, LiveExecClientConfig))
     ]
-    known = [() if kind is None else kind.__struct_fields__ for kind in (*classes, _sibling(classes[0]))]
-    if unknown := sorted(secret.keys() - {field for fields in known for field in fields}):
-        named = ", ".join(f"`{field}`" for field in unknown)
-        raise ValueError(f"no config of client {name} has a field {named}")
-    in_data, in_execution = (
-        {field: secret[field] for field in fields if field in secret} for fields in known[:2]
+    in_data, in_execution, unused = (
+        frozenset(() if kind is None else kind.__struct_fields__) for kind in (*classes, _sibling(classes[0]))
     )
-    return in_data, in_execution
+    of_data, of_execution = fields_of_side(secret, "data"), fields_of_side(secret, "execution")
+    unknown = {
+        field
+        for field in of_data
+        if field not in in_data | (in_execution | unused if field in secret else set())
+    }
+    unknown |= {
+        field
+        for field in of_execution
+        if field not in in_execution | unused | (in_data if field in secret else set())
+    }
+    if unknown:
+        named = ", ".join(f"`{field}`" for field in sorted(unknown))
+        raise ValueError(f"no config of client {name} has a field {named}")
+    return (
+        {field: value for field, value in of_data.items() if field in in_data},
+        {field: value for field, value in of_execution.items() if field in in_execution},
+    )
 
 
 def _sibling(data_class: Any) -> Any:

@@ -20,6 +20,7 @@ from flotilla.engine_sidecar.engine.quick_analyzer import quicken
 from flotilla.engine_sidecar.engine.redis_wire import why_not_there
 from flotilla.engine_sidecar.engine.repairs import repair
 from flotilla.engine_sidecar.engine.secrets import Secrets
+from flotilla.engine_sidecar.engine.venues.order_ids import with_order_ids
 from flotilla.engine_sidecar.link.frames import Run
 from flotilla.engine_sidecar.replay.barrier import Barrier
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
@@ -170,7 +171,7 @@ def _make(plan: NodePlan, loop: asyncio.AbstractEventLoop) -> tuple[TradingNode,
 def _add_strategies(run: Run, trading: TradingNode, on_fault: OnStrategyFault) -> None:
     for index, plan in enumerate(run.plan.strategies):
         try:
-            strategy = build_strategy(plan, on_fault)
+            strategy = build_strategy(with_order_ids(trading.kernel, plan), on_fault)
             trading.trader.add_strategy(strategy)
             if run.cache is not None:
                 # NautilusTrader loads states when its kernel is made, before there is any strategy of ours.

@@ -13,6 +13,7 @@ from nautilus_trader.model.data import DataType
 
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
+from flotilla.engine_sidecar.engine.venues.order_ids import with_order_ids
 from flotilla.engine_sidecar.link.asking import (
     AboutStrategies,
     AddStrategy,
@@ -96,7 +97,7 @@ class RunningStrategies:
 
     def _add(self, plan: dict[str, Any], *, is_started: bool) -> tuple[str, str | None, tuple[str, ...]]:
         try:
-            strategy = build_strategy(self._with_tag(plan), self._note_fault)
+            strategy = build_strategy(with_order_ids(self._kernel, self._with_tag(plan)), self._note_fault)
         except FaultError:
             raise
         except Exception as error:

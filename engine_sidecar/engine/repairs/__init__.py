@@ -3,9 +3,17 @@
 from typing import Any
 
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
+from flotilla.engine_sidecar.engine.repairs.ib_made_up_orders import repair_ib_made_up_orders
+from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
+from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
+from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_reduce_only
 
 
 def repair(kernel: Any) -> None:
     """Mends the clients of a node that was built."""
     for client in kernel.exec_engine._clients.values():
         repair_binance_symbols(client)
+        repair_ib_made_up_orders(client)
+        repair_okx_algo_orders(client)
+        repair_okx_fees(client)
+        repair_okx_reduce_only(client)

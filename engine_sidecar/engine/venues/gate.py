@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.engine.venues.catching_up import take, unheard
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, differences, without
 from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports, in_time
@@ -160,6 +161,9 @@ class VenueGate:
             name = str(client.id)
             try:
                 seen, moved = await self._seen_at(client, is_whole=is_whole)
+                if behind := unheard(each for each in seen if each.key in self._seen.suspected):
+                    await self._catch_up(client, behind)
+                    seen, moved = await self._seen_at(client, is_whole=is_whole)
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"not compared with the venue: {error}")
                 self._silent.setdefault(name, (self._now(), str(error)))
@@ -187,6 +191,14 @@ class VenueGate:
                 self._foreign.forget(each.client, each.instrument)
         found = [each for each in differences(str(client.id), engine, venue) if each.instrument not in moved]
         return [*found, *self._foreign.found(client)], moved
+
+    async def _catch_up(self, client: Any, instruments: set[str]) -> None:
+        """Takes the fills that were not heard; where the venue does not tell them, what differs is told all the same."""
+        async with self._one_at_a_time:
+            try:
+                take(self._kernel, await self._reports.fills(client, instruments))
+            except ReportsFailed as error:
+                self._kernel.logger.warning(f"fills that may be missing: {error}")
 
     def _interests(self, client: Any) -> set[str]:
         """The instruments that the engine has to do with, by its cache, and those that differ."""

@@ -12,7 +12,11 @@ from typing import Any, Final
 
 from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import GenerateOrderStatusReports, GeneratePositionStatusReports
+from nautilus_trader.execution.messages import (
+    GenerateFillReports,
+    GenerateOrderStatusReports,
+    GeneratePositionStatusReports,
+)
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import BettingInstrument, CurrencyPair
 
@@ -52,14 +56,7 @@ class VenueReports:
 
         One question at a time: a failure is known by what was asked when it was heard.
         """
-        self.forget_faults()
-        try:
-            orders, positions = await in_time(self._asked(client, instruments), LOOK_S)
-        except ReportsFailed:
-            raise
-        except Exception as error:
-            raise ReportsFailed(self._told(client, "reports", error)) from error
-        self.check_faults()
+        orders, positions = await self._answered(client, self._asked(client, instruments))
         net: dict[str, Decimal] = defaultdict(Decimal)
         for report in positions:
             net[report.instrument_id.value] += report.signed_decimal_qty
@@ -71,6 +68,22 @@ class VenueReports:
             },
             {self._named(report): report.filled_qty.as_decimal() for report in orders if report.is_open},
         )
+
+    async def fills(self, client: Any, instruments: Collection[str]) -> list[Any]:
+        """What the venue says of trades in these instruments, the oldest first. Raises ReportsFailed likewise."""
+        reports: list[Any] = await self._answered(client, self._asked_for_fills(client, instruments))
+        return sorted(reports, key=lambda each: each.ts_event)
+
+    async def _answered[T](self, client: Any, asking: Coroutine[Any, Any, T]) -> T:
+        self.forget_faults()
+        try:
+            answer = await in_time(asking, LOOK_S)
+        except ReportsFailed:
+            raise
+        except Exception as error:
+            raise ReportsFailed(self._told(client, "reports", error)) from error
+        self.check_faults()
+        return answer
 
     def believed(self, client: Any) -> Side:
         """What the node believes of the account that the client trades."""
@@ -111,6 +124,21 @@ class VenueReports:
         return orders, await client.generate_position_status_reports(
             GeneratePositionStatusReports(instrument_id=None, **about)
         )
+
+    async def _asked_for_fills(self, client: Any, instruments: Collection[str]) -> list[Any]:
+        reports: list[Any] = []
+        for each in sorted(instruments):
+            reports += await client.generate_fill_reports(
+                GenerateFillReports(
+                    instrument_id=InstrumentId.from_str(each),
+                    venue_order_id=None,
+                    start=None,
+                    end=None,
+                    command_id=UUID4(),
+                    ts_init=self._kernel.clock.timestamp_ns(),
+                )
+            )
+        return reports
 
     def _named(self, report: Any) -> tuple[str, str]:
         """By the engine's id of the order, where it has it."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.secrets import fields_of_side
 from flotilla.schemas.session import EnginePlan, SessionSpec
 from flotilla.schemas.states import EngineType, TradingMode
 
@@ -109,7 +110,10 @@ def real_clients(plan: EnginePlan, secrets: Secrets, test_exchanges: Collection[
             continue
         config = client.get("config") if isinstance(client, dict) else None
         secret = plan.secrets.get(name, "")
-        config = {**(config if isinstance(config, dict) else {}), **secrets.get(secret, {})}
+        config = {
+            **(config if isinstance(config, dict) else {}),
+            **fields_of_side(secrets.get(secret, {}), "execution"),
+        }
         is_test = secret in test_exchanges
         yield RealClient(name, factory, config, has_secret=secret != "", is_at_test_exchange=is_test)
 

@@ -9,11 +9,14 @@ from nautilus_trader.trading.strategy import Strategy
 
 
 class BuyerConfig(StrategyConfig, frozen=True):
-    """`quantity` is bought at the start, unless there is a position already; `resting` at half the price, if it is not 0."""
+    """`quantity` is bought at the start, unless there is a position already; `resting` at half the price, if it is not 0;
+    `stop` is sold should the price fall so far.
+    """
 
     instrument_id: InstrumentId
     quantity: Decimal = Decimal("0.030")
     resting: Decimal = Decimal(0)
+    stop: Decimal = Decimal(0)
 
 
 class Buyer(Strategy):
@@ -35,10 +38,19 @@ class Buyer(Strategy):
             self.submit_order(
                 self.order_factory.market(**about, quantity=instrument.make_qty(self.config.quantity))
             )
+        price = instrument.make_price(Decimal(str(tick.bid_price)) / 2)  # type: ignore[attr-defined]
         if self.config.resting:
-            price = instrument.make_price(Decimal(str(tick.bid_price)) / 2)  # type: ignore[attr-defined]
             self.submit_order(
                 self.order_factory.limit(
                     **about, quantity=instrument.make_qty(self.config.resting), price=price
+                )
+            )
+        if self.config.stop:
+            self.submit_order(
+                self.order_factory.stop_market(
+                    instrument_id=instrument.id,
+                    order_side=OrderSide.SELL,
+                    quantity=instrument.make_qty(self.config.stop),
+                    trigger_price=price,
                 )
             )

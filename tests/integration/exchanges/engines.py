@@ -2,16 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from flotilla.engine_sidecar.link.frames import Ended, FromEngine, Phase, Run
 from flotilla.schemas.session import CacheAccess, EnginePlan
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EventKind
+from flotilla.stack.servers.redis import RedisServer
 from tests.engine_processes import EngineProcess, ZygoteProcess
-from tests.integration.exchanges.running import Venue
+from tests.integration.exchanges.running import Trade, Venue
 from tests.venue_runs import venue
 
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
@@ -25,6 +29,31 @@ _TIMES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """How an exchange is reached: what a user gives with `--venue`, by client, and what the secret has."""
+
+    name: str
+    adapter: str
+    instrument: str
+    data: dict[str, Any]
+    execution: dict[str, Any]
+    secret: dict[str, Any]
+
+
+def binance_at(exchange: Venue, instrument: str = INSTRUMENT, keys: dict[str, str] = KEYS) -> Reached:
+    """The Binance exchange."""
+    common = {"account_type": "USDT_FUTURES", "base_url_http": exchange.http}
+    return Reached(
+        name="BINANCE",
+        adapter="binance",
+        instrument=instrument,
+        data=common | {"base_url_ws": exchange.ws},
+        execution=common | {"base_url_ws_stream": exchange.ws},
+        secret=keys,
+    )
+
+
 def run_on(
     exchange: Venue,
     *,
@@ -34,25 +63,29 @@ def run_on(
     session: str = "session-1",
     **buyer: str,
 ) -> Run:
-    """An engine with a Buyer, without a word about which instruments to load."""
-    file = venue("binance")
-    common = {"account_type": "USDT_FUTURES", "base_url_http": exchange.http}
+    """An engine on the Binance exchange with a Buyer, without a word about which instruments to load."""
+    return run_at(binance_at(exchange, instrument, keys), cache=cache, session=session, **buyer)
+
+
+def run_at(
+    reached: Reached, *, cache: CacheAccess | None = None, session: str = "session-1", **buyer: str
+) -> Run:
+    """The same on any exchange."""
+    file, name, instrument = venue(reached.adapter), reached.name, reached.instrument
+    defaults = file["defaults"]
     node: dict[str, Any] = {
         "environment": "live",
         **_TIMES,
         "exec_engine": {"reconciliation_startup_delay_secs": 0.1},
         "data_clients": {
-            "BINANCE": {
+            name: {
                 "path": file["data"]["path"],
                 "factory": {"path": file["data"]["factory"]},
-                "config": common | {"base_url_ws": exchange.ws},
+                "config": defaults["data"] | reached.data,
             }
         },
         "exec_clients": {
-            "BINANCE": {
-                "path": file["execution"]["path"],
-                "config": common | {"base_url_ws_stream": exchange.ws},
-            }
+            name: {"path": file["execution"]["path"], "config": defaults["execution"] | reached.execution}
         },
     }
     module = "tests.integration.exchanges.buyer"
@@ -69,8 +102,8 @@ def run_on(
     plan = EnginePlan(
         trader_id="ENGINE-001",
         node=node,
-        exec_factories={"BINANCE": file["execution"]["factory"]},
-        secrets={"BINANCE": "mine"},
+        exec_factories={name: file["execution"]["factory"]},
+        secrets={name: "mine"} if reached.secret else {},
         strategies=(strategy,),
     )
     return Run(
@@ -80,7 +113,7 @@ def run_on(
         catalog_path="/nonexistent",
         log_level="WARNING",
         stop_timeout_s=10.0,
-        secrets={"mine": keys},
+        secrets={"mine": reached.secret},
         cache=cache,
     )
 
@@ -90,6 +123,7 @@ class Engine:
 
     def __init__(self, zygote: ZygoteProcess, run: Run) -> None:
         self.process: EngineProcess = zygote.fork(run)
+        self.instrument = run.plan.strategies[0]["config"]["instrument_id"]
 
     async def until[T](self, done: Callable[[FromEngine], T | None], timeout_s: float = 30.0) -> T:
         """What `done` first finds in what it says from now on."""
@@ -107,8 +141,12 @@ class Engine:
 
     async def net(self, quantity: str) -> None:
         """Waits until its net position is this; empty for flat."""
-        wanted = {INSTRUMENT: quantity} if quantity else {}
+        wanted = {self.instrument: quantity} if quantity else {}
         await self.until(lambda _: self._net() == wanted or None)
+
+    async def holds(self, quantity: int) -> None:
+        """The same, whatever the decimals are."""
+        await self.until(lambda _: Decimal(self._net().get(self.instrument, "0")) == quantity or None)
 
     async def hears_for(self, seconds: float) -> None:
         """Listens for so long."""
@@ -132,20 +170,39 @@ class Engine:
         return measured[-1].net_positions if measured else {}
 
 
-def fills(engine: Engine) -> list[tuple[str, Decimal, Decimal, Decimal]]:
-    """Trade by trade: the venue's id, quantity, price, commission."""
+def trades(engine: Engine) -> list[Trade]:
+    """What it says of its fills, trade by trade."""
+    return trades_in(engine.process.events(EventKind.FILL))
+
+
+def trades_in(events: list[dict[str, Any]]) -> list[Trade]:
+    """The same of events of fills."""
     return sorted(
         (
             each["trade_id"],
             *(Decimal(each[field].partition(" ")[0]) for field in ("last_qty", "last_px", "commission")),
+            each["client_order_id"],
         )
-        for each in engine.process.events(EventKind.FILL)
+        for each in events
     )
+
+
+def fills(engine: Engine) -> list[tuple[str, Decimal, Decimal, Decimal]]:
+    """Trade by trade: the venue's id, quantity, price, commission."""
+    return [each[:4] for each in trades(engine)]
 
 
 async def fills_at(exchange: Venue) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     """The same in the exchange's ledger."""
-    return sorted(
-        (str(each["id"]), *(Decimal(each[field]) for field in ("qty", "price", "commission")))
-        for each in (await exchange.account())["fills"]
+    return [each[:4] for each in await exchange.trades()]
+
+
+@contextmanager
+def redis_for(folder: Path) -> Iterator[CacheAccess]:
+    """A Redis that keeps an engine's state."""
+    server = RedisServer(folder / "redis")
+    server.start()
+    yield CacheAccess(
+        host=server.host, port=server.port, username="default", password=server.password_file.read_text()
     )
+    server.stop()

@@ -21,32 +21,45 @@ from exchanges.interactive_brokers.core.wire import frame
 from exchanges.interactive_brokers.server import Server, machine_clock
 from exchanges.interactive_brokers.verbs import control_of
 from exchanges.listening import Port
-from tests.integration.exchanges.running import CHECKOUT, DEADLINE_S, until
+from tests.integration.exchanges.running import CHECKOUT, DEADLINE_S, Trade, until
 from tests.unit.exchanges.interactive_brokers.desk import MAIN, Heard, contract
 
 
 class Gateway:
     """The gateway as seen from outside."""
 
-    def __init__(self, port: int, control: int, session: aiohttp.ClientSession) -> None:
-        self.port, self.control_port, self.session = port, control, session
+    def __init__(
+        self, port: int, control: int, session: aiohttp.ClientSession, host: str = "127.0.0.1"
+    ) -> None:
+        self.host, self.port, self.control_port, self.session = host, port, control, session
         self.process: asyncio.subprocess.Process | None = None  # None if it is this one
 
     async def control(self, verb: str, **body: object) -> Any:
-        async with self.session.post(f"http://127.0.0.1:{self.control_port}/{verb}", json=body) as response:
+        async with self.session.post(f"http://{self.host}:{self.control_port}/{verb}", json=body) as response:
             found = await response.json()
             assert response.status == 200, found
             return found
 
     async def refused(self, verb: str, **body: object) -> str:
         """Why the control does not do a verb."""
-        async with self.session.post(f"http://127.0.0.1:{self.control_port}/{verb}", json=body) as response:
+        async with self.session.post(f"http://{self.host}:{self.control_port}/{verb}", json=body) as response:
             assert response.status == 400, await response.text()
             return (await response.json())["error"]
 
     async def account(self) -> dict[str, Any]:
         """The main account in the ledger."""
         return (await self.control("ledger"))["accounts"][MAIN]
+
+    async def trades(self) -> list[Trade]:
+        """The ledger, trade by trade. A reference is the client order id and the order's."""
+        return sorted(
+            (
+                each["exec_id"],
+                *(Decimal(each[field]) for field in ("qty", "price", "fee")),
+                each["ref"].partition(":")[0],
+            )
+            for each in (await self.account())["fills"]
+        )
 
     async def order(self, ref: str) -> dict[str, Any]:
         """The newest order of a reference in the ledger; empty if there is none."""
@@ -60,7 +73,7 @@ class Gateway:
     @asynccontextmanager
     async def client(self, client_id: int) -> AsyncIterator["Client"]:
         """A client that has said its id."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection(self.host, self.port)
         client = Client(writer)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(client.read(reader), name=f"client {client_id}")
@@ -145,11 +158,11 @@ class Client:
 
 
 @asynccontextmanager
-async def gateway_process(*options: str) -> AsyncIterator[Gateway]:
-    """A gateway on free ports, as a process of its own; it is ended in good form."""
+async def gateway_process(*options: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Gateway]:
+    """A gateway, on free ports unless one is named, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchanges.interactive_brokers", "--port", "0", "--control-port", "0", "--quiet",
-        *options, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
+        sys.executable, "-m", "exchanges.interactive_brokers", "--host", host, "--port", str(port), "--control-port", "0",
+        "--quiet", *options, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -157,7 +170,7 @@ async def gateway_process(*options: str) -> AsyncIterator[Gateway]:
         found = re.search(r"on port (\d+), control on port (\d+)", line)
         assert found, line
         async with _session() as session:
-            gateway = Gateway(int(found[1]), int(found[2]), session)
+            gateway = Gateway(int(found[1]), int(found[2]), session, host)
             gateway.process = process
             yield gateway
     finally:

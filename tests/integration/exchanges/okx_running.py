@@ -18,7 +18,7 @@ from exchanges.listening import Port
 from exchanges.okx.core.exchange import new_state
 from exchanges.okx.server import Server, machine_clock
 from exchanges.okx.verbs import control_of
-from tests.integration.exchanges.running import DEADLINE_S, Venue, beside, session
+from tests.integration.exchanges.running import DEADLINE_S, Trade, Venue, beside, session
 
 SWAP = "BTC-USDT-SWAP"
 
@@ -90,6 +90,21 @@ class Socket:
 
 class OkxVenue(Venue):
     """The exchange: control, signed REST, sockets."""
+
+    async def trades(self) -> list[Trade]:
+        """The ledger, trade by trade. A triggered order has its conditional one's id."""
+        account = await self.account()
+        ids = {each["ordId"]: each["clOrdId"] or each["algoClOrdId"] for each in account["orders"]}
+        return sorted(
+            (
+                each["tradeId"],
+                Decimal(each["fillSz"]),
+                Decimal(each["fillPx"]),
+                -Decimal(each["fee"]),
+                ids[each["ordId"]],
+            )
+            for each in account["fills"]
+        )
 
     async def order(self, client_id: str) -> dict[str, Any] | None:
         """The newest order of that client id in the ledger."""

@@ -25,6 +25,9 @@ from exchanges.listening import Port
 CHECKOUT = Path(__file__).parents[3]
 DEADLINE_S = 30.0
 
+type Trade = tuple[str, Decimal, Decimal, Decimal, str]
+"""The venue's id, quantity, price, commission, the client's id of the order."""
+
 
 async def until[T](
     ask: Callable[[], T | None] | Callable[[], Any], what: str, deadline_s: float = DEADLINE_S
@@ -44,26 +47,41 @@ async def until[T](
 class Venue:
     """The exchange as seen from outside: control, signed REST, sockets."""
 
-    def __init__(self, port: int, control: int, session: aiohttp.ClientSession) -> None:
-        self.port, self.control_port, self.session = port, control, session
+    def __init__(
+        self, port: int, control: int, session: aiohttp.ClientSession, host: str = "127.0.0.1"
+    ) -> None:
+        self.host, self.port, self.control_port, self.session = host, port, control, session
         self.process: asyncio.subprocess.Process | None = None  # None if it is this one
-        self.http, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+        self.http, self.ws = f"http://{host}:{port}", f"ws://{host}:{port}"
 
     async def control(self, verb: str, **body: object) -> Any:
-        async with self.session.post(f"http://127.0.0.1:{self.control_port}/{verb}", json=body) as response:
+        async with self.session.post(f"http://{self.host}:{self.control_port}/{verb}", json=body) as response:
             found = await response.json()
             assert response.status == 200, found
             return found
 
     async def refused(self, verb: str, **body: object) -> str:
         """Why the control does not do a verb."""
-        async with self.session.post(f"http://127.0.0.1:{self.control_port}/{verb}", json=body) as response:
+        async with self.session.post(f"http://{self.host}:{self.control_port}/{verb}", json=body) as response:
             assert response.status == 400, await response.text()
             return (await response.json())["error"]
 
     async def account(self) -> dict[str, Any]:
         """The main account in the ledger."""
         return (await self.control("ledger"))["accounts"]["main"]
+
+    async def trades(self) -> list[Trade]:
+        """The ledger, trade by trade."""
+        account = await self.account()
+        ids = {each["orderId"]: each["clientOrderId"] for each in account["orders"]}
+        return sorted(
+            (
+                str(each["id"]),
+                *(Decimal(each[field]) for field in ("qty", "price", "commission")),
+                ids[each["orderId"]],
+            )
+            for each in account["fills"]
+        )
 
     async def order(self, client_id: str) -> dict[str, Any] | None:
         """The newest order of that client id in the ledger."""
@@ -154,11 +172,11 @@ class Heard:
 
 @asynccontextmanager
 async def exchange[V: Venue](
-    *options: str, module: str = "exchanges.binance", venue: type[V] = Venue
+    *options: str, module: str = "exchanges.binance", venue: type[V] = Venue, host: str = "127.0.0.1"
 ) -> AsyncIterator[V]:
     """An exchange on free ports, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, "--port", "0", "--control-port", "0", *options,
+        sys.executable, "-m", module, "--host", host, "--port", "0", "--control-port", "0", *options,
         cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert process.stdout is not None
@@ -168,7 +186,7 @@ async def exchange[V: Venue](
         assert found, line
         async with asyncio.TaskGroup() as tasks, session() as client:
             reading = tasks.create_task(_drain(process.stdout), name="output of the exchange")
-            running = venue(int(found[1]), int(found[2]), client)
+            running = venue(int(found[1]), int(found[2]), client, host)
             running.process = process
             yield running
             await _end(process)

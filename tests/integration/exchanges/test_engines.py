@@ -16,9 +16,8 @@ from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
-from flotilla.stack.servers.redis import RedisServer
 from tests.engine_processes import ZygoteProcess, zygote_process
-from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on
+from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, redis_for, run_on
 from tests.integration.exchanges.running import Venue, exchange_here, until
 
 FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
@@ -202,12 +201,8 @@ async def test_no_reconnect_invents_a_position(zygote: ZygoteProcess, venue: Ven
 
 @pytest.fixture
 def redis_of_engine(tmp_path: Path) -> Iterator[CacheAccess]:
-    server = RedisServer(tmp_path / "redis")
-    server.start()
-    yield CacheAccess(
-        host=server.host, port=server.port, username="default", password=server.password_file.read_text()
-    )
-    server.stop()
+    with redis_for(tmp_path) as access:
+        yield access
 
 
 async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its_own_orders_explain_it(

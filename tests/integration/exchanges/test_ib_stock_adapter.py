@@ -116,6 +116,8 @@ async def test_a_node_that_is_killed_finds_order_and_position_again() -> None:
             started = await node.event("started")
             assert Decimal(started["net"]) == await gateway.held() == 14
             assert ["L-1", "PARTIALLY_FILLED", "4"] in started["orders"]
+            # An order that never was, for the position: repairs/ib_made_up_orders.py
+            assert ["AAPL.NASDAQ", "FILLED", "10"] in started["orders"]
             node.do("cancel", id="L-1")
             await node.event("OrderCanceled", "L-1")
             node.do("market", side="SELL", qty="14", id="M-2")

@@ -128,7 +128,8 @@ async def test_a_node_that_was_killed_finds_its_orders_and_its_position_again(ve
         assert open_orders["K2"] == ["PARTIALLY_FILLED", "1.00"]
         assert started["net"] == "3"
         await venue.control("fill", client_id="K2")
-        await node.event("OrderFilled", "K2")
+        # The fee of both fills: repairs/okx_fees.py. The one of this fill would be 0.196.
+        assert (await node.event("OrderFilled", "K2"))["commission"] == "0.29400000 USDT"
         node.do("market", side="SELL", qty="5", id="K4", reduce_only=True)
         await node.event("OrderFilled", "K4")
         account = await venue.account()

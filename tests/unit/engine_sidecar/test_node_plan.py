@@ -126,6 +126,38 @@ def test_a_secret_goes_to_the_clients_that_know_its_fields() -> None:
     assert both.data_clients["BINANCE"].api_key == both.exec_clients["BINANCE"].api_key == "made-up-key"
 
 
+def with_secret_of(name: str, more: dict[str, Any]) -> Run:
+    run = run_of_venue(name, "paper")
+    return msgspec.structs.replace(run, secrets={"mine": run.secrets["mine"] | more})
+
+
+def test_a_field_of_a_secret_may_be_for_one_client_only() -> None:
+    addresses = {
+        "base_url_ws": "ws://v/both",
+        "data": {"base_url_ws": "ws://v/public"},
+        "execution": {"margin_mode": "CROSS"},
+    }
+    config = node_plan(with_secret_of("okx", addresses)).config
+    data, execution = config.data_clients["OKX"], config.exec_clients["OKX"]
+    assert (data.base_url_ws, execution.base_url_ws) == ("ws://v/public", "ws://v/both")
+    assert str(execution.margin_mode) == "Cross"
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"oops": 1}, "oops"),
+        ({"data": {"margin_mode": "CROSS"}}, "margin_mode"),
+        ({"execution": {"vip_level": 1}}, "vip_level"),
+        ({"data": "ws://v/public"}, "data"),
+    ],
+)
+def test_a_field_of_a_secret_that_its_client_does_not_know_is_refused(
+    more: dict[str, Any], field: str
+) -> None:
+    assert f"no config of client OKX has a field `{field}`" in refusal(with_secret_of("okx", more))
+
+
 def test_the_hosts_redis_is_put_into_the_node_and_state_is_kept(tmp_path: Path) -> None:
     access = CacheAccess(host="redis", port=6379, username="engine-1", password="very-secret-value")
     run = run_of(tmp_path, sandbox_node(), cache=access)

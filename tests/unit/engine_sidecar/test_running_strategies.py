@@ -36,7 +36,7 @@ class Packages:
 
 def strategies(packages: Packages) -> tuple[RunningStrategies, Any]:
     trader = SimpleNamespace(is_running=True, strategies=list)
-    kernel: Any = SimpleNamespace(trader=trader)
+    kernel: Any = SimpleNamespace(trader=trader, exec_engine=SimpleNamespace(_clients={}))
     nothing: Any = None
     own: Any = packages
     return RunningStrategies(kernel, nothing, lambda *_: None, lambda: 0.0, own), trader

@@ -131,6 +131,13 @@ def test_a_secret_cannot_turn_a_paper_client_into_a_real_one() -> None:
     )
 
 
+def test_nor_can_what_a_secret_has_for_the_execution_client() -> None:
+    paper = spec_of(PAPER, plan(config={"environment": "TESTNET"}))
+    for_execution = {"keys": {"api_key": "k", "execution": {"environment": "LIVE"}}}
+    assert refusal(paper, secrets=for_execution) is FaultCode.FORBIDDEN
+    assert refusal(paper, secrets={"keys": {"api_key": "k", "data": {"environment": "LIVE"}}}) is None
+
+
 def test_a_client_under_a_longer_name_has_the_factory_of_the_shorter_one() -> None:
     assert refusal(spec_of(PAPER, plan(SIMULATED, client="X-002"))) is None
     assert refusal(spec_of(PAPER, plan(client="X-002"))) == FaultCode.FORBIDDEN

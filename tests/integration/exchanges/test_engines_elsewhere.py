@@ -1,0 +1,173 @@
+"""Engines of ours on the OKX and the Interactive Brokers exchange: trades are the ledger's, and restarts and gaps lose none."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
+from flotilla.engine_sidecar.link.asking import AcceptDifference, Ask, Intervene
+from flotilla.engine_sidecar.link.frames import Stop
+from flotilla.schemas.session import CacheAccess
+from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from tests.engine_processes import ZygoteProcess, zygote_process
+from tests.integration.exchanges.desks import Desk, Okx, desk
+from tests.integration.exchanges.engines import Engine, redis_for, run_at, trades
+from tests.integration.exchanges.okx_running import OkxVenue
+from tests.integration.exchanges.okx_running import exchange_here as okx_here
+from tests.integration.exchanges.running import until
+
+FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
+LEAVE = Stop(StopPolicy.LEAVE, 10.0)
+UP = [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[ZygoteProcess]:
+    with zygote_process() as process:
+        yield process
+
+
+@pytest.fixture(params=["OKX", "IB"])
+async def at(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    async with desk(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def redis_of_engine(tmp_path: Path) -> Iterator[CacheAccess]:
+    with redis_for(tmp_path) as access:
+        yield access
+
+
+async def flat(engine: Engine, at: Desk) -> None:
+    """Has it flatten and stop, confirmed by the venue."""
+    engine.process.send(FLATTEN)
+    ended = await engine.ended()
+    assert (ended.reason, ended.not_confirmed) == (None, ())
+    assert ended.stop is not None
+    assert ended.stop.is_flat
+    assert (await at.held(), await at.resting()) == (0, None)
+
+
+async def test_what_a_strategy_names_is_traded_and_a_restart_that_knows_nothing_waits_for_a_person(
+    zygote: ZygoteProcess, at: Desk
+) -> None:
+    await at.in_parts(3)
+    first = Engine(zygote, run_at(at.reached(), quantity="30"))
+    await first.phase(RunState.TRADING)
+    await first.holds(30)
+    first.process.send(LEAVE)
+    await first.ended()
+    assert len(trades(first)) >= 3
+    assert trades(first) == await at.trades()
+    assert first.phases() == [*UP, RunState.STOPPING]
+    assert first.alerts() == []
+
+    cold = Engine(zygote, run_at(at.reached(), quantity="30"))
+    said = await cold.phase(RunState.MISMATCH)
+    assert f"{at.name}: position of {at.instrument} is 30" in said.detail
+    assert "by the engine's own orders it would be 0" in said.detail
+    cold.process.send(Ask(1, AcceptDifference()))
+    await cold.phase(RunState.TRADING)
+    await cold.holds(30)
+    await flat(cold, at)
+    assert (await at.trades())[-1] in trades(cold)
+
+
+async def test_a_position_made_by_hand_waits_for_a_person_who_has_it_closed(
+    zygote: ZygoteProcess, at: Desk
+) -> None:
+    await at.hand("20")
+    engine = Engine(zygote, run_at(at.reached(), quantity="0"))
+    said = await engine.phase(RunState.MISMATCH)
+    assert f"{at.name}: position of {at.instrument} is 20" in said.detail
+    engine.process.send(Ask(1, Intervene(StopPolicy.FLATTEN, 10.0)))
+    await engine.phase(RunState.TRADING)
+    assert await at.held() == 0
+    await flat(engine, at)
+
+
+async def test_credentials_that_the_venue_does_not_know_end_the_start(
+    zygote: ZygoteProcess, at: Desk
+) -> None:
+    engine = Engine(zygote, run_at(at.reached(is_known=False)))
+    ended = await engine.ended()
+    assert ended.reason is FailureReason.VENUE
+    assert at.wrong in ended.detail, ended
+    assert "somebody-else" not in str(engine.process.heard)
+
+
+async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
+    zygote: ZygoteProcess, at: Desk, redis_of_engine: CacheAccess
+) -> None:
+    first = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, quantity="30", resting="10"))
+    await first.holds(30)
+    order = await until(at.resting, "the order that rests")
+    await at.fill(order, "4")
+    await first.holds(34)
+    await first.hears_for(1.0)
+    os.kill(first.process.pid, signal.SIGKILL)
+    await at.fill(order, "2")
+    second = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-2"))
+    await second.phase(RunState.TRADING)
+    await second.holds(36)
+    await at.fill(order, "2")
+    await second.holds(38)
+    await second.hears_for(1.0)
+    os.kill(second.process.pid, signal.SIGKILL)
+    await at.fill(order, "2")
+    third = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-3"))
+    await third.phase(RunState.TRADING)
+    await third.holds(40)
+    assert sorted([*trades(first), *trades(second), *trades(third)]) == await at.trades()
+    assert await at.orders() == 2, "nothing was sent twice"
+    assert RunState.MISMATCH not in second.phases() + third.phases()
+    await third.hears_for(1.0)
+    os.kill(third.process.pid, signal.SIGKILL)
+    await at.hand("5")
+    fourth = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-4"))
+    said = await fourth.phase(RunState.MISMATCH)
+    assert f"position of {at.instrument} is 45" in said.detail
+    assert "by the engine's own orders it would be 40" in said.detail
+    await flat(fourth, at)
+
+
+async def test_what_filled_while_the_engine_was_not_connected_is_found_with_its_own_id_and_fee(
+    zygote: ZygoteProcess, at: Desk
+) -> None:
+    engine = Engine(zygote, run_at(at.reached(), quantity="30", resting="10"))
+    await engine.holds(30)
+    order = await until(at.resting, "the order that rests")
+    async with at.away():
+        await at.fill(order, "4")
+    await engine.holds(34)
+    assert trades(engine) == await at.trades()
+    await engine.hears_for(1.0)
+    assert RunState.MISMATCH not in engine.phases()
+    await flat(engine, at)
+
+
+async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
+    zygote: ZygoteProcess, redis_of_engine: CacheAccess
+) -> None:
+    async with okx_here() as venue:
+        at = Okx(venue)
+        first = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, quantity="30", stop="30"))
+        await first.holds(30)
+        await until(lambda: _stops(venue), "the stop")
+        await first.hears_for(2 * LOOK_EVERY_S)
+        os.kill(first.process.pid, signal.SIGKILL)
+        again = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-2"))
+        await again.phase(RunState.TRADING)
+        assert RunState.MISMATCH not in first.phases() + again.phases()
+        await flat(again, at)
+        assert await _stops(venue) == []
+        assert [each["reduceOnly"] for each in (await venue.account())["orders"]] == ["false", "true"]
+
+
+async def _stops(venue: OkxVenue) -> list[str]:
+    orders = (await venue.account())["algo_orders"]
+    return [each["algoClOrdId"] for each in orders if each["state"] == "live"]
