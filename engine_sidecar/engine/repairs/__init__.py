@@ -3,9 +3,11 @@
 from typing import Any
 
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
+from flotilla.engine_sidecar.engine.repairs.fills_in_order import repair_order_of_fills
 
 
 def repair(kernel: Any) -> None:
-    """Mends the clients of a node that was built."""
+    """Mends the clients and the execution engine of a node that was built."""
+    repair_order_of_fills(kernel.exec_engine)
     for client in kernel.exec_engine._clients.values():
         repair_binance_symbols(client)
