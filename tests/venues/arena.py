@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,7 +15,8 @@ import msgspec
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.schemas.config import EngineConfig, RestartPolicy, StrategyChoice
 from flotilla.schemas.engine import EngineView
-from flotilla.schemas.fault import FaultError
+from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.states import RunState, StopPolicy
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, children_of, command_line, parent_of, processes_of
@@ -68,8 +69,9 @@ class Engine:
             use_cache_database=warm,
             log_level="WARNING",
         )
-        await self.arena.fleet.start_engine(config)
-        await self.view()
+        request = new_request_id()  # the same start, however often it is asked for
+        await patiently(lambda: self.arena.fleet.start_engine(config, request_id=request))
+        await patiently(self.view)
 
     async def view(self) -> EngineView:
         """What the fleet has of it now; a new session is noted."""
@@ -113,11 +115,11 @@ class Engine:
         self, timeout_s: float = 20.0, by_hand: tuple[str, ...] = ()
     ) -> tuple[Ledger, list[Session], list[str]]:
         """Halts its strategies, and waits until its events say what the ledger does, and what differs in the end; it stays halted."""
-        await self.arena.fleet.halt_engine(self.name)
+        await until(self._is_halted, f"{self.name} is halted", UP_S)
         ends = time.monotonic() + timeout_s
         before = None
         while True:
-            ledger, sessions = await self.ledger(), await self.fell()
+            ledger, sessions = await self.ledger(), await self.said()
             wrong = [
                 *of_trades(ledger, sessions, by_hand=by_hand),
                 *of_position(ledger, sessions[-1]),
@@ -128,18 +130,22 @@ class Engine:
             before = len(ledger.trades), wrong
             await asyncio.sleep(0.5)
 
-    async def fell(self) -> list[Session]:
+    async def _is_halted(self) -> bool:
+        with suppress(FaultError):
+            return (await self.arena.fleet.halt_engine(self.name)).is_taken is True
+        return False
+
+    async def said(self) -> list[Session]:
         """All that its sessions said, by the record."""
         found = []
         for session_id in self.sessions:
-            events = tuple(
-                [
-                    (str(each.kind), each.at_ns, each.data)
-                    async for each in self.arena.fleet.all_events(self.name, session_id=session_id)
-                ]
-            )
+            events = await patiently(lambda one=session_id: self._events(one))  # type: ignore[misc]
             found.append(Session(session_id, events[0][1] if events else 0, events))
         return found
+
+    async def _events(self, session_id: str) -> tuple[tuple[str, int, dict[str, Any]], ...]:
+        pages = self.arena.fleet.all_events(self.name, session_id=session_id)
+        return tuple([(str(each.kind), each.at_ns, each.data) async for each in pages])
 
     async def ledger(self) -> Ledger:
         """What its exchange has."""
@@ -156,6 +162,19 @@ class Engine:
                 engine = update.payload.engine_pid
                 if engine is not None and update.payload.session_id == view.session.session_id:
                     return _processes(engine)
+
+
+async def patiently[T](ask: Callable[[], Awaitable[T]], timeout_s: float = 60.0) -> T:
+    """What is answered, asked again where a loaded machine did not answer in time. Raises FaultError."""
+    ends = time.monotonic() + timeout_s
+    while True:
+        try:
+            return await ask()
+        except FaultError as error:
+            is_late = error.fault.code in (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN)
+            if not is_late or time.monotonic() > ends:
+                raise
+        await asyncio.sleep(0.5)
 
 
 class Processes(msgspec.Struct, frozen=True):
