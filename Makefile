@@ -27,7 +27,7 @@ test: setup ## run the tests, those with Docker too when an engine is there
 simulate: setup ## let the control plane run in virtual time, with faults from seeds (ARGS="--seeds 100000")
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
-venues: setup ## count kill points, stops and faults on exchanges of our own (ARGS="kills --each 5"; an hour and a half without)
+venues: setup ## count kill points, stops and faults on exchanges of our own (ARGS="kills --each 5")
 	@$(BIN)/python -m tests.venues $(ARGS)
 
 soak: setup ## four engines on two exchanges, with faults and kills, for 60 minutes (ARGS="--minutes 5")

@@ -18,6 +18,7 @@ from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.states import RunState, StopPolicy
+from flotilla.schemas.telemetry import EngineEvent
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, children_of, command_line, parent_of, processes_of
 from tests.integration.exchanges.running import Venue
@@ -36,6 +37,7 @@ class Engine:
     def __init__(self, arena: "Arena", name: str, place: Place, venue: Venue, account: str = "main") -> None:
         self.arena, self.name, self.place, self.venue, self.account = arena, name, place, venue, account
         self.sessions: list[str] = []
+        self._heard: dict[str, list[EngineEvent[dict[str, Any]]]] = {}
 
     @property
     def secret(self) -> str:
@@ -144,8 +146,14 @@ class Engine:
         return found
 
     async def _events(self, session_id: str) -> tuple[tuple[str, int, dict[str, Any]], ...]:
-        pages = self.arena.fleet.all_events(self.name, session_id=session_id)
-        return tuple([(str(each.kind), each.at_ns, each.data) async for each in pages])
+        """Only what is new is asked for: a soak has tens of thousands."""
+        kept = self._heard.setdefault(session_id, [])
+        while True:
+            after = kept[-1].seq if kept else 0
+            page = await self.arena.fleet.events(self.name, session_id=session_id, after_seq=after, limit=500)
+            if not page.events:
+                return tuple((str(each.kind), each.at_ns, each.data) for each in kept)
+            kept += [msgspec.json.decode(raw, type=EngineEvent[dict[str, Any]]) for raw in page.events]
 
     async def ledger(self) -> Ledger:
         """What its exchange has."""
