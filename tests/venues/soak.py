@@ -29,7 +29,8 @@ async def run(
     kill_every_s: float = 60.0,
 ) -> Tally:
     """Lets them trade for so long. Each row of the tally is an engine."""
-    random = Random(seed)
+    # Two, so that what one draws does not hang on when the other does.
+    faults, kills = Random(seed), Random(seed + 1)
     async with AsyncExitStack() as exchanges:
         engines = []
         for number, place in enumerate(places):
@@ -43,8 +44,8 @@ async def run(
         await asyncio.gather(*(engine.trades() for engine in engines))
         async with asyncio.TaskGroup() as tasks:
             beside = [
-                tasks.create_task(_faults(engines, random, fault_every_s), name="faults"),
-                tasks.create_task(_kills(engines, random, kill_every_s), name="kills"),
+                tasks.create_task(_faults(engines, faults, fault_every_s), name="faults"),
+                tasks.create_task(_kills(engines, kills, kill_every_s), name="kills"),
                 *(tasks.create_task(_person(each), name=f"person of {each.name}") for each in engines),
             ]
             await asyncio.sleep(seconds)
