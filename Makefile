@@ -7,7 +7,7 @@ ARGS ?=
 CLIENT := $(addprefix -p flotilla., cli client demo show stack state sync bus schemas templates)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test simulate check format bench image clean
+.PHONY: help setup demo up test simulate venues soak check format bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: setup ## run the tests, those with Docker too when an engine is there
 
 simulate: setup ## let the control plane run in virtual time, with faults from seeds (ARGS="--seeds 100000")
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+venues: setup ## count kill points, stops and faults on exchanges of our own (ARGS="kills --each 5")
+	@$(BIN)/python -m tests.venues $(ARGS)
+
+soak: setup ## four engines on two exchanges, with faults and kills, for 60 minutes (ARGS="--minutes 5")
+	@$(BIN)/python -m tests.venues soak $(ARGS)
 
 check: setup ## format, lint, strict types, import contracts, drift of what is generated
 	$(BIN)/ruff format --check .

@@ -113,7 +113,9 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of an order."""
+    """One execution of an order. `is_restored`: it came back from where the engine's state is kept, at the session's start, and the
+    session before may have told of it too; (trade_id, instrument_id) names an execution.
+    """
 
     trade_id: str
     client_order_id: str
@@ -128,6 +130,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     ts_event: int
     venue_order_id: str | None = None
     position_id: str | None = None
+    is_restored: bool = False
 
 
 class PositionUpdate(msgspec.Struct, frozen=True, kw_only=True):

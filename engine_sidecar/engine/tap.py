@@ -5,7 +5,7 @@ Handlers run inside the engine: an exception that left one would end the process
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClosed, PositionOpened
@@ -14,6 +14,9 @@ from flotilla.engine_sidecar.engine import translate
 from flotilla.engine_sidecar.link.frames import Happened
 from flotilla.schemas.alerts import TELEMETRY_LOST
 from flotilla.schemas.telemetry import Alert, EventKind
+
+_TOLD_AGAIN_NS: Final = 60 * 10**9
+"""The fills of the last minute before an engine ended are told again: of a longer time the bus has been away, which is an alert."""
 
 type Send = Callable[[object], None]
 
@@ -42,9 +45,10 @@ class Tap:
 
     def restored(self) -> None:
         """Tells of each position and order that came back open: what does not change has no event else, and no record of the
-        session would have it.
+        session would have it. Before them come the last fills, which a sidecar that was killed may not have passed on.
         """
         cache = self._kernel.cache
+        self.guarded(self._fills_restored)(cache.orders())
         for position in cache.positions_open():
             self.guarded(self._position_restored)(position)
         orders = {order.client_order_id: order for order in (*cache.orders_open(), *cache.orders_inflight())}
@@ -95,6 +99,17 @@ class Tap:
             self._closed_pnl[currency] = self._closed_pnl.get(currency, Decimal()) + pnl
         else:
             self._open_pnl[key] = currency, pnl
+
+    def _fills_restored(self, orders: Any) -> None:
+        last = max((order.last_event.ts_init for order in orders), default=0)
+        found = [
+            event
+            for order in orders
+            for event in order.events
+            if isinstance(event, OrderFilled) and event.ts_init >= last - _TOLD_AGAIN_NS
+        ]
+        for event in sorted(found, key=lambda fill: fill.ts_init):
+            self._happened(EventKind.FILL, translate.fill(event, is_restored=True))
 
     def _position_restored(self, position: Any) -> None:
         self._happened(EventKind.POSITION, translate.position_restored(position))

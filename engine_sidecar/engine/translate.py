@@ -50,7 +50,7 @@ def _order(order: Any, name: str, ts_event: int, reason: str | None) -> OrderUpd
     )
 
 
-def fill(event: Any) -> Fill:
+def fill(event: Any, *, is_restored: bool = False) -> Fill:
     """An OrderFilled; `currency` is that of the commission."""
     return Fill(
         trade_id=event.trade_id.value,
@@ -66,6 +66,7 @@ def fill(event: Any) -> Fill:
         ts_event=event.ts_event,
         venue_order_id=_text(event.venue_order_id),
         position_id=_text(event.position_id),
+        is_restored=is_restored,
     )
 
 

@@ -79,8 +79,8 @@ def _(change: StateChange) -> str:
 
 @_told.register
 def _(fill: Fill) -> str:
-    price = formats.amount(fill.last_px)
-    return f"{fill.side} {formats.amount(fill.last_qty)} {fill.instrument_id} @ {price}  fee {fill.commission} {fill.currency}"
+    price, again = formats.amount(fill.last_px), "restored " if fill.is_restored else ""
+    return f"{again}{fill.side} {formats.amount(fill.last_qty)} {fill.instrument_id} @ {price}  fee {fill.commission} {fill.currency}"
 
 
 @_told.register

@@ -24,7 +24,9 @@ DOCKERFILE = f"FROM {ENGINE_IMAGE}\nCOPY tests /app/own/tests\nENV FLOTILLA_STRA
 
 
 @contextmanager
-def stack_with_own_code(runtime: str, folder: Path, *arguments: str) -> Iterator[RunningStack]:
+def stack_with_own_code(
+    runtime: str, folder: Path, *arguments: str, timeout_s: float = 60.0
+) -> Iterator[RunningStack]:
     """A stack that is ready, started with these arguments; `folder` is for what the image is built from."""
     image = f"flotilla-engine-for-tests:{os.getpid()}"
     env = {"PYTHONPATH": str(ROOT), "FLOTILLA_STRATEGY_MODULES": "tests"}
@@ -33,7 +35,7 @@ def stack_with_own_code(runtime: str, folder: Path, *arguments: str) -> Iterator
         env["FLOTILLA_ENGINE_IMAGE"] = image
     made = RunningStack(runtime, env=env)
     try:
-        made.start(*arguments)
+        made.start(*arguments, timeout_s=timeout_s)
         yield made
     finally:
         made.remove()

@@ -73,10 +73,10 @@ class RunningStack:
         argv += ["--port", "0", *arguments]
         return Child("up", [sys.executable, *argv], self.root / "up.log", env={**os.environ, **self.env})
 
-    def start(self, *arguments: str) -> Connection:
+    def start(self, *arguments: str, timeout_s: float = 60.0) -> Connection:
         """Starts it and returns when it is ready."""
         self.begin(*arguments)
-        until(self._ready, 60, "the stack")
+        until(self._ready, timeout_s, "the stack")
         return self.connection
 
     def begin(self, *arguments: str) -> None:

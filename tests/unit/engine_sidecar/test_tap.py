@@ -4,8 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from nautilus_trader.model.events import OrderAccepted
-from nautilus_trader.model.identifiers import PositionId
+from nautilus_trader.model.events import OrderAccepted, OrderFilled
+from nautilus_trader.model.identifiers import PositionId, TradeId
 from nautilus_trader.model.position import Position
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
@@ -49,6 +49,7 @@ def test_what_came_back_open_is_told_though_it_does_not_change() -> None:
     resting = TestExecStubs.make_accepted_order(instrument=btc)
     assert isinstance(resting.last_event, OrderAccepted)
     cache = SimpleNamespace(
+        orders=list,
         positions_open=lambda: [object(), position],  # one that cannot be told hides none
         orders_open=lambda: [resting],
         orders_inflight=lambda: [resting],
@@ -63,3 +64,22 @@ def test_what_came_back_open_is_told_though_it_does_not_change() -> None:
     assert (held["side"], held["quantity"], held["currency"]) == ("LONG", "2.000000", "USDT")
     assert (order["event"], order["status"]) == ("OrderRestored", "ACCEPTED")
     assert order["client_order_id"] == resting.client_order_id.value
+
+
+def test_the_fills_of_the_last_minute_are_told_again_in_order_and_older_ones_are_not() -> None:
+    btc = TestInstrumentProvider.btcusdt_binance()
+
+    def filled(trade: str, at_s: int) -> Any:
+        order = TestExecStubs.make_accepted_order(instrument=btc)
+        event = OrderFilled.to_dict(TestEventStubs.order_filled(order, btc, trade_id=TradeId(trade)))
+        order.apply(OrderFilled.from_dict({**event, "ts_init": at_s * 10**9}))
+        return order
+
+    orders = [filled("old", 100), filled("last", 170), filled("before", 110)]
+    cache = SimpleNamespace(
+        orders=lambda: orders, positions_open=list, orders_open=list, orders_inflight=list
+    )
+    sent = list[Any]()
+    Tap(SimpleNamespace(cache=cache, logger=Log()), sent.append).restored()
+    told = [msgspec.json.decode(each.data) for each in sent]
+    assert [(each["trade_id"], each["is_restored"]) for each in told] == [("before", True), ("last", True)]

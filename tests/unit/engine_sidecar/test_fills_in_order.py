@@ -1,0 +1,150 @@
+"""What several orders were filled while nobody listened reaches the position in the venue's order. The stock package fails it: if it does not
+any more, repairs/fills_in_order.py goes.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from nautilus_trader.cache.cache import Cache
+from nautilus_trader.common.component import LiveClock, MessageBus
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.reports import ExecutionMassStatus, FillReport, OrderStatusReport
+from nautilus_trader.live.config import LiveExecEngineConfig
+from nautilus_trader.live.execution_engine import LiveExecutionEngine
+from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus, OrderType, TimeInForce
+from nautilus_trader.model.identifiers import (
+    AccountId,
+    ClientId,
+    ClientOrderId,
+    TradeId,
+    TraderId,
+    VenueOrderId,
+)
+from nautilus_trader.model.objects import Money
+from nautilus_trader.portfolio.portfolio import Portfolio
+from nautilus_trader.test_kit.providers import TestInstrumentProvider
+from nautilus_trader.test_kit.stubs.execution import TestExecStubs
+
+from flotilla.engine_sidecar.engine.repairs.fills_in_order import repair_order_of_fills
+
+PERP = TestInstrumentProvider.btcusdt_perp_binance()
+ACCOUNT = AccountId("BINANCE-001")
+RESTS, BUYS, SELLS = "1", "2", "3"
+# Buys 0.020 at 50000, then 0.010 of it is sold, and what rests is filled at 49000: held are 0.010 at 50000 and 0.010 at 49000.
+TRADES = (
+    ("11", BUYS, OrderSide.BUY, "0.020", "50000"),
+    ("12", SELLS, OrderSide.SELL, "0.010", "50100"),
+    ("13", RESTS, OrderSide.BUY, "0.010", "49000"),
+)
+AVERAGE = 49_500.0
+
+
+@pytest.fixture
+def engine() -> Iterator[Any]:
+    loop, clock = asyncio.new_event_loop(), LiveClock()
+    bus = MessageBus(trader_id=TraderId("TESTER-001"), clock=clock)
+    cache = Cache(database=None)
+    cache.add_instrument(PERP)
+    Portfolio(bus, cache, clock)  # the account of a fill is looked up by way of it
+    cache.add_account(TestExecStubs.margin_account(ACCOUNT))
+    yield LiveExecutionEngine(loop, bus, cache, clock, LiveExecEngineConfig())
+    loop.close()
+
+
+def order(number: str, order_type: OrderType, side: OrderSide, quantity: str) -> OrderStatusReport:
+    filled = sum((Decimal(each[3]) for each in TRADES if each[1] == number), Decimal(0))
+    return OrderStatusReport(
+        account_id=ACCOUNT,
+        instrument_id=PERP.id,
+        venue_order_id=VenueOrderId(number),
+        client_order_id=ClientOrderId(f"O-{number}"),
+        order_side=side,
+        order_type=order_type,
+        time_in_force=TimeInForce.GTC,
+        order_status=OrderStatus.FILLED if str(filled) == quantity else OrderStatus.PARTIALLY_FILLED,
+        quantity=PERP.make_qty(quantity),
+        filled_qty=PERP.make_qty(filled),
+        price=PERP.make_price(49_000) if order_type == OrderType.LIMIT else None,
+        avg_px=Decimal(50_000),
+        report_id=UUID4(),
+        ts_accepted=0,
+        ts_last=0,
+        ts_init=0,
+    )
+
+
+def fill(at_ns: int, trade: str, number: str, side: OrderSide, quantity: str, price: str) -> FillReport:
+    return FillReport(
+        account_id=ACCOUNT,
+        instrument_id=PERP.id,
+        venue_order_id=VenueOrderId(number),
+        client_order_id=ClientOrderId(f"O-{number}"),
+        trade_id=TradeId(trade),
+        order_side=side,
+        last_qty=PERP.make_qty(quantity),
+        last_px=PERP.make_price(price),
+        commission=Money(0, USDT),
+        liquidity_side=LiquiditySide.TAKER,
+        report_id=UUID4(),
+        ts_event=at_ns,
+        ts_init=at_ns,
+    )
+
+
+def mass_status() -> ExecutionMassStatus:
+    """The orders as a venue lists them, the oldest first: what rests was sent before what it was filled after."""
+    status = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    status.add_order_reports(
+        [
+            order(RESTS, OrderType.LIMIT, OrderSide.BUY, "0.030"),
+            order(BUYS, OrderType.MARKET, OrderSide.BUY, "0.020"),
+            order(SELLS, OrderType.MARKET, OrderSide.SELL, "0.010"),
+        ]
+    )
+    status.add_fill_reports([fill(number, *trade) for number, trade in enumerate(TRADES, 1)])
+    return status
+
+
+def held(engine: Any) -> tuple[str, float]:
+    (position,) = engine._cache.positions_open()
+    return str(position.quantity), position.avg_px_open
+
+
+def test_the_stock_package_adopts_fills_order_by_order_and_has_another_average(engine: Any) -> None:
+    assert engine._reconcile_execution_mass_status(mass_status())
+    assert held(engine)[0] == "0.020"
+    assert held(engine)[1] != pytest.approx(AVERAGE)
+
+
+def test_fills_are_adopted_by_time_each_once(engine: Any) -> None:
+    repair_order_of_fills(engine)
+    assert engine._reconcile_execution_mass_status(mass_status())
+    assert held(engine) == ("0.020", pytest.approx(AVERAGE))
+    assert engine._reconcile_execution_mass_status(mass_status())
+    assert held(engine) == ("0.020", pytest.approx(AVERAGE))
+    orders = {each.client_order_id.value: each for each in engine._cache.orders()}
+    assert {name: (each.status_string(), str(each.filled_qty)) for name, each in orders.items()} == {
+        "O-1": ("PARTIALLY_FILLED", "0.010"),
+        "O-2": ("FILLED", "0.020"),
+        "O-3": ("FILLED", "0.010"),
+    }
+
+
+def test_what_an_order_of_the_engine_was_filled_is_adopted_by_time_too(engine: Any) -> None:
+    repair_order_of_fills(engine)
+    before = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    accepted = order(RESTS, OrderType.LIMIT, OrderSide.BUY, "0.030")
+    accepted.order_status, accepted.filled_qty = OrderStatus.ACCEPTED, PERP.make_qty(0)
+    before.add_order_reports([accepted])
+    assert engine._reconcile_execution_mass_status(before)
+    assert engine._cache.positions_open() == []
+    assert engine._reconcile_execution_mass_status(mass_status())
+    assert held(engine) == ("0.020", pytest.approx(AVERAGE))

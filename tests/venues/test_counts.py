@@ -1,0 +1,63 @@
+"""The quick part of `make venues` and `make soak`: a few of each, by the same code and before the same judge."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from flotilla.schemas.states import StopPolicy
+from tests.e2e.own_code import stack_with_own_code
+from tests.e2e.stacks import RunningStack
+from tests.venues import faults, kills, soak, stops
+from tests.venues.arena import Arena
+from tests.venues.places import BINANCE
+
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with stack_with_own_code("process", tmp_path_factory.mktemp("own")) as made:
+        yield made
+
+
+@pytest.fixture
+async def arena(stack: RunningStack) -> AsyncIterator[Arena]:
+    made = Arena(stack)
+    await made.connect()
+    yield made
+    await made.close()
+
+
+async def test_a_kill_in_the_middle_of_fills_loses_none_and_doubles_no_order(arena: Arena) -> None:
+    tally = await kills.count(arena, BINANCE, SEED, 1, ("sidecar",))
+    assert not tally.wrong
+    assert tally.done == {"sidecar, warm": 1, "sidecar, cold": 1}
+
+
+async def test_no_stop_is_said_to_be_done_that_the_ledger_does_not_bear_out(arena: Arena) -> None:
+    cells = [
+        (StopPolicy.FLATTEN, "acknowledges"),
+        (StopPolicy.FLATTEN, "rejects"),
+        (StopPolicy.CANCEL, "down"),
+    ]
+    tally = await stops.count(arena, BINANCE, SEED, cells, at_once=3)
+    assert not tally.wrong
+    assert sum(tally.done.values()) == len(cells)
+
+
+async def test_faults_lose_no_fill_and_what_is_said_meanwhile_is_true(arena: Arena) -> None:
+    chosen = tuple(
+        each for each in faults.BINANCE if each.name in ("unknown POST /fapi/v1/order", "cut private")
+    )
+    tally = await faults.count(arena, BINANCE, SEED, 2.0, chosen)
+    assert not tally.wrong
+    assert sum(tally.done.values()) == 2
+
+
+async def test_after_faults_and_kills_of_four_engines_their_ledgers_equal_their_events(arena: Arena) -> None:
+    # Private events that are lost are made up for by one fill for each order, with an id of its own: docs/venues.md.
+    place = replace(BINANCE, chaos=[each for each in BINANCE.chaos if "mute" not in each.body])
+    tally = await soak.run(arena, [place, place], SEED, 10.0, fault_every_s=2.0, kill_every_s=4.0)
+    assert not tally.wrong
+    assert sum(tally.done.values()) == 4
