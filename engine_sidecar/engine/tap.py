@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClosed, PositionOpened
 
 from flotilla.engine_sidecar.engine import translate
@@ -23,7 +24,9 @@ class Tap:
 
     def __init__(self, kernel: Any, send: Send) -> None:
         self._kernel, self._send = kernel, send
+        self.is_claim: Callable[[Any], bool] = lambda _: False
         self._failed: set[str] = set()
+        self._not_cancelled: set[Any] = set()
         self._open_pnl: dict[str, tuple[Any, Decimal]] = {}
         self._closed_pnl: dict[Any, Decimal] = {}
         self.fills = 0
@@ -59,6 +62,23 @@ class Tap:
             total[currency] = total.get(currency, Decimal()) + pnl
         return total
 
+    def looked_up(self, order: Any, found: tuple[str, Decimal] | None) -> None:
+        """Tells what the venue has of an order that is said to have ended: status and filled quantity, or null where it bears that out."""
+        self._count_cancelled(order, is_cancelled=found is None or found[0] == "CANCELED")
+        now = self._kernel.clock.timestamp_ns()
+        self._happened(EventKind.ORDER, translate.order_looked_up(order, found, now))
+
+    def _count_cancelled(self, order: Any, *, is_cancelled: bool) -> None:
+        if order.status != OrderStatus.CANCELED:
+            return
+        was_taken_back = order.client_order_id in self._not_cancelled
+        if is_cancelled and was_taken_back:
+            self.cancelled += 1
+            self._not_cancelled.discard(order.client_order_id)
+        elif not is_cancelled and not was_taken_back:
+            self.cancelled -= 1
+            self._not_cancelled.add(order.client_order_id)
+
     def alert(self, alert: Alert) -> None:
         """Sends an alert."""
         self._happened(EventKind.ALERT, alert)
@@ -80,7 +100,8 @@ class Tap:
 
     def _order(self, event: Any) -> None:
         self.cancelled += isinstance(event, OrderCanceled)
-        self._happened(EventKind.ORDER, translate.order_update(event, self._kernel.cache))
+        update = translate.order_update(event, self._kernel.cache, is_claim=self.is_claim(event))
+        self._happened(EventKind.ORDER, update)
         if isinstance(event, OrderFilled):
             self.fills += 1
             self._happened(EventKind.FILL, translate.fill(event))

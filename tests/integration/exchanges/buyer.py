@@ -9,11 +9,15 @@ from nautilus_trader.trading.strategy import Strategy
 
 
 class BuyerConfig(StrategyConfig, frozen=True):
-    """`quantity` is bought at the start, unless there is a position already; `resting` at half the price, if it is not 0."""
+    """`quantity` is bought at the start, unless there is a position already; `resting` at half the price, if it is not 0.
+
+    `cancels`: what rests is cancelled as soon as it is accepted.
+    """
 
     instrument_id: InstrumentId
     quantity: Decimal = Decimal("0.030")
     resting: Decimal = Decimal(0)
+    cancels: bool = False
 
 
 class Buyer(Strategy):
@@ -42,3 +46,9 @@ class Buyer(Strategy):
                     **about, quantity=instrument.make_qty(self.config.resting), price=price
                 )
             )
+
+    def on_order_accepted(self, event: object) -> None:
+        """Cancels what rests, if it is to."""
+        if self.config.cancels:
+            order = self.cache.order(event.client_order_id)  # type: ignore[attr-defined]
+            self.cancel_order(order)

@@ -32,7 +32,8 @@ def run_on(
     keys: dict[str, str] = KEYS,
     cache: CacheAccess | None = None,
     session: str = "session-1",
-    **buyer: str,
+    exec_engine: dict[str, Any] | None = None,
+    **buyer: object,
 ) -> Run:
     """An engine with a Buyer, without a word about which instruments to load."""
     file = venue("binance")
@@ -40,7 +41,7 @@ def run_on(
     node: dict[str, Any] = {
         "environment": "live",
         **_TIMES,
-        "exec_engine": {"reconciliation_startup_delay_secs": 0.1},
+        "exec_engine": {"reconciliation_startup_delay_secs": 0.1, **(exec_engine or {})},
         "data_clients": {
             "BINANCE": {
                 "path": file["data"]["path"],
