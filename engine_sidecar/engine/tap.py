@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderCanceled, OrderFilled, PositionClosed, PositionOpened
 
 from flotilla.engine_sidecar.engine import translate
@@ -26,6 +25,7 @@ class Tap:
         self._kernel, self._send = kernel, send
         self.is_claim: Callable[[Any], bool] = lambda _: False
         self._failed: set[str] = set()
+        self._claimed: dict[Any, int] = {}
         self._not_cancelled: set[Any] = set()
         self._open_pnl: dict[str, tuple[Any, Decimal]] = {}
         self._closed_pnl: dict[Any, Decimal] = {}
@@ -64,20 +64,19 @@ class Tap:
 
     def looked_up(self, order: Any, found: tuple[str, Decimal] | None) -> None:
         """Tells what the venue has of an order that is said to have ended: status and filled quantity, or null where it bears that out."""
-        self._count_cancelled(order, is_cancelled=found is None or found[0] == "CANCELED")
+        name = order.client_order_id
+        if found is None or found[0] == order.status_string():
+            self._claimed.pop(name, None)
+            self._not_cancelled.discard(name)
+        elif name in self._claimed:
+            self._not_cancelled.add(name)
         now = self._kernel.clock.timestamp_ns()
         self._happened(EventKind.ORDER, translate.order_looked_up(order, found, now))
 
-    def _count_cancelled(self, order: Any, *, is_cancelled: bool) -> None:
-        if order.status != OrderStatus.CANCELED:
-            return
-        was_taken_back = order.client_order_id in self._not_cancelled
-        if is_cancelled and was_taken_back:
-            self.cancelled += 1
-            self._not_cancelled.discard(order.client_order_id)
-        elif not is_cancelled and not was_taken_back:
-            self.cancelled -= 1
-            self._not_cancelled.add(order.client_order_id)
+    def cancelled_since(self, before: int) -> int:
+        """How many orders were cancelled since `cancelled` was that, without those of which the venue says otherwise."""
+        untrue = sum(self._claimed[each] > before for each in self._not_cancelled)
+        return self.cancelled - before - untrue
 
     def alert(self, alert: Alert) -> None:
         """Sends an alert."""
@@ -99,8 +98,12 @@ class Tap:
         return handle
 
     def _order(self, event: Any) -> None:
-        self.cancelled += isinstance(event, OrderCanceled)
-        update = translate.order_update(event, self._kernel.cache, is_claim=self.is_claim(event))
+        is_claim = self.is_claim(event)
+        if isinstance(event, OrderCanceled):
+            self.cancelled += 1
+            if is_claim:
+                self._claimed[event.client_order_id] = self.cancelled
+        update = translate.order_update(event, self._kernel.cache, is_claim=is_claim)
         self._happened(EventKind.ORDER, update)
         if isinstance(event, OrderFilled):
             self.fills += 1

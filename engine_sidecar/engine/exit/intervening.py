@@ -83,4 +83,4 @@ class Intervening:
         self._tap.alert(
             _NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else _CONFIRMED[asked.policy]
         )
-        return Intervened(self._tap.cancelled - cancelled, self._tap.closed - closed, left)
+        return Intervened(self._tap.cancelled_since(cancelled), self._tap.closed - closed, left)

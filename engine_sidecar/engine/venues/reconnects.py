@@ -14,14 +14,16 @@ POLL_S: Final = 0.05
 class Reconnects:
     """Counts them by execution client.
 
-    Binance's adapter says so itself. Of Interactive Brokers and of the clients that are Rust throughout (OKX, Bybit, BitMEX, Deribit,
-    Hyperliquid, Kraken, AX) it is looked at whether they are connected. Of Betfair, dYdX and Polymarket nothing is seen.
+    Binance's adapter says so itself, and Interactive Brokers' when its gateway, or what is behind it, is lost. Of the clients that are
+    Rust throughout (OKX, Bybit, BitMEX, Deribit, Hyperliquid, Kraken, AX) it is looked at whether they are connected. Of Betfair, dYdX and
+    Polymarket nothing is seen.
     """
 
     def __init__(self, clients: Iterable[Any]) -> None:
         self.counts: dict[str, int] = {}
         self._clients = tuple(clients)
-        self._was_up: dict[tuple[str, int], bool] = {}
+        self._were_up: set[tuple[str, int]] = set()
+        self._lost: set[tuple[str, int]] = set()
         self._is_new = False
         for client in self._clients:
             self.counts[str(client.id)] = 0
@@ -41,24 +43,40 @@ class Reconnects:
     def _look(self) -> None:
         for client in self._clients:
             for number, is_up in enumerate(_connections(client)):
-                key, now = (str(client.id), number), is_up()
-                was = self._was_up.get(key)
-                if was is False and now:
-                    self._count(client)
-                # Before its first connection nothing is lost.
-                if was is not None or now:
-                    self._was_up[key] = now
+                key = str(client.id), number
+                if not is_up():
+                    self._lost.add(key)
+                elif key in self._lost or key not in self._were_up:
+                    # The first connection is none anew.
+                    if key in self._were_up:
+                        self._count(client)
+                    self._were_up.add(key)
+                    self._lost.discard(key)
 
     def _count(self, client: Any) -> None:
         self.counts[str(client.id)] += 1
         self._is_new = True
 
     def _hear(self, client: Any) -> None:
-        """Binance's calls this once its stream is there again, before anything that came over it is passed on."""
+        if (gateway := _gateway(client)) is not None:
+            self._hear_gateway(client, gateway)
         stream = getattr(client, "_ws_client", None)
-        reconcile = getattr(stream, "_on_resubscribe", None)
-        if stream is None or reconcile is None:
-            return
+        if getattr(stream, "_on_resubscribe", None) is not None:
+            self._hear_binance(client, stream)
+
+    def _hear_gateway(self, client: Any, gateway: Any) -> None:
+        """It may be back before anybody looks."""
+        clear = gateway.clear
+
+        def clear_and_note() -> None:
+            self._lost.add((str(client.id), 0))
+            clear()
+
+        gateway.clear = clear_and_note
+
+    def _hear_binance(self, client: Any, stream: Any) -> None:
+        """Calls this once its stream is there again, before anything that came over it is passed on."""
+        reconcile = stream._on_resubscribe
 
         async def reconcile_and_count() -> None:
             try:
@@ -69,9 +87,13 @@ class Reconnects:
         stream._on_resubscribe = reconcile_and_count
 
 
+def _gateway(client: Any) -> Any:
+    """Whether Interactive Brokers is connected, as an event; null for others."""
+    return getattr(getattr(client, "_client", None), "_is_ib_connected", None)
+
+
 def _connections(client: Any) -> Iterator[Callable[[], bool]]:
-    gateway = getattr(getattr(client, "_client", None), "_is_ib_connected", None)
-    if gateway is not None:
+    if (gateway := _gateway(client)) is not None:
         yield gateway.is_set
         return
     for name, each in vars(client).items():

@@ -6,8 +6,10 @@ FLOTILLA_RECONNECTS and FLOTILLA_RESTARTS say how often, for long runs: 50 and 2
 import asyncio
 import os
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,7 +20,9 @@ from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import RunState, StopPolicy
 from tests.engine_processes import ZygoteProcess
 from tests.integration.exchanges.engines import INSTRUMENT, Engine, run_on
-from tests.integration.exchanges.running import Venue, exchange_here
+from tests.integration.exchanges.ib_running import gateway_here
+from tests.integration.exchanges.okx_running import exchange_here as okx_here
+from tests.integration.exchanges.running import CHECKOUT, Venue, exchange_here
 
 RECONNECTS: Final = int(os.environ.get("FLOTILLA_RECONNECTS", "3"))
 RESTARTS: Final = int(os.environ.get("FLOTILLA_RESTARTS", "2"))
@@ -106,3 +110,42 @@ def _opened(engine: Engine) -> list[tuple[Any, Any]]:
         for each in engine.positions()
         if each["event"] != "PositionChanged"
     ]
+
+
+async def test_a_reconnect_of_okx_is_seen_though_its_adapter_says_nothing() -> None:
+    async with okx_here() as okx, _watched("okx", okx.port) as next_count:
+        assert await next_count() == 0
+        for number in (1, 2):
+            await okx.control("cut", which="private")
+            assert await next_count() == number
+
+
+async def test_a_gateway_that_lost_its_venue_for_a_moment_is_seen() -> None:
+    async with gateway_here() as gateway, _watched("ib", gateway.port) as next_count:
+        assert await next_count() == 0
+        await gateway.control("lose", what="venue", code=1100)
+        await gateway.control("restore", what="venue", data_lost=True)
+        assert await next_count() == 1
+
+
+@asynccontextmanager
+async def _watched(venue: str, port: int) -> AsyncIterator[Callable[[], Coroutine[Any, Any, int]]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.integration.exchanges.watched", venue, str(port),
+        cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    output = process.stdout
+    assert output is not None
+
+    async def next_count() -> int:
+        while True:
+            line = await asyncio.wait_for(output.readline(), 40.0)
+            assert line, "the node has ended"
+            if line.strip().isdigit():
+                return int(line)
+
+    try:
+        yield next_count
+    finally:
+        process.kill()
+        await process.wait()
