@@ -184,7 +184,9 @@ class WindDown:
 
     def _close_all(self) -> None:
         for position, quantity in self._to_close():
-            if not self._is_changing(position) and self._is_due(position.id):
+            if self._is_changing(position) or not self._is_due(position.id):
+                continue
+            if not self._is_being_sent(position):
                 self._close(position, quantity)
 
     def _is_changing(self, position: Any) -> bool:
@@ -196,6 +198,11 @@ class WindDown:
             if order.instrument_id == position.instrument_id
             and (is_shared or order.strategy_id == position.strategy_id)
         )
+
+    def _is_being_sent(self, position: Any) -> bool:
+        """True while a closing order of ours waits in a queue: on a busy machine longer than until it is due again."""
+        orders = self._cache.orders(instrument_id=position.instrument_id, strategy_id=position.strategy_id)
+        return any(_is_closing(order) and not order.is_closed for order in orders)
 
     def _has_contrary(self, position: Any) -> bool:
         others = self._cache.positions_open(instrument_id=position.instrument_id)

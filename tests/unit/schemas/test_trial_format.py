@@ -7,7 +7,13 @@ import msgspec
 
 from flotilla.schemas.backtest import FIGURES_VERSION, TRIAL_FORMAT, Outcome, TrialJob
 
-KNOWN = {1: "b5174c492752f028", 2: "265e0a34a83470f8", 3: "5b0787566e88cb73", 4: "54a806bcbf433519"}
+KNOWN = {
+    1: "b5174c492752f028",
+    2: "265e0a34a83470f8",
+    3: "5b0787566e88cb73",
+    4: "54a806bcbf433519",
+    5: "d42c0950d0cf4c36",
+}
 """By format: of the shapes of work and result, and of the definition of figures."""
 
 
