@@ -91,6 +91,10 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """An order after one of NautilusTrader's order events (`event` is its name, for example OrderAccepted).
 
     OrderRestored is an order that came back open from where the engine's state is kept, at the session's start.
+
+    `is_claim`: an end (OrderRejected, OrderCanceled, OrderExpired) that the venue has not borne out yet; NautilusTrader says so too where
+    a request failed or was never answered. OrderLookedUp follows, with the status and filled quantity of the venue: as long as it does
+    not, nobody knows.
     """
 
     event: str
@@ -110,6 +114,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     avg_px: str | None = None
     reason: str | None = None
     is_reduce_only: bool = False
+    is_claim: bool = False
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,7 +296,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     `not_connected` names the clients of venues, for data or execution, that have no connection; `not_loaded` the instruments
     that a strategy names and the engine does not know; `not_compared` the venues that do not say what they have of orders and
-    positions.
+    positions. `reconnects` counts by execution client how often its private stream was connected anew.
     """
 
     instance_id: InstanceId
@@ -311,6 +316,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     not_connected: tuple[str, ...] = ()
     not_loaded: tuple[str, ...] = ()
     not_compared: tuple[str, ...] = ()
+    reconnects: dict[str, int] = {}
     queues: dict[str, int] = {}
 
 

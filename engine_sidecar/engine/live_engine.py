@@ -141,8 +141,13 @@ class LiveEngine:
         self._withdrawing = Withdrawing(self._node, loop.time)
         self._hidden = Secrets(run).hidden
         self._venues = VenueGate(
-            self._kernel, VenueReports(self._kernel, self._hidden), self._on_compared, loop.time
+            self._kernel,
+            VenueReports(self._kernel, self._hidden),
+            self._on_compared,
+            loop.time,
+            tell_order=self._tap.looked_up,
         )
+        self._tap.is_claim = self._venues.is_claim
         self._stopping = Stopping(
             self._node,
             self._tap,

@@ -35,6 +35,7 @@ def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds, venues: VenueGate) ->
         not_connected=_not_connected(kernel),
         not_loaded=not_loaded(kernel.trader.strategies(), cache),
         not_compared=venues.not_compared(),
+        reconnects=venues.reconnects,
         queues=_queues(kernel),
     )
 

@@ -26,7 +26,10 @@ class Tap:
 
     def __init__(self, kernel: Any, send: Send) -> None:
         self._kernel, self._send = kernel, send
+        self.is_claim: Callable[[Any], bool] = lambda _: False
         self._failed: set[str] = set()
+        self._claimed: dict[Any, int] = {}
+        self._not_cancelled: set[Any] = set()
         self._open_pnl: dict[str, tuple[Any, Decimal]] = {}
         self._closed_pnl: dict[Any, Decimal] = {}
         self.fills = 0
@@ -63,6 +66,22 @@ class Tap:
             total[currency] = total.get(currency, Decimal()) + pnl
         return total
 
+    def looked_up(self, order: Any, found: tuple[str, Decimal] | None) -> None:
+        """Tells what the venue has of an order that is said to have ended: status and filled quantity, or null where it bears that out."""
+        name = order.client_order_id
+        if found is None or found[0] == order.status_string():
+            self._claimed.pop(name, None)
+            self._not_cancelled.discard(name)
+        elif name in self._claimed:
+            self._not_cancelled.add(name)
+        now = self._kernel.clock.timestamp_ns()
+        self._happened(EventKind.ORDER, translate.order_looked_up(order, found, now))
+
+    def cancelled_since(self, before: int) -> int:
+        """How many orders were cancelled since `cancelled` was that, without those of which the venue says otherwise."""
+        untrue = sum(self._claimed[each] > before for each in self._not_cancelled)
+        return self.cancelled - before - untrue
+
     def alert(self, alert: Alert) -> None:
         """Sends an alert."""
         self._happened(EventKind.ALERT, alert)
@@ -83,8 +102,13 @@ class Tap:
         return handle
 
     def _order(self, event: Any) -> None:
-        self.cancelled += isinstance(event, OrderCanceled)
-        self._happened(EventKind.ORDER, translate.order_update(event, self._kernel.cache))
+        is_claim = self.is_claim(event)
+        if isinstance(event, OrderCanceled):
+            self.cancelled += 1
+            if is_claim:
+                self._claimed[event.client_order_id] = self.cancelled
+        update = translate.order_update(event, self._kernel.cache, is_claim=is_claim)
+        self._happened(EventKind.ORDER, update)
         if isinstance(event, OrderFilled):
             self.fills += 1
             self._happened(EventKind.FILL, translate.fill(event))

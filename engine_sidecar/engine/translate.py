@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from msgspec import structs
 from nautilus_trader.model.enums import (
     PositionSide,
     account_type_to_str,
@@ -11,21 +12,32 @@ from nautilus_trader.model.enums import (
     order_side_to_str,
     position_side_to_str,
 )
-from nautilus_trader.model.objects import Money
+from nautilus_trader.model.objects import Money, Quantity
 from nautilus_trader.model.orders import OrderUnpacker
 
 from flotilla.schemas.telemetry import AccountUpdate, Balance, Fill, OrderUpdate, PositionUpdate
 
 
-def order_update(event: Any, cache: Any) -> OrderUpdate:
+def order_update(event: Any, cache: Any, *, is_claim: bool = False) -> OrderUpdate:
     """An order event, and the order as it stands after it. The first event of an order comes before the cache has it."""
     order = cache.order(event.client_order_id) or OrderUnpacker.from_init(event)
-    return _order(order, type(event).__name__, event.ts_event, getattr(event, "reason", None))
+    update = _order(order, type(event).__name__, event.ts_event, getattr(event, "reason", None))
+    return structs.replace(update, is_claim=is_claim)
 
 
 def order_restored(order: Any) -> OrderUpdate:
     """An order that came back from where the engine's state is kept, with the time of its last event."""
     return _order(order, "OrderRestored", order.ts_last, None)
+
+
+def order_looked_up(order: Any, found: tuple[str, Decimal] | None, ts_event: int) -> OrderUpdate:
+    """What a venue says of an order that was said to have ended: status and filled quantity, or null where it bears that out."""
+    if found is None:
+        return _order(order, "OrderLookedUp", ts_event, None)
+    status, filled = found
+    reason = None if status == order.status_string() else f"it was said to be {order.status_string()}"
+    update = _order(order, "OrderLookedUp", ts_event, reason)
+    return structs.replace(update, status=status, filled_qty=str(Quantity(filled, order.quantity.precision)))
 
 
 def _order(order: Any, name: str, ts_event: int, reason: str | None) -> OrderUpdate:

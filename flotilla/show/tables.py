@@ -176,6 +176,8 @@ def add_figures(facts: Table, metrics: EngineMetrics) -> None:
     facts.add_row("unrealized pnl", formats.money(metrics.unrealized_pnl))
     for feed in metrics.feeds:
         facts.add_row(f"feed {feed.venue}", feed_text(feed))
+    for client, count in metrics.reconnects.items():
+        facts.add_row(f"stream {client}", f"private, connected anew {count:,} times")
 
 
 def feed_text(feed: FeedProgress) -> str:

@@ -77,8 +77,10 @@ class Intervening:
                 raise
             left = wind_down.not_confirmed(asked.policy)
             left += await self._venues.not_agreed(asked.policy, self._now() + CONFIRM_S)
+            if asked.policy is StopPolicy.FLATTEN:
+                self._venues.forget_closed()
             self._withdrawing.go_on()
         self._tap.alert(
             _NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else _CONFIRMED[asked.policy]
         )
-        return Intervened(self._tap.cancelled - cancelled, self._tap.closed - closed, left)
+        return Intervened(self._tap.cancelled_since(cancelled), self._tap.closed - closed, left)

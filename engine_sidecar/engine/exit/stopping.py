@@ -79,7 +79,7 @@ class Stopping:
         orders, positions = self._left()
         report = StopReport(
             policy=aim.policy,
-            orders_cancelled=self._tap.cancelled - cancelled,
+            orders_cancelled=self._tap.cancelled_since(cancelled),
             positions_closed=self._tap.closed - closed,
             orders_left=len(orders),
             positions_left=len(positions),

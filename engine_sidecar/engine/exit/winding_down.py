@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -9,25 +10,28 @@ from nautilus_trader.common.factories import OrderFactory
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder, SubmitOrder
 from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
+from flotilla.engine_sidecar.engine.exit.netting import to_close
 from flotilla.engine_sidecar.engine.exit.unanswered_orders import Presumed
 from flotilla.engine_sidecar.engine.order_gate import OrderGate
+from flotilla.engine_sidecar.engine.venues.reports import is_at_venue
 from flotilla.schemas.states import StopPolicy
 
 CLOSING: Final = "WIND-DOWN"
 """The tag of orders that wind an engine down."""
 
 
-def close_unowned(kernel: Any, position: Any) -> None:
-    """Sends a market order that reduces the position to nothing, in the name of the strategy that the position bears."""
+def reduce(kernel: Any, position: Any, quantity: Decimal) -> None:
+    """Sends a market order that reduces the position by so much, in the name of the strategy that the position bears."""
     factory = OrderFactory(
         trader_id=kernel.trader_id, strategy_id=position.strategy_id, clock=kernel.clock, cache=kernel.cache
     )
     order = factory.market(
         instrument_id=position.instrument_id,
         order_side=Order.closing_side(position.side),
-        quantity=position.quantity,
+        quantity=Quantity(quantity, position.size_precision),
         reduce_only=True,
         tags=[CLOSING],
     )
@@ -124,8 +128,22 @@ class WindDown:
         ]
 
     def open_positions(self) -> list[Any]:
-        """The positions that are open."""
-        return list(self._cache.positions_open(strategy_id=self._strategy_id))
+        """The positions that are open at the venue. Contrary ones that make up for each other there are not."""
+        return [position for position, _ in self._to_close()]
+
+    def _to_close(self) -> list[tuple[Any, Decimal]]:
+        return to_close(self._cache.positions_open(strategy_id=self._strategy_id), self._is_netted)
+
+    def _is_netted(self, position: Any) -> bool:
+        """True where the venue has one position of the instrument. One strategy's are closed as they are, whatever others hold."""
+        clients = self._kernel.exec_engine._clients.values()
+        client = next((each for each in clients if each.account_id == position.account_id), None)
+        if self._strategy_id is not None or client is None or not is_at_venue(client):
+            return False
+        if getattr(client, "_is_dual_side_position", None) is False:
+            return True  # Binance futures, not in hedge mode.
+        # NautilusTrader's own id where the adapter nets; in hedge mode a venue names its two sides.
+        return bool(position.id.value == f"{position.instrument_id}-{position.strategy_id}")
 
     def presumed_orders(self) -> list[Any]:
         """The orders that NautilusTrader gave up on: no venue ever said what became of them."""
@@ -145,7 +163,7 @@ class WindDown:
         ]
         if policy is StopPolicy.CANCEL:
             return tuple(orders)
-        return (*orders, *(_still_open(position) for position in self.open_positions()))
+        return (*orders, *(_still_open(position, quantity) for position, quantity in self._to_close()))
 
     def _ms_since(self, moment: float) -> float:
         return round((self._now() - moment) * 1000, 1)
@@ -165,17 +183,30 @@ class WindDown:
                 self._cancel(order)
 
     def _close_all(self) -> None:
-        for position in self.open_positions():
-            if not self._is_changing(position) and self._is_due(position.id):
-                self._close(position)
+        for position, quantity in self._to_close():
+            if self._is_changing(position) or not self._is_due(position.id):
+                continue
+            if not self._is_being_sent(position):
+                self._close(position, quantity)
 
     def _is_changing(self, position: Any) -> bool:
         """True while a closing order of ours works, or any order is on its way that could change the position any moment."""
+        is_shared = self._is_netted(position) and self._has_contrary(position)
         return any(
             _is_closing(order) or self._is_fresh(order)
             for order in self.working_orders()
-            if (order.instrument_id, order.strategy_id) == (position.instrument_id, position.strategy_id)
+            if order.instrument_id == position.instrument_id
+            and (is_shared or order.strategy_id == position.strategy_id)
         )
+
+    def _is_being_sent(self, position: Any) -> bool:
+        """True while a closing order of ours waits in a queue: on a busy machine longer than until it is due again."""
+        orders = self._cache.orders(instrument_id=position.instrument_id, strategy_id=position.strategy_id)
+        return any(_is_closing(order) and not order.is_closed for order in orders)
+
+    def _has_contrary(self, position: Any) -> bool:
+        others = self._cache.positions_open(instrument_id=position.instrument_id)
+        return any(each.side != position.side for each in others if each.account_id == position.account_id)
 
     def _is_fresh(self, order: Any) -> bool:
         if not order.is_inflight:
@@ -206,12 +237,12 @@ class WindDown:
         with self._gate.ours():
             self._kernel.msgbus.send(endpoint=_keeper(order), msg=command)
 
-    def _close(self, position: Any) -> None:
+    def _close(self, position: Any, quantity: Decimal) -> None:
         strategies = self._kernel.trader.strategies()
         owner = next((strategy for strategy in strategies if strategy.id == position.strategy_id), None)
         with self._gate.ours():
-            if owner is None:
-                close_unowned(self._kernel, position)
+            if owner is None or quantity != position.quantity.as_decimal():
+                reduce(self._kernel, position, quantity)
             else:
                 owner.close_position(position, tags=[CLOSING])
 
@@ -227,5 +258,6 @@ def _is_closing(order: Any) -> bool:
     return CLOSING in (order.tags or ())
 
 
-def _still_open(position: Any) -> str:
-    return f"position {position.id} still open: {position.signed_decimal_qty()} {position.instrument_id}"
+def _still_open(position: Any, quantity: Decimal) -> str:
+    signed = quantity if position.is_long else -quantity
+    return f"position {position.id} still open: {signed} {position.instrument_id}"

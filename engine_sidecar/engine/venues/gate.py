@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from flotilla.engine_sidecar.engine.venues.catching_up import take, unheard
-from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, differences, without
+from flotilla.engine_sidecar.engine.venues.claims import Claims, TellOrder
+from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, Side, differences, without
 from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
+from flotilla.engine_sidecar.engine.venues.reconnects import Reconnects
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports, in_time
 from flotilla.schemas.states import StopPolicy
 
@@ -22,6 +24,8 @@ AGAIN_S: Final = 1.5
 WHOLE_EVERY: Final = 12
 """Each so many looks one asks for the orders of all instruments; the others for those that the engine has to do with, which costs
 Binance's limit a tenth."""
+WHOLE_AGAIN_S: Final = 20.0
+"""After a reconnect one asks for all of them too, unless another did so less long ago."""
 SILENT_S: Final = 20.0
 CONFIRM_S: Final = 3.0
 """How long venues have to confirm what the engine believes once it has left the market."""
@@ -35,9 +39,19 @@ type Reconcile = Callable[[], Coroutine[Any, Any, bool]]
 class VenueGate:
     """Compares the node with its venues. `tell` is called with what differs whenever that changes, with nothing once all agrees."""
 
-    def __init__(self, kernel: Any, reports: VenueReports, tell: Tell, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        reports: VenueReports,
+        tell: Tell,
+        now: Callable[[], float],
+        *,
+        tell_order: TellOrder,
+    ) -> None:
         self._kernel, self._reports, self._tell, self._now = kernel, reports, tell, now
         self._foreign = ForeignFills(kernel, reports.clients)
+        self._reconnects = Reconnects(reports.clients)
+        self._claims = Claims(kernel, reports.clients, tell_order)
         self._seen = Seen()
         self._accepted: tuple[Difference, ...] = ()
         self._silent: dict[str, tuple[float, str]] = {}
@@ -52,6 +66,15 @@ class VenueGate:
     def told(self) -> tuple[Difference, ...]:
         """What engine and venues do not agree on, as it was told last."""
         return self._seen.told
+
+    @property
+    def reconnects(self) -> dict[str, int]:
+        """How often the private streams of each execution client were connected anew."""
+        return dict(self._reconnects.counts)
+
+    def is_claim(self, event: Any) -> bool:
+        """True for an order's end that the venue's open orders have to bear out."""
+        return self._claims.is_claim(event)
 
     def not_compared(self) -> tuple[str, ...]:
         """The venues that have not said for a while what they have, each with what came of the first question."""
@@ -70,6 +93,10 @@ class VenueGate:
                 self._foreign.forget(each.client, each.instrument)
         self._keep((*self._accepted, *(each for each in taken if each.what != "change")))
         return taken
+
+    def forget_closed(self) -> None:
+        """A person wanted all positions closed: those that others closed are no difference any more."""
+        self._foreign.forget_closed()
 
     async def reconciled(
         self, reconcile: Reconcile, on_reconciled: Callable[[], None], within_s: float
@@ -94,14 +121,19 @@ class VenueGate:
         return True
 
     async def watch(self) -> None:
-        """Looks every few seconds while the engine trades."""
-        count = 0
+        """Looks every few seconds while the engine trades, and at once when a private stream was connected anew."""
+        count, looked_at, whole_at = 0, self._now(), self._now()
         while self._reports.clients:
             is_doubtful = len(self._seen.suspected) > len(self.told)
-            await asyncio.sleep(AGAIN_S if is_doubtful else LOOK_EVERY_S)
+            is_anew = await self._reconnects.within(AGAIN_S if is_doubtful else LOOK_EVERY_S)
+            # A connection that comes and goes must not use up the venue's limit of requests.
+            await asyncio.sleep(AGAIN_S - (self._now() - looked_at) if is_anew else 0)
             if self._kernel.trader.is_running:
                 count += 1
-                await self._look(is_whole=count % WHOLE_EVERY == 0)
+                is_whole = count % WHOLE_EVERY == 0 or (is_anew and self._now() - whole_at > WHOLE_AGAIN_S)
+                whole_at = self._now() if is_whole else whole_at
+                await self._look(is_whole=is_whole)
+            looked_at = self._now()
 
     async def not_agreed(self, policy: StopPolicy, until: float) -> tuple[str, ...]:
         """What engine and venues do not agree on once the engine has left the market by that policy, in words, or why that is not known.
@@ -122,17 +154,22 @@ class VenueGate:
             return []
         await asyncio.sleep(AGAIN_S / 3)
         keys = {each.key for each in first}
-        return [each for each in await self._compared(client, policy) if each.key in keys]
+        lasting = [each for each in await self._compared(client, policy) if each.key in keys]
+        self._claims.deny(lasting)
+        return lasting
 
     async def _compared(self, client: Any, policy: StopPolicy) -> list[Difference]:
+        noted = self._claims.noted()
         async with self._one_at_a_time:
             venue = await self._reports.of(client)
+            await self._settle(client, noted, venue)
         found = differences(str(client.id), self._reports.believed(client), venue)
         return [each for each in found if each.what == "order" or policy is StopPolicy.FLATTEN]
 
     async def _without_faults(self, reconcile: Reconcile, deadline: float) -> bool:
         """NautilusTrader reconciles with whatever reports it got; it does so again until it got all of them."""
         self._foreign.begin()
+        self._claims.begin()
         while True:
             self._reports.forget_faults()
             try:
@@ -178,17 +215,20 @@ class VenueGate:
         return not self._silent
 
     async def _seen_at(self, client: Any, *, is_whole: bool) -> tuple[list[Difference], set[str]]:
-        before = self._reports.believed(client)
+        noted = self._claims.noted()
         ours = None if is_whole else self._interests(client)
+        before = self._reports.believed(client)
         async with self._one_at_a_time:
             venue = await self._reports.of(client, ours)
         engine = self._reports.believed(client)
         moved = before.differs_in(engine) | self._reports.on_their_way(client)
+        async with self._one_at_a_time:
+            await self._settle(client, noted, venue)
         if ours is not None:
             engine = engine.of_orders(ours)
         for each in self._foreign.found(client):
             if not venue.positions.get(each.instrument) and not engine.positions.get(each.instrument):
-                self._foreign.forget(each.client, each.instrument)
+                self._foreign.forget_flat(each.client, each.instrument)
         found = [each for each in differences(str(client.id), engine, venue) if each.instrument not in moved]
         return [*found, *self._foreign.found(client)], moved
 
@@ -200,14 +240,22 @@ class VenueGate:
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"fills that may be missing: {error}")
 
+    async def _settle(self, client: Any, noted: frozenset[tuple[str, str]], venue: Side) -> None:
+        await self._claims.settle(
+            str(client.id), noted, venue, lambda order: self._reports.of_order(client, order)
+        )
+
     def _interests(self, client: Any) -> set[str]:
-        """The instruments that the engine has to do with, by its cache, and those that differ."""
+        """The instruments that the engine has to do with, by its cache, and those that differ, or may."""
         believed = self._reports.believed(client)
-        told = {each.instrument for each in self.told if each.client == str(client.id)}
-        return {*believed.positions, *(instrument for instrument, _ in believed.orders), *told}
+        doubtful = {*self._seen.suspected, *(each.key for each in self.told)}
+        differ = {instrument for name, _, instrument, _ in doubtful if name == str(client.id)}
+        ordered = {instrument for instrument, _ in believed.orders}
+        return {*believed.positions, *ordered, *differ, *self._claims.instruments(str(client.id))}
 
     def _say(self, seen: Seen) -> None:
         before, self._seen = self.told, seen
+        self._claims.deny(seen.told)
         if seen.told != before:
             self._tell(seen.told)
 

@@ -14,15 +14,19 @@ from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
     GenerateFillReports,
+    GenerateOrderStatusReport,
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
 )
+from nautilus_trader.model.enums import order_status_to_str
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import BettingInstrument, CurrencyPair
 
 from flotilla.engine_sidecar.engine.venues.comparison import Side
 
 _SIGNED: Final = re.compile(r"[?&](?:timestamp|recvWindow|signature)=[^&)\s]*")
+_NO_SUCH_ORDER: Final = re.compile(r"-2013\b|does not exist|not found", re.IGNORECASE)
+"""How venues say that they know no order of that id: Binance by a code, others in words."""
 _REPORTS_PAIRS: Final = "nautilus_trader.adapters.interactive_brokers."
 LOOK_S: Final = 10.0
 """How long a venue has for its reports. Some of NautilusTrader's clients wait for ever."""
@@ -38,7 +42,7 @@ class VenueReports:
     def __init__(self, kernel: Any, hidden: Callable[[str], str]) -> None:
         self._kernel, self._hidden = kernel, hidden
         self._faults: list[str] = []
-        self.clients = tuple(each for each in kernel.exec_engine._clients.values() if _is_at_venue(each))
+        self.clients = tuple(each for each in kernel.exec_engine._clients.values() if is_at_venue(each))
         for client in self.clients:
             self._hear_faults(client)
 
@@ -74,21 +78,47 @@ class VenueReports:
         reports: list[Any] = await self._answered(client, self._asked_for_fills(client, instruments))
         return sorted(reports, key=lambda each: each.ts_event)
 
+    async def of_order(self, client: Any, order: Any) -> tuple[str, Decimal] | None:
+        """The status and filled quantity that the venue has of an order, open or not; null when it knows no such order.
+
+        Raises ReportsFailed when it does not say. One question at a time.
+        """
+        about = {"command_id": UUID4(), "ts_init": self._kernel.clock.timestamp_ns()}
+        command = GenerateOrderStatusReport(
+            order.instrument_id, order.client_order_id, order.venue_order_id, **about
+        )
+        report = await self._asked_once(client, "order", client.generate_order_status_report(command))
+        if report is not None:
+            return order_status_to_str(report.order_status), report.filled_qty.as_decimal()
+        self._faults = [each for each in self._faults if not _NO_SUCH_ORDER.search(each)]
+        self.check_faults()
+        return None
+
     async def _answered[T](self, client: Any, asking: Coroutine[Any, Any, T]) -> T:
-        self.forget_faults()
-        try:
-            answer = await in_time(asking, LOOK_S)
-        except ReportsFailed:
-            raise
-        except Exception as error:
-            raise ReportsFailed(self._told(client, "reports", error)) from error
+        answer = await self._asked_once(client, "reports", asking)
         self.check_faults()
         return answer
 
+    async def _asked_once[T](self, client: Any, what: str, asking: Coroutine[Any, Any, T]) -> T:
+        self.forget_faults()
+        try:
+            return await in_time(asking, LOOK_S)
+        except ReportsFailed:
+            raise
+        except Exception as error:
+            raise ReportsFailed(self._told(client, what, error)) from error
+
     def believed(self, client: Any) -> Side:
-        """What the node believes of the account that the client trades."""
+        """What the node believes of the account that the client trades.
+
+        Of orders only those that it submitted: others' are taken up from reports, and are nothing that it knew of.
+        """
         cache, account = self._kernel.cache, client.account_id
-        orders = [each for each in cache.orders_open() if each.account_id == account and not each.is_emulated]
+        orders = [
+            each
+            for each in cache.orders_open()
+            if each.account_id == account and each.ts_submitted and not each.is_emulated
+        ]
         net = net_positions(cache.positions_open(account_id=account))
         return Side(
             {name: quantity for name, quantity in net.items() if self._has_position(client, name)},
@@ -214,7 +244,7 @@ def net_positions(positions: Iterable[Any]) -> dict[str, Decimal]:
     return {name: quantity for name, quantity in net.items() if quantity}
 
 
-def _is_at_venue(client: Any) -> bool:
+def is_at_venue(client: Any) -> bool:
     """False for simulated accounts, which load no instruments of their own."""
     provider = getattr(client, "_instrument_provider", None)
     return provider is not None and type(provider) is not InstrumentProvider

@@ -11,12 +11,15 @@ from nautilus_trader.trading.strategy import Strategy
 class BuyerConfig(StrategyConfig, frozen=True):
     """`quantity` is bought at the start, unless there is a position already; `resting` at half the price, if it is not 0;
     `stop` is sold should the price fall so far.
+
+    `cancels`: what rests is cancelled as soon as it is accepted.
     """
 
     instrument_id: InstrumentId
     quantity: Decimal = Decimal("0.030")
     resting: Decimal = Decimal(0)
     stop: Decimal = Decimal(0)
+    cancels: bool = False
 
 
 class Buyer(Strategy):
@@ -54,3 +57,9 @@ class Buyer(Strategy):
                     trigger_price=price,
                 )
             )
+
+    def on_order_accepted(self, event: object) -> None:
+        """Cancels what rests, if it is to."""
+        if self.config.cancels:
+            order = self.cache.order(event.client_order_id)  # type: ignore[attr-defined]
+            self.cancel_order(order)

@@ -2,18 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from flotilla.engine_sidecar.link.frames import Ended, FromEngine, Phase, Run
 from flotilla.schemas.session import CacheAccess, EnginePlan
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EventKind
-from flotilla.stack.servers.redis import RedisServer
 from tests.engine_processes import EngineProcess, ZygoteProcess
 from tests.integration.exchanges.running import Trade, Venue
 from tests.venue_runs import venue
@@ -61,14 +58,21 @@ def run_on(
     keys: dict[str, str] = KEYS,
     cache: CacheAccess | None = None,
     session: str = "session-1",
-    **buyer: str,
+    exec_engine: dict[str, Any] | None = None,
+    **buyer: object,
 ) -> Run:
     """An engine on the Binance exchange with a Buyer, without a word about which instruments to load."""
-    return run_at(binance_at(exchange, instrument, keys), cache=cache, session=session, **buyer)
+    at = binance_at(exchange, instrument, keys)
+    return run_at(at, cache=cache, session=session, exec_engine=exec_engine, **buyer)
 
 
 def run_at(
-    reached: Reached, *, cache: CacheAccess | None = None, session: str = "session-1", **buyer: str
+    reached: Reached,
+    *,
+    cache: CacheAccess | None = None,
+    session: str = "session-1",
+    exec_engine: dict[str, Any] | None = None,
+    **buyer: object,
 ) -> Run:
     """The same on any exchange."""
     file, name, instrument = venue(reached.adapter), reached.name, reached.instrument
@@ -76,7 +80,7 @@ def run_at(
     node: dict[str, Any] = {
         "environment": "live",
         **_TIMES,
-        "exec_engine": {"reconciliation_startup_delay_secs": 0.1},
+        "exec_engine": {"reconciliation_startup_delay_secs": 0.1, **(exec_engine or {})},
         "data_clients": {
             name: {
                 "path": file["data"]["path"],
@@ -195,14 +199,3 @@ def fills(engine: Engine) -> list[tuple[str, Decimal, Decimal, Decimal]]:
 async def fills_at(exchange: Venue) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     """The same in the exchange's ledger."""
     return [each[:4] for each in await exchange.trades()]
-
-
-@contextmanager
-def redis_for(folder: Path) -> Iterator[CacheAccess]:
-    """A Redis that keeps an engine's state."""
-    server = RedisServer(folder / "redis")
-    server.start()
-    yield CacheAccess(
-        host=server.host, port=server.port, username="default", password=server.password_file.read_text()
-    )
-    server.stop()

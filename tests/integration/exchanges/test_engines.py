@@ -1,34 +1,24 @@
 """Engines of ours on the exchange: what they load, what they trade, and what they do when it and they do not agree."""
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
-from tests.engine_processes import ZygoteProcess, zygote_process
-from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, redis_for, run_on
+from tests.engine_processes import ZygoteProcess
+from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on
 from tests.integration.exchanges.running import Venue, exchange_here, until
 
 FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
 LEAVE = Stop(StopPolicy.LEAVE, 10.0)
 UP = [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[ZygoteProcess]:
-    with zygote_process() as process:
-        yield process
 
 
 @pytest.fixture
@@ -177,44 +167,16 @@ async def test_a_report_that_fails_is_asked_for_again_and_no_engine_starts_blind
     assert RunState.TRADING not in blind.phases()
 
 
-async def test_no_reconnect_invents_a_position(zygote: ZygoteProcess, venue: Venue) -> None:
-    engine = Engine(zygote, run_on(venue))
-    await engine.net("0.030")
-    opened = len(engine.positions())
-    for _ in range(5):
-        before = await _listen_keys(venue)
-        await venue.control("cut", which="private")
-        async with asyncio.timeout(20):
-            while await _listen_keys(venue) == before:
-                await asyncio.sleep(0.05)
-        await engine.hears_for(0.5)
-    await engine.hears_for(2 * LOOK_EVERY_S)
-    assert len(engine.positions()) == opened
-    assert RunState.MISMATCH not in engine.phases()
-    before = len((await venue.account())["orders"])
-    engine.process.send(FLATTEN)
-    ended = await engine.ended()
-    assert ended.not_confirmed == ()
-    assert len((await venue.account())["orders"]) == before + 1
-    assert sum(Decimal(each["amount"]) for each in (await venue.account())["positions"]) == 0
-
-
-@pytest.fixture
-def redis_of_engine(tmp_path: Path) -> Iterator[CacheAccess]:
-    with redis_for(tmp_path) as access:
-        yield access
-
-
 async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its_own_orders_explain_it(
-    zygote: ZygoteProcess, venue: Venue, redis_of_engine: CacheAccess
+    zygote: ZygoteProcess, venue: Venue, cache: CacheAccess
 ) -> None:
-    first = Engine(zygote, run_on(venue, cache=redis_of_engine, resting="0.010"))
+    first = Engine(zygote, run_on(venue, cache=cache, resting="0.010"))
     await first.net("0.030")
     order = await until(lambda: _resting(venue), "the order that rests")
     await first.hears_for(1.0)
     os.kill(first.process.pid, signal.SIGKILL)
     await venue.control("fill", client_id=order["clientOrderId"], qty="0.004")
-    again = Engine(zygote, run_on(venue, cache=redis_of_engine, session="session-2"))
+    again = Engine(zygote, run_on(venue, cache=cache, session="session-2"))
     await again.phase(RunState.TRADING)
     await again.net("0.034")
     assert RunState.MISMATCH not in again.phases()
@@ -225,7 +187,7 @@ async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its
     assert len((await venue.account())["orders"]) == 2, "nothing was sent twice"
     os.kill(again.process.pid, signal.SIGKILL)
     await venue.control("hand_position", symbol="BTCUSDT", qty="0.005", price="50000")
-    third = Engine(zygote, run_on(venue, cache=redis_of_engine, session="session-3"))
+    third = Engine(zygote, run_on(venue, cache=cache, session="session-3"))
     said = await third.phase(RunState.MISMATCH)
     assert said.detail == (
         f"BINANCE: position of {INSTRUMENT} is 0.039, and by the engine's own orders it would be 0.034"
@@ -242,7 +204,3 @@ async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its
 async def _resting(venue: Venue) -> dict[str, Any] | None:
     orders = (await venue.account())["orders"]
     return next((each for each in orders if each["status"] in ("NEW", "PARTIALLY_FILLED")), None)
-
-
-async def _listen_keys(venue: Venue) -> int:
-    return sum(each["path"] == "/fapi/v1/listenKey" for each in await venue.control("requests"))

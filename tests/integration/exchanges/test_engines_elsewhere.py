@@ -2,8 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,9 +11,9 @@ from flotilla.engine_sidecar.link.asking import AcceptDifference, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-from tests.engine_processes import ZygoteProcess, zygote_process
+from tests.engine_processes import ZygoteProcess
 from tests.integration.exchanges.desks import Desk, Okx, desk
-from tests.integration.exchanges.engines import Engine, redis_for, run_at, trades
+from tests.integration.exchanges.engines import Engine, run_at, trades
 from tests.integration.exchanges.okx_running import OkxVenue
 from tests.integration.exchanges.okx_running import exchange_here as okx_here
 from tests.integration.exchanges.running import until
@@ -24,22 +23,10 @@ LEAVE = Stop(StopPolicy.LEAVE, 10.0)
 UP = [RunState.CONNECTING, RunState.RECONCILING, RunState.TRADING]
 
 
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[ZygoteProcess]:
-    with zygote_process() as process:
-        yield process
-
-
 @pytest.fixture(params=["OKX", "IB"])
 async def at(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     async with desk(request.param) as made:
         yield made
-
-
-@pytest.fixture
-def redis_of_engine(tmp_path: Path) -> Iterator[CacheAccess]:
-    with redis_for(tmp_path) as access:
-        yield access
 
 
 async def flat(engine: Engine, at: Desk) -> None:
@@ -101,9 +88,9 @@ async def test_credentials_that_the_venue_does_not_know_end_the_start(
 
 
 async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
-    zygote: ZygoteProcess, at: Desk, redis_of_engine: CacheAccess
+    zygote: ZygoteProcess, at: Desk, cache: CacheAccess
 ) -> None:
-    first = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, quantity="30", resting="10"))
+    first = Engine(zygote, run_at(at.reached(), cache=cache, quantity="30", resting="10"))
     await first.holds(30)
     order = await until(at.resting, "the order that rests")
     await at.fill(order, "4")
@@ -111,7 +98,7 @@ async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
     await first.hears_for(1.0)
     os.kill(first.process.pid, signal.SIGKILL)
     await at.fill(order, "2")
-    second = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-2"))
+    second = Engine(zygote, run_at(at.reached(), cache=cache, session="session-2"))
     await second.phase(RunState.TRADING)
     await second.holds(36)
     await at.fill(order, "2")
@@ -119,7 +106,7 @@ async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
     await second.hears_for(1.0)
     os.kill(second.process.pid, signal.SIGKILL)
     await at.fill(order, "2")
-    third = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-3"))
+    third = Engine(zygote, run_at(at.reached(), cache=cache, session="session-3"))
     await third.phase(RunState.TRADING)
     await third.holds(40)
     assert sorted([*trades(first), *trades(second), *trades(third)]) == await at.trades()
@@ -128,7 +115,7 @@ async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
     await third.hears_for(1.0)
     os.kill(third.process.pid, signal.SIGKILL)
     await at.hand("5")
-    fourth = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-4"))
+    fourth = Engine(zygote, run_at(at.reached(), cache=cache, session="session-4"))
     said = await fourth.phase(RunState.MISMATCH)
     assert f"position of {at.instrument} is 45" in said.detail
     assert "by the engine's own orders it would be 40" in said.detail
@@ -151,16 +138,16 @@ async def test_what_filled_while_the_engine_was_not_connected_is_found_with_its_
 
 
 async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
-    zygote: ZygoteProcess, redis_of_engine: CacheAccess
+    zygote: ZygoteProcess, cache: CacheAccess
 ) -> None:
     async with okx_here() as venue:
         at = Okx(venue)
-        first = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, quantity="30", stop="30"))
+        first = Engine(zygote, run_at(at.reached(), cache=cache, quantity="30", stop="30"))
         await first.holds(30)
         await until(lambda: _stops(venue), "the stop")
         await first.hears_for(2 * LOOK_EVERY_S)
         os.kill(first.process.pid, signal.SIGKILL)
-        again = Engine(zygote, run_at(at.reached(), cache=redis_of_engine, session="session-2"))
+        again = Engine(zygote, run_at(at.reached(), cache=cache, session="session-2"))
         await again.phase(RunState.TRADING)
         assert RunState.MISMATCH not in first.phases() + again.phases()
         await flat(again, at)

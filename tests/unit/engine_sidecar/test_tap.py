@@ -1,5 +1,6 @@
 """A bug in what listens must never end the engine that is listened to."""
 
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,3 +84,29 @@ def test_the_fills_of_the_last_minute_are_told_again_in_order_and_older_ones_are
     Tap(SimpleNamespace(cache=cache, logger=Log()), sent.append).restored()
     told = [msgspec.json.decode(each.data) for each in sent]
     assert [(each["trade_id"], each["is_restored"]) for each in told] == [("before", True), ("last", True)]
+
+
+def test_a_cancel_of_which_the_venue_says_otherwise_is_not_counted() -> None:
+    btc = TestInstrumentProvider.btcusdt_binance()
+    order = TestExecStubs.make_accepted_order(instrument=btc)
+    cancelled = TestEventStubs.order_canceled(order)
+    order.apply(cancelled)
+    kernel = SimpleNamespace(
+        cache=SimpleNamespace(order=lambda _: order), clock=SimpleNamespace(timestamp_ns=lambda: 7)
+    )
+    sent = list[Any]()
+    tap = Tap(kernel, sent.append)
+    tap.is_claim = lambda _: True
+    tap._order(cancelled)
+    assert (tap.cancelled_since(0), tap.cancelled_since(1)) == (1, 0)
+    tap.looked_up(order, ("PARTIALLY_FILLED", Decimal(2)))
+    assert (tap.cancelled_since(0), tap.cancelled_since(1)) == (0, 0)
+    tap.looked_up(order, ("CANCELED", Decimal(2)))
+    assert tap.cancelled_since(0) == 1
+    told = [msgspec.json.decode(each.data) for each in sent]
+    assert [(each["event"], each["status"], each["filled_qty"], each["is_claim"]) for each in told] == [
+        ("OrderCanceled", "CANCELED", "0.000000", True),
+        ("OrderLookedUp", "PARTIALLY_FILLED", "2.000000", False),
+        ("OrderLookedUp", "CANCELED", "2.000000", False),
+    ]
+    assert told[1]["reason"] == "it was said to be CANCELED"

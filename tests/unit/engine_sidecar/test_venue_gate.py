@@ -14,6 +14,7 @@ from nautilus_trader.model.enums import OrderSide
 from flotilla.engine_sidecar.engine.venues import gate as module
 from flotilla.engine_sidecar.engine.venues.comparison import Side, in_words
 from flotilla.engine_sidecar.engine.venues.gate import VenueGate
+from flotilla.engine_sidecar.engine.venues.reconnects import POLL_S
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed
 from flotilla.schemas.states import StopPolicy
 
@@ -48,7 +49,7 @@ class Venue:
     """What it says next, and what the node believes; a text is a report that fails."""
 
     def __init__(self, *says: Side | str, believed: Side = NOTHING) -> None:
-        self.clients = (CLIENT,)
+        self.clients: tuple[Any, ...] = (CLIENT,)
         self._says, self._believed = list(says), believed
         self.reconcile_faults: list[str] = []
         self.asked: list[object] = []
@@ -101,7 +102,11 @@ def gate(venue: Venue, cache: Cache | None = None) -> tuple[VenueGate, list[str]
         trader=SimpleNamespace(is_running=True),
     )
     made = VenueGate(
-        kernel, venue, lambda found: said.append(in_words(found)), asyncio.get_running_loop().time
+        kernel,
+        venue,
+        lambda found: said.append(in_words(found)),
+        asyncio.get_running_loop().time,
+        tell_order=lambda order, filled: said.append(f"{order} {filled}"),
     )
     return made, said
 
@@ -223,9 +228,30 @@ async def test_what_others_did_waits_for_a_person_also_after_a_crash() -> None:
 async def test_what_others_did_is_over_once_nothing_is_left_of_it() -> None:
     cache = Cache()
     made, said = gate(Venue(NOTHING), cache)
+    cache.positions = [held(1)]
     others_buy(made)
+    cache.positions = []
     assert await start(made)
     assert said == []
+
+
+async def test_a_position_that_others_closed_waits_for_a_person_also_after_a_crash() -> None:
+    cache = Cache()
+    for is_over in (False, True):
+        made, said = gate(Venue(NOTHING), cache)
+
+        async def reconcile(made: VenueGate = made, is_over: bool = is_over) -> bool:
+            if not is_over:
+                others_buy(made)  # of a short position, by which it is flat
+            return True
+
+        async with under_way(start(made, reconcile)) as waiting:
+            await held_by(made)
+            assert said == ["V: position of X.V is 0, and by the engine's own orders it would be -1"]
+            if is_over:
+                made.forget_closed()
+                assert await waiting
+                assert said[1:] == [""]
 
 
 async def test_a_look_that_takes_too_long_is_given_up_though_the_adapter_does_not_stop() -> None:
@@ -307,3 +333,42 @@ async def test_while_it_trades_a_difference_is_told_when_it_lasts_and_when_it_is
         while len(said) < 2:
             await asyncio.sleep(0.005)
     assert said == ["V: position of X.V is 1 at the venue, 0 in the engine", ""]
+
+
+async def test_it_looks_at_once_when_a_private_stream_was_connected_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 3600.0)
+    is_up = True
+    venue = Venue(ONE, believed=NOTHING)
+    venue.clients = (SimpleNamespace(id="V", account_id="V-1", _ws_client=Socket(lambda: is_up)),)
+    made, said = gate(venue)
+    async with under_way(made.watch()), asyncio.timeout(5):
+        await asyncio.sleep(2 * POLL_S)
+        assert (said, made.reconnects) == ([], {"V": 0})
+        is_up = False
+        await asyncio.sleep(2 * POLL_S)
+        is_up = True
+        while not said:
+            await asyncio.sleep(0.001)
+    assert made.reconnects == {"V": 1}
+
+
+async def test_an_order_of_an_instrument_that_the_engine_has_nothing_of_is_told_by_two_looks() -> None:
+    other = Side({}, {("Y.V", "O-1"): Decimal()})
+    venue = Venue(other)
+    made, said = gate(venue)
+    async with under_way(made.watch()), asyncio.timeout(5):
+        while not said:
+            await asyncio.sleep(0.001)
+    assert said == [
+        "V: order O-1 of Y.V is open at the venue (filled 0), and the engine has no such open order"
+    ]
+    assert {"Y.V"} in venue.asked
+
+
+class Socket:
+    """A connection of an adapter in Rust."""
+
+    def __init__(self, is_active: Callable[[], bool]) -> None:
+        self.is_active = is_active
