@@ -26,6 +26,7 @@ from flotilla.engine_sidecar.engine.starting import (
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
+from flotilla.engine_sidecar.engine.venues.fitness import unfit
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
@@ -252,6 +253,11 @@ class LiveEngine:
     async def _on_connected(self) -> bool:
         if missing := await not_at_venue(self._asked, self._hidden):
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
+            return False
+        named = {instrument for each in self._asked for instrument in each.instruments}
+        unfits, reason = unfit(self._kernel, named)
+        if unfits:
+            self._end_with(StopPolicy.LEAVE, reason, unfits)
             return False
         if why := self._conversions.why_not():
             self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from flotilla.engine_sidecar.engine.venues.fitness import hear_permission
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile
 from flotilla.engine_sidecar.engine.venues.reach import hear_gateway, heard_of
 from flotilla.engine_sidecar.engine.venues.reports import fault_words
@@ -41,6 +42,7 @@ def why_not_connected(client: Any) -> str:
 def _watch(client: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None:
     connect = client._connect
     hear_gateway(getattr(client, "_client", None), hidden)
+    hear_permission(client)
 
     async def told() -> None:
         try:

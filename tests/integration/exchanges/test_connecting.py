@@ -10,10 +10,10 @@ from flotilla.engine_sidecar.engine.node_plan import first_client_id
 from flotilla.engine_sidecar.link.frames import Phase, Run, Stop
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
-from tests.engine_processes import ZygoteProcess, zygote_process
-from tests.integration.exchanges.engines import Engine, run_on
+from tests.engine_processes import ZygoteProcess, from_template, zygote_process
+from tests.integration.exchanges.engines import INSTRUMENT, Engine, run_on
 from tests.integration.exchanges.ib_running import gateway_here
-from tests.integration.exchanges.okx_running import okx_here
+from tests.integration.exchanges.okx_running import exchange_here as okx_here
 from tests.integration.exchanges.running import Venue, exchange_here
 from tests.unit.exchanges.interactive_brokers.desk import MAIN
 from tests.venue_runs import run_of_venue
@@ -95,18 +95,15 @@ async def test_a_wrong_key_is_no_missing_network_on_okx(zygote: ZygoteProcess, f
 async def test_an_okx_that_refuses_connections_is_no_wrong_key(zygote: ZygoteProcess) -> None:
     async with okx_here() as venue:
         await venue.control("down")
-        engine, why = await end_of(zygote, run_on_okx(venue))
-    refused = f"127.0.0.1:{venue.port} refuses connections"
-    assert refused in why
-    assert f"OKX data and execution: {refused}" in details(engine)
+        _, why = await end_of(zygote, run_on_okx(venue))
+    assert "Connection refused" in why
 
 
 async def test_a_gateway_that_has_the_client_already_is_told_while_the_engine_waits(
     zygote: ZygoteProcess,
 ) -> None:
-    async with gateway_here() as gateway:
-        async with gateway.client(first_client_id("engine-1") + 8):
-            engine, why = await end_of(zygote, run_on_gateway(gateway.port))
+    async with gateway_here() as gateway, gateway.client(first_client_id("engine-1") + 8):
+        engine, why = await end_of(zygote, run_on_gateway(gateway.port))
     assert "326" in why
     assert any("326" in said for said in details(engine)[:-1]), details(engine)
 
@@ -124,3 +121,55 @@ async def test_a_gateway_that_is_not_there_is_told_with_its_address(zygote: Zygo
     assert f"127.0.0.1:{gateway.port} refuses connections" in why
     waited: list[Any] = [said for said in details(engine) if "refuses connections" in said]
     assert waited[0].startswith("INTERACTIVE_BROKERS data and execution: ")
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "reason", "told"),
+    [
+        (
+            "permission",
+            {"can_trade": False},
+            FailureReason.CONFIG,
+            "the secret of venue BINANCE: its key has no permission to trade",
+        ),
+        (
+            "status",
+            {"symbol": "BTCUSDT", "status": "TRADING_HALT"},
+            FailureReason.VENUE,
+            f"instrument {INSTRUMENT} does not trade: the venue says TRADING_HALT",
+        ),
+    ],
+)
+async def test_what_only_the_venue_knows_ends_the_start_before_anything_trades(
+    zygote: ZygoteProcess, verb: str, body: dict[str, Any], reason: FailureReason, told: str
+) -> None:
+    async with exchange_here() as venue:
+        await venue.control(verb, **body)
+        engine = Engine(zygote, run_on(venue))
+        ended = await engine.ended()
+        assert (ended.reason, ended.detail) == (reason, told)
+        assert (await venue.account())["orders"] == []
+    assert RunState.TRADING not in engine.phases()
+
+
+async def test_a_size_that_the_instrument_does_not_take_ends_the_start_with_its_field(
+    zygote: ZygoteProcess,
+) -> None:
+    async with exchange_here() as venue:
+        run = run_on(venue)
+        bars = f"{INSTRUMENT}-1-MINUTE-LAST-EXTERNAL"
+        strategy = from_template("ema_cross", instrument_id=INSTRUMENT, bar_type=bars, trade_size="0.0001")
+        plan = msgspec.structs.replace(run.plan, strategies=(strategy,))
+        ended = await Engine(zygote, msgspec.structs.replace(run, plan=plan)).ended()
+    assert ended.reason is FailureReason.CONFIG
+    assert ended.detail.startswith("trade_size of EMACross-")
+    assert ended.detail.endswith(f"is 0.0001: {INSTRUMENT} takes 3 decimals")
+
+
+async def test_a_leverage_beyond_the_venues_ends_the_start(zygote: ZygoteProcess) -> None:
+    async with exchange_here() as venue:
+        run = run_on(venue)
+        run.plan.node["exec_clients"]["BINANCE"]["config"]["futures_leverages"] = {"BTCUSDT": 500}
+        ended = await Engine(zygote, run).ended()
+    assert ended.reason in (FailureReason.VENUE, FailureReason.CONFIG)
+    assert "leverage" in ended.detail.lower(), ended
