@@ -29,6 +29,7 @@ from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_word
 from flotilla.engine_sidecar.engine.venues.fitness import unfit
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue
+from flotilla.engine_sidecar.engine.venues.reach import addresses, heard_of, note_reach, why_not_reached
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
 from flotilla.engine_sidecar.engine.waiting import Waiting
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
@@ -245,6 +246,9 @@ class LiveEngine:
         if isinstance(error, KeyError) and (missing := await not_at_venue(asked, self._hidden)):
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
         else:
+            if not heard_of(client):
+                # Polymarket's says no more than that a request failed.
+                note_reach(client, await why_not_reached(addresses(client)))
             found = (not_connected(client), await clock_words(client))
             self._end_with(
                 StopPolicy.LEAVE, FailureReason.VENUE, f"did not connect: {'; '.join(filter(None, found))}"
