@@ -108,6 +108,12 @@ IMPAIRED: Final = _engine(
     closed_by=TRADING_AGAIN,
     closed_by_end=IMPAIRED_OVER,
 )
+CLOCK_OFF: Final = _engine(
+    "clock_off",
+    Severity.WARNING,
+    "The clock of the engine's host is more than a second from the venue's, as it was asked for at the start.",
+    "Let the host keep time (NTP): venues refuse requests that are signed at another time.",
+)
 AGREED: Final = _engine(
     "agreed",
     Severity.INFO,

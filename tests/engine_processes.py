@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,15 +127,15 @@ class EngineProcess:
 
 
 class ZygoteProcess:
-    """A zygote that has imported NautilusTrader; `env` is added to its environment."""
+    """A zygote that has imported NautilusTrader; `through` is the program that starts it, with what that is given, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, through: Sequence[str] = ()) -> None:
         self.socket, theirs = socket.socketpair()
         self._frames: Frames[FromZygote] = Frames(FromZygote)
         self._waiting: list[FromZygote] = []
         self.engines: list[EngineProcess] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flotilla.engine_sidecar.fork.zygote", str(theirs.fileno())],
+            [*through, sys.executable, "-m", "flotilla.engine_sidecar.fork.zygote", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=ROOT,
             env=os.environ | ONE_THREAD,
@@ -175,8 +175,8 @@ class ZygoteProcess:
 
 
 @contextmanager
-def zygote_process() -> Iterator[ZygoteProcess]:
-    zygote = ZygoteProcess()
+def zygote_process(through: Sequence[str] = ()) -> Iterator[ZygoteProcess]:
+    zygote = ZygoteProcess(through)
     try:
         yield zygote
     finally:

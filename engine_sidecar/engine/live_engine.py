@@ -25,10 +25,14 @@ from flotilla.engine_sidecar.engine.starting import (
     why_not_trading,
 )
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
+from flotilla.engine_sidecar.engine.venues.fitness import unfit
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue, offer_catalog
+from flotilla.engine_sidecar.engine.venues.reach import addresses, heard_of, note_reach, why_not_reached
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
+from flotilla.engine_sidecar.engine.waiting import Waiting
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
 from flotilla.engine_sidecar.link.frames import (
     BrakeTaken,
@@ -47,7 +51,7 @@ from flotilla.engine_sidecar.replay.currencies import Conversions
 from flotilla.engine_sidecar.replay.messages import ALERTS, REPLAY_ENDED, ReplayEnded
 from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
-from flotilla.schemas.alerts import AGREED, MISMATCH, UNEXPECTED_COMMAND
+from flotilla.schemas.alerts import AGREED, CLOCK_OFF, MISMATCH, UNEXPECTED_COMMAND
 from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
@@ -148,6 +152,7 @@ class LiveEngine:
             tell_order=self._tap.looked_up,
         )
         self._tap.is_claim = self._venues.is_claim
+        self._waiting = Waiting(self._kernel, self._venues, link.send)
         self._stopping = Stopping(
             self._node,
             self._tap,
@@ -182,9 +187,13 @@ class LiveEngine:
                 tasks.create_task(self._obey(tasks), name="commands"),
                 tasks.create_task(self._node.keep_state(), name="keeping state"),
             ]
-            watching = tasks.create_task(self._venues.watch(), name="comparing with venues")
+            watching = [
+                tasks.create_task(self._venues.watch(), name="comparing with venues"),
+                tasks.create_task(self._waiting.watch(), name="what the start waits for"),
+            ]
             ending = await self._ending
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             ended = await self._end(ending, node)
             for task in others:
                 task.cancel()
@@ -206,7 +215,7 @@ class LiveEngine:
         self._loop.add_signal_handler(signal.SIGTERM, self._end_with, StopPolicy.CANCEL, None, "SIGTERM")
 
     async def _run_node(self) -> None:
-        self._link.send(Phase(RunState.CONNECTING))
+        self._waiting.begin(RunState.CONNECTING)
         try:
             await self._node.trading.run_async()
         except Exception as error:  # noqa: BLE001 - whatever NautilusTrader raises ends the run, in order
@@ -241,17 +250,42 @@ class LiveEngine:
     async def _on_connect_fault(self, client: Any, error: Exception) -> None:
         asked = [each for each in self._asked if each.client is client]
         # What an adapter of NautilusTrader raises for an instrument that is not there; others load what they find.
-        if isinstance(error, KeyError) and (why := await not_at_venue(asked)):
-            self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
+        if isinstance(error, KeyError) and (missing := await not_at_venue(asked, self._hidden)):
+            self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
         else:
-            self._end_with(StopPolicy.LEAVE, FailureReason.VENUE, f"did not connect: {not_connected(client)}")
+            if not heard_of(client):
+                # Polymarket's says no more than that a request failed.
+                note_reach(client, await why_not_reached(addresses(client)))
+            found = (not_connected(client), await clock_words(client))
+            self._end_with(
+                StopPolicy.LEAVE, FailureReason.VENUE, f"did not connect: {'; '.join(filter(None, found))}"
+            )
 
     async def _on_connected(self) -> bool:
-        if why := await not_at_venue(self._asked) or self._conversions.why_not():
+        if missing := await not_at_venue(self._asked, self._hidden):
+            self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
+            return False
+        named = {instrument for each in self._asked for instrument in each.instruments}
+        unfits, reason = unfit(self._kernel, named)
+        if unfits:
+            self._end_with(StopPolicy.LEAVE, reason, unfits)
+            return False
+        if why := self._conversions.why_not():
             self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
             return False
-        self._link.send(Phase(RunState.RECONCILING))
-        return True
+        self._waiting.begin(RunState.RECONCILING, await self._clocks())
+        return not self._ending.done()
+
+    async def _clocks(self) -> str:
+        """What is wrong with the clock by the venues that are traded at, for which people are alerted."""
+        clients = self._kernel.exec_engine._clients.values()
+        said = await asyncio.gather(*map(clock_words, clients))
+        text = "; ".join(
+            f"{client.id}: {words}" for client, words in zip(clients, said, strict=True) if words
+        )
+        if text:
+            self._tap.alert(CLOCK_OFF.alert(text))
+        return text
 
     async def _reconciled(self, reconcile: Reconcile) -> bool:
         within_s = float(self._kernel._config.timeout_reconciliation)
@@ -272,6 +306,7 @@ class LiveEngine:
         self._withdrawing.hold(is_held=bool(found))
         if self._ending.done():
             return
+        self._waiting.over()
         if found:
             text = in_words(found)
             self._link.send(Phase(RunState.MISMATCH, text))
@@ -282,6 +317,7 @@ class LiveEngine:
                 self._link.send(Phase(RunState.TRADING))
 
     def _on_started(self) -> None:
+        self._waiting.over()
         if self._ending.done():
             return
         if self._kernel.trader.is_running:

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from flotilla.engine_sidecar.engine.venues.fitness import hear_permission
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile
+from flotilla.engine_sidecar.engine.venues.reach import hear_gateway, heard_of
 from flotilla.engine_sidecar.engine.venues.reports import fault_words
 
 _FAULT: Final = "flotilla_connect_fault"
@@ -33,11 +35,14 @@ def why_not_connected(client: Any) -> str:
     host, port = getattr(gateway, "_host", None), getattr(gateway, "_port", None)
     place = f" at {host}:{port}" if host and port else ""
     fault = getattr(client, _FAULT, "")
-    return f"{place} ({fault})" if fault else place
+    known = "; ".join(filter(None, (heard_of(client), fault)))
+    return f"{place} ({known})" if known else place
 
 
 def _watch(client: Any, hidden: Callable[[str], str], on_fault: OnFault) -> None:
     connect = client._connect
+    hear_gateway(getattr(client, "_client", None), hidden)
+    hear_permission(client)
 
     async def told() -> None:
         try:

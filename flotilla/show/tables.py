@@ -302,16 +302,18 @@ def _troubles(engine: EngineView, *, with_name: bool = True) -> list[Text]:
     return lines
 
 
+_WAITS: Final = (RunState.CONNECTING, RunState.RECONCILING)
+
+
 def _problems(engine: EngineView) -> tuple[str, ...]:
-    """Those of its heartbeat; else, as of one that is not heard, what the record has."""
+    """Those of its heartbeat; else, as of one that is not heard or not up yet, what the record has."""
     session = engine.session
-    if (
-        engine.problems
-        or session is None
-        or session.state not in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT)
-    ):
+    if engine.problems or session is None or not session.detail:
         return engine.problems
-    return (session.detail,) if session.detail else ()
+    if session.state in _WAITS:
+        return (f"{session.state}: {session.detail}",)
+    is_shown = session.state in (RunState.IMPAIRED, RunState.MISMATCH, RunState.SILENT)
+    return (session.detail,) if is_shown else ()
 
 
 def _restarts(engine: EngineView) -> str:

@@ -45,6 +45,8 @@ BEATS_FOR_A_WHILE = (
     " echo still; while :; do sleep 0.05 & wait $!; done"
 )
 CHECK = 'read -r line; echo "got ${#line}"; echo "last words" >&2; exit 3'
+FROM_THE_STACK = "of-the-stack"
+LOOKS_AROUND = "read -r line; env | grep -q FLOTILLA_HEARTBEAT_FILE || exit 4; env | grep -q of-the-stack && exit 5; exit 0"
 EXITS_AS_TOLD = r"read -r line; code=${line##*:}; exit ${code%\}}"
 
 type MakeRuntime = Callable[[str], ContainerRuntime]
@@ -188,6 +190,19 @@ async def test_the_launch_line_arrives_whole_and_is_visible_nowhere(bench: Bench
     traces = bench.traces(spec.session_id)
     assert "trap" in traces  # it does see the command
     assert SECRET not in traces
+
+
+@outside
+async def test_what_adapters_would_take_from_the_environment_of_the_stack_is_not_there(
+    bench: Bench, make: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ("BINANCE_API_KEY", "BINANCE_API_SECRET", "OKX_API_PASSPHRASE", "DYDX_PRIVATE_KEY", "TWS_ACCOUNT")
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy", "NO_PROXY")
+    for name in (*keys, *proxies):
+        monkeypatch.setenv(name, FROM_THE_STACK)
+    runtime = make(LOOKS_AROUND)
+    await runtime.ensure(session(), LINE)
+    assert (await reported(runtime, has_exited)).exit_code == 0
 
 
 async def test_a_launch_line_of_300_kilobytes_arrives_whole(bench: Bench, make: MakeRuntime) -> None:

@@ -26,9 +26,10 @@ def _said(file: Path, otherwise: str) -> str:
 
 
 class MoodyConfig(LiveDataClientConfig, frozen=True, kw_only=True):
-    """`mood` is the file: plays (as without it), silent, closed or away."""
+    """`mood` is the file: plays (as without it), silent, closed or away. It connects after so many seconds."""
 
     mood: str
+    connects_after_s: float = 0.0
 
 
 class Moody(LiveMarketDataClient):
@@ -41,10 +42,12 @@ class Moody(LiveMarketDataClient):
             **parts,
         )
         self._file = Path(config.mood)
+        self._connects_after_s = config.connects_after_s
         self._bars: set[Any] = set()
         self._instrument = TestInstrumentProvider.equity(symbol="X", venue="MOODY")
 
     async def _connect(self) -> None:
+        await asyncio.sleep(self._connects_after_s)
         self._handle_data(self._instrument)
         self.create_task(self._live())
 

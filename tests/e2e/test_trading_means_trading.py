@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from flotilla.client.client import Flotilla
@@ -143,6 +144,33 @@ async def expect_trading(fleet: Flotilla, rest: Rest, name: str) -> None:
     await eventually(is_well, 30, f"{name} trading, without a problem")
     status = (await rest.done("GET", f"{ENGINE}/status?instance_id={name}"))["status"]
     assert (status["state"], status["last_error"]) == ("running", None)
+
+
+async def test_who_a_start_waits_for_is_said_while_it_waits_and_no_longer(
+    stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path
+) -> None:
+    config = Scene(stack, fleet, "slow", tmp_path).config
+    told = {**config.venues[0].config["data"], "connects_after_s": 16.0}
+    venue = msgspec.structs.replace(config.venues[0], config={"data": told})
+    accepted = await fleet.start_engine(msgspec.structs.replace(config, venues=(venue,)))
+
+    async def waits() -> EngineView | None:
+        view = await fleet.engine("slow")
+        return view if view.session and view.session.detail else None
+
+    view = await eventually(waits, 60, "what the start waits for")
+    why = "MOODY data: no answer yet"
+    assert view.session is not None
+    assert (view.session.state, view.session.detail) == (RunState.CONNECTING, why)
+    status = (await rest.done("GET", f"{ENGINE}/status?instance_id=slow"))["status"]
+    health = status["health_check"].get(view.session.session_id, status["health_check"])
+    assert (status["state"], health["status"]) == ("starting", "starting")
+    assert health["problems"] == [f"connecting: {why}"]
+    for command in (("ls",), ("inspect", "slow")):
+        assert why in " ".join(stack.cli("engine", *command).stdout.split()), command
+    await fleet.wait_for("slow", session_id=accepted.session_id, timeout_s=60)
+    await expect_trading(fleet, rest, "slow")
+    await stopped(fleet, "slow")
 
 
 @pytest.mark.parametrize(("mood", "why"), [("away", AWAY), ("silent", SILENT)])

@@ -56,6 +56,8 @@ class VenueGate:
         self._accepted: tuple[Difference, ...] = ()
         self._silent: dict[str, tuple[float, str]] = {}
         self._one_at_a_time = asyncio.Lock()
+        self.last_fault = ""
+        """Why orders and positions are still not known at the start."""
 
     @property
     def is_needed(self) -> bool:
@@ -175,11 +177,13 @@ class VenueGate:
             try:
                 is_done = await in_time(reconcile(), deadline - self._now())
                 self._reports.check_faults()
-            except ReportsFailed:
+            except ReportsFailed as error:
+                self.last_fault = str(error)
                 if self._now() + AGAIN_S > deadline:
                     raise
                 await asyncio.sleep(AGAIN_S)
             else:
+                self.last_fault = ""
                 return is_done
 
     async def _differs(self, deadline: float) -> bool:
@@ -204,6 +208,7 @@ class VenueGate:
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"not compared with the venue: {error}")
                 self._silent.setdefault(name, (self._now(), str(error)))
+                self.last_fault = str(error)
                 unsure.add(name)
                 continue
             self._silent.pop(name, None)

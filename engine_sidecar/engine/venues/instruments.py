@@ -5,7 +5,7 @@ and stops, while the engine looks well.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +15,12 @@ from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.engine.venues.reach import heard_of
+from flotilla.engine_sidecar.engine.venues.reports import fault_words
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
 from flotilla.engine_sidecar.replay.instruments import instruments_of
 from flotilla.engine_sidecar.replay.named_instruments import named
+from flotilla.schemas.states import FailureReason
 
 NEAREST: Final = 3
 LIST_S: Final = 20.0
@@ -35,9 +38,30 @@ class Asked(msgspec.Struct, frozen=True):
         """What the client loads instruments with; clients of one venue may share it."""
         return self.client._instrument_provider
 
+    @property
+    def fault(self) -> Exception | None:
+        """What its provider logged last instead of raising it."""
+        return self.provider._log.fault if isinstance(self.provider._log, _HeardLog) else None
+
     def missing(self) -> tuple[InstrumentId, ...]:
         """Those that the venue did not give."""
         return tuple(each for each in self.instruments if self.provider.find(each) is None)
+
+
+class _HeardLog:
+    """The log of an instrument provider, which keeps what was logged last of what went wrong."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self.fault: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def exception(self, message: str, error: Exception) -> None:
+        """Logs it as the provider asks."""
+        self.fault = error
+        self._log.exception(message, error)
 
 
 def ask_for_named(kernel: Any) -> tuple[Asked, ...]:
@@ -60,6 +84,8 @@ def ask_for_named(kernel: Any) -> tuple[Asked, ...]:
         theirs = tuple(sorted(each for each in wanted if _is_of(each, client.venue, venues)))
         if theirs:
             _add(client._instrument_provider, theirs)
+            _add_datasets(client, theirs)
+            client._instrument_provider._log = _HeardLog(client._instrument_provider._log)
             asked.append(Asked(client, theirs))
     return tuple(asked)
 
@@ -107,14 +133,29 @@ async def _load_one(load: Any, name: InstrumentId, filters: Any, offered: Mappin
             raise
 
 
-async def not_at_venue(asked: Iterable[Asked]) -> str:
-    """What venues do not have of what they were asked for, each with the nearest names that they do have; empty when all is there."""
-    found: dict[InstrumentId, str] = {}
+class Missing(msgspec.Struct, frozen=True):
+    """What venues did not give of what they were asked for: `config` where they do not have it, `venue` where that is not known."""
+
+    text: str
+    reason: FailureReason
+
+
+async def not_at_venue(asked: Iterable[Asked], hidden: Callable[[str], str]) -> Missing | None:
+    """What is missing, each with the nearest names that its venue has, or with why it did not come; None when all is there.
+
+    `hidden` takes secrets out of a text.
+    """
+    found: dict[InstrumentId, Missing | None] = {}
     for one in asked:
         for instrument in one.missing():
             if instrument not in found:
-                found[instrument] = await _told(one, instrument)
-    return "; ".join(filter(None, found.values()))
+                found[instrument] = await _missing(one, instrument, hidden)
+    missing = [each for each in found.values() if each is not None]
+    if not missing:
+        return None
+    is_certain = all(each.reason is FailureReason.CONFIG for each in missing)
+    reason = FailureReason.CONFIG if is_certain else FailureReason.VENUE
+    return Missing("; ".join(each.text for each in missing), reason)
 
 
 def _wanted(trader: Any) -> dict[InstrumentId, str]:
@@ -158,16 +199,37 @@ def _add(provider: InstrumentProvider, instruments: Iterable[InstrumentId]) -> N
     provider._load_ids_on_start = kept | set(instruments)
 
 
-async def _told(asked: Asked, instrument: InstrumentId) -> str:
-    """Empty where the venue has it after all, and loading failed of something else."""
-    text = f"{asked.client.id} has no instrument {instrument}"
+def _add_datasets(client: Any, instruments: Iterable[InstrumentId]) -> None:
+    """Databento's client loads by dataset what its own config names, and nothing that its provider is asked for."""
+    loader: Any = getattr(client, "_loader", None)
+    if not hasattr(loader, "get_dataset_for_venue"):
+        return
+    for instrument in instruments:
+        try:
+            dataset = loader.get_dataset_for_venue(instrument.venue)
+        except ValueError as error:
+            raise PlanRefusedError(
+                f"plan.strategies: {instrument} is in no dataset of {client.id}: {error}"
+            ) from error
+        client._instrument_ids[dataset].add(instrument)
+
+
+async def _missing(asked: Asked, instrument: InstrumentId, hidden: Callable[[str], str]) -> Missing | None:
+    """None where the venue has it after all, and loading failed of something else."""
+    client = asked.client
+    if asked.fault is not None:
+        words = fault_words(asked.fault, hidden)
+        return Missing(f"{client.id} did not load {instrument}: {words}", FailureReason.VENUE)
     try:
         async with asyncio.timeout(LIST_S):
             await asked.provider.load_all_async(asked.provider._filters)
     except Exception as error:  # noqa: BLE001 - whatever an adapter raises: it is the names that are not known
-        return f"{text} (what it has instead could not be listed: {type(error).__name__})"
+        unknown = f"what it has could not be listed: {fault_words(error, hidden)}"
+        known = "; ".join(filter(None, (heard_of(client), unknown)))
+        return Missing(f"{client.id} did not give {instrument} ({known})", FailureReason.VENUE)
     if asked.provider.find(instrument) is not None:
-        return ""
+        return None
+    text = f"{client.id} has no instrument {instrument}"
     names = [str(each) for each in asked.provider.get_all()]
     nearest = get_close_matches(str(instrument), names, NEAREST, cutoff=0.5)
-    return f"{text}; the nearest are {', '.join(nearest)}" if nearest else text
+    return Missing(f"{text}; the nearest are {', '.join(nearest)}" if nearest else text, FailureReason.CONFIG)

@@ -74,7 +74,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the session. The deadlines are monotonic seconds, infinite while nothing is awaited.
 
-    `phase` is what the engine last said of itself; `state` follows it, and knows of problems and of stops besides.
+    `phase` is what the engine last said of itself, `said` its detail; `state` follows it, and knows of problems and of stops besides.
     `refused` are the phases that came where they cannot (before, said), each alerted once.
     `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
     told of it. `brake` is the one that was asked for last, `taken` the one that the engine has taken; they differ while that is not known.
@@ -83,6 +83,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     spec: SessionSpec
     state: RunState = RunState.BOOTING
     phase: RunState = RunState.BOOTING
+    said: str = ""
     refused: frozenset[tuple[RunState, RunState]] = frozenset()
     pulse: Pulse | None = None
     loop_lag_s: float = 0.0

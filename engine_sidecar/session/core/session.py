@@ -60,6 +60,8 @@ FOLLOWS: Final = {
     for phase, row in _ROWS.items()
 }
 """What an engine may say after each phase. All else is refused: its session stays as it was, people are alerted."""
+_SAYS_MORE: Final = (_S.CONNECTING, _S.RECONCILING, _S.MISMATCH)
+"""The phases whose detail changes while they last: what is waited for, what does not agree."""
 _DIRECTLY: Final = "was asked for with the operator's credential"
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
@@ -161,10 +163,9 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     if phase.state not in FOLLOWS[session.phase]:
         return _refuse(session, phase.state)
     is_first = session.phase == RunState.BOOTING
-    # What does not agree may change while it does not.
-    is_other = phase.state == RunState.MISMATCH and (phase.detail,) != session.problems
+    is_other = phase.state in _SAYS_MORE and phase.detail != session.said
     is_news = phase.state != session.phase or is_other
-    session = msgspec.structs.replace(session, phase=phase.state)
+    session = msgspec.structs.replace(session, phase=phase.state, said=phase.detail)
     # One that was asked to stop may have said more before it heard of it.
     if not is_news or session.state == RunState.STOPPING:
         return session, ()

@@ -77,6 +77,8 @@ _CONTAINED: Final = (
     RunState.STOPPING,
 )
 """The states of a session whose container is up."""
+_WAITS: Final = (RunState.CONNECTING, RunState.RECONCILING)
+"""The states whose detail is what is waited for."""
 _UP: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
@@ -158,6 +160,8 @@ def problems(engine: EngineView) -> list[str]:
         engine.problems and session and session.state in (RunState.IMPAIRED, RunState.MISMATCH)
     ):
         found.append(error)
+    if session is not None and session.state in _WAITS and session.detail:
+        found.append(f"{session.state}: {session.detail}")
     return found
 
 

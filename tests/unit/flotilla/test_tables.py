@@ -353,6 +353,14 @@ def test_an_impaired_engine_shows_its_reasons_also_when_only_the_record_has_them
     assert "momentum-1: no trades of X for 95 s" in drawn(tables.engines_table([quiet], NOW))
 
 
+def test_what_a_start_waits_for_is_shown_with_the_state() -> None:
+    for state in (RunState.CONNECTING, RunState.RECONCILING, RunState.STOPPING):
+        session = msgspec.structs.replace(SESSION, state=state, detail="A data: no DNS for a.example")
+        text = drawn(tables.engines_table([msgspec.structs.replace(ENGINE, session=session)], NOW))
+        is_shown = state is not RunState.STOPPING
+        assert (f"momentum-1: {state}: A data: no DNS for a.example" in text) == is_shown
+
+
 def test_a_brake_is_shown_with_whose_it_is_and_whether_the_engine_obeys() -> None:
     brake = EngineBrake(brake=Brake.HALTED, number=1, since=NOW, by="alice")
     session = msgspec.structs.replace(SESSION, state=RunState.IMPAIRED, detail=brake.text)

@@ -218,6 +218,15 @@ def test_paper_trading_cannot_be_turned_into_trading_with_money(choice: VenueCho
     assert list(refused(on_paper(choice))) == [f"{AT}.{field}"]
 
 
+@pytest.mark.parametrize(
+    "config", [{"net": "TEST"}, {"net": "DEMO"}, {"execution": {"net": "TEST"}}, {"data": {"net": "TEST"}}]
+)
+def test_live_trading_cannot_be_turned_to_a_venues_paper_side(config: dict[str, Any]) -> None:
+    found = refused(live(bazaar(config=config)))
+    assert set(found) == {f"{AT}.config.net"}
+    assert "paper" in found[f"{AT}.config.net"]
+
+
 def test_nothing_in_a_venues_config_is_ever_evaluated() -> None:
     odd = {"a": "{trader_id}", "b": "{0.__class__}", "c": ["{venue}"], "{speed}": "%s"}
     spec = rendered(paper(bazaar(config={**odd, "execution": dict(odd)})))

@@ -69,6 +69,23 @@ def test_what_impairs_a_session_is_kept_as_long_as_it_does() -> None:
     ]
 
 
+def test_what_a_start_waits_for_is_on_record_while_it_does() -> None:
+    present = session(RunState.BOOTING)
+    told = (
+        ("connecting", ""),
+        ("connecting", "A: no DNS"),
+        ("connecting", "A: refused"),
+        ("reconciling", ""),
+        ("reconciling", "no report"),
+        ("trading", ""),
+    )
+    seen = []
+    for number, (state, detail) in enumerate(told, 1):
+        present = applied(present, state_event(number, RunState(state), detail=detail))
+        seen.append((present.state.value, present.detail or ""))
+    assert tuple(seen) == told
+
+
 def test_an_engine_that_is_impaired_from_its_start_never_traded() -> None:
     impaired = applied(session(RunState.RECONCILING), state_event(1, RunState.IMPAIRED, detail="why"))
     assert (impaired.state, impaired.trading_at) == (RunState.IMPAIRED, None)

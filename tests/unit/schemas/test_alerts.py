@@ -20,6 +20,7 @@ MAKERS = {"Alert", "FleetAlert", "AlertKind"}
 # As people have seen them since before there was a table: code → severity, and the graver one where there are two.
 SAID = {
     "agreed": "info",
+    "clock_off": "warning",
     "account_held": "critical",
     "cache_back": "info",
     "cache_incomplete": "critical",

@@ -188,6 +188,16 @@ def test_what_engine_and_venue_do_not_agree_on_is_a_state_of_its_own(before: Run
     assert (states(more), agreed.state, agreed.problems) == ([RunState.TRADING], RunState.TRADING, ())
 
 
+@pytest.mark.parametrize("phase", [RunState.CONNECTING, RunState.RECONCILING])
+def test_what_a_start_waits_for_is_told_whenever_it_changes(phase: RunState) -> None:
+    session = said_last(phase)
+    for detail, told in (("A: no DNS", 1), ("A: no DNS", 0), ("A: refused", 1), ("", 1)):
+        session, effects = play([Phase(phase, detail)], session=session)
+        changes = [effect.data for effect in effects if isinstance(effect, Publish)]
+        assert [(each.state, each.detail) for each in changes] == [(phase, detail)] * told
+    assert session.state is phase
+
+
 def test_no_time_limit_of_the_start_ends_what_waits_for_a_person() -> None:
     session, _ = play([DIFFERENT], session=said_last(RunState.RECONCILING))
     after, effects = play([Tick(0.0), Checked(engine_rss_bytes=1)], session=session, now=1e6)

@@ -14,7 +14,7 @@ from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
 from flotilla.services.orchestrator.engines.core.placement import HostLoad
-from flotilla.services.orchestrator.engines.core.session import MOVES, WITH_PROBLEMS, is_older, move
+from flotilla.services.orchestrator.engines.core.session import MOVES, WITH_DETAIL, is_older, move
 
 MAX_SEQ: Final = 2**62
 _MAX_AT_NS: Final = 4_102_444_800_000_000_000  # 2100-01-01
@@ -120,7 +120,7 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
             # It knows no more of its orders and positions than was said already.
             told["not_confirmed"] = session.not_confirmed or told["not_confirmed"]
         return msgspec.structs.replace(session, is_provisional=False, **told)
-    if change.state == session.state and change.state in WITH_PROBLEMS:
+    if change.state == session.state and change.state in WITH_DETAIL:
         return msgspec.structs.replace(session, detail=_detail(change.detail))
     if change.state == session.state or change.state not in MOVES[session.state]:
         return session
@@ -129,7 +129,7 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
     facts: dict[str, object] = {"started_at": session.started_at or at}
     if change.state.is_terminal:
         facts |= _facts(change)
-    elif change.state in WITH_PROBLEMS:
+    elif change.state in WITH_DETAIL:
         facts["detail"] = _detail(change.detail)
     return move(session, change.state, now, at=at, **facts)
 

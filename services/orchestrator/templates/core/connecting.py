@@ -127,9 +127,22 @@ def _problems(venue: ChosenVenue, *, is_simulated: bool, is_live: bool) -> list[
         errors.append(FieldError(f"{at}.secret", text))
     if template.needs_account and trades and choice.account is None:
         errors.append(FieldError(f"{at}.account", f"{choice.adapter} needs the account to trade"))
-    if trades and not is_live:
-        errors += _paper_problems(venue)
+    if trades:
+        errors += _live_problems(venue) if is_live else _paper_problems(venue)
     return errors
+
+
+def _live_problems(venue: ChosenVenue) -> Iterator[FieldError]:
+    """What would have live trading take the venue's paper side for its orders or its data."""
+    template = venue.template
+    paper = template.paper or BySide()
+    for side in venue.sides:
+        for field, value in venue.given(side).items():
+            of_paper = (paper.of(side).get(field), *template.paper_choices.get(field, ()))
+            if field in paper.of(side) and value in of_paper:
+                yield FieldError(
+                    f"{venue.at}.config.{field}", "is for paper trading, and this is live trading"
+                )
 
 
 def _paper_problems(venue: ChosenVenue) -> Iterator[FieldError]:
