@@ -142,7 +142,7 @@ def test_what_a_result_does_not_have_is_not_found_and_no_empty_list() -> None:
     )
     for part, said in (
         (ResultPart.OPEN_POSITIONS, "does not tell what it left open"),
-        (ResultPart.REPORT, "no report"),
+        (ResultPart.REPORT, "no tear sheet"),
     ):
         with pytest.raises(FaultError, match=said) as refused:
             read(old, part)
