@@ -83,6 +83,8 @@ class VenueReports:
 
         Raises ReportsFailed when it does not say. One question at a time.
         """
+        # Binance's adapter answers with nothing, and asks nothing, of an order that it failed to hear of some times.
+        getattr(client, "_generate_order_status_retries", {}).pop(order.client_order_id, None)
         about = {"command_id": UUID4(), "ts_init": self._kernel.clock.timestamp_ns()}
         command = GenerateOrderStatusReport(
             order.instrument_id, order.client_order_id, order.venue_order_id, **about
