@@ -5,7 +5,7 @@ an adapter, and for a position in an instrument that is not loaded. So the venue
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -245,7 +245,7 @@ class VenueGate:
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"fills that may be missing: {error}")
 
-    async def _settle(self, client: Any, noted: frozenset[tuple[str, str]], venue: Side) -> None:
+    async def _settle(self, client: Any, noted: Collection[tuple[str, str]], venue: Side) -> None:
         await self._claims.settle(
             str(client.id), noted, venue, lambda order: self._reports.of_order(client, order)
         )

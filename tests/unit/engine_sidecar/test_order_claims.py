@@ -4,11 +4,13 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+from nautilus_trader.live.reconciliation import create_order_canceled_event
+from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
-from flotilla.engine_sidecar.engine.venues.claims import Claims, Found
+from flotilla.engine_sidecar.engine.venues.claims import MOST_ASKED, Claims, Found
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Side
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed
 
@@ -22,18 +24,35 @@ def claims(end: str, *, client: str = "V") -> tuple[Claims, Any, list[Found | No
     order = made(instrument=BTC)
     event = getattr(TestEventStubs, f"order_{end}")(order)
     order.apply(event)
+    made, told = claims_of(event, client=client)
+    return made, order, told
+
+
+def claims_of(*events: Any, client: str = "V") -> tuple[Claims, list[Found | None]]:
+    """Claims that heard of these ends, and what is told of them."""
     told: list[Found | None] = []
     heard: list[Any] = []
+    orders = {each.client_order_id: SimpleNamespace(**named(each)) for each in events}
     kernel = SimpleNamespace(
-        cache=SimpleNamespace(order=lambda _: order),
+        cache=SimpleNamespace(order=orders.get),
         msgbus=SimpleNamespace(subscribe=lambda _, handler: heard.append(handler)),
     )
-    clients = [SimpleNamespace(id=client, account_id=event.account_id)]
+    clients = [SimpleNamespace(id=client, account_id=events[0].account_id)]
     found = Claims(kernel, clients, lambda _, what: told.append(what))
     found.begin()
-    heard[0](event)
-    assert found.is_claim(event)
-    return found, order, told
+    for each in events:
+        heard[0](each)
+        assert found.is_claim(each)
+    return found, told
+
+
+def submitted(name: str) -> Any:
+    order = TestExecStubs.limit_order(instrument=BTC, client_order_id=ClientOrderId(name))
+    return TestExecStubs.make_submitted_order(order)
+
+
+def named(event: Any) -> dict[str, Any]:
+    return {"instrument_id": event.instrument_id, "client_order_id": event.client_order_id}
 
 
 async def nobody_asks(_: Any) -> None:
@@ -65,6 +84,44 @@ async def test_of_a_rejected_order_the_venue_is_asked_until_it_says() -> None:
     assert told == []
     await made.settle("V", made.noted(), NOTHING, ask)
     assert told == [("FILLED", Decimal(1))]
+
+
+async def test_of_an_order_that_is_only_supposed_to_be_cancelled_the_venue_is_asked() -> None:
+    order = TestExecStubs.make_accepted_order(instrument=BTC)
+    made, told = claims_of(supposed := create_order_canceled_event(order=order, ts_now=1))
+    assert supposed.reconciliation
+
+    async def ask(_: Any) -> Found:
+        return "FILLED", Decimal(1)
+
+    await made.settle("V", made.noted(), NOTHING, ask)
+    assert told == [("FILLED", Decimal(1))]
+
+
+async def test_one_look_asks_of_so_many_orders_and_of_none_after_one_that_failed() -> None:
+    orders = [submitted(f"O-{number}") for number in range(MOST_ASKED + 3)]
+    made, told = claims_of(*(TestEventStubs.order_rejected(each) for each in orders))
+    asked: list[Any] = []
+    is_away = False
+
+    async def ask(order: Any) -> Found:
+        asked.append(order.client_order_id)
+        if is_away:
+            raise ReportsFailed("503")
+        return "REJECTED", Decimal()
+
+    await made.settle("V", made.noted(), NOTHING, ask)
+    assert len(asked) == len(told) == MOST_ASKED
+    asked.clear()
+    is_away = True
+    for _ in range(3):
+        await made.settle("V", made.noted(), NOTHING, ask)
+    assert len(set(asked)) == len(asked) == 3
+    assert len(told) == MOST_ASKED
+    is_away = False
+    await made.settle("V", made.noted(), NOTHING, ask)
+    assert len(told) == len(orders)
+    assert made.noted() == ()
 
 
 async def test_what_is_open_is_told_once_and_its_end_too() -> None:
