@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from flotilla.engine_sidecar.engine.answering import answer
 from flotilla.engine_sidecar.engine.exit.intervening import Intervening
 from flotilla.engine_sidecar.engine.exit.stopping import Stopping
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
@@ -33,7 +34,7 @@ from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not
 from flotilla.engine_sidecar.engine.venues.reach import addresses, heard_of, note_reach, why_not_reached
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports
 from flotilla.engine_sidecar.engine.waiting import Waiting
-from flotilla.engine_sidecar.link.asking import AcceptDifference, Answer, Ask, Intervene
+from flotilla.engine_sidecar.link.asking import Ask
 from flotilla.engine_sidecar.link.frames import (
     BrakeTaken,
     Ended,
@@ -53,62 +54,7 @@ from flotilla.engine_sidecar.strategies.guard import fault_text
 from flotilla.engine_sidecar.strategies.packages import OpenPackages
 from flotilla.schemas.alerts import AGREED, CLOCK_OFF, MISMATCH, UNEXPECTED_COMMAND
 from flotilla.schemas.brakes import EngineBrake
-from flotilla.schemas.fault import Fault, FaultCode, FaultError, fault
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
-
-
-async def answer(
-    asked: Ask,
-    strategies: RunningStrategies,
-    intervening: Intervening,
-    venues: VenueGate,
-    *,
-    kernel: Any,
-    send: Callable[[object], None],
-) -> None:
-    """Has done what is asked, and sends the answer; a stop of the engine breaks it off and is answered too."""
-    try:
-        done = await _done(asked, strategies, intervening, venues)
-    except FaultError as error:
-        send(Answer(asked.number, fault=error.fault))
-    except asyncio.CancelledError:
-        text = "the engine stops; what was asked may be half done"
-        send(Answer(asked.number, fault=Fault(code=FaultCode.CONFLICT, message=text)))
-        raise
-    except Exception as error:
-        kernel.logger.exception("a question could not be answered", error)  # noqa: TRY401, PLE1205 - it is NautilusTrader's
-        send(Answer(asked.number, fault=Fault(code=FaultCode.INTERNAL, message=fault_text(error))))
-    else:
-        send(done)
-
-
-async def _done(
-    asked: Ask, strategies: RunningStrategies, intervening: Intervening, venues: VenueGate
-) -> Answer:
-    if isinstance(asked.question, AcceptDifference):
-        return Answer(asked.number, message=_accepted(venues, asked.question.shown))
-    if isinstance(asked.question, Intervene):
-        came_of_it = await intervening.intervene(asked.question)
-        return Answer(
-            asked.number,
-            not_confirmed=came_of_it.not_confirmed,
-            orders_cancelled=came_of_it.orders_cancelled,
-            positions_closed=came_of_it.positions_closed,
-        )
-    message, strategy_id, not_confirmed = await strategies.carry_out(asked.question)
-    return Answer(asked.number, strategies.views(), message, strategy_id, not_confirmed)
-
-
-def _accepted(venues: VenueGate, shown: str | None) -> str:
-    """What is taken as it is. Raises FaultError `conflict` where that is nothing, or not what was shown."""
-    if not venues.told:
-        raise fault(FaultCode.CONFLICT, "engine and venue agree: there is nothing to accept")
-    differs = in_words(venues.told)
-    if shown is not None and shown != differs:
-        raise fault(FaultCode.CONFLICT, f"something else differs by now: {differs}")
-    venues.accept()
-    return differs
-
 
 MEASURE_S: Final = 1.0
 # How much longer than its stop may take an engine whose sidecar is gone has before its process ends.
@@ -188,8 +134,8 @@ class LiveEngine:
                 tasks.create_task(self._node.keep_state(), name="keeping state"),
             ]
             watching = [
-                tasks.create_task(self._venues.watch(), name="comparing with venues"),
-                tasks.create_task(self._waiting.watch(), name="what the start waits for"),
+                tasks.create_task(self._looking("comparing with venues", self._venues.watch())),
+                tasks.create_task(self._looking("watching the start", self._waiting.watch())),
             ]
             ending = await self._ending
             for task in watching:
@@ -221,6 +167,14 @@ class LiveEngine:
         except Exception as error:  # noqa: BLE001 - whatever NautilusTrader raises ends the run, in order
             self._on_crash("the node", error)
         self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, "the node stopped of itself")
+
+    async def _looking(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever is raised in it ends the run in order, with what is open taken care of."""
+        try:
+            await work
+        except Exception as error:
+            self._kernel.logger.exception(what, error)  # noqa: TRY401 - it is NautilusTrader's
+            self._on_crash(what, error)
 
     async def _end(self, ending: Ending, node: asyncio.Task[None]) -> Ended:
         self._link.send(Phase(RunState.STOPPING, ending.detail))
@@ -273,8 +227,12 @@ class LiveEngine:
         if why := self._conversions.why_not():
             self._end_with(StopPolicy.LEAVE, FailureReason.CONFIG, why)
             return False
-        self._waiting.begin(RunState.RECONCILING, await self._clocks())
-        return not self._ending.done()
+        clocks = await self._clocks()
+        # A stop may have come while venues were asked: nothing is said after it.
+        if self._ending.done():
+            return False
+        self._waiting.begin(RunState.RECONCILING, clocks)
+        return True
 
     async def _clocks(self) -> str:
         """What is wrong with the clock by the venues that are traded at, for which people are alerted."""
