@@ -84,7 +84,7 @@ class LiveEngine:
         self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
         self._kernel = self._node.kernel
         self._asked = ask_for_named(self._kernel)
-        offer_catalog(self._kernel, self._asked, Path(run.catalog_path))
+        self._of_catalog = offer_catalog(self._kernel, self._asked, Path(run.catalog_path))
         self._tap = Tap(self._kernel, link.send)
         self._conversions = Conversions(self._kernel, self._on_no_rate)
         self._feeds = Feeds(self._kernel, loop.time, run.plan.always_open)
@@ -220,7 +220,7 @@ class LiveEngine:
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
             return False
         named = {instrument for each in self._asked for instrument in each.instruments}
-        unfits, reason = unfit(self._kernel, named)
+        unfits, reason = unfit(self._kernel, named, self._of_catalog)
         if unfits:
             self._end_with(StopPolicy.LEAVE, reason, unfits)
             return False

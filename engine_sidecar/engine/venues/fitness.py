@@ -41,17 +41,20 @@ def _hear(client: Any, account: Any, name: str) -> None:
     setattr(account, name, heard)
 
 
-def unfit(kernel: Any, instruments: Collection[InstrumentId]) -> tuple[str, FailureReason]:
+def unfit(
+    kernel: Any, instruments: Collection[InstrumentId], of_catalog: Collection[InstrumentId] = ()
+) -> tuple[str, FailureReason]:
     """Why the engine cannot trade as configured, by field, and what to call that; empty where nothing is known against it.
 
-    `instruments` are those of its venues that its strategies name.
+    `instruments` are those of its venues that its strategies name. Of those `of_catalog` no venue says whether they trade now.
     """
     found = [(name, kernel.cache.instrument(name)) for name in instruments]
     known = {name: instrument for name, instrument in found if instrument is not None}
     wrong = [*_keys(kernel.exec_engine._clients.values()), *_sizes(kernel.trader.strategies(), known)]
     # A halt passes.
     reason = FailureReason.CONFIG if wrong else FailureReason.VENUE
-    return "; ".join((*wrong, *_halts(known))), reason
+    said = {name: instrument for name, instrument in known.items() if name not in of_catalog}
+    return "; ".join((*wrong, *_halts(said))), reason
 
 
 def _keys(clients: Iterable[Any]) -> Iterator[str]:

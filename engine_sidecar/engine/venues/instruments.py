@@ -90,24 +90,27 @@ def ask_for_named(kernel: Any) -> tuple[Asked, ...]:
     return tuple(asked)
 
 
-def offer_catalog(kernel: Any, asked: Iterable[Asked], catalog: Path) -> None:
+def offer_catalog(kernel: Any, asked: Iterable[Asked], catalog: Path) -> Collection[InstrumentId]:
     """Has a simulated engine's clients take from the catalog what their venues do not give of what is named. Call it before the start.
 
-    Where orders go to a venue its own word counts, and nothing is offered. A replay has all of the catalog by itself.
+    Where orders go to a venue its own word counts, and nothing is offered. A replay has all of the catalog by itself. Returns what was
+    taken so far, also while clients connect.
     """
+    taken: set[InstrumentId] = set()
     has_replay = any(isinstance(each, ReplayDataClient) for each in kernel.data_engine._clients.values())
     if has_replay or any(map(_loads, kernel.exec_engine._clients.values())):
-        return
+        return taken
     wanted = {each.value for each in _wanted(kernel.trader)}
     left = {each.id: each for each in instruments_of(catalog, wanted)}
     for one in asked:
         if offered := {name: left.pop(name) for name in one.instruments if name in left}:
-            _fall_back(one, offered, kernel.logger)
+            _fall_back(one, offered, taken, kernel.logger)
     for instrument in left.values():
         kernel.cache.add_instrument(instrument)
+    return taken
 
 
-def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], log: Any) -> None:
+def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[InstrumentId], log: Any) -> None:
     """Adds what is offered to the provider where loading it gave nothing; an unknown id raises KeyError at some adapters."""
     provider, load = asked.provider, asked.provider.load_ids_async
 
@@ -121,6 +124,7 @@ def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], log: Any) -> N
             if provider.find(name) is None and name in offered:
                 log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
                 provider.add(offered[name])
+                taken.add(name)
 
     provider.load_ids_async = load_or_take
 

@@ -94,3 +94,10 @@ def test_what_is_wrong_is_told_by_field(kernel: Any, told: str, reason: FailureR
     text, said = unfit(kernel, (PERPETUAL.id, InstrumentId.from_str("GONE.BINANCE")))
     assert (said, bool(text)) == (reason, bool(told))
     assert told in text
+
+
+def test_a_halt_that_is_on_record_in_the_catalog_is_none_that_the_venue_says() -> None:
+    kernel = kernel_of(strategy(Decimal(0)), status="BREAK")
+    text, _ = unfit(kernel, (PERPETUAL.id,), of_catalog={PERPETUAL.id})
+    assert "the venue says" not in text
+    assert "trade_size of S-1 is 0" in text
