@@ -34,6 +34,12 @@ AWAY = "MOODY data is not connected"
 
 
 @pytest.fixture(scope="module")
+def runtime() -> str:
+    """Nothing here depends on it."""
+    return "process"
+
+
+@pytest.fixture(scope="module")
 def stack(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """One whose engines can import the venue and the strategies of this folder."""
     folder = tmp_path_factory.mktemp("own")
