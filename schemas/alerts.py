@@ -227,6 +227,19 @@ FLATTEN_NOT_CONFIRMED: Final = _engine(
     " unless it is braked.",
     "Look at the venue; ask again, or close by hand there.",
 )
+LOSS_LIMIT_LIFTED: Final = _engine(
+    "loss_limit_lifted",
+    Severity.INFO,
+    "A loss limit that was reached counts anew: somebody resumed the engine, or a new trading day began and the limit was to end with it.",
+    _NOTHING,
+)
+LOSS_LIMIT: Final = _engine(
+    "loss_limit",
+    Severity.CRITICAL,
+    "A loss limit of the engine was reached: the message says which, at what equity, and what follows.",
+    "Look at what it holds. `flotilla engine inspect` has what was lost; `flotilla engine resume` sets it free, and its losses count anew then.",
+    closed_by=LOSS_LIMIT_LIFTED,
+)
 UNEXPECTED_COMMAND: Final = _engine(
     "unexpected_command",
     Severity.WARNING,

@@ -9,8 +9,10 @@ from msgspec import Meta
 
 from flotilla.schemas.ids import InstanceId, Name, StrategyName
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.loss_limits import LossLimits
 from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
+from flotilla.schemas.trading_hours import TradingHours
 
 WORKER_TEMPLATE: Final = "backtest_worker"
 """The template of engines that run backtests; they come and go by themselves."""
@@ -120,7 +122,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     the contract's and decide nothing: any value but the default is refused. `labels` say what the engine is for, such as
     `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`. `actors` and
     `exec_algorithms` run beside the strategies, from the same modules; what one of them raises ends the engine.
-    `signals` names those that may be sent to the engine from outside; none is by default.
+    `signals` names those that may be sent to the engine from outside; none is by default. `loss_limits` and `trading_hours` are kept beside
+    the strategies, by the wall clock; null leaves them to the template.
     """
 
     engine_type: str = "live"
@@ -145,6 +148,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     signals: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()
     exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
+    loss_limits: LossLimits | None = None
+    trading_hours: TradingHours | None = None
 
     def __post_init__(self) -> None:
         _normalise(self, "engine_type", self.engine_type.strip().lower(), _ENGINE_TYPES)

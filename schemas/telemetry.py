@@ -4,6 +4,7 @@ Money, prices and quantities are decimal strings as NautilusTrader prints them; 
 """
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +13,9 @@ import msgspec
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.loss_limits import LossesView
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.trading_hours import HoursView
 
 T = TypeVar("T")
 
@@ -222,6 +225,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
     `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the time since its host's boot, for
     `RenewLease.as_of_s`. `brake` is the one that the sidecar knows of, `is_brake_taken` when its engine has taken it.
+    `losses` and `trading_hours` are null where the engine has no such limits.
     """
 
     instance_id: InstanceId
@@ -249,6 +253,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     monotonic_s: float | None = None
     brake: EngineBrake = RELEASED
     is_brake_taken: bool = True
+    losses: LossesView | None = None
+    trading_hours: HoursView | None = None
 
 
 class QuietData(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +289,14 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
     quiet: tuple[QuietData, ...] = ()
 
 
+class MarkedEquity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the accounts are worth with everything open valued at the market; `amount` is null for what `unknown` says."""
+
+    currency: str
+    amount: Decimal | None
+    unknown: tuple[str, ...] = ()
+
+
 class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Once a second from the engine: counts since its start, and money per currency.
 
@@ -309,6 +323,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     not_loaded: tuple[str, ...] = ()
     not_compared: tuple[str, ...] = ()
     queues: dict[str, int] = {}
+    equity: MarkedEquity | None = None
 
 
 class StopFlag(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from flotilla.engine_sidecar.link.messages import BrakeAsked, EndAsked, LeaseRen
 from flotilla.engine_sidecar.session.core.trading import UP
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.brakes import AcceptDifferent, SetBrake
+from flotilla.schemas.brakes import AcceptDifferent, SetBrake, is_crossed
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.session import (
@@ -76,12 +76,12 @@ class Commands:
     async def brake(self, command: SetBrake) -> CommandAccepted:
         """Puts a brake on, or lifts it. `is_taken` tells whether the engine has taken it when it is answered.
 
-        Raises `conflict` for a brake that is older than the session's own.
+        Raises `conflict` for a brake that is older than the session's own, or crossed one that a loss limit put on.
         """
         fence(self._spec, command.session_id)
         known = self._handlers.session.brake
-        if command.brake.number < known.number:
-            text = f"brake {command.brake.number} is older than the session's own, {known.number}"
+        if command.brake.number < known.number or is_crossed(command.brake, known):
+            text = f"brake {command.brake.number} is older than the session's own, {known.number}: {known.text or 'none'}"
             raise fault(FaultCode.CONFLICT, text)
         self._handlers.post(BrakeAsked(command.brake))
         is_taken = await self._handlers.braked(command.brake.number, BRAKE_S)
@@ -125,9 +125,10 @@ class Commands:
         return self._accepted(command.request_id, f"renewed for {command.ttl_s:g} s")
 
     async def describe(self, question: LookIntoEngine) -> SessionSpec:
-        """What the sidecar was told to run, with the brake that is on now. Secrets are no part of it: the plan names them only."""
+        """What the sidecar was told to run, with the brake that is on now and what it lost. Secrets are no part of it: the plan names them only."""
         fence(self._spec, question.session_id)
-        return msgspec.structs.replace(self._spec, brake=self._handlers.session.brake)
+        session = self._handlers.session
+        return msgspec.structs.replace(self._spec, brake=session.brake, losses=session.losses)
 
     async def _intervene(self, command: EngineCommand, policy: StopPolicy) -> CommandAccepted:
         fence(self._spec, command.session_id)

@@ -192,6 +192,8 @@ def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: Engine
         packages=archives,
         wheels=wheels,
         brake=brake,
+        equity_currency=spec.loss_limits.currency if spec.loss_limits else "",
+        trading_hours=spec.trading_hours,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from flotilla.cli import limit_options
 from flotilla.cli.options import labels as label_option
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
@@ -55,6 +56,7 @@ _OPTIONS: Final = (
     click.option("--cpus", metavar="NUMBER", help="CPU limit, such as 1.5."),
     click.option("--max-order-rate", type=int, metavar="NUMBER", help="Orders per minute, at most."),
     click.option("--max-position-size", type=float, metavar="AMOUNT", help="Of one order, at most."),
+    *limit_options.OPTIONS,
     label_option("A label such as desk=rates, to find it by; may be repeated."),
     click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False)),
     click.option(
@@ -85,6 +87,11 @@ def engine_config(
     venues_file: Any = None,
     actor: Iterable[str] = (),
     exec_algorithm: Iterable[str] = (),
+    loss_limit: Iterable[str] = (),
+    trading_window: Iterable[str] = (),
+    equity_currency: str | None = None,
+    rollover: str | None = None,
+    timezone: str | None = None,
     labels: Mapping[str, str] | None = None,
     ground: EngineConfig | None = None,
     **plain: Any,
@@ -100,6 +107,9 @@ def engine_config(
     if connected := _venues(venue_options, venues_file):
         over["venues"] = connected
     over |= beside(actor, exec_algorithm)
+    over |= limit_options.limit_fields(
+        loss_limit, trading_window, equity_currency=equity_currency, rollover=rollover, timezone=timezone
+    )
     default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
     config = {**default, **given, **over, "instance_id": name}
     for field, added in (("parameters", pairs(param, "--param")), ("labels", labels)):

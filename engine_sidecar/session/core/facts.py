@@ -10,6 +10,7 @@ from flotilla.engine_sidecar.link.messages import Effect, Publish
 from flotilla.engine_sidecar.session.core.watch import Pulse
 from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.brakes import RELEASED, EngineBrake
+from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses, LossesView, Mark
 from flotilla.schemas.session import AccountLease, SessionSpec, reducing_s
 from flotilla.schemas.states import RunState
 
@@ -78,6 +79,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     `refused` are the phases that came where they cannot (before, said), each alerted once.
     `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
     told of it. `brake` is the one that was asked for last, `taken` the one that the engine has taken; they differ while that is not known.
+    `mark` is the last equity that was known, `unmarked` says why it is not known now. `cut_at` is when the engine was last told to cut
+    its losses, in monotonic seconds.
     """
 
     spec: SessionSpec
@@ -112,6 +115,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     at_rest: frozenset[str] = frozenset()
     brake: EngineBrake = RELEASED
     taken: EngineBrake = RELEASED
+    losses: KeptLosses = NOTHING_KEPT
+    mark: Mark | None = None
+    unmarked: tuple[str, ...] = ()
+    cut_at: float = -math.inf
 
     @property
     def is_out_of_orders(self) -> bool:
@@ -122,6 +129,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def is_brake_taken(self) -> bool:
         """True when the brake that was asked for is the one that holds: an engine that was not forked yet begins with it."""
         return self.taken == self.brake
+
+    @property
+    def losses_view(self) -> LossesView | None:
+        """What is known of its losses; None where it has no limits."""
+        limits = self.spec.loss_limits
+        if limits is None:
+            return None
+        return LossesView(limits=limits, kept=self.losses, last=self.mark, unknown=self.unmarked)
 
     @property
     def is_frozen(self) -> bool:

@@ -33,7 +33,7 @@ from flotilla.engine_sidecar.link.messages import (
     StopAsked,
     ZygoteGone,
 )
-from flotilla.engine_sidecar.session.core import ending, trading, watch
+from flotilla.engine_sidecar.session.core import ending, losses, trading, watch
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert, granted
 from flotilla.engine_sidecar.session.core.watch import Finding
@@ -67,7 +67,7 @@ _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONC
 def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
     lease = granted(spec.lease, now) if spec.lease is not None else None
-    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake)
+    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake, losses=spec.losses)
     return session, (Publish(StateChange(state=RunState.BOOTING)),)
 
 
@@ -111,7 +111,9 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case BrakeTaken(brake=brake):
             return trading.brake_taken(session, brake, now)
         case Observed():
-            return trading.observed(session, message, now)
+            session, effects = trading.observed(session, message, now)
+            session, more = losses.weighed(session, message.metrics, now)
+            return session, (*effects, *more)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
             return _at_rest(session, name, is_at_rest=is_at_rest), ()
         case LinkClosed(error=error):

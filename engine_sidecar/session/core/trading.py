@@ -8,6 +8,7 @@ import msgspec
 
 from flotilla.engine_sidecar.link.frames import GoOn, PutBrake, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
+from flotilla.engine_sidecar.session.core import losses
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert, renewed
 from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN
@@ -58,6 +59,7 @@ MOST_TOLD: Final = 200
 BAR_GRACE_S: Final = 30.0
 """How much later than its interval a bar may come where the market is known to be open and nobody gave a limit."""
 NOTED_AFTER_S: Final = 30.0
+_UNWATCHED: Final = "the loss limits are not watched: "
 _AT_WORK: Final = ("RUNNING", "STARTING", "RESUMING")
 
 
@@ -76,6 +78,8 @@ def problems(
     found += metrics.not_loaded
     found += metrics.not_compared
     found += [f"{client} is not connected" for client in metrics.not_connected]
+    if metrics.equity is not None and metrics.equity.amount is None:
+        found.append(f"{_UNWATCHED}{', '.join(metrics.equity.unknown)}")
     for feed in metrics.feeds:
         found += [f"the replay of {feed.venue} has no {what}" for what in feed.not_there]
         if feed.is_finished:
@@ -164,9 +168,10 @@ def brake_asked(session: Session, brake: EngineBrake) -> Step:
     if brake.number <= session.brake.number:
         return session, ()
     session = msgspec.structs.replace(session, brake=brake)
+    session, lifted = losses.set_free(session, brake)
     if not session.is_forked:
-        return msgspec.structs.replace(session, taken=brake), ()
-    return session, (Send(PutBrake(brake)),)
+        return msgspec.structs.replace(session, taken=brake), lifted
+    return session, (Send(PutBrake(brake)), *lifted)
 
 
 def brake_taken(session: Session, brake: EngineBrake, now: float) -> Step:
@@ -196,9 +201,11 @@ def observed(session: Session, message: Observed, now: float) -> Step:
 def begun(session: Session, now: float) -> Step:
     """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
     session = msgspec.structs.replace(session, state=RunState.TRADING, problems=())
-    if not (session.suspected or session.taken.is_on):
+    # What is held may have no price in the moment in which data is subscribed: that has to last.
+    found = tuple(problem for problem in session.suspected if not problem.startswith(_UNWATCHED))
+    if not (found or session.taken.is_on):
         return session, (Publish(StateChange(state=RunState.TRADING)),)
-    return _judge(session, session.suspected, now)
+    return _judge(session, found, now)
 
 
 def _unbraked(session: Session) -> tuple[str, ...]:

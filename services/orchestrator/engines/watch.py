@@ -191,7 +191,7 @@ class Watch:
             self._claims.note(beat.instance_id, None, "heartbeat", Finding(Sort.UNKNOWN, text))
             return
         self._claims.heard(beat)
-        if engine and engine.session and _is_news(engine.session):
+        if engine and engine.session and (_is_news(engine.session) or _is_limited(engine, beat)):
             self.look(beat.instance_id)
 
     async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
@@ -222,6 +222,14 @@ def _is_news(session: Session) -> bool:
     order = session.stop
     is_untold = order is not None and order.acknowledged_at is None and order.terminated_at is None
     return session.state in (RunState.UNKNOWN, RunState.SILENT) or is_untold
+
+
+def _is_limited(engine: Engine, beat: Heartbeat) -> bool:
+    """True when a heartbeat tells of a loss limit that the record does not know to be reached, or lifted."""
+    if beat.brake.number < engine.brake.number:
+        return False
+    kept = beat.losses.kept if beat.losses is not None else engine.losses
+    return beat.brake != engine.brake or kept.tripped != engine.losses.tripped
 
 
 def _publish_again(engine: Engine | None) -> Decision | None:

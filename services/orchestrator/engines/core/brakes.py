@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from flotilla.schemas.brakes import AcceptMismatch, EngineBrake
+from flotilla.schemas.brakes import AcceptMismatch, EngineBrake, is_crossed, is_narrower
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.loss_limits import resumed
 from flotilla.schemas.session import CommandAccepted
 from flotilla.schemas.states import Brake, DesiredState, RunState, StopPolicy
 from flotilla.schemas.telemetry import Heartbeat
@@ -47,12 +48,30 @@ def brake(
     Raises FaultError: `invalid` for what trades nothing, `conflict` where nothing runs that could be braked.
     """
     _refuse(engine, asked)
-    put = engine.brake if asked.brake is None else _put(engine.brake, asked, heartbeat, now)
-    changed = msgspec.structs.replace(engine, brake=put)
+    put = engine.brake if asked.brake is None else _put(engine, asked, heartbeat, now)
+    losses = resumed(engine.losses) if asked.brake == Brake.NONE else engine.losses
+    changed = msgspec.structs.replace(engine, brake=put, losses=losses)
     session = changed.session if changed.is_active else None
     told = session.session_id if session and session.state != RunState.SCHEDULED else None
     reply = accepted(changed, request_id, _message(put, asked), told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
+
+
+def as_heard(engine: Engine, heartbeat: Heartbeat | None) -> Engine:
+    """The engine with what its loss limits did and know, as the sidecar of its session says.
+
+    A brake of the sidecar's own that crossed somebody's holds if it is the narrower; else that one is told again under a later number.
+    """
+    session = engine.session
+    if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
+        return engine
+    theirs, ours = heartbeat.brake, engine.brake
+    if theirs.number < ours.number:
+        return engine  # it has not heard of the brake, and what it says of its losses may be of before
+    losses = heartbeat.losses.kept if heartbeat.losses is not None else engine.losses
+    if is_crossed(ours, theirs) and not is_narrower(theirs.brake, ours.brake):
+        theirs = msgspec.structs.replace(ours, number=ours.number + 1)
+    return msgspec.structs.replace(engine, brake=theirs, losses=losses)
 
 
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:
@@ -150,11 +169,15 @@ def _will_run(engine: Engine) -> bool:
     return engine.is_active and engine.desired == DesiredState.RUNNING and session is not None
 
 
-def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
+def _put(engine: Engine, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
     """The brake that is asked for; whose it is does not change when it is on already."""
+    present = engine.brake
     # A record that was put back may be behind what its engine was told.
     heard = heartbeat.brake.number if heartbeat is not None else 0
-    if asked.brake is None or (asked.brake == present.brake and heard <= present.number):
+    is_new = asked.brake != present.brake or heard > present.number
+    # A limit that was reached without a brake is lifted too.
+    lifts = asked.brake == Brake.NONE and bool(engine.losses.tripped)
+    if asked.brake is None or not (is_new or lifts):
         return present
     number = max(present.number, heard) + 1
     by = asked.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]

@@ -130,6 +130,8 @@ def _spec(
         has_egress=has_egress,
         worker=worker,
         stale_feed_after_s=config.stale_feed_after_s or template.defaults.stale_feed_after_s,
+        loss_limits=config.loss_limits or template.defaults.loss_limits,
+        trading_hours=config.trading_hours or template.defaults.trading_hours,
     )
 
 
