@@ -20,6 +20,8 @@ MAKERS = {"Alert", "FleetAlert", "AlertKind"}
 # As people have seen them since before there was a table: code → severity, and the graver one where there are two.
 SAID = {
     "agreed": "info",
+    "loss_limit": "critical",
+    "loss_limit_lifted": "info",
     "account_held": "critical",
     "cache_back": "info",
     "cache_incomplete": "critical",
@@ -148,6 +150,7 @@ def test_the_sidecars_alerts_that_stay_open_are_taken_back_by_another() -> None:
         "frozen": "recovered",
         "lease_lost": "lease_regained",
         "cache_lost": "cache_back",
+        "loss_limit": "loss_limit_lifted",
     }
 
 
