@@ -42,7 +42,7 @@ def _limit(losses: LossesView, limit: LossLimit, currency: str) -> str:
         return f"{limit.text}: counts from the next mark"
     most = f"{_amount(limit.amount(base.equity))} {currency}"
     of = "the day's first" if limit.measure == LossMeasure.DAY else "the highest"
-    used = "unknown" if lost is None else f"{_amount(max(lost, Decimal(0)))} {currency}"
+    used = "an unknown amount" if lost is None else f"{_amount(max(lost, Decimal(0)))} {currency}"
     return f"{limit.text}: {used} lost of {most}, from {of} equity {_mark(base, currency)}"
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -20,6 +20,7 @@ from flotilla.schemas.loss_limits import LossMeasure
 from flotilla.schemas.states import Brake, RunState
 from flotilla.schemas.trading_hours import Weekday
 from tests.e2e.engines import engine_pids, eventually, paced, stopped
+from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.rest import ENGINE, Rest
 from tests.e2e.stacks import RunningStack, parent_of
 from tests.integration.exchanges.running import Venue, exchange
@@ -44,10 +45,11 @@ CONFIG: Final = {
 }
 
 
-@pytest.fixture(scope="module", params=["process"])
-def runtime(request: pytest.FixtureRequest) -> str:
-    """One: the limits are watched by the same sidecar in both."""
-    return str(request.param)
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """One whose engines can import the strategy; of one runtime, since the limits are watched by the same sidecar in both."""
+    with stack_with_own_code("process", tmp_path_factory.mktemp("image")) as made:
+        yield made
 
 
 @pytest.fixture

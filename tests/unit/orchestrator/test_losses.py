@@ -59,7 +59,10 @@ def test_every_session_that_begins_is_handed_what_was_kept() -> None:
 
 def test_a_resume_lifts_it_on_record_too_where_no_session_runs() -> None:
     before = engine(session(RunState.STOPPED), losses=TRIPPED, brake=BY_LIMIT)
-    after = brakes.brake(before, RESUME, request_id="r", heartbeat=None, now=NOW).engine
+    decision = brakes.brake(before, RESUME, request_id="r", heartbeat=None, now=NOW)
+    assert decision.reply is not None
+    assert decision.reply.message.endswith("; its loss limits count anew")
+    after = decision.engine
     assert (after.brake.brake, after.brake.number, after.losses.tripped) == (Brake.NONE, 2, ())
     assert (after.losses.counted_from, after.losses.peak) == (None, TRIPPED.peak)
 

@@ -53,7 +53,8 @@ def brake(
     changed = msgspec.structs.replace(engine, brake=put, losses=losses)
     session = changed.session if changed.is_active else None
     told = session.session_id if session and session.state != RunState.SCHEDULED else None
-    reply = accepted(changed, request_id, _message(put, asked), told)
+    counts_anew = "; its loss limits count anew" if losses != engine.losses else ""
+    reply = accepted(changed, request_id, _message(put, asked) + counts_anew, told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
 
 
