@@ -35,6 +35,7 @@ from flotilla.engine_sidecar.link.frames import (
     EndNow,
     GateShut,
     GoOn,
+    HoldLease,
     Measured,
     Phase,
     PutBrake,
@@ -150,6 +151,8 @@ class LiveEngine:
             on_shut=lambda: link.send(GateShut()),
         )
         self._put(run.brake)
+        if run.lease_until_s is not None:
+            self._node.gate.lease_until_s = run.lease_until_s
         self._intervening = Intervening(
             self._kernel,
             self._tap,
@@ -322,6 +325,8 @@ class LiveEngine:
                     self._withdrawing.limit(is_reducing=True)
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
+                case HoldLease(until_s=until_s):
+                    self._node.gate.lease_until_s = until_s
                 case Ask() as asked:
                     self._begin(tasks, self._answer(asked), "answer")
                 case Run():

@@ -79,7 +79,8 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     """First frame to the engine process: what to run. `stop_policy` is for stops that nobody ordered, such as a replay's end.
 
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
-    the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning.
+    the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning. `lease_until_s` is
+    when the lease on its accounts runs out, in seconds since boot; null where it holds none.
     """
 
     instance_id: str
@@ -94,6 +95,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     packages: tuple[bytes, ...] = ()
     wheels: str = ""
     brake: EngineBrake = RELEASED
+    lease_until_s: float | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -123,7 +125,13 @@ class PutBrake(msgspec.Struct, frozen=True, tag=True):
     brake: EngineBrake
 
 
-type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | Ask
+class HoldLease(msgspec.Struct, frozen=True, tag=True):
+    """The lease on its accounts lasts until then, in seconds since boot; beyond it every new order is looked at by the engine itself."""
+
+    until_s: float
+
+
+type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | HoldLease | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

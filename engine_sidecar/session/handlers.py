@@ -27,7 +27,6 @@ from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.outbound import tcp_ports
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import Launch, SessionSpec
 from flotilla.schemas.telemetry import EngineMetrics, StateChange
@@ -122,7 +121,7 @@ class Handlers:
                     self._record.write(data)
                 case Fork():
                     self._processes.fork(
-                        _run(self._launch, self.archives, self.wheels, self.session.brake),
+                        _run(self._launch, self.archives, self.wheels, self.session),
                         tcp_ports(self._launch.spec.plan, self._launch.cache),
                     )
                 case Send(message=message):
@@ -177,7 +176,7 @@ class Handlers:
         return self._final
 
 
-def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: EngineBrake) -> Run:
+def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, session: Session) -> Run:
     spec = launch.spec
     return Run(
         instance_id=spec.instance_id,
@@ -191,7 +190,8 @@ def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: Engine
         secrets=launch.secrets,
         packages=archives,
         wheels=wheels,
-        brake=brake,
+        brake=session.brake,
+        lease_until_s=session.lease.until if session.lease else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.frames import GoOn, PutBrake, Reduce
+from flotilla.engine_sidecar.link.frames import GoOn, HoldLease, PutBrake, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert, renewed
@@ -130,14 +130,17 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     if before is None:
         return session, ()
     after = renewed(before, message.token, message.ttl_s, now, message.as_of_s)
-    session = msgspec.structs.replace(session, lease=after)
-    if not before.is_lost or after.is_lost:
+    if after is before:
         return session, ()
+    session = msgspec.structs.replace(session, lease=after)
+    held = (Send(HoldLease(after.until)),) if session.is_forked and after.until > before.until else ()
+    if not before.is_lost:
+        return session, held
     braked = (
         f", but the engine is {session.brake.text}" if session.brake.is_on else ": it trades freely again"
     )
     text = f"the lease on its accounts was renewed{braked}"
-    return session, (alert(LEASE_REGAINED, text), Send(GoOn()))
+    return session, (alert(LEASE_REGAINED, text), *held, Send(GoOn()))
 
 
 def check_lease(session: Session, now: float) -> Step:
