@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.dead_man import DeadManChoice
 from flotilla.schemas.ids import InstanceId, Name, StrategyName
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.simulation import ComponentChoice
@@ -120,7 +121,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     the contract's and decide nothing: any value but the default is refused. `labels` say what the engine is for, such as
     `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`. `actors` and
     `exec_algorithms` run beside the strategies, from the same modules; what one of them raises ends the engine.
-    `signals` names those that may be sent to the engine from outside; none is by default.
+    `dead_man` says what it does by itself when no orchestrator is heard any more. `signals` names those that may be sent to the engine from outside; none is by default.
     """
 
     engine_type: str = "live"
@@ -141,6 +142,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     restart: RestartPolicy | None = None
     use_cache_database: bool | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    dead_man: DeadManChoice | None = None
     labels: Labels = {}
     signals: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.ids import HostId, InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.package import Digest, PackageRef, ReviewedPackage
@@ -152,7 +153,8 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
 
     `restarts` are those made by itself within the window of its policy, `restart_at` is when the next one is due. `problems`
     says why an engine is impaired, `notes` what may be one and may not; see Heartbeat. `brake` is on until somebody lifts it;
-    `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight.
+    `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight. `dead_man` is what that session does
+    by itself when no orchestrator is heard any more; null: nothing, or none is in sight.
     """
 
     instance_id: InstanceId
@@ -172,6 +174,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     metrics: EngineMetrics | None = None
     brake: EngineBrake = RELEASED
     is_brake_taken: bool | None = None
+    dead_man: DeadMan | None = None
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from flotilla.schemas.audit import Caller
 from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
 from flotilla.schemas.package import Digest, PackageRef, Wheel
@@ -91,6 +92,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     worker: WorkerPlan | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     brake: EngineBrake = RELEASED
+    dead_man: DeadMan = DeadMan()
 
     @property
     def container_name(self) -> str:

@@ -116,6 +116,7 @@ class Telemetry:
             monotonic_s=round(now, 3),
             brake=session.brake,
             is_brake_taken=session.is_brake_taken,
+            dead_man=self._spec.dead_man if session.contact is not None else None,
         )
 
     def _resources(self, now: float) -> Resources | None:

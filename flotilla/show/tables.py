@@ -125,8 +125,7 @@ def engine_details(
     for line in _troubles(engine, with_name=False):
         facts.add_row("", line)
     facts.add_row("wanted", str(engine.desired))
-    if engine.brake.since is not None:
-        facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
+    _brake_facts(facts, engine)
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
     if engine.config.labels:
         facts.add_row("labels", labels_text(engine.config.labels))
@@ -154,6 +153,14 @@ def engine_details(
     if len(sessions) > 1:
         parts += [Text(""), sessions_table(sessions, now)]
     return Group(*parts)
+
+
+def _brake_facts(facts: Table, engine: EngineView) -> None:
+    if engine.brake.since is not None:
+        facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
+    if (plan := engine.dead_man) is not None:
+        waits = formats.duration(plan.after_s)
+        facts.add_row("dead man", f"{plan.policy} once no orchestrator is heard for {waits}")
 
 
 def brake_text(brake: EngineBrake, *, is_taken: bool | None) -> str:

@@ -25,6 +25,9 @@ OF_BEFORE: Final = (
 _LONGEST_NAME: Final = 100
 _SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
 """How the detail of an impaired session begins while it is braked."""
+_NARROWER: Final = (Brake.NONE, Brake.REDUCED, Brake.HALTED)
+_LAST_NUMBER: Final = 1 << 53
+"""A higher one is no count of changes."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
@@ -53,6 +56,32 @@ def brake(
     told = session.session_id if session and session.state != RunState.SCHEDULED else None
     reply = accepted(changed, request_id, _message(put, asked), told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
+
+
+def later(known: EngineBrake, said: EngineBrake, now: datetime) -> EngineBrake:
+    """The brake on record once a session says that it has this one: an engine whose dead man acted has put it on by itself.
+
+    Of two the higher number is the later. Where somebody braked it meanwhile as well, under the same number, the narrower holds. What
+    is put on record has a number of its own, so that the session is told of it.
+    """
+    if said.number < known.number or said.number > _LAST_NUMBER:
+        return known
+    if said.number == known.number and said.brake == known.brake:
+        return known
+    put = max(known, said, key=lambda each: (each.number, _NARROWER.index(each.brake)))
+    by = put.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
+    return msgspec.structs.replace(put, number=said.number + 1, since=put.since or wall(now), by=by)
+
+
+def heard(engine: Engine, heartbeat: Heartbeat | None, now: datetime) -> Decision | None:
+    """The engine with the brake that its session says it has, where the record knows of none so late."""
+    session = engine.session
+    if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
+        return None
+    put = later(engine.brake, heartbeat.brake, now)
+    if put == engine.brake:
+        return None
+    return recorded(engine, Decision(engine=msgspec.structs.replace(engine, brake=put)), now)
 
 
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:

@@ -14,7 +14,7 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import FailureReason, RunState
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
-from flotilla.services.orchestrator.engines.core.brakes import reminder
+from flotilla.services.orchestrator.engines.core.brakes import heard, reminder
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
@@ -63,8 +63,9 @@ def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: date
     session = engine.session
     if sight.stop_flag is not None and (halted := halt(engine, sight, now)):
         return halted
-    if session is None:
-        return None
+    braked = heard(engine, sight.heartbeat, now)
+    if session is None or braked is not None:
+        return braked
     if session.is_over:
         effects = tidy(session, sight.container, now) if sight.is_host_in_sight else ()
         if not _still_runs(sight.container):

@@ -78,6 +78,7 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
+        dead_man=beat.dead_man,
         is_brake_taken=beat.is_brake_taken and beat.brake.number == engine.brake.number,
     )
 

@@ -3,9 +3,10 @@
 from typing import Final
 
 from flotilla.schemas.config import EngineConfig, RestartPolicy
+from flotilla.schemas.dead_man import DeadMan, DeadManChoice
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.session import VenueAccount
-from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.states import DeadManPolicy, EngineType, TradingMode
 from flotilla.services.orchestrator.templates.core.templates import (
     EngineTemplate,
     TemplateSet,
@@ -46,6 +47,16 @@ def restart_policy(config: EngineConfig, template_set: TemplateSet) -> RestartPo
         return config.restart
     template = template_set.engines.get(_template_name(config))
     return template.defaults.restart if template else RestartPolicy()
+
+
+def dead_man(config: EngineConfig, template: EngineTemplate) -> DeadMan:
+    """What the engine does by itself when no orchestrator is heard: the operator's choice, else the template's. Raises FaultError `invalid`."""
+    chosen, default = config.dead_man or DeadManChoice(), template.defaults.dead_man
+    policy = chosen.policy or default.policy
+    if chosen.after_s is not None and policy == DeadManPolicy.CONTINUE:
+        text = f"changes nothing where the policy is {policy}: choose reduce or flatten"
+        raise invalid(FieldError("config.dead_man.after_s", text))
+    return DeadMan(policy=policy, after_s=chosen.after_s or default.after_s)
 
 
 def leased_accounts(config: EngineConfig, template_set: TemplateSet) -> tuple[VenueAccount, ...]:
