@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.ids import HostId, InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.loss_limits import LossesView
@@ -156,6 +157,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     says why an engine is impaired, `notes` what may be one and may not; see Heartbeat. `brake` is on until somebody lifts it;
     `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight. `losses` is what its loss
     limits know, of a session that is heard else from the record; `trading_hours` what its schedule lets pass, null while none is in sight.
+    `dead_man` is what that session does by itself when no orchestrator is heard any more; null: nothing, or none is in sight.
     """
 
     instance_id: InstanceId
@@ -177,6 +179,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     is_brake_taken: bool | None = None
     losses: LossesView | None = None
     trading_hours: HoursView | None = None
+    dead_man: DeadMan | None = None
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

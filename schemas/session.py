@@ -11,6 +11,7 @@ from flotilla.schemas.audit import Caller
 from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
 from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses, LossLimits
@@ -96,6 +97,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     loss_limits: LossLimits | None = None
     losses: KeptLosses = NOTHING_KEPT
     trading_hours: TradingHours | None = None
+    dead_man: DeadMan = DeadMan()
 
     @property
     def container_name(self) -> str:

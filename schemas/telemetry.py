@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
 from flotilla.schemas.labels import Labels
 from flotilla.schemas.loss_limits import LossesView
@@ -78,7 +79,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines.
 
     `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`; `stop` is what it did, null when the
-    engine did not live to tell.
+    engine did not live to tell. `brake` is the one that is on, or that the session put on itself; null where there is none.
     """
 
     state: RunState
@@ -88,6 +89,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     log_tail: tuple[str, ...] = ()
     not_confirmed: tuple[str, ...] = ()
     stop: StopReport | None = None
+    brake: EngineBrake | None = None
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +228,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the time since its host's boot, for
     `RenewLease.as_of_s`. `brake` is the one that the sidecar knows of, `is_brake_taken` when its engine has taken it.
     `losses` and `trading_hours` are null where the engine has no such limits.
+    `dead_man` is what it does when no orchestrator says that it hears it (`engine.<id>.command.attend`); null: nothing.
     """
 
     instance_id: InstanceId
@@ -255,6 +258,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     is_brake_taken: bool = True
     losses: LossesView | None = None
     trading_hours: HoursView | None = None
+    dead_man: DeadMan | None = None
 
 
 class QuietData(msgspec.Struct, frozen=True, kw_only=True):

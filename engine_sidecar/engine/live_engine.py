@@ -38,6 +38,7 @@ from flotilla.engine_sidecar.link.frames import (
     EndNow,
     GateShut,
     GoOn,
+    HoldLease,
     Measured,
     Phase,
     PutBrake,
@@ -155,6 +156,8 @@ class LiveEngine:
         self._put(run.brake)
         self._node.gate.hours = OpeningHours(run.trading_hours) if run.trading_hours else None
         self._equity = EquityMarks(self._kernel, run.equity_currency) if run.equity_currency else None
+        if run.lease_until_s is not None:
+            self._node.gate.lease_until_s = run.lease_until_s
         self._intervening = Intervening(
             self._kernel,
             self._tap,
@@ -329,6 +332,8 @@ class LiveEngine:
                     self._withdrawing.limit(is_reducing=True)
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
+                case HoldLease(until_s=until_s):
+                    self._node.gate.lease_until_s = until_s
                 case Ask() as asked:
                     self._begin(tasks, self._answer(asked), "answer")
                 case Run():

@@ -4,7 +4,8 @@ NautilusTrader's own TradingState is no gate: REDUCING lets a strategy open a po
 orders that close positions too.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -22,6 +23,7 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.events import OrderCancelRejected, OrderDenied, OrderModifyRejected
 
+from flotilla.bus.alive import since_boot
 from flotilla.schemas.trading_hours import HoursView, TradingHours, hours_at
 
 
@@ -58,12 +60,16 @@ class OpeningHours:
 class OrderGate:
     """Takes the place of the engines at their endpoints on the message bus.
 
-    `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts, and `hours` besides. All may be
-    changed at any time. `why` is what an order is denied for while `state` lets nothing but cancels through.
+    `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts. All may be changed
+    at any time. `why` is what an order is denied for while `state` lets nothing but cancels through.
+    From `lease_until_s` on, by `now` (seconds since boot), only what reduces passes. Hours and lease are looked at for each order,
+    whether or not the sidecar can say so in time.
     """
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, now: Callable[[], float] = since_boot) -> None:
         self.state = Gate.OPEN
+        self.lease_until_s = math.inf
+        self._now = now
         self.is_position_doubted = False
         self.why = "the engine is stopping"
         self.strategies: dict[Any, Gate] = {}
@@ -86,10 +92,16 @@ class OrderGate:
             self._is_ours = False
 
     def _state_for(self, command: Any) -> Gate:
-        return max(self.state, self._own_state(command), self._by_hours())
+        return max(self.state, self._own_state(command), self._by_hours(), self._by_lease())
 
     def _by_hours(self) -> Gate:
         return Gate.OPEN if self.hours is None else self.hours.gate(datetime.now(UTC))
+
+    def _by_lease(self) -> Gate:
+        return Gate.REDUCES if self._is_lease_over() else Gate.OPEN
+
+    def _is_lease_over(self) -> bool:
+        return self._now() > self.lease_until_s
 
     def _own_state(self, command: Any) -> Gate:
         # A question about an account is nobody's.
@@ -106,12 +118,12 @@ class OrderGate:
             self._refuse(command)
 
     def _command(self, command: Any) -> None:
-        """An order that the risk engine let pass or the emulator released, or a cancel, on its way to the execution engine.
+        """An order or a change that the risk engine let pass, an order that the emulator released, or a cancel, on its way to the execution engine.
 
         The emulator asks no risk engine, and what that let pass may have waited in its queue while the gate was shut.
         """
-        is_new = isinstance(command, SubmitOrder | SubmitOrderList)
-        passes = self._lets_in(command) if is_new else self._state_for(command) is not Gate.SHUT
+        opens = isinstance(command, SubmitOrder | SubmitOrderList | ModifyOrder)
+        passes = self._lets_in(command) if opens else self._state_for(command) is not Gate.SHUT
         if self._is_ours or passes:
             self._kernel.exec_engine.execute(command)
         else:
@@ -141,6 +153,8 @@ class OrderGate:
             return self.why
         if self._own_state(command) > Gate.REDUCES:
             return "the strategy is stopped"
+        if self._is_lease_over():
+            return "the lease on the engine's accounts has run out: only orders that reduce a position pass"
         if self.state is Gate.OPEN and self._own_state(command) is Gate.OPEN:
             return "it is outside of trading hours: only orders that reduce a position pass"
         return "only orders that reduce a position pass"

@@ -82,6 +82,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
     the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning.
     `equity_currency` is what the equity is marked in, empty where nobody asks for it. Outside of `trading_hours` only orders that reduce pass.
+    `lease_until_s` is when the lease on its accounts runs out, in seconds since boot; null where it holds none.
     """
 
     instance_id: str
@@ -98,6 +99,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     brake: EngineBrake = RELEASED
     equity_currency: str = ""
     trading_hours: TradingHours | None = None
+    lease_until_s: float | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -134,7 +136,13 @@ class CutLosses(msgspec.Struct, frozen=True, tag=True):
     timeout_s: float
 
 
-type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | CutLosses | Ask
+class HoldLease(msgspec.Struct, frozen=True, tag=True):
+    """The lease on its accounts lasts until then, in seconds since boot; beyond it every new order is looked at by the engine itself."""
+
+    until_s: float
+
+
+type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | HoldLease | CutLosses | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

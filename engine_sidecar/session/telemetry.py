@@ -120,6 +120,7 @@ class Telemetry:
             is_brake_taken=session.is_brake_taken,
             losses=session.losses_view,
             trading_hours=self._hours(),
+            dead_man=self._spec.dead_man if session.contact is not None else None,
         )
 
     def _hours(self) -> HoursView | None:

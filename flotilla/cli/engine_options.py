@@ -10,7 +10,7 @@ from flotilla.cli import limit_options
 from flotilla.cli.options import labels as label_option
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
-from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.states import DeadManPolicy, EngineType, TradingMode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +57,17 @@ _OPTIONS: Final = (
     click.option("--max-order-rate", type=int, metavar="NUMBER", help="Orders per minute, at most."),
     click.option("--max-position-size", type=float, metavar="AMOUNT", help="Of one order, at most."),
     *limit_options.OPTIONS,
+    click.option(
+        "--dead-man",
+        type=click.Choice([str(one) for one in DeadManPolicy]),
+        help="What it does by itself when no orchestrator is heard any more.  [default: that of the template]",
+    ),
+    click.option(
+        "--dead-man-after",
+        type=float,
+        metavar="SECONDS",
+        help="How long none is heard until it does, 5 to 86400.",
+    ),
     label_option("A label such as desk=rates, to find it by; may be repeated."),
     click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False)),
     click.option(
@@ -93,6 +104,8 @@ def engine_config(
     rollover: str | None = None,
     timezone: str | None = None,
     labels: Mapping[str, str] | None = None,
+    dead_man: str | None = None,
+    dead_man_after: float | None = None,
     ground: EngineConfig | None = None,
     **plain: Any,
 ) -> EngineConfig:
@@ -112,9 +125,16 @@ def engine_config(
     )
     default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
     config = {**default, **given, **over, "instance_id": name}
-    for field, added in (("parameters", pairs(param, "--param")), ("labels", labels)):
-        if added and isinstance(config.setdefault(field, {}), dict):
-            config[field] = {**config[field], **added}
+    chosen = {"policy": dead_man, "after_s": dead_man_after}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    for field, added in (
+        ("parameters", pairs(param, "--param")),
+        ("labels", labels),
+        ("dead_man", chosen),
+    ):
+        known = config.get(field)
+        if added and (known is None or isinstance(known, dict)):
+            config[field] = {**(known or {}), **added}
     if strategy:
         config["strategies"] = [strategy_choice(strategy, settings)]
     elif pairs(settings, "--set"):

@@ -156,13 +156,16 @@ def engine_details(
 
 
 def _add_bounds(facts: Table, engine: EngineView) -> None:
-    """What keeps its strategies from trading as they like: a brake, loss limits, trading hours."""
+    """What keeps its strategies from trading as they like: a brake, loss limits, trading hours, its dead man."""
     if engine.brake.since is not None:
         facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
     for name, line in limits.loss_lines(engine.losses) if engine.losses else ():
         facts.add_row(name, line)
     if engine.trading_hours is not None:
         facts.add_row("trading hours", limits.hours_text(engine.trading_hours))
+    if (plan := engine.dead_man) is not None:
+        waits = formats.duration(plan.after_s)
+        facts.add_row("dead man", f"{plan.policy} once no orchestrator is heard for {waits}")
 
 
 def brake_text(brake: EngineBrake, *, is_taken: bool | None) -> str:

@@ -143,9 +143,9 @@ def fills(engine: Engine) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     )
 
 
-async def fills_at(exchange: Venue) -> list[tuple[str, Decimal, Decimal, Decimal]]:
+async def fills_at(exchange: Venue, account: str = "main") -> list[tuple[str, Decimal, Decimal, Decimal]]:
     """The same in the exchange's ledger."""
     return sorted(
         (str(each["id"]), *(Decimal(each[field]) for field in ("qty", "price", "commission")))
-        for each in (await exchange.account())["fills"]
+        for each in (await exchange.account(account))["fills"]
     )

@@ -105,13 +105,13 @@ def test_a_sidecar_that_has_not_heard_of_the_resume_does_not_undo_it() -> None:
 def test_of_two_brakes_that_crossed_the_narrower_holds(
     ours: EngineBrake, theirs: EngineBrake, held: EngineBrake
 ) -> None:
-    after = as_heard(engine(session(), brake=ours), beat(brake=theirs))
+    after = as_heard(engine(session(), brake=ours), beat(brake=theirs), NOW)
     assert after.brake == held
 
 
 def test_what_another_session_says_is_not_taken() -> None:
     before = engine(session(session_id="s9", created_at=NOW + timedelta(days=1)))
-    assert as_heard(before, beat(brake=BY_LIMIT)) == before
+    assert as_heard(before, beat(brake=BY_LIMIT), NOW) == before
 
 
 def test_the_record_shows_what_it_keeps_and_nothing_where_there_is_nothing() -> None:

@@ -26,6 +26,8 @@ OF_BEFORE: Final = (
 _LONGEST_NAME: Final = 100
 _SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
 """How the detail of an impaired session begins while it is braked."""
+_LAST_NUMBER: Final = 1 << 53
+"""A higher one is no count of changes."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
@@ -58,21 +60,31 @@ def brake(
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
 
 
-def as_heard(engine: Engine, heartbeat: Heartbeat | None) -> Engine:
-    """The engine with what its loss limits did and know, as the sidecar of its session says.
+def later(known: EngineBrake, said: EngineBrake, now: datetime) -> EngineBrake:
+    """The brake on record once a session says that it has this one: its loss limits and its dead man put one on by themselves.
 
-    A brake of the sidecar's own that crossed somebody's holds if it is the narrower; else that one is told again under a later number.
+    Of two the higher number is the later. Where they crossed, the session's own holds if it is the narrower; else that on record is told
+    again under a later number. What is taken over keeps its number: a limit goes by it whether its brake is still its own.
     """
+    if said.number < known.number or said.number > _LAST_NUMBER:
+        return known
+    if said.number == known.number and not is_crossed(known, said):
+        return known
+    if said.number == known.number and not is_narrower(said.brake, known.brake):
+        return msgspec.structs.replace(known, number=known.number + 1)
+    by = said.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
+    return msgspec.structs.replace(said, since=said.since or wall(now), by=by)
+
+
+def as_heard(engine: Engine, heartbeat: Heartbeat | None, now: datetime) -> Engine:
+    """The engine with what its loss limits and its dead man did and know, as the sidecar of its session says."""
     session = engine.session
     if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
         return engine
-    theirs, ours = heartbeat.brake, engine.brake
-    if theirs.number < ours.number:
+    if not engine.brake.number <= heartbeat.brake.number <= _LAST_NUMBER:
         return engine  # it has not heard of the brake, and what it says of its losses may be of before
     losses = heartbeat.losses.kept if heartbeat.losses is not None else engine.losses
-    if is_crossed(ours, theirs) and not is_narrower(theirs.brake, ours.brake):
-        theirs = msgspec.structs.replace(ours, number=ours.number + 1)
-    return msgspec.structs.replace(engine, brake=theirs, losses=losses)
+    return msgspec.structs.replace(engine, brake=later(engine.brake, heartbeat.brake, now), losses=losses)
 
 
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:

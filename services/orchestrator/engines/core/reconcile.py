@@ -60,7 +60,7 @@ type Step = tuple[Session, tuple[Effect, ...]]
 
 def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Decision | None:
     """The next decision about an engine; None when all is as it should be."""
-    heard = as_heard(engine, sight.heartbeat)
+    heard = as_heard(engine, sight.heartbeat, now)
     after = _reconciled(heard, sight, hosts, now)
     if heard == engine or (after is not None and after.is_change):
         return after

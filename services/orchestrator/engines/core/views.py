@@ -82,6 +82,7 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         metrics=metrics,
         losses=beat.losses or view.losses,
         trading_hours=beat.trading_hours,
+        dead_man=beat.dead_man,
         is_brake_taken=beat.is_brake_taken and beat.brake.number == engine.brake.number,
     )
 

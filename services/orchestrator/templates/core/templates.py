@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
 from flotilla.schemas.config import RestartPolicy, StrategyChoice
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
 from flotilla.schemas.loss_limits import LossLimits
@@ -30,6 +31,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     loss_limits: LossLimits | None = None
     trading_hours: TradingHours | None = None
+    dead_man: DeadMan = DeadMan()
 
 
 class SimulatedExecution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
