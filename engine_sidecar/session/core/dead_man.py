@@ -10,6 +10,7 @@ import msgspec
 
 from flotilla.engine_sidecar.link.frames import GoOn, PutBrake, Reduce
 from flotilla.engine_sidecar.link.messages import Attended, Effect, Flatten, Flattened, Send
+from flotilla.engine_sidecar.session.core import losses
 from flotilla.engine_sidecar.session.core.facts import Contact, Session, Step, alert
 from flotilla.engine_sidecar.session.core.trading import UP, judged_anew
 from flotilla.schemas.alerts import CONTROL_PLANE_BACK, CONTROL_PLANE_LOST
@@ -98,10 +99,10 @@ def _flatten(session: Session, now: float) -> Step:
     session = msgspec.structs.replace(
         session, contact=_known(session, has_flattened=True, flatten_at=math.inf)
     )
-    if session.brake.brake == Brake.HALTED:
+    if session.brake.brake == Brake.HALTED and not losses.ends_by_itself(session):
         return session, (Flatten(),)
     brake = EngineBrake(brake=Brake.HALTED, number=session.brake.number + 1, by=BY)
-    return msgspec.structs.replace(session, brake=brake), (Send(PutBrake(brake)), Flatten())
+    return losses.handed_over(session, brake), (Send(PutBrake(brake)), Flatten())
 
 
 def _known(session: Session, **change: object) -> Contact | None:
@@ -110,9 +111,9 @@ def _known(session: Session, **change: object) -> Contact | None:
 
 def _what_now(session: Session) -> str:
     if session.brake.is_on:
-        was_flattened = session.brake.by == BY
-        taken_out = ": it took itself out of the market, and" if was_flattened else ", but"
-        return f"{taken_out} is {session.brake.brake} until it is resumed"
+        if session.brake.by == BY:
+            return f": it took itself out of the market, and is {session.brake.brake} until it is resumed"
+        return f", but the engine is {session.brake.text}"
     if session.is_reduced:
         return ": it only reduces, until the lease on its accounts is renewed"
     return ": it only reduced meanwhile, and trades freely again"

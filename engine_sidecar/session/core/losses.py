@@ -128,6 +128,22 @@ def set_free(session: Session, brake: EngineBrake) -> Step:
     return session, (alert(LOSS_LIMIT_LIFTED, text),)
 
 
+def ends_by_itself(session: Session) -> bool:
+    """True while the brake is a limit's that the next day may lift."""
+    ends = [trip for trip in session.losses.tripped if trip.limit.until == LiftedBy.NEXT_DAY]
+    return session.brake.by == LIMIT and any(trip.brake == session.brake.number for trip in ends)
+
+
+def handed_over(session: Session, brake: EngineBrake) -> Session:
+    """The session with a brake of its own in place of a limit's: what the limit asks for is done on, and it lifts that brake no more."""
+    tripped = tuple(
+        msgspec.structs.replace(trip, brake=brake.number) if trip.brake == session.brake.number else trip
+        for trip in session.losses.tripped
+    )
+    kept = msgspec.structs.replace(session.losses, tripped=tripped)
+    return msgspec.structs.replace(session, brake=brake, losses=kept)
+
+
 def _ended(session: Session, ended: tuple[Trip, ...], mark: Mark) -> Step:
     """The brake goes with what it was put on for, if it is still that one and nothing else holds it."""
     if not ended:

@@ -1,5 +1,6 @@
 """What passes the gate before the execution engine, where an order comes from the risk engine or from the emulator."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,8 @@ from nautilus_trader.model.identifiers import InstrumentId, StrategyId, TraderId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 
-from flotilla.engine_sidecar.engine.order_gate import Gate, OrderGate
+from flotilla.engine_sidecar.engine.order_gate import Gate, OpeningHours, OrderGate
+from flotilla.schemas.trading_hours import TradingHours, TradingWindow, Weekday
 
 SPX = InstrumentId.from_str("SPX.SIM")
 BOTH = pytest.mark.parametrize("endpoint", ["RiskEngine.execute", "ExecEngine.execute"])
@@ -166,3 +168,26 @@ def test_each_order_is_held_against_the_lease_by_the_engine_itself(endpoint: str
     gate.lease_until_s = 120.0
     kernel.submit(endpoint)
     assert len(kernel.passed) == 6
+
+
+@BOTH
+def test_of_lease_and_hours_both_are_held_and_the_reason_is_the_one_that_is_true(endpoint: str) -> None:
+    kernel, now = Kernel(), 100.0
+    gate = OrderGate(kernel, lambda: now)
+    # A minute on a day that is not near.
+    other_day = tuple(Weekday)[(datetime.now(UTC).weekday() + 3) % 7]
+    window = TradingWindow(days=(other_day,), opens="00:00", closes="00:01")
+    gate.hours, gate.lease_until_s = OpeningHours(TradingHours(windows=(window,))), 110.0
+    kernel.submit(endpoint)
+    now = 110.01
+    kernel.submit(endpoint)
+    gate.lease_until_s = 120.0
+    gate.state = Gate.REDUCES
+    kernel.submit(endpoint)
+    assert kernel.passed == []
+    passes = "only orders that reduce a position pass"
+    assert [each.reason for each in kernel.answered] == [
+        f"it is outside of trading hours: {passes}",
+        f"the lease on the engine's accounts has run out: {passes}",
+        passes,
+    ]

@@ -177,7 +177,7 @@ def test_a_halted_one_keeps_the_brake_that_a_person_put_on() -> None:
     session, found = pass_time(session, 1.0, 21.0)
     assert done(found) == [(20.5, Reduce()), (20.5, Flatten())]
     _, effects = after(session, 22.0, Attended(21.9))
-    assert alerts(effects)[0].message.endswith(", but is halted until it is resumed")
+    assert alerts(effects)[0].message.endswith(", but the engine is halted by alice")
     assert session.brake == halted
 
 
