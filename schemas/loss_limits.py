@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.local_times import LocalTime, check_timezone
 
 LIMIT: Final = "limit"
@@ -112,7 +113,8 @@ class Trip(msgspec.Struct, frozen=True, kw_only=True):
 class KeptLosses(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of an engine's equity from one session to the next. `counted_from` is where the loss of `day` counts from.
 
-    Both marks are null until there is one. `tripped` are the limits that were reached and not lifted yet.
+    Both marks are null until there is one. `tripped` are the limits that were reached and not lifted yet; `beneath` is the brake that
+    was on when they put on theirs, and is again when that ends by itself.
     """
 
     currency: str = ""
@@ -120,6 +122,7 @@ class KeptLosses(msgspec.Struct, frozen=True, kw_only=True):
     counted_from: Mark | None = None
     peak: Mark | None = None
     tripped: tuple[Trip, ...] = ()
+    beneath: EngineBrake = RELEASED
 
     def base(self, measure: LossMeasure) -> Mark | None:
         """Where a loss counts from; null while that is not known."""
@@ -152,6 +155,7 @@ def resumed(kept: KeptLosses) -> KeptLosses:
     return msgspec.structs.replace(
         kept,
         tripped=(),
+        beneath=RELEASED,
         counted_from=None if LossMeasure.DAY in measures else kept.counted_from,
         peak=None if LossMeasure.DRAWDOWN in measures else kept.peak,
     )

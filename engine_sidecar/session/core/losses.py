@@ -160,7 +160,8 @@ def _ended(session: Session, ended: tuple[Trip, ...], mark: Mark) -> Step:
     is_its_own = brake.by == LIMIT and brake.is_on and any(trip.brake == brake.number for trip in ended)
     still = [trip for trip in session.losses.tripped if trip.limit.action != LimitAction.ALERT]
     if is_its_own and not still:
-        session, put = _put(session, Brake.NONE, mark)
+        beneath = session.losses.beneath
+        session, put = _put(session, beneath if beneath.is_on else EngineBrake(since=mark.at, by=LIMIT))
         effects += put
     return session, tuple(effects)
 
@@ -171,7 +172,10 @@ def _tripped(session: Session, reached: tuple[Trip, ...], mark: Mark, now: float
     effects: list[Effect] = []
     gravest = max((trip.limit.action for trip in reached), key=_GRAVITY.index)
     if is_narrower(_BRAKES[gravest], session.brake.brake):
-        session, put = _put(session, _BRAKES[gravest], mark)
+        if not (session.brake.is_on and session.brake.by == LIMIT):
+            kept = msgspec.structs.replace(session.losses, beneath=session.brake)
+            session = msgspec.structs.replace(session, losses=kept)
+        session, put = _put(session, EngineBrake(brake=_BRAKES[gravest], since=mark.at, by=LIMIT))
         effects += put
     reached = tuple(msgspec.structs.replace(trip, brake=session.brake.number) for trip in reached)
     kept = msgspec.structs.replace(session.losses, tripped=(*session.losses.tripped, *reached))
@@ -189,8 +193,9 @@ def _tripped(session: Session, reached: tuple[Trip, ...], mark: Mark, now: float
     return session, tuple(effects)
 
 
-def _put(session: Session, brake: Brake, mark: Mark) -> tuple[Session, tuple[Effect, ...]]:
-    put = EngineBrake(brake=brake, number=session.brake.number + 1, since=mark.at, by=LIMIT)
+def _put(session: Session, brake: EngineBrake) -> tuple[Session, tuple[Effect, ...]]:
+    """The brake under the next number."""
+    put = msgspec.structs.replace(brake, number=session.brake.number + 1)
     return msgspec.structs.replace(session, brake=put), (Send(PutBrake(put)),)
 
 

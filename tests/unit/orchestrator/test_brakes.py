@@ -307,9 +307,22 @@ def start_of(of: Engine) -> Any:
         (("halted", 1, "alice"), ("halted", 1, "dead man"), ("halted", 2, "alice")),
         (("none", 2, "alice"), ("halted", 1, "dead man"), ("none", 2, "alice")),
         (("halted", 1, "alice"), ("none", 3, "bob"), ("none", 3, "bob")),
+        (("halted", 1, "alice"), ("none", 3, "limit"), ("halted", 4, "alice")),
+        (("halted", 2, "limit"), ("none", 3, "limit"), ("none", 3, "limit")),
+        (("halted", 1, "alice"), ("halted", 2, "limit"), ("halted", 2, "limit")),
         (("none", 0, ""), ("halted", 1 << 60, "evil"), ("none", 0, "")),
     ],
-    ids=["narrower", "narrower on record", "as narrow", "older", "later", "no count"],
+    ids=[
+        "narrower",
+        "narrower on record",
+        "as narrow",
+        "older",
+        "later",
+        "unheard",
+        "limit over",
+        "limit",
+        "no count",
+    ],
 )
 def test_of_two_brakes_the_later_holds_and_of_two_at_once_the_narrower(
     known: tuple[str, int, str], said: tuple[str, int, str], holds: tuple[str, int, str]

@@ -1,4 +1,4 @@
-"""A loss limit and the dead man at once: the narrower brake holds, and only what each says lifts it."""
+"""A loss limit, the dead man and a person at once: the narrower brake holds, and only what each says lifts it."""
 
 from datetime import timedelta
 
@@ -108,3 +108,16 @@ def test_a_control_plane_that_is_back_frees_nothing_that_a_limit_holds() -> None
     free = EngineBrake(number=2, by="alice")
     session, _ = fed(session, BrakeAsked(free), BrakeTaken(free), now=22.0)
     assert (session.state, session.losses.tripped) == (RunState.TRADING, ())
+
+
+def test_a_day_that_lifts_its_limit_puts_back_what_a_person_had_on_before() -> None:
+    by_alice = EngineBrake(brake=Brake.REDUCED, number=1, since=MONDAY, by="alice")
+    session, _ = fed(engine(limits(limit(until="next_day"))), seen("1000"), BrakeAsked(by_alice))
+    session, effects = fed(session, seen("900"))
+    halted = EngineBrake(brake=Brake.HALTED, number=2, since=MONDAY, by="limit")
+    assert sent(effects) == [PutBrake(halted), CUT.message]
+    session, effects = fed(session, seen("900", after=NEXT_DAY, positions_open=0))
+    back = EngineBrake(brake=Brake.REDUCED, number=3, since=MONDAY, by="alice")
+    assert sent(effects) == [PutBrake(back)]
+    session, _ = fed(session, BrakeTaken(back))
+    assert session.problems == ("reduced by alice",)

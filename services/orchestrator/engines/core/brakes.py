@@ -9,7 +9,7 @@ import msgspec
 from flotilla.schemas.brakes import AcceptMismatch, EngineBrake, is_crossed, is_narrower
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
-from flotilla.schemas.loss_limits import resumed
+from flotilla.schemas.loss_limits import LIMIT, resumed
 from flotilla.schemas.session import CommandAccepted
 from flotilla.schemas.states import Brake, DesiredState, RunState, StopPolicy
 from flotilla.schemas.telemetry import Heartbeat
@@ -70,8 +70,13 @@ def later(known: EngineBrake, said: EngineBrake, now: datetime) -> EngineBrake:
         return known
     if said.number == known.number and not is_crossed(known, said):
         return known
-    if said.number == known.number and not is_narrower(said.brake, known.brake):
-        return msgspec.structs.replace(known, number=known.number + 1)
+    if said.number == known.number:
+        holds = is_narrower(said.brake, known.brake)
+    else:
+        # A limit that ends puts back what was there before: it has not heard of somebody's that is narrower.
+        holds = said.by != LIMIT or known.by == LIMIT or not is_narrower(known.brake, said.brake)
+    if not holds:
+        return msgspec.structs.replace(known, number=said.number + 1)
     by = said.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
     return msgspec.structs.replace(said, since=said.since or wall(now), by=by)
 
