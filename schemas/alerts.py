@@ -169,6 +169,26 @@ LEASE_LOST: Final = _engine(
     closed_by_end=LEASE_LOST_OVER,
 )
 
+# The dead man: what an engine does by itself.
+
+CONTROL_PLANE_BACK: Final = _engine(
+    "control_plane_back",
+    Severity.INFO,
+    "An orchestrator is heard by the engine again. The message says for how long none was, and what the engine did meanwhile.",
+    "Nothing where it only reduced: it trades on. One that was flattened stays halted until `flotilla engine resume`.",
+)
+CONTROL_PLANE_LOST_OVER: Final = _over("control_plane_lost")
+CONTROL_PLANE_LOST: Final = _engine(
+    "control_plane_lost",
+    Severity.WARNING,
+    "The engine heard no orchestrator for as long as its dead man waits, and does as `dead_man.policy` says: it reduces, or is flattened"
+    " and halted.",
+    "See whether the orchestrator and the bus are up and reachable from the engine's host.",
+    critical_when="the engine's trading mode is live",
+    closed_by=CONTROL_PLANE_BACK,
+    closed_by_end=CONTROL_PLANE_LOST_OVER,
+)
+
 # What an engine keeps in Redis.
 
 CACHE_BACK: Final = _engine(
@@ -232,6 +252,19 @@ FLATTEN_NOT_CONFIRMED: Final = _engine(
     "Positions were to be closed, and the venue did not confirm it for what the message names. The engine trades on,"
     " unless it is braked.",
     "Look at the venue; ask again, or close by hand there.",
+)
+LOSS_LIMIT_LIFTED: Final = _engine(
+    "loss_limit_lifted",
+    Severity.INFO,
+    "A loss limit that was reached counts anew: somebody resumed the engine, or a new trading day began and the limit was to end with it.",
+    _NOTHING,
+)
+LOSS_LIMIT: Final = _engine(
+    "loss_limit",
+    Severity.CRITICAL,
+    "A loss limit of the engine was reached: the message says which, at what equity, and what follows.",
+    "Look at what it holds. `flotilla engine inspect` has what was lost; `flotilla engine resume` sets it free, and its losses count anew then.",
+    closed_by=LOSS_LIMIT_LIFTED,
 )
 UNEXPECTED_COMMAND: Final = _engine(
     "unexpected_command",

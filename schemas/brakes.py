@@ -38,6 +38,17 @@ RELEASED: Final = EngineBrake()
 """The brake that nobody ever touched."""
 
 
+def is_narrower(one: Brake, other: Brake) -> bool:
+    """True when the first lets less through."""
+    order = (Brake.NONE, Brake.REDUCED, Brake.HALTED)
+    return order.index(one) > order.index(other)
+
+
+def is_crossed(one: EngineBrake, other: EngineBrake) -> bool:
+    """True when both have the same number and are not the same: a loss limit and somebody else changed the brake at once."""
+    return one.number == other.number and (one.brake, one.by) != (other.brake, other.by)
+
+
 class BrakeEngine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names the engine that is to be halted, to reduce only, or to go on, or whose orders are to be cancelled."""
 

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from flotilla.schemas.dead_man import DeadManChoice
 from flotilla.schemas.ids import InstanceId, Name, StrategyName
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.loss_limits import LossLimits
 from flotilla.schemas.simulation import ComponentChoice
 from flotilla.schemas.states import EngineType, SilencePolicy, TradingMode
+from flotilla.schemas.trading_hours import TradingHours
 
 WORKER_TEMPLATE: Final = "backtest_worker"
 """The template of engines that run backtests; they come and go by themselves."""
@@ -120,7 +123,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     the contract's and decide nothing: any value but the default is refused. `labels` say what the engine is for, such as
     `desk=rates`: engines are listed by them, and an engine's container carries them as `flotilla.label.desk`. `actors` and
     `exec_algorithms` run beside the strategies, from the same modules; what one of them raises ends the engine.
-    `signals` names those that may be sent to the engine from outside; none is by default.
+    `signals` names those that may be sent to the engine from outside; none is by default. `loss_limits` and `trading_hours` are kept beside
+    the strategies, by the wall clock; null leaves them to the template. `dead_man` says what it does by itself when no orchestrator is
+    heard any more.
     """
 
     engine_type: str = "live"
@@ -141,10 +146,13 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     restart: RestartPolicy | None = None
     use_cache_database: bool | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    dead_man: DeadManChoice | None = None
     labels: Labels = {}
     signals: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     actors: Annotated[tuple[ComponentChoice, ...], Meta(max_length=64)] = ()
     exec_algorithms: Annotated[tuple[ComponentChoice, ...], Meta(max_length=16)] = ()
+    loss_limits: LossLimits | None = None
+    trading_hours: TradingHours | None = None
 
     def __post_init__(self) -> None:
         _normalise(self, "engine_type", self.engine_type.strip().lower(), _ENGINE_TYPES)

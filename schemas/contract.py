@@ -14,6 +14,7 @@ from flotilla.schemas import (
     brakes,
     catalog,
     data,
+    dead_man,
     engine,
     health,
     host,
@@ -709,6 +710,13 @@ COMMAND_RENEW_LEASE: Final = _SIDECAR.command(
     session.RenewLease,
     session.CommandAccepted,
     "Renew the lease on the engine's accounts.",
+    callers=(Actor.ORCHESTRATOR,),
+)
+COMMAND_ATTEND: Final = _SIDECAR.command(
+    "engine.<instance_id>.command.attend",
+    dead_man.Attend,
+    session.CommandAccepted,
+    "Say that an orchestrator hears the engine, whose dead man waits for that.",
     callers=(Actor.ORCHESTRATOR,),
 )
 COMMAND_DESCRIBE: Final = _SIDECAR.query(

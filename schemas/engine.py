@@ -8,11 +8,14 @@ from msgspec import Meta
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.ids import HostId, InstanceId, Name, RequestId, SessionId
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.loss_limits import LossesView
 from flotilla.schemas.package import Digest, PackageRef, ReviewedPackage
 from flotilla.schemas.states import ClientState, DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EngineMetrics, Resources, StopFlag, StopReport
+from flotilla.schemas.trading_hours import HoursView
 
 ExpectedDigests: TypeAlias = Annotated[dict[Name, Digest], Meta(max_length=64)]
 
@@ -152,7 +155,9 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
 
     `restarts` are those made by itself within the window of its policy, `restart_at` is when the next one is due. `problems`
     says why an engine is impaired, `notes` what may be one and may not; see Heartbeat. `brake` is on until somebody lifts it;
-    `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight.
+    `is_brake_taken` when the session that runs was heard to obey it, null while none is in sight. `losses` is what its loss
+    limits know, of a session that is heard else from the record; `trading_hours` what its schedule lets pass, null while none is in sight.
+    `dead_man` is what that session does by itself when no orchestrator is heard any more; null: nothing, or none is in sight.
     """
 
     instance_id: InstanceId
@@ -172,6 +177,9 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     metrics: EngineMetrics | None = None
     brake: EngineBrake = RELEASED
     is_brake_taken: bool | None = None
+    losses: LossesView | None = None
+    trading_hours: HoursView | None = None
+    dead_man: DeadMan | None = None
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,14 @@ from flotilla.schemas.audit import Caller
 from flotilla.schemas.backtest import WorkerPlan
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import AccountName, EngineConfig, VenueName
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import HostId, InstanceId, InstrumentId, Name, RequestId, SessionId
+from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses, LossLimits
 from flotilla.schemas.package import Digest, PackageRef, Wheel
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
 from flotilla.schemas.telemetry import StateChange, StopFlag, StopReport
+from flotilla.schemas.trading_hours import TradingHours
 
 
 class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +69,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `config` is what the operator chose, so that a fleet that lost its record can take the session up again. `has_egress`: the
     engine must reach venues outside. `worker`: it trades nothing but runs backtests from the queue; `plan` is not looked at. `brake` is
-    the one that was on when the session was begun.
+    the one that was on when the session was begun, `losses` what was kept of those before for its `loss_limits`.
     """
 
     instance_id: InstanceId
@@ -91,6 +94,10 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     worker: WorkerPlan | None = None
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     brake: EngineBrake = RELEASED
+    loss_limits: LossLimits | None = None
+    losses: KeptLosses = NOTHING_KEPT
+    trading_hours: TradingHours | None = None
+    dead_man: DeadMan = DeadMan()
 
     @property
     def container_name(self) -> str:

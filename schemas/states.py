@@ -35,6 +35,16 @@ class Brake(StrEnum):
     HALTED = "halted"
 
 
+class DeadManPolicy(StrEnum):
+    """What an engine does by itself once no orchestrator is heard: trade on; only reduce positions until one is; or close them and
+    stay halted.
+    """
+
+    CONTINUE = "continue"
+    REDUCE = "reduce"
+    FLATTEN = "flatten"
+
+
 class DesiredState(StrEnum):
     """What an operator last asked of an engine."""
 

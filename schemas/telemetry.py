@@ -4,15 +4,19 @@ Money, prices and quantities are decimal strings as NautilusTrader prints them; 
 """
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.ids import HostId, InstanceId, RequestId, SessionId
 from flotilla.schemas.labels import Labels
+from flotilla.schemas.loss_limits import LossesView
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.trading_hours import HoursView
 
 T = TypeVar("T")
 
@@ -75,7 +79,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines.
 
     `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`; `stop` is what it did, null when the
-    engine did not live to tell.
+    engine did not live to tell. `brake` is the one that is on, or that the session put on itself; null where there is none.
     """
 
     state: RunState
@@ -85,6 +89,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     log_tail: tuple[str, ...] = ()
     not_confirmed: tuple[str, ...] = ()
     stop: StopReport | None = None
+    brake: EngineBrake | None = None
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +235,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     lease on its accounts (null: it holds none). `last_seq` is the number of the last event that the session made, told or not.
     `is_worker`: it runs backtests and trades nothing. `monotonic_s` is the time since its host's boot, for
     `RenewLease.as_of_s`. `brake` is the one that the sidecar knows of, `is_brake_taken` when its engine has taken it.
+    `losses` and `trading_hours` are null where the engine has no such limits.
+    `dead_man` is what it does when no orchestrator says that it hears it (`engine.<id>.command.attend`); null: nothing.
     """
 
     instance_id: InstanceId
@@ -257,6 +264,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     monotonic_s: float | None = None
     brake: EngineBrake = RELEASED
     is_brake_taken: bool = True
+    losses: LossesView | None = None
+    trading_hours: HoursView | None = None
+    dead_man: DeadMan | None = None
 
 
 class QuietData(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,6 +301,14 @@ class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):
     quiet: tuple[QuietData, ...] = ()
 
 
+class MarkedEquity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the accounts are worth with everything open valued at the market; `amount` is null for what `unknown` says."""
+
+    currency: str
+    amount: Decimal | None
+    unknown: tuple[str, ...] = ()
+
+
 class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Once a second from the engine: counts since its start, and money per currency.
 
@@ -318,6 +336,7 @@ class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     not_compared: tuple[str, ...] = ()
     reconnects: dict[str, int] = {}
     queues: dict[str, int] = {}
+    equity: MarkedEquity | None = None
 
 
 class StopFlag(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,6 +124,18 @@ class TakesTurns(OnBars):
         self.market(OrderSide.BUY if self.bars % 2 else OrderSide.SELL)
 
 
+class TurnsWhenDenied(OnBars):
+    """Buys on every bar until an order is denied, then sells until one is, and so on."""
+
+    side = OrderSide.BUY
+
+    def act(self, bar: Bar) -> None:
+        self.market(self.side)
+
+    def on_order_denied(self, event: Any) -> None:
+        self.side = OrderSide.SELL if self.side == OrderSide.BUY else OrderSide.BUY
+
+
 class BuysEachBar(OnBars):
     """Buys on every bar, whatever happens."""
 

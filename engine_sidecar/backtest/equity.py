@@ -10,23 +10,14 @@ from nautilus_trader.model.identifiers import Venue
 
 from flotilla.engine_sidecar.backtest.feeding import Looks
 from flotilla.engine_sidecar.backtest.marks import Marks
-from flotilla.engine_sidecar.backtest.rates import rate
+from flotilla.engine_sidecar.replay.account_worth import AccountWorth, Part, rate_of
+from flotilla.engine_sidecar.replay.rates import rate
 from flotilla.engine_sidecar.replay.streams import Extent
 from flotilla.schemas.backtest import MAX_CURVE_POINTS, EquityPoint, ExposurePoint
 from flotilla.schemas.performance import DAY_NS, day_end
 
 SHORTEST_NS: Final = 1_000_000_000
 """Between two regular points of an equity curve."""
-
-
-class Part(NamedTuple):
-    """What an account has in one currency: balance, unrealized profit, and what both come to."""
-
-    venue: Venue
-    currency: Any
-    balance: Decimal
-    unrealized: Decimal
-    equity: Decimal
 
 
 class Worth(NamedTuple):
@@ -62,7 +53,7 @@ class EquitySampler:
         self._first_ns = first_ns
         self._highest = 0.0
         self._waiting: deque[_Sample] = deque()
-        self._unpriced: set[str] = set()
+        self._worth = AccountWorth(engine.portfolio, engine.cache, marks)
         self.points: list[EquityPoint] = []
         self.exposure: list[ExposurePoint] = []
 
@@ -70,7 +61,7 @@ class EquitySampler:
     def unpriced(self) -> set[str]:
         """Instruments, and currencies, that were held at a sample and could not be valued."""
         held = (part for sample in self._waiting for part in sample.parts)
-        return self._unpriced | {part.currency.code for part in held if self._rate(part) is None}
+        return self._worth.unpriced | {part.currency.code for part in held if self._rate(part) is None}
 
     def sample(self, at_ns: int | None = None) -> int:
         """Adds the present moment to the curve, as `at_ns` where that is given, and returns it; of those at one moment the last stays.
@@ -138,82 +129,11 @@ class EquitySampler:
         return float(balance), float(unrealized), float(equity)
 
     def _rate(self, part: Part) -> Decimal | None:
-        if part.currency == self._currency or not (part.balance or part.unrealized or part.equity):
-            return Decimal(1)
-        return rate(self._engine.cache, part.venue, part.currency, self._currency)
+        return rate_of(self._engine.cache, part, self._currency)
 
-    def _parts(self, venue: Venue) -> Iterator[Part]:
-        portfolio = self._engine.portfolio
-        account = portfolio.account(venue)
-        if account is None:
-            return
-        if (currency := account.base_currency) is None:
-            yield from self._parts_by_currency(venue, account)
-            return
-        balance = account.balance_total(currency).as_decimal()
-        unrealized = self._unrealized(account.id)
-        if account.is_margin_account:
-            yield Part(venue, currency, balance, unrealized, balance + unrealized)
-            return
-        equity = portfolio.equity(venue, account.id)[currency].as_decimal()
-        for instrument_id in portfolio.missing_price_instruments(venue):
-            equity += self._worth(instrument_id, account)
-        yield Part(venue, currency, balance, unrealized, equity)
-
-    def _parts_by_currency(self, venue: Venue, account: Any) -> Iterator[Part]:
-        """Of an account without a base currency. One that pays in full has what it bought as a balance, where that is a currency."""
-        for currency, money in account.balances_total().items():
-            total = money.as_decimal()
-            yield Part(venue, currency, total, Decimal(0), total)
-        cache = self._engine.cache
-        for position in cache.positions_open(account_id=account.id):
-            if (price := self._marks.of(position)) is None:
-                self._unpriced.add(position.instrument_id.value)
-                continue
-            pnl = position.unrealized_pnl(price)
-            unrealized = equity = pnl.as_decimal()
-            if not account.is_margin_account:
-                is_balance = cache.instrument(position.instrument_id).get_base_currency() is not None
-                worth = position.notional_value(price).as_decimal()
-                equity = Decimal(0) if is_balance else worth * (1 if position.is_long else -1)
-            yield Part(venue, pnl.currency, Decimal(0), unrealized, equity)
-
-    def _unrealized(self, account_id: Any) -> Decimal:
-        """Profit of an account's open positions: all that `portfolio.equity` adds to a margin account's balance, at two thirds of its time.
-
-        By the account: without one NautilusTrader answers with what it worked out last, which trades do not renew, and with 0 for
-        what it cannot value.
-        """
-        total = Decimal(0)
-        for instrument_id in {
-            each.instrument_id for each in self._engine.cache.positions_open(account_id=account_id)
-        }:
-            pnl = self._pnl(instrument_id, account_id)
-            if pnl is None:
-                self._unpriced.add(instrument_id.value)
-            else:
-                total += pnl.as_decimal()
-        return total
-
-    def _pnl(self, instrument_id: Any, account_id: Any) -> Any:
-        portfolio = self._engine.portfolio
-        pnl = portfolio.unrealized_pnl(instrument_id, account_id=account_id)
-        if pnl is not None:
-            return pnl
-        is_long = portfolio.net_position(instrument_id, account_id=account_id) >= 0
-        price = self._marks.in_book(instrument_id, is_long=is_long)
-        return price and portfolio.unrealized_pnl(instrument_id, price=price, account_id=account_id)
-
-    def _worth(self, instrument_id: Any, account: Any) -> Decimal:
-        """Of what a CASH account holds and the portfolio cannot value."""
-        total = Decimal(0)
-        for position in self._engine.cache.positions_open(instrument_id=instrument_id, account_id=account.id):
-            price = self._marks.in_book(instrument_id, is_long=position.is_long)
-            if price is None or position.settlement_currency != account.base_currency:
-                self._unpriced.add(instrument_id.value)
-                return Decimal(0)
-            total += position.notional_value(price).as_decimal() * (1 if position.is_long else -1)
-        return total
+    def _parts(self, venue: Venue) -> Iterable[Part]:
+        account = self._engine.portfolio.account(venue)
+        return () if account is None else self._worth.parts(venue, account)
 
 
 def looks_of(extent: Extent, zone: tzinfo, look: Callable[[], None]) -> Looks:

@@ -4,22 +4,21 @@ from typing import Any, Final
 
 from nautilus_trader.common.data_topics import TopicCache
 from nautilus_trader.model.book import OrderBook
-from nautilus_trader.model.enums import BookType, PositionSide, PriceType
+from nautilus_trader.model.enums import BookType
 from nautilus_trader.model.identifiers import InstrumentId
 
-from flotilla.engine_sidecar.backtest.rates import last_close
+from flotilla.engine_sidecar.replay.account_worth import Prices
 from flotilla.schemas.backtest import ORDER_BOOKS, TICKS, DataKind, TrialPlan
 
 _BOOK_TYPES: Final = {"L3_MBO": BookType.L3_MBO}
 
 
-class Marks:
+class Marks(Prices):
     """Prices of positions. Its order books are those of instruments that the plan has no quotes, trades or bars of."""
 
     def __init__(self, engine: Any, plan: TrialPlan) -> None:
-        self._cache = engine.cache
         is_by_mark = plan.engine.get("portfolio", {}).get("use_mark_prices", False)
-        self._first = PriceType.MARK if is_by_mark else None
+        super().__init__(engine.cache, is_by_mark=is_by_mark)
         self._books: dict[InstrumentId, OrderBook] = {}
         types = {str(venue["name"]): venue.get("book_type") for venue in plan.venues}
         for name, kind in _book_alone(plan).items():
@@ -29,19 +28,6 @@ class Marks:
             topics = TopicCache()
             topic = topics.get_deltas_topic if kind is DataKind.ORDER_BOOK_DELTAS else topics.get_depth_topic
             engine.kernel.msgbus.subscribe(topic(instrument_id), book.apply)
-
-    def of(self, position: Any) -> Any:
-        """Of the side that closes it, else the last trade's, else the last bar's close, else of the order book; None where there is none.
-
-        With `use_mark_prices` the mark price comes in place of the side's.
-        """
-        is_long = position.side is PositionSide.LONG
-        side = self._first or (PriceType.BID if is_long else PriceType.ASK)
-        for kind in (side, PriceType.LAST):
-            if (price := self._cache.price(position.instrument_id, kind)) is not None:
-                return price
-        close = last_close(self._cache, position.instrument_id)
-        return self.in_book(position.instrument_id, is_long=is_long) if close is None else close
 
     def in_book(self, instrument_id: InstrumentId, *, is_long: bool) -> Any:
         """What closes a position of that side in an order book that is kept here; None for any other, and while that side is empty."""

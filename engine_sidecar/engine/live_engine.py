@@ -14,8 +14,10 @@ from flotilla.engine_sidecar.engine.exit.stopping import Stopping
 from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.feeds import Feeds
 from flotilla.engine_sidecar.engine.link_thread import LinkThread
+from flotilla.engine_sidecar.engine.marked_equity import EquityMarks
 from flotilla.engine_sidecar.engine.measuring import measure
 from flotilla.engine_sidecar.engine.node_building import build_node
+from flotilla.engine_sidecar.engine.order_gate import OpeningHours
 from flotilla.engine_sidecar.engine.own_output import OwnOutput
 from flotilla.engine_sidecar.engine.running_strategies import RunningStrategies
 from flotilla.engine_sidecar.engine.secrets import Secrets
@@ -37,10 +39,12 @@ from flotilla.engine_sidecar.engine.waiting import Waiting
 from flotilla.engine_sidecar.link.asking import Ask
 from flotilla.engine_sidecar.link.frames import (
     BrakeTaken,
+    CutLosses,
     Ended,
     EndNow,
     GateShut,
     GoOn,
+    HoldLease,
     Measured,
     Phase,
     PutBrake,
@@ -108,6 +112,10 @@ class LiveEngine:
             on_shut=lambda: link.send(GateShut()),
         )
         self._put(run.brake)
+        self._node.gate.hours = OpeningHours(run.trading_hours) if run.trading_hours else None
+        self._equity = EquityMarks(self._kernel, run.equity_currency) if run.equity_currency else None
+        if run.lease_until_s is not None:
+            self._node.gate.lease_until_s = run.lease_until_s
         self._intervening = Intervening(
             self._kernel,
             self._tap,
@@ -319,10 +327,14 @@ class LiveEngine:
                 case PutBrake(brake=brake):
                     self._put(brake)
                     self._begin(tasks, self._tell_taken(brake), "brake")
+                case CutLosses() as losses:
+                    self._begin(tasks, self._intervening.cut(losses), "cutting losses")
                 case Reduce():
                     self._withdrawing.limit(is_reducing=True)
                 case GoOn():
                     self._withdrawing.limit(is_reducing=False)
+                case HoldLease(until_s=until_s):
+                    self._node.gate.lease_until_s = until_s
                 case Ask() as asked:
                     self._begin(tasks, self._answer(asked), "answer")
                 case Run():
@@ -371,9 +383,10 @@ class LiveEngine:
         self._link.send(self._measured())
 
     def _measured(self) -> Measured:
-        return Measured(
-            msgspec.json.encode(measure(self._run, self._kernel, self._tap, self._feeds, self._venues))
-        )
+        measured = measure(self._run, self._kernel, self._tap, self._feeds, self._venues)
+        if self._equity is not None:
+            measured = msgspec.structs.replace(measured, equity=self._equity.mark())
+        return Measured(msgspec.json.encode(measured))
 
 
 def _blame(strategy_id: str, method: str, error: BaseException) -> tuple[FailureReason, str]:

@@ -4,8 +4,10 @@ NautilusTrader's own TradingState is no gate: REDUCING lets a strategy open a po
 orders that close positions too.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -21,6 +23,9 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.events import OrderCancelRejected, OrderDenied, OrderModifyRejected
 
+from flotilla.bus.alive import since_boot
+from flotilla.schemas.trading_hours import HoursView, TradingHours, hours_at
+
 
 class Gate(IntEnum):
     """What passes, from everything to nothing: orders that reduce a position and cancels, cancels only."""
@@ -31,18 +36,44 @@ class Gate(IntEnum):
     SHUT = 3
 
 
+_LOOK_AGAIN = timedelta(days=1)
+"""When a schedule that never changes is looked up again."""
+
+
+class OpeningHours:
+    """The gate of a schedule, by the wall clock: looked up anew only when it changes, or when the clock was set back."""
+
+    def __init__(self, hours: TradingHours) -> None:
+        self._hours = hours
+        self._looked_at: datetime | None = None
+        self._found = HoursView(is_open=False, until=None)
+
+    def gate(self, now: datetime) -> Gate:
+        """What passes now."""
+        found, looked_at = self._found, self._looked_at
+        until = found.until or (looked_at or now) + _LOOK_AGAIN
+        if looked_at is None or not looked_at <= now < until:
+            self._found, self._looked_at = hours_at(self._hours, now), now
+        return Gate.OPEN if self._found.is_open else Gate.REDUCES
+
+
 class OrderGate:
     """Takes the place of the engines at their endpoints on the message bus.
 
-    `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts. Both may be changed
+    `state` holds for every strategy and `strategies` for single ones, by StrategyId; the narrower counts. All may be changed
     at any time. `why` is what an order is denied for while `state` lets nothing but cancels through.
+    From `lease_until_s` on, by `now` (seconds since boot), only what reduces passes. Hours and lease are looked at for each order,
+    whether or not the sidecar can say so in time.
     """
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, now: Callable[[], float] = since_boot) -> None:
         self.state = Gate.OPEN
+        self.lease_until_s = math.inf
+        self._now = now
         self.is_position_doubted = False
         self.why = "the engine is stopping"
         self.strategies: dict[Any, Gate] = {}
+        self.hours: OpeningHours | None = None
         self._kernel = kernel
         self._is_ours = False
         risk, execution, bus = kernel.risk_engine, kernel.exec_engine, kernel.msgbus
@@ -61,7 +92,16 @@ class OrderGate:
             self._is_ours = False
 
     def _state_for(self, command: Any) -> Gate:
-        return max(self.state, self._own_state(command))
+        return max(self.state, self._own_state(command), self._by_hours(), self._by_lease())
+
+    def _by_hours(self) -> Gate:
+        return Gate.OPEN if self.hours is None else self.hours.gate(datetime.now(UTC))
+
+    def _by_lease(self) -> Gate:
+        return Gate.REDUCES if self._is_lease_over() else Gate.OPEN
+
+    def _is_lease_over(self) -> bool:
+        return self._now() > self.lease_until_s
 
     def _own_state(self, command: Any) -> Gate:
         # A question about an account is nobody's.
@@ -78,12 +118,12 @@ class OrderGate:
             self._refuse(command)
 
     def _command(self, command: Any) -> None:
-        """An order that the risk engine let pass or the emulator released, or a cancel, on its way to the execution engine.
+        """An order or a change that the risk engine let pass, an order that the emulator released, or a cancel, on its way to the execution engine.
 
         The emulator asks no risk engine, and what that let pass may have waited in its queue while the gate was shut.
         """
-        is_new = isinstance(command, SubmitOrder | SubmitOrderList)
-        passes = self._lets_in(command) if is_new else self._state_for(command) is not Gate.SHUT
+        opens = isinstance(command, SubmitOrder | SubmitOrderList | ModifyOrder)
+        passes = self._lets_in(command) if opens else self._state_for(command) is not Gate.SHUT
         if self._is_ours or passes:
             self._kernel.exec_engine.execute(command)
         else:
@@ -113,6 +153,10 @@ class OrderGate:
             return self.why
         if self._own_state(command) > Gate.REDUCES:
             return "the strategy is stopped"
+        if self._is_lease_over():
+            return "the lease on the engine's accounts has run out: only orders that reduce a position pass"
+        if self.state is Gate.OPEN and self._own_state(command) is Gate.OPEN:
+            return "it is outside of trading hours: only orders that reduce a position pass"
         return "only orders that reduce a position pass"
 
     def _answer(self, event: Any, order: Any, reason: str, about: dict[str, Any]) -> None:
@@ -133,13 +177,27 @@ def _is_reduce_only(command: Any) -> bool:
     return isinstance(command, SubmitOrder) and bool(command.order.is_reduce_only)
 
 
+def is_reducing(order: Any, cache: Any) -> bool:
+    """True for a working order that by itself cannot open a position or add to one."""
+    if order.is_reduce_only:
+        return True
+    net = _net(order, cache)
+    is_opposite = net != 0 and (order.side == OrderSide.BUY) != (net > 0)
+    return bool(is_opposite and order.leaves_qty.as_decimal() <= abs(net))
+
+
+def _net(order: Any, cache: Any) -> Any:
+    about = {"instrument_id": order.instrument_id, "strategy_id": order.strategy_id}
+    return sum(position.signed_decimal_qty() for position in cache.positions_open(**about))
+
+
 def _reduces(command: Any, cache: Any) -> bool:
     """True for one order that, with all that work beside it, cannot take its strategy's position beyond flat."""
     if not isinstance(command, SubmitOrder):
         return False
     order = command.order
     about = {"instrument_id": order.instrument_id, "strategy_id": order.strategy_id}
-    net = sum(position.signed_decimal_qty() for position in cache.positions_open(**about))
+    net = _net(order, cache)
     if net == 0 or (order.side == OrderSide.BUY) == (net > 0):
         return False
     working = [*cache.orders_open(**about), *cache.orders_inflight(**about), *cache.orders_emulated(**about)]

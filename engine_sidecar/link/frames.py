@@ -14,6 +14,7 @@ from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.session import CacheAccess, EnginePlan
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind, StopReport
+from flotilla.schemas.trading_hours import TradingHours
 
 MAX_FRAME_BYTES: Final = 16 << 20
 _LENGTH: Final = struct.Struct(">I")
@@ -80,6 +81,8 @@ class Run(msgspec.Struct, frozen=True, tag=True):
 
     `secrets` are the entries of the secret store that the plan names; `cache` is the engine's part of Redis, if it has one. `packages` are
     the archives that strategies come from, `wheels` is the folder of what these need. `brake` is on from the beginning.
+    `equity_currency` is what the equity is marked in, empty where nobody asks for it. Outside of `trading_hours` only orders that reduce pass.
+    `lease_until_s` is when the lease on its accounts runs out, in seconds since boot; null where it holds none.
     """
 
     instance_id: str
@@ -94,6 +97,9 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     packages: tuple[bytes, ...] = ()
     wheels: str = ""
     brake: EngineBrake = RELEASED
+    equity_currency: str = ""
+    trading_hours: TradingHours | None = None
+    lease_until_s: float | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -123,7 +129,20 @@ class PutBrake(msgspec.Struct, frozen=True, tag=True):
     brake: EngineBrake
 
 
-type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | Ask
+class CutLosses(msgspec.Struct, frozen=True, tag=True):
+    """A loss limit was reached: close every position (`flatten`), or cancel the orders that could open or add (`cancel`)."""
+
+    policy: StopPolicy
+    timeout_s: float
+
+
+class HoldLease(msgspec.Struct, frozen=True, tag=True):
+    """The lease on its accounts lasts until then, in seconds since boot; beyond it every new order is looked at by the engine itself."""
+
+    until_s: float
+
+
+type ToEngine = Run | Stop | EndNow | Reduce | GoOn | PutBrake | HoldLease | CutLosses | Ask
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

@@ -68,6 +68,18 @@ class BrakeAsked(msgspec.Struct, frozen=True):
     brake: EngineBrake
 
 
+class Attended(msgspec.Struct, frozen=True):
+    """An orchestrator heard our heartbeat of `as_of_s`, by the monotonic clock."""
+
+    as_of_s: float
+
+
+class Flattened(msgspec.Struct, frozen=True):
+    """What came of `Flatten`: in words what is not confirmed of it, nothing when all is."""
+
+    not_confirmed: tuple[str, ...]
+
+
 class Observed(msgspec.Struct, frozen=True):
     """The engine measured itself."""
 
@@ -115,6 +127,8 @@ type Message = (
     | CommandedDirectly
     | LeaseRenewed
     | BrakeAsked
+    | Attended
+    | Flattened
     | Observed
     | AtRest
     | Checked
@@ -139,6 +153,10 @@ class Publish(msgspec.Struct, frozen=True):
     data: StateChange | Alert
 
 
+class Flatten(msgspec.Struct, frozen=True):
+    """Have the engine cancel every order and close every position; `Flattened` says what came of it."""
+
+
 class KillEngine(msgspec.Struct, frozen=True):
     """SIGKILL the engine process; a stopped or stuck one dies of it too."""
 
@@ -151,4 +169,4 @@ class Conclude(msgspec.Struct, frozen=True):
     """The engine is gone: read what it left, then put the final state on record."""
 
 
-type Effect = Fork | Send | Publish | KillEngine | KillZygote | Conclude
+type Effect = Fork | Send | Publish | Flatten | KillEngine | KillZygote | Conclude

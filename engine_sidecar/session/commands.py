@@ -5,12 +5,13 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.asking import AcceptDifference, Intervene
-from flotilla.engine_sidecar.link.messages import BrakeAsked, EndAsked, LeaseRenewed, StopAsked
+from flotilla.engine_sidecar.link.asking import AcceptDifference
+from flotilla.engine_sidecar.link.messages import Attended, BrakeAsked, EndAsked, LeaseRenewed, StopAsked
 from flotilla.engine_sidecar.session.core.trading import UP
 from flotilla.engine_sidecar.session.handlers import Handlers, fence
-from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.brakes import AcceptDifferent, SetBrake
+from flotilla.engine_sidecar.session.questions import ANSWER_S, Questions
+from flotilla.schemas.brakes import AcceptDifferent, SetBrake, is_crossed
+from flotilla.schemas.dead_man import Attend
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.ids import new_request_id
 from flotilla.schemas.session import (
@@ -25,9 +26,6 @@ from flotilla.schemas.session import (
 from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.strategy import LookIntoEngine
 
-INTERVENE_S: Final = 25.0
-"""How long cancelling or flattening may take at most; its answer is waited for a little longer."""
-ANSWER_S: Final = 5.0
 BRAKE_S: Final = 3.0
 """How long a brake waits for its engine to take it before it is answered. It goes on all the same."""
 TAKE_S: Final = 1.5
@@ -76,12 +74,12 @@ class Commands:
     async def brake(self, command: SetBrake) -> CommandAccepted:
         """Puts a brake on, or lifts it. `is_taken` tells whether the engine has taken it when it is answered.
 
-        Raises `conflict` for a brake that is older than the session's own.
+        Raises `conflict` for a brake that is older than the session's own, or crossed one that a loss limit put on.
         """
         fence(self._spec, command.session_id)
         known = self._handlers.session.brake
-        if command.brake.number < known.number:
-            text = f"brake {command.brake.number} is older than the session's own, {known.number}"
+        if command.brake.number < known.number or is_crossed(command.brake, known):
+            text = f"brake {command.brake.number} is older than the session's own, {known.number}: {known.text or 'none'}"
             raise fault(FaultCode.CONFLICT, text)
         self._handlers.post(BrakeAsked(command.brake))
         is_taken = await self._handlers.braked(command.brake.number, BRAKE_S)
@@ -124,18 +122,26 @@ class Commands:
             raise fault(FaultCode.CONFLICT, f"{text}: nothing was renewed")
         return self._accepted(command.request_id, f"renewed for {command.ttl_s:g} s")
 
+    async def attend(self, command: Attend) -> CommandAccepted:
+        """Takes that an orchestrator hears us. Raises `conflict` where no dead man waits for that."""
+        fence(self._spec, command.session_id)
+        if self._handlers.session.contact is None:
+            raise fault(FaultCode.CONFLICT, "no dead man waits to hear an orchestrator")
+        self._handlers.post(Attended(command.as_of_s))
+        return self._accepted(command.request_id, "heard")
+
     async def describe(self, question: LookIntoEngine) -> SessionSpec:
-        """What the sidecar was told to run, with the brake that is on now. Secrets are no part of it: the plan names them only."""
+        """What the sidecar was told to run, with the brake that is on now and what it lost. Secrets are no part of it: the plan names them only."""
         fence(self._spec, question.session_id)
-        return msgspec.structs.replace(self._spec, brake=self._handlers.session.brake)
+        session = self._handlers.session
+        return msgspec.structs.replace(self._spec, brake=session.brake, losses=session.losses)
 
     async def _intervene(self, command: EngineCommand, policy: StopPolicy) -> CommandAccepted:
         fence(self._spec, command.session_id)
         session = self._handlers.session
         if session.is_over or session.state not in (*UP, RunState.MISMATCH):
             raise fault(FaultCode.CONFLICT, f"the engine does not trade, it is {session.state}")
-        timeout_s = min(self._spec.stop_timeout_s, INTERVENE_S)
-        done = await self._questions.ask(Intervene(policy, timeout_s), timeout_s + ANSWER_S)
+        done = await self._questions.withdraw(policy, self._spec.stop_timeout_s)
         return msgspec.structs.replace(
             self._accepted(command.request_id, done.message),
             orders_cancelled=done.orders_cancelled,

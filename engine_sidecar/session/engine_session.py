@@ -104,6 +104,7 @@ class EngineSession:
             for task in running:
                 task.cancel()
         self._reporter.finish()
+        await self._handlers.close()
         await self._fetching.close()
         await self._bus_session.hang_up()
         self._packages.close()
@@ -175,6 +176,7 @@ def _served(handlers: Handlers, commands: Commands, strategies: StrategyCommands
         (contract.COMMAND_ACCEPT, commands.accept),
         (contract.COMMAND_FLATTEN, commands.flatten),
         (contract.COMMAND_RENEW_LEASE, commands.renew_lease),
+        (contract.COMMAND_ATTEND, commands.attend),
         (contract.COMMAND_DESCRIBE, commands.describe),
         (contract.COMMAND_LIST_STRATEGIES, strategies.list_all),
         (contract.COMMAND_ADD_STRATEGY, strategies.add),

@@ -7,11 +7,14 @@ from collections.abc import Callable
 import msgspec
 
 from flotilla.bus.logs import get_logger
+from flotilla.bus.tasks import Tasks
 from flotilla.engine_sidecar.link.asking import Answer
 from flotilla.engine_sidecar.link.frames import FromEngine, FromZygote, Happened, Measured, Run
 from flotilla.engine_sidecar.link.messages import (
     Conclude,
     Effect,
+    Flatten,
+    Flattened,
     Fork,
     KillEngine,
     KillZygote,
@@ -27,9 +30,9 @@ from flotilla.engine_sidecar.session.core import session as core
 from flotilla.engine_sidecar.session.core.facts import Session
 from flotilla.engine_sidecar.session.core.outbound import tcp_ports
 from flotilla.engine_sidecar.session.questions import Questions
-from flotilla.schemas.brakes import EngineBrake
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import Launch, SessionSpec
+from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import EngineMetrics, StateChange
 
 log = get_logger(__name__)
@@ -72,6 +75,7 @@ class Handlers:
         self._is_concluded = asyncio.Event()
         self._is_out_of_orders = asyncio.Event()
         self._brake_changed = asyncio.Event()
+        self._tasks = Tasks()
         self.archives: tuple[bytes, ...] = ()
         self.wheels = ""
         self.session, effects = core.begin(launch.spec, now())
@@ -122,11 +126,13 @@ class Handlers:
                     self._record.write(data)
                 case Fork():
                     self._processes.fork(
-                        _run(self._launch, self.archives, self.wheels, self.session.brake),
+                        _run(self._launch, self.archives, self.wheels, self.session),
                         tcp_ports(self._launch.spec.plan, self._launch.cache),
                     )
                 case Send(message=message):
                     self._processes.send(message)
+                case Flatten():
+                    self._tasks.start(self._flatten(), name="dead man")
                 case KillEngine():
                     self._processes.kill_engine()
                 case KillZygote():
@@ -134,8 +140,22 @@ class Handlers:
                 case Conclude():
                     self._over()
 
+    async def _flatten(self) -> None:
+        try:
+            answer = await self._questions.withdraw(StopPolicy.FLATTEN, self._launch.spec.stop_timeout_s)
+        except FaultError as error:
+            self.post(Flattened((str(error),)))
+        else:
+            self.post(Flattened(answer.not_confirmed))
+
+    async def close(self) -> None:
+        """Ends what goes on behind."""
+        await self._tasks.close()
+
     def conclude(self, change: StateChange) -> None:
         """Puts the final state on record; nothing follows it."""
+        if self.session.brake.number > self._launch.spec.brake.number:
+            change = msgspec.structs.replace(change, brake=self.session.brake)
         change = self._redaction.said(change)
         self._record.write(change)
         self.session = msgspec.structs.replace(self.session, state=change.state)
@@ -177,7 +197,7 @@ class Handlers:
         return self._final
 
 
-def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: EngineBrake) -> Run:
+def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, session: Session) -> Run:
     spec = launch.spec
     return Run(
         instance_id=spec.instance_id,
@@ -191,7 +211,10 @@ def _run(launch: Launch, archives: tuple[bytes, ...], wheels: str, brake: Engine
         secrets=launch.secrets,
         packages=archives,
         wheels=wheels,
-        brake=brake,
+        equity_currency=spec.loss_limits.currency if spec.loss_limits else "",
+        brake=session.brake,
+        trading_hours=spec.trading_hours,
+        lease_until_s=session.lease.until if session.lease else None,
     )
 
 

@@ -2,10 +2,16 @@
 
 import asyncio
 from itertools import count
+from typing import Final
 
-from flotilla.engine_sidecar.link.asking import Answer, Ask, Question
+from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene, Question
 from flotilla.engine_sidecar.process.ports import EngineProcesses
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.schemas.states import StopPolicy
+
+INTERVENE_S: Final = 25.0
+"""How long cancelling or flattening may take at most; its answer is waited for a little longer."""
+ANSWER_S: Final = 5.0
 
 
 class Questions:
@@ -33,6 +39,11 @@ class Questions:
         if answer.fault is not None:
             raise FaultError(answer.fault)
         return answer
+
+    async def withdraw(self, policy: StopPolicy, stop_timeout_s: float) -> Answer:
+        """Has the engine cancel or flatten within the time of its stops; raises as `ask` does."""
+        timeout_s = min(stop_timeout_s, INTERVENE_S)
+        return await self.ask(Intervene(policy, timeout_s), timeout_s + ANSWER_S)
 
     def answered(self, answer: Answer) -> None:
         """An answer came; one that nobody waits for any more is dropped."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from flotilla.schemas.contract import HEARTBEAT, METRICS, Feed
 from flotilla.schemas.heartbeats import BEAT_S
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.telemetry import Heartbeat, Resources
+from flotilla.schemas.trading_hours import HoursView, hours_at
 
 log = get_logger(__name__)
 
@@ -116,7 +118,16 @@ class Telemetry:
             monotonic_s=round(now, 3),
             brake=session.brake,
             is_brake_taken=session.is_brake_taken,
+            losses=session.losses_view,
+            trading_hours=self._hours(),
+            dead_man=self._spec.dead_man if session.contact is not None else None,
         )
+
+    def _hours(self) -> HoursView | None:
+        hours = self._spec.trading_hours
+        if hours is None:
+            return None
+        return hours_at(hours, datetime.fromtimestamp(self._now_ns() / 1e9, UTC))
 
     def _resources(self, now: float) -> Resources | None:
         usage = self._meter.read()

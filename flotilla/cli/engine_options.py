@@ -6,10 +6,11 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from flotilla.cli import limit_options
 from flotilla.cli.options import labels as label_option
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.decoding import convert, decode
-from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.states import DeadManPolicy, EngineType, TradingMode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +56,18 @@ _OPTIONS: Final = (
     click.option("--cpus", metavar="NUMBER", help="CPU limit, such as 1.5."),
     click.option("--max-order-rate", type=int, metavar="NUMBER", help="Orders per minute, at most."),
     click.option("--max-position-size", type=float, metavar="AMOUNT", help="Of one order, at most."),
+    *limit_options.OPTIONS,
+    click.option(
+        "--dead-man",
+        type=click.Choice([str(one) for one in DeadManPolicy]),
+        help="What it does by itself when no orchestrator is heard any more.  [default: that of the template]",
+    ),
+    click.option(
+        "--dead-man-after",
+        type=float,
+        metavar="SECONDS",
+        help="How long none is heard until it does, 5 to 86400.",
+    ),
     label_option("A label such as desk=rates, to find it by; may be repeated."),
     click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False)),
     click.option(
@@ -85,7 +98,14 @@ def engine_config(
     venues_file: Any = None,
     actor: Iterable[str] = (),
     exec_algorithm: Iterable[str] = (),
+    loss_limit: Iterable[str] = (),
+    trading_window: Iterable[str] = (),
+    equity_currency: str | None = None,
+    rollover: str | None = None,
+    timezone: str | None = None,
     labels: Mapping[str, str] | None = None,
+    dead_man: str | None = None,
+    dead_man_after: float | None = None,
     ground: EngineConfig | None = None,
     **plain: Any,
 ) -> EngineConfig:
@@ -100,11 +120,21 @@ def engine_config(
     if connected := _venues(venue_options, venues_file):
         over["venues"] = connected
     over |= beside(actor, exec_algorithm)
+    over |= limit_options.limit_fields(
+        loss_limit, trading_window, equity_currency=equity_currency, rollover=rollover, timezone=timezone
+    )
     default = {"engine_type": "paper" if over.get("venues") or given.get("venues") else "sandbox"}
     config = {**default, **given, **over, "instance_id": name}
-    for field, added in (("parameters", pairs(param, "--param")), ("labels", labels)):
-        if added and isinstance(config.setdefault(field, {}), dict):
-            config[field] = {**config[field], **added}
+    chosen = {"policy": dead_man, "after_s": dead_man_after}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    for field, added in (
+        ("parameters", pairs(param, "--param")),
+        ("labels", labels),
+        ("dead_man", chosen),
+    ):
+        known = config.get(field)
+        if added and (known is None or isinstance(known, dict)):
+            config[field] = {**(known or {}), **added}
     if strategy:
         config["strategies"] = [strategy_choice(strategy, settings)]
     elif pairs(settings, "--set"):

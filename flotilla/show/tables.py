@@ -14,7 +14,7 @@ from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineMetrics, FeedProgress, StopReport
-from flotilla.show import formats
+from flotilla.show import formats, limits
 from flotilla.show.output import table
 
 _UNUSABLE: Final = 5
@@ -125,8 +125,7 @@ def engine_details(
     for line in _troubles(engine, with_name=False):
         facts.add_row("", line)
     facts.add_row("wanted", str(engine.desired))
-    if engine.brake.since is not None:
-        facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
+    _add_bounds(facts, engine)
     facts.add_row("type", f"{engine.config.engine_type}, {engine.config.trading_mode} trading")
     if engine.config.labels:
         facts.add_row("labels", labels_text(engine.config.labels))
@@ -154,6 +153,19 @@ def engine_details(
     if len(sessions) > 1:
         parts += [Text(""), sessions_table(sessions, now)]
     return Group(*parts)
+
+
+def _add_bounds(facts: Table, engine: EngineView) -> None:
+    """What keeps its strategies from trading as they like: a brake, loss limits, trading hours, its dead man."""
+    if engine.brake.since is not None:
+        facts.add_row("brake", brake_text(engine.brake, is_taken=engine.is_brake_taken))
+    for name, line in limits.loss_lines(engine.losses) if engine.losses else ():
+        facts.add_row(name, line)
+    if engine.trading_hours is not None:
+        facts.add_row("trading hours", limits.hours_text(engine.trading_hours))
+    if (plan := engine.dead_man) is not None:
+        waits = formats.duration(plan.after_s)
+        facts.add_row("dead man", f"{plan.policy} once no orchestrator is heard for {waits}")
 
 
 def brake_text(brake: EngineBrake, *, is_taken: bool | None) -> str:

@@ -29,6 +29,7 @@ from flotilla.services.orchestrator.backtests.backtests import Backtests
 from flotilla.services.orchestrator.backtests.ports import BacktestRecord
 from flotilla.services.orchestrator.catalog.data_sets import DataSets
 from flotilla.services.orchestrator.engines.actions import Actions, Alerts
+from flotilla.services.orchestrator.engines.attendance import Attendance
 from flotilla.services.orchestrator.engines.audit import Audit
 from flotilla.services.orchestrator.engines.audit_trail import AuditTrail
 from flotilla.services.orchestrator.engines.brakes import Brakes
@@ -133,6 +134,7 @@ class Orchestrator:
         )
         self._events = EventLog(*known, mailboxes=self._mailboxes, claims=self._claims)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
+        self._attendance = Attendance(bus, self._fleet, self._sightings, clock)
         checker = PlanChecker(bus, self._sightings, clock)
         self._shelf = PackageShelf(outside.templates, outside.packages)
         self._library = Library(self._shelf, checker.ask)
@@ -168,6 +170,7 @@ class Orchestrator:
             group.create_task(orders.run(), name="stop orders")
             group.create_task(self._watch.run(), name="rounds")
             group.create_task(self._renewals.run(), name="leases")
+            group.create_task(self._attendance.run(), name="attendance")
             group.create_task(self._stores.run(), name="stores")
             group.create_task(self._library.run(), name="templates")
             group.create_task(self._duties.backtests.run(), name="backtests")
@@ -180,6 +183,7 @@ class Orchestrator:
         await self._mailboxes.close()
         await self._orphans.close()
         await self._renewals.close()
+        await self._attendance.close()
         await self._actions.close()
         await self._duties.emergency.close()
         await self._trail.close()

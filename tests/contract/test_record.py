@@ -27,7 +27,7 @@ from flotilla.services.orchestrator.core.record_time import KeptTime
 from flotilla.services.orchestrator.engines.core import lifecycle
 from flotilla.services.orchestrator.engines.core.again import start_again
 from flotilla.services.orchestrator.engines.core.brakes import Asked, brake
-from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude, recorded
 from flotilla.services.orchestrator.engines.core.ends import Exposure
 from flotilla.services.orchestrator.engines.core.events import StoredEvent, apply_states
 from flotilla.services.orchestrator.engines.core.model import Engine, Silence
@@ -46,7 +46,8 @@ from flotilla.services.orchestrator.engines.ports import (
 from flotilla.stack.servers.postgres import PostgresServer
 from tests.fakes.memory_record import MemoryRecord, Store
 from tests.integration.conftest import admin_dsn, postgres, postgres_dsn  # noqa: F401 - fixtures
-from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, spec, state_event
+from tests.unit.orchestrator.makers import HOSTS, NOW, after, config, replace, spec, state_event
+from tests.unit.schemas.losses import kept, trip
 
 
 @pytest.fixture(params=["postgres", "memory"])
@@ -179,6 +180,11 @@ async def test_what_is_stored_removed_and_restarted_is_kept(record: Record) -> N
     braked = brake(await loaded(record), halt, request_id="r", heartbeat=None, now=after(5))
     await record.save(change_of(braked))
     assert (await loaded(record)).brake == braked.engine.brake
+    limited = replace(
+        await loaded(record), losses=kept("1000", peak="1100", tripped=(trip("day", "100", "stop"),))
+    )
+    await record.save(change_of(recorded(await loaded(record), Decision(engine=limited), after(6))))
+    assert (await loaded(record)).losses == limited.losses
     again = start_again(await loaded(record), spec(), "s2", HOSTS, after(6))
     await record.save(change_of(again))
     assert (await loaded(record)).restarts == (after(6),)

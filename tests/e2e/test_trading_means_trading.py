@@ -1,7 +1,6 @@
 """What goes wrong while an engine trades is said wherever it is looked at, and so is its end: real NautilusTrader nodes on a venue's feed."""
 
 import json
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,13 @@ AWAY = "MOODY data is not connected"
 
 
 @pytest.fixture(scope="module")
-def stack(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """One whose engines can import the venue and the strategies of this folder."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "venues").mkdir()
     (folder / "venues" / "moody.json").write_text(json.dumps(MOODY))
     image = tmp_path_factory.mktemp("image")
-    with stack_with_own_code(runtime, image, "--templates", str(folder)) as made:
+    with stack_with_own_code("process", image, "--templates", str(folder)) as made:
         yield made
 
 
@@ -53,36 +52,23 @@ async def rest(stack: RunningStack) -> AsyncIterator[Rest]:
 class Scene:
     """An engine that trades on the moody venue's bars, and the files that its venue and its strategy obey."""
 
-    def __init__(self, stack: RunningStack, fleet: Flotilla, name: str, folder: Path) -> None:
+    def __init__(self, fleet: Flotilla, name: str, folder: Path) -> None:
         self.name = name
         self._fleet = fleet
-        self._container: str | None = None
-        # In a container /tmp is a place of its own, and there only while it runs.
-        folder = Path("/tmp") if stack.runtime == "docker" else folder
-        self._is_docker = stack.runtime == "docker"
         self._venue, self._strategy = folder / "venue", folder / "strategy"
 
     async def trade(self) -> None:
         """Starts the engine and returns when it trades."""
         accepted = await self._fleet.start_engine(self.config)
-        self._container = accepted.container_name
         await self._fleet.wait_for(self.name, session_id=accepted.session_id, timeout_s=60)
 
     def venue(self, mood: str) -> None:
         """Has the venue be in this mood."""
-        self._put(self._venue, mood)
+        self._venue.write_text(mood)
 
     def strategy(self, order: str) -> None:
         """Has the strategy do so."""
-        self._put(self._strategy, order)
-
-    def _put(self, file: Path, text: str) -> None:
-        if not self._is_docker:
-            file.write_text(text)
-            return
-        assert self._container is not None
-        argv = ["docker", "exec", self._container, "sh", "-c", f"printf %s {text} > {file}"]
-        subprocess.run(argv, check=True, capture_output=True)
+        self._strategy.write_text(order)
 
     @property
     def config(self) -> EngineConfig:
@@ -149,7 +135,7 @@ async def expect_trading(fleet: Flotilla, rest: Rest, name: str) -> None:
 async def test_who_a_start_waits_for_is_said_while_it_waits_and_no_longer(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path
 ) -> None:
-    config = Scene(stack, fleet, "slow", tmp_path).config
+    config = Scene(fleet, "slow", tmp_path).config
     told = {**config.venues[0].config["data"], "connects_after_s": 16.0}
     venue = msgspec.structs.replace(config.venues[0], config={"data": told})
     accepted = await fleet.start_engine(msgspec.structs.replace(config, venues=(venue,)))
@@ -177,7 +163,7 @@ async def test_who_a_start_waits_for_is_said_while_it_waits_and_no_longer(
 async def test_a_feed_that_is_away_or_silent_impairs_until_it_is_back(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path, mood: str, why: str
 ) -> None:
-    scene = Scene(stack, fleet, f"feed-{mood}", tmp_path)
+    scene = Scene(fleet, f"feed-{mood}", tmp_path)
     await scene.trade()
     await expect_trading(fleet, rest, scene.name)
     async with fleet.watch(scene.name, kinds=("alert",)) as alerts:
@@ -193,7 +179,7 @@ async def test_a_feed_that_is_away_or_silent_impairs_until_it_is_back(
 async def test_a_feed_that_is_silent_while_its_market_is_closed_is_none(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path
 ) -> None:
-    scene = Scene(stack, fleet, "night", tmp_path)
+    scene = Scene(fleet, "night", tmp_path)
     await scene.trade()
     async with fleet.watch(scene.name, kinds=("alert",)) as alerts:
         scene.venue("closed")
@@ -222,7 +208,7 @@ async def _is_heard(fleet: Flotilla, name: str) -> bool:
 async def test_a_strategy_that_ends_itself_while_it_trades_impairs(
     stack: RunningStack, fleet: Flotilla, rest: Rest, tmp_path: Path, order: str, state: str
 ) -> None:
-    scene = Scene(stack, fleet, f"will-{order}", tmp_path)
+    scene = Scene(fleet, f"will-{order}", tmp_path)
     await scene.trade()
     await expect_trading(fleet, rest, scene.name)
     why = f"strategy DoesAsTold-001 is {state}"

@@ -157,6 +157,8 @@ def trade(engine: Engine, every_s: float = 0.5, not_confirmed: tuple[str, ...] =
                 case GoOn():
                     engine.alert("goes on")
                 case Ask() as asked:
+                    if isinstance(asked.question, Intervene):
+                        print(f"withdraws by {asked.question.policy}", flush=True)
                     engine.send(answer_to(asked))
                 case Stop(policy=policy, timeout_s=timeout_s):
                     print(f"stopping {policy} within {timeout_s:g} s", flush=True)

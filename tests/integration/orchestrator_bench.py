@@ -16,6 +16,7 @@ from flotilla.schemas import contract
 from flotilla.schemas.brakes import SetBrake
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import Actor, Call
+from flotilla.schemas.dead_man import Attend
 from flotilla.schemas.engine import EngineAccepted, EngineView, FleetStatus, StartEngine, WhichEngine
 from flotilla.schemas.fault import Fault, FaultCode, FaultError, FieldError, fault, invalid
 from flotilla.schemas.session import (
@@ -37,7 +38,7 @@ from flotilla.schemas.session import (
     WhichSession,
     container_name,
 )
-from flotilla.schemas.states import RunState, TradingMode
+from flotilla.schemas.states import DeadManPolicy, RunState, TradingMode
 from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, StrategyList, StrategyView
 from flotilla.schemas.telemetry import (
     EngineEvent,
@@ -143,6 +144,7 @@ class ScriptedEngine:
         """Stops are taken by the engine, and not only by its sidecar."""
         self.is_from_before = False
         """It does not know that a stop may say how long it has, as those of before did not."""
+        self.attended: list[Attend] = []
         self.brakes: list[SetBrake] = []
         self.brake = spec.brake
         self.does_brake = True
@@ -166,6 +168,7 @@ class ScriptedEngine:
             (contract.COMMAND_ACCEPT, self._accept),
             (contract.COMMAND_FLATTEN, self._withdraw),
             (contract.COMMAND_RENEW_LEASE, self._renew),
+            (contract.COMMAND_ATTEND, self._attend),
             (contract.COMMAND_DESCRIBE, self._describe),
             (contract.COMMAND_LIST_STRATEGIES, self._list_strategies),
             (contract.COMMAND_ADD_STRATEGY, self._add_strategy),
@@ -200,6 +203,7 @@ class ScriptedEngine:
 
     async def beat(self) -> None:
         self._beats += 1
+        plan = self.spec.dead_man
         beat = Heartbeat(
             instance_id=self.spec.instance_id,
             session_id=self.spec.session_id,
@@ -210,6 +214,7 @@ class ScriptedEngine:
             state=self.state,
             last_seq=self.seq,
             brake=self.brake,
+            dead_man=None if plan.policy == DeadManPolicy.CONTINUE else plan,
         )
         await self._bus.publish(contract.HEARTBEAT, beat, instance_id=self.spec.instance_id)
 
@@ -217,6 +222,11 @@ class ScriptedEngine:
         if not self.does_describe:
             raise fault(FaultCode.CONFLICT, "this is another session")
         return self.spec
+
+    async def _attend(self, request: Attend) -> CommandAccepted:
+        self._check(request.session_id)
+        self.attended.append(request)
+        return self._accepted(request.request_id)
 
     async def _renew(self, request: RenewLease) -> CommandAccepted:
         self._check(request.session_id)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from flotilla.bus.alive import since_boot
 from flotilla.engine_sidecar.link.asking import Answer, Ask, Intervene
-from flotilla.engine_sidecar.link.frames import BrakeTaken, GoOn, PutBrake, Reduce, Stop
+from flotilla.engine_sidecar.link.frames import BrakeTaken, GoOn, HoldLease, PutBrake, Reduce, Stop
 from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.fault import FaultCode
 from flotilla.schemas.states import Brake, RunState, StopPolicy
@@ -108,10 +109,11 @@ def test_an_engine_that_begins_halted_trades_nothing_until_it_is_resumed(
 
 
 def test_a_reduced_engine_closes_and_does_not_open(zygote: ZygoteProcess, catalog: Path) -> None:
-    engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("TakesTurns")))
+    engine = zygote.fork(run_of(catalog, sandbox_node(**SLOWLY), strategy("TurnsWhenDenied")))
     until_event(engine, EventKind.POSITION, "PositionOpened")
     put(engine, REDUCED)
-    until_event(engine, EventKind.POSITION, "PositionClosed")
+    # It may be closed by the time at which the engine says that it has taken the brake.
+    engine.until(lambda _: "PositionClosed" in names(engine, EventKind.POSITION))
     denials(engine, 4)
     assert reasons(engine) == {"only orders that reduce a position pass"}
     assert names(engine, EventKind.POSITION)[-1] == "PositionClosed"
@@ -167,6 +169,33 @@ def test_what_emulator_and_execution_algorithms_hold_is_braked_and_cancelled_too
     stopped = ended(engine)
     assert (stopped.orders_cancelled, stopped.positions_closed) == (0, 1)
     assert names(engine, EventKind.ORDER).count("OrderFilled") == filled + 1
+
+
+def test_beyond_its_lease_an_engine_lets_nothing_out_that_opens_though_nobody_tells_it_to(
+    zygote: ZygoteProcess, catalog: Path
+) -> None:
+    """Neither what strategies send, nor what an execution algorithm spawns; its sidecar says nothing at all."""
+    node = sandbox_node(**SLOWLY) | {"exec_algorithms": [TWAP]}
+    plans = strategy("KeepsOrdersInside", size="1000"), strategy("BuysEachBar", bar_type=IXIC)
+    engine = zygote.fork(run_of(catalog, node, *plans, lease_until_s=since_boot() + 60))
+    for _ in plans:
+        until_event(engine, EventKind.POSITION, "PositionOpened")
+    engine.send(HoldLease(since_boot() + 0.5))
+    denied: set[str] = set()
+    while len(denied) < len(plans):
+        until_event(engine, EventKind.ORDER, "OrderDenied")
+        denied = {
+            each["instrument_id"] for each in engine.events(EventKind.ORDER) if each["event"] == "OrderDenied"
+        }
+    filled = names(engine, EventKind.ORDER).count("OrderFilled")
+    denials(engine, 4)
+    assert names(engine, EventKind.ORDER).count("OrderFilled") == filled
+    assert reasons(engine) == {
+        "the lease on the engine's accounts has run out: only orders that reduce a position pass"
+    }
+    engine.send(HoldLease(since_boot() + 60))
+    until_event(engine, EventKind.ORDER, "OrderFilled")
+    ended(engine)
 
 
 def test_before_it_trades_an_engine_is_braked_and_takes_no_intervention(

@@ -7,9 +7,11 @@ import pytest
 
 from flotilla.bus.bus import Bus
 from flotilla.schemas.audit import Caller
+from flotilla.schemas.brakes import EngineBrake
 from flotilla.schemas.config import EngineConfig
 from flotilla.schemas.contract import (
     COMMAND_ADD_STRATEGY,
+    COMMAND_ATTEND,
     COMMAND_CANCEL_ORDERS,
     COMMAND_DESCRIBE,
     COMMAND_END_NOW,
@@ -21,6 +23,7 @@ from flotilla.schemas.contract import (
     COMMAND_STOP_STRATEGY,
     Actor,
 )
+from flotilla.schemas.dead_man import Attend, DeadMan
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import (
     AccountLease,
@@ -30,11 +33,12 @@ from flotilla.schemas.session import (
     RenewLease,
     SessionEnded,
 )
-from flotilla.schemas.states import FailureReason, RunState, StopPolicy
+from flotilla.schemas.states import Brake, DeadManPolicy, FailureReason, RunState, StopPolicy
 from flotilla.schemas.strategy import AddToEngine, ChangeInEngine, LookIntoEngine, SignalInEngine
 from flotilla.schemas.telemetry import Alert, OrderUpdate
+from flotilla.stack.servers.nats import NatsServer
 from tests.integration.conftest import ConnectAs
-from tests.integration.sidecars import Heard, Sidecar, is_alive, until
+from tests.integration.sidecars import Heard, Sidecar, is_alive, until, until_recorded
 
 SECRET = 'pa"ss\\word-77'
 
@@ -166,6 +170,62 @@ class TestTheLease:
             await orchestrator.call(COMMAND_RENEW_LEASE, self.renewal(sidecar), instance_id="e1")
         assert refused.value.fault.code is FaultCode.CONFLICT
         assert heard.heartbeats[-1].lease_s is None
+
+
+class TestDeadMan:
+    """That nobody hears the engine is a server that is away, or a bus without an orchestrator."""
+
+    async def attend(self, orchestrator: Bus, sidecar: Sidecar, heard: Heard) -> None:
+        beat = heard.heartbeats[-1]
+        assert beat.monotonic_s is not None
+        request = Attend(session_id=sidecar.spec.session_id, as_of_s=beat.monotonic_s)
+        await orchestrator.call(COMMAND_ATTEND, request, instance_id="e1")
+
+    async def test_an_engine_that_reduced_while_no_orchestrator_was_there_goes_on_once_one_is(
+        self, sidecar: Sidecar, heard: Heard, orchestrator: Bus
+    ) -> None:
+        plan = DeadMan(policy=DeadManPolicy.REDUCE, after_s=5.0)
+        sidecar.start(dead_man=plan)
+        await heard.trading()
+        await heard.beat(lambda beat: beat.dead_man == plan)
+        await until(lambda: "reduces" in heard.alerts and "control_plane_lost" in heard.alerts)
+        await heard.beat(
+            lambda beat: beat.state == RunState.IMPAIRED and "no orchestrator" in beat.problems[0]
+        )
+        await self.attend(orchestrator, sidecar, heard)
+        await until(lambda: "goes on" in heard.alerts and "control_plane_back" in heard.alerts)
+        await heard.beat(lambda beat: beat.state == RunState.TRADING and not beat.problems)
+
+    async def test_an_engine_flattens_itself_while_the_bus_is_away_and_says_so_when_it_is_back(
+        self, sidecar: Sidecar, heard: Heard, orchestrator: Bus, nats: NatsServer, bus: Bus
+    ) -> None:
+        sidecar.start(dead_man=DeadMan(policy=DeadManPolicy.FLATTEN, after_s=5.0))
+        await heard.trading()
+        await self.attend(orchestrator, sidecar, heard)
+        nats.stop()
+        # What it does meanwhile the engine prints: nothing else can be heard of it.
+        await until(lambda: "withdraws by flatten" in sidecar.stdout, 30)
+        nats.start()
+        halted = EngineBrake(brake=Brake.HALTED, number=1, by="dead man")
+        await heard.beat(lambda beat: beat.brake == halted and beat.is_brake_taken)
+        await until_recorded(bus, lambda data: any(getattr(each, "brake", None) == halted for each in data))
+        await until(lambda: orchestrator.is_connected and bus.is_connected)
+        await self.attend(orchestrator, sidecar, heard)
+        await until(lambda: "control_plane_back" in heard.alerts)
+        await heard.beat(lambda beat: beat.problems == ("halted by dead man",))
+        assert heard.alerts.index("control_plane_lost") < heard.alerts.index("control_plane_back")
+        (told,) = (each for each in heard.of(Alert) if each.code == "control_plane_back")
+        assert told.message.endswith("took itself out of the market, and is halted until it is resumed")
+
+    async def test_one_that_waits_for_nobody_is_not_attended(
+        self, sidecar: Sidecar, heard: Heard, orchestrator: Bus
+    ) -> None:
+        sidecar.start()
+        await heard.trading()
+        with pytest.raises(FaultError) as refused:
+            await self.attend(orchestrator, sidecar, heard)
+        assert refused.value.fault.code is FaultCode.CONFLICT
+        assert heard.heartbeats[-1].dead_man is None
 
 
 async def test_strategies_are_the_engines_affair(sidecar: Sidecar, heard: Heard, bus: Bus) -> None:

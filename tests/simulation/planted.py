@@ -68,8 +68,16 @@ ONE_VOICE_TAKEN_FOR_TWO: Final[tuple[Change, ...]] = (
 )
 """A sidecar that has said all that it knows of is taken for somebody else."""
 BRAKE_FORGOTTEN: Final[tuple[Change, ...]] = (
-    (decision.begin, "spec = msgspec.structs.replace(spec, brake=engine.brake)", "pass"),
-    (Actions._start, "spec = msgspec.structs.replace(spec, brake=engine.brake)", "pass"),
+    (
+        decision.begin,
+        "spec = msgspec.structs.replace(spec, brake=engine.brake, losses=engine.losses)",
+        "pass",
+    ),
+    (
+        Actions._start,
+        "spec = msgspec.structs.replace(spec, brake=engine.brake, losses=engine.losses)",
+        "pass",
+    ),
     (
         brakes.reminder,
         "return (CommandBrake(session.instance_id, session.session_id, engine.brake),)",

@@ -14,19 +14,21 @@ from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues.gate import CONFIRM_S, VenueGate
 from flotilla.engine_sidecar.link.asking import Intervene
+from flotilla.engine_sidecar.link.frames import CutLosses
 from flotilla.schemas.alerts import (
     CANCEL_CONFIRMED,
     CANCEL_NOT_CONFIRMED,
     FLATTEN_CONFIRMED,
     FLATTEN_NOT_CONFIRMED,
 )
-from flotilla.schemas.fault import FaultCode, fault
+from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.states import StopPolicy
 
 _CONFIRMED: Final = {
     StopPolicy.CANCEL: CANCEL_CONFIRMED.alert("no order is open"),
     StopPolicy.FLATTEN: FLATTEN_CONFIRMED.alert("no order and no position is open"),
 }
+SPARED: Final = CANCEL_CONFIRMED.alert("no order is open that could open or add")
 _NOT_CONFIRMED: Final = {
     StopPolicy.CANCEL: CANCEL_NOT_CONFIRMED,
     StopPolicy.FLATTEN: FLATTEN_NOT_CONFIRMED,
@@ -68,7 +70,7 @@ class Intervening:
             if not self._kernel.trader.is_running and not self._venues.told:
                 raise fault(FaultCode.CONFLICT, "the engine does not trade")
             cancelled, closed = self._tap.cancelled, self._tap.closed
-            wind_down = self._withdrawing.wind_down_of()
+            wind_down = self._withdrawing.wind_down_of(is_sparing=asked.is_sparing)
             try:
                 await self._withdrawing.withdraw(wind_down, Aim(asked.policy, until))
             except Exception:
@@ -76,11 +78,19 @@ class Intervening:
                 self._withdrawing.go_on()
                 raise
             left = wind_down.not_confirmed(asked.policy)
-            left += await self._venues.not_agreed(asked.policy, self._now() + CONFIRM_S)
+            if not asked.is_sparing:
+                left += await self._venues.not_agreed(asked.policy, self._now() + CONFIRM_S)
             if asked.policy is StopPolicy.FLATTEN:
                 self._venues.forget_closed()
             self._withdrawing.go_on()
-        self._tap.alert(
-            _NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else _CONFIRMED[asked.policy]
-        )
+        done = SPARED if asked.is_sparing else _CONFIRMED[asked.policy]
+        self._tap.alert(_NOT_CONFIRMED[asked.policy].alert("; ".join(left)) if left else done)
         return Intervened(self._tap.cancelled_since(cancelled), self._tap.closed - closed, left)
+
+    async def cut(self, losses: CutLosses) -> None:
+        """The same for a loss limit, which nobody waits for: what is not done for the engine's state is told in the alert."""
+        is_sparing = losses.policy is not StopPolicy.FLATTEN
+        try:
+            await self.intervene(Intervene(losses.policy, losses.timeout_s, is_sparing))
+        except FaultError as error:
+            self._tap.alert(_NOT_CONFIRMED[losses.policy].alert(error.fault.message))

@@ -64,7 +64,7 @@ class Aim(msgspec.Struct):
 
 
 class WindDown:
-    """The way out of the market of one node, or of one of its strategies; `now` is the loop's time."""
+    """The way out of the market of one node, or of one of its strategies; `now` is the loop's time. Orders that it `spares` it leaves."""
 
     def __init__(
         self,
@@ -73,8 +73,11 @@ class WindDown:
         presumed: Presumed,
         now: Callable[[], float],
         strategy_id: Any = None,
+        *,
+        spares: Callable[[Any], bool] = lambda _: False,
     ) -> None:
         self._kernel, self._cache = kernel, kernel.cache
+        self._spares = spares
         self._gate, self._presumed = gate, presumed
         self._now = now
         self._strategy_id = strategy_id
@@ -116,7 +119,8 @@ class WindDown:
             *self._cache.orders_emulated(strategy_id=self._strategy_id),
             *self._in_hand(),
         ]
-        return list({order.client_order_id: order for order in found}.values())
+        working = {order.client_order_id: order for order in found}.values()
+        return [order for order in working if not self._spares(order)]
 
     def _in_hand(self) -> list[Any]:
         """What execution algorithms send bit by bit: nothing of it need be open anywhere while they wait."""

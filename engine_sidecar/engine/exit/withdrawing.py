@@ -10,7 +10,7 @@ from nautilus_trader.model.enums import TradingState
 from flotilla.engine_sidecar.engine.exit.unanswered_orders import Presumed
 from flotilla.engine_sidecar.engine.exit.winding_down import Aim, WindDown
 from flotilla.engine_sidecar.engine.node_building import Node
-from flotilla.engine_sidecar.engine.order_gate import Gate
+from flotilla.engine_sidecar.engine.order_gate import Gate, is_reducing
 from flotilla.schemas.states import Brake, StopPolicy
 
 SETTLE_S: Final = 0.5
@@ -32,9 +32,13 @@ class Withdrawing:
         self._lease = self._brake = self._venue = Gate.OPEN
         self._is_withdrawn = False
 
-    def wind_down_of(self, strategy_id: Any = None) -> WindDown:
-        """The way out of the market of the engine, or of one strategy."""
-        return WindDown(self._node.kernel, self._node.gate, self._presumed, self._now, strategy_id)
+    def wind_down_of(self, strategy_id: Any = None, *, is_sparing: bool = False) -> WindDown:
+        """The way out of the market of the engine, or of one strategy. `is_sparing`: orders that can only reduce a position are left."""
+        cache = self._node.kernel.cache
+        spares = (lambda order: is_reducing(order, cache)) if is_sparing else (lambda _: False)
+        return WindDown(
+            self._node.kernel, self._node.gate, self._presumed, self._now, strategy_id, spares=spares
+        )
 
     async def withdraw(self, wind_down: WindDown, aim: Aim) -> None:
         """Shuts the gate for all strategies and does as the aim says. What is open afterwards `wind_down` can tell."""

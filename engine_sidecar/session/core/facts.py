@@ -10,6 +10,7 @@ from flotilla.engine_sidecar.link.messages import Effect, Publish
 from flotilla.engine_sidecar.session.core.watch import Pulse
 from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.brakes import RELEASED, EngineBrake
+from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses, LossesView, Mark
 from flotilla.schemas.session import AccountLease, SessionSpec, reducing_s
 from flotilla.schemas.states import RunState
 
@@ -48,6 +49,22 @@ def renewed(lease: Lease, token: int, ttl_s: float, now: float, as_of_s: float |
     return Lease(token=token, ttl_s=ttl_s, until=max(until, lease.until))
 
 
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the control plane where a dead man waits for it, in monotonic seconds.
+
+    `heard_at`: when the last heartbeat was sent that an orchestrator is known to have heard. `checked_at`: of the last look at it;
+    `awake_since`: since when there was one look after another, without the host having slept in between. `is_lost` from when the dead
+    man acts until an orchestrator is heard. `has_flattened`: it began to; `flatten_at`: when it is to try again, if at all.
+    """
+
+    heard_at: float
+    checked_at: float
+    awake_since: float
+    is_lost: bool = False
+    has_flattened: bool = False
+    flatten_at: float = math.inf
+
+
 class KillCause(StrEnum):
     """Why the sidecar killed the engine."""
 
@@ -78,6 +95,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     `refused` are the phases that came where they cannot (before, said), each alerted once.
     `problems` are why it is impaired; `suspected` is what the last measure says, which may be a moment's. `alarm` is what people were
     told of it. `brake` is the one that was asked for last, `taken` the one that the engine has taken; they differ while that is not known.
+    `mark` is the last equity that was known, `unmarked` says why it is not known now. `cut_at` is when the engine was last told to cut
+    its losses, in monotonic seconds.
+    `contact` is null where the dead man does nothing, and before there is an engine.
     """
 
     spec: SessionSpec
@@ -113,6 +133,29 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     at_rest: frozenset[str] = frozenset()
     brake: EngineBrake = RELEASED
     taken: EngineBrake = RELEASED
+    losses: KeptLosses = NOTHING_KEPT
+    mark: Mark | None = None
+    unmarked: tuple[str, ...] = ()
+    cut_at: float = -math.inf
+    contact: Contact | None = None
+
+    @property
+    def is_reduced(self) -> bool:
+        """True while it may only reduce, whatever its brake: its lease is lost, or no orchestrator is heard."""
+        is_lease_lost = self.lease is not None and self.lease.is_lost
+        return is_lease_lost or (self.contact is not None and self.contact.is_lost)
+
+    @property
+    def held_by(self) -> tuple[str, ...]:
+        """Why it does not trade freely although nothing is wrong with it, in words that stay the same while it lasts."""
+        found = [self.taken.text] if self.taken.is_on else []
+        if self.lease is not None and self.lease.is_lost:
+            found.append("the lease on its accounts was not renewed: it only reduces")
+        if self.contact is not None and self.contact.is_lost:
+            found.append(
+                f"no orchestrator is heard for {self.spec.dead_man.after_s:g} s and more: it only reduces"
+            )
+        return tuple(found)
 
     @property
     def is_out_of_orders(self) -> bool:
@@ -123,6 +166,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def is_brake_taken(self) -> bool:
         """True when the brake that was asked for is the one that holds: an engine that was not forked yet begins with it."""
         return self.taken == self.brake
+
+    @property
+    def losses_view(self) -> LossesView | None:
+        """What is known of its losses; None where it has no limits."""
+        limits = self.spec.loss_limits
+        if limits is None:
+            return None
+        return LossesView(limits=limits, kept=self.losses, last=self.mark, unknown=self.unmarked)
 
     @property
     def is_frozen(self) -> bool:

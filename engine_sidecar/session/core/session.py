@@ -17,12 +17,14 @@ from flotilla.engine_sidecar.link.frames import (
 )
 from flotilla.engine_sidecar.link.messages import (
     AtRest,
+    Attended,
     BrakeAsked,
     BusFound,
     CannotRun,
     Checked,
     CommandedDirectly,
     EndAsked,
+    Flattened,
     Fork,
     LeaseRenewed,
     LinkClosed,
@@ -33,7 +35,7 @@ from flotilla.engine_sidecar.link.messages import (
     StopAsked,
     ZygoteGone,
 )
-from flotilla.engine_sidecar.session.core import ending, trading, watch
+from flotilla.engine_sidecar.session.core import dead_man, ending, losses, trading, watch
 from flotilla.engine_sidecar.session.core.ending import END_GRACE_S, LINK_GRACE_S, OBEY_S
 from flotilla.engine_sidecar.session.core.facts import KillCause, Session, Step, alert, granted
 from flotilla.engine_sidecar.session.core.watch import Finding
@@ -69,7 +71,7 @@ _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONC
 def begin(spec: SessionSpec, now: float) -> Step:
     """A session that has just been read from stdin."""
     lease = granted(spec.lease, now) if spec.lease is not None else None
-    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake)
+    session = Session(spec=spec, lease=lease, brake=spec.brake, taken=spec.brake, losses=spec.losses)
     return session, (Publish(StateChange(state=RunState.BOOTING)),)
 
 
@@ -98,7 +100,10 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case ZygoteReady(cannot_confine=why):
             return _zygote_ready(session, why)
         case Forked(pid=pid):
-            return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now)), ()
+            contact = dead_man.begun(session.spec.dead_man, now)
+            return msgspec.structs.replace(
+                session, engine_pid=pid, pulse=watch.started(now), contact=contact
+            ), ()
         case StopAsked():
             return _stop_asked(session, message, now)
         case EndAsked(deadline_s=deadline_s):
@@ -108,12 +113,18 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return session, (alert(COMMANDED_DIRECTLY, f"{command} {_DIRECTLY}{by}"),)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
+        case Attended():
+            return dead_man.attended(session, message, now)
+        case Flattened():
+            return dead_man.flattened(session, message, now)
         case BrakeAsked(brake=brake):
             return trading.brake_asked(session, brake)
         case BrakeTaken(brake=brake):
             return trading.brake_taken(session, brake, now)
         case Observed():
-            return trading.observed(session, message, now)
+            session, effects = trading.observed(session, message, now)
+            session, more = losses.weighed(session, message.metrics, now)
+            return session, (*effects, *more)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
             return _at_rest(session, name, is_at_rest=is_at_rest), ()
         case LinkClosed(error=error):
@@ -203,8 +214,9 @@ def _checked(session: Session, checked: Checked, now: float) -> Step:
     if session.state in _BEFORE_TRADING and now > session.boot_until:
         return ending.kill(session, KillCause.BOOT, now)
     session, effects = trading.check_lease(session, now)
+    session, acts = dead_man.check(session, now)
     session, more = _check_pulse(session, now)
-    return session, (*effects, *more)
+    return session, (*effects, *acts, *more)
 
 
 def _check_pulse(session: Session, now: float) -> Step:

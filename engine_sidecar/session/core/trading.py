@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
-from flotilla.engine_sidecar.link.frames import GoOn, PutBrake, Reduce
+from flotilla.engine_sidecar.link.frames import GoOn, HoldLease, PutBrake, Reduce
 from flotilla.engine_sidecar.link.messages import Effect, LeaseRenewed, Observed, Publish, Send, StopAsked
+from flotilla.engine_sidecar.session.core import losses
 from flotilla.engine_sidecar.session.core.ending import stop
 from flotilla.engine_sidecar.session.core.facts import Alarm, Session, Step, alert, renewed
 from flotilla.schemas.alerts import IMPAIRED, LEASE_LOST, LEASE_REGAINED, TRADING_AGAIN
@@ -58,6 +59,7 @@ MOST_TOLD: Final = 200
 BAR_GRACE_S: Final = 30.0
 """How much later than its interval a bar may come where the market is known to be open and nobody gave a limit."""
 NOTED_AFTER_S: Final = 30.0
+_UNWATCHED: Final = "the loss limits are not watched: "
 _AT_WORK: Final = ("RUNNING", "STARTING", "RESUMING")
 
 
@@ -76,6 +78,8 @@ def problems(
     found += metrics.not_loaded
     found += metrics.not_compared
     found += [f"{client} is not connected" for client in metrics.not_connected]
+    if metrics.equity is not None and metrics.equity.amount is None:
+        found.append(f"{_UNWATCHED}{', '.join(metrics.equity.unknown)}")
     for feed in metrics.feeds:
         found += [f"the replay of {feed.venue} has no {what}" for what in feed.not_there]
         if feed.is_finished:
@@ -130,14 +134,19 @@ def lease_renewed(session: Session, message: LeaseRenewed, now: float) -> Step:
     if before is None:
         return session, ()
     after = renewed(before, message.token, message.ttl_s, now, message.as_of_s)
-    session = msgspec.structs.replace(session, lease=after)
-    if not before.is_lost or after.is_lost:
+    if after is before:
         return session, ()
-    braked = (
-        f", but the engine is {session.brake.text}" if session.brake.is_on else ": it trades freely again"
-    )
+    freed = msgspec.structs.replace(session, lease=after)
+    held = (Send(HoldLease(after.until)),) if session.is_forked and after.until > before.until else ()
+    if not before.is_lost:
+        return freed, held
+    braked = f", but the engine is {freed.brake.text}" if freed.brake.is_on else ": it trades freely again"
+    if freed.is_reduced:
+        braked = ", but no orchestrator that hears the engine is known: it only reduces"
+    go_on = () if freed.is_reduced else (Send(GoOn()),)
     text = f"the lease on its accounts was renewed{braked}"
-    return session, (alert(LEASE_REGAINED, text), Send(GoOn()))
+    freed, said = judged_anew(freed, session, now)
+    return freed, (alert(LEASE_REGAINED, text), *held, *go_on, *said)
 
 
 def check_lease(session: Session, now: float) -> Step:
@@ -146,12 +155,13 @@ def check_lease(session: Session, now: float) -> Step:
     if lease is None or session.is_stop_asked or now <= lease.until:
         return session, ()
     if not lease.is_lost:
-        session = msgspec.structs.replace(session, lease=msgspec.structs.replace(lease, is_lost=True))
+        lost = msgspec.structs.replace(session, lease=msgspec.structs.replace(lease, is_lost=True))
         left_s = lease.stop_at - lease.until
         text = (
             f"the lease on its accounts was not renewed: it only reduces now, and is stopped in {left_s:g} s"
         )
-        return session, (alert(LEASE_LOST, text), Send(Reduce()))
+        lost, said = judged_anew(lost, session, now)
+        return lost, (alert(LEASE_LOST, text), Send(Reduce()), *said)
     if now <= lease.stop_at:
         return session, ()
     cause = "the lease on its accounts was not renewed"
@@ -164,18 +174,17 @@ def brake_asked(session: Session, brake: EngineBrake) -> Step:
     if brake.number <= session.brake.number:
         return session, ()
     session = msgspec.structs.replace(session, brake=brake)
+    session, lifted = losses.set_free(session, brake)
     if not session.is_forked:
-        return msgspec.structs.replace(session, taken=brake), ()
-    return session, (Send(PutBrake(brake)),)
+        return msgspec.structs.replace(session, taken=brake), lifted
+    return session, (Send(PutBrake(brake)), *lifted)
 
 
 def brake_taken(session: Session, brake: EngineBrake, now: float) -> Step:
     """What the brake keeps an engine from is said of its state as soon as it does, and no longer than that."""
     if brake.number < session.taken.number:
         return session, ()
-    lasting = _unbraked(session)
-    session = msgspec.structs.replace(session, taken=brake)
-    return _judge(session, lasting, now) if session.state in UP else (session, ())
+    return judged_anew(msgspec.structs.replace(session, taken=brake), session, now)
 
 
 def observed(session: Session, message: Observed, now: float) -> Step:
@@ -196,24 +205,30 @@ def observed(session: Session, message: Observed, now: float) -> Step:
 def begun(session: Session, now: float) -> Step:
     """The engine says that its start is done: it trades unless its measure, which comes just before, says otherwise."""
     session = msgspec.structs.replace(session, state=RunState.TRADING, problems=())
-    if not (session.suspected or session.taken.is_on):
+    # What is held may have no price in the moment in which data is subscribed: that has to last.
+    found = tuple(problem for problem in session.suspected if not problem.startswith(_UNWATCHED))
+    if not (found or session.held_by):
         return session, (Publish(StateChange(state=RunState.TRADING)),)
-    return _judge(session, session.suspected, now)
+    return _judge(session, found, now)
 
 
-def _unbraked(session: Session) -> tuple[str, ...]:
-    """The problems without the brake."""
-    return tuple(problem for problem in session.problems if problem != session.taken.text)
+def judged_anew(session: Session, before: Session, now: float) -> Step:
+    """The session once something else holds it than `before`: the problems that nobody asked for are the same."""
+    if session.state not in UP:
+        return session, ()
+    lasting = tuple(problem for problem in before.problems if problem not in before.held_by)
+    return _judge(session, lasting, now)
 
 
 def _judge(session: Session, lasting: tuple[str, ...], now: float) -> Step:
-    """`lasting` are the problems that nobody asked for: of a brake people are not alerted, since one of them put it on."""
+    """`lasting` are the problems that nobody asked for: what holds it has alerts of its own, or is a brake that somebody put on."""
     effects: list[Effect] = []
-    shown = (session.taken.text, *lasting) if session.taken.is_on else lasting
+    shown = (*session.held_by, *lasting)
     if shown != session.problems:
         state = RunState.IMPAIRED if shown else RunState.TRADING
         session = msgspec.structs.replace(session, problems=shown, state=state)
-        effects.append(Publish(StateChange(state=state, detail="; ".join(shown))))
+        brake = session.taken if session.taken.is_on else None
+        effects.append(Publish(StateChange(state=state, detail="; ".join(shown), brake=brake)))
     is_live = session.spec.trading_mode == TradingMode.LIVE
     alarm, alerts = sounded(session.alarm, lasting, now, is_live=is_live)
     return msgspec.structs.replace(session, alarm=alarm), (*effects, *alerts)

@@ -11,6 +11,7 @@ from flotilla.schemas.audit import AuditChain, AuditEntry, AuditHead, AuditPrune
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import EngineConfig, RestartPolicy
 from flotilla.schemas.fault import FaultCode
+from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses
 from flotilla.schemas.session import SessionSpec, VenueAccount
 from flotilla.schemas.telemetry import StopReport
 from flotilla.services.orchestrator.engines.core.events import StoredEvent
@@ -59,6 +60,7 @@ def engine_row(engine: Engine) -> tuple[Any, ...]:
         list(engine.restarts),
         engine.restart_at,
         to_json(engine.brake if engine.brake != RELEASED else None),
+        to_json(engine.losses if engine.losses != NOTHING_KEPT else None),
     )
 
 
@@ -96,6 +98,7 @@ def engine_of(row: Mapping[str, Any], session: Session | None) -> Engine:
             "restart_policy": _decoded(row["restart_policy"], RestartPolicy),
             "restarts": tuple(row["restarts"]),
             "brake": _decoded(row["brake"], EngineBrake) or RELEASED,
+            "losses": _decoded(row["losses"], KeptLosses) or NOTHING_KEPT,
             "session": session,
         },
         Engine,

@@ -240,7 +240,7 @@ class Actions:
             log.info("start left out: it is not wanted any more")
             return
         # A brake that was put on since the session is on record holds from its beginning.
-        spec = msgspec.structs.replace(spec, brake=engine.brake)
+        spec = msgspec.structs.replace(spec, brake=engine.brake, losses=engine.losses)
         self._saw(await self._call(SESSION_START, StartSession(spec=spec), host), is_new=True)
 
     async def _call(self, call: Any, request: Any, host: str) -> ContainerFacts:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from flotilla.bus.bus import Bus
@@ -14,6 +15,7 @@ from flotilla.schemas.telemetry import EngineMetrics, Heartbeat, HostHeartbeat
 from flotilla.services.orchestrator.engines.actions import Actions, Clock
 from flotilla.services.orchestrator.engines.claims import Claims
 from flotilla.services.orchestrator.engines.core import outcomes
+from flotilla.services.orchestrator.engines.core.brakes import as_heard
 from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision
 from flotilla.services.orchestrator.engines.core.effects import (
@@ -191,7 +193,11 @@ class Watch:
             self._claims.note(beat.instance_id, None, "heartbeat", Finding(Sort.UNKNOWN, text))
             return
         self._claims.heard(beat)
-        if engine and engine.session and _is_news(engine.session):
+        if (
+            engine
+            and engine.session
+            and (_is_news(engine.session) or _acted_by_itself(engine, beat, self._clock()))
+        ):
             self.look(beat.instance_id)
 
     async def _heard_metrics(self, metrics: EngineMetrics, ids: Mapping[str, str]) -> None:
@@ -222,6 +228,12 @@ def _is_news(session: Session) -> bool:
     order = session.stop
     is_untold = order is not None and order.acknowledged_at is None and order.terminated_at is None
     return session.state in (RunState.UNKNOWN, RunState.SILENT) or is_untold
+
+
+def _acted_by_itself(engine: Engine, beat: Heartbeat, now: datetime) -> bool:
+    """True when a heartbeat tells of a loss limit or a dead man that acted, of which the record does not know."""
+    heard = as_heard(engine, beat, now)
+    return (heard.brake, heard.losses.tripped) != (engine.brake, engine.losses.tripped)
 
 
 def _publish_again(engine: Engine | None) -> Decision | None:

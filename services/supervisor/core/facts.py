@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from flotilla.schemas.brakes import RELEASED
+from flotilla.schemas.loss_limits import NOTHING_KEPT
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec
 
 _HIGHEST_SIGNAL = 64
@@ -16,8 +17,8 @@ def exit_code_of(status: int) -> int:
 
 
 def spec_hash(spec: SessionSpec) -> str:
-    """128 bits that tell two specifications apart, in hexadecimal. The brake is no part of it: it changes while a session runs."""
-    spec = msgspec.structs.replace(spec, brake=RELEASED)
+    """128 bits that tell two specifications apart, in hexadecimal. Brake and losses are no part of it: they change while a session runs."""
+    spec = msgspec.structs.replace(spec, brake=RELEASED, losses=NOTHING_KEPT)
     return hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()[:32]
 
 

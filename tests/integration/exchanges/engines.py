@@ -196,6 +196,6 @@ def fills(engine: Engine) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     return [each[:4] for each in trades(engine)]
 
 
-async def fills_at(exchange: Venue) -> list[tuple[str, Decimal, Decimal, Decimal]]:
+async def fills_at(exchange: Venue, account: str = "main") -> list[tuple[str, Decimal, Decimal, Decimal]]:
     """The same in the exchange's ledger."""
-    return [each[:4] for each in await exchange.trades()]
+    return [each[:4] for each in await exchange.trades(account)]

@@ -66,13 +66,13 @@ class Venue:
             assert response.status == 400, await response.text()
             return (await response.json())["error"]
 
-    async def account(self) -> dict[str, Any]:
-        """The main account in the ledger."""
-        return (await self.control("ledger"))["accounts"]["main"]
+    async def account(self, name: str = "main") -> dict[str, Any]:
+        """An account in the ledger."""
+        return (await self.control("ledger"))["accounts"][name]
 
-    async def trades(self) -> list[Trade]:
-        """The ledger, trade by trade."""
-        account = await self.account()
+    async def trades(self, name: str = "main") -> list[Trade]:
+        """The ledger of an account, trade by trade."""
+        account = await self.account(name)
         ids = {each["orderId"]: each["clientOrderId"] for each in account["orders"]}
         return sorted(
             (
@@ -196,9 +196,10 @@ async def exchange[V: Venue](
 
 
 @asynccontextmanager
-async def exchange_here() -> AsyncIterator[Venue]:
-    """The same exchange on free ports of this process, for tests that need many."""
-    state = new_state(1, machine_clock(), [("main", "test-key", "test-secret")], Decimal(100_000))
+async def exchange_here(*others: tuple[str, str, str]) -> AsyncIterator[Venue]:
+    """The same exchange on free ports of this process, for tests that need many; `others` are accounts (name, key, secret) beside the main one."""
+    accounts = [("main", "test-key", "test-secret"), *others]
+    state = new_state(1, machine_clock(), accounts, Decimal(100_000))
     server = Server(state, interval_s=0.05)
     control = Port(control_of(server).application(), "127.0.0.1", 0)
     await server.open()

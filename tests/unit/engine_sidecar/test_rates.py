@@ -11,7 +11,7 @@ from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.component import TestComponentStubs
 
-from flotilla.engine_sidecar.backtest.rates import rate
+from flotilla.engine_sidecar.replay.rates import rate
 
 OPTION = TestInstrumentProvider.crypto_option()
 SPOT = TestInstrumentProvider.btcusdt_binance()

@@ -8,7 +8,9 @@ import pytest
 
 from flotilla.cli.engine_options import engine_config, pairs
 from flotilla.schemas.config import EngineConfig
+from flotilla.schemas.dead_man import DeadManChoice
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.states import DeadManPolicy
 
 
 def config(**given: Any) -> EngineConfig:
@@ -157,3 +159,23 @@ def test_actors_and_algorithms_run_beside_strategies() -> None:
     assert (actor.path, actor.config_path, actor.config) == ("m:Watch", None, {"every": 5})
     assert (algorithm.path, algorithm.config_path, algorithm.config) == ("m:Slow", "m:Pace", {})
     assert config(ground=made, cpus="1.5").actors == made.actors
+
+
+def test_the_dead_man_is_chosen_by_two_options_over_what_the_file_says() -> None:
+    file = b'{"dead_man": {"policy": "reduce", "after_s": 30}}'
+    for given, expected in (
+        ({}, None),
+        ({"dead_man": "flatten"}, DeadManChoice(policy=DeadManPolicy.FLATTEN)),
+        ({"dead_man_after": 20.0}, DeadManChoice(after_s=20.0)),
+        (
+            {"dead_man_after": 20.0, "config_file": io.BytesIO(file)},
+            DeadManChoice(policy=DeadManPolicy.REDUCE, after_s=20.0),
+        ),
+    ):
+        assert config(**given).dead_man == expected
+
+
+@pytest.mark.parametrize("seconds", [0.0, 4.9, 86_401.0, float("nan")])
+def test_a_time_that_no_dead_man_may_wait_is_refused_by_its_name(seconds: float) -> None:
+    with pytest.raises(FaultError, match=r"config\.dead_man\.after_s"):
+        config(dead_man="reduce", dead_man_after=seconds)

@@ -252,3 +252,89 @@ def test_what_events_confirmed_is_counted_and_what_is_left_is_listed() -> None:
     silent = brakes.not_withdrawn(reply, "the engine did not answer")
     assert (silent.is_taken, silent.orders_cancelled) == (False, None)
     assert silent.not_confirmed == ("the engine did not answer",)
+
+
+BY_ITSELF = EngineBrake(brake=Brake.HALTED, number=1, by="dead man")
+"""What a sidecar says whose engine flattened itself; it knows no wall clock to trust."""
+
+
+def test_what_an_engine_put_on_by_itself_goes_on_record() -> None:
+    seen = Sight(is_host_in_sight=True, is_listed=True, heartbeat=beat(RunState.IMPAIRED, brake=BY_ITSELF))
+    decision = reconcile(engine(session()), seen, HOSTS, after(5))
+    assert decision is not None
+    assert decision.is_change
+    assert decision.engine.brake == EngineBrake(brake=Brake.HALTED, number=1, since=after(5), by="dead man")
+    assert reconcile(decision.engine, seen, HOSTS, after(6)) is None, (
+        "it is known, and when it was heard first"
+    )
+
+
+def test_where_somebody_braked_it_at_once_the_session_is_told_whose_brake_holds() -> None:
+    by_alice = EngineBrake(brake=Brake.HALTED, number=1, since=NOW, by="alice")
+    seen = Sight(is_host_in_sight=True, is_listed=True, heartbeat=beat(RunState.IMPAIRED, brake=BY_ITSELF))
+    decision = reconcile(engine(session(), brake=by_alice), seen, HOSTS, after(5))
+    assert decision is not None
+    put = replace(by_alice, number=2)
+    assert decision.engine.brake == put
+    assert CommandBrake("e1", "s1", put) in decision.effects
+    obeys = replace(seen, heartbeat=beat(RunState.IMPAIRED, brake=put))
+    assert reconcile(decision.engine, obeys, HOSTS, after(7)) is None
+
+
+def test_it_goes_on_record_by_its_events_too_also_when_its_session_is_over_by_then() -> None:
+    told = state_event(5, RunState.STOPPED, brake=BY_ITSELF)
+    decision = apply_states(engine(session()), [told], HOSTS, after(5))
+    assert decision.engine.session is not None
+    assert decision.engine.session.state == RunState.STOPPED
+    assert (decision.engine.brake.brake, decision.engine.brake.number) == (Brake.HALTED, 1)
+    begun = start_of(decision.engine)
+    assert begun.brake == decision.engine.brake
+
+
+def start_of(of: Engine) -> Any:
+    """The spec of the next session of this engine, asked for by a person."""
+    begun = lifecycle.start(of, of.config, spec("s2"), request_id="r2", hosts=HOSTS, now=after(60))
+    assert begun.spec is not None
+    return begun.spec
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "holds"),
+    [
+        # (brake, number, by) on record; of the session; what is on record then
+        (("none", 1, "alice"), ("halted", 1, "dead man"), ("halted", 1, "dead man")),
+        (("halted", 1, "alice"), ("reduced", 1, "x"), ("halted", 2, "alice")),
+        (("halted", 1, "alice"), ("halted", 1, "dead man"), ("halted", 2, "alice")),
+        (("none", 2, "alice"), ("halted", 1, "dead man"), ("none", 2, "alice")),
+        (("halted", 1, "alice"), ("none", 3, "bob"), ("none", 3, "bob")),
+        (("halted", 1, "alice"), ("none", 3, "limit"), ("halted", 4, "alice")),
+        (("halted", 2, "limit"), ("none", 3, "limit"), ("none", 3, "limit")),
+        (("halted", 1, "alice"), ("halted", 2, "limit"), ("halted", 2, "limit")),
+        (("none", 0, ""), ("halted", 1 << 60, "evil"), ("none", 0, "")),
+    ],
+    ids=[
+        "narrower",
+        "narrower on record",
+        "as narrow",
+        "older",
+        "later",
+        "unheard",
+        "limit over",
+        "limit",
+        "no count",
+    ],
+)
+def test_of_two_brakes_the_later_holds_and_of_two_at_once_the_narrower(
+    known: tuple[str, int, str], said: tuple[str, int, str], holds: tuple[str, int, str]
+) -> None:
+    first, second = (
+        EngineBrake(brake=Brake(brake), number=number, by=by, since=NOW)
+        for brake, number, by in (known, said)
+    )
+    put = brakes.later(first, second, after(9))
+    assert (str(put.brake), put.number, put.by) == holds
+
+
+def test_another_sessions_brake_is_not_taken() -> None:
+    seen = Sight(is_host_in_sight=True, is_listed=True, heartbeat=beat(brake=BY_ITSELF, session_id="other"))
+    assert reconcile(engine(session()), seen, HOSTS, after(5)) is None

@@ -73,6 +73,21 @@ def test_accounts_are_held_only_where_orders_go_to_the_venue() -> None:
     assert leased_accounts(EngineConfig(engine_type="sandbox"), SHELF) == ()
 
 
+def test_what_keys_reach_is_one_account_whatever_it_is_called() -> None:
+    """Two engines with one secret trade one account, also where one of them calls it something."""
+    plain, named, other = (
+        leased_accounts(live(VenueChoice(name="A", adapter="bazaar", secret="keys", account=account)), SHELF)
+        for account in (None, "main", "sub")
+    )
+    assert set(plain) & set(named) == set(named) & set(other) == set(plain)
+    elsewhere = VenueChoice(name="A", adapter="bazaar", secret="others", account="main")
+    assert set(named) & set(leased_accounts(live(elsewhere), SHELF)), (
+        "two secrets that are said to reach one account"
+    )
+    at_broker = VenueChoice(name="A", adapter="broker", secret="login", account="U1")
+    assert leased_accounts(live(at_broker), SHELF) == (VenueAccount(venue="BROKER", account="U1"),)
+
+
 def test_an_account_is_the_same_whatever_the_venue_is_called() -> None:
     first, second = (VenueChoice(name=name, adapter="broker", account="U1") for name in ("A", "B"))
     assert leased_accounts(live(first), SHELF) == leased_accounts(live(second), SHELF)

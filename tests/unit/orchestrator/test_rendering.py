@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from flotilla.schemas.config import EngineConfig, StrategyChoice, VenueChoice
+from flotilla.schemas.dead_man import DeadManChoice
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.session import SessionSpec
 from flotilla.schemas.simulation import ComponentChoice
@@ -314,6 +315,34 @@ def test_the_spec_says_what_the_operator_chose() -> None:
 
 def test_a_default_of_the_template_is_taken_for_what_the_operator_leaves_open() -> None:
     assert rendered(config(), template_set(defaults={"stale_feed_after_s": 9})).stale_feed_after_s == 9
+
+
+REDUCES = {"dead_man": {"policy": "reduce", "after_s": 30}}
+
+
+@pytest.mark.parametrize(
+    ("defaults", "chosen", "expected"),
+    [
+        ({}, {}, ("continue", 60.0)),
+        ({}, {"policy": "flatten"}, ("flatten", 60.0)),
+        (REDUCES, {}, ("reduce", 30.0)),
+        (REDUCES, {"after_s": 10}, ("reduce", 10.0)),
+        (REDUCES, {"policy": "flatten"}, ("flatten", 30.0)),
+        (REDUCES, {"policy": "continue"}, ("continue", 30.0)),
+    ],
+)
+def test_the_dead_man_is_the_operators_and_what_he_leaves_open_the_templates(
+    defaults: dict[str, Any], chosen: dict[str, Any], expected: tuple[str, float]
+) -> None:
+    spec = rendered(config(dead_man=msgspec.convert(chosen, DeadManChoice)), template_set(defaults=defaults))
+    assert (spec.dead_man.policy, spec.dead_man.after_s) == expected
+    assert rendered(config(), template_set(defaults=REDUCES)).dead_man.after_s == 30
+
+
+def test_a_time_that_nobody_waits_for_is_refused_by_its_name() -> None:
+    with pytest.raises(FaultError, match=r"config\.dead_man\.after_s: changes nothing") as refused:
+        rendered(config(dead_man=DeadManChoice(after_s=30.0)))
+    assert [each.field for each in refused.value.fault.errors] == ["config.dead_man.after_s"]
 
 
 def test_an_engine_has_time_to_boot_for_as_long_as_its_node_waits() -> None:

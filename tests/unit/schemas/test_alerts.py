@@ -21,6 +21,8 @@ MAKERS = {"Alert", "FleetAlert", "AlertKind"}
 SAID = {
     "agreed": "info",
     "clock_off": "warning",
+    "loss_limit": "critical",
+    "loss_limit_lifted": "info",
     "account_held": "critical",
     "cache_back": "info",
     "cache_incomplete": "critical",
@@ -48,6 +50,9 @@ SAID = {
     "heard_again": "info",
     "impaired": "warning or critical",
     "impaired_over": "info",
+    "control_plane_back": "info",
+    "control_plane_lost": "warning or critical",
+    "control_plane_lost_over": "info",
     "lease_lost": "critical",
     "lease_lost_over": "info",
     "lease_not_renewed": "critical",
@@ -137,6 +142,7 @@ def test_every_row_is_raised_by_somebody() -> None:
         "SILENT_OVER",
         "FROZEN_OVER",
         "LEASE_LOST_OVER",
+        "CONTROL_PLANE_LOST_OVER",
         "CACHE_LOST_OVER",
     }
     assert rows - named == with_the_end
@@ -148,7 +154,9 @@ def test_the_sidecars_alerts_that_stay_open_are_taken_back_by_another() -> None:
         "mismatch": "agreed",
         "frozen": "recovered",
         "lease_lost": "lease_regained",
+        "control_plane_lost": "control_plane_back",
         "cache_lost": "cache_back",
+        "loss_limit": "loss_limit_lifted",
     }
 
 

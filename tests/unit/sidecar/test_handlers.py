@@ -23,7 +23,7 @@ from flotilla.engine_sidecar.link.frames import (
 )
 from flotilla.engine_sidecar.link.messages import BusFound, ZygoteGone
 from flotilla.engine_sidecar.outbox.redaction import Redaction, secrets_of
-from flotilla.engine_sidecar.session import commands
+from flotilla.engine_sidecar.session import commands, questions
 from flotilla.engine_sidecar.session.commands import Commands
 from flotilla.engine_sidecar.session.handlers import Handlers
 from flotilla.engine_sidecar.session.questions import Questions
@@ -246,8 +246,8 @@ async def test_an_intervention_is_answered_with_what_the_engine_confirmed(
 async def test_an_intervention_that_the_engine_does_not_answer_has_an_unknown_outcome(
     strategies: Desk, monkeypatch: pytest.MonkeyPatch, name: str, policy: StopPolicy
 ) -> None:
-    monkeypatch.setattr(commands, "INTERVENE_S", 0.01)
-    monkeypatch.setattr(commands, "ANSWER_S", 0.01)
+    monkeypatch.setattr(questions, "INTERVENE_S", 0.01)
+    monkeypatch.setattr(questions, "ANSWER_S", 0.01)
     strategies.trade()
     with pytest.raises(FaultError) as refused:
         await getattr(strategies.commands, name)(EngineCommand())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flotilla.engine_sidecar.link.frames import EndNow, Forked, GoOn, Phase, Reduce, Stop, Tick
+from flotilla.engine_sidecar.link.frames import EndNow, Forked, GoOn, HoldLease, Phase, Reduce, Stop, Tick
 from flotilla.engine_sidecar.link.messages import (
     BusFound,
     Checked,
@@ -68,7 +68,10 @@ def test_a_lease_that_nobody_renews_has_the_engine_reduce_and_then_stop(ttl_s: f
 def test_a_renewal_in_between_sets_the_engine_free() -> None:
     session, _ = pass_time(begin(20.0), 0.0, 25.0)
     session, effects = core.decide(session, LeaseRenewed(7, 20.0), 25.0)
-    assert [effect.message for effect in effects if isinstance(effect, Send)] == [GoOn()]
+    assert [effect.message for effect in effects if isinstance(effect, Send)] == [
+        HoldLease(45.0),
+        GoOn(),
+    ]
     assert codes([(25.0, effect) for effect in effects]) == ["lease_regained"]
     session, found = pass_time(session, 25.0, 45.0)
     assert found == []
@@ -82,7 +85,7 @@ def test_one_that_is_renewed_in_time_is_never_heard_of() -> None:
         assert found == []
         now += 5
         session, effects = core.decide(session, LeaseRenewed(8, 20.0), now)
-        assert effects == ()
+        assert effects == (Send(HoldLease(now + 20.0)),)
     assert session.lease is not None
     assert (session.lease.token, session.lease.left_s(now)) == (8, 20.0)
 
@@ -101,7 +104,7 @@ def test_an_older_holders_renewal_does_not_set_a_reduced_engine_free() -> None:
 
 def test_a_renewal_counts_from_the_heartbeat_that_it_answers() -> None:
     session, effects = core.decide(begin(20.0), LeaseRenewed(7, 20.0, as_of_s=8.0), 11.0)
-    assert effects == ()
+    assert effects == (Send(HoldLease(28.0)),)
     assert session.lease is not None
     assert session.lease.until == 28.0
 

@@ -510,8 +510,9 @@ def test_whatever_happens_a_session_only_moves_forward_and_concludes_once(
         now += gap
         session, effects = core.decide(session, message, now)
         found += effects
-    # Between trading and impaired it may go to and fro, as long as it is up.
-    told = [order.index(RunState.TRADING if state in UP_STATES else state) for state in states(found)]
+    # Between trading, impaired and mismatch it may go to and fro, as long as it is up.
+    up = (*UP_STATES, RunState.MISMATCH)
+    told = [order.index(RunState.TRADING if state in up else state) for state in states(found)]
     assert told == sorted(told)
     assert all(a != b or a == order.index(RunState.TRADING) for a, b in pairwise(told))
     assert found.count(Fork()) <= 1

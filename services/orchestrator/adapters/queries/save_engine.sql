@@ -1,8 +1,8 @@
 insert into engines (
     instance_id, desired, config, generation, version, session_id, pending, created_at, updated_at, configured, removed_at,
-    restart_policy, restarts, restart_at, brake
+    restart_policy, restarts, restart_at, brake, losses
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 on conflict (instance_id) do update
 set desired = excluded.desired,
     config = excluded.config,
@@ -16,6 +16,7 @@ set desired = excluded.desired,
     restart_policy = excluded.restart_policy,
     restarts = excluded.restarts,
     restart_at = excluded.restart_at,
-    brake = excluded.brake
+    brake = excluded.brake,
+    losses = excluded.losses
 where engines.version = excluded.version - 1
 returning version

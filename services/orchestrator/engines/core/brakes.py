@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from flotilla.schemas.brakes import AcceptMismatch, EngineBrake
+from flotilla.schemas.brakes import AcceptMismatch, EngineBrake, is_crossed, is_narrower
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
+from flotilla.schemas.loss_limits import LIMIT, resumed
 from flotilla.schemas.session import CommandAccepted
 from flotilla.schemas.states import Brake, DesiredState, RunState, StopPolicy
 from flotilla.schemas.telemetry import Heartbeat
@@ -25,6 +26,8 @@ OF_BEFORE: Final = (
 _LONGEST_NAME: Final = 100
 _SAID: Final = tuple(f"{each} by " for each in Brake if each != Brake.NONE)
 """How the detail of an impaired session begins while it is braked."""
+_LAST_NUMBER: Final = 1 << 53
+"""A higher one is no count of changes."""
 _TRADES: Final = (RunState.TRADING, RunState.IMPAIRED, RunState.MISMATCH)
 
 
@@ -47,12 +50,46 @@ def brake(
     Raises FaultError: `invalid` for what trades nothing, `conflict` where nothing runs that could be braked.
     """
     _refuse(engine, asked)
-    put = engine.brake if asked.brake is None else _put(engine.brake, asked, heartbeat, now)
-    changed = msgspec.structs.replace(engine, brake=put)
+    put = engine.brake if asked.brake is None else _put(engine, asked, heartbeat, now)
+    losses = resumed(engine.losses) if asked.brake == Brake.NONE else engine.losses
+    changed = msgspec.structs.replace(engine, brake=put, losses=losses)
     session = changed.session if changed.is_active else None
     told = session.session_id if session and session.state != RunState.SCHEDULED else None
-    reply = accepted(changed, request_id, _message(put, asked), told)
+    counts_anew = "; its loss limits count anew" if losses != engine.losses else ""
+    reply = accepted(changed, request_id, _message(put, asked) + counts_anew, told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
+
+
+def later(known: EngineBrake, said: EngineBrake, now: datetime) -> EngineBrake:
+    """The brake on record once a session says that it has this one: its loss limits and its dead man put one on by themselves.
+
+    Of two the higher number is the later. Where they crossed, the session's own holds if it is the narrower; else that on record is told
+    again under a later number. What is taken over keeps its number: a limit goes by it whether its brake is still its own.
+    """
+    if said.number < known.number or said.number > _LAST_NUMBER:
+        return known
+    if said.number == known.number and not is_crossed(known, said):
+        return known
+    if said.number == known.number:
+        holds = is_narrower(said.brake, known.brake)
+    else:
+        # A limit that ends puts back what was there before: it has not heard of somebody's that is narrower.
+        holds = said.by != LIMIT or known.by == LIMIT or not is_narrower(known.brake, said.brake)
+    if not holds:
+        return msgspec.structs.replace(known, number=said.number + 1)
+    by = said.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
+    return msgspec.structs.replace(said, since=said.since or wall(now), by=by)
+
+
+def as_heard(engine: Engine, heartbeat: Heartbeat | None, now: datetime) -> Engine:
+    """The engine with what its loss limits and its dead man did and know, as the sidecar of its session says."""
+    session = engine.session
+    if session is None or heartbeat is None or heartbeat.session_id != session.session_id:
+        return engine
+    if not engine.brake.number <= heartbeat.brake.number <= _LAST_NUMBER:
+        return engine  # it has not heard of the brake, and what it says of its losses may be of before
+    losses = heartbeat.losses.kept if heartbeat.losses is not None else engine.losses
+    return msgspec.structs.replace(engine, brake=later(engine.brake, heartbeat.brake, now), losses=losses)
 
 
 def reminder(engine: Engine, heartbeat: Heartbeat | None) -> tuple[CommandBrake, ...]:
@@ -150,11 +187,15 @@ def _will_run(engine: Engine) -> bool:
     return engine.is_active and engine.desired == DesiredState.RUNNING and session is not None
 
 
-def _put(present: EngineBrake, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
+def _put(engine: Engine, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
     """The brake that is asked for; whose it is does not change when it is on already."""
+    present = engine.brake
     # A record that was put back may be behind what its engine was told.
     heard = heartbeat.brake.number if heartbeat is not None else 0
-    if asked.brake is None or (asked.brake == present.brake and heard <= present.number):
+    is_new = asked.brake != present.brake or heard > present.number
+    # A limit that was reached without a brake is lifted too.
+    lifts = asked.brake == Brake.NONE and bool(engine.losses.tripped)
+    if asked.brake is None or not (is_new or lifts):
         return present
     number = max(present.number, heard) + 1
     by = asked.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]

@@ -32,7 +32,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def begin(engine: Engine, spec: SessionSpec, hosts: Sequence[HostLoad], now: datetime) -> Decision:
     """A new session in place of the present one, which has ended; on a host at once if there is one."""
-    spec = msgspec.structs.replace(spec, brake=engine.brake)
+    spec = msgspec.structs.replace(spec, brake=engine.brake, losses=engine.losses)
     scheduled = Session(
         session_id=spec.session_id,
         instance_id=spec.instance_id,

@@ -10,6 +10,7 @@ from flotilla.schemas.contract import ENGINE_EVENT_FEEDS
 from flotilla.schemas.states import RunState
 from flotilla.schemas.subjects import parse
 from flotilla.schemas.telemetry import EngineEvent, EventKind, StateChange
+from flotilla.services.orchestrator.engines.core.brakes import later
 from flotilla.services.orchestrator.engines.core.claims import Finding, Sort
 from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
@@ -106,6 +107,8 @@ def apply_states(
     for event in sorted(events, key=lambda event: event.seq):
         if event.session_id == session.session_id and not is_older(event.generation, session):
             session = _after(session, event, now)
+            if event.data.brake is not None:
+                engine = msgspec.structs.replace(engine, brake=later(engine.brake, event.data.brake, now))
     return conclude(engine, session, (), hosts, now)
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.config import WORKER_TEMPLATE, EngineConfig, RestartPolicy
+from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses
 from flotilla.schemas.session import SessionSpec, container_name
 from flotilla.schemas.states import DesiredState, FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import StopReport
@@ -116,7 +117,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     `pending` is the session of a restart: it begins in the same transaction that ends the present one. `config` is what the
     present or last session runs, `configured` what was stored since for the next one. `restarts` are those made without being
     asked within the window of `restart_policy`; the next one is due at `restart_at`. These two and `updated_at` are of the record's
-    time. A removed engine is hidden until it is started again. `brake` is handed to every session that begins, until it is lifted.
+    time. A removed engine is hidden until it is started again. `brake` is handed to every session that begins, until it is lifted,
+    and so is what `losses` keeps for its loss limits.
     """
 
     instance_id: str
@@ -134,6 +136,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     restarts: tuple[datetime, ...] = ()
     restart_at: datetime | None = None
     brake: EngineBrake = RELEASED
+    losses: KeptLosses = NOTHING_KEPT
 
     @property
     def is_active(self) -> bool:

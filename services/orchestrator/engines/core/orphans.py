@@ -94,6 +94,7 @@ def adopt(engine: Engine | None, spec: SessionSpec, container: ContainerFacts, n
         restart_at=None,
         removed_at=None,
         brake=max(before.brake, spec.brake, key=lambda brake: brake.number),
+        losses=spec.losses,
     )
     message = f"{_text(container)}; it is on record again"
     alert = about_engine(adopted, ORPHAN_ADOPTED, message, now)

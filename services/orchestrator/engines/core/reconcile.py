@@ -14,8 +14,8 @@ from flotilla.schemas.session import ContainerFacts, ContainerStatus
 from flotilla.schemas.states import FailureReason, RunState
 from flotilla.services.orchestrator.core.record_time import wall
 from flotilla.services.orchestrator.engines.core import silence
-from flotilla.services.orchestrator.engines.core.brakes import reminder
-from flotilla.services.orchestrator.engines.core.decision import Decision, conclude
+from flotilla.services.orchestrator.engines.core.brakes import as_heard, reminder
+from flotilla.services.orchestrator.engines.core.decision import Decision, conclude, recorded
 from flotilla.services.orchestrator.engines.core.effects import (
     CallOff,
     Effect,
@@ -60,6 +60,21 @@ type Step = tuple[Session, tuple[Effect, ...]]
 
 def reconcile(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Decision | None:
     """The next decision about an engine; None when all is as it should be."""
+    heard = as_heard(engine, sight.heartbeat, now)
+    after = _reconciled(heard, sight, hosts, now)
+    if heard == engine or (after is not None and after.is_change):
+        return after
+    changed = recorded(engine, Decision(engine=heard), now)
+    is_news = (heard.brake, heard.losses.tripped) != (engine.brake, engine.losses.tripped)
+    effects = after.effects if after else ()
+    if is_news:
+        return msgspec.structs.replace(changed, effects=(*effects, *changed.effects))
+    # A peak that rises is kept, and is no news to anybody.
+    kept = msgspec.structs.replace(changed.engine, updated_at=engine.updated_at)
+    return msgspec.structs.replace(changed, engine=kept, effects=effects)
+
+
+def _reconciled(engine: Engine, sight: Sight, hosts: Sequence[HostLoad], now: datetime) -> Decision | None:
     session = engine.session
     if sight.stop_flag is not None and (halted := halt(engine, sight, now)):
         return halted

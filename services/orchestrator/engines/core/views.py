@@ -6,6 +6,7 @@ import msgspec
 
 from flotilla.schemas.engine import EngineView, SessionView
 from flotilla.schemas.host import HostView
+from flotilla.schemas.loss_limits import NOTHING_KEPT, LossesView
 from flotilla.schemas.states import ClientState
 from flotilla.services.orchestrator.core.record_time import on_wall
 from flotilla.services.orchestrator.engines.core.model import Engine, Session
@@ -53,6 +54,7 @@ def record_view(engine: Engine, now: datetime) -> EngineView:
         restarts=len(engine.restarts),
         restart_at=on_wall(engine.restart_at, now) if engine.restart_at else None,
         brake=engine.brake,
+        losses=_losses(engine),
     )
 
 
@@ -78,8 +80,19 @@ def live_view(engine: Engine, sightings: FleetSightings, now: datetime) -> Engin
         event_age_s=beat.event_age_s,
         resources=beat.resources,
         metrics=metrics,
+        losses=beat.losses or view.losses,
+        trading_hours=beat.trading_hours,
+        dead_man=beat.dead_man,
         is_brake_taken=beat.is_brake_taken and beat.brake.number == engine.brake.number,
     )
+
+
+def _losses(engine: Engine) -> LossesView | None:
+    """What the record keeps of its losses; None where nothing is limited and nothing kept."""
+    limits = engine.shown_config.loss_limits
+    if limits is None and engine.losses == NOTHING_KEPT:
+        return None
+    return LossesView(limits=limits, kept=engine.losses)
 
 
 def host_views(sightings: FleetSightings, now: datetime) -> tuple[HostView, ...]:

@@ -2,16 +2,18 @@
 
 from typing import Final
 
-from flotilla.schemas.config import EngineConfig, RestartPolicy
+from flotilla.schemas.config import EngineConfig, RestartPolicy, VenueChoice
+from flotilla.schemas.dead_man import DeadMan, DeadManChoice
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.session import VenueAccount
-from flotilla.schemas.states import EngineType, TradingMode
+from flotilla.schemas.states import DeadManPolicy, EngineType, TradingMode
 from flotilla.services.orchestrator.templates.core.templates import (
     EngineTemplate,
     TemplateSet,
     VenueUse,
     unknown_template,
 )
+from flotilla.services.orchestrator.templates.core.venues import VenueTemplate
 
 _BY_TYPE: Final = {
     EngineType.LIVE: "paper_trading",
@@ -48,10 +50,21 @@ def restart_policy(config: EngineConfig, template_set: TemplateSet) -> RestartPo
     return template.defaults.restart if template else RestartPolicy()
 
 
+def dead_man(config: EngineConfig, template: EngineTemplate) -> DeadMan:
+    """What the engine does by itself when no orchestrator is heard: the operator's choice, else the template's. Raises FaultError `invalid`."""
+    chosen, default = config.dead_man or DeadManChoice(), template.defaults.dead_man
+    policy = chosen.policy or default.policy
+    if chosen.after_s is not None and policy == DeadManPolicy.CONTINUE:
+        text = f"changes nothing where the policy is {policy}: choose reduce or flatten"
+        raise invalid(FieldError("config.dead_man.after_s", text))
+    return DeadMan(policy=policy, after_s=chosen.after_s or default.after_s)
+
+
 def leased_accounts(config: EngineConfig, template_set: TemplateSet) -> tuple[VenueAccount, ...]:
     """The accounts that no other engine may trade meanwhile, sorted: those at venues that execute the orders themselves.
 
-    An account stands under its adapter, whatever the operator calls the venue; one without a name under that of its secret.
+    An account stands under its adapter, whatever the operator calls the venue. Where the adapter's config names none, the keys say which
+    account orders reach: then the secret stands for it beside whatever the operator calls it, so that no two names of one are two.
     """
     use = engine_template(config, template_set).venues
     if use is None or use.simulated is not None:
@@ -61,9 +74,15 @@ def leased_accounts(config: EngineConfig, template_set: TemplateSet) -> tuple[Ve
         for choice in config.venues
         if (adapter := template_set.venues.get(choice.adapter)) and adapter.execution
         if choice.config.get("execution", {}) is not None
-        if (account := choice.account or choice.secret)
+        for account in _names(choice, adapter)
     }
     return tuple(sorted(named))
+
+
+def _names(choice: VenueChoice, adapter: VenueTemplate) -> tuple[str, ...]:
+    if adapter.account_field is not None and choice.account is not None:
+        return (choice.account,)
+    return tuple(name for name in (choice.account, choice.secret) if name is not None)
 
 
 def keeps_state(config: EngineConfig, use: VenueUse | None) -> bool:

@@ -10,7 +10,7 @@ from flotilla.schemas.config import EngineConfig, StrategyChoice, cpu_count, mem
 from flotilla.schemas.fault import FieldError, invalid
 from flotilla.schemas.session import EnginePlan, SessionSpec
 from flotilla.schemas.states import EngineType, TradingMode
-from flotilla.services.orchestrator.templates.core.choice import engine_template, keeps_state
+from flotilla.services.orchestrator.templates.core.choice import dead_man, engine_template, keeps_state
 from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
 from flotilla.services.orchestrator.templates.core.money import currency_errors
@@ -129,7 +129,10 @@ def _spec(
         uses_cache=keeps_state(config, template.venues),
         has_egress=has_egress,
         worker=worker,
+        dead_man=dead_man(config, template),
         stale_feed_after_s=config.stale_feed_after_s or template.defaults.stale_feed_after_s,
+        loss_limits=config.loss_limits or template.defaults.loss_limits,
+        trading_hours=config.trading_hours or template.defaults.trading_hours,
     )
 
 

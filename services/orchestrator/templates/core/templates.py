@@ -9,10 +9,13 @@ from msgspec import Meta
 
 from flotilla.schemas.catalog import Parameter, TemplateFault, TemplateView
 from flotilla.schemas.config import RestartPolicy, StrategyChoice
+from flotilla.schemas.dead_man import DeadMan
 from flotilla.schemas.fault import FieldError
 from flotilla.schemas.ids import Name
+from flotilla.schemas.loss_limits import LossLimits
 from flotilla.schemas.package import FoundComponent, PackageRef, is_draft
 from flotilla.schemas.states import EngineType, StopPolicy, TradingMode
+from flotilla.schemas.trading_hours import TradingHours
 from flotilla.services.orchestrator.templates.core.parameters import Rule
 from flotilla.services.orchestrator.templates.core.venues import ImportPath, VenueTemplate
 
@@ -26,6 +29,9 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     strategies: tuple[StrategyChoice, ...] = ()
     restart: RestartPolicy = RestartPolicy()
     stale_feed_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    loss_limits: LossLimits | None = None
+    trading_hours: TradingHours | None = None
+    dead_man: DeadMan = DeadMan()
 
 
 class SimulatedExecution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
