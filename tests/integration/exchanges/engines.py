@@ -127,7 +127,8 @@ class Engine:
 
     def __init__(self, zygote: ZygoteProcess, run: Run) -> None:
         self.process: EngineProcess = zygote.fork(run)
-        self.instrument = run.plan.strategies[0]["config"]["instrument_id"]
+        # One that does not get as far as trading needs no strategy.
+        self.instrument = run.plan.strategies[0]["config"]["instrument_id"] if run.plan.strategies else ""
 
     async def until[T](self, done: Callable[[FromEngine], T | None], timeout_s: float = 30.0) -> T:
         """What `done` first finds in what it says from now on."""
