@@ -57,12 +57,14 @@ class SendSignal(msgspec.Struct, frozen=True, tag=True):
 class Intervene(msgspec.Struct, frozen=True, tag=True):
     """Cancel every order, or cancel and close every position, within `timeout_s`; strategies go on, as far as the brake allows.
 
-    `is_sparing`: orders that can only reduce a position are left, and no venue is asked whether it has any others.
+    `is_sparing`: orders that can only reduce a position are left, and no venue is asked whether it has any others. `is_by_person`: false for a limit and
+    for the dead man, after whom what others closed still waits for a person.
     """
 
     policy: StopPolicy
     timeout_s: float
     is_sparing: bool = False
+    is_by_person: bool = True
 
 
 class AcceptDifference(msgspec.Struct, frozen=True, tag=True):

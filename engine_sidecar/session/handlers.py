@@ -142,7 +142,9 @@ class Handlers:
 
     async def _flatten(self) -> None:
         try:
-            answer = await self._questions.withdraw(StopPolicy.FLATTEN, self._launch.spec.stop_timeout_s)
+            answer = await self._questions.withdraw(
+                StopPolicy.FLATTEN, self._launch.spec.stop_timeout_s, is_by_person=False
+            )
         except FaultError as error:
             self.post(Flattened((str(error),)))
         else:

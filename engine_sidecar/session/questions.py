@@ -40,10 +40,13 @@ class Questions:
             raise FaultError(answer.fault)
         return answer
 
-    async def withdraw(self, policy: StopPolicy, stop_timeout_s: float) -> Answer:
+    async def withdraw(
+        self, policy: StopPolicy, stop_timeout_s: float, *, is_by_person: bool = True
+    ) -> Answer:
         """Has the engine cancel or flatten within the time of its stops; raises as `ask` does."""
         timeout_s = min(stop_timeout_s, INTERVENE_S)
-        return await self.ask(Intervene(policy, timeout_s), timeout_s + ANSWER_S)
+        asked = Intervene(policy, timeout_s, is_by_person=is_by_person)
+        return await self.ask(asked, timeout_s + ANSWER_S)
 
     def answered(self, answer: Answer) -> None:
         """An answer came; one that nobody waits for any more is dropped."""

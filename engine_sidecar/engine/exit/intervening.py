@@ -80,7 +80,7 @@ class Intervening:
             left = wind_down.not_confirmed(asked.policy)
             if not asked.is_sparing:
                 left += await self._venues.not_agreed(asked.policy, self._now() + CONFIRM_S)
-            if asked.policy is StopPolicy.FLATTEN:
+            if asked.policy is StopPolicy.FLATTEN and asked.is_by_person:
                 self._venues.forget_closed()
             self._withdrawing.go_on()
         done = SPARED if asked.is_sparing else _CONFIRMED[asked.policy]
@@ -91,6 +91,8 @@ class Intervening:
         """The same for a loss limit, which nobody waits for: what is not done for the engine's state is told in the alert."""
         is_sparing = losses.policy is not StopPolicy.FLATTEN
         try:
-            await self.intervene(Intervene(losses.policy, losses.timeout_s, is_sparing))
+            await self.intervene(
+                Intervene(losses.policy, losses.timeout_s, is_sparing=is_sparing, is_by_person=False)
+            )
         except FaultError as error:
             self._tap.alert(_NOT_CONFIRMED[losses.policy].alert(error.fault.message))
