@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 
 ANSWER_S: Final = 3.0
 """How long each address of a host has to take a connection, and as long again its name to be looked up."""
-_URLS: Final = ("base_url", "_base_url", "url", "host", "_ws_url", "_ws_orders_url", "_ws_base_url")
+_URLS: Final = (
+    "base_url",
+    "_base_url",
+    "_stream_base_url",
+    "url",
+    "host",
+    "_ws_url",
+    "_ws_orders_url",
+    "_ws_base_url",
+)
 _SAID: Final = "flotilla_gateway_said"
 _REACH: Final = "flotilla_reach"
 _PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
@@ -79,7 +88,11 @@ def _of_part(part: Any) -> Iterator[Address]:
     host, port = getattr(part, "_host", None), getattr(part, "_port", None)
     if isinstance(host, str) and isinstance(port, int):
         yield host, port
+    # Binance futures with an HMAC key: the stream is asked for by REST, and the WebSocket API is never connected to.
+    is_by_rest = getattr(part, "_use_rest_listen_key", False)
     for name in _URLS:
+        if is_by_rest and name == "_base_url":
+            continue
         url = getattr(part, name, None)
         # dYdX's has a method of the name.
         yield from _of_url(url() if name == "base_url" and callable(url) else url)

@@ -57,6 +57,16 @@ def free_port() -> int:
         ),
         (SimpleNamespace(_ws_client=SimpleNamespace(url="ws://a.example:no")), []),
         (object(), []),
+        (
+            SimpleNamespace(
+                _ws_client=SimpleNamespace(
+                    _use_rest_listen_key=True,
+                    _base_url="wss://api.venue/ws",
+                    _stream_base_url="wss://stream.venue",
+                )
+            ),
+            [("stream.venue", 443)],
+        ),
     ],
 )
 def test_a_clients_addresses_are_found_where_it_has_them(client: Any, found: list[tuple[str, int]]) -> None:
