@@ -181,7 +181,7 @@ def trades(engine: Engine) -> list[Trade]:
 
 
 def trades_in(events: list[dict[str, Any]]) -> list[Trade]:
-    """The same of events of fills."""
+    """The same of events of fills, but for those that a session tells again since the one before may not have."""
     return sorted(
         (
             each["trade_id"],
@@ -189,6 +189,7 @@ def trades_in(events: list[dict[str, Any]]) -> list[Trade]:
             each["client_order_id"],
         )
         for each in events
+        if not each["is_restored"]
     )
 
 

@@ -180,10 +180,9 @@ async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its
     await again.phase(RunState.TRADING)
     await again.net("0.034")
     assert RunState.MISMATCH not in again.phases()
-    adopted = again.process.events(EventKind.FILL)
-    assert [(each["client_order_id"], each["last_qty"]) for each in adopted] == [
-        (order["clientOrderId"], "0.004")
-    ]
+    told = again.process.events(EventKind.FILL)
+    assert [(each["last_qty"], each["is_restored"]) for each in told] == [("0.030", True), ("0.004", False)]
+    assert told[-1]["client_order_id"] == order["clientOrderId"]
     assert len((await venue.account())["orders"]) == 2, "nothing was sent twice"
     os.kill(again.process.pid, signal.SIGKILL)
     await venue.control("hand_position", symbol="BTCUSDT", qty="0.005", price="50000")
