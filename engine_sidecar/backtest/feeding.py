@@ -5,7 +5,7 @@ set, so that a run is the same every time.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import is_backtest_force_stop
 from nautilus_trader.model.identifiers import ClientId
 
-from flotilla.engine_sidecar.replay.kinds import KINDS
+from flotilla.engine_sidecar.replay.kinds import FOLDERS, KINDS
 from flotilla.engine_sidecar.replay.streams import (
     DataSet,
     Extent,
@@ -22,6 +22,7 @@ from flotilla.engine_sidecar.replay.streams import (
     batches,
     class_of,
     extents,
+    files_of,
     read,
 )
 from flotilla.schemas.backtest import TrialData, TrialPlan
@@ -60,8 +61,15 @@ def data_sets(plan: TrialPlan) -> dict[DataSet, str | None]:
     return dict(sorted(found.items(), key=lambda one: one[0].rank))
 
 
-def extent_of(catalog: Path, data: Iterable[DataSet], first: int, last: int) -> Extent:
-    """Of all events of the data sets from `first` to `last` (UNIX ns). Raises WrongDataError when there is none."""
+def extent_of(catalog: Path, data: Collection[DataSet], first: int, last: int) -> Extent:
+    """Of all events of the data sets from `first` to `last` (UNIX ns).
+
+    Raises WrongDataError when there is none, and for a class of somebody's own that has no rows at all: the plan found them by their
+    folder's name, and only its own process knows which folder NautilusTrader has for it.
+    """
+    for one in data:
+        if one.kind not in FOLDERS and not files_of(catalog, one):
+            raise WrongDataError(f"the catalog holds no {one.label} in data/{one.rank[0]}")
     found = [part for one in data for part in extents(catalog, one, first, last)]
     if not found:
         raise WrongDataError("the catalog holds no event of these data sets in this range")

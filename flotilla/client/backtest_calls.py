@@ -19,16 +19,10 @@ from flotilla.schemas.backtest import (
     BacktestStatus,
     BacktestVerdict,
     BacktestView,
-    ClosedTrade,
     CompareBacktests,
     Comparison,
-    EquityPoint,
-    ExposurePoint,
     ListBacktests,
     ListStudies,
-    Manifest,
-    OpenPosition,
-    PricePoint,
     ReadResult,
     ResultPart,
     RunBacktest,
@@ -41,21 +35,11 @@ from flotilla.schemas.backtest import (
     WhichStudy,
 )
 from flotilla.schemas.fault import FaultCode, fault
-from flotilla.schemas.telemetry import Fill, OrderUpdate
+from flotilla.schemas.result_lists import LISTS, decoded
 from flotilla.schemas.walk_forward import WalkForward
 from flotilla.state.errors import BacktestFailedError
 
 _POLL_S: Final = 1.0
-LISTS: Final[dict[ResultPart, type[Any]]] = {
-    ResultPart.TRADES: ClosedTrade,
-    ResultPart.ORDERS: OrderUpdate,
-    ResultPart.FILLS: Fill,
-    ResultPart.EQUITY_CURVE: EquityPoint,
-    ResultPart.OPEN_POSITIONS: OpenPosition,
-    ResultPart.PRICES: PricePoint,
-    ResultPart.EXPOSURE: ExposurePoint,
-}
-"""The parts of a result that are lists, and what of."""
 
 
 class StudyCalls:
@@ -139,12 +123,8 @@ class BacktestCalls:
         A list of what LISTS says, which can be had as a frame (flotilla.client.frames), a Manifest, the report's HTML as text, and the other documents (balances, fees, statistics) as plain dicts.
         """
         part = ResultPart(part)
-        entries = await self._entries(backtest_id, part)
-        if part in LISTS:
-            return Rows([msgspec.json.decode(entry, type=LISTS[part]) for entry in entries], LISTS[part])
-        if part is ResultPart.REPORT:
-            return "".join(msgspec.json.decode(entry, type=str) for entry in entries)
-        return msgspec.json.decode(entries[0], type=Manifest if part is ResultPart.MANIFEST else dict)
+        found = decoded(part, await self._entries(backtest_id, part))
+        return Rows(found, LISTS[part]) if part in LISTS else found
 
     async def compare(self, backtest_ids: Sequence[str]) -> Comparison:
         """Two to sixteen completed backtests side by side."""

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from flotilla.bus.files import whole_file
-from flotilla.client.backtest_calls import LISTS
 from flotilla.schemas.backtest import ResultPart
+from flotilla.schemas.result_lists import LISTS
 from flotilla.state.environment import of_program
 from flotilla.state.errors import ProgramFailedError
 from flotilla.state.programs import python

@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flotilla.bus.files import whole_file
 from flotilla.client.client import Flotilla
-from flotilla.schemas.backtest import BacktestStatus, ResultPart
+from flotilla.schemas.backtest import ResultPart
 from flotilla.schemas.fault import FaultCode, fault
+from flotilla.show.tear_sheet.reading import record_from
 from flotilla.show.tear_sheet.record import Record
 from flotilla.show.tear_sheet.sheet import tear_sheet
 from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
@@ -15,7 +16,6 @@ from flotilla.show.tear_sheet.study_sheet import StudyRecord, study_sheet
 NAUTILUS_S: Final = 30.0
 """NautilusTrader's is drawn after the run again has completed."""
 _POLL_S: Final = 0.2
-_LISTS: Final = (ResultPart.EQUITY_CURVE, ResultPart.TRADES, ResultPart.ORDERS, ResultPart.FILLS)
 
 
 async def save_report(fleet: Flotilla, backtest_id: str, out: Path) -> None:
@@ -34,30 +34,7 @@ def write_report(record: Record, out: Path) -> None:
 async def record_of(fleet: Flotilla, backtest_id: str) -> Record:
     """All that is on record of a completed backtest. Raises FaultError as `save_report` does."""
     view = await fleet.backtest(backtest_id)
-    if view.status is not BacktestStatus.COMPLETED:
-        raise fault(FaultCode.CONFLICT, f"backtest {backtest_id} has no tear sheet: it is {view.status}")
-
-    def read(part: ResultPart) -> Any:
-        return fleet.backtest_result(backtest_id, part)
-
-    manifest, balances, fees = await asyncio.gather(
-        *map(read, (ResultPart.MANIFEST, ResultPart.BALANCES, ResultPart.FEES))
-    )
-    curve, trades, orders, fills = map(tuple, await asyncio.gather(*map(read, _LISTS)))
-    return Record(
-        view=view,
-        manifest=manifest,
-        balances=balances,
-        fees=fees,
-        curve=curve,
-        trades=trades,
-        orders=orders,
-        fills=fills,
-        # Not kept in results of before there was a summary.
-        open_positions=tuple(await read(ResultPart.OPEN_POSITIONS)) if view.summary else None,
-        prices=tuple(await read(ResultPart.PRICES)),
-        exposure=tuple(await read(ResultPart.EXPOSURE)),
-    )
+    return await record_from(view, lambda part: fleet.backtest_result(backtest_id, part))
 
 
 async def save_study_report(fleet: Flotilla, study_id: str, out: Path) -> None:

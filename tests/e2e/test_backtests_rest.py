@@ -126,12 +126,20 @@ async def test_a_backtest_runs_and_gives_what_nautilustrader_gives(rest: Rest, c
 
 async def test_the_tear_sheet_is_one_page_that_loads_nothing(rest: Rest) -> None:
     await completed(rest, "drawn", EARLY)
-
-    async def link() -> Any:  # it is drawn once the result is there
-        return (await rest.done("GET", f"{BACKTEST}/drawn"))["backtest"]["results"]["tearsheet"]
-
-    html, media = await rest.page(await eventually(link, 60, "a tear sheet"))
+    link = (await rest.done("GET", f"{BACKTEST}/drawn"))["backtest"]["results"]["tearsheet"]
+    ours, media = await rest.page(link)
     assert media == "text/html"
+    assert "Plotly" not in ours
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", ours)
+    status, told = await rest.call("GET", f"{link}?nautilus=true")
+    assert (status, "a run again draws it" in told["message"]) == (404, True)
+    await rest.done("POST", f"{API}/backtests/drawn/verify", {"wants_report": True})
+
+    async def theirs() -> str:  # drawn once the run again has completed
+        html = (await rest.page(link))[0]
+        return html if "Plotly" in html else ""
+
+    html = await eventually(theirs, 60, "NautilusTrader's tear sheet")
     assert html.rstrip().endswith("</html>")
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", html)
     metrics = (await rest.done("GET", f"{BACKTEST}/drawn"))["backtest"]["results"]["metrics"]

@@ -16,6 +16,7 @@ from flotilla.schemas.backtest import (
     Comparison,
     EquityPoint,
     ExposurePoint,
+    Manifest,
     Metrics,
     NautilusStatistics,
     OpenOrder,
@@ -30,6 +31,7 @@ from flotilla.schemas.backtest import (
     StudyConfig,
     StudyList,
     StudyView,
+    TrialPlan,
 )
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 from flotilla.schemas.walk_forward import StitchedPoint, StudyWindow, WalkForward
@@ -245,6 +247,26 @@ PARTS: dict[ResultPart, Sequence[Any]] = {
     ResultPart.FEES: ({"USD": "0.20"},),
     ResultPart.MANIFEST: ({"seed": 7, "image": "flotilla-engine:latest"},),
 }
+RAN = Manifest(
+    plan=TrialPlan(
+        venues=(),
+        data=(),
+        instruments=("SPX.SIM",),
+        strategies=(),
+        start_ns=0,
+        end_ns=DAY_NS,
+        currency="USD",
+    ),
+    nautilus_version="1",
+    flotilla_version="1",
+    image="flotilla-engine:latest",
+    host="h1",
+    python="3",
+    strategy_sources={},
+    files=(),
+    seed=7,
+)
+"""A whole manifest, as a tear sheet needs it."""
 
 
 def pages_of(

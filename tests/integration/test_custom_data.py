@@ -1,6 +1,7 @@
 """Rows of classes that are not NautilusTrader's, in a catalog that it wrote: listed, fed to trials and replays, and the same as by hand."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flotilla.engine_sidecar.backtest.feeding import data_sets, extent_of
 from flotilla.engine_sidecar.catalog.attaching import attach, detach
 from flotilla.engine_sidecar.catalog.entries import catalog_view
 from flotilla.engine_sidecar.catalog.mending import remove
@@ -128,8 +130,23 @@ def test_what_cannot_be_read_is_said(attached: Path) -> None:
     assert "it has custom_level, custom_news_item, custom_score" in errors[0].message
     _, errors = planned(attached, "NewsItem", custom_data=[{"path": "os:path"}])
     assert "config.custom_data[0].path" in {error.field for error in errors}
+    twice = [{"path": "tests.data_strategies:NewsItem", "client_id": name} for name in ("A", "B")]
+    plan, errors = planned(attached, custom_data=twice)
+    assert plan is None
+    assert [error.field for error in errors] == ["config.custom_data[1].path"]
     with pytest.raises(WrongDataError, match="has no Arrow schema"):
         class_of("tests.data_strategies:NotStored")
+
+
+def test_a_run_fails_whose_class_stores_its_rows_elsewhere_than_where_they_lie(
+    attached: Path, tmp_path: Path
+) -> None:
+    plan, errors = planned(attached, "NewsItem")
+    assert errors == []
+    moved = shutil.copytree(attached, tmp_path / "moved", symlinks=True)
+    (moved / "data" / "custom_news_item").rename(moved / "data" / "custom_newsitem")
+    with pytest.raises(WrongDataError, match="the catalog holds no NewsItem"):
+        extent_of(moved, data_sets(plan), plan.start_ns, plan.end_ns)
     with pytest.raises(WrongDataError, match="is no class of data"):
         class_of("tests.data_strategies:ActsOnNews")
 

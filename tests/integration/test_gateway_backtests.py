@@ -28,11 +28,13 @@ from flotilla.schemas.backtest import (
     WhichBacktest,
 )
 from flotilla.schemas.fault import FaultCode, FaultError, fault
+from flotilla.services.gateway.backtests import tear_sheet
 from tests.integration.conftest import ConnectAs
 from tests.integration.gateway_backtests import (
     CONFIG,
     METRICS,
     PARTS,
+    RAN,
     REPORT,
     STUDY,
     backtest,
@@ -314,6 +316,28 @@ async def test_the_report_comes_whole_and_may_reach_nothing(stage: Stage) -> Non
     assert "allow-same-origin" not in policy
     stage.orchestrator.answers["fleet.backtest.result"] = pages_of(report="")
     assert (await call(stage, "GET", f"{ONE}/report", status=404))["code"] == "not_found"
+
+
+async def test_a_run_of_which_nautilustrader_drew_no_sheet_links_to_ours(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.orchestrator.answers["fleet.backtest.get"] = backtest(has_report=False)
+    stage.orchestrator.answers["fleet.backtest.result"] = pages_of({**PARTS, ResultPart.MANIFEST: (RAN,)})
+    link = (await call(stage, "GET", f"{BACKTEST}/bt1"))["backtest"]["results"]["tearsheet"]
+    async with stage.http.get(link) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        html = await answer.text()
+    assert html.startswith("<!doctype html>")
+    for part in ("bt1", "SPX.SIM", "no market for SPX.SIM", "Drawdown"):
+        assert part in html, part
+    monkeypatch.setattr(tear_sheet, "MAX_ENTRIES", 2)
+    told = await call(stage, "GET", link, status=413)
+    assert "has 3 " in told["message"]
+    assert "flotilla backtest report bt1" in told["message"]
+    stage.orchestrator.answers["fleet.backtest.result"] = fault(FaultCode.NOT_FOUND, "a run again draws it")
+    told = await call(stage, "GET", f"{link}?nautilus=true", status=404)
+    assert (told["message"], stage.orchestrator.requests[-1].part) == ("a run again draws it", "report")
 
 
 async def exported(stage: Stage, query: str) -> tuple[str, Any]:

@@ -11,10 +11,10 @@ from flotilla.cli.following import follow
 from flotilla.cli.options import Options, common, pass_options, request_id
 from flotilla.cli.report_files import FILE, beside, report_options, tell_report
 from flotilla.cli.session import with_fleet
-from flotilla.client.backtest_calls import LISTS
 from flotilla.client.client import Flotilla
 from flotilla.schemas.backtest import BacktestVerdict, BacktestView, EquityPoint, ResultPart
 from flotilla.schemas.fault import FaultCode, FaultError
+from flotilla.schemas.result_lists import LISTS
 from flotilla.show.benchmarks import benchmark_for
 from flotilla.show.comparison_tables import comparison_report
 from flotilla.show.exporting import FORMATS

@@ -31,6 +31,12 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=5000)] = 1000
 
 
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Without `nautilus` it is NautilusTrader's tear sheet where one was drawn, and else ours."""
+
+    nautilus: Annotated[bool, Meta(description="Only NautilusTrader's: 404 where none was drawn.")] = False
+
+
 class ExportQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which part, and in which format; a manifest is JSON only, a report is read as it is."""
 

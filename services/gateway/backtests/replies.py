@@ -55,7 +55,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultsSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures, and links to everything else: none when it was not saved; `tearsheet` is null where none was made.
+    """The figures, and links to everything else: none when it was not saved; `tearsheet` is the page of it.
 
     `metrics` are of marked equity, `nautilus_statistics` NautilusTrader's own beside them. `open_positions` and `open_orders` name the
     first ten of what the run left open. `strategies` are those of a run with several, `unanswered_requests` what was

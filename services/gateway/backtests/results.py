@@ -1,4 +1,4 @@
-"""Parts of a backtest's result: in pages, as files, and its tear sheet."""
+"""Parts of a backtest's result: in pages, and as files."""
 
 import asyncio
 import csv
@@ -12,7 +12,7 @@ from aiohttp import web
 from flotilla.bus.logs import get_logger
 from flotilla.schemas import contract
 from flotilla.schemas.backtest import ExposurePoint, OpenPosition, PricePoint, ReadResult, ResultPart
-from flotilla.schemas.fault import FaultCode, FaultError, FieldError, fault, invalid
+from flotilla.schemas.fault import FaultError, FieldError, invalid
 from flotilla.schemas.telemetry import Fill, OrderUpdate
 from flotilla.services.gateway.backtests.queries import ExportQuery, PageQuery
 from flotilla.services.gateway.backtests.replies import CurvePoint, PartReply, Trade
@@ -21,7 +21,6 @@ from flotilla.services.gateway.backtests.views import shown
 from flotilla.services.gateway.live.gateway import Gateway
 from flotilla.services.gateway.web.errors import abort
 from flotilla.services.gateway.web.inputs import Ask
-from flotilla.services.gateway.web.queries import NoQuery
 
 log = get_logger(__name__)
 
@@ -101,11 +100,6 @@ def csv_text(table: Iterator[tuple[Any, ...]]) -> bytes:
     return text.getvalue().encode()
 
 
-_REPORT_POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts allow-downloads"
-)
-"""A report is one file. What stands in it may draw, and may reach neither us, in the reader's name, nor anybody else."""
 _MEDIA: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
@@ -126,12 +120,6 @@ async def read_part(gateway: Gateway, ask: Ask[PageQuery, None]) -> PartReply:
     )
 
 
-async def read_report(gateway: Gateway, ask: Ask[NoQuery, None]) -> web.StreamResponse:
-    """The tear sheet as one page of HTML. Raises FaultError `not_found` where none was made."""
-    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _REPORT_POLICY}
-    return await send(gateway, ask, _report(gateway, ask.path["backtest_id"]), headers)
-
-
 async def export_part(gateway: Gateway, ask: Ask[ExportQuery, None]) -> web.StreamResponse:
     """A whole part as a file. Raises FaultError `invalid` for a part that cannot be had in this format."""
     part, kind = ask.query.part, ask.query.format
@@ -146,13 +134,6 @@ async def export_part(gateway: Gateway, ask: Ask[ExportQuery, None]) -> web.Stre
         "Content-Disposition": f'attachment; filename="{backtest_id}-{part}.{kind}"',
     }
     return await send(gateway, ask, write(gateway, backtest_id, part), headers)
-
-
-async def _report(gateway: Gateway, backtest_id: str) -> AsyncIterator[bytes]:
-    async for page in pages(gateway, backtest_id, ResultPart.REPORT):
-        if not page.total:
-            raise fault(FaultCode.NOT_FOUND, f"backtest {backtest_id} has no tear sheet")
-        yield "".join(msgspec.json.decode(entry, type=str) for entry in page.entries).encode()
 
 
 async def _csv(gateway: Gateway, backtest_id: str, part: ResultPart) -> AsyncIterator[bytes]:

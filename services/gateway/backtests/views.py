@@ -102,7 +102,7 @@ def results_summary(view: BacktestView) -> ResultsSummary | None:
         metrics=view.metrics,
         currency=view.currency,
         **_beside(view.summary),
-        tearsheet=report_link(view.backtest_id) if view.has_report else None,
+        tearsheet=report_link(view.backtest_id) if is_saved else None,
         manifest=part_link(view.backtest_id, ResultPart.MANIFEST) if is_saved else None,
         links=part_links(view.backtest_id) if is_saved else {},
     )

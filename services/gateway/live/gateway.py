@@ -1,6 +1,7 @@
 """The parts of a running gateway that its handlers use."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from flotilla.bus.bus import Bus
 from flotilla.services.gateway.live.connections import Door
@@ -18,7 +19,7 @@ from flotilla.services.gateway.web.sessions import Sessions
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """Made once, by `__main__`. `document` is the OpenAPI document as JSON, `page` the same for people."""
+    """Made once, by `__main__`. `document` is the OpenAPI document as JSON, `page` the same for people, `drawing` is held while a tear sheet is made."""
 
     settings: GatewaySettings
     bus: Bus
@@ -34,3 +35,4 @@ class Gateway:
     refusals: Refusals
     document: bytes
     page: str
+    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)

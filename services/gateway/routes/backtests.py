@@ -3,7 +3,7 @@
 from typing import Final
 
 from flotilla.services.gateway.backtests import handlers as backtests
-from flotilla.services.gateway.backtests import results, studies
+from flotilla.services.gateway.backtests import results, studies, tear_sheet
 from flotilla.services.gateway.routes.route import (
     BACKTEST,
     BACKTESTS,
@@ -74,12 +74,12 @@ BACKTEST_ROUTES: Final[tuple[Route, ...]] = (
     reading(
         "backtest_report",
         f"{_ONE}/report",
-        results.read_report,
-        "The tear sheet as one page of HTML that loads nothing.",
+        tear_sheet.read_report,
+        "The tear sheet as one page of HTML that loads nothing: NautilusTrader's where it was drawn, else ours.",
         tag="backtests",
         about=About.FLEET,
         media="text/html",
-        failures=_CONFLICT,
+        failures={**_CONFLICT, 413: Failure},
     ),
     reading(
         "backtest_export",

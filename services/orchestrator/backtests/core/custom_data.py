@@ -36,6 +36,10 @@ def custom_data(
         rows = _rows(path, choice.client_id or config.venues[0], config, catalog_index)
         if not rows:
             errors.append(FieldError(f"{at}.path", _not_held(path, config, catalog_index)))
+        if any(one.path == path for one in made):
+            errors.append(
+                FieldError(f"{at}.path", f"{path} is chosen twice: its rows are fed once, of one client")
+            )
         classes.append(found)
         made |= rows
     return OfOwnClasses(data=tuple(sorted(made)), classes=tuple(classes)), errors
