@@ -137,6 +137,17 @@ def test_an_order_before_engine_and_exchange_agree_is_blind() -> None:
     assert len(of_start(LEDGER, never, until_ns=9_000_000_000)) == 2
 
 
+def test_what_a_session_tells_in_one_go_after_it_trades_is_not_blind() -> None:
+    """A busy engine's orders are at the exchange before its events have their moment."""
+    soon = Ledger((), (Order("O-1", 5_500_000_000), Order("O-2", 4_000_000_000)))
+    trades, told = (
+        ("state", 6_000_000_000, {"state": "trading"}),
+        ("order", 6_000_000_000, {"client_order_id": "O-1"}),
+    )
+    for events, blind in (((trades, told), 1), ((told, trades), 2), ((trades,), 2)):
+        assert len(of_start(soon, Session("s-1", 0, events), until_ns=9_000_000_000)) == blind
+
+
 OPEN = replace(LEDGER, orders=(Order("O-1", 5, is_open=True),))
 FLAT = Ledger((), ())
 DONE = Ended("flatten", "stopped", True, ())
