@@ -232,7 +232,8 @@ def of_states(samples: Sequence[Sample]) -> list[str]:
         if not is_unsaid:
             since = None
             continue
-        since = each if since is None else since
+        # Has it learnt what was there when it began to differ, it is another order that is on its way.
+        since = each if since is None or each.told == since.there else since
         if each.at_s - since.at_s > UNNAMED_S:
             found.append(
                 f"said to trade from {since.at_s:.1f} to {each.at_s:.1f} s, with {each.there} at the exchange and {each.told} in the engine"

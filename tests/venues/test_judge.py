@@ -171,4 +171,8 @@ def test_trading_without_a_word_while_both_sides_differ_is_found_and_a_fill_on_i
     assert len(of_states([sample(each, "0") for each in range(20)])) == 1
     assert of_states([sample(each, "0" if each % 5 else "0.03") for each in range(40)]) == []
     assert of_states([sample(each, "0", state="mismatch") for each in range(40)]) == []
+    # Each order is learnt of late, and the next one is on its way by then.
+    behind = [sample(each, str(each // 5)) for each in range(40)]
+    assert of_states([replace(each, there=each.told + 1) for each in behind]) == []
+    assert of_states([replace(each, there=each.told + 9) for each in behind])
     assert of_states([sample(each, "0", problems=("BINANCE does not report",)) for each in range(40)]) == []
