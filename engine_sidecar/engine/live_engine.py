@@ -101,6 +101,7 @@ class LiveEngine:
             loop.time,
             tell_order=self._tap.looked_up,
         )
+        self._venues.ask_for_trades_first()
         self._tap.is_claim = self._venues.is_claim
         self._waiting = Waiting(self._kernel, self._venues, link.send)
         self._stopping = Stopping(

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,22 @@ async def test_postgres_keeps_its_data_there(place: Path) -> None:
         await connection.close()
     finally:
         server.stop()
+
+
+def test_postgres_starts_where_one_was_killed_that_nobody_has_collected_yet(place: Path) -> None:
+    killed, after = PostgresServer(place / "postgres"), PostgresServer(place / "postgres")
+    killed.start()
+    pid = killed.child.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    collector = threading.Timer(0.5, killed.kill)
+    collector.start()
+    try:
+        after.start()
+    finally:
+        collector.join()
+        after.stop()
 
 
 def test_nats_and_redis_keep_theirs_there(place: Path) -> None:

@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="FAULT", help="these faults only")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long the soak takes (60)")
     parser.add_argument(
-        "--exchanges", nargs="+", choices=PLACES, default=["binance", "binance"], help="those of the soak"
+        "--exchanges", nargs="+", choices=PLACES, default=["binance", "okx"], help="those of the soak"
     )
     parser.add_argument("--at-once", type=int, default=2, help="engines at once in stops and faults (2)")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000))

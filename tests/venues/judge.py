@@ -65,6 +65,16 @@ class Session(msgspec.Struct, frozen=True):
         return next((at for at, data in self.of("state") if data["state"] == "trading"), None)
 
     @property
+    def orders_told_after_trading(self) -> set[str]:
+        """The orders that it told of only once it had said that it trades."""
+        orders = [(kind, data.get("state"), data.get("client_order_id")) for kind, _, data in self.events]
+        first = next((at for at, each in enumerate(orders) if each[:2] == ("state", "trading")), len(orders))
+        before, after = (
+            {order for kind, _, order in part if kind == "order"} for part in (orders[:first], orders[first:])
+        )
+        return after - before
+
+    @property
     def trades(self) -> list[Trade]:
         """The fills that it told of."""
         return [
@@ -154,13 +164,20 @@ def of_orders(ledger: Ledger, sessions: Sequence[Session], *, by_hand: tuple[str
 def of_start(ledger: Ledger, session: Session, *, until_ns: int) -> list[str]:
     """Orders that reached the exchange after the session began and before it said that engine and exchange agree.
 
-    `until_ns`: when it was looked at, for a session that does not trade yet. The clocks are this machine's.
+    `until_ns`: when it was looked at, for a session that does not trade yet. The clocks are this machine's. What a session tells in one
+    go has the moment of that, so an order that it tells of after it traded may be earlier by a little.
     """
     agreed = session.trading_ns or until_ns
-    blind = [each.id for each in ledger.orders if session.began_ns < each.sent_ns < agreed - _CLOCK_NS]
+    after = session.orders_told_after_trading
+    blind = [
+        each.id
+        for each in ledger.orders
+        if session.began_ns < each.sent_ns < agreed - (_IN_ONE_GO_NS if each.id in after else _CLOCK_NS)
+    ]
     return [f"order {name} was sent BLIND: session {session.id} did not trade yet" for name in blind]
 
 
+_IN_ONE_GO_NS: Final = 1_000_000_000
 _CLOCK_NS: Final = 1_000_000
 """The exchange counts in milliseconds."""
 
@@ -215,7 +232,8 @@ def of_states(samples: Sequence[Sample]) -> list[str]:
         if not is_unsaid:
             since = None
             continue
-        since = each if since is None else since
+        # Has it learnt what was there when it began to differ, it is another order that is on its way.
+        since = each if since is None or each.told == since.there else since
         if each.at_s - since.at_s > UNNAMED_S:
             found.append(
                 f"said to trade from {since.at_s:.1f} to {each.at_s:.1f} s, with {each.there} at the exchange and {each.told} in the engine"

@@ -10,6 +10,7 @@ import msgspec
 
 from exchanges.binance.__main__ import CHAOS as BINANCE_CHAOS
 from exchanges.core.faults import Planned
+from exchanges.okx.__main__ import CHAOS as OKX_CHAOS
 from flotilla.schemas.config import VenueChoice
 from tests.integration.exchanges.running import Venue, exchange
 from tests.venues.judge import Ledger, Order, Position, Trade
@@ -19,7 +20,7 @@ _MS: Final = 1_000_000
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A venue. `endpoints` and the `keys` of an account go into the secret, `config` into the configuration; `account` is the form of --account,
-    `orders` are the requests that place and cancel, `refusals` how they are refused."""
+    `orders` are the requests that place and cancel, `refusals` how they are refused: where stops are counted."""
 
     name: str
     adapter: str
@@ -29,11 +30,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     config: Mapping[str, Any]
     keys: Callable[[str], dict[str, str]]
     account: str
-    endpoints: Callable[[Venue], dict[str, str]]
+    endpoints: Callable[[Venue], dict[str, Any]]
     read: Callable[[Mapping[str, Any], str], Ledger]
     chaos: Sequence[Planned]
-    orders: Sequence[str]
-    refusals: Sequence[Mapping[str, Any]]
+    orders: Sequence[str] = ()
+    refusals: Sequence[Mapping[str, Any]] = ()
     strategy: Mapping[str, Any] = {}
 
     def choice(self, secret: str) -> VenueChoice:
@@ -96,7 +97,55 @@ BINANCE: Final = Place(
         {"status": 503, "code": -1001, "msg": "Internal error; unable to process your request."},
     ),
 )
-PLACES: Final = {"binance": BINANCE}
+
+
+def _okx_ledger(account: Mapping[str, Any], symbol: str) -> Ledger:
+    orders = {each["ordId"]: each for each in account["orders"] if each["instId"] == symbol}
+    names = {number: each["clOrdId"] or each["algoClOrdId"] for number, each in orders.items()}
+    held = next((each for each in account["positions"] if each["instrument"] == symbol), None)
+    return Ledger(
+        trades=tuple(
+            Trade(
+                id=each["tradeId"],
+                order=names[each["ordId"]],
+                qty=Decimal(each["fillSz"]) * (1 if each["side"] == "buy" else -1),
+                price=Decimal(each["fillPx"]),
+                commission=-Decimal(each["fee"]),
+            )
+            for each in account["fills"]
+            if each["instId"] == symbol
+        ),
+        orders=tuple(
+            Order(names[number], int(each["cTime"]) * _MS, each["state"] in ("live", "partially_filled"))
+            for number, each in orders.items()
+        ),
+        position=Position(Decimal(held["amount"]), Decimal(held["entry"])) if held else Position(),
+    )
+
+
+OKX: Final = Place(
+    name="OKX",
+    adapter="okx",
+    module="exchanges.okx",
+    symbol="BTC-USDT-SWAP",
+    instrument="BTC-USDT-SWAP.OKX",
+    config={"instrument_types": ["SWAP"], "execution": {"margin_mode": "CROSS"}},
+    keys=lambda account: {
+        "api_key": f"key-{account}",
+        "api_secret": f"secret-{account}",
+        "api_passphrase": f"phrase-{account}",
+    },
+    account="{0}:key-{0}:secret-{0}:phrase-{0}",
+    endpoints=lambda venue: {
+        "base_url_http": venue.http,
+        "data": {"base_url_ws": f"{venue.ws}/ws/v5/public"},
+        "execution": {"base_url_ws": f"{venue.ws}/ws/v5/private"},
+    },
+    read=_okx_ledger,
+    chaos=OKX_CHAOS,
+    strategy={"size": "2", "most": "20", "resting": "10"},
+)
+PLACES: Final = {"binance": BINANCE, "okx": OKX}
 
 
 @asynccontextmanager

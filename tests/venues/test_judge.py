@@ -137,6 +137,17 @@ def test_an_order_before_engine_and_exchange_agree_is_blind() -> None:
     assert len(of_start(LEDGER, never, until_ns=9_000_000_000)) == 2
 
 
+def test_what_a_session_tells_in_one_go_after_it_trades_is_not_blind() -> None:
+    """A busy engine's orders are at the exchange before its events have their moment."""
+    soon = Ledger((), (Order("O-1", 5_500_000_000), Order("O-2", 4_000_000_000)))
+    trades, told = (
+        ("state", 6_000_000_000, {"state": "trading"}),
+        ("order", 6_000_000_000, {"client_order_id": "O-1"}),
+    )
+    for events, blind in (((trades, told), 1), ((told, trades), 2), ((trades,), 2)):
+        assert len(of_start(soon, Session("s-1", 0, events), until_ns=9_000_000_000)) == blind
+
+
 OPEN = replace(LEDGER, orders=(Order("O-1", 5, is_open=True),))
 FLAT = Ledger((), ())
 DONE = Ended("flatten", "stopped", True, ())
@@ -160,4 +171,8 @@ def test_trading_without_a_word_while_both_sides_differ_is_found_and_a_fill_on_i
     assert len(of_states([sample(each, "0") for each in range(20)])) == 1
     assert of_states([sample(each, "0" if each % 5 else "0.03") for each in range(40)]) == []
     assert of_states([sample(each, "0", state="mismatch") for each in range(40)]) == []
+    # Each order is learnt of late, and the next one is on its way by then.
+    behind = [sample(each, str(each // 5)) for each in range(40)]
+    assert of_states([replace(each, there=each.told + 1) for each in behind]) == []
+    assert of_states([replace(each, there=each.told + 9) for each in behind])
     assert of_states([sample(each, "0", problems=("BINANCE does not report",)) for each in range(40)]) == []

@@ -3,7 +3,10 @@
 from typing import Any
 
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
-from flotilla.engine_sidecar.engine.repairs.fills_in_order import repair_order_of_fills
+from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
+    repair_explained_positions,
+    repair_order_of_fills,
+)
 from flotilla.engine_sidecar.engine.repairs.ib_made_up_orders import repair_ib_made_up_orders
 from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
 from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
@@ -12,6 +15,7 @@ from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_re
 
 def repair(kernel: Any) -> None:
     """Mends the clients and the execution engine of a node that was built."""
+    repair_explained_positions(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
     for client in kernel.exec_engine._clients.values():
         repair_binance_symbols(client)

@@ -4,12 +4,19 @@ NautilusTrader's reconciliation applies all fills of one order, then all of the 
 while others traded, buys and sells reach the position in an order that never was: quantity and fees are right, the average price and
 the realized profit are not (0.24 % in a kill point of `make venues`). So they are applied by time beforehand, over all orders; what
 the reconciliation then finds it has already.
+
+Before that it looks whether trades explain a position, as if they began with none. Of an engine that trades a lot a venue tells only the
+last (Binance 500), so they do not; then it drops reports and makes up an order for the whole position, and what the engine had not heard
+is lost, or counted twice (3 of 80 kill points of `make venues`). An engine with a kept state needs none of that where what it has and the
+trades that it has not add up to what the venue holds.
 """
 
+from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.core.fsm import InvalidStateTrigger
-from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.enums import OrderSide, OrderStatus
 
 
 def repair_order_of_fills(engine: Any) -> None:
@@ -32,6 +39,50 @@ def repair_order_of_fills(engine: Any) -> None:
                 engine._log.error(str(error))
 
     engine._deduplicate_mass_status_orders = then_apply_by_time
+
+
+def repair_explained_positions(engine: Any) -> None:
+    """Has the execution engine leave reports as they are that explain a position together with a kept state."""
+    adjust = engine._adjust_mass_status_fills
+
+    def adjust_others(mass_status: Any) -> None:
+        orders, fills = dict(mass_status._order_reports), dict(mass_status._fill_reports)
+        adjust(mass_status)
+        for instrument_id in _explained(engine, mass_status.position_reports, fills):
+            _put_back(
+                mass_status._order_reports, orders, lambda each, own=instrument_id: each.instrument_id == own
+            )
+            _put_back(
+                mass_status._fill_reports, fills, lambda each, own=instrument_id: each[0].instrument_id == own
+            )
+
+    engine._adjust_mass_status_fills = adjust_others
+
+
+def _put_back(now: dict[Any, Any], before: dict[Any, Any], is_meant: Any) -> None:
+    for key in [key for key, each in now.items() if is_meant(each)]:
+        del now[key]
+    now.update({key: each for key, each in before.items() if is_meant(each)})
+
+
+def _explained(engine: Any, positions: Any, fills: dict[Any, Any]) -> set[Any]:
+    """The instruments of which what the engine has and the trades that it has not add up to what the venue holds."""
+    cache, net = engine._cache, defaultdict[Any, Decimal](Decimal)
+    for fill in (each for found in fills.values() for each in found):
+        client_id = fill.client_order_id or cache.client_order_id(fill.venue_order_id)
+        order = cache.order(client_id) if client_id is not None else None
+        if order is None or fill.trade_id not in order.trade_ids:
+            net[fill.instrument_id] += fill.last_qty.as_decimal() * (
+                1 if fill.order_side == OrderSide.BUY else -1
+            )
+    return {
+        instrument_id
+        for instrument_id, reports in positions.items()
+        if cache.orders(instrument_id=instrument_id)
+        and net[instrument_id]
+        + sum(each.signed_decimal_qty() for each in cache.positions_open(instrument_id=instrument_id))
+        == sum(each.signed_decimal_qty for each in reports)
+    }
 
 
 def _moment(fill: Any) -> tuple[int, int, str]:

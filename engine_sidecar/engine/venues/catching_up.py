@@ -1,14 +1,19 @@
 """Fills of an engine's orders that its adapter never told of: most ask a venue for nothing after a reconnect.
 
-Such a fill is the venue's own word on an order of ours, so it is taken as any other. NautilusTrader's check of open orders would make
-one up, with an id and a commission of its own. https://github.com/nautechsystems/nautilus_trader/pull/4991 asks for them on
-reconnecting, for one venue.
+Such a fill is the venue's own word on an order of ours, so it is taken as any other. NautilusTrader's checks of orders would make
+one up, with an id and a commission of its own, or end an order without what it was filled; so trades are asked for before them.
+https://github.com/nautechsystems/nautilus_trader/pull/4991 asks for them on reconnecting, for one venue.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from nautilus_trader.model.enums import OrderStatus
+
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
+
+type CatchUp = Callable[[Any, set[str]], Awaitable[None]]
+"""Asks a client's venue for its trades in these instruments, and takes those that are missing."""
 
 
 def unheard(found: Iterable[Difference]) -> set[str]:
@@ -30,3 +35,61 @@ def take(kernel: Any, fills: Iterable[Any]) -> None:
         order = kernel.cache.order(client_id)
         if order is not None and order.is_open and report.trade_id not in order.trade_ids:
             kernel.exec_engine.reconcile_execution_report(report)
+
+
+def ask_for_trades_first(engine: Any, clients: tuple[Any, ...], catch_up: CatchUp) -> None:
+    """Has an execution engine ask for trades wherever it is about to learn from an order's report what the order was filled.
+
+    Where the venue does not tell them it makes one up as before.
+    """
+    for client in clients:
+        _wrap_one(engine, client, catch_up)
+    ask_for_all = engine._query_order_status_reports
+
+    async def with_their_trades() -> tuple[list[Any], set[Any]]:
+        reports, ids = await ask_for_all()
+        for client in clients:
+            own = [each for each in reports if each.account_id == client.account_id]
+            await _catch_up(engine, client, [each for each in own if not _is_recent(engine, each)], catch_up)
+        return reports, ids
+
+    engine._query_order_status_reports = with_their_trades
+
+
+def _wrap_one(engine: Any, client: Any, catch_up: CatchUp) -> None:
+    ask_for_one = client.generate_order_status_report
+
+    async def with_its_trades(command: Any) -> Any:
+        report = await ask_for_one(command)
+        if report is None or not await _catch_up(engine, client, [report], catch_up):
+            return report
+        return await ask_for_one(command) or report  # it may have been filled further meanwhile
+
+    client.generate_order_status_report = with_its_trades
+
+
+async def _catch_up(engine: Any, client: Any, reports: list[Any], catch_up: CatchUp) -> bool:
+    """False where nothing is missing."""
+    behind = set()
+    for report in reports:
+        order = _order_of(engine, report)
+        if order is None or order.is_closed or report.filled_qty <= order.filled_qty:
+            continue
+        if order.status == OrderStatus.SUBMITTED:
+            engine._generate_order_accepted(order, report)  # else the venue's id of it is not known
+        behind.add(report.instrument_id.value)
+    if behind:
+        await catch_up(client, behind)
+    return bool(behind)
+
+
+def _is_recent(engine: Any, report: Any) -> bool:
+    """True where the engine waits for what may be on its way."""
+    order = _order_of(engine, report)
+    heard = engine._order_local_activity_ns.get(order.client_order_id) if order is not None else None
+    return bool(heard and engine._clock.timestamp_ns() - heard < engine._open_check_threshold_ns)
+
+
+def _order_of(engine: Any, report: Any) -> Any:
+    client_id = report.client_order_id or engine._cache.client_order_id(report.venue_order_id)
+    return None if client_id is None else engine._cache.order(client_id)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flotilla.engine_sidecar.engine.venues.catching_up import take, unheard
+from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, take, unheard
 from flotilla.engine_sidecar.engine.venues.claims import Claims, TellOrder
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, Side, differences, without
 from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
@@ -73,6 +73,10 @@ class VenueGate:
     def reconnects(self) -> dict[str, int]:
         """How often the private streams of each execution client were connected anew."""
         return dict(self._reconnects.counts)
+
+    def ask_for_trades_first(self) -> None:
+        """Has NautilusTrader's own checks of orders ask for trades, too, before they make any up."""
+        ask_for_trades_first(self._kernel.exec_engine, self._reports.clients, self._catch_up)
 
     def is_claim(self, event: Any) -> bool:
         """True for an order's end that the venue's open orders have to bear out."""

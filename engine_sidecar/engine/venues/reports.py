@@ -43,6 +43,8 @@ class VenueReports:
         self._kernel, self._hidden = kernel, hidden
         self._faults: list[str] = []
         self.clients = tuple(each for each in kernel.exec_engine._clients.values() if is_at_venue(each))
+        # As they are now: what others put around it may ask questions of its own.
+        self._ask_for_order = {each: each.generate_order_status_report for each in self.clients}
         for client in self.clients:
             self._hear_faults(client)
 
@@ -89,7 +91,7 @@ class VenueReports:
         command = GenerateOrderStatusReport(
             order.instrument_id, order.client_order_id, order.venue_order_id, **about
         )
-        report = await self._asked_once(client, "order", client.generate_order_status_report(command))
+        report = await self._asked_once(client, "order", self._ask_for_order[client](command))
         if report is not None:
             return order_status_to_str(report.order_status), report.filled_qty.as_decimal()
         self._faults = [each for each in self._faults if not _NO_SUCH_ORDER.search(each)]

@@ -31,6 +31,7 @@ _SETTINGS: Final = {
 SUPERUSER: Final = "postgres"
 LOGIN: Final = "flotilla_orchestrator"
 """What the orchestrator connects as; see services/orchestrator/adapters/queries/own_roles.sql."""
+_COLLECTED_S: Final = 10.0
 _HBA: Final = "# Written by flotilla. The passwords stand in the .pgpass files beside this folder.\nlocal all all scram-sha-256\n"
 _ADD_LOGIN: Final = (
     f"do $$ begin if not exists (select from pg_roles where rolname = '{LOGIN}')"
@@ -93,6 +94,7 @@ class PostgresServer:
         self._make(self._folder / "socket")
         if not (self._folder / "data/PG_VERSION").exists():
             self._initdb()
+        self._let_the_last_go()
         if not self._demands_passwords():
             self._demand_passwords()
 
@@ -115,6 +117,14 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL."""
         self.child.kill()
+
+    def _let_the_last_go(self) -> None:
+        """Returns once a server that was killed is no process any more. PostgreSQL takes it for one that runs until whoever took it over
+        has collected it, which takes some first processes of a machine seconds.
+        """
+        deadline = time.monotonic() + _COLLECTED_S
+        while time.monotonic() < deadline and _is_uncollected(self._folder / "data/postmaster.pid"):
+            time.sleep(0.02)
 
     def _initdb(self) -> None:
         fresh = self._folder / "data.new"
@@ -199,3 +209,12 @@ class PostgresServer:
     def _own(self, folder: Path) -> None:
         if self._account:
             os.chown(folder, *self._account)
+
+
+def _is_uncollected(pid_file: Path) -> bool:
+    """True for a process that has ended, and still has its number."""
+    try:
+        pid = pid_file.read_text().split("\n", 1)[0]
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return False

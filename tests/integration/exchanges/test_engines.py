@@ -46,6 +46,35 @@ async def test_what_a_strategy_names_is_loaded_and_traded_and_the_ledger_has_eve
     assert engine.alerts() == []
 
 
+async def test_trades_that_a_private_stream_never_told_are_on_record_one_by_one(
+    zygote: ZygoteProcess, venue: Venue
+) -> None:
+    """NautilusTrader's checks of orders would make one fill of them, with an id of its own."""
+    quick = {
+        "inflight_check_interval_ms": 100,
+        "inflight_check_threshold_ms": 200,
+        "open_check_interval_secs": 0.5,
+        "open_check_threshold_ms": 200,
+    }
+    await venue.control("conduct", parts=3)
+    await venue.control("stream", mute=True)
+    engine = Engine(zygote, run_on(venue, resting="0.010", exec_engine=quick))
+    await engine.net("0.030")
+
+    async def rests() -> str | None:
+        orders = (await venue.account())["orders"]
+        return next((each["clientOrderId"] for each in orders if each["status"] == "NEW"), None)
+
+    order = await until(rests, "an order that rests")
+    for _ in range(2):
+        await venue.control("fill", client_id=order, qty="0.004")
+    await engine.net("0.038")
+    assert fills(engine) == await fills_at(venue)
+    assert len(fills(engine)) == 5
+    engine.process.send(LEAVE)
+    await engine.ended()
+
+
 @pytest.mark.parametrize(
     ("instrument", "told"),
     [

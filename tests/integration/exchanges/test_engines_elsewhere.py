@@ -109,7 +109,8 @@ async def test_an_engine_killed_between_fills_has_all_of_them_after_its_restart(
     third = Engine(zygote, run_at(at.reached(), cache=cache, session="session-3"))
     await third.phase(RunState.TRADING)
     await third.holds(40)
-    assert sorted([*trades(first), *trades(second), *trades(third)]) == await at.trades()
+    # A session of a kept state begins with fills of the last minute before.
+    assert sorted({*trades(first), *trades(second), *trades(third)}) == await at.trades()
     assert await at.orders() == 2, "nothing was sent twice"
     assert RunState.MISMATCH not in second.phases() + third.phases()
     await third.hears_for(1.0)

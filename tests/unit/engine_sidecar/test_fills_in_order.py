@@ -11,11 +11,23 @@ import pytest
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import LiveClock, MessageBus
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.reports import ExecutionMassStatus, FillReport, OrderStatusReport
+from nautilus_trader.execution.reports import (
+    ExecutionMassStatus,
+    FillReport,
+    OrderStatusReport,
+    PositionStatusReport,
+)
 from nautilus_trader.live.config import LiveExecEngineConfig
 from nautilus_trader.live.execution_engine import LiveExecutionEngine
 from nautilus_trader.model.currencies import USDT
-from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus, OrderType, TimeInForce
+from nautilus_trader.model.enums import (
+    LiquiditySide,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    TimeInForce,
+)
 from nautilus_trader.model.identifiers import (
     AccountId,
     ClientId,
@@ -29,7 +41,10 @@ from nautilus_trader.portfolio.portfolio import Portfolio
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
-from flotilla.engine_sidecar.engine.repairs.fills_in_order import repair_order_of_fills
+from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
+    repair_explained_positions,
+    repair_order_of_fills,
+)
 
 PERP = TestInstrumentProvider.btcusdt_perp_binance()
 ACCOUNT = AccountId("BINANCE-001")
@@ -41,6 +56,7 @@ TRADES = (
     ("13", RESTS, OrderSide.BUY, "0.010", "49000"),
 )
 AVERAGE = 49_500.0
+LAST = ("14", RESTS, OrderSide.BUY, "0.010", "49000")
 
 
 @pytest.fixture
@@ -148,3 +164,59 @@ def test_what_an_order_of_the_engine_was_filled_is_adopted_by_time_too(engine: A
     assert engine._cache.positions_open() == []
     assert engine._reconcile_execution_mass_status(mass_status())
     assert held(engine) == ("0.020", pytest.approx(AVERAGE))
+
+
+def without_the_first() -> ExecutionMassStatus:
+    """What the venue holds, and its last trades: the oldest it does not tell any more."""
+    status = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    rests = order(RESTS, OrderType.LIMIT, OrderSide.BUY, "0.030")
+    rests.filled_qty = PERP.make_qty("0.020")
+    status.add_order_reports([rests, order(SELLS, OrderType.MARKET, OrderSide.SELL, "0.010")])
+    status.add_fill_reports([fill(number, *trade) for number, trade in enumerate((*TRADES[1:], LAST), 2)])
+    status.add_position_reports(
+        [
+            PositionStatusReport(
+                account_id=ACCOUNT,
+                instrument_id=PERP.id,
+                position_side=PositionSide.LONG,
+                quantity=PERP.make_qty("0.030"),
+                avg_px_open=Decimal("49333.3"),
+                report_id=UUID4(),
+                ts_last=0,
+                ts_init=0,
+            )
+        ]
+    )
+    return status
+
+
+def known(engine: Any) -> None:
+    """An engine that has the order that buys, and its fill."""
+    status = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    status.add_order_reports([order(BUYS, OrderType.MARKET, OrderSide.BUY, "0.020")])
+    status.add_fill_reports([fill(1, *TRADES[0])])
+    assert engine._reconcile_execution_mass_status(status)
+    assert held(engine)[0] == "0.020"
+
+
+def test_the_stock_package_makes_up_an_order_where_a_venue_does_not_tell_all_trades(engine: Any) -> None:
+    known(engine)
+    engine._reconcile_execution_mass_status(without_the_first())
+    assert {each.value for each in told(engine)} != {each[0] for each in (*TRADES, LAST)}
+
+
+def test_trades_that_explain_a_position_with_a_kept_state_are_left_as_they_are(engine: Any) -> None:
+    repair_explained_positions(engine)
+    repair_order_of_fills(engine)
+    known(engine)
+    assert engine._reconcile_execution_mass_status(without_the_first())
+    assert {each.value for each in told(engine)} == {each[0] for each in (*TRADES, LAST)}
+    assert held(engine) == ("0.030", pytest.approx(148_000 / 3))
+
+
+def told(engine: Any) -> list[Any]:
+    return [trade for each in engine._cache.orders() for trade in each.trade_ids]
