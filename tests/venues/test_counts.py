@@ -1,5 +1,6 @@
 """The quick part of `make venues` and `make soak`: a few of each, by the same code and before the same judge."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -34,20 +35,17 @@ async def test_a_kill_in_the_middle_of_fills_loses_none_and_doubles_no_order(are
     assert tally.done == {"sidecar, warm": 1, "sidecar, cold": 1}
 
 
-async def test_no_stop_is_said_to_be_done_that_the_ledger_does_not_bear_out(arena: Arena) -> None:
+async def test_no_stop_is_falsely_said_to_be_done_and_faults_lose_no_fill(arena: Arena) -> None:
+    """Side by side: a stop that cannot be confirmed mostly waits."""
     cells = [(StopPolicy.FLATTEN, "acknowledges"), (StopPolicy.FLATTEN, "rejects")]
-    tally = await stops.count(arena, BINANCE, SEED, cells)
-    assert not tally.wrong
-    assert sum(tally.done.values()) == len(cells)
-
-
-async def test_faults_lose_no_fill_and_what_is_said_meanwhile_is_true(arena: Arena) -> None:
     chosen = tuple(
         each for each in faults.BINANCE if each.name in ("unknown POST /fapi/v1/order", "cut private")
     )
-    tally = await faults.count(arena, BINANCE, SEED, 2.0, chosen)
-    assert not tally.wrong
-    assert sum(tally.done.values()) == 2
+    tallies = await asyncio.gather(
+        stops.count(arena, BINANCE, SEED, cells), faults.count(arena, BINANCE, SEED, 2.0, chosen)
+    )
+    assert [each.wrong for each in tallies] == [[], []]
+    assert [sum(each.done.values()) for each in tallies] == [2, 2]
 
 
 async def test_after_faults_and_kills_of_four_engines_their_ledgers_equal_their_events(arena: Arena) -> None:
