@@ -130,6 +130,10 @@ def until_sold(engine: EngineProcess) -> None:
     until_event(engine, EventKind.ORDER, "OrderAccepted")
 
 
+def is_new_sale(fill: dict[str, Any]) -> bool:
+    return fill["side"] == "SELL" and not fill["is_restored"]
+
+
 def test_after_kill_9_orders_position_balance_counter_and_state_come_back(
     zygote: ZygoteProcess, catalog: Path, server: RedisServer, access: CacheAccess
 ) -> None:
@@ -145,7 +149,7 @@ def test_after_kill_9_orders_position_balance_counter_and_state_come_back(
     assert "1 open orders of 3, 1 open positions of 1" in until_alert(second, "state_restored")
     assert resting in until_alert(second, "orders_forgotten")
     assert until_event(second, EventKind.ORDER, "OrderCanceled")["client_order_id"] == resting
-    second.until(lambda _: [fill for fill in second.events(EventKind.FILL) if fill["side"] == "SELL"])
+    second.until(lambda _: [fill for fill in second.events(EventKind.FILL) if is_new_sale(fill)])
     stop(second)
     balances = [balance(event) for event in second.events(EventKind.ACCOUNT)]
     assert balances[0] == was

@@ -36,7 +36,7 @@ def catalog(tmp_path: Path) -> Path:
     catalog = tmp_path / "catalog"
     source = files.written(tmp_path / "es.definition.dbn", files.metadata("definition"), [files.definition()])
     with locked(catalog):
-        put(catalog, imported(ImportInstruments(source=str(source))))
+        put(catalog, imported(ImportInstruments(source=str(source))).instruments)
     return catalog
 
 
@@ -167,12 +167,12 @@ def test_definitions_are_instruments_and_of_one_that_changed_the_last(tmp_path: 
         files.definition(tick=files.RAW_PRICE // 2, number=9),
     ]
     file = files.written(tmp_path / "es.dbn.zst", files.metadata("definition", ("ESH4", "ESM4")), records)
-    made = {one.id.value: one for one in imported(ImportInstruments(source=str(file)))}
+    made = {one.id.value: one for one in imported(ImportInstruments(source=str(file))).instruments}
     assert sorted(made) == ["ESH4.GLBX", "ESM4.GLBX"]
     future = made["ESH4.GLBX"]
     assert (str(future.price_increment), str(future.multiplier)) == ("0.50", "50")
     at_exchange = imported(ImportInstruments(source=str(file), exchange_as_venue=True, only=("ESM4.XCME",)))
-    assert [one.id.value for one in at_exchange] == ["ESM4.XCME"]
+    assert [one.id.value for one in at_exchange.instruments] == ["ESM4.XCME"]
 
 
 def test_instruments_come_from_definitions_only(tmp_path: Path) -> None:
