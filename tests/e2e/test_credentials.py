@@ -15,11 +15,17 @@ from flotilla.client.client import Flotilla
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import EngineEvent, EventKind
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import eventually, paced, stopped, traded_more, trading
 from tests.e2e.stacks import RunningStack
 
 CREDENTIAL_S = 6
 AWAY_S = float(os.environ.get("FLOTILLA_RENEWER_AWAY_S", "10"))
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    return best_runtime()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import best_runtime
 from tests.e2e.stacks import processes_of, run_flotilla
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
@@ -18,6 +19,11 @@ def scratch() -> Iterator[Path]:
     """A folder for temporary files, where what the demo leaves behind would be seen."""
     with tempfile.TemporaryDirectory(prefix="flotilla-e2e-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    return best_runtime()
 
 
 def leavings(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from flotilla import Flotilla, SyncFlotilla
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.states import RunState
 from flotilla.state.exits import Exit
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import PACED, eventually, paced, stopped
 from tests.e2e.rest import API, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
@@ -26,6 +27,11 @@ CHOICES = (
     ({"floor": "2"}, set()),
 )
 """What is asked for, and which engines that is."""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    return best_runtime()
 
 
 @pytest.fixture(scope="module")

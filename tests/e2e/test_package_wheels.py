@@ -11,6 +11,7 @@ import pytest
 
 from flotilla.cli.new_package import project_files
 from flotilla.client.client import Flotilla
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import traded_more
 from tests.e2e.stacks import RunningStack
 from tests.e2e.test_own_packages import DATES, manifest, ok
@@ -24,6 +25,11 @@ def lag(version: str, bars: int) -> tuple[str, bytes]:
 
 
 CORE = native_wheel("fe-core")
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    return best_runtime()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,12 @@ from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueRe
 BTC = TestInstrumentProvider.btcusdt_binance()
 
 
+class Client(SimpleNamespace):
+    """One that can be a key, as NautilusTrader's can."""
+
+    __hash__ = object.__hash__
+
+
 async def test_a_venue_that_does_not_say_what_it_has_of_an_order_never_bears_out_its_end() -> None:
     order = TestExecStubs.make_submitted_order(instrument=BTC)
     order.apply(TestEventStubs.order_rejected(order))
@@ -33,7 +39,7 @@ async def test_a_venue_that_does_not_say_what_it_has_of_an_order_never_bears_out
 
     cache = TestComponentStubs.cache()
     cache.add_order(order)
-    client = SimpleNamespace(
+    client = Client(
         id="V",
         _instrument_provider=object(),
         _http_account=SimpleNamespace(client=http, query_order=query_order),
