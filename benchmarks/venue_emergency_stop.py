@@ -74,6 +74,7 @@ async def ours(connection: Connection, venues: Sequence[ExchangeProcess]) -> Too
                     f"bench_{number}", f"{pushed.name}@{pushed.version}", f"pinger-{number}", 1
                 )
                 await fleet.start_engine(config)
+                await fleet.wait_for(config.instance_id, timeout_s=60)
             left = {f"pinger-{number}" for number in range(len(venues))}
             async for fill in fills:
                 left.discard(fill.instance_id)
