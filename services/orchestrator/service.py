@@ -135,9 +135,8 @@ class Orchestrator:
         self._events = EventLog(*known, mailboxes=self._mailboxes, claims=self._claims)
         self._renewals = Renewals(bus, *known, alerts=self._alerts)
         self._attendance = Attendance(bus, self._fleet, self._sightings, clock)
-        checker = PlanChecker(bus, self._sightings, clock)
         self._shelf = PackageShelf(outside.templates, outside.packages)
-        self._library = Library(self._shelf, checker.ask)
+        self._library = Library(self._shelf, PlanChecker(bus, self._sightings, clock).ask)
         self._duties = self._made_duties(settings)
         self._is_loaded = False
 

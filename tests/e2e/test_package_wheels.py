@@ -1,5 +1,5 @@
-"""Code of one's own that needs what engines have not: its wheels come with it from an index, and stay what they are; in local
-processes and in containers.
+"""Code of one's own that needs what engines have not: its wheels come with it from an index, and stay what they are; in
+containers where there are any, else in local processes.
 """
 
 import asyncio

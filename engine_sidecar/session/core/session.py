@@ -87,9 +87,8 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return msgspec.structs.replace(session, ended=message, stop_until=stop_until), ()
         case _ if session.is_over:
             return session, ()
-        case Tick(loop_age_s=age, loop_lag_s=lag):
-            pulse = watch.ticked(session.pulse or watch.started(now), age, now)
-            return msgspec.structs.replace(session, pulse=pulse, loop_lag_s=lag), ()
+        case Tick():
+            return _ticked(session, message, now), ()
         case Checked():
             return _checked(session, message, now)
         case BusFound():
@@ -100,10 +99,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case ZygoteReady(cannot_confine=why):
             return _zygote_ready(session, why)
         case Forked(pid=pid):
-            contact = dead_man.begun(session.spec.dead_man, now)
-            return msgspec.structs.replace(
-                session, engine_pid=pid, pulse=watch.started(now), contact=contact
-            ), ()
+            return _forked(session, pid, now), ()
         case StopAsked():
             return _stop_asked(session, message, now)
         case EndAsked(deadline_s=deadline_s):
@@ -122,9 +118,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case BrakeTaken(brake=brake):
             return trading.brake_taken(session, brake, now)
         case Observed():
-            session, effects = trading.observed(session, message, now)
-            session, more = losses.weighed(session, message.metrics, now)
-            return session, (*effects, *more)
+            return _observed(session, message, now)
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
             return _at_rest(session, name, is_at_rest=is_at_rest), ()
         case LinkClosed(error=error):
@@ -134,6 +128,22 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
             return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
             return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _ticked(session: Session, tick: Tick, now: float) -> Session:
+    pulse = watch.ticked(session.pulse or watch.started(now), tick.loop_age_s, now)
+    return msgspec.structs.replace(session, pulse=pulse, loop_lag_s=tick.loop_lag_s)
+
+
+def _forked(session: Session, pid: int, now: float) -> Session:
+    contact = dead_man.begun(session.spec.dead_man, now)
+    return msgspec.structs.replace(session, engine_pid=pid, pulse=watch.started(now), contact=contact)
+
+
+def _observed(session: Session, seen: Observed, now: float) -> Step:
+    session, effects = trading.observed(session, seen, now)
+    session, more = losses.weighed(session, seen.metrics, now)
+    return session, (*effects, *more)
 
 
 def _at_rest(session: Session, name: str, *, is_at_rest: bool) -> Session:
