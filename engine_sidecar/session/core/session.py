@@ -92,8 +92,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case Checked():
             return _checked(session, message, now)
         case BusFound():
-            boot_until = now + session.spec.boot_timeout_s
-            return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
+            return _bus_found(session, now)
         case CannotRun(detail=detail, reason=reason):
             return _cannot_run(session, Ended(reason, detail))
         case ZygoteReady(cannot_confine=why):
@@ -105,8 +104,7 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case EndAsked(deadline_s=deadline_s):
             return ending.end_now(session, deadline_s, now)
         case CommandedDirectly(command=command, caller=caller):
-            by = f", by {caller}" if caller else ""
-            return session, (alert(COMMANDED_DIRECTLY, f"{command} {_DIRECTLY}{by}"),)
+            return _commanded(session, command, caller)
         case LeaseRenewed():
             return trading.lease_renewed(session, message, now)
         case Attended():
@@ -122,12 +120,26 @@ def decide(session: Session, message: Message, now: float) -> Step:  # noqa: PLR
         case AtRest(strategy_id=name, is_at_rest=is_at_rest):
             return _at_rest(session, name, is_at_rest=is_at_rest), ()
         case LinkClosed(error=error):
-            reap_until = min(session.reap_until, now + LINK_GRACE_S)
-            return msgspec.structs.replace(session, reap_until=reap_until, link_error=error), ()
+            return _link_closed(session, error, now), ()
         case Exited(exit_code=exit_code):
             return ending.over(msgspec.structs.replace(session, exit_code=exit_code))
         case ZygoteGone(exit_code=exit_code):
             return ending.orphaned(msgspec.structs.replace(session, zygote_exit=exit_code), now)
+
+
+def _commanded(session: Session, command: str, caller: str) -> Step:
+    by = f", by {caller}" if caller else ""
+    return session, (alert(COMMANDED_DIRECTLY, f"{command} {_DIRECTLY}{by}"),)
+
+
+def _link_closed(session: Session, error: str, now: float) -> Session:
+    reap_until = min(session.reap_until, now + LINK_GRACE_S)
+    return msgspec.structs.replace(session, reap_until=reap_until, link_error=error)
+
+
+def _bus_found(session: Session, now: float) -> Step:
+    boot_until = now + session.spec.boot_timeout_s
+    return _fork(msgspec.structs.replace(session, is_bus_found=True, boot_until=boot_until))
 
 
 def _ticked(session: Session, tick: Tick, now: float) -> Session:
