@@ -42,9 +42,9 @@ class Outbox:
         self._bytes += entry.size
         return True
 
-    def head(self, count: int) -> list[Entry]:
-        """The first `count` events, which stay queued."""
-        return list(islice(self._entries, count))
+    def next(self, first: int, end: int) -> list[Entry]:
+        """The events from the one at `first` to that before `end`, which stay queued."""
+        return list(islice(self._entries, first, end))
 
     def settle(self, count: int) -> None:
         """The first `count` events were acknowledged."""

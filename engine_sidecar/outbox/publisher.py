@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -42,27 +43,32 @@ class EventPublisher:
         self._wake.set()
 
     async def run(self, bus: Bus) -> None:
-        """Publishes until it is cancelled; the message id makes a repetition harmless."""
+        """Publishes until it is cancelled; the message id makes a repetition harmless. An event waits for no other's acknowledgement."""
         window, failures = WINDOW, 0
         while True:
-            entries = self._outbox.head(window)
-            if not entries:
-                self._wake.clear()
-                await self._wake.wait()
+            if await self._publish(bus, window):
+                window, failures = WINDOW, 0
                 continue
-            settled = await self._publish(bus, entries)
-            self._outbox.settle(settled)
-            is_stored = settled == len(entries)
             # Nothing new goes out before the first that failed is stored: the stream keeps the order of the sequence.
-            window = WINDOW if is_stored else 1
-            failures = 0 if is_stored else failures + 1
-            if not is_stored:
-                await _pause(failures, "events wait for the bus", queued=len(self._outbox))
+            window, failures = 1, failures + 1
+            await _pause(failures, "events wait for the bus", queued=len(self._outbox))
 
-    async def _publish(self, bus: Bus, entries: list[Entry]) -> int:
-        sent = [self._publish_one(bus, entry) for entry in entries]
-        stored = await asyncio.gather(*sent)
-        return stored.index(False) if False in stored else len(stored)
+    async def _publish(self, bus: Bus, window: int) -> bool:
+        """Publishes until a window of one is stored, or one is not; returns with none on its way."""
+        sent: deque[asyncio.Task[bool]] = deque()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for entry in self._outbox.next(len(sent), window):
+                    sent.append(task := tasks.create_task(self._publish_one(bus, entry), name="event"))
+                    task.add_done_callback(lambda _: self._wake.set())
+                await self._wake.wait()
+                self._wake.clear()
+                while sent and sent[0].done():
+                    if not sent.popleft().result():
+                        return False
+                    self._outbox.settle(1)
+                    if window == 1:
+                        return True
 
     async def _publish_one(self, bus: Bus, entry: Entry) -> bool:
         try:

@@ -79,7 +79,7 @@ def test_a_full_outbox_drops_the_newest_and_counts() -> None:
     outbox = Outbox(max_events=3, max_bytes=1 << 20)
     assert [outbox.add(entry(seq)) for seq in range(1, 6)] == [True, True, True, False, False]
     assert outbox.dropped == 2
-    assert [e.seq for e in outbox.head(10)] == [1, 2, 3]
+    assert [e.seq for e in outbox.next(0, 10)] == [1, 2, 3]
 
 
 def test_a_full_outbox_still_takes_states_and_alerts() -> None:
@@ -103,9 +103,9 @@ def test_events_leave_the_outbox_only_when_settled() -> None:
     outbox = Outbox(max_events=10, max_bytes=1 << 20)
     for seq in range(1, 5):
         outbox.add(entry(seq))
-    assert [e.seq for e in outbox.head(2)] == [e.seq for e in outbox.head(2)] == [1, 2]
+    assert [e.seq for e in outbox.next(0, 2)] == [e.seq for e in outbox.next(0, 2)] == [1, 2]
     outbox.settle(2)
-    assert [e.seq for e in outbox.head(9)] == [3, 4]
+    assert [e.seq for e in outbox.next(0, 9)] == [3, 4]
     assert outbox.published == 2
 
 
