@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flotilla.engine_sidecar.engine.repairs.binance_closings import repair_binance_closings
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
     repair_explained_positions,
@@ -21,5 +22,6 @@ def repair(kernel: Any) -> None:
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)
+        repair_binance_closings(client)
         repair_okx_fees(client)
         repair_okx_reduce_only(client)
