@@ -5,6 +5,8 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from decimal import Decimal
+from typing import Any
 
 from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Ask, Intervene
@@ -141,6 +143,28 @@ async def test_what_filled_while_the_engine_was_not_connected_is_found_with_its_
 async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
     zygote: ZygoteProcess, cache: CacheAccess
 ) -> None:
+async def test_the_fee_of_a_fill_in_a_gap_is_charged_once_where_the_next_fill_on_okx_comes_before_it_is_found(
+    zygote: ZygoteProcess,
+) -> None:
+    async with okx_here() as venue:
+        at = Okx(venue)
+        engine = Engine(zygote, run_at(at.reached(), quantity="30", resting="10"))
+        await engine.holds(30)
+        order = await until(at.resting, "the order that rests")
+        async with at.away():
+            await at.fill(order, "4")
+        await at.fill(order, "2")
+        await engine.holds(36)
+        await at.fill(order, "2")
+        await engine.holds(38)
+        here, there = trades(engine), await at.trades()
+        assert [each[:3] for each in here] == [each[:3] for each in there]
+        assert sum(each[3] for each in here) == sum(each[3] for each in there)
+        # The fill that was heard first has the fee of both.
+        assert [each[3] for each in here].count(Decimal()) == 1
+        await flat(engine, at)
+
+
     async with okx_here() as venue:
         at = Okx(venue)
         first = Engine(zygote, run_at(at.reached(), cache=cache, quantity="30", stop="30"))
