@@ -111,8 +111,15 @@ def offer_catalog(kernel: Any, asked: Iterable[Asked], catalog: Path) -> Collect
 
 
 def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[InstrumentId], log: Any) -> None:
-    """Adds what is offered to the provider where loading it gave nothing; an unknown id raises KeyError at some adapters."""
-    provider, load = asked.provider, asked.provider.load_ids_async
+    """Adds what is offered to the provider where loading it, or all, gave nothing; an unknown id raises KeyError at some adapters."""
+    provider, load, load_all = asked.provider, asked.provider.load_ids_async, asked.provider.load_all_async
+
+    def take(instrument_ids: Iterable[InstrumentId]) -> None:
+        for name in instrument_ids:
+            if provider.find(name) is None and name in offered:
+                log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
+                provider.add(offered[name])
+                taken.add(name)
 
     async def load_or_take(instrument_ids: Sequence[InstrumentId], filters: Any = None) -> None:
         try:
@@ -120,14 +127,15 @@ def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[Ins
         except KeyError:
             for name in instrument_ids:
                 await _load_one(load, name, filters, offered)
-        for name in instrument_ids:
-            if provider.find(name) is None and name in offered:
-                log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
-                provider.add(offered[name])
-                taken.add(name)
+        take(instrument_ids)
+
+    async def load_all_and_take(filters: Any = None) -> None:
+        await load_all(filters)
+        take(offered)
 
     provider.load_ids_async = load_or_take
 
+    provider.load_all_async = load_all_and_take
 
 async def _load_one(load: Any, name: InstrumentId, filters: Any, offered: Mapping[InstrumentId, Any]) -> None:
     try:
