@@ -28,6 +28,7 @@ from flotilla.engine_sidecar.engine.starting import (
     why_not_trading,
 )
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venues import ib_names
 from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
 from flotilla.engine_sidecar.engine.venues.fitness import unfit
@@ -213,7 +214,8 @@ class LiveEngine:
     async def _on_connect_fault(self, client: Any, error: Exception) -> None:
         asked = [each for each in self._asked if each.client is client]
         # What an adapter of NautilusTrader raises for an instrument that is not there; others load what they find.
-        if isinstance(error, KeyError) and (missing := await not_at_venue(asked, self._hidden)):
+        is_unknown = isinstance(error, KeyError) or ib_names.is_unknown(error)
+        if is_unknown and (missing := await not_at_venue(asked, self._hidden)):
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
         else:
             if not heard_of(client):

@@ -15,6 +15,7 @@ from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.engine.venues.ib_names import names_like
 from flotilla.engine_sidecar.engine.venues.reach import heard_of
 from flotilla.engine_sidecar.engine.venues.reports import fault_words
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
@@ -134,8 +135,8 @@ def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[Ins
         take(offered)
 
     provider.load_ids_async = load_or_take
-
     provider.load_all_async = load_all_and_take
+
 
 async def _load_one(load: Any, name: InstrumentId, filters: Any, offered: Mapping[InstrumentId, Any]) -> None:
     try:
@@ -242,6 +243,6 @@ async def _missing(asked: Asked, instrument: InstrumentId, hidden: Callable[[str
     if asked.provider.find(instrument) is not None:
         return None
     text = f"{client.id} has no instrument {instrument}"
-    names = [str(each) for each in asked.provider.get_all()]
-    nearest = get_close_matches(str(instrument), names, NEAREST, cutoff=0.5)
+    names = {*map(str, asked.provider.get_all()), *await names_like(client, instrument.symbol.value)}
+    nearest = get_close_matches(str(instrument), sorted(names), NEAREST, cutoff=0.5)
     return Missing(f"{text}; the nearest are {', '.join(nearest)}" if nearest else text, FailureReason.CONFIG)

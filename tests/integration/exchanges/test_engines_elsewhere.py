@@ -1,12 +1,14 @@
 """Engines of ours on the OKX and the Interactive Brokers exchange: trades are the ledger's, and restarts and gaps lose none."""
 
+import dataclasses
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
-
-import pytest
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
 from flotilla.engine_sidecar.link.asking import AcceptDifference, Ask, Intervene
@@ -14,8 +16,9 @@ from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from tests.engine_processes import ZygoteProcess
-from tests.integration.exchanges.desks import Desk, Okx, desk
+from tests.integration.exchanges.desks import Desk, Ib, Okx, desk
 from tests.integration.exchanges.engines import Engine, run_at, trades
+from tests.integration.exchanges.ib_running import gateway_here
 from tests.integration.exchanges.okx_running import OkxVenue
 from tests.integration.exchanges.okx_running import exchange_here as okx_here
 from tests.integration.exchanges.running import until
@@ -140,9 +143,6 @@ async def test_what_filled_while_the_engine_was_not_connected_is_found_with_its_
     await flat(engine, at)
 
 
-async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
-    zygote: ZygoteProcess, cache: CacheAccess
-) -> None:
 async def test_the_fee_of_a_fill_in_a_gap_is_charged_once_where_the_next_fill_on_okx_comes_before_it_is_found(
     zygote: ZygoteProcess,
 ) -> None:
@@ -165,6 +165,9 @@ async def test_the_fee_of_a_fill_in_a_gap_is_charged_once_where_the_next_fill_on
         await flat(engine, at)
 
 
+async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
+    zygote: ZygoteProcess, cache: CacheAccess
+) -> None:
     async with okx_here() as venue:
         at = Okx(venue)
         first = Engine(zygote, run_at(at.reached(), cache=cache, quantity="30", stop="30"))
@@ -183,3 +186,34 @@ async def test_the_fee_of_a_fill_in_a_gap_is_charged_once_where_the_next_fill_on
 async def _stops(venue: OkxVenue) -> list[str]:
     orders = (await venue.account())["algo_orders"]
     return [each["algoClOrdId"] for each in orders if each["state"] == "live"]
+
+
+@pytest.mark.parametrize(
+    ("instrument", "told"),
+    [
+        ("APPL.NASDAQ", "IB has no instrument APPL.NASDAQ; the nearest are AAPL.NASDAQ"),
+        ("QQQQQQ.NASDAQ", "IB has no instrument QQQQQQ.NASDAQ"),
+    ],
+)
+async def test_what_interactive_brokers_does_not_have_ends_the_start_as_soon_as_it_says_so(
+    zygote: ZygoteProcess, instrument: str, told: str
+) -> None:
+    """The adapter would wait for a minute."""
+    async with desk("IB") as at:
+        began = time.monotonic()
+        reached = dataclasses.replace(at.reached(), instrument=instrument)
+        ended = await Engine(zygote, run_at(reached)).ended()
+        assert (ended.reason, ended.detail) == (FailureReason.CONFIG, told)
+        assert time.monotonic() - began < 20
+
+
+async def test_an_instrument_that_interactive_brokers_does_not_tell_of_is_not_said_to_be_unknown(
+    zygote: ZygoteProcess,
+) -> None:
+    async with gateway_here() as gateway:
+        await gateway.control("fault", on="reqContractDetails", kind="hang", times=20)
+        reached = Ib(gateway).reached()
+        reached = dataclasses.replace(reached, data=reached.data | {"request_timeout_secs": 2})
+        ended = await Engine(zygote, run_at(reached)).ended()
+        assert ended.reason is FailureReason.VENUE
+        assert "has no instrument" not in ended.detail, ended
