@@ -31,7 +31,7 @@ from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues import ib_names
 from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
-from flotilla.engine_sidecar.engine.venues.fitness import unfit
+from flotilla.engine_sidecar.engine.venues.fitness import ask_okx, unfit
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue, offer_catalog
 from flotilla.engine_sidecar.engine.venues.reach import addresses, heard_of, note_reach, why_not_reached
@@ -231,7 +231,8 @@ class LiveEngine:
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
             return False
         named = {instrument for each in self._asked for instrument in each.instruments}
-        unfits, reason = unfit(self._kernel, named, self._of_catalog)
+        states = await ask_okx(self._kernel, named)
+        unfits, reason = unfit(self._kernel, named, self._of_catalog, states)
         if unfits:
             self._end_with(StopPolicy.LEAVE, reason, unfits)
             return False

@@ -217,3 +217,44 @@ async def test_an_instrument_that_interactive_brokers_does_not_tell_of_is_not_sa
         ended = await Engine(zygote, run_at(reached)).ended()
         assert ended.reason is FailureReason.VENUE
         assert "has no instrument" not in ended.detail, ended
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "reason", "told"),
+    [
+        (
+            "permission",
+            {"can_trade": False},
+            FailureReason.CONFIG,
+            "the secret of venue OKX: its key has no permission to trade",
+        ),
+        (
+            "status",
+            {"instrument": "BTC-USDT-SWAP", "status": "suspend"},
+            FailureReason.VENUE,
+            "instrument BTC-USDT-SWAP.OKX does not trade: the venue says suspend",
+        ),
+    ],
+)
+async def test_what_only_okx_knows_ends_the_start_before_anything_trades(
+    zygote: ZygoteProcess, verb: str, body: dict[str, Any], reason: FailureReason, told: str
+) -> None:
+    async with okx_here() as venue:
+        await venue.control(verb, **body)
+        engine = Engine(zygote, run_at(Okx(venue).reached()))
+        ended = await engine.ended()
+        assert (ended.reason, ended.detail) == (reason, told)
+        assert (await venue.account())["orders"] == []
+    assert RunState.TRADING not in engine.phases()
+
+
+async def test_where_okx_does_not_say_whether_a_key_may_trade_the_start_goes_on_and_the_log_says_so(
+    zygote: ZygoteProcess,
+) -> None:
+    async with okx_here() as venue:
+        await venue.control("fault", on="/api/v5/account/config", kind="reject", code=50026, msg="no")
+        engine = Engine(zygote, run_at(Okx(venue).reached(), quantity="0"))
+        await engine.phase(RunState.TRADING)
+        assert any("does not say whether its key may trade" in line for line in engine.process.log)
+        engine.process.send(LEAVE)
+        await engine.ended()
