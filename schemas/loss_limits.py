@@ -159,3 +159,11 @@ def resumed(kept: KeptLosses) -> KeptLosses:
         counted_from=None if LossMeasure.DAY in measures else kept.counted_from,
         peak=None if LossMeasure.DRAWDOWN in measures else kept.peak,
     )
+
+
+def handed_over(kept: KeptLosses, before: int, after: int) -> KeptLosses:
+    """After the brake that holds for a limit came to be somebody's own, under another number: what the limit asks for is done on."""
+    tripped = tuple(
+        msgspec.structs.replace(trip, brake=after) if trip.brake == before else trip for trip in kept.tripped
+    )
+    return msgspec.structs.replace(kept, tripped=tripped)

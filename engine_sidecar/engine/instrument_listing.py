@@ -23,6 +23,7 @@ from nautilus_trader.model.identifiers import InstrumentId, TraderId
 from flotilla.engine_sidecar.catalog.described import to_dict
 from flotilla.engine_sidecar.engine.client_configs import config_class, decoded, with_secret
 from flotilla.engine_sidecar.engine.node_plan import data_client_factories, with_client_ids
+from flotilla.engine_sidecar.engine.repairs.ib_unknown_contracts import repair_ib_unknown_contracts
 from flotilla.engine_sidecar.engine.secrets import hidden_in
 from flotilla.engine_sidecar.engine.starting import why_not_connected
 from flotilla.engine_sidecar.engine.venues.instruments import NEAREST
@@ -39,7 +40,6 @@ _WITHOUT_LIST: Final = (
     "nautilus_trader.adapters.databento.",
 )
 """Adapters that give what is asked for by its id, and have no list of all that there is."""
-_NO_SUCH_CONTRACT: Final = 200
 _FAULTS: Final = (msgspec.ValidationError, msgspec.DecodeError, AttributeError, TypeError, ValueError)
 
 
@@ -135,6 +135,7 @@ async def _load(client: Any, ids: Sequence[InstrumentId]) -> None:
     gateway: Any = getattr(client, "_client", None)
     if hasattr(gateway, "wait_until_ready"):
         await gateway.wait_until_ready(client._connection_timeout)
+        repair_ib_unknown_contracts(client)
         _hear_refusals(gateway)
     await provider.load_ids_async(list(ids), provider._filters)
 
@@ -148,10 +149,7 @@ def _hear_refusals(gateway: Any) -> None:
         await handle(req_id, error_code, error_string)
         if request is None or request.future.done():
             return
-        if error_code == _NO_SUCH_CONTRACT:
-            request.future.set_result([])
-        else:
-            request.future.set_exception(ConnectionError(f"{error_code} {error_string}"))
+        request.future.set_exception(ConnectionError(f"{error_code} {error_string}"))
 
     gateway._handle_request_error = end
 

@@ -28,9 +28,10 @@ from flotilla.engine_sidecar.engine.starting import (
     why_not_trading,
 )
 from flotilla.engine_sidecar.engine.tap import Tap
+from flotilla.engine_sidecar.engine.venues import ib_names
 from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
-from flotilla.engine_sidecar.engine.venues.fitness import unfit
+from flotilla.engine_sidecar.engine.venues.fitness import ask_okx, unfit
 from flotilla.engine_sidecar.engine.venues.gate import Reconcile, VenueGate
 from flotilla.engine_sidecar.engine.venues.instruments import ask_for_named, not_at_venue, offer_catalog
 from flotilla.engine_sidecar.engine.venues.reach import addresses, heard_of, note_reach, why_not_reached
@@ -213,7 +214,8 @@ class LiveEngine:
     async def _on_connect_fault(self, client: Any, error: Exception) -> None:
         asked = [each for each in self._asked if each.client is client]
         # What an adapter of NautilusTrader raises for an instrument that is not there; others load what they find.
-        if isinstance(error, KeyError) and (missing := await not_at_venue(asked, self._hidden)):
+        is_unknown = isinstance(error, KeyError) or ib_names.is_unknown(error)
+        if is_unknown and (missing := await not_at_venue(asked, self._hidden)):
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
         else:
             if not heard_of(client):
@@ -229,7 +231,8 @@ class LiveEngine:
             self._end_with(StopPolicy.LEAVE, missing.reason, missing.text)
             return False
         named = {instrument for each in self._asked for instrument in each.instruments}
-        unfits, reason = unfit(self._kernel, named, self._of_catalog)
+        states = await ask_okx(self._kernel, named)
+        unfits, reason = unfit(self._kernel, named, self._of_catalog, states)
         if unfits:
             self._end_with(StopPolicy.LEAVE, reason, unfits)
             return False

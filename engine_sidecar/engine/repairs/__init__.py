@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from flotilla.engine_sidecar.engine.repairs.binance_closings import repair_binance_closings
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
     repair_explained_positions,
     repair_order_of_fills,
 )
 from flotilla.engine_sidecar.engine.repairs.ib_made_up_orders import repair_ib_made_up_orders
+from flotilla.engine_sidecar.engine.repairs.ib_unknown_contracts import repair_ib_unknown_contracts
 from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
 from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
 from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_reduce_only
@@ -17,7 +19,10 @@ def repair(kernel: Any) -> None:
     """Mends the clients and the execution engine of a node that was built."""
     repair_explained_positions(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
+    for client in (*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()):
+        repair_ib_unknown_contracts(client)
     for client in kernel.exec_engine._clients.values():
+        repair_binance_closings(client)
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nautilus_trader.model.identifiers import InstrumentId
 
+from flotilla.engine_sidecar.engine.venues import okx_fitness
 from flotilla.schemas.states import FailureReason
 
 _DENIED: Final = "flotilla_key_may_not_trade"
@@ -19,7 +20,9 @@ _ACCOUNTS: Final = (
 _HALTED: Final = frozenset({
     "TRADING_HALT", "HALT", "BREAK", "CLOSE", "PRE_SETTLE", "SETTLING", "DELIVERING", "DELIVERED", "END_OF_DAY", "POST_TRADING",
 })  # fmt: skip
-"""The statuses of Binance's instruments in which no order is taken; other adapters do not keep theirs."""
+"""The statuses of Binance's instruments in which no order is taken."""
+_HALTED_AT_OKX: Final = frozenset({"suspend", "preopen", "rebase", "settling", "expired", "test"})
+"""OKX's states in which none is taken: its adapter does not keep them."""
 
 
 def hear_permission(client: Any) -> None:
@@ -41,12 +44,36 @@ def _hear(client: Any, account: Any, name: str) -> None:
     setattr(account, name, heard)
 
 
+async def ask_okx(kernel: Any, instruments: Collection[InstrumentId]) -> Mapping[InstrumentId, str]:
+    """Asks OKX what its adapter does not: whether a key may trade, which is kept, and the state of each instrument.
+
+    Where it does not say, nothing is known against it.
+    """
+    found: dict[InstrumentId, str] = {}
+    for client in filter(okx_fitness.is_okx, kernel.exec_engine._clients.values()):
+        try:
+            setattr(client, _DENIED, not await okx_fitness.may_trade(client))
+        except okx_fitness.NotSaid as error:
+            kernel.logger.warning(f"{client.id} does not say whether its key may trade: {error}")
+    for client in filter(okx_fitness.is_okx, kernel.data_engine._clients.values()):
+        try:
+            its_own = [each for each in instruments if each.venue == client.venue]
+            found |= await okx_fitness.states(client, its_own)
+        except okx_fitness.NotSaid as error:
+            kernel.logger.warning(f"{client.id} does not say which instruments trade: {error}")
+    return found
+
+
 def unfit(
-    kernel: Any, instruments: Collection[InstrumentId], of_catalog: Collection[InstrumentId] = ()
+    kernel: Any,
+    instruments: Collection[InstrumentId],
+    of_catalog: Collection[InstrumentId] = (),
+    states: Mapping[InstrumentId, str] | None = None,
 ) -> tuple[str, FailureReason]:
     """Why the engine cannot trade as configured, by field, and what to call that; empty where nothing is known against it.
 
-    `instruments` are those of its venues that its strategies name. Of those `of_catalog` no venue says whether they trade now.
+    `instruments` are those of its venues that its strategies name. Of those `of_catalog` no venue says whether they trade now; `states`
+    are what OKX says of them.
     """
     found = [(name, kernel.cache.instrument(name)) for name in instruments]
     known = {name: instrument for name, instrument in found if instrument is not None}
@@ -54,7 +81,7 @@ def unfit(
     # A halt passes.
     reason = FailureReason.CONFIG if wrong else FailureReason.VENUE
     said = {name: instrument for name, instrument in known.items() if name not in of_catalog}
-    return "; ".join((*wrong, *_halts(said))), reason
+    return "; ".join((*wrong, *_halts(said, states or {}))), reason
 
 
 def _keys(clients: Iterable[Any]) -> Iterator[str]:
@@ -71,10 +98,10 @@ def _sizes(strategies: Iterable[Any], known: Mapping[InstrumentId, Any]) -> Iter
             yield f"trade_size of {strategy.id} is {size}: {why}"
 
 
-def _halts(known: Mapping[InstrumentId, Any]) -> Iterator[str]:
+def _halts(known: Mapping[InstrumentId, Any], states: Mapping[InstrumentId, str]) -> Iterator[str]:
     for name, instrument in known.items():
-        status = (instrument.info or {}).get("status")
-        if status in _HALTED:
+        status = states.get(name) or (instrument.info or {}).get("status")
+        if status in _HALTED | _HALTED_AT_OKX:
             yield f"instrument {name} does not trade: the venue says {status}"
 
 

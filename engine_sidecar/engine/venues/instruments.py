@@ -15,6 +15,7 @@ from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.model.identifiers import InstrumentId
 
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
+from flotilla.engine_sidecar.engine.venues.ib_names import names_like
 from flotilla.engine_sidecar.engine.venues.reach import heard_of
 from flotilla.engine_sidecar.engine.venues.reports import fault_words
 from flotilla.engine_sidecar.replay.client import ReplayDataClient
@@ -111,8 +112,15 @@ def offer_catalog(kernel: Any, asked: Iterable[Asked], catalog: Path) -> Collect
 
 
 def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[InstrumentId], log: Any) -> None:
-    """Adds what is offered to the provider where loading it gave nothing; an unknown id raises KeyError at some adapters."""
-    provider, load = asked.provider, asked.provider.load_ids_async
+    """Adds what is offered to the provider where loading it, or all, gave nothing; an unknown id raises KeyError at some adapters."""
+    provider, load, load_all = asked.provider, asked.provider.load_ids_async, asked.provider.load_all_async
+
+    def take(instrument_ids: Iterable[InstrumentId]) -> None:
+        for name in instrument_ids:
+            if provider.find(name) is None and name in offered:
+                log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
+                provider.add(offered[name])
+                taken.add(name)
 
     async def load_or_take(instrument_ids: Sequence[InstrumentId], filters: Any = None) -> None:
         try:
@@ -120,13 +128,14 @@ def _fall_back(asked: Asked, offered: Mapping[InstrumentId, Any], taken: set[Ins
         except KeyError:
             for name in instrument_ids:
                 await _load_one(load, name, filters, offered)
-        for name in instrument_ids:
-            if provider.find(name) is None and name in offered:
-                log.warning(f"{asked.client.id} does not give {name}: what the catalog says of it is taken")
-                provider.add(offered[name])
-                taken.add(name)
+        take(instrument_ids)
+
+    async def load_all_and_take(filters: Any = None) -> None:
+        await load_all(filters)
+        take(offered)
 
     provider.load_ids_async = load_or_take
+    provider.load_all_async = load_all_and_take
 
 
 async def _load_one(load: Any, name: InstrumentId, filters: Any, offered: Mapping[InstrumentId, Any]) -> None:
@@ -234,6 +243,6 @@ async def _missing(asked: Asked, instrument: InstrumentId, hidden: Callable[[str
     if asked.provider.find(instrument) is not None:
         return None
     text = f"{client.id} has no instrument {instrument}"
-    names = [str(each) for each in asked.provider.get_all()]
-    nearest = get_close_matches(str(instrument), names, NEAREST, cutoff=0.5)
+    names = {*map(str, asked.provider.get_all()), *await names_like(client, instrument.symbol.value)}
+    nearest = get_close_matches(str(instrument), sorted(names), NEAREST, cutoff=0.5)
     return Missing(f"{text}; the nearest are {', '.join(nearest)}" if nearest else text, FailureReason.CONFIG)

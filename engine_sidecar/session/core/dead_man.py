@@ -102,7 +102,7 @@ def _flatten(session: Session, now: float) -> Step:
     if session.brake.brake == Brake.HALTED and not losses.ends_by_itself(session):
         return session, (Flatten(),)
     brake = EngineBrake(brake=Brake.HALTED, number=session.brake.number + 1, by=BY)
-    return losses.handed_over(session, brake), (Send(PutBrake(brake)), Flatten())
+    return losses.taken_over(session, brake), (Send(PutBrake(brake)), Flatten())
 
 
 def _known(session: Session, **change: object) -> Contact | None:

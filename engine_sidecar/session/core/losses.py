@@ -26,6 +26,7 @@ from flotilla.schemas.loss_limits import (
     LossMeasure,
     Mark,
     Trip,
+    handed_over,
     resumed,
 )
 from flotilla.schemas.states import Brake, RunState, StopPolicy
@@ -134,13 +135,9 @@ def ends_by_itself(session: Session) -> bool:
     return session.brake.by == LIMIT and any(trip.brake == session.brake.number for trip in ends)
 
 
-def handed_over(session: Session, brake: EngineBrake) -> Session:
-    """The session with a brake of its own in place of a limit's: what the limit asks for is done on, and it lifts that brake no more."""
-    tripped = tuple(
-        msgspec.structs.replace(trip, brake=brake.number) if trip.brake == session.brake.number else trip
-        for trip in session.losses.tripped
-    )
-    kept = msgspec.structs.replace(session.losses, tripped=tripped)
+def taken_over(session: Session, brake: EngineBrake) -> Session:
+    """The session with somebody's own brake in place of a limit's: what the limit asks for is done on, and it lifts that brake no more."""
+    kept = handed_over(session.losses, session.brake.number, brake.number)
     return msgspec.structs.replace(session, brake=brake, losses=kept)
 
 

@@ -173,6 +173,8 @@ def brake_asked(session: Session, brake: EngineBrake) -> Step:
     """The engine is told; one that was not forked yet begins with it."""
     if brake.number <= session.brake.number:
         return session, ()
+    if brake.brake == session.brake.brake:
+        session = losses.taken_over(session, brake)
     session = msgspec.structs.replace(session, brake=brake)
     session, lifted = losses.set_free(session, brake)
     if not session.is_forked:

@@ -6,7 +6,7 @@ from exchanges.binance.core import algos, events, matching, money
 from exchanges.binance.core.state import ZERO, Account, Income, Order, Position
 from exchanges.binance.core.venue import Venue
 from exchanges.core.book import Side
-from exchanges.core.prices import chance, to_step
+from exchanges.core.prices import chance, parts, to_step
 
 FUNDING_MS = 8 * 3_600_000
 LISTEN_KEY_MS = 3_600_000
@@ -136,7 +136,8 @@ def close_position(venue: Venue, account: Account, position: Position, prefix: s
         position_side=position.side,
     )
     venue.state.orders[order_id] = order
-    matching.fill(venue, order, order.qty, order.price, maker=False, execution=execution)
+    for qty in parts(order.qty, venue.conduct.parts, venue.state.symbols[order.symbol].step):
+        matching.fill(venue, order, qty, order.price, maker=False, execution=execution)
 
 
 def delist(venue: Venue, name: str) -> None:

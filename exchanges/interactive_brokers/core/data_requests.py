@@ -36,6 +36,18 @@ def contract_details(venue: Venue, fields: Sequence[str]) -> list[Message]:
     return [*told, ("52", "1", request)]
 
 
+def matching_symbols(venue: Venue, fields: Sequence[str]) -> list[Message]:
+    """The contracts whose symbol, or a word of whose name, begins with what was asked for; futures are none of them."""
+    request, asked = int(fields[1]), fields[2].upper()
+    found = [
+        contract
+        for contract in venue.state.contracts.values()
+        if not contract.is_future
+        and any(word.startswith(asked) for word in (contract.symbol, *contract.long_name.upper().split()))
+    ]
+    return [messages.symbol_samples(request, found)]
+
+
 def _one(venue: Venue, asked: Wanted) -> Contract:
     found = find(venue.state.contracts.values(), asked)
     if len(found) != 1:

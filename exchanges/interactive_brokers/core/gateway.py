@@ -41,6 +41,7 @@ REQUESTS = {
     "63": ("cancelAccountSummary", 2),
     "64": ("cancelPositions", 0),
     "71": ("startApi", 0),
+    "81": ("reqMatchingSymbols", 1),
     "97": ("reqTickByTickData", 1),
     "98": ("cancelTickByTickData", 1),
 }
@@ -183,6 +184,7 @@ ACTS: dict[str, Act] = {
     "reqAutoOpenOrders": lambda g, s, _: orders_read.open_orders(g.venue, client_of(s)),
     "reqExecutions": lambda g, _, f: orders_read.executions(g.venue, f),
     "reqContractDetails": lambda g, _, f: data_requests.contract_details(g.venue, f),
+    "reqMatchingSymbols": lambda g, _, f: data_requests.matching_symbols(g.venue, f),
     "reqMktData": lambda g, s, f: data_requests.follow_top(g.venue, s, f),
     "cancelMktData": lambda _, s, f: data_requests.leave((s.tops, s.top_told), f[2]),
     "reqTickByTickData": lambda g, s, f: data_requests.follow_ticks(g.venue, s, f),

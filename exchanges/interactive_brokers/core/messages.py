@@ -1,5 +1,6 @@
 """What a client reads: each message with its fields in the order of server version 176. A field too few shifts all that follow."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from exchanges.core.book import Side
@@ -51,6 +52,15 @@ def contract_details(request: int, contract: Contract, exchange: str, hours: str
     months: Message = (primary, c.expiry[:6], "", "", "", "UTC", hours, hours, "", "0")
     ends: Message = ("1", *under, "26", c.expiry, "COMMON" if c.kind == "STK" else "", c.step, c.step, c.step)
     return (*named, *numbers, *traded, *months, *ids, *ends)
+
+
+def symbol_samples(request: int, contracts: Sequence[Contract]) -> Message:
+    """Contracts by symbol, with the tier of their exchange; derivatives are not told."""
+    told: Message = ("79", request, len(contracts))
+    for c in contracts:
+        primary = f"{c.exchange}.{c.trading_class}" if c.kind == "STK" else c.exchange
+        told += (c.con_id, c.symbol, c.kind, primary, c.currency, "0", c.long_name, "")
+    return told
 
 
 def order_status(order: Order) -> Message:

@@ -1,8 +1,12 @@
 """Engines of ours on the OKX and the Interactive Brokers exchange: trades are the ledger's, and restarts and gaps lose none."""
 
+import dataclasses
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,8 +16,9 @@ from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from tests.engine_processes import ZygoteProcess
-from tests.integration.exchanges.desks import Desk, Okx, desk
+from tests.integration.exchanges.desks import Desk, Ib, Okx, desk
 from tests.integration.exchanges.engines import Engine, run_at, trades
+from tests.integration.exchanges.ib_running import gateway_here
 from tests.integration.exchanges.okx_running import OkxVenue
 from tests.integration.exchanges.okx_running import exchange_here as okx_here
 from tests.integration.exchanges.running import until
@@ -138,6 +143,28 @@ async def test_what_filled_while_the_engine_was_not_connected_is_found_with_its_
     await flat(engine, at)
 
 
+async def test_the_fee_of_a_fill_in_a_gap_is_charged_once_where_the_next_fill_on_okx_comes_before_it_is_found(
+    zygote: ZygoteProcess,
+) -> None:
+    async with okx_here() as venue:
+        at = Okx(venue)
+        engine = Engine(zygote, run_at(at.reached(), quantity="30", resting="10"))
+        await engine.holds(30)
+        order = await until(at.resting, "the order that rests")
+        async with at.away():
+            await at.fill(order, "4")
+        await at.fill(order, "2")
+        await engine.holds(36)
+        await at.fill(order, "2")
+        await engine.holds(38)
+        here, there = trades(engine), await at.trades()
+        assert [each[:3] for each in here] == [each[:3] for each in there]
+        assert sum(each[3] for each in here) == sum(each[3] for each in there)
+        # The fill that was heard first has the fee of both.
+        assert [each[3] for each in here].count(Decimal()) == 1
+        await flat(engine, at)
+
+
 async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_only_at_the_venue(
     zygote: ZygoteProcess, cache: CacheAccess
 ) -> None:
@@ -159,3 +186,75 @@ async def test_a_stop_on_okx_outlasts_a_restart_and_closing_orders_are_reduce_on
 async def _stops(venue: OkxVenue) -> list[str]:
     orders = (await venue.account())["algo_orders"]
     return [each["algoClOrdId"] for each in orders if each["state"] == "live"]
+
+
+@pytest.mark.parametrize(
+    ("instrument", "told"),
+    [
+        ("APPL.NASDAQ", "IB has no instrument APPL.NASDAQ; the nearest are AAPL.NASDAQ"),
+        ("QQQQQQ.NASDAQ", "IB has no instrument QQQQQQ.NASDAQ"),
+    ],
+)
+async def test_what_interactive_brokers_does_not_have_ends_the_start_as_soon_as_it_says_so(
+    zygote: ZygoteProcess, instrument: str, told: str
+) -> None:
+    """The adapter would wait for a minute."""
+    async with desk("IB") as at:
+        began = time.monotonic()
+        reached = dataclasses.replace(at.reached(), instrument=instrument)
+        ended = await Engine(zygote, run_at(reached)).ended()
+        assert (ended.reason, ended.detail) == (FailureReason.CONFIG, told)
+        assert time.monotonic() - began < 20
+
+
+async def test_an_instrument_that_interactive_brokers_does_not_tell_of_is_not_said_to_be_unknown(
+    zygote: ZygoteProcess,
+) -> None:
+    async with gateway_here() as gateway:
+        await gateway.control("fault", on="reqContractDetails", kind="hang", times=20)
+        reached = Ib(gateway).reached()
+        reached = dataclasses.replace(reached, data=reached.data | {"request_timeout_secs": 2})
+        ended = await Engine(zygote, run_at(reached)).ended()
+        assert ended.reason is FailureReason.VENUE
+        assert "has no instrument" not in ended.detail, ended
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "reason", "told"),
+    [
+        (
+            "permission",
+            {"can_trade": False},
+            FailureReason.CONFIG,
+            "the secret of venue OKX: its key has no permission to trade",
+        ),
+        (
+            "status",
+            {"instrument": "BTC-USDT-SWAP", "status": "suspend"},
+            FailureReason.VENUE,
+            "instrument BTC-USDT-SWAP.OKX does not trade: the venue says suspend",
+        ),
+    ],
+)
+async def test_what_only_okx_knows_ends_the_start_before_anything_trades(
+    zygote: ZygoteProcess, verb: str, body: dict[str, Any], reason: FailureReason, told: str
+) -> None:
+    async with okx_here() as venue:
+        await venue.control(verb, **body)
+        engine = Engine(zygote, run_at(Okx(venue).reached()))
+        ended = await engine.ended()
+        assert (ended.reason, ended.detail) == (reason, told)
+        assert (await venue.account())["orders"] == []
+    assert RunState.TRADING not in engine.phases()
+
+
+async def test_where_okx_does_not_say_whether_a_key_may_trade_the_start_goes_on_and_the_log_says_so(
+    zygote: ZygoteProcess,
+) -> None:
+    async with okx_here() as venue:
+        await venue.control("fault", on="/api/v5/account/config", kind="reject", code=50026, msg="no")
+        engine = Engine(zygote, run_at(Okx(venue).reached(), quantity="0"))
+        await engine.phase(RunState.TRADING)
+        assert any("does not say whether its key may trade" in line for line in engine.process.log)
+        engine.process.send(LEAVE)
+        await engine.ended()

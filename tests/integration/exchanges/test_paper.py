@@ -186,12 +186,16 @@ def catalog(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("is_bare", [False, True], ids=["venue", "client without instruments"])
+@pytest.mark.parametrize("kind", ["venue", "venue that lists all", "client without instruments"])
 async def test_what_a_venue_does_not_give_is_taken_from_the_catalog(
-    zygote: ZygoteProcess, binance: running.Venue, catalog: Path, *, is_bare: bool
+    zygote: ZygoteProcess, binance: running.Venue, catalog: Path, kind: str
 ) -> None:
+    is_bare = kind == "client without instruments"
     order = {"resting": "0.010", "price": "1000.00"}
     run = on_binance(binance, instrument="XRPUSDT-PERP.BINANCE", catalog=catalog, **order)
+    if kind == "venue that lists all":
+        config = run.plan.node["data_clients"]["BINANCE"]["config"]
+        config["instrument_provider"] = {"load_all": True}
     if is_bare:
         module = "tests.integration.exchanges.bare_data"
         client = {

@@ -28,3 +28,17 @@ async def test_a_reconnect_invents_a_position_of_the_opposite_sign_on_the_stock_
         (position,) = (await venue.account())["positions"]
         assert position["amount"] == "0.010"
         await node.end()
+
+
+async def test_the_fill_of_a_liquidation_has_an_id_that_is_made_up_on_the_stock_adapter(venue: Venue) -> None:
+    """repairs/binance_closings.py"""
+    async with node_on(venue) as node:
+        await node.event("quote")
+        node.do("market", side="BUY", qty="0.010", id="M1")
+        await node.event("OrderFilled", "M1")
+        await venue.control("liquidate")
+        order = (await venue.account())["orders"][-1]["clientOrderId"]
+        filled = await node.event("OrderFilled", order)
+        assert order.startswith("autoclose-")
+        assert filled["trade_id"] not in {each[0] for each in await venue.trades()}
+        await node.end()

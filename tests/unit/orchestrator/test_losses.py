@@ -22,6 +22,7 @@ from tests.unit.schemas.losses import kept, limits, mark, trip
 BY_LIMIT = EngineBrake(brake=Brake.HALTED, number=1, since=NOW, by="limit")
 TRIPPED = kept("1000", peak="1100", tripped=(trip("day", "100", "flatten"),))
 RESUME = Asked(brake=Brake.NONE, by="bob")
+HALT = Asked(brake=Brake.HALTED, by="alice")
 
 
 def heard(of: Engine, *, brake: EngineBrake = BY_LIMIT, losses: object = TRIPPED) -> Decision | None:
@@ -65,6 +66,25 @@ def test_a_resume_lifts_it_on_record_too_where_no_session_runs() -> None:
     after = decision.engine
     assert (after.brake.brake, after.brake.number, after.losses.tripped) == (Brake.NONE, 2, ())
     assert (after.losses.counted_from, after.losses.peak) == (None, TRIPPED.peak)
+
+
+def test_a_halt_by_a_person_of_what_a_limit_halted_is_that_persons_and_outlasts_the_day() -> None:
+    until_the_day = kept("1000", tripped=(trip("day", "100", "flatten", "next_day"),))
+    before = engine(session(RunState.IMPAIRED), losses=until_the_day, brake=BY_LIMIT)
+    decision = brakes.brake(before, HALT, request_id="r", heartbeat=None, now=NOW)
+    by_alice = EngineBrake(brake=Brake.HALTED, number=2, since=NOW, by="alice")
+    assert decision.reply is not None
+    assert (decision.engine.brake, decision.reply.message) == (by_alice, "engine e1 is halted by alice")
+    assert [each.brake for each in decision.engine.losses.tripped] == [2], "it is closed on"
+    again = brakes.brake(decision.engine, HALT, request_id="r2", heartbeat=None, now=NOW).engine
+    assert again.brake == by_alice
+
+
+def test_a_day_that_began_before_the_engine_heard_of_a_persons_halt_does_not_lift_it() -> None:
+    by_alice = EngineBrake(brake=Brake.HALTED, number=2, since=NOW, by="alice")
+    lifted = EngineBrake(number=2, since=NOW, by="limit")
+    after = as_heard(engine(session(), brake=by_alice), beat(brake=lifted), NOW)
+    assert after.brake == replace(by_alice, number=3)
 
 
 def test_a_resume_lifts_what_was_reached_without_a_brake() -> None:

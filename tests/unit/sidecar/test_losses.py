@@ -179,6 +179,13 @@ def test_a_new_day_does_not_lift_what_a_person_put_on_since() -> None:
     assert (session.brake, session.losses.tripped) == (by_alice, ())
 
 
+def test_what_a_person_halts_that_a_limit_halted_is_closed_on() -> None:
+    session, _ = fed(engine(limits(limit(until="next_day"))), seen("1000"), seen("900"))
+    by_alice = EngineBrake(brake=Brake.HALTED, number=2, by="alice")
+    session, effects = fed(session, BrakeAsked(by_alice), seen("900"), now=100.0)
+    assert sent(effects) == [PutBrake(by_alice), CutLosses(StopPolicy.FLATTEN, 25.0)]
+
+
 def test_a_clock_that_is_set_back_begins_no_day() -> None:
     before = kept("1000")
     assert judged(limits(), before, mark("990", MONDAY - timedelta(days=1))).kept.counted_from == mark("1000")

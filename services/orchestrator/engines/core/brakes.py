@@ -9,7 +9,7 @@ import msgspec
 from flotilla.schemas.brakes import AcceptMismatch, EngineBrake, is_crossed, is_narrower
 from flotilla.schemas.engine import EngineAccepted
 from flotilla.schemas.fault import FaultCode, FieldError, fault, invalid
-from flotilla.schemas.loss_limits import LIMIT, resumed
+from flotilla.schemas.loss_limits import LIMIT, KeptLosses, handed_over, resumed
 from flotilla.schemas.session import CommandAccepted
 from flotilla.schemas.states import Brake, DesiredState, RunState, StopPolicy
 from flotilla.schemas.telemetry import Heartbeat
@@ -51,11 +51,12 @@ def brake(
     """
     _refuse(engine, asked)
     put = engine.brake if asked.brake is None else _put(engine, asked, heartbeat, now)
-    losses = resumed(engine.losses) if asked.brake == Brake.NONE else engine.losses
+    losses = _losses(engine, asked, put)
     changed = msgspec.structs.replace(engine, brake=put, losses=losses)
     session = changed.session if changed.is_active else None
     told = session.session_id if session and session.state != RunState.SCHEDULED else None
-    counts_anew = "; its loss limits count anew" if losses != engine.losses else ""
+    is_lifted = asked.brake == Brake.NONE and losses != engine.losses
+    counts_anew = "; its loss limits count anew" if is_lifted else ""
     reply = accepted(changed, request_id, _message(put, asked) + counts_anew, told)
     return recorded(engine, Decision(engine=changed, reply=msgspec.structs.replace(reply, brake=put)), now)
 
@@ -188,18 +189,30 @@ def _will_run(engine: Engine) -> bool:
 
 
 def _put(engine: Engine, asked: Asked, heartbeat: Heartbeat | None, now: datetime) -> EngineBrake:
-    """The brake that is asked for; whose it is does not change when it is on already."""
+    """The brake that is asked for; whose it is does not change when it is on already.
+
+    But a limit's becomes that person's: the next day may lift the one, and nobody but a person the other.
+    """
     present = engine.brake
     # A record that was put back may be behind what its engine was told.
     heard = heartbeat.brake.number if heartbeat is not None else 0
     is_new = asked.brake != present.brake or heard > present.number
     # A limit that was reached without a brake is lifted too.
     lifts = asked.brake == Brake.NONE and bool(engine.losses.tripped)
-    if asked.brake is None or not (is_new or lifts):
+    is_nobodys = present.is_on and present.by == LIMIT
+    if asked.brake is None or not (is_new or lifts or is_nobodys):
         return present
     number = max(present.number, heard) + 1
     by = asked.by.replace("\x00", "\ufffd")[:_LONGEST_NAME]
     return EngineBrake(brake=asked.brake, number=number, since=wall(now), by=by)
+
+
+def _losses(engine: Engine, asked: Asked, put: EngineBrake) -> KeptLosses:
+    if asked.brake == Brake.NONE:
+        return resumed(engine.losses)
+    if put.brake == engine.brake.brake:
+        return handed_over(engine.losses, engine.brake.number, put.number)
+    return engine.losses
 
 
 def _message(put: EngineBrake, asked: Asked) -> str:

@@ -70,6 +70,21 @@ def test_contract_details_are_read_whole(
         assert (details.contract.primaryExchange, details.secIdList[0].value) == ("NASDAQ", "US0378331005")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"), [("AA", ["AAPL"]), ("apple", ["AAPL"]), ("EUR", ["EUR"]), ("ES", [])]
+)
+def test_symbols_are_found_by_how_they_or_their_names_begin(
+    main: Client, pattern: str, found: list[str]
+) -> None:
+    main.api.reqMatchingSymbols(5, pattern)
+    (given,) = main.take("symbolSamples")
+    assert (given[0], [each.contract.symbol for each in given[1]]) == (5, found)
+    if found == ["AAPL"]:
+        (one,) = given[1]
+        assert (one.contract.secType, one.contract.primaryExchange) == ("STK", "NASDAQ.NMS")
+        assert (one.contract.currency, one.contract.description) == ("USD", "APPLE INC")
+
+
 def test_a_contract_that_is_not_there_is_error_200(main: Client) -> None:
     main.api.reqContractDetails(5, contract("NOSUCH"))
     assert main.errors() == [(5, 200)]
