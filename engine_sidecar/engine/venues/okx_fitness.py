@@ -58,7 +58,10 @@ async def _asked(client: Any, path: str, *, is_signed: bool = False) -> list[dic
     config = client._config
     http = nautilus_pyo3.HttpClient(proxy_url=config.proxy_url)
     url = f"{client._http_client.base_url.rstrip('/')}{path}"
-    headers = _signed(config, path) if is_signed else {}
+    # The venue's demo is at the same address.
+    headers = {"x-simulated-trading": "1"} if config.environment == nautilus_pyo3.OKXEnvironment.DEMO else {}
+    if is_signed:
+        headers |= _signed(config, path)
     try:
         async with asyncio.timeout(ANSWER_S):
             response = await http.request(nautilus_pyo3.HttpMethod.GET, url, headers=headers)
@@ -73,11 +76,9 @@ async def _asked(client: Any, path: str, *, is_signed: bool = False) -> list[dic
 def _signed(config: Any, path: str) -> dict[str, str]:
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     sign = hmac.new(config.api_secret.encode(), f"{at}GET{path}".encode(), hashlib.sha256).digest()
-    headers = {
+    return {
         "OK-ACCESS-KEY": config.api_key,
         "OK-ACCESS-PASSPHRASE": config.api_passphrase,
         "OK-ACCESS-TIMESTAMP": at,
         "OK-ACCESS-SIGN": base64.b64encode(sign).decode(),
     }
-    is_demo = config.environment == nautilus_pyo3.OKXEnvironment.DEMO
-    return headers | {"x-simulated-trading": "1"} if is_demo else headers
