@@ -48,9 +48,9 @@ def until(look: Callable[[], object], timeout_s: float = 15.0, what: str = "it")
 def run_flotilla(
     *arguments: str, timeout_s: float = 90.0, env: dict[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command of the CLI, as a shell would."""
+    """Runs one command of the CLI, as a shell would; by an isolated Python at once, which the command itself goes over to."""
     return subprocess.run(
-        [sys.executable, "-m", "flotilla", *arguments],
+        [sys.executable, "-I", "-m", "flotilla", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -81,7 +81,7 @@ class RunningStack:
         self._up = self._child()
 
     def _child(self, *arguments: str) -> Child:
-        argv = ["-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
+        argv = ["-I", "-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
         argv += ["--port", "0", *arguments]
         return Child("up", [sys.executable, *argv], self.root / "up.log", env={**os.environ, **self.env})
 
