@@ -19,6 +19,7 @@ from flotilla.stack.servers.child import Child
 from flotilla.stack.servers.ports import Ports, is_free
 from flotilla.state.folder import StateFolder, owner_of
 from flotilla.state.settings import Connection, find_connection
+from tests.e2e import first_start
 
 PROGRAMS = {
     "orchestrator": "flotilla.services.orchestrator",
@@ -31,19 +32,25 @@ PROGRAMS = {
 
 
 def until(look: Callable[[], object], timeout_s: float = 15.0, what: str = "it") -> None:
-    """Waits for a true answer of `look`; fails when none came in time."""
+    """Waits for a true answer of `look`; fails when none came in time.
+
+    It sleeps as long as a look takes: what is waited for needs the machine that a command of the CLI keeps busy.
+    """
     deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
     while not look():
-        assert time.monotonic() < deadline, f"{what} did not come to be within {timeout_s:g} s"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < deadline, f"{what} did not come to be within {timeout_s:g} s"
+        time.sleep(max(0.02, now - began))
+        began = time.monotonic()
 
 
 def run_flotilla(
     *arguments: str, timeout_s: float = 90.0, env: dict[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command of the CLI, as a shell would."""
+    """Runs one command of the CLI, as a shell would; by an isolated Python at once, which the command itself goes over to."""
     return subprocess.run(
-        [sys.executable, "-m", "flotilla", *arguments],
+        [sys.executable, "-I", "-m", "flotilla", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -56,8 +63,12 @@ def run_flotilla(
 class RunningStack:
     """`flotilla up` on a fresh folder. It ends with the test run, even when that is killed."""
 
-    def __init__(self, runtime: str = "process", env: Mapping[str, str] | None = None) -> None:
-        """`env` is put over the environment of `flotilla up` and of every command."""
+    def __init__(
+        self, runtime: str = "process", env: Mapping[str, str] | None = None, *, is_first: bool = False
+    ) -> None:
+        """`env` is put over the environment of `flotilla up` and of every command; the first start of one that `is_first`
+        makes all that it needs, and not only what takes no time.
+        """
         root = Path(tempfile.mkdtemp(prefix="flotilla-e2e-"))
         self.root = root
         self.folder = StateFolder(root / "state")
@@ -66,10 +77,11 @@ class RunningStack:
         Ports(nats=_own_port()).save(self.folder.ports_file)
         self.runtime = runtime
         self.env = dict(env or {})
+        self._is_first = is_first
         self._up = self._child()
 
     def _child(self, *arguments: str) -> Child:
-        argv = ["-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
+        argv = ["-I", "-m", "flotilla", "up", "--state", str(self.folder.root), "--runtime", self.runtime]
         argv += ["--port", "0", *arguments]
         return Child("up", [sys.executable, *argv], self.root / "up.log", env={**os.environ, **self.env})
 
@@ -81,6 +93,8 @@ class RunningStack:
 
     def begin(self, *arguments: str) -> None:
         """Starts it."""
+        if not self._is_first:
+            first_start.give(self.folder)
         self._up = self._child(*arguments)
         self._up.start()
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import aiohttp
+import pytest
 
 from flotilla.client.client import Flotilla
 from flotilla.schemas.brakes import AfterFlatten
@@ -17,6 +18,12 @@ from tests.unit.orchestrator.makers import replace
 
 NAME = "braked"
 POLICY = RestartPolicy(max_restarts=3, backoff_s=0.2, max_backoff_s=1)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """A brake is held by the record and obeyed by the sidecar, which is the same in both."""
+    return "process"
 
 
 async def fills(fleet: Flotilla) -> int:

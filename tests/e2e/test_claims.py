@@ -27,6 +27,12 @@ FLAT = StateChange(
 )
 
 
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """What is said on the bus is judged there."""
+    return "process"
+
+
 @asynccontextmanager
 async def thief_of(stack: RunningStack, view: EngineView) -> AsyncIterator[Bus]:
     """Whoever has what the supervisor gave this session, as if strategy code in it could read it."""

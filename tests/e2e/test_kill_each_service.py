@@ -15,6 +15,7 @@ from flotilla.schemas.contract import Actor
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import ClientState, FailureReason, RunState
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import (
     eventually,
     next_heartbeat,
@@ -27,6 +28,14 @@ from tests.e2e.engines import (
 from tests.e2e.stacks import RunningStack, until
 
 RIGHT_AGAIN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """Only a supervisor that dies leaves something to a runtime; local processes outlive theirs in test_emergency_trouble.py,
+    test_study_chaos.py and test_supervisor_dies_between_steps.py.
+    """
+    return best_runtime()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from flotilla.schemas.backtest import Manifest
 from tests.e2e.engines import traded_more
 from tests.e2e.stacks import RunningStack
 
+with_local_processes = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+"""How code comes into a container is shown by the test of six commands."""
 DATES = ("--start", "2000-01-01", "--end", "2000-12-31")
 
 
@@ -163,6 +165,7 @@ class Buys(Strategy):
 '''
 
 
+@with_local_processes
 async def test_what_runs_beside_strategies_comes_with_a_package_too(
     stack: RunningStack, fleet: Flotilla, tmp_path: Path
 ) -> None:
@@ -253,7 +256,7 @@ class Headline(Data):
     mood: int = 0
 
 
-@pytest.mark.parametrize("runtime", ["process"], indirect=True)
+@with_local_processes
 async def test_rows_of_a_packages_class_are_read_by_the_version_that_was_chosen(
     stack: RunningStack, fleet: Flotilla, tmp_path: Path
 ) -> None:
@@ -290,6 +293,7 @@ async def test_rows_of_a_packages_class_are_read_by_the_version_that_was_chosen(
     assert [one.path for one in ran.files if "custom_headline" in one.path]
 
 
+@with_local_processes
 async def test_who_starts_an_engine_that_trades_money_is_shown_its_code_first(
     stack: RunningStack, fleet: Flotilla, tmp_path: Path
 ) -> None:

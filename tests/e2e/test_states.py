@@ -26,6 +26,8 @@ from tests.e2e.engines import eventually, next_heartbeat, paced, stopped, tradin
 from tests.e2e.rest import ENGINE, ENGINES, Rest
 from tests.e2e.stacks import RunningStack
 
+with_local_processes = pytest.mark.parametrize("runtime", ["process"], indirect=True)
+"""For what no runtime has a part in."""
 NOWHERE = "DAX.ELSEWHERE"
 """An instrument of a venue that the sandbox is not."""
 
@@ -131,6 +133,7 @@ class Inside:
             os.kill(self.pid("sidecar"), signal.SIGCONT)
 
 
+@with_local_processes
 async def test_an_engine_whose_strategy_stopped_itself_is_impaired_wherever_it_is_looked_at(
     stack: RunningStack, fleet: Flotilla
 ) -> None:
@@ -185,6 +188,7 @@ async def test_what_is_killed_from_outside_is_called_that_and_what_it_held_is_to
     assert "nobody asked" in alert.message
 
 
+@with_local_processes
 async def test_an_engine_whose_data_is_through_is_completed_and_no_longer_wanted(
     stack: RunningStack, fleet: Flotilla
 ) -> None:

@@ -20,6 +20,7 @@ from flotilla.schemas.config import RestartPolicy
 from flotilla.schemas.engine import EngineView
 from flotilla.schemas.fault import FaultCode, FaultError
 from flotilla.schemas.states import RunState, SilencePolicy
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import alerts_of, eventually, named, paced, trading
 from tests.e2e.stacks import RunningStack, processes_of
 
@@ -31,6 +32,12 @@ CREDENTIALS = re.compile(
     re.DOTALL,
 )
 REVOKED_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """The credential lies in the memory of the same sidecar in both."""
+    return best_runtime()
 
 
 def memory_of(pid: int) -> Iterator[bytes]:

@@ -3,11 +3,18 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from flotilla.client.client import Flotilla
 from flotilla.schemas.states import ClientState
 from flotilla.schemas.telemetry import EngineEvent, Fill
+from tests.e2e.conftest import best_runtime
 from tests.e2e.engines import next_heartbeat, paced, record_is_complete, stopped, traded_more, trading
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    return best_runtime()
 
 
 async def test_two_engines_trade_apart_and_one_trades_on_when_the_other_stops(fleet: Flotilla) -> None:

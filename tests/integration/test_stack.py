@@ -20,11 +20,14 @@ START = ("engine", "start", "one", "--param", "speed=864000")
 
 
 @pytest.fixture
-def stack() -> Iterator[RunningStack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """One that is not started yet; what a test leaves running is stopped."""
-    made = RunningStack("process")
+    made = RunningStack("process", is_first=getattr(request, "param", False))
     yield made
     made.remove()
+
+
+first_start = pytest.mark.parametrize("stack", [True], indirect=True, ids=["first"])
 
 
 def pids(stack: RunningStack) -> dict[str, int]:
@@ -44,6 +47,7 @@ async def test_when_it_is_ready_the_orchestrator_knows_the_host(stack: RunningSt
     assert host.is_in_sight
 
 
+@first_start
 def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: RunningStack) -> None:
     connection = stack.start()
     # It is ready for its clients a moment before it says so.
@@ -68,6 +72,7 @@ def test_up_tells_where_everything_is_and_keeps_secrets_to_its_owner(stack: Runn
         assert password.read_text() not in log.read_text()
 
 
+@first_start
 def test_sigterm_stops_engines_by_their_policy_then_everything(stack: RunningStack) -> None:
     stack.start()
     stack.json(*START)
@@ -199,6 +204,7 @@ def test_down_stops_what_was_started_detached_and_says_when_there_is_nothing_to_
     assert (again.returncode, again.stdout) == (0, f"no stack runs on {stack.folder.root}\n")
 
 
+@first_start
 def test_ctrl_c_while_it_starts_leaves_nothing(stack: RunningStack) -> None:
     stack.begin()
     until(lambda: "nats-server listens" in stack.said(), 30)

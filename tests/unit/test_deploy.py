@@ -221,7 +221,7 @@ def test_setting_up_twice_installs_once(machine: Machine) -> None:
     assert "with /found/python" in machine.run("scripts/setup").stdout
     again = machine.run("scripts/setup")
     assert (again.returncode, again.stdout) == (0, "")
-    assert machine.calls_of("sync") == ["uv sync --quiet --frozen --all-extras --compile-bytecode"]
+    assert machine.calls_of("sync") == ["uv sync --quiet --frozen --all-extras"]
 
 
 def test_a_changed_lock_is_installed(machine: Machine) -> None:
