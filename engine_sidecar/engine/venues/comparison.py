@@ -134,8 +134,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def in_words(found: Collection[Difference]) -> str:
-    """The first of them, and how many more there are."""
-    shown = [str(each) for each in list(found)[:MOST_SHOWN]]
+    """Positions before orders, as many as a person reads, and how many more there are."""
+    first = sorted(found, key=lambda each: each.what == "order")
+    shown = [str(each) for each in first[:MOST_SHOWN]]
     more = len(found) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
 
