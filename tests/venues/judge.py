@@ -329,6 +329,16 @@ def of_states(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
+def of_mismatch(samples: Sequence[Sample]) -> list[str]:
+    """That somebody else's doing at the first moment was not said to be a mismatch in time."""
+    at_s = next((each.at_s for each in samples if each.state == "mismatch"), None)
+    if at_s is not None and at_s <= UNNAMED_S:
+        return []
+    when = "never" if at_s is None else f"first after {at_s:.1f} s"
+    said = sorted({each.state for each in samples})
+    return [f"somebody else changed the account, and {when} it said mismatch; it said {said}"]
+
+
 class _Known:
     """How much of what there was at the exchange an engine has learnt."""
 

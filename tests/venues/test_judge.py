@@ -17,6 +17,7 @@ from tests.venues.judge import (
     Session,
     Trade,
     acceptance,
+    of_mismatch,
     of_named,
     of_orders,
     of_position,
@@ -201,6 +202,18 @@ def test_an_engine_that_learns_each_order_late_is_not_behind_by_more_than_one() 
     assert of_states(samples(learns=lambda at: max(0, at - 6) // 5)) == []
     assert of_states(samples(learns=lambda at: max(0, at - 5) // 10 * 2)) == []
     assert of_states(samples(learns=lambda at: max(0, at - 17) // 5))
+
+
+def test_what_others_did_has_to_be_said_in_time() -> None:
+    def said(mismatch_s: int) -> list[str]:
+        trades, differs = _samples(*[0] * 40), _samples(*[0] * 40, state="mismatch")
+        return of_mismatch([*trades[:mismatch_s], *differs[mismatch_s:]])
+
+    assert said(0) == said(15) == []
+    assert said(16) == [
+        "somebody else changed the account, and first after 16.0 s it said mismatch; it said ['mismatch', 'trading']"
+    ]
+    assert "never it said mismatch" in said(40)[0]
 
 
 READ = (

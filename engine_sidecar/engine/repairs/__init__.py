@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from flotilla.engine_sidecar.engine.repairs.binance_own_orders import repair_binance_own_orders
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
     repair_explained_positions,
@@ -19,7 +18,6 @@ def repair(kernel: Any) -> None:
     repair_explained_positions(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
     for client in kernel.exec_engine._clients.values():
-        repair_binance_own_orders(client)
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)

@@ -13,7 +13,7 @@ from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ZygoteProcess
-from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on, trades
+from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on
 from tests.integration.exchanges.running import Venue, exchange_here, until
 
 FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
@@ -173,19 +173,6 @@ async def test_what_others_do_at_the_venue_while_the_engine_trades_is_told_and_w
     await engine.phase(RunState.TRADING, 15.0)
     engine.process.send(FLATTEN)
     assert (await engine.ended()).not_confirmed == ()
-
-
-@pytest.mark.parametrize(("verb", "asked"), [("liquidate", {}), ("delist", {"symbol": "BTCUSDT"})])
-async def test_what_the_venue_closed_by_itself_is_on_record_as_the_trade_that_it_was(
-    zygote: ZygoteProcess, venue: Venue, verb: str, asked: dict[str, str]
-) -> None:
-    engine = Engine(zygote, run_on(venue))
-    await engine.net("0.030")
-    await venue.control(verb, **asked)
-    await engine.phase(RunState.MISMATCH, 15.0)
-    assert trades(engine) == await venue.trades()
-    engine.process.send(FLATTEN)
-    await engine.ended()
 
 
 @pytest.mark.parametrize("path", ["/fapi/v1/openOrders", "/fapi/v1/userTrades"])

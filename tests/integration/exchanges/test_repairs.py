@@ -28,16 +28,3 @@ async def test_a_reconnect_invents_a_position_of_the_opposite_sign_on_the_stock_
         (position,) = (await venue.account())["positions"]
         assert position["amount"] == "0.010"
         await node.end()
-
-
-async def test_a_liquidation_is_filled_by_a_trade_that_never_was_on_the_stock_adapter(venue: Venue) -> None:
-    """repairs/binance_own_orders.py"""
-    async with node_on(venue) as node:
-        await node.event("quote")
-        node.do("market", side="BUY", qty="0.010", id="M1")
-        await node.event("OrderFilled", "M1")
-        await venue.control("liquidate")
-        *_, closing = (await venue.account())["orders"]
-        filled = await node.event("OrderFilled", closing["clientOrderId"])
-        assert filled["trade_id"] not in {each[0] for each in await venue.trades()}
-        await node.end()
