@@ -198,14 +198,17 @@ class _Person:
             self._since = now + _SEEN_AGAIN_S
 
 
+_LATE: Final = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN)
+
+
 async def patiently[T](ask: Callable[[], Awaitable[T]], timeout_s: float = 60.0) -> T:
     """What is answered, asked again where a loaded machine did not answer in time. Raises FaultError."""
     ends = time.monotonic() + timeout_s
     while True:
         try:
             return await ask()
-        except FaultError as error:
-            is_late = error.fault.code in (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN)
+        except (FaultError, TimeoutError) as error:
+            is_late = isinstance(error, TimeoutError) or error.fault.code in _LATE
             if not is_late or time.monotonic() > ends:
                 raise
         await asyncio.sleep(0.5)

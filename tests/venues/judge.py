@@ -329,14 +329,14 @@ def of_states(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def of_mismatch(samples: Sequence[Sample]) -> list[str]:
-    """That somebody else's doing at the first moment was not said to be a mismatch in time."""
-    at_s = next((each.at_s for each in samples if each.state == "mismatch"), None)
-    if at_s is not None and at_s <= UNNAMED_S:
+def of_mismatch(sessions: Sequence[Session], since_ns: int) -> list[str]:
+    """That somebody else's doing at that moment was not said to be a mismatch in time. The moments are those of the events."""
+    said = [at for each in sessions for at, data in each.of("state") if data["state"] == "mismatch"]
+    first_s = min(((at - since_ns) / 1e9 for at in said if at >= since_ns), default=None)
+    if first_s is not None and first_s <= UNNAMED_S:
         return []
-    when = "never" if at_s is None else f"first after {at_s:.1f} s"
-    said = sorted({each.state for each in samples})
-    return [f"somebody else changed the account, and {when} it said mismatch; it said {said}"]
+    when = "never said mismatch" if first_s is None else f"said mismatch after {first_s:.1f} s"
+    return [f"somebody else changed the account, and it {when}"]
 
 
 class _Known:
