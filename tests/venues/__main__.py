@@ -2,6 +2,7 @@
 
   make venues                              200 kill points, 108 stops, each fault for 60 s
   make venues ARGS="kills --each 5"        of one kind; also: stops, faults
+  make venues ARGS="faults --place okx"    on another exchange
   make venues ARGS="faults --seconds 10 --only 'cut private'"
   make soak ARGS="--minutes 5"
 
@@ -19,6 +20,7 @@ from random import SystemRandom
 
 from tests.venues import faults, kills, soak, stops
 from tests.venues.arena import Arena, arena
+from tests.venues.menus import MENUS
 from tests.venues.places import PLACES
 from tests.venues.tally import Tally, say
 
@@ -46,6 +48,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kind", choices=kills.KINDS, nargs="+", default=kills.KINDS, help="kinds of kills")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each fault lasts (60)")
     parser.add_argument("--only", nargs="+", metavar="FAULT", help="these faults only")
+    parser.add_argument(
+        "--place", choices=PLACES, default="binance", help="the exchange of kills, stops and faults (binance)"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="how long the soak takes (60)")
     parser.add_argument(
         "--exchanges", nargs="+", choices=PLACES, default=["binance", "okx"], help="those of the soak"
@@ -53,7 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=2, help="engines at once in stops and faults (2)")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000))
     chosen = parser.parse_args()
-    names = [each.name for each in faults.BINANCE]
+    names = [each.name for each in MENUS[PLACES[chosen.place].name].faults]
     if unknown := set(chosen.only or ()) - set(names):
         parser.error(f"--only: no fault {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     return chosen
@@ -66,14 +71,14 @@ async def _run(chosen: argparse.Namespace) -> Sequence[Tally]:
 
 
 async def _tallies(made: Arena, chosen: argparse.Namespace) -> AsyncIterator[Tally]:
-    binance, seed, what = PLACES["binance"], chosen.seed, chosen.what or COUNTS
+    place, seed, what = PLACES[chosen.place], chosen.seed, chosen.what or COUNTS
     if "kills" in what:
-        yield await kills.count(made, binance, seed, chosen.each or 25, chosen.kind)
+        yield await kills.count(made, place, seed, chosen.each or 25, chosen.kind)
     if "stops" in what:
-        yield await stops.count(made, binance, seed, stops.ALL * (chosen.each or 9), chosen.at_once)
+        yield await stops.count(made, place, seed, stops.ALL * (chosen.each or 9), chosen.at_once)
     if "faults" in what:
-        menu = tuple(each for each in faults.BINANCE if not chosen.only or each.name in chosen.only)
-        yield await faults.count(made, binance, seed, chosen.seconds, menu, chosen.at_once)
+        menu = tuple(each for each in MENUS[place.name].faults if not chosen.only or each.name in chosen.only)
+        yield await faults.count(made, place, seed, chosen.seconds, menu, chosen.at_once)
     if "soak" in what:
         yield await soak.run(made, [PLACES[name] for name in chosen.exchanges], seed, chosen.minutes * 60)
 

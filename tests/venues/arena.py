@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,12 +22,14 @@ from flotilla.schemas.telemetry import EngineEvent
 from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack, children_of, command_line, parent_of, processes_of
 from tests.integration.exchanges.running import Venue
-from tests.venues.judge import Ledger, Session, of_orders, of_position, of_trades
+from tests.venues.judge import Ledger, Session, acceptance, of_orders, of_position, of_trades
 from tests.venues.places import Place, running, until
 
 _RESTARTS: Final = RestartPolicy(max_restarts=100, window_s=60.0, backoff_s=0.2, max_backoff_s=0.5)
 UP_S: Final = 180.0
 """How long a stack, or an engine, may take until it is up: what a loaded machine needs is not what is counted."""
+_SEEN_AGAIN_S: Final = 5.0
+"""How long an engine has to trade on once a person accepted what differs, before they do so again."""
 _MODULE: Final = "tests.venues.trader"
 
 
@@ -37,6 +39,8 @@ class Engine:
     def __init__(self, arena: "Arena", name: str, place: Place, venue: Venue, account: str = "main") -> None:
         self.arena, self.name, self.place, self.venue, self.account = arena, name, place, venue, account
         self.sessions: list[str] = []
+        self.accepted: list[str] = []
+        """What a person read and took as it is."""
         self._heard: dict[str, list[EngineEvent[dict[str, Any]]]] = {}
 
     @property
@@ -83,10 +87,10 @@ class Engine:
         return found
 
     async def trades(
-        self, timeout_s: float = UP_S, *, after: Collection[str] = (), accepts: bool = True
+        self, timeout_s: float = UP_S, *, after: Collection[str] = (), reads_s: float = 0.0
     ) -> EngineView:
-        """Waits until a session that is not `after` trades. What does not agree is accepted as a person would, once they have read it."""
-        shown: set[str] = set()
+        """Waits until a session that is not `after` trades. What does not agree is accepted as a person would, once they have read it for so long."""
+        person = _Person(self, reads_s)
 
         async def look() -> EngineView | None:
             with suppress(FaultError, TimeoutError):
@@ -94,9 +98,7 @@ class Engine:
                 session = view.session
                 if session is None or session.session_id in after:
                     return None
-                if accepts and session.state == RunState.MISMATCH and session.detail not in shown:
-                    shown.add(session.detail or "")
-                    await self.arena.fleet.accept_difference(self.name)
+                await person.see(view)
                 return view if session.state == RunState.TRADING else None
             return None
 
@@ -114,18 +116,20 @@ class Engine:
             await self.arena.fleet.wait_for(self.name, ENDED, session_id=accepted.session_id)
 
     async def settled(
-        self, timeout_s: float = 20.0, by_hand: tuple[str, ...] = ()
+        self, timeout_s: float = 20.0, by_hand: tuple[str, ...] = (), accepted: Sequence[str] = ()
     ) -> tuple[Ledger, list[Session], list[str]]:
-        """Halts its strategies, and waits until its events say what the ledger does, and what differs in the end; it stays halted."""
+        """Halts its strategies, and waits until its events say what the ledger does, but for what a person accepted, and what differs in the
+        end; it stays halted.
+        """
         await until(self._is_halted, f"{self.name} is halted", UP_S)
         ends = time.monotonic() + timeout_s
-        before = None
+        before, taken = None, acceptance(accepted, self.place.instrument)
         while True:
             ledger, sessions = await self.ledger(), await self.said()
             wrong = [
                 *of_trades(ledger, sessions, by_hand=by_hand),
-                *of_position(ledger, sessions[-1]),
-                *of_orders(ledger, sessions, by_hand=by_hand),
+                *of_position(ledger, sessions[-1], taken),
+                *of_orders(ledger, sessions, taken, by_hand=by_hand),
             ]
             if before == (len(ledger.trades), wrong) and (not wrong or time.monotonic() > ends):
                 return ledger, sessions, wrong
@@ -172,14 +176,39 @@ class Engine:
                     return _processes(engine)
 
 
+class _Person:
+    """Accepts what an engine and its venue do not agree on, by what it said, once that was the same for `reads_s`."""
+
+    def __init__(self, engine: Engine, reads_s: float) -> None:
+        self._engine, self._reads_s = engine, reads_s
+        self._read, self._since = ("", ""), 0.0
+
+    async def see(self, view: EngineView) -> None:
+        """Looks at what the engine says now. Raises FaultError where something else differs by now."""
+        session = view.session
+        if session is None or session.state != RunState.MISMATCH:
+            self._read = "", ""
+            return
+        shown, now = "; ".join(view.problems), time.monotonic()
+        if self._read != (session.session_id, shown):
+            self._read, self._since = (session.session_id, shown), now
+        if shown and now - self._since >= self._reads_s:
+            await self._engine.arena.fleet.accept_difference(self._engine.name, shown=shown)
+            self._engine.accepted.append(shown)
+            self._since = now + _SEEN_AGAIN_S
+
+
+_LATE: Final = (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN)
+
+
 async def patiently[T](ask: Callable[[], Awaitable[T]], timeout_s: float = 60.0) -> T:
     """What is answered, asked again where a loaded machine did not answer in time. Raises FaultError."""
     ends = time.monotonic() + timeout_s
     while True:
         try:
             return await ask()
-        except FaultError as error:
-            is_late = error.fault.code in (FaultCode.UNAVAILABLE, FaultCode.OUTCOME_UNKNOWN)
+        except (FaultError, TimeoutError) as error:
+            is_late = isinstance(error, TimeoutError) or error.fault.code in _LATE
             if not is_late or time.monotonic() > ends:
                 raise
         await asyncio.sleep(0.5)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from decimal import Decimal
 from random import Random
 from typing import Final
 
@@ -14,14 +13,13 @@ from tests.venues.places import Place, until
 from tests.venues.tally import Tally
 
 KINDS: Final = ("engine", "sidecar", "container", "stack")
-_PIECE: Final = Decimal("0.004")
 _MOST_FILL_MS: Final = 60
 
 
 async def count(arena: Arena, place: Place, seed: int, each: int, kinds: Sequence[str] = KINDS) -> Tally:
     """`each` kill points of every kind, warm and cold side by side; one killed stack is one of each."""
     random = Random(seed)
-    tally = Tally("kill points", seed, each * len(kinds) * 2)
+    tally = Tally(f"kill points on {place.name}", seed, each * len(kinds) * 2)
     rounds = [kind for _ in range(each) for kind in kinds]
     number = 0
     while rounds:
@@ -99,7 +97,7 @@ async def _filling(engine: Engine, pieces: int, ms: float) -> str:
 async def _fill(engine: Engine, order: str, pieces: int) -> None:
     for _ in range(pieces):
         with suppress(AssertionError):  # the market came to it, and there is less left
-            await engine.venue.control("fill", client_id=order, qty=str(_PIECE))
+            await engine.venue.control("fill", client_id=order, qty=engine.place.piece)
 
 
 async def _verify(engine: Engine, before: Sequence[str]) -> tuple[list[str], str]:

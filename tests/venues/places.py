@@ -20,7 +20,8 @@ _MS: Final = 1_000_000
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A venue. `endpoints` and the `keys` of an account go into the secret, `config` into the configuration; `account` is the form of --account,
-    `orders` are the requests that place and cancel, `refusals` how they are refused: where stops are counted."""
+    `orders` are the requests that place and cancel, `refusals` how they are refused: where stops are counted. `piece` is what a resting
+    order is filled by at a time where kills are."""
 
     name: str
     adapter: str
@@ -33,8 +34,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Callable[[Venue], dict[str, Any]]
     read: Callable[[Mapping[str, Any], str], Ledger]
     chaos: Sequence[Planned]
-    orders: Sequence[str] = ()
-    refusals: Sequence[Mapping[str, Any]] = ()
+    orders: Sequence[str]
+    refusals: Sequence[Mapping[str, Any]]
+    piece: str
     strategy: Mapping[str, Any] = {}
 
     def choice(self, secret: str) -> VenueChoice:
@@ -96,12 +98,16 @@ BINANCE: Final = Place(
         {"status": 400, "code": -2022, "msg": "ReduceOnly Order is rejected."},
         {"status": 503, "code": -1001, "msg": "Internal error; unable to process your request."},
     ),
+    piece="0.004",
 )
 
 
 def _okx_ledger(account: Mapping[str, Any], symbol: str) -> Ledger:
     orders = {each["ordId"]: each for each in account["orders"] if each["instId"] == symbol}
-    names = {number: each["clOrdId"] or each["algoClOrdId"] for number, each in orders.items()}
+    # The venue's own orders, and those of positions by hand, have no id of a client.
+    names = {
+        number: each["clOrdId"] or each["algoClOrdId"] or f"venue-{number}" for number, each in orders.items()
+    }
     held = next((each for each in account["positions"] if each["instrument"] == symbol), None)
     return Ledger(
         trades=tuple(
@@ -143,6 +149,24 @@ OKX: Final = Place(
     },
     read=_okx_ledger,
     chaos=OKX_CHAOS,
+    orders=(
+        "WS order",
+        "WS batch-orders",
+        "WS cancel-order",
+        "WS batch-cancel-orders",
+        "POST /api/v5/trade/order",
+        "POST /api/v5/trade/cancel-order",
+        "POST /api/v5/trade/cancel-batch-orders",
+    ),
+    refusals=(
+        {
+            "code": 51400,
+            "msg": "Cancellation failed as the order has been filled, canceled or does not exist.",
+        },
+        {"code": 51169, "msg": "Order failed because you don't have any positions to reduce."},
+        {"code": 50001, "msg": "Service temporarily unavailable. Try again later."},
+    ),
+    piece="0.8",
     strategy={"size": "2", "most": "20", "resting": "10"},
 )
 PLACES: Final = {"binance": BINANCE, "okx": OKX}

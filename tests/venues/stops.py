@@ -23,7 +23,7 @@ type Cell = tuple[StopPolicy, str]
 async def count(arena: Arena, place: Place, seed: int, cells: Sequence[Cell], at_once: int = 2) -> Tally:
     """A stop of each policy in each mood that `cells` has, so many at once, each of an engine and an exchange of its own."""
     random = Random(seed)
-    tally = Tally("stops", seed, len(cells))
+    tally = Tally(f"stops on {place.name}", seed, len(cells))
     numbered = iter(enumerate(cells))
 
     async def work() -> None:

@@ -39,7 +39,7 @@ class Tally:
         try:
             wrong, note = await judged
         except* (TimeoutError, FaultError, EngineFailedError) as error:
-            wrong = [f"{name}: {each}" for each in error.exceptions]
+            wrong = [f"{name}: {type(each).__name__}: {each}" for each in error.exceptions]
         self.add(kind, wrong, note)
         return not wrong
 

@@ -10,6 +10,7 @@ from tests.e2e.own_code import stack_with_own_code
 from tests.e2e.stacks import RunningStack
 from tests.venues import faults, kills, soak, stops
 from tests.venues.arena import Arena
+from tests.venues.menus import MENUS
 from tests.venues.places import BINANCE, OKX
 
 SEED = 7
@@ -39,7 +40,9 @@ async def test_no_stop_is_falsely_said_to_be_done_and_faults_lose_no_fill(arena:
     """Side by side: a stop that cannot be confirmed mostly waits."""
     cells = [(StopPolicy.FLATTEN, "acknowledges"), (StopPolicy.FLATTEN, "rejects")]
     chosen = tuple(
-        each for each in faults.BINANCE if each.name in ("unknown POST /fapi/v1/order", "cut private")
+        each
+        for each in MENUS["BINANCE"].faults
+        if each.name in ("unknown POST /fapi/v1/order", "cut private")
     )
     tallies = await asyncio.gather(
         stops.count(arena, BINANCE, SEED, cells), faults.count(arena, BINANCE, SEED, 2.0, chosen)

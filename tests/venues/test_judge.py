@@ -1,5 +1,6 @@
 """The judge sees each difference that is planted, and none where there is none."""
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.venues.judge import (
+    Acceptance,
     Ended,
     Ledger,
     Order,
@@ -14,6 +16,9 @@ from tests.venues.judge import (
     Sample,
     Session,
     Trade,
+    acceptance,
+    of_mismatch,
+    of_named,
     of_orders,
     of_position,
     of_start,
@@ -93,6 +98,9 @@ def test_the_trades_of_somebody_else_may_be_untold_and_nobody_elses() -> None:
     by_hand = replace(LEDGER, trades=(*LEDGER.trades, replace(BOUGHT, id="9", order="web_1")))
     assert of_trades(by_hand, [RIGHT], by_hand=("web_",)) == []
     assert of_trades(by_hand, [RIGHT]) == ["fill 9 of web_1 is LOST: no event has it"]
+    for order, wrong in (("some id of the engine's", 0), ("O-1", 1)):
+        told = _said(BOUGHT, SOLD, replace(BOUGHT, id="9", order=order))
+        assert len(of_trades(by_hand, [told], by_hand=("web_",))) == wrong
 
 
 @pytest.mark.parametrize(
@@ -164,15 +172,89 @@ def test_a_success_that_the_ledger_does_not_bear_out_is_false() -> None:
     assert of_stop(OPEN, replace(DONE, is_flat=False, state="failed")) == []
 
 
-def test_trading_without_a_word_while_both_sides_differ_is_found_and_a_fill_on_its_way_is_not() -> None:
-    def sample(at_s: float, told: str, *, state: str = "trading", problems: tuple[str, ...] = ()) -> Sample:
-        return Sample(at_s, state, problems, Decimal("0.03"), Decimal(told))
+def _samples(
+    *told: float, there: Sequence[float] = (0.03,), state: str = "trading", problems: tuple[str, ...] = ()
+) -> list[Sample]:
+    """One a second; the exchange has all of `there` from the first on."""
+    had = [tuple(Decimal(str(each)) for each in there), *[()] * len(told)]
+    return [Sample(float(at), state, problems, had[at], Decimal(str(qty))) for at, qty in enumerate(told)]
 
-    assert len(of_states([sample(each, "0") for each in range(20)])) == 1
-    assert of_states([sample(each, "0" if each % 5 else "0.03") for each in range(40)]) == []
-    assert of_states([sample(each, "0", state="mismatch") for each in range(40)]) == []
-    # Each order is learnt of late, and the next one is on its way by then.
-    behind = [sample(each, str(each // 5)) for each in range(40)]
-    assert of_states([replace(each, there=each.told + 1) for each in behind]) == []
-    assert of_states([replace(each, there=each.told + 9) for each in behind])
-    assert of_states([sample(each, "0", problems=("BINANCE does not report",)) for each in range(40)]) == []
+
+def test_trading_without_a_word_while_both_sides_differ_is_found_and_a_fill_on_its_way_is_not() -> None:
+    there = (0, 0.03)
+    assert of_states(_samples(*[0] * 20, there=there)) == [
+        "said to trade from 0.0 to 16.0 s, with 0.03 at the exchange and 0 in the engine"
+    ]
+    assert of_states(_samples(*[0] * 15, *[0.03] * 20, there=there)) == []
+    assert of_states(_samples(*[0] * 40, there=there, state="mismatch")) == []
+    assert of_states(_samples(*[0] * 40, there=there, problems=("BINANCE does not report",))) == []
+    assert of_states(_samples(*[0.09] * 20, there=there)), "it has what never was"
+
+
+def test_an_engine_that_learns_each_order_late_is_not_behind_by_more_than_one() -> None:
+    """The next order is on its way by then; what it learnt at once of two it did learn."""
+
+    def samples(*, learns: Callable[[int], int]) -> list[Sample]:
+        """One more is bought every 5 s; at each second the engine has learnt so many."""
+        bought = [(Decimal(at // 5),) if at % 5 == 0 else () for at in range(60)]
+        return [Sample(at, "trading", (), bought[at], Decimal(learns(at))) for at in range(60)]
+
+    assert of_states(samples(learns=lambda at: max(0, at - 6) // 5)) == []
+    assert of_states(samples(learns=lambda at: max(0, at - 5) // 10 * 2)) == []
+    assert of_states(samples(learns=lambda at: max(0, at - 17) // 5))
+
+
+def test_what_others_did_has_to_be_said_in_time() -> None:
+    def said(*at_s: int) -> list[str]:
+        told = tuple(("state", at * 10**9, {"state": "mismatch"}) for at in at_s)
+        return of_mismatch([replace(RIGHT, events=(*RIGHT.events, *told))], 20 * 10**9)
+
+    assert said(20) == said(7, 35, 70) == []
+    assert said(7, 36) == ["somebody else changed the account, and it said mismatch after 16.0 s"]
+    assert said() == said(7) == ["somebody else changed the account, and it never said mismatch"]
+
+
+READ = (
+    "BINANCE: position of BTCUSDT-PERP.BINANCE is 0.020 at the venue, -0.010 in the engine; "
+    "BINANCE: order O-2 of BTCUSDT-PERP.BINANCE is open at the venue (filled 0.010), and the engine has no such open order; "
+    "BINANCE: order O-9 of ETHUSDT-PERP.BINANCE is open at the venue (filled 0), and the engine has no such open order; and 2 more"
+)
+NAME = "BTCUSDT-PERP.BINANCE"
+
+
+def test_what_a_person_read_and_accepted_is_known_by_its_words() -> None:
+    taken = acceptance([READ], NAME)
+    assert taken == Acceptance(Decimal("0.030"), frozenset({"O-2"}), 2)
+    assert acceptance([], NAME) == Acceptance()
+    assert acceptance([READ, READ.replace("0.020 at", "0.040 at")], NAME).gap == Decimal("0.050")
+
+
+def test_what_differs_is_what_was_accepted_or_nothing() -> None:
+    taken = Acceptance(gap=Decimal("0.030"))
+    assert of_position(LEDGER, _said(qty="-0.010"), taken) == []
+    assert of_position(LEDGER, _said(qty="0.020"), taken) == []
+    assert of_position(LEDGER, _said(qty="0.010"), taken) == [
+        "the position is 0.020 at the exchange, 0.010 by the engine's events, and 0.030 more at the exchange was accepted"
+    ]
+
+
+def test_an_order_that_is_open_and_said_to_have_ended_is_found_unless_that_was_accepted() -> None:
+    def said(*status: str) -> Session:
+        told = tuple(("order", 9, {"client_order_id": "O-1", "status": each}) for each in status)
+        return replace(RIGHT, events=(*RIGHT.events, *told))
+
+    found = ["order O-1 is open at the exchange, and said to be REJECTED"]
+    assert of_orders(OPEN, [said("SUBMITTED", "REJECTED")]) == found
+    assert of_orders(OPEN, [said("REJECTED", "ACCEPTED")]) == []
+    assert of_orders(OPEN, [said("REJECTED")], Acceptance(orders=frozenset({"O-2"}))) == found
+    assert of_orders(OPEN, [said("REJECTED")], Acceptance(orders=frozenset({"O-1"}))) == []
+    assert of_orders(OPEN, [said("REJECTED")], Acceptance(more=1)) == []
+
+
+def test_a_difference_that_names_what_never_was_is_false() -> None:
+    assert of_named(LEDGER, NAME, [READ]) == []
+    (position,) = of_named(LEDGER, NAME, [READ.replace("0.020 at", "0.050 at")])
+    assert position == "FALSE: the position was said to be 0.050 at the exchange, where it never was"
+    (order,) = of_named(LEDGER, NAME, [READ.replace("filled 0.010", "filled 0.011")])
+    assert order.startswith("FALSE: order O-2 was said to be open at the exchange, filled 0.011")
+    assert len(of_named(LEDGER, NAME, [READ.replace("order O-2", "order O-7")])) == 1

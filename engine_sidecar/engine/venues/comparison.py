@@ -61,13 +61,17 @@ class Difference(msgspec.Struct, frozen=True, order=True):
 
     def is_like(self, other: "Difference") -> bool:
         """True for a difference by the same quantity: both sides may have moved together since."""
-        return self.key == other.key and self._gap == other._gap
+        sides = (self.engine is None, self.venue is None)
+        return (
+            self.key == other.key
+            and sides == (other.engine is None, other.venue is None)
+            and (any(sides) or self.gap == other.gap)
+        )
 
     @property
-    def _gap(self) -> Decimal | str:
-        if self.engine is None or self.venue is None:
-            return "engine" if self.venue is None else "venue"
-        return self.venue - self.engine
+    def gap(self) -> Decimal:
+        """How much more the venue has; what a side does not have is nothing."""
+        return (self.venue or _NONE) - (self.engine or _NONE)
 
     def __str__(self) -> str:
         match self.what:
@@ -134,8 +138,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def in_words(found: Collection[Difference]) -> str:
-    """The first of them, and how many more there are."""
-    shown = [str(each) for each in list(found)[:MOST_SHOWN]]
+    """Positions before orders, as many as a person reads, and how many more there are."""
+    first = sorted(found, key=lambda each: each.what == "order")
+    shown = [str(each) for each in first[:MOST_SHOWN]]
     more = len(found) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
 

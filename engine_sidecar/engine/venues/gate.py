@@ -14,6 +14,7 @@ from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_fir
 from flotilla.engine_sidecar.engine.venues.claims import Claims, TellOrder
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, Seen, Side, differences, without
 from flotilla.engine_sidecar.engine.venues.foreign import ForeignFills
+from flotilla.engine_sidecar.engine.venues.moving import Lasting, Moving
 from flotilla.engine_sidecar.engine.venues.reconnects import Reconnects
 from flotilla.engine_sidecar.engine.venues.reports import ReportsFailed, VenueReports, in_time
 from flotilla.schemas.states import StopPolicy
@@ -53,6 +54,7 @@ class VenueGate:
         self._reconnects = Reconnects(reports.clients)
         self._claims = Claims(kernel, reports.clients, tell_order)
         self._seen = Seen()
+        self._unexplained = Lasting()
         self._accepted: tuple[Difference, ...] = ()
         self._silent: dict[str, tuple[float, str]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -130,7 +132,7 @@ class VenueGate:
         """Looks every few seconds while the engine trades, and at once when a private stream was connected anew."""
         count, looked_at, whole_at = 0, self._now(), self._now()
         while self._reports.clients:
-            is_doubtful = len(self._seen.suspected) > len(self.told)
+            is_doubtful = len(self._seen.suspected) > len(self.told) or self._unexplained.is_any
             is_anew = await self._reconnects.within(AGAIN_S if is_doubtful else LOOK_EVERY_S)
             # A connection that comes and goes must not use up the venue's limit of requests.
             await asyncio.sleep(AGAIN_S - (self._now() - looked_at) if is_anew else 0)
@@ -199,16 +201,17 @@ class VenueGate:
         return True
 
     async def _look(self, *, is_whole: bool) -> bool:
-        """False where a venue did not report. Of instruments that change meanwhile nothing is said."""
+        """False where a venue did not report. Of what moves meanwhile nothing is said that this may explain."""
         found: list[Difference] = []
+        unexplained: list[Difference] = []
         unsure: set[str] = set()
         for client in self._reports.clients:
             name = str(client.id)
             try:
-                seen, moved = await self._seen_at(client, is_whole=is_whole)
+                seen, moving = await self._seen_at(client, is_whole=is_whole)
                 if behind := unheard(each for each in seen if each.key in self._seen.suspected):
                     await self._catch_up(client, behind)
-                    seen, moved = await self._seen_at(client, is_whole=is_whole)
+                    seen, moving = await self._seen_at(client, is_whole=is_whole)
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"not compared with the venue: {error}")
                 self._silent.setdefault(name, (self._now(), str(error)))
@@ -216,21 +219,29 @@ class VenueGate:
                 unsure.add(name)
                 continue
             self._silent.pop(name, None)
-            found += seen
+            moved = moving.instruments
+            found += [each for each in seen if each.what == "change" or each.instrument not in moved]
+            found += self._foreign.found(client)
+            unexplained += [
+                each
+                for each in seen
+                if each.instrument in moved and not moving.explains(each, self._accepted)
+            ]
             unsure |= moved
+        found += self._unexplained.after(without(unexplained, self._accepted))
         if is_whole and not unsure:
             self._keep([one for one in self._accepted if any(each.is_like(one) for each in found)])
         self._say(self._seen.after(without(found, self._accepted), unsure))
         return not self._silent
 
-    async def _seen_at(self, client: Any, *, is_whole: bool) -> tuple[list[Difference], set[str]]:
+    async def _seen_at(self, client: Any, *, is_whole: bool) -> tuple[tuple[Difference, ...], Moving]:
         noted = self._claims.noted()
         ours = None if is_whole else self._interests(client)
-        before = self._reports.believed(client)
+        before, sent = self._reports.believed(client), self._reports.on_their_way(client)
         async with self._one_at_a_time:
             venue = await self._reports.of(client, ours)
         engine = self._reports.believed(client)
-        moved = before.differs_in(engine) | self._reports.on_their_way(client)
+        moving = Moving(before, engine, {**sent, **self._reports.on_their_way(client)})
         async with self._one_at_a_time:
             await self._settle(client, noted, venue)
         if ours is not None:
@@ -238,8 +249,7 @@ class VenueGate:
         for each in self._foreign.found(client):
             if not venue.positions.get(each.instrument) and not engine.positions.get(each.instrument):
                 self._foreign.forget_flat(each.client, each.instrument)
-        found = [each for each in differences(str(client.id), engine, venue) if each.instrument not in moved]
-        return [*found, *self._foreign.found(client)], moved
+        return differences(str(client.id), engine, venue), moving
 
     async def _catch_up(self, client: Any, instruments: set[str]) -> None:
         """Takes the fills that were not heard; where the venue does not tell them, what differs is told all the same."""

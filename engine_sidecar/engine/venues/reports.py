@@ -18,11 +18,12 @@ from nautilus_trader.execution.messages import (
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
 )
-from nautilus_trader.model.enums import order_status_to_str
+from nautilus_trader.model.enums import OrderSide, order_status_to_str
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import BettingInstrument, CurrencyPair
 
 from flotilla.engine_sidecar.engine.venues.comparison import Side
+from flotilla.engine_sidecar.engine.venues.moving import Orders
 
 _SIGNED: Final = re.compile(r"[?&](?:timestamp|recvWindow|signature)=[^&)\s]*")
 _NO_SUCH_ORDER: Final = re.compile(r"-2013\b|does not exist|not found", re.IGNORECASE)
@@ -133,12 +134,12 @@ class VenueReports:
             },
         )
 
-    def on_their_way(self, client: Any) -> set[str]:
-        """The instruments of orders that wait for the venue's answer."""
-        cache = self._kernel.cache
+    def on_their_way(self, client: Any) -> Orders:
+        """The orders that wait for the venue's answer, with what they may still be filled, signed."""
         return {
-            each.instrument_id.value
-            for each in cache.orders_inflight()
+            (each.instrument_id.value, each.client_order_id.value): each.leaves_qty.as_decimal()
+            * (1 if each.side == OrderSide.BUY else -1)
+            for each in self._kernel.cache.orders_inflight()
             if each.account_id in (None, client.account_id)
         }
 

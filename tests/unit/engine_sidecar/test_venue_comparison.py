@@ -110,3 +110,9 @@ def test_a_long_list_is_cut_and_says_how_much_is_left() -> None:
         Difference("V", "position", f"X{number}", engine=Decimal(0), venue=Decimal(1)) for number in range(12)
     ]
     assert in_words(found).endswith("; and 2 more")
+
+
+def test_a_position_is_named_however_many_orders_are_too() -> None:
+    orders = [Difference("V", "order", "X", f"O-{number}", venue=Decimal(0)) for number in range(12)]
+    position = Difference("V", "position", "X", engine=Decimal(0), venue=Decimal(1))
+    assert in_words([*orders, position]).startswith(str(position))

@@ -53,6 +53,8 @@ class Venue:
         self._says, self._believed = list(says), believed
         self.reconcile_faults: list[str] = []
         self.asked: list[object] = []
+        self.asked_for_fills: list[set[str]] = []
+        self.on_way: dict[tuple[str, str], Decimal] = {}
 
     def forget_faults(self) -> None:
         """Each fault is heard once."""
@@ -71,8 +73,12 @@ class Venue:
     def believed(self, _: Any) -> Side:
         return self._believed
 
-    def on_their_way(self, _: Any) -> set[str]:
-        return set()
+    def on_their_way(self, _: Any) -> dict[tuple[str, str], Decimal]:
+        return self.on_way
+
+    async def fills(self, _: Any, instruments: set[str]) -> list[Any]:
+        self.asked_for_fills.append(instruments)
+        return []
 
 
 def held(quantity: int) -> Any:
@@ -148,6 +154,35 @@ async def test_it_opens_at_once_where_both_sides_agree() -> None:
 async def test_what_differs_for_a_moment_is_told_to_nobody() -> None:
     made, said = gate(Venue(ONE, NOTHING))
     assert await start(made)
+    assert said == []
+
+
+async def test_what_an_order_on_its_way_at_each_look_does_not_explain_is_told_once_its_trades_were_asked_for() -> (
+    None
+):
+    def rests(quantity: int) -> Side:
+        return Side({"X.V": Decimal(quantity)}, {("X.V", "O-1"): Decimal(quantity)})
+
+    venue = Venue(rests(3), believed=rests(0))
+    venue.on_way = {("X.V", "O-2"): Decimal(1)}
+    made, said = gate(venue)
+    assert await start(made)
+    async with under_way(made.watch()):
+        await held_by(made)
+    assert venue.asked_for_fills == [{"X.V"}]
+    assert said == [
+        "V: position of X.V is 3 at the venue, 0 in the engine; V: order O-1 of X.V is filled 3 at the venue, 0 in the engine"
+    ]
+
+
+async def test_what_an_order_on_its_way_explains_is_told_to_nobody() -> None:
+    venue = Venue(ONE)
+    venue.on_way = {("X.V", "O-2"): Decimal(1)}
+    made, said = gate(venue)
+    assert await start(made)
+    async with under_way(made.watch()), asyncio.timeout(5):
+        while len(venue.asked) < 20:
+            await asyncio.sleep(0.001)
     assert said == []
 
 
