@@ -351,6 +351,17 @@ def test_the_last_time_that_a_catalog_can_hold_is_read_back(
     assert told.last == NEVER - 1
 
 
+def test_points_between_thousands_stand_beside_a_decimal_comma(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    text = f"{QUOTE.replace(',', ';')}{MOMENT};1.234,5;12.345,0;3;4\n"
+    found, _ = brought_in(catalog, order(QUOTES, written(tmp_path, text), decimal=",", thousands="."))
+    assert found == [f"1234.5,12345.0,3,4,{AT}"]
+    wrong = written(tmp_path, text.replace("1.234,5", "1.23"), "wrong.csv")
+    said = refusal(catalog, order(QUOTES, wrong, decimal=",", thousands="."))
+    assert "'1.23' is not parted into thousands by '.'" in said
+
+
 def test_thousands_are_set_apart_only_where_they_are(tmp_path: Path, catalog: Path, reader: str) -> None:
     text = f'{QUOTE}{MOMENT},"1,234.5","12,345",3,4\n'
     assert "give --thousands" in refusal(catalog, order(QUOTES, written(tmp_path, text)))
