@@ -664,6 +664,12 @@ def test_a_whole_data_set_is_removed_and_no_other(filled: Path) -> None:
     assert [file.parts[-3] for file in filled.rglob("*.parquet")] == ["currency_pair"]
 
 
+def test_an_instrument_of_which_there_are_bars_alone_is_told_their_type(filled: Path) -> None:
+    remove(filled, "ETH/USD.SIM")
+    with pytest.raises(ImportRefusedError, match=f"by that name; of bars name the type: {BAR_TYPE}$"):
+        remove(filled, "ETH/USD.SIM")
+
+
 def test_what_cannot_be_removed_is_said(filled: Path, tmp_path: Path) -> None:
     for arguments, said in (
         (("XYZ.SIM",), "the catalog has no data of XYZ.SIM"),
