@@ -55,6 +55,10 @@ def entry_of(view: CatalogView, identifier: str, data_type: str | None) -> Catal
     of_type = [one for one in found if data_type in (None, one.data_type)]
     if not of_type:
         has = f"; it has {' and '.join(one.data_type for one in found)} of it" if found else ""
+        if not found and (
+            bars := ", ".join(one.identifier for one in view.entries if one.instrument_id == identifier)
+        ):
+            has = f" by that name; of bars name the type: {bars}"
         raise NotThereError(f"the catalog has no {data_type or 'data'} of {identifier}{has}")
     if len(of_type) > 1:
         names = ", ".join(one.data_type for one in of_type)

@@ -272,6 +272,7 @@ def _checked(instrument: Instrument, found: Survey, order: ImportOrder) -> Instr
         if seen > has:
             raise ImportRefusedError(
                 f"{what}s have {seen} decimals, {instrument.id} in the catalog has {has}: "
-                f"give --{what}-precision {has} to round"
+                f"give --{what}-precision {has} to round",
+                next(one.file for one in found.files if getattr(one, f"{what}_precision") == seen),
             )
     return instrument

@@ -120,10 +120,10 @@ def _trade_id(text: str, where: Layout) -> str:
 
 def _number(text: str, field: str, where: Layout, how: Reading) -> Decimal:
     title = where.titles[field]
-    if how.decimal_mark == "," and "." in text:
-        raise _FieldError(f"{shown(text)} has a point, and the decimal mark is a comma", title)
     if how.thousands and how.thousands in text:
         text = _without_thousands(text, how, title)
+    if how.decimal_mark == "," and "." in text:
+        raise _FieldError(f"{shown(text)} has a point, and the decimal mark is a comma", title)
     try:
         number = Decimal(text.replace(",", ".") if how.decimal_mark == "," else text)
     except InvalidOperation:

@@ -24,6 +24,9 @@ from flotilla.schemas.package_archive import modules_of
 
 MOST_STRATEGIES: Final = 32
 MOST_COMPONENTS: Final = 64
+_KEPT_FROM: Final = (
+    "a check permits no socket, process or thread, and of files only the package's own and what Python needs"
+)
 
 
 def findings(files: Mapping[str, bytes]) -> PackageFindings:
@@ -67,11 +70,21 @@ def _imported(name: str) -> ModuleType | FieldError:
     try:
         return importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
-        text = f"it cannot be imported: {raised(error)}{_line(error, name)}"
+        text = f"it cannot be imported: {raised(error)}{_line(error, name)}{_kept_from(error)}"
     except SystemExit as error:
         ends = f"it ends its process when it is imported: sys.exit({shown(str(error))}){_line(error, name)}"
         text = f'{ends}; put what a script does under `if __name__ == "__main__":`'
     return FieldError(name, text)
+
+
+def _kept_from(error: BaseException) -> str:
+    """What the check does not let a package do, where it may have been that which raised: its words alone look like a fault of the host."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, PermissionError) or "can't start new thread" in str(at):
+            return f"; {_KEPT_FROM}"
+        at = at.__cause__ or at.__context__
+    return ""
 
 
 def _refused(field: str, message: str) -> PackageFindings:

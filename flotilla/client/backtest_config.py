@@ -54,7 +54,7 @@ def _templates_named(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def with_instruments(given: Mapping[str, Any], templates: Mapping[str, TemplateView]) -> dict[str, Any]:
     """Instruments: those of the bar types given, else those that the strategy's parameters or their defaults name."""
     bar_types = list(given.get("bar_types", ()))
-    found: list[Any] = [_instrument(one) for one in bar_types]
+    found: list[Any] = [instrument_of(one) for one in bar_types]
     for name, parameters in () if found else _strategies(given):
         found += _named(templates.get(name), parameters)
     instruments = list(dict.fromkeys(one for one in found if isinstance(one, str)))
@@ -84,7 +84,7 @@ def _named(template: TemplateView | None, parameters: Mapping[str, Any]) -> list
     kinds = {name: parameter.type for name, parameter in template.parameters.items()} if template else {}
     named = [values[name] for name, kind in kinds.items() if kind == "instrument"]
     bars = [values[name] for name, kind in kinds.items() if kind == "bar_type"]
-    named += [] if named else [_instrument(one) for one in bars if isinstance(one, str)]
+    named += [] if named else [instrument_of(one) for one in bars if isinstance(one, str)]
     return [*named, values.get("instrument_id")]
 
 
@@ -113,5 +113,6 @@ def _no_dates(given: Mapping[str, Any], entries: Iterable[CatalogEntry]) -> str:
     return f"must be given; the data catalog holds {there}"
 
 
-def _instrument(bar_type: str) -> str:
+def instrument_of(bar_type: str) -> str:
+    """The id in a bar type's name; of what is none, some text."""
     return bar_type.partition("@")[0].rsplit("-", 4)[0]

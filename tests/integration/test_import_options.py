@@ -351,6 +351,17 @@ def test_the_last_time_that_a_catalog_can_hold_is_read_back(
     assert told.last == NEVER - 1
 
 
+def test_points_between_thousands_stand_beside_a_decimal_comma(
+    tmp_path: Path, catalog: Path, reader: str
+) -> None:
+    text = f"{QUOTE.replace(',', ';')}{MOMENT};1.234,5;12.345,0;3;4\n"
+    found, _ = brought_in(catalog, order(QUOTES, written(tmp_path, text), decimal=",", thousands="."))
+    assert found == [f"1234.5,12345.0,3,4,{AT}"]
+    wrong = written(tmp_path, text.replace("1.234,5", "1.23"), "wrong.csv")
+    said = refusal(catalog, order(QUOTES, wrong, decimal=",", thousands="."))
+    assert "'1.23' is not parted into thousands by '.'" in said
+
+
 def test_thousands_are_set_apart_only_where_they_are(tmp_path: Path, catalog: Path, reader: str) -> None:
     text = f'{QUOTE}{MOMENT},"1,234.5","12,345",3,4\n'
     assert "give --thousands" in refusal(catalog, order(QUOTES, written(tmp_path, text)))
@@ -651,6 +662,12 @@ def test_a_whole_data_set_is_removed_and_no_other(filled: Path) -> None:
     assert minutes(filled) == list(range(1, 9))
     assert remove(filled, BAR_TYPE, BARS).is_whole
     assert [file.parts[-3] for file in filled.rglob("*.parquet")] == ["currency_pair"]
+
+
+def test_an_instrument_of_which_there_are_bars_alone_is_told_their_type(filled: Path) -> None:
+    remove(filled, "ETH/USD.SIM")
+    with pytest.raises(ImportRefusedError, match=f"by that name; of bars name the type: {BAR_TYPE}$"):
+        remove(filled, "ETH/USD.SIM")
 
 
 def test_what_cannot_be_removed_is_said(filled: Path, tmp_path: Path) -> None:

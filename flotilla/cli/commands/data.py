@@ -12,6 +12,7 @@ from flotilla.cli.commands.data_program import PROGRAM, refuse_host
 from flotilla.cli.commands.data_remote import import_remotely
 from flotilla.cli.commands.data_report import tell
 from flotilla.cli.options import Options, common, pass_options
+from flotilla.client.backtest_config import instrument_of
 from flotilla.client.client import Flotilla
 from flotilla.schemas.catalog import CatalogView, Finding
 from flotilla.schemas.data import IMPORTED_TYPES
@@ -98,11 +99,11 @@ def import_(
     flotilla data import --sample
     flotilla data import eurusd.csv --type quotes --instrument EUR/USD.SIM --timezone UTC
     """
+    given = completed({"type": data_type, **plain})
     if options.is_of_environment:
-        import_remotely(options, files, {"type": data_type, "host": host, **plain}, is_sample=sample)
+        import_remotely(options, files, {"host": host, **given}, is_sample=sample)
         return
     refuse_host(host)
-    given = {"type": data_type, **plain}
     arguments = [str(file) for file in files] + (["--sample"] if sample else [])
     for name, value in given.items():
         option = f"--{name.replace('_', '-')}"
@@ -113,6 +114,17 @@ def import_(
     require_engine_package()
     options.folder.create()
     asyncio.run(_import(options, arguments))
+
+
+def completed(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given of an import, with what a bar type says by itself: that it is of bars, and of which instrument."""
+    if (bar_type := given.get("bar_type")) is None:
+        return given
+    return {
+        **given,
+        "type": given.get("type") or "bars",
+        "instrument": given.get("instrument") or instrument_of(bar_type),
+    }
 
 
 @click.command()
