@@ -155,7 +155,8 @@ class ReplayDataClient(Subscriptions):
     def _history(self, kind: type, identifier: Any, request: Any) -> list[Any]:
         first = 0 if request.start is None else _ns(request.start)
         last = FOREVER if request.end is None else _ns(request.end)
-        return self._feed.history(DataSet(kind, str(identifier)), first, last, request.limit)
+        now = self._clock.timestamp_ns()
+        return self._feed.history(DataSet(kind, str(identifier)), first, last, request.limit, now)
 
 
 class ReplayDataClientFactory(LiveDataClientFactory):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from nautilus_trader.model.identifiers import Venue
 from flotilla.engine_sidecar.replay.barrier import Barrier
 from flotilla.engine_sidecar.replay.config import ReplayDataClientConfig
 from flotilla.engine_sidecar.replay.sandbox import SandboxClient
-from flotilla.engine_sidecar.replay.streams import DataSet, count, read
+from flotilla.engine_sidecar.replay.streams import DataSet, count, files_of, read
 
 
 class Merge:
@@ -146,8 +146,15 @@ class ReplayFeed:
                 began, first = self._pace_from
                 self._pace_from = began + self._now() - self._paused_at, first
 
-    def history(self, data_set: DataSet, first: int, last: int, limit: int) -> list[Any]:
-        """The last `limit` (0: all) events from `first` to `last` that are already the past."""
+    def history(self, data_set: DataSet, first: int, last: int, limit: int, now_ns: int) -> list[Any]:
+        """The last `limit` (0: all) events from `first` to `last` that are already the past.
+
+        What begins after all that the catalog has was counted back from `now_ns`, the engine's clock, and means so long before the
+        present position.
+        """
+        if first > self.history_end and not files_of(self._catalog, data_set, first):
+            back = now_ns - self.history_end
+            first, last = first - back, last - back
         events = list(read(self._catalog, data_set, first, min(last, self.history_end)))
         return events[-limit:] if limit else events
 

@@ -113,11 +113,13 @@ def test_on_the_sample_data_it_trades_as_in_a_backtest(
     assert_equal(replay(zygote, catalog, plan, end="2003-12-31"), theirs)
 
 
+@pytest.mark.parametrize("days_ago", [10, 6_000])
 def test_bars_from_before_the_start_are_observed_so_that_it_can_enter_at_once(
-    zygote: ZygoteProcess, tmp_path: Path
+    zygote: ZygoteProcess, tmp_path: Path, days_ago: int
 ) -> None:
-    # The breakout is on the fourth bar, and the first that is replayed. What lies weeks back is not asked for.
-    first_day = (time.time_ns() // DAY - 10) * DAY
+    # The breakout is on the fourth bar, and the first that is replayed. The strategy asks for the last weeks by the wall clock, which
+    # lie years after all that the catalog has: then those before the first bar that is replayed are meant.
+    first_day = (time.time_ns() // DAY - days_ago) * DAY
     catalog = catalog_of(tmp_path, by_hand.TestSimpleMomentum.RISE, first_day)
     for request_bars, fills in ((True, ["103.00"]), (False, [])):
         plan = from_template("simple_momentum", atr_period=3, request_bars=request_bars)
