@@ -58,7 +58,8 @@ class ExchangeProcess:
 def exchange() -> Iterator[ExchangeProcess]:
     """One that is ready, and ends with this."""
     command = [sys.executable, "-m", "exchanges.binance", "--port", "0", "--control-port", "0", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # A session of its own has its own share of a busy machine, as engines of ours and bare nodes do: exchanges are elsewhere.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             ports = re.findall(r"port (\d+)", _given(process.stdout).readline())
             yield ExchangeProcess(int(ports[0]), int(ports[1]))
@@ -89,7 +90,7 @@ class BareNode:
 async def bare_node(port: int, orders: int) -> AsyncIterator[BareNode]:
     """One that trades so many orders, and ends with this."""
     command = (sys.executable, "-m", "benchmarks.bare_node", str(port), str(orders))
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
         yield BareNode(process)
     finally:

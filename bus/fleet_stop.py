@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -109,7 +110,9 @@ class FleetStop:
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
         self._deadline = self._began + request.deadline_s
-        self._seen = Sightings(bus)
+        self._news = asyncio.Event()
+        self._seen = Sightings(bus, self._news.set)
+        self._is_search_over = False
         self._began_at = datetime.now(UTC)
         self._unheard: set[str] = set()
         self._hosts: dict[str, float | None] = {}
@@ -129,6 +132,16 @@ class FleetStop:
         for host in hosts:
             if is_id(host):
                 self._hosts.setdefault(host, None)
+        self._news.set()
+
+    def know_all(self, ages_s: Mapping[str, float]) -> None:
+        """How long ago each host beat, by somebody who has listened for longer than hosts are looked for here.
+
+        Nobody else is looked for then, once the bus keeps the stop: a host that comes later finds it there before it starts
+        anything. Unless one is late, and may be away or not.
+        """
+        self.know(host for host, age_s in ages_s.items() if age_s <= SEARCH_S)
+        self._is_search_over = not any(SEARCH_S < age_s <= HOST_AWAY_S for age_s in ages_s.values())
 
     def know_quiet(self, hosts: Iterable[str]) -> None:
         """Hosts on which nothing runs on record: they are waited for only once they are in sight, and named as `untold`."""
@@ -148,11 +161,13 @@ class FleetStop:
             try:
                 while not self._is_over():
                     self.know(self._seen.hosts)
+                    self._news.clear()
                     self._ask_hosts()
                     if self._is_some_host_away():
                         self._ask_engines()
                         self._go_around()
-                    await asyncio.sleep(STEP_S)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), STEP_S)
                 await self._look_at_the_rest()
             finally:
                 await self._tasks.close()
@@ -223,18 +238,22 @@ class FleetStop:
                 await asyncio.sleep(LOOK_S)
             else:
                 self._is_kept = True
+                self._news.set()
                 return
 
     def _is_over(self) -> bool:
         now = self._now()
         if now >= self._deadline + ANSWER_S:
             return True
-        if now < self._began + SEARCH_S or self._is_around_under_way():
+        if not self._has_searched(now) or self._is_around_under_way():
             return False
         if self._hosts:
             return not self._unreached()
         # Nobody to set a flag, and nothing to stop: there is nothing to wait for.
         return now >= self._began + HOST_AWAY_S and not any(self._meant())
+
+    def _has_searched(self, now: float) -> bool:
+        return now >= self._began + SEARCH_S or (self._is_search_over and self._is_kept)
 
     def _is_around_under_way(self) -> bool:
         return self._around is not None and not self._around.done()
@@ -268,6 +287,7 @@ class FleetStop:
             log.warning("host does not do what all were asked", host=host, error=str(error))
         else:
             self._answers.setdefault(host, answer)
+            self._news.set()
 
     def _meant(self) -> Iterator[Sighted]:
         for beat in self._seen.engines.values():

@@ -1,7 +1,7 @@
 """What is heard on the bus while an emergency stop is under way: hosts, engines, how sessions and containers end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -38,8 +38,9 @@ class Sightings:
     of its state, since it may end before it beats again; `ends` and `containers` go by session.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, on_new_host: Callable[[], object] = lambda: None) -> None:
         self._bus = bus
+        self._on_new_host = on_new_host
         self.hosts: dict[str, float] = {}
         self.engines: dict[str, Sighted] = {}
         self.ends: dict[str, StateChange] = {}
@@ -87,7 +88,10 @@ class Sightings:
             self.ends.setdefault(session.session_id, event.data)
 
     async def _host(self, _: HostHeartbeat, ids: Mapping[str, str]) -> None:
+        is_new = ids["host"] not in self.hosts
         self.hosts[ids["host"]] = asyncio.get_running_loop().time()
+        if is_new:
+            self._on_new_host()
 
     async def _container(self, facts: ContainerFacts, ids: Mapping[str, str]) -> None:
         if facts.host == ids["host"]:

@@ -1,5 +1,6 @@
 """`python -m flotilla.engine_sidecar`: starts the zygote before anything else, hides, then lives one session."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,4 +21,8 @@ def main(zygote: Sequence[str] = (sys.executable, "-m", "flotilla.engine_sidecar
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is told and closed by now. Others wait for our end, and not for Python to take itself apart.
+    os._exit(code)

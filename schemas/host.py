@@ -37,6 +37,10 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostList(msgspec.Struct, frozen=True, kw_only=True):
-    """Hosts by name: those that the orchestrator has heard since it started."""
+    """Hosts by name: those that the orchestrator has heard since it started.
+
+    `heard_for_s` is how many seconds ago it began to listen; 0 where there are more hosts than fit into an answer.
+    """
 
     hosts: tuple[HostView, ...]
+    heard_for_s: Annotated[float, Meta(ge=0)] = 0.0

@@ -131,6 +131,11 @@ class LiveEngine:
         self._measure_once = self._tap.guarded(self._take_measure)
         self._under_way: list[asyncio.Task[None]] = []
 
+    @property
+    def kernel(self) -> Any:
+        """NautilusTrader's, of the node that it built."""
+        return self._kernel
+
     async def live(self) -> Ended:
         """Runs until something ends it, then stops in order; returns the last word."""
         if not self._link.begin():

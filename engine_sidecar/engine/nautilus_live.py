@@ -1,10 +1,12 @@
 """The engine process: what the zygote's child runs, from the first frame on its link to its exit code."""
 
 import asyncio
+import select
 import socket
+import sys
 import time
 import traceback
-from typing import Final
+from typing import Any, Final
 
 from nautilus_trader.common.component import flush_logger
 
@@ -23,6 +25,27 @@ LAST_WORD_S: Final = 2.0
 _LOG_S: Final = 0.2
 
 
+class LastLines:
+    """What NautilusTrader has logged and not written yet. `kernel` is known once a node was built."""
+
+    kernel: Any = None
+
+    def write(self) -> None:
+        """Returns when all of it is written, as far as that can be known."""
+        if self.kernel is not None and _has_room(sys.stdout.fileno()):
+            # The last guard waits for the thread, and holds the interpreter meanwhile: not where a sidecar that is frozen reads nothing.
+            self.kernel._log_guard = None
+        else:
+            flush_logger()
+            time.sleep(_LOG_S)
+
+
+def _has_room(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return any(events & select.POLLOUT for _, events in poll.poll(0))
+
+
 def run(sock: socket.socket) -> int:
     """Runs one engine over the link `sock` and returns the process's exit code: 0, 78 for a bad plan, else 1.
 
@@ -38,21 +61,20 @@ def run(sock: socket.socket) -> int:
 
 
 async def _converse(sock: socket.socket, loop: asyncio.AbstractEventLoop) -> Ended:
-    link = LinkThread(sock, loop)
+    link, last_lines = LinkThread(sock, loop), LastLines()
     link.start()
     try:
-        ended = await _live(link, loop)
+        ended = await _live(link, loop, last_lines)
     except Exception as error:  # noqa: BLE001 - the last word must be said
         traceback.print_exc()
         ended = Ended(FailureReason.CRASH, fault_text(error))
-    flush_logger()
-    time.sleep(_LOG_S)  # noqa: ASYNC251 - nothing else runs any more
+    last_lines.write()
     link.send(ended)
     link.close(LAST_WORD_S)
     return ended
 
 
-async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
+async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop, last_lines: LastLines) -> Ended:
     try:
         async with asyncio.timeout(FIRST_FRAME_S):
             first = await link.receive()
@@ -63,7 +85,10 @@ async def _live(link: LinkThread, loop: asyncio.AbstractEventLoop) -> Ended:
     packages = OpenPackages()
     try:
         engine = _built(first, link, loop, packages)
-        return engine if isinstance(engine, Ended) else await engine.live()
+        if isinstance(engine, Ended):
+            return engine
+        last_lines.kernel = engine.kernel
+        return await engine.live()
     finally:
         packages.close()
 

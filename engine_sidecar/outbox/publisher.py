@@ -93,6 +93,7 @@ class LogPublisher:
         self._now_ns = now_ns
         self._wake = asyncio.Event()
         self._is_full = asyncio.Event()
+        self._is_hurried = False
         self._in_flight = 0
 
     @property
@@ -106,6 +107,11 @@ class LogPublisher:
         if self._book.size >= BATCH_CHARACTERS:
             self._is_full.set()
 
+    def hurry(self) -> None:
+        """Nothing more is to come for which a batch could wait."""
+        self._is_hurried = True
+        self._is_full.set()
+
     async def run(self, bus: Bus) -> None:
         """Publishes until it is cancelled."""
         while True:
@@ -118,7 +124,8 @@ class LogPublisher:
                 self._in_flight = len(batch.lines)
                 await self._deliver(bus, batch)
                 self._in_flight = 0
-            self._is_full.clear()
+            if not self._is_hurried:
+                self._is_full.clear()
 
     async def _deliver(self, bus: Bus, batch: Batch) -> None:
         payload = LogLines(

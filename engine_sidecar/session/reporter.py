@@ -22,7 +22,7 @@ from flotilla.schemas.session import Launch
 log = get_logger(__name__)
 
 RETRY_S: Final = 1.0
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.01
 
 
 class Reporter:
@@ -100,6 +100,7 @@ class Reporter:
     async def flush(self, patience_s: float) -> None:
         """Waits until all was delivered, or nothing was for `patience_s`; then the rest is given up, and counted."""
         loop = asyncio.get_running_loop()
+        self._logs.hurry()
         least, deadline = math.inf, 0.0
         while left := len(self._outbox) + self._logs.unpublished:
             if left < least:

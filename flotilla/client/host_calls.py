@@ -18,6 +18,7 @@ from flotilla.schemas.contract import ENGINE_LIST, HEALTH, Actor
 from flotilla.schemas.engine import EngineView, ListEngines, SessionView
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.health import Health, ReadHealth
+from flotilla.schemas.heartbeats import HOST_AWAY_S
 from flotilla.schemas.host import HostList, ListHosts
 from flotilla.schemas.session import (
     Cleanup,
@@ -53,6 +54,16 @@ async def known_hosts(bus: Bus) -> set[str]:
     except FaultError:
         return set()
     return {one.session.host for one in known.engines if one.session and one.session.host}
+
+
+async def hosts_heard(bus: Bus) -> dict[str, float]:
+    """How long ago the orchestrator heard each host; none when it does not say so in time, or has not listened for long."""
+    try:
+        known = await bus.call(contract.HOST_LIST, ListHosts(), timeout_s=_TIMEOUT_S)
+    except FaultError:
+        return {}
+    has_listened = known.heard_for_s > HOST_AWAY_S
+    return {one.host: one.heartbeat_age_s for one in known.hosts} if has_listened else {}
 
 
 def hosts_of(engines: Iterable[EngineView], instance_id: str | None) -> set[str]:
@@ -142,6 +153,8 @@ class HostCalls:
             stop.know(hosts_of(engines, instance_id))
             stop.know_sessions(sessions_of(engines, instance_id))
             stop.know_quiet(await known_hosts(self.bus))
+            if beats := await hosts_heard(self.bus):
+                stop.know_all(beats)
             return engines
 
         before, done = await asyncio.gather(on_record(), stop.run())

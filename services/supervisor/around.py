@@ -1,5 +1,7 @@
 """`python -m flotilla.services.supervisor.around FOLDER REQUEST UNTIL`: an emergency stop of this host without its supervisor and without the bus.
 
+Says twice what it knows, each time in a line: once it has found what runs, and at the end.
+
 The stop is left in the state folder, where the supervisor takes it at its start, and every engine that it names is told by its
 runtime: SIGTERM, which has it follow the stop policy of its session, and SIGKILL at the deadline, UNTIL by the monotonic clock.
 """
@@ -7,6 +9,7 @@ runtime: SIGTERM, which has it follow the stop policy of its session, and SIGKIL
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -32,12 +35,21 @@ from flotilla.services.supervisor.wiring import guest_runtime
 FIRST_S: Final = 1.0
 """For the sidecars that were asked over the bus at the same time: being asked there closes positions whatever the policy."""
 KILL_S: Final = 2.0
+NOT_SEEN: Final = "it may still run: it is told to end, and how it did was not seen in time"
 
 
 async def stop_around(
-    place: OwnPlace, store: StopFlagFile, runtime: ContainerRuntime, request: EmergencyStop
+    place: OwnPlace,
+    store: StopFlagFile,
+    runtime: ContainerRuntime,
+    request: EmergencyStop,
+    *,
+    tell: Callable[[AroundStopped], object] = lambda _: None,
 ) -> AroundStopped:
-    """Leaves the stop, then ends what it names. What fails is said in `problem`, for one session or for all."""
+    """Leaves the stop, then ends what it names. What fails is said in `problem`, for one session or for all.
+
+    `tell` is called with what is known before that: on a machine in trouble nobody may be left to hear the rest.
+    """
     countdown = Countdown(request.deadline_s)
     flags, problem = _leave(store, request)
     try:
@@ -45,15 +57,21 @@ async def stop_around(
     except FaultError as error:
         return AroundStopped(host=place.host, flags=flags, problem=error.fault.message)
     running = [facts for facts in meant if is_running(facts)]
+    begun = AroundStopped(
+        host=place.host,
+        flags=flags,
+        endings=tuple(SessionEnding(session=one, problem=NOT_SEEN) for one in running if not one.is_worker),
+        others=tuple(facts for facts in meant if not is_running(facts)),
+        problem=problem,
+    )
+    tell(begun)
     if running:
         await asyncio.sleep(min(FIRST_S, countdown.left_s / 4))
     endings = await asyncio.gather(*(_end(runtime, facts, countdown) for facts in running))
     problems = (problem, *(_worker_problem(one) for one in endings if one.session.is_worker and one.problem))
-    return AroundStopped(
-        host=place.host,
-        flags=flags,
+    return msgspec.structs.replace(
+        begun,
         endings=tuple(one for one in endings if not one.session.is_worker),
-        others=tuple(facts for facts in meant if not is_running(facts)),
         problem="; ".join(filter(None, problems)),
     )
 
@@ -94,13 +112,18 @@ async def _run(folder: Path, request: EmergencyStop) -> AroundStopped:
     place = PlaceFile(folder).load()
     runtime = guest_runtime(place, folder)
     try:
-        return await stop_around(place, StopFlagFile(folder), runtime, request)
+        return await stop_around(place, StopFlagFile(folder), runtime, request, tell=_say)
     finally:
         await runtime.close()
 
 
+def _say(done: AroundStopped) -> None:
+    sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
-    """Prints AroundStopped as JSON. Exits with 1 when no supervisor ever used the folder."""
+    """Prints AroundStopped as JSON, a line each. Exits with 1 when no supervisor ever used the folder."""
     folder, text, until = sys.argv[1:]
     try:
         request = msgspec.json.decode(text, type=EmergencyStop)
@@ -108,7 +131,7 @@ def main() -> None:
         done = asyncio.run(_run(Path(folder), msgspec.structs.replace(request, deadline_s=left_s)))
     except (OSError, ValueError) as error:
         sys.exit(f"no supervisor can be gone around in {folder}: {error}")
-    sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+    _say(done)
 
 
 if __name__ == "__main__":

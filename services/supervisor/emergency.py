@@ -42,6 +42,10 @@ KILL_S: Final = 2.0
 LIST_S: Final = 2.0
 """How long the runtime may take to say what runs, before those are asked that ran when it last did: it may be frozen."""
 LOOK_S: Final = 0.1
+UNASKED_LOOK_S: Final = 0.5
+"""Before that it is looked at for the sake of those that end without a word."""
+GONE_LOOK_S: Final = 0.03
+"""Once a sidecar has said that its session ended, its container is about to."""
 REQUESTS_KEPT: Final = 32
 
 
@@ -205,7 +209,7 @@ class EmergencyStops:
 
     async def _end(self, session: ContainerFacts, countdown: Countdown) -> EmergencyReceipt:
         asking = self._asking_of(session, countdown)
-        ending = await self._gone(session.session_id, countdown)
+        ending = await self._gone(session.session_id, countdown, asking)
         await asyncio.wait({asking}, timeout=LAST_WORDS_S)
         account = asking.result() if asking.done() else Account(problem="its sidecar did not answer")
         if ending.is_gone:
@@ -259,13 +263,19 @@ class EmergencyStops:
         ended: SessionEnded = await task
         return ended
 
-    async def _gone(self, session_id: str, countdown: Countdown) -> Ending:
-        """Waits until nothing of the session runs; at the deadline kills it."""
+    async def _gone(self, session_id: str, countdown: Countdown, asking: asyncio.Task[Account]) -> Ending:
+        """Waits until nothing of the session runs; at the deadline kills it.
+
+        Looks seldom before its sidecar has answered, so that looking at many engines does not take the time from their ends.
+        """
         while countdown.left_s > 0:
             is_known, facts = await self._look(session_id, countdown.left_s)
             if is_known and (facts is None or not is_running(facts)):
                 return Ending(facts=facts, ms=countdown.ms)
-            await asyncio.sleep(min(LOOK_S, countdown.left_s))
+            if asking.done():
+                await asyncio.sleep(min(GONE_LOOK_S, countdown.left_s))
+            else:
+                await asyncio.wait({asking}, timeout=min(UNASKED_LOOK_S, countdown.left_s))
         return await self._kill(session_id, countdown)
 
     async def _look(self, session_id: str, within_s: float) -> tuple[bool, ContainerFacts | None]:

@@ -11,6 +11,7 @@ from flotilla.engine_sidecar.engine.exit.withdrawing import Withdrawing
 from flotilla.engine_sidecar.engine.node_building import Node
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues.gate import CONFIRM_S, VenueGate
+from flotilla.engine_sidecar.engine.venues.reports import LOOK_S
 from flotilla.schemas.states import StopPolicy
 from flotilla.schemas.telemetry import StopReport
 
@@ -53,6 +54,7 @@ class Stopping:
         if self._aim is not None:
             self._aim.policy = StopPolicy.FLATTEN
             self._aim.until = min(self._aim.until, self._market_until(self._until))
+            self._wind_down.look_again()
 
     async def stop(
         self, policy: StopPolicy, timeout_s: float, running: asyncio.Task[None]
@@ -75,6 +77,8 @@ class Stopping:
             unlike = await self._venues.not_agreed(aim.policy, self._confirm_until())
         if not self._node.kernel.trader.is_running:
             running.cancel()
+        if self._is_hurried and not unlike and not self._not_confirmed(aim.policy):
+            self._end_without_goodbyes()
         wrong = await self._stop_node(running, aim)
         orders, positions = self._left()
         report = StopReport(
@@ -96,9 +100,12 @@ class Stopping:
         return self._now() + max(left / 2, left - self._node.stop_s - self._confirm_s)
 
     def _confirm_until(self) -> float:
-        """Until when the venues may say that the market is left; the node's own stop keeps half of what is left."""
+        """Until when the venues may say that the market is left: on a busy machine longer than it needs to be left.
+
+        The node's own stop keeps its share, but never more than half of what is left.
+        """
         left = max(self._until - self._now(), 0.0)
-        return self._now() + min(self._confirm_s, left / 2)
+        return self._now() + min(LOOK_S, max(left / 2, left - self._node.stop_s))
 
     @property
     def _confirm_s(self) -> float:
@@ -112,6 +119,22 @@ class Stopping:
         if policy is not StopPolicy.LEAVE and not self.is_reconciled:
             return (NEVER_RECONCILED,)
         return self._wind_down.not_confirmed(policy)
+
+    def _end_without_goodbyes(self) -> None:
+        """Has the node's stop not wait for its clients to disconnect.
+
+        For an emergency in which the venues have said that all is flat: the process ends at once, and its connections with it. Not
+        where state is kept in Redis, which is written behind our back: there the time that it takes is of use.
+        """
+        if self._node.cache is not None:
+            return
+        kernel = self._node.kernel
+
+        async def wait_for_nothing() -> None:
+            return None
+
+        kernel._disconnect_clients = lambda: None
+        kernel._await_engines_disconnected = wait_for_nothing
 
     async def _stop_node(self, running: asyncio.Task[None], aim: Aim) -> tuple[str, ...]:
         """Stops strategies, clients and engines; returns what went wrong.

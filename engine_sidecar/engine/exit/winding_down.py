@@ -1,7 +1,8 @@
 """Takes an engine, or one strategy, out of the market: cancels orders, closes positions, and says what it could not confirm."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any, Final
 
@@ -48,7 +49,11 @@ def reduce(kernel: Any, position: Any, quantity: Decimal) -> None:
     kernel.msgbus.send(endpoint="RiskEngine.execute", msg=command)
 
 
-POLL_S: Final = 0.005
+LEAST_S: Final = 0.005
+"""Between two looks at what is left: a burst of events is one reason to look, not many."""
+POLL_S: Final = 0.1
+"""What has no event, such as a time that has come, is seen by looking again: each look goes through the whole cache."""
+_TOPICS: Final = ("events.order.*", "events.position.*")
 RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 4.0
 """What a venue has refused it is asked for again, and less often each time."""
@@ -83,6 +88,7 @@ class WindDown:
         self._strategy_id = strategy_id
         self._due: dict[Any, tuple[float, float]] = {}
         self._in_flight_since: dict[Any, float] = {}
+        self._happened = asyncio.Event()
         self.cancel_ms: float | None = None
         self.close_ms: float | None = None
 
@@ -94,18 +100,48 @@ class WindDown:
         """
         if aim.policy is StopPolicy.LEAVE:
             return
-        began = self._now()
-        while self._unwanted_orders() and self._now() < self._cancel_until(aim, began):
-            self._cancel_all()
-            await asyncio.sleep(POLL_S)
-        self.cancel_ms = self._ms_since(began)
-        if aim.policy is StopPolicy.FLATTEN:
+        with self._listening():
             began = self._now()
-            while (self._unwanted_orders() or self.open_positions()) and self._now() < aim.until:
+            while self._unwanted_orders() and self._now() < (until := self._cancel_until(aim, began)):
                 self._cancel_all()
-                self._close_all()
-                await asyncio.sleep(POLL_S)
-            self.close_ms = self._ms_since(began)
+                await self._change(until)
+            self.cancel_ms = self._ms_since(began)
+            if aim.policy is StopPolicy.FLATTEN:
+                began = self._now()
+                while (self._unwanted_orders() or self.open_positions()) and self._now() < aim.until:
+                    self._cancel_all()
+                    self._close_all()
+                    await self._change(aim.until)
+                self.close_ms = self._ms_since(began)
+
+    def look_again(self) -> None:
+        """Has a wind-down that goes on look at once: its aim was changed."""
+        self._happened.set()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Within this each event of an order or a position is a reason to look again."""
+        bus = self._kernel.msgbus
+
+        def hear(_: object) -> None:
+            self._happened.set()
+
+        for topic in _TOPICS:
+            bus.subscribe(topic, hear)
+        try:
+            yield
+        finally:
+            for topic in _TOPICS:
+                bus.unsubscribe(topic, hear)
+
+    async def _change(self, until: float) -> None:
+        """Returns when something happened since it was called last, or after POLL_S, or at `until`."""
+        began = self._now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(POLL_S, max(0.0, until - began))):
+                await self._happened.wait()
+                await asyncio.sleep(LEAST_S - (self._now() - began))
+        self._happened.clear()
 
     @staticmethod
     def _cancel_until(aim: Aim, began: float) -> float:

@@ -29,7 +29,9 @@ WHOLE_AGAIN_S: Final = 20.0
 """After a reconnect one asks for all of them too, unless another did so less long ago."""
 SILENT_S: Final = 20.0
 CONFIRM_S: Final = 3.0
-"""How long venues have to confirm what the engine believes once it has left the market."""
+"""What venues are left at least to confirm what the engine believes once it has left the market."""
+ASK_AGAIN_S: Final = 0.5
+"""After a report that failed then; twice as long after each further one, so that no limit of requests is used up."""
 _ACCEPTED: Final = "flotilla-accepted-differences"
 _DECODER: Final = msgspec.json.Decoder(tuple[Difference, ...])
 
@@ -146,15 +148,28 @@ class VenueGate:
     async def not_agreed(self, policy: StopPolicy, until: float) -> tuple[str, ...]:
         """What engine and venues do not agree on once the engine has left the market by that policy, in words, or why that is not known.
 
-        What a person accepted is no exception: it is there. `until` is a time of `now`.
+        What a person accepted is no exception: it is there. `until` is a time of `now`; until then a venue whose report fails is
+        asked again.
         """
+        clients = self._reports.clients if policy is not StopPolicy.LEAVE else ()
         found: list[str] = []
-        for client in self._reports.clients if policy is not StopPolicy.LEAVE else ():
+        for client in clients:
             try:
-                found += map(str, await in_time(self._lasting(client, policy), until - self._now()))
+                found += map(str, await self._patiently(client, policy, until))
             except ReportsFailed as error:
                 found.append(f"not confirmed by the venue: {error}")
         return tuple(found)
+
+    async def _patiently(self, client: Any, policy: StopPolicy, until: float) -> list[Difference]:
+        pause_s = ASK_AGAIN_S
+        while True:
+            try:
+                return await in_time(self._lasting(client, policy), until - self._now())
+            except ReportsFailed:
+                if self._now() + pause_s >= until:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
 
     async def _lasting(self, client: Any, policy: StopPolicy) -> list[Difference]:
         first = await self._compared(client, policy)

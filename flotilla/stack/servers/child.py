@@ -15,7 +15,11 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """Started in a process group of its own, so that Ctrl-C reaches the parent only, which then stops its children in order."""
+    """Started in a session of its own, so that Ctrl-C reaches the parent only, which then stops its children in order.
+
+    Linux divides a busy machine by sessions. Each engine is two; in one session with all others a service would wait for its turn
+    behind every engine: just then when many start, or are to be stopped.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,7 @@ class Child:
                 user=uid,
                 group=gid,
                 extra_groups=[] if self._user else None,
-                process_group=0,
+                start_new_session=True,
                 pass_fds=self._keeps,
                 # Runs in the child only: it sets one flag there and takes no lock.
                 preexec_fn=self._die_with_parent,  # noqa: PLW1509

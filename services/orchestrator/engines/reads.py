@@ -127,8 +127,11 @@ class Reads:
 
     async def hosts(self, request: ListHosts) -> HostList:
         """The hosts that were heard, by name."""
-        hosts = host_views(self._sightings, self._clock())
-        return HostList(hosts=fitting(host for host in hosts if matches(host.labels, request.labels)))
+        now = self._clock()
+        hosts = [each for each in host_views(self._sightings, now) if matches(each.labels, request.labels)]
+        shown = fitting(hosts)
+        heard_for_s = max(0.0, (now - self._sightings.since).total_seconds())
+        return HostList(hosts=shown, heard_for_s=heard_for_s if len(shown) == len(hosts) else 0.0)
 
     async def containers(self, _: ListContainers) -> ContainerList:
         """The engine containers of every host in sight, and which hosts did not list theirs."""

@@ -24,6 +24,12 @@ class DeafBus:
     async def listen(self, feed: Any, handler: Any) -> Listening:
         return Listening()
 
+    async def publish_durable(self, feed: Any, order: Any, *, message_id: str) -> None:
+        raise fault(FaultCode.UNAVAILABLE, "it is not kept")
+
+    def introduction(self) -> None:
+        return None
+
     async def call(self, call: Any, request: Any, *, timeout_s: float, **ids: str) -> Any:
         raise fault(FaultCode.UNAVAILABLE, "nobody is there")
 
@@ -114,3 +120,43 @@ async def test_every_engine_of_a_large_fleet_is_compared_with_the_record_or_name
     assert len(compared) == (10 if answers == 3 else 4)
     assert {one.session_id for one in done.receipts if not one.not_confirmed} == compared
     assert are_confirmed(done) == (answers == 3)
+
+
+class KeepingBus(FlatBus):
+    """It keeps the stop, too."""
+
+    async def publish_durable(self, feed: Any, order: Any, *, message_id: str) -> None:
+        """It is kept."""
+
+
+@pytest.mark.parametrize(
+    ("bus", "ages_s", "is_over_early"),
+    [
+        (KeepingBus(), {"h1": 0.0}, True),
+        (KeepingBus(), {"h1": 0.0, "gone": 60.0}, True),
+        (KeepingBus(), {"h1": 0.0, "late": 0.7}, False),
+        (KeepingBus(), {}, False),
+        (FlatBus(), {"h1": 0.0}, False),
+    ],
+)
+async def test_nobody_is_looked_for_where_all_hosts_are_known_and_later_ones_find_the_stop(
+    bus: FlatBus, ages_s: dict[str, float], is_over_early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_stop, "SEARCH_S", 0.5)
+    monkeypatch.setattr(fleet_stop, "HOST_AWAY_S", 1.0)
+    stop = FleetStop(bus, EmergencyStop(deadline_s=2), known_hosts=("h1",), held=nothing_open)  # type: ignore[arg-type]
+    if ages_s:
+        stop.know_all(ages_s)
+    began = asyncio.get_running_loop().time()
+    assert are_confirmed(await stop.run())
+    assert (asyncio.get_running_loop().time() - began < 0.4) == is_over_early
+
+
+async def nothing_open(_: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    raise fault(FaultCode.UNAVAILABLE, "there is no record")
+
+
+async def test_a_host_that_others_heard_is_asked_and_named_when_it_does_not_answer() -> None:
+    stop = FleetStop(DeafBus(), EmergencyStop(deadline_s=0.3))  # type: ignore[arg-type]
+    stop.know_all({"h1": 0.0, "h2": 60.0})
+    assert (await stop.run()).unreached == ("h1",)

@@ -142,6 +142,7 @@ async def held_by(made: VenueGate) -> None:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0.01)
 
 
 async def test_it_opens_at_once_where_both_sides_agree() -> None:
@@ -235,6 +236,21 @@ async def test_a_stop_is_not_confirmed_by_what_a_person_accepted() -> None:
     )
     assert await made.not_agreed(StopPolicy.CANCEL, until) == ()
     assert await made.not_agreed(StopPolicy.LEAVE, until) == ()
+
+
+async def test_at_a_stop_a_venue_whose_report_failed_is_asked_again_and_may_confirm() -> None:
+    venue = Venue("busy", "busy", NOTHING)
+    made, _ = gate(venue)
+    assert await made.not_agreed(StopPolicy.FLATTEN, asyncio.get_running_loop().time() + 5) == ()
+    assert len(venue.asked) == 3
+
+
+async def test_at_a_stop_a_venue_that_never_reports_is_asked_less_and_less_until_the_time_is_over() -> None:
+    venue = Venue("busy")
+    made, _ = gate(venue)
+    (said,) = await made.not_agreed(StopPolicy.FLATTEN, asyncio.get_running_loop().time() + 0.4)
+    assert said == "not confirmed by the venue: busy"
+    assert 2 <= len(venue.asked) <= 6
 
 
 async def test_what_others_did_waits_for_a_person_also_after_a_crash() -> None:

@@ -1,6 +1,7 @@
 """A process that ends is started again."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -89,3 +90,13 @@ async def test_a_program_that_is_not_there_is_said_and_tried_again(tmp_path: Pat
 )
 def test_an_exit_code_for_people(code: int, text: str) -> None:
     assert ended_how(code) == text
+
+
+def test_each_child_leads_a_session_and_so_has_a_share_of_a_busy_machine_to_itself(tmp_path: Path) -> None:
+    child = Child("sleeper", ["sleep", "60"], tmp_path / "log")
+    child.start()
+    try:
+        assert child.pid is not None
+        assert os.getsid(child.pid) == child.pid
+    finally:
+        child.kill()

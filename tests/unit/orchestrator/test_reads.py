@@ -8,6 +8,7 @@ from flotilla.schemas.engine import ListEngines
 from flotilla.schemas.host import ListHosts
 from flotilla.schemas.states import RunState
 from flotilla.schemas.telemetry import StopFlag
+from flotilla.services.orchestrator.engines import reads as module
 from flotilla.services.orchestrator.engines.core.fleet import Fleet
 from flotilla.services.orchestrator.engines.core.model import Engine
 from flotilla.services.orchestrator.engines.core.sightings import FleetSightings
@@ -102,3 +103,15 @@ async def test_hosts_are_chosen_by_label() -> None:
     assert await named(zone="b") == ["h2"]
     assert await named(zone="a", disk="ssd") == ["h1"]
     assert await named(zone="b", disk="ssd") == []
+
+
+async def test_how_long_hosts_were_listened_to_is_told_where_all_of_them_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sightings = FleetSightings(NOW)
+    for name in ("h1", "h2"):
+        sightings.heard_host(host_beat(name), after(59))
+    assert (await reads(sightings).hosts(ListHosts())).heard_for_s == 60.0
+    monkeypatch.setattr(module, "fitting", lambda found: tuple(found)[:1])
+    cut = await reads(sightings).hosts(ListHosts())
+    assert ([host.host for host in cut.hosts], cut.heard_for_s) == (["h1"], 0.0)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, group_folders, rss_bytes
+from flotilla.engine_sidecar.process import resource_meter
+from flotilla.engine_sidecar.process.resource_meter import CgroupMeter, ProcessMeter, group_folders, rss_bytes
 from flotilla.engine_sidecar.process.usage import OomCounter, Usage, resources
 
 ROOT = Path(__file__).parents[3]
@@ -154,6 +155,27 @@ def test_an_ordinary_user_measures_a_zygote_that_hides_and_what_they_share_once(
     assert 30 <= both[0] - zygote[0] <= 60, "what is private to the fork is added, and what it shares is not"
     assert (zygote[1], both[1], with_gone[1]) == (2, 3, 3)
     assert zygote[2] > 0
+
+
+def test_all_of_a_processs_memory_is_gone_through_only_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, looks = [100.0], []
+
+    def private(folder: Path) -> int:
+        looks.append(folder.name)
+        return len(looks) << 20
+
+    monkeypatch.setattr(resource_meter, "_private", private)
+    meter = ProcessMeter(lambda: (GONE,), lambda: 0, lambda: clock[0])
+    found = []
+    for seconds in (0, 1, 1, 1, 2):
+        clock[0] += seconds
+        usage = meter.read()
+        assert usage is not None
+        found.append(usage.memory_bytes >> 20)
+    assert found == [1, 1, 1, 1, 2]
+    assert looks == [str(os.getpid())] * 2
 
 
 def test_one_that_is_gone_has_no_memory() -> None:

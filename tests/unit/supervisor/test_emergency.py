@@ -445,3 +445,48 @@ async def test_a_stop_that_is_cancelled_before_it_asks_anybody_leaves_nothing_th
         del stopping
         gc.collect()
     assert [str(each.message) for each in warned] == []
+
+
+async def test_a_container_is_looked_at_seldom_before_its_sidecar_has_answered_and_often_after(
+    tmp_path: Path,
+) -> None:
+    spec, looks = session(), [0, 0]
+    runtime, answered = FakeRuntime(), asyncio.Event()
+    inspect = runtime.inspect
+
+    async def counted(session_id: str) -> ContainerFacts:
+        looks[answered.is_set()] += 1
+        if looks[1] == 3:
+            runtime.end(session_id)
+        return await inspect(session_id)
+
+    runtime.inspect = counted  # type: ignore[method-assign]
+    bench = Bench(tmp_path, lambda _name, _request: None, runtime)
+
+    async def call(_: Any, request: EndNow, *, timeout_s: float, instance_id: str) -> SessionEnded:
+        await asyncio.sleep(0.3)
+        answered.set()
+        return flat(spec)
+
+    bench.bus.call = call
+    runtime.put(spec)
+    began = asyncio.get_running_loop().time()
+    (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=5))).receipts
+    assert (receipt.is_flat, receipt.is_gone) == (True, True)
+    assert looks[0] == 1, "nobody looked again while it was waited for"
+    assert asyncio.get_running_loop().time() - began < 0.3 + 0.4
+
+
+async def test_a_container_that_ends_without_an_answer_is_seen_before_the_deadline(tmp_path: Path) -> None:
+    spec = session()
+    bench = Bench(tmp_path, lambda _name, _request: None)
+
+    async def call(_: Any, request: EndNow, *, timeout_s: float, instance_id: str) -> SessionEnded:
+        bench.runtime.end(spec.session_id, 1)
+        return await asyncio.get_running_loop().create_future()
+
+    bench.bus.call = call
+    bench.runtime.put(spec)
+    async with asyncio.timeout(4):
+        (receipt,) = (await bench.stops.stop(EmergencyStop(deadline_s=5))).receipts
+    assert (receipt.is_flat, receipt.is_gone, receipt.is_killed) == (False, True, False)
