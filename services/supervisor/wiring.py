@@ -1,6 +1,10 @@
-"""Which runtime this host has, and what engines find in it: the supervisor's parts, chosen by its settings."""
+"""Which runtime this host has, and what engines find in it: the supervisor's parts, chosen by its settings.
+
+Docker's client, a quarter of what a supervisor imports, comes with the first Docker engine.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,7 +21,6 @@ from flotilla.schemas.environment import RuntimeChoice
 from flotilla.schemas.fault import FaultError
 from flotilla.schemas.session import OwnPlace
 from flotilla.services.supervisor.adapters.attached_catalogs import attached_paths
-from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 from flotilla.services.supervisor.adapters.engine_connections import EngineConnections
 from flotilla.services.supervisor.adapters.identity_file import IdentityFile
 from flotilla.services.supervisor.adapters.process_runtime import ProcessRuntime
@@ -29,6 +32,9 @@ from flotilla.services.supervisor.launching import Launches
 from flotilla.services.supervisor.observers import Observers
 from flotilla.services.supervisor.ports import CacheUsers, Connections, ContainerRuntime, CredentialDesk
 from flotilla.services.supervisor.settings import SupervisorSettings
+
+if TYPE_CHECKING:
+    from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 
 log = get_logger(__name__)
 
@@ -59,7 +65,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         return self.docker and self.image
 
 
-async def prepare(runtime: DockerRuntime, image: str, *, look_only: bool = False) -> Readiness:
+async def prepare(runtime: "DockerRuntime", image: str, *, look_only: bool = False) -> Readiness:
     """Makes sure of the engines' network, or only looks for it, and looks for their image.
 
     Never raises: the answer says what is wrong.
@@ -94,15 +100,17 @@ async def choose_runtime(settings: SupervisorSettings) -> ContainerRuntime:
     return process_runtime(settings)
 
 
-async def _sweep(docker: DockerRuntime) -> None:
+async def _sweep(docker: "DockerRuntime") -> None:
     try:
         await docker.sweep_checks()
     except FaultError as error:
         log.warning("no look for checks that were left", fault=error.fault.message)
 
 
-def docker_runtime(settings: SupervisorSettings) -> DockerRuntime:
+def docker_runtime(settings: SupervisorSettings) -> "DockerRuntime":
     """The Docker engine of these settings; nothing is asked of it yet."""
+    from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime  # noqa: PLC0415
+
     return DockerRuntime(
         settings.docker_url, settings.profile, subnet=settings.subnet, egress_subnet=settings.egress_subnet
     )
@@ -119,6 +127,8 @@ def guest_runtime(place: OwnPlace, state: Path) -> ContainerRuntime:
     """The runtime of the supervisor that left `place` in this state folder, for whoever stops its engines without it."""
     if place.runtime == RuntimeChoice.PROCESS:
         return ProcessRuntime(state / "sessions", (), owner=place.owner, host=place.host, is_guest=True)
+    from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime  # noqa: PLC0415
+
     profile = ContainerProfile(owner=place.owner, host=place.host, image="", network="")
     return DockerRuntime(place.docker_url, profile, subnet="")
 
@@ -156,7 +166,8 @@ def launches(
     settings: SupervisorSettings, runtime: ContainerRuntime, cache: CacheUsers, secrets: SecretStore
 ) -> Launches:
     """What engines of this host are given."""
-    is_mounted = isinstance(runtime, DockerRuntime) and settings.catalog.startswith("/")
+    docker = cast("DockerRuntime", runtime) if runtime.kind == RuntimeChoice.DOCKER else None
+    is_mounted = docker is not None and settings.catalog.startswith("/")
     attached = (lambda: attached_paths(settings.catalog)) if is_mounted else None
     return Launches(
         credential_desk(settings),
@@ -164,7 +175,7 @@ def launches(
         cache,
         surroundings(settings, runtime.kind),
         is_isolated=runtime.is_isolated,
-        image=runtime.image_id if isinstance(runtime, DockerRuntime) else None,
+        image=docker.image_id if docker is not None else None,
         attached=attached,
     )
 

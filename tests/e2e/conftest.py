@@ -3,25 +3,32 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from flotilla.client.client import Flotilla
-from flotilla.stack.runtime import ask_docker
+from flotilla.stack.runtime import DockerAnswer, ask_docker
 from tests.e2e.stacks import RunningStack
+
+
+@cache
+def _docker() -> DockerAnswer:
+    """Asked once: that takes a process with all of the supervisor's imports."""
+    return asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e"), look_only=True))
 
 
 def best_runtime() -> str:
     """Docker where it is there or has to be, else local processes: for what one of them shows as well as both."""
     has_to_be = os.environ.get("FLOTILLA_REQUIRE_DOCKER") == "1"
-    answer = asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e"), look_only=True))
+    answer = _docker()
     return "docker" if has_to_be or (answer.docker and answer.image) else "process"
 
 
 def require_docker() -> None:
     """Skips the test where there is no Docker engine with the engines' image, or fails it where there has to be one."""
-    answer = asyncio.run(ask_docker(Path("/var/lib/flotilla-e2e"), look_only=True))
+    answer = _docker()
     if answer.docker and answer.image:
         return
     if os.environ.get("FLOTILLA_REQUIRE_DOCKER") == "1":
