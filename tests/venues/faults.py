@@ -10,7 +10,7 @@ from typing import Final
 
 from flotilla.schemas.fault import FaultError
 from tests.venues.arena import Arena, Engine
-from tests.venues.judge import Sample, Session, of_mismatch, of_named, of_states
+from tests.venues.judge import UNNAMED_S, Sample, Session, of_mismatch, of_named, of_states
 from tests.venues.menus import MENUS, Fault
 from tests.venues.places import Place
 from tests.venues.tally import Tally
@@ -71,7 +71,7 @@ async def endure(engine: Engine, fault: Fault, seconds: float) -> tuple[list[str
     else:
         for verb, body in menu.mending:
             await engine.venue.control(verb, **body)
-        await watch.during(12.0 if fault.is_foreign else 0.0)
+        await watch.during(UNNAMED_S if fault.is_for_a_person else 0.0, until="mismatch")
         await engine.trades(_RECOVERS_S, reads_s=_READS_S)
     ledger, sessions, differing = await engine.settled(_TOLD_S, by_hand=menu.others, accepted=engine.accepted)
     wrong += [*differing, *of_named(ledger, engine.place.instrument, _named(sessions))]
@@ -105,10 +105,10 @@ class _Watch:
         self.samples: list[Sample] = []
         self._engine, self._began, self._known = engine, time.monotonic(), 0
 
-    async def during(self, seconds: float) -> None:
-        """Looks for so long."""
+    async def during(self, seconds: float, until: str = "") -> None:
+        """Looks for so long, or until it says that state."""
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and (not self.samples or self.samples[-1].state != until):
             with suppress(FaultError):
                 await self._look()
             await asyncio.sleep(_SAMPLE_S)

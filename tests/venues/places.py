@@ -16,6 +16,8 @@ from tests.integration.exchanges.running import Venue, exchange
 from tests.venues.judge import Ledger, Order, Position, Trade
 
 _MS: Final = 1_000_000
+_UP_S: Final = 180.0
+"""How long an exchange may take until it listens: what a loaded machine needs is not what is counted."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,9 +178,8 @@ PLACES: Final = {"binance": BINANCE, "okx": OKX}
 async def running(place: Place, seed: int, accounts: Sequence[str] = ("main",)) -> AsyncIterator[Venue]:
     """An exchange of that kind on free ports."""
     options = [f"--account={place.account.format(name)}" for name in accounts]
-    async with exchange(
-        "--quiet", "--seed", str(seed), "--interval", "0.1", *options, module=place.module
-    ) as venue:
+    arguments = ("--quiet", "--seed", str(seed), "--interval", "0.1", *options)
+    async with exchange(*arguments, module=place.module, deadline_s=_UP_S) as venue:
         yield venue
 
 

@@ -172,7 +172,11 @@ class Heard:
 
 @asynccontextmanager
 async def exchange[V: Venue](
-    *options: str, module: str = "exchanges.binance", venue: type[V] = Venue, host: str = "127.0.0.1"
+    *options: str,
+    module: str = "exchanges.binance",
+    venue: type[V] = Venue,
+    host: str = "127.0.0.1",
+    deadline_s: float = DEADLINE_S,
 ) -> AsyncIterator[V]:
     """An exchange on free ports, as a process of its own; it is ended in good form."""
     process = await asyncio.create_subprocess_exec(
@@ -181,7 +185,7 @@ async def exchange[V: Venue](
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), deadline_s)).decode()
         found = re.search(r"on port (\d+), control on port (\d+)", line)
         assert found, line
         async with asyncio.TaskGroup() as tasks, session() as client:
