@@ -3,11 +3,12 @@
 import asyncio
 import json
 import random
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable
-from typing import Any
-
-import pytest
+from decimal import Decimal
+from itertools import accumulate
+from typing import Any, Final
 
 from flotilla.client.client import ENDED, Flotilla
 from flotilla.schemas.states import RunState
@@ -20,6 +21,8 @@ from tests.integration.exchanges.okx_running import OkxVenue
 from tests.integration.exchanges.running import Trade, exchange
 
 type Ledger = Callable[[], Awaitable[list[Trade]]]
+STARTED_S: Final = 90.0
+"""Three engines start at once, on a machine that may have other work."""
 EMA = ("--strategy", "ema_cross", "--set", "fast_ema_period=1", "--set", "slow_ema_period=2")
 
 
@@ -32,6 +35,17 @@ def host_of(runtime: str) -> str:
     ).stdout
     address: str = json.loads(shown)[0]["addr_info"][0]["local"]
     return address
+
+
+def paper_port(host: str) -> int:
+    """The one of both ports of paper trading that nobody has there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, 4002))
+        except OSError:
+            return 7497
+    return 4002
 
 
 async def started(stack: RunningStack, name: str, venue: str, bars: str, *more: str) -> str:
@@ -62,7 +76,7 @@ async def trades_and_stops(
     bar: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
     """Waits until it holds something, has it flattened, and compares its record with the ledger, trade by trade."""
-    await fleet.wait_for(name, (RunState.TRADING,), session_id=session, timeout_s=60)
+    await fleet.wait_for(name, (RunState.TRADING,), session_id=session, timeout_s=STARTED_S)
 
     async def holds() -> bool:
         if bar is not None:
@@ -78,13 +92,26 @@ async def trades_and_stops(
     assert view.session.state == RunState.STOPPED, view.session
     assert view.session.last_seq is not None
     await record_is_complete(fleet, name, session, view.session.last_seq)
-    recorded = [each.data async for each in fleet.all_events(name, session_id=session, kind="fill")]
-    assert len(recorded) >= 4
-    assert trades_in(recorded) == await ledger()
+    recorded = {
+        kind: [each.data async for each in fleet.all_events(name, session_id=session, kind=kind)]
+        for kind in ("fill", "order", "position")
+    }
+    assert trades_in(recorded["fill"]) == await ledger()
+    assert any(each["status"] == "PARTIALLY_FILLED" for each in recorded["order"])
+    assert_positions_follow(recorded["fill"], recorded["position"])
+
+
+def assert_positions_follow(fills: list[dict[str, Any]], positions: list[dict[str, Any]]) -> None:
+    """Each fill made the position what all fills until then add up to, and the last one left nothing."""
+    signed = [Decimal(each["last_qty"]) * (1 if each["side"] == "BUY" else -1) for each in fills]
+    held = [Decimal(each["signed_qty"]) for each in positions]
+    assert held == list(accumulate(signed))
+    assert len(held) >= 4
+    assert held[-1] == 0
 
 
 async def on_binance(stack: RunningStack, fleet: Flotilla) -> None:
-    async with exchange("--interval", "0.05", host=host_of(stack.runtime)) as venue:
+    async with exchange(host=host_of(stack.runtime)) as venue:
         await venue.control("conduct", parts=3)
         addresses = {"base_url_http": venue.http, "base_url_ws": venue.ws, "base_url_ws_stream": venue.ws}
         await stores(
@@ -102,7 +129,8 @@ async def on_binance(stack: RunningStack, fleet: Flotilla) -> None:
 
 
 async def on_okx(stack: RunningStack, fleet: Flotilla) -> None:
-    async with exchange("--interval", "0.05", module="exchanges.okx", venue=OkxVenue) as venue:
+    host = host_of(stack.runtime)
+    async with exchange(module="exchanges.okx", venue=OkxVenue, host=host) as venue:
         await venue.control("conduct", parts=3)
         await stores(stack, "on_okx", "okx", okx_secret(venue.http, venue.ws))
         chosen = 'OKX=okx,secret=on_okx,instrument_types=["SWAP"],execution={"margin_mode":"CROSS"}'
@@ -117,24 +145,21 @@ async def on_okx(stack: RunningStack, fleet: Flotilla) -> None:
 
 
 async def on_interactive_brokers(stack: RunningStack, fleet: Flotilla) -> None:
-    """Paper trading is at its own ports there, so that the gateway has an address of its own."""
-    host = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.2"
-    async with gateway_process("--interval", "0.05", host=host, port=4002) as gateway:
+    """Paper trading is at ports of its own there, so that the gateway has an address of its own where it can have one."""
+    host = host_of(stack.runtime)
+    if host == "127.0.0.1":
+        host = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.2"
+    async with gateway_process(host=host, port=paper_port(host)) as gateway:
         await gateway.control("conduct", parts=3)
-        chosen = f"IB=interactive_brokers,account=DU1234567,ibg_host={host}"
+        chosen = f"IB=interactive_brokers,account=DU1234567,ibg_host={host},ibg_port={gateway.port}"
         bars = "AAPL.NASDAQ-5-SECOND-LAST-EXTERNAL"
         session = await started(stack, "on-ib", chosen, bars, "--set", "trade_size=30")
         await trades_and_stops(stack, fleet, "on-ib", session, gateway.trades)
         assert await gateway.held() == 0
 
 
-async def test_an_engine_trades_on_the_binance_exchange(stack: RunningStack, fleet: Flotilla) -> None:
-    await on_binance(stack, fleet)
-
-
-@pytest.mark.parametrize("runtime", ["process"], indirect=True)
-async def test_engines_trade_on_okx_and_at_interactive_brokers(stack: RunningStack, fleet: Flotilla) -> None:
-    """Live trading in Docker differs from this in what the test before shows: how an engine reaches an exchange."""
+async def test_engines_trade_on_each_exchange(stack: RunningStack, fleet: Flotilla) -> None:
+    """Side by side, since each of them mostly waits."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(on_okx(stack, fleet))
-        tasks.create_task(on_interactive_brokers(stack, fleet))
+        for trades_on in (on_binance, on_okx, on_interactive_brokers):
+            tasks.create_task(trades_on(stack, fleet), name=trades_on.__name__)
