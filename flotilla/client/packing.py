@@ -128,4 +128,6 @@ def _name(files: dict[str, bytes], path: Path) -> str:
             raise invalid(FieldError("path", "pyproject.toml: `project` is no table: write [project]"))
         said = str(table.get("name", ""))
     stem = path.resolve().stem if path.suffix == ".py" else path.resolve().name
-    return re.sub(r"[^a-z0-9_]+", "_", (said or stem).lower()).strip("_")
+    if not (name := said or stem).isascii():
+        require_name(name)
+    return re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")

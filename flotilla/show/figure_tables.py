@@ -93,21 +93,25 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None, currency: str)
     return made
 
 
+def is_default_balance(config: BacktestConfig) -> bool:
+    """True where nobody said with how much it begins, as far as can be seen."""
+    return config.initial_balance == _DEFAULT_BALANCE
+
+
 def began_with(config: BacktestConfig, currency: str) -> str:
-    """`1,000,000.00 BTC, the default (--balance)`: nobody who left it out meant so many; empty where venues have balances of their own."""
+    """`1,000,000.00 BTC`; empty where venues have balances of their own."""
     if any(each.starting_balances or each.base_currency for each in config.venue_settings.values()):
         return ""
     where = " at each venue" if len(config.venues) > 1 else ""
-    is_default = config.initial_balance == _DEFAULT_BALANCE
-    return (
-        f"{money(config.initial_balance, currency)}{where}{', the default (--balance)' if is_default else ''}"
-    )
+    return f"{money(config.initial_balance, currency)}{where}"
 
 
 def _money(backtest: BacktestView, metrics: Metrics, told: Told) -> Table:
     made, currency = _facts(), backtest.currency or ""
     if began := began_with(backtest.config, currency):
-        made.add_row("initial balance", began)
+        # Nobody who left it out meant a million of whatever the currency is.
+        is_default = is_default_balance(backtest.config)
+        made.add_row("initial balance", f"{began}, the default (--balance)" if is_default else began)
     made.add_row("final equity", written("final_equity", metrics.final_equity, currency))
     made.add_row("final balance", formats.money(told.balances) or UNDEFINED)
     made.add_row("fees", formats.money(told.fees) or UNDEFINED)

@@ -99,6 +99,8 @@ def _when_away(problem: Fault, asked: Asked) -> str:
     missing = "`flotilla doctor` says what is missing"
     if asked.group == "instrument":
         return "look at the venue's address and at the key (`flotilla secret ls`); nothing was stored"
+    if "--wheels" in problem.message:
+        return ""  # It is the package index that is away, and the message says the way round it.
     if not problem.error_id:
         return f"start the stack with `flotilla up`; {missing}"
     return missing if problem.retry_after_s is None else f"{_again(problem, asked)}; {missing}"

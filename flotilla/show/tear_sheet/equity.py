@@ -8,7 +8,7 @@ from flotilla.schemas.backtest import Metrics
 from flotilla.schemas.figures import FIGURES, OF_EQUITY, UNDEFINED, amounts, days, share, written
 from flotilla.schemas.thinning import Point
 from flotilla.show import formats
-from flotilla.show.figure_tables import began_with
+from flotilla.show.figure_tables import began_with, is_default_balance
 from flotilla.show.tear_sheet.analysis import Year, drawdowns, monthly_returns
 from flotilla.show.tear_sheet.charts import Line, Time, time_chart
 from flotilla.show.tear_sheet.html import Html, element, joined, note, section, table
@@ -65,8 +65,11 @@ def _of_equity(record: Record, metrics: Metrics) -> Iterator[tuple[str, ...]]:
 
 def _money(record: Record, metrics: Metrics) -> Iterator[tuple[str, ...]]:
     began = began_with(record.view.config, record.currency)
+    began_label = (
+        "initial balance, the default" if is_default_balance(record.view.config) else "initial balance"
+    )
     rows = (
-        *((("initial balance", began),) if began else ()),
+        *(((began_label, began),) if began else ()),
         ("final equity", written("final_equity", metrics.final_equity, record.currency)),
         ("final balance", amounts(record.balances) or UNDEFINED),
         ("fees", amounts(record.fees) or UNDEFINED),

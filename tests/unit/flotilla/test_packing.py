@@ -47,6 +47,13 @@ def test_a_package_is_called_as_its_project_folder_or_file(
     assert packed(tmp_path / path, given).name == name
 
 
+def test_no_letter_of_a_name_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "Über.py").write_text("")
+    with pytest.raises(FaultError, match=r"'Über' cannot name a package: lower case letters"):
+        packed(tmp_path / "Über.py")
+    assert packed(tmp_path / "Über.py", "ueber").name == "ueber"
+
+
 def test_a_folder_that_is_a_python_package_keeps_its_name(tmp_path: Path) -> None:
     folder = project(tmp_path / "mine", **{"__init__.py": ""})
     assert sorted(unpack(packed(folder).archive)) == ["mine/__init__.py", "mine/mine.py"]

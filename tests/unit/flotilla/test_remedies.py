@@ -10,6 +10,7 @@ import click
 import pytest
 
 from flotilla.cli.main import cli
+from flotilla.client.pip import out_of_reach
 from flotilla.schemas.fault import Fault, FaultCode, FieldError
 from flotilla.services.orchestrator.engines.core.leases import Lease, held_text
 from flotilla.show.remedies import Asked, asked_by, remedy_of
@@ -96,6 +97,8 @@ def test_a_stack_that_answered_is_not_to_be_started() -> None:
         remedy(FaultCode.UNAVAILABLE, "engine ls", error_id="e") == "`flotilla doctor` says what is missing"
     )
     assert remedy(FaultCode.BUSY, "engine ls", retry_after_s=5.0) == "try again in 5 s"
+    index_is_away = out_of_reach(["joblib"], "no route to host").fault
+    assert remedy_of(index_is_away, Asked(group="package", verb="push")) == ""
 
 
 @pytest.mark.parametrize(
