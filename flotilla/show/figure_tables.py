@@ -95,7 +95,7 @@ def _figures(metrics: Metrics, theirs: NautilusStatistics | None, currency: str)
 
 def is_default_balance(config: BacktestConfig) -> bool:
     """True where nobody said with how much it begins, as far as can be seen."""
-    return config.initial_balance == _DEFAULT_BALANCE
+    return bool(config.initial_balance == _DEFAULT_BALANCE)
 
 
 def began_with(config: BacktestConfig, currency: str) -> str:
