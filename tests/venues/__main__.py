@@ -30,7 +30,8 @@ COUNTS = ("kills", "stops", "faults")
 def main() -> int:
     """The exit code."""
     chosen = _options()
-    # A run that is ended lets its stack and its exchanges go.
+    # A run that is ended lets its stack and its exchanges go; a shell has those in the background ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     tallies = asyncio.run(_run(chosen))
     say("\n" + "\n\n".join(each.table() for each in tallies))

@@ -10,7 +10,7 @@ type Verb = tuple[str, dict[str, Any]]
 
 class Fault(msgspec.Struct, frozen=True):
     """One of an exchange's list. `is_foreign`: it changes the account, and a person has to know (`mismatch`).
-    `is_doubtful`: orders are answered so that the engine may take for ended what is open, which only a person can settle.
+    `is_doubtful`: orders are open that the engine does not know of, or takes for ended, which only a person can settle.
     `is_end`: the engine cannot trade there any more afterwards.
     """
 
@@ -92,7 +92,7 @@ def _binance() -> Menu:
             Fault("limits", (("limits", {"weight": 100, "orders_minute": 20}),)),
             Fault("halt", (("status", {**symbol, "status": "TRADING_HALT"}),)),
             Fault("changed tick", (("tick", {**symbol, "tick": "0.5", "step": "0.001"}),)),
-            Fault("order by hand", (("place", {"order": by_hand}),)),
+            Fault("order by hand", (("place", {"order": by_hand}),), is_doubtful=True),
             Fault("position by hand", (("hand_position", hand),), is_foreign=True),
             Fault("old position by hand", (("hand_position", {**hand, "age_days": 9}),), is_foreign=True),
             Fault("delisting", (("delist", symbol),), is_foreign=True, is_end=True),
@@ -130,7 +130,7 @@ def _okx() -> Menu:
             Fault("limits", (("limits", {"orders_two_seconds": 2}),)),
             Fault("halt", (("status", {**instrument, "status": "suspend"}),)),
             Fault("changed tick", (("tick", {**instrument, "tick": "0.5", "step": "0.01"}),)),
-            Fault("order by hand", (("place", {"order": by_hand}),)),
+            Fault("order by hand", (("place", {"order": by_hand}),), is_doubtful=True),
             Fault("position by hand", (("hand_position", hand),), is_foreign=True),
             Fault("old position by hand", (("hand_position", {**hand, "age_days": 9}),), is_foreign=True),
             Fault("delisting", (("delist", instrument),), is_foreign=True, is_end=True),
