@@ -13,16 +13,20 @@ from flotilla.engine_sidecar.engine.repairs.ib_unknown_contracts import repair_i
 from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
 from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
 from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_reduce_only
+from flotilla.engine_sidecar.engine.repairs.reports_while_trading import repair_reports_while_trading
+from flotilla.engine_sidecar.engine.repairs.torn_positions import repair_torn_positions
 
 
 def repair(kernel: Any) -> None:
     """Mends the clients and the execution engine of a node that was built."""
+    repair_torn_positions(kernel.cache)
     repair_explained_positions(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
     for client in (*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()):
         repair_ib_unknown_contracts(client)
     for client in kernel.exec_engine._clients.values():
         repair_binance_closings(client)
+        repair_reports_while_trading(client, kernel.cache)
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)

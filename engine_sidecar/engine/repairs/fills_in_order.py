@@ -32,7 +32,7 @@ def repair_order_of_fills(engine: Any) -> None:
             if order in reports
             for fill in found
         ]
-        for fill, report in sorted(fills, key=lambda each: _moment(each[0])):
+        for fill, report in sorted(fills, key=lambda each: moment(each[0])):
             try:
                 _apply(engine, report, fill)
             except InvalidStateTrigger as error:
@@ -48,7 +48,7 @@ def repair_explained_positions(engine: Any) -> None:
     def adjust_others(mass_status: Any) -> None:
         orders, fills = dict(mass_status._order_reports), dict(mass_status._fill_reports)
         adjust(mass_status)
-        for instrument_id in _explained(engine, mass_status.position_reports, fills):
+        for instrument_id in _explained(engine, mass_status.position_reports, orders, fills):
             _put_back(
                 mass_status._order_reports, orders, lambda each, own=instrument_id: each.instrument_id == own
             )
@@ -65,16 +65,12 @@ def _put_back(now: dict[Any, Any], before: dict[Any, Any], is_meant: Any) -> Non
     now.update({key: each for key, each in before.items() if is_meant(each)})
 
 
-def _explained(engine: Any, positions: Any, fills: dict[Any, Any]) -> set[Any]:
+def _explained(engine: Any, positions: Any, orders: dict[Any, Any], fills: dict[Any, Any]) -> set[Any]:
     """The instruments of which what the engine has and the trades that it has not add up to what the venue holds."""
     cache, net = engine._cache, defaultdict[Any, Decimal](Decimal)
-    for fill in (each for found in fills.values() for each in found):
-        client_id = fill.client_order_id or cache.client_order_id(fill.venue_order_id)
-        order = cache.order(client_id) if client_id is not None else None
-        if order is None or fill.trade_id not in order.trade_ids:
-            net[fill.instrument_id] += fill.last_qty.as_decimal() * (
-                1 if fill.order_side == OrderSide.BUY else -1
-            )
+    for number, found in fills.items():
+        sign = 1 if found[0].order_side == OrderSide.BUY else -1
+        net[found[0].instrument_id] += sign * _unheard(cache, orders.get(number), found)
     return {
         instrument_id
         for instrument_id, reports in positions.items()
@@ -85,7 +81,22 @@ def _explained(engine: Any, positions: Any, fills: dict[Any, Any]) -> set[Any]:
     }
 
 
-def _moment(fill: Any) -> tuple[int, int, str]:
+def _unheard(cache: Any, report: Any, fills: list[Any]) -> Decimal:
+    """What an order was filled by those of its trades that the engine does not have.
+
+    No more than the venue's report has more than the engine: what was made up for a trade has another id.
+    """
+    client_id = fills[0].client_order_id or cache.client_order_id(fills[0].venue_order_id)
+    order = cache.order(client_id) if client_id is not None else None
+    if order is None:
+        return sum((each.last_qty.as_decimal() for each in fills), Decimal())
+    unheard = (each.last_qty.as_decimal() for each in fills if each.trade_id not in order.trade_ids)
+    filled = order.quantity if report is None else report.filled_qty
+    more: Decimal = filled.as_decimal() - order.filled_qty.as_decimal()
+    return min(sum(unheard, Decimal()), more)
+
+
+def moment(fill: Any) -> tuple[int, int, str]:
     """Venues count trades, and their clocks in milliseconds."""
     trade = fill.trade_id.value
     return fill.ts_event, len(trade), trade

@@ -12,8 +12,8 @@ from nautilus_trader.model.enums import OrderStatus
 
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
 
-type CatchUp = Callable[[Any, set[str]], Awaitable[None]]
-"""Asks a client's venue for its trades in these instruments, and takes those that are missing."""
+type CatchUp = Callable[[Any, set[str]], Awaitable[bool]]
+"""Asks a client's venue for its trades in these instruments, and takes those that are missing; false where it did not answer."""
 
 
 def unheard(found: Iterable[Difference]) -> set[str]:
@@ -40,7 +40,8 @@ def take(kernel: Any, fills: Iterable[Any]) -> None:
 def ask_for_trades_first(engine: Any, clients: tuple[Any, ...], catch_up: CatchUp) -> None:
     """Has an execution engine ask for trades wherever it is about to learn from an order's report what the order was filled.
 
-    Where the venue does not tell them it makes one up as before.
+    Where the venue has none it makes one up as before. Where the venue did not answer, the report says what the engine knows already:
+    the order stays open, and the next look asks again.
     """
     for client in clients:
         _wrap_one(engine, client, catch_up)
@@ -69,18 +70,22 @@ def _wrap_one(engine: Any, client: Any, catch_up: CatchUp) -> None:
 
 
 async def _catch_up(engine: Any, client: Any, reports: list[Any], catch_up: CatchUp) -> bool:
-    """False where nothing is missing."""
-    behind = set()
+    """False where nothing was missing, or was told."""
+    behind = []
     for report in reports:
         order = _order_of(engine, report)
         if order is None or order.is_closed or report.filled_qty <= order.filled_qty:
             continue
         if order.status == OrderStatus.SUBMITTED:
             engine._generate_order_accepted(order, report)  # else the venue's id of it is not known
-        behind.add(report.instrument_id.value)
-    if behind:
-        await catch_up(client, behind)
-    return bool(behind)
+        behind.append((order, report))
+    if not behind:
+        return False
+    is_told = await catch_up(client, {report.instrument_id.value for _, report in behind})
+    for order, report in [] if is_told else behind:
+        report.filled_qty = order.filled_qty
+        report.order_status = OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.ACCEPTED
+    return is_told
 
 
 def _is_recent(engine: Any, report: Any) -> bool:

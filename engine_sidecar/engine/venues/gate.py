@@ -266,13 +266,15 @@ class VenueGate:
                 self._foreign.forget_flat(each.client, each.instrument)
         return differences(str(client.id), engine, venue), moving
 
-    async def _catch_up(self, client: Any, instruments: set[str]) -> None:
-        """Takes the fills that were not heard; where the venue does not tell them, what differs is told all the same."""
+    async def _catch_up(self, client: Any, instruments: set[str]) -> bool:
+        """Takes the fills that were not heard; false where the venue does not tell them: what differs is told all the same."""
         async with self._one_at_a_time:
             try:
                 take(self._kernel, await self._reports.fills(client, instruments))
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"fills that may be missing: {error}")
+                return False
+        return True
 
     async def _settle(self, client: Any, noted: Collection[tuple[str, str]], venue: Side) -> None:
         await self._claims.settle(

@@ -1,10 +1,13 @@
-"""Which orders an engine may have missed a fill of."""
+"""Which orders an engine may have missed a fill of, and what is taken of a report of one."""
 
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from nautilus_trader.model.enums import OrderStatus
 
-from flotilla.engine_sidecar.engine.venues.catching_up import unheard
+from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, unheard
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
 
 
@@ -28,3 +31,50 @@ def test_trades_are_asked_for_where_a_fill_of_an_open_order_would_explain_it(
     }
     found = Difference("V", what, "X", "A", **quantities)  # type: ignore[arg-type]
     assert unheard([found]) == ({"X"} if asked else set())
+
+
+@pytest.mark.parametrize(
+    ("is_told", "filled", "taken"),
+    [
+        (True, 0, (OrderStatus.FILLED, 3)),
+        (False, 0, (OrderStatus.ACCEPTED, 0)),
+        (False, 1, (OrderStatus.PARTIALLY_FILLED, 1)),
+    ],
+)
+async def test_while_a_venue_does_not_tell_its_trades_no_report_says_what_an_order_was_filled(
+    is_told: bool, filled: int, taken: tuple[OrderStatus, int]
+) -> None:
+    """NautilusTrader would make up a trade of the difference."""
+    order = SimpleNamespace(
+        status=OrderStatus.ACCEPTED, is_closed=False, filled_qty=filled, client_order_id="O-1"
+    )
+
+    def report() -> SimpleNamespace:
+        return SimpleNamespace(
+            client_order_id="O-1",
+            instrument_id=SimpleNamespace(value="X.V"),
+            account_id="V-1",
+            order_status=OrderStatus.FILLED,
+            filled_qty=3,
+        )
+
+    async def one(_: object) -> SimpleNamespace:
+        return report()
+
+    async def all_of_them() -> tuple[list[Any], set[Any]]:
+        return [report()], set()
+
+    async def catch_up(_: object, instruments: set[str]) -> bool:
+        assert instruments == {"X.V"}
+        return is_told
+
+    client = SimpleNamespace(account_id="V-1", generate_order_status_report=one)
+    engine = SimpleNamespace(
+        _cache=SimpleNamespace(order=lambda _: order),
+        _order_local_activity_ns={},
+        _query_order_status_reports=all_of_them,
+    )
+    ask_for_trades_first(engine, (client,), catch_up)
+    (listed,), _ = await engine._query_order_status_reports()
+    for found in (await client.generate_order_status_report(None), listed):
+        assert (found.order_status, found.filled_qty) == taken

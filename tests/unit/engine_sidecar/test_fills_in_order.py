@@ -1,10 +1,11 @@
-"""What several orders were filled while nobody listened reaches the position in the venue's order. The stock package fails it: if it does not
-any more, repairs/fills_in_order.py goes.
+"""What several orders were filled while nobody listened reaches the position in the venue's order, and nothing is made up beside it. The stock
+package fails it: where it does not any more, repairs/fills_in_order.py, reports_while_trading.py or torn_positions.py goes.
 """
 
 import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from nautilus_trader.live.execution_engine import LiveExecutionEngine
 from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.enums import (
     LiquiditySide,
+    OmsType,
     OrderSide,
     OrderStatus,
     OrderType,
@@ -37,6 +39,7 @@ from nautilus_trader.model.identifiers import (
     VenueOrderId,
 )
 from nautilus_trader.model.objects import Money
+from nautilus_trader.model.position import Position
 from nautilus_trader.portfolio.portfolio import Portfolio
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
@@ -45,6 +48,8 @@ from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
     repair_explained_positions,
     repair_order_of_fills,
 )
+from flotilla.engine_sidecar.engine.repairs.reports_while_trading import repair_reports_while_trading
+from flotilla.engine_sidecar.engine.repairs.torn_positions import repair_torn_positions
 
 PERP = TestInstrumentProvider.btcusdt_perp_binance()
 ACCOUNT = AccountId("BINANCE-001")
@@ -154,13 +159,7 @@ def test_fills_are_adopted_by_time_each_once(engine: Any) -> None:
 
 def test_what_an_order_of_the_engine_was_filled_is_adopted_by_time_too(engine: Any) -> None:
     repair_order_of_fills(engine)
-    before = ExecutionMassStatus(
-        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
-    )
-    accepted = order(RESTS, OrderType.LIMIT, OrderSide.BUY, "0.030")
-    accepted.order_status, accepted.filled_qty = OrderStatus.ACCEPTED, PERP.make_qty(0)
-    before.add_order_reports([accepted])
-    assert engine._reconcile_execution_mass_status(before)
+    accepted(engine)
     assert engine._cache.positions_open() == []
     assert engine._reconcile_execution_mass_status(mass_status())
     assert held(engine) == ("0.020", pytest.approx(AVERAGE))
@@ -216,6 +215,77 @@ def test_trades_that_explain_a_position_with_a_kept_state_are_left_as_they_are(e
     assert engine._reconcile_execution_mass_status(without_the_first())
     assert {each.value for each in told(engine)} == {each[0] for each in (*TRADES, LAST)}
     assert held(engine) == ("0.030", pytest.approx(148_000 / 3))
+
+
+def test_an_order_whose_fill_was_made_up_explains_no_more_than_it_was_filled(engine: Any) -> None:
+    """Its trade has another id at the venue, and is told again and again as long as it is among the last."""
+    repair_explained_positions(engine)
+    repair_order_of_fills(engine)
+    known(engine)
+    sold = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    sold.add_order_reports([order(SELLS, OrderType.MARKET, OrderSide.SELL, "0.010")])
+    sold.add_fill_reports([fill(2, "made-up", *TRADES[1][1:])])
+    assert engine._reconcile_execution_mass_status(sold)
+    assert engine._reconcile_execution_mass_status(without_the_first())
+    assert {each.value for each in told(engine)} == {"11", "made-up", "13", "14"}
+    assert held(engine)[0] == "0.030"
+
+
+def test_a_kept_position_gets_the_fills_that_only_its_orders_have(engine: Any) -> None:
+    repair_order_of_fills(engine)
+    engine._reconcile_execution_mass_status(mass_status())
+    (whole,) = engine._cache.positions_open()
+    first, *_ = whole.events
+    for torn in (Position(PERP, first), None):
+        if torn is not None:
+            engine._cache.add_position(torn, OmsType.NETTING)
+            assert held(engine)[0] == "0.020"
+        repair_torn_positions(engine._cache)
+        assert held(engine) == ("0.020", pytest.approx(AVERAGE))
+        (position,) = engine._cache.positions_open()
+        assert [each.value for each in position.trade_ids] == ["11", "12", "13"]
+
+
+def accepted(engine: Any) -> None:
+    """An engine whose order rests."""
+    before = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    rests = order(RESTS, OrderType.LIMIT, OrderSide.BUY, "0.030")
+    rests.order_status, rests.filled_qty = OrderStatus.ACCEPTED, PERP.make_qty(0)
+    before.add_order_reports([rests])
+    assert engine._reconcile_execution_mass_status(before)
+
+
+def of_different_moments() -> ExecutionMassStatus:
+    """Trades were told before the order's last one, the position after the next order's."""
+    status = without_the_first()
+    status._order_reports = {key: each for key, each in status.order_reports.items() if key.value == RESTS}
+    status._fill_reports = {}
+    status.add_fill_reports([fill(3, *TRADES[2])])
+    return status
+
+
+def test_the_stock_package_makes_up_what_reports_of_different_moments_do_not_explain(engine: Any) -> None:
+    accepted(engine)
+    engine._reconcile_execution_mass_status(of_different_moments())
+    assert {each.value for each in told(engine)} - {each[0] for each in (*TRADES, LAST)}
+
+
+def test_reports_of_different_moments_leave_an_order_as_it_is_and_make_none_up(engine: Any) -> None:
+    client = SimpleNamespace(_send_mass_status_report=engine.reconcile_execution_mass_status)
+    repair_reports_while_trading(client, engine._cache)
+    accepted(engine)
+    client._send_mass_status_report(of_different_moments())
+    (order,) = engine._cache.orders()
+    assert (order.status, told(engine), engine._cache.positions_open()) == (OrderStatus.ACCEPTED, [], [])
+    status = of_different_moments()
+    status.add_fill_reports([fill(4, *LAST)])
+    client._send_mass_status_report(status)
+    assert [each.value for each in told(engine)] == ["13", "14"]
+    assert held(engine)[0] == "0.020"
 
 
 def told(engine: Any) -> list[Any]:
