@@ -21,7 +21,7 @@ def repair(kernel: Any) -> None:
     repair_explained_positions(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
     for client in kernel.exec_engine._clients.values():
-        repair_reports_while_trading(client, kernel.cache)
+        repair_reports_while_trading(client, kernel.cache, kernel.msgbus)
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)
