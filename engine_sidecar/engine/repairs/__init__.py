@@ -26,7 +26,7 @@ def repair(kernel: Any) -> None:
         repair_ib_unknown_contracts(client)
     for client in kernel.exec_engine._clients.values():
         repair_binance_closings(client)
-        repair_reports_while_trading(client, kernel.cache)
+        repair_reports_while_trading(client, kernel.cache, kernel.msgbus)
         repair_binance_symbols(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)

@@ -4,14 +4,24 @@ Binance's does so when its private stream is back: it asks for orders, trades an
 answers are of different moments. NautilusTrader takes them for one. What an order was filled after its trades were told it makes up, and
 for a position that is ahead of its orders, or behind, it makes up an order (`make soak` found both). So positions are left to the
 comparison with the venue, which asks a second time, and an order whose trades are not all there to the checks that ask for them.
+
+A trade of an order that was falsely rejected reaches the position, and the order not: it would be taken again with each such report.
 """
 
 from typing import Any
 
+from nautilus_trader.model.events import OrderFilled
 
-def repair_reports_while_trading(client: Any, cache: Any) -> None:
-    """Has the client hand on only what belongs together."""
-    send = client._send_mass_status_report
+
+def repair_reports_while_trading(client: Any, cache: Any, bus: Any) -> None:
+    """Has the client hand on only what belongs together, and no trade that was heard already."""
+    send, heard = client._send_mass_status_report, set()
+
+    def note(event: Any) -> None:
+        if isinstance(event, OrderFilled):
+            heard.add((event.instrument_id, event.trade_id))
+
+    bus.subscribe("events.order.*", note)
 
     def send_what_belongs_together(mass_status: Any) -> None:
         mass_status._position_reports = {}
@@ -19,6 +29,11 @@ def repair_reports_while_trading(client: Any, cache: Any) -> None:
             number: report
             for number, report in mass_status.order_reports.items()
             if not _is_ahead(cache, report, mass_status.fill_reports.get(number, []))
+        }
+        mass_status._fill_reports = {
+            number: unheard
+            for number, found in mass_status.fill_reports.items()
+            if (unheard := [each for each in found if (each.instrument_id, each.trade_id) not in heard])
         }
         send(mass_status)
 

@@ -276,7 +276,7 @@ def test_the_stock_package_makes_up_what_reports_of_different_moments_do_not_exp
 
 def test_reports_of_different_moments_leave_an_order_as_it_is_and_make_none_up(engine: Any) -> None:
     client = SimpleNamespace(_send_mass_status_report=engine.reconcile_execution_mass_status)
-    repair_reports_while_trading(client, engine._cache)
+    repair_reports_while_trading(client, engine._cache, engine._msgbus)
     accepted(engine)
     client._send_mass_status_report(of_different_moments())
     (order,) = engine._cache.orders()
@@ -286,6 +286,24 @@ def test_reports_of_different_moments_leave_an_order_as_it_is_and_make_none_up(e
     client._send_mass_status_report(status)
     assert [each.value for each in told(engine)] == ["13", "14"]
     assert held(engine)[0] == "0.020"
+
+
+def test_a_trade_that_was_heard_is_not_handed_on_again(engine: Any) -> None:
+    """A falsely rejected order does not have it, so that NautilusTrader would take it again."""
+    sent: list[ExecutionMassStatus] = []
+    heard: list[Any] = []
+    bus = SimpleNamespace(subscribe=lambda topic, handler: heard.append((topic, handler)))
+    client = SimpleNamespace(_send_mass_status_report=sent.append)
+    repair_reports_while_trading(client, engine._cache, bus)
+    repair_order_of_fills(engine)
+    engine._reconcile_execution_mass_status(mass_status())
+    (position,) = engine._cache.positions_open()
+    ((topic, hear),) = heard
+    hear(position.events[0])
+    client._send_mass_status_report(mass_status())
+    assert topic == "events.order.*"
+    (status,) = sent
+    assert [each.trade_id.value for found in status.fill_reports.values() for each in found] == ["12", "13"]
 
 
 def told(engine: Any) -> list[Any]:

@@ -22,7 +22,9 @@ async def connected(*, is_stopped: bool) -> tuple[bool, list[RunState]]:
         _asked=(),
         _hidden=str,
         _kernel=SimpleNamespace(
-            exec_engine=SimpleNamespace(_clients={}), trader=SimpleNamespace(strategies=list)
+            data_engine=SimpleNamespace(_clients={}),
+            exec_engine=SimpleNamespace(_clients={}),
+            trader=SimpleNamespace(strategies=list),
         ),
         _of_catalog=(),
         _conversions=SimpleNamespace(why_not=str),
