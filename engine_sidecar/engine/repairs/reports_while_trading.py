@@ -8,22 +8,27 @@ comparison with the venue, which asks a second time, and an order whose trades a
 A trade of an order that was falsely rejected reaches the position, and the order not: it would be taken again with each such report.
 """
 
-from typing import Any
+from collections import deque
+from typing import Any, Final
 
 from nautilus_trader.model.events import OrderFilled
+
+KEPT: Final = 10_000
+"""So many trades are remembered: more than a venue tells in one report."""
 
 
 def repair_reports_while_trading(client: Any, cache: Any, bus: Any) -> None:
     """Has the client hand on only what belongs together, and no trade that was heard already."""
-    send, heard = client._send_mass_status_report, set()
+    send, last = client._send_mass_status_report, deque[tuple[Any, Any]](maxlen=KEPT)
 
     def note(event: Any) -> None:
         if isinstance(event, OrderFilled):
-            heard.add((event.instrument_id, event.trade_id))
+            last.append((event.instrument_id, event.trade_id))
 
     bus.subscribe("events.order.*", note)
 
     def send_what_belongs_together(mass_status: Any) -> None:
+        heard = set(last)
         mass_status._position_reports = {}
         mass_status._order_reports = {
             number: report
