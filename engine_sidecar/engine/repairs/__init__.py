@@ -4,6 +4,7 @@ from typing import Any
 
 from flotilla.engine_sidecar.engine.repairs.binance_closings import repair_binance_closings
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
+from flotilla.engine_sidecar.engine.repairs.binance_trades import repair_binance_trades
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
     repair_explained_positions,
     repair_order_of_fills,
@@ -28,6 +29,7 @@ def repair(kernel: Any) -> None:
         repair_binance_closings(client)
         repair_reports_while_trading(client, kernel.cache, kernel.msgbus)
         repair_binance_symbols(client)
+        repair_binance_trades(client)
         repair_ib_made_up_orders(client)
         repair_okx_algo_orders(client)
         repair_okx_fees(client)

@@ -13,7 +13,7 @@ from flotilla.schemas.session import CacheAccess
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ZygoteProcess
-from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on
+from tests.integration.exchanges.engines import INSTRUMENT, KEYS, Engine, fills, fills_at, run_on, trades
 from tests.integration.exchanges.running import Venue, exchange_here, until
 
 FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
@@ -232,3 +232,19 @@ async def test_what_happened_while_a_killed_engine_was_down_is_adopted_where_its
 async def _resting(venue: Venue) -> dict[str, Any] | None:
     orders = (await venue.account())["orders"]
     return next((each for each in orders if each["status"] in ("NEW", "PARTIALLY_FILLED")), None)
+
+
+async def test_of_an_account_of_many_trades_an_engine_that_starts_anew_has_each(
+    zygote: ZygoteProcess, venue: Venue
+) -> None:
+    await venue.control("conduct", parts=600)
+    for _ in range(2):
+        order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.600"}
+        await venue.control("place", order=order)
+    there = await venue.trades()
+    assert len(there) == 1_200
+    engine = Engine(zygote, run_on(venue))
+    await engine.phase(RunState.MISMATCH)
+    assert trades(engine) == there
+    engine.process.send(LEAVE)
+    await engine.ended()
