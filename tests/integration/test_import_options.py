@@ -593,7 +593,8 @@ def test_a_file_with_a_hole_is_refused_before_it_is_read_whole(
     finally:
         tracemalloc.stop()
     assert f"line {line}: is longer than 1,048,576 characters" in said
-    assert peak < 100 << 20
+    # Up to 128 MiB of what was read wait to be written; how far the reader is ahead is up to its thread.
+    assert peak < 256 << 20
 
 
 def test_a_packed_file_that_was_cut_off_is_refused(tmp_path: Path, catalog: Path) -> None:
