@@ -1,12 +1,12 @@
 """The engine's end of the link: a thread of its own, so that ticks go on whatever the engine's loop does."""
 
 import asyncio
-import contextlib
 import os
 import selectors
 import socket
 import threading
 import time
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -21,9 +21,6 @@ _BACKLOG_BYTES: Final = 1 << 20
 class LinkThread:
     """Owns the socket. `send` may be called from any thread; what comes in is given to the loop, in order.
 
-    What is sent goes out at once, by whoever sends it: this thread would have to wait for the interpreter, up to 5 ms while the loop
-    is busy. It takes over what the socket does not take.
-
     When the sidecar is gone the engine has `patience_s` to stop itself; then the process ends, because nobody is left to
     kill one whose loop never comes back.
     """
@@ -31,11 +28,11 @@ class LinkThread:
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._socket, self._loop = sock, loop
         self._incoming: asyncio.Queue[ToEngine | None] = asyncio.Queue()
+        self._outgoing: deque[bytes] = deque()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._unsent = bytearray()
-        self._writing = threading.Lock()
         self._closing = threading.Event()
         self.patience_s = 30.0
         self._answered = self._asked = time.monotonic()
@@ -63,31 +60,17 @@ class LinkThread:
         return message
 
     def send(self, message: object, *, is_lossy: bool = False) -> None:
-        """Sends a message, or queues it behind what waits. A lossy one is left out while the sidecar is far behind."""
+        """Queues a message. A lossy one is left out while the sidecar is far behind."""
         if is_lossy and len(self._unsent) > _BACKLOG_BYTES:
             return
-        self._add(frame(message))
-        if self._unsent:
-            self._wake()
+        self._outgoing.append(frame(message))
+        self._wake()
 
     def close(self, timeout_s: float) -> None:
         """Sends what is queued, as far as `timeout_s` allows, and ends the thread."""
         self._closing.set()
         self._wake()
         self._thread.join(timeout_s)
-
-    def _add(self, data: bytes) -> None:
-        """Sends what the socket takes; frames neither mix nor overtake each other."""
-        with self._writing:
-            must_wait = bool(self._unsent)
-            self._unsent += data
-            if not must_wait:
-                # That the sidecar is gone is found by the thread, which reads.
-                with contextlib.suppress(OSError):
-                    self._send_unsent()
-
-    def _send_unsent(self) -> None:
-        del self._unsent[: self._socket.send(self._unsent, socket.MSG_DONTWAIT)]
 
     def _wake(self) -> None:
         try:
@@ -105,7 +88,7 @@ class LinkThread:
                 if (now := time.monotonic()) >= next_tick:
                     self._tick(now)
                     next_tick = now + TICK_S
-                self._watch(selector)
+                self._refill(selector)
                 for key, events in selector.select(max(0.0, next_tick - time.monotonic())):
                     if key.fileobj is not self._socket:
                         os.read(self._wake_read, 4096)
@@ -115,9 +98,11 @@ class LinkThread:
 
     @property
     def _is_done(self) -> bool:
-        return self._closing.is_set() and not self._unsent
+        return self._closing.is_set() and not self._unsent and not self._outgoing
 
-    def _watch(self, selector: selectors.BaseSelector) -> None:
+    def _refill(self, selector: selectors.BaseSelector) -> None:
+        while self._outgoing and len(self._unsent) < _BACKLOG_BYTES:
+            self._unsent += self._outgoing.popleft()
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
         selector.modify(self._socket, events)
 
@@ -125,8 +110,7 @@ class LinkThread:
         """Reads and writes what can be; False when the sidecar is gone or cannot be understood."""
         try:
             if events & selectors.EVENT_WRITE:
-                with self._writing:
-                    self._send_unsent()
+                del self._unsent[: self._socket.send(self._unsent)]
             if events & selectors.EVENT_READ:
                 data = self._socket.recv(65536)
                 for message in frames.feed(data):
@@ -144,7 +128,7 @@ class LinkThread:
         with self._beginning:
             if isinstance(message, Stop | EndNow) and not self._has_begun:
                 self._is_called_off = True
-                self._add(frame(GateShut()))
+                self._unsent += frame(GateShut())
 
     def _deliver(self, message: ToEngine | None) -> None:
         self._loop.call_soon_threadsafe(self._incoming.put_nowait, message)
@@ -157,7 +141,7 @@ class LinkThread:
     def _tick(self, now: float) -> None:
         """Tells how long the loop has been silent, and asks it again once it has answered."""
         if len(self._unsent) < _BACKLOG_BYTES:
-            self._add(frame(Tick(loop_age_s=now - self._answered, loop_lag_s=self._lag_s)))
+            self._unsent += frame(Tick(loop_age_s=now - self._answered, loop_lag_s=self._lag_s))
         if self._answered >= self._asked:
             self._asked = now
             self._loop.call_soon_threadsafe(self._answer, now)

@@ -72,14 +72,6 @@ async def test_frames_arrive_in_order_in_both_directions(pair: tuple[LinkThread,
     assert [await link.receive(), await link.receive()] == [GoOn(), stop]
 
 
-async def test_who_sends_waits_for_no_thread() -> None:
-    ours, theirs = socket.socketpair()
-    link = LinkThread(ours, asyncio.get_running_loop())
-    link.send(Phase(RunState.TRADING))
-    with ours, theirs:
-        assert theirs.recv(1 << 16) == frame(Phase(RunState.TRADING))
-
-
 async def test_ticks_go_on_while_the_loop_is_held_up_and_tell_for_how_long(
     pair: tuple[LinkThread, Sidecar],
 ) -> None:
