@@ -1,4 +1,4 @@
-"""NautilusTrader is imported without plotly, which takes a fifth of that time, until somebody draws."""
+"""NautilusTrader is imported without plotly, which takes a sixth of that time, until somebody draws."""
 
 import importlib
 import sys
