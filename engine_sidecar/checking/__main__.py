@@ -5,6 +5,7 @@ Exit code 78 says that the input could not be read. What is checked is not trust
 its own, which may end or hang as it likes.
 """
 
+import select
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -38,8 +39,7 @@ def problems_of(
     check: CheckLine, patience_s: float = PATIENCE_S, wheels: WheelFolders | None = None
 ) -> PlanProblems:
     """Everything that NautilusTrader refuses. Takes little more than `patience_s`, however much is checked."""
-    from flotilla.engine_sidecar.checking import plan_check  # noqa: PLC0415 - a second, once for all trials
-    from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second, once for all trials
+    from flotilla.engine_sidecar.checking.imported import plan_check  # noqa: PLC0415 - a second
 
     extend_path()
     packages = OpenPackages()
@@ -70,8 +70,7 @@ def package_of(
 
     `opened` reads the wheels that came with it, which are let go before anything is forked.
     """
-    from flotilla.engine_sidecar.checking import package_check  # noqa: PLC0415 - a second
-    from flotilla.engine_sidecar.engine import preload  # noqa: F401, PLC0415 - a second
+    from flotilla.engine_sidecar.checking.imported import package_check  # noqa: PLC0415 - a second
 
     extend_path()
     packages, scratch = OpenPackages(), make_folder()
@@ -142,7 +141,9 @@ def _taken(wheels: WheelFolders, wheel: Wheel, following: BinaryIO) -> OpenWheel
 
 
 def main() -> int:
-    """Reads, checks, answers."""
+    """Reads, checks, answers. While nobody asks yet, what checks need is imported."""
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        from flotilla.engine_sidecar.checking import imported  # noqa: F401, PLC0415 - a second
     line = sys.stdin.buffer.readline(MAX_BYTES + 1)
     try:
         check = msgspec.json.decode(line, type=CheckLine)

@@ -13,8 +13,9 @@ from flotilla.schemas.package import CheckPackage, EnginePython, PackageFindings
 from flotilla.schemas.package_archive import ArchiveError
 from flotilla.schemas.session import CheckLine, PlanCheck, PlanProblems
 from flotilla.schemas.wheel import too_many_wheels, wheels_in
-from flotilla.services.supervisor.core.check_output import CheckOutput, answer_in
+from flotilla.services.supervisor.core.check_output import CheckOutput, Question, answer_in
 from flotilla.services.supervisor.ports import ContainerRuntime
+from flotilla.services.supervisor.ready_check import AFTER_S, ReadyCheck
 
 type Fetch = Callable[[str], Awaitable[bytes]]
 type FetchWheel = Callable[[Wheel], Awaitable[bytes]]
@@ -40,6 +41,7 @@ class PlanChecks:
         *,
         check_s: float = CHECK_S,
         wait_s: float = WAIT_S,
+        ready_after_s: float = AFTER_S,
     ) -> None:
         self._runtime = runtime
         self._fetch = fetch
@@ -47,6 +49,7 @@ class PlanChecks:
         self._check_s = check_s
         self._wait_s = wait_s
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._ready = ReadyCheck(runtime, after_s=ready_after_s)
 
     async def check(self, request: PlanCheck) -> PlanProblems:
         """Raises FaultError: `busy` when others are checked for long, `unavailable` when nothing can be said of the plan."""
@@ -61,12 +64,19 @@ class PlanChecks:
         """What is in a package. Raises FaultError likewise, and `not_found` for one that was not uploaded."""
         until = self._until(PACKAGE_S + FETCH_S)
         line = CheckLine(archives=await self._archives((request.digest,), until), is_package=True)
-        return answer_in(await self._run(line, until, PACKAGE_S), PackageFindings, "the package")
+        try:
+            return answer_in(await self._run(line, until, PACKAGE_S), PackageFindings, "the package")
+        finally:
+            self._ready.expect()
 
     async def python(self, request: WhichPython) -> EnginePython:
         """What packages find here. Raises FaultError likewise."""
         output = await self._run(CheckLine(is_python=True), self._until(self._check_s), self._check_s)
         return answer_in(output, EnginePython, "Python")
+
+    async def close(self) -> None:
+        """Nothing is left of checks that nobody asked anything."""
+        await self._ready.close()
 
     def _until(self, check_s: float) -> float:
         return asyncio.get_running_loop().time() + self._wait_s + check_s
@@ -85,10 +95,13 @@ class PlanChecks:
         try:
             async with _in_time(until):
                 content = await self._input(line)
-            left_s = until - asyncio.get_running_loop().time()
-            return await self._runtime.check(content, min(check_s, left_s))
+            said = await self._ready.answer(Question(content, self._left_s(until, check_s)))
+            return said or await self._runtime.check(content, self._left_s(until, check_s))
         finally:
             self._slots.release()
+
+    def _left_s(self, until: float, check_s: float) -> float:
+        return min(check_s, until - asyncio.get_running_loop().time())
 
     async def _input(self, line: CheckLine) -> bytes:
         """The line, and behind it the wheels that its packages need."""

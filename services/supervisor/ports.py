@@ -1,6 +1,7 @@
 """What the supervisor needs of the outside: a runtime for engine containers, what engines are given, and where flags are kept."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from concurrent.futures import Future
 from typing import Final, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from flotilla.schemas.session import (
     SessionSpec,
 )
 from flotilla.schemas.telemetry import StopFlag
-from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.check_output import CheckOutput, Question
 from flotilla.services.supervisor.core.identity import Access, SessionIdentity
 from flotilla.services.supervisor.core.imports import AskedImport, KeptImport
 from flotilla.services.supervisor.core.stops import StopUnderWay
@@ -98,6 +99,11 @@ class ContainerRuntime(Protocol):
 
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """Asks the program that checks plans, in a container or process of its own of which nothing is left. Touches no session."""
+
+    async def check_when_asked(self, asked: Future[Question | None]) -> CheckOutput:
+        """The same, begun before there is a question: the program imports what it needs meanwhile. It ends unasked with None, and by itself
+        some time after READY_S.
+        """
 
     async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
         """Asks the program that reads and changes this host's catalog, likewise; a container can write there only with `writes`.

@@ -185,6 +185,7 @@ class _Parts:
         )
         path = outside.launches.catalog_path
         self._imports = Imports(runtime, outside.imports, path, host, now)
+        self._checks = PlanChecks(runtime, partial(fetch_package, bus), partial(fetch_wheel, bus))
         self.handlers = Handlers(
             runtime,
             outside.launches,
@@ -192,7 +193,7 @@ class _Parts:
             stops=self.stops,
             called_off=self._called_off,
             emergency=self._emergency,
-            checks=PlanChecks(runtime, partial(fetch_package, bus), partial(fetch_wheel, bus)),
+            checks=self._checks,
             catalog=HostCatalog(runtime, path),
             imports=self._imports,
         )
@@ -216,7 +217,7 @@ class _Parts:
 
     async def close(self) -> None:
         """Lets go of what is under way, and of connections."""
-        for part in (self.standing, self.stops, self._emergency, self._desk):
+        for part in (self.standing, self.stops, self._emergency, self._desk, self._checks):
             await part.close()
         if self._outside.observers is not None:
             await self._outside.observers.close()

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from concurrent.futures import Future
+from contextlib import aclosing, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.services.supervisor.adapters.called_off_file import CalledOffFile
 from flotilla.services.supervisor.adapters.docker_runtime import DockerRuntime
 from flotilla.services.supervisor.called_off import CalledOff
-from flotilla.services.supervisor.core.check_output import answer_in
+from flotilla.services.supervisor.core.check_output import Question, answer_in
 from flotilla.services.supervisor.ports import ContainerRuntime
 from tests.fakes.doomed_supervisor import LINE
 from tests.fakes.memory_runtime import Program, Sidecar
@@ -552,6 +554,58 @@ async def test_a_check_whose_supervisor_was_killed_ends_and_leaves_nothing_once_
     if isinstance(runtime, DockerRuntime):
         await runtime.sweep_checks()
     await until(lambda: left_of_checks(bench) == [])
+
+
+@outside
+async def test_a_check_that_waits_answers_what_it_is_asked_later_and_leaves_nothing(
+    bench: Bench, make: MakeRuntime
+) -> None:
+    runtime = bench.runtime(OBEDIENT, check=CHECK)
+    asked: Future[Question | None] = Future()
+    async with asyncio.TaskGroup() as group:
+        output = group.create_task(runtime.check_when_asked(asked))
+        await until(lambda: left_of_checks(bench) != [])
+        await asyncio.sleep(0.5)
+        assert not output.done()
+        asked.set_result(Question(LINE, 20))
+    assert (output.result().exit_code, output.result().stdout) == (3, f"got {len(LINE) - 1}\n".encode())
+    assert left_of_checks(bench) == []
+    await runtime.close()
+
+
+@outside
+async def test_a_check_that_nobody_asks_is_let_go(bench: Bench, make: MakeRuntime) -> None:
+    runtime = bench.runtime(OBEDIENT, check=CHECK)
+    asked: Future[Question | None] = Future()
+    async with asyncio.TaskGroup() as group:
+        output = group.create_task(runtime.check_when_asked(asked))
+        await until(lambda: left_of_checks(bench) != [])
+        asked.set_result(None)
+    assert output.result().exit_code is None
+    assert left_of_checks(bench) == []
+    await runtime.close()
+
+
+@outside
+async def test_a_check_that_waits_ends_with_its_supervisor(bench: Bench, make: MakeRuntime) -> None:
+    mark = f"waits-{secrets.token_hex(8)}"
+    with doomed_supervisor(bench, f"read -r line; echo {mark}", "wait", "") as supervisor:
+        assert supervisor.stdout is not None
+        assert await asyncio.to_thread(supervisor.stdout.readline) == "go\n"
+        await until(lambda: with_words(mark) != [])
+        supervisor.kill()
+    await until(lambda: with_words(mark) == [])
+
+
+def with_words(words: str) -> list[str]:
+    """The shells of this machine that were given them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes()
+            if line.startswith((b"sh\0", b"/bin/sh\0")) and words.encode() in line:
+                found.append(path.parent.name)
+    return found
 
 
 def left_of_checks(bench: Bench) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,8 @@ async def main(verb: str, body: str, *arguments: str) -> None:
         await runtime.ensure(msgspec.json.decode(body, type=SessionSpec, strict=False), LINE)
     elif verb == "check":
         await runtime.check(LINE, timeout_s=float(body))
+    elif verb == "wait":
+        await runtime.check_when_asked(Future())
     else:
         await runtime.stop(body, timeout_s=2.0)
     print("done", flush=True)

@@ -6,6 +6,7 @@ test holds starts between two steps, and decides what its sidecars do.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
 from flotilla.services.supervisor.core.adopt import Existing, Verdict, judge
-from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.check_output import CheckOutput, Question
 from flotilla.services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
 from flotilla.services.supervisor.core.live_guard import refuse_live
 from flotilla.services.supervisor.keyed_locks import KeyedLocks
@@ -223,6 +224,10 @@ class MemoryRuntime:
                 await self.host.changed.wait_for(lambda known=known: known != self._facts())
 
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
+        """No plans are checked here."""
+        raise NotImplementedError
+
+    async def check_when_asked(self, asked: Future[Question | None]) -> CheckOutput:
         """No plans are checked here."""
         raise NotImplementedError
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import msgspec
 
 from flotilla.schemas.fault import FaultCode, FaultError, fault
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, SessionSpec, container_name
-from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.check_output import CheckOutput, Question
 from flotilla.services.supervisor.ports import RuntimeProbe
 from tests.simulation.loop import Process, SimLoop
 
@@ -227,6 +228,9 @@ class SimRuntime:
 
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         return CheckOutput(exit_code=0, stdout=b'{"problems":[]}\n')
+
+    async def check_when_asked(self, asked: Future[Question | None]) -> CheckOutput:
+        raise NotImplementedError
 
     async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
         raise NotImplementedError

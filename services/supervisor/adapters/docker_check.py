@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.services.supervisor.adapters.docker_errors import FAILURES
 from flotilla.services.supervisor.adapters.docker_launch import stdin_of
 from flotilla.services.supervisor.core import names
-from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput
+from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput, Question
 
 log = get_logger(__name__)
 
@@ -22,18 +23,24 @@ log = get_logger(__name__)
 _TAIL_LINES: Final = 5
 
 
-def run_check(client: APIClient, config: dict[str, Any], line: bytes, timeout_s: float) -> CheckOutput:
-    """Runs it to its end, or for `timeout_s`; nothing is left of it. Raises what the SDK raises."""
+def run_check(client: APIClient, config: dict[str, Any], asked: Future[Question | None]) -> CheckOutput:
+    """Waits to be asked, and runs it to its end, or for the time of the question; nothing is left of it. None ends it unasked.
+
+    Raises what the SDK raises.
+    """
     container_id = client.create_container_from_config(config, f"flotilla-check-{secrets.token_hex(6)}")["Id"]
     try:
         with stdin_of(client, container_id) as stdin:
             client.start(container_id)
+            question = asked.result()
+            if question is None:
+                return CheckOutput(exit_code=None)
             # One that ends before it has read tells by its exit code.
             try:
-                stdin.sendall(line)
+                stdin.sendall(question.line)
             except (BrokenPipeError, ConnectionResetError):
                 log.debug("check ended before it was told", container_id=container_id)
-        exit_code = _wait(client, container_id, timeout_s)
+        exit_code = _wait(client, container_id, question.timeout_s)
         return CheckOutput(
             exit_code=exit_code,
             stdout=_said(client, container_id),

@@ -78,6 +78,10 @@ class DockerCalls:
         async with self._stops:
             return await _in_daemon_thread(lambda: self._call_once(call), "docker-stop")
 
+    async def hold[T](self, call: Callable[[APIClient], T]) -> T:
+        """A call that waits for something of ours, and takes nobody's turn meanwhile; it keeps no process from exiting. Raises FaultError."""
+        return await _in_daemon_thread(lambda: self._call_once(call), "docker-hold")
+
     async def signal[T](self, call: Callable[[APIClient], T]) -> T:
         """A call that sends a signal to a container and waits for nothing. Raises FaultError."""
         async with self._signals:

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any, Final
 
 from docker import APIClient
@@ -27,7 +28,7 @@ from flotilla.services.supervisor.adapters.docker_network import (
     seen_networks,
 )
 from flotilla.services.supervisor.core import names
-from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.check_output import LONGEST_S, CheckOutput, Question
 from flotilla.services.supervisor.core.facts import as_gone, never_seen
 from flotilla.services.supervisor.core.inspected import Inspected, facts_of, is_engine
 from flotilla.services.supervisor.core.live_guard import refuse_live
@@ -200,11 +201,13 @@ class DockerRuntime:
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """See ContainerRuntime."""
         # Docker ends it a little later than we would, should we not live to do it.
-        host = await self._learn()
-        config = check_config(
-            self._profile, host=_room(host), timeout_s=timeout_s + 5, has_seccomp=host.has_seccomp
-        )
+        config = await self._check_config(timeout_s + 5)
         return await self._thrown_away(config, line, timeout_s)
+
+    async def check_when_asked(self, asked: Future[Question | None]) -> CheckOutput:
+        """See ContainerRuntime."""
+        config = await self._check_config(LONGEST_S)
+        return await self._counted(self._calls.hold(lambda client: run_check(client, config, asked)))
 
     async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
         """See ContainerRuntime."""
@@ -251,10 +254,21 @@ class DockerRuntime:
         await self._calls.close()
 
     async def _thrown_away(self, config: dict[str, Any], line: bytes, timeout_s: float) -> CheckOutput:
+        asked: Future[Question | None] = Future()
+        asked.set_result(Question(line, timeout_s))
+        return await self._counted(self._calls.stop(lambda client: run_check(client, config, asked)))
+
+    async def _counted(self, check: Awaitable[CheckOutput]) -> CheckOutput:
         self._checks_under_way += 1
-        output = await self._calls.stop(lambda client: run_check(client, config, line, timeout_s))
+        output = await check
         self._checks_under_way -= 1
         return output
+
+    async def _check_config(self, timeout_s: float) -> dict[str, Any]:
+        host = await self._learn()
+        return check_config(
+            self._profile, host=_room(host), timeout_s=timeout_s, has_seccomp=host.has_seccomp
+        )
 
     async def _signal_again(self, container_id: str) -> None:
         """The first process of a container drops the signals that come before it has made room for them."""

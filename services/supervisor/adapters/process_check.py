@@ -5,13 +5,14 @@ import math
 import os
 import signal
 import tempfile
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.services.supervisor.adapters.process_spawn import environment
-from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput
+from flotilla.services.supervisor.core.check_output import MAX_BYTES, CheckOutput, Question
 
 _KILLED_BY: Final = 128
 _REAP_S: Final = 2.0
@@ -22,19 +23,30 @@ async def run_check(folder: Path, command: tuple[str, ...], line: bytes, timeout
 
     Raises FaultError `unavailable` where no process can be run.
     """
+    asked: Future[Question | None] = Future()
+    asked.set_result(Question(line, timeout_s))
+    return await run_when_asked(folder, command, asked, timeout_s)
+
+
+async def run_when_asked(
+    folder: Path, command: tuple[str, ...], asked: Future[Question | None], life_s: float
+) -> CheckOutput:
+    """The same, begun before it is asked, and ended unasked with None. It ends by itself after `life_s`, should nobody be there to do it."""
     try:
-        return await _checked(folder, command, line, timeout_s)
+        return await _checked(folder, command, asked, life_s)
     except OSError as error:
         why = error.strerror or str(error)
         raise fault(FaultCode.UNAVAILABLE, f"no process can be run on this host: {why}") from error
 
 
-async def _checked(folder: Path, command: tuple[str, ...], line: bytes, timeout_s: float) -> CheckOutput:
+async def _checked(
+    folder: Path, command: tuple[str, ...], asked: Future[Question | None], life_s: float
+) -> CheckOutput:
     with tempfile.TemporaryDirectory(prefix=".check-", dir=folder, ignore_cleanup_errors=True) as scratch:
         (Path(scratch) / "tmp").mkdir()
         process = await asyncio.create_subprocess_exec(
             # It ends by itself although we might die meanwhile.
-            *("timeout", "-s", "KILL", str(math.ceil(timeout_s) + 1), *command),
+            *("timeout", "-s", "KILL", str(math.ceil(life_s) + 1), *command),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -42,8 +54,11 @@ async def _checked(folder: Path, command: tuple[str, ...], line: bytes, timeout_
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(timeout_s):
-                return await _answer(process, line)
+            question = await asyncio.wrap_future(asked)
+            if question is None:
+                return CheckOutput(exit_code=None)
+            async with asyncio.timeout(question.timeout_s):
+                return await _answer(process, question.line)
         except TimeoutError:
             return CheckOutput(exit_code=None)
         finally:

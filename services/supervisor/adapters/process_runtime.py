@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from flotilla.bus.logs import get_logger
 from flotilla.schemas.fault import FaultCode, fault
 from flotilla.schemas.session import ContainerFacts, SessionSpec, container_name
 from flotilla.services.supervisor.adapters import process_table
-from flotilla.services.supervisor.adapters.process_check import run_check
+from flotilla.services.supervisor.adapters.process_check import run_check, run_when_asked
 from flotilla.services.supervisor.adapters.process_folder import (
     SessionFolder,
     session_folders,
@@ -22,7 +23,7 @@ from flotilla.services.supervisor.adapters.process_folder import (
 )
 from flotilla.services.supervisor.adapters.process_spawn import spawn
 from flotilla.services.supervisor.core.adopt import Verdict, judge
-from flotilla.services.supervisor.core.check_output import CheckOutput
+from flotilla.services.supervisor.core.check_output import LONGEST_S, CheckOutput, Question
 from flotilla.services.supervisor.core.facts import as_gone, is_running, never_seen, spec_hash
 from flotilla.services.supervisor.core.live_guard import refuse_live
 from flotilla.services.supervisor.core.process_state import SessionRecord, existing_of, facts_of
@@ -159,6 +160,10 @@ class ProcessRuntime:
     async def check(self, line: bytes, timeout_s: float) -> CheckOutput:
         """See ContainerRuntime."""
         return await run_check(self._root, self._check_command, line, timeout_s)
+
+    async def check_when_asked(self, asked: Future[Question | None]) -> CheckOutput:
+        """See ContainerRuntime."""
+        return await run_when_asked(self._root, self._check_command, asked, LONGEST_S)
 
     async def catalog(self, line: bytes, timeout_s: float, *, writes: bool = False) -> CheckOutput:
         """See ContainerRuntime. Nothing but its own care keeps a process from writing."""

@@ -1,6 +1,6 @@
 """What a check said, and what that means. Pure."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -9,6 +9,19 @@ from flotilla.schemas.fault import FaultCode, FaultError, fault
 MAX_BYTES: Final = 1 << 20
 KILLED: Final = 137
 _SHOWN: Final = 300
+
+
+READY_S: Final = 600.0
+"""So long at most a check waits for its question, once it is begun."""
+LONGEST_S: Final = READY_S + 120.0
+"""And so long at most it lives, with its answer."""
+
+
+class Question(NamedTuple):
+    """What a check is asked, and how long it may take from then on."""
+
+    line: bytes
+    timeout_s: float
 
 
 class CheckOutput(msgspec.Struct, frozen=True, kw_only=True):
