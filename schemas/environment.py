@@ -527,7 +527,7 @@ TEST_JOBS: Final = Variable(
     readers=(Reader.SCRIPTS,),
     kind=variable.text("a number"),
     meaning="Tests that run at the same time.",
-    default="2",
+    default="3",
 )
 DOCKERD_LOG: Final = Variable(
     name="FLOTILLA_DOCKERD_LOG",
