@@ -86,6 +86,7 @@ def import_(
     files: tuple[str, ...],
     sample: bool,
     data_type: str | None,
+    instrument_class: str | None,
     host: str | None,
     **plain: Any,
 ) -> None:
@@ -99,7 +100,7 @@ def import_(
     flotilla data import --sample
     flotilla data import eurusd.csv --type quotes --instrument EUR/USD.SIM --timezone UTC
     """
-    given = completed({"type": data_type, **plain})
+    given = completed({"type": data_type, "class": instrument_class, **plain})
     if options.is_of_environment:
         import_remotely(options, files, {"host": host, **given}, is_sample=sample)
         return

@@ -27,11 +27,7 @@ def import_remotely(
         raise click.UsageError("give FILE … with --type and --instrument")
     if strange := [file for file in files if not Path(file).is_file()]:
         raise click.UsageError(f"{strange[0]} is no file: into a fleet elsewhere files are imported by name")
-    chosen = {
-        "class" if name == "instrument_class" else name: value
-        for name, value in given.items()
-        if value is not None
-    }
+    chosen = {name: value for name, value in given.items() if value is not None}
     asyncio.run(_import_all(options, files, chosen))
 
 
