@@ -83,6 +83,7 @@ _UNSOUND = 1
 def import_(
     options: Options,
     /,
+    *,
     files: tuple[str, ...],
     sample: bool,
     data_type: str | None,
