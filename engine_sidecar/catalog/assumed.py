@@ -13,7 +13,7 @@ from nautilus_trader.model.instruments import Instrument
 from flotilla.engine_sidecar.catalog import common
 from flotilla.engine_sidecar.catalog.adding import Described
 from flotilla.engine_sidecar.catalog.described import class_of, described, pair_of
-from flotilla.engine_sidecar.catalog.instrument_faults import digits
+from flotilla.engine_sidecar.catalog.instrument_faults import digits, is_currency
 from flotilla.engine_sidecar.catalog.instruments import new_instrument, step
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.schemas.instrument_classes import InstrumentClass
@@ -32,9 +32,14 @@ _VENUES: Final = {
         r"CME|CBOT|NYMEX|COMEX|CFE|GLBX|XCME|XCBT|XNYM|XCEC|XCBF|ICE|IFEU|IFUS|EUREX|XEUR"
     ),
     "what a crypto exchange lists": re.compile(
-        r"BINANCE|BYBIT|OKX|BITMEX|DERIBIT|KRAKEN|COINBASE|HYPERLIQUID|DYDX|BITFINEX|KUCOIN|BITSTAMP|GATEIO"
+        r"(?:BINANCE|BYBIT|OKX|BITMEX|DERIBIT|KRAKEN|COINBASE|HYPERLIQUID|DYDX|BITFINEX|KUCOIN|BITSTAMP|GATEIO|HUOBI|HTX|FTX|BITGET|MEXC)\w*"
     ),
 }
+_DERIVATIVES: Final = re.compile(
+    r"(?:BITMEX|DERIBIT|HYPERLIQUID|DYDX|FTX)\w*|\w+[_-](?:FUTURES|PERP|SWAP)\w*"
+)
+"""Exchanges where a name made of two currencies, such as XBTUSD, is most often no pair."""
+_TWO: Final = 2
 
 
 def ask(instrument_id: InstrumentId, kind: InstrumentClass | None) -> None:
@@ -52,16 +57,23 @@ def ask(instrument_id: InstrumentId, kind: InstrumentClass | None) -> None:
             f"{name} looks like a future of the table, and data does not tell when it expires: first "
             f"`flotilla instrument add {name} --expiry …`, or give --class equity"
         )
-    if found or pair_of(symbol):
-        return
     venue = instrument_id.venue.value
-    looks = next((what for pattern, what in _LOOKS if pattern.search(symbol)), None) or next(
-        (what for what, venues in _VENUES.items() if venues.fullmatch(venue)), None
-    )
+    if found or (pair_of(symbol) and not _DERIVATIVES.fullmatch(venue)):
+        return
+    looks = _looks_like(symbol, venue)
     if looks:
         raise ImportRefusedError(
             f"{name} looks like {looks}: first `flotilla instrument add {name} --class …`, or give --class equity, index or currency-pair"
         )
+
+
+def _looks_like(symbol: str, venue: str) -> str | None:
+    if looks := next((what for pattern, what in _LOOKS if pattern.search(symbol)), None):
+        return looks
+    parts = re.split("[-_]", symbol)
+    if pair_of(symbol) or (len(parts) == _TWO and all(map(is_currency, parts))):
+        return "a pair, or a perpetual or future of its two currencies"
+    return next((what for what, venues in _VENUES.items() if venues.fullmatch(venue)), None)
 
 
 def outside(instrument: Instrument, first: int, last: int) -> tuple[str, ...]:

@@ -93,6 +93,10 @@ def test_an_import_asks_where_a_name_is_of_a_future(program: Program, trades: st
         ("AAPL240621C00190000.OPRA", "an option"),
         ("BTC-28JUN24-70000-C.X", "an option"),
         ("LBS.CME", "what a futures exchange lists"),
+        ("XBTUSD.BITMEX", "a pair, or a perpetual or future of its two currencies"),
+        ("BTC-USD.HUOBI", "a pair, or a perpetual or future of its two currencies"),
+        ("BTC_USD.X", "a pair, or a perpetual or future of its two currencies"),
+        ("ABCDEF.BINANCE_FUTURES", "what a crypto exchange lists"),
     ],
 )
 def test_an_import_asks_where_a_name_is_of_no_share(
