@@ -10,7 +10,8 @@ from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.vendors import Vendor, of_header
 
-_TIME: Final = ("timestamp", "time", "datetime", "date", "timestamp_utc", "ts_event")
+_UTC_TIME: Final = ("timestamp_utc", "datetime_utc", "time_utc")
+_TIME: Final = ("timestamp", "time", "datetime", "date", *_UTC_TIME, "ts_event")
 _OPEN_TIME: Final = ("open_time", "opentime", "time_open", "gmt_time")
 """Gmt time is what Dukascopy calls the open."""
 _CLOSE_TIME: Final = ("close_time", "closetime", "time_close")
@@ -146,7 +147,7 @@ def layout(
         ignored=tuple(title.strip() for index, title in enumerate(header) if index not in used),
         stamp=_stamp(seen, positions, vendor) if data_type is DataType.BARS else None,
         sides=_sides(seen, positions, vendor),
-        **_of_vendor(vendor),
+        **(_of_vendor(vendor) or _of_title(seen[positions["timestamp"]])),
     )
 
 
@@ -166,6 +167,10 @@ def _of_vendor(vendor: Vendor | None) -> dict[str, Any]:
         "is_newest_first": vendor.is_newest_first,
         "is_dated_at_midnight": vendor.is_dated_at_midnight,
     }
+
+
+def _of_title(title: str) -> dict[str, Any]:
+    return {"timezone": "UTC"} if title in _UTC_TIME else {}
 
 
 def _sides(seen: Sequence[str], positions: Mapping[str, int], vendor: Vendor | None) -> dict[str, str]:

@@ -149,7 +149,8 @@ def _notes(layout: Layout, order: ImportOrder) -> Iterator[str]:
     elif order.data_type is DataType.BARS and Stamp.OPEN in (layout.stamp, order.stamp):
         yield f"{layout.titles['timestamp']!r} is when a bar opens: it became known one bar later, at its close"
     if layout.timezone and not order.timezone:
-        yield f"times were read as those of {layout.timezone}, as {layout.vendor} are"
+        whose = f"{layout.vendor} are" if layout.vendor else f"{layout.titles['timestamp']!r} says"
+        yield f"times were read as those of {layout.timezone}, as {whose}"
     if layout.is_newest_first:
         yield "rows were sorted: the newest come first in the file"
     if layout.fixed_decimals:

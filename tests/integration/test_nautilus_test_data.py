@@ -129,8 +129,10 @@ def test_bars_without_volume_and_with_zones_in_their_times(tmp_path: Path) -> No
     events, _ = brought_in(tmp_path, order(BARS, file, default_size=Decimal(1), stamp=Stamp.OPEN))
     assert [event["ts_init"] for event in events] == [1328054460 * 10**9, 1328054520 * 10**9]
     text = f"timestamp_utc,open,high,low,close\n{rows}".replace("+00:00", "")
-    again = order(BARS, written(tmp_path, text), default_size=Decimal(1), stamp=Stamp.OPEN, timezone="UTC")
-    assert not brought_in(tmp_path, again)[1].is_new
+    again = order(BARS, written(tmp_path, text), default_size=Decimal(1), stamp=Stamp.OPEN)
+    told = brought_in(tmp_path, again)[1]
+    assert not told.is_new
+    assert "times were read as those of UTC, as 'timestamp_utc' says" in told.notes
 
 
 def test_a_books_updates_are_no_quotes(tmp_path: Path) -> None:
