@@ -22,6 +22,7 @@ from flotilla.schemas.backtest import ORDER_BOOKS, DataKind
 
 _DECIMAL: Final = rf"^-?[0-9]{{1,20}}(?:\.[0-9]{{1,{SCALE}}})?$"
 _RATE: Final = r"^-?[0-9]{1,4}(?:\.[0-9]{1,18})?(?:[eE]-[0-9]{1,2})?$"
+_IS_SNAPSHOT: Final = "^(?i:true|false|snap|set)$"
 _WHOLE: Final = r"^[0-9]{0,18}$"
 _MOST: Final = {pa.uint8(): 255, pa.uint64(): 10**18}
 _ACTIONS: Final = {
@@ -35,6 +36,8 @@ _SIDES: Final = {
     "bid": OrderSide.BUY,
     "sell": OrderSide.SELL,
     "ask": OrderSide.SELL,
+    "b": OrderSide.BUY,
+    "a": OrderSide.SELL,
     "": OrderSide.NO_ORDER_SIDE,
 }
 _LAST, _SNAPSHOT = 128, 32
@@ -238,9 +241,9 @@ def of_snapshots(cells: Cells) -> Cells:
     The CLEAR and the last change of each moment of the exchange are flagged, as NautilusTrader's own loader does: by that moment
     it also tells a snapshot from one that follows it at once.
     """
-    told = pc.utf8_lower(cells.matching("is_snapshot", "^(?i:true|false)$", "true or false"))
-    is_snapshot = pc.equal(told, "true").to_numpy(zero_copy_only=False)
-    stamps = np.asarray(cells.columns["event"].to_pylist())
+    told = pc.utf8_lower(cells.matching("is_snapshot", _IS_SNAPSHOT, "true or false, nor snap or set"))
+    is_snapshot = pc.is_in(told, pa.array(["true", "snap"])).to_numpy(zero_copy_only=False)
+    stamps = np.asarray(cells.columns.get("event", cells.columns["known"]).to_pylist())
     is_other = stamps[1:] != stamps[:-1]
     starts = is_snapshot & np.concatenate([[True], ~is_snapshot[:-1] | is_other])
     rows = np.repeat(np.arange(len(starts)), 1 + starts)

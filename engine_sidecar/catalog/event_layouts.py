@@ -90,6 +90,13 @@ LAYOUTS: Final = (
         marks=frozenset(("exchange", "symbol", "local_timestamp", "is_snapshot", "amount")),
     ),
     EventLayout(
+        DataKind.ORDER_BOOK_DELTAS,
+        {"known": "timestamp", "is_snapshot": "update_type", "side": "side", "price": "price", "size": "qty"},
+        {"sequence": "last_update_id"},
+        vendor="Binance order book",
+        marks=frozenset(("first_update_id", "last_update_id", "update_type", "qty")),
+    ),
+    EventLayout(
         DataKind.ORDER_BOOK_DEPTHS,
         {**_OWN_TIMES, **{field: field for field in LEVELS}},
         {**_OWN_EVENT, "flags": "flags", "sequence": "sequence"},

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from nautilus_trader.adapters.binance.loaders import BinanceOrderBookDeltaDataLoader
 from nautilus_trader.adapters.tardis.loaders import TardisCSVDataLoader
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
@@ -42,6 +43,14 @@ binance-futures,BTCUSDT,1600041600000000,1600041600001000,1600070400000000,0.000
 binance-futures,BTCUSDT,1600041601000000,1600041601001000,1600070400000000,0.0001,,123.5,100.1,100.2,100.4
 binance-futures,BTCUSDT,1600041602000000,1600041602001000,,,,123.6,100.1,,
 binance-futures,BTCUSDT,1600041603000000,1600041603001000,1600070400000000,-0.00005,,123.6,100.1,100.5,100.6
+"""
+DEPTH = """symbol,timestamp,first_update_id,last_update_id,side,update_type,price,qty,pu
+BTCUSDT,1600041600000,10,10,b,snap,100.0,1.5,-1
+BTCUSDT,1600041600000,10,10,b,snap,99.5,0.25,-1
+BTCUSDT,1600041600000,10,10,a,snap,101.0,2,-1
+BTCUSDT,1600041601000,11,13,b,set,100.0,0.000,10
+BTCUSDT,1600041601000,11,13,a,set,100.5,3.25,10
+BTCUSDT,1600041602000,14,15,a,set,101.0,1,13
 """
 OWN = {
     MARKS: "timestamp,mark_price\n2020-09-14T00:00:00Z,100.5\n2020-09-14T00:00:01Z,100.6\n",
@@ -109,6 +118,29 @@ def test_our_own_columns(catalog: Path, bring_in: Any, kind: DataKind) -> None:
     again = bring_in(kind, OWN[kind])
     assert (again.is_new, again.new_rows) == (False, 0)
     assert [file.stat().st_ino for file in files_of(catalog, DataSet(KINDS[kind], BTC))] == before
+
+
+def test_what_binance_has_of_its_book_is_what_nautilus_traders_loader_makes_of_it(
+    catalog: Path, bring_in: Any, tmp_path: Path
+) -> None:
+    done = bring_in(DELTAS, DEPTH)
+    assert (done.layouts, done.ignored) == (("Binance order book",), ("first_update_id", "pu"))
+    (tmp_path / "depth.csv").write_text(DEPTH)
+    theirs = BinanceOrderBookDeltaDataLoader.load(tmp_path / "depth.csv")
+    clear, *ours = held(catalog, DELTAS)
+    assert (clear.action.name, clear.flags, clear.sequence) == ("CLEAR", 32, 10)
+    assert [
+        (
+            str(one.action.name),
+            one.order.side.name,
+            float(one.order.price),
+            float(one.order.size),
+            one.sequence,
+        )
+        for one in ours
+    ] == [(row.action, row.side, row.price, row.size, row.sequence) for row in theirs.itertuples()]
+    # It marks no event's end, by which a book that is buffered is passed on.
+    assert [one.flags for one in ours] == [0, 0, 128, 0, 128, 128]
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -246,7 +278,7 @@ WRONG: dict[str, tuple[DataKind, str, str]] = {
     "a snapshot": (
         DELTAS,
         INCREMENTAL.replace("true", "yes", 1),
-        "line 2, column 'is_snapshot': 'yes' is no true or false",
+        "line 2, column 'is_snapshot': 'yes' is no true or false, nor snap or set",
     ),
     "symbols": (DELTAS, INCREMENTAL.replace("BTCUSDT", "ETHUSDT", 1), "holds several symbols"),
     "no row": (MARKS, "timestamp,mark_price\n", "has no row"),
