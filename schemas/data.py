@@ -31,7 +31,7 @@ END_FILE: Final = "end.json"
 DataId: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"\A(?!.*\.\.)[A-Za-z0-9^=][A-Za-z0-9^=/_:@+-]{0,62}\.[A-Za-z0-9^=/_:@.+-]{1,160}\Z",
+        pattern=r"\A(?!.*\.\.)[A-Za-z0-9^=](?:[A-Za-z0-9^=/_:@+ -]{0,61}[A-Za-z0-9^=/_:@+-])?\.[A-Za-z0-9^=/_:@.+-]{1,160}\Z",
         description="A data set, as the catalog lists it: an instrument such as EUR/USD.SIM, or a bar type such as "
         "SPX.SIM-1-DAY-LAST-EXTERNAL.",
     ),

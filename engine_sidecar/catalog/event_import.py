@@ -27,7 +27,7 @@ from flotilla.engine_sidecar.catalog.events import GROUP_ROWS
 from flotilla.engine_sidecar.catalog.importing import Imported
 from flotilla.engine_sidecar.catalog.instruments import known_instrument
 from flotilla.engine_sidecar.catalog.moments import Clock
-from flotilla.engine_sidecar.catalog.packing import TABLES, packing_of, text_bytes
+from flotilla.engine_sidecar.catalog.packing import DBN, TABLES, packing_of, text_bytes
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.rows import readable
 from flotilla.engine_sidecar.catalog.store import data_folder, locked, spans_of
@@ -39,6 +39,10 @@ from flotilla.schemas.catalog import file_name
 from flotilla.schemas.ids import InstrumentId as InstrumentText
 
 _TIME: Final = "ts_init"
+_PRECISION: Final = b"price_precision"
+"""Stands in the files of catalogs, of either precision."""
+_ATTACH: Final = "attach that, by `flotilla data attach FOLDER`"
+_DBN: Final = f"have NautilusTrader load its books into a catalog, and {_ATTACH}"
 
 
 class EventOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,8 +128,12 @@ def _read(file: Path, order: EventOrder, instrument: Instrument, progress: Progr
 def _text_table(file: Path) -> tuple[pa.Table, Any]:
     """Every column as it stands in the file, of text files as text; and the lines of its rows. Raises what reading raises."""
     packing = packing_of(file)
+    if packing == DBN:
+        raise ImportRefusedError(f"is DBN, of which bars, quotes and trades are imported; {_DBN}", file)
     if packing in TABLES:
         table = _typed_table(file, packing)
+        if _PRECISION in (table.schema.metadata or {}):
+            raise ImportRefusedError(f"is a file of a NautilusTrader catalog: {_ATTACH}", file)
         return table, np.arange(1, 1 + table.num_rows)
     with text_bytes(file, packing) as raw:
         header, _, rows = raw.read().partition(b"\n")

@@ -47,8 +47,8 @@ def records(file: Path, how: Reading) -> Iterator[Record]:
             if how.symbol is not None and where.pick(row, "symbol") != how.symbol:
                 continue
             try:
-                record = _record(where, how, times, row, last)
                 symbol = _check_symbol(symbol, where.pick(row, "symbol"), where)
+                record = _record(where, how, times, row, last)
             except _FieldError as error:
                 raise ImportRefusedError(error.what, file, line, error.column) from None
             last = record.ts if is_sorted else -1

@@ -120,6 +120,22 @@ def test_our_own_columns(catalog: Path, bring_in: Any, kind: DataKind) -> None:
     assert [file.stat().st_ino for file in files_of(catalog, DataSet(KINDS[kind], BTC))] == before
 
 
+def test_books_that_come_in_otherwise_are_refused_with_the_way(
+    catalog: Path, bring_in: Any, tmp_path: Path
+) -> None:
+    bring_in(DELTAS, OWN[DELTAS])
+    (of_a_catalog,) = files_of(catalog, DataSet(KINDS[DELTAS], BTC))
+    dbn = tmp_path / "mbo.dbn"
+    dbn.write_bytes(b"DBN\x01" + bytes(100))
+    for file, what in (
+        (of_a_catalog, "is a file of a NautilusTrader catalog"),
+        (dbn, "is DBN, of which bars"),
+    ):
+        order = EventOrder(files=(file,), data_type=DELTAS, instrument=BTC)
+        with pytest.raises(ImportRefusedError, match=f"{what}.*flotilla data attach FOLDER"):
+            import_events(catalog, order, lambda *_: None)
+
+
 def test_what_binance_has_of_its_book_is_what_nautilus_traders_loader_makes_of_it(
     catalog: Path, bring_in: Any, tmp_path: Path
 ) -> None:

@@ -41,7 +41,19 @@ def test_tricks_are_no_request_ids(value: str) -> None:
         msgspec.convert(value, RequestId)
 
 
-@pytest.mark.parametrize("value", ["SPX.SIM", "EUR/USD.SIM", "BTCUSDT-PERP.BINANCE", "^GSPC.SIM", "ESZ5.CME"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "SPX.SIM",
+        "EUR/USD.SIM",
+        "BTCUSDT-PERP.BINANCE",
+        "^GSPC.SIM",
+        "ESZ5.CME",
+        "ESM4 C4250.GLBX",
+        "SPY   240119P00340000.OPRA",
+        "X.SIM",
+    ],
+)
 def test_instruments_and_their_bars_are_accepted(value: str) -> None:
     assert msgspec.convert(value, InstrumentId) == value
     bars = f"{value}-1-DAY-LAST-EXTERNAL"
@@ -49,7 +61,22 @@ def test_instruments_and_their_bars_are_accepted(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["SPX", "SPX.", ".SIM", "SP X.SIM", "SPX.SIM\n", "*.SIM", "SPX.>", "../SPX.SIM"]
+    "value",
+    [
+        "SPX",
+        "SPX.",
+        ".SIM",
+        " SPX.SIM",
+        "SPX .SIM",
+        "SPX. SIM",
+        "SPX.SI M",
+        "SP\tX.SIM",
+        "SP\u00a0X.SIM",
+        "SPX.SIM\n",
+        "*.SIM",
+        "SPX.>",
+        "../SPX.SIM",
+    ],
 )
 def test_tricks_are_no_instruments(value: str) -> None:
     with pytest.raises(msgspec.ValidationError):
