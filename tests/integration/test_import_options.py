@@ -31,6 +31,7 @@ from flotilla.engine_sidecar.catalog.reading import DataType, Stamp
 from flotilla.engine_sidecar.catalog.refusal import ImportRefusedError
 from flotilla.engine_sidecar.catalog.tables import without_repetitions
 from tests.engine_processes import ROOT
+from tests.resident_memory import growth_mib
 
 KINDS = {DataType.BARS: Bar, DataType.QUOTES: QuoteTick, DataType.TRADES: TradeTick}
 BARS, QUOTES, TRADES = DataType.BARS, DataType.QUOTES, DataType.TRADES
@@ -585,18 +586,11 @@ def test_a_file_with_a_hole_is_refused_before_it_is_read_whole(
 ) -> None:
     file = written(tmp_path, before)
     os.truncate(file, 1 << 30)  # sparse: it takes no room
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
-    before_mib = _resident_mib("VmRSS")
-    said = refusal(catalog, order(QUOTES, file))
-    grown_mib = _resident_mib("VmHWM") - before_mib
+    with growth_mib() as grown:
+        said = refusal(catalog, order(QUOTES, file))
+        # Up to 128 MiB of what was read wait to be written; how far the reader is ahead is up to its thread.
+        assert grown() < 256
     assert f"line {line}: is longer than 1,048,576 characters" in said
-    # Up to 128 MiB of what was read wait to be written; how far the reader is ahead is up to its thread.
-    assert grown_mib < 256
-
-
-def _resident_mib(name: str) -> int:
-    """Of this process, native memory too. Tracing Python's would crash: CPython 3.13.0 may not stop it while other threads run."""
-    return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0]) >> 10
 
 
 def test_a_packed_file_that_was_cut_off_is_refused(tmp_path: Path, catalog: Path) -> None:
