@@ -1,15 +1,11 @@
 """The engine process: what the zygote's child runs, from the first frame on its link to its exit code."""
 
 import asyncio
-import select
 import socket
-import sys
-import time
 import traceback
-from typing import Any, Final
+from typing import Final
 
-from nautilus_trader.common.component import flush_logger
-
+from flotilla.engine_sidecar.engine.last_lines import LastLines
 from flotilla.engine_sidecar.engine.link_thread import LinkThread
 from flotilla.engine_sidecar.engine.live_engine import LiveEngine
 from flotilla.engine_sidecar.engine.node_plan import PlanRefusedError
@@ -21,29 +17,6 @@ from flotilla.schemas.states import FailureReason
 
 FIRST_FRAME_S: Final = 30.0
 LAST_WORD_S: Final = 2.0
-# NautilusTrader writes its log from a thread that flush_logger does not wait for; without this half of the last lines are lost.
-_LOG_S: Final = 0.2
-
-
-class LastLines:
-    """What NautilusTrader has logged and not written yet. `kernel` is known once a node was built."""
-
-    kernel: Any = None
-
-    def write(self) -> None:
-        """Returns when all of it is written, as far as that can be known."""
-        if self.kernel is not None and _has_room(sys.stdout.fileno()):
-            # The last guard waits for the thread, and holds the interpreter meanwhile: not where a sidecar that is frozen reads nothing.
-            self.kernel._log_guard = None
-        else:
-            flush_logger()
-            time.sleep(_LOG_S)
-
-
-def _has_room(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return any(events & select.POLLOUT for _, events in poll.poll(0))
 
 
 def run(sock: socket.socket) -> int:

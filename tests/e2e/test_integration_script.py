@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from flotilla import SyncFlotilla
+from flotilla.schemas.states import RunState
 from tests.e2e.conftest import require_docker
-from tests.e2e.stacks import RunningStack, is_running, until
+from tests.e2e.stacks import RunningStack, is_running
 
 SCRIPT = Path(__file__).parents[2] / "test-engine-integration.py"
 
@@ -100,16 +102,15 @@ def test_it_fails_when_a_template_file_is_broken(stack: RunningStack, own_templa
 
 
 def test_it_fails_when_an_engine_is_killed_in_the_middle(stack: RunningStack) -> None:
-    script = Script(stack, "--until", "stops")
-
-    def trading() -> list[str]:
-        listed = stack.json("engine", "ls", "--active")["engines"]
-        return [one["instance_id"] for one in listed if (one["metrics"] or {}).get("fills_total", 0) > 0]
-
-    until(trading, 60, "an engine that trades")
-    done = stack.json("engine", "watch", trading()[0], "--kind", "heartbeat", "--count", "1")
-    pid = done["payload"]["engine_pid"]
-    os.kill(pid, signal.SIGKILL)
+    # Heard of as it trades: whoever looked with one command after the other killed it, on a busy machine, when the script was done with it.
+    with SyncFlotilla(stack.connection) as fleet, fleet.watch(kinds=("heartbeat",)) as heartbeats:
+        script = Script(stack, "--until", "stops")
+        pid = next(
+            beat.payload.engine_pid
+            for beat in heartbeats
+            if beat.instance_id.startswith("check-") and beat.payload.state is RunState.TRADING
+        )
+        os.kill(pid, signal.SIGKILL)
     code, said = script.end()
     assert code == 1, said
     assert failures(said)

@@ -1,59 +1,68 @@
-"""An engine process that ends at once, and what NautilusTrader's thread had not written yet. The logger is NautilusTrader's."""
+"""What an engine logged last reaches a sidecar that reads, slowly too; one that reads nothing does not hold the engine's end up."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+import time
 
 import pytest
 
-from flotilla.engine_sidecar.engine import nautilus_live as module
-from flotilla.engine_sidecar.engine.nautilus_live import LastLines
-
-ROOT = Path(__file__).parents[3]
-LINES = 3000
-LOGS = f"""
-import os
+ENDS = """
+import os, sys
 from types import SimpleNamespace
+from flotilla.engine_sidecar.engine.last_lines import LastLines
+from flotilla.engine_sidecar.engine.own_output import OwnOutput
+
+own = OwnOutput()
+lines = LastLines()
+"""
+LOGS = """
 from nautilus_trader.common.component import Logger, init_logging
-from flotilla.engine_sidecar.engine.nautilus_live import LastLines
-last_lines = LastLines()
-last_lines.kernel = SimpleNamespace(_log_guard=init_logging(colors=False))
-logger = Logger("ENGINE")
-for number in range({LINES}):
-    logger.info(f"line {{number}}")
-last_lines.write()
+
+lines.kernel = SimpleNamespace(_log_guard=init_logging())
+logger = Logger("engine")
+for number in range(3_000):
+    logger.info(f"line {number} " + "x" * 200)
+lines.write()
+os._exit(0)
+"""
+HOLDS_THE_INTERPRETER = """
+import ctypes
+
+class Guard:
+    def __del__(self):
+        # As the log's thread would, while the guard waits for it: four times what a pipe holds, without letting another thread run.
+        ctypes.PyDLL(None).write(1, b"x" * 262_144, 262_144)
+
+lines.kernel = SimpleNamespace(_log_guard=Guard())
+if sys.argv[1] == "gone":
+    own.swallow()
+lines.write()
 os._exit(0)
 """
 
 
-def test_every_line_is_written_before_the_process_ends() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LOGS], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
-    lines = [line for line in done.stdout.splitlines() if "ENGINE: line" in line]
-    assert len(lines) == LINES
-    assert lines[-1].endswith(f"line {LINES - 1}")
+def begun(program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_a_reader_that_takes_nothing_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOG_S", 0.0)
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    last_lines, guard = LastLines(), object()
-    last_lines.kernel = kernel = SimpleNamespace(_log_guard=guard)
-    stdout: Any = SimpleNamespace(fileno=lambda: writer)
-    monkeypatch.setattr(sys, "stdout", stdout)
-    try:
-        while True:
-            os.write(writer, bytes(4096))
-    except BlockingIOError:
-        last_lines.write()
-    assert kernel._log_guard is guard, "its thread is not waited for"
-    os.read(reader, 1 << 16)
-    last_lines.write()
-    assert kernel._log_guard is None
-    os.close(reader)
-    os.close(writer)
+@pytest.mark.parametrize("sidecar", ["frozen", "gone"])
+def test_nobody_who_reads_nothing_holds_up_an_engines_end(sidecar: str) -> None:
+    with begun(ENDS + HOLDS_THE_INTERPRETER, sidecar) as program:
+        try:
+            assert program.wait(30) == 0
+        finally:
+            program.kill()
+
+
+def test_all_lines_are_there_for_one_that_reads_slowly() -> None:
+    with begun(ENDS + LOGS) as program:
+        assert program.stdout is not None
+        said = b""
+        while chunk := program.stdout.read1(4096):  # type: ignore[attr-defined]
+            said += chunk
+            time.sleep(0.002)
+        assert program.wait(30) == 0
+    assert [line.partition(b"line ")[2].split()[0] for line in said.splitlines() if b"line " in line] == [
+        str(number).encode() for number in range(3_000)
+    ]
