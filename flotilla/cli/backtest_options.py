@@ -47,7 +47,9 @@ _OPTIONS: Final = (
         "--strategy-class", metavar="MODULE:CLASS", help="A class from a module that the fleet allows."
     ),
     click.option("--config-class", metavar="MODULE:CLASS", help="[default: the same with Config behind]"),
-    click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."),
+    click.option(
+        "--param", "--set", "param", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy."
+    ),
     click.option(
         "--add-strategy",
         multiple=True,

@@ -35,7 +35,7 @@ MODES: dict[str, dict[str, Any]] = {
     "backtest_engine": {"engine_type": "backtest"},
 }
 # Texts that a template reads in a way of its own.
-TEXTS = {"start": "1999-01-04", "end": "1999-03-31", "base_currency": "EUR"}
+TEXTS = {"start": "1999-01-04", "end": "1999-03-31", "base_currency": "EUR", "replay_venue": "SIM"}
 _CHECKS = """
 import sys
 import msgspec
@@ -222,6 +222,36 @@ def test_a_backtest_engine_replays_everything_and_ends_by_itself(
     assert (ended.reason, code) == (None, 0)
     assert engine.metrics()[-1].feeds[0].is_finished
     assert len(engine.events(EventKind.FILL)) > 10
+
+
+@pytest.mark.parametrize("name", ["sandbox_engine", "paper_trading", "backtest_engine"])
+def test_what_was_imported_at_another_venue_is_replayed_and_traded_there(
+    template_set: TemplateSet, zygote: ZygoteProcess, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "acme.csv"
+    rows = "".join(f"2024-01-{day:02},{day},{day},{day},{day},1000\n" for day in range(1, 31))
+    file.write_text(f"date,open,high,low,close,volume\n{rows}")
+    bars = "ACME.XNYS-1-DAY-LAST-EXTERNAL"
+    program = (sys.executable, "-m", "flotilla.engine_sidecar.catalog", "import", str(file))
+    said = ("--catalog", str(tmp_path / "catalog"), "--type", "bars", "--instrument", "ACME.XNYS")
+    subprocess.run((*program, *said, "--bar-type", bars), cwd=ROOT, check=True)
+    config = EngineConfig(
+        instance_id="engine-1",
+        **MODES[name],
+        strategies=(
+            StrategyChoice(
+                template="buy_and_hold", parameters={"instrument_id": "ACME.XNYS", "bar_type": bars}
+            ),
+        ),
+        parameters={"speed": 0, "on_end": "stop"} if name != "backtest_engine" else {},
+    )
+    known = Known(instruments=frozenset({"ACME.XNYS"}), bar_types=frozenset({bars}))
+    spec = render(config, template_set, known, session_id="session-1")
+    engine = engine_of(zygote, spec, tmp_path / "catalog")
+    ended, code = engine.until_ended()
+    assert (ended.reason, code) == (None, 0)
+    assert [feed.venue for feed in engine.metrics()[-1].feeds] == ["XNYS"]
+    assert {event["instrument_id"] for event in engine.events(EventKind.FILL)} == {"ACME.XNYS"}
 
 
 def test_a_paper_engine_trades_on_a_venues_data_with_simulated_fills(

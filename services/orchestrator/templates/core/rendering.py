@@ -16,6 +16,7 @@ from flotilla.services.orchestrator.templates.core.connecting import Clients, co
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
+from flotilla.services.orchestrator.templates.core.replay_venue import PARAMETER, replay_venue
 from flotilla.services.orchestrator.templates.core.strategies import (
     instruments,
     packages_of,
@@ -68,6 +69,8 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *(name for each in strategies for name in each.instruments),
     }
     errors += _currency_errors(template, values, () if config.venues else traded)
+    values, wrong = _with_replay_venue(template, values, () if config.venues else traded)
+    errors += wrong
     others, wrong = beside(config.actors, config.exec_algorithms, template_set, known_here)
     packages, mixed = packages_of((*strategies, *others.everything), "config.strategies")
     if errors := [*errors, *mixed, *wrong]:
@@ -101,6 +104,16 @@ def _currency_errors(
     chosen = values[_BASE_CURRENCY]
     field = f"config.parameters.{_BASE_CURRENCY}"
     return currency_errors(None if chosen is None else str(chosen), instruments, field)
+
+
+def _with_replay_venue(
+    template: EngineTemplate, values: Mapping[str, Value], instruments: Iterable[str]
+) -> tuple[dict[str, Value], list[FieldError]]:
+    if PARAMETER not in template.parameters:
+        return dict(values), []
+    chosen = values[PARAMETER]
+    venue, wrong = replay_venue(None if chosen is None else str(chosen), instruments)
+    return {**values, PARAMETER: venue}, wrong
 
 
 def _spec(
