@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from nautilus_trader.model.data import Bar, InstrumentClose, InstrumentStatus
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.persistence.funcs import class_to_filename
+from nautilus_trader.serialization.arrow.implementations.instruments import SCHEMAS
 from nautilus_trader.serialization.arrow.schema import NAUTILUS_ARROW_SCHEMA
 from nautilus_trader.serialization.arrow.serializer import ArrowSerializer
 
@@ -154,14 +155,25 @@ def _offered(catalog: Path, path: Path, kind: type[Any] | None) -> Offered:
 
 
 def _definition(file: Path, path: Path, kind: type[Any]) -> Offered:
+    table = pq.read_table(file)
     try:
-        (instrument, *others) = ArrowSerializer.deserialize(kind, pq.read_table(file))
+        (instrument, *others) = ArrowSerializer.deserialize(kind, table)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _UnusableError(f"is no {kind.__name__} that this NautilusTrader can read: {error}") from None
+        why = _other_columns(table.schema, kind) or str(error)
+        raise _UnusableError(f"is no {kind.__name__} that this NautilusTrader can read: {why}") from None
     instrument = others[-1] if others else instrument
     identifier = instrument.id.value
     _check_identifier(identifier, path, InstrumentText)
     return Offered(path=path, identifier=identifier, instrument_id=identifier, instrument=instrument)
+
+
+def _other_columns(schema: pa.Schema, kind: type[Any]) -> str:
+    """What a definition of another NautilusTrader calls otherwise; its own error is of what was made of a missing field."""
+    has, wanted = schema.names, SCHEMAS[kind].names
+    lacking = ", ".join(name for name in wanted if name not in has)
+    strange = ", ".join(name for name in has if name not in wanted)
+    told = (f"it has no {lacking}" if lacking else "", f"{strange} is not known here" if strange else "")
+    return "; ".join(each for each in told if each)
 
 
 def _events(file: Path, path: Path, kind: type[Any]) -> Offered:

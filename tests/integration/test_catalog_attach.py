@@ -193,6 +193,22 @@ def test_what_cannot_be_used_is_named_with_its_reason(catalog: Path, theirs: Pat
     assert len(catalog_view(catalog).attached[0].unusable) == 8
 
 
+def test_a_definition_of_another_nautilus_trader_is_named_with_its_columns(
+    catalog: Path, theirs: Path
+) -> None:
+    folder = theirs / "data/currency_pair/BTCUSDT.BINANCE"
+    (file,) = folder.iterdir()
+    table = pq.read_table(file)
+    pq.write_table(
+        table.rename_columns(["basis" if name == "base_currency" else name for name in table.column_names]),
+        file,
+    )
+    why = {one.path: one.why for one in attach(catalog, theirs, "mine").unusable}
+    assert why[str(file.relative_to(theirs))] == (
+        "is no CurrencyPair that this NautilusTrader can read: it has no base_currency; basis is not known here"
+    )
+
+
 def test_words_that_would_end_nautilus_traders_process_are_found_before(catalog: Path, theirs: Path) -> None:
     status = InstrumentStatus(BTC.id, MarketStatusAction.HALT, DAY, DAY)
     close = InstrumentClose(BTC.id, Price(50, 2), InstrumentCloseType.END_OF_SESSION, DAY, DAY)
