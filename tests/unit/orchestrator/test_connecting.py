@@ -232,3 +232,13 @@ def test_nothing_in_a_venues_config_is_ever_evaluated() -> None:
     spec = rendered(paper(bazaar(config={**odd, "execution": dict(odd)})))
     assert spec.plan.node["data_clients"]["BAZAAR"]["config"].items() >= odd.items()
     assert spec.plan.node["exec_clients"]["SIMULATED-BAZAAR"]["config"].items() >= odd.items()
+
+
+def test_a_strategys_parameter_given_to_the_engine_is_told_where_it_belongs() -> None:
+    config = paper(
+        bazaar(), strategies=(holds("X.BAZAAR"),), parameters={"instrument_id": "X.BAZAAR", "odd": 1}
+    )
+    found = refused(config)
+    place = "config.strategies[0].parameters.instrument_id (--set)"
+    assert found["config.parameters.instrument_id"] == f"is a parameter of holds: give it as {place}"
+    assert found["config.parameters.odd"].startswith("unknown parameter; there are speed")

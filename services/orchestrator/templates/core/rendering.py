@@ -14,7 +14,13 @@ from flotilla.services.orchestrator.templates.core.choice import dead_man, engin
 from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
 from flotilla.services.orchestrator.templates.core.money import currency_errors
-from flotilla.services.orchestrator.templates.core.parameters import Known, Value, WrongValue, check_all
+from flotilla.services.orchestrator.templates.core.parameters import (
+    UNKNOWN,
+    Known,
+    Value,
+    WrongValue,
+    check_all,
+)
 from flotilla.services.orchestrator.templates.core.placeholders import merged, placeholders, substitute
 from flotilla.services.orchestrator.templates.core.replay_venue import PARAMETER, replay_venue
 from flotilla.services.orchestrator.templates.core.strategies import (
@@ -59,7 +65,7 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
     known_here = None if config.venues else known
     values, wrong = check_all(template.parameters, config.parameters, known_here, "config.parameters")
     if wrong or errors:
-        raise invalid(*errors, *wrong)
+        raise invalid(*errors, *(_of_a_strategy(each, config, template_set) for each in wrong))
     values = {**given, **values}
     clients, errors = _clients(template, config, template_set, values)
     strategies, wrong = render_all(_chosen(template, config, values), template_set, known_here, given)
@@ -93,6 +99,17 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         has_egress=clients.has_egress or template.trading_mode == TradingMode.LIVE,
         worker=_worker(template, values),
     )
+
+
+def _of_a_strategy(error: FieldError, config: EngineConfig, template_set: TemplateSet) -> FieldError:
+    """With the place where it belongs, for a strategy's parameter that was given for one of the engine's template."""
+    name = error.field.rpartition(".")[2]
+    for index, choice in enumerate(config.strategies or ()):
+        strategy = template_set.strategies.get(choice.template or "")
+        if strategy is not None and name in strategy.parameters and error.message.startswith(UNKNOWN):
+            place = f"config.strategies[{index}].parameters.{name} (--set)"
+            return FieldError(error.field, f"is a parameter of {choice.template}: give it as {place}")
+    return error
 
 
 def _currency_errors(
