@@ -22,34 +22,30 @@ def repair_binance_trades(client: Any) -> None:
     ask = account.query_user_trades
 
     async def in_pages(symbol: str, start_time: int | None = None, **asked: Any) -> list[Any]:
-        first: list[Any] = await ask(symbol=symbol, start_time=start_time, **({"limit": MOST} | asked))
-        if not client.reconciliation_active or len(first) < MOST:
-            return first
-        return await (_before if start_time is None else _after)(ask, symbol, first)
+        if not client.reconciliation_active:
+            found: list[Any] = await ask(symbol=symbol, start_time=start_time, **({"limit": MOST} | asked))
+            return found
+        newest = await ask(symbol=symbol, **({"limit": MOST} | asked))
+        return await _back_to(start_time or 0, ask, symbol, newest)
 
     account.query_user_trades = in_pages
 
 
-async def _before(ask: Callable[..., Awaitable[list[Any]]], symbol: str, found: list[Any]) -> list[Any]:
-    """With the trades before, as far back as the venue tells: a week."""
-    page = found
+async def _back_to(
+    start_time: int, ask: Callable[..., Awaitable[list[Any]]], symbol: str, newest: list[Any]
+) -> list[Any]:
+    """With the trades before, to `start_time` (UNIX ms) or as far back as the venue tells, a week, but the newest ones whatever their number:
+    asked for from `start_time` on, the newest would be missing, and be made up, of an account with more than all pages hold.
+    """
+    found = page = newest
     for _ in range(PAGES - 1):
+        if len(page) < MOST or page[0].time < start_time:
+            break
         page = await ask(symbol=symbol, end_time=page[0].time, limit=MOST)
         # Several trades are of one millisecond.
         known = {each.id for each in found}
         older = [each for each in page if each.id not in known]
+        if not older:
+            break
         found = older + found
-        if len(page) < MOST or not older:
-            break
-    return found
-
-
-async def _after(ask: Callable[..., Awaitable[list[Any]]], symbol: str, found: list[Any]) -> list[Any]:
-    """With the trades after, to the newest."""
-    page = found
-    for _ in range(PAGES - 1):
-        page = await ask(symbol=symbol, from_id=page[-1].id + 1, limit=MOST)
-        found = found + page
-        if len(page) < MOST:
-            break
-    return found
+    return [each for each in found if each.time >= start_time]
