@@ -528,7 +528,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     strategy_code: dict[str, str] = {}
 
 
-TRIAL_FORMAT: Final = 5
+TRIAL_FORMAT: Final = 6
 """Raised with every change of a TrialJob, of an Outcome, or of what a figure in it means: a worker of another format goes on
 running when the services are new, reads work that it does not understand or counts as it did before, and is replaced first."""
 

@@ -194,6 +194,7 @@ def sandbox_node(**replay: Any) -> dict[str, Any]:
         "log_level": "INFO",
         "on_end": "idle",
         "base_currency": "USD",
+        "replay_venue": "SIM",
     } | replay
     node: dict[str, Any] = fill_in(template["node"], values)
     return node
@@ -203,7 +204,7 @@ def fill_in(node: Any, values: dict[str, Any]) -> Any:
     """What the orchestrator's renderer does, in short."""
     match node:
         case dict():
-            return {key: fill_in(value, values) for key, value in node.items()}
+            return {fill_in(key, values): fill_in(value, values) for key, value in node.items()}
         case list():
             return [fill_in(value, values) for value in node]
         case str() if node.startswith("{") and node.endswith("}"):

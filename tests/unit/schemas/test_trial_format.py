@@ -13,6 +13,7 @@ KNOWN = {
     3: "5b0787566e88cb73",
     4: "54a806bcbf433519",
     5: "9ad633113673f21d",
+    6: "f098f76e7531a69f",
 }
 """By format: of the shapes of work and result, and of the definition of figures."""
 
