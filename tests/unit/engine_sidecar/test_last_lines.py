@@ -41,6 +41,22 @@ os._exit(0)
 """
 
 
+FILLS_THE_PIPE = """
+kernel = lines.kernel = SimpleNamespace(_log_guard=object())
+own_end = os.open("/proc/self/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+try:
+    while True:
+        os.write(own_end, bytes(4096))
+except BlockingIOError:
+    lines.write()
+is_kept = kernel._log_guard is not None
+os.read(own._ends[0], 1 << 16)
+lines.write()
+os.write(2, f"{is_kept} {kernel._log_guard}".encode())
+os._exit(0)
+"""
+
+
 def begun(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-c", program, *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -66,3 +82,13 @@ def test_all_lines_are_there_for_one_that_reads_slowly() -> None:
     assert [line.partition(b"line ")[2].split()[0] for line in said.splitlines() if b"line " in line] == [
         str(number).encode() for number in range(3_000)
     ]
+
+
+def test_a_log_that_cannot_be_written_is_not_waited_for_and_one_that_can_is() -> None:
+    with begun(ENDS + FILLS_THE_PIPE) as program:
+        try:
+            assert program.wait(30) == 0
+        finally:
+            program.kill()
+        assert program.stderr is not None
+        assert program.stderr.read() == b"True None"
