@@ -15,9 +15,9 @@ ID_PATTERN: Final = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 NAME_PATTERN: Final = r"\A[a-z][a-z0-9_]{0,62}\Z"
 REQUEST_ID_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"
 VERSION_PATTERN: Final = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"
-SYMBOL_PATTERN: Final = r"[A-Za-z0-9^=](?:[A-Za-z0-9^=/_: -]{0,61}[A-Za-z0-9^=/_:-])?"
+_SYMBOL: Final = r"[A-Za-z0-9^=](?:[A-Za-z0-9^=/_: -]{0,61}[A-Za-z0-9^=/_:-])?"
 """Without anchors. Options of CME and OPRA have blanks inside."""
-INSTRUMENT_PATTERN: Final = rf"\A{SYMBOL_PATTERN}(?:\.[A-Za-z0-9/_:-]{{1,30}}){{1,3}}\Z"
+INSTRUMENT_PATTERN: Final = rf"\A{_SYMBOL}(?:\.[A-Za-z0-9/_:-]{{1,30}}){{1,3}}\Z"
 _BAR_STEP: Final = r"[1-9][0-9]{0,8}-[A-Z][A-Z_]{2,19}"
 BAR_TYPE_PATTERN: Final = (
     INSTRUMENT_PATTERN.removesuffix(r"\Z")

@@ -39,7 +39,6 @@ _DERIVATIVES: Final = re.compile(
     r"(?:BITMEX|DERIBIT|HYPERLIQUID|DYDX|FTX)\w*|\w+[_-](?:FUTURES|PERP|SWAP)\w*"
 )
 """Exchanges where a name made of two currencies, such as XBTUSD, is most often no pair."""
-_TWO: Final = 2
 
 
 def ask(instrument_id: InstrumentId, kind: InstrumentClass | None) -> None:
@@ -70,8 +69,8 @@ def ask(instrument_id: InstrumentId, kind: InstrumentClass | None) -> None:
 def _looks_like(symbol: str, venue: str) -> str | None:
     if looks := next((what for pattern, what in _LOOKS if pattern.search(symbol)), None):
         return looks
-    parts = re.split("[-_]", symbol)
-    if pair_of(symbol) or (len(parts) == _TWO and all(map(is_currency, parts))):
+    base, *quotes = re.split("[-_]", symbol)
+    if pair_of(symbol) or (len(quotes) == 1 and is_currency(base) and is_currency(quotes[0])):
         return "a pair, or a perpetual or future of its two currencies"
     return next((what for what, venues in _VENUES.items() if venues.fullmatch(venue)), None)
 

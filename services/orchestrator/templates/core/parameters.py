@@ -15,7 +15,6 @@ from flotilla.schemas.ids import BAR_TYPE_PATTERN, INSTRUMENT_PATTERN, Name
 type Value = Any
 """As JSON has it: texts, numbers, booleans, null, and lists and objects of those."""
 
-UNKNOWN: Final = "unknown parameter"
 _INSTRUMENT: Final = re.compile(INSTRUMENT_PATTERN)
 _BAR_TYPE: Final = re.compile(BAR_TYPE_PATTERN)
 _BAR_SUFFIX: Final = re.compile(r"(?:-[^-]+){4}\Z")
@@ -68,7 +67,7 @@ def check_all(
     `known` is null where no catalog is to be asked, as for the defaults of a template that is being loaded.
     """
     errors = [
-        FieldError(f"{at}.{shown(name)}", f"{UNKNOWN}; there are {', '.join(parameters) or 'none'}")
+        FieldError(f"{at}.{shown(name)}", f"unknown parameter; there are {', '.join(parameters) or 'none'}")
         for name in given
         if name not in parameters
     ]

@@ -15,7 +15,6 @@ from flotilla.services.orchestrator.templates.core.components import beside
 from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import (
-    UNKNOWN,
     Known,
     Value,
     WrongValue,
@@ -65,7 +64,7 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
     known_here = None if config.venues else known
     values, wrong = check_all(template.parameters, config.parameters, known_here, "config.parameters")
     if wrong or errors:
-        raise invalid(*errors, *(_of_a_strategy(each, config, template_set) for each in wrong))
+        raise invalid(*errors, *(_of_a_strategy(each, template, config, template_set) for each in wrong))
     values = {**given, **values}
     clients, errors = _clients(template, config, template_set, values)
     strategies, wrong = render_all(_chosen(template, config, values), template_set, known_here, given)
@@ -101,12 +100,16 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
     )
 
 
-def _of_a_strategy(error: FieldError, config: EngineConfig, template_set: TemplateSet) -> FieldError:
+def _of_a_strategy(
+    error: FieldError, template: EngineTemplate, config: EngineConfig, template_set: TemplateSet
+) -> FieldError:
     """With the place where it belongs, for a strategy's parameter that was given for one of the engine's template."""
     name = error.field.rpartition(".")[2]
+    if name in template.parameters:
+        return error
     for index, choice in enumerate(config.strategies or ()):
         strategy = template_set.strategies.get(choice.template or "")
-        if strategy is not None and name in strategy.parameters and error.message.startswith(UNKNOWN):
+        if strategy is not None and name in strategy.parameters:
             place = f"config.strategies[{index}].parameters.{name} (--set)"
             return FieldError(error.field, f"is a parameter of {choice.template}: give it as {place}")
     return error
