@@ -1,6 +1,7 @@
 """Where the contract suite of the runtimes runs: real Docker, or real processes, with a shell script as the sidecar."""
 
 import asyncio
+import ipaddress
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pytest
+from docker.errors import APIError
 
 from flotilla.schemas.session import ContainerFacts, ContainerStatus, EnginePlan, SessionSpec, container_name
 from flotilla.schemas.states import EngineType, TradingMode
@@ -33,10 +35,12 @@ from tests.fakes.memory_runtime import MemoryHost, MemoryRuntime, Program
 
 DOCKER_URL: Final = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 IMAGES: Final = ("flotilla-engine:latest", "flotilla-base:trixie")
-# Of this test run alone, because two may run at once.
-NETWORK: Final = f"flotilla-test-{os.getpid()}"
-SUBNET: Final = f"10.231.{128 + os.getpid() % 64}.0/24"
-OTHER_SUBNET: Final = f"10.231.{192 + os.getpid() % 64}.0/24"
+# Of this process alone, because two runs may go on at once: 1,024 ranges of 16 addresses, and as many others.
+_NETWORKS: Final = "flotilla-test-"
+NETWORK: Final = f"{_NETWORKS}{os.getpid()}"
+_RANGES: Final = tuple(ipaddress.ip_network("10.231.128.0/18").subnets(new_prefix=28))
+SUBNET: Final = str(_RANGES[os.getpid() % 1024])
+OTHER_SUBNET: Final = str(ipaddress.ip_network(SUBNET).network_address + (1 << 14)) + "/28"
 
 
 class Bench(Protocol):
@@ -205,14 +209,26 @@ class MemoryBench:
 
 @contextmanager
 def docker_network(name: str = NETWORK) -> Iterator[None]:
-    """Removes the suite's network afterwards; making it is the runtime's own task."""
+    """Removes the suite's network afterwards; making it is the runtime's own task. Runs that were killed are cleaned up before."""
+    client = open_client(DOCKER_URL)
+    _remove_of_killed_runs(client)
     try:
         yield
     finally:
-        client = open_client(DOCKER_URL)
         for row in client.networks(names=[name]):
             client.remove_network(row["Id"])
         client.close()
+
+
+def _remove_of_killed_runs(client: TimedClient) -> None:
+    for row in client.networks(names=[_NETWORKS]):
+        pid = row["Name"].removeprefix(_NETWORKS).partition("-")[0]
+        # Another process of this run does the same at this moment, and Docker refuses one of the two.
+        with suppress(APIError):
+            if not Path(f"/proc/{pid}").exists():
+                for container in client.containers(all=True, filters={"network": row["Id"]}):
+                    client.remove_container(container["Id"], force=True, v=True)
+                client.remove_network(row["Id"])
 
 
 def docker_image() -> str | None:

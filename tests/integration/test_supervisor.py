@@ -1,6 +1,7 @@
 """The supervisor as people run it: a process of its own, on a real bus, with real engine processes or containers."""
 
 import asyncio
+import ipaddress
 import os
 import signal
 import subprocess
@@ -393,11 +394,8 @@ def test_prepare_makes_the_network_and_tells_its_gateway(environment: dict[str, 
             check=True,
         )
     answer = msgspec.json.decode(done.stdout)
-    assert (answer["docker"], answer["image"], answer["gateway"]) == (
-        True,
-        True,
-        SUBNET.replace(".0/24", ".1"),
-    )
+    gateway = str(ipaddress.ip_network(SUBNET)[1])
+    assert (answer["docker"], answer["image"], answer["gateway"]) == (True, True, gateway)
     assert answer["image_id"].startswith("sha256:")
 
 
