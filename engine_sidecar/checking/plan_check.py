@@ -63,7 +63,7 @@ def plan_problems(plan: EnginePlan) -> list[FieldError]:
 
 async def _build(run: Run) -> None:
     """Within a loop that runs, as an engine does: else the client of Interactive Brokers would connect at once, and wait."""
-    build_node(run, asyncio.get_running_loop(), _ignore, _ignore)
+    build_node(run, asyncio.get_running_loop(), _ignore, _ignore, _ignore)
 
 
 def _run(plan: EnginePlan) -> Run:

@@ -86,7 +86,7 @@ class LiveEngine:
         self._output = OwnOutput()
         link.patience_s = run.stop_timeout_s + PATIENCE_S
         self._ending: asyncio.Future[Ending] = loop.create_future()
-        self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash)
+        self._node = build_node(run, loop, self._on_strategy_fault, self._on_crash, self._on_reading)
         self._kernel = self._node.kernel
         self._asked = ask_for_named(self._kernel)
         self._of_catalog = offer_catalog(self._kernel, self._asked, Path(run.catalog_path))
@@ -306,6 +306,9 @@ class LiveEngine:
         reason, text = _blame(strategy_id, method, error)
         self._kernel.logger.exception(text, error)
         self._end_with(StopPolicy.CANCEL, reason, text)
+
+    def _on_reading(self, how_far: str) -> None:
+        self._link.send(Phase(RunState.BOOTING, how_far))
 
     def _on_crash(self, where: str, error: BaseException) -> None:
         self._end_with(StopPolicy.CANCEL, FailureReason.CRASH, f"{where}: {fault_text(error)}")

@@ -2,16 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from nautilus_trader.cache.database import CacheDatabaseAdapter
 from nautilus_trader.live.node import TradingNode
-from nautilus_trader.serialization.base import Serializer
-from nautilus_trader.system import kernel as kernel_module
 
+from flotilla.engine_sidecar.engine.cache_database import CacheDatabase, OnReading, caught_database
 from flotilla.engine_sidecar.engine.cache_watch import CacheWatch
 from flotilla.engine_sidecar.engine.node_plan import NodePlan, PlanRefusedError, node_plan
 from flotilla.engine_sidecar.engine.order_gate import OrderGate
@@ -27,71 +24,6 @@ from flotilla.engine_sidecar.replay.client import ReplayDataClient
 from flotilla.engine_sidecar.replay.wiring import calculate_sandbox_accounts, wire_replay
 from flotilla.engine_sidecar.strategies.building import OnStrategyFault, build_strategy
 from flotilla.schemas.states import FailureReason
-
-_MARK: Final = "state:"
-
-
-class CacheDatabase(CacheDatabaseAdapter):  # type: ignore[misc]
-    """The adapter that NautilusTrader uses, with the states of strategies and actors kept as they are."""
-
-    def __init__(self, *, serializer: Any, **parts: Any) -> None:
-        self._states = _States(serializer)
-        super().__init__(serializer=self._states, **parts)
-
-    def update_strategy(self, strategy: Any) -> None:
-        """Saves what the strategy's `on_save` gives."""
-        with self._states.kept():
-            super().update_strategy(strategy)
-
-    def update_actor(self, actor: Any) -> None:
-        """Saves what the actor's `on_save` gives."""
-        with self._states.kept():
-            super().update_actor(actor)
-
-
-@contextmanager
-def caught_database() -> Iterator[list[CacheDatabase]]:
-    """Within the block a kernel makes a CacheDatabase, if its config asks for one at all, and puts it into the list."""
-    caught: list[CacheDatabase] = []
-
-    def make(**parts: Any) -> CacheDatabase:
-        caught.append(CacheDatabase(**parts))
-        return caught[-1]
-
-    kernel_module.CacheDatabaseAdapter = make
-    try:
-        yield caught
-    finally:
-        kernel_module.CacheDatabaseAdapter = CacheDatabaseAdapter
-
-
-class _States(Serializer):  # type: ignore[misc]
-    """A serializer that marks the keys of states, so that none of them means anything to NautilusTrader."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__()
-        self._inner = inner
-        self._is_state = False
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        self._is_state = True
-        try:
-            yield
-        finally:
-            self._is_state = False
-
-    def serialize(self, obj: Any) -> bytes:
-        marked = {f"{_MARK}{key}": value for key, value in obj.items()} if self._is_state else obj
-        encoded: bytes = self._inner.serialize(marked)
-        return encoded
-
-    def deserialize(self, obj_bytes: bytes) -> Any:
-        found = self._inner.deserialize(obj_bytes)
-        if type(found) is dict and found and all(key.startswith(_MARK) for key in found):
-            return {key.removeprefix(_MARK): value for key, value in found.items()}
-        return found
-
 
 type OnCrash = Callable[[str, BaseException], None]
 
@@ -124,14 +56,21 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def build_node(
-    run: Run, loop: asyncio.AbstractEventLoop, on_strategy_fault: OnStrategyFault, on_crash: OnCrash
+    run: Run,
+    loop: asyncio.AbstractEventLoop,
+    on_strategy_fault: OnStrategyFault,
+    on_crash: OnCrash,
+    on_reading: OnReading,
 ) -> Node:
-    """Raises PlanRefusedError for whatever NautilusTrader, an adapter or a strategy does not accept."""
+    """Raises PlanRefusedError for whatever NautilusTrader, an adapter or a strategy does not accept.
+
+    `on_reading` is told every few seconds how much of a kept state was read.
+    """
     quicken()
     plan, hidden = node_plan(run), Secrets(run).hidden
     _check_cache(run)
     try:
-        trading, database = _make(plan, loop)
+        trading, database = _make(plan, loop, on_reading)
         trading.build()
         repair(trading.kernel)
         barrier, replays = wire_replay(trading)
@@ -154,9 +93,11 @@ def _check_cache(run: Run) -> None:
         )
 
 
-def _make(plan: NodePlan, loop: asyncio.AbstractEventLoop) -> tuple[TradingNode, CacheDatabase | None]:
+def _make(
+    plan: NodePlan, loop: asyncio.AbstractEventLoop, on_reading: OnReading
+) -> tuple[TradingNode, CacheDatabase | None]:
     calculate_sandbox_accounts(plan.config)
-    with caught_database() as databases:
+    with caught_database(on_reading) as databases:
         trading = TradingNode(config=plan.config, loop=loop)
     for number in _SIGNALS:
         loop.remove_signal_handler(number)

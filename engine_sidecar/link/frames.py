@@ -1,6 +1,6 @@
 """What the sidecar, its zygote and the engine process say to each other over a socketpair.
 
-Frames are a 4-byte big-endian length and a msgpack body. The engine writes from one thread only, so frames never mix.
+Frames are a 4-byte big-endian length and a msgpack body. The engine writes one frame at a time, so frames never mix.
 """
 
 import struct
@@ -31,7 +31,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
 
 
 class Phase(msgspec.Struct, frozen=True, tag=True):
-    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping."""
+    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping; or says more of it: booting, too."""
 
     state: RunState
     detail: str = ""

@@ -120,7 +120,7 @@ def failure_of_connecting(proxy_url: str) -> str:
     run.secrets["mine"]["proxy_url"] = proxy_url
 
     async def connect() -> str:
-        kernel = build_node(run, asyncio.get_running_loop(), print, print).kernel
+        kernel = build_node(run, asyncio.get_running_loop(), print, print, print).kernel
         client: Any = next(iter(kernel.data_engine._clients.values()))
         try:
             async with asyncio.timeout(30):

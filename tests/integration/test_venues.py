@@ -32,7 +32,7 @@ def built(run: Run) -> tuple[list[str], list[str]]:
     from flotilla.engine_sidecar.engine.node_building import build_node  # noqa: PLC0415 - in the fork only
 
     async def build() -> tuple[list[str], list[str]]:
-        kernel = build_node(run, asyncio.get_running_loop(), print, print).kernel
+        kernel = build_node(run, asyncio.get_running_loop(), print, print, print).kernel
         engines = (kernel.data_engine, kernel.exec_engine)
         data, execution = ([str(client) for client in engine._clients] for engine in engines)
         return data, execution

@@ -27,7 +27,8 @@ def repair_torn_positions(cache: Any) -> None:
         if position is None:
             _open(cache, fill)
         # What is older may be of a life of the position before: once flat, it forgets its fills.
-        elif fill.trade_id not in position.trade_ids and moment(fill) > moment(position.last_event):
+        # The moment first: what trades it has, it makes a list of for each answer.
+        elif moment(fill) > moment(position.last_event) and fill.trade_id not in position.trade_ids:
             if position.is_closed:
                 _open(cache, fill)
             else:

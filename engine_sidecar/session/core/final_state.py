@@ -107,7 +107,8 @@ def _boot_failed(session: Session) -> StateChange:
     if not session.is_zygote_ready:
         return _failed(session, FailureReason.CRASH, f"NautilusTrader was not imported {after}")
     if session.state == RunState.BOOTING:
-        return _failed(session, FailureReason.CRASH, f"the engine was still being built {after}")
+        got = f", in which it {session.said} and got no further" if session.said else ""
+        return _failed(session, FailureReason.CRASH, f"the engine was still being built {after}{got}")
     return _failed(session, FailureReason.VENUE, f"the engine was still {session.state} {after}")
 
 

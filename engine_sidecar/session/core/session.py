@@ -45,25 +45,25 @@ from flotilla.schemas.states import FailureReason, RunState, TradingMode
 from flotilla.schemas.telemetry import StateChange
 
 _S: Final = RunState
-_PHASES: Final = (_S.CONNECTING, _S.RECONCILING, _S.MISMATCH, _S.TRADING, _S.STOPPING)
+_PHASES: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.MISMATCH, _S.TRADING, _S.STOPPING)
 """All that an engine may say of itself."""
 # n: the next phase · s: a skip · e: may come at any time · a: said again · m: broken or mended · .: illegal
 _ROWS: Final = {
-    #                con rec mis tra sto
-    _S.BOOTING: "     n   s   s   s   e ",
-    _S.CONNECTING: "  a   n   s   s   e ",
-    _S.RECONCILING: " .   a   n   n   e ",
-    _S.MISMATCH: "    .   .   a   m   e ",
-    _S.TRADING: "     .   .   m   a   n ",
-    _S.STOPPING: "    .   .   .   .   a ",
+    #                boo con rec mis tra sto
+    _S.BOOTING: "     a   n   s   s   s   e ",
+    _S.CONNECTING: "  .   a   n   s   s   e ",
+    _S.RECONCILING: " .   .   a   n   n   e ",
+    _S.MISMATCH: "    .   .   .   a   m   e ",
+    _S.TRADING: "     .   .   .   m   a   n ",
+    _S.STOPPING: "    .   .   .   .   .   a ",
 }
 FOLLOWS: Final = {
     phase: frozenset(said for said, mark in zip(_PHASES, row.split(), strict=True) if mark != ".")
     for phase, row in _ROWS.items()
 }
 """What an engine may say after each phase. All else is refused: its session stays as it was, people are alerted."""
-_SAYS_MORE: Final = (_S.CONNECTING, _S.RECONCILING, _S.MISMATCH)
-"""The phases whose detail changes while they last: what is waited for, what does not agree."""
+_SAYS_MORE: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.MISMATCH)
+"""The phases whose detail changes while they last: how far it got, what is waited for, what does not agree."""
 _DIRECTLY: Final = "was asked for with the operator's credential"
 _BEFORE_TRADING: Final = (RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING)
 
@@ -195,7 +195,8 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
         return session, ()  # its last state is on record, and nothing follows that
     if phase.state not in FOLLOWS[session.phase]:
         return _refuse(session, phase.state)
-    is_first = session.phase == RunState.BOOTING
+    is_booting = phase.state == RunState.BOOTING
+    is_first = session.phase == RunState.BOOTING and not is_booting
     is_other = phase.state in _SAYS_MORE and phase.detail != session.said
     is_news = phase.state != session.phase or is_other
     session = msgspec.structs.replace(session, phase=phase.state, said=phase.detail)
@@ -207,7 +208,9 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
         stop_until = min(stop_until, now + session.spec.stop_timeout_s + END_GRACE_S)
     # A slow boot (a large catalog) is no freeze: the pulse counts from the first phase on.
     pulse = watch.started(now) if is_first else session.pulse
-    session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse)
+    # One that still reads what it kept gets on: it has its time for venues from then on.
+    boot_until = now + session.spec.boot_timeout_s if is_booting else session.boot_until
+    session = msgspec.structs.replace(session, stop_until=stop_until, pulse=pulse, boot_until=boot_until)
     if phase.state == RunState.TRADING:
         return trading.begun(session, now)
     found = (phase.detail,) if phase.state == RunState.MISMATCH else ()

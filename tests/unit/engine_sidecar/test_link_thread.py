@@ -119,6 +119,31 @@ async def test_a_sidecar_that_talks_nonsense_is_as_good_as_gone(pair: tuple[Link
     assert await link.receive() is None
 
 
+async def test_what_is_sent_has_left_before_the_engine_goes_on(pair: tuple[LinkThread, Sidecar]) -> None:
+    link, sidecar = pair
+    for number in range(100):
+        link.send(said := Phase(RunState.TRADING, str(number)))
+        assert frame(said) in sidecar.socket.recv(1 << 16)
+
+
+async def test_frames_of_several_threads_do_not_mix(pair: tuple[LinkThread, Sidecar]) -> None:
+    link, sidecar = pair
+
+    def talk(name: str) -> None:
+        for number in range(50):
+            link.send(Phase(RunState.TRADING, f"{name}{number} " + name * 20_000))
+
+    async def talk_all() -> None:
+        await asyncio.gather(*(asyncio.to_thread(talk, name) for name in "abc"))
+        link.send(Ended(None))
+
+    await asyncio.gather(talk_all(), sidecar.until(lambda message: isinstance(message, Ended)))
+    said = [message.detail for message in sidecar.heard if isinstance(message, Phase)]
+    assert sorted(said) == sorted(
+        f"{name}{number} " + name * 20_000 for name in "abc" for number in range(50)
+    )
+
+
 async def test_a_sidecar_that_does_not_read_gets_its_events_but_not_every_measure(
     pair: tuple[LinkThread, Sidecar],
 ) -> None:

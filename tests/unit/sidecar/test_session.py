@@ -161,7 +161,7 @@ CANNOT_BE = [
     (before, said)
     for before in LIFE
     for said in RunState
-    if said not in (*LIFE[1:], RunState.MISMATCH)
+    if said not in (*LIFE, RunState.MISMATCH)
     or (said in LIFE and LIFE.index(said) < LIFE.index(before))
     or (said == RunState.MISMATCH and before == RunState.STOPPING)
 ]
@@ -188,7 +188,7 @@ def test_what_engine_and_venue_do_not_agree_on_is_a_state_of_its_own(before: Run
     assert (states(more), agreed.state, agreed.problems) == ([RunState.TRADING], RunState.TRADING, ())
 
 
-@pytest.mark.parametrize("phase", [RunState.CONNECTING, RunState.RECONCILING])
+@pytest.mark.parametrize("phase", [RunState.BOOTING, RunState.CONNECTING, RunState.RECONCILING])
 def test_what_a_start_waits_for_is_told_whenever_it_changes(phase: RunState) -> None:
     session = said_last(phase)
     for detail, told in (("A: no DNS", 1), ("A: no DNS", 0), ("A: refused", 1), ("", 1)):
@@ -227,7 +227,7 @@ def test_a_phase_that_cannot_be_is_refused_and_told_once(before: RunState, said:
 @pytest.mark.parametrize("before", LIFE)
 def test_an_engine_that_tells_its_life_raises_no_alert(before: RunState) -> None:
     session = said_last(before)
-    assert before is RunState.BOOTING or play([Phase(before)] * 3, session=session) == (session, [])
+    assert play([Phase(before)] * 3, session=session) == (session, [])
     for said in LIFE[LIFE.index(before) + 1 :]:
         _, effects = play([Phase(said)], session=session)
         assert (states(effects), alerts(effects)) == ([said], [])
@@ -400,6 +400,25 @@ def test_a_boot_that_takes_too_long_is_killed(count: int, kill: Effect) -> None:
     session, effects = wait(session, 60.0, 61.0, ticks=True)
     assert effects == [kill]
     assert session.killed_for is KillCause.BOOT
+
+
+def test_a_boot_that_gets_on_with_what_was_kept_may_take_longer_and_is_killed_once_it_does_not() -> None:
+    session, now = play(UP[:3])[0], 0.0
+    for read in range(4):
+        session, effects = wait(session, now, now + 50.0, ticks=True)
+        assert effects == []
+        now += 50.0
+        session, effects = play(
+            [Phase(RunState.BOOTING, f"has read {read} of 9 orders")], session=session, now=now
+        )
+        assert states(effects) == [RunState.BOOTING]
+    session, effects = wait(session, now, now + 61.0, ticks=True)
+    assert effects == [KillEngine()]
+    _, effects = play([Exited(pid=42, exit_code=-9)], session=session, now=now + 62.0)
+    (final,) = [effect.data for effect in effects if isinstance(effect, Publish)]
+    assert final.detail == (
+        "the engine was still being built after 60 s, in which it has read 3 of 9 orders and got no further"
+    )
 
 
 def test_waiting_for_the_bus_has_no_deadline() -> None:

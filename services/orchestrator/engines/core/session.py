@@ -49,8 +49,8 @@ MOVES: Final = {
 
 WITH_PROBLEMS: Final = (_S.IMPAIRED, _S.MISMATCH)
 """The states whose detail is what is wrong, and may change while they last."""
-WITH_DETAIL: Final = (_S.CONNECTING, _S.RECONCILING, *WITH_PROBLEMS)
-"""The states whose detail may change while they last: what is waited for, and what is wrong."""
+WITH_DETAIL: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, *WITH_PROBLEMS)
+"""The states whose detail may change while they last: how far it got, what is waited for, and what is wrong."""
 _RUNS: Final = (_S.BOOTING, _S.CONNECTING, _S.RECONCILING, _S.TRADING, _S.IMPAIRED, _S.MISMATCH)
 
 
