@@ -293,7 +293,8 @@ def test_a_file_that_is_cut_off_is_said_and_no_path_of_the_host(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "identifier", ["../data", "SPX.SIM/../..", "SPX", "", "a .SIM", " a.SIM", "SPX.SIM\n", "/etc/passwd", "SPX.SIM\0"]
+    "identifier",
+    ["../data", "SPX.SIM/../..", "SPX", "", "a .SIM", " a.SIM", "SPX.SIM\n", "/etc/passwd", "SPX.SIM\0"],
 )
 def test_an_identifier_is_none_that_could_lead_elsewhere(identifier: str) -> None:
     with pytest.raises(msgspec.ValidationError):
