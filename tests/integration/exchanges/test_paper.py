@@ -17,7 +17,7 @@ from flotilla.schemas.session import EnginePlan
 from flotilla.schemas.states import FailureReason, RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ZygoteProcess, zygote_process
-from tests.integration.exchanges import okx_running, running
+from tests.integration.exchanges import ib_running, okx_running, running
 from tests.integration.exchanges.engines import Engine
 from tests.venue_runs import venue
 
@@ -25,6 +25,7 @@ SANDBOX = "engine_sidecar.replay.sandbox"
 FLATTEN = Stop(StopPolicy.FLATTEN, 10.0)
 BINANCE_KINDS = ("quotes", "trades", "bars", "book", "mark")
 OKX_KINDS = (*BINANCE_KINDS, "index", "funding")
+IB_KINDS = ("quotes", "trades", "bars")
 STALE_S = 3.0
 
 
@@ -46,11 +47,13 @@ def paper(
     instrument: str,
     keys: dict[str, str] | None = None,
     catalog: Path | None = None,
+    client: str = "",
+    currency: str = "USDT",
     **listener: Any,
 ) -> Run:
     """An engine on the data of a venue of templates/venues, whose orders are simulated."""
-    client, data = name.upper(), venue(name)["data"]
-    sandbox = {"venue": client, "account_type": "MARGIN", "oms_type": "NETTING", "base_currency": "USDT"}
+    client, data = client or name.upper(), venue(name)["data"]
+    sandbox = {"venue": client, "account_type": "MARGIN", "oms_type": "NETTING", "base_currency": currency}
     module = "tests.integration.exchanges.listener"
     node: dict[str, Any] = {
         "environment": "sandbox",
@@ -96,6 +99,17 @@ def on_binance(exchange: running.Venue, instrument: str = "BTCUSDT-PERP.BINANCE"
     return paper("binance", config, instrument, **given)
 
 
+def on_okx(exchange: okx_running.OkxVenue, **given: Any) -> Run:
+    """With a key, which its data client cannot do without."""
+    keys = {"api_key": "test-key", "api_secret": "test-secret", "api_passphrase": "test-phrase"}
+    config = {
+        "instrument_types": ["SWAP"],
+        "base_url_http": exchange.http,
+        "base_url_ws": f"{exchange.ws}/ws/v5/public",
+    }
+    return paper("okx", config, "BTC-USDT-SWAP.OKX", keys, **given)
+
+
 def heard(engine: Engine) -> dict[str, str]:
     """What the strategy heard first of each kind."""
     found = (re.search(r"HEARD (\w+) (\S+)", line) for line in engine.process.log)
@@ -134,15 +148,8 @@ async def test_every_kind_of_binances_data_comes_and_fills_are_simulated(
 
 
 async def test_every_kind_of_okxs_data_comes_and_fills_are_simulated(zygote: ZygoteProcess) -> None:
-    keys = {"api_key": "test-key", "api_secret": "test-secret", "api_passphrase": "test-phrase"}
     async with okx_running.exchange_here() as exchange:
-        config = {
-            "instrument_types": ["SWAP"],
-            "base_url_http": exchange.http,
-            "base_url_ws": f"{exchange.ws}/ws/v5/public",
-        }
-        run = paper("okx", config, "BTC-USDT-SWAP.OKX", keys, kinds=OKX_KINDS, quantity="3")
-        engine = Engine(zygote, run)
+        engine = Engine(zygote, on_okx(exchange, kinds=OKX_KINDS, quantity="3"))
         await engine.phase(RunState.TRADING)
         await all_heard(engine, tuple(kind for kind in OKX_KINDS if kind != "bars"))
         await exchange.control("bar", instrument=okx_running.SWAP)
@@ -152,21 +159,62 @@ async def test_every_kind_of_okxs_data_comes_and_fills_are_simulated(zygote: Zyg
         assert (await exchange.account())["orders"] == []
 
 
-@pytest.mark.parametrize(("verb", "back"), [("down", "up"), ("half_open", "cut")])
+async def test_every_kind_of_interactive_brokers_data_comes_and_fills_are_simulated(
+    zygote: ZygoteProcess,
+) -> None:
+    async with ib_running.gateway_here() as gateway:
+        config = {
+            "ibg_host": "127.0.0.1",
+            "ibg_port": gateway.port,
+            "use_regular_trading_hours": False,
+            "routing": {"default": True},
+        }
+        run = paper(
+            "interactive_brokers",
+            config,
+            "AAPL.NASDAQ",
+            client="NASDAQ",
+            currency="USD",
+            kinds=IB_KINDS,
+            quantity="30",
+        )
+        engine = Engine(zygote, run)
+        await engine.phase(RunState.TRADING)
+        said = await all_heard(engine, tuple(kind for kind in IB_KINDS if kind != "trades"))
+        assert said["quotes"] == "190.10"
+        await gateway.control("follow", symbol="AAPL")
+        await all_heard(engine, IB_KINDS)
+        await bought_and_sold(engine, "190.10", Decimal(0))
+        assert (await gateway.account())["orders"] == []
+
+
+FALLS_SILENT = pytest.mark.parametrize(("verb", "back"), [("down", "up"), ("half_open", "cut")])
+
+
+@FALLS_SILENT
 async def test_a_feed_that_falls_silent_is_named_and_told_when_it_is_back(
     zygote: ZygoteProcess, binance: running.Venue, verb: str, back: str
 ) -> None:
     engine = Engine(zygote, on_binance(binance, kinds=("quotes", "book", "mark")))
+    await falls_silent(engine, binance, verb, back, "BTCUSDT-PERP.BINANCE")
+
+
+@FALLS_SILENT
+async def test_so_is_one_of_okx(zygote: ZygoteProcess, verb: str, back: str) -> None:
+    async with okx_running.exchange_here() as exchange:
+        engine = Engine(zygote, on_okx(exchange, kinds=("quotes", "book", "mark")))
+        await falls_silent(engine, exchange, verb, back, "BTC-USDT-SWAP.OKX")
+
+
+async def falls_silent(engine: Engine, exchange: running.Venue, verb: str, back: str, name: str) -> None:
     await engine.phase(RunState.TRADING)
     await all_heard(engine, ("quotes", "book", "mark"))
     assert _problems(engine) == ()
     which = {} if verb == "down" else {"which": "all"}
-    await binance.control(verb, **which)
-    silent = {
-        f"no {what} of BTCUSDT-PERP.BINANCE for more than 3 s" for what in ("quotes", "book", "mark prices")
-    }
+    await exchange.control(verb, **which)
+    silent = {f"no {what} of {name} for more than 3 s" for what in ("quotes", "book", "mark prices")}
     await engine.until(lambda _: silent <= set(_problems(engine)) or None)
-    await binance.control(back, **which)
+    await exchange.control(back, **which)
     await engine.until(lambda _: _problems(engine) == () or None, 60.0)
     engine.process.send(FLATTEN)
     assert (await engine.ended()).reason is None

@@ -167,6 +167,15 @@ def test_limits_reach_the_risk_engine_of_a_live_engine() -> None:
         ),
         (paper(TAPE, parameters={"speed": 5}), {"config.parameters.speed": "changes nothing with venues"}),
         (paper(parameters={"patience": 5}), {"config.parameters.patience": "changes nothing without venues"}),
+        (
+            paper(broker(), bazaar(), strategies=(holds("AAPL.NASDAQ"),)),
+            {
+                "config.venues": "orders are simulated at BAZAAR, BROKER, and strategies name AAPL.NASDAQ: "
+                "give the venue the name that they have there, such as NASDAQ"
+            },
+        ),
+        (paper(broker(name="NASDAQ"), strategies=(holds("AAPL.NASDAQ"),)), {}),
+        (paper(broker(config={"execution": {"venue": "NASDAQ"}}), strategies=(holds("AAPL.NASDAQ"),)), {}),
     ],
 )
 def test_what_a_venue_cannot_be_is_refused_by_field(config: EngineConfig, errors: dict[str, str]) -> None:

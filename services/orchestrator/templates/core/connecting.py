@@ -1,7 +1,7 @@
 """From the venues an operator chose to the data and execution clients of a node. Everything that is wrong is told at once."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -204,6 +204,24 @@ def connect(
         always_open=tuple(venue.choice.name for venue in venues if venue.template.is_always_open),
     )
     return clients, []
+
+
+def simulated_elsewhere(clients: Clients, instruments: Collection[str]) -> list[FieldError]:
+    """The error of orders that are simulated at venues of which the strategies name nothing: a client of many venues, such as Interactive
+    Brokers, has another name than the venues of its instruments, and every order would be denied.
+    """
+    prefix = f"{_SIMULATED}-"
+    there = {
+        client["config"].get("venue") for name, client in clients.execution.items() if name.startswith(prefix)
+    }
+    named = {instrument.rpartition(".")[2] for instrument in instruments}
+    if not there or not named or there & named:
+        return []
+    text = (
+        f"orders are simulated at {', '.join(sorted(there))}, and strategies name {', '.join(sorted(instruments))}: "
+        f"give the venue the name that they have there, such as {min(named)}"
+    )
+    return [FieldError("config.venues", text)]
 
 
 def _data(venue: ChosenVenue, *, is_live: bool) -> dict[str, Any]:

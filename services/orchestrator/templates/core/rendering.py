@@ -12,7 +12,7 @@ from flotilla.schemas.session import EnginePlan, SessionSpec
 from flotilla.schemas.states import EngineType, TradingMode
 from flotilla.services.orchestrator.templates.core.choice import dead_man, engine_template, keeps_state
 from flotilla.services.orchestrator.templates.core.components import beside
-from flotilla.services.orchestrator.templates.core.connecting import Clients, connect
+from flotilla.services.orchestrator.templates.core.connecting import Clients, connect, simulated_elsewhere
 from flotilla.services.orchestrator.templates.core.money import currency_errors
 from flotilla.services.orchestrator.templates.core.parameters import (
     Known,
@@ -73,6 +73,7 @@ def render(config: EngineConfig, template_set: TemplateSet, known: Known, *, ses
         *instruments(template.parameters, values),
         *(name for each in strategies for name in each.instruments),
     }
+    errors += simulated_elsewhere(clients, traded)
     errors += _currency_errors(template, values, () if config.venues else traded)
     values, wrong = _with_replay_venue(template, values, () if config.venues else traded)
     errors += wrong
