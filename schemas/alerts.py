@@ -288,6 +288,12 @@ UNEXPECTED_PHASE: Final = _engine(
     "Report it: it is a fault of Flotilla, or of code that speaks on the engine's link. Compare orders and positions"
     " with the venue's.",
 )
+BOOK_GAP: Final = _engine(
+    "book_gap",
+    Severity.WARNING,
+    "Changes of an order book of Binance did not come; the book is taken anew, and what strategies did by it meanwhile they did by a wrong one.",
+    "Nothing. If it comes often, look at the network to the venue, and at how busy the engine is.",
+)
 NO_DATA: Final = _engine(
     "no_data",
     Severity.WARNING,

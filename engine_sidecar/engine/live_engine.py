@@ -29,6 +29,7 @@ from flotilla.engine_sidecar.engine.starting import (
 )
 from flotilla.engine_sidecar.engine.tap import Tap
 from flotilla.engine_sidecar.engine.venues import ib_names
+from flotilla.engine_sidecar.engine.venues.book_gaps import watch_books
 from flotilla.engine_sidecar.engine.venues.clocks import clock_words
 from flotilla.engine_sidecar.engine.venues.comparison import Difference, in_words
 from flotilla.engine_sidecar.engine.venues.fitness import ask_okx, unfit
@@ -103,6 +104,7 @@ class LiveEngine:
             tell_order=self._tap.looked_up,
         )
         self._venues.ask_for_trades_first()
+        watch_books(self._kernel.data_engine._clients.values(), self._tap.alert)
         self._tap.is_claim = self._venues.is_claim
         self._waiting = Waiting(self._kernel, self._venues, link.send)
         self._stopping = Stopping(

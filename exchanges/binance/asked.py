@@ -37,6 +37,11 @@ class Status(Body):
     status: Literal["TRADING", "TRADING_HALT", "SETTLING", "CLOSE"] = "TRADING_HALT"
 
 
+class Lose(Body):
+    symbol: str
+    times: int = 1
+
+
 class Tick(Body):
     symbol: str
     tick: Decimal

@@ -1,6 +1,6 @@
 """Verbs that move markets and change their rules."""
 
-from exchanges.binance.asked import Bar, Market, Rate, Status, Tick, Touch
+from exchanges.binance.asked import Bar, Lose, Market, Rate, Status, Tick, Touch
 from exchanges.binance.core import matching, settling
 from exchanges.binance.core.candles import INTERVALS_MS
 from exchanges.binance.core.rules import decimals
@@ -36,6 +36,7 @@ class MarketVerbs:
         control.verb(
             "delist", Market, self._delist, "cancels a symbol's orders, settles its positions, closes it"
         )
+        control.verb("lose_book", Lose, self._lose, "so many of the next changes of a book are not told")
         control.verb("tick", Tick, self._tick, "changes a symbol's tick, and its step")
 
     def _touch(self, asked: Touch) -> None:
@@ -53,6 +54,11 @@ class MarketVerbs:
         self._venue.pinned.discard(asked.symbol)
         matching.cross(self._venue, asked.symbol)
         self._server.follow_up()
+
+    def _lose(self, asked: Lose) -> None:
+        if asked.symbol not in self._venue.state.symbols or asked.times < 1:
+            raise ValueError("symbol is one of the venue's, and times at least 1")
+        self._exchange.feed.lose[asked.symbol] = asked.times
 
     def _fund(self, _: Nothing) -> None:
         settling.fund(self._venue)

@@ -1,6 +1,6 @@
 """The market streams: what each symbol's streams say after the market moved or somebody traded."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
@@ -33,6 +33,8 @@ class Feed:
             name: self._book(name) for name in venue.state.symbols
         }
         self._bars: dict[str, int] = {}
+        self.lose = Counter[str]()
+        """How many changes of a symbol's book are not told."""
 
     def news(self) -> list[Data]:
         """Trades since the last call, and the books that changed."""
@@ -84,8 +86,11 @@ class Feed:
             "b": changed[Side.BUY],
             "a": changed[Side.SELL],
         }
-        for speed in SPEEDS:
-            yield f"{name.lower()}@depth{speed}", diff
+        if self.lose[name]:
+            self.lose[name] -= 1
+        else:
+            for speed in SPEEDS:
+                yield f"{name.lower()}@depth{speed}", diff
         yield from self._tops(symbol, common, update_id, last)
 
     def _tops(self, symbol: Symbol, common: Message, update_id: int, last: int) -> Iterator[Data]:

@@ -26,6 +26,7 @@ class Listener(Strategy):
     def on_start(self) -> None:
         """Subscribes, and lets the order rest that its config asks for."""
         self.heard: set[str] = set()
+        self.ask: Any = None
         name = self.config.instrument_id
         subscriptions = {
             "quotes": lambda: self.subscribe_quote_ticks(name),
@@ -78,7 +79,11 @@ class Listener(Strategy):
 
     def on_order_book_deltas(self, deltas: Any) -> None:
         """One of the kinds."""
-        self._hear("book", self.cache.order_book(deltas.instrument_id).best_ask_price())
+        ask = self.cache.order_book(deltas.instrument_id).best_ask_price()
+        self._hear("book", ask)
+        if ask != self.ask:
+            self.ask = ask
+            self.log.warning(f"ASK {ask} by the book")
 
     def on_mark_price(self, mark: Any) -> None:
         """One of the kinds."""

@@ -122,11 +122,15 @@ async def all_heard(engine: Engine, kinds: tuple[str, ...]) -> dict[str, str]:
     return heard(engine)
 
 
-async def bought_and_sold(engine: Engine, price: str, fee: Decimal) -> None:
-    """It bought at that price, simulated, and is flat after its stop."""
+async def bought_and_sold(engine: Engine, prices: tuple[str, ...], fee: Decimal) -> None:
+    """It bought, simulated, for `fee` per unit of price, and is flat after its stop.
+
+    NautilusTrader's sandbox fills at the quote, or at the price of a trade that came after it.
+    """
     await engine.until(lambda _: engine.process.events(EventKind.FILL) or None)
     (fill,) = engine.process.events(EventKind.FILL)
-    assert (fill["last_px"], Decimal(fill["commission"])) == (price, fee)
+    assert fill["last_px"] in prices
+    assert Decimal(fill["commission"]) == Decimal(fill["last_px"]) * fee
     engine.process.send(FLATTEN)
     ended = await engine.ended()
     assert (ended.reason, ended.not_confirmed, ended.stop and ended.stop.is_flat) == (None, (), True)
@@ -143,7 +147,7 @@ async def test_every_kind_of_binances_data_comes_and_fills_are_simulated(
     await binance.control("bar", symbol="BTCUSDT")
     said = await all_heard(engine, BINANCE_KINDS)
     assert (said["quotes"], said["book"]) == ("50000.1", "50000.1")
-    await bought_and_sold(engine, "50000.1", Decimal("0.75000150"))
+    await bought_and_sold(engine, ("50000.0", "50000.1"), Decimal("0.000015"))
     assert (await binance.account())["orders"] == []
 
 
@@ -155,7 +159,7 @@ async def test_every_kind_of_okxs_data_comes_and_fills_are_simulated(zygote: Zyg
         await exchange.control("bar", instrument=okx_running.SWAP)
         said = await all_heard(engine, OKX_KINDS)
         assert (said["quotes"], said["book"]) == ("50000.1", "50000.1")
-        await bought_and_sold(engine, "50000.1", Decimal("0.75000150"))
+        await bought_and_sold(engine, ("50000.0", "50000.1"), Decimal("0.000015"))
         assert (await exchange.account())["orders"] == []
 
 
@@ -184,7 +188,7 @@ async def test_every_kind_of_interactive_brokers_data_comes_and_fills_are_simula
         assert said["quotes"] == "190.10"
         await gateway.control("follow", symbol="AAPL")
         await all_heard(engine, IB_KINDS)
-        await bought_and_sold(engine, "190.10", Decimal(0))
+        await bought_and_sold(engine, ("190.10",), Decimal(0))
         assert (await gateway.account())["orders"] == []
 
 
@@ -218,6 +222,27 @@ async def falls_silent(engine: Engine, exchange: running.Venue, verb: str, back:
     await engine.until(lambda _: _problems(engine) == () or None, 60.0)
     engine.process.send(FLATTEN)
     assert (await engine.ended()).reason is None
+
+
+async def test_a_book_that_lacks_a_change_is_named_and_taken_anew(
+    zygote: ZygoteProcess, binance: running.Venue
+) -> None:
+    engine = Engine(zygote, on_binance(binance, kinds=("book",)))
+    await engine.phase(RunState.TRADING)
+    await all_heard(engine, ("book",))
+    await binance.control("lose_book", symbol="BTCUSDT")
+    await binance.control("touch", symbol="BTCUSDT", bid="60000.0", ask="60000.1")
+    await binance.control("touch", symbol="BTCUSDT", bid="61000.0", ask="61000.1")
+    await engine.until(lambda _: _is_last(engine, "ASK 61000.1 by the book") or None)
+    assert engine.alerts().count("book_gap") == 1
+    asked = [each["path"] for each in await binance.control("requests") if each["path"].endswith("/depth")]
+    assert len(asked) == 2
+    engine.process.send(FLATTEN)
+    assert (await engine.ended()).reason is None
+
+
+def _is_last(engine: Engine, said: str) -> bool:
+    return said in [line for line in engine.process.log if " by the book" in line][-1]
 
 
 def _problems(engine: Engine) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ SAID = {
     "loss_limit": "critical",
     "loss_limit_lifted": "info",
     "account_held": "critical",
+    "book_gap": "warning",
     "cache_back": "info",
     "cache_incomplete": "critical",
     "cache_lost": "critical",
