@@ -21,7 +21,8 @@ def measure(run: Run, kernel: Any, tap: Tap, feeds: Feeds, venues: VenueGate) ->
         instance_id=run.instance_id,
         session_id=run.session_id,
         at_ns=time.time_ns(),
-        orders_total=cache.orders_total_count(),
+        # Its own count sorts all orders that there ever were.
+        orders_total=len(cache.client_order_ids()),
         orders_open=cache.orders_open_count(),
         fills_total=tap.fills,
         positions_total=tap.positions,
