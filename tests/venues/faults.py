@@ -9,10 +9,10 @@ from random import Random
 from typing import Final
 
 from flotilla.schemas.fault import FaultError
-from tests.venues.arena import Arena, Engine
+from tests.venues.arena import UP_S, Arena, Engine
 from tests.venues.judge import UNNAMED_S, Sample, Session, of_mismatch, of_named, of_states
 from tests.venues.menus import MENUS, Fault
-from tests.venues.places import Place
+from tests.venues.places import Place, until
 from tests.venues.tally import Tally
 
 _SAMPLE_S: Final = 0.25
@@ -58,6 +58,8 @@ async def _one(
 async def endure(engine: Engine, fault: Fault, seconds: float) -> tuple[list[str], str]:
     """Lets one fault last, mends it, has a person decide, and judges: fills, orders, position, and what was said meanwhile."""
     menu = MENUS[engine.place.name]
+    # A liquidation of nothing, for one, is none.
+    await until(lambda: _holds(engine), f"{engine.name} holds something", UP_S)
     await engine.venue.control("conduct", parts=3)
     for verb, body in fault.verbs:
         await engine.venue.control(verb, **body)
@@ -82,6 +84,11 @@ async def endure(engine: Engine, fault: Fault, seconds: float) -> tuple[list[str
     states = sorted({each.state for each in watch.samples})
     note = "said " + ", ".join(states) + (", accepted" if engine.accepted else "")
     return [f"{engine.name} ({fault.name}): {each}" for each in wrong], note
+
+
+async def _holds(engine: Engine) -> bool:
+    ledger = await engine.ledger()
+    return bool(ledger.position.qty) and any(order.is_open for order in ledger.orders)
 
 
 def _named(sessions: Sequence[Session]) -> list[str]:

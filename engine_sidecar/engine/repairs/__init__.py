@@ -6,11 +6,12 @@ from flotilla.engine_sidecar.engine.repairs.binance_closings import repair_binan
 from flotilla.engine_sidecar.engine.repairs.binance_symbols import repair_binance_symbols
 from flotilla.engine_sidecar.engine.repairs.binance_trades import repair_binance_trades
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
-    repair_explained_positions,
     repair_order_of_fills,
+    repair_reports_of_kept_instruments,
 )
 from flotilla.engine_sidecar.engine.repairs.ib_made_up_orders import repair_ib_made_up_orders
 from flotilla.engine_sidecar.engine.repairs.ib_unknown_contracts import repair_ib_unknown_contracts
+from flotilla.engine_sidecar.engine.repairs.late_fills import repair_late_fills
 from flotilla.engine_sidecar.engine.repairs.okx_algo_orders import repair_okx_algo_orders
 from flotilla.engine_sidecar.engine.repairs.okx_fees import repair_okx_fees
 from flotilla.engine_sidecar.engine.repairs.okx_reduce_only import repair_okx_reduce_only
@@ -21,8 +22,9 @@ from flotilla.engine_sidecar.engine.repairs.torn_positions import repair_torn_po
 def repair(kernel: Any) -> None:
     """Mends the clients and the execution engine of a node that was built."""
     repair_torn_positions(kernel.cache)
-    repair_explained_positions(kernel.exec_engine)
+    repair_reports_of_kept_instruments(kernel.exec_engine)
     repair_order_of_fills(kernel.exec_engine)
+    repair_late_fills(kernel.exec_engine)
     for client in (*kernel.data_engine._clients.values(), *kernel.exec_engine._clients.values()):
         repair_ib_unknown_contracts(client)
     for client in kernel.exec_engine._clients.values():

@@ -6,17 +6,17 @@ the realized profit are not (0.24 % in a kill point of `make venues`). So they a
 the reconciliation then finds it has already.
 
 Before that it looks whether trades explain a position, as if they began with none. Of an engine that trades a lot a venue tells only the
-last (Binance 500), so they do not; then it drops reports and makes up an order for the whole position, and what the engine had not heard
-is lost, or counted twice (3 of 80 kill points of `make venues`). An engine with a kept state needs none of that where what it has and the
-trades that it has not add up to what the venue holds.
+last (Binance 500), so they do not; then it drops reports and gives the oldest order that is left a fill for the whole position. Of an
+engine with a kept state that is an order which it has: its quantity is written over, what the engine had not heard is lost or counted
+twice (3 of 80 kill points of `make venues`), and as the venue goes on to say how much that order was filled, no start succeeds any more
+(`make soak`). So the reports of an instrument of which there is a kept order stay as they are; what they do not explain is a difference, and
+named.
 """
 
-from collections import defaultdict
-from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.core.fsm import InvalidStateTrigger
-from nautilus_trader.model.enums import OrderSide, OrderStatus
+from nautilus_trader.model.enums import OrderStatus
 
 
 def repair_order_of_fills(engine: Any) -> None:
@@ -41,14 +41,16 @@ def repair_order_of_fills(engine: Any) -> None:
     engine._deduplicate_mass_status_orders = then_apply_by_time
 
 
-def repair_explained_positions(engine: Any) -> None:
-    """Has the execution engine leave reports as they are that explain a position together with a kept state."""
+def repair_reports_of_kept_instruments(engine: Any) -> None:
+    """Has the execution engine leave the reports of instruments as they are of which it has orders."""
     adjust = engine._adjust_mass_status_fills
 
     def adjust_others(mass_status: Any) -> None:
         orders, fills = dict(mass_status._order_reports), dict(mass_status._fill_reports)
         adjust(mass_status)
-        for instrument_id in _explained(engine, mass_status.position_reports, orders, fills):
+        for instrument_id in mass_status.position_reports:
+            if not engine._cache.client_order_ids(instrument_id=instrument_id):
+                continue
             _put_back(
                 mass_status._order_reports, orders, lambda each, own=instrument_id: each.instrument_id == own
             )
@@ -63,37 +65,6 @@ def _put_back(now: dict[Any, Any], before: dict[Any, Any], is_meant: Any) -> Non
     for key in [key for key, each in now.items() if is_meant(each)]:
         del now[key]
     now.update({key: each for key, each in before.items() if is_meant(each)})
-
-
-def _explained(engine: Any, positions: Any, orders: dict[Any, Any], fills: dict[Any, Any]) -> set[Any]:
-    """The instruments of which what the engine has and the trades that it has not add up to what the venue holds."""
-    cache, net = engine._cache, defaultdict[Any, Decimal](Decimal)
-    for number, found in fills.items():
-        sign = 1 if found[0].order_side == OrderSide.BUY else -1
-        net[found[0].instrument_id] += sign * _unheard(cache, orders.get(number), found)
-    return {
-        instrument_id
-        for instrument_id, reports in positions.items()
-        if cache.orders(instrument_id=instrument_id)
-        and net[instrument_id]
-        + sum(each.signed_decimal_qty() for each in cache.positions_open(instrument_id=instrument_id))
-        == sum(each.signed_decimal_qty for each in reports)
-    }
-
-
-def _unheard(cache: Any, report: Any, fills: list[Any]) -> Decimal:
-    """What an order was filled by those of its trades that the engine does not have.
-
-    No more than the venue's report has more than the engine: what was made up for a trade has another id.
-    """
-    client_id = fills[0].client_order_id or cache.client_order_id(fills[0].venue_order_id)
-    order = cache.order(client_id) if client_id is not None else None
-    if order is None:
-        return sum((each.last_qty.as_decimal() for each in fills), Decimal())
-    unheard = (each.last_qty.as_decimal() for each in fills if each.trade_id not in order.trade_ids)
-    filled = order.quantity if report is None else report.filled_qty
-    more: Decimal = filled.as_decimal() - order.filled_qty.as_decimal()
-    return min(sum(unheard, Decimal()), more)
 
 
 def moment(fill: Any) -> tuple[int, int, str]:

@@ -113,8 +113,8 @@ class VenueGate:
     ) -> bool:
         """Reconciles, and returns once both sides agree; what they do not agree on waits for a person, or for the venue.
 
-        `on_reconciled` is called in between. False when NautilusTrader says that it failed. Raises ReportsFailed when a venue does
-        not report within `within_s`.
+        `on_reconciled` is called in between. NautilusTrader's verdict counts only where nothing is traded at a venue: False when it says
+        that it failed. Raises ReportsFailed when a venue does not report within `within_s`.
         """
         if not self._reports.clients:
             if is_done := await reconcile():
@@ -123,7 +123,9 @@ class VenueGate:
         self._restore()
         deadline = self._now() + within_s
         if not await self._without_faults(reconcile, deadline):
-            return False
+            self._kernel.logger.warning(
+                "NautilusTrader says that its reconciliation failed: what the venues have is compared all the same"
+            )
         on_reconciled()
         while await self._differs(deadline):
             await asyncio.sleep(AGAIN_S)

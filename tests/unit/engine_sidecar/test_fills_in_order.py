@@ -1,5 +1,6 @@
 """What several orders were filled while nobody listened reaches the position in the venue's order, and nothing is made up beside it. The stock
-package fails it: where it does not any more, repairs/fills_in_order.py, reports_while_trading.py or torn_positions.py goes.
+package fails it: where it does not any more, repairs/fills_in_order.py, reports_while_trading.py, torn_positions.py or late_fills.py
+goes.
 """
 
 import asyncio
@@ -42,12 +43,14 @@ from nautilus_trader.model.objects import Money
 from nautilus_trader.model.position import Position
 from nautilus_trader.portfolio.portfolio import Portfolio
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
+from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
 from flotilla.engine_sidecar.engine.repairs.fills_in_order import (
-    repair_explained_positions,
     repair_order_of_fills,
+    repair_reports_of_kept_instruments,
 )
+from flotilla.engine_sidecar.engine.repairs.late_fills import repair_late_fills
 from flotilla.engine_sidecar.engine.repairs.reports_while_trading import repair_reports_while_trading
 from flotilla.engine_sidecar.engine.repairs.torn_positions import repair_torn_positions
 
@@ -209,7 +212,7 @@ def test_the_stock_package_makes_up_an_order_where_a_venue_does_not_tell_all_tra
 
 
 def test_trades_that_explain_a_position_with_a_kept_state_are_left_as_they_are(engine: Any) -> None:
-    repair_explained_positions(engine)
+    repair_reports_of_kept_instruments(engine)
     repair_order_of_fills(engine)
     known(engine)
     assert engine._reconcile_execution_mass_status(without_the_first())
@@ -219,7 +222,7 @@ def test_trades_that_explain_a_position_with_a_kept_state_are_left_as_they_are(e
 
 def test_an_order_whose_fill_was_made_up_explains_no_more_than_it_was_filled(engine: Any) -> None:
     """Its trade has another id at the venue, and is told again and again as long as it is among the last."""
-    repair_explained_positions(engine)
+    repair_reports_of_kept_instruments(engine)
     repair_order_of_fills(engine)
     known(engine)
     sold = ExecutionMassStatus(
@@ -231,6 +234,109 @@ def test_an_order_whose_fill_was_made_up_explains_no_more_than_it_was_filled(eng
     assert engine._reconcile_execution_mass_status(without_the_first())
     assert {each.value for each in told(engine)} == {"11", "made-up", "13", "14"}
     assert held(engine)[0] == "0.030"
+
+
+BOUGHT, SOLD = TRADES[2], TRADES[1]
+
+
+def filled(*trades: Any) -> ExecutionMassStatus:
+    """What the venue says of them and of their orders."""
+    status = ExecutionMassStatus(
+        client_id=ClientId("BINANCE"), account_id=ACCOUNT, venue=PERP.venue, report_id=UUID4(), ts_init=0
+    )
+    reports = []
+    for number in dict.fromkeys(each[1] for each in trades):
+        own = [each for each in trades if each[1] == number]
+        report = order(number, OrderType.LIMIT, own[0][2], "0.030")
+        report.filled_qty = PERP.make_qty(sum(Decimal(each[3]) for each in own))
+        reports.append(report)
+    status.add_order_reports(reports)
+    status.add_fill_reports([fill(at, *each) for at, each in enumerate(trades, 1)])
+    return status
+
+
+def not_explained() -> ExecutionMassStatus:
+    """The venue holds ten times of what its trades make since they last came to nothing, all of which is of an order that the engine has."""
+    status = filled(("11", BUYS, OrderSide.BUY, "0.010", "50000"), SOLD, BOUGHT)
+    status.add_position_reports(
+        [
+            PositionStatusReport(
+                account_id=ACCOUNT,
+                instrument_id=PERP.id,
+                position_side=PositionSide.LONG,
+                quantity=PERP.make_qty("0.100"),
+                avg_px_open=Decimal("49333.3"),
+                report_id=UUID4(),
+                ts_last=0,
+                ts_init=0,
+            )
+        ]
+    )
+    return status
+
+
+def test_the_stock_package_gives_an_order_that_it_has_what_trades_do_not_explain(engine: Any) -> None:
+    accepted(engine)
+    engine._reconcile_execution_mass_status(not_explained())
+    (rests,) = [each for each in engine._cache.orders() if each.client_order_id.value == f"O-{RESTS}"]
+    assert (str(rests.quantity), str(rests.filled_qty)) == ("0.100", "0.100")
+    assert not engine._reconcile_execution_mass_status(filled(BOUGHT))
+
+
+def test_an_order_that_the_engine_has_stays_as_the_venue_says_and_the_difference_is_another_ones(
+    engine: Any,
+) -> None:
+    repair_reports_of_kept_instruments(engine)
+    repair_order_of_fills(engine)
+    accepted(engine)
+    for _ in range(2):
+        assert engine._reconcile_execution_mass_status(not_explained())
+        by_id = {each.client_order_id.value: each for each in engine._cache.orders()}
+        rests = by_id.pop(f"O-{RESTS}")
+        assert (str(rests.quantity), str(rests.filled_qty)) == ("0.030", "0.010")
+        assert sorted(str(each.filled_qty) for each in by_id.values()) == ["0.010", "0.010", "0.090"]
+
+
+def rejected(engine: Any) -> None:
+    """An order that the engine takes for rejected, and that rests at the venue."""
+    accepted(engine)
+    (rests,) = engine._cache.orders_open()
+    engine.process(TestEventStubs.order_rejected(rests))
+    engine._handle_event(TestEventStubs.order_rejected(rests))
+    assert rests.status == OrderStatus.REJECTED
+
+
+@pytest.mark.parametrize("is_mended", [False, True])
+def test_a_fill_of_an_order_that_had_ended_is_taken_once(engine: Any, is_mended: bool) -> None:
+    repair_order_of_fills(engine)
+    if is_mended:
+        repair_late_fills(engine)
+    rejected(engine)
+    engine._reconcile_execution_mass_status(filled(BOUGHT))
+    assert held(engine)[0] == "0.010"
+    engine._reconcile_execution_mass_status(filled(SOLD))
+    assert engine._cache.positions_open() == []
+    # One that is opened anew forgets the fills of its life before.
+    engine._reconcile_execution_mass_status(filled(TRADES[0]))
+    assert held(engine)[0] == "0.020"
+    if is_mended:
+        repair_late_fills(engine)  # as at the next start, with what was kept
+    engine._reconcile_execution_mass_status(filled(*TRADES))
+    assert held(engine)[0] == ("0.020" if is_mended else "0.030")
+
+
+def test_another_fill_of_such_an_order_is_news(engine: Any) -> None:
+    repair_order_of_fills(engine)
+    repair_late_fills(engine)
+    rejected(engine)
+    engine._reconcile_execution_mass_status(filled(BOUGHT))
+    status = filled(BOUGHT, LAST)
+    engine._reconcile_execution_mass_status(status)
+    assert held(engine)[0] == "0.020"
+    status = filled(BOUGHT, LAST)
+    engine._reconcile_execution_mass_status(status)
+    assert (status.order_reports, status.fill_reports) == ({}, {})
+    assert held(engine)[0] == "0.020"
 
 
 def test_a_kept_position_gets_the_fills_that_only_its_orders_have(engine: Any) -> None:
