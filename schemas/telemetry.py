@@ -76,7 +76,8 @@ class StopReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines.
+    """The session entered `state`. A failure carries its reason, exit code (negative: the signal) and last log lines; one that stops because
+    it failed has the reason already.
 
     `not_confirmed` lists what a stop could not confirm, such as `order O-1 still open`; `stop` is what it did, null when the
     engine did not live to tell. `brake` is the one that is on, or that the session put on itself; null where there is none.

@@ -194,7 +194,7 @@ class LiveEngine:
             self._on_crash(what, error)
 
     async def _end(self, ending: Ending, node: asyncio.Task[None]) -> Ended:
-        self._link.send(Phase(RunState.STOPPING, ending.detail))
+        self._link.send(Phase(RunState.STOPPING, ending.detail, ending.reason))
         for task in self._under_way:
             task.cancel()
         not_confirmed, report = await self._stopping.stop(ending.policy, ending.timeout_s, node)

@@ -31,10 +31,14 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
 
 
 class Phase(msgspec.Struct, frozen=True, tag=True):
-    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping; or says more of it: booting, too."""
+    """The engine entered a state: connecting, reconciling, mismatch, trading, stopping; or says more of it: booting, too.
+
+    `reason`: that it stops because it failed, and of what.
+    """
 
     state: RunState
     detail: str = ""
+    reason: FailureReason | None = None
 
 
 class GateShut(msgspec.Struct, frozen=True, tag=True):

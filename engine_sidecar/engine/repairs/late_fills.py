@@ -18,7 +18,7 @@ KEPT: Final = 2_000
 """So many trades are remembered: each is a false rejection."""
 _KEY: Final = "flotilla-late-fills"
 
-type _Trade = tuple[str, str]
+type Trade = tuple[str, str]
 """The instrument, and the venue's id of the trade."""
 
 
@@ -36,16 +36,27 @@ def repair_late_fills(engine: Any) -> None:
     engine._reconcile_execution_mass_status = without_them
 
 
+def late_trades(cache: Any) -> set[Trade]:
+    """Those that are remembered."""
+    kept = cache.get(_KEY)
+    return set(msgspec.json.decode(kept, type=list[Trade])) if kept else set()
+
+
+def trade_of(fill: Any) -> Trade:
+    """Of an event or a report."""
+    return fill.instrument_id.value, fill.trade_id.value
+
+
 class _LateFills:
     def __init__(self, cache: Any) -> None:
         self._cache = cache
-        self._kept: deque[_Trade] | None = None
+        self._kept: deque[Trade] | None = None
 
     def note(self, event: Any) -> None:
         """Remembers a fill that its order did not take."""
         if isinstance(event, OrderFilled):
             order = self._cache.order(event.client_order_id)
-            key = _key(event)
+            key = trade_of(event)
             if order is not None and event.trade_id not in order.trade_ids and key not in self._trades:
                 self._trades.append(key)
                 self._cache.add(_KEY, msgspec.json.encode(list(self._trades)))
@@ -55,7 +66,10 @@ class _LateFills:
         known = set(self._trades)
         for number in list(self._with_any(mass_status, known)):
             found = mass_status._fill_reports[number]
-            report, news = mass_status._order_reports.get(number), [x for x in found if _key(x) not in known]
+            report, news = (
+                mass_status._order_reports.get(number),
+                [x for x in found if trade_of(x) not in known],
+            )
             mass_status._fill_reports[number] = news
             if report is not None and not news and self._is_told(report, found):
                 del mass_status._order_reports[number]
@@ -63,16 +77,16 @@ class _LateFills:
                 del mass_status._fill_reports[number]
 
     @property
-    def _trades(self) -> deque[_Trade]:
+    def _trades(self) -> deque[Trade]:
         """What is kept of sessions before is there once the cache was read."""
         if self._kept is None:
             kept = self._cache.get(_KEY)
-            self._kept = deque(msgspec.json.decode(kept, type=list[_Trade]) if kept else (), maxlen=KEPT)
+            self._kept = deque(msgspec.json.decode(kept, type=list[Trade]) if kept else (), maxlen=KEPT)
         return self._kept
 
-    def _with_any(self, mass_status: Any, known: set[_Trade]) -> Iterator[Any]:
+    def _with_any(self, mass_status: Any, known: set[Trade]) -> Iterator[Any]:
         for number, found in mass_status._fill_reports.items():
-            if any(_key(each) in known for each in found):
+            if any(trade_of(each) in known for each in found):
                 yield number
 
     def _is_told(self, report: Any, fills: list[Any]) -> bool:
@@ -83,7 +97,3 @@ class _LateFills:
             return False
         told: Decimal = sum((each.last_qty.as_decimal() for each in fills), order.filled_qty.as_decimal())
         return bool(told >= report.filled_qty.as_decimal())
-
-
-def _key(fill: Any) -> _Trade:
-    return fill.instrument_id.value, fill.trade_id.value

@@ -1,4 +1,5 @@
-"""Fills of an engine's orders that its adapter never told of: most ask a venue for nothing after a reconnect.
+"""Fills of an engine's orders that its adapter never told of: most ask a venue for nothing after a reconnect, and none for those of an
+order that it called rejected, or cancelled, though it is filled.
 
 Such a fill is the venue's own word on an order of ours, so it is taken as any other. NautilusTrader's checks of orders would make
 one up, with an id and a commission of its own, or end an order without what it was filled; so trades are asked for before them.
@@ -6,11 +7,14 @@ https://github.com/nautechsystems/nautilus_trader/pull/4991 asks for them on rec
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from nautilus_trader.model.enums import OrderStatus
 
+from flotilla.engine_sidecar.engine.repairs.late_fills import late_trades, trade_of
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
+
+_ENDED: Final = (OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
 
 type CatchUp = Callable[[Any, set[str]], Awaitable[bool]]
 """Asks a client's venue for its trades in these instruments, and takes those that are missing; false where it did not answer."""
@@ -28,12 +32,17 @@ def unheard(found: Iterable[Difference]) -> set[str]:
 
 
 def take(kernel: Any, fills: Iterable[Any]) -> None:
-    """Takes those of a venue's reports of fills that are of the node's open orders, and that it does not have."""
+    """Takes those of a venue's reports of fills that are of the node's orders, and that it does not have: of those that are open, or that
+    ended without them; not of those that were filled by what was made up.
+    """
+    late = late_trades(kernel.cache)
     for report in fills:
         if (client_id := kernel.cache.client_order_id(report.venue_order_id)) is None:
             continue
         order = kernel.cache.order(client_id)
-        if order is not None and order.is_open and report.trade_id not in order.trade_ids:
+        if order is None or report.trade_id in order.trade_ids:
+            continue
+        if order.is_open or (order.status in _ENDED and trade_of(report) not in late):
             kernel.exec_engine.reconcile_execution_report(report)
 
 

@@ -52,13 +52,13 @@ class Claims:
 
     async def settle(
         self, client: str, noted: Collection[tuple[str, str]], venue: Side, ask: AskOrder
-    ) -> None:
-        """Tells of those that the venue does not have among its open orders.
+    ) -> set[str]:
+        """Tells of those that the venue does not have among its open orders. Returns the instruments of those that it has filled further.
 
         What was rejected, seen open, or only supposed to have ended, may have been filled meanwhile: of each such order the venue is
         asked. Where it does not say, that is left for a later look, with all that would be asked after it or after the first `MOST_ASKED`.
         """
-        left = MOST_ASKED
+        left, filled = MOST_ASKED, set[str]()
         for key in noted:
             name, order = self._ended.get(key, ("", None))
             if name != client or key in venue.orders:
@@ -78,6 +78,9 @@ class Claims:
             self._in_doubt.discard(key)
             self._found_open.discard(key)
             self._tell(order, found)
+            if found is not None and found[1] > order.filled_qty.as_decimal():
+                filled.add(key[0])
+        return filled
 
     def deny(self, found: Iterable[Difference]) -> None:
         """Tells of those that were seen open at the venue for longer than a cancel is on its way."""

@@ -5,6 +5,7 @@ an adapter, and for a position in an instrument that is not loaded. So the venue
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
@@ -59,6 +60,8 @@ class VenueGate:
         self._unexplained = Lasting()
         self._accepted: tuple[Difference, ...] = ()
         self._silent: dict[str, tuple[float, str]] = {}
+        self._filled: dict[str, set[str]] = defaultdict(set)
+        """By client the instruments with orders that ended for the engine, and that the venue has filled further."""
         self._one_at_a_time = asyncio.Lock()
         self.last_fault = ""
         """Why orders and positions are still not known at the start."""
@@ -226,7 +229,8 @@ class VenueGate:
             name = str(client.id)
             try:
                 seen, moving = await self._seen_at(client, is_whole=is_whole)
-                if behind := unheard(each for each in seen if each.key in self._seen.suspected):
+                suspected = (each for each in seen if each.key in self._seen.suspected)
+                if behind := unheard(suspected) | self._filled[name]:
                     await self._catch_up(client, behind)
                     seen, moving = await self._seen_at(client, is_whole=is_whole)
             except ReportsFailed as error:
@@ -273,13 +277,14 @@ class VenueGate:
         async with self._one_at_a_time:
             try:
                 take(self._kernel, await self._reports.fills(client, instruments))
+                self._filled[str(client.id)] -= instruments
             except ReportsFailed as error:
                 self._kernel.logger.warning(f"fills that may be missing: {error}")
                 return False
         return True
 
     async def _settle(self, client: Any, noted: Collection[tuple[str, str]], venue: Side) -> None:
-        await self._claims.settle(
+        self._filled[str(client.id)] |= await self._claims.settle(
             str(client.id), noted, venue, lambda order: self._reports.of_order(client, order)
         )
 

@@ -84,6 +84,8 @@ class VenueReports:
     async def of_order(self, client: Any, order: Any) -> tuple[str, Decimal] | None:
         """The status and filled quantity that the venue has of an order, open or not; null when it knows no such order.
 
+        The venue's id of it is noted: without it no trade would be known for its.
+
         Raises ReportsFailed when it does not say. One question at a time.
         """
         # Binance's adapter answers with nothing, and asks nothing, of an order that it failed to hear of some times.
@@ -94,6 +96,8 @@ class VenueReports:
         )
         report = await self._asked_once(client, "order", self._ask_for_order[client](command))
         if report is not None:
+            if self._kernel.cache.venue_order_id(order.client_order_id) is None:
+                self._kernel.cache.add_venue_order_id(order.client_order_id, report.venue_order_id)
             return order_status_to_str(report.order_status), report.filled_qty.as_decimal()
         self._faults = [each for each in self._faults if not _NO_SUCH_ORDER.search(each)]
         self.check_faults()

@@ -12,7 +12,7 @@ from flotilla.schemas.alerts import AlertKind
 from flotilla.schemas.brakes import RELEASED, EngineBrake
 from flotilla.schemas.loss_limits import NOTHING_KEPT, KeptLosses, LossesView, Mark
 from flotilla.schemas.session import AccountLease, SessionSpec, reducing_s
-from flotilla.schemas.states import RunState
+from flotilla.schemas.states import FailureReason, RunState
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +104,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState = RunState.BOOTING
     phase: RunState = RunState.BOOTING
     said: str = ""
+    failing: FailureReason | None = None
+    """Of what it failed that stops by itself."""
     refused: frozenset[tuple[RunState, RunState]] = frozenset()
     pulse: Pulse | None = None
     loop_lag_s: float = 0.0

@@ -99,6 +99,10 @@ def _killed(session: Session, cause: KillCause) -> StateChange:
         case KillCause.STOP:
             frozen = ", frozen," if session.is_frozen else ""
             text = f"the engine{frozen} did not end in time and was killed: {UNKNOWN_ORDERS}"
+            if session.failing is not None and not session.is_stop_asked:
+                return _failed(
+                    session, session.failing, f"{session.said}; then it did not end in time and was killed"
+                )
             return StateChange(state=RunState.STOPPED, detail="killed", not_confirmed=(text,))
 
 

@@ -199,7 +199,7 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
     is_first = session.phase == RunState.BOOTING and not is_booting
     is_other = phase.state in _SAYS_MORE and phase.detail != session.said
     is_news = phase.state != session.phase or is_other
-    session = msgspec.structs.replace(session, phase=phase.state, said=phase.detail)
+    session = msgspec.structs.replace(session, phase=phase.state, said=phase.detail, failing=phase.reason)
     # One that was asked to stop may have said more before it heard of it.
     if not is_news or session.state == RunState.STOPPING:
         return session, ()
@@ -215,7 +215,8 @@ def _phase(session: Session, phase: Phase, now: float) -> Step:
         return trading.begun(session, now)
     found = (phase.detail,) if phase.state == RunState.MISMATCH else ()
     session = msgspec.structs.replace(session, state=phase.state, problems=found)
-    return session, (Publish(StateChange(state=phase.state, detail=phase.detail)),)
+    change = StateChange(state=phase.state, reason=phase.reason, detail=phase.detail)
+    return session, (Publish(change),)
 
 
 def _refuse(session: Session, said: RunState) -> Step:

@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import pytest
 
+from flotilla.engine_sidecar.engine.venues.gate import LOOK_EVERY_S
 from flotilla.engine_sidecar.link.frames import Stop
 from flotilla.schemas.states import RunState, StopPolicy
 from flotilla.schemas.telemetry import EventKind
 from tests.engine_processes import ZygoteProcess
-from tests.integration.exchanges.engines import Engine, run_on
+from tests.integration.exchanges.engines import Engine, run_on, trades
 from tests.integration.exchanges.running import Venue, exchange_here, until
 
 ORDER: Final = "/fapi/v1/order"
@@ -59,6 +60,27 @@ async def test_a_market_order_that_was_said_to_be_rejected_and_is_filled_is_told
         await engine.until(lambda _: _looked_up(engine, name) or None, 10.0)
         assert _looked_up(engine, name) == [("FILLED", "0.030")]
     assert RunState.MISMATCH not in engine.phases()
+    engine.process.send(LEAVE)
+    await engine.ended()
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+async def test_what_a_rejected_order_was_filled_is_taken_where_no_private_stream_tells_it(
+    zygote: ZygoteProcess, venue: Venue, parts: int
+) -> None:
+    """It is the venue's own word on an order of the engine's: nobody needs to decide anything."""
+    await venue.control("conduct", parts=parts)
+    await venue.control("stream", mute=True)
+    await venue.control("fault", on=f"POST {ORDER}", kind="unknown", times=1, **UNKNOWN)
+    engine = Engine(zygote, run_on(venue))
+    await engine.until(lambda _: len(trades(engine)) == parts or None, 20.0)
+    assert trades(engine) == await venue.trades()
+    await engine.net("0.030")
+    assert RunState.MISMATCH not in engine.phases()
+    (order,) = (await venue.account())["orders"]
+    assert _looked_up(engine, order["clientOrderId"]) == [("FILLED", "0.030")]
+    await engine.hears_for(2 * LOOK_EVERY_S)
+    assert len(trades(engine)) == parts
     engine.process.send(LEAVE)
     await engine.ended()
 

@@ -4,10 +4,11 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.model.enums import OrderStatus
 
-from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, unheard
+from flotilla.engine_sidecar.engine.venues.catching_up import ask_for_trades_first, take, unheard
 from flotilla.engine_sidecar.engine.venues.comparison import Difference
 
 
@@ -31,6 +32,51 @@ def test_trades_are_asked_for_where_a_fill_of_an_open_order_would_explain_it(
     }
     found = Difference("V", what, "X", "A", **quantities)  # type: ignore[arg-type]
     assert unheard([found]) == ({"X"} if asked else set())
+
+
+@pytest.mark.parametrize(
+    ("status", "is_taken"),
+    [
+        (OrderStatus.ACCEPTED, True),
+        (OrderStatus.PARTIALLY_FILLED, True),
+        (OrderStatus.REJECTED, True),
+        (OrderStatus.CANCELED, True),
+        (OrderStatus.EXPIRED, True),
+        # By what was made up for them, with ids of its own.
+        (OrderStatus.FILLED, False),
+        (OrderStatus.DENIED, False),
+    ],
+)
+def test_trades_are_taken_that_an_order_lacks_which_is_open_or_ended_without_them(
+    status: OrderStatus, is_taken: bool
+) -> None:
+    order = SimpleNamespace(
+        status=status,
+        is_open=status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED),
+        trade_ids=[named("heard")],
+    )
+    taken: list[str] = []
+    kernel = SimpleNamespace(
+        cache=SimpleNamespace(
+            client_order_id={"1": "O-1"}.get,
+            order={"O-1": order}.get,
+            get=lambda _: msgspec.json.encode([("X.V", "late"), ("Y.V", "new")]),
+        ),
+        exec_engine=SimpleNamespace(
+            reconcile_execution_report=lambda report: taken.append(report.trade_id.value)
+        ),
+    )
+    reports = [
+        SimpleNamespace(venue_order_id=order_id, trade_id=named(trade), instrument_id=named("X.V"))
+        for order_id, trade in (("1", "heard"), ("1", "late"), ("1", "new"), ("2", "another's"))
+    ]
+    take(kernel, reports)
+    late = ["late"] if order.is_open else []
+    assert taken == ([*late, "new"] if is_taken else [])
+
+
+def named(value: str) -> SimpleNamespace:
+    return SimpleNamespace(value=value)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from nautilus_trader.live.reconciliation import create_order_canceled_event
 from nautilus_trader.model.identifiers import ClientOrderId
+from nautilus_trader.model.objects import Quantity
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
@@ -32,7 +34,10 @@ def claims_of(*events: Any, client: str = "V") -> tuple[Claims, list[Found | Non
     """Claims that heard of these ends, and what is told of them."""
     told: list[Found | None] = []
     heard: list[Any] = []
-    orders = {each.client_order_id: SimpleNamespace(**named(each)) for each in events}
+    orders = {
+        each.client_order_id: SimpleNamespace(**named(each), filled_qty=Quantity.from_int(1))
+        for each in events
+    }
     kernel = SimpleNamespace(
         cache=SimpleNamespace(order=orders.get),
         msgbus=SimpleNamespace(subscribe=lambda _, handler: heard.append(handler)),
@@ -84,6 +89,17 @@ async def test_of_a_rejected_order_the_venue_is_asked_until_it_says() -> None:
     assert told == []
     await made.settle("V", made.noted(), NOTHING, ask)
     assert told == [("FILLED", Decimal(1))]
+
+
+@pytest.mark.parametrize(("filled", "instruments"), [(1, set()), (2, {BTC.id.value})])
+async def test_what_the_venue_has_filled_further_is_said(filled: int, instruments: set[str]) -> None:
+    made, told = claims_of(TestEventStubs.order_rejected(TestExecStubs.make_submitted_order(instrument=BTC)))
+
+    async def ask(_: Any) -> Found:
+        return "FILLED", Decimal(filled)
+
+    assert await made.settle("V", made.noted(), NOTHING, ask) == instruments
+    assert told == [("FILLED", Decimal(filled))]
 
 
 async def test_of_an_order_that_is_only_supposed_to_be_cancelled_the_venue_is_asked() -> None:

@@ -37,6 +37,16 @@ def test_a_burst_is_applied_in_the_order_of_its_numbers() -> None:
     assert applied(session(RunState.CREATING), *reversed(burst)).state == RunState.TRADING
 
 
+def test_one_that_stops_because_it_failed_says_so_while_it_does() -> None:
+    failed = state_event(1, RunState.STOPPING, reason=FailureReason.VENUE, detail="no answer")
+    for event, told in (
+        (failed, (FailureReason.VENUE, "no answer")),
+        (state_event(1, RunState.STOPPING), (None, None)),
+    ):
+        stopping = applied(session(RunState.TRADING), event)
+        assert (stopping.state, stopping.reason, stopping.detail) == (RunState.STOPPING, *told)
+
+
 def test_an_event_that_comes_again_changes_nothing() -> None:
     before = engine(session(RunState.TRADING, state_seq=4))
     decision = apply_states(before, [state_event(3, RunState.FAILED)], HOSTS, NOW)

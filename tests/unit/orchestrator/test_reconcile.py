@@ -163,6 +163,17 @@ def test_a_container_that_ended_while_stopping_is_a_stopped_session(code: int) -
     assert (stopped.state, stopped.exit_code) == (RunState.STOPPED, code)
 
 
+@pytest.mark.parametrize("code", [1, 137])
+def test_one_that_stopped_because_it_failed_and_was_killed_meanwhile_has_failed(code: int) -> None:
+    """Else it would count as stopped by somebody, and not be started again."""
+    failing = session(RunState.STOPPING, reason=FailureReason.VENUE, detail="did not connect in time: X")
+    found = ended(failing, exited(code))
+    assert (found.state, found.reason, found.exit_code) == (RunState.FAILED, FailureReason.VENUE, code)
+    assert (found.detail or "").startswith("did not connect in time: X; ")
+    order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL)
+    assert ended(replace(failing, stop=order), exited(code)).state == RunState.STOPPED
+
+
 def test_a_killed_session_is_over_as_soon_as_its_container_is() -> None:
     order = OrderedStop(asked_at=NOW, policy=StopPolicy.CANCEL, is_forced=True)
     stopped, effects = step(session(RunState.STOPPING, stop=order), exited(137))

@@ -299,6 +299,19 @@ def test_an_engine_that_does_not_stop_in_time_is_killed() -> None:
     assert session.killed_for is KillCause.STOP
 
 
+def test_one_that_failed_and_does_not_stop_in_time_has_failed_all_the_same() -> None:
+    failing = Phase(RunState.STOPPING, "the node stopped of itself", FailureReason.CRASH)
+    session, effects = play([*UP, failing])
+    (told,) = [effect.data for effect in effects if isinstance(effect, Publish)][-1:]
+    assert (told.state, told.reason, told.detail) == (RunState.STOPPING, failing.reason, failing.detail)
+    session, effects = wait(session, 0.0, 60.0, ticks=True)
+    assert KillEngine() in effects
+    session, _ = play([Exited(pid=42, exit_code=-9)], session=session, now=61.0)
+    final = final_state(session, is_oom=False, log_tail=())
+    assert (final.state, final.reason) == (RunState.FAILED, FailureReason.CRASH)
+    assert final.detail == "the node stopped of itself; then it did not end in time and was killed"
+
+
 def test_a_kill_without_news_goes_on_to_the_zygote_and_then_waits_for_nobody() -> None:
     session, _ = play([*UP, StopAsked(StopPolicy.CANCEL, timeout_s=1.0)])
     session, effects = wait(session, 0.0, 8.0, ticks=True)

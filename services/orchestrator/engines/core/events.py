@@ -132,6 +132,8 @@ def _after(session: Session, event: EngineEvent[StateChange], now: datetime) -> 
     facts: dict[str, object] = {"started_at": session.started_at or at}
     if change.state.is_terminal:
         facts |= _facts(change)
+    elif change.state == RunState.STOPPING and change.reason is not None:
+        facts |= {"reason": change.reason, "detail": _detail(change.detail)}
     elif change.state in WITH_DETAIL:
         facts["detail"] = _detail(change.detail)
     return move(session, change.state, now, at=at, **facts)

@@ -224,7 +224,8 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
     finished_at = container.finished_at if container else None
     detail = _exit_text(container)
     is_silenced = session.stop is not None and session.stop.is_for_silence
-    is_asked = session.stop is not None or session.state == RunState.STOPPING
+    is_failing = session.state == RunState.STOPPING and session.reason is not None
+    is_asked = session.stop is not None or (session.state == RunState.STOPPING and not is_failing)
     doubts = () if _never_began(session, code) else (UNACCOUNTED_FOR,)
     if (is_asked and not is_silenced) or code == 0:
         facts = {"exit_code": code, "detail": detail, "not_confirmed": doubts, "is_provisional": True}
@@ -234,9 +235,9 @@ def _by_container(session: Session, container: ContainerFacts | None, now: datet
         RunState.FAILED,
         now,
         at=finished_at,
-        reason=_reason(session, container),
+        reason=session.reason if is_failing else _reason(session, container),
         exit_code=code,
-        detail=detail,
+        detail=f"{session.detail}; {detail}" if is_failing else detail,
         not_confirmed=doubts,
         is_provisional=True,
     )
