@@ -38,8 +38,12 @@ def repair_late_fills(engine: Any) -> None:
 
 def late_trades(cache: Any) -> set[Trade]:
     """Those that are remembered."""
+    return set(_kept(cache))
+
+
+def _kept(cache: Any) -> list[Trade]:
     kept = cache.get(_KEY)
-    return set(msgspec.json.decode(kept, type=list[Trade])) if kept else set()
+    return msgspec.json.decode(kept, type=list[Trade]) if kept else []
 
 
 def trade_of(fill: Any) -> Trade:
@@ -66,22 +70,19 @@ class _LateFills:
         known = set(self._trades)
         for number in list(self._with_any(mass_status, known)):
             found = mass_status._fill_reports[number]
-            report, news = (
-                mass_status._order_reports.get(number),
-                [x for x in found if trade_of(x) not in known],
-            )
-            mass_status._fill_reports[number] = news
-            if report is not None and not news and self._is_told(report, found):
+            if news := [each for each in found if trade_of(each) not in known]:
+                mass_status._fill_reports[number] = news
+                continue
+            del mass_status._fill_reports[number]
+            report = mass_status._order_reports.get(number)
+            if report is not None and self._is_told(report, found):
                 del mass_status._order_reports[number]
-            if not news:
-                del mass_status._fill_reports[number]
 
     @property
     def _trades(self) -> deque[Trade]:
         """What is kept of sessions before is there once the cache was read."""
         if self._kept is None:
-            kept = self._cache.get(_KEY)
-            self._kept = deque(msgspec.json.decode(kept, type=list[Trade]) if kept else (), maxlen=KEPT)
+            self._kept = deque(_kept(self._cache), maxlen=KEPT)
         return self._kept
 
     def _with_any(self, mass_status: Any, known: set[Trade]) -> Iterator[Any]:

@@ -42,7 +42,9 @@ def take(kernel: Any, fills: Iterable[Any]) -> None:
         order = kernel.cache.order(client_id)
         if order is None or report.trade_id in order.trade_ids:
             continue
-        if order.is_open or (order.status in _ENDED and trade_of(report) not in late):
+        # What one that ended partly filled was filled by may have been made up, under other ids: that is left to the comparison.
+        ended_without = order.status in _ENDED and order.filled_qty == 0
+        if order.is_open or (ended_without and trade_of(report) not in late):
             kernel.exec_engine.reconcile_execution_report(report)
 
 

@@ -35,23 +35,25 @@ def test_trades_are_asked_for_where_a_fill_of_an_open_order_would_explain_it(
 
 
 @pytest.mark.parametrize(
-    ("status", "is_taken"),
+    ("status", "filled", "is_taken"),
     [
-        (OrderStatus.ACCEPTED, True),
-        (OrderStatus.PARTIALLY_FILLED, True),
-        (OrderStatus.REJECTED, True),
-        (OrderStatus.CANCELED, True),
-        (OrderStatus.EXPIRED, True),
-        # By what was made up for them, with ids of its own.
-        (OrderStatus.FILLED, False),
-        (OrderStatus.DENIED, False),
+        (OrderStatus.ACCEPTED, 0, True),
+        (OrderStatus.PARTIALLY_FILLED, 1, True),
+        (OrderStatus.REJECTED, 0, True),
+        (OrderStatus.CANCELED, 0, True),
+        (OrderStatus.EXPIRED, 0, True),
+        # By what may have been made up for them, with ids of its own.
+        (OrderStatus.CANCELED, 1, False),
+        (OrderStatus.FILLED, 1, False),
+        (OrderStatus.DENIED, 0, False),
     ],
 )
 def test_trades_are_taken_that_an_order_lacks_which_is_open_or_ended_without_them(
-    status: OrderStatus, is_taken: bool
+    status: OrderStatus, filled: int, is_taken: bool
 ) -> None:
     order = SimpleNamespace(
         status=status,
+        filled_qty=filled,
         is_open=status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED),
         trade_ids=[named("heard")],
     )

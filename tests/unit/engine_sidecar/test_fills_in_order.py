@@ -168,6 +168,19 @@ def test_what_an_order_of_the_engine_was_filled_is_adopted_by_time_too(engine: A
     assert held(engine) == ("0.020", pytest.approx(AVERAGE))
 
 
+def holds(quantity: str) -> PositionStatusReport:
+    return PositionStatusReport(
+        account_id=ACCOUNT,
+        instrument_id=PERP.id,
+        position_side=PositionSide.LONG,
+        quantity=PERP.make_qty(quantity),
+        avg_px_open=Decimal("49333.3"),
+        report_id=UUID4(),
+        ts_last=0,
+        ts_init=0,
+    )
+
+
 def without_the_first() -> ExecutionMassStatus:
     """What the venue holds, and its last trades: the oldest it does not tell any more."""
     status = ExecutionMassStatus(
@@ -177,20 +190,7 @@ def without_the_first() -> ExecutionMassStatus:
     rests.filled_qty = PERP.make_qty("0.020")
     status.add_order_reports([rests, order(SELLS, OrderType.MARKET, OrderSide.SELL, "0.010")])
     status.add_fill_reports([fill(number, *trade) for number, trade in enumerate((*TRADES[1:], LAST), 2)])
-    status.add_position_reports(
-        [
-            PositionStatusReport(
-                account_id=ACCOUNT,
-                instrument_id=PERP.id,
-                position_side=PositionSide.LONG,
-                quantity=PERP.make_qty("0.030"),
-                avg_px_open=Decimal("49333.3"),
-                report_id=UUID4(),
-                ts_last=0,
-                ts_init=0,
-            )
-        ]
-    )
+    status.add_position_reports([holds("0.030")])
     return status
 
 
@@ -258,20 +258,7 @@ def filled(*trades: Any) -> ExecutionMassStatus:
 def not_explained() -> ExecutionMassStatus:
     """The venue holds ten times of what its trades make since they last came to nothing, all of which is of an order that the engine has."""
     status = filled(("11", BUYS, OrderSide.BUY, "0.010", "50000"), SOLD, BOUGHT)
-    status.add_position_reports(
-        [
-            PositionStatusReport(
-                account_id=ACCOUNT,
-                instrument_id=PERP.id,
-                position_side=PositionSide.LONG,
-                quantity=PERP.make_qty("0.100"),
-                avg_px_open=Decimal("49333.3"),
-                report_id=UUID4(),
-                ts_last=0,
-                ts_init=0,
-            )
-        ]
-    )
+    status.add_position_reports([holds("0.100")])
     return status
 
 

@@ -208,7 +208,7 @@ def connect(
 
 def simulated_elsewhere(clients: Clients, instruments: Collection[str]) -> list[FieldError]:
     """The error of orders that are simulated at venues of which the strategies name nothing: a client of many venues, such as Interactive
-    Brokers, has another name than the venues of its instruments, and every order would be denied.
+    Brokers, has another name than the venues of its instruments, and NautilusTrader finds an order's client by that.
     """
     prefix = f"{_SIMULATED}-"
     there = {
