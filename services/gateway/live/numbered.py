@@ -29,7 +29,6 @@ class FleetChange(msgspec.Struct, frozen=True, kw_only=True):
 class _Entry(msgspec.Struct):
     row: Row
     number: int
-    came: int
 
 
 class NumberedRows:
